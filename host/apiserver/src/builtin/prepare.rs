@@ -1,0 +1,201 @@
+//! What the server itself fills in and checks in objects of built-in kinds.
+
+use serde_json::{Value, json};
+
+use crate::resource::Resource;
+use crate::status::Cause;
+
+/// Both kinds of configuration may hold this many bytes.
+const DATA_LIMIT: usize = 1024 * 1024;
+
+/// Fills in what the server knows better than the client.
+pub(crate) fn fill(resource: &Resource, object: &mut Value, old: Option<&Value>) {
+    match (resource.name.group.as_str(), resource.name.plural.as_str()) {
+        ("", "secrets") => encode_text(object),
+        ("", "namespaces") => fill_namespace(object, old),
+        ("apiextensions.k8s.io", _) => crate::crd::fill(object, old),
+        _ => {}
+    }
+}
+
+/// What a schema cannot say about built-in kinds.
+pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    match (resource.name.group.as_str(), resource.name.plural.as_str()) {
+        ("", "secrets") => {
+            check_data(object, old, &mut causes);
+            if old.is_some_and(|old| old["type"] != object["type"]) {
+                causes.push(Cause::invalid(
+                    "type",
+                    &object["type"],
+                    "field is immutable",
+                ));
+            }
+        }
+        ("", "configmaps") => check_data(object, old, &mut causes),
+        ("" | "events.k8s.io", "events") => check_event(object, &mut causes),
+        _ => {}
+    }
+    causes
+}
+
+fn encode_text(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(texts)) = fields.remove("stringData") else {
+        return;
+    };
+    let data = fields.entry("data").or_insert_with(|| json!({}));
+    for (name, text) in texts {
+        data[name] = base64(text.as_str().unwrap_or_default().as_bytes()).into();
+    }
+}
+
+fn fill_namespace(namespace: &mut Value, old: Option<&Value>) {
+    let name = namespace["metadata"]["name"].clone();
+    if !name.is_null() {
+        if namespace["metadata"]["labels"].is_null() {
+            namespace["metadata"]["labels"] = json!({});
+        }
+        namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+    }
+    match old {
+        // Finalizers of the content go away when the content does.
+        Some(old) => namespace["spec"] = old["spec"].clone(),
+        None => {
+            namespace["spec"] = json!({ "finalizers": ["kubernetes"] });
+            namespace["status"] = json!({ "phase": "Active" });
+        }
+    }
+}
+
+fn check_data(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let mut size = 0;
+    for field in ["data", "binaryData"] {
+        for (name, value) in object[field].as_object().into_iter().flatten() {
+            size += name.len() + value.as_str().map_or(0, str::len);
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            let dots = name == "." || name == ".." || name.starts_with("..");
+            if name.is_empty() || name.len() > 253 || dots || !name.bytes().all(allowed) {
+                let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' \
+                           (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+                causes.push(Cause::invalid(
+                    format!("{field}[{name}]"),
+                    &json!(name),
+                    why,
+                ));
+            }
+        }
+    }
+    if size > DATA_LIMIT {
+        causes.push(Cause::too_long("data", DATA_LIMIT as u64));
+    }
+    let Some(old) = old.filter(|old| old["immutable"] == true) else {
+        return;
+    };
+    for field in ["immutable", "data", "binaryData"] {
+        if old[field] != object[field] {
+            causes.push(Cause::forbidden(
+                field,
+                "field is immutable when `immutable` is set",
+            ));
+        }
+    }
+}
+
+fn check_event(event: &Value, causes: &mut Vec<Cause>) {
+    let about = event["involvedObject"]["namespace"]
+        .as_str()
+        .unwrap_or_default();
+    let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default();
+    let expected = if about.is_empty() { "default" } else { about };
+    if namespace != expected && !(about.is_empty() && namespace == "kube-system") {
+        let why = "does not match event.namespace";
+        causes.push(Cause::invalid(
+            "involvedObject.namespace",
+            &json!(about),
+            why,
+        ));
+    }
+    if event["eventTime"].is_null() {
+        return;
+    }
+    for field in [
+        "reportingComponent",
+        "reportingInstance",
+        "action",
+        "reason",
+    ] {
+        if event[field].as_str().unwrap_or_default().is_empty() {
+            let newer = if field == "reportingComponent" {
+                "reportingController"
+            } else {
+                field
+            };
+            causes.push(Cause::required(newer, ""));
+        }
+    }
+    let kind = &event["type"];
+    if kind != "Normal" && kind != "Warning" {
+        causes.push(Cause::invalid("type", kind, "has invalid value: "));
+    }
+}
+
+/// Standard base64 with padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or_default());
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for position in 0..4 {
+            if position <= chunk.len() {
+                let index = (bits >> (18 - 6 * position)) & 63;
+                text.push(char::from(LETTERS[index as usize]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_pads() {
+        let cases = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ];
+        for (text, encoded) in cases {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
+
+    #[test]
+    fn texts_of_a_secret_become_its_data() {
+        let mut secret = json!({ "data": { "a": "Zg==" }, "stringData": { "b": "foo" } });
+        encode_text(&mut secret);
+        assert_eq!(secret, json!({ "data": { "a": "Zg==", "b": "Zm9v" } }));
+    }
+
+    #[test]
+    fn immutable_content_stays() {
+        let old = json!({ "immutable": true, "data": { "a": "1" } });
+        let mut causes = Vec::new();
+        check_data(
+            &json!({ "immutable": true, "data": { "a": "2", "b/c": "" } }),
+            Some(&old),
+            &mut causes,
+        );
+        let fields: Vec<_> = causes.iter().map(|cause| cause.field.as_str()).collect();
+        assert_eq!(fields, ["data[b/c]", "data"]);
+    }
+}

@@ -1,0 +1,243 @@
+//! How objects go away: finalizers, and what else goes away with an object.
+//!
+//! A namespace takes its content with it, a definition the objects of its kind, and an owner its
+//! dependents. The last two wait for finalizers like everything else.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::crd;
+use crate::resource::{GroupResource, Registry};
+use crate::store::{Key, State};
+use crate::time;
+
+/// What a deletion came to.
+#[derive(Debug)]
+pub(crate) enum Deletion {
+    /// The object is gone.
+    Gone(Arc<Value>),
+    /// It waits for finalizers or for what depends on it.
+    Waiting(Arc<Value>),
+}
+
+/// Whether something still wants to be done before the object goes away.
+pub(crate) fn is_held(object: &Value) -> bool {
+    object["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+}
+
+pub(crate) fn is_terminating(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
+}
+
+/// Deletes an object, or marks it when it is held.
+pub(crate) fn delete(state: &mut State, key: &Key) -> Option<Deletion> {
+    let object = state.get(key)?.clone();
+    if key.resource == GroupResource::new("", "namespaces") {
+        return delete_namespace(state, key, &object);
+    }
+    if key.resource == GroupResource::new(crd::GROUP, crd::PLURAL) {
+        return delete_definition(state, key, &object);
+    }
+    if is_held(&object) {
+        let marked = if is_terminating(&object) {
+            object
+        } else {
+            state.put(key, marked(&object))
+        };
+        return Some(Deletion::Waiting(marked));
+    }
+    erase(state, key).map(Deletion::Gone)
+}
+
+/// The object with the marks of a deletion that is under way.
+fn marked(object: &Value) -> Value {
+    let mut object = object.clone();
+    let metadata = &mut object["metadata"];
+    metadata["deletionTimestamp"] = time::now().into();
+    metadata["deletionGracePeriodSeconds"] = json!(0);
+    if let Some(generation) = metadata["generation"].as_i64() {
+        metadata["generation"] = json!(generation + 1);
+    }
+    object
+}
+
+/// Removes an object and everything that was waiting for that.
+pub(crate) fn erase(state: &mut State, key: &Key) -> Option<Arc<Value>> {
+    let last = state.remove(key)?;
+    if key.resource == GroupResource::new(crd::GROUP, crd::PLURAL) {
+        let mut registry: Registry = (*state.registry).clone();
+        registry.remove(&crd::defines(&last));
+        state.registry = Arc::new(registry);
+    }
+    if state.collect {
+        collect(state, key, &last["metadata"]["uid"]);
+    }
+    finish_namespace(state, &key.namespace);
+    finish_definition(state, &key.resource);
+    Some(last)
+}
+
+/// Deletes what the removed object owned, unless it has another owner.
+fn collect(state: &mut State, owner: &Key, uid: &Value) {
+    if uid.is_null() {
+        return;
+    }
+    let reference = |one: &Value| one["uid"] == *uid;
+    let dependents: Vec<Key> = state
+        .all()
+        .filter(|(key, object)| {
+            let near = owner.namespace.is_empty() || key.namespace == owner.namespace;
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            near && owners.is_some_and(|list| list.iter().any(reference))
+        })
+        .map(|(key, _)| key.clone())
+        .collect();
+    for key in dependents {
+        let Some(dependent) = state.get(&key).cloned() else {
+            continue;
+        };
+        let mut owners = dependent["metadata"]["ownerReferences"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        owners.retain(|one| !reference(one));
+        if owners.iter().any(|one| exists(state, &one["uid"])) {
+            let mut dependent = (*dependent).clone();
+            dependent["metadata"]["ownerReferences"] = owners.into();
+            state.put(&key, dependent);
+        } else {
+            delete(state, &key);
+        }
+    }
+}
+
+fn exists(state: &State, uid: &Value) -> bool {
+    state
+        .all()
+        .any(|(_, object)| object["metadata"]["uid"] == *uid)
+}
+
+/// Lets the dependents of an object stay when it goes.
+pub(crate) fn orphan(state: &mut State, uid: &Value) {
+    let owned: Vec<(Key, Arc<Value>)> = state
+        .all()
+        .filter(|(_, object)| {
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            owners.is_some_and(|list| list.iter().any(|one| one["uid"] == *uid))
+        })
+        .map(|(key, object)| (key.clone(), object.clone()))
+        .collect();
+    for (key, object) in owned {
+        let mut object = (*object).clone();
+        if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
+            owners.retain(|one| one["uid"] != *uid);
+        }
+        state.put(&key, object);
+    }
+}
+
+fn delete_namespace(state: &mut State, key: &Key, object: &Value) -> Option<Deletion> {
+    if !is_terminating(object) {
+        let mut namespace = marked(object);
+        namespace["status"]["phase"] = "Terminating".into();
+        state.put(key, namespace);
+    }
+    let marked = state.get(key)?.clone();
+    let content: Vec<Key> = state
+        .all()
+        .map(|(key, _)| key)
+        .filter(|one| one.namespace == key.name)
+        .cloned()
+        .collect();
+    for one in content {
+        delete(state, &one);
+    }
+    finish_namespace(state, &key.name);
+    Some(Deletion::Waiting(marked))
+}
+
+/// Removes a namespace that is being deleted once nothing is left in it.
+fn finish_namespace(state: &mut State, name: &str) {
+    if name.is_empty() || state.all().any(|(key, _)| key.namespace == name) {
+        return;
+    }
+    let key = Key {
+        resource: GroupResource::new("", "namespaces"),
+        namespace: String::new(),
+        name: name.to_owned(),
+    };
+    if state
+        .get(&key)
+        .is_some_and(|one| is_terminating(one) && !is_held(one))
+    {
+        erase(state, &key);
+    }
+}
+
+fn delete_definition(state: &mut State, key: &Key, object: &Value) -> Option<Deletion> {
+    let defined = crd::defines(object);
+    let objects: Vec<Key> = state
+        .list(&defined, None)
+        .map(|(key, _)| key.clone())
+        .collect();
+    if !is_terminating(object) && (is_held(object) || !objects.is_empty()) {
+        let mut definition = marked(object);
+        let mut finalizers = definition["metadata"]["finalizers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        if !objects.is_empty() {
+            finalizers.push(crd::FINALIZER.into());
+        }
+        definition["metadata"]["finalizers"] = finalizers.into();
+        let condition = crd::condition(
+            "Terminating",
+            "InstanceDeletionInProgress",
+            "CustomResource deletion is in progress",
+        );
+        if let Some(conditions) = definition["status"]["conditions"].as_array_mut() {
+            conditions.push(condition);
+        }
+        state.put(key, definition);
+    }
+    let marked = state.get(key)?.clone();
+    for one in objects {
+        delete(state, &one);
+    }
+    // Deleting the objects may have finished the deletion already.
+    if state.get(key).is_some_and(|one| !is_held(one)) {
+        erase(state, key);
+    }
+    if state.get(key).is_none() {
+        Some(Deletion::Gone(marked))
+    } else {
+        Some(Deletion::Waiting(marked))
+    }
+}
+
+/// Lets go of a definition that is being deleted once no object of its kind is left.
+fn finish_definition(state: &mut State, resource: &GroupResource) {
+    if state.list(resource, None).next().is_some() {
+        return;
+    }
+    let key = Key {
+        resource: GroupResource::new(crd::GROUP, crd::PLURAL),
+        namespace: String::new(),
+        name: resource.to_string(),
+    };
+    let Some(definition) = state.get(&key).filter(|one| is_terminating(one)).cloned() else {
+        return;
+    };
+    let mut definition = (*definition).clone();
+    if let Some(finalizers) = definition["metadata"]["finalizers"].as_array_mut() {
+        finalizers.retain(|one| one != crd::FINALIZER);
+    }
+    if is_held(&definition) {
+        state.put(&key, definition);
+    } else {
+        erase(state, &key);
+    }
+}

@@ -1,0 +1,188 @@
+//! `metadata.managedFields`: who owns which fields, and how writes change that.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::fields::{self, FieldSet, Fields};
+use crate::time;
+
+/// Who writes, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manager {
+    pub(crate) name: String,
+    pub(crate) apply: bool,
+    pub(crate) api_version: String,
+    /// Empty for the object itself.
+    pub(crate) subresource: String,
+}
+
+/// A manager with the fields it owns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Owned {
+    pub(crate) manager: Manager,
+    pub(crate) fields: FieldSet,
+    time: Value,
+}
+
+/// Every owner of an object's fields.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Owners(pub(crate) Vec<Owned>);
+
+impl Owners {
+    /// Reads them from an object.
+    pub(crate) fn of(object: &Value) -> Self {
+        let entries = object["metadata"]["managedFields"].as_array();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let read = |entry: &Value| Owned {
+            manager: Manager {
+                name: text(&entry["manager"]),
+                apply: entry["operation"] == "Apply",
+                api_version: text(&entry["apiVersion"]),
+                subresource: text(&entry["subresource"]),
+            },
+            fields: fields::parse(&entry["fieldsV1"]),
+            time: entry["time"].clone(),
+        };
+        // A client that wants to forget all owners sends one empty entry.
+        let known = |entry: &&Value| entry["operation"].is_string();
+        Self(
+            entries
+                .into_iter()
+                .flatten()
+                .filter(known)
+                .map(read)
+                .collect(),
+        )
+    }
+
+    /// Writes them into an object.
+    pub(crate) fn write(&self, object: &mut Value) {
+        let Some(metadata) = object["metadata"].as_object_mut() else {
+            return;
+        };
+        if self.0.is_empty() {
+            metadata.remove("managedFields");
+            return;
+        }
+        metadata.insert(
+            "managedFields".into(),
+            self.0.iter().map(Owned::to_value).collect(),
+        );
+    }
+
+    /// The fields a manager owns.
+    pub(crate) fn fields_of(&self, manager: &Manager) -> FieldSet {
+        self.0
+            .iter()
+            .find(|one| one.manager == *manager)
+            .map(|one| one.fields.clone())
+            .unwrap_or_default()
+    }
+
+    /// The fields of everybody else.
+    pub(crate) fn fields_of_others(&self, manager: &Manager) -> FieldSet {
+        let others = self.0.iter().filter(|one| one.manager != *manager);
+        others.flat_map(|one| one.fields.iter().cloned()).collect()
+    }
+
+    /// A plain write: what it changed belongs to the writer and to nobody else.
+    pub(crate) fn updated(&mut self, manager: &Manager, before: &Fields, after: &Fields) {
+        let changed = fields::changed(before, after);
+        let present = fields::set_of(after);
+        self.take_from_others(manager, &changed, &present);
+        let mut own = self.fields_of(manager);
+        own.extend(changed);
+        own.retain(|path| present.contains(path));
+        self.set(manager, own);
+    }
+
+    /// An apply: the writer owns exactly what it sent.
+    pub(crate) fn applied(
+        &mut self,
+        manager: &Manager,
+        own: FieldSet,
+        changed: &FieldSet,
+        present: &FieldSet,
+    ) {
+        self.take_from_others(manager, changed, present);
+        self.set(manager, own);
+    }
+
+    fn take_from_others(&mut self, manager: &Manager, changed: &FieldSet, present: &FieldSet) {
+        for other in self.0.iter_mut().filter(|one| one.manager != *manager) {
+            other
+                .fields
+                .retain(|path| present.contains(path) && !changed.contains(path));
+        }
+        self.0
+            .retain(|one| one.manager == *manager || !one.fields.is_empty());
+    }
+
+    fn set(&mut self, manager: &Manager, own: FieldSet) {
+        match self.0.iter_mut().find(|one| one.manager == *manager) {
+            Some(entry) if entry.fields != own => {
+                entry.fields = own;
+                entry.time = time::now().into();
+            }
+            Some(_) => {}
+            None => {
+                let time = time::now().into();
+                self.0.push(Owned {
+                    manager: manager.clone(),
+                    fields: own,
+                    time,
+                });
+            }
+        }
+        self.0.retain(|one| !one.fields.is_empty());
+    }
+
+    /// Who else owns fields that are about to change, with the fields.
+    pub(crate) fn conflicts<'a>(
+        &'a self,
+        manager: &Manager,
+        changed: &'a FieldSet,
+    ) -> Vec<(&'a Owned, BTreeSet<&'a fields::Path>)> {
+        let others = self.0.iter().filter(|one| one.manager != *manager);
+        let both = others.map(|one| {
+            (
+                one,
+                one.fields.intersection(changed).collect::<BTreeSet<_>>(),
+            )
+        });
+        both.filter(|(_, fields)| !fields.is_empty()).collect()
+    }
+}
+
+impl Owned {
+    fn to_value(&self) -> Value {
+        let mut entry = json!({
+            "manager": self.manager.name,
+            "operation": if self.manager.apply { "Apply" } else { "Update" },
+            "apiVersion": self.manager.api_version,
+            "time": self.time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": fields::to_value(&self.fields),
+        });
+        if !self.manager.subresource.is_empty() {
+            entry["subresource"] = self.manager.subresource.clone().into();
+        }
+        entry
+    }
+
+    /// How a conflict names the owner.
+    pub(crate) fn shown(&self) -> String {
+        let mut text = format!("{:?}", self.manager.name);
+        if !self.manager.subresource.is_empty() {
+            text.push_str(&format!(" with subresource {:?}", self.manager.subresource));
+        }
+        if !self.manager.apply {
+            text.push_str(&format!(" using {}", self.manager.api_version));
+            if let Some(time) = self.time.as_str() {
+                text.push_str(&format!(" at {time}"));
+            }
+        }
+        text
+    }
+}

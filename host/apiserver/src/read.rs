@@ -1,0 +1,195 @@
+//! Reading objects: one, or a list, in the form the client asked for.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::request::{Form, Place, Query};
+use crate::resource::Resource;
+use crate::selector::Selection;
+use crate::status::{Cause, Failure};
+use crate::store::{Key, State};
+use crate::table;
+use crate::write::view;
+
+/// What a list or watch selects of a resource.
+pub(crate) fn selection(resource: &Resource, query: &Query) -> Result<Selection, Failure> {
+    let events = resource.stored_as().plural == "events";
+    Selection::parse(
+        query.get("labelSelector"),
+        query.get("fieldSelector"),
+        &resource.selectable,
+        |path| {
+            if events {
+                crate::builtin::events::selector_path(path)
+            } else {
+                path.to_owned()
+            }
+        },
+    )
+}
+
+/// The version a reader has seen already. Zero and nothing mean any.
+pub(crate) fn version(query: &Query) -> Result<Option<u64>, Failure> {
+    let Some(text) = query.get("resourceVersion") else {
+        return Ok(None);
+    };
+    let version: u64 = text.parse().map_err(|_| {
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        Failure::bad_request(format!("resourceVersion: Invalid value: {text:?}: {why}"))
+    })?;
+    Ok(Some(version).filter(|version| *version > 0))
+}
+
+/// One object.
+pub(crate) fn get(
+    state: &State,
+    resource: &Resource,
+    place: &Place,
+    query: &Query,
+) -> Result<Value, Failure> {
+    check_not_ahead(state, version(query)?)?;
+    let name = place.name.as_deref().unwrap_or_default();
+    let key = Key {
+        resource: resource.stored_as(),
+        namespace: place.namespace.clone().unwrap_or_default(),
+        name: name.to_owned(),
+    };
+    let object = state
+        .get(&key)
+        .ok_or_else(|| Failure::not_found(&resource.name, name))?;
+    Ok(view(resource, object))
+}
+
+/// A list with the revision it is of.
+pub(crate) struct Listed {
+    pub(crate) objects: Vec<Arc<Value>>,
+    pub(crate) revision: u64,
+}
+
+/// The objects a list selects.
+pub(crate) fn list(
+    state: &State,
+    resource: &Resource,
+    place: &Place,
+    query: &Query,
+) -> Result<Listed, Failure> {
+    if query.get("continue").is_some() {
+        return Err(Failure::not_implemented(
+            "the continuation of lists; a list is always complete",
+        ));
+    }
+    let version = version(query)?;
+    check_not_ahead(state, version)?;
+    match query.get("resourceVersionMatch") {
+        None | Some("NotOlderThan") => {}
+        Some("Exact") if version == Some(state.revision()) => {}
+        Some("Exact") => {
+            return Err(Failure::not_implemented(
+                "lists of the past (resourceVersionMatch=Exact)",
+            ));
+        }
+        Some(other) => {
+            let known = [json!("Exact"), json!("NotOlderThan")];
+            let cause = Cause::unsupported("resourceVersionMatch", &json!(other), &known);
+            return Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
+        }
+    }
+    let selection = selection(resource, query)?;
+    let stored = resource.stored_as();
+    let found = state.list(&stored, place.namespace.as_deref());
+    let objects = found
+        .map(|(_, object)| object)
+        .filter(|object| selection.matches(object));
+    Ok(Listed {
+        objects: objects.cloned().collect(),
+        revision: state.revision(),
+    })
+}
+
+fn check_not_ahead(state: &State, version: Option<u64>) -> Result<(), Failure> {
+    let current = state.revision();
+    let Some(wanted) = version.filter(|wanted| *wanted > current) else {
+        return Ok(());
+    };
+    let message = format!("Too large resource version: {wanted}, current: {current}");
+    let cause = Cause {
+        reason: "ResourceVersionTooLarge",
+        field: String::new(),
+        message: "Too large resource version".to_owned(),
+    };
+    Err(Failure::new(504, "Timeout", message).with_causes(&[cause]))
+}
+
+/// A list in the form the client asked for.
+pub(crate) fn shown_list(resource: &Resource, form: Form, listed: &Listed) -> Value {
+    let metadata = json!({ "resourceVersion": listed.revision.to_string() });
+    let objects = listed.objects.iter();
+    match form {
+        Form::Table(include) => table::table(
+            &resource.columns,
+            objects.map(AsRef::as_ref),
+            include,
+            &metadata,
+        ),
+        Form::Partial => json!({
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": metadata,
+            "items": objects.map(|object| table::partial(object)).collect::<Vec<_>>(),
+        }),
+        Form::Plain | Form::Discovery => {
+            let items = objects.map(|object| item(resource, object)).collect();
+            list_of(resource, &metadata, items)
+        }
+    }
+}
+
+/// A list object.
+pub(crate) fn list_of(resource: &Resource, metadata: &Value, items: Vec<Value>) -> Value {
+    json!({
+        "kind": resource.list_kind,
+        "apiVersion": resource.api_version(),
+        "metadata": metadata,
+        "items": items,
+    })
+}
+
+/// The items of a list of built-in objects do not say again what they are.
+pub(crate) fn item(resource: &Resource, object: &Value) -> Value {
+    let mut object = view(resource, object);
+    if !resource.custom
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    object
+}
+
+/// One object, in its view already, in the form the client asked for.
+pub(crate) fn shown(resource: &Resource, form: Form, object: Value) -> Value {
+    // Deletions answer with a `Status`, which has no other form.
+    if object["kind"] == "Status" {
+        return object;
+    }
+    match form {
+        Form::Table(include) => {
+            let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+            // Columns are computed from the stored form.
+            let stored = if resource.rules.events_view {
+                crate::builtin::events::to_stored(&object)
+            } else {
+                object
+            };
+            table::table(
+                &resource.columns,
+                std::iter::once(&stored),
+                include,
+                &metadata,
+            )
+        }
+        Form::Partial => table::partial(&object),
+        Form::Plain | Form::Discovery => object,
+    }
+}

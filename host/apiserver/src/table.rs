@@ -1,0 +1,175 @@
+//! Objects as rows of a table, which is what `kubectl get` shows.
+
+use serde_json::{Value, json};
+
+mod builtin;
+mod path;
+
+pub(crate) use path::{JsonPath, PathError};
+
+use crate::time;
+
+/// One column: its description and where its cells come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) format: String,
+    pub(crate) description: String,
+    pub(crate) priority: i64,
+    pub(crate) cell: Cell,
+}
+
+/// Where a cell comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Cell {
+    /// A place in the object.
+    Path(JsonPath),
+    /// A time in the object, shown as how long ago it was.
+    Age(JsonPath),
+    /// Computed, for built-in kinds.
+    Computed(fn(&Value) -> Value),
+}
+
+/// How much of the object goes with its row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Include {
+    /// Its metadata.
+    #[default]
+    Metadata,
+    /// All of it.
+    Object,
+    /// Nothing.
+    None,
+}
+
+impl Column {
+    /// The column every table starts with.
+    pub(crate) fn name() -> Self {
+        Self {
+            format: "name".to_owned(),
+            ..Self::computed("Name", "string", 0, |object| {
+                object["metadata"]["name"].clone()
+            })
+        }
+    }
+
+    /// How long ago the object was created.
+    pub(crate) fn age() -> Self {
+        Self::computed("Age", "string", 0, |object| {
+            age(&object["metadata"]["creationTimestamp"])
+        })
+    }
+
+    pub(crate) fn computed(
+        name: &str,
+        kind: &str,
+        priority: i64,
+        cell: fn(&Value) -> Value,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            format: String::new(),
+            description: String::new(),
+            priority,
+            cell: Cell::Computed(cell),
+        }
+    }
+
+    fn value(&self, object: &Value) -> Value {
+        match &self.cell {
+            Cell::Computed(compute) => compute(object),
+            Cell::Age(path) => path
+                .find(object)
+                .first()
+                .map_or(Value::Null, |time| age(time)),
+            Cell::Path(path) => self.shown(&path.find(object)),
+        }
+    }
+
+    /// Texts that were found in several places stand beside each other; other types show the first.
+    fn shown(&self, found: &[&Value]) -> Value {
+        match (self.kind.as_str(), found) {
+            (_, []) => Value::Null,
+            ("string", [first]) if first.is_null() => Value::Null,
+            ("string", _) => found
+                .iter()
+                .map(|one| text(one))
+                .collect::<Vec<_>>()
+                .join(" ")
+                .into(),
+            ("integer", [first, ..]) => first.as_i64().map_or(Value::Null, Value::from),
+            ("number", [first, ..]) => first.as_f64().map_or(Value::Null, Value::from),
+            ("boolean", [first, ..]) => first.as_bool().map_or(Value::Null, Value::from),
+            _ => Value::Null,
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        json!({
+            "name": self.name,
+            "type": self.kind,
+            "format": self.format,
+            "description": self.description,
+            "priority": self.priority,
+        })
+    }
+}
+
+/// A text as it is, everything else as JSON.
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// How long ago a time was, as a cell.
+fn age(value: &Value) -> Value {
+    let Some(text) = value.as_str() else {
+        return "<unknown>".into();
+    };
+    time::seconds_since(text).map_or_else(|| "<invalid>".into(), |age| time::human(age).into())
+}
+
+/// The table of some objects. `metadata` is the list's.
+pub(crate) fn table<'a>(
+    columns: &[Column],
+    objects: impl Iterator<Item = &'a Value>,
+    include: Include,
+    metadata: &Value,
+) -> Value {
+    let rows: Vec<Value> = objects
+        .map(|object| row(columns, object, include))
+        .collect();
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+        "columnDefinitions": columns.iter().map(Column::to_value).collect::<Vec<_>>(),
+        "rows": rows,
+    })
+}
+
+fn row(columns: &[Column], object: &Value, include: Include) -> Value {
+    let cells: Vec<Value> = columns.iter().map(|column| column.value(object)).collect();
+    let mut row = json!({ "cells": cells });
+    match include {
+        Include::Metadata => row["object"] = partial(object),
+        Include::Object => row["object"] = object.clone(),
+        Include::None => {}
+    }
+    row
+}
+
+/// The metadata of an object as an object of its own.
+pub(crate) fn partial(object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": object["metadata"],
+    })
+}
+
+#[cfg(test)]
+mod tests;

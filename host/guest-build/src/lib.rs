@@ -1,0 +1,98 @@
+//! Builds guests of this workspace to WebAssembly components, for build scripts.
+//!
+//! A nested cargo with a target directory of its own compiles them for `wasm32-unknown-unknown`, and `wit-component`
+//! makes components of the modules. The same sources give the same bytes, wherever the checkout lies.
+
+mod compile;
+mod target;
+
+use std::path::{Path, PathBuf};
+
+use wit_component::ComponentEncoder;
+
+/// Why there are no components. Each text is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The standard library for the target is missing, and cannot be added.
+    #[error("the plugins need the WebAssembly target; type: rustup target add {} --toolchain {toolchain}", target::TRIPLE)]
+    NoTarget {
+        /// The toolchain that needs it.
+        toolchain: String,
+    },
+    /// A program did not run.
+    #[error("cannot run {program}: {source}")]
+    Run {
+        /// The program.
+        program: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The guests do not compile.
+    #[error("the plugins do not compile; see: cargo build {arguments}")]
+    Compile {
+        /// The arguments of the nested cargo.
+        arguments: String,
+    },
+    /// A module is no component of the interface.
+    #[error("cannot make a component of {module}: {why}")]
+    Component {
+        /// The module.
+        module: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot access {path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// What to build, and where.
+pub struct Guests<'a> {
+    /// The root of the workspace.
+    pub workspace: &'a Path,
+    /// The packages, whose names are `stoker-plugin-NAME` or `stoker-guest-NAME`.
+    pub packages: &'a [&'a str],
+    /// Where components go, as `NAME.wasm`.
+    pub out: &'a Path,
+}
+
+impl Guests<'_> {
+    /// Builds all of them, and tells cargo what they depend on.
+    pub fn build(&self) -> Result<(), Error> {
+        target::ensure()?;
+        let modules = compile::run(self.workspace, self.packages)?;
+        std::fs::create_dir_all(self.out).map_err(|source| file_error(self.out, source))?;
+        for package in self.packages {
+            let name = package.rsplit_once("stoker-plugin-").or(package.rsplit_once("stoker-guest-"));
+            let name = name.map_or(*package, |(_, name)| name);
+            let module = modules.join(format!("{}.wasm", package.replace('-', "_")));
+            componentize(&module, &self.out.join(format!("{name}.wasm")))?;
+        }
+        Ok(())
+    }
+}
+
+fn componentize(module: &Path, component: &Path) -> Result<(), Error> {
+    let bytes = std::fs::read(module).map_err(|source| file_error(module, source))?;
+    let encoded = ComponentEncoder::default()
+        .module(&bytes)
+        .and_then(|encoder| encoder.validate(true).encode())
+        .map_err(|error| Error::Component { module: module.display().to_string(), why: format!("{error:#}") })?;
+    std::fs::write(component, encoded).map_err(|source| file_error(component, source))
+}
+
+fn file_error(path: &Path, source: std::io::Error) -> Error {
+    Error::File { path: path.display().to_string(), source }
+}
+
+/// The root of the workspace, from the folder of a package in it.
+#[must_use]
+pub fn workspace_of(package: &Path) -> PathBuf {
+    let is_root = |folder: &&Path| folder.join("Cargo.lock").is_file();
+    package.ancestors().find(is_root).unwrap_or(package).to_owned()
+}

@@ -1,0 +1,36 @@
+//! The standard library for WebAssembly: there, or added through rustup.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::Error;
+
+/// The target of all guests: no WASI, so nothing to import but the interface.
+pub(super) const TRIPLE: &str = "wasm32-unknown-unknown";
+
+/// Makes sure that guests can be compiled. rustup does not add the targets of `rust-toolchain.toml` to a toolchain
+/// that is there already where `RUSTUP_AUTO_INSTALL=0`.
+pub(super) fn ensure() -> Result<(), Error> {
+    if is_installed()? {
+        return Ok(());
+    }
+    let toolchain = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| "stable".to_owned());
+    let added = Command::new("rustup")
+        .args(["target", "add", TRIPLE, "--toolchain", &toolchain])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match added {
+        Ok(status) if status.success() && is_installed()? => Ok(()),
+        _ => Err(Error::NoTarget { toolchain }),
+    }
+}
+
+fn is_installed() -> Result<bool, Error> {
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let output = Command::new(&rustc).args(["--print", "sysroot"]).output();
+    let output = output.map_err(|source| Error::Run { program: rustc, source })?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    Ok(sysroot.join("lib/rustlib").join(TRIPLE).join("lib").is_dir())
+}

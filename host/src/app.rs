@@ -1,0 +1,44 @@
+//! The only place where the rooms are put together: each command, from its flags to its exit code.
+
+mod host;
+mod kubeconfig;
+mod plugin_commands;
+mod run;
+mod send;
+mod signals;
+mod text;
+
+#[cfg(feature = "sandbox")]
+mod demo;
+#[cfg(feature = "sandbox")]
+mod local;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use crate::{api, telemetry};
+
+pub use host::{Host, HostSettings};
+
+/// Runs a command.
+pub async fn run(cli: Cli) -> Result<ExitCode> {
+    let filter = cli.log.as_deref().or(quiet(&cli.command));
+    let _log = telemetry::start(cli.log_format.into(), filter)?;
+    match cli.command {
+        Command::Run(flags) => run::run(*flags).await,
+        #[cfg(feature = "sandbox")]
+        Command::Demo(flags) => demo::run(flags).await,
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(flags) => local::run(flags).await,
+        Command::Crd => text::print(&api::crd_yaml()?),
+        Command::Plugin(command) => plugin_commands::run(command).await,
+        Command::Send(flags) => send::run(flags).await,
+    }
+}
+
+/// Commands that talk to a person by themselves log only what is wrong.
+fn quiet(command: &Command) -> Option<&'static str> {
+    (!matches!(command, Command::Run(_))).then_some("error")
+}

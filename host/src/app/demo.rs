@@ -1,0 +1,114 @@
+//! `stoker demo`: the whole way, step by step, on this machine.
+
+mod payloads;
+mod steps;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+use tempfile::TempDir;
+
+use self::steps::Stage;
+use super::host::{Host, HostSettings, listen};
+use super::{signals, text};
+use crate::api::GatewaySync;
+use crate::auth::{AuthConfig, SecretSource, sign};
+use crate::cli::DemoFlags;
+use crate::sandbox::LocalCluster;
+use crate::webhook::Bounds;
+
+/// What signs the demo's webhooks. It guards nothing but this demo, on loopback.
+const SECRET: &str = "stoker-demo-secret";
+const NAMESPACE: &str = "default";
+const NAME: &str = "plant";
+
+pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
+    let ended = signals::termination()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, flags.port));
+    let receiver = listen(Some(address)).await.context("choose another port with --port")?;
+    let address = receiver.as_ref().context("no listener")?.local_addr()?;
+    let cluster = LocalCluster::start(0).await?;
+    let client = cluster.client().await?;
+    let directory = TempDir::with_prefix("stoker-demo-")?;
+    let plugins = directory.path().join("plugins");
+    std::fs::create_dir(&plugins)?;
+    let kubeconfig = directory.path().join("kubeconfig");
+    cluster.write_kubeconfig(&kubeconfig)?;
+
+    let commits = payloads::Commits::prepare(&cluster.git).await?;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
+    secrets.create(&PostParams::default(), &gateway_key()?).await.context("cannot create the gateway's Secret")?;
+    let objects: Api<GatewaySync> = Api::namespaced(client.clone(), NAMESPACE);
+    objects.create(&PostParams::default(), &object(cluster.git.url())?).await.context("cannot create the GatewaySync")?;
+    let host = Host::start(HostSettings {
+        client,
+        receiver,
+        probes: None,
+        metrics: None,
+        plugin_directories: vec![plugins.clone()],
+        auth: AuthConfig { hmac: Some(SecretSource::Inline(SECRET.to_owned())), bearer: None },
+        bounds: Bounds::default(),
+    })
+    .await?;
+    host.wait_until_ready().await;
+
+    text::print(&format!(
+        "API server {}, git {}, receiver http://{address}, GatewaySync {NAMESPACE}/{NAME}\n",
+        cluster.api.url(),
+        cluster.git.url()
+    ))?;
+    let url = format!("http://{address}/webhook/{NAMESPACE}/{NAME}");
+    let detector = std::sync::Arc::clone(&host.detector);
+    let stage = Stage::new(url.clone(), objects, detector, plugins)?;
+    let mut ended = pin!(ended);
+    let went_well = tokio::select! {
+        went_well = stage.play(&commits) => went_well?,
+        () = &mut ended => false,
+    };
+    if flags.once || !went_well {
+        host.run_until(std::future::ready(())).await?;
+    } else {
+        text::print(&go_on(&url, &kubeconfig.display().to_string()))?;
+        host.run_until(ended).await?;
+    }
+    cluster.api.shutdown().await;
+    Ok(if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the demo's webhooks are for.
+fn object(repo: &str) -> Result<GatewaySync> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "stoker.io/v1alpha1",
+        "kind": "GatewaySync",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {
+            "git": {"repo": repo, "ref": "main"},
+            "gateway": {"api": {"secretName": "gateway-api"}},
+            "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
+        },
+    }))?)
+}
+
+/// The gateway's API key, which the controller looks for before it publishes anything for the gateway.
+fn gateway_key() -> Result<Secret> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "gateway-api", "namespace": NAMESPACE},
+        "stringData": {"apiKey": "demo:not-a-secret"},
+    }))?)
+}
+
+fn go_on(url: &str, kubeconfig: &str) -> String {
+    let body = r#"{"ref":"v1.0.0"}"#;
+    let signature = sign(SECRET.as_bytes(), body.as_bytes());
+    format!(
+        "\nGo on yourself:\n  curl -X POST {url} -H 'Content-Type: application/json' -H 'X-Hub-Signature-256: {signature}' -d '{body}'\n  stoker send {url} --secret {SECRET} --ref v2.0.0\n  kubectl --kubeconfig {kubeconfig} get gs -w\n  kubectl --kubeconfig {kubeconfig} describe gs {NAME}\n\nCtrl-C ends it."
+    )
+}

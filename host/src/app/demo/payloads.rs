@@ -1,0 +1,96 @@
+//! What the demo's senders send, after the shapes that the senders document.
+
+use anyhow::Result;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::detection::CommitId;
+use crate::sandbox::GitServer;
+
+/// The commits that the steps lead to.
+pub(super) struct Commits {
+    pub(super) release: CommitId,
+    pub(super) argocd: CommitId,
+    pub(super) kargo: CommitId,
+    pub(super) main: CommitId,
+    pub(super) shipit: CommitId,
+}
+
+impl Commits {
+    /// Gives the repository a history: tags of both kinds, and a branch that is ahead of them.
+    pub(super) async fn prepare(git: &GitServer) -> Result<Self> {
+        let release = git.commit("main", "Raise the scan rate of line 1").await?;
+        git.annotated_tag("v2.0.0").await?;
+        let argocd = git.commit("main", "Add the tank farm").await?;
+        git.tag("v2.1.0").await?;
+        let kargo = git.commit("main", "Rename the boiler tags").await?;
+        git.tag("v2.2.0").await?;
+        let shipit = git.commit("main", "Tune the alarms").await?;
+        git.annotated_tag("v3.0.0").await?;
+        let main = git.commit("main", "Try a new historian").await?;
+        Ok(Self { release, argocd, kargo, main, shipit })
+    }
+}
+
+/// A webhook to send.
+pub(super) struct Sent {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Sent {
+    fn new(body: Value) -> Self {
+        Self { headers: HeaderMap::new(), body }
+    }
+}
+
+/// GitHub, "Webhook events and payloads", `release`.
+pub(super) fn github_release(tag: &str) -> Sent {
+    let mut sent = Sent::new(json!({
+        "action": "published",
+        "release": {
+            "id": 178_264_311, "tag_name": tag, "target_commitish": "main", "name": tag,
+            "draft": false, "prerelease": false,
+            "created_at": "2026-03-02T08:15:00Z", "published_at": "2026-03-02T08:20:41Z",
+            "author": {"login": "octo-plant", "id": 5_934_012, "type": "User"}, "assets": [], "body": "Line 1 at full speed.",
+        },
+        "repository": {
+            "id": 611_204_988, "name": "plant", "full_name": "demo/plant", "private": true, "default_branch": "main",
+            "owner": {"login": "demo", "id": 5_934_001, "type": "Organization"},
+        },
+        "sender": {"login": "octo-plant", "id": 5_934_012, "type": "User"},
+    }));
+    sent.headers.insert("x-github-event", http::HeaderValue::from_static("release"));
+    sent.headers.insert("x-github-delivery", http::HeaderValue::from_static("5d1f9c1e-0f0b-4e39-9a27-4c1c4a3f0d11"));
+    sent
+}
+
+/// Argo CD has no webhook template of its own; this is the convention of the user guide in a whole application.
+pub(super) fn argocd(tag: &str) -> Sent {
+    Sent::new(json!({"app": {
+        "metadata": {"name": "plant-edge", "namespace": "argocd", "annotations": {"git.ref": tag}},
+        "spec": {"project": "default", "source": {"repoURL": "https://git.example.com/demo/plant.git", "path": "edge", "targetRevision": tag}},
+        "status": {"sync": {"status": "Synced"}, "health": {"status": "Healthy"}},
+    }}))
+}
+
+/// A promotion as Kargo's `http` step sends it by the convention of the user guide.
+pub(super) fn kargo(tag: &str, commit: &CommitId) -> Sent {
+    Sent::new(json!({"freight": {
+        "name": "f5f87aa23c9e97f43eb83dd63768ee41f5ba3766", "alias": "quiet-ocelot",
+        "commits": [{"repoURL": "https://git.example.com/demo/plant.git", "id": commit.as_str(), "tag": tag}],
+    }}))
+}
+
+/// Anything that can send JSON.
+pub(super) fn generic(git_ref: &str) -> Sent {
+    Sent::new(json!({"ref": git_ref}))
+}
+
+/// A site's own format, which nothing knows until its plugin is there.
+pub(super) fn shipit(version: &str, commit: &CommitId) -> Sent {
+    Sent::new(json!({"shipit": {
+        "pipeline": "plant-edge", "at": "2026-03-02T09:00:00Z",
+        "promoted": {"version": version, "revision": commit.as_str(), "repository": "demo/plant"},
+    }}))
+}

@@ -1,0 +1,23 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{signals, text};
+use crate::cli::SandboxFlags;
+use crate::sandbox::LocalCluster;
+
+/// `stoker sandbox`.
+pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
+    let ended = signals::termination()?;
+    let cluster = LocalCluster::start(flags.port).await?;
+    cluster.write_kubeconfig(&flags.kubeconfig)?;
+    let file = flags.kubeconfig.display();
+    text::print(&format!(
+        "API server  {}\ngit         {}\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nEverything is in memory. Ctrl-C ends it.",
+        cluster.api.url(),
+        cluster.git.url(),
+    ))?;
+    ended.await;
+    cluster.api.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,37 @@
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use super::host::{Host, HostSettings, listen};
+use super::{kubeconfig, signals};
+use crate::cli::RunFlags;
+use crate::config::Config;
+use crate::plugin::PluginState;
+
+/// `stoker run`.
+pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
+    let Config { receiver, probes, metrics, plugin_directories, auth, bounds, kubeconfig } = flags.try_into()?;
+    let ended = signals::termination()?;
+    let client = kubeconfig::client(kubeconfig.as_deref()).await?;
+    let settings = HostSettings {
+        client,
+        receiver: listen(receiver).await.context("choose another port with --webhook-receiver-port")?,
+        probes: listen(probes).await.context("choose another address with --health-probe-bind-address")?,
+        metrics: listen(metrics).await.context("choose another address with --metrics-bind-address")?,
+        plugin_directories,
+        auth,
+        bounds,
+    };
+    let host = Host::start(settings).await?;
+    for status in &host.plugins {
+        let name = status.descriptor.as_ref().map(|descriptor| descriptor.name.as_str());
+        if status.state == PluginState::Serving {
+            tracing::info!(plugin.file = %status.origin, plugin.name = name, "plugin serves");
+        }
+    }
+    let receiver = receiver.map(|address| address.to_string());
+    tracing::info!(receiver, version = env!("CARGO_PKG_VERSION"), "stoker runs");
+    host.run_until(ended).await?;
+    tracing::info!("stoker ended");
+    Ok(ExitCode::SUCCESS)
+}

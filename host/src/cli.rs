@@ -1,0 +1,195 @@
+//! The command line, as it is typed. What it means is [`crate::config`]'s to say.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::telemetry;
+
+/// The bridge from webhooks to GitOps.
+///
+/// Stoker takes webhooks, asks WebAssembly plugins which git ref they announce, and syncs `GatewaySync` objects from
+/// it.
+#[derive(Debug, Parser)]
+#[command(name = "stoker", version, propagate_version = true)]
+pub struct Cli {
+    /// How the log looks.
+    #[arg(long, global = true, value_enum, default_value = "auto", env = "STOKER_LOG_FORMAT")]
+    pub log_format: LogFormat,
+    /// Which lines are logged: a level, or target=level pairs [default: info].
+    #[arg(long, global = true, env = "STOKER_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl From<LogFormat> for telemetry::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Auto => Self::Auto,
+            LogFormat::Human => Self::Human,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive webhooks and sync from them, against a Kubernetes cluster.
+    Run(Box<RunFlags>),
+    /// Show the whole way on this machine: an API server, a git repository, signed webhooks, a plugin dropped in.
+    #[cfg(feature = "sandbox")]
+    Demo(DemoFlags),
+    /// Serve an empty API server and a git repository on this machine, to try things with kubectl.
+    #[cfg(feature = "sandbox")]
+    Sandbox(SandboxFlags),
+    /// Print the definition of the custom resource, for `kubectl apply -f -`.
+    Crd,
+    /// Look at plugins, and try them.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Send a signed test webhook.
+    Send(SendFlags),
+}
+
+/// The flags of `stoker run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunFlags {
+    /// Port on which webhooks are received, on all addresses; 0 switches the receiver off.
+    #[arg(long, default_value_t = 9444, value_name = "PORT")]
+    pub webhook_receiver_port: u16,
+    /// The secret that signs webhooks. Only from the environment, since other users see command lines.
+    #[arg(skip = std::env::var("WEBHOOK_HMAC_SECRET").ok())]
+    pub webhook_hmac_secret: Option<String>,
+    /// File with the secret that signs webhooks (instead of the environment variable `WEBHOOK_HMAC_SECRET`); it is
+    /// read again when it changes.
+    #[arg(long, env = "WEBHOOK_HMAC_SECRET_FILE", value_name = "FILE")]
+    pub webhook_hmac_secret_file: Option<PathBuf>,
+    /// The token of senders that cannot sign. Only from the environment.
+    #[arg(skip = std::env::var("WEBHOOK_BEARER_TOKEN").ok())]
+    pub webhook_bearer_token: Option<String>,
+    /// File with the bearer token of senders that cannot sign (instead of the environment variable
+    /// `WEBHOOK_BEARER_TOKEN`).
+    #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
+    pub webhook_bearer_token_file: Option<PathBuf>,
+    /// Bytes that the body of a webhook may have.
+    #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
+    pub max_body: usize,
+    /// Directory of drop-in plugins (*.wasm), watched for changes. May be given several times.
+    #[arg(long, env = "STOKER_PLUGIN_DIR", value_delimiter = ':', value_name = "DIR")]
+    pub plugin_dir: Vec<PathBuf>,
+    /// Address of /healthz and /readyz; 0 switches them off.
+    #[arg(long, default_value = ":8081", value_name = "ADDRESS")]
+    pub health_probe_bind_address: String,
+    /// Address of /metrics; 0 switches it off.
+    #[arg(long, default_value = "0", value_name = "ADDRESS")]
+    pub metrics_bind_address: String,
+    /// The kubeconfig file [default: the one of `KUBECONFIG`, of the home directory, or the cluster that this runs
+    /// in].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// The flags of `stoker demo`.
+#[cfg(feature = "sandbox")]
+#[derive(Debug, Clone, Args)]
+pub struct DemoFlags {
+    /// Port on which webhooks are received, on the loopback address.
+    #[arg(long, default_value_t = 9444)]
+    pub port: u16,
+    /// End after the steps; the exit code is 0 only if every step went as expected.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// The flags of `stoker sandbox`.
+#[cfg(feature = "sandbox")]
+#[derive(Debug, Clone, Args)]
+pub struct SandboxFlags {
+    /// Where the kubeconfig file is written.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+    /// Port of the API server; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+}
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List the plugins in the order in which they are asked, and say what is wrong with the others.
+    List {
+        /// Directory of drop-in plugins. May be given several times.
+        #[arg(long, env = "STOKER_PLUGIN_DIR", value_delimiter = ':', value_name = "DIR")]
+        plugin_dir: Vec<PathBuf>,
+    },
+    /// Tell whether a component can be used, and what it says of itself.
+    Check {
+        /// The component.
+        file: PathBuf,
+    },
+    /// Ask one component about one delivery.
+    Run {
+        /// The component.
+        file: PathBuf,
+        /// A header of the delivery, as NAME=VALUE or "NAME: VALUE". May be given several times.
+        #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
+        headers: Vec<String>,
+        /// The file with the body, or - for standard input.
+        #[arg(long, value_name = "FILE")]
+        body: PathBuf,
+    },
+    /// Run payload files through the plugins and compare what they say with what is expected of them.
+    Test {
+        /// Directories of payload files; the name of a directory is the name of its plugin.
+        #[arg(required = true, value_name = "DIR")]
+        directories: Vec<PathBuf>,
+        /// Directory of drop-in plugins. May be given several times.
+        #[arg(long, env = "STOKER_PLUGIN_DIR", value_delimiter = ':', value_name = "DIR")]
+        plugin_dir: Vec<PathBuf>,
+    },
+}
+
+/// The flags of `stoker send`.
+#[derive(Debug, Clone, Args)]
+pub struct SendFlags {
+    /// Where to send it: http(s)://HOST/webhook/NAMESPACE/NAME.
+    pub url: String,
+    /// The secret to sign with; without one, the webhook is not signed.
+    #[arg(long, env = "WEBHOOK_HMAC_SECRET", hide_env_values = true)]
+    pub secret: Option<String>,
+    /// The ref to announce, in the generic format.
+    #[arg(long, required_unless_present = "body")]
+    pub r#ref: Option<String>,
+    /// A file with the body to send as it is, or - for standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "ref")]
+    pub body: Option<PathBuf>,
+    /// A header to send, as NAME=VALUE or "NAME: VALUE". May be given several times.
+    #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
+    pub headers: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,142 @@
+//! What the flags mean, after everything that can be wrong with them was said.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::auth::{AuthConfig, SecretSource};
+use crate::cli::RunFlags;
+use crate::webhook::Bounds;
+
+/// The largest body that may be allowed: each request holds one in memory.
+const MAX_BODY_LIMIT: usize = 64 << 20;
+
+/// What `stoker run` works with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where webhooks come in; none where the receiver is off.
+    pub receiver: Option<SocketAddr>,
+    /// Where the platform asks; none where nobody does.
+    pub probes: Option<SocketAddr>,
+    /// Where metrics are read; none where nobody does.
+    pub metrics: Option<SocketAddr>,
+    /// The directories of drop-in plugins.
+    pub plugin_directories: Vec<PathBuf>,
+    /// The secrets of the senders.
+    pub auth: AuthConfig,
+    /// How much of a delivery is taken.
+    pub bounds: Bounds,
+    /// The file that says where the API server is; none for the usual places.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Why flags mean nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not an address to listen on.
+    #[error("{flag} {text:?} is not an address: use PORT, :PORT or IP:PORT, or 0 for none")]
+    Address {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        text: String,
+    },
+    /// Two sources of one secret.
+    #[error("both {file} and the environment variable {variable} are set: use one of them")]
+    TwoSecrets {
+        /// The flag of the file.
+        file: &'static str,
+        /// The variable.
+        variable: &'static str,
+    },
+    /// A limit that protects nothing.
+    #[error("--max-body {bytes} is not between 1 and {limit} bytes")]
+    MaxBody {
+        /// What was given.
+        bytes: usize,
+        /// The largest that is taken.
+        limit: usize,
+    },
+}
+
+impl TryFrom<RunFlags> for Config {
+    type Error = ConfigError;
+
+    fn try_from(flags: RunFlags) -> Result<Self, ConfigError> {
+        if !(1..=MAX_BODY_LIMIT).contains(&flags.max_body) {
+            return Err(ConfigError::MaxBody { bytes: flags.max_body, limit: MAX_BODY_LIMIT });
+        }
+        let receiver = (flags.webhook_receiver_port != 0)
+            .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.webhook_receiver_port)));
+        Ok(Self {
+            receiver,
+            probes: address("--health-probe-bind-address", &flags.health_probe_bind_address)?,
+            metrics: address("--metrics-bind-address", &flags.metrics_bind_address)?,
+            plugin_directories: flags.plugin_dir,
+            auth: AuthConfig {
+                hmac: secret(
+                    flags.webhook_hmac_secret,
+                    flags.webhook_hmac_secret_file,
+                    ("--webhook-hmac-secret-file", "WEBHOOK_HMAC_SECRET"),
+                )?,
+                bearer: secret(
+                    flags.webhook_bearer_token,
+                    flags.webhook_bearer_token_file,
+                    ("--webhook-bearer-token-file", "WEBHOOK_BEARER_TOKEN"),
+                )?,
+            },
+            bounds: Bounds { body_bytes: flags.max_body, ..Bounds::default() },
+            kubeconfig: flags.kubeconfig,
+        })
+    }
+}
+
+/// An address as existing installations write it: `0` is off, `:8081` and `8081` are all addresses of the machine.
+fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigError> {
+    if matches!(text, "" | "0") {
+        return Ok(None);
+    }
+    let port = text.strip_prefix(':').unwrap_or(text);
+    let address = match port.parse::<u16>() {
+        Ok(port) => Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        Err(_) => text.parse().ok(),
+    };
+    address.map(Some).ok_or_else(|| ConfigError::Address { flag, text: text.to_owned() })
+}
+
+fn secret(
+    inline: Option<String>,
+    file: Option<PathBuf>,
+    (flag, variable): (&'static str, &'static str),
+) -> Result<Option<SecretSource>, ConfigError> {
+    match (inline, file) {
+        (Some(_), Some(_)) => Err(ConfigError::TwoSecrets { file: flag, variable }),
+        (Some(text), None) => Ok(Some(SecretSource::Inline(text))),
+        (None, Some(path)) => Ok(Some(SecretSource::File(path))),
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_as_existing_installations_write_them() {
+        let parse = |text| address("--x", text).map(|address| address.map(|address| address.to_string()));
+        assert_eq!(parse("0").unwrap(), None);
+        assert_eq!(parse(":8081").unwrap().unwrap(), "0.0.0.0:8081");
+        assert_eq!(parse("8081").unwrap().unwrap(), "0.0.0.0:8081");
+        assert_eq!(parse("127.0.0.1:8081").unwrap().unwrap(), "127.0.0.1:8081");
+        assert_eq!(parse("[::]:8081").unwrap().unwrap(), "[::]:8081");
+        assert!(parse("localhost").is_err() && parse(":x").is_err() && parse(":70000").is_err());
+    }
+
+    #[test]
+    fn a_secret_has_one_source() {
+        let names = ("--file", "VARIABLE");
+        assert!(secret(None, None, names).unwrap().is_none());
+        assert!(secret(Some("x".into()), Some("/f".into()), names).is_err());
+        // Set but empty is a source: the door closes rather than opens.
+        assert!(matches!(secret(Some(String::new()), None, names).unwrap(), Some(SecretSource::Inline(_))));
+    }
+}

@@ -1,0 +1,61 @@
+//! Setting one condition among others. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// More of a message helps nobody, and a table of objects must stay readable.
+const MESSAGE_CHARS: usize = 1024;
+
+/// What a condition says.
+pub(super) struct State<'a> {
+    pub(super) holds: bool,
+    pub(super) reason: &'a str,
+    pub(super) message: String,
+}
+
+/// Sets conditions for one generation at one time.
+pub(super) struct Setter<'a> {
+    pub(super) conditions: &'a mut Vec<Condition>,
+    pub(super) generation: Option<i64>,
+    pub(super) now: &'a Time,
+}
+
+impl Setter<'_> {
+    /// Sets the condition of a type. Its time moves only if its status does; its place in the list stays.
+    pub(super) fn set(&mut self, type_: &str, state: State<'_>) {
+        let State {
+            holds,
+            reason,
+            mut message,
+        } = state;
+        if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS) {
+            message.truncate(end);
+        }
+        let status = if holds { "True" } else { "False" };
+        let mut condition = Condition {
+            last_transition_time: self.now.clone(),
+            message,
+            observed_generation: self.generation,
+            reason: reason.to_owned(),
+            status: status.to_owned(),
+            type_: type_.to_owned(),
+        };
+        match self
+            .conditions
+            .iter_mut()
+            .find(|present| present.type_ == type_)
+        {
+            Some(present) => {
+                if present.status == condition.status {
+                    condition.last_transition_time = present.last_transition_time.clone();
+                }
+                *present = condition;
+            }
+            None => self.conditions.push(condition),
+        }
+    }
+
+    /// Takes the condition of a type away.
+    pub(super) fn unset(&mut self, type_: &str) {
+        self.conditions.retain(|present| present.type_ != type_);
+    }
+}

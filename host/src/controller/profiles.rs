@@ -1,0 +1,273 @@
+//! The profiles as the agents read them, and whether they can be used. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::api::{
+    DesignerSessionPolicy, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
+};
+
+/// One profile with the defaults worked in. Agents compare the whole text and sync again where a byte differs, so the
+/// order of the fields and what is left out are part of the format.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Published<'a> {
+    mappings: Vec<PublishedMapping<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exclude_patterns: Vec<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    vars: BTreeMap<&'a str, &'a str>,
+    sync_period: i32,
+    dry_run: bool,
+    designer_session_policy: DesignerSessionPolicy,
+    paused: bool,
+}
+
+#[derive(Serialize)]
+struct PublishedMapping<'a> {
+    source: &'a str,
+    destination: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    type_: Option<MappingType>,
+    #[serde(skip_serializing_if = "is_false")]
+    required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    template: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<PublishedPatch<'a>>,
+}
+
+#[derive(Serialize)]
+struct PublishedPatch<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    file: &'a str,
+    set: &'a BTreeMap<String, String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// All profiles as one JSON text: compact, names in byte order, and the characters that HTML gives a meaning escaped.
+pub(super) fn to_json(sync: &SyncSpec) -> Result<String, serde_json::Error> {
+    let defaults = sync.defaults.clone().unwrap_or_default();
+    let profiles: BTreeMap<_, _> = sync
+        .profiles
+        .iter()
+        .map(|(name, profile)| (name, publish(profile, &defaults)))
+        .collect();
+    Ok(escape(&serde_json::to_string(&profiles)?))
+}
+
+fn publish<'a>(profile: &'a SyncProfile, defaults: &'a SyncDefaults) -> Published<'a> {
+    let texts = |map: &'a BTreeMap<String, String>| {
+        map.iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    };
+    Published {
+        mappings: profile.mappings.iter().map(publish_mapping).collect(),
+        exclude_patterns: defaults
+            .exclude_patterns
+            .iter()
+            .chain(&profile.exclude_patterns)
+            .map(String::as_str)
+            .collect(),
+        vars: texts(&defaults.vars).chain(texts(&profile.vars)).collect(),
+        sync_period: match profile.sync_period.unwrap_or(defaults.sync_period) {
+            0 => SyncDefaults::default().sync_period,
+            seconds => seconds,
+        },
+        dry_run: profile.dry_run.or(defaults.dry_run).unwrap_or(false),
+        designer_session_policy: profile
+            .designer_session_policy
+            .unwrap_or(defaults.designer_session_policy),
+        paused: profile.paused.or(defaults.paused).unwrap_or(false),
+    }
+}
+
+fn publish_mapping(mapping: &Mapping) -> PublishedMapping<'_> {
+    PublishedMapping {
+        source: &mapping.source,
+        destination: &mapping.destination,
+        type_: mapping.type_,
+        required: mapping.required.unwrap_or(false),
+        template: mapping.template.unwrap_or(false),
+        patches: mapping
+            .patches
+            .iter()
+            .map(|patch| PublishedPatch {
+                file: patch.file.as_deref().unwrap_or_default(),
+                set: &patch.set,
+            })
+            .collect(),
+    }
+}
+
+/// These characters stand in JSON text only inside of strings, so they can be replaced wherever they are.
+fn escape(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '<' => escaped.push_str("\\u003c"),
+            '>' => escaped.push_str("\\u003e"),
+            '&' => escaped.push_str("\\u0026"),
+            '\u{2028}' => escaped.push_str("\\u2028"),
+            '\u{2029}' => escaped.push_str("\\u2029"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Tells what keeps the profiles from being used, all of it, each with the path of its field.
+pub(super) fn check(sync: &SyncSpec) -> Result<(), String> {
+    let mut faults = Vec::new();
+    if let Some(defaults) = &sync.defaults {
+        check_vars("spec.sync.defaults", &defaults.vars, &mut faults);
+    }
+    for (name, profile) in &sync.profiles {
+        let path = format!("spec.sync.profiles[{name}]");
+        check_vars(&path, &profile.vars, &mut faults);
+        for (index, mapping) in profile.mappings.iter().enumerate() {
+            for (field, value) in [
+                ("source", &mapping.source),
+                ("destination", &mapping.destination),
+            ] {
+                if let Some(fault) = path_fault(value) {
+                    faults.push(format!(
+                        "{path}.mappings[{index}].{field}: {value:?} {fault}"
+                    ));
+                }
+            }
+        }
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.join("; "))
+    }
+}
+
+fn check_vars(path: &str, vars: &BTreeMap<String, String>, faults: &mut Vec<String>) {
+    for key in vars.keys().filter(|key| !is_identifier(key)) {
+        faults.push(format!("{path}.vars: {key:?} must be letters, digits and underscores, and not begin with a digit"));
+    }
+}
+
+fn is_identifier(key: &str) -> bool {
+    key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn path_fault(path: &str) -> Option<&'static str> {
+    if path.starts_with('/') {
+        Some("must be a relative path")
+    } else if path.split('/').any(|part| part == "..") {
+        Some("must not have the part \"..\"")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sync(value: serde_json::Value) -> SyncSpec {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn writes_the_text_that_agents_compare() {
+        let sync = sync(json!({
+            "defaults": {"excludePatterns": ["**/.git/"], "vars": {}, "designerSessionPolicy": "proceed"},
+            "profiles": {"edge": {
+                "mappings": [{
+                    "source": "plants/{{.Vars.plant}}", "destination": "config", "required": true,
+                    "patches": [{"file": "net/*.json", "set": {"host.name": "{{.GatewayName}}"}}],
+                }],
+                "excludePatterns": ["**/*.tmp"], "vars": {"plant": "p7"}, "syncPeriod": 45, "designerSessionPolicy": "wait",
+            }},
+        }));
+        let expected = concat!(
+            r#"{"edge":{"mappings":[{"source":"plants/{{.Vars.plant}}","destination":"config","required":true,"#,
+            r#""patches":[{"file":"net/*.json","set":{"host.name":"{{.GatewayName}}"}}]}],"#,
+            r#""excludePatterns":["**/.git/","**/*.tmp"],"vars":{"plant":"p7"},"syncPeriod":45,"dryRun":false,"#,
+            r#""designerSessionPolicy":"wait","paused":false}}"#,
+        );
+        assert_eq!(to_json(&sync).unwrap(), expected);
+    }
+
+    #[test]
+    fn defaults_hold_even_where_the_object_has_none() {
+        let sync = sync(
+            json!({"profiles": {"p": {"mappings": [{"source": "a", "destination": "b", "type": "file"}]}}}),
+        );
+        let expected = concat!(
+            r#"{"p":{"mappings":[{"source":"a","destination":"b","type":"file"}],"#,
+            r#""excludePatterns":["**/.git/","**/.gitkeep","**/.resources/**"],"syncPeriod":30,"dryRun":false,"#,
+            r#""designerSessionPolicy":"proceed","paused":false}}"#,
+        );
+        assert_eq!(to_json(&sync).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_profile_goes_over_the_defaults() {
+        let sync = sync(json!({
+            "defaults": {"excludePatterns": [], "vars": {"a": "1", "b": "2"}, "syncPeriod": 60, "dryRun": true, "paused": true},
+            "profiles": {
+                "z": {"mappings": [], "vars": {"b": "3"}, "dryRun": false, "paused": false},
+                "a": {"mappings": []},
+            },
+        }));
+        let expected = concat!(
+            r#"{"a":{"mappings":[],"vars":{"a":"1","b":"2"},"syncPeriod":60,"dryRun":true,"designerSessionPolicy":"proceed","paused":true},"#,
+            r#""z":{"mappings":[],"vars":{"a":"1","b":"3"},"syncPeriod":60,"dryRun":false,"designerSessionPolicy":"proceed","paused":false}}"#,
+        );
+        assert_eq!(to_json(&sync).unwrap(), expected);
+    }
+
+    #[test]
+    fn escapes_what_html_gives_a_meaning() {
+        let sync = sync(json!({
+            "defaults": {"excludePatterns": []},
+            "profiles": {"<p>": {"mappings": [{"source": "a&b\u{2028}\u{2029}\"\\\n\u{1}\u{8}\u{c}\u{7f}\u{e9}", "destination": "b"}]}},
+        }));
+        let expected = concat!(
+            r#"{"\u003cp\u003e":{"mappings":[{"source":"a\u0026b\u2028\u2029\"\\\n\u0001\b\f"#,
+            "\u{7f}\u{e9}",
+            r#"","destination":"b"}],"syncPeriod":30,"dryRun":false,"designerSessionPolicy":"proceed","paused":false}}"#,
+        );
+        assert_eq!(to_json(&sync).unwrap(), expected);
+    }
+
+    #[test]
+    fn names_every_fault_with_its_field() {
+        let sync = sync(json!({
+            "defaults": {"vars": {"ok_1": "", "1x": ""}},
+            "profiles": {"p": {
+                "mappings": [{"source": "/etc", "destination": "a/../b"}, {"source": "a..b", "destination": "..c/d."}],
+                "vars": {"a-b": "", "": ""},
+            }},
+        }));
+        let faults = check(&sync).unwrap_err();
+        let expected = [
+            r#"spec.sync.defaults.vars: "1x""#,
+            r#"spec.sync.profiles[p].vars: """#,
+            r#"spec.sync.profiles[p].vars: "a-b""#,
+            r#"spec.sync.profiles[p].mappings[0].source: "/etc" must be a relative path"#,
+            r#"spec.sync.profiles[p].mappings[0].destination: "a/../b" must not have the part "..""#,
+        ];
+        assert_eq!(faults.split("; ").count(), expected.len(), "{faults}");
+        for (fault, expected) in faults.split("; ").zip(expected) {
+            assert!(fault.starts_with(expected), "{fault}");
+        }
+    }
+}

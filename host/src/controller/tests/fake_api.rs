@@ -1,0 +1,266 @@
+//! An API server for tests: it holds objects by their path, takes the patches that the controller sends, and notes
+//! every call.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Map, Value, json};
+
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+/// Something that happens at the API server just before it answers.
+type Interruption = Box<dyn FnOnce(&FakeApi) + Send>;
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    calls: Vec<String>,
+    events: Vec<String>,
+    refusals: BTreeMap<String, (u16, String)>,
+    interruptions: BTreeMap<String, Interruption>,
+    version: u64,
+}
+
+/// An API server for tests.
+#[derive(Clone, Default)]
+pub(in crate::controller) struct FakeApi(Arc<Mutex<State>>);
+
+impl FakeApi {
+    pub(in crate::controller) fn client(&self) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request| {
+            let api = api.clone();
+            async move { Ok::<_, tower::BoxError>(api.answer(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// Stores an object, in a new version.
+    pub(in crate::controller) fn put(&self, path: &str, mut object: Value) {
+        let mut state = self.0.lock().unwrap();
+        state.version += 1;
+        object["metadata"]["resourceVersion"] = json!(state.version.to_string());
+        state.objects.insert(path.to_owned(), object);
+    }
+
+    pub(in crate::controller) fn get(&self, path: &str) -> Option<Value> {
+        self.0.lock().unwrap().objects.get(path).cloned()
+    }
+
+    pub(in crate::controller) fn remove(&self, path: &str) -> Option<Value> {
+        self.0.lock().unwrap().objects.remove(path)
+    }
+
+    /// Refuses a call, such as `GET /api/v1/…`, from now on.
+    pub(in crate::controller) fn refuse(&self, line: &str, code: u16, message: &str) {
+        self.0
+            .lock()
+            .unwrap()
+            .refusals
+            .insert(line.to_owned(), (code, message.to_owned()));
+    }
+
+    /// Takes a refusal back.
+    pub(in crate::controller) fn allow(&self, line: &str) {
+        self.0.lock().unwrap().refusals.remove(line);
+    }
+
+    /// Lets something happen once, just before a call is answered.
+    pub(in crate::controller) fn before(
+        &self,
+        line: &str,
+        interruption: impl FnOnce(&Self) + Send + 'static,
+    ) {
+        self.0
+            .lock()
+            .unwrap()
+            .interruptions
+            .insert(line.to_owned(), Box::new(interruption));
+    }
+
+    /// The calls since the last time, without those for events.
+    pub(in crate::controller) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().calls)
+    }
+
+    /// The events since the last time: type, reason, note.
+    pub(in crate::controller) fn events(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().events)
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
+        let (head, body) = request.into_parts();
+        let body: Value =
+            serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
+        let path = head.uri.path().to_owned();
+        let line = format!("{} {path}", head.method);
+        if path.ends_with("/events") {
+            let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+            self.0.lock().unwrap().events.push(format!(
+                "{} {}: {}",
+                text("type"),
+                text("reason"),
+                text("note")
+            ));
+            return respond(201, &body);
+        }
+        if path.ends_with("/gatewaysyncs")
+            || path.ends_with("/configmaps") && head.method == Method::GET
+        {
+            return self.collection(&head.uri.to_string(), path.rsplit('/').next().unwrap());
+        }
+        let interruption = self.0.lock().unwrap().interruptions.remove(&line);
+        if let Some(interruption) = interruption {
+            interruption(self);
+        }
+        self.0.lock().unwrap().calls.push(line.clone());
+        let refusal = self.0.lock().unwrap().refusals.get(&line).cloned();
+        if let Some((code, message)) = refusal {
+            return fail(code, &message);
+        }
+        let stored = path.trim_end_matches("/status");
+        match head.method {
+            Method::GET => self
+                .get(&path)
+                .map_or_else(|| missing(&path), |object| respond(200, &object)),
+            Method::DELETE => self
+                .remove(&path)
+                .map_or_else(|| missing(&path), |object| respond(200, &object)),
+            Method::POST => {
+                let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+                self.put(&path, body.clone());
+                respond(201, &body)
+            }
+            Method::PATCH => {
+                let type_ = head.headers["content-type"].to_str().unwrap();
+                self.patch(stored, type_, &body)
+            }
+            method => panic!("unexpected {method}"),
+        }
+    }
+
+    /// A list of the objects, or a watch in which nothing happens.
+    fn collection(&self, uri: &str, plural: &str) -> Answer {
+        if uri.contains("watch=true") {
+            let silence = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+            return Response::new(StreamBody::new(silence).boxed());
+        }
+        let state = self.0.lock().unwrap();
+        let of_kind = |path: &&String| path.contains(&format!("/{plural}/"));
+        let items: Vec<_> = state
+            .objects
+            .keys()
+            .filter(of_kind)
+            .map(|path| state.objects[path].clone())
+            .collect();
+        let version = state.version.to_string();
+        respond(
+            200,
+            &json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items}),
+        )
+    }
+
+    fn patch(&self, path: &str, type_: &str, changes: &Value) -> Answer {
+        let Some(mut object) = self.get(path) else {
+            return missing(path);
+        };
+        match type_ {
+            "application/json-patch+json" => {
+                if !apply(&mut object, changes) {
+                    return fail(
+                        422,
+                        "the server rejected our request due to an error in our request",
+                    );
+                }
+            }
+            "application/merge-patch+json" => {
+                let version = &changes["metadata"]["resourceVersion"];
+                if !version.is_null() && *version != object["metadata"]["resourceVersion"] {
+                    return fail(409, "the object has been modified");
+                }
+                merge(&mut object, changes);
+            }
+            other => panic!("unexpected {other}"),
+        }
+        let deleted = !object["metadata"]["deletionTimestamp"].is_null();
+        let held = object["metadata"]["finalizers"]
+            .as_array()
+            .is_some_and(|finalizers| !finalizers.is_empty());
+        if deleted && !held {
+            self.remove(path);
+            return respond(200, &object);
+        }
+        self.put(path, object);
+        respond(200, &self.get(path).unwrap())
+    }
+}
+
+/// RFC 7396.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Map::new().into();
+    }
+    let target = target.as_object_mut().unwrap();
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(name);
+        } else {
+            merge(target.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// The operations of RFC 6902 that the controller uses. Tells whether all of them held.
+fn apply(target: &mut Value, operations: &Value) -> bool {
+    operations.as_array().unwrap().iter().all(|operation| {
+        let path = operation["path"].as_str().unwrap();
+        match operation["op"].as_str().unwrap() {
+            "test" => target.pointer(path) == Some(&operation["value"]),
+            "remove" => {
+                let (parent, name) = path.rsplit_once('/').unwrap();
+                let name = name.replace("~1", "/");
+                target
+                    .pointer_mut(parent)
+                    .and_then(|parent| parent.as_object_mut()?.remove(&name))
+                    .is_some()
+            }
+            other => panic!("unexpected {other}"),
+        }
+    })
+}
+
+fn missing(path: &str) -> Answer {
+    let name = path.rsplit('/').next().unwrap();
+    fail(404, &format!("{name:?} not found"))
+}
+
+fn fail(code: u16, message: &str) -> Answer {
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        422 => "Invalid",
+        _ => "InternalError",
+    };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message});
+    respond(code, &status)
+}
+
+fn respond(code: u16, body: &Value) -> Answer {
+    Response::builder()
+        .status(code)
+        .body(Full::from(serde_json::to_vec(body).unwrap()).boxed())
+        .unwrap()
+}

@@ -1,0 +1,245 @@
+//! Objects, a repository, and a controller between the two.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+
+use super::fake_api::FakeApi;
+use crate::api::{GatewaySync, SyncedRefKind};
+use crate::controller::memory::{Found, Memory};
+use crate::controller::resolve::Resolved;
+use crate::controller::{Context, ControllerError, ControllerMetrics, reconcile};
+use crate::detection::{CommitId, GitRef, RepoUrl};
+use crate::git::{GitError, RefKind, RefSource, ResolvedRef};
+
+/// The time of every test, with a fraction that no status may keep.
+pub(in crate::controller) fn noon() -> Timestamp {
+    "2026-03-01T12:00:00.25Z".parse().unwrap()
+}
+
+/// Forty times a digit.
+pub(in crate::controller) fn commit(digit: char) -> CommitId {
+    CommitId::parse(&digit.to_string().repeat(40)).unwrap()
+}
+
+pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
+    Resolved {
+        git_ref: GitRef::parse(git_ref).unwrap(),
+        found: Found {
+            commit: commit('a'),
+            kind: SyncedRefKind::Tag,
+            alias_agrees: false,
+        },
+        request_is_obsolete: false,
+        next_look: Some(Duration::from_mins(1)),
+    }
+}
+
+/// Builds objects step by step.
+pub(in crate::controller) trait GatewaySyncExt: Sized {
+    /// An object of generation 1 with the finalizer, the ref `main`, and one profile.
+    fn sample() -> Self;
+    fn with(self, change: impl FnOnce(&mut Self)) -> Self;
+    fn git_ref(self, text: &str) -> Self;
+    fn repo(self, text: &str) -> Self;
+    fn auth(self, auth: Value) -> Self;
+    fn requested(self, git_ref: &str, at: Option<&str>) -> Self;
+    fn condition(self, type_: &str, status: &str) -> Self;
+    fn polling(self, enabled: bool, interval: &str) -> Self;
+    fn generation(self, generation: i64) -> Self;
+}
+
+impl GatewaySyncExt for GatewaySync {
+    fn sample() -> Self {
+        serde_json::from_value(json!({
+            "apiVersion": "stoker.io/v1alpha1",
+            "kind": "GatewaySync",
+            "metadata": {
+                "name": "plant", "namespace": "edge", "uid": "uid-1", "generation": 1, "resourceVersion": "1",
+                "finalizers": ["stoker.io/finalizer"],
+            },
+            "spec": {
+                "git": {"repo": "https://git.example/o/r.git", "ref": "main"},
+                "gateway": {"api": {"secretName": "api-key"}},
+                "sync": {"profiles": {"p": {"mappings": [{"source": "a", "destination": "b"}]}}},
+            },
+        }))
+        .unwrap()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    fn git_ref(self, text: &str) -> Self {
+        self.with(|sync| text.clone_into(&mut sync.spec.git.git_ref))
+    }
+
+    fn repo(self, text: &str) -> Self {
+        self.with(|sync| text.clone_into(&mut sync.spec.git.repo))
+    }
+
+    fn auth(self, auth: Value) -> Self {
+        self.with(|sync| sync.spec.git.auth = Some(serde_json::from_value(auth).unwrap()))
+    }
+
+    fn requested(self, git_ref: &str, at: Option<&str>) -> Self {
+        self.with(|sync| {
+            let annotations = sync.metadata.annotations.get_or_insert_default();
+            annotations.insert("stoker.io/requested-ref".to_owned(), git_ref.to_owned());
+            if let Some(at) = at {
+                annotations.insert("stoker.io/requested-at".to_owned(), at.to_owned());
+            }
+        })
+    }
+
+    fn condition(self, type_: &str, status: &str) -> Self {
+        let condition = json!({
+            "type": type_, "status": status, "reason": "Test", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        self.with(|sync| {
+            sync.status
+                .get_or_insert_default()
+                .conditions
+                .push(serde_json::from_value(condition).unwrap());
+        })
+    }
+
+    fn polling(self, enabled: bool, interval: &str) -> Self {
+        self.with(|sync| {
+            sync.spec.polling = Some(crate::api::Polling {
+                enabled,
+                interval: interval.to_owned(),
+            });
+        })
+    }
+
+    fn generation(self, generation: i64) -> Self {
+        self.with(|sync| sync.metadata.generation = Some(generation))
+    }
+}
+
+/// A repository whose refs a test sets, and which counts how often it is asked.
+#[derive(Debug, Default)]
+pub(in crate::controller) struct FakeGit {
+    refs: Mutex<Vec<(String, CommitId, RefKind)>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl FakeGit {
+    /// Lets a ref name a commit from now on.
+    pub(in crate::controller) fn set(&self, git_ref: &str, digit: char, kind: RefKind) {
+        let mut refs = self.refs.lock().unwrap();
+        refs.retain(|(name, ..)| name != git_ref);
+        refs.push((git_ref.to_owned(), commit(digit), kind));
+    }
+
+    /// The refs that were asked for since the last time.
+    pub(in crate::controller) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+impl RefSource for FakeGit {
+    async fn resolve(&self, _: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
+        self.asked.lock().unwrap().push(git_ref.to_string());
+        let refs = self.refs.lock().unwrap();
+        match refs.iter().find(|(name, ..)| name == git_ref.as_str()) {
+            Some((_, commit, kind)) => Ok(ResolvedRef::new(commit.clone(), *kind)),
+            None => Err(GitError::RefNotFound {
+                git_ref: git_ref.clone(),
+            }),
+        }
+    }
+}
+
+/// The path of the object of all tests.
+pub(in crate::controller) const OBJECT: &str =
+    "/apis/stoker.io/v1alpha1/namespaces/edge/gatewaysyncs/plant";
+/// The path of what is published for it.
+pub(in crate::controller) const METADATA: &str =
+    "/api/v1/namespaces/edge/configmaps/stoker-metadata-plant";
+/// The path of the Secret that it names.
+pub(in crate::controller) const API_KEY: &str = "/api/v1/namespaces/edge/secrets/api-key";
+
+/// A controller, an API server that holds one object and the Secret it names, and a repository with the branch `main`.
+pub(in crate::controller) struct Bench {
+    pub(in crate::controller) api: FakeApi,
+    pub(in crate::controller) git: Arc<FakeGit>,
+    pub(in crate::controller) context: Arc<Context<FakeGit>>,
+}
+
+impl Bench {
+    pub(in crate::controller) fn new(sync: &GatewaySync) -> Self {
+        let (api, git) = (FakeApi::default(), Arc::new(FakeGit::default()));
+        api.put(OBJECT, serde_json::to_value(sync).unwrap());
+        api.put(
+            API_KEY,
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api-key"}}),
+        );
+        git.set("main", 'a', RefKind::Branch);
+        let context = Context {
+            client: api.client(),
+            git: Arc::clone(&git),
+            metrics: ControllerMetrics::register(&mut Registry::default()),
+            memory: Memory::default(),
+            clock: noon,
+        };
+        Self {
+            api,
+            git,
+            context: Arc::new(context),
+        }
+    }
+
+    /// The object as the API server has it.
+    pub(in crate::controller) fn object(&self) -> GatewaySync {
+        serde_json::from_value(self.api.get(OBJECT).unwrap()).unwrap()
+    }
+
+    /// Changes the object as a user or the receiver does.
+    pub(in crate::controller) fn change(&self, change: impl FnOnce(GatewaySync) -> GatewaySync) {
+        self.api
+            .put(OBJECT, serde_json::to_value(change(self.object())).unwrap());
+    }
+
+    /// One pass over the object as the API server has it.
+    pub(in crate::controller) async fn pass(&self) -> Result<Action, ControllerError> {
+        self.pass_over(self.object()).await
+    }
+
+    /// One pass over the object as the controller's cache may still have it.
+    pub(in crate::controller) async fn pass_over(
+        &self,
+        sync: GatewaySync,
+    ) -> Result<Action, ControllerError> {
+        reconcile(
+            Arc::new(DeserializeGuard(Ok(sync))),
+            Arc::clone(&self.context),
+        )
+        .await
+    }
+
+    /// Status, reason and message of a condition.
+    #[track_caller]
+    pub(in crate::controller) fn condition(&self, type_: &str) -> (String, String, String) {
+        let status = self.object().status.unwrap();
+        let found = status.condition(type_).unwrap();
+        (
+            found.status.clone(),
+            found.reason.clone(),
+            found.message.clone(),
+        )
+    }
+}
+
+/// A requeue after so many seconds.
+pub(in crate::controller) fn after(seconds: u64) -> Action {
+    Action::requeue(Duration::from_secs(seconds))
+}

@@ -1,0 +1,225 @@
+use super::super::*;
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
+use crate::api::SyncedRefKind;
+use crate::api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
+use crate::git::RefKind;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NONE: [&str; 0] = [];
+
+fn requested_ref(bench: &Bench) -> Option<String> {
+    bench.object().requested_ref().map(str::to_owned)
+}
+
+fn handled(bench: &Bench) -> Option<String> {
+    bench.object().status.unwrap().last_handled_requested_at
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_goes_before_the_spec_and_stays_while_it_differs() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.git.set("refs/tags/v2", 'b', RefKind::Tag);
+    bench.pass().await.unwrap();
+    bench.change(|sync| sync.requested("refs/tags/v2", Some("t1")));
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    let status = bench.object().status.unwrap();
+    assert_eq!(status.last_sync_ref.as_deref(), Some("refs/tags/v2"));
+    assert_eq!(status.last_sync_ref_kind, Some(SyncedRefKind::Tag));
+    assert_eq!(status.last_handled_requested_at.as_deref(), Some("t1"));
+    let data = bench.api.get(METADATA).unwrap()["data"].clone();
+    assert_eq!(
+        (&data["ref"], &data["commit"]),
+        (&"v2".into(), &commit('b').as_str().into())
+    );
+    assert_eq!(requested_ref(&bench).as_deref(), Some("refs/tags/v2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_new_request_is_looked_at_at_once_and_only_once() {
+    let bench = Bench::new(&GatewaySync::sample().polling(true, "1h"));
+    bench.pass().await.unwrap();
+    bench.git.asked();
+    for (at, digit) in [("t1", 'b'), ("t2", 'c')] {
+        // A push to the branch that is synced already.
+        bench.git.set("main", digit, RefKind::Branch);
+        bench.change(|sync| sync.requested("main", Some(at)));
+        bench.pass().await.unwrap();
+        assert_eq!(bench.git.asked(), ["main"]);
+        assert_eq!(
+            bench.object().status.unwrap().last_sync_commit.as_deref(),
+            Some(commit(digit).as_str())
+        );
+        assert_eq!(handled(&bench).as_deref(), Some(at));
+        bench.pass().await.unwrap();
+        assert_eq!(bench.git.asked(), NONE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_alone_asks_for_a_look_at_the_spec() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    bench.git.asked();
+    bench.change(|sync| sync.requested("", Some("t1")));
+    bench.pass().await.unwrap();
+    assert_eq!(bench.git.asked(), ["main"]);
+    assert_eq!(handled(&bench).as_deref(), Some("t1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ref_without_a_time_is_a_request_too() {
+    let bench = Bench::new(&GatewaySync::sample().polling(false, ""));
+    bench.git.set("dev", 'b', RefKind::Branch);
+    bench.pass().await.unwrap();
+    bench.git.asked();
+    bench.change(|sync| sync.requested("dev", None));
+    bench.pass().await.unwrap();
+    bench.pass().await.unwrap();
+    assert_eq!(bench.git.asked(), ["dev"]);
+    assert_eq!(handled(&bench), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_is_handled_and_starts_the_wait_over_once() {
+    let bench = Bench::new(&GatewaySync::sample().git_ref("gone"));
+    assert_eq!(bench.pass().await.unwrap(), after(30));
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    bench.change(|sync| sync.requested("gone-too", Some("t1")));
+    assert_eq!(bench.pass().await.unwrap(), after(30));
+    assert_eq!(handled(&bench).as_deref(), Some("t1"));
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(
+        bench.pass().await.unwrap(),
+        after(60),
+        "the request is no longer new"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_what_is_no_ref_is_told_and_waits_for_the_next() {
+    let bench = Bench::new(&GatewaySync::sample().requested("-x", Some("t1")));
+    bench.pass().await.unwrap();
+    assert_eq!(bench.git.asked(), NONE);
+    assert_eq!(bench.condition("RefResolved").1, "RefResolutionFailed");
+    assert_eq!(handled(&bench).as_deref(), Some("t1"));
+    bench.change(|sync| sync.requested("main", Some("t2")));
+    bench.pass().await.unwrap();
+    assert_eq!(bench.condition("RefResolved").0, "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spec_that_caught_up_clears_the_request_but_not_its_time() {
+    let bench = Bench::new(&GatewaySync::sample().requested("main", Some("t1")));
+    bench.pass().await.unwrap();
+    assert_eq!(requested_ref(&bench), None);
+    let annotations = bench.object().metadata.annotations.unwrap();
+    assert!(!annotations.contains_key(REQUESTED_REF));
+    assert_eq!(annotations[REQUESTED_AT], "t1");
+    bench.git.asked();
+    bench.api.calls();
+    bench.pass().await.unwrap();
+    assert_eq!(
+        bench.git.asked(),
+        NONE,
+        "the clearing changed nothing that matters"
+    );
+    assert_eq!(bench.api.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_time_is_cleared_too() {
+    let bench = Bench::new(&GatewaySync::sample().requested("main", None));
+    bench.pass().await.unwrap();
+    assert_eq!(requested_ref(&bench), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_between_the_look_and_the_clearing_is_kept() {
+    for (at, newer) in [(Some("t1"), Some("t2")), (None, Some("t2")), (None, None)] {
+        let bench = Bench::new(&GatewaySync::sample().requested("main", at));
+        bench.api.before(&format!("PATCH {OBJECT}"), move |api| {
+            let mut object = api.get(OBJECT).unwrap();
+            if let Some(newer) = newer {
+                object["metadata"]["annotations"][REQUESTED_AT] = newer.into();
+            }
+            api.put(OBJECT, object);
+        });
+        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert_eq!(
+            requested_ref(&bench).as_deref(),
+            Some("main"),
+            "{at:?} {newer:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_cleared_in_other_words_only_if_the_repository_agrees() {
+    let tag = RefKind::Tag;
+    let branch = RefKind::Branch;
+    let cases = [
+        ("v2.2.3", "2.2.3", Some(('b', tag)), true),
+        ("v2.2.3", "2.2.3", Some(('c', tag)), false),
+        ("v2.2.3", "2.2.3", None, false),
+        ("refs/tags/v2.2.3", "v2.2.3", Some(('b', tag)), true),
+        (
+            "refs/tags/main",
+            "refs/heads/main",
+            Some(('b', branch)),
+            false,
+        ),
+    ];
+    for (requested, spec, of_spec, cleared) in cases {
+        let bench = Bench::new(
+            &GatewaySync::sample()
+                .git_ref(spec)
+                .requested(requested, Some("t1")),
+        );
+        bench.git.set(requested, 'b', tag);
+        if let Some((digit, kind)) = of_spec {
+            bench.git.set(spec, digit, kind);
+        }
+        bench.pass().await.unwrap();
+        assert_eq!(bench.git.asked(), [requested, spec]);
+        assert_eq!(
+            requested_ref(&bench).is_none(),
+            cleared,
+            "{requested} {spec}"
+        );
+        bench.pass().await.unwrap();
+        assert_eq!(
+            bench.object().status.unwrap().last_sync_commit.as_deref(),
+            Some(commit('b').as_str())
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_that_does_not_know_the_handled_time_causes_no_extra_look() {
+    let bench = Bench::new(&GatewaySync::sample().requested("main", Some("t1")));
+    bench.pass().await.unwrap();
+    bench.git.asked();
+    bench.change(|sync| {
+        sync.with(|sync| {
+            sync.status
+                .get_or_insert_default()
+                .last_handled_requested_at = None;
+        })
+    });
+    bench.pass().await.unwrap();
+    assert_eq!(bench.git.asked(), NONE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_a_paused_object_waits_until_it_is_not() {
+    let sync = GatewaySync::sample()
+        .with(|sync| sync.spec.paused = Some(true))
+        .requested("main", Some("t1"));
+    let bench = Bench::new(&sync);
+    bench.pass().await.unwrap();
+    assert_eq!((bench.git.asked().len(), handled(&bench)), (0, None));
+    bench.change(|sync| sync.with(|sync| sync.spec.paused = None).generation(2));
+    bench.pass().await.unwrap();
+    assert_eq!(handled(&bench).as_deref(), Some("t1"));
+}

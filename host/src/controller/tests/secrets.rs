@@ -1,0 +1,119 @@
+use serde_json::json;
+
+use super::super::*;
+use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ready(bench: &Bench) -> (String, String) {
+    let (_, reason, message) = bench.condition("Ready");
+    (reason, message)
+}
+
+fn reconciling(message: &str) -> (String, String) {
+    ("Reconciling".to_owned(), message.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_credentials_keep_the_ref_from_being_looked_at() {
+    let reference = json!({"name": "cred", "key": "k"});
+    let app = json!({"appId": 1, "installationId": 2, "privateKeySecretRef": reference});
+    let cases = [
+        (json!({"sshKey": {"secretRef": reference}}), "SSH key"),
+        (json!({"token": {"secretRef": reference}}), "token"),
+        (json!({"githubApp": app}), "GitHub App private key"),
+    ];
+    for (auth, label) in cases {
+        let bench = Bench::new(&GatewaySync::sample().auth(auth));
+        assert_eq!(bench.pass().await.unwrap(), after(30));
+        let message =
+            format!("{label} secret \"cred\" not found: \"cred\" not found (retry in 30s)");
+        assert_eq!(ready(&bench), reconciling(&message));
+        assert_eq!(bench.git.asked(), [""; 0]);
+        assert!(
+            bench
+                .object()
+                .status
+                .unwrap()
+                .condition("RefResolved")
+                .is_none()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_secret_grows_with_time_and_not_with_passes() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.api.remove(API_KEY);
+    assert_eq!(bench.pass().await.unwrap(), after(30));
+    bench.api.calls();
+    assert_eq!(bench.pass().await.unwrap(), after(30));
+    assert_eq!(
+        bench.api.calls(),
+        [format!("GET {API_KEY}")],
+        "its own status write causes no other"
+    );
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    let message =
+        "gateway API key secret \"api-key\" not found: \"api-key\" not found (retry in 1m0s)";
+    assert_eq!(ready(&bench), reconciling(message));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_api_key_keeps_the_commit_from_being_published_but_not_from_being_told() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let secret = bench.api.remove(API_KEY).unwrap();
+    bench.pass().await.unwrap();
+    assert!(bench.api.get(METADATA).is_none());
+    assert_eq!(bench.condition("RefResolved").0, "True");
+    bench.api.put(API_KEY, secret);
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert!(bench.api.get(METADATA).is_some());
+    assert_eq!(ready(&bench), reconciling("Waiting for gateways to sync"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_may_not_be_read_counts_as_missing() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench
+        .api
+        .refuse(&format!("GET {API_KEY}"), 403, "forbidden by somebody");
+    assert_eq!(bench.pass().await.unwrap(), after(30));
+    let message =
+        "gateway API key secret \"api-key\" not found: forbidden by somebody (retry in 30s)";
+    assert_eq!(ready(&bench), reconciling(message));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_leads_elsewhere_is_not_followed() {
+    let sync = GatewaySync::sample()
+        .with(|sync| sync.spec.gateway.api.secret_name = "../configmaps/x".to_owned());
+    let bench = Bench::new(&sync);
+    bench.pass().await.unwrap();
+    assert_eq!(bench.api.calls(), [format!("PATCH {OBJECT}/status")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_in_trouble_is_an_error_and_no_missing_secret() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let line = format!("GET {API_KEY}");
+    bench.api.refuse(&line, 500, "etcd is away");
+    let error = bench.pass().await.unwrap_err();
+    assert_eq!(error.reason(), "Reconciling");
+    assert!(bench.object().status.is_none());
+    bench.api.allow(&line);
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_not_used_are_told_where_the_anonymous_look_fails() {
+    let auth = json!({"token": {"secretRef": {"name": "api-key", "key": "k"}}});
+    let bench = Bench::new(&GatewaySync::sample().git_ref("gone").auth(auth));
+    bench.pass().await.unwrap();
+    let message = bench.condition("RefResolved").2;
+    assert!(
+        message.ends_with("(asked anonymously: the credentials in spec.git.auth are not used yet)"),
+        "{message}"
+    );
+}

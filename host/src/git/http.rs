@@ -1,0 +1,372 @@
+//! The smart HTTP transport: a GET for the greeting, a POST for each question.
+//!
+//! It knows addresses, redirects and credentials, and not what is said.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use url::Url;
+
+use super::client;
+use super::error::{GitError, plain};
+use super::packet::Incoming;
+
+const GREETING_TYPE: &str = "application/x-git-upload-pack-advertisement";
+const QUESTION_TYPE: &str = "application/x-git-upload-pack-request";
+const ANSWER_TYPE: &str = "application/x-git-upload-pack-result";
+const GREETING_PATH: &str = "/info/refs";
+const MAX_REDIRECTS: usize = 5;
+/// How long the end of an answer is waited for. It only saves the connection for the next question.
+const MAX_FINISH: Duration = Duration::from_millis(100);
+
+/// The client, whose connections its clones share.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    client: Client,
+    has_certificates: bool,
+    connect_limit: Duration,
+}
+
+impl Http {
+    pub(super) fn new(connect_limit: Duration) -> Result<Self, GitError> {
+        let settings = |builder: ClientBuilder| builder.redirect(Policy::none());
+        let (client, has_certificates) = client::build(connect_limit, settings)?;
+        Ok(Self {
+            client,
+            has_certificates,
+            connect_limit,
+        })
+    }
+
+    /// Asks for the greeting, and follows where it leads.
+    pub(super) async fn open(&self, repo: &Url) -> Result<HttpConnection, GitError> {
+        let mut target = greeting_address(repo);
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self
+                .send(&target, || version_2(self.client.get(target.clone())))
+                .await?;
+            if !response.status().is_redirection() {
+                check(&response, &target, GREETING_TYPE)?;
+                let question = question_address(&target).ok_or(GitError::Redirect {
+                    why: "it leads to an address that is not that of a git repository",
+                })?;
+                return Ok(HttpConnection {
+                    http: self.clone(),
+                    question,
+                    response,
+                });
+            }
+            target = redirected(&target, &response)?;
+        }
+        Err(GitError::Redirect {
+            why: "there are more than five in a row",
+        })
+    }
+
+    /// Sends a request; once more if the connection breaks, since the server may have given up an idle one. All that
+    /// is sent can be sent twice.
+    async fn send(
+        &self,
+        target: &Url,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Response, GitError> {
+        if target.scheme() == "https" && !self.has_certificates {
+            return Err(GitError::NoCertificates);
+        }
+        let is_broken = |error: &reqwest::Error| {
+            !error.is_connect() && !error.is_timeout() && !error.is_builder()
+        };
+        let outcome = match request().send().await {
+            Err(error) if is_broken(&error) => request().send().await,
+            outcome => outcome,
+        };
+        outcome.map_err(|error| {
+            let error = error.without_url();
+            let limit = self.connect_limit;
+            match (error.is_connect(), error.is_timeout()) {
+                (true, true) => GitError::ConnectTimeout {
+                    host: server(target),
+                    limit,
+                },
+                (true, false) => GitError::Unreachable {
+                    host: server(target),
+                    source: error.into(),
+                },
+                _ => GitError::Interrupted(error.into()),
+            }
+        })
+    }
+}
+
+/// A conversation by requests and answers.
+#[derive(Debug)]
+pub(super) struct HttpConnection {
+    http: Http,
+    question: Url,
+    response: Response,
+}
+
+impl HttpConnection {
+    /// Asks a question.
+    pub(super) async fn ask(&mut self, question: Vec<u8>) -> Result<(), GitError> {
+        self.finish().await;
+        let request = || {
+            let post = self.http.client.post(self.question.clone());
+            version_2(post)
+                .header(CONTENT_TYPE, QUESTION_TYPE)
+                .header(ACCEPT, ANSWER_TYPE)
+                .body(question.clone())
+        };
+        let response = self.http.send(&self.question, request).await?;
+        if response.status().is_redirection() {
+            return Err(GitError::Redirect {
+                why: "only the first request may be redirected",
+            });
+        }
+        check(&response, &self.question, ANSWER_TYPE)?;
+        self.response = response;
+        Ok(())
+    }
+
+    /// Waits for the end of the answer, so that the connection can be used again.
+    pub(super) async fn finish(&mut self) {
+        let rest = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        tokio::time::timeout(MAX_FINISH, rest).await.ok();
+    }
+}
+
+impl Incoming for HttpConnection {
+    async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
+        loop {
+            match self.response.chunk().await {
+                Ok(Some(chunk)) if chunk.is_empty() => {}
+                Ok(Some(chunk)) => {
+                    buffer.extend_from_slice(&chunk);
+                    return Ok(chunk.len());
+                }
+                Ok(None) => return Ok(0),
+                Err(error) => return Err(GitError::Interrupted(error.without_url().into())),
+            }
+        }
+    }
+}
+
+fn version_2(request: RequestBuilder) -> RequestBuilder {
+    request.header(HeaderName::from_static("git-protocol"), "version=2")
+}
+
+/// Refuses an answer that does not come from a git server. A sign-in page comes with a status of success, too.
+fn check(response: &Response, target: &Url, expected: &str) -> Result<(), GitError> {
+    match response.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            return Err(GitError::AccessDenied {
+                status: response.status().as_u16(),
+            });
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            return Err(GitError::RepositoryNotFound { url: shown(target) });
+        }
+        status if !status.is_success() => {
+            return Err(GitError::Status {
+                status: status.as_u16(),
+            });
+        }
+        _ => {}
+    }
+    let content = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], |value| value.as_bytes());
+    let essence = content
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    if essence.eq_ignore_ascii_case(expected.as_bytes()) {
+        return Ok(());
+    }
+    let content = if essence.is_empty() {
+        "no content type".to_owned()
+    } else {
+        plain(essence)
+    };
+    Err(GitError::NotGit {
+        url: shown(target),
+        content,
+    })
+}
+
+/// Where a redirect leads, with the credentials only where they were meant for.
+fn redirected(from: &Url, response: &Response) -> Result<Url, GitError> {
+    let refuse = |why| Err(GitError::Redirect { why });
+    let Some(location) = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return refuse("it names no address");
+    };
+    let Ok(mut target) = from.join(location) else {
+        return refuse("it names no address");
+    };
+    match (from.scheme(), target.scheme()) {
+        ("http", "http" | "https") | ("https", "https") => {}
+        ("https", "http") => return refuse("it leads from https to http"),
+        _ => return refuse("it leads to something other than http or https"),
+    }
+    let (user, password) = if is_same_server(from, &target) {
+        (from.username(), from.password())
+    } else {
+        ("", None)
+    };
+    target.set_fragment(None);
+    let is_set = target.set_username(user).is_ok() && target.set_password(password).is_ok();
+    if is_set {
+        Ok(target)
+    } else {
+        refuse("it names no address")
+    }
+}
+
+/// Whether what `from` may know may be told to `to`: the same server, or its encrypted side.
+fn is_same_server(from: &Url, to: &Url) -> bool {
+    let port = Url::port_or_known_default;
+    let is_upgrade = (from.scheme(), port(from)) == ("http", Some(80))
+        && (to.scheme(), port(to)) == ("https", Some(443));
+    from.host() == to.host()
+        && (is_upgrade || (from.scheme() == to.scheme() && port(from) == port(to)))
+}
+
+fn greeting_address(repo: &Url) -> Url {
+    let mut url = repo.clone();
+    url.set_fragment(None);
+    url.set_path(&format!(
+        "{}{GREETING_PATH}",
+        repo.path().trim_end_matches('/')
+    ));
+    url.query_pairs_mut()
+        .append_pair("service", "git-upload-pack");
+    url
+}
+
+/// Where questions go, given where the greeting came from; none if that is no address of a greeting.
+fn question_address(greeting: &Url) -> Option<Url> {
+    let mut url = greeting.clone();
+    url.set_path(&format!(
+        "{}/git-upload-pack",
+        greeting.path().strip_suffix(GREETING_PATH)?
+    ));
+    url.set_query(None);
+    let kept: Vec<_> = greeting
+        .query_pairs()
+        .filter(|(key, _)| key != "service")
+        .collect();
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+    Some(url)
+}
+
+/// The repository's address for people: without credentials, of which a query may hold some, too.
+fn shown(target: &Url) -> String {
+    let path = target.path();
+    let path = path
+        .strip_suffix(GREETING_PATH)
+        .or_else(|| path.strip_suffix("/git-upload-pack"))
+        .unwrap_or(path);
+    plain(format!("{}://{}{path}", target.scheme(), server(target)).as_bytes())
+}
+
+fn server(target: &Url) -> String {
+    let host = target.host_str().unwrap_or_default();
+    target
+        .port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follow(from: &str, location: &str) -> Result<String, GitError> {
+        let response = http::Response::builder()
+            .header("location", location)
+            .body("")
+            .unwrap();
+        redirected(&Url::parse(from).unwrap(), &Response::from(response)).map(String::from)
+    }
+
+    #[test]
+    fn addresses_are_those_of_smart_http() {
+        for (repo, greeting, question) in [
+            (
+                "http://h/o/r",
+                "http://h/o/r/info/refs?service=git-upload-pack",
+                "http://h/o/r/git-upload-pack",
+            ),
+            (
+                "https://u:p@h:1/r.git/",
+                "https://u:p@h:1/r.git/info/refs?service=git-upload-pack",
+                "https://u:p@h:1/r.git/git-upload-pack",
+            ),
+            (
+                "http://h/r?k=v#x",
+                "http://h/r/info/refs?k=v&service=git-upload-pack",
+                "http://h/r/git-upload-pack?k=v",
+            ),
+        ] {
+            let address = greeting_address(&Url::parse(repo).unwrap());
+            assert_eq!(address.as_str(), greeting);
+            assert_eq!(question_address(&address).unwrap().as_str(), question);
+        }
+        assert_eq!(
+            question_address(&Url::parse("http://h/sign-in").unwrap()),
+            None
+        );
+    }
+
+    #[test]
+    fn credentials_stay_with_their_server() {
+        for (from, location, to) in [
+            ("https://u:p@h/r", "/other", "https://u:p@h/other"),
+            ("https://u:p@h/r", "https://h:443/r", "https://u:p@h/r"),
+            ("http://u:p@h/r", "https://h/r", "https://u:p@h/r"),
+            ("https://u:p@h/r", "https://other/r", "https://other/r"),
+            ("https://u:p@h/r", "https://h:8443/r", "https://h:8443/r"),
+            ("http://u:p@h:8080/r", "https://h/r", "https://h/r"),
+            (
+                "https://u:p@h/r",
+                "https://x:y@other/r#z",
+                "https://other/r",
+            ),
+        ] {
+            assert_eq!(follow(from, location).unwrap(), to);
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_gives_encryption_up_nor_leaves_http() {
+        for (from, location) in [
+            ("https://h/r", "http://h/r"),
+            ("http://h/r", "file:///etc/passwd"),
+            ("http://h/r", "git://h/r"),
+            ("http://h/r", "ext::sh"),
+            ("http://h/r", "http://"),
+        ] {
+            assert!(
+                matches!(follow(from, location), Err(GitError::Redirect { .. })),
+                "{location}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_for_people_holds_no_credentials() {
+        let url =
+            greeting_address(&Url::parse("https://u:s3cret@h:8443/o/r?token=s3cret").unwrap());
+        assert_eq!(shown(&url), "https://h:8443/o/r");
+    }
+}

@@ -1,0 +1,30 @@
+pub(super) mod fake;
+#[cfg(feature = "sandbox")]
+mod forms;
+mod misbehaviour;
+#[cfg(feature = "sandbox")]
+mod transports;
+mod wire;
+
+use super::*;
+
+fn client() -> GitClient {
+    GitClient::new().unwrap()
+}
+
+async fn resolve_by(client: &GitClient, url: &str, git_ref: &str) -> Result<ResolvedRef, GitError> {
+    client
+        .resolve(
+            &RepoUrl::parse(url).unwrap(),
+            &GitRef::parse(git_ref).unwrap(),
+        )
+        .await
+}
+
+async fn resolve(url: &str, git_ref: &str) -> Result<ResolvedRef, GitError> {
+    resolve_by(&client(), url, git_ref).await
+}
+
+fn id(digit: char) -> CommitId {
+    CommitId::parse(&digit.to_string().repeat(40)).unwrap()
+}

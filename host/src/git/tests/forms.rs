@@ -1,0 +1,212 @@
+//! Every form of a ref, against a real repository.
+
+use super::*;
+use crate::sandbox::git_server::GitServer;
+
+/// A repository with three commits on `main`, and what the names say.
+struct Site {
+    server: GitServer,
+    first: CommitId,
+    second: CommitId,
+    third: CommitId,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let server = GitServer::start().await.unwrap();
+        let first = server.commit("main", "One").await.unwrap();
+        let second = server.commit("main", "Two").await.unwrap();
+        let third = server.commit("main", "Three").await.unwrap();
+        server
+            .set_ref("refs/tags/light", first.as_str())
+            .await
+            .unwrap();
+        server.annotate("annotated", second.as_str()).await.unwrap();
+        server
+            .annotate("nested", "refs/tags/annotated")
+            .await
+            .unwrap();
+        server
+            .set_ref("refs/tags/both", first.as_str())
+            .await
+            .unwrap();
+        server
+            .set_ref("refs/heads/both", second.as_str())
+            .await
+            .unwrap();
+        server
+            .set_ref("refs/tags/light.1", third.as_str())
+            .await
+            .unwrap();
+        server
+            .set_ref("refs/pull/7/head", second.as_str())
+            .await
+            .unwrap();
+        server
+            .set_ref("refs/heads/feature/x", second.as_str())
+            .await
+            .unwrap();
+        Self {
+            server,
+            first,
+            second,
+            third,
+        }
+    }
+
+    async fn resolve(&self, git_ref: &str) -> Result<ResolvedRef, GitError> {
+        resolve(self.server.url(), git_ref).await
+    }
+}
+
+#[tokio::test]
+async fn each_form_leads_to_its_commit() {
+    let site = Site::new().await;
+    let (first, second, third) = (&site.first, &site.second, &site.third);
+    for (git_ref, commit, kind, full_name) in [
+        ("main", third, RefKind::Branch, "refs/heads/main"),
+        ("feature/x", second, RefKind::Branch, "refs/heads/feature/x"),
+        ("light", first, RefKind::Tag, "refs/tags/light"),
+        ("annotated", second, RefKind::Tag, "refs/tags/annotated"),
+        ("nested", second, RefKind::Tag, "refs/tags/nested"),
+        ("both", first, RefKind::Tag, "refs/tags/both"),
+        ("heads/both", second, RefKind::Branch, "refs/heads/both"),
+        (
+            "tags/annotated",
+            second,
+            RefKind::Tag,
+            "refs/tags/annotated",
+        ),
+        (
+            "refs/heads/both",
+            second,
+            RefKind::Branch,
+            "refs/heads/both",
+        ),
+        ("refs/tags/both", first, RefKind::Tag, "refs/tags/both"),
+        (
+            "refs/pull/7/head",
+            second,
+            RefKind::Other,
+            "refs/pull/7/head",
+        ),
+        ("HEAD", third, RefKind::Branch, "refs/heads/main"),
+    ] {
+        let found = site.resolve(git_ref).await.unwrap();
+        assert_eq!(
+            (found.commit(), found.kind(), found.full_name()),
+            (commit, kind, Some(full_name)),
+            "{git_ref}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let site = Site::new().await;
+    for (git_ref, text) in [
+        ("ligh", "the repository has no tag and no branch ligh"),
+        ("refs/tags/main", "the repository has no tag main"),
+        ("refs/heads/light", "the repository has no branch light"),
+        (
+            "refs/pull/8/head",
+            "the repository has no ref refs/pull/8/head",
+        ),
+        (
+            "pull/7/head",
+            "the repository has no tag and no branch pull/7/head",
+        ),
+    ] {
+        let error = site.resolve(git_ref).await.unwrap_err();
+        assert!(matches!(error, GitError::RefNotFound { .. }));
+        assert_eq!(error.to_string(), text);
+    }
+    let url = site.server.url().replace("gateways", "other");
+    let error = resolve(&url, "main").await.unwrap_err();
+    assert!(
+        matches!(error, GitError::RepositoryNotFound { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn the_id_of_a_commit_is_verified() {
+    let site = Site::new().await;
+    for commit in [&site.first, &site.second, &site.third] {
+        let found = site.resolve(commit.as_str()).await.unwrap();
+        assert_eq!(
+            (found.commit(), found.kind(), found.full_name()),
+            (commit, RefKind::Commit, None)
+        );
+    }
+    let upper = site.second.as_str().to_ascii_uppercase();
+    assert_eq!(site.resolve(&upper).await.unwrap().commit(), &site.second);
+    for absent in ["1".repeat(40), "1".repeat(64)] {
+        let error = site.resolve(&absent).await.unwrap_err();
+        assert!(matches!(error, GitError::CommitNotFound { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_id_of_anything_else_is_refused() {
+    let site = Site::new().await;
+    let tagged = format!("an annotated tag of {}", site.second);
+    for (target, what) in [
+        ("refs/tags/annotated", tagged.as_str()),
+        ("refs/tags/nested", &tagged),
+        ("main^{tree}", "a directory"),
+        ("main:README.md", "a file"),
+    ] {
+        let id = site.server.id_of(target).await.unwrap();
+        let error = site.resolve(id.as_str()).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("{id} is not a commit but {what}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_lookup_is_a_fresh_look() {
+    let site = Site::new().await;
+    let client = client();
+    let before = site.server.requests();
+    assert_eq!(
+        resolve_by(&client, site.server.url(), "main")
+            .await
+            .unwrap()
+            .commit(),
+        &site.third
+    );
+    assert_eq!(site.server.requests() - before, 2);
+    let fourth = site.server.commit("main", "Four").await.unwrap();
+    assert_eq!(
+        resolve_by(&client, site.server.url(), "main")
+            .await
+            .unwrap()
+            .commit(),
+        &fourth
+    );
+    site.server.delete_ref("refs/tags/both").await.unwrap();
+    assert_eq!(
+        resolve_by(&client, site.server.url(), "both")
+            .await
+            .unwrap()
+            .kind(),
+        RefKind::Branch
+    );
+}
+
+#[tokio::test]
+async fn an_empty_repository_has_no_head() {
+    let server = GitServer::start().await.unwrap();
+    let error = resolve(server.url(), "HEAD").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the repository has no HEAD that leads to a commit"
+    );
+    assert!(matches!(
+        resolve(server.url(), "main").await,
+        Err(GitError::RefNotFound { .. })
+    ));
+}

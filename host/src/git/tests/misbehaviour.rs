@@ -1,0 +1,272 @@
+//! Servers that are not there, are none, or do not do what they should.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use super::fake::{Fake, answer, greeting, listen, packets, redirect, reply};
+use super::*;
+
+const TINY: Limits = Limits {
+    total: Duration::from_millis(50),
+    connect: Duration::from_millis(50),
+    answer_bytes: 1024,
+};
+
+fn impatient() -> GitClient {
+    GitClient::with_limits(TINY).unwrap()
+}
+
+async fn answered(
+    status: &'static str,
+    content_type: &'static str,
+    body: &'static [u8],
+) -> GitError {
+    let fake = Fake::start(move |_| Some(reply(status, content_type, body))).await;
+    resolve(&fake.url("/o/r"), "main").await.unwrap_err()
+}
+
+#[tokio::test]
+async fn each_refusal_of_http_has_its_own_error() {
+    assert!(matches!(
+        answered("401 Unauthorized", "text/plain", b"").await,
+        GitError::AccessDenied { status: 401 }
+    ));
+    assert!(matches!(
+        answered("403 Forbidden", "text/plain", b"").await,
+        GitError::AccessDenied { status: 403 }
+    ));
+    assert!(matches!(
+        answered("404 Not Found", "text/plain", b"").await,
+        GitError::RepositoryNotFound { .. }
+    ));
+    assert!(matches!(
+        answered("429 Too Many", "text/plain", b"").await,
+        GitError::Status { status: 429 }
+    ));
+    assert!(matches!(
+        answered("503 Unavailable", "text/plain", b"").await,
+        GitError::Status { status: 503 }
+    ));
+}
+
+#[tokio::test]
+async fn a_web_page_is_not_a_repository() {
+    for status in ["200 OK", "203 Non-Authoritative"] {
+        let error = answered(status, "Text/HTML; charset=utf-8", b"<html>").await;
+        assert!(
+            matches!(&error, GitError::NotGit { content, .. } if content == "Text/HTML"),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("/o/r: it answers with Text/HTML"),
+            "{error}"
+        );
+    }
+    // The protocol of plain files, which no forge speaks any more.
+    assert!(matches!(
+        answered("200 OK", "text/plain", b"0123\trefs/heads/main\n").await,
+        GitError::NotGit { .. }
+    ));
+    assert!(matches!(
+        answered("200 OK", "", b"").await,
+        GitError::NotGit { .. }
+    ));
+    let error = answered(
+        "200 OK",
+        "application/x-git-upload-pack-advertisement",
+        b"<html>",
+    )
+    .await;
+    assert!(matches!(error, GitError::Malformed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_runs_out_of_time() {
+    let silent = Fake::start(|_| None).await;
+    let (address, task) = listen(|stream| async move {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    for url in [silent.url("/o/r"), format!("git://{address}/r")] {
+        let error = resolve_by(&impatient(), &url, "main").await.unwrap_err();
+        assert!(
+            matches!(error, GitError::Timeout { limit } if limit == TINY.total),
+            "{error}"
+        );
+    }
+    task.abort();
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut() {
+    let body = packets(&vec!["a line that says nothing"; 1000]);
+    let endless =
+        Fake::start(move |_| Some(greeting(&[&packets(&["version 2"])[..], &body].concat()))).await;
+    let error = resolve_by(&impatient(), &endless.url("/o/r"), "main")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, GitError::TooLarge { limit: 1024 }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    for scheme in ["http", "https", "git"] {
+        let error = resolve(&format!("{scheme}://127.0.0.1:{port}/r"), "main")
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, GitError::Unreachable { host, .. } if *host == format!("127.0.0.1:{port}")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_is_asked_once_more() {
+    let count = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&count);
+    let (address, task) = listen(move |stream| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        async move { drop(stream) }
+    })
+    .await;
+    let error = resolve(&format!("http://{address}/r"), "main")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, GitError::Interrupted(_)), "{error}");
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+    task.abort();
+}
+
+#[tokio::test]
+async fn ssh_is_not_supported_yet() {
+    for url in [
+        "ssh://git@git.example.com/o/r",
+        "git@git.example.com:o/r.git",
+    ] {
+        let error = resolve(url, "main").await.unwrap_err();
+        assert!(
+            error.to_string().starts_with("ssh is not supported yet"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn credentials_of_the_address_are_sent_to_its_server_only() {
+    let other = Fake::start(|_| Some(reply("404 Not Found", "text/plain", b""))).await;
+    let away = other.url("/info/refs");
+    let fake = Fake::start(move |_| Some(redirect(&away))).await;
+    let url = fake
+        .url("/o/r")
+        .replace("http://", "http://me%40plant:s%3Acret@");
+    let error = resolve(&url, "main").await.unwrap_err();
+    assert!(fake.seen()[0].contains("authorization: Basic bWVAcGxhbnQ6czpjcmV0\r\n"));
+    assert!(!other.seen()[0].contains("authorization"));
+    assert!(!format!("{error} {error:?}").contains("cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_error_shows_no_credentials() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let error = resolve(&format!("http://me:s3cret@127.0.0.1:{port}/r"), "main")
+        .await
+        .unwrap_err();
+    assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn questions_are_asked_by_version_2_and_name_the_program() {
+    let fake = Fake::start(|head| {
+        Some(if head.starts_with("GET ") {
+            greeting(&packets(&["version 2", "ls-refs", "0000"]))
+        } else {
+            answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+        })
+    })
+    .await;
+    assert_eq!(
+        resolve(&fake.url("/o/r/"), "main").await.unwrap().commit(),
+        &id('a')
+    );
+    let seen = fake.seen();
+    assert!(
+        seen[1].starts_with("POST /o/r/git-upload-pack HTTP/1.1\r\n"),
+        "{}",
+        seen[1]
+    );
+    for head in &seen {
+        assert!(head.contains("git-protocol: version=2\r\n"), "{head}");
+        assert!(head.contains(&format!("user-agent: {AGENT}\r\n")), "{head}");
+    }
+    // This server gives no objects.
+    let error = resolve(&fake.url("/o/r"), id('a').as_str())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, GitError::CommitUnverifiable { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirected_question_is_refused() {
+    let fake = Fake::start(|head| {
+        Some(if head.starts_with("GET ") {
+            greeting(&packets(&["version 2", "ls-refs", "0000"]))
+        } else {
+            redirect("/x")
+        })
+    })
+    .await;
+    assert!(matches!(
+        resolve(&fake.url("/r"), "main").await,
+        Err(GitError::Redirect { .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_old_server_of_the_git_transport_is_understood() {
+    let (address, task) = listen(|mut stream| async move {
+        let line = format!("{} HEAD\0multi_ack", id('a'));
+        stream
+            .write_all(&packets(&[
+                &line,
+                &format!("{} refs/heads/main", id('a')),
+                "0000",
+            ]))
+            .await
+            .unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let found = resolve(&format!("git://{address}/r"), "HEAD")
+        .await
+        .unwrap();
+    assert_eq!(
+        (found.commit(), found.full_name()),
+        (&id('a'), Some("HEAD"))
+    );
+    task.abort();
+}

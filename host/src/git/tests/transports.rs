@@ -1,0 +1,244 @@
+//! Other ways to a real repository: old versions, redirects, `git:`, other object formats.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{copy, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+use super::fake::{Fake, greeting, listen, redirect};
+use super::*;
+use crate::sandbox::git_server::GitServer;
+
+fn git(directory: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.current_dir(directory)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1");
+    for role in ["AUTHOR", "COMMITTER"] {
+        git.env(format!("GIT_{role}_NAME"), "x")
+            .env(format!("GIT_{role}_EMAIL"), "x@x.invalid");
+    }
+    git.env_remove("GIT_PROTOCOL")
+        .env_remove("GIT_DIR")
+        .stderr(Stdio::null());
+    git
+}
+
+async fn run(directory: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = git(directory).args(arguments).output().await.unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+    output.stdout
+}
+
+/// `git daemon` for all repositories below a directory, with a process for each connection.
+async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
+    let base = base.to_owned();
+    let (address, task) = listen(move |mut stream| {
+        let base = base.clone();
+        async move {
+            let (mut from, mut to) = stream.split();
+            let root = format!("--base-path={}", base.display());
+            let mut child = git(&base)
+                .args(["daemon", "--inetd", "--export-all", &root])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+            let (mut stdin, mut stdout) =
+                (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+            tokio::select! {
+                _ = copy(&mut from, &mut stdin) => {}
+                _ = copy(&mut stdout, &mut to) => {}
+            }
+        }
+    })
+    .await;
+    (format!("git://{address}"), task)
+}
+
+/// A server that knows no version 2, with the refs of a real one.
+async fn old_server(server: &GitServer) -> Fake {
+    let refs = run(
+        server.directory(),
+        &["upload-pack", "--advertise-refs", "."],
+    )
+    .await;
+    let body = [b"001e# service=git-upload-pack\n0000".to_vec(), refs].concat();
+    Fake::start(move |_| Some(greeting(&body))).await
+}
+
+#[tokio::test]
+async fn a_server_of_version_0_is_understood() {
+    let server = GitServer::start().await.unwrap();
+    let first = server.commit("main", "One").await.unwrap();
+    server.annotated_tag("v1").await.unwrap();
+    server.annotate("v2", "refs/tags/v1").await.unwrap();
+    let second = server.commit("main", "Two").await.unwrap();
+    server.commit("main", "Three").await.unwrap();
+    server
+        .set_ref("refs/heads/other", second.as_str())
+        .await
+        .unwrap();
+    let tag = server.id_of("v1").await.unwrap();
+    let old = old_server(&server).await;
+    let url = old.url("/o/r.git");
+    for (name, commit, kind) in [
+        ("v1", &first, RefKind::Tag),
+        ("v2", &first, RefKind::Tag),
+        ("refs/heads/other", &second, RefKind::Branch),
+        (first.as_str(), &first, RefKind::Commit),
+        (second.as_str(), &second, RefKind::Commit),
+    ] {
+        let found = resolve(&url, name).await.unwrap();
+        assert_eq!((found.commit(), found.kind()), (commit, kind), "{name}");
+    }
+    assert_eq!(
+        resolve(&url, "HEAD").await.unwrap().full_name(),
+        Some("refs/heads/main")
+    );
+    assert!(matches!(
+        resolve(&url, "v").await,
+        Err(GitError::RefNotFound { .. })
+    ));
+    assert!(matches!(
+        resolve(&url, tag.as_str()).await,
+        Err(GitError::NotACommit { .. })
+    ));
+    assert!(matches!(
+        resolve(&url, id('1').as_str()).await,
+        Err(GitError::CommitUnverifiable { .. })
+    ));
+    assert!(
+        old.seen()
+            .iter()
+            .all(|head| head.starts_with("GET /o/r.git/info/refs?service=git-upload-pack "))
+    );
+}
+
+#[tokio::test]
+async fn redirects_are_followed_and_the_questions_go_where_they_lead() {
+    let server = GitServer::start().await.unwrap();
+    let commit = server.commit("main", "One").await.unwrap();
+    let target = format!("{}/info/refs?service=git-upload-pack", server.url());
+    let fake = Fake::start(move |head| {
+        let step: u32 = head[5..6].parse().unwrap();
+        Some(redirect(&if step == 0 {
+            target.clone()
+        } else {
+            format!("/{}/info/refs?service=git-upload-pack", step - 1)
+        }))
+    })
+    .await;
+    assert_eq!(
+        resolve(&fake.url("/4"), "main").await.unwrap().commit(),
+        &commit
+    );
+    assert_eq!(
+        resolve(&fake.url("/0"), commit.as_str())
+            .await
+            .unwrap()
+            .commit(),
+        &commit
+    );
+    let error = resolve(&fake.url("/5"), "main").await.unwrap_err();
+    assert!(error.to_string().contains("more than five"), "{error}");
+    assert!(fake.seen().iter().all(|head| head.starts_with("GET ")));
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_lookups() {
+    let server = GitServer::start().await.unwrap();
+    server.commit("main", "One").await.unwrap();
+    server.annotated_tag("v1").await.unwrap();
+    let (opened, host) = (
+        Arc::new(AtomicU64::new(0)),
+        server.url()[7..].split('/').next().unwrap().to_owned(),
+    );
+    let (count, name) = (Arc::clone(&opened), host.clone());
+    let (address, task) = listen(move |mut stream| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let name = name.clone();
+        async move {
+            let mut server = TcpStream::connect(name).await.unwrap();
+            copy_bidirectional(&mut stream, &mut server).await.ok();
+        }
+    })
+    .await;
+    let (client, url) = (client(), server.url().replace(&host, &address));
+    let commit = server.id_of("main").await.unwrap();
+    for name in ["main", "v1", "none", commit.as_str(), "HEAD"] {
+        resolve_by(&client, &url, name).await.ok();
+    }
+    assert_eq!(opened.load(Ordering::Relaxed), 1);
+    task.abort();
+}
+
+#[tokio::test]
+async fn the_git_transport_gives_the_same_answers() {
+    let server = GitServer::start().await.unwrap();
+    let first = server.commit("main", "One").await.unwrap();
+    server.annotated_tag("v1").await.unwrap();
+    let second = server.commit("main", "Two").await.unwrap();
+    let (base, task) = daemon(server.directory().parent().unwrap()).await;
+    let url = format!("{base}/gateways.git");
+    for (name, commit) in [
+        ("v1", &first),
+        ("main", &second),
+        ("HEAD", &second),
+        (first.as_str(), &first),
+    ] {
+        assert_eq!(
+            resolve(&url, name).await.unwrap().commit(),
+            commit,
+            "{name}"
+        );
+    }
+    assert!(matches!(
+        resolve(&url, "v2").await,
+        Err(GitError::RefNotFound { .. })
+    ));
+    assert!(matches!(
+        resolve(&url, id('1').as_str()).await,
+        Err(GitError::CommitNotFound { .. })
+    ));
+    let error = resolve(&format!("{base}/none.git"), "main")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, GitError::RepositoryNotFound { .. }),
+        "{error}"
+    );
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_repository_of_sha256_is_understood() {
+    let home = tempfile::tempdir().unwrap();
+    run(
+        home.path(),
+        &["init", "-q", "-b", "main", "--object-format=sha256", "r"],
+    )
+    .await;
+    let repository = home.path().join("r");
+    run(&repository, &["commit", "-q", "--allow-empty", "-m", "One"]).await;
+    let head = String::from_utf8(run(&repository, &["rev-parse", "HEAD"]).await).unwrap();
+    let (base, task) = daemon(home.path()).await;
+    let url = format!("{base}/r");
+    for name in ["main", head.trim()] {
+        assert_eq!(
+            resolve(&url, name).await.unwrap().commit().as_str(),
+            head.trim()
+        );
+    }
+    assert!(matches!(
+        resolve(&url, id('1').as_str()).await,
+        Err(GitError::CommitNotFound { .. })
+    ));
+    task.abort();
+}

@@ -1,0 +1,396 @@
+//! What servers write, read without a server.
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+
+use super::super::ask::read_list;
+use super::super::greeting::{self, Advertised, Capabilities, Fetch, Greeting, ObjectFormat};
+use super::super::lookup::{Lookup, Target};
+use super::super::packet::{Incoming, Packets};
+use super::super::verify;
+use super::fake::packets;
+use super::*;
+
+/// Bytes that arrive in pieces of a few each.
+struct Pieces(Vec<u8>, usize);
+
+impl Incoming for Pieces {
+    async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
+        let count = self.0.len().min(self.1);
+        buffer.extend(self.0.drain(..count));
+        Ok(count)
+    }
+}
+
+fn arriving(bytes: Vec<u8>) -> Packets<Pieces> {
+    Packets::new(Pieces(bytes, 7), 1024 * 1024)
+}
+
+async fn greeted(texts: &[&str]) -> Result<Greeting, GitError> {
+    greeting::read(&mut arriving(packets(texts))).await
+}
+
+async fn old(bytes: Vec<u8>) -> Result<Vec<Advertised>, GitError> {
+    let mut packets = arriving(bytes);
+    let mut found = Vec::new();
+    match greeting::read(&mut packets).await? {
+        Greeting::Old(first) => {
+            greeting::old_refs(&mut packets, first, |one| found.push(one)).await?;
+        }
+        Greeting::V2(_) => {}
+    }
+    Ok(found)
+}
+
+fn lookup(name: &str) -> Lookup {
+    match Target::of(GitRef::parse(name).unwrap().name()) {
+        Target::Ref(lookup) => lookup,
+        Target::Commit(_) => panic!("{name} is the id of a commit"),
+    }
+}
+
+async fn listed(name: &str, texts: &[&str]) -> Result<Option<ResolvedRef>, GitError> {
+    let mut lookup = lookup(name);
+    read_list(&mut arriving(packets(texts)), &mut lookup).await?;
+    Ok(lookup.winner())
+}
+
+fn line(digit: char, rest: &str) -> String {
+    format!("{} {rest}\n", id(digit))
+}
+
+#[tokio::test]
+async fn capabilities_are_read_with_and_without_the_prelude_of_smart_http() {
+    let words = [
+        "version 2\n",
+        "agent=git/2\n",
+        "ls-refs=unborn\n",
+        "fetch=shallow wait-for-done filter\n",
+        "object-format=sha256",
+        "0000",
+    ];
+    let prelude = [&["# service=git-upload-pack\n", "0000"], &words[..]].concat();
+    let expected = Capabilities {
+        ls_refs: true,
+        fetch: Some(Fetch {
+            shallow: true,
+            filter: true,
+        }),
+        object_format: Some(ObjectFormat::Sha256),
+    };
+    for texts in [&words[..], &prelude[..]] {
+        let Greeting::V2(found) = greeted(texts).await.unwrap() else {
+            panic!("not version 2")
+        };
+        assert_eq!(found, expected);
+    }
+    let Greeting::V2(bare) = greeted(&["version 2", "ls-refs", "fetch", "0000"])
+        .await
+        .unwrap()
+    else {
+        panic!("not version 2")
+    };
+    assert_eq!(
+        bare,
+        Capabilities {
+            ls_refs: true,
+            fetch: Some(Fetch::default()),
+            object_format: None
+        }
+    );
+}
+
+#[tokio::test]
+async fn the_refs_of_versions_0_and_1_are_read() {
+    let head = format!(
+        "{} HEAD\0multi_ack symref=HEAD:refs/heads/main agent=git/1",
+        id('a')
+    );
+    let rest = [
+        line('a', "refs/heads/main"),
+        line('b', "refs/tags/v1"),
+        line('c', "refs/tags/v1^{}"),
+        line('d', "refs/tags/v2"),
+    ];
+    let shallow = format!("shallow {}", id('e'));
+    let refs: Vec<&str> = [&head]
+        .into_iter()
+        .chain(&rest)
+        .chain([&shallow])
+        .map(String::as_str)
+        .chain(["0000"])
+        .collect();
+    let one = [&["version 1"], &refs[..]].concat();
+    let served = [&["# service=git-upload-pack", "0000"], &refs[..]].concat();
+    for texts in [&refs, &one, &served] {
+        let found = old(packets(texts)).await.unwrap();
+        let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["HEAD", "refs/heads/main", "refs/tags/v1", "refs/tags/v2"]
+        );
+        assert_eq!(found[0].symref.as_deref(), Some("refs/heads/main"));
+        assert_eq!((&found[2].id, &found[2].peeled), (&id('b'), &Some(id('c'))));
+        assert_eq!(found[3].peeled, None);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_repository_has_no_refs() {
+    let none = format!("{} capabilities^{{}}\0multi_ack", "0".repeat(40));
+    assert_eq!(old(packets(&[&none, "0000"])).await.unwrap(), []);
+    assert_eq!(old(packets(&["0000"])).await.unwrap(), []);
+    assert_eq!(
+        listed(
+            "HEAD",
+            &["unborn HEAD symref-target:refs/heads/main", "0000"]
+        )
+        .await
+        .unwrap(),
+        None
+    );
+    assert_eq!(listed("main", &["0000"]).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_exact_names_count_and_a_tag_comes_before_a_branch() {
+    let (longer, below) = (line('1', "refs/tags/v1.1"), line('2', "refs/tags/v1/rc"));
+    let (branch, tag) = (
+        line('3', "refs/heads/v1"),
+        line('4', &format!("refs/tags/v1 peeled:{}", id('5'))),
+    );
+    let found = listed("v1", &[&branch, &longer, &below, "0000"])
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((found.commit(), found.kind()), (&id('3'), RefKind::Branch));
+    let found = listed("v1", &[&branch, &tag, "0000"])
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (found.commit(), found.kind(), found.full_name()),
+        (&id('5'), RefKind::Tag, Some("refs/tags/v1"))
+    );
+    assert_eq!(
+        listed("v1", &[&longer, &below, "0000"]).await.unwrap(),
+        None
+    );
+}
+
+#[test]
+fn only_what_a_name_may_mean_is_asked_for() {
+    for (name, expected) in [
+        ("v1", &["refs/tags/v1", "refs/heads/v1"][..]),
+        (
+            "heads/x",
+            &["refs/tags/heads/x", "refs/heads/heads/x", "refs/heads/x"],
+        ),
+        (
+            "tags/x",
+            &["refs/tags/tags/x", "refs/heads/tags/x", "refs/tags/x"],
+        ),
+        ("refs/tags/v1", &["refs/tags/v1"]),
+        ("refs/heads/main", &["refs/heads/main"]),
+        ("refs/pull/7/head", &["refs/pull/7/head"]),
+        ("HEAD", &["HEAD"]),
+    ] {
+        assert_eq!(lookup(name).names().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_packet_or_no_ref_is_malformed() {
+    for bytes in [
+        &b"<!DOCTYPE html>"[..],
+        b"0003",
+        b"0004",
+        b"zzzz",
+        b"ffff",
+        b"fff1xxxx",
+        b"0009nonsense",
+        b"0001",
+    ] {
+        let mut bytes = bytes.to_vec();
+        bytes.extend_from_slice(b"0000");
+        assert!(
+            matches!(old(bytes.clone()).await, Err(GitError::Malformed { .. })),
+            "{bytes:?}"
+        );
+    }
+    for text in [
+        "x",
+        "abc refs/tags/v1",
+        &line('a', &format!("refs/tags/v1 peeled:{}", "x".repeat(40))),
+    ] {
+        assert!(
+            matches!(
+                listed("v1", &[text, "0000"]).await,
+                Err(GitError::Malformed { .. })
+            ),
+            "{text}"
+        );
+    }
+    assert!(matches!(
+        greeted(&["version 2", "object-format=md5", "0000"]).await,
+        Err(GitError::Malformed { .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_answer_may_not_end_early() {
+    let whole = packets(&["version 2", "ls-refs", "0000"]);
+    for length in 0..whole.len() {
+        let outcome = greeting::read(&mut arriving(whole[..length].to_vec())).await;
+        assert!(matches!(outcome, Err(GitError::Truncated)), "{length}");
+    }
+    assert!(matches!(
+        old(packets(&[&line('a', "refs/heads/main")])).await,
+        Err(GitError::Truncated)
+    ));
+}
+
+#[tokio::test]
+async fn an_answer_has_a_limit() {
+    let many = line('a', "refs/heads/main");
+    let bytes = packets(&vec![many.as_str(); 1000]);
+    let mut packets = Packets::new(Pieces(bytes, 100), 4096);
+    let Greeting::Old(first) = greeting::read(&mut packets).await.unwrap() else {
+        panic!("not an old server")
+    };
+    let outcome = greeting::old_refs(&mut packets, first, drop).await;
+    assert!(matches!(outcome, Err(GitError::TooLarge { limit: 4096 })));
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_cut_and_cleaned() {
+    let long = format!("ERR no\u{1b}[31m\n{}", "x".repeat(1000));
+    let Err(GitError::Remote { message }) = greeted(&[&long]).await else {
+        panic!("no refusal")
+    };
+    assert!(
+        message.starts_with("no [31m x") && message.len() == 200,
+        "{message}"
+    );
+}
+
+async fn fetched(texts: &[&str]) -> Result<(), GitError> {
+    verify::read_fetched(&mut arriving(packets(texts)), &id('a')).await
+}
+
+#[tokio::test]
+async fn a_fetched_commit_is_told_from_other_objects() {
+    let boundary = |digit| format!("shallow {}\n", id(digit));
+    let pack = |kind: u8| {
+        format!(
+            "\u{1}PACK\0\0\0\u{2}\0\0\0\u{1}{}x",
+            char::from(kind << 4 | 5)
+        )
+    };
+    fetched(&["shallow-info", &boundary('a')]).await.unwrap();
+    fetched(&["shallow-info", &boundary('b'), &boundary('a')])
+        .await
+        .unwrap();
+    fetched(&[
+        "packfile\n",
+        "\u{2}counting",
+        "\u{1}PA",
+        "\u{1}CK\0\0\0\u{2}\0\0\0\u{1}\u{15}",
+    ])
+    .await
+    .unwrap();
+    for (texts, what) in [
+        (
+            vec![
+                "shallow-info".to_owned(),
+                boundary('b'),
+                "0001".to_owned(),
+                "packfile".to_owned(),
+            ],
+            "an annotated tag of bbb",
+        ),
+        (vec!["packfile".to_owned(), pack(2)], "a directory"),
+        (vec!["packfile".to_owned(), pack(3)], "a file"),
+        (vec!["packfile".to_owned(), pack(4)], "an annotated tag"),
+    ] {
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        let Err(GitError::NotACommit { found, .. }) = fetched(&texts).await else {
+            panic!("{what}")
+        };
+        assert!(found.starts_with(what), "{found}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_commit_is_told_from_other_refusals() {
+    let named = format!("ERR want {} not valid", id('a'));
+    let band = format!("\u{3}upload-pack: not our ref {}", id('a'));
+    for texts in [
+        &["ERR upload-pack: not our ref"][..],
+        &[&named],
+        &["packfile", &band],
+    ] {
+        assert!(
+            matches!(fetched(texts).await, Err(GitError::CommitNotFound { .. })),
+            "{texts:?}"
+        );
+    }
+    assert!(matches!(
+        fetched(&["ERR too busy"]).await,
+        Err(GitError::Remote { .. })
+    ));
+    assert!(matches!(
+        fetched(&["shallow-info", "0000"]).await,
+        Err(GitError::Truncated)
+    ));
+    assert!(matches!(
+        fetched(&["packfile", "0000"]).await,
+        Err(GitError::Truncated)
+    ));
+    assert!(matches!(
+        fetched(&["packfile", "\u{9}x"]).await,
+        Err(GitError::Malformed { .. })
+    ));
+    assert!(matches!(
+        fetched(&["packfile", "\u{1}not a pack at all"]).await,
+        Err(GitError::Malformed { .. })
+    ));
+    assert!(matches!(
+        fetched(&["shallow x"]).await,
+        Err(GitError::Malformed { .. })
+    ));
+}
+
+/// Reads the bytes in each way there is, and expects no panic.
+fn read_in_every_way(bytes: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        drop(old(bytes.to_vec()).await);
+        drop(greeting::read(&mut arriving(bytes.to_vec())).await);
+        drop(read_list(&mut arriving(bytes.to_vec()), &mut lookup("v1")).await);
+        drop(verify::read_fetched(&mut arriving(bytes.to_vec()), &id('a')).await);
+    });
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_lead_to_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        read_in_every_way(&bytes);
+    }
+
+    #[test]
+    fn no_damaged_answer_leads_to_a_panic(at in 0usize..200, byte in any::<u8>(), kind in 0usize..3) {
+        let texts = [
+            vec!["version 2".to_owned(), "ls-refs=unborn".to_owned(), "fetch=shallow".to_owned()],
+            vec![line('a', "HEAD\0symref=HEAD:refs/heads/x"), line('b', "refs/tags/v1"), line('c', "refs/tags/v1^{}")],
+            vec!["shallow-info".to_owned(), format!("shallow {}", id('b')), "packfile".to_owned(), "\u{1}PACK".to_owned()],
+        ];
+        let texts: Vec<_> = texts[kind].iter().map(String::as_str).chain(["0000"]).collect();
+        let mut bytes = packets(&texts);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        read_in_every_way(&bytes);
+    }
+}

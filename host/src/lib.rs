@@ -1,0 +1,29 @@
+//! Stoker: a webhook becomes a commit that a gateway runs.
+//!
+//! ```text
+//! HTTP request ─ webhook ─► Delivery ─ auth ─► Verified<Delivery> ─ plugin ─► Detection
+//!                                                                                │
+//!      commit ◄─ git ◄─ controller ◄─ watch ◄─ GatewaySync (annotations) ◄─ request
+//! ```
+//!
+//! Every arrow is one function, and every word between two arrows a type that is made in one place. The rooms know
+//! each other only by these types; which room may name which library is held by a test.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod delivery;
+pub mod detection;
+pub mod git;
+pub mod metrics;
+pub mod payload;
+pub mod plugin;
+pub mod report;
+pub mod request;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod telemetry;
+pub mod webhook;

@@ -1,0 +1,26 @@
+//! `stoker`: parse, run, and say on one line what went wrong.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use stoker::cli::Cli;
+use stoker::{app, report};
+
+/// A webhook is hundreds of small, short-lived allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a failed command, after its log has ended"
+)]
+async fn main() -> ExitCode {
+    match app::run(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", report::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

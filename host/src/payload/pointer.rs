@@ -1,0 +1,41 @@
+use std::borrow::Cow;
+
+/// The reference tokens of a JSON pointer, from the root down.
+pub(super) struct Tokens<'a> {
+    rest: Option<&'a str>,
+}
+
+impl<'a> Tokens<'a> {
+    /// None where the text is no pointer: it must be empty or start with a slash (RFC 6901 §3).
+    pub(super) fn parse(pointer: &'a str) -> Option<Self> {
+        match pointer.strip_prefix('/') {
+            Some(rest) => Some(Self { rest: Some(rest) }),
+            None if pointer.is_empty() => Some(Self { rest: None }),
+            None => None,
+        }
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Cow<'a, str>;
+
+    fn next(&mut self) -> Option<Cow<'a, str>> {
+        let rest = self.rest.take()?;
+        let token = match rest.split_once('/') {
+            Some((token, rest)) => {
+                self.rest = Some(rest);
+                token
+            }
+            None => rest,
+        };
+        // First `~1`, then `~0`, so that `~01` becomes `~1` (RFC 6901 §4).
+        let plain = !token.contains('~');
+        Some(if plain { Cow::Borrowed(token) } else { Cow::Owned(token.replace("~1", "/").replace("~0", "~")) })
+    }
+}
+
+/// An array index: digits without a leading zero (RFC 6901 §4).
+pub(super) fn index(token: &str) -> Option<usize> {
+    let canonical = token == "0" || !token.starts_with('0');
+    (canonical && token.bytes().all(|byte| byte.is_ascii_digit())).then(|| token.parse().ok()).flatten()
+}

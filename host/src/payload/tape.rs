@@ -1,0 +1,221 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+use super::Kind;
+use super::pointer::{self, Tokens};
+
+/// The nodes of a JSON text in the order of the text. A container is followed by what it contains: an array by its
+/// elements, an object by name, value, name, value.
+#[derive(Debug, Default)]
+pub(super) struct Tape {
+    nodes: Vec<Node>,
+    /// The strings that had escapes.
+    unescaped: Vec<Box<str>>,
+}
+
+/// One value, or the name of a member.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Node {
+    Null,
+    Boolean,
+    Number,
+    /// A string without escapes: where it stands in the body.
+    Text { start: u32, bytes: u32 },
+    /// A string with escapes: its place among the copies.
+    Unescaped { copy: u32 },
+    /// How many elements, and the place of the node behind the last.
+    Array { len: u32, end: u32 },
+    /// How many members, and the place of the node behind the last.
+    Object { len: u32, end: u32 },
+}
+
+impl Node {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Null => Kind::Null,
+            Self::Boolean => Kind::Boolean,
+            Self::Number => Kind::Number,
+            Self::Text { .. } | Self::Unescaped { .. } => Kind::Text,
+            Self::Array { .. } => Kind::Array,
+            Self::Object { .. } => Kind::Object,
+        }
+    }
+
+    pub(super) fn len(&self) -> Option<u32> {
+        match self {
+            Self::Array { len, .. } | Self::Object { len, .. } => Some(*len),
+            _ => None,
+        }
+    }
+}
+
+impl Tape {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        // An object of short members has about one node to 16 bytes; a wrong guess costs one more allocation.
+        let mut tape = Self { nodes: Vec::with_capacity(body.len() / 16 + 8), unescaped: Vec::new() };
+        let mut parser = serde_json::Deserializer::from_slice(body);
+        Builder { tape: &mut tape, base: body.as_ptr().addr() }.deserialize(&mut parser)?;
+        parser.end()?;
+        Ok(tape)
+    }
+
+    /// The string that a node is.
+    pub(super) fn text<'a>(&'a self, node: &Node, body: &'a [u8]) -> Option<&'a str> {
+        match *node {
+            Node::Text { start, bytes } => {
+                let start = start as usize;
+                std::str::from_utf8(body.get(start..start + bytes as usize)?).ok()
+            }
+            Node::Unescaped { copy } => self.unescaped.get(copy as usize).map(AsRef::as_ref),
+            _ => None,
+        }
+    }
+
+    /// The node that the tokens lead to.
+    pub(super) fn find(&self, tokens: Tokens<'_>, body: &[u8]) -> Option<&Node> {
+        let mut place = 0;
+        for token in tokens {
+            place = match *self.nodes.get(place)? {
+                Node::Object { end, .. } => self.member(place + 1, end as usize, &token, body)?,
+                Node::Array { end, .. } => self.element(place + 1, end as usize, pointer::index(&token)?)?,
+                _ => return None,
+            };
+        }
+        self.nodes.get(place)
+    }
+
+    fn member(&self, mut place: usize, end: usize, name: &str, body: &[u8]) -> Option<usize> {
+        let mut found = None;
+        while place < end {
+            if self.text(self.nodes.get(place)?, body)? == name {
+                found = Some(place + 1);
+            }
+            place = self.behind(place + 1)?;
+        }
+        found
+    }
+
+    fn element(&self, mut place: usize, end: usize, index: usize) -> Option<usize> {
+        for _ in 0..index {
+            if place >= end {
+                return None;
+            }
+            place = self.behind(place)?;
+        }
+        (place < end).then_some(place)
+    }
+
+    /// The place of the node behind a whole value.
+    fn behind(&self, place: usize) -> Option<usize> {
+        match *self.nodes.get(place)? {
+            Node::Array { end, .. } | Node::Object { end, .. } => Some(end as usize),
+            _ => Some(place + 1),
+        }
+    }
+}
+
+/// Writes what the parser reads onto the tape.
+struct Builder<'t> {
+    tape: &'t mut Tape,
+    /// Where the body starts in memory: a string that the parser lends from it is kept as its distance.
+    base: usize,
+}
+
+impl Builder<'_> {
+    fn again(&mut self) -> Builder<'_> {
+        Builder { tape: self.tape, base: self.base }
+    }
+
+    fn copy<E: serde::de::Error>(&mut self, text: Cow<'_, str>) -> Result<(), E> {
+        let copy = offset(self.tape.unescaped.len())?;
+        self.tape.unescaped.push(text.into());
+        self.tape.nodes.push(Node::Unescaped { copy });
+        Ok(())
+    }
+
+    /// Reserves the place of a container, to be written when its end is known.
+    fn open(&mut self) -> usize {
+        self.tape.nodes.push(Node::Null);
+        self.tape.nodes.len() - 1
+    }
+}
+
+fn offset<E: serde::de::Error>(value: usize) -> Result<u32, E> {
+    u32::try_from(value).map_err(|_| E::custom("too many values"))
+}
+
+impl<'de> DeserializeSeed<'de> for Builder<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Builder<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.tape.nodes.push(Node::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.tape.nodes.push(Node::Boolean);
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.tape.nodes.push(Node::Number);
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.tape.nodes.push(Node::Number);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.tape.nodes.push(Node::Number);
+        Ok(())
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<(), E> {
+        let start = text.as_ptr().addr().checked_sub(self.base).ok_or_else(|| E::custom("a string outside the body"))?;
+        self.tape.nodes.push(Node::Text { start: offset(start)?, bytes: offset(text.len())? });
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
+        self.copy(Cow::Borrowed(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        let place = self.open();
+        let mut len = 0;
+        while elements.next_element_seed(self.again())?.is_some() {
+            len += 1;
+        }
+        let end = offset(self.tape.nodes.len())?;
+        self.tape.nodes[place] = Node::Array { len, end };
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        let place = self.open();
+        let mut len = 0;
+        while members.next_key_seed(self.again())?.is_some() {
+            members.next_value_seed(self.again())?;
+            len += 1;
+        }
+        let end = offset(self.tape.nodes.len())?;
+        self.tape.nodes[place] = Node::Object { len, end };
+        Ok(())
+    }
+}

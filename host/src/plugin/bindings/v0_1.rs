@@ -1,0 +1,138 @@
+//! `stoker:detect@0.1`: what the host offers to a guest, and what a guest's words become.
+
+use wasmtime::component::{Component, InstancePre, Linker, Resource};
+use wasmtime::{Engine, Result, Store};
+
+use self::generated::stoker::detect::{diagnostics, payload, settings};
+use super::super::call::Guest;
+use super::super::descriptor::RawDescriptor;
+use super::super::reply::{RawDetection, RawReply};
+use crate::payload::Kind;
+
+mod generated {
+    #![allow(missing_docs, clippy::pedantic, clippy::use_self, clippy::str_to_string, reason = "generated from the WIT, which documents itself")]
+
+    wasmtime::component::bindgen!({
+        path: "../wit/v0.1.0",
+        world: "payload-detector",
+        imports: { default: trappable },
+        exports: { default: async },
+    });
+}
+
+/// The handle of a request. All that it stands for is in the store, one request to a store, so it carries nothing.
+type Request = Resource<payload::Request>;
+
+/// The interface that a component of this version exports.
+pub(in super::super) const DETECTOR: &str = "stoker:detect/detector@0.1.0";
+
+/// A component of this version, compiled and linked.
+#[derive(Clone)]
+pub(in super::super) struct Detector(generated::PayloadDetectorPre<Guest>);
+
+impl Detector {
+    /// Links a component. Whether the types of what it exports fit shows only when it is instantiated.
+    pub(in super::super) fn link(engine: &Engine, component: &Component) -> Result<Self> {
+        let mut linker = Linker::<Guest>::new(engine);
+        generated::PayloadDetector::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |guest| guest)?;
+        let pre: InstancePre<Guest> = linker.instantiate_pre(component)?;
+        Ok(Self(generated::PayloadDetectorPre::new(pre)?))
+    }
+
+    /// Instantiates it, which runs its start function.
+    pub(in super::super) async fn instantiate(&self, store: &mut Store<Guest>) -> Result<Instance> {
+        self.0.instantiate_async(store).await.map(Instance)
+    }
+}
+
+/// One instance, good for one call.
+pub(in super::super) struct Instance(generated::PayloadDetector);
+
+impl Instance {
+    pub(in super::super) async fn describe(&self, store: &mut Store<Guest>) -> Result<RawDescriptor> {
+        let said = self.0.stoker_detect_detector().call_describe(store).await?;
+        Ok(RawDescriptor {
+            name: said.name,
+            version: said.version,
+            summary: said.summary,
+            headers: said.headers,
+            pointers: said.pointers,
+        })
+    }
+
+    pub(in super::super) async fn detect(&self, store: &mut Store<Guest>) -> Result<RawReply> {
+        use generated::exports::stoker::detect::detector::Outcome;
+
+        let said = self.0.stoker_detect_detector().call_detect(store, Request::new_borrow(0)).await?;
+        Ok(match said {
+            Ok(Outcome::NotMine) => RawReply::NotMine,
+            Ok(Outcome::Ignored(reason)) => RawReply::Ignored(reason),
+            Ok(Outcome::Found(found)) => RawReply::Found(
+                found
+                    .into_iter()
+                    .map(|one| RawDetection {
+                        git_ref: one.git_ref,
+                        commit: one.commit,
+                        repositories: one.repositories,
+                        occurred_at: one.occurred_at,
+                        delivery_id: one.delivery_id,
+                    })
+                    .collect(),
+            ),
+            Err(why) => RawReply::Malformed(why),
+        })
+    }
+}
+
+impl payload::Host for Guest {}
+
+impl payload::HostRequest for Guest {
+    fn header(&mut self, _: Request, name: String) -> Result<Option<String>> {
+        Ok(self.question()?.header(&name).map(str::to_owned))
+    }
+
+    fn string_at(&mut self, _: Request, pointer: String) -> Result<Option<String>> {
+        Ok(self.question()?.document().string_at(&pointer).map(str::to_owned))
+    }
+
+    fn kind_at(&mut self, _: Request, pointer: String) -> Result<Option<payload::Kind>> {
+        Ok(self.question()?.document().kind_at(&pointer).map(|kind| match kind {
+            Kind::Null => payload::Kind::Null,
+            Kind::Boolean => payload::Kind::Boolean,
+            Kind::Number => payload::Kind::Number,
+            Kind::Text => payload::Kind::Text,
+            Kind::Array => payload::Kind::Array,
+            Kind::Object => payload::Kind::Object,
+        }))
+    }
+
+    fn len_at(&mut self, _: Request, pointer: String) -> Result<Option<u32>> {
+        Ok(self.question()?.document().len_at(&pointer))
+    }
+
+    fn json_at(&mut self, _: Request, pointer: String) -> Result<Option<String>> {
+        Ok(self.question()?.document().json_at(&pointer).map(str::to_owned))
+    }
+
+    fn body(&mut self, _: Request) -> Result<Vec<u8>> {
+        Ok(self.question()?.body().to_vec())
+    }
+
+    fn drop(&mut self, _: Request) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl settings::Host for Guest {
+    /// Nothing can be configured for a plugin yet, so nothing is.
+    fn get(&mut self, _: String) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+impl diagnostics::Host for Guest {
+    fn log(&mut self, message: String) -> Result<()> {
+        self.log(&message);
+        Ok(())
+    }
+}

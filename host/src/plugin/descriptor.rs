@@ -1,0 +1,110 @@
+use super::error::LoadError;
+use super::reply::printable;
+
+/// The most headers, or pointers, that a pre-filter may name.
+const MAX_FILTERS: usize = 32;
+/// The longest header name or pointer, in bytes.
+const MAX_FILTER_BYTES: usize = 256;
+
+/// What a component says of itself, before anything was checked.
+#[derive(Debug, Default)]
+pub(super) struct RawDescriptor {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) summary: String,
+    pub(super) headers: Vec<String>,
+    pub(super) pointers: Vec<String>,
+}
+
+/// What a component says of itself, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// A DNS label.
+    pub name: String,
+    /// For people, printable.
+    pub version: String,
+    /// For people, one printable line.
+    pub summary: String,
+    /// Headers, any one of which makes it worth asking.
+    pub headers: Vec<http::HeaderName>,
+    /// JSON pointers, any one of which makes it worth asking.
+    pub pointers: Vec<String>,
+}
+
+impl TryFrom<RawDescriptor> for Descriptor {
+    type Error = LoadError;
+
+    fn try_from(raw: RawDescriptor) -> Result<Self, LoadError> {
+        let refuse = |why: String| LoadError::Descriptor { why };
+        if !is_dns_label(&raw.name) {
+            let name = printable(&raw.name, 64);
+            return Err(refuse(format!("the name {name:?} is not 1 to 63 lower-case letters, digits and hyphens")));
+        }
+        if raw.headers.len() > MAX_FILTERS || raw.pointers.len() > MAX_FILTERS {
+            return Err(refuse(format!("its pre-filter names more than {MAX_FILTERS} headers or pointers")));
+        }
+        let headers = raw.headers.iter().map(|name| {
+            http::HeaderName::try_from(name.as_str())
+                .ok()
+                .filter(|name| name.as_str().len() <= MAX_FILTER_BYTES)
+                .ok_or_else(|| refuse(format!("{:?} is not the name of a header", printable(name, 64))))
+        });
+        let headers = headers.collect::<Result<_, _>>()?;
+        if let Some(pointer) = raw.pointers.iter().find(|pointer| !is_pointer(pointer)) {
+            let pointer = printable(pointer, 64);
+            return Err(refuse(format!("{pointer:?} is not a JSON pointer: it must start with a slash")));
+        }
+        let version = printable(&raw.version, 64);
+        let summary = printable(&raw.summary, 256);
+        Ok(Self { name: raw.name, version, summary, headers, pointers: raw.pointers })
+    }
+}
+
+fn is_dns_label(name: &str) -> bool {
+    let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    matches!(bytes.len(), 1..=63)
+        && bytes.first().is_some_and(inner)
+        && bytes.last().is_some_and(inner)
+        && bytes.iter().all(|byte| inner(byte) || *byte == b'-')
+}
+
+fn is_pointer(pointer: &str) -> bool {
+    pointer.len() <= MAX_FILTER_BYTES && (pointer.is_empty() || pointer.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(name: &str) -> RawDescriptor {
+        RawDescriptor { name: name.to_owned(), ..RawDescriptor::default() }
+    }
+
+    #[test]
+    fn a_name_is_a_dns_label() {
+        for name in ["github", "a", "gitea-1"] {
+            assert!(Descriptor::try_from(raw(name)).is_ok(), "{name}");
+        }
+        for name in ["", "GitHub", "-a", "a-", "a.b", "a b", "a\n", &"a".repeat(64)] {
+            assert!(Descriptor::try_from(raw(name)).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn text_for_people_is_made_printable() {
+        let raw = RawDescriptor { version: "1\u{1b}[31m".into(), summary: "two\nlines".into(), ..raw("x") };
+        let descriptor = Descriptor::try_from(raw).unwrap();
+        assert_eq!((descriptor.version.as_str(), descriptor.summary.as_str()), ("1\u{fffd}[31m", "two\u{fffd}lines"));
+    }
+
+    #[test]
+    fn a_pre_filter_must_be_one() {
+        let headers = RawDescriptor { headers: vec!["x y".into()], ..raw("x") };
+        assert!(Descriptor::try_from(headers).is_err());
+        let pointers = RawDescriptor { pointers: vec!["ref".into()], ..raw("x") };
+        assert!(Descriptor::try_from(pointers).is_err());
+        let many = RawDescriptor { pointers: vec!["/x".into(); 33], ..raw("x") };
+        assert!(Descriptor::try_from(many).is_err());
+    }
+}

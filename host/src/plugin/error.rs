@@ -1,0 +1,151 @@
+use std::time::Duration;
+
+use crate::detection::WordError;
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The engine does not run on this machine.
+    #[error("cannot start the WebAssembly engine")]
+    Engine(#[source] wasmtime::Error),
+    /// The thread that keeps the guests' time.
+    #[error("cannot start the thread that interrupts plugins")]
+    Ticker(#[source] std::io::Error),
+    /// A plugin that is part of this binary.
+    #[error("the built-in plugin {name} cannot be used")]
+    Builtin {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: LoadError,
+    },
+}
+
+/// Why a component cannot be used. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file system said no.
+    #[error("it cannot be read")]
+    Unreadable(#[from] std::io::Error),
+    /// The file is over the limit.
+    #[error("it has {bytes} bytes, more than the {limit} that a plugin may have; build it with size optimisation and stripped of debug information")]
+    TooLarge {
+        /// Its bytes.
+        bytes: u64,
+        /// The bytes it may have.
+        limit: u64,
+    },
+    /// Beyond the number of files that are read.
+    #[error("its directory holds more than {limit} plugins; the first {limit} by name are used")]
+    TooMany {
+        /// The files that are read.
+        limit: usize,
+    },
+    /// No WebAssembly at all.
+    #[error("it is not a WebAssembly component: it does not start with the bytes of one (is the file complete, and binary rather than text or base64?)")]
+    NotWasm,
+    /// A core module.
+    #[error("it is a core WebAssembly module, not a component; make one of it with `wasm-tools component new`")]
+    CoreModule,
+    /// The engine refuses it.
+    #[error("it is not a valid WebAssembly component, or uses what plugins may not")]
+    Invalid(#[source] wasmtime::Error),
+    /// The compiler fell over.
+    #[error("compiling it failed; the file is damaged, or this is a fault of the compiler")]
+    CompilerPanic,
+    /// No detector among the exports.
+    #[error("it was built for another world: it exports {found}, and not stoker:detect/detector@0.1.0")]
+    WrongWorld {
+        /// What it exports instead.
+        found: String,
+    },
+    /// A detector of a version that this host does not speak.
+    #[error("it was built for version {version} of stoker:detect, and this Stoker speaks 0.1; build it again with the WIT of this version")]
+    WrongVersion {
+        /// The version it was built for.
+        version: String,
+    },
+    /// An import that plugins do not get.
+    #[error("it imports {name}, which plugins do not get{hint}")]
+    UnknownImport {
+        /// The import.
+        name: String,
+        /// Where it usually comes from.
+        hint: &'static str,
+    },
+    /// Its types are not the ones of the released WIT.
+    #[error("its types are not those of stoker:detect@0.1.0; build it again with the WIT of this version")]
+    WrongTypes(#[source] wasmtime::Error),
+    /// `describe` failed.
+    #[error("its `describe` failed")]
+    Describe(#[source] CallError),
+    /// `describe` said something that cannot be used.
+    #[error("its description cannot be used: {why}")]
+    Descriptor {
+        /// What is wrong.
+        why: String,
+    },
+    /// Another drop-in came first.
+    #[error("the name {name:?} is taken by {by}, which comes first")]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// Who has it.
+        by: String,
+    },
+}
+
+/// Why one call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// It ran longer than it may.
+    #[error("it did not answer within {limit:?}")]
+    TimedOut {
+        /// The time it had.
+        limit: Duration,
+    },
+    /// It asked for more memory than it may have.
+    #[error("it asked for more than {limit} bytes of memory")]
+    OutOfMemory {
+        /// The memory it may have.
+        limit: usize,
+    },
+    /// It stopped by itself: a panic, an access outside of its memory, a full stack.
+    #[error("it stopped with a trap: {what}")]
+    Trapped {
+        /// The kind of trap, in the engine's words.
+        what: String,
+    },
+    /// What it handed over is too large, or not what the interface says.
+    #[error("what it handed over was refused")]
+    Refused(#[source] wasmtime::Error),
+    /// It announced something that cannot be used.
+    #[error("it answered {what}")]
+    Answer {
+        /// What it answered.
+        what: String,
+    },
+    /// It announced something that git would not take; the sender's text is at fault as well.
+    #[error("it found a ref that cannot be used: {0}")]
+    Ref(#[from] WordError),
+    /// All instances are busy.
+    #[error("all plugin instances are busy")]
+    Busy,
+}
+
+impl CallError {
+    /// A stable word for metrics and logs.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "timeout",
+            Self::OutOfMemory { .. } => "memory",
+            Self::Trapped { .. } => "trap",
+            Self::Refused(_) => "refused",
+            Self::Answer { .. } => "answer",
+            Self::Ref(_) => "ref",
+            Self::Busy => "busy",
+        }
+    }
+}

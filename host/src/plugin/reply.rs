@@ -1,0 +1,153 @@
+//! What is made of a guest's words: nothing of them is believed before it was checked here.
+
+use super::error::CallError;
+use super::limits::Limits;
+use crate::detection::{CommitId, Detection, GitRef};
+
+/// The most repositories that one detection may name.
+const MAX_REPOSITORIES: usize = 32;
+/// The longest name of a repository, in bytes.
+const MAX_REPOSITORY_BYTES: usize = 2048;
+/// The longest delivery id, in bytes.
+const MAX_ID_BYTES: usize = 256;
+
+/// What a guest answered, as it said it.
+#[derive(Debug)]
+pub(super) enum RawReply {
+    NotMine,
+    Ignored(String),
+    Found(Vec<RawDetection>),
+    Malformed(String),
+}
+
+/// One detection, as a guest said it.
+#[derive(Debug, Default)]
+pub(super) struct RawDetection {
+    pub(super) git_ref: String,
+    pub(super) commit: Option<String>,
+    pub(super) repositories: Vec<String>,
+    pub(super) occurred_at: Option<String>,
+    pub(super) delivery_id: Option<String>,
+}
+
+/// What a plugin answered, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Another format.
+    NotMine,
+    /// Its format and nothing to do, for this reason.
+    Ignored(String),
+    /// At least one ref.
+    Found(Vec<Detection>),
+    /// Its format, but malformed in this way.
+    Malformed(String),
+}
+
+/// Checks a guest's words.
+pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> {
+    let text = |text: String| printable(&text, limits.text_bytes);
+    Ok(match raw {
+        RawReply::NotMine => Reply::NotMine,
+        RawReply::Ignored(reason) => Reply::Ignored(text(reason)),
+        RawReply::Malformed(why) => Reply::Malformed(text(why)),
+        RawReply::Found(found) if found.is_empty() => return Err(answer("that it found something, and named no ref")),
+        RawReply::Found(found) if found.len() > limits.detections => {
+            return Err(answer(format!("with {} refs, more than {}", found.len(), limits.detections)));
+        }
+        RawReply::Found(found) => Reply::Found(found.into_iter().map(detection).collect::<Result<_, _>>()?),
+    })
+}
+
+fn detection(raw: RawDetection) -> Result<Detection, CallError> {
+    let git_ref = GitRef::parse(&raw.git_ref)?;
+    let commit = raw.commit.as_deref().map(CommitId::parse).transpose().map_err(|error| answer(error.to_string()))?;
+    if raw.repositories.len() > MAX_REPOSITORIES {
+        return Err(answer(format!("with more than {MAX_REPOSITORIES} repositories for one ref")));
+    }
+    let is_bad = |name: &&String| name.len() > MAX_REPOSITORY_BYTES || name.chars().any(char::is_control);
+    if let Some(name) = raw.repositories.iter().find(is_bad) {
+        return Err(answer(format!("with {:?} as the name of a repository", printable(name, 64))));
+    }
+    let occurred_at = raw.occurred_at.as_deref().map(str::parse).transpose();
+    let occurred_at = occurred_at.map_err(|_| answer("with a time that is not RFC 3339"))?;
+    // An id that does not fit is left out: nothing depends on it.
+    let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
+    let delivery_id = raw.delivery_id.filter(is_fit);
+    Ok(Detection { git_ref, commit, repositories: raw.repositories, occurred_at, delivery_id })
+}
+
+fn answer(what: impl Into<String>) -> CallError {
+    CallError::Answer { what: what.into() }
+}
+
+/// A text from a guest that may be shown: at most so many bytes, and nothing that moves a terminal's cursor or
+/// changes the direction of writing.
+pub(super) fn printable(text: &str, max_bytes: usize) -> String {
+    let end = text.floor_char_boundary(max_bytes);
+    let is_hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown: String =
+        text[..end].chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if end < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(raw: RawDetection) -> Result<Reply, CallError> {
+        check(RawReply::Found(vec![raw]), &Limits::default())
+    }
+
+    fn raw(git_ref: &str) -> RawDetection {
+        RawDetection { git_ref: git_ref.to_owned(), ..RawDetection::default() }
+    }
+
+    #[test]
+    fn a_sound_detection_is_taken_over() {
+        let raw = RawDetection {
+            git_ref: "refs/tags/v1".into(),
+            commit: Some("AB".repeat(20)),
+            repositories: vec!["o/r".into()],
+            occurred_at: Some("2026-01-02T03:04:05+01:00".into()),
+            delivery_id: Some("id".into()),
+        };
+        let Ok(Reply::Found(found)) = found(raw) else { panic!("not found") };
+        assert_eq!(found[0].git_ref.as_str(), "refs/tags/v1");
+        assert_eq!(found[0].commit.as_ref().unwrap().as_str(), "ab".repeat(20));
+        assert_eq!(found[0].occurred_at.unwrap().to_string(), "2026-01-02T02:04:05Z");
+    }
+
+    #[test]
+    fn a_ref_that_git_refuses_is_told_apart_from_a_fault_of_the_plugin() {
+        assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
+        assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
+        let commit = RawDetection { commit: Some("abc".into()), ..raw("v1") };
+        assert!(matches!(found(commit), Err(CallError::Answer { .. })));
+    }
+
+    #[test]
+    fn empty_and_endless_answers_are_refused() {
+        let limits = Limits::default();
+        assert!(check(RawReply::Found(vec![]), &limits).is_err());
+        let many = (0..=limits.detections).map(|_| raw("v1")).collect();
+        assert!(check(RawReply::Found(many), &limits).is_err());
+        let repositories = RawDetection { repositories: vec!["o/r".into(); 33], ..raw("v1") };
+        assert!(found(repositories).is_err());
+        let time = RawDetection { occurred_at: Some("yesterday".into()), ..raw("v1") };
+        assert!(found(time).is_err());
+    }
+
+    #[test]
+    fn reasons_are_bounded_and_printable() {
+        let reason = format!("\u{1b}]0;x\u{7}{}", "é".repeat(2000));
+        let Ok(Reply::Ignored(reason)) = check(RawReply::Ignored(reason), &Limits::default()) else {
+            panic!("not ignored")
+        };
+        assert!(reason.len() <= 1024 + 16 && reason.ends_with('…') && !reason.contains('\u{1b}'));
+    }
+}

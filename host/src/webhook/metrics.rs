@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds in seconds: a repeated request takes tens of microseconds, a write milliseconds, and senders give up
+/// after ten seconds.
+const BUCKETS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0];
+
+/// `source` is the name of the plugin that recognised the delivery, else `unknown`: the name that existing
+/// dashboards know. Only loaded plugins can stand there, so the number of series is bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    source: String,
+    status_code: u16,
+}
+
+/// What the receiver counts.
+#[derive(Debug, Clone)]
+pub struct ReceiverMetrics {
+    requests: Family<Labels, Counter>,
+    duration: Histogram,
+    in_flight: Gauge,
+    unauthenticated: Gauge,
+}
+
+impl ReceiverMetrics {
+    /// Makes the metrics and registers them.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            duration: Histogram::new(BUCKETS),
+            in_flight: Gauge::default(),
+            unauthenticated: Gauge::default(),
+        };
+        let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
+        registry.register("requests", "Webhooks, by the plugin that recognised them and status", metrics.requests.clone());
+        registry.register("request_duration_seconds", "Time from the headers of a webhook to its answer", metrics.duration.clone());
+        registry.register("requests_in_flight", "Webhooks that have no answer yet", metrics.in_flight.clone());
+        registry.register(
+            "unauthenticated",
+            "1 where no secret is configured, so that everybody may say which ref a gateway runs",
+            metrics.unauthenticated.clone(),
+        );
+        metrics
+    }
+
+    /// Tells whether everybody is let in.
+    pub fn set_unauthenticated(&self, is_open: bool) {
+        self.unauthenticated.set(i64::from(is_open));
+    }
+
+    pub(super) fn started(&self) {
+        self.in_flight.inc();
+    }
+
+    pub(super) fn ended(&self) {
+        self.in_flight.dec();
+    }
+
+    pub(super) fn answered(&self, plugin: Option<&str>, status_code: u16, duration: Duration) {
+        let labels = Labels { source: plugin.unwrap_or("unknown").to_owned(), status_code };
+        self.requests.get_or_create(&labels).inc();
+        self.duration.observe(duration.as_secs_f64());
+    }
+}

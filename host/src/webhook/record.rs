@@ -1,0 +1,49 @@
+use std::time::Instant;
+
+use super::answer::Answer;
+use super::metrics::ReceiverMetrics;
+
+/// The line that a delivery leaves in the log, and what is counted of it.
+pub(super) struct Record<'a> {
+    metrics: &'a ReceiverMetrics,
+    namespace: &'a str,
+    name: &'a str,
+    delivery_id: Option<String>,
+    started: Instant,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn start(
+        metrics: &'a ReceiverMetrics,
+        namespace: &'a str,
+        name: &'a str,
+        delivery_id: Option<&str>,
+    ) -> Self {
+        metrics.started();
+        Self { metrics, namespace, name, delivery_id: delivery_id.map(str::to_owned), started: Instant::now() }
+    }
+
+    pub(super) fn finish(self, answer: &Answer) {
+        let duration = self.started.elapsed();
+        let status = answer.status().as_u16();
+        self.metrics.answered(answer.plugin(), status, duration);
+        tracing::info!(
+            sync.namespace = self.namespace,
+            sync.name = self.name,
+            delivery.id = self.delivery_id,
+            plugin.name = answer.plugin(),
+            outcome = answer.outcome(),
+            status,
+            duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            detail = answer.detail(),
+            "webhook"
+        );
+    }
+}
+
+impl Drop for Record<'_> {
+    /// Also where the sender went away before its answer.
+    fn drop(&mut self) {
+        self.metrics.ended();
+    }
+}

@@ -1,0 +1,58 @@
+# What people and CI run. `cargo run --release -- demo` and `cargo test` need nothing of this.
+
+cargo_target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+
+_default:
+    @just --list --unsorted
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# Checks format and lints, warnings included.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Runs every test that needs no cluster.
+test:
+    cargo test --locked
+
+# Runs the payload files of every plugin through the real host.
+test-plugins:
+    cargo run --release --locked --quiet -- plugin test tests/fixtures/*
+
+# Plays the demo, and fails if a step went otherwise than expected.
+demo:
+    cargo run --release --locked -- demo --once
+
+# Runs the integration tests against a real kube-apiserver, built on first use. `KUBEBUILDER_ASSETS` names a directory
+# with kube-apiserver and etcd instead; `just test-e2e-kubeconfig` uses the cluster of `KUBECONFIG`.
+test-e2e *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    assets=$(tests/control-plane/build.sh | tee /dev/stderr | tail -n 1)
+    cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
+        cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
+
+# Runs the integration tests against the cluster of `KUBECONFIG`.
+test-e2e-kubeconfig *ARGS:
+    cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --use-kubeconfig -- \
+        cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
+
+# Measures, and writes docs/benchmarks.md with its plots.
+bench:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo bench --locked -p stoker-tests --bench detection
+    cargo build --release --locked --workspace --bins
+    assets=$(tests/control-plane/build.sh | tee /dev/stderr | tail -n 1)
+    cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
+        cargo run --release --locked --quiet -p stoker-tests --bin bench -- docs
+
+# All that CI holds.
+ci: lint test demo test-plugins test-e2e
+
+# Checks licences, sources and advisories of the dependencies (needs cargo-deny).
+deny:
+    cargo deny check

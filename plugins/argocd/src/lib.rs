@@ -1,0 +1,38 @@
+//! Notifications of Argo CD that send the application: the annotation `git.ref` announces the ref.
+//!
+//! ```json
+//! {"app": {"metadata": {"annotations": {"git.ref": "v2.0.0"}}}}
+//! ```
+//!
+//! No commit is named: the revision in the application's status is what Argo CD synced from the application's source,
+//! which need be neither this ref nor in the same repository. For the same reason its times are not used.
+
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+#[cfg(test)]
+mod tests;
+
+use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request, pointer};
+
+const REF: &str = "/app/metadata/annotations/git.ref";
+const SOURCES: &str = "/app/spec/sources";
+
+/// Asked where the application has the annotation.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "argocd",
+    version: env!("CARGO_PKG_VERSION"),
+    summary: "Argo CD notifications of an application with the annotation git.ref",
+    headers: &[],
+    pointers: &[REF],
+};
+
+stoker_plugin::detector!(DESCRIPTOR, detect);
+
+/// Says what a notification of Argo CD announces.
+pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
+    let detection = Detection::new(request.required(REF)?);
+    let sources = 0..request.len_at(SOURCES).unwrap_or_default();
+    let repositories = sources.filter_map(|at| request.string_at(&pointer::element(SOURCES, at, "/repoURL")));
+    let repositories = request.string_at("/app/spec/source/repoURL").into_iter().chain(repositories);
+    Ok(detection.repositories(repositories).into())
+}

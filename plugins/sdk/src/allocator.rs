@@ -1,0 +1,85 @@
+//! The global allocator of a component: an [`Arena`] in static memory, and more memory when that is full.
+#![expect(unsafe_code, reason = "an allocator hands out addresses; each unsafe block says why it may")]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::wasm32::{memory_grow, unreachable};
+use core::cell::UnsafeCell;
+use core::panic::PanicInfo;
+use core::ptr;
+
+use crate::arena::Arena;
+
+/// Enough for the strings of an ordinary delivery many times over.
+const ARENA_BYTES: usize = 64 << 10;
+/// The unit in which WebAssembly adds memory.
+const PAGE_BYTES: usize = 64 << 10;
+
+#[repr(C, align(16))]
+struct Reserve(UnsafeCell<[u8; ARENA_BYTES]>);
+
+// SAFETY: A component runs in one thread: the world has no shared memory, and the host calls it once at a time.
+unsafe impl Sync for Reserve {}
+
+static RESERVE: Reserve = Reserve(UnsafeCell::new([0; ARENA_BYTES]));
+
+struct Bump(UnsafeCell<Option<Arena>>);
+
+// SAFETY: As for `Reserve`.
+unsafe impl Sync for Bump {}
+
+#[global_allocator]
+static ALLOCATOR: Bump = Bump(UnsafeCell::new(None));
+
+impl Bump {
+    fn with_arena<T>(&self, act: impl FnOnce(&mut Arena) -> T) -> T {
+        // SAFETY: There is one thread, and none of the closures below allocates, so nothing else refers to the arena
+        // while this reference lives.
+        let arena = unsafe { &mut *self.0.get() };
+        let start = RESERVE.0.get().addr();
+        act(arena.get_or_insert(Arena::new(start, start + ARENA_BYTES)))
+    }
+}
+
+/// Adds at least so many bytes to the memory.
+fn grow(bytes: usize) -> Option<Arena> {
+    let pages = bytes.div_ceil(PAGE_BYTES);
+    let old_pages = memory_grow::<0>(pages);
+    // The instruction answers -1 where it is refused.
+    (old_pages != usize::MAX).then(|| Arena::new(old_pages * PAGE_BYTES, (old_pages + pages) * PAGE_BYTES))
+}
+
+// SAFETY: Each block lies in static memory or in pages that this allocator added, which nothing else uses; `Arena`
+// aligns it and hands no address out twice unless the block there was given back.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let block = self.with_arena(|arena| arena.allocate(layout, grow));
+        let block: *mut u8 = block.map_or(ptr::null_mut(), ptr::with_exposed_provenance_mut);
+        if block.is_null() {
+            unreachable();
+        }
+        block
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if self.with_arena(|arena| arena.resize(block.addr(), layout.size(), new_size)) {
+            return block;
+        }
+        // SAFETY: The caller vouches that `new_size`, rounded up to the alignment, does not overflow.
+        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        // SAFETY: The caller vouches that `new_size` is not zero.
+        let new = unsafe { self.alloc(new_layout) };
+        // SAFETY: Both blocks are at least so long, and a new block overlaps none that is in use.
+        unsafe { ptr::copy_nonoverlapping(block, new, layout.size().min(new_size)) };
+        new
+    }
+}
+
+/// Ends the instance. Words would reach nobody: the host reports the trap.
+#[panic_handler]
+#[inline(always)]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    unreachable()
+}

@@ -1,0 +1,143 @@
+//! What a plugin says, in types that are the same with and without a host.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::text;
+
+/// What a plugin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptor {
+    /// 1 to 63 lower-case letters, digits and hyphens. A plugin that is dropped in replaces a built-in one of its name.
+    pub name: &'static str,
+    /// The plugin's own version, for people.
+    pub version: &'static str,
+    /// One line on what it detects, for people.
+    pub summary: &'static str,
+    /// With `pointers`, the pre-filter: headers, any one of which must be present for the plugin to be asked.
+    pub headers: &'static [&'static str],
+    /// JSON pointers, any one of which must lead to a value for the plugin to be asked. Where neither a header nor a
+    /// pointer is named, it is asked about every delivery.
+    pub pointers: &'static [&'static str],
+}
+
+/// One ref that a delivery announces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Detection {
+    /// The ref as the sender wrote it.
+    pub git_ref: String,
+    /// The commit that the sender says the ref points to.
+    pub commit: Option<String>,
+    /// Names or URLs of the repository.
+    pub repositories: Vec<String>,
+    /// When it happened.
+    pub occurred_at: Option<String>,
+    /// The sender's own id of this delivery.
+    pub delivery_id: Option<String>,
+}
+
+impl Detection {
+    /// A ref of which nothing else is known yet.
+    pub fn new(git_ref: impl Into<String>) -> Self {
+        Self { git_ref: git_ref.into(), ..Self::default() }
+    }
+
+    /// Names the commit, if the text is a full id: the host takes any other for a fault of the plugin.
+    #[must_use]
+    pub fn commit(mut self, id: Option<String>) -> Self {
+        self.commit = id.filter(|id| text::is_commit_id(id));
+        self
+    }
+
+    /// Adds names of the repository. An empty one, and one that was named already, is left out.
+    #[must_use]
+    pub fn repositories(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        for name in names {
+            if !name.is_empty() && !self.repositories.contains(&name) {
+                self.repositories.push(name);
+            }
+        }
+        self
+    }
+
+    /// Says when it happened, if the text is RFC 3339: the host takes any other for a fault of the plugin.
+    #[must_use]
+    pub fn occurred_at(mut self, time: Option<String>) -> Self {
+        self.occurred_at = time.filter(|time| text::is_timestamp(time));
+        self
+    }
+
+    /// Gives the sender's id of the delivery, unless it is empty.
+    #[must_use]
+    pub fn delivery_id(mut self, id: Option<String>) -> Self {
+        self.delivery_id = id.filter(|id| !id.is_empty());
+        self
+    }
+}
+
+/// What a delivery is to a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Another format: the next plugin is asked.
+    NotMine,
+    /// This plugin's format, and nothing to do, with the reason. No other plugin is asked.
+    Ignored(String),
+    /// The refs that the delivery announces, at least one.
+    Found(Vec<Detection>),
+}
+
+impl Outcome {
+    /// Ignored for a reason that is put together from parts: formatting would double the size of a small plugin.
+    #[must_use]
+    pub fn ignored(reason: &[&str]) -> Self {
+        Self::Ignored(text::concat(reason))
+    }
+}
+
+impl From<Detection> for Outcome {
+    fn from(only: Detection) -> Self {
+        Self::Found(Vec::from([only]))
+    }
+}
+
+/// A delivery of the plugin's format that is malformed, in words for the sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+impl Malformed {
+    /// What is wrong at a place in the body: `Malformed::at("/ref", "is empty")`.
+    #[must_use]
+    pub fn at(pointer: &str, what: &str) -> Self {
+        Self(text::concat(&[pointer, " ", what]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detection_keeps_only_what_the_host_would_take() {
+        let none = Detection::new("v1")
+            .commit(Some("abc1234".into()))
+            .repositories([String::new()])
+            .occurred_at(Some("yesterday".into()))
+            .delivery_id(Some(String::new()));
+        assert_eq!(none, Detection::new("v1"));
+        let names = ["o/r", "", "https://h/o/r", "o/r"].map(String::from);
+        let all = Detection::new("v1")
+            .commit(Some("ab".repeat(20)))
+            .repositories(names)
+            .occurred_at(Some("2026-01-02T03:04:05Z".into()))
+            .delivery_id(Some("7".into()));
+        assert_eq!(all.commit, Some("ab".repeat(20)));
+        assert_eq!(all.repositories, ["o/r", "https://h/o/r"]);
+        assert!(all.occurred_at.is_some() && all.delivery_id.is_some());
+    }
+
+    #[test]
+    fn texts_are_put_together_from_parts() {
+        assert_eq!(Outcome::ignored(&["event ", "ping"]), Outcome::Ignored("event ping".into()));
+        assert_eq!(Malformed::at("/ref", "is empty").0, "/ref is empty");
+    }
+}

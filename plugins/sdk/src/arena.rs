@@ -1,0 +1,116 @@
+//! Where the next block of memory goes.
+//!
+//! An instance lives for one call, so nothing is worth keeping for later: blocks are laid one behind the other, and
+//! only the last one can grow in place or be given back. What fits into the arena that is part of the component's
+//! memory from the start costs no system call, whereas each `memory.grow` costs the host two.
+
+use core::alloc::Layout;
+
+/// Addresses that are free, from `next` up to `limit`.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    next: usize,
+    limit: usize,
+}
+
+impl Arena {
+    pub(crate) const fn new(next: usize, limit: usize) -> Self {
+        Self { next, limit }
+    }
+
+    /// The address of a new block. `grow` adds at least so many bytes of memory and says where they start.
+    pub(crate) fn allocate(&mut self, layout: Layout, grow: impl FnOnce(usize) -> Option<Arena>) -> Option<usize> {
+        if let Some(block) = self.take(layout) {
+            return Some(block);
+        }
+        let new = grow(layout.size().checked_add(layout.align())?)?;
+        if new.next == self.limit {
+            self.limit = new.limit;
+        } else {
+            *self = new;
+        }
+        self.take(layout)
+    }
+
+    /// Makes the last block larger or smaller where it is; false where it is not the last, or there is no room.
+    pub(crate) fn resize(&mut self, block: usize, old: usize, new: usize) -> bool {
+        let end = block.checked_add(new).filter(|&end| end <= self.limit);
+        match end {
+            Some(end) if block + old == self.next => {
+                self.next = end;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the last block back; any other is lost until the instance ends.
+    pub(crate) fn free(&mut self, block: usize, size: usize) {
+        if block + size == self.next {
+            self.next = block;
+        }
+    }
+
+    fn take(&mut self, layout: Layout) -> Option<usize> {
+        let block = self.next.checked_next_multiple_of(layout.align())?;
+        let end = block.checked_add(layout.size()).filter(|&end| end <= self.limit)?;
+        self.next = end;
+        Some(block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
+    }
+
+    fn never(_: usize) -> Option<Arena> {
+        panic!("the arena has room")
+    }
+
+    #[test]
+    fn blocks_are_aligned_and_do_not_overlap() {
+        let mut arena = Arena::new(1000, 2000);
+        assert_eq!(arena.allocate(layout(3, 1), never), Some(1000));
+        assert_eq!(arena.allocate(layout(8, 8), never), Some(1008));
+        assert_eq!(arena.allocate(layout(1, 1), never), Some(1016));
+    }
+
+    #[test]
+    fn only_the_last_block_is_resized_or_given_back() {
+        let mut arena = Arena::new(1000, 1100);
+        let first = arena.allocate(layout(10, 1), never).unwrap();
+        let last = arena.allocate(layout(10, 1), never).unwrap();
+        assert!(!arena.resize(first, 10, 11));
+        assert!(arena.resize(last, 10, 90));
+        assert!(!arena.resize(last, 90, 91));
+        assert!(arena.resize(last, 90, 20));
+        arena.free(first, 10);
+        arena.free(last, 20);
+        assert_eq!(arena.allocate(layout(1, 1), never), Some(last));
+    }
+
+    #[test]
+    fn memory_is_added_only_when_the_arena_is_full() {
+        let mut arena = Arena::new(1000, 1100);
+        let elsewhere = |bytes| Some(Arena::new(5000, 5000 + bytes));
+        assert_eq!(arena.allocate(layout(200, 8), elsewhere), Some(5000));
+        assert_eq!(arena.allocate(layout(8, 8), never), Some(5200));
+        // What is added behind the arena extends it, and nothing is lost.
+        let behind = |bytes| Some(Arena::new(5208, 5208 + bytes));
+        assert_eq!(arena.allocate(layout(300, 8), behind), Some(5208));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let mut arena = Arena::new(1000, 1100);
+        assert_eq!(arena.allocate(layout(200, 1), |_| None), None);
+        assert_eq!(arena.allocate(layout(isize::MAX as usize, 1), |_| None), None);
+        assert!(!arena.resize(1000, 0, usize::MAX));
+        let mut end = Arena::new(usize::MAX - 1, usize::MAX);
+        assert_eq!(end.allocate(layout(8, 8), |_| None), None);
+    }
+}

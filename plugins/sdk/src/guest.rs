@@ -1,0 +1,111 @@
+//! The component's side of the interface. [`crate::detector!`] uses it; a plugin has no need to.
+
+use alloc::vec::Vec;
+
+/// Public for the macro.
+pub use alloc::string::String;
+
+use bindings::exports::stoker::detect::detector;
+use bindings::stoker::detect::{diagnostics, payload, settings};
+
+use crate::{Kind, Malformed};
+
+pub use bindings::exports::stoker::detect::detector::Guest;
+pub use detector::{Descriptor, Outcome};
+pub use payload::Request;
+
+#[expect(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    clippy::use_self,
+    clippy::str_to_string,
+    reason = "generated; its words are those of the interface"
+)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit/v0.1.0",
+        world: "payload-detector",
+        pub_export_macro: true,
+        default_bindings_module: "stoker_plugin::guest::bindings",
+    });
+}
+
+/// What an operator configured under this key; none where nothing is.
+#[must_use]
+pub fn setting(key: &str) -> Option<String> {
+    settings::get(key)
+}
+
+/// Writes a line to the host's log at debug level.
+pub fn log(message: &str) {
+    diagnostics::log(message);
+}
+
+impl crate::Request for Request {
+    fn header(&self, name: &str) -> Option<String> {
+        self.header(name)
+    }
+
+    fn string_at(&self, pointer: &str) -> Option<String> {
+        self.string_at(pointer)
+    }
+
+    fn kind_at(&self, pointer: &str) -> Option<Kind> {
+        self.kind_at(pointer).map(|kind| match kind {
+            payload::Kind::Null => Kind::Null,
+            payload::Kind::Boolean => Kind::Boolean,
+            payload::Kind::Number => Kind::Number,
+            payload::Kind::Text => Kind::Text,
+            payload::Kind::Array => Kind::Array,
+            payload::Kind::Object => Kind::Object,
+        })
+    }
+
+    fn len_at(&self, pointer: &str) -> Option<u32> {
+        self.len_at(pointer)
+    }
+
+    fn json_at(&self, pointer: &str) -> Option<String> {
+        self.json_at(pointer)
+    }
+
+    fn body(&self) -> Vec<u8> {
+        self.body()
+    }
+}
+
+/// The descriptor in the interface's type.
+#[must_use]
+pub fn describe(descriptor: &crate::Descriptor) -> Descriptor {
+    let list = |texts: &[&str]| texts.iter().map(|&text| String::from(text)).collect();
+    Descriptor {
+        name: descriptor.name.into(),
+        version: descriptor.version.into(),
+        summary: descriptor.summary.into(),
+        headers: list(descriptor.headers),
+        pointers: list(descriptor.pointers),
+        attributes: Vec::new(),
+    }
+}
+
+/// The answer in the interface's types.
+pub fn answer(said: Result<crate::Outcome, Malformed>) -> Result<Outcome, String> {
+    match said {
+        Ok(crate::Outcome::NotMine) => Ok(Outcome::NotMine),
+        Ok(crate::Outcome::Ignored(reason)) => Ok(Outcome::Ignored(reason)),
+        Ok(crate::Outcome::Found(found)) => Ok(Outcome::Found(found.into_iter().map(detection).collect())),
+        Err(Malformed(why)) => Err(why),
+    }
+}
+
+fn detection(one: crate::Detection) -> detector::Detection {
+    detector::Detection {
+        git_ref: one.git_ref,
+        commit: one.commit,
+        repositories: one.repositories,
+        occurred_at: one.occurred_at,
+        delivery_id: one.delivery_id,
+        attributes: Vec::new(),
+    }
+}

@@ -1,0 +1,63 @@
+//! JSON pointers (RFC 6901) of which a part is known only at run time.
+
+use alloc::string::String;
+
+/// The pointer to a member, with the escapes that its name needs: `~` becomes `~0` and `/` becomes `~1`.
+#[must_use]
+pub fn member(parent: &str, name: &str) -> String {
+    let mut pointer = String::with_capacity(parent.len() + 1 + name.len());
+    pointer.push_str(parent);
+    pointer.push('/');
+    for letter in name.chars() {
+        match letter {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            _ => pointer.push(letter),
+        }
+    }
+    pointer
+}
+
+/// The pointer to an element of an array, and from there on, where `rest` is not empty.
+#[must_use]
+pub fn element(parent: &str, index: u32, rest: &str) -> String {
+    // `to_string` would bring the formatting of numbers into the component.
+    let mut digits = [0; 10];
+    let mut first = digits.len();
+    let mut left = index;
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    let mut pointer = String::with_capacity(parent.len() + 11 + rest.len());
+    pointer.push_str(parent);
+    pointer.push('/');
+    pointer.extend(digits[first..].iter().map(|&digit| char::from(digit)));
+    pointer.push_str(rest);
+    pointer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_members_are_escaped() {
+        assert_eq!(member("", "ref"), "/ref");
+        assert_eq!(member("/a", "git.ref"), "/a/git.ref");
+        assert_eq!(member("/annotations", "example.com/ref~1"), "/annotations/example.com~1ref~01");
+        assert_eq!(member("/a", ""), "/a/");
+    }
+
+    #[test]
+    fn elements_are_counted_in_decimal() {
+        for index in [0, 7, 10, 409, u32::MAX] {
+            assert_eq!(element("/a", index, "/b"), format!("/a/{index}/b"));
+        }
+        assert_eq!(element("/a", 3, ""), "/a/3");
+    }
+}

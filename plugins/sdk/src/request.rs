@@ -1,0 +1,59 @@
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::Malformed;
+
+/// The kinds of JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Kind {
+    Null,
+    Boolean,
+    Number,
+    Text,
+    Array,
+    Object,
+}
+
+/// One delivery. The host answers each question from the body that it parsed once; a plugin copies only what it asks
+/// for. Pointers are those of RFC 6901; [`crate::pointer`] makes them where a part is not known beforehand.
+pub trait Request {
+    /// The first value of a header, by name in any case. None where it is absent, is not visible ASCII, or carries a
+    /// credential or a signature.
+    fn header(&self, name: &str) -> Option<String>;
+
+    /// The string at a pointer; none where nothing, or something other than a string, is there.
+    fn string_at(&self, pointer: &str) -> Option<String>;
+
+    /// The kind of the value at a pointer; none where there is no value.
+    fn kind_at(&self, pointer: &str) -> Option<Kind>;
+
+    /// How many elements the array, or members the object, at a pointer has; none for any other value.
+    fn len_at(&self, pointer: &str) -> Option<u32>;
+
+    /// The JSON text of the value at a pointer, as it was sent; none where there is no value.
+    fn json_at(&self, pointer: &str) -> Option<String>;
+
+    /// The whole body, byte for byte.
+    fn body(&self) -> Vec<u8>;
+
+    /// The string that this format cannot do without. An error, naming the place, where there is none or it is empty.
+    fn required(&self, pointer: &str) -> Result<String, Malformed> {
+        match self.string_at(pointer) {
+            Some(text) if !text.is_empty() => Ok(text),
+            Some(_) => Err(Malformed::at(pointer, "is empty")),
+            None if self.kind_at(pointer).is_some() => Err(Malformed::at(pointer, "is not a string")),
+            None => Err(Malformed::at(pointer, "is missing")),
+        }
+    }
+
+    /// Whether `true` is at a pointer.
+    fn is_true(&self, pointer: &str) -> bool {
+        self.kind_at(pointer) == Some(Kind::Boolean) && self.json_at(pointer).as_deref() == Some("true")
+    }
+
+    /// The strings at these pointers, without those that are not there.
+    fn strings_at(&self, pointers: &[&str]) -> Vec<String> {
+        pointers.iter().filter_map(|pointer| self.string_at(pointer)).collect()
+    }
+}

@@ -1,0 +1,147 @@
+use std::path::Path;
+use std::fs;
+
+use serde_json::Value;
+
+use super::{SampleRequest, assert_sound};
+use crate::{Descriptor, Detection, Malformed, Outcome};
+
+/// Asks a plugin about each `*.json` file of a folder, and compares what it says with what the file expects:
+///
+/// ```json
+/// {
+///   "description": "…",
+///   "headers": {"X-Event": "push"},
+///   "body": {"ref": "v1"},
+///   "expect": {"found": [{"ref": "v1", "commit": "…", "repositories": ["…"], "occurredAt": "…", "deliveryId": "…"}]}
+/// }
+/// ```
+///
+/// A file has `bodyText` instead of `body` where the bytes matter, and may leave `headers` out. What `found` leaves
+/// out must not be there. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}` and
+/// `{"notMine": true}`; the last also where the pre-filter keeps the plugin from being asked.
+///
+/// # Panics
+///
+/// Where an answer differs, where a host would refuse it, and where a file cannot be read.
+pub fn check_fixtures(
+    folder: impl AsRef<Path>,
+    plugin: &Descriptor,
+    detect: impl Fn(&SampleRequest) -> Result<Outcome, Malformed>,
+) {
+    let mut failed = Vec::new();
+    let mut checked = 0;
+    for file in files(folder.as_ref()) {
+        let fixture = Fixture::read(&file);
+        let said = if fixture.request.is_for(plugin) { detect(&fixture.request) } else { Ok(Outcome::NotMine) };
+        assert_sound(&said, &file);
+        if said != fixture.expected {
+            let expected = fixture.expected;
+            failed.push(format!("{}\n  expected {expected:?}\n  but it is {said:?}", file.display()));
+        }
+        checked += 1;
+    }
+    assert!(checked > 0, "no fixtures in {}", folder.as_ref().display());
+    assert!(failed.is_empty(), "{} of {checked} fixtures:\n{}", failed.len(), failed.join("\n"));
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    files
+}
+
+struct Fixture {
+    request: SampleRequest,
+    expected: Result<Outcome, Malformed>,
+}
+
+impl Fixture {
+    fn read(file: &Path) -> Self {
+        let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Self::parse(&value).unwrap_or_else(|| panic!("{}: not in the format of a fixture", file.display()))
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        value.get("description")?.as_str()?;
+        let mut request = match (value.get("body"), value.get("bodyText")) {
+            (Some(body), None) => SampleRequest::json(body.clone()),
+            (None, Some(text)) => SampleRequest::bytes(text.as_str()?),
+            _ => return None,
+        };
+        if let Some(headers) = value.get("headers") {
+            for (name, value) in headers.as_object()? {
+                request = request.with_header(name, value.as_str()?);
+            }
+        }
+        Some(Self { request, expected: expected(value.get("expect")?)? })
+    }
+}
+
+fn expected(value: &Value) -> Option<Result<Outcome, Malformed>> {
+    let (kind, value) = value.as_object().filter(|only| only.len() == 1)?.iter().next()?;
+    let text = || value.as_str().map(String::from);
+    Some(match kind.as_str() {
+        "found" => Ok(Outcome::Found(value.as_array()?.iter().map(detection).collect::<Option<_>>()?)),
+        "ignored" => Ok(Outcome::Ignored(text()?)),
+        "malformed" => Err(Malformed(text()?)),
+        "notMine" => value.as_bool().filter(|&not_mine| not_mine).map(|_| Ok(Outcome::NotMine))?,
+        _ => return None,
+    })
+}
+
+fn detection(value: &Value) -> Option<Detection> {
+    let mut detection = Detection::default();
+    for (name, value) in value.as_object()? {
+        let text = || value.as_str().map(String::from);
+        match name.as_str() {
+            "ref" => detection.git_ref = text()?,
+            "commit" => detection.commit = Some(text()?),
+            "occurredAt" => detection.occurred_at = Some(text()?),
+            "deliveryId" => detection.delivery_id = Some(text()?),
+            "repositories" => {
+                let names = value.as_array()?.iter().map(|name| name.as_str().map(String::from));
+                detection.repositories = names.collect::<Option<_>>()?;
+            }
+            _ => return None,
+        }
+    }
+    Some(detection)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fixture_says_what_it_expects() {
+        let parse = |expect: Value| Fixture::parse(&json!({"description": "", "body": {}, "expect": expect}));
+        let expected = |expect| parse(expect).map(|fixture| fixture.expected);
+        assert_eq!(expected(json!({"notMine": true})), Some(Ok(Outcome::NotMine)));
+        assert_eq!(expected(json!({"ignored": "ping"})), Some(Ok(Outcome::ignored(&["ping"]))));
+        assert_eq!(expected(json!({"malformed": "no"})), Some(Err(Malformed("no".into()))));
+        let found = json!({"found": [{"ref": "v1", "repositories": ["o/r"], "deliveryId": "7"}]});
+        let detection = Detection::new("v1").repositories(["o/r".into()]).delivery_id(Some("7".into()));
+        assert_eq!(expected(found), Some(Ok(detection.into())));
+    }
+
+    #[test]
+    fn what_is_no_fixture_is_refused() {
+        for value in [
+            json!({"description": "", "body": {}}),
+            json!({"body": {}, "expect": {"notMine": true}}),
+            json!({"description": "", "expect": {"notMine": true}}),
+            json!({"description": "", "body": {}, "bodyText": "", "expect": {"notMine": true}}),
+            json!({"description": "", "body": {}, "expect": {"notMine": false}}),
+            json!({"description": "", "body": {}, "expect": {"found": [{"refs": "v1"}]}}),
+            json!({"description": "", "body": {}, "expect": {"ignored": "a", "malformed": "b"}}),
+        ] {
+            assert!(Fixture::parse(&value).is_none(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The user guide from top to bottom: every example of a payload as it is printed there.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use stoker_tests::Stage;
+
+const GITHUB: &str = r#"{
+  "action": "published",
+  "release": {
+    "tag_name": "v2.0.0"
+  }
+}
+"#;
+
+const ARGOCD: &str = r#"{
+  "app": {
+    "metadata": {
+      "annotations": {
+        "git.ref": "v2.0.0"
+      }
+    }
+  }
+}
+"#;
+
+const KARGO: &str = r#"{
+  "freight": {
+    "commits": [
+      {
+        "tag": "v2.0.0"
+      }
+    ]
+  }
+}
+"#;
+
+const GENERIC: &str = r#"{
+  "ref": "v2.0.0"
+}
+"#;
+
+async fn example(plugin: &str, body: &str) -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let commit = stage.git.commit("main", "A release").await?;
+    stage.git.annotated_tag("v2.0.0").await?;
+
+    let answer = stage.send(&[], body.as_bytes()).await?;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let expected = json!({"accepted": true, "ref": "v2.0.0", "plugin": plugin, "message": "ref requested"});
+    assert_eq!(answer.body, expected);
+
+    let object = stage.until_resolved(commit.as_str()).await?;
+    let annotations = object.metadata.annotations.unwrap_or_default();
+    assert_eq!(annotations["stoker.io/requested-ref"], "v2.0.0");
+    assert_eq!(annotations["stoker.io/requested-by"], plugin);
+    let requested_at: jiff::Timestamp = annotations["stoker.io/requested-at"].parse()?;
+    assert!(requested_at.subsec_nanosecond() != 0 || annotations["stoker.io/requested-at"].contains('.'));
+    Ok(())
+}
+
+#[tokio::test]
+async fn github_release() -> Result<()> {
+    example("github", GITHUB).await
+}
+
+#[tokio::test]
+async fn argocd_notification() -> Result<()> {
+    example("argocd", ARGOCD).await
+}
+
+#[tokio::test]
+async fn kargo_promotion() -> Result<()> {
+    example("kargo", KARGO).await
+}
+
+#[tokio::test]
+async fn generic() -> Result<()> {
+    example("generic", GENERIC).await
+}
+
+#[tokio::test]
+async fn the_curl_of_the_github_setup_needs_no_signature_where_no_secret_is_configured() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    stage.create(json!({})).await?;
+    stage.start(stoker::auth::AuthConfig::default()).await?;
+    let commit = stage.git.commit("main", "A release").await?;
+    stage.git.tag("v1.0.0").await?;
+    let json = [("content-type", "application/json")];
+    let answer = stage.post(&stage.url()?, &json, br#"{"ref": "v1.0.0"}"#).await?;
+    assert_eq!(answer.status, 202);
+    stage.until_resolved(commit.as_str()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_poll_interval_and_no_polling_at_all_leave_webhooks_instant() -> Result<()> {
+    for polling in [json!({"enabled": true, "interval": "5m"}), json!({"enabled": false})] {
+        let mut stage = Stage::set().await?;
+        stage.create(json!({"polling": polling})).await?;
+        stage.start(stoker::auth::AuthConfig::default()).await?;
+        let first = stage.git.commit("main", "First").await?;
+        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+        stage.until_resolved(first.as_str()).await?;
+        // The same branch again: resolved before, and looked at afresh all the same.
+        let second = stage.git.commit("main", "Second").await?;
+        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+        stage.until_resolved(second.as_str()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn missing_and_invalid_signatures_are_401() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let body = br#"{"ref": "v1.0.0"}"#;
+    let mut answers: Vec<Value> = Vec::new();
+    for headers in [&[][..], &[("x-hub-signature-256", "sha256=00")], &[("x-hub-signature-256", "sha1=00")]] {
+        let answer = stage.post(&stage.url()?, headers, body).await?;
+        assert_eq!(answer.status, 401);
+        answers.push(answer.body);
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "all refusals look alike: {answers:?}");
+    let object = stage.object().await?;
+    assert!(!object.metadata.annotations.unwrap_or_default().contains_key("stoker.io/requested-ref"));
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Drop-in plugins: what is taken, what is refused and in which words, and what a change does.
+
+use anyhow::Result;
+use serde_json::json;
+use stoker::metrics::Metrics;
+use stoker::plugin::{Catalog, Detector, Limits, PluginState, Sandbox};
+use stoker::sandbox::EXAMPLE_PLUGIN;
+use stoker_tests::Stage;
+use tempfile::TempDir;
+use wit_component::{ComponentEncoder, StringEncoding};
+use wit_parser::{ManglingAndAbi, Resolve};
+
+const DESCRIBE_TRAPS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-describe.wasm"));
+const WIT: &str = include_str!("../../wit/v0.1.0/detect.wit");
+
+/// A component of any world; each of its functions traps.
+fn component(wit: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("world.wit", wit).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    let mut module = wit_component::dummy_module(&resolve, world, ManglingAndAbi::Standard32);
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+}
+
+/// A component that exports the whole interface and imports one thing more.
+fn importing(import: &str, package: &str) -> Vec<u8> {
+    let wit = WIT.replace("  import payload;", &format!("  import payload;\n  import {import};"));
+    component(&format!("{wit}\n{package}"))
+}
+
+async fn refusal(bytes: &[u8]) -> String {
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("x.wasm"), bytes).unwrap();
+    let detector = std::sync::Arc::new(Detector::new(Sandbox::new(Limits::default()).unwrap().into()));
+    let catalog = Catalog::open(detector, Metrics::new().plugin, vec![directory.path().to_owned()]).await.unwrap();
+    let status = catalog.status().into_iter().find(|status| status.origin.to_string() == "x.wasm").unwrap();
+    match status.state {
+        PluginState::Refused { why } => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_component_is_told_so() {
+    assert!(refusal(b"").await.contains("not a WebAssembly component"));
+    assert!(refusal(b"AGFzbQ0AAQA=").await.contains("base64"));
+    assert!(refusal(b"\0asm\x01\0\0\0").await.contains("core WebAssembly module"));
+    assert!(refusal(&EXAMPLE_PLUGIN[..EXAMPLE_PLUGIN.len() / 2]).await.contains("not a valid WebAssembly component"));
+}
+
+#[tokio::test]
+async fn another_world_is_told_so() {
+    let other = component("package a:b@1.0.0; interface i { f: func(); } world w { export i; }");
+    let why = refusal(&other).await;
+    assert!(why.contains("another world") && why.contains("a:b/i@1.0.0"), "{why}");
+}
+
+#[tokio::test]
+async fn another_version_is_told_so() {
+    let why = refusal(&component(&WIT.replace("@0.1.0", "@0.2.0").replace("version = 0.1.0", "version = 0.2.0"))).await;
+    assert!(why.contains("version 0.2.0") && why.contains("speaks 0.1"), "{why}");
+}
+
+#[tokio::test]
+async fn other_types_under_the_same_version_are_told_so() {
+    let changed = WIT.replace("    name: string,\n", "    name: string,\n    title: string,\n");
+    assert_ne!(changed, WIT);
+    let why = refusal(&component(&changed)).await;
+    assert!(why.contains("its types are not those"), "{why}");
+}
+
+#[tokio::test]
+async fn an_import_that_plugins_do_not_get_is_named() {
+    let wasi = importing(
+        "wasi:cli/environment@0.2.6",
+        "package wasi:cli@0.2.6 { interface environment { initial-cwd: func() -> option<string>; } }",
+    );
+    let why = refusal(&wasi).await;
+    assert!(why.contains("wasi:cli/environment@0.2.6") && why.contains("wasm32-unknown-unknown"), "{why}");
+}
+
+#[tokio::test]
+async fn a_trap_in_describe_is_told_so() {
+    assert!(refusal(&component(WIT)).await.contains("`describe` failed"));
+    assert!(refusal(DESCRIBE_TRAPS).await.contains("`describe` failed"));
+}
+
+#[tokio::test]
+async fn a_component_that_is_too_large_is_told_so() {
+    let why = refusal(&vec![0; (4 << 20) + 1]).await;
+    assert!(why.contains("4194305 bytes") && why.contains("4194304"), "{why}");
+}
+
+#[tokio::test]
+async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
+    let directory = TempDir::new()?;
+    std::fs::write(directory.path().join("a.wasm"), EXAMPLE_PLUGIN)?;
+    std::fs::write(directory.path().join("b.wasm"), EXAMPLE_PLUGIN)?;
+    std::fs::write(directory.path().join("c.txt"), b"not a plugin")?;
+    std::fs::write(directory.path().join("..hidden.wasm"), b"not a plugin")?;
+    let detector = std::sync::Arc::new(Detector::new(Sandbox::new(Limits::default())?.into()));
+    let catalog = Catalog::open(detector.clone(), Metrics::new().plugin, vec![directory.path().to_owned()]).await?;
+    let status = catalog.status();
+    assert_eq!(status[0].state, PluginState::Serving);
+    assert!(matches!(&status[1].state, PluginState::Refused { why } if why.contains("a.wasm")));
+    let names: Vec<_> = detector.plugins().iter().map(|plugin| plugin.descriptor().name.clone()).collect();
+    assert_eq!(names, ["shipit", "github", "argocd", "kargo", "generic"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_format_is_rejected_before_and_accepted_after_its_plugin_is_dropped_in() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let commit = stage.git.commit("main", "A release").await?;
+    stage.git.tag("v3").await?;
+    let body = json!({"shipit": {"pipeline": "plant", "at": "2026-03-02T09:00:00Z", "promoted": {
+        "version": "v3", "revision": commit.as_str(), "repository": "demo/plant"}}});
+    assert_eq!(stage.send_json(&body).await?.status, 400);
+    std::fs::write(stage.plugins.path().join("shipit.wasm"), EXAMPLE_PLUGIN)?;
+    stage.until_plugin("shipit", "shipit.wasm").await?;
+    let answer = stage.send_json(&body).await?;
+    assert_eq!((answer.status, answer.body["plugin"].as_str()), (202, Some("shipit")), "{answer:?}");
+    stage.until_resolved(commit.as_str()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
+    // As kubelet lays it out: files are links through `..data`, which is swapped for a new version.
+    let stage = Stage::with_host().await?;
+    let root = stage.plugins.path();
+    let version = |name: &str| {
+        let folder = root.join(name);
+        std::fs::create_dir(&folder)?;
+        std::fs::write(folder.join("site.wasm"), EXAMPLE_PLUGIN)
+    };
+    version("..2026_01")?;
+    std::os::unix::fs::symlink("..2026_01", root.join("..data"))?;
+    std::os::unix::fs::symlink("..data/site.wasm", root.join("site.wasm"))?;
+    stage.until_plugin("shipit", "site.wasm").await?;
+
+    std::fs::create_dir(root.join("..2026_02"))?;
+    std::fs::write(root.join("..2026_02/site.wasm"), b"broken")?;
+    std::os::unix::fs::symlink("..2026_02", root.join("..data_tmp"))?;
+    std::fs::rename(root.join("..data_tmp"), root.join("..data"))?;
+    // A file whose new version cannot be used keeps the one before.
+    stage.until_plugin("shipit", "site.wasm").await?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Every answer of the receiver, and what it takes to get it.
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
+use stoker_tests::{SECRET, Stage};
+
+#[tokio::test]
+async fn an_object_that_does_not_exist_is_404_to_the_authenticated_only() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let body = br#"{"ref":"v1"}"#;
+    let signature = sign(SECRET.as_bytes(), body);
+    for path in ["/webhook/nowhere/plant", "/webhook/default/UPPER", "/webhook/default/..%2f..", "/webhook/default/%ff"] {
+        let url = format!("{}{path}", stage.base_url()?);
+        let known = stage.post(&url, &[(SIGNATURE_HEADER, &signature)], body).await?;
+        assert_eq!(known.status, 404, "{path} {known:?}");
+        assert_eq!(known.body["accepted"], false);
+        assert_eq!(stage.post(&url, &[], body).await?.status, 401, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused_in_json() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let elsewhere = stage.post(stage.base_url()?, &[], b"").await?;
+    assert_eq!((elsewhere.status, elsewhere.body["accepted"].as_bool()), (404, Some(false)));
+    let get = reqwest::get(stage.url()?).await?;
+    assert_eq!(get.status(), 405);
+    assert_eq!(get.headers()["allow"], "POST");
+    assert_eq!(get.headers()["content-type"], "application/json");
+    Ok(())
+}
+
+#[tokio::test]
+async fn json_is_json_whatever_the_media_type_says() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    stage.git.tag("v1").await?;
+    let body = br#"{"ref":"v1"}"#;
+    let signature = sign(SECRET.as_bytes(), body);
+    for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/vnd.x+json", ""] {
+        let headers = [(SIGNATURE_HEADER, signature.as_str()), ("content-type", media_type)];
+        assert_eq!(stage.post(&stage.url()?, &headers, body).await?.status, 202, "{media_type}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_415_or_400_and_says_what_to_do() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let form = b"payload=%7B%7D";
+    let signature = sign(SECRET.as_bytes(), form);
+    let headers = [(SIGNATURE_HEADER, signature.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let answer = stage.post(&stage.url()?, &headers, form).await?;
+    assert_eq!(answer.status, 415);
+    assert!(answer.body["error"].as_str().context("no text")?.contains("application/json"));
+    for body in [&b""[..], b"{", b"\xff", b"{\"ref\":\"\xff\"}", b"ref=v1"] {
+        let answer = stage.send(&[], body).await?;
+        assert_eq!(answer.status, 400, "{body:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let answer = stage.send_json(&json!({"hello": "world"})).await?;
+    assert_eq!(answer.status, 400);
+    let plugins = answer.body["plugins"].as_array().context("no plugins")?;
+    let names: Vec<_> = plugins.iter().filter_map(|plugin| plugin["plugin"].as_str()).collect();
+    assert_eq!(names, ["github", "argocd", "kargo", "generic"]);
+    assert!(plugins.iter().all(|plugin| plugin["reason"].as_str().is_some_and(|reason| !reason.is_empty())));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ping_is_200_and_ignored() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let answer = stage.send(&[("x-github-event", "ping")], br#"{"zen":"Keep it logically awesome.","hook_id":1}"#).await?;
+    assert_eq!((answer.status, answer.body["accepted"].as_bool()), (200, Some(false)));
+    assert!(answer.body["ignored"].as_str().is_some_and(|reason| reason.contains("ping")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ref_that_git_would_not_take_is_400() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    for git_ref in ["a b", "--upload-pack=x", "a..b", "x\u{0}y", ""] {
+        let answer = stage.send_json(&json!({"ref": git_ref})).await?;
+        assert_eq!(answer.status, 400, "{git_ref:?} {answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_before_its_signature_counts() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let body = vec![b' '; (1 << 20) + 1];
+    let answer = stage.post(&stage.url()?, &[], &body).await?;
+    assert_eq!(answer.status, 413);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_at_the_limit_is_taken() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    stage.git.tag("v1").await?;
+    let mut body = br#"{"ref":"v1"}"#.to_vec();
+    body.resize(1 << 20, b' ');
+    assert_eq!(stage.send(&[], &body).await?.status, 202);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secret_that_is_empty_or_unreadable_closes_the_door() -> Result<()> {
+    for source in [SecretSource::Inline(String::new()), SecretSource::File("/nonexistent".into())] {
+        let mut stage = Stage::set().await?;
+        stage.create(json!({})).await?;
+        stage.start(AuthConfig { hmac: Some(source), bearer: None }).await?;
+        let answer = stage.send_json(&json!({"ref": "v1"})).await?;
+        assert_eq!(answer.status, 503);
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_is_503_and_the_delivery_can_be_sent_again() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    // Only the embedded server can be sent away.
+    let Some(api) = &stage.api else { return Ok(()) };
+    let commit = stage.git.commit("main", "A release").await?;
+    stage.git.tag("v1").await?;
+    api.outage(true);
+    let answer = stage.send_json(&json!({"ref": "v1"})).await?;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.headers.contains_key("retry-after"));
+    api.outage(false);
+    assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);
+    stage.until_resolved(commit.as_str()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_webhook_under_way_is_answered_before_the_end() -> Result<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut stage = Stage::with_host().await?;
+    stage.git.tag("v1").await?;
+    let (body, url) = (br#"{"ref":"v1"}"#, reqwest::Url::parse(&stage.url()?)?);
+    let address = (url.host_str().context("host")?.to_owned(), url.port().context("port")?);
+    let mut connection = tokio::net::TcpStream::connect(address).await?;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n{SIGNATURE_HEADER}: {}\r\n\r\n",
+        url.path(),
+        body.len(),
+        sign(SECRET.as_bytes(), body)
+    );
+    connection.write_all(head.as_bytes()).await?;
+    // The server has read the headers once it asks for the body.
+    let mut asked = [0; 25];
+    connection.read_exact(&mut asked).await?;
+    assert!(asked.starts_with(b"HTTP/1.1 100"));
+
+    let ended = async { stage.stop().await };
+    let answered = async {
+        connection.write_all(body).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let (ended, answer) = tokio::join!(ended, answered);
+    ended?;
+    assert!(answer?.starts_with("HTTP/1.1 202"));
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! What a repeat does, and what many webhooks at once do.
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use serde_json::json;
+use stoker_tests::Stage;
+
+#[tokio::test]
+async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let commit = stage.git.commit("main", "A release").await?;
+    stage.git.annotated_tag("v1").await?;
+    let first = stage.send_json(&json!({"ref": "v1"})).await?;
+    assert_eq!(first.body["message"], "ref requested");
+    let before = stage.until_resolved(commit.as_str()).await?;
+    let repeat = stage.send_json(&json!({"ref": "v1"})).await?;
+    assert_eq!((repeat.status, &repeat.body["message"]), (202, &json!("ref already set")));
+    let after = stage.object().await?;
+    assert_eq!(after.metadata.annotations, before.metadata.annotations);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_branch_is_requested_afresh_each_time() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let mut stamps = Vec::new();
+    for message in ["First", "Second", "Third"] {
+        let commit = stage.git.commit("main", message).await?;
+        let answer = stage.send_json(&json!({"ref": "refs/heads/main"})).await?;
+        assert_eq!((answer.status, &answer.body["message"]), (202, &json!("ref requested")));
+        let object = stage.until_resolved(commit.as_str()).await?;
+        stamps.push(object.metadata.annotations.unwrap_or_default()["stoker.io/requested-at"].clone());
+    }
+    assert!(stamps.windows(2).all(|pair| pair[0] < pair[1]), "{stamps:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ref_that_did_not_resolve_is_tried_again() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    assert_eq!(stage.send_json(&json!({"ref": "v9"})).await?.status, 202);
+    let failed = |object: &stoker::api::GatewaySync| {
+        object.status.as_ref().is_some_and(|status| {
+            status.condition("RefResolved").is_some_and(|condition| condition.status == "False")
+                && status.last_handled_requested_at.is_some()
+        })
+    };
+    stage.until("the failure is told", failed).await?;
+    let commit = stage.git.commit("main", "Late").await?;
+    stage.git.tag("v9").await?;
+    let again = stage.send_json(&json!({"ref": "v9"})).await?;
+    assert_eq!(again.body["message"], "ref requested");
+    stage.until_resolved(commit.as_str()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn alternating_refs_on_sixteen_connections_are_all_accepted() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    stage.git.tag("v1").await?;
+    stage.git.tag("v2").await?;
+    let senders = (0..16).map(|sender| {
+        let stage = &stage;
+        async move {
+            for round in 0..8 {
+                let git_ref = if (sender + round) % 2 == 0 { "v1" } else { "v2" };
+                let answer = stage.send_json(&json!({ "ref": git_ref })).await?;
+                anyhow::ensure!(answer.status == 202, "{answer:?}");
+            }
+            anyhow::Ok(())
+        }
+    });
+    try_join_all(senders).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_of_a_burst_of_pushes_is_the_one_that_counts() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let mut last = None;
+    for push in 0..12 {
+        last = Some(stage.git.commit("main", &format!("Push {push}")).await?);
+        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+    }
+    stage.until_resolved(last.unwrap().as_str()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn back_and_forth_ends_at_the_last_word() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    stage.git.tag("v1").await?;
+    stage.git.commit("main", "Second").await?;
+    stage.git.tag("v2").await?;
+    for _ in 0..10 {
+        for git_ref in ["v1", "v2", "v1"] {
+            assert_eq!(stage.send_json(&json!({ "ref": git_ref })).await?.status, 202);
+        }
+        let object = stage.object().await?;
+        assert_eq!(object.metadata.annotations.unwrap_or_default()["stoker.io/requested-ref"], "v1");
+    }
+    Ok(())
+}

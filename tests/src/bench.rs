@@ -1,0 +1,44 @@
+//! What the benchmarks stand on: a body as it comes in, a server that does the least, a load, and a report.
+
+pub mod floor;
+pub mod load;
+pub mod process;
+pub mod report;
+pub mod svg;
+
+use serde_json::{Value, json};
+
+/// Bytes of the body that every figure is about.
+pub const BODY_BYTES: usize = 8 << 10;
+
+/// A GitHub release as it comes in: the tag, and as many assets as fill [`BODY_BYTES`].
+#[must_use]
+pub fn release(tag: &str) -> Vec<u8> {
+    let mut assets: Vec<Value> = Vec::new();
+    loop {
+        let body = serde_json::to_vec(&document(tag, &assets)).unwrap_or_default();
+        let missing = BODY_BYTES.saturating_sub(body.len());
+        if missing < 160 {
+            // White space behind the last brace is JSON too, and makes the size exact.
+            let mut body = body;
+            body.resize(BODY_BYTES, b' ');
+            return body;
+        }
+        let number = assets.len();
+        assets.push(json!({"id": 90_000 + number, "name": format!("plant-{number}.zip"), "state": "uploaded",
+            "content_type": "application/zip", "size": 1_048_576 + number, "download_count": number}));
+    }
+}
+
+fn document(tag: &str, assets: &[Value]) -> Value {
+    json!({
+        "action": "published",
+        "release": {
+            "id": 178_264_311, "tag_name": tag, "target_commitish": "main", "name": tag, "draft": false,
+            "prerelease": false, "created_at": "2026-03-02T08:15:00Z", "published_at": "2026-03-02T08:20:41Z",
+            "author": {"login": "octo-plant", "id": 5_934_012, "type": "User"}, "assets": assets,
+        },
+        "repository": {"id": 611_204_988, "name": "plant", "full_name": "demo/plant", "private": true},
+        "sender": {"login": "octo-plant", "id": 5_934_012, "type": "User"},
+    })
+}

@@ -1,0 +1,77 @@
+//! Many requests on few connections, each waiting for its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// What a load met.
+pub struct Outcome {
+    /// From the first byte sent to the last received, sorted.
+    pub latencies: Vec<Duration>,
+    /// Answers other than 202.
+    pub others: usize,
+}
+
+impl Outcome {
+    /// The latency below which this share of the requests stayed.
+    #[must_use]
+    pub fn percentile(&self, share: f64) -> Duration {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+        let index = ((self.latencies.len() as f64 * share) as usize).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(index).copied().unwrap_or_default()
+    }
+}
+
+/// Sends the requests in turn, so many of them, on so many connections.
+pub async fn run(port: u16, requests: Vec<Vec<u8>>, total: usize, connections: usize) -> Result<Outcome> {
+    let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = JoinSet::new();
+    for _ in 0..connections {
+        let (requests, next) = (Arc::clone(&requests), Arc::clone(&next));
+        tasks.spawn(async move {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            stream.set_nodelay(true)?;
+            let (mut latencies, mut others) = (Vec::new(), 0);
+            let mut buffer = Vec::with_capacity(4096);
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= total {
+                    return anyhow::Ok((latencies, others));
+                }
+                let started = Instant::now();
+                stream.write_all(&requests[number % requests.len()]).await?;
+                let status = answer(&mut stream, &mut buffer).await?;
+                latencies.push(started.elapsed());
+                others += usize::from(status != 202);
+            }
+        });
+    }
+    let mut outcome = Outcome { latencies: Vec::new(), others: 0 };
+    while let Some(task) = tasks.join_next().await {
+        let (latencies, others) = task??;
+        outcome.latencies.extend(latencies);
+        outcome.others += others;
+    }
+    outcome.latencies.sort_unstable();
+    Ok(outcome)
+}
+
+/// Reads one answer, which must announce its length.
+async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
+    buffer.clear();
+    loop {
+        ensure!(stream.read_buf(buffer).await? > 0, "the connection ended");
+        let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let text = std::str::from_utf8(&buffer[..head])?.to_ascii_lowercase();
+        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        let length: usize = length.context("an answer without a length")?.trim().parse()?;
+        if buffer.len() >= head + 4 + length {
+            return Ok(text.get(9..12).context("no status")?.parse()?);
+        }
+    }
+}

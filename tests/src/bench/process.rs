@@ -1,0 +1,33 @@
+//! A process from outside: its processor time and its memory, as Linux counts them.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+/// Linux reports process times in hundredths of a second (`proc_pid_stat(5)`).
+const TICK: Duration = Duration::from_millis(10);
+
+/// User and system time that a process has used.
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold spaces; utime and stime are the 14th and 15th field of all.
+    let rest = stat.rsplit_once(')').context("no name")?.1;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks: u32 = fields[11].parse::<u32>()? + fields[12].parse::<u32>()?;
+    Ok(TICK * ticks)
+}
+
+/// Resident memory of a process in KiB.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+}
+
+/// The processor, as Linux names it, and the kernel.
+pub fn machine() -> Result<String> {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
+    let models: Vec<&str> = cpus.lines().filter_map(|line| line.strip_prefix("model name\t: ")).collect();
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(format!("{} × {}, Linux {}", models.len(), models.first().unwrap_or(&"unknown"), kernel.trim()))
+}

@@ -1,0 +1,322 @@
+//! A real Kubernetes control plane for tests: one etcd and one kube-apiserver,
+//! both reachable from this machine only and both gone when it is dropped.
+
+mod server;
+
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use rcgen::KeyPair;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use uuid::Uuid;
+
+use server::Server;
+
+/// How long the control plane may take to become ready. It needs about two
+/// seconds on an idle machine; the rest is for a busy one.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// How often readiness is asked for.
+const POLL_PERIOD: Duration = Duration::from_millis(50);
+
+/// What kube-apiserver logs, before it exits, about a port somebody else has.
+const PORT_TAKEN: &str = "address already in use";
+
+/// Where etcd listens, relative to the directory both servers run in. A socket
+/// file in a private directory can neither clash with another control plane nor
+/// be reached by another user, as a port could.
+const ETCD_SOCKET: &str = "unix://etcd.sock";
+
+/// A running control plane. Dropping it kills both servers, waits for them and
+/// removes everything they wrote.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // Fields are dropped in this order: the API server goes before the etcd it
+    // uses, and the directory when nobody writes to it any more.
+    _api_server: Server,
+    _etcd: Server,
+    directory: TempDir,
+    version: String,
+}
+
+impl ControlPlane {
+    /// Starts the `kube-apiserver` and the `etcd` found in `assets` and waits
+    /// until the API is ready to be used.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a program is missing, exits early or is not ready in time. The
+    /// error then shows the end of that program's log.
+    pub async fn start(assets: &Path) -> Result<Self> {
+        match Self::start_once(assets).await {
+            // The port was free when it was chosen, so somebody took it in the
+            // moment before the API server did.
+            Err(error) if format!("{error:#}").contains(PORT_TAKEN) => {
+                Self::start_once(assets).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The kubeconfig file of an administrator of this control plane.
+    #[must_use]
+    pub fn kubeconfig_path(&self) -> PathBuf {
+        kubeconfig_in(self.directory.path())
+    }
+
+    /// The API server's version as it reports it, such as `v1.35.4`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    async fn start_once(assets: &Path) -> Result<Self> {
+        let etcd_program = program_in(assets, "etcd")?;
+        let api_server_program = program_in(assets, "kube-apiserver")?;
+        let directory = tempfile::Builder::new()
+            .prefix("control-plane-")
+            // It holds the administrator's token and etcd's unprotected socket.
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .context("cannot create the control plane's directory")?;
+        let access = Access::create(directory.path(), free_port()?)?;
+
+        let mut etcd = Server::start("etcd", &etcd_program, &etcd_arguments(), directory.path())?;
+        let mut api_server = Server::start(
+            "kube-apiserver",
+            &api_server_program,
+            &api_server_arguments(access.port),
+            directory.path(),
+        )?;
+        let version = wait_until_ready(&mut etcd, &mut api_server, &access).await?;
+        Ok(Self {
+            _api_server: api_server,
+            _etcd: etcd,
+            directory,
+            version,
+        })
+    }
+}
+
+/// Waits until the API can be used and returns the server's version.
+async fn wait_until_ready(
+    etcd: &mut Server,
+    api_server: &mut Server,
+    access: &Access,
+) -> Result<String> {
+    let deadline = Instant::now() + START_LIMIT;
+    let mut poll = interval(POLL_PERIOD);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_failure = anyhow!("it never answered");
+    while Instant::now() < deadline {
+        poll.tick().await;
+        etcd.check_running()?;
+        api_server.check_running()?;
+        match timeout_at(deadline, access.connect()).await {
+            Ok(Ok(version)) => return Ok(version),
+            Ok(Err(failure)) => last_failure = failure,
+            // The deadline has passed, so this is the end of the loop.
+            Err(_) => {}
+        }
+    }
+    bail!(
+        "the control plane was not ready within {START_LIMIT:?}: {last_failure:#}\n{}\n{}",
+        api_server.log_end(),
+        etcd.log_end(),
+    )
+}
+
+/// How to reach one API server as its administrator.
+#[derive(Debug)]
+struct Access {
+    directory: PathBuf,
+    port: u16,
+    token: String,
+}
+
+impl Access {
+    /// Writes the files that tell the API server whom to trust.
+    fn create(directory: &Path, port: u16) -> Result<Self> {
+        let signing_key = KeyPair::generate().context("cannot generate a key")?;
+        // The server takes a PKCS#8 key to sign with, but refuses the same file
+        // as the key to verify with; hence the public half in a file of its own.
+        write(directory, "sign.pem", &signing_key.serialize_pem())?;
+        write(directory, "verify.pem", &signing_key.public_key_pem())?;
+
+        let token = Uuid::new_v4().simple().to_string();
+        write(
+            directory,
+            "tokens.csv",
+            &format!("{token},admin,admin,system:masters\n"),
+        )?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            port,
+            token,
+        })
+    }
+
+    /// Tries once to use the API and, if that works, leaves the kubeconfig that
+    /// it worked with for others.
+    async fn connect(&self) -> Result<String> {
+        // The server makes this certificate itself on its first start. The file
+        // has the certificate and then the authority that signed it, which is
+        // what a client needs in order to verify the server for real.
+        let certificate = self.directory.join("certs").join("apiserver.crt");
+        let authority = fs::read(&certificate)
+            .with_context(|| format!("cannot read {}", certificate.display()))?;
+        let kubeconfig = self.kubeconfig(authority);
+
+        let client = client_for(kubeconfig.clone()).await?;
+        let readiness = http::Request::get("/readyz").body(Vec::new())?;
+        client.request_text(readiness).await.context("not ready")?;
+        // A controller inside the server creates this namespace a little after
+        // the server calls itself ready. Tests expect it in every cluster.
+        Api::<Namespace>::all(client.clone())
+            .get("default")
+            .await
+            .context("cannot read the default namespace")?;
+        let version = client.apiserver_version().await?.git_version;
+
+        // JSON is YAML too, so every reader of kubeconfig files takes it.
+        fs::write(kubeconfig_in(&self.directory), format!("{kubeconfig:#}\n"))
+            .context("cannot write the kubeconfig")?;
+        Ok(version)
+    }
+
+    fn kubeconfig(&self, authority: Vec<u8>) -> Value {
+        const NAME: &str = "control-plane";
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": NAME,
+                "cluster": {
+                    "server": format!("https://{}:{}", Ipv4Addr::LOCALHOST, self.port),
+                    "certificate-authority-data": ByteString(authority),
+                },
+            }],
+            "users": [{"name": NAME, "user": {"token": self.token}}],
+            "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME}}],
+            "current-context": NAME,
+        })
+    }
+}
+
+fn etcd_arguments() -> Vec<String> {
+    // etcd insists on host and port in the addresses it tells to others. It has
+    // no others to tell, so that nothing listens there does no harm.
+    let advertised = "http://127.0.0.1:1";
+    vec![
+        "--name=control-plane".to_owned(),
+        "--data-dir=etcd".to_owned(),
+        format!("--listen-client-urls={ETCD_SOCKET}"),
+        format!("--advertise-client-urls={advertised}"),
+        "--listen-peer-urls=unix://etcd-peer.sock".to_owned(),
+        format!("--initial-advertise-peer-urls={advertised}"),
+        format!("--initial-cluster=control-plane={advertised}"),
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+    ]
+}
+
+fn api_server_arguments(port: u16) -> Vec<String> {
+    vec![
+        format!("--etcd-servers={ETCD_SOCKET}"),
+        "--cert-dir=certs".to_owned(),
+        format!("--secure-port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        // Without these two the server looks for an address that other machines
+        // could reach it at, and fails on a machine that has none.
+        "--advertise-address=127.0.0.1".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        "--service-account-signing-key-file=sign.pem".to_owned(),
+        "--service-account-key-file=verify.pem".to_owned(),
+        "--token-auth-file=tokens.csv".to_owned(),
+        "--authorization-mode=RBAC".to_owned(),
+        // It refuses pods until a controller that does not run here has made
+        // their service account.
+        "--disable-admission-plugins=ServiceAccount".to_owned(),
+        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+    ]
+}
+
+async fn client_for(kubeconfig: Value) -> Result<Client> {
+    let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig)?;
+    let mut config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // A proxy that HTTPS_PROXY names could not reach a loopback address here.
+    config.proxy_url = None;
+    Ok(Client::try_from(config)?)
+}
+
+fn kubeconfig_in(directory: &Path) -> PathBuf {
+    directory.join("kubeconfig")
+}
+
+fn program_in(assets: &Path, name: &str) -> Result<PathBuf> {
+    // Absolute, because the server runs in a directory of its own.
+    let program = std::path::absolute(assets.join(name))?;
+    if !program.is_file() {
+        bail!(
+            "{} is missing; tests/control-plane/build.sh builds it",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
+fn write(directory: &Path, name: &str, content: &str) -> Result<()> {
+    let path = directory.join(name);
+    fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A port nobody listens on at the moment.
+fn free_port() -> Result<u16> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_exits_early_is_reported_with_its_log() {
+        // A program that is on every machine and complains about options it
+        // does not know stands in for both servers.
+        let assets = tempfile::tempdir().unwrap();
+        symlink("/bin/cat", assets.path().join("etcd")).unwrap();
+        symlink("/bin/cat", assets.path().join("kube-apiserver")).unwrap();
+
+        let error = ControlPlane::start(assets.path()).await.unwrap_err();
+
+        let message = format!("{error:#}");
+        assert!(message.contains("exited: exit status: 1"), "{message}");
+        assert!(message.contains("option"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let assets = tempfile::tempdir().unwrap();
+
+        let error = ControlPlane::start(assets.path()).await.unwrap_err();
+
+        let message = error.to_string();
+        assert!(message.contains("etcd is missing"), "{message}");
+    }
+}

@@ -1,0 +1,137 @@
+//! One server process of the control plane.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// How many of a server's last log lines an error shows.
+const LOG_LINES_SHOWN: usize = 20;
+
+/// Replaces the shell by the server, after leaving a guard behind that kills
+/// the server once the pipe on standard input closes. The pipe closes when this
+/// process ends in any way at all, so not even a SIGKILL leaves servers running.
+/// The guard kills by process group, which cannot be reused while it is a member.
+const GUARDED_EXEC: &str = r#"
+    exec 3<&0 </dev/null
+    { read -r _ <&3; kill -KILL 0; } &
+    exec 3<&-
+    exec "$@"
+"#;
+
+/// A server process that ends when this is dropped, or when this process does.
+#[derive(Debug)]
+pub(super) struct Server {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `program` in `directory`, which also gets its log.
+    pub(super) fn start(
+        name: &'static str,
+        program: &Path,
+        arguments: &[String],
+        directory: &Path,
+    ) -> Result<Self> {
+        let log = directory.join(format!("{name}.log"));
+        let output =
+            File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        let child = Command::new("/bin/sh")
+            .args(["-c", GUARDED_EXEC, name])
+            .arg(program)
+            .args(arguments)
+            .current_dir(directory)
+            // Both servers would otherwise take settings from variables that
+            // happen to be set, such as ETCD_NAME or HTTPS_PROXY.
+            .env_clear()
+            // A Ctrl-C in the terminal goes to the whole foreground group. The
+            // servers have to outlive it: whoever uses them still cleans up.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().context("cannot share the log file")?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { name, child, log })
+    }
+
+    /// Fails, with the end of the log, if the server has exited.
+    pub(super) fn check_running(&mut self) -> Result<()> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => bail!("{} exited: {status}\n{}", self.name, self.log_end()),
+            Err(error) => Err(error).with_context(|| format!("cannot watch {}", self.name)),
+        }
+    }
+
+    /// The last lines the server wrote, for an error message.
+    pub(super) fn log_end(&self) -> String {
+        let log = match fs::read(&self.log) {
+            Ok(log) => String::from_utf8_lossy(&log).into_owned(),
+            Err(error) => return format!("(the log of {} cannot be read: {error})", self.name),
+        };
+        let lines: Vec<&str> = log.lines().collect();
+        let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+        format!("end of {}'s log:\n{}", self.name, shown.join("\n"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both only fail for a process that is gone already. Killing is enough:
+        // nothing these servers hold is kept.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use nix::errno::Errno;
+    use nix::sys::signal::kill;
+    use nix::unistd::Pid;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn sleeping_server(directory: &TempDir) -> Server {
+        let arguments = ["600".to_owned()];
+        Server::start(
+            "sleeper",
+            Path::new("/bin/sleep"),
+            &arguments,
+            directory.path(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_dropped_server_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let server = sleeping_server(&directory);
+        let id = Pid::from_raw(server.child.id().try_into().unwrap());
+        assert_eq!(kill(id, None), Ok(()));
+
+        drop(server);
+
+        assert_eq!(kill(id, None), Err(Errno::ESRCH));
+    }
+
+    #[test]
+    fn a_server_ends_when_the_process_that_started_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut server = sleeping_server(&directory);
+
+        // What the end of this process would do to the pipe.
+        drop(server.child.stdin.take());
+
+        let status = server.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(9));
+    }
+}

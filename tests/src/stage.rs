@@ -1,0 +1,273 @@
+//! One test's world. Without further ado it is the embedded API server; where `STOKER_TEST_KUBECONFIG` names a
+//! cluster, it is that one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, Client, Config, CustomResourceExt as _};
+use serde_json::{Value, json};
+use stoker::api::GatewaySync;
+use stoker::app::{Host, HostSettings};
+use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
+use stoker::sandbox::{GitServer, LocalCluster};
+use stoker::webhook::{self, Bounds};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard, oneshot};
+use tokio::task::JoinHandle;
+
+/// What signs the tests' webhooks.
+pub const SECRET: &str = "test-secret";
+/// The one object of a stage.
+const NAME: &str = "plant";
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// On a shared cluster one host at a time, since each follows every object.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// A cluster, a repository, and, once it is started, a host.
+pub struct Stage {
+    /// A client of the API server.
+    pub client: Client,
+    /// The repository that the object follows.
+    pub git: GitServer,
+    /// The embedded API server, where this is one.
+    pub api: Option<stoker_apiserver::ApiServer>,
+    /// The namespace of this test.
+    pub namespace: String,
+    /// The directory of drop-in plugins.
+    pub plugins: TempDir,
+    http: reqwest::Client,
+    host: Option<RunningHost>,
+    _turn: Option<MutexGuard<'static, ()>>,
+}
+
+struct RunningHost {
+    url: String,
+    detector: std::sync::Arc<stoker::plugin::Detector>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<()>>,
+}
+
+/// What a sender was told.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The JSON body.
+    pub body: Value,
+}
+
+impl Stage {
+    /// A cluster with the custom resource and a namespace of its own, and a repository.
+    pub async fn set() -> Result<Self> {
+        let (client, git, api, turn) = match std::env::var_os("STOKER_TEST_KUBECONFIG") {
+            Some(path) => {
+                let turn = ONE_AT_A_TIME.lock().await;
+                (real_cluster(PathBuf::from(path)).await?, GitServer::start().await?, None, Some(turn))
+            }
+            None => {
+                let local = LocalCluster::start(0).await?;
+                (local.client().await?, local.git, Some(local.api), None)
+            }
+        };
+        let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
+        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
+        let created = Namespace { metadata, ..Namespace::default() };
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &created).await?;
+        let secret = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gateway-api"},
+            "stringData": {"apiKey": "name:value"},
+        }))?;
+        Api::<Secret>::namespaced(client.clone(), &namespace).create(&PostParams::default(), &secret).await?;
+        let plugins = TempDir::new()?;
+        let http = stoker::git::http_client()?;
+        Ok(Self { client, git, api, namespace, plugins, http, host: None, _turn: turn })
+    }
+
+    /// A stage with a host that requires signatures, and the object.
+    pub async fn with_host() -> Result<Self> {
+        let mut stage = Self::set().await?;
+        stage.create(json!({})).await?;
+        let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
+        stage.start(AuthConfig { hmac, bearer: None }).await?;
+        Ok(stage)
+    }
+
+    /// Starts receiver and controller.
+    pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
+        let listener = webhook::listen(([127, 0, 0, 1], 0).into()).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let host = Host::start(HostSettings {
+            client: self.client.clone(),
+            receiver: Some(listener),
+            probes: None,
+            metrics: None,
+            plugin_directories: vec![self.plugins.path().to_owned()],
+            auth,
+            bounds: Bounds::default(),
+        })
+        .await?;
+        host.wait_until_ready().await;
+        let detector = std::sync::Arc::clone(&host.detector);
+        let (stop, stopped) = oneshot::channel();
+        let ended = async { drop(stopped.await) };
+        let task = tokio::spawn(host.run_until(ended));
+        self.host = Some(RunningHost { url, detector, stop, task });
+        Ok(())
+    }
+
+    /// Ends the host as SIGTERM does.
+    pub async fn stop(&mut self) -> Result<()> {
+        let host = self.host.take().context("no host runs")?;
+        drop(host.stop);
+        host.task.await?
+    }
+
+    /// The objects of this test.
+    #[must_use]
+    pub fn objects(&self) -> Api<GatewaySync> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates the object, following `main`, with `spec` merged over it.
+    pub async fn create(&self, spec: Value) -> Result<GatewaySync> {
+        let mut object = json!({
+            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": NAME},
+            "spec": {
+                "git": {"repo": self.git.url(), "ref": "main"},
+                "gateway": {"api": {"secretName": "gateway-api"}},
+                "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
+            },
+        });
+        merge(&mut object["spec"], spec);
+        Ok(self.objects().create(&PostParams::default(), &serde_json::from_value(object)?).await?)
+    }
+
+    /// Changes the object by a merge patch.
+    pub async fn patch(&self, patch: Value) -> Result<GatewaySync> {
+        Ok(self.objects().patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await?)
+    }
+
+    /// The object as it is now.
+    pub async fn object(&self) -> Result<GatewaySync> {
+        Ok(self.objects().get(NAME).await?)
+    }
+
+    /// Waits until something is true of the object.
+    pub async fn until(&self, what: &str, is_true: impl Fn(&GatewaySync) -> bool) -> Result<GatewaySync> {
+        let wait = await_condition(self.objects(), NAME, |object: Option<&GatewaySync>| object.is_some_and(&is_true));
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(object) => object?.with_context(|| format!("the object went away before {what}")),
+            Err(_) => {
+                let object = serde_json::to_string_pretty(&self.object().await?)?;
+                anyhow::bail!("not in time: {what}; the object is\n{object}")
+            }
+        }
+    }
+
+    /// Waits until the object's status names this commit.
+    pub async fn until_resolved(&self, commit: &str) -> Result<GatewaySync> {
+        let is_resolved = |object: &GatewaySync| {
+            object.status.as_ref().is_some_and(|status| status.last_sync_commit.as_deref() == Some(commit))
+        };
+        self.until(&format!("commit {commit}"), is_resolved).await
+    }
+
+    /// Waits until a plugin of this name serves from this origin.
+    pub async fn until_plugin(&self, name: &str, origin: &str) -> Result<()> {
+        let host = self.host.as_ref().context("no host runs")?;
+        let is_there = || {
+            let plugins = host.detector.plugins();
+            plugins.iter().any(|plugin| plugin.descriptor().name == name && plugin.origin().to_string() == origin)
+        };
+        let wait = async {
+            // Nothing announces a change of the chain to the outside.
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
+            while !is_there() {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.with_context(|| format!("plugin {name} from {origin} is not there"))
+    }
+
+    /// A kubeconfig file of the API server.
+    pub fn kubeconfig(&self) -> Result<PathBuf> {
+        match (&self.api, std::env::var_os("STOKER_TEST_KUBECONFIG")) {
+            (Some(api), _) => {
+                let path = self.plugins.path().join("kubeconfig");
+                std::fs::write(&path, api.kubeconfig())?;
+                Ok(path)
+            }
+            (None, Some(path)) => Ok(path.into()),
+            (None, None) => anyhow::bail!("there is no cluster"),
+        }
+    }
+
+    /// Where webhooks for the object go.
+    pub fn url(&self) -> Result<String> {
+        Ok(format!("{}/webhook/{}/{NAME}", self.base_url()?, self.namespace))
+    }
+
+    /// The receiver.
+    pub fn base_url(&self) -> Result<&str> {
+        Ok(&self.host.as_ref().context("no host runs")?.url)
+    }
+
+    /// Sends a signed webhook for the object.
+    pub async fn send(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
+        let signature = sign(SECRET.as_bytes(), body);
+        let headers = [headers, &[("content-type", "application/json"), (SIGNATURE_HEADER, &signature)]].concat();
+        self.post(&self.url()?, &headers, body).await
+    }
+
+    /// Sends a signed webhook whose body is this JSON.
+    pub async fn send_json(&self, body: &Value) -> Result<Answer> {
+        self.send(&[], &serde_json::to_vec(body)?).await
+    }
+
+    /// Sends exactly this.
+    pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
+        let mut request = self.http.post(url).body(body.to_vec());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let is_json = headers.get("content-type").is_some_and(|value| value == "application/json");
+        ensure!(is_json, "status {status} has no JSON body: {:?}", answer.text().await);
+        Ok(Answer { status, headers, body: serde_json::from_slice(&answer.bytes().await?)? })
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+async fn real_cluster(kubeconfig: PathBuf) -> Result<Client> {
+    let file = Kubeconfig::read_from(&kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    let client = Client::try_from(config)?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let params = PatchParams::apply("stoker-tests").force();
+    let definition = GatewaySync::crd();
+    definitions.patch(GatewaySync::crd_name(), &params, &Patch::Apply(definition)).await?;
+    let established = await_condition(definitions, GatewaySync::crd_name(), conditions::is_crd_established());
+    tokio::time::timeout(PATIENCE, established).await.context("the CRD was not established in time")??;
+    Ok(client)
+}
