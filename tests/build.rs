@@ -6,12 +6,25 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const GUESTS: [&str; 3] = ["stoker-guest-hostile", "stoker-guest-hostile-describe", "stoker-guest-plain-std"];
+const GUESTS: [&str; 3] = [
+    "stoker-guest-hostile",
+    "stoker-guest-hostile-describe",
+    "stoker-guest-plain-std",
+];
 
 fn main() -> ExitCode {
     let workspace = workspace_of(Path::new(env!("CARGO_MANIFEST_DIR")));
-    let out = env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default().join("guests");
-    match (Guests { workspace: &workspace, packages: &GUESTS, out: &out }).build() {
+    let out = env::var_os("OUT_DIR")
+        .map(PathBuf::from)
+        .unwrap_or_default()
+        .join("guests");
+    match (Guests {
+        workspace: &workspace,
+        packages: &GUESTS,
+        out: &out,
+    })
+    .build()
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             fail(&error.to_string());

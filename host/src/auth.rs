@@ -58,7 +58,10 @@ enum Door {
     /// A secret is configured and cannot be used.
     Closed(SecretError),
     /// Whoever holds a key comes in.
-    Locked { hmac: Option<Hmac<Sha256>>, bearer: Option<[u8; 32]> },
+    Locked {
+        hmac: Option<Hmac<Sha256>>,
+        bearer: Option<[u8; 32]>,
+    },
 }
 
 /// Checks deliveries against the configured secrets.
@@ -88,7 +91,8 @@ impl Authenticator {
 
     /// Reads the secrets again, so that a rotated secret file needs no restart.
     pub fn refresh(&self) {
-        self.door.store(std::sync::Arc::new(Door::build(&self.config)));
+        self.door
+            .store(std::sync::Arc::new(Door::build(&self.config)));
     }
 
     /// Whether a secret can change while the process runs.
@@ -133,24 +137,34 @@ impl Door {
             (Ok(hmac), Ok(bearer)) => {
                 // HMAC takes keys of any length (RFC 2104 §2), so this cannot fail.
                 let hmac = hmac.and_then(|key| Hmac::new_from_slice(key.as_bytes()).ok());
-                Self::Locked { hmac, bearer: bearer.map(|token| digest(token.as_bytes())) }
+                Self::Locked {
+                    hmac,
+                    bearer: bearer.map(|token| digest(token.as_bytes())),
+                }
             }
             (Err(why), _) | (_, Err(why)) => Self::Closed(why),
         }
     }
 }
 
-fn check(hmac: Option<&Hmac<Sha256>>, bearer: Option<&[u8; 32]>, delivery: &Delivery) -> Result<(), AuthError> {
+fn check(
+    hmac: Option<&Hmac<Sha256>>,
+    bearer: Option<&[u8; 32]>,
+    delivery: &Delivery,
+) -> Result<(), AuthError> {
     let signature = delivery.headers.get(SIGNATURE_HEADER);
     match (hmac, signature, bearer) {
         (Some(mac), Some(signature), _) => {
             let claimed = parse_signature(signature.as_bytes())?;
             let mut mac = mac.clone();
             mac.update(&delivery.body);
-            mac.verify_slice(&claimed).map_err(|_| AuthError::Unauthorized("the signature does not match the body"))
+            mac.verify_slice(&claimed)
+                .map_err(|_| AuthError::Unauthorized("the signature does not match the body"))
         }
         (_, _, Some(expected)) => check_bearer(&delivery.headers, expected),
-        (Some(_), None, None) => Err(AuthError::Unauthorized("the X-Hub-Signature-256 header is missing")),
+        (Some(_), None, None) => Err(AuthError::Unauthorized(
+            "the X-Hub-Signature-256 header is missing",
+        )),
         (None, _, None) => Err(AuthError::Unauthorized("no secret fits the delivery")),
     }
 }
@@ -159,20 +173,26 @@ fn check(hmac: Option<&Hmac<Sha256>>, bearer: Option<&[u8; 32]>, delivery: &Deli
 fn parse_signature(value: &[u8]) -> Result<[u8; 32], AuthError> {
     let mut claimed = [0; 32];
     let digits = value.strip_prefix(b"sha256=").unwrap_or_default();
-    hex::decode_to_slice(digits, &mut claimed)
-        .map_err(|_| AuthError::Unauthorized("the signature is not sha256= and 64 hexadecimal digits"))?;
+    hex::decode_to_slice(digits, &mut claimed).map_err(|_| {
+        AuthError::Unauthorized("the signature is not sha256= and 64 hexadecimal digits")
+    })?;
     Ok(claimed)
 }
 
 /// RFC 6750 §2.1; the scheme's name has no case (RFC 9110 §11.1).
 fn check_bearer(headers: &HeaderMap, expected: &[u8; 32]) -> Result<(), AuthError> {
-    let value = headers.get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    let value = headers
+        .get(http::header::AUTHORIZATION)
+        .map(http::HeaderValue::as_bytes)
+        .unwrap_or_default();
     let (scheme, token) = value.split_at_checked(7).unwrap_or_default();
     // Digests of equal length are compared, so that the time tells nothing of the token's length either.
     if scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(digest(token).ct_eq(expected)) {
         return Ok(());
     }
-    Err(AuthError::Unauthorized("neither a signature nor the bearer token was sent"))
+    Err(AuthError::Unauthorized(
+        "neither a signature nor the bearer token was sent",
+    ))
 }
 
 fn digest(token: &[u8]) -> [u8; 32] {

@@ -14,7 +14,13 @@ use crate::telemetry;
 #[command(name = "stoker", version, propagate_version = true)]
 pub struct Cli {
     /// How the log looks.
-    #[arg(long, global = true, value_enum, default_value = "auto", env = "STOKER_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        env = "STOKER_LOG_FORMAT"
+    )]
     pub log_format: LogFormat,
     /// Which lines are logged: a level, or target=level pairs [default: info].
     #[arg(long, global = true, env = "STOKER_LOG", value_name = "FILTER")]
@@ -89,7 +95,12 @@ pub struct RunFlags {
     #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
     pub max_body: usize,
     /// Directory of drop-in plugins (*.wasm), watched for changes. May be given several times.
-    #[arg(long, env = "STOKER_PLUGIN_DIR", value_delimiter = ':', value_name = "DIR")]
+    #[arg(
+        long,
+        env = "STOKER_PLUGIN_DIR",
+        value_delimiter = ':',
+        value_name = "DIR"
+    )]
     pub plugin_dir: Vec<PathBuf>,
     /// Address of /healthz and /readyz; 0 switches them off.
     #[arg(long, default_value = ":8081", value_name = "ADDRESS")]
@@ -133,7 +144,12 @@ pub enum PluginCommand {
     /// List the plugins in the order in which they are asked, and say what is wrong with the others.
     List {
         /// Directory of drop-in plugins. May be given several times.
-        #[arg(long, env = "STOKER_PLUGIN_DIR", value_delimiter = ':', value_name = "DIR")]
+        #[arg(
+            long,
+            env = "STOKER_PLUGIN_DIR",
+            value_delimiter = ':',
+            value_name = "DIR"
+        )]
         plugin_dir: Vec<PathBuf>,
     },
     /// Tell whether a component can be used, and what it says of itself.
@@ -158,7 +174,12 @@ pub enum PluginCommand {
         #[arg(required = true, value_name = "DIR")]
         directories: Vec<PathBuf>,
         /// Directory of drop-in plugins. May be given several times.
-        #[arg(long, env = "STOKER_PLUGIN_DIR", value_delimiter = ':', value_name = "DIR")]
+        #[arg(
+            long,
+            env = "STOKER_PLUGIN_DIR",
+            value_delimiter = ':',
+            value_name = "DIR"
+        )]
         plugin_dir: Vec<PathBuf>,
     },
 }

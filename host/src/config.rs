@@ -63,13 +63,19 @@ impl TryFrom<RunFlags> for Config {
 
     fn try_from(flags: RunFlags) -> Result<Self, ConfigError> {
         if !(1..=MAX_BODY_LIMIT).contains(&flags.max_body) {
-            return Err(ConfigError::MaxBody { bytes: flags.max_body, limit: MAX_BODY_LIMIT });
+            return Err(ConfigError::MaxBody {
+                bytes: flags.max_body,
+                limit: MAX_BODY_LIMIT,
+            });
         }
         let receiver = (flags.webhook_receiver_port != 0)
             .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.webhook_receiver_port)));
         Ok(Self {
             receiver,
-            probes: address("--health-probe-bind-address", &flags.health_probe_bind_address)?,
+            probes: address(
+                "--health-probe-bind-address",
+                &flags.health_probe_bind_address,
+            )?,
             metrics: address("--metrics-bind-address", &flags.metrics_bind_address)?,
             plugin_directories: flags.plugin_dir,
             auth: AuthConfig {
@@ -84,7 +90,10 @@ impl TryFrom<RunFlags> for Config {
                     ("--webhook-bearer-token-file", "WEBHOOK_BEARER_TOKEN"),
                 )?,
             },
-            bounds: Bounds { body_bytes: flags.max_body, ..Bounds::default() },
+            bounds: Bounds {
+                body_bytes: flags.max_body,
+                ..Bounds::default()
+            },
             kubeconfig: flags.kubeconfig,
         })
     }
@@ -100,7 +109,10 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
         Ok(port) => Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         Err(_) => text.parse().ok(),
     };
-    address.map(Some).ok_or_else(|| ConfigError::Address { flag, text: text.to_owned() })
+    address.map(Some).ok_or_else(|| ConfigError::Address {
+        flag,
+        text: text.to_owned(),
+    })
 }
 
 fn secret(
@@ -109,7 +121,10 @@ fn secret(
     (flag, variable): (&'static str, &'static str),
 ) -> Result<Option<SecretSource>, ConfigError> {
     match (inline, file) {
-        (Some(_), Some(_)) => Err(ConfigError::TwoSecrets { file: flag, variable }),
+        (Some(_), Some(_)) => Err(ConfigError::TwoSecrets {
+            file: flag,
+            variable,
+        }),
         (Some(text), None) => Ok(Some(SecretSource::Inline(text))),
         (None, Some(path)) => Ok(Some(SecretSource::File(path))),
         (None, None) => Ok(None),
@@ -122,7 +137,8 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_as_existing_installations_write_them() {
-        let parse = |text| address("--x", text).map(|address| address.map(|address| address.to_string()));
+        let parse =
+            |text| address("--x", text).map(|address| address.map(|address| address.to_string()));
         assert_eq!(parse("0").unwrap(), None);
         assert_eq!(parse(":8081").unwrap().unwrap(), "0.0.0.0:8081");
         assert_eq!(parse("8081").unwrap().unwrap(), "0.0.0.0:8081");
@@ -137,6 +153,9 @@ mod tests {
         assert!(secret(None, None, names).unwrap().is_none());
         assert!(secret(Some("x".into()), Some("/f".into()), names).is_err());
         // Set but empty is a source: the door closes rather than opens.
-        assert!(matches!(secret(Some(String::new()), None, names).unwrap(), Some(SecretSource::Inline(_))));
+        assert!(matches!(
+            secret(Some(String::new()), None, names).unwrap(),
+            Some(SecretSource::Inline(_))
+        ));
     }
 }

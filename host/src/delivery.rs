@@ -42,7 +42,11 @@ impl Delivery {
     /// The media type that the sender claims, without parameters, in lower case.
     #[must_use]
     pub fn media_type(&self) -> Option<String> {
-        let value = self.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+        let value = self
+            .headers
+            .get(http::header::CONTENT_TYPE)?
+            .to_str()
+            .ok()?;
         let essence = value.split(';').next().unwrap_or_default().trim();
         (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
     }
@@ -53,7 +57,9 @@ impl Delivery {
 pub fn delivery_id(headers: &HeaderMap) -> Option<&str> {
     ID_HEADERS.iter().find_map(|name| {
         let id = headers.get(*name)?.to_str().ok()?.trim();
-        let fit = !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let fit = !id.is_empty()
+            && id.len() <= MAX_ID_BYTES
+            && id.bytes().all(|byte| byte.is_ascii_graphic());
         fit.then_some(id)
     })
 }
@@ -71,7 +77,10 @@ mod tests {
         headers.insert("ce-id", HeaderValue::from_static("event-7"));
         headers.insert("x-github-delivery", HeaderValue::from_static(" "));
         assert_eq!(delivery_id(&headers), Some("event-7"));
-        headers.insert("x-github-delivery", HeaderValue::from_static("72d3162e-cc78"));
+        headers.insert(
+            "x-github-delivery",
+            HeaderValue::from_static("72d3162e-cc78"),
+        );
         assert_eq!(delivery_id(&headers), Some("72d3162e-cc78"));
     }
 }

@@ -60,7 +60,9 @@ pub struct Document {
 impl Document {
     /// Parses a whole body.
     pub fn parse(body: &Bytes) -> Result<Self, PayloadError> {
-        let text = body.strip_prefix(BYTE_ORDER_MARK).map_or_else(|| body.clone(), |rest| body.slice_ref(rest));
+        let text = body
+            .strip_prefix(BYTE_ORDER_MARK)
+            .map_or_else(|| body.clone(), |rest| body.slice_ref(rest));
         if text.is_empty() {
             return Err(PayloadError::Empty);
         }
@@ -101,7 +103,10 @@ impl Document {
     pub fn json_at(&self, pointer: &str) -> Option<&str> {
         // The tape keeps no offsets of numbers and containers, since hardly a plugin asks: the text is scanned again.
         self.find(pointer)?;
-        raw::find(std::str::from_utf8(&self.body).ok()?, Tokens::parse(pointer)?)
+        raw::find(
+            std::str::from_utf8(&self.body).ok()?,
+            Tokens::parse(pointer)?,
+        )
     }
 
     fn find(&self, pointer: &str) -> Option<&Node> {

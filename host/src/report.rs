@@ -44,6 +44,9 @@ mod tests {
     #[test]
     fn causes_follow_on_one_line() {
         let error = Outer(std::io::Error::other("it is stuck"));
-        assert_eq!(chain(&error).to_string(), "cannot open the door: it is stuck");
+        assert_eq!(
+            chain(&error).to_string(),
+            "cannot open the door: it is stuck"
+        );
     }
 }

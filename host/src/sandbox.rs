@@ -48,7 +48,11 @@ impl LocalCluster {
     /// Starts both on loopback; port 0 takes a free one.
     pub async fn start(port: u16) -> Result<Self, SandboxError> {
         let definition = serde_json::to_value(GatewaySync::crd())?;
-        let api = ApiServer::builder().port(port).crd_value(definition).start().await?;
+        let api = ApiServer::builder()
+            .port(port)
+            .crd_value(definition)
+            .start()
+            .await?;
         let git = GitServer::start().await?;
         Ok(Self { api, git })
     }
@@ -56,10 +60,12 @@ impl LocalCluster {
     /// A client of the API server.
     pub async fn client(&self) -> Result<Client, SandboxError> {
         let refuse = |error: Box<dyn std::error::Error + Send + Sync>| SandboxError::Client(error);
-        let kubeconfig = kube::config::Kubeconfig::from_yaml(&self.api.kubeconfig()).map_err(|e| refuse(e.into()))?;
+        let kubeconfig = kube::config::Kubeconfig::from_yaml(&self.api.kubeconfig())
+            .map_err(|e| refuse(e.into()))?;
         let options = kube::config::KubeConfigOptions::default();
-        let config =
-            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| refuse(e.into()))?;
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|e| refuse(e.into()))?;
         Client::try_from(config).map_err(|e| refuse(e.into()))
     }
 
@@ -68,7 +74,12 @@ impl LocalCluster {
         use std::os::unix::fs::OpenOptionsExt as _;
 
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(self.api.kubeconfig().as_bytes())?;
         Ok(())
     }

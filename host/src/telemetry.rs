@@ -40,17 +40,30 @@ pub enum TelemetryError {
 /// Starts the log, which goes to standard error. Lines that were not written yet are written when the guard goes.
 pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, TelemetryError> {
     let text = filter.unwrap_or(DEFAULT_FILTER);
-    let filter = EnvFilter::try_new(text)
-        .map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })?;
+    let filter = EnvFilter::try_new(text).map_err(|source| TelemetryError::Filter {
+        filter: text.to_owned(),
+        source,
+    })?;
     // Where the reader is slower than the webhooks come in, lines are dropped rather than answers held back.
     let (writer, guard) = NonBlocking::new(std::io::stderr());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_target(false);
     let is_terminal = std::io::stderr().is_terminal();
     let is_human = format == Format::Human || (format == Format::Auto && is_terminal);
     let started = if is_human {
-        tracing::subscriber::set_global_default(lines.with_ansi(is_terminal).with_timer(SystemTime).finish())
+        tracing::subscriber::set_global_default(
+            lines.with_ansi(is_terminal).with_timer(SystemTime).finish(),
+        )
     } else {
-        tracing::subscriber::set_global_default(lines.json().flatten_event(true).with_current_span(false).finish())
+        tracing::subscriber::set_global_default(
+            lines
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .finish(),
+        )
     };
     started.map_err(|_| TelemetryError::AlreadySet)?;
     Ok(guard)

@@ -50,6 +50,9 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, body_time: Duration::from_secs(10) }
+        Self {
+            body_bytes: 1 << 20,
+            body_time: Duration::from_secs(10),
+        }
     }
 }

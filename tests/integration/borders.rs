@@ -22,38 +22,71 @@ const NEIGHBOURS: [(&str, &[&str]); 8] = [
     ("delivery", &[]),
     ("payload", &[]),
     ("auth", &["delivery"]),
-    ("plugin", &["auth", "delivery", "detection", "payload", "report"]),
+    (
+        "plugin",
+        &["auth", "delivery", "detection", "payload", "report"],
+    ),
     ("request", &["api", "detection", "report"]),
     ("git", &["detection", "report"]),
-    ("webhook", &["auth", "delivery", "detection", "metrics", "payload", "plugin", "report", "request"]),
+    (
+        "webhook",
+        &[
+            "auth",
+            "delivery",
+            "detection",
+            "metrics",
+            "payload",
+            "plugin",
+            "report",
+            "request",
+        ],
+    ),
 ];
 
 fn sources() -> Vec<(String, String)> {
     fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { walk(&path, into) } else { into.push(path) }
+            if path.is_dir() {
+                walk(&path, into)
+            } else {
+                into.push(path)
+            }
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
     let mut paths = Vec::new();
     walk(&root, &mut paths);
     let read = |path: PathBuf| {
-        let room = path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
+        let room = path
+            .strip_prefix(&root)
+            .unwrap()
+            .with_extension("")
+            .display()
+            .to_string();
         (room, code(&fs::read_to_string(&path).unwrap()))
     };
-    paths.into_iter().map(read).filter(|(room, _)| !room.ends_with("tests")).collect()
+    paths
+        .into_iter()
+        .map(read)
+        .filter(|(room, _)| !room.ends_with("tests"))
+        .collect()
 }
 
 /// The code without comments, and without the tests at its end: what a test names is no dependency of a room.
 fn code(text: &str) -> String {
     let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
 fn is_in(file: &str, room: &str) -> bool {
-    file == room || file.strip_prefix(room).is_some_and(|rest| rest.starts_with('/'))
+    file == room
+        || file
+            .strip_prefix(room)
+            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether a path of this crate or room is used: `name::…` that does not continue a longer name or path.
@@ -83,13 +116,23 @@ fn every_library_is_named_only_by_the_rooms_that_own_it() {
 fn rooms_know_only_their_neighbours() {
     let rooms: Vec<String> = {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
-        let names = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
-        names.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
+        let names = fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        names
+            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+            .collect()
     };
     let mut trespassers = Vec::new();
     for (file, code) in sources() {
-        let Some((room, neighbours)) = NEIGHBOURS.iter().find(|(room, _)| is_in(&file, room)) else { continue };
-        for other in rooms.iter().filter(|other| other != room && !neighbours.contains(&other.as_str())) {
+        let Some((room, neighbours)) = NEIGHBOURS.iter().find(|(room, _)| is_in(&file, room))
+        else {
+            continue;
+        };
+        for other in rooms
+            .iter()
+            .filter(|other| other != room && !neighbours.contains(&other.as_str()))
+        {
             if code.contains(&format!("crate::{other}")) {
                 trespassers.push(format!("{file} knows {other}"));
             }
@@ -100,8 +143,17 @@ fn rooms_know_only_their_neighbours() {
 
 #[test]
 fn what_proves_a_verification_is_made_in_one_place() {
-    let makers: Vec<_> = sources().into_iter().filter(|(_, code)| code.contains("Verified(")).collect();
-    assert_eq!(makers.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>(), ["auth"]);
+    let makers: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, code)| code.contains("Verified("))
+        .collect();
+    assert_eq!(
+        makers
+            .iter()
+            .map(|(file, _)| file.as_str())
+            .collect::<Vec<_>>(),
+        ["auth"]
+    );
 }
 
 #[test]
@@ -109,7 +161,17 @@ fn every_file_of_tests_is_run() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration");
     let main = fs::read_to_string(folder.join("main.rs")).unwrap();
     for entry in fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
-        assert!(name == "main" || main.contains(&format!("mod {name};")), "{name} is not part of main.rs");
+        let name = entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            name == "main" || main.contains(&format!("mod {name};")),
+            "{name} is not part of main.rs"
+        );
     }
 }

@@ -18,13 +18,26 @@ async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
     stage.until_resolved(commit.as_str()).await?;
     let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
     let is_published = |map: Option<&ConfigMap>| {
-        map.and_then(|map| map.data.as_ref()).is_some_and(|data| data["commit"] == commit.as_str())
+        map.and_then(|map| map.data.as_ref())
+            .is_some_and(|data| data["commit"] == commit.as_str())
     };
-    let map = await_condition(maps, "stoker-metadata-plant", is_published).await?.unwrap();
+    let map = await_condition(maps, "stoker-metadata-plant", is_published)
+        .await?
+        .unwrap();
     let data = map.data.unwrap();
-    assert_eq!((data["ref"].as_str(), data["gitURL"].as_str(), data["paused"].as_str()), ("v1", stage.git.url(), "false"));
+    assert_eq!(
+        (
+            data["ref"].as_str(),
+            data["gitURL"].as_str(),
+            data["paused"].as_str()
+        ),
+        ("v1", stage.git.url(), "false")
+    );
     let profiles: Value = serde_json::from_str(&data["profiles"])?;
-    assert_eq!(profiles["edge"]["mappings"], json!([{"source": "config", "destination": "config"}]));
+    assert_eq!(
+        profiles["edge"]["mappings"],
+        json!([{"source": "config", "destination": "config"}])
+    );
     assert_eq!(map.metadata.owner_references.unwrap()[0].name, "plant");
     Ok(())
 }
@@ -32,7 +45,9 @@ async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
 #[tokio::test]
 async fn a_poll_finds_a_new_commit() -> Result<()> {
     let mut stage = Stage::set().await?;
-    stage.create(json!({"polling": {"interval": "200ms"}})).await?;
+    stage
+        .create(json!({"polling": {"interval": "200ms"}}))
+        .await?;
     stage.start(AuthConfig::default()).await?;
     let first = stage.git.commit("main", "First").await?;
     stage.until_resolved(first.as_str()).await?;
@@ -47,7 +62,9 @@ async fn a_ref_that_is_annotated_by_hand_is_resolved() -> Result<()> {
     let commit = stage.git.commit("main", "A release").await?;
     stage.git.tag("v1").await?;
     stage.git.commit("main", "Later").await?;
-    stage.patch(json!({"metadata": {"annotations": {"stoker.io/requested-ref": "v1"}}})).await?;
+    stage
+        .patch(json!({"metadata": {"annotations": {"stoker.io/requested-ref": "v1"}}}))
+        .await?;
     stage.until_resolved(commit.as_str()).await?;
     Ok(())
 }
@@ -62,7 +79,13 @@ async fn a_request_goes_once_the_spec_says_the_same() -> Result<()> {
     stage.patch(json!({"spec": {"git": {"ref": "v1"}}})).await?;
     let is_cleared = |object: &stoker::api::GatewaySync| object.requested_ref().is_none();
     let object = stage.until("the request is cleared", is_cleared).await?;
-    assert!(object.metadata.annotations.unwrap_or_default().contains_key("stoker.io/requested-at"));
+    assert!(
+        object
+            .metadata
+            .annotations
+            .unwrap_or_default()
+            .contains_key("stoker.io/requested-at")
+    );
     Ok(())
 }
 
@@ -73,7 +96,10 @@ async fn what_belongs_to_an_object_goes_with_it() -> Result<()> {
     stage.send_json(&json!({"ref": "main"})).await?;
     let object = stage.until_resolved(commit.as_str()).await?;
     let uid = object.metadata.uid.unwrap_or_default();
-    stage.objects().delete("plant", &DeleteParams::default()).await?;
+    stage
+        .objects()
+        .delete("plant", &DeleteParams::default())
+        .await?;
     await_condition(stage.objects(), "plant", conditions::is_deleted(&uid)).await?;
     let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
     assert!(maps.get_opt("stoker-metadata-plant").await?.is_none());
@@ -84,7 +110,9 @@ async fn what_belongs_to_an_object_goes_with_it() -> Result<()> {
 #[tokio::test]
 async fn a_bad_spec_is_refused_with_its_field() -> Result<()> {
     let stage = Stage::set().await?;
-    let Err(error) = stage.create(json!({"git": {"repo": ""}})).await else { panic!("accepted") };
+    let Err(error) = stage.create(json!({"git": {"repo": ""}})).await else {
+        panic!("accepted")
+    };
     let text = error.to_string();
     assert!(text.contains("spec.git.repo"), "{text}");
     Ok(())
@@ -97,9 +125,13 @@ async fn what_reads_files_or_runs_programs_is_never_asked_for_refs() -> Result<(
         stage.create(json!({"git": {"repo": repo}})).await?;
         stage.start(AuthConfig::default()).await?;
         let refused = |object: &stoker::api::GatewaySync| {
-            object.status.as_ref().and_then(|status| status.condition("RefResolved")).is_some_and(|condition| {
-                condition.status == "False" && condition.reason == "RefResolutionFailed"
-            })
+            object
+                .status
+                .as_ref()
+                .and_then(|status| status.condition("RefResolved"))
+                .is_some_and(|condition| {
+                    condition.status == "False" && condition.reason == "RefResolutionFailed"
+                })
         };
         stage.until("the refusal is told", refused).await?;
     }

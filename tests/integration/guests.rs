@@ -17,7 +17,9 @@ async fn stage() -> Result<Stage> {
 }
 
 async fn behave(stage: &Stage, behaviour: &str) -> Result<Answer> {
-    stage.send(&[("x-behaviour", behaviour)], br#"{"ref":"v1"}"#).await
+    stage
+        .send(&[("x-behaviour", behaviour)], br#"{"ref":"v1"}"#)
+        .await
 }
 
 /// What the guest does, the status it leads to, and a word of the error.
@@ -40,9 +42,16 @@ async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
         let answer = behave(&stage, behaviour).await?;
         assert_eq!(answer.status, 500, "{behaviour} {answer:?}");
         let error = answer.body["error"].as_str().unwrap_or_default().to_owned();
-        assert!(error.contains("hostile") && error.contains(word), "{behaviour}: {error}");
+        assert!(
+            error.contains("hostile") && error.contains(word),
+            "{behaviour}: {error}"
+        );
         // The next delivery meets nothing of it.
-        assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202, "after {behaviour}");
+        assert_eq!(
+            stage.send_json(&json!({"ref": "v1"})).await?.status,
+            202,
+            "after {behaviour}"
+        );
     }
     Ok(())
 }
@@ -64,7 +73,10 @@ async fn a_ref_that_is_none_and_a_reason_that_is_too_long_do_no_harm() -> Result
 async fn a_guest_that_declines_leaves_the_delivery_to_the_next() -> Result<()> {
     let stage = stage().await?;
     let answer = behave(&stage, "not-mine").await?;
-    assert_eq!((answer.status, answer.body["plugin"].as_str()), (202, Some("generic")));
+    assert_eq!(
+        (answer.status, answer.body["plugin"].as_str()),
+        (202, Some("generic"))
+    );
     assert_eq!(behave(&stage, "ok").await?.body["plugin"], "hostile");
     Ok(())
 }

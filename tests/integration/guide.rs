@@ -46,7 +46,8 @@ async fn example(plugin: &str, body: &str) -> Result<()> {
 
     let answer = stage.send(&[], body.as_bytes()).await?;
     assert_eq!(answer.status, 202, "{answer:?}");
-    let expected = json!({"accepted": true, "ref": "v2.0.0", "plugin": plugin, "message": "ref requested"});
+    let expected =
+        json!({"accepted": true, "ref": "v2.0.0", "plugin": plugin, "message": "ref requested"});
     assert_eq!(answer.body, expected);
 
     let object = stage.until_resolved(commit.as_str()).await?;
@@ -54,7 +55,10 @@ async fn example(plugin: &str, body: &str) -> Result<()> {
     assert_eq!(annotations["stoker.io/requested-ref"], "v2.0.0");
     assert_eq!(annotations["stoker.io/requested-by"], plugin);
     let requested_at: jiff::Timestamp = annotations["stoker.io/requested-at"].parse()?;
-    assert!(requested_at.subsec_nanosecond() != 0 || annotations["stoker.io/requested-at"].contains('.'));
+    assert!(
+        requested_at.subsec_nanosecond() != 0
+            || annotations["stoker.io/requested-at"].contains('.')
+    );
     Ok(())
 }
 
@@ -79,14 +83,17 @@ async fn generic() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_curl_of_the_github_setup_needs_no_signature_where_no_secret_is_configured() -> Result<()> {
+async fn the_curl_of_the_github_setup_needs_no_signature_where_no_secret_is_configured()
+-> Result<()> {
     let mut stage = Stage::set().await?;
     stage.create(json!({})).await?;
     stage.start(stoker::auth::AuthConfig::default()).await?;
     let commit = stage.git.commit("main", "A release").await?;
     stage.git.tag("v1.0.0").await?;
     let json = [("content-type", "application/json")];
-    let answer = stage.post(&stage.url()?, &json, br#"{"ref": "v1.0.0"}"#).await?;
+    let answer = stage
+        .post(&stage.url()?, &json, br#"{"ref": "v1.0.0"}"#)
+        .await?;
     assert_eq!(answer.status, 202);
     stage.until_resolved(commit.as_str()).await?;
     Ok(())
@@ -94,7 +101,10 @@ async fn the_curl_of_the_github_setup_needs_no_signature_where_no_secret_is_conf
 
 #[tokio::test]
 async fn a_long_poll_interval_and_no_polling_at_all_leave_webhooks_instant() -> Result<()> {
-    for polling in [json!({"enabled": true, "interval": "5m"}), json!({"enabled": false})] {
+    for polling in [
+        json!({"enabled": true, "interval": "5m"}),
+        json!({"enabled": false}),
+    ] {
         let mut stage = Stage::set().await?;
         stage.create(json!({"polling": polling})).await?;
         stage.start(stoker::auth::AuthConfig::default()).await?;
@@ -114,13 +124,26 @@ async fn missing_and_invalid_signatures_are_401() -> Result<()> {
     let stage = Stage::with_host().await?;
     let body = br#"{"ref": "v1.0.0"}"#;
     let mut answers: Vec<Value> = Vec::new();
-    for headers in [&[][..], &[("x-hub-signature-256", "sha256=00")], &[("x-hub-signature-256", "sha1=00")]] {
+    for headers in [
+        &[][..],
+        &[("x-hub-signature-256", "sha256=00")],
+        &[("x-hub-signature-256", "sha1=00")],
+    ] {
         let answer = stage.post(&stage.url()?, headers, body).await?;
         assert_eq!(answer.status, 401);
         answers.push(answer.body);
     }
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "all refusals look alike: {answers:?}");
+    assert!(
+        answers.windows(2).all(|pair| pair[0] == pair[1]),
+        "all refusals look alike: {answers:?}"
+    );
     let object = stage.object().await?;
-    assert!(!object.metadata.annotations.unwrap_or_default().contains_key("stoker.io/requested-ref"));
+    assert!(
+        !object
+            .metadata
+            .annotations
+            .unwrap_or_default()
+            .contains_key("stoker.io/requested-ref")
+    );
     Ok(())
 }

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::{ManglingAndAbi, Resolve};
 
-const DESCRIBE_TRAPS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-describe.wasm"));
+const DESCRIBE_TRAPS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-describe.wasm"));
 const WIT: &str = include_str!("../../wit/v0.1.0/detect.wit");
 
 /// A component of any world; each of its functions traps.
@@ -19,22 +20,43 @@ fn component(wit: &str) -> Vec<u8> {
     let package = resolve.push_str("world.wit", wit).unwrap();
     let world = resolve.select_world(&[package], None).unwrap();
     let mut module = wit_component::dummy_module(&resolve, world, ManglingAndAbi::Standard32);
-    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .unwrap();
+    ComponentEncoder::default()
+        .module(&module)
+        .unwrap()
+        .validate(true)
+        .encode()
+        .unwrap()
 }
 
 /// A component that exports the whole interface and imports one thing more.
 fn importing(import: &str, package: &str) -> Vec<u8> {
-    let wit = WIT.replace("  import payload;", &format!("  import payload;\n  import {import};"));
+    let wit = WIT.replace(
+        "  import payload;",
+        &format!("  import payload;\n  import {import};"),
+    );
     component(&format!("{wit}\n{package}"))
 }
 
 async fn refusal(bytes: &[u8]) -> String {
     let directory = TempDir::new().unwrap();
     std::fs::write(directory.path().join("x.wasm"), bytes).unwrap();
-    let detector = std::sync::Arc::new(Detector::new(Sandbox::new(Limits::default()).unwrap().into()));
-    let catalog = Catalog::open(detector, Metrics::new().plugin, vec![directory.path().to_owned()]).await.unwrap();
-    let status = catalog.status().into_iter().find(|status| status.origin.to_string() == "x.wasm").unwrap();
+    let detector = std::sync::Arc::new(Detector::new(
+        Sandbox::new(Limits::default()).unwrap().into(),
+    ));
+    let catalog = Catalog::open(
+        detector,
+        Metrics::new().plugin,
+        vec![directory.path().to_owned()],
+    )
+    .await
+    .unwrap();
+    let status = catalog
+        .status()
+        .into_iter()
+        .find(|status| status.origin.to_string() == "x.wasm")
+        .unwrap();
     match status.state {
         PluginState::Refused { why } => why,
         other => panic!("{other:?}"),
@@ -45,26 +67,47 @@ async fn refusal(bytes: &[u8]) -> String {
 async fn a_file_that_is_no_component_is_told_so() {
     assert!(refusal(b"").await.contains("not a WebAssembly component"));
     assert!(refusal(b"AGFzbQ0AAQA=").await.contains("base64"));
-    assert!(refusal(b"\0asm\x01\0\0\0").await.contains("core WebAssembly module"));
-    assert!(refusal(&EXAMPLE_PLUGIN[..EXAMPLE_PLUGIN.len() / 2]).await.contains("not a valid WebAssembly component"));
+    assert!(
+        refusal(b"\0asm\x01\0\0\0")
+            .await
+            .contains("core WebAssembly module")
+    );
+    assert!(
+        refusal(&EXAMPLE_PLUGIN[..EXAMPLE_PLUGIN.len() / 2])
+            .await
+            .contains("not a valid WebAssembly component")
+    );
 }
 
 #[tokio::test]
 async fn another_world_is_told_so() {
     let other = component("package a:b@1.0.0; interface i { f: func(); } world w { export i; }");
     let why = refusal(&other).await;
-    assert!(why.contains("another world") && why.contains("a:b/i@1.0.0"), "{why}");
+    assert!(
+        why.contains("another world") && why.contains("a:b/i@1.0.0"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
 async fn another_version_is_told_so() {
-    let why = refusal(&component(&WIT.replace("@0.1.0", "@0.2.0").replace("version = 0.1.0", "version = 0.2.0"))).await;
-    assert!(why.contains("version 0.2.0") && why.contains("speaks 0.1"), "{why}");
+    let why = refusal(&component(
+        &WIT.replace("@0.1.0", "@0.2.0")
+            .replace("version = 0.1.0", "version = 0.2.0"),
+    ))
+    .await;
+    assert!(
+        why.contains("version 0.2.0") && why.contains("speaks 0.1"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
 async fn other_types_under_the_same_version_are_told_so() {
-    let changed = WIT.replace("    name: string,\n", "    name: string,\n    title: string,\n");
+    let changed = WIT.replace(
+        "    name: string,\n",
+        "    name: string,\n    title: string,\n",
+    );
     assert_ne!(changed, WIT);
     let why = refusal(&component(&changed)).await;
     assert!(why.contains("its types are not those"), "{why}");
@@ -77,7 +120,10 @@ async fn an_import_that_plugins_do_not_get_is_named() {
         "package wasi:cli@0.2.6 { interface environment { initial-cwd: func() -> option<string>; } }",
     );
     let why = refusal(&wasi).await;
-    assert!(why.contains("wasi:cli/environment@0.2.6") && why.contains("wasm32-unknown-unknown"), "{why}");
+    assert!(
+        why.contains("wasi:cli/environment@0.2.6") && why.contains("wasm32-unknown-unknown"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +135,10 @@ async fn a_trap_in_describe_is_told_so() {
 #[tokio::test]
 async fn a_component_that_is_too_large_is_told_so() {
     let why = refusal(&vec![0; (4 << 20) + 1]).await;
-    assert!(why.contains("4194305 bytes") && why.contains("4194304"), "{why}");
+    assert!(
+        why.contains("4194305 bytes") && why.contains("4194304"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -100,11 +149,20 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
     std::fs::write(directory.path().join("c.txt"), b"not a plugin")?;
     std::fs::write(directory.path().join("..hidden.wasm"), b"not a plugin")?;
     let detector = std::sync::Arc::new(Detector::new(Sandbox::new(Limits::default())?.into()));
-    let catalog = Catalog::open(detector.clone(), Metrics::new().plugin, vec![directory.path().to_owned()]).await?;
+    let catalog = Catalog::open(
+        detector.clone(),
+        Metrics::new().plugin,
+        vec![directory.path().to_owned()],
+    )
+    .await?;
     let status = catalog.status();
     assert_eq!(status[0].state, PluginState::Serving);
     assert!(matches!(&status[1].state, PluginState::Refused { why } if why.contains("a.wasm")));
-    let names: Vec<_> = detector.plugins().iter().map(|plugin| plugin.descriptor().name.clone()).collect();
+    let names: Vec<_> = detector
+        .plugins()
+        .iter()
+        .map(|plugin| plugin.descriptor().name.clone())
+        .collect();
     assert_eq!(names, ["shipit", "github", "argocd", "kargo", "generic"]);
     Ok(())
 }
@@ -120,7 +178,11 @@ async fn a_format_is_rejected_before_and_accepted_after_its_plugin_is_dropped_in
     std::fs::write(stage.plugins.path().join("shipit.wasm"), EXAMPLE_PLUGIN)?;
     stage.until_plugin("shipit", "shipit.wasm").await?;
     let answer = stage.send_json(&body).await?;
-    assert_eq!((answer.status, answer.body["plugin"].as_str()), (202, Some("shipit")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.body["plugin"].as_str()),
+        (202, Some("shipit")),
+        "{answer:?}"
+    );
     stage.until_resolved(commit.as_str()).await?;
     Ok(())
 }

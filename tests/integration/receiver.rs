@@ -10,9 +10,16 @@ async fn an_object_that_does_not_exist_is_404_to_the_authenticated_only() -> Res
     let stage = Stage::with_host().await?;
     let body = br#"{"ref":"v1"}"#;
     let signature = sign(SECRET.as_bytes(), body);
-    for path in ["/webhook/nowhere/plant", "/webhook/default/UPPER", "/webhook/default/..%2f..", "/webhook/default/%ff"] {
+    for path in [
+        "/webhook/nowhere/plant",
+        "/webhook/default/UPPER",
+        "/webhook/default/..%2f..",
+        "/webhook/default/%ff",
+    ] {
         let url = format!("{}{path}", stage.base_url()?);
-        let known = stage.post(&url, &[(SIGNATURE_HEADER, &signature)], body).await?;
+        let known = stage
+            .post(&url, &[(SIGNATURE_HEADER, &signature)], body)
+            .await?;
         assert_eq!(known.status, 404, "{path} {known:?}");
         assert_eq!(known.body["accepted"], false);
         assert_eq!(stage.post(&url, &[], body).await?.status, 401, "{path}");
@@ -24,7 +31,10 @@ async fn an_object_that_does_not_exist_is_404_to_the_authenticated_only() -> Res
 async fn other_paths_and_methods_are_refused_in_json() -> Result<()> {
     let stage = Stage::with_host().await?;
     let elsewhere = stage.post(stage.base_url()?, &[], b"").await?;
-    assert_eq!((elsewhere.status, elsewhere.body["accepted"].as_bool()), (404, Some(false)));
+    assert_eq!(
+        (elsewhere.status, elsewhere.body["accepted"].as_bool()),
+        (404, Some(false))
+    );
     let get = reqwest::get(stage.url()?).await?;
     assert_eq!(get.status(), 405);
     assert_eq!(get.headers()["allow"], "POST");
@@ -38,9 +48,21 @@ async fn json_is_json_whatever_the_media_type_says() -> Result<()> {
     stage.git.tag("v1").await?;
     let body = br#"{"ref":"v1"}"#;
     let signature = sign(SECRET.as_bytes(), body);
-    for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/vnd.x+json", ""] {
-        let headers = [(SIGNATURE_HEADER, signature.as_str()), ("content-type", media_type)];
-        assert_eq!(stage.post(&stage.url()?, &headers, body).await?.status, 202, "{media_type}");
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/vnd.x+json",
+        "",
+    ] {
+        let headers = [
+            (SIGNATURE_HEADER, signature.as_str()),
+            ("content-type", media_type),
+        ];
+        assert_eq!(
+            stage.post(&stage.url()?, &headers, body).await?.status,
+            202,
+            "{media_type}"
+        );
     }
     Ok(())
 }
@@ -50,10 +72,18 @@ async fn what_is_no_json_is_415_or_400_and_says_what_to_do() -> Result<()> {
     let stage = Stage::with_host().await?;
     let form = b"payload=%7B%7D";
     let signature = sign(SECRET.as_bytes(), form);
-    let headers = [(SIGNATURE_HEADER, signature.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let headers = [
+        (SIGNATURE_HEADER, signature.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
     let answer = stage.post(&stage.url()?, &headers, form).await?;
     assert_eq!(answer.status, 415);
-    assert!(answer.body["error"].as_str().context("no text")?.contains("application/json"));
+    assert!(
+        answer.body["error"]
+            .as_str()
+            .context("no text")?
+            .contains("application/json")
+    );
     for body in [&b""[..], b"{", b"\xff", b"{\"ref\":\"\xff\"}", b"ref=v1"] {
         let answer = stage.send(&[], body).await?;
         assert_eq!(answer.status, 400, "{body:?}");
@@ -67,18 +97,37 @@ async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
     let answer = stage.send_json(&json!({"hello": "world"})).await?;
     assert_eq!(answer.status, 400);
     let plugins = answer.body["plugins"].as_array().context("no plugins")?;
-    let names: Vec<_> = plugins.iter().filter_map(|plugin| plugin["plugin"].as_str()).collect();
+    let names: Vec<_> = plugins
+        .iter()
+        .filter_map(|plugin| plugin["plugin"].as_str())
+        .collect();
     assert_eq!(names, ["github", "argocd", "kargo", "generic"]);
-    assert!(plugins.iter().all(|plugin| plugin["reason"].as_str().is_some_and(|reason| !reason.is_empty())));
+    assert!(plugins.iter().all(|plugin| {
+        plugin["reason"]
+            .as_str()
+            .is_some_and(|reason| !reason.is_empty())
+    }));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_ping_is_200_and_ignored() -> Result<()> {
     let stage = Stage::with_host().await?;
-    let answer = stage.send(&[("x-github-event", "ping")], br#"{"zen":"Keep it logically awesome.","hook_id":1}"#).await?;
-    assert_eq!((answer.status, answer.body["accepted"].as_bool()), (200, Some(false)));
-    assert!(answer.body["ignored"].as_str().is_some_and(|reason| reason.contains("ping")));
+    let answer = stage
+        .send(
+            &[("x-github-event", "ping")],
+            br#"{"zen":"Keep it logically awesome.","hook_id":1}"#,
+        )
+        .await?;
+    assert_eq!(
+        (answer.status, answer.body["accepted"].as_bool()),
+        (200, Some(false))
+    );
+    assert!(
+        answer.body["ignored"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("ping"))
+    );
     Ok(())
 }
 
@@ -113,10 +162,18 @@ async fn a_body_at_the_limit_is_taken() -> Result<()> {
 
 #[tokio::test]
 async fn a_secret_that_is_empty_or_unreadable_closes_the_door() -> Result<()> {
-    for source in [SecretSource::Inline(String::new()), SecretSource::File("/nonexistent".into())] {
+    for source in [
+        SecretSource::Inline(String::new()),
+        SecretSource::File("/nonexistent".into()),
+    ] {
         let mut stage = Stage::set().await?;
         stage.create(json!({})).await?;
-        stage.start(AuthConfig { hmac: Some(source), bearer: None }).await?;
+        stage
+            .start(AuthConfig {
+                hmac: Some(source),
+                bearer: None,
+            })
+            .await?;
         let answer = stage.send_json(&json!({"ref": "v1"})).await?;
         assert_eq!(answer.status, 503);
         assert!(answer.headers.contains_key("retry-after"));
@@ -148,7 +205,10 @@ async fn a_webhook_under_way_is_answered_before_the_end() -> Result<()> {
     let mut stage = Stage::with_host().await?;
     stage.git.tag("v1").await?;
     let (body, url) = (br#"{"ref":"v1"}"#, reqwest::Url::parse(&stage.url()?)?);
-    let address = (url.host_str().context("host")?.to_owned(), url.port().context("port")?);
+    let address = (
+        url.host_str().context("host")?.to_owned(),
+        url.port().context("port")?,
+    );
     let mut connection = tokio::net::TcpStream::connect(address).await?;
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n{SIGNATURE_HEADER}: {}\r\n\r\n",

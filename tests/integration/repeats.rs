@@ -14,7 +14,10 @@ async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<(
     assert_eq!(first.body["message"], "ref requested");
     let before = stage.until_resolved(commit.as_str()).await?;
     let repeat = stage.send_json(&json!({"ref": "v1"})).await?;
-    assert_eq!((repeat.status, &repeat.body["message"]), (202, &json!("ref already set")));
+    assert_eq!(
+        (repeat.status, &repeat.body["message"]),
+        (202, &json!("ref already set"))
+    );
     let after = stage.object().await?;
     assert_eq!(after.metadata.annotations, before.metadata.annotations);
     Ok(())
@@ -27,11 +30,19 @@ async fn a_branch_is_requested_afresh_each_time() -> Result<()> {
     for message in ["First", "Second", "Third"] {
         let commit = stage.git.commit("main", message).await?;
         let answer = stage.send_json(&json!({"ref": "refs/heads/main"})).await?;
-        assert_eq!((answer.status, &answer.body["message"]), (202, &json!("ref requested")));
+        assert_eq!(
+            (answer.status, &answer.body["message"]),
+            (202, &json!("ref requested"))
+        );
         let object = stage.until_resolved(commit.as_str()).await?;
-        stamps.push(object.metadata.annotations.unwrap_or_default()["stoker.io/requested-at"].clone());
+        stamps.push(
+            object.metadata.annotations.unwrap_or_default()["stoker.io/requested-at"].clone(),
+        );
     }
-    assert!(stamps.windows(2).all(|pair| pair[0] < pair[1]), "{stamps:?}");
+    assert!(
+        stamps.windows(2).all(|pair| pair[0] < pair[1]),
+        "{stamps:?}"
+    );
     Ok(())
 }
 
@@ -41,7 +52,9 @@ async fn a_ref_that_did_not_resolve_is_tried_again() -> Result<()> {
     assert_eq!(stage.send_json(&json!({"ref": "v9"})).await?.status, 202);
     let failed = |object: &stoker::api::GatewaySync| {
         object.status.as_ref().is_some_and(|status| {
-            status.condition("RefResolved").is_some_and(|condition| condition.status == "False")
+            status
+                .condition("RefResolved")
+                .is_some_and(|condition| condition.status == "False")
                 && status.last_handled_requested_at.is_some()
         })
     };
@@ -63,7 +76,11 @@ async fn alternating_refs_on_sixteen_connections_are_all_accepted() -> Result<()
         let stage = &stage;
         async move {
             for round in 0..8 {
-                let git_ref = if (sender + round) % 2 == 0 { "v1" } else { "v2" };
+                let git_ref = if (sender + round) % 2 == 0 {
+                    "v1"
+                } else {
+                    "v2"
+                };
                 let answer = stage.send_json(&json!({ "ref": git_ref })).await?;
                 anyhow::ensure!(answer.status == 202, "{answer:?}");
             }
@@ -94,10 +111,16 @@ async fn back_and_forth_ends_at_the_last_word() -> Result<()> {
     stage.git.tag("v2").await?;
     for _ in 0..10 {
         for git_ref in ["v1", "v2", "v1"] {
-            assert_eq!(stage.send_json(&json!({ "ref": git_ref })).await?.status, 202);
+            assert_eq!(
+                stage.send_json(&json!({ "ref": git_ref })).await?.status,
+                202
+            );
         }
         let object = stage.object().await?;
-        assert_eq!(object.metadata.annotations.unwrap_or_default()["stoker.io/requested-ref"], "v1");
+        assert_eq!(
+            object.metadata.annotations.unwrap_or_default()["stoker.io/requested-ref"],
+            "v1"
+        );
     }
     Ok(())
 }

@@ -6,11 +6,13 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 /// Released folders below `wit/`, with the digest of their files. A new version is a new folder and a new line.
-const RELEASED: [(&str, &str); 1] =
-    [("v0.1.0", "0000")];
+const RELEASED: [(&str, &str); 1] = [("v0.1.0", "0000")];
 
 fn digest(folder: &Path) -> String {
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     let mut hash = Sha256::new();
     for path in paths {
@@ -26,7 +28,11 @@ fn digest(folder: &Path) -> String {
 fn released_interfaces_are_frozen() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     for (version, expected) in RELEASED {
-        assert_eq!(digest(&root.join(version)), expected, "wit/{version} is released: put a change into a new folder");
+        assert_eq!(
+            digest(&root.join(version)),
+            expected,
+            "wit/{version} is released: put a change into a new folder"
+        );
     }
 }
 
@@ -36,7 +42,10 @@ fn every_folder_is_released_and_holds_the_version_of_its_name() {
     for entry in fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        assert!(RELEASED.iter().any(|(version, _)| *version == name), "wit/{name} is not in the list of releases");
+        assert!(
+            RELEASED.iter().any(|(version, _)| *version == name),
+            "wit/{name} is not in the list of releases"
+        );
         let mut resolve = wit_parser::Resolve::default();
         let (package, _) = resolve.push_path(&path).unwrap();
         let version = resolve.packages[package].name.version.as_ref().unwrap();

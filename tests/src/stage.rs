@@ -72,7 +72,12 @@ impl Stage {
         let (client, git, api, turn) = match std::env::var_os("STOKER_TEST_KUBECONFIG") {
             Some(path) => {
                 let turn = ONE_AT_A_TIME.lock().await;
-                (real_cluster(PathBuf::from(path)).await?, GitServer::start().await?, None, Some(turn))
+                (
+                    real_cluster(PathBuf::from(path)).await?,
+                    GitServer::start().await?,
+                    None,
+                    Some(turn),
+                )
             }
             None => {
                 let local = LocalCluster::start(0).await?;
@@ -80,17 +85,36 @@ impl Stage {
             }
         };
         let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
-        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
-        let created = Namespace { metadata, ..Namespace::default() };
-        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &created).await?;
+        let metadata = ObjectMeta {
+            name: Some(namespace.clone()),
+            ..ObjectMeta::default()
+        };
+        let created = Namespace {
+            metadata,
+            ..Namespace::default()
+        };
+        Api::<Namespace>::all(client.clone())
+            .create(&PostParams::default(), &created)
+            .await?;
         let secret = serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gateway-api"},
             "stringData": {"apiKey": "name:value"},
         }))?;
-        Api::<Secret>::namespaced(client.clone(), &namespace).create(&PostParams::default(), &secret).await?;
+        Api::<Secret>::namespaced(client.clone(), &namespace)
+            .create(&PostParams::default(), &secret)
+            .await?;
         let plugins = TempDir::new()?;
         let http = stoker::git::http_client()?;
-        Ok(Self { client, git, api, namespace, plugins, http, host: None, _turn: turn })
+        Ok(Self {
+            client,
+            git,
+            api,
+            namespace,
+            plugins,
+            http,
+            host: None,
+            _turn: turn,
+        })
     }
 
     /// A stage with a host that requires signatures, and the object.
@@ -121,7 +145,12 @@ impl Stage {
         let (stop, stopped) = oneshot::channel();
         let ended = async { drop(stopped.await) };
         let task = tokio::spawn(host.run_until(ended));
-        self.host = Some(RunningHost { url, detector, stop, task });
+        self.host = Some(RunningHost {
+            url,
+            detector,
+            stop,
+            task,
+        });
         Ok(())
     }
 
@@ -149,12 +178,18 @@ impl Stage {
             },
         });
         merge(&mut object["spec"], spec);
-        Ok(self.objects().create(&PostParams::default(), &serde_json::from_value(object)?).await?)
+        Ok(self
+            .objects()
+            .create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await?)
     }
 
     /// Changes the object by a merge patch.
     pub async fn patch(&self, patch: Value) -> Result<GatewaySync> {
-        Ok(self.objects().patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await?)
+        Ok(self
+            .objects()
+            .patch(NAME, &PatchParams::default(), &Patch::Merge(patch))
+            .await?)
     }
 
     /// The object as it is now.
@@ -163,8 +198,14 @@ impl Stage {
     }
 
     /// Waits until something is true of the object.
-    pub async fn until(&self, what: &str, is_true: impl Fn(&GatewaySync) -> bool) -> Result<GatewaySync> {
-        let wait = await_condition(self.objects(), NAME, |object: Option<&GatewaySync>| object.is_some_and(&is_true));
+    pub async fn until(
+        &self,
+        what: &str,
+        is_true: impl Fn(&GatewaySync) -> bool,
+    ) -> Result<GatewaySync> {
+        let wait = await_condition(self.objects(), NAME, |object: Option<&GatewaySync>| {
+            object.is_some_and(&is_true)
+        });
         match tokio::time::timeout(PATIENCE, wait).await {
             Ok(object) => object?.with_context(|| format!("the object went away before {what}")),
             Err(_) => {
@@ -177,7 +218,10 @@ impl Stage {
     /// Waits until the object's status names this commit.
     pub async fn until_resolved(&self, commit: &str) -> Result<GatewaySync> {
         let is_resolved = |object: &GatewaySync| {
-            object.status.as_ref().is_some_and(|status| status.last_sync_commit.as_deref() == Some(commit))
+            object
+                .status
+                .as_ref()
+                .is_some_and(|status| status.last_sync_commit.as_deref() == Some(commit))
         };
         self.until(&format!("commit {commit}"), is_resolved).await
     }
@@ -187,7 +231,9 @@ impl Stage {
         let host = self.host.as_ref().context("no host runs")?;
         let is_there = || {
             let plugins = host.detector.plugins();
-            plugins.iter().any(|plugin| plugin.descriptor().name == name && plugin.origin().to_string() == origin)
+            plugins.iter().any(|plugin| {
+                plugin.descriptor().name == name && plugin.origin().to_string() == origin
+            })
         };
         let wait = async {
             // Nothing announces a change of the chain to the outside.
@@ -196,7 +242,9 @@ impl Stage {
                 tick.tick().await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.with_context(|| format!("plugin {name} from {origin} is not there"))
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .with_context(|| format!("plugin {name} from {origin} is not there"))
     }
 
     /// A kubeconfig file of the API server.
@@ -214,7 +262,11 @@ impl Stage {
 
     /// Where webhooks for the object go.
     pub fn url(&self) -> Result<String> {
-        Ok(format!("{}/webhook/{}/{NAME}", self.base_url()?, self.namespace))
+        Ok(format!(
+            "{}/webhook/{}/{NAME}",
+            self.base_url()?,
+            self.namespace
+        ))
     }
 
     /// The receiver.
@@ -225,7 +277,14 @@ impl Stage {
     /// Sends a signed webhook for the object.
     pub async fn send(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
         let signature = sign(SECRET.as_bytes(), body);
-        let headers = [headers, &[("content-type", "application/json"), (SIGNATURE_HEADER, &signature)]].concat();
+        let headers = [
+            headers,
+            &[
+                ("content-type", "application/json"),
+                (SIGNATURE_HEADER, &signature),
+            ],
+        ]
+        .concat();
         self.post(&self.url()?, &headers, body).await
     }
 
@@ -242,9 +301,19 @@ impl Stage {
         }
         let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let is_json = headers.get("content-type").is_some_and(|value| value == "application/json");
-        ensure!(is_json, "status {status} has no JSON body: {:?}", answer.text().await);
-        Ok(Answer { status, headers, body: serde_json::from_slice(&answer.bytes().await?)? })
+        let is_json = headers
+            .get("content-type")
+            .is_some_and(|value| value == "application/json");
+        ensure!(
+            is_json,
+            "status {status} has no JSON body: {:?}",
+            answer.text().await
+        );
+        Ok(Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(&answer.bytes().await?)?,
+        })
     }
 }
 
@@ -266,8 +335,16 @@ async fn real_cluster(kubeconfig: PathBuf) -> Result<Client> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let params = PatchParams::apply("stoker-tests").force();
     let definition = GatewaySync::crd();
-    definitions.patch(GatewaySync::crd_name(), &params, &Patch::Apply(definition)).await?;
-    let established = await_condition(definitions, GatewaySync::crd_name(), conditions::is_crd_established());
-    tokio::time::timeout(PATIENCE, established).await.context("the CRD was not established in time")??;
+    definitions
+        .patch(GatewaySync::crd_name(), &params, &Patch::Apply(definition))
+        .await?;
+    let established = await_condition(
+        definitions,
+        GatewaySync::crd_name(),
+        conditions::is_crd_established(),
+    );
+    tokio::time::timeout(PATIENCE, established)
+        .await
+        .context("the CRD was not established in time")??;
     Ok(client)
 }

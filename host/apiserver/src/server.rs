@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Query as AxumQuery, Request as AxumRequest, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use axum::serve::ListenerExt as _;
 use futures::stream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -25,6 +26,8 @@ pub(crate) fn spawn(listener: TcpListener, api: Arc<Api>) -> JoinHandle<()> {
     let stop = api.stop.clone();
     let router = Router::new().fallback(handle).with_state(api);
     tokio::spawn(async move {
+        // A watch writes small pieces; held back to be sent together, each would be 40 ms late.
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap_or_default());
         let serving = axum::serve(listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await });
         if let Err(error) = serving.await {

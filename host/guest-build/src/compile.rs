@@ -22,26 +22,47 @@ const NOT_INHERITED: [&str; 8] = [
 /// Compiles the packages, and gives the folder of their modules.
 pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error> {
     for folder in ["plugins", "tests/guests", "wit", "Cargo.lock"] {
-        println_cargo(&format!("rerun-if-changed={}", workspace.join(folder).display()));
+        println_cargo(&format!(
+            "rerun-if-changed={}",
+            workspace.join(folder).display()
+        ));
     }
     let target_directory = target_directory(workspace);
-    let mut arguments = vec!["build", "--locked", "--profile", "plugin", "--target", TRIPLE];
+    let mut arguments = vec![
+        "build",
+        "--locked",
+        "--profile",
+        "plugin",
+        "--target",
+        TRIPLE,
+    ];
     for package in packages {
         arguments.extend(["--package", package]);
     }
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(&cargo);
-    command.args(&arguments).current_dir(workspace).env("CARGO_TARGET_DIR", &target_directory);
+    command
+        .args(&arguments)
+        .current_dir(workspace)
+        .env("CARGO_TARGET_DIR", &target_directory);
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if NOT_INHERITED.contains(&name.as_str()) || name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_TARGET_WASM") {
+        if NOT_INHERITED.contains(&name.as_str())
+            || name.starts_with("CARGO_PROFILE_")
+            || name.starts_with("CARGO_TARGET_WASM")
+        {
             command.env_remove(name);
         }
     }
     command.env("CARGO_ENCODED_RUSTFLAGS", remapping(workspace));
-    let status = command.status().map_err(|source| Error::Run { program: cargo, source })?;
+    let status = command.status().map_err(|source| Error::Run {
+        program: cargo,
+        source,
+    })?;
     if !status.success() {
-        return Err(Error::Compile { arguments: arguments.join(" ") });
+        return Err(Error::Compile {
+            arguments: arguments.join(" "),
+        });
     }
     Ok(target_directory.join(TRIPLE).join("plugin"))
 }
@@ -49,15 +70,20 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
 /// A directory of its own, beside what the outer cargo builds and shared by all its profiles: with the outer one the
 /// nested cargo would wait for the outer, which waits for it.
 fn target_directory(workspace: &Path) -> PathBuf {
-    let outer = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), |path| workspace.join(path));
+    let outer = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.join("target"), |path| workspace.join(path));
     outer.join("guests")
 }
 
 /// Panics name source files; without this they would name where this checkout and cargo's home lie.
 fn remapping(workspace: &Path) -> String {
-    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let home =
+        env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
     let flag = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
-    let flags = [flag(&workspace.display().to_string(), "stoker"), flag(&home.unwrap_or_default(), "cargo")];
+    let flags = [
+        flag(&workspace.display().to_string(), "stoker"),
+        flag(&home.unwrap_or_default(), "cargo"),
+    ];
     flags.join("\u{1f}")
 }
 

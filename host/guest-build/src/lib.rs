@@ -14,7 +14,10 @@ use wit_component::ComponentEncoder;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The standard library for the target is missing, and cannot be added.
-    #[error("the plugins need the WebAssembly target; type: rustup target add {} --toolchain {toolchain}", target::TRIPLE)]
+    #[error(
+        "the plugins need the WebAssembly target; type: rustup target add {} --toolchain {toolchain}",
+        target::TRIPLE
+    )]
     NoTarget {
         /// The toolchain that needs it.
         toolchain: String,
@@ -68,7 +71,9 @@ impl Guests<'_> {
         let modules = compile::run(self.workspace, self.packages)?;
         std::fs::create_dir_all(self.out).map_err(|source| file_error(self.out, source))?;
         for package in self.packages {
-            let name = package.rsplit_once("stoker-plugin-").or(package.rsplit_once("stoker-guest-"));
+            let name = package
+                .rsplit_once("stoker-plugin-")
+                .or(package.rsplit_once("stoker-guest-"));
             let name = name.map_or(*package, |(_, name)| name);
             let module = modules.join(format!("{}.wasm", package.replace('-', "_")));
             componentize(&module, &self.out.join(format!("{name}.wasm")))?;
@@ -82,17 +87,27 @@ fn componentize(module: &Path, component: &Path) -> Result<(), Error> {
     let encoded = ComponentEncoder::default()
         .module(&bytes)
         .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|error| Error::Component { module: module.display().to_string(), why: format!("{error:#}") })?;
+        .map_err(|error| Error::Component {
+            module: module.display().to_string(),
+            why: format!("{error:#}"),
+        })?;
     std::fs::write(component, encoded).map_err(|source| file_error(component, source))
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> Error {
-    Error::File { path: path.display().to_string(), source }
+    Error::File {
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 /// The root of the workspace, from the folder of a package in it.
 #[must_use]
 pub fn workspace_of(package: &Path) -> PathBuf {
     let is_root = |folder: &&Path| folder.join("Cargo.lock").is_file();
-    package.ancestors().find(is_root).unwrap_or(package).to_owned()
+    package
+        .ancestors()
+        .find(is_root)
+        .unwrap_or(package)
+        .to_owned()
 }

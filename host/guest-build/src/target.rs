@@ -30,7 +30,14 @@ pub(super) fn ensure() -> Result<(), Error> {
 fn is_installed() -> Result<bool, Error> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let output = Command::new(&rustc).args(["--print", "sysroot"]).output();
-    let output = output.map_err(|source| Error::Run { program: rustc, source })?;
+    let output = output.map_err(|source| Error::Run {
+        program: rustc,
+        source,
+    })?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    Ok(sysroot.join("lib/rustlib").join(TRIPLE).join("lib").is_dir())
+    Ok(sysroot
+        .join("lib/rustlib")
+        .join(TRIPLE)
+        .join("lib")
+        .is_dir())
 }

@@ -31,7 +31,9 @@ const NAME: &str = "plant";
 pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     let ended = signals::termination()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, flags.port));
-    let receiver = listen(Some(address)).await.context("choose another port with --port")?;
+    let receiver = listen(Some(address))
+        .await
+        .context("choose another port with --port")?;
     let address = receiver.as_ref().context("no listener")?.local_addr()?;
     let cluster = LocalCluster::start(0).await?;
     let client = cluster.client().await?;
@@ -43,16 +45,25 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
 
     let commits = payloads::Commits::prepare(&cluster.git).await?;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
-    secrets.create(&PostParams::default(), &gateway_key()?).await.context("cannot create the gateway's Secret")?;
+    secrets
+        .create(&PostParams::default(), &gateway_key()?)
+        .await
+        .context("cannot create the gateway's Secret")?;
     let objects: Api<GatewaySync> = Api::namespaced(client.clone(), NAMESPACE);
-    objects.create(&PostParams::default(), &object(cluster.git.url())?).await.context("cannot create the GatewaySync")?;
+    objects
+        .create(&PostParams::default(), &object(cluster.git.url())?)
+        .await
+        .context("cannot create the GatewaySync")?;
     let host = Host::start(HostSettings {
         client,
         receiver,
         probes: None,
         metrics: None,
         plugin_directories: vec![plugins.clone()],
-        auth: AuthConfig { hmac: Some(SecretSource::Inline(SECRET.to_owned())), bearer: None },
+        auth: AuthConfig {
+            hmac: Some(SecretSource::Inline(SECRET.to_owned())),
+            bearer: None,
+        },
         bounds: Bounds::default(),
     })
     .await?;
@@ -78,7 +89,11 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         host.run_until(ended).await?;
     }
     cluster.api.shutdown().await;
-    Ok(if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if went_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// What the demo's webhooks are for.

@@ -61,12 +61,24 @@ pub struct Host {
 impl Host {
     /// Starts everything.
     pub async fn start(settings: HostSettings) -> Result<Self> {
-        let HostSettings { client, receiver, probes, metrics: metrics_listener, plugin_directories, auth, bounds } =
-            settings;
+        let HostSettings {
+            client,
+            receiver,
+            probes,
+            metrics: metrics_listener,
+            plugin_directories,
+            auth,
+            bounds,
+        } = settings;
         let metrics = Arc::new(Metrics::new());
         let sandbox = Arc::new(Sandbox::new(Limits::default())?);
         let detector = Arc::new(Detector::new(sandbox));
-        let catalog = Catalog::open(Arc::clone(&detector), metrics.plugin.clone(), plugin_directories).await?;
+        let catalog = Catalog::open(
+            Arc::clone(&detector),
+            metrics.plugin.clone(),
+            plugin_directories,
+        )
+        .await?;
         let plugins = catalog.status();
         let (cache, follow, due) = request::follow(&client);
         let (events, publish) = request::publish(client.clone());
@@ -78,11 +90,17 @@ impl Host {
 
         let mut tasks = JoinSet::new();
         let repeat = Arc::clone(&requester);
-        tasks.spawn(until(&back, async move { repeat.repeat_deferred(due).await }));
+        tasks.spawn(until(
+            &back,
+            async move { repeat.repeat_deferred(due).await },
+        ));
         tasks.spawn(until(&back, follow));
         tasks.spawn(until(&back, publish));
         tasks.spawn(until(&back, plugin::watch(catalog)));
-        tasks.spawn(until(&back, keep_secrets(Arc::clone(&auth), Arc::clone(&metrics))));
+        tasks.spawn(until(
+            &back,
+            keep_secrets(Arc::clone(&auth), Arc::clone(&metrics)),
+        ));
         let git = Arc::new(GitClient::new()?);
         let control = controller::run(client, git, metrics.controller.clone(), back.clone());
         tasks.spawn(async move { control.await.context("the controller ended") });
@@ -96,17 +114,37 @@ impl Host {
                 metrics: metrics.receiver.clone(),
                 bounds,
             };
-            servers.spawn(webhook::serve(listener, webhook::router(Arc::new(receiver)), front.clone()));
+            servers.spawn(webhook::serve(
+                listener,
+                webhook::router(Arc::new(receiver)),
+                front.clone(),
+            ));
         }
         if let Some(listener) = probes {
-            let readiness = Readiness { objects_known: objects_known(&mut tasks, &cache, &back), auth };
-            servers.spawn(webhook::serve(listener, webhook::probe_router(readiness), front.clone()));
+            let readiness = Readiness {
+                objects_known: objects_known(&mut tasks, &cache, &back),
+                auth,
+            };
+            servers.spawn(webhook::serve(
+                listener,
+                webhook::probe_router(readiness),
+                front.clone(),
+            ));
         }
         if let Some(listener) = metrics_listener {
             let router = webhook::metrics_router(Arc::clone(&metrics));
             servers.spawn(webhook::serve(listener, router, front.clone()));
         }
-        Ok(Self { detector, plugins, metrics, cache, front, back, servers, tasks })
+        Ok(Self {
+            detector,
+            plugins,
+            metrics,
+            cache,
+            front,
+            back,
+            servers,
+            tasks,
+        })
     }
 
     /// Waits until the objects are known, so that a repeated request is recognised as one.
@@ -165,7 +203,9 @@ async fn keep_secrets(auth: Arc<Authenticator>, metrics: Arc<Metrics>) {
     let mut told = None;
     loop {
         let state = auth.state();
-        metrics.receiver.set_unauthenticated(state == DoorState::Open);
+        metrics
+            .receiver
+            .set_unauthenticated(state == DoorState::Open);
         if told.as_ref() != Some(&state) {
             tell(&state);
             told = Some(state);

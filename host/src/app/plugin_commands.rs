@@ -17,15 +17,24 @@ use crate::cli::PluginCommand;
 use crate::delivery::Delivery;
 use crate::detection::Detection;
 use crate::metrics::Metrics;
-use crate::plugin::{Catalog, Detector, Limits, Origin, Plugin, PluginState, Question, Reply, Sandbox};
+use crate::plugin::{
+    Catalog, Detector, Limits, Origin, Plugin, PluginState, Question, Reply, Sandbox,
+};
 use crate::report;
 
 pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
     match command {
         PluginCommand::List { plugin_dir } => list(plugin_dir).await,
         PluginCommand::Check { file } => check(&file).await,
-        PluginCommand::Run { file, headers, body } => ask(&file, &headers, &body).await,
-        PluginCommand::Test { directories, plugin_dir } => {
+        PluginCommand::Run {
+            file,
+            headers,
+            body,
+        } => ask(&file, &headers, &body).await,
+        PluginCommand::Test {
+            directories,
+            plugin_dir,
+        } => {
             let (detector, _catalog) = open(plugin_dir).await?;
             fixtures::run(&detector, &directories).await
         }
@@ -40,16 +49,24 @@ async fn open(directories: Vec<PathBuf>) -> Result<(Arc<Detector>, Catalog)> {
 
 async fn list(directories: Vec<PathBuf>) -> Result<ExitCode> {
     let (detector, catalog) = open(directories).await?;
-    let mut lines = vec![format!("{:<16} {:<10} {:<24} {}", "NAME", "VERSION", "FROM", "SUMMARY")];
+    let mut lines = vec![format!(
+        "{:<16} {:<10} {:<24} {}",
+        "NAME", "VERSION", "FROM", "SUMMARY"
+    )];
     for plugin in detector.plugins().iter() {
         let (said, from) = (plugin.descriptor(), plugin.origin().to_string());
-        lines.push(format!("{:<16} {:<10} {from:<24} {}", said.name, said.version, said.summary));
+        lines.push(format!(
+            "{:<16} {:<10} {from:<24} {}",
+            said.name, said.version, said.summary
+        ));
     }
     let mut code = ExitCode::SUCCESS;
     for status in catalog.status() {
         match status.state {
             PluginState::Serving => {}
-            PluginState::Replaced { by } => lines.push(format!("{} is replaced by {by}", status.origin)),
+            PluginState::Replaced { by } => {
+                lines.push(format!("{} is replaced by {by}", status.origin))
+            }
             PluginState::Refused { why } | PluginState::ServingPrevious { why } => {
                 code = ExitCode::FAILURE;
                 lines.push(format!("{} cannot be used: {why}", status.origin));
@@ -74,8 +91,18 @@ async fn check(file: &Path) -> Result<ExitCode> {
     let plugin = load(file, &sandbox).await?;
     let said = plugin.descriptor();
     let filter = said.headers.iter().map(|name| format!("header {name}"));
-    let filter = filter.chain(said.pointers.iter().map(|pointer| format!("value at {pointer}"))).collect::<Vec<_>>();
-    let filter = if filter.is_empty() { "none: it is asked about every webhook".to_owned() } else { filter.join(", or ") };
+    let filter = filter
+        .chain(
+            said.pointers
+                .iter()
+                .map(|pointer| format!("value at {pointer}")),
+        )
+        .collect::<Vec<_>>();
+    let filter = if filter.is_empty() {
+        "none: it is asked about every webhook".to_owned()
+    } else {
+        filter.join(", or ")
+    };
     let size = std::fs::metadata(file)?.len();
     text::print(&format!(
         "{} can be used\nname:     {}\nversion:  {}\nsummary:  {}\nasked on: {filter}\nsize:     {size} bytes\nloaded:   in {} µs",
@@ -90,14 +117,24 @@ async fn check(file: &Path) -> Result<ExitCode> {
 async fn ask(file: &Path, headers: &[String], body: &Path) -> Result<ExitCode> {
     let sandbox = Sandbox::new(Limits::default())?;
     let plugin = load(file, &sandbox).await?;
-    let headers = headers.iter().map(|header| parse_header(header)).collect::<Result<HeaderMap>>()?;
+    let headers = headers
+        .iter()
+        .map(|header| parse_header(header))
+        .collect::<Result<HeaderMap>>()?;
     let question = Arc::new(question(headers, read(body)?)?);
     let mut lines = Vec::new();
     if !plugin.wants(&question) {
-        lines.push("the pre-filter would keep this delivery from the plugin; it is asked all the same".to_owned());
+        lines.push(
+            "the pre-filter would keep this delivery from the plugin; it is asked all the same"
+                .to_owned(),
+        );
     }
     let (reply, report) = plugin.ask(&sandbox, &question).await;
-    let code = if reply.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let code = if reply.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    };
     lines.push(match &reply {
         Ok(Reply::NotMine) => "not mine".to_owned(),
         Ok(Reply::Ignored(reason)) => format!("ignored: {reason}"),
@@ -106,7 +143,10 @@ async fn ask(file: &Path, headers: &[String], body: &Path) -> Result<ExitCode> {
         Err(error) => format!("failed: {}", report::chain(error)),
     });
     let peak = report.peak_memory / 1024;
-    lines.push(format!("{} µs, {peak} KiB of memory at most", report.duration.as_micros()));
+    lines.push(format!(
+        "{} µs, {peak} KiB of memory at most",
+        report.duration.as_micros()
+    ));
     text::print(&lines.join("\n"))?;
     Ok(code)
 }
@@ -115,17 +155,26 @@ fn show(found: &Detection) -> String {
     let names = (!found.repositories.is_empty()).then(|| found.repositories.join(" or "));
     let parts = [
         Some(format!("found: {}", found.git_ref)),
-        found.commit.as_ref().map(|commit| format!("commit {commit}")),
+        found
+            .commit
+            .as_ref()
+            .map(|commit| format!("commit {commit}")),
         names.map(|names| format!("of {names}")),
         found.occurred_at.map(|time| format!("at {time}")),
-        found.delivery_id.as_ref().map(|id| format!("delivery {id}")),
+        found
+            .delivery_id
+            .as_ref()
+            .map(|id| format!("delivery {id}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// A delivery that needs no secret, since it comes from the person at the command line.
 fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
-    let delivery = Delivery { headers, body: body.into() };
+    let delivery = Delivery {
+        headers,
+        body: body.into(),
+    };
     let verified = Authenticator::new(AuthConfig::default()).verify(delivery)?;
     Ok(Question::new(verified)?)
 }

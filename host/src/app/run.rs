@@ -10,21 +10,38 @@ use crate::plugin::PluginState;
 
 /// `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
-    let Config { receiver, probes, metrics, plugin_directories, auth, bounds, kubeconfig } = flags.try_into()?;
+    let Config {
+        receiver,
+        probes,
+        metrics,
+        plugin_directories,
+        auth,
+        bounds,
+        kubeconfig,
+    } = flags.try_into()?;
     let ended = signals::termination()?;
     let client = kubeconfig::client(kubeconfig.as_deref()).await?;
     let settings = HostSettings {
         client,
-        receiver: listen(receiver).await.context("choose another port with --webhook-receiver-port")?,
-        probes: listen(probes).await.context("choose another address with --health-probe-bind-address")?,
-        metrics: listen(metrics).await.context("choose another address with --metrics-bind-address")?,
+        receiver: listen(receiver)
+            .await
+            .context("choose another port with --webhook-receiver-port")?,
+        probes: listen(probes)
+            .await
+            .context("choose another address with --health-probe-bind-address")?,
+        metrics: listen(metrics)
+            .await
+            .context("choose another address with --metrics-bind-address")?,
         plugin_directories,
         auth,
         bounds,
     };
     let host = Host::start(settings).await?;
     for status in &host.plugins {
-        let name = status.descriptor.as_ref().map(|descriptor| descriptor.name.as_str());
+        let name = status
+            .descriptor
+            .as_ref()
+            .map(|descriptor| descriptor.name.as_str());
         if status.state == PluginState::Serving {
             tracing::info!(plugin.file = %status.origin, plugin.name = name, "plugin serves");
         }

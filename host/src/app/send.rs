@@ -26,18 +26,29 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
     if let Some(secret) = &flags.secret {
         headers.insert(SIGNATURE_HEADER, sign(secret.as_bytes(), &body).parse()?);
     }
-    let request = git::http_client()?.post(&flags.url).headers(headers).body(body);
-    let answer = request.send().await.with_context(|| format!("cannot send the webhook to {}", flags.url))?;
+    let request = git::http_client()?
+        .post(&flags.url)
+        .headers(headers)
+        .body(body);
+    let answer = request
+        .send()
+        .await
+        .with_context(|| format!("cannot send the webhook to {}", flags.url))?;
     let status = answer.status();
     text::print(&format!("{status}\n{}", answer.text().await?))?;
-    Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// A file, or standard input for `-`.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     if path == Path::new("-") {
         let mut body = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin(), &mut body).context("cannot read standard input")?;
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut body)
+            .context("cannot read standard input")?;
         return Ok(body);
     }
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
@@ -45,8 +56,18 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// A header as NAME=VALUE, or as `curl` takes it: "NAME: VALUE".
 pub(super) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
-    let parts = text.split_once([':', '=']).with_context(|| format!("{text:?} is no header: use NAME=VALUE"))?;
-    let name = parts.0.trim().parse().with_context(|| format!("{:?} is not the name of a header", parts.0))?;
-    let value = parts.1.trim().parse().with_context(|| format!("{:?} is not the value of a header", parts.1))?;
+    let parts = text
+        .split_once([':', '='])
+        .with_context(|| format!("{text:?} is no header: use NAME=VALUE"))?;
+    let name = parts
+        .0
+        .trim()
+        .parse()
+        .with_context(|| format!("{:?} is not the name of a header", parts.0))?;
+    let value = parts
+        .1
+        .trim()
+        .parse()
+        .with_context(|| format!("{:?} is not the value of a header", parts.1))?;
     Ok((name, value))
 }

@@ -31,13 +31,20 @@ impl SecretSource {
         let secret = match self {
             Self::Inline(text) => text.clone(),
             Self::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| SecretError::Unreadable { path: path.clone(), kind: error.kind() })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
+                        path: path.clone(),
+                        kind: error.kind(),
+                    })?;
                 let text = text.strip_suffix('\n').unwrap_or(&text);
                 text.strip_suffix('\r').unwrap_or(text).to_owned()
             }
         };
-        if secret.trim().is_empty() { Err(SecretError::Empty) } else { Ok(secret) }
+        if secret.trim().is_empty() {
+            Err(SecretError::Empty)
+        } else {
+            Ok(secret)
+        }
     }
 }
 

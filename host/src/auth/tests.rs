@@ -8,9 +8,17 @@ const BODY: &[u8] = br#"{"ref":"v1.0.0"}"#;
 fn delivery(headers: &[(&'static str, &str)]) -> Delivery {
     let headers: HeaderMap = headers
         .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        })
         .collect();
-    Delivery { headers, body: Bytes::from_static(BODY) }
+    Delivery {
+        headers,
+        body: Bytes::from_static(BODY),
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the configuration holds it")]
@@ -26,12 +34,18 @@ fn is_let_in(config: AuthConfig, headers: &[(&'static str, &str)]) -> bool {
 fn the_signature_is_the_one_of_the_published_test_vector() {
     // GitHub documentation, "Validating webhook deliveries": the values to test an implementation with.
     let signature = sign(b"It's a Secret to Everybody", b"Hello, World!");
-    assert_eq!(signature, "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
+    assert_eq!(
+        signature,
+        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    );
 }
 
 #[test]
 fn a_right_signature_in_any_case_is_let_in() {
-    let config = || AuthConfig { hmac: inline("key"), bearer: None };
+    let config = || AuthConfig {
+        hmac: inline("key"),
+        bearer: None,
+    };
     let signature = sign(b"key", BODY);
     assert!(is_let_in(config(), &[(SIGNATURE_HEADER, &signature)]));
     let upper = format!("sha256={}", signature[7..].to_uppercase());
@@ -42,22 +56,51 @@ fn a_right_signature_in_any_case_is_let_in() {
 fn missing_wrong_empty_and_malformed_signatures_are_refused() {
     let wrong = sign(b"other", BODY);
     let sha1 = "sha1=0123456789012345678901234567890123456789";
-    for signature in ["", "sha256=", sha1, &wrong, &wrong[7..], "sha256=zz", &format!("{wrong}00")] {
-        let config = AuthConfig { hmac: inline("key"), bearer: None };
-        assert!(!is_let_in(config, &[(SIGNATURE_HEADER, signature)]), "{signature}");
+    for signature in [
+        "",
+        "sha256=",
+        sha1,
+        &wrong,
+        &wrong[7..],
+        "sha256=zz",
+        &format!("{wrong}00"),
+    ] {
+        let config = AuthConfig {
+            hmac: inline("key"),
+            bearer: None,
+        };
+        assert!(
+            !is_let_in(config, &[(SIGNATURE_HEADER, signature)]),
+            "{signature}"
+        );
     }
-    assert!(!is_let_in(AuthConfig { hmac: inline("key"), bearer: None }, &[]));
+    assert!(!is_let_in(
+        AuthConfig {
+            hmac: inline("key"),
+            bearer: None
+        },
+        &[]
+    ));
 }
 
 #[test]
 fn a_token_serves_a_sender_that_cannot_sign_and_never_repairs_a_wrong_signature() {
-    let config = || AuthConfig { hmac: inline("key"), bearer: inline("token") };
+    let config = || AuthConfig {
+        hmac: inline("key"),
+        bearer: inline("token"),
+    };
     assert!(is_let_in(config(), &[("authorization", "Bearer token")]));
     assert!(is_let_in(config(), &[("authorization", "bearer token")]));
-    assert!(is_let_in(config(), &[(SIGNATURE_HEADER, &sign(b"key", BODY))]));
+    assert!(is_let_in(
+        config(),
+        &[(SIGNATURE_HEADER, &sign(b"key", BODY))]
+    ));
     assert!(!is_let_in(config(), &[("authorization", "Bearer tokem")]));
     assert!(!is_let_in(config(), &[("authorization", "Basic token")]));
-    let forged = [("authorization", "Bearer token"), (SIGNATURE_HEADER, "sha256=00")];
+    let forged = [
+        ("authorization", "Bearer token"),
+        (SIGNATURE_HEADER, "sha256=00"),
+    ];
     assert!(!is_let_in(config(), &forged));
 }
 
@@ -70,8 +113,15 @@ fn no_secret_leaves_the_door_open_and_says_so() {
 
 #[test]
 fn a_secret_that_cannot_be_used_closes_the_door() {
-    for hmac in [inline(""), inline(" \n"), Some(SecretSource::File("/nonexistent/secret".into()))] {
-        let authenticator = Authenticator::new(AuthConfig { hmac, bearer: inline("token") });
+    for hmac in [
+        inline(""),
+        inline(" \n"),
+        Some(SecretSource::File("/nonexistent/secret".into())),
+    ] {
+        let authenticator = Authenticator::new(AuthConfig {
+            hmac,
+            bearer: inline("token"),
+        });
         let refused = authenticator.verify(delivery(&[("authorization", "Bearer token")]));
         assert!(matches!(refused, Err(AuthError::Closed(_))));
     }
@@ -82,9 +132,15 @@ fn a_secret_file_is_read_without_its_last_line_break_and_read_again_on_refresh()
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
     std::fs::write(&path, "first\n").unwrap();
-    let authenticator =
-        Authenticator::new(AuthConfig { hmac: Some(SecretSource::File(path.clone())), bearer: None });
-    let signed = |key: &[u8]| authenticator.verify(delivery(&[(SIGNATURE_HEADER, &sign(key, BODY))])).is_ok();
+    let authenticator = Authenticator::new(AuthConfig {
+        hmac: Some(SecretSource::File(path.clone())),
+        bearer: None,
+    });
+    let signed = |key: &[u8]| {
+        authenticator
+            .verify(delivery(&[(SIGNATURE_HEADER, &sign(key, BODY))]))
+            .is_ok()
+    };
     assert!(signed(b"first"));
 
     std::fs::write(&path, "second\r\n").unwrap();
@@ -93,10 +149,22 @@ fn a_secret_file_is_read_without_its_last_line_break_and_read_again_on_refresh()
 
     std::fs::remove_file(&path).unwrap();
     authenticator.refresh();
-    assert!(matches!(authenticator.state(), DoorState::Closed(SecretError::Unreadable { .. })));
+    assert!(matches!(
+        authenticator.state(),
+        DoorState::Closed(SecretError::Unreadable { .. })
+    ));
 }
 
 #[test]
 fn no_secret_is_ever_printed() {
-    assert!(!format!("{:?}", AuthConfig { hmac: inline("s3cret"), bearer: None }).contains("s3cret"));
+    assert!(
+        !format!(
+            "{:?}",
+            AuthConfig {
+                hmac: inline("s3cret"),
+                bearer: None
+            }
+        )
+        .contains("s3cret")
+    );
 }

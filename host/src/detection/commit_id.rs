@@ -9,9 +9,12 @@ pub struct CommitId(String);
 impl CommitId {
     /// Takes a full id in any case. The id of all zeros, which git uses for "no commit", is refused.
     pub fn parse(text: &str) -> Result<Self, WordError> {
-        let digits = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digits =
+            matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !digits || text.bytes().all(|byte| byte == b'0') {
-            return Err(WordError::CommitFormat { text: text.chars().take(64).collect() });
+            return Err(WordError::CommitFormat {
+                text: text.chars().take(64).collect(),
+            });
         }
         Ok(Self(text.to_ascii_lowercase()))
     }
@@ -41,13 +44,25 @@ mod tests {
 
     #[test]
     fn takes_both_hash_lengths_in_any_case() {
-        assert_eq!(CommitId::parse(&"AB".repeat(20)).unwrap().as_str(), "ab".repeat(20));
-        assert_eq!(CommitId::parse(&"0f".repeat(32)).unwrap().short(), "0f0f0f0");
+        assert_eq!(
+            CommitId::parse(&"AB".repeat(20)).unwrap().as_str(),
+            "ab".repeat(20)
+        );
+        assert_eq!(
+            CommitId::parse(&"0f".repeat(32)).unwrap().short(),
+            "0f0f0f0"
+        );
     }
 
     #[test]
     fn refuses_abbreviations_other_letters_and_the_zero_id() {
-        for text in ["", "abc1234", &"g".repeat(40), &"0".repeat(40), &"a".repeat(41)] {
+        for text in [
+            "",
+            "abc1234",
+            &"g".repeat(40),
+            &"0".repeat(40),
+            &"a".repeat(41),
+        ] {
             assert!(CommitId::parse(text).is_err(), "{text}");
         }
     }

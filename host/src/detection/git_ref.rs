@@ -34,10 +34,15 @@ impl GitRef {
             return Err(WordError::Empty);
         }
         if text.len() > Self::MAX_BYTES {
-            return Err(WordError::TooLong { length: text.len(), limit: Self::MAX_BYTES });
+            return Err(WordError::TooLong {
+                length: text.len(),
+                limit: Self::MAX_BYTES,
+            });
         }
         if text.starts_with('-') || gix_validate::reference::name_partial(text.into()).is_err() {
-            return Err(WordError::RefFormat { text: text.to_owned() });
+            return Err(WordError::RefFormat {
+                text: text.to_owned(),
+            });
         }
         Ok(Self(text.to_owned()))
     }
@@ -92,7 +97,10 @@ mod tests {
             ("refs/heads/feature/x", RefName::Branch("feature/x")),
             ("refs/pull/7/head", RefName::Other("refs/pull/7/head")),
             ("v1.0", RefName::Bare("v1.0")),
-            (commit.as_str(), RefName::Commit(CommitId::parse(&commit).unwrap())),
+            (
+                commit.as_str(),
+                RefName::Commit(CommitId::parse(&commit).unwrap()),
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(GitRef::parse(text).unwrap().name(), expected);
@@ -102,7 +110,24 @@ mod tests {
     #[test]
     fn refuses_what_git_refuses() {
         let long = "x".repeat(256);
-        for text in ["", "-upload-pack=x", "a..b", "a b", "a~1", "a^", "a:b", "x.lock", "/x", "x/", "x//y", "a\nb", "a\u{7}", "@{", "*", &long] {
+        for text in [
+            "",
+            "-upload-pack=x",
+            "a..b",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "x.lock",
+            "/x",
+            "x/",
+            "x//y",
+            "a\nb",
+            "a\u{7}",
+            "@{",
+            "*",
+            &long,
+        ] {
             assert!(GitRef::parse(text).is_err(), "{text:?}");
         }
     }

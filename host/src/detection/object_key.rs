@@ -13,12 +13,19 @@ impl ObjectKey {
     /// Takes names by Kubernetes' rules: a namespace is an RFC 1123 label, a name an RFC 1123 subdomain.
     pub fn new(namespace: &str, name: &str) -> Result<Self, WordError> {
         if namespace.len() > 63 || !is_label(namespace) {
-            return Err(WordError::NameFormat { text: namespace.chars().take(64).collect() });
+            return Err(WordError::NameFormat {
+                text: namespace.chars().take(64).collect(),
+            });
         }
         if name.len() > 253 || !name.split('.').all(is_label) {
-            return Err(WordError::NameFormat { text: name.chars().take(64).collect() });
+            return Err(WordError::NameFormat {
+                text: name.chars().take(64).collect(),
+            });
         }
-        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// The namespace.
@@ -54,9 +61,23 @@ mod tests {
 
     #[test]
     fn takes_the_names_that_kubernetes_takes() {
-        assert_eq!(ObjectKey::new("my-ns", "plant-7.edge").unwrap().to_string(), "my-ns/plant-7.edge");
-        for (namespace, name) in [("", "x"), ("Ns", "x"), ("a.b", "x"), ("ns", ""), ("ns", "-x"), ("ns", "x..y"), ("ns", "a/b")] {
-            assert!(ObjectKey::new(namespace, name).is_err(), "{namespace} {name}");
+        assert_eq!(
+            ObjectKey::new("my-ns", "plant-7.edge").unwrap().to_string(),
+            "my-ns/plant-7.edge"
+        );
+        for (namespace, name) in [
+            ("", "x"),
+            ("Ns", "x"),
+            ("a.b", "x"),
+            ("ns", ""),
+            ("ns", "-x"),
+            ("ns", "x..y"),
+            ("ns", "a/b"),
+        ] {
+            assert!(
+                ObjectKey::new(namespace, name).is_err(),
+                "{namespace} {name}"
+            );
         }
     }
 }

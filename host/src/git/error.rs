@@ -1,3 +1,7 @@
+//! Why a ref has no commit: one variant for each thing that can go wrong.
+//!
+//! It knows words, and not where they come from.
+
 use std::time::Duration;
 
 use super::lookup::missing;
@@ -89,7 +93,7 @@ pub enum GitError {
     },
     /// Something else answers there, a web page for one.
     #[error(
-        "there is not a git repository at {url}: it answers with {content} (is it the address of a web page, or is a sign-in in the way?)"
+        "not a git repository: {url} answers with {content} (is it the address of a web page, or is a sign-in in the way?)"
     )]
     NotGit {
         /// The address that was asked.

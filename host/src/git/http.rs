@@ -2,6 +2,7 @@
 //!
 //! It knows addresses, redirects and credentials, and not what is said.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -11,8 +12,9 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use super::client;
-use super::error::{GitError, plain};
+use super::error::{Cause, GitError, plain};
 use super::packet::Incoming;
+use crate::report::chain;
 
 const GREETING_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const QUESTION_TYPE: &str = "application/x-git-upload-pack-request";
@@ -84,7 +86,6 @@ impl Http {
             outcome => outcome,
         };
         outcome.map_err(|error| {
-            let error = error.without_url();
             let limit = self.connect_limit;
             match (error.is_connect(), error.is_timeout()) {
                 (true, true) => GitError::ConnectTimeout {
@@ -93,9 +94,9 @@ impl Http {
                 },
                 (true, false) => GitError::Unreachable {
                     host: server(target),
-                    source: error.into(),
+                    source: cause(&error),
                 },
-                _ => GitError::Interrupted(error.into()),
+                _ => GitError::Interrupted(cause(&error)),
             }
         })
     }
@@ -148,9 +149,19 @@ impl Incoming for HttpConnection {
                     return Ok(chunk.len());
                 }
                 Ok(None) => return Ok(0),
-                Err(error) => return Err(GitError::Interrupted(error.without_url().into())),
+                Err(error) => return Err(GitError::Interrupted(cause(&error))),
             }
         }
+    }
+}
+
+/// What lies below the words of the HTTP libraries, which say no more than that a request failed. They hold the
+/// address, too, and it may hold credentials.
+fn cause(error: &reqwest::Error) -> Cause {
+    let library = error.source();
+    match library.and_then(Error::source).or(library) {
+        Some(cause) => chain(cause).to_string().into(),
+        None => "the request failed".into(),
     }
 }
 

@@ -1,3 +1,5 @@
+//! What all tests of lookups share.
+
 pub(super) mod fake;
 #[cfg(feature = "sandbox")]
 mod forms;
@@ -7,6 +9,8 @@ mod transports;
 mod wire;
 
 use super::*;
+#[cfg(feature = "sandbox")]
+use crate::sandbox::GitServer;
 
 fn client() -> GitClient {
     GitClient::new().unwrap()

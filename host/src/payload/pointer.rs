@@ -30,12 +30,18 @@ impl<'a> Iterator for Tokens<'a> {
         };
         // First `~1`, then `~0`, so that `~01` becomes `~1` (RFC 6901 §4).
         let plain = !token.contains('~');
-        Some(if plain { Cow::Borrowed(token) } else { Cow::Owned(token.replace("~1", "/").replace("~0", "~")) })
+        Some(if plain {
+            Cow::Borrowed(token)
+        } else {
+            Cow::Owned(token.replace("~1", "/").replace("~0", "~"))
+        })
     }
 }
 
 /// An array index: digits without a leading zero (RFC 6901 §4).
 pub(super) fn index(token: &str) -> Option<usize> {
     let canonical = token == "0" || !token.starts_with('0');
-    (canonical && token.bytes().all(|byte| byte.is_ascii_digit())).then(|| token.parse().ok()).flatten()
+    (canonical && token.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| token.parse().ok())
+        .flatten()
 }

@@ -22,7 +22,9 @@ struct Child<'t> {
 
 impl Child<'_> {
     fn of<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let child = serde_json::Deserializer::from_str(text).deserialize_any(self).ok()??;
+        let child = serde_json::Deserializer::from_str(text)
+            .deserialize_any(self)
+            .ok()??;
         Some(child.get())
     }
 }

@@ -22,13 +22,24 @@ pub(super) enum Node {
     Boolean,
     Number,
     /// A string without escapes: where it stands in the body.
-    Text { start: u32, bytes: u32 },
+    Text {
+        start: u32,
+        bytes: u32,
+    },
     /// A string with escapes: its place among the copies.
-    Unescaped { copy: u32 },
+    Unescaped {
+        copy: u32,
+    },
     /// How many elements, and the place of the node behind the last.
-    Array { len: u32, end: u32 },
+    Array {
+        len: u32,
+        end: u32,
+    },
     /// How many members, and the place of the node behind the last.
-    Object { len: u32, end: u32 },
+    Object {
+        len: u32,
+        end: u32,
+    },
 }
 
 impl Node {
@@ -54,9 +65,16 @@ impl Node {
 impl Tape {
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
         // An object of short members has about one node to 16 bytes; a wrong guess costs one more allocation.
-        let mut tape = Self { nodes: Vec::with_capacity(body.len() / 16 + 8), unescaped: Vec::new() };
+        let mut tape = Self {
+            nodes: Vec::with_capacity(body.len() / 16 + 8),
+            unescaped: Vec::new(),
+        };
         let mut parser = serde_json::Deserializer::from_slice(body);
-        Builder { tape: &mut tape, base: body.as_ptr().addr() }.deserialize(&mut parser)?;
+        Builder {
+            tape: &mut tape,
+            base: body.as_ptr().addr(),
+        }
+        .deserialize(&mut parser)?;
         parser.end()?;
         Ok(tape)
     }
@@ -79,7 +97,9 @@ impl Tape {
         for token in tokens {
             place = match *self.nodes.get(place)? {
                 Node::Object { end, .. } => self.member(place + 1, end as usize, &token, body)?,
-                Node::Array { end, .. } => self.element(place + 1, end as usize, pointer::index(&token)?)?,
+                Node::Array { end, .. } => {
+                    self.element(place + 1, end as usize, pointer::index(&token)?)?
+                }
                 _ => return None,
             };
         }
@@ -125,7 +145,10 @@ struct Builder<'t> {
 
 impl Builder<'_> {
     fn again(&mut self) -> Builder<'_> {
-        Builder { tape: self.tape, base: self.base }
+        Builder {
+            tape: self.tape,
+            base: self.base,
+        }
     }
 
     fn copy<E: serde::de::Error>(&mut self, text: Cow<'_, str>) -> Result<(), E> {
@@ -187,8 +210,15 @@ impl<'de> Visitor<'de> for Builder<'_> {
     }
 
     fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<(), E> {
-        let start = text.as_ptr().addr().checked_sub(self.base).ok_or_else(|| E::custom("a string outside the body"))?;
-        self.tape.nodes.push(Node::Text { start: offset(start)?, bytes: offset(text.len())? });
+        let start = text
+            .as_ptr()
+            .addr()
+            .checked_sub(self.base)
+            .ok_or_else(|| E::custom("a string outside the body"))?;
+        self.tape.nodes.push(Node::Text {
+            start: offset(start)?,
+            bytes: offset(text.len())?,
+        });
         Ok(())
     }
 

@@ -10,21 +10,41 @@ fn parse(text: &str) -> Document {
 
 #[test]
 fn strings_kinds_and_lengths_are_found_by_pointer() {
-    let document = parse(r#"{"a":{"b":[1,"two",{"c":null}]},"git.ref":"v1","x/y":{"~":"t\u0065xt"},"":true,"e":[]}"#);
+    let document = parse(
+        r#"{"a":{"b":[1,"two",{"c":null}]},"git.ref":"v1","x/y":{"~":"t\u0065xt"},"":true,"e":[]}"#,
+    );
     assert_eq!(document.string_at("/a/b/1"), Some("two"));
     assert_eq!(document.string_at("/git.ref"), Some("v1"));
     assert_eq!(document.string_at("/x~1y/~0"), Some("text"));
     assert_eq!(document.kind_at(""), Some(Kind::Object));
     assert_eq!(document.kind_at("/"), Some(Kind::Boolean));
     assert_eq!(document.kind_at("/a/b/2/c"), Some(Kind::Null));
-    assert_eq!((document.len_at(""), document.len_at("/a/b"), document.len_at("/e")), (Some(5), Some(3), Some(0)));
+    assert_eq!(
+        (
+            document.len_at(""),
+            document.len_at("/a/b"),
+            document.len_at("/e")
+        ),
+        (Some(5), Some(3), Some(0))
+    );
     assert_eq!(document.len_at("/git.ref"), None);
 }
 
 #[test]
 fn pointers_that_lead_nowhere_find_nothing() {
     let document = parse(r#"{"a":[1,2],"b":"x"}"#);
-    for pointer in ["a", "/c", "/a/2", "/a/-", "/a/01", "/a/x", "/b/0", "/a/0/0", "//", "/a/99999999999999999999"] {
+    for pointer in [
+        "a",
+        "/c",
+        "/a/2",
+        "/a/-",
+        "/a/01",
+        "/a/x",
+        "/b/0",
+        "/a/0/0",
+        "//",
+        "/a/99999999999999999999",
+    ] {
         assert!(!document.has(pointer), "{pointer}");
         assert_eq!(document.json_at(pointer), None, "{pointer}");
     }
@@ -56,10 +76,22 @@ fn a_byte_order_mark_is_ignored() {
 #[test]
 fn what_is_not_json_is_refused() {
     let deep = "[".repeat(200);
-    let bodies: [&[u8]; 9] =
-        [b"", b"\xEF\xBB\xBF", b"{", b"ref=v1", b"{} {}", b"{\"a\":\"\xff\"}", b"nul", b"[1,]", deep.as_bytes()];
+    let bodies: [&[u8]; 9] = [
+        b"",
+        b"\xEF\xBB\xBF",
+        b"{",
+        b"ref=v1",
+        b"{} {}",
+        b"{\"a\":\"\xff\"}",
+        b"nul",
+        b"[1,]",
+        deep.as_bytes(),
+    ];
     for body in bodies {
-        assert!(Document::parse(&Bytes::copy_from_slice(body)).is_err(), "{body:?}");
+        assert!(
+            Document::parse(&Bytes::copy_from_slice(body)).is_err(),
+            "{body:?}"
+        );
     }
 }
 

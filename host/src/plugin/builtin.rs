@@ -8,17 +8,34 @@ use super::sandbox::Sandbox;
 /// The plugins that are part of the binary, in the order in which they are asked. `generic` is last: a top-level
 /// `ref` stands in the payloads of many senders that mean something else by it.
 const COMPONENTS: [(&str, &[u8]); 4] = [
-    ("github", include_bytes!(concat!(env!("OUT_DIR"), "/plugins/github.wasm"))),
-    ("argocd", include_bytes!(concat!(env!("OUT_DIR"), "/plugins/argocd.wasm"))),
-    ("kargo", include_bytes!(concat!(env!("OUT_DIR"), "/plugins/kargo.wasm"))),
-    ("generic", include_bytes!(concat!(env!("OUT_DIR"), "/plugins/generic.wasm"))),
+    (
+        "github",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/github.wasm")),
+    ),
+    (
+        "argocd",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/argocd.wasm")),
+    ),
+    (
+        "kargo",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/kargo.wasm")),
+    ),
+    (
+        "generic",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/generic.wasm")),
+    ),
 ];
 
-pub(super) async fn load(sandbox: &Sandbox, metrics: &PluginMetrics) -> Result<Vec<Arc<Plugin>>, SandboxError> {
+pub(super) async fn load(
+    sandbox: &Sandbox,
+    metrics: &PluginMetrics,
+) -> Result<Vec<Arc<Plugin>>, SandboxError> {
     let mut plugins = Vec::with_capacity(COMPONENTS.len());
     for (name, bytes) in COMPONENTS {
         let plugin = Plugin::load(sandbox, metrics, Origin::Builtin(name), bytes.to_vec()).await;
-        plugins.push(Arc::new(plugin.map_err(|source| SandboxError::Builtin { name, source })?));
+        plugins.push(Arc::new(
+            plugin.map_err(|source| SandboxError::Builtin { name, source })?,
+        ));
     }
     Ok(plugins)
 }

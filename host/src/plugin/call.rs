@@ -91,7 +91,9 @@ pub(super) struct Guest {
 impl Guest {
     /// The question. There is none while `describe` runs, and no handle of a request to ask about it with.
     pub(super) fn question(&self) -> wasmtime::Result<&Question> {
-        self.question.as_deref().ok_or_else(|| wasmtime::Error::msg("there is no request"))
+        self.question
+            .as_deref()
+            .ok_or_else(|| wasmtime::Error::msg("there is no request"))
     }
 
     pub(super) fn log(&mut self, message: &str) {
@@ -111,7 +113,12 @@ struct MemoryGuard {
 }
 
 impl ResourceLimiter for MemoryGuard {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if desired > self.limit {
             self.refused = true;
             return Err(wasmtime::Error::msg("more memory than a plugin may have"));
@@ -120,7 +127,12 @@ impl ResourceLimiter for MemoryGuard {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(desired <= 10_000)
     }
 }
@@ -157,7 +169,10 @@ where
     F: AsyncFnOnce(Instance, &mut Store<Guest>) -> wasmtime::Result<T>,
 {
     let started = Instant::now();
-    let report = |peak_memory| CallReport { duration: started.elapsed(), peak_memory };
+    let report = |peak_memory| CallReport {
+        duration: started.elapsed(),
+        peak_memory,
+    };
     let _instance = match sandbox.admit().await {
         Ok(permit) => permit,
         Err(busy) => return (Err(busy), report(0)),
@@ -174,7 +189,11 @@ where
 
 fn store(sandbox: &Sandbox, origin: &Arc<str>, question: Option<Arc<Question>>) -> Store<Guest> {
     let limits = sandbox.limits();
-    let memory = MemoryGuard { limit: limits.memory_bytes, peak: 0, refused: false };
+    let memory = MemoryGuard {
+        limit: limits.memory_bytes,
+        peak: 0,
+        refused: false,
+    };
     let guest = Guest {
         question,
         origin: Arc::clone(origin),
@@ -192,18 +211,28 @@ fn store(sandbox: &Sandbox, origin: &Arc<str>, question: Option<Arc<Question>>) 
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
         let is_over = Instant::now() >= deadline;
-        Ok(if is_over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+        Ok(if is_over {
+            UpdateDeadline::Interrupt
+        } else {
+            UpdateDeadline::Yield(1)
+        })
     });
     store
 }
 
 fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> CallError {
     if memory.refused {
-        return CallError::OutOfMemory { limit: limits.memory_bytes };
+        return CallError::OutOfMemory {
+            limit: limits.memory_bytes,
+        };
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => CallError::TimedOut { limit: limits.wall_time },
-        Some(trap) => CallError::Trapped { what: trap.to_string() },
+        Some(Trap::Interrupt) => CallError::TimedOut {
+            limit: limits.wall_time,
+        },
+        Some(trap) => CallError::Trapped {
+            what: trap.to_string(),
+        },
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => CallError::Busy,
         None => CallError::Refused(error),
     }

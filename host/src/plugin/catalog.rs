@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use self::directory::{Found, FileKey};
+use self::directory::{FileKey, Found};
 use super::builtin;
 use super::chain::Detector;
 use super::descriptor::Descriptor;
@@ -75,7 +75,13 @@ impl Catalog {
         directories: Vec<PathBuf>,
     ) -> Result<Self, SandboxError> {
         let builtins = builtin::load(detector.sandbox(), &metrics).await?;
-        let mut catalog = Self { detector, metrics, builtins, directories, files: BTreeMap::new() };
+        let mut catalog = Self {
+            detector,
+            metrics,
+            builtins,
+            directories,
+            files: BTreeMap::new(),
+        };
         catalog.rescan().await;
         Ok(catalog)
     }
@@ -91,7 +97,8 @@ impl Catalog {
     pub async fn rescan(&mut self) {
         let limits = self.detector.sandbox().limits().clone();
         let directories = self.directories.clone();
-        let found = tokio::task::spawn_blocking(move || directory::read(&directories, &limits)).await;
+        let found =
+            tokio::task::spawn_blocking(move || directory::read(&directories, &limits)).await;
         let Ok(found) = found else { return };
         self.forget_missing(&found);
         for (key, content) in found {
@@ -106,14 +113,19 @@ impl Catalog {
         let (_, duplicates) = self.assemble();
         let files = self.files.iter().map(|(key, entry)| PluginStatus {
             origin: key.origin(),
-            descriptor: entry.good.as_ref().map(|plugin| plugin.descriptor().clone()),
+            descriptor: entry
+                .good
+                .as_ref()
+                .map(|plugin| plugin.descriptor().clone()),
             state: state(entry, duplicates.get(key)),
         });
         let builtins = self.builtins.iter().map(|plugin| PluginStatus {
             origin: plugin.origin().clone(),
             descriptor: Some(plugin.descriptor().clone()),
             state: match self.replacement(plugin, &duplicates) {
-                Some(by) => PluginState::Replaced { by: by.origin().to_string() },
+                Some(by) => PluginState::Replaced {
+                    by: by.origin().to_string(),
+                },
                 None => PluginState::Serving,
             },
         });
@@ -148,7 +160,10 @@ impl Catalog {
                 Err(error)
             }
         };
-        let refused = loaded.as_ref().err().map(|error| report::chain(error).to_string());
+        let refused = loaded
+            .as_ref()
+            .err()
+            .map(|error| report::chain(error).to_string());
         if let Ok(plugin) = loaded {
             let Descriptor { name, version, .. } = plugin.descriptor();
             tracing::info!(plugin.file = %key, plugin.name = %name, plugin.version = %version, "plugin loaded");
@@ -167,7 +182,10 @@ impl Catalog {
     fn put_in_place(&mut self) {
         let (plugins, duplicates) = self.assemble();
         for (key, why) in &duplicates {
-            let news = self.files.get(key).is_some_and(|entry| entry.refused.as_ref() != Some(why));
+            let news = self
+                .files
+                .get(key)
+                .is_some_and(|entry| entry.refused.as_ref() != Some(why));
             if news {
                 tracing::warn!(plugin.file = %key, error = %why, "plugin refused");
                 self.metrics.set_usable(&key.origin(), false);
@@ -187,12 +205,18 @@ impl Catalog {
             let Some(plugin) = &entry.good else { continue };
             let name = plugin.descriptor().name.as_str();
             if let Some(by) = taken.get(name) {
-                let error = LoadError::Duplicate { name: name.to_owned(), by: by.clone() };
+                let error = LoadError::Duplicate {
+                    name: name.to_owned(),
+                    by: by.clone(),
+                };
                 duplicates.insert(key.clone(), error.to_string());
                 continue;
             }
             taken.insert(name, key.to_string());
-            match places.iter_mut().find(|builtin| builtin.descriptor().name == name) {
+            match places
+                .iter_mut()
+                .find(|builtin| builtin.descriptor().name == name)
+            {
                 Some(place) => *place = Arc::clone(plugin),
                 None => chain.push(Arc::clone(plugin)),
             }
@@ -201,8 +225,15 @@ impl Catalog {
         (chain, duplicates)
     }
 
-    fn replacement(&self, builtin: &Plugin, duplicates: &BTreeMap<FileKey, String>) -> Option<&Arc<Plugin>> {
-        let files = self.files.iter().filter(|(key, _)| !duplicates.contains_key(key));
+    fn replacement(
+        &self,
+        builtin: &Plugin,
+        duplicates: &BTreeMap<FileKey, String>,
+    ) -> Option<&Arc<Plugin>> {
+        let files = self
+            .files
+            .iter()
+            .filter(|(key, _)| !duplicates.contains_key(key));
         files
             .filter_map(|(_, entry)| entry.good.as_ref())
             .find(|plugin| plugin.descriptor().name == builtin.descriptor().name)

@@ -68,7 +68,10 @@ impl Detector {
     /// A detector that knows no plugin yet.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self { sandbox, chain: ArcSwap::default() }
+        Self {
+            sandbox,
+            chain: ArcSwap::default(),
+        }
     }
 
     /// The sandbox in which the plugins run.
@@ -103,19 +106,31 @@ impl Detector {
                 Ok(Reply::Found(detections)) => Verdict::Found { plugin, detections },
                 Ok(Reply::Ignored(reason)) => Verdict::Ignored { plugin, reason },
                 Ok(Reply::Malformed(why)) => Verdict::Malformed { plugin, why },
-                Err(CallError::Ref(error)) => Verdict::Malformed { plugin, why: CallError::Ref(error).to_string() },
+                Err(CallError::Ref(error)) => Verdict::Malformed {
+                    plugin,
+                    why: CallError::Ref(error).to_string(),
+                },
                 Err(error) => Verdict::Failed { plugin, error },
             };
         }
-        Verdict::Unrecognised { declined: explain(&plugins, &asked_in_vain) }
+        Verdict::Unrecognised {
+            declined: explain(&plugins, &asked_in_vain),
+        }
     }
 }
 
 fn explain(plugins: &[Arc<Plugin>], asked_in_vain: &[Arc<Plugin>]) -> Vec<Declined> {
     let declined = plugins.iter().map(|plugin| {
         let was_asked = asked_in_vain.iter().any(|other| Arc::ptr_eq(other, plugin));
-        let reason = if was_asked { "it says that this is not its format".to_owned() } else { missing(plugin) };
-        Declined { plugin: plugin.descriptor().name.clone(), reason }
+        let reason = if was_asked {
+            "it says that this is not its format".to_owned()
+        } else {
+            missing(plugin)
+        };
+        Declined {
+            plugin: plugin.descriptor().name.clone(),
+            reason,
+        }
     });
     declined.collect()
 }
@@ -123,7 +138,16 @@ fn explain(plugins: &[Arc<Plugin>], asked_in_vain: &[Arc<Plugin>]) -> Vec<Declin
 /// What a delivery must have for the plugin to be asked.
 fn missing(plugin: &Plugin) -> String {
     let descriptor = plugin.descriptor();
-    let headers = descriptor.headers.iter().map(|name| format!("the header {name}"));
-    let pointers = descriptor.pointers.iter().map(|pointer| format!("a value at {pointer}"));
-    format!("it looks for {}", headers.chain(pointers).collect::<Vec<_>>().join(" or "))
+    let headers = descriptor
+        .headers
+        .iter()
+        .map(|name| format!("the header {name}"));
+    let pointers = descriptor
+        .pointers
+        .iter()
+        .map(|pointer| format!("a value at {pointer}"));
+    format!(
+        "it looks for {}",
+        headers.chain(pointers).collect::<Vec<_>>().join(" or ")
+    )
 }

@@ -38,25 +38,42 @@ impl TryFrom<RawDescriptor> for Descriptor {
         let refuse = |why: String| LoadError::Descriptor { why };
         if !is_dns_label(&raw.name) {
             let name = printable(&raw.name, 64);
-            return Err(refuse(format!("the name {name:?} is not 1 to 63 lower-case letters, digits and hyphens")));
+            return Err(refuse(format!(
+                "the name {name:?} is not 1 to 63 lower-case letters, digits and hyphens"
+            )));
         }
         if raw.headers.len() > MAX_FILTERS || raw.pointers.len() > MAX_FILTERS {
-            return Err(refuse(format!("its pre-filter names more than {MAX_FILTERS} headers or pointers")));
+            return Err(refuse(format!(
+                "its pre-filter names more than {MAX_FILTERS} headers or pointers"
+            )));
         }
         let headers = raw.headers.iter().map(|name| {
             http::HeaderName::try_from(name.as_str())
                 .ok()
                 .filter(|name| name.as_str().len() <= MAX_FILTER_BYTES)
-                .ok_or_else(|| refuse(format!("{:?} is not the name of a header", printable(name, 64))))
+                .ok_or_else(|| {
+                    refuse(format!(
+                        "{:?} is not the name of a header",
+                        printable(name, 64)
+                    ))
+                })
         });
         let headers = headers.collect::<Result<_, _>>()?;
         if let Some(pointer) = raw.pointers.iter().find(|pointer| !is_pointer(pointer)) {
             let pointer = printable(pointer, 64);
-            return Err(refuse(format!("{pointer:?} is not a JSON pointer: it must start with a slash")));
+            return Err(refuse(format!(
+                "{pointer:?} is not a JSON pointer: it must start with a slash"
+            )));
         }
         let version = printable(&raw.version, 64);
         let summary = printable(&raw.summary, 256);
-        Ok(Self { name: raw.name, version, summary, headers, pointers: raw.pointers })
+        Ok(Self {
+            name: raw.name,
+            version,
+            summary,
+            headers,
+            pointers: raw.pointers,
+        })
     }
 }
 
@@ -78,7 +95,10 @@ mod tests {
     use super::*;
 
     fn raw(name: &str) -> RawDescriptor {
-        RawDescriptor { name: name.to_owned(), ..RawDescriptor::default() }
+        RawDescriptor {
+            name: name.to_owned(),
+            ..RawDescriptor::default()
+        }
     }
 
     #[test]
@@ -86,25 +106,50 @@ mod tests {
         for name in ["github", "a", "gitea-1"] {
             assert!(Descriptor::try_from(raw(name)).is_ok(), "{name}");
         }
-        for name in ["", "GitHub", "-a", "a-", "a.b", "a b", "a\n", &"a".repeat(64)] {
+        for name in [
+            "",
+            "GitHub",
+            "-a",
+            "a-",
+            "a.b",
+            "a b",
+            "a\n",
+            &"a".repeat(64),
+        ] {
             assert!(Descriptor::try_from(raw(name)).is_err(), "{name:?}");
         }
     }
 
     #[test]
     fn text_for_people_is_made_printable() {
-        let raw = RawDescriptor { version: "1\u{1b}[31m".into(), summary: "two\nlines".into(), ..raw("x") };
+        let raw = RawDescriptor {
+            version: "1\u{1b}[31m".into(),
+            summary: "two\nlines".into(),
+            ..raw("x")
+        };
         let descriptor = Descriptor::try_from(raw).unwrap();
-        assert_eq!((descriptor.version.as_str(), descriptor.summary.as_str()), ("1\u{fffd}[31m", "two\u{fffd}lines"));
+        assert_eq!(
+            (descriptor.version.as_str(), descriptor.summary.as_str()),
+            ("1\u{fffd}[31m", "two\u{fffd}lines")
+        );
     }
 
     #[test]
     fn a_pre_filter_must_be_one() {
-        let headers = RawDescriptor { headers: vec!["x y".into()], ..raw("x") };
+        let headers = RawDescriptor {
+            headers: vec!["x y".into()],
+            ..raw("x")
+        };
         assert!(Descriptor::try_from(headers).is_err());
-        let pointers = RawDescriptor { pointers: vec!["ref".into()], ..raw("x") };
+        let pointers = RawDescriptor {
+            pointers: vec!["ref".into()],
+            ..raw("x")
+        };
         assert!(Descriptor::try_from(pointers).is_err());
-        let many = RawDescriptor { pointers: vec!["/x".into(); 33], ..raw("x") };
+        let many = RawDescriptor {
+            pointers: vec!["/x".into(); 33],
+            ..raw("x")
+        };
         assert!(Descriptor::try_from(many).is_err());
     }
 }

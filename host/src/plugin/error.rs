@@ -29,7 +29,9 @@ pub enum LoadError {
     #[error("it cannot be read")]
     Unreadable(#[from] std::io::Error),
     /// The file is over the limit.
-    #[error("it has {bytes} bytes, more than the {limit} that a plugin may have; build it with size optimisation and stripped of debug information")]
+    #[error(
+        "it has {bytes} bytes, more than the {limit} that a plugin may have; build it with size optimisation and stripped of debug information"
+    )]
     TooLarge {
         /// Its bytes.
         bytes: u64,
@@ -43,10 +45,14 @@ pub enum LoadError {
         limit: usize,
     },
     /// No WebAssembly at all.
-    #[error("it is not a WebAssembly component: it does not start with the bytes of one (is the file complete, and binary rather than text or base64?)")]
+    #[error(
+        "it is not a WebAssembly component: it does not start with the bytes of one (is the file complete, and binary rather than text or base64?)"
+    )]
     NotWasm,
     /// A core module.
-    #[error("it is a core WebAssembly module, not a component; make one of it with `wasm-tools component new`")]
+    #[error(
+        "it is a core WebAssembly module, not a component; make one of it with `wasm-tools component new`"
+    )]
     CoreModule,
     /// The engine refuses it.
     #[error("it is not a valid WebAssembly component, or uses what plugins may not")]
@@ -55,13 +61,17 @@ pub enum LoadError {
     #[error("compiling it failed; the file is damaged, or this is a fault of the compiler")]
     CompilerPanic,
     /// No detector among the exports.
-    #[error("it was built for another world: it exports {found}, and not stoker:detect/detector@0.1.0")]
+    #[error(
+        "it was built for another world: it exports {found}, and not stoker:detect/detector@0.1.0"
+    )]
     WrongWorld {
         /// What it exports instead.
         found: String,
     },
     /// A detector of a version that this host does not speak.
-    #[error("it was built for version {version} of stoker:detect, and this Stoker speaks 0.1; build it again with the WIT of this version")]
+    #[error(
+        "it was built for version {version} of stoker:detect, and this Stoker speaks 0.1; build it again with the WIT of this version"
+    )]
     WrongVersion {
         /// The version it was built for.
         version: String,
@@ -75,7 +85,9 @@ pub enum LoadError {
         hint: &'static str,
     },
     /// Its types are not the ones of the released WIT.
-    #[error("its types are not those of stoker:detect@0.1.0; build it again with the WIT of this version")]
+    #[error(
+        "its types are not those of stoker:detect@0.1.0; build it again with the WIT of this version"
+    )]
     WrongTypes(#[source] wasmtime::Error),
     /// `describe` failed.
     #[error("its `describe` failed")]

@@ -57,10 +57,18 @@ impl Plugin {
             .await
             .map_err(|_| LoadError::CompilerPanic)??;
         let label: Arc<str> = origin.to_string().into();
-        let raw = call::describe(sandbox, &detector, &label).await.map_err(probe_error)?;
+        let raw = call::describe(sandbox, &detector, &label)
+            .await
+            .map_err(probe_error)?;
         let descriptor = Descriptor::try_from(raw)?;
         let calls = metrics.calls(&origin);
-        Ok(Self { origin, label, descriptor, detector, calls })
+        Ok(Self {
+            origin,
+            label,
+            descriptor,
+            detector,
+            calls,
+        })
     }
 
     /// Where it comes from.
@@ -78,14 +86,24 @@ impl Plugin {
     /// Whether its pre-filter lets the question through.
     #[must_use]
     pub fn wants(&self, question: &Question) -> bool {
-        let Descriptor { headers, pointers, .. } = &self.descriptor;
+        let Descriptor {
+            headers, pointers, ..
+        } = &self.descriptor;
         (headers.is_empty() && pointers.is_empty())
-            || headers.iter().any(|name| question.headers().contains_key(name))
-            || pointers.iter().any(|pointer| question.document().has(pointer))
+            || headers
+                .iter()
+                .any(|name| question.headers().contains_key(name))
+            || pointers
+                .iter()
+                .any(|pointer| question.document().has(pointer))
     }
 
     /// Asks a fresh instance, whatever the pre-filter says.
-    pub async fn ask(&self, sandbox: &Sandbox, question: &Arc<Question>) -> (Result<Reply, CallError>, CallReport) {
+    pub async fn ask(
+        &self,
+        sandbox: &Sandbox,
+        question: &Arc<Question>,
+    ) -> (Result<Reply, CallError>, CallReport) {
         let (said, report) = call::detect(sandbox, &self.detector, &self.label, question).await;
         let reply = said.and_then(|raw| reply::check(raw, sandbox.limits()));
         self.calls.record(&reply, report.duration);
@@ -95,13 +113,20 @@ impl Plugin {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Plugin").field("origin", &self.origin).field("descriptor", &self.descriptor).finish_non_exhaustive()
+        out.debug_struct("Plugin")
+            .field("origin", &self.origin)
+            .field("descriptor", &self.descriptor)
+            .finish_non_exhaustive()
     }
 }
 
 /// Refuses a component over the limit, before it is read where its size is known.
 pub(super) fn check_size(bytes: u64, limit: u64) -> Result<(), LoadError> {
-    if bytes > limit { Err(LoadError::TooLarge { bytes, limit }) } else { Ok(()) }
+    if bytes > limit {
+        Err(LoadError::TooLarge { bytes, limit })
+    } else {
+        Ok(())
+    }
 }
 
 /// Tells what is not a component at all, in plainer words than the compiler has. The first eight bytes are the magic
@@ -123,29 +148,50 @@ fn link(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Detector, LoadError> 
 /// Tells by names what does not fit, since the linker's own words are about instances and types.
 fn check_world(engine: &wasmtime::Engine, component: &Component) -> Result<(), LoadError> {
     let world = component.component_type();
-    let mut exports = world.exports(engine).map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    let mut exports = world
+        .exports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect::<Vec<_>>();
     if !exports.iter().any(|name| name == v0_1::DETECTOR) {
-        let other = exports.iter().find_map(|name| name.strip_prefix("stoker:detect/detector@"));
+        let other = exports
+            .iter()
+            .find_map(|name| name.strip_prefix("stoker:detect/detector@"));
         if let Some(version) = other {
-            return Err(LoadError::WrongVersion { version: reply::printable(version, 32) });
+            return Err(LoadError::WrongVersion {
+                version: reply::printable(version, 32),
+            });
         }
         exports.truncate(8);
-        let found = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-        return Err(LoadError::WrongWorld { found: reply::printable(&found, 512) });
+        let found = if exports.is_empty() {
+            "nothing".to_owned()
+        } else {
+            exports.join(", ")
+        };
+        return Err(LoadError::WrongWorld {
+            found: reply::printable(&found, 512),
+        });
     }
     for (name, item) in world.imports(engine) {
         // A component may import types by themselves; only instances, functions and modules give it anything.
         if matches!(item.ty, ComponentItem::Type(_)) || is_offered(name) {
             continue;
         }
-        return Err(LoadError::UnknownImport { name: reply::printable(name, 128), hint: import_hint(name) });
+        return Err(LoadError::UnknownImport {
+            name: reply::printable(name, 128),
+            hint: import_hint(name),
+        });
     }
     Ok(())
 }
 
 fn is_offered(import: &str) -> bool {
-    let interface = import.split_once('@').map_or(import, |(interface, _)| interface);
-    matches!(interface, "stoker:detect/payload" | "stoker:detect/settings" | "stoker:detect/diagnostics")
+    let interface = import
+        .split_once('@')
+        .map_or(import, |(interface, _)| interface);
+    matches!(
+        interface,
+        "stoker:detect/payload" | "stoker:detect/settings" | "stoker:detect/diagnostics"
+    )
 }
 
 fn import_hint(import: &str) -> &'static str {

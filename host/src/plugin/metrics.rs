@@ -62,21 +62,36 @@ impl PluginMetrics {
             reloads: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("stoker_plugin");
-        registry.register("calls", "Calls of plugins, by file and outcome", metrics.calls.clone());
+        registry.register(
+            "calls",
+            "Calls of plugins, by file and outcome",
+            metrics.calls.clone(),
+        );
         registry.register(
             "call_duration_seconds",
             "Time of a call, from the request for an instance to its answer",
             metrics.durations.clone(),
         );
-        registry.register("usable", "1 where the file serves as it is, 0 where it was refused", metrics.usable.clone());
-        registry.register("reloads", "Files that were loaded after a change, by result", metrics.reloads.clone());
+        registry.register(
+            "usable",
+            "1 where the file serves as it is, 0 where it was refused",
+            metrics.usable.clone(),
+        );
+        registry.register(
+            "reloads",
+            "Files that were loaded after a change, by result",
+            metrics.reloads.clone(),
+        );
         metrics
     }
 
     /// The counters of one plugin.
     pub(super) fn calls(&self, origin: &Origin) -> PluginCalls {
         let counter = |outcome| {
-            let labels = CallLabels { plugin: OriginLabel(origin.clone()), outcome };
+            let labels = CallLabels {
+                plugin: OriginLabel(origin.clone()),
+                outcome,
+            };
             self.calls.get_or_create_owned(&labels)
         };
         PluginCalls {
@@ -85,19 +100,27 @@ impl PluginMetrics {
             malformed: counter("malformed"),
             not_mine: counter("not-mine"),
             failures: self.calls.clone(),
-            duration: self.durations.get_or_create_owned(&PluginLabels { plugin: OriginLabel(origin.clone()) }),
+            duration: self.durations.get_or_create_owned(&PluginLabels {
+                plugin: OriginLabel(origin.clone()),
+            }),
             origin: origin.clone(),
         }
     }
 
     /// Tells whether a file serves.
     pub(super) fn set_usable(&self, origin: &Origin, usable: bool) {
-        self.usable.get_or_create(&PluginLabels { plugin: OriginLabel(origin.clone()) }).set(i64::from(usable));
+        self.usable
+            .get_or_create(&PluginLabels {
+                plugin: OriginLabel(origin.clone()),
+            })
+            .set(i64::from(usable));
     }
 
     /// Forgets a file that is gone.
     pub(super) fn forget(&self, origin: &Origin) {
-        self.usable.remove(&PluginLabels { plugin: OriginLabel(origin.clone()) });
+        self.usable.remove(&PluginLabels {
+            plugin: OriginLabel(origin.clone()),
+        });
     }
 
     /// Counts a file that was loaded.
@@ -127,7 +150,10 @@ impl PluginCalls {
             Ok(Reply::Malformed(_)) => self.malformed.inc(),
             Ok(Reply::NotMine) => self.not_mine.inc(),
             Err(error) => {
-                let labels = CallLabels { plugin: OriginLabel(self.origin.clone()), outcome: error.label() };
+                let labels = CallLabels {
+                    plugin: OriginLabel(self.origin.clone()),
+                    outcome: error.label(),
+                };
                 self.failures.get_or_create(&labels).inc()
             }
         };

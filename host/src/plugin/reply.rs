@@ -50,30 +50,55 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
         RawReply::NotMine => Reply::NotMine,
         RawReply::Ignored(reason) => Reply::Ignored(text(reason)),
         RawReply::Malformed(why) => Reply::Malformed(text(why)),
-        RawReply::Found(found) if found.is_empty() => return Err(answer("that it found something, and named no ref")),
-        RawReply::Found(found) if found.len() > limits.detections => {
-            return Err(answer(format!("with {} refs, more than {}", found.len(), limits.detections)));
+        RawReply::Found(found) if found.is_empty() => {
+            return Err(answer("that it found something, and named no ref"));
         }
-        RawReply::Found(found) => Reply::Found(found.into_iter().map(detection).collect::<Result<_, _>>()?),
+        RawReply::Found(found) if found.len() > limits.detections => {
+            return Err(answer(format!(
+                "with {} refs, more than {}",
+                found.len(),
+                limits.detections
+            )));
+        }
+        RawReply::Found(found) => {
+            Reply::Found(found.into_iter().map(detection).collect::<Result<_, _>>()?)
+        }
     })
 }
 
 fn detection(raw: RawDetection) -> Result<Detection, CallError> {
     let git_ref = GitRef::parse(&raw.git_ref)?;
-    let commit = raw.commit.as_deref().map(CommitId::parse).transpose().map_err(|error| answer(error.to_string()))?;
+    let commit = raw
+        .commit
+        .as_deref()
+        .map(CommitId::parse)
+        .transpose()
+        .map_err(|error| answer(error.to_string()))?;
     if raw.repositories.len() > MAX_REPOSITORIES {
-        return Err(answer(format!("with more than {MAX_REPOSITORIES} repositories for one ref")));
+        return Err(answer(format!(
+            "with more than {MAX_REPOSITORIES} repositories for one ref"
+        )));
     }
-    let is_bad = |name: &&String| name.len() > MAX_REPOSITORY_BYTES || name.chars().any(char::is_control);
+    let is_bad =
+        |name: &&String| name.len() > MAX_REPOSITORY_BYTES || name.chars().any(char::is_control);
     if let Some(name) = raw.repositories.iter().find(is_bad) {
-        return Err(answer(format!("with {:?} as the name of a repository", printable(name, 64))));
+        return Err(answer(format!(
+            "with {:?} as the name of a repository",
+            printable(name, 64)
+        )));
     }
     let occurred_at = raw.occurred_at.as_deref().map(str::parse).transpose();
     let occurred_at = occurred_at.map_err(|_| answer("with a time that is not RFC 3339"))?;
     // An id that does not fit is left out: nothing depends on it.
     let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
     let delivery_id = raw.delivery_id.filter(is_fit);
-    Ok(Detection { git_ref, commit, repositories: raw.repositories, occurred_at, delivery_id })
+    Ok(Detection {
+        git_ref,
+        commit,
+        repositories: raw.repositories,
+        occurred_at,
+        delivery_id,
+    })
 }
 
 fn answer(what: impl Into<String>) -> CallError {
@@ -85,10 +110,19 @@ fn answer(what: impl Into<String>) -> CallError {
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
     let end = text.floor_char_boundary(max_bytes);
     let is_hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let mut shown: String =
-        text[..end].chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    let mut shown: String = text[..end]
+        .chars()
+        .map(|c| {
+            if is_hidden(c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect();
     if end < text.len() {
         shown.push('…');
     }
@@ -104,7 +138,10 @@ mod tests {
     }
 
     fn raw(git_ref: &str) -> RawDetection {
-        RawDetection { git_ref: git_ref.to_owned(), ..RawDetection::default() }
+        RawDetection {
+            git_ref: git_ref.to_owned(),
+            ..RawDetection::default()
+        }
     }
 
     #[test]
@@ -116,17 +153,25 @@ mod tests {
             occurred_at: Some("2026-01-02T03:04:05+01:00".into()),
             delivery_id: Some("id".into()),
         };
-        let Ok(Reply::Found(found)) = found(raw) else { panic!("not found") };
+        let Ok(Reply::Found(found)) = found(raw) else {
+            panic!("not found")
+        };
         assert_eq!(found[0].git_ref.as_str(), "refs/tags/v1");
         assert_eq!(found[0].commit.as_ref().unwrap().as_str(), "ab".repeat(20));
-        assert_eq!(found[0].occurred_at.unwrap().to_string(), "2026-01-02T02:04:05Z");
+        assert_eq!(
+            found[0].occurred_at.unwrap().to_string(),
+            "2026-01-02T02:04:05Z"
+        );
     }
 
     #[test]
     fn a_ref_that_git_refuses_is_told_apart_from_a_fault_of_the_plugin() {
         assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
         assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
-        let commit = RawDetection { commit: Some("abc".into()), ..raw("v1") };
+        let commit = RawDetection {
+            commit: Some("abc".into()),
+            ..raw("v1")
+        };
         assert!(matches!(found(commit), Err(CallError::Answer { .. })));
     }
 
@@ -136,16 +181,23 @@ mod tests {
         assert!(check(RawReply::Found(vec![]), &limits).is_err());
         let many = (0..=limits.detections).map(|_| raw("v1")).collect();
         assert!(check(RawReply::Found(many), &limits).is_err());
-        let repositories = RawDetection { repositories: vec!["o/r".into(); 33], ..raw("v1") };
+        let repositories = RawDetection {
+            repositories: vec!["o/r".into(); 33],
+            ..raw("v1")
+        };
         assert!(found(repositories).is_err());
-        let time = RawDetection { occurred_at: Some("yesterday".into()), ..raw("v1") };
+        let time = RawDetection {
+            occurred_at: Some("yesterday".into()),
+            ..raw("v1")
+        };
         assert!(found(time).is_err());
     }
 
     #[test]
     fn reasons_are_bounded_and_printable() {
         let reason = format!("\u{1b}]0;x\u{7}{}", "é".repeat(2000));
-        let Ok(Reply::Ignored(reason)) = check(RawReply::Ignored(reason), &Limits::default()) else {
+        let Ok(Reply::Ignored(reason)) = check(RawReply::Ignored(reason), &Limits::default())
+        else {
             panic!("not ignored")
         };
         assert!(reason.len() <= 1024 + 16 && reason.ends_with('…') && !reason.contains('\u{1b}'));

@@ -2,7 +2,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
 
 use super::error::{CallError, SandboxError};
 use super::limits::Limits;
@@ -26,12 +28,20 @@ impl Sandbox {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::warn!(error = %error, "no address space for a pool of plugin instances, so each call allocates its own");
-                (Engine::new(&config(&limits, false)).map_err(SandboxError::Engine)?, false)
+                (
+                    Engine::new(&config(&limits, false)).map_err(SandboxError::Engine)?,
+                    false,
+                )
             }
         };
         start_ticker(engine.weak())?;
         let instances = Semaphore::new(limits.instances as usize);
-        Ok(Self { engine, limits, instances, is_pooled })
+        Ok(Self {
+            engine,
+            limits,
+            instances,
+            is_pooled,
+        })
     }
 
     /// What guests may use.
@@ -89,7 +99,11 @@ fn config(limits: &Limits, pooled: bool) -> Config {
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     // With it, only the pages that a call wrote are reset, which makes keeping them cheap; without it all that is
     // kept is cleared on each call, so little is.
-    let keep_resident = if has_pagemap_scan() { 1 << 20 } else { 128 << 10 };
+    let keep_resident = if has_pagemap_scan() {
+        1 << 20
+    } else {
+        128 << 10
+    };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances)
         .total_core_instances(limits.instances * 4)
@@ -112,7 +126,9 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
 /// Whether the kernel has the PAGEMAP_SCAN call, which came with Linux 6.7.
 fn has_pagemap_scan() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|number| number.parse::<u32>().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 7)
 }
 
@@ -125,6 +141,9 @@ fn start_ticker(engine: EngineWeak) -> Result<(), SandboxError> {
             std::thread::sleep(TICK);
         }
     };
-    std::thread::Builder::new().name("plugin-ticker".to_owned()).spawn(tick).map_err(SandboxError::Ticker)?;
+    std::thread::Builder::new()
+        .name("plugin-ticker".to_owned())
+        .spawn(tick)
+        .map_err(SandboxError::Ticker)?;
     Ok(())
 }

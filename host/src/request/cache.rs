@@ -98,7 +98,10 @@ impl ObjectCache {
         let reference =
             ObjectRef::new_with(key.name(), self.resource.clone()).within(key.namespace());
         let target = self.store.get(&reference)?;
-        Some(Known { standing: standing(&target), repo: RepoUrl::parse(&target.spec.git.repo).ok() })
+        Some(Known {
+            standing: standing(&target),
+            repo: RepoUrl::parse(&target.spec.git.repo).ok(),
+        })
     }
 
     /// Notes a write of our own, of which the watch has yet to tell.
@@ -107,15 +110,27 @@ impl ObjectCache {
         if ahead.len() >= MAX_AHEAD {
             ahead.retain(|_, write| write.written.elapsed() < WATCH_LAG);
         }
-        ahead.insert(key.clone(), Ahead { requested_at, written: Instant::now() });
+        ahead.insert(
+            key.clone(),
+            Ahead {
+                requested_at,
+                written: Instant::now(),
+            },
+        );
     }
 
     /// Whether the watch has told of our own last write to the object, so that what is known can be judged by.
     pub(super) fn is_current(&self, key: &ObjectKey, standing: &Standing) -> bool {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(write) = ahead.get(key) else { return true };
-        let told: Option<Timestamp> = standing.requested_at.as_deref().and_then(|text| text.parse().ok());
-        let is_current = told.is_some_and(|told| told >= write.requested_at) || write.written.elapsed() > WATCH_LAG;
+        let Some(write) = ahead.get(key) else {
+            return true;
+        };
+        let told: Option<Timestamp> = standing
+            .requested_at
+            .as_deref()
+            .and_then(|text| text.parse().ok());
+        let is_current = told.is_some_and(|told| told >= write.requested_at)
+            || write.written.elapsed() > WATCH_LAG;
         if is_current {
             ahead.remove(key);
         }
@@ -150,7 +165,13 @@ impl ObjectCache {
 }
 
 fn standing(target: &Target) -> Standing {
-    let annotation = |name: &str| target.annotations().get(name).filter(|text| !text.is_empty()).cloned();
+    let annotation = |name: &str| {
+        target
+            .annotations()
+            .get(name)
+            .filter(|text| !text.is_empty())
+            .cloned()
+    };
     let status = target.status.clone().unwrap_or_default();
     // An object that changed since may name another repository: then nothing is known to be resolved.
     let is_observed = status.observed_generation == target.metadata.generation;
@@ -168,7 +189,13 @@ fn standing(target: &Target) -> Standing {
 
 /// The cache, and the watch that keeps it current for as long as it is polled. Deliveries that are due again come out
 /// of the channel.
-pub fn follow(client: &Client) -> (ObjectCache, impl Future<Output = ()> + Send + use<>, DueDeliveries) {
+pub fn follow(
+    client: &Client,
+) -> (
+    ObjectCache,
+    impl Future<Output = ()> + Send + use<>,
+    DueDeliveries,
+) {
     let resource = resource();
     let api: Api<Target> = Api::all_with(client.clone(), &resource);
     let writer = reflector::store::Writer::new(resource.clone());
@@ -179,7 +206,10 @@ pub fn follow(client: &Client) -> (ObjectCache, impl Future<Output = ()> + Send 
         resource,
     };
     let (sender, due) = mpsc::channel(64);
-    let events = watcher(api, watcher::Config::default()).default_backoff().modify(slim).reflect(writer);
+    let events = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(slim)
+        .reflect(writer);
     (cache, drive(events, sender), DueDeliveries(due))
 }
 
@@ -198,7 +228,10 @@ impl DueDeliveries {
     }
 }
 
-async fn drive(events: impl Stream<Item = watcher::Result<watcher::Event<Target>>>, due: mpsc::Sender<Target>) {
+async fn drive(
+    events: impl Stream<Item = watcher::Result<watcher::Event<Target>>>,
+    due: mpsc::Sender<Target>,
+) {
     let mut events = pin!(events);
     while let Some(event) = events.next().await {
         match event {
@@ -209,7 +242,9 @@ async fn drive(events: impl Stream<Item = watcher::Result<watcher::Event<Target>
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(error = %crate::report::chain(&error), "the watch of the objects was interrupted"),
+            Err(error) => {
+                tracing::warn!(error = %crate::report::chain(&error), "the watch of the objects was interrupted")
+            }
         }
     }
 }
@@ -217,6 +252,8 @@ async fn drive(events: impl Stream<Item = watcher::Result<watcher::Event<Target>
 /// Leaves out what only other programs need.
 fn slim(target: &mut Target) {
     target.managed_fields_mut().clear();
-    target.annotations_mut().retain(|name, _| name.starts_with("stoker.io/"));
+    target
+        .annotations_mut()
+        .retain(|name, _| name.starts_with("stoker.io/"));
     target.labels_mut().clear();
 }

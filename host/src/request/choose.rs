@@ -10,10 +10,17 @@ pub(super) fn choose<'d>(
     current: Option<&str>,
 ) -> Option<&'d Detection> {
     let rank = |detection: &&Detection| {
-        let is_own = repo.is_some_and(|repo| detection.repositories.iter().any(|name| repo.is_named_by(name)));
-        let is_current = current.and_then(|text| GitRef::parse(text).ok()).is_some_and(|current| {
-            current == detection.git_ref || current.short() == detection.git_ref.short()
+        let is_own = repo.is_some_and(|repo| {
+            detection
+                .repositories
+                .iter()
+                .any(|name| repo.is_named_by(name))
         });
+        let is_current = current
+            .and_then(|text| GitRef::parse(text).ok())
+            .is_some_and(|current| {
+                current == detection.git_ref || current.short() == detection.git_ref.short()
+            });
         (is_own, is_current)
     };
     // `max_by_key` gives the last of equals, so the order is turned.
@@ -36,23 +43,35 @@ mod tests {
 
     fn chosen(detections: &[Detection], current: Option<&str>) -> String {
         let repo = RepoUrl::parse("https://example.com/plant/config.git").unwrap();
-        choose(detections, Some(&repo), current).unwrap().git_ref.to_string()
+        choose(detections, Some(&repo), current)
+            .unwrap()
+            .git_ref
+            .to_string()
     }
 
     #[test]
     fn the_first_is_chosen_where_nothing_tells_them_apart() {
-        assert_eq!(chosen(&[detection("v1", &[]), detection("v2", &[])], None), "v1");
+        assert_eq!(
+            chosen(&[detection("v1", &[]), detection("v2", &[])], None),
+            "v1"
+        );
     }
 
     #[test]
     fn the_objects_own_repository_goes_first() {
-        let detections = [detection("v1", &["app/code"]), detection("v2", &["plant/config"])];
+        let detections = [
+            detection("v1", &["app/code"]),
+            detection("v2", &["plant/config"]),
+        ];
         assert_eq!(chosen(&detections, Some("v1")), "v2");
     }
 
     #[test]
     fn a_ref_that_is_followed_goes_before_others() {
-        let detections = [detection("refs/heads/dev", &[]), detection("refs/heads/main", &[])];
+        let detections = [
+            detection("refs/heads/dev", &[]),
+            detection("refs/heads/main", &[]),
+        ];
         assert_eq!(chosen(&detections, Some("main")), "refs/heads/main");
     }
 }

@@ -46,18 +46,28 @@ impl Standing {
             match &self.requested_at {
                 // Somebody wrote the ref by hand: only a stamp of our own tells what was handled.
                 None => return News::Fresh,
-                Some(at) if self.handled_at.as_ref() != Some(at) => return News::Pending { at: at.clone() },
+                Some(at) if self.handled_at.as_ref() != Some(at) => {
+                    return News::Pending { at: at.clone() };
+                }
                 Some(_) => {}
             }
         }
-        if self.is_settled(git_ref) { News::Settled } else { News::Fresh }
+        if self.is_settled(git_ref) {
+            News::Settled
+        } else {
+            News::Fresh
+        }
     }
 
     /// Whether the ref is resolved and cannot move.
     pub(super) fn is_settled(&self, git_ref: &GitRef) -> bool {
         let is_this = |name: &str| name == git_ref.as_str() || name == git_ref.short();
         let may_be_fixed = !matches!(git_ref.name(), RefName::Branch(_) | RefName::Other(_));
-        may_be_fixed && self.resolved.as_ref().is_some_and(|resolved| resolved.is_fixed && is_this(&resolved.name))
+        may_be_fixed
+            && self
+                .resolved
+                .as_ref()
+                .is_some_and(|resolved| resolved.is_fixed && is_this(&resolved.name))
     }
 }
 
@@ -75,38 +85,62 @@ mod tests {
             requested_ref: Some("v1".into()),
             requested_at: Some("t1".into()),
             handled_at: handled.then(|| "t1".into()),
-            resolved: resolved.map(|(name, is_fixed)| ResolvedRef { name: name.into(), is_fixed }),
+            resolved: resolved.map(|(name, is_fixed)| ResolvedRef {
+                name: name.into(),
+                is_fixed,
+            }),
         }
     }
 
     #[test]
     fn another_ref_is_news() {
-        assert_eq!(requested(true, Some(("v1", true))).news(&git_ref("v2")), News::Fresh);
-        assert_eq!(requested(true, Some(("v1", true))).news(&git_ref("refs/tags/v1")), News::Fresh);
+        assert_eq!(
+            requested(true, Some(("v1", true))).news(&git_ref("v2")),
+            News::Fresh
+        );
+        assert_eq!(
+            requested(true, Some(("v1", true))).news(&git_ref("refs/tags/v1")),
+            News::Fresh
+        );
     }
 
     #[test]
     fn a_request_that_was_not_looked_at_yet_is_none() {
-        assert_eq!(requested(false, None).news(&git_ref("v1")), News::Pending { at: "t1".into() });
+        assert_eq!(
+            requested(false, None).news(&git_ref("v1")),
+            News::Pending { at: "t1".into() }
+        );
     }
 
     #[test]
     fn a_resolved_tag_is_settled_and_a_branch_never() {
-        assert_eq!(requested(true, Some(("v1", true))).news(&git_ref("v1")), News::Settled);
-        assert_eq!(requested(true, Some(("v1", false))).news(&git_ref("v1")), News::Fresh);
+        assert_eq!(
+            requested(true, Some(("v1", true))).news(&git_ref("v1")),
+            News::Settled
+        );
+        assert_eq!(
+            requested(true, Some(("v1", false))).news(&git_ref("v1")),
+            News::Fresh
+        );
     }
 
     #[test]
     fn a_ref_that_did_not_resolve_is_asked_for_again() {
         assert_eq!(requested(true, None).news(&git_ref("v1")), News::Fresh);
-        assert_eq!(requested(true, Some(("v0", true))).news(&git_ref("v1")), News::Fresh);
+        assert_eq!(
+            requested(true, Some(("v0", true))).news(&git_ref("v1")),
+            News::Fresh
+        );
     }
 
     #[test]
     fn a_tag_that_the_spec_follows_and_that_is_resolved_is_settled() {
         let standing = Standing {
             spec_ref: "refs/tags/v1".into(),
-            resolved: Some(ResolvedRef { name: "v1".into(), is_fixed: true }),
+            resolved: Some(ResolvedRef {
+                name: "v1".into(),
+                is_fixed: true,
+            }),
             ..Standing::default()
         };
         assert_eq!(standing.news(&git_ref("refs/tags/v1")), News::Settled);
@@ -114,7 +148,10 @@ mod tests {
 
     #[test]
     fn a_ref_that_was_annotated_by_hand_is_asked_for_again() {
-        let standing = Standing { requested_at: None, ..requested(true, Some(("v1", true))) };
+        let standing = Standing {
+            requested_at: None,
+            ..requested(true, Some(("v1", true)))
+        };
         assert_eq!(standing.news(&git_ref("v1")), News::Fresh);
     }
 }

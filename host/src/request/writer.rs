@@ -1,6 +1,6 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -64,25 +64,43 @@ impl Requester {
         }
     }
 
-    async fn request(&self, key: &ObjectKey, announcement: &Announcement) -> Result<Submitted, RequestError> {
+    async fn request(
+        &self,
+        key: &ObjectKey,
+        announcement: &Announcement,
+    ) -> Result<Submitted, RequestError> {
         // In order per object: the last of two deliveries is also the last that is written.
         let _order = self.shard(key).lock().await;
         let known = self.cache.get(key);
         let repo = known.as_ref().and_then(|known| known.repo.as_ref());
         let current = known.as_ref().map(|known| {
-            known.standing.requested_ref.as_deref().unwrap_or(&known.standing.spec_ref)
+            known
+                .standing
+                .requested_ref
+                .as_deref()
+                .unwrap_or(&known.standing.spec_ref)
         });
-        let chosen = choose(&announcement.detections, repo, current).ok_or(RequestError::Nothing)?;
+        let chosen =
+            choose(&announcement.detections, repo, current).ok_or(RequestError::Nothing)?;
         let git_ref = chosen.git_ref.clone();
         let news = match &known {
-            Some(known) if self.cache.is_current(key, &known.standing) => known.standing.news(&git_ref),
+            Some(known) if self.cache.is_current(key, &known.standing) => {
+                known.standing.news(&git_ref)
+            }
             _ => News::Fresh,
         };
         match news {
             News::Settled => return Ok(Submitted::AlreadySet(git_ref)),
             News::Pending { at } => {
                 let plugin = announcement.plugin.to_string();
-                self.cache.defer(key, Deferred { requested_at: at, git_ref: git_ref.clone(), plugin });
+                self.cache.defer(
+                    key,
+                    Deferred {
+                        requested_at: at,
+                        git_ref: git_ref.clone(),
+                        plugin,
+                    },
+                );
                 return Ok(Submitted::AlreadySet(git_ref));
             }
             News::Fresh => {}
@@ -91,9 +109,18 @@ impl Requester {
         Ok(Submitted::Written(git_ref))
     }
 
-    async fn write(&self, key: &ObjectKey, git_ref: &GitRef, plugin: &str) -> Result<(), RequestError> {
-        let api: Api<Target> = Api::namespaced_with(self.client.clone(), key.namespace(), &self.resource);
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    async fn write(
+        &self,
+        key: &ObjectKey,
+        git_ref: &GitRef,
+        plugin: &str,
+    ) -> Result<(), RequestError> {
+        let api: Api<Target> =
+            Api::namespaced_with(self.client.clone(), key.namespace(), &self.resource);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let requested_at = self.clock.next();
         let patch = Patch::Merge(json!({"metadata": {"annotations": {
             annotation::REQUESTED_REF: git_ref.as_str(),
@@ -104,7 +131,9 @@ impl Requester {
             let mut attempt = 1;
             loop {
                 match api.patch_metadata(key.name(), &params, &patch).await {
-                    Err(kube::Error::Api(status)) if status.is_conflict() && attempt < ATTEMPTS => attempt += 1,
+                    Err(kube::Error::Api(status)) if status.is_conflict() && attempt < ATTEMPTS => {
+                        attempt += 1
+                    }
                     answer => return answer,
                 }
             }
@@ -123,7 +152,10 @@ impl Requester {
     fn shard(&self, key: &ObjectKey) -> &Mutex<()> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "any bits of the hash will do"
+        )]
         let index = hasher.finish() as usize % SHARDS;
         &self.shards[index]
     }
@@ -142,7 +174,9 @@ impl RequestSink for Requester {
 fn refusal(key: &ObjectKey, error: kube::Error) -> RequestError {
     match &error {
         kube::Error::Api(status) if status.is_not_found() => RequestError::NotFound(key.clone()),
-        kube::Error::Api(status) if status.code < 500 && status.code != 429 => RequestError::Refused(Box::new(error)),
+        kube::Error::Api(status) if status.code < 500 && status.code != 429 => {
+            RequestError::Refused(Box::new(error))
+        }
         _ => RequestError::Unavailable(Some(Box::new(error))),
     }
 }
@@ -162,7 +196,11 @@ impl Clock {
     fn next(&self) -> Timestamp {
         let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         let advance = |last: i64| now.max(last.saturating_add(1));
-        let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(advance(last)));
+        let last = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(advance(last))
+            });
         let stamp = last.map_or(now, advance);
         Timestamp::from_nanosecond(i128::from(stamp)).unwrap_or(Timestamp::MAX)
     }

@@ -12,6 +12,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -21,7 +22,7 @@ use self::serve::Site;
 use crate::detection::{CommitId, GitRef, WordError};
 
 /// The path of the repository, as `OWNER/NAME` names it at a forge.
-const REPOSITORY: &str = "demo/gateways";
+const REPOSITORY: &str = "demo/plant";
 /// Its default branch.
 const MAIN: &str = "refs/heads/main";
 
@@ -82,6 +83,8 @@ impl GitServer {
         let app = serve::router(Arc::clone(&site));
         let task = tokio::spawn(async move {
             // It ends with the value, which aborts it.
+            // Answers come in small pieces; held back to be sent together, each would be 40 ms late.
+            let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap_or_default());
             axum::serve(listener, app).await.ok();
         });
         Ok(Self {
@@ -128,14 +131,19 @@ impl GitServer {
         Ok(id)
     }
 
-    /// Sets a lightweight tag to the tip of `main`.
-    pub async fn tag(&self, name: &str) -> Result<(), GitServerError> {
-        self.set_ref(&full_name("refs/tags/", name)?, MAIN).await
+    /// Sets a lightweight tag to the tip of `main`, and gives that commit.
+    pub async fn tag(&self, name: &str) -> Result<CommitId, GitServerError> {
+        let tip = self.id_of(MAIN).await?;
+        self.set_ref(&full_name("refs/tags/", name)?, tip.as_str())
+            .await?;
+        Ok(tip)
     }
 
-    /// Sets an annotated tag to the tip of `main`.
-    pub async fn annotated_tag(&self, name: &str) -> Result<(), GitServerError> {
-        self.annotate(name, MAIN).await
+    /// Sets an annotated tag to the tip of `main`, and gives that commit.
+    pub async fn annotated_tag(&self, name: &str) -> Result<CommitId, GitServerError> {
+        let tip = self.id_of(MAIN).await?;
+        self.annotate(name, tip.as_str()).await?;
+        Ok(tip)
     }
 
     /// Sets an annotated tag to what `target` names: a branch, an id, or another annotated tag.

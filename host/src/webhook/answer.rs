@@ -14,7 +14,11 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The ref is requested: written now, or before.
-    Accepted { git_ref: String, plugin: String, message: &'static str },
+    Accepted {
+        git_ref: String,
+        plugin: String,
+        message: &'static str,
+    },
     /// Recognised, and nothing to do.
     Ignored { plugin: String, reason: String },
     /// The sender must send something else.
@@ -30,10 +34,26 @@ pub(super) enum Answer {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
-    Accepted { accepted: bool, r#ref: &'a str, plugin: &'a str, message: &'a str },
-    Ignored { accepted: bool, ignored: &'a str, plugin: &'a str },
-    Refused { accepted: bool, error: &'a str },
-    Unrecognised { accepted: bool, error: &'a str, plugins: Vec<Looked<'a>> },
+    Accepted {
+        accepted: bool,
+        r#ref: &'a str,
+        plugin: &'a str,
+        message: &'a str,
+    },
+    Ignored {
+        accepted: bool,
+        ignored: &'a str,
+        plugin: &'a str,
+    },
+    Refused {
+        accepted: bool,
+        error: &'a str,
+    },
+    Unrecognised {
+        accepted: bool,
+        error: &'a str,
+        plugins: Vec<Looked<'a>>,
+    },
 }
 
 #[derive(Serialize)]
@@ -44,7 +64,10 @@ struct Looked<'a> {
 
 impl Answer {
     pub(super) fn refused(status: StatusCode, error: impl Into<String>) -> Self {
-        Self::Refused { status, error: error.into() }
+        Self::Refused {
+            status,
+            error: error.into(),
+        }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -83,23 +106,46 @@ impl Answer {
         match self {
             Self::Accepted { message, .. } => message,
             Self::Ignored { reason, .. } => reason,
-            Self::Refused { error, .. } | Self::Unavailable { error } | Self::Failed { error } => error,
+            Self::Refused { error, .. } | Self::Unavailable { error } | Self::Failed { error } => {
+                error
+            }
             Self::Unrecognised { .. } => UNRECOGNISED,
         }
     }
 
     fn body(&self) -> Body<'_> {
         match self {
-            Self::Accepted { git_ref, plugin, message } => {
-                Body::Accepted { accepted: true, r#ref: git_ref, plugin, message }
-            }
-            Self::Ignored { plugin, reason } => Body::Ignored { accepted: false, ignored: reason, plugin },
+            Self::Accepted {
+                git_ref,
+                plugin,
+                message,
+            } => Body::Accepted {
+                accepted: true,
+                r#ref: git_ref,
+                plugin,
+                message,
+            },
+            Self::Ignored { plugin, reason } => Body::Ignored {
+                accepted: false,
+                ignored: reason,
+                plugin,
+            },
             Self::Refused { error, .. } | Self::Unavailable { error } | Self::Failed { error } => {
-                Body::Refused { accepted: false, error }
+                Body::Refused {
+                    accepted: false,
+                    error,
+                }
             }
             Self::Unrecognised { declined } => {
-                let plugins = declined.iter().map(|one| Looked { plugin: &one.plugin, reason: &one.reason });
-                Body::Unrecognised { accepted: false, error: UNRECOGNISED, plugins: plugins.collect() }
+                let plugins = declined.iter().map(|one| Looked {
+                    plugin: &one.plugin,
+                    reason: &one.reason,
+                });
+                Body::Unrecognised {
+                    accepted: false,
+                    error: UNRECOGNISED,
+                    plugins: plugins.collect(),
+                }
             }
         }
     }
@@ -112,7 +158,9 @@ impl IntoResponse for Answer {
         let mut response = (self.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
         match self.status() {
-            StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER))
+            }
             // RFC 9110 §15.5.2 asks for a challenge with every 401.
             StatusCode::UNAUTHORIZED => {
                 drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));

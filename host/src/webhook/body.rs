@@ -19,7 +19,10 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, bounds: Bounds) -> Res
     match tokio::time::timeout(bounds.body_time, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Answer::refused(StatusCode::BAD_REQUEST, "the body ended before its announced length")),
+        Ok(Err(_)) => Err(Answer::refused(
+            StatusCode::BAD_REQUEST,
+            "the body ended before its announced length",
+        )),
         Err(_) => {
             let error = format!("the body did not arrive within {:?}", bounds.body_time);
             Err(Answer::refused(StatusCode::REQUEST_TIMEOUT, error))
@@ -28,5 +31,10 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, bounds: Bounds) -> Res
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }

@@ -26,7 +26,12 @@ pub(super) async fn receive(
 ) -> Answer {
     // A path that is not UTF-8 names no object, which only the authenticated are told.
     let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
-    let record = Record::start(&receiver.metrics, &namespace, &name, delivery_id(request.headers()));
+    let record = Record::start(
+        &receiver.metrics,
+        &namespace,
+        &name,
+        delivery_id(request.headers()),
+    );
     let answer = match judge(&receiver, &namespace, &name, request).await {
         Ok(answer) | Err(answer) => answer,
     };
@@ -34,14 +39,28 @@ pub(super) async fn receive(
     answer
 }
 
-async fn judge(receiver: &Receiver, namespace: &str, name: &str, request: Request) -> Result<Answer, Answer> {
+async fn judge(
+    receiver: &Receiver,
+    namespace: &str,
+    name: &str,
+    request: Request,
+) -> Result<Answer, Answer> {
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, receiver.bounds).await?;
-    let delivery = receiver.auth.verify(Delivery { headers: parts.headers, body }).map_err(|error| refuse(&error))?;
+    let delivery = receiver
+        .auth
+        .verify(Delivery {
+            headers: parts.headers,
+            body,
+        })
+        .map_err(|error| refuse(&error))?;
     let target = ObjectKey::new(namespace, name).map_err(|_| not_found(namespace, name))?;
     let (plugin, detections) = detect(receiver, delivery).await?;
     let plugin = plugin.descriptor().name.clone();
-    let announcement = Announcement { plugin: plugin.as_str().into(), detections };
+    let announcement = Announcement {
+        plugin: plugin.as_str().into(),
+        detections,
+    };
     match receiver.requests.submit(&target, &announcement).await {
         Ok(submitted) => Ok(accept(submitted, plugin)),
         Err(error) => Err(fail(&error, namespace, name)),
@@ -53,22 +72,31 @@ async fn detect(
     delivery: Verified<Delivery>,
 ) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
     let media_type = delivery.media_type();
-    let question = Question::new(delivery).map_err(|error| not_json(&error, media_type.as_deref()))?;
+    let question =
+        Question::new(delivery).map_err(|error| not_json(&error, media_type.as_deref()))?;
     match receiver.detector.detect(question).await {
         Verdict::Found { plugin, detections } => Ok((plugin, detections)),
-        Verdict::Ignored { plugin, reason } => Err(Answer::Ignored { plugin: plugin.descriptor().name.clone(), reason }),
+        Verdict::Ignored { plugin, reason } => Err(Answer::Ignored {
+            plugin: plugin.descriptor().name.clone(),
+            reason,
+        }),
         Verdict::Malformed { plugin, why } => {
             let error = format!("plugin {}: {why}", plugin.descriptor().name);
             Err(Answer::refused(StatusCode::BAD_REQUEST, error))
         }
         Verdict::Unrecognised { declined } => Err(Answer::Unrecognised { declined }),
-        Verdict::Failed { error: CallError::Busy, .. } => {
-            Err(Answer::Unavailable { error: "all plugin instances are busy; try again".to_owned() })
-        }
+        Verdict::Failed {
+            error: CallError::Busy,
+            ..
+        } => Err(Answer::Unavailable {
+            error: "all plugin instances are busy; try again".to_owned(),
+        }),
         Verdict::Failed { plugin, error } => {
             let name = &plugin.descriptor().name;
             tracing::error!(plugin.file = %plugin.origin(), error = %report::chain(&error), "plugin failed");
-            Err(Answer::Failed { error: format!("plugin {name} failed: {error}") })
+            Err(Answer::Failed {
+                error: format!("plugin {name} failed: {error}"),
+            })
         }
     }
 }
@@ -78,7 +106,11 @@ fn accept(submitted: Submitted, plugin: String) -> Answer {
         Submitted::Written(git_ref) => (git_ref, "ref requested"),
         Submitted::AlreadySet(git_ref) => (git_ref, "ref already set"),
     };
-    Answer::Accepted { git_ref: git_ref.to_string(), plugin, message }
+    Answer::Accepted {
+        git_ref: git_ref.to_string(),
+        plugin,
+        message,
+    }
 }
 
 fn refuse(error: &AuthError) -> Answer {
@@ -86,11 +118,17 @@ fn refuse(error: &AuthError) -> Answer {
         // What exactly was wrong helps an attacker more than a sender.
         AuthError::Unauthorized(why) => {
             tracing::debug!(why, "a delivery was refused");
-            Answer::refused(StatusCode::UNAUTHORIZED, "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256)")
+            Answer::refused(
+                StatusCode::UNAUTHORIZED,
+                "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256)",
+            )
         }
         AuthError::Closed(_) => {
             tracing::error!(error = %report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
-            Answer::Unavailable { error: "the receiver's webhook secret cannot be used; see the log of Stoker".to_owned() }
+            Answer::Unavailable {
+                error: "the receiver's webhook secret cannot be used; see the log of Stoker"
+                    .to_owned(),
+            }
         }
     }
 }
@@ -100,7 +138,9 @@ fn refuse(error: &AuthError) -> Answer {
 fn not_json(error: &PayloadError, media_type: Option<&str>) -> Answer {
     match media_type {
         Some(other) if !is_json(other) => {
-            let error = format!("the body is {other}, and not JSON: set the content type of the webhook to application/json");
+            let error = format!(
+                "the body is {other}, and not JSON: set the content type of the webhook to application/json"
+            );
             Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
         }
         _ => Answer::refused(StatusCode::BAD_REQUEST, report::chain(error).to_string()),
@@ -116,11 +156,15 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
         RequestError::NotFound(_) => not_found(namespace, name),
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request could not be stored");
-            Answer::Unavailable { error: "the Kubernetes API server cannot be reached; try again".to_owned() }
+            Answer::Unavailable {
+                error: "the Kubernetes API server cannot be reached; try again".to_owned(),
+            }
         }
         RequestError::Refused(_) | RequestError::Nothing => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request was refused");
-            Answer::Failed { error: format!("{error}; see the log of Stoker") }
+            Answer::Failed {
+                error: format!("{error}; see the log of Stoker"),
+            }
         }
     }
 }

@@ -39,9 +39,21 @@ impl ReceiverMetrics {
             unauthenticated: Gauge::default(),
         };
         let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
-        registry.register("requests", "Webhooks, by the plugin that recognised them and status", metrics.requests.clone());
-        registry.register("request_duration_seconds", "Time from the headers of a webhook to its answer", metrics.duration.clone());
-        registry.register("requests_in_flight", "Webhooks that have no answer yet", metrics.in_flight.clone());
+        registry.register(
+            "requests",
+            "Webhooks, by the plugin that recognised them and status",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "request_duration_seconds",
+            "Time from the headers of a webhook to its answer",
+            metrics.duration.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Webhooks that have no answer yet",
+            metrics.in_flight.clone(),
+        );
         registry.register(
             "unauthenticated",
             "1 where no secret is configured, so that everybody may say which ref a gateway runs",
@@ -64,7 +76,10 @@ impl ReceiverMetrics {
     }
 
     pub(super) fn answered(&self, plugin: Option<&str>, status_code: u16, duration: Duration) {
-        let labels = Labels { source: plugin.unwrap_or("unknown").to_owned(), status_code };
+        let labels = Labels {
+            source: plugin.unwrap_or("unknown").to_owned(),
+            status_code,
+        };
         self.requests.get_or_create(&labels).inc();
         self.duration.observe(duration.as_secs_f64());
     }

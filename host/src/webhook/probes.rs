@@ -34,10 +34,16 @@ pub fn probe_router(readiness: Readiness) -> Router {
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
     if !*readiness.objects_known.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the objects were not listed yet");
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the objects were not listed yet",
+        );
     }
     match readiness.auth.state() {
-        DoorState::Closed(_) => (StatusCode::SERVICE_UNAVAILABLE, "the webhook secret cannot be used"),
+        DoorState::Closed(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the webhook secret cannot be used",
+        ),
         DoorState::Open | DoorState::Locked => (StatusCode::OK, "ok"),
     }
 }
@@ -51,5 +57,7 @@ pub fn metrics_router(metrics: Arc<Metrics>) -> Router {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     };
-    Router::new().route("/metrics", get(encode)).with_state(metrics)
+    Router::new()
+        .route("/metrics", get(encode))
+        .with_state(metrics)
 }

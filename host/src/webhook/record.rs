@@ -20,7 +20,13 @@ impl<'a> Record<'a> {
         delivery_id: Option<&str>,
     ) -> Self {
         metrics.started();
-        Self { metrics, namespace, name, delivery_id: delivery_id.map(str::to_owned), started: Instant::now() }
+        Self {
+            metrics,
+            namespace,
+            name,
+            delivery_id: delivery_id.map(str::to_owned),
+            started: Instant::now(),
+        }
     }
 
     pub(super) fn finish(self, answer: &Answer) {

@@ -11,16 +11,25 @@ use super::handler;
 /// The routes of the receiver.
 pub fn router(receiver: Arc<Receiver>) -> Router {
     Router::new()
-        .route("/webhook/{namespace}/{name}", post(handler::receive).fallback(wrong_method))
+        .route(
+            "/webhook/{namespace}/{name}",
+            post(handler::receive).fallback(wrong_method),
+        )
         .fallback(no_route)
         .with_state(receiver)
 }
 
 async fn wrong_method() -> ([(axum::http::HeaderName, &'static str); 1], Answer) {
     let error = "a webhook is sent with POST";
-    ([(axum::http::header::ALLOW, "POST")], Answer::refused(StatusCode::METHOD_NOT_ALLOWED, error))
+    (
+        [(axum::http::header::ALLOW, "POST")],
+        Answer::refused(StatusCode::METHOD_NOT_ALLOWED, error),
+    )
 }
 
 async fn no_route() -> Answer {
-    Answer::refused(StatusCode::NOT_FOUND, "webhooks are received at /webhook/{namespace}/{name}")
+    Answer::refused(
+        StatusCode::NOT_FOUND,
+        "webhooks are received at /webhook/{namespace}/{name}",
+    )
 }

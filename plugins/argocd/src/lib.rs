@@ -32,7 +32,11 @@ stoker_plugin::detector!(DESCRIPTOR, detect);
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let detection = Detection::new(request.required(REF)?);
     let sources = 0..request.len_at(SOURCES).unwrap_or_default();
-    let repositories = sources.filter_map(|at| request.string_at(&pointer::element(SOURCES, at, "/repoURL")));
-    let repositories = request.string_at("/app/spec/source/repoURL").into_iter().chain(repositories);
+    let repositories =
+        sources.filter_map(|at| request.string_at(&pointer::element(SOURCES, at, "/repoURL")));
+    let repositories = request
+        .string_at("/app/spec/source/repoURL")
+        .into_iter()
+        .chain(repositories);
     Ok(detection.repositories(repositories).into())
 }

@@ -46,7 +46,10 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::ignored(&[&git_ref, " was deleted"]));
     }
     let commit = commit(request, &git_ref, after);
-    Ok(Detection::new(git_ref).commit(commit).repositories(repositories(request)).into())
+    Ok(Detection::new(git_ref)
+        .commit(commit)
+        .repositories(repositories(request))
+        .into())
 }
 
 /// In the push of an annotated tag `after` is the tag object, which is no commit. What it points to is GitLab's
@@ -54,7 +57,11 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
 fn commit(request: &impl Request, git_ref: &str, after: Option<String>) -> Option<String> {
     let is_full = |id: &String| text::is_commit_id(id);
     let after = after.filter(|id| is_full(id) && !git_ref.starts_with("refs/tags/"));
-    let named = || ["/commit", "/sha", "/checkout_sha", "/head_commit/id"].iter().find_map(|at| request.string_at(at).filter(is_full));
+    let named = || {
+        ["/commit", "/sha", "/checkout_sha", "/head_commit/id"]
+            .iter()
+            .find_map(|at| request.string_at(at).filter(is_full))
+    };
     after.or_else(named)
 }
 

@@ -52,8 +52,15 @@ fn push(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::ignored(&[&git_ref, " was deleted"]));
     }
     // Of an annotated tag, `after` is the tag object, which is no commit; the head commit is what it points to.
-    let commit = if git_ref.starts_with("refs/heads/") { Some(after) } else { request.string_at("/head_commit/id") };
-    Ok(about(request, git_ref).commit(commit).occurred_at(pushed_at(request)).into())
+    let commit = if git_ref.starts_with("refs/heads/") {
+        Some(after)
+    } else {
+        request.string_at("/head_commit/id")
+    };
+    Ok(about(request, git_ref)
+        .commit(commit)
+        .occurred_at(pushed_at(request))
+        .into())
 }
 
 /// The name is sent bare. Its kind is sent beside it, so it is given in full: a tag of the same name must not be
@@ -66,16 +73,28 @@ fn create(request: &impl Request) -> Result<Outcome, Malformed> {
         _ => return Ok(Outcome::ignored(&["created ", &kind])),
     };
     let name = request.required("/ref")?;
-    let git_ref = if name.starts_with("refs/") { name } else { text::concat(&[prefix, &name]) };
+    let git_ref = if name.starts_with("refs/") {
+        name
+    } else {
+        text::concat(&[prefix, &name])
+    };
     Ok(about(request, git_ref).into())
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
-    Ok(Outcome::ignored(&[&request.required("/ref")?, " was deleted"]))
+    Ok(Outcome::ignored(&[
+        &request.required("/ref")?,
+        " was deleted",
+    ]))
 }
 
 fn about(request: &impl Request, git_ref: String) -> Detection {
-    let names = ["/repository/full_name", "/repository/clone_url", "/repository/ssh_url", "/repository/html_url"];
+    let names = [
+        "/repository/full_name",
+        "/repository/clone_url",
+        "/repository/ssh_url",
+        "/repository/html_url",
+    ];
     Detection::new(git_ref)
         .repositories(request.strings_at(&names))
         .delivery_id(request.header("x-github-delivery"))
@@ -85,5 +104,7 @@ fn about(request: &impl Request, git_ref: String) -> Detection {
 fn pushed_at(request: &impl Request) -> Option<String> {
     let pointer = "/repository/pushed_at";
     // A number in a push, a string in every other event.
-    request.string_at(pointer).or_else(|| time::from_unix(request.json_at(pointer)?.parse().ok()?))
+    request
+        .string_at(pointer)
+        .or_else(|| time::from_unix(request.json_at(pointer)?.parse().ok()?))
 }

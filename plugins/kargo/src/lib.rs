@@ -21,7 +21,14 @@ use stoker_plugin::{Descriptor, Detection, Kind, Malformed, Outcome, Request, po
 const COMMITS: &str = "/freight/commits";
 
 /// How the names of events end that tell of no success, as in `PromotionFailed` and `FreightVerificationErrored`.
-const NO_SUCCESS: [&str; 6] = ["Failed", "Errored", "Aborted", "Created", "Inconclusive", "Unknown"];
+const NO_SUCCESS: [&str; 6] = [
+    "Failed",
+    "Errored",
+    "Aborted",
+    "Created",
+    "Inconclusive",
+    "Unknown",
+];
 
 /// Asked where there is a freight.
 pub const DESCRIPTOR: Descriptor = Descriptor {
@@ -40,7 +47,10 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::NotMine);
     }
     let events = request.strings_at(&["/type", "/event/type", "/event"]);
-    if let Some(event) = events.iter().find(|event| NO_SUCCESS.iter().any(|end| event.ends_with(end))) {
+    if let Some(event) = events
+        .iter()
+        .find(|event| NO_SUCCESS.iter().any(|end| event.ends_with(end)))
+    {
         return Ok(Outcome::ignored(&["event ", event]));
     }
     let commits = match request.kind_at(COMMITS) {
@@ -51,7 +61,9 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     if commits == 0 {
         return Ok(Outcome::ignored(&["the freight has no commits"]));
     }
-    let found = (0..commits).map(|at| commit(request, at)).collect::<Result<Vec<_>, _>>()?;
+    let found = (0..commits)
+        .map(|at| commit(request, at))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Outcome::Found(found))
 }
 
@@ -60,7 +72,12 @@ fn commit(request: &impl Request, at: u32) -> Result<Detection, Malformed> {
     let id = string_at("/id").filter(|id| text::is_commit_id(id));
     let tag = string_at("/tag").filter(|tag| !tag.is_empty());
     let Some(git_ref) = tag.or_else(|| id.clone()) else {
-        return Err(Malformed::at(&pointer::element(COMMITS, at, ""), "has neither a tag nor a full commit id"));
+        return Err(Malformed::at(
+            &pointer::element(COMMITS, at, ""),
+            "has neither a tag nor a full commit id",
+        ));
     };
-    Ok(Detection::new(git_ref).commit(id).repositories(string_at("/repoURL")))
+    Ok(Detection::new(git_ref)
+        .commit(id)
+        .repositories(string_at("/repoURL")))
 }

@@ -1,5 +1,8 @@
 //! The global allocator of a component: an [`Arena`] in static memory, and more memory when that is full.
-#![expect(unsafe_code, reason = "an allocator hands out addresses; each unsafe block says why it may")]
+#![expect(
+    unsafe_code,
+    reason = "an allocator hands out addresses; each unsafe block says why it may"
+)]
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::{memory_grow, unreachable};
@@ -45,7 +48,8 @@ fn grow(bytes: usize) -> Option<Arena> {
     let pages = bytes.div_ceil(PAGE_BYTES);
     let old_pages = memory_grow::<0>(pages);
     // The instruction answers -1 where it is refused.
-    (old_pages != usize::MAX).then(|| Arena::new(old_pages * PAGE_BYTES, (old_pages + pages) * PAGE_BYTES))
+    (old_pages != usize::MAX)
+        .then(|| Arena::new(old_pages * PAGE_BYTES, (old_pages + pages) * PAGE_BYTES))
 }
 
 // SAFETY: Each block lies in static memory or in pages that this allocator added, which nothing else uses; `Arena`
@@ -60,8 +64,7 @@ unsafe impl GlobalAlloc for Bump {
         block
     }
 
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {}
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if self.with_arena(|arena| arena.resize(block.addr(), layout.size(), new_size)) {

@@ -39,7 +39,10 @@ pub struct Detection {
 impl Detection {
     /// A ref of which nothing else is known yet.
     pub fn new(git_ref: impl Into<String>) -> Self {
-        Self { git_ref: git_ref.into(), ..Self::default() }
+        Self {
+            git_ref: git_ref.into(),
+            ..Self::default()
+        }
     }
 
     /// Names the commit, if the text is a full id: the host takes any other for a fault of the plugin.
@@ -137,7 +140,10 @@ mod tests {
 
     #[test]
     fn texts_are_put_together_from_parts() {
-        assert_eq!(Outcome::ignored(&["event ", "ping"]), Outcome::Ignored("event ping".into()));
+        assert_eq!(
+            Outcome::ignored(&["event ", "ping"]),
+            Outcome::Ignored("event ping".into())
+        );
         assert_eq!(Malformed::at("/ref", "is empty").0, "/ref is empty");
     }
 }

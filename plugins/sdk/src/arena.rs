@@ -19,7 +19,11 @@ impl Arena {
     }
 
     /// The address of a new block. `grow` adds at least so many bytes of memory and says where they start.
-    pub(crate) fn allocate(&mut self, layout: Layout, grow: impl FnOnce(usize) -> Option<Arena>) -> Option<usize> {
+    pub(crate) fn allocate(
+        &mut self,
+        layout: Layout,
+        grow: impl FnOnce(usize) -> Option<Arena>,
+    ) -> Option<usize> {
         if let Some(block) = self.take(layout) {
             return Some(block);
         }
@@ -53,7 +57,9 @@ impl Arena {
 
     fn take(&mut self, layout: Layout) -> Option<usize> {
         let block = self.next.checked_next_multiple_of(layout.align())?;
-        let end = block.checked_add(layout.size()).filter(|&end| end <= self.limit)?;
+        let end = block
+            .checked_add(layout.size())
+            .filter(|&end| end <= self.limit)?;
         self.next = end;
         Some(block)
     }
@@ -108,7 +114,10 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let mut arena = Arena::new(1000, 1100);
         assert_eq!(arena.allocate(layout(200, 1), |_| None), None);
-        assert_eq!(arena.allocate(layout(isize::MAX as usize, 1), |_| None), None);
+        assert_eq!(
+            arena.allocate(layout(isize::MAX as usize, 1), |_| None),
+            None
+        );
         assert!(!arena.resize(1000, 0, usize::MAX));
         let mut end = Arena::new(usize::MAX - 1, usize::MAX);
         assert_eq!(end.allocate(layout(8, 8), |_| None), None);

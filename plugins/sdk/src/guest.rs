@@ -94,7 +94,9 @@ pub fn answer(said: Result<crate::Outcome, Malformed>) -> Result<Outcome, String
     match said {
         Ok(crate::Outcome::NotMine) => Ok(Outcome::NotMine),
         Ok(crate::Outcome::Ignored(reason)) => Ok(Outcome::Ignored(reason)),
-        Ok(crate::Outcome::Found(found)) => Ok(Outcome::Found(found.into_iter().map(detection).collect())),
+        Ok(crate::Outcome::Found(found)) => {
+            Ok(Outcome::Found(found.into_iter().map(detection).collect()))
+        }
         Err(Malformed(why)) => Err(why),
     }
 }

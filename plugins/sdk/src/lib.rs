@@ -59,10 +59,12 @@ macro_rules! detector {
                     $crate::guest::describe(&$descriptor)
                 }
 
-                fn detect(request: &$crate::guest::Request) -> Result<$crate::guest::Outcome, $crate::guest::String> {
+                fn detect(
+                    request: &$crate::guest::Request,
+                ) -> Result<$crate::guest::Outcome, $crate::guest::String> {
                     $crate::guest::answer($detect(request))
                 }
-            }
+    }
 
             $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
         };

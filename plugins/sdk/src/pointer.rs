@@ -49,7 +49,10 @@ mod tests {
     fn names_of_members_are_escaped() {
         assert_eq!(member("", "ref"), "/ref");
         assert_eq!(member("/a", "git.ref"), "/a/git.ref");
-        assert_eq!(member("/annotations", "example.com/ref~1"), "/annotations/example.com~1ref~01");
+        assert_eq!(
+            member("/annotations", "example.com/ref~1"),
+            "/annotations/example.com~1ref~01"
+        );
         assert_eq!(member("/a", ""), "/a/");
     }
 

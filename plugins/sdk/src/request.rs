@@ -42,18 +42,24 @@ pub trait Request {
         match self.string_at(pointer) {
             Some(text) if !text.is_empty() => Ok(text),
             Some(_) => Err(Malformed::at(pointer, "is empty")),
-            None if self.kind_at(pointer).is_some() => Err(Malformed::at(pointer, "is not a string")),
+            None if self.kind_at(pointer).is_some() => {
+                Err(Malformed::at(pointer, "is not a string"))
+            }
             None => Err(Malformed::at(pointer, "is missing")),
         }
     }
 
     /// Whether `true` is at a pointer.
     fn is_true(&self, pointer: &str) -> bool {
-        self.kind_at(pointer) == Some(Kind::Boolean) && self.json_at(pointer).as_deref() == Some("true")
+        self.kind_at(pointer) == Some(Kind::Boolean)
+            && self.json_at(pointer).as_deref() == Some("true")
     }
 
     /// The strings at these pointers, without those that are not there.
     fn strings_at(&self, pointers: &[&str]) -> Vec<String> {
-        pointers.iter().filter_map(|pointer| self.string_at(pointer)).collect()
+        pointers
+            .iter()
+            .filter_map(|pointer| self.string_at(pointer))
+            .collect()
     }
 }

@@ -22,13 +22,21 @@ impl SampleRequest {
     /// A delivery with this body and no headers.
     #[must_use]
     pub fn json(body: Value) -> Self {
-        Self { headers: Vec::new(), body: body.to_string().into_bytes(), json: Some(body) }
+        Self {
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+            json: Some(body),
+        }
     }
 
     /// A delivery with this body, be it JSON or not, and no headers.
     pub fn bytes(body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        Self { headers: Vec::new(), json: serde_json::from_slice(&body).ok(), body }
+        Self {
+            headers: Vec::new(),
+            json: serde_json::from_slice(&body).ok(),
+            body,
+        }
     }
 
     /// Adds a header.
@@ -43,8 +51,14 @@ impl SampleRequest {
     pub fn is_for(&self, plugin: &Descriptor) -> bool {
         let asks_always = plugin.headers.is_empty() && plugin.pointers.is_empty();
         asks_always
-            || plugin.headers.iter().any(|name| self.header(name).is_some())
-            || plugin.pointers.iter().any(|pointer| self.at(pointer).is_some())
+            || plugin
+                .headers
+                .iter()
+                .any(|name| self.header(name).is_some())
+            || plugin
+                .pointers
+                .iter()
+                .any(|pointer| self.at(pointer).is_some())
     }
 
     fn at(&self, pointer: &str) -> Option<&Value> {
@@ -54,7 +68,10 @@ impl SampleRequest {
 
 impl Request for SampleRequest {
     fn header(&self, name: &str) -> Option<String> {
-        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
     }
 
     fn string_at(&self, pointer: &str) -> Option<String> {
@@ -94,7 +111,9 @@ impl Request for SampleRequest {
 fn assert_sound(said: &Result<Outcome, Malformed>, of: &dyn std::fmt::Debug) {
     match said {
         Ok(Outcome::NotMine) => {}
-        Ok(Outcome::Ignored(reason)) => assert!(!reason.is_empty(), "ignored without a reason: {of:?}"),
+        Ok(Outcome::Ignored(reason)) => {
+            assert!(!reason.is_empty(), "ignored without a reason: {of:?}")
+        }
         Err(Malformed(why)) => assert!(!why.is_empty(), "malformed without a word: {of:?}"),
         Ok(Outcome::Found(found)) => {
             assert!(!found.is_empty(), "found, and named no ref: {of:?}");
@@ -124,15 +143,26 @@ mod tests {
         assert_eq!(sample.string_at("/a/b~1c/0").as_deref(), Some("x"));
         assert_eq!(sample.string_at("/a/b~1c/1"), None);
         assert_eq!(sample.kind_at("/a/b~1c/2"), Some(Kind::Null));
-        assert_eq!((sample.len_at("/a"), sample.len_at("/a/b~1c"), sample.len_at("/x")), (Some(1), Some(4), None));
-        assert_eq!(sample.json_at("/a/b~1c").as_deref(), Some(r#"["x",1,null,true]"#));
+        assert_eq!(
+            (
+                sample.len_at("/a"),
+                sample.len_at("/a/b~1c"),
+                sample.len_at("/x")
+            ),
+            (Some(1), Some(4), None)
+        );
+        assert_eq!(
+            sample.json_at("/a/b~1c").as_deref(),
+            Some(r#"["x",1,null,true]"#)
+        );
         assert!(sample.is_true("/a/b~1c/3") && !sample.is_true("/a/b~1c/0"));
         assert_eq!(sample.body(), body.as_bytes());
     }
 
     #[test]
     fn what_is_required_says_what_it_lacks() {
-        let sample = SampleRequest::json(serde_json::json!({"empty": "", "number": 1, "text": "x"}));
+        let sample =
+            SampleRequest::json(serde_json::json!({"empty": "", "number": 1, "text": "x"}));
         let why = |pointer| sample.required(pointer).unwrap_err().0;
         assert_eq!(sample.required("/text").unwrap(), "x");
         assert_eq!(why("/empty"), "/empty is empty");
@@ -142,10 +172,19 @@ mod tests {
 
     #[test]
     fn the_pre_filter_is_any_header_or_any_pointer() {
-        let plugin = |headers, pointers| Descriptor { name: "x", version: "1", summary: "", headers, pointers };
+        let plugin = |headers, pointers| Descriptor {
+            name: "x",
+            version: "1",
+            summary: "",
+            headers,
+            pointers,
+        };
         let sample = SampleRequest::bytes(r#"{"a": null}"#).with_header("x-event", "1");
         assert!(sample.is_for(&plugin(&[], &[])));
-        assert!(sample.is_for(&plugin(&["X-Event"], &["/b"])) && sample.is_for(&plugin(&["X-Other"], &["/a"])));
+        assert!(
+            sample.is_for(&plugin(&["X-Event"], &["/b"]))
+                && sample.is_for(&plugin(&["X-Other"], &["/a"]))
+        );
         assert!(!sample.is_for(&plugin(&["X-Other"], &["/b"])));
         assert!(!SampleRequest::bytes([0xff]).is_for(&plugin(&[], &[""])));
     }

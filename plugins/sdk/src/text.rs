@@ -51,11 +51,15 @@ fn timestamp(text: &[u8]) -> Option<()> {
     let year = u32::from(two_digits(fixed, 0)?) * 100 + u32::from(two_digits(fixed, 2)?);
     let (month, day) = (two_digits(fixed, 5)?, two_digits(fixed, 8)?);
     let is_date = year < 9999 && matches!(month, 1..=12) && day >= 1 && day <= days_in(year, month);
-    let is_time = two_digits(fixed, 11)? < 24 && two_digits(fixed, 14)? < 60 && two_digits(fixed, 17)? < 60;
+    let is_time =
+        two_digits(fixed, 11)? < 24 && two_digits(fixed, 14)? < 60 && two_digits(fixed, 17)? < 60;
     let zone = match rest.strip_prefix(b".") {
         None => rest,
         Some(fraction) => {
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits = fraction
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
             matches!(digits, 1..=9).then_some(())?;
             fraction.get(digits..)?
         }
@@ -67,7 +71,9 @@ fn is_zone(zone: &[u8]) -> bool {
     let hours_and_minutes = || two_digits(zone, 1).zip(two_digits(zone, 4));
     match zone {
         b"Z" => true,
-        [b'+' | b'-', _, _, b':', _, _] => hours_and_minutes().is_some_and(|(hours, minutes)| hours < 24 && minutes < 60),
+        [b'+' | b'-', _, _, b':', _, _] => {
+            hours_and_minutes().is_some_and(|(hours, minutes)| hours < 24 && minutes < 60)
+        }
         _ => false,
     }
 }
@@ -96,7 +102,13 @@ mod tests {
     #[test]
     fn a_commit_id_is_full_and_not_zero() {
         assert!(is_commit_id(&"aB".repeat(20)) && is_commit_id(&"0f".repeat(32)));
-        for text in ["", "abc1234", &"g".repeat(40), &"0".repeat(40), &"a".repeat(41)] {
+        for text in [
+            "",
+            "abc1234",
+            &"g".repeat(40),
+            &"0".repeat(40),
+            &"a".repeat(41),
+        ] {
             assert!(!is_commit_id(text), "{text}");
         }
         assert!(is_zero_id(&"0".repeat(40)) && is_zero_id(&"0".repeat(64)));

@@ -17,13 +17,22 @@ use tokio::net::TcpListener;
 /// Serves until it is killed.
 pub async fn serve(port: u16, secret: String) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    let router = Router::new().fallback(post(receive)).with_state(Arc::new(secret));
+    let router = Router::new()
+        .fallback(post(receive))
+        .with_state(Arc::new(secret));
     axum::serve(listener, router).await?;
     Ok(())
 }
 
-async fn receive(State(secret): State<Arc<String>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
-    let claimed = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok()).unwrap_or_default();
+async fn receive(
+    State(secret): State<Arc<String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, Json<Value>) {
+    let claimed = headers
+        .get("x-hub-signature-256")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if is_signed(&secret, claimed, &body) {
         (StatusCode::ACCEPTED, Json(json!({"accepted": true})))
     } else {
@@ -32,7 +41,9 @@ async fn receive(State(secret): State<Arc<String>>, headers: HeaderMap, body: By
 }
 
 fn is_signed(secret: &str, claimed: &str, body: &[u8]) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return false;
+    };
     mac.update(body);
     let mut bytes = [0; 32];
     let digits = claimed.strip_prefix("sha256=").unwrap_or_default();

@@ -21,14 +21,25 @@ impl Outcome {
     /// The latency below which this share of the requests stayed.
     #[must_use]
     pub fn percentile(&self, share: f64) -> Duration {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
-        let index = ((self.latencies.len() as f64 * share) as usize).min(self.latencies.len().saturating_sub(1));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index"
+        )]
+        let index = ((self.latencies.len() as f64 * share) as usize)
+            .min(self.latencies.len().saturating_sub(1));
         self.latencies.get(index).copied().unwrap_or_default()
     }
 }
 
 /// Sends the requests in turn, so many of them, on so many connections.
-pub async fn run(port: u16, requests: Vec<Vec<u8>>, total: usize, connections: usize) -> Result<Outcome> {
+pub async fn run(
+    port: u16,
+    requests: Vec<Vec<u8>>,
+    total: usize,
+    connections: usize,
+) -> Result<Outcome> {
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     let mut tasks = JoinSet::new();
     for _ in 0..connections {
@@ -51,7 +62,10 @@ pub async fn run(port: u16, requests: Vec<Vec<u8>>, total: usize, connections: u
             }
         });
     }
-    let mut outcome = Outcome { latencies: Vec::new(), others: 0 };
+    let mut outcome = Outcome {
+        latencies: Vec::new(),
+        others: 0,
+    };
     while let Some(task) = tasks.join_next().await {
         let (latencies, others) = task??;
         outcome.latencies.extend(latencies);
@@ -66,10 +80,18 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
     buffer.clear();
     loop {
         ensure!(stream.read_buf(buffer).await? > 0, "the connection ended");
-        let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
         let text = std::str::from_utf8(&buffer[..head])?.to_ascii_lowercase();
-        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-        let length: usize = length.context("an answer without a length")?.trim().parse()?;
+        let length = text
+            .split("content-length: ")
+            .nth(1)
+            .and_then(|rest| rest.lines().next());
+        let length: usize = length
+            .context("an answer without a length")?
+            .trim()
+            .parse()?;
         if buffer.len() >= head + 4 + length {
             return Ok(text.get(9..12).context("no status")?.parse()?);
         }

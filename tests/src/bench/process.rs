@@ -20,14 +20,29 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
 /// Resident memory of a process in KiB.
 pub fn resident_kib(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("no VmRSS")?;
+    Ok(line
+        .split_whitespace()
+        .nth(1)
+        .context("no number")?
+        .parse()?)
 }
 
 /// The processor, as Linux names it, and the kernel.
 pub fn machine() -> Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
-    let models: Vec<&str> = cpus.lines().filter_map(|line| line.strip_prefix("model name\t: ")).collect();
+    let models: Vec<&str> = cpus
+        .lines()
+        .filter_map(|line| line.strip_prefix("model name\t: "))
+        .collect();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(format!("{} × {}, Linux {}", models.len(), models.first().unwrap_or(&"unknown"), kernel.trim()))
+    Ok(format!(
+        "{} × {}, Linux {}",
+        models.len(),
+        models.first().unwrap_or(&"unknown"),
+        kernel.trim()
+    ))
 }

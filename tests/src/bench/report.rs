@@ -23,13 +23,21 @@ impl Row {
     /// A figure without a goal.
     #[must_use]
     pub fn new(what: &str, value: f64, note: &str) -> Self {
-        Self { what: what.to_owned(), value, note: note.to_owned(), goal: None }
+        Self {
+            what: what.to_owned(),
+            value,
+            note: note.to_owned(),
+            goal: None,
+        }
     }
 
     /// The most that it should be.
     #[must_use]
     pub fn at_most(self, goal: f64) -> Self {
-        Self { goal: Some(goal), ..self }
+        Self {
+            goal: Some(goal),
+            ..self
+        }
     }
 }
 
@@ -51,16 +59,35 @@ pub struct Table {
 pub fn write(folder: &Path, head: &str, tables: &[Table]) -> Result<()> {
     let mut text = format!("# Benchmarks\n\n{head}\n");
     for table in tables {
-        write!(text, "\n## {}\n\n{}\n\n![{}]({}.svg)\n\n", table.title, table.text, table.title, table.name)?;
-        write!(text, "| what | {} | goal | |\n| --- | ---: | ---: | --- |\n", table.unit)?;
+        write!(
+            text,
+            "\n## {}\n\n{}\n\n![{}]({}.svg)\n\n",
+            table.title, table.text, table.title, table.name
+        )?;
+        write!(
+            text,
+            "| what | {} | goal | |\n| --- | ---: | ---: | --- |\n",
+            table.unit
+        )?;
         for row in &table.rows {
             let goal = row.goal.map_or_else(String::new, |goal| {
-                let verdict = if row.value <= goal { "met" } else { "**missed**" };
+                let verdict = if row.value <= goal {
+                    "met"
+                } else {
+                    "**missed**"
+                };
                 format!("≤ {goal}, {verdict}")
             });
-            writeln!(text, "| {} | {:.2} | {goal} | {} |", row.what, row.value, row.note)?;
+            writeln!(
+                text,
+                "| {} | {:.2} | {goal} | {} |",
+                row.what, row.value, row.note
+            )?;
         }
-        std::fs::write(folder.join(format!("{}.svg", table.name)), svg::bars(table.unit, &table.rows))?;
+        std::fs::write(
+            folder.join(format!("{}.svg", table.name)),
+            svg::bars(table.unit, &table.rows),
+        )?;
     }
     std::fs::write(folder.join("benchmarks.md"), text)?;
     Ok(())

@@ -11,7 +11,10 @@ const LINE: f64 = 26.0;
 /// The rows as bars, with a mark where the goal is.
 #[must_use]
 pub fn bars(unit: &str, rows: &[Row]) -> String {
-    let most = rows.iter().flat_map(|row| [row.value, row.goal.unwrap_or(0.0)]).fold(f64::MIN_POSITIVE, f64::max);
+    let most = rows
+        .iter()
+        .flat_map(|row| [row.value, row.goal.unwrap_or(0.0)])
+        .fold(f64::MIN_POSITIVE, f64::max);
     #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
     let height = LINE * rows.len() as f64 + 30.0;
     let mut svg = format!(
@@ -34,14 +37,24 @@ pub fn bars(unit: &str, rows: &[Row]) -> String {
         );
         if let Some(goal) = row.goal {
             let x = LABELS + BARS * goal / most;
-            let _written = writeln!(svg, "<path d=\"M{x:.1} {y}v18\" stroke=\"#333\" stroke-dasharray=\"3 2\"/>");
+            let _written = writeln!(
+                svg,
+                "<path d=\"M{x:.1} {y}v18\" stroke=\"#333\" stroke-dasharray=\"3 2\"/>"
+            );
         }
         y += LINE;
     }
-    let _written = writeln!(svg, "<text x=\"{LABELS}\" y=\"{}\" fill=\"#555\">{}; dashed: the goal</text>\n</svg>", y + 12.0, escape(unit));
+    let _written = writeln!(
+        svg,
+        "<text x=\"{LABELS}\" y=\"{}\" fill=\"#555\">{}; dashed: the goal</text>\n</svg>",
+        y + 12.0,
+        escape(unit)
+    );
     svg
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -51,7 +51,12 @@ async fn main() -> Result<()> {
 
     let idle = memory(&stoker).await?;
     let (cpu, latency) = webhooks(&stage, &stoker, &least).await?;
-    let resolved = resolution(&stage, &stoker, &[("v1", first.as_str()), ("v2", second.as_str())]).await?;
+    let resolved = resolution(
+        &stage,
+        &stoker,
+        &[("v1", first.as_str()), ("v2", second.as_str())],
+    )
+    .await?;
     let version = stage.client.apiserver_version().await?;
     let head = format!(
         "Written by `just bench` on {}.\n\nMachine: {}. API server: Kubernetes {}. Bodies: {BODY_BYTES} bytes, a signed GitHub release. Load generator, API server and Stoker share the machine.\nTrust the ratios within one run more than single figures.",
@@ -59,7 +64,11 @@ async fn main() -> Result<()> {
         process::machine()?,
         version.git_version,
     );
-    report::write(&arguments.folder, &head, &[inside()?, cpu, latency, resolved, idle])?;
+    report::write(
+        &arguments.folder,
+        &head,
+        &[inside()?, cpu, latency, resolved, idle],
+    )?;
     Ok(())
 }
 
@@ -75,7 +84,13 @@ impl Server {
         let kubeconfig = stage.kubeconfig()?;
         let binary = std::env::current_exe()?.with_file_name("stoker");
         let child = Command::new(&binary)
-            .args(["run", "--health-probe-bind-address", "0", "--webhook-receiver-port", &port.to_string()])
+            .args([
+                "run",
+                "--health-probe-bind-address",
+                "0",
+                "--webhook-receiver-port",
+                &port.to_string(),
+            ])
             .arg("--kubeconfig")
             .arg(&kubeconfig)
             .env("WEBHOOK_HMAC_SECRET", SECRET)
@@ -102,7 +117,9 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), up).await.context("the server does not answer")?;
+        tokio::time::timeout(Duration::from_secs(30), up)
+            .await
+            .context("the server does not answer")?;
         Ok(Self { child, port })
     }
 
@@ -111,11 +128,20 @@ impl Server {
     }
 
     /// Sends so many requests, and gives the processor microseconds of each.
-    async fn load(&self, requests: Vec<Vec<u8>>, total: usize, connections: usize) -> Result<(f64, load::Outcome)> {
+    async fn load(
+        &self,
+        requests: Vec<Vec<u8>>,
+        total: usize,
+        connections: usize,
+    ) -> Result<(f64, load::Outcome)> {
         let before = process::cpu_time(self.pid()?)?;
         let outcome = load::run(self.port, requests, total, connections).await?;
         let used = process::cpu_time(self.pid()?)? - before;
-        ensure!(outcome.others == 0, "{} answers were not 202", outcome.others);
+        ensure!(
+            outcome.others == 0,
+            "{} answers were not 202",
+            outcome.others
+        );
         #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
         let each = used.as_secs_f64() * 1e6 / total as f64;
         Ok((each, outcome))
@@ -123,7 +149,10 @@ impl Server {
 }
 
 async fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
+    Ok(TcpListener::bind(("127.0.0.1", 0))
+        .await?
+        .local_addr()?
+        .port())
 }
 
 fn path(stage: &Stage) -> String {
@@ -149,7 +178,10 @@ async fn webhooks(stage: &Stage, stoker: &Server, least: &Server) -> Result<(Tab
     // Until the tag is resolved, a request for it is news.
     stoker.load(vec![request("v1")], 1, 1).await?;
     let is_settled = |object: &stoker::api::GatewaySync| {
-        object.status.as_ref().is_some_and(|status| status.last_sync_ref.as_deref() == Some("v1"))
+        object
+            .status
+            .as_ref()
+            .is_some_and(|status| status.last_sync_ref.as_deref() == Some("v1"))
     };
     stage.until("v1 is resolved", is_settled).await?;
     let (mut cpu, mut latency) = (Vec::new(), Vec::new());
@@ -158,17 +190,49 @@ async fn webhooks(stage: &Stage, stoker: &Server, least: &Server) -> Result<(Tab
         least.load(vec![request("v1")], 2_000, connections).await?;
         stoker.load(vec![request("v1")], 2_000, connections).await?;
         let (floor, floor_outcome) = least.load(vec![request("v1")], 20_000, connections).await?;
-        let (repeat, repeat_outcome) = stoker.load(vec![request("v1")], 20_000, connections).await?;
-        let (news, news_outcome) = stoker.load(vec![request("v1"), request("v2")], 3_000, connections).await?;
+        let (repeat, repeat_outcome) = stoker
+            .load(vec![request("v1")], 20_000, connections)
+            .await?;
+        let (news, news_outcome) = stoker
+            .load(vec![request("v1"), request("v2")], 3_000, connections)
+            .await?;
         floors[index] = floor;
-        let name = |what: &str| format!("{what}, {connections} connection{}", if connections == 1 { "" } else { "s" });
-        let goal = if connections == 16 { 60.0_f64.min(2.5 * floor) } else { 2.5 * floor };
+        let name = |what: &str| {
+            format!(
+                "{what}, {connections} connection{}",
+                if connections == 1 { "" } else { "s" }
+            )
+        };
+        let goal = if connections == 16 {
+            60.0_f64.min(2.5 * floor)
+        } else {
+            2.5 * floor
+        };
         cpu.push(Row::new(&name("the floor"), floor, ""));
-        cpu.push(Row::new(&name("repeated tag"), repeat, &format!("{:.2} × the floor", repeat / floor)).at_most((goal * 10.0).round() / 10.0));
-        cpu.push(Row::new(&name("alternating tags"), news, "a write to the API server each"));
-        for (what, outcome) in [("the floor", floor_outcome), ("repeated tag", repeat_outcome), ("alternating tags", news_outcome)] {
+        cpu.push(
+            Row::new(
+                &name("repeated tag"),
+                repeat,
+                &format!("{:.2} × the floor", repeat / floor),
+            )
+            .at_most((goal * 10.0).round() / 10.0),
+        );
+        cpu.push(Row::new(
+            &name("alternating tags"),
+            news,
+            "a write to the API server each",
+        ));
+        for (what, outcome) in [
+            ("the floor", floor_outcome),
+            ("repeated tag", repeat_outcome),
+            ("alternating tags", news_outcome),
+        ] {
             let micros = |share| outcome.percentile(share).as_secs_f64() * 1e6;
-            latency.push(Row::new(&name(what), micros(0.5), &format!("p99 {:.0} µs, no answer other than 202", micros(0.99))));
+            latency.push(Row::new(
+                &name(what),
+                micros(0.5),
+                &format!("p99 {:.0} µs, no answer other than 202", micros(0.99)),
+            ));
         }
     }
     let cpu = Table {
@@ -189,12 +253,20 @@ async fn webhooks(stage: &Stage, stoker: &Server, least: &Server) -> Result<(Tab
 }
 
 async fn resolution(stage: &Stage, stoker: &Server, tags: &[(&str, &str)]) -> Result<Table> {
-    let mut events = watcher(stage.objects(), watcher::Config::default()).applied_objects().boxed();
+    let mut events = watcher(stage.objects(), watcher::Config::default())
+        .applied_objects()
+        .boxed();
     let mut taken = Vec::new();
     for round in 0..200 {
         let (tag, commit) = tags[round % tags.len()];
         let started = Instant::now();
-        stoker.load(vec![floor::signed_request(&path(stage), SECRET, &release(tag))], 1, 1).await?;
+        stoker
+            .load(
+                vec![floor::signed_request(&path(stage), SECRET, &release(tag))],
+                1,
+                1,
+            )
+            .await?;
         loop {
             let object = events.try_next().await?.context("the watch ended")?;
             let status = object.status.as_ref();
@@ -217,23 +289,38 @@ async fn resolution(stage: &Stage, stoker: &Server, tags: &[(&str, &str)]) -> Re
         title: "From webhook to resolved commit",
         text: "From the first byte of the webhook until a watch shows the commit in the object's status, 200 alternating tags. It includes two writes to the API server and a look at a git repository over HTTP, whose server starts two git processes for it.",
         unit: "ms",
-        rows: vec![Row::new("median", millis(100), "").at_most(12.0), Row::new("p99", millis(198), "")],
+        rows: vec![
+            Row::new("median", millis(100), "").at_most(12.0),
+            Row::new("p99", millis(198), ""),
+        ],
     })
 }
 
 /// What criterion measured of the inside: medians in nanoseconds.
 fn inside() -> Result<Table> {
-    let folder = std::env::current_exe()?.parent().and_then(Path::parent).context("no target folder")?.join("criterion/detection");
+    let folder = std::env::current_exe()?
+        .parent()
+        .and_then(Path::parent)
+        .context("no target folder")?
+        .join("criterion/detection");
     let median = |name: &str| -> Result<f64> {
         let path = folder.join(name).join("new/estimates.json");
-        let text = std::fs::read(&path).with_context(|| format!("no {}: run `cargo bench` first", path.display()))?;
+        let text = std::fs::read(&path)
+            .with_context(|| format!("no {}: run `cargo bench` first", path.display()))?;
         let estimates: Value = serde_json::from_slice(&text)?;
-        Ok(estimates["median"]["point_estimate"].as_f64().context("no median")? / 1e3)
+        Ok(estimates["median"]["point_estimate"]
+            .as_f64()
+            .context("no median")?
+            / 1e3)
     };
     let value = median("value")?;
     let row = |what: &str, name: &str| -> Result<Row> {
         let micros = median(name)?;
-        Ok(Row::new(what, micros, &format!("{:.2} × the parse", micros / value)))
+        Ok(Row::new(
+            what,
+            micros,
+            &format!("{:.2} × the parse", micros / value),
+        ))
     };
     Ok(Table {
         name: "detection",

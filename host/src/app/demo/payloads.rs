@@ -28,7 +28,13 @@ impl Commits {
         let shipit = git.commit("main", "Tune the alarms").await?;
         git.annotated_tag("v3.0.0").await?;
         let main = git.commit("main", "Try a new historian").await?;
-        Ok(Self { release, argocd, kargo, main, shipit })
+        Ok(Self {
+            release,
+            argocd,
+            kargo,
+            main,
+            shipit,
+        })
     }
 }
 
@@ -40,7 +46,10 @@ pub(super) struct Sent {
 
 impl Sent {
     fn new(body: Value) -> Self {
-        Self { headers: HeaderMap::new(), body }
+        Self {
+            headers: HeaderMap::new(),
+            body,
+        }
     }
 }
 
@@ -60,8 +69,12 @@ pub(super) fn github_release(tag: &str) -> Sent {
         },
         "sender": {"login": "octo-plant", "id": 5_934_012, "type": "User"},
     }));
-    sent.headers.insert("x-github-event", http::HeaderValue::from_static("release"));
-    sent.headers.insert("x-github-delivery", http::HeaderValue::from_static("5d1f9c1e-0f0b-4e39-9a27-4c1c4a3f0d11"));
+    sent.headers
+        .insert("x-github-event", http::HeaderValue::from_static("release"));
+    sent.headers.insert(
+        "x-github-delivery",
+        http::HeaderValue::from_static("5d1f9c1e-0f0b-4e39-9a27-4c1c4a3f0d11"),
+    );
     sent
 }
 

@@ -37,7 +37,10 @@ pub(super) struct Stage {
 /// What a step must lead to.
 enum Expect<'a> {
     /// This plugin finds it, and the object comes to this commit.
-    Commit { plugin: &'static str, commit: &'a CommitId },
+    Commit {
+        plugin: &'static str,
+        commit: &'a CommitId,
+    },
     /// This status, and nothing else happens.
     Status(u16),
 }
@@ -53,8 +56,19 @@ struct Answer {
 }
 
 impl Stage {
-    pub(super) fn new(url: String, objects: Api<GatewaySync>, detector: Arc<Detector>, plugins: PathBuf) -> Result<Self> {
-        Ok(Self { url, http: git::http_client()?, objects, detector, plugins })
+    pub(super) fn new(
+        url: String,
+        objects: Api<GatewaySync>,
+        detector: Arc<Detector>,
+        plugins: PathBuf,
+    ) -> Result<Self> {
+        Ok(Self {
+            url,
+            http: git::http_client()?,
+            objects,
+            detector,
+            plugins,
+        })
     }
 
     /// Plays every step, and tells whether all went as expected.
@@ -62,41 +76,95 @@ impl Stage {
         let found = |plugin, commit| Expect::Commit { plugin, commit };
         let mut all = true;
         let steps = [
-            ("GitHub release v2.0.0", payloads::github_release("v2.0.0"), true, found("github", &commits.release)),
-            ("Argo CD sync of v2.1.0", payloads::argocd("v2.1.0"), true, found("argocd", &commits.argocd)),
-            ("Kargo promotion of v2.2.0", payloads::kargo("v2.2.0", &commits.kargo), true, found("kargo", &commits.kargo)),
-            ("generic, branch main", payloads::generic("main"), true, found("generic", &commits.main)),
-            ("generic, not signed", payloads::generic("v2.0.0"), false, Expect::Status(401)),
-            ("a format of our own", payloads::shipit("v3.0.0", &commits.shipit), true, Expect::Status(400)),
+            (
+                "GitHub release v2.0.0",
+                payloads::github_release("v2.0.0"),
+                true,
+                found("github", &commits.release),
+            ),
+            (
+                "Argo CD sync of v2.1.0",
+                payloads::argocd("v2.1.0"),
+                true,
+                found("argocd", &commits.argocd),
+            ),
+            (
+                "Kargo promotion of v2.2.0",
+                payloads::kargo("v2.2.0", &commits.kargo),
+                true,
+                found("kargo", &commits.kargo),
+            ),
+            (
+                "generic, branch main",
+                payloads::generic("main"),
+                true,
+                found("generic", &commits.main),
+            ),
+            (
+                "generic, not signed",
+                payloads::generic("v2.0.0"),
+                false,
+                Expect::Status(401),
+            ),
+            (
+                "a format of our own",
+                payloads::shipit("v3.0.0", &commits.shipit),
+                true,
+                Expect::Status(400),
+            ),
         ];
         for (index, (title, sent, signed, expect)) in steps.into_iter().enumerate() {
             all &= self.step(index + 1, title, sent, signed, &expect).await?;
         }
         all &= self.drop_in().await?;
         let sent = payloads::shipit("v3.0.0", &commits.shipit);
-        all &= self.step(8, "a format of our own", sent, true, &found("shipit", &commits.shipit)).await?;
+        all &= self
+            .step(
+                8,
+                "a format of our own",
+                sent,
+                true,
+                &found("shipit", &commits.shipit),
+            )
+            .await?;
         Ok(all)
     }
 
-    async fn step(&self, number: usize, title: &str, sent: Sent, signed: bool, expect: &Expect<'_>) -> Result<bool> {
+    async fn step(
+        &self,
+        number: usize,
+        title: &str,
+        sent: Sent,
+        signed: bool,
+        expect: &Expect<'_>,
+    ) -> Result<bool> {
         let started = Instant::now();
         let (status, answer) = self.send(sent, signed).await?;
         let answered = started.elapsed();
         let went_well = match expect {
             Expect::Status(expected) => status == *expected,
             Expect::Commit { plugin, commit } => {
-                status == 202 && answer.plugin.as_deref() == Some(plugin) && self.resolved(commit).await.is_ok()
+                status == 202
+                    && answer.plugin.as_deref() == Some(plugin)
+                    && self.resolved(commit).await.is_ok()
             }
         };
         let resolved = started.elapsed();
         let what = match (expect, &answer.plugin, &answer.git_ref) {
             (Expect::Commit { commit, .. }, Some(plugin), Some(git_ref)) => {
-                format!("{plugin} found {git_ref}, commit {} after {}", commit.short(), millis(resolved))
+                format!(
+                    "{plugin} found {git_ref}, commit {} after {}",
+                    commit.short(),
+                    millis(resolved)
+                )
             }
             _ => answer.error.unwrap_or_default(),
         };
         let mark = if went_well { "ok" } else { "UNEXPECTED" };
-        text::print(&format!("{number}  {title:<26} {status} in {:<9} {what}  [{mark}]", millis(answered)))?;
+        text::print(&format!(
+            "{number}  {title:<26} {status} in {:<9} {what}  [{mark}]",
+            millis(answered)
+        ))?;
         Ok(went_well)
     }
 
@@ -107,7 +175,13 @@ impl Stage {
         if signed {
             headers.insert(SIGNATURE_HEADER, sign(SECRET.as_bytes(), &body).parse()?);
         }
-        let answer = self.http.post(&self.url).headers(headers).body(body).send().await?;
+        let answer = self
+            .http
+            .post(&self.url)
+            .headers(headers)
+            .body(body)
+            .send()
+            .await?;
         let status = answer.status().as_u16();
         Ok((status, serde_json::from_slice(&answer.bytes().await?)?))
     }
@@ -115,13 +189,17 @@ impl Stage {
     /// Waits until the object says that it came to this commit.
     async fn resolved(&self, commit: &CommitId) -> Result<()> {
         let is_there = |object: Option<&GatewaySync>| {
-            object.and_then(|object| object.status.as_ref()).is_some_and(|status| {
-                status.ref_resolution_status == Some(RefResolutionStatus::Resolved)
-                    && status.last_sync_commit.as_deref() == Some(commit.as_str())
-            })
+            object
+                .and_then(|object| object.status.as_ref())
+                .is_some_and(|status| {
+                    status.ref_resolution_status == Some(RefResolutionStatus::Resolved)
+                        && status.last_sync_commit.as_deref() == Some(commit.as_str())
+                })
         };
         let wait = await_condition(self.objects.clone(), NAME, is_there);
-        tokio::time::timeout(PATIENCE, wait).await.context("the commit was not resolved in time")??;
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .context("the commit was not resolved in time")??;
         Ok(())
     }
 
@@ -129,9 +207,15 @@ impl Stage {
     async fn drop_in(&self) -> Result<bool> {
         let started = Instant::now();
         let path = self.plugins.join("shipit.wasm");
-        std::fs::write(&path, EXAMPLE_PLUGIN).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, EXAMPLE_PLUGIN)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         let serves = async {
-            let is_there = || self.detector.plugins().iter().any(|plugin| plugin.descriptor().name == "shipit");
+            let is_there = || {
+                self.detector
+                    .plugins()
+                    .iter()
+                    .any(|plugin| plugin.descriptor().name == "shipit")
+            };
             while !is_there() {
                 tokio::time::sleep(POLL).await;
             }

@@ -56,16 +56,27 @@ struct Announced {
 
 /// Runs every payload file of the directories and prints a table.
 pub(super) async fn run(detector: &Detector, directories: &[PathBuf]) -> Result<ExitCode> {
-    let mut lines = vec![format!("{:<12} {:<44} {:<10} {:>7}", "PLUGIN", "FILE", "OUTCOME", "µs")];
+    let mut lines = vec![format!(
+        "{:<12} {:<44} {:<10} {:>7}",
+        "PLUGIN", "FILE", "OUTCOME", "µs"
+    )];
     let (mut passed, mut failed) = (0, 0);
     for directory in directories {
-        let name = directory.file_name().unwrap_or_default().display().to_string();
+        let name = directory
+            .file_name()
+            .unwrap_or_default()
+            .display()
+            .to_string();
         let plugins = detector.plugins();
-        let plugin = plugins.iter().find(|plugin| plugin.descriptor().name == name);
-        let plugin = plugin.with_context(|| format!("there is no plugin {name:?} for {}", directory.display()))?;
+        let plugin = plugins
+            .iter()
+            .find(|plugin| plugin.descriptor().name == name);
+        let plugin = plugin
+            .with_context(|| format!("there is no plugin {name:?} for {}", directory.display()))?;
         for file in payload_files(directory)? {
             let checked = check(detector, plugin, &file).await;
-            let (expected, said, micros) = checked.with_context(|| format!("in {}", file.display()))?;
+            let (expected, said, micros) =
+                checked.with_context(|| format!("in {}", file.display()))?;
             let shown = file.file_name().unwrap_or_default().display().to_string();
             let outcome = word(&said);
             if said == expected {
@@ -81,27 +92,48 @@ pub(super) async fn run(detector: &Detector, directories: &[PathBuf]) -> Result<
     }
     lines.push(format!("{passed} passed, {failed} failed"));
     text::print(&lines.join("\n"))?;
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn payload_files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    let is_json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+    let entries = std::fs::read_dir(directory)
+        .with_context(|| format!("cannot read {}", directory.display()))?;
+    let paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    let is_json = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    };
     let mut files: Vec<_> = paths.into_iter().filter(is_json).collect();
-    ensure!(!files.is_empty(), "there is no payload file (*.json) in {}", directory.display());
+    ensure!(
+        !files.is_empty(),
+        "there is no payload file (*.json) in {}",
+        directory.display()
+    );
     files.sort();
     Ok(files)
 }
 
-async fn check(detector: &Detector, plugin: &Arc<Plugin>, file: &Path) -> Result<(Expectation, Expectation, u128)> {
+async fn check(
+    detector: &Detector,
+    plugin: &Arc<Plugin>,
+    file: &Path,
+) -> Result<(Expectation, Expectation, u128)> {
     let fixture: Fixture = serde_json::from_slice(&std::fs::read(file)?)?;
     let body = match (fixture.body, fixture.body_text) {
         (Some(body), None) => body.get().as_bytes().to_vec(),
         (None, Some(text)) => text.into_bytes(),
         _ => anyhow::bail!("give either `body` or `bodyText`"),
     };
-    let headers = fixture.headers.iter().map(|(name, value)| anyhow::Ok((name.parse::<HeaderName>()?, value.parse()?)));
+    let headers = fixture
+        .headers
+        .iter()
+        .map(|(name, value)| anyhow::Ok((name.parse::<HeaderName>()?, value.parse()?)));
     let headers = headers.collect::<Result<HeaderMap>>()?;
     let question = Arc::new(super::question(headers, body)?);
     if !plugin.wants(&question) {

@@ -1,7 +1,6 @@
 //! Every form of a ref, against a real repository.
 
 use super::*;
-use crate::sandbox::git_server::GitServer;
 
 /// A repository with three commits on `main`, and what the names say.
 struct Site {
@@ -121,7 +120,7 @@ async fn what_is_not_there_is_not_found() {
         assert!(matches!(error, GitError::RefNotFound { .. }));
         assert_eq!(error.to_string(), text);
     }
-    let url = site.server.url().replace("gateways", "other");
+    let url = site.server.url().replace("plant", "other");
     let error = resolve(&url, "main").await.unwrap_err();
     assert!(
         matches!(error, GitError::RepositoryNotFound { .. }),

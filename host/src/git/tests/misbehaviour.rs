@@ -10,14 +10,14 @@ use tokio::net::TcpListener;
 use super::fake::{Fake, answer, greeting, listen, packets, redirect, reply};
 use super::*;
 
-const TINY: Limits = Limits {
-    total: Duration::from_millis(50),
-    connect: Duration::from_millis(50),
-    answer_bytes: 1024,
-};
+const BLINK: Duration = Duration::from_millis(50);
 
 fn impatient() -> GitClient {
-    GitClient::with_limits(TINY).unwrap()
+    GitClient::with_limits(Limits {
+        total: BLINK,
+        ..Limits::default()
+    })
+    .unwrap()
 }
 
 async fn answered(
@@ -62,9 +62,7 @@ async fn a_web_page_is_not_a_repository() {
             "{error}"
         );
         assert!(
-            error
-                .to_string()
-                .contains("/o/r: it answers with Text/HTML"),
+            error.to_string().contains("/o/r answers with Text/HTML"),
             "{error}"
         );
     }
@@ -97,7 +95,7 @@ async fn a_server_that_never_answers_runs_out_of_time() {
     for url in [silent.url("/o/r"), format!("git://{address}/r")] {
         let error = resolve_by(&impatient(), &url, "main").await.unwrap_err();
         assert!(
-            matches!(error, GitError::Timeout { limit } if limit == TINY.total),
+            matches!(error, GitError::Timeout { limit } if limit == BLINK),
             "{error}"
         );
     }
@@ -109,7 +107,12 @@ async fn an_endless_answer_is_cut() {
     let body = packets(&vec!["a line that says nothing"; 1000]);
     let endless =
         Fake::start(move |_| Some(greeting(&[&packets(&["version 2"])[..], &body].concat()))).await;
-    let error = resolve_by(&impatient(), &endless.url("/o/r"), "main")
+    let client = GitClient::with_limits(Limits {
+        answer_bytes: 1024,
+        ..Limits::default()
+    })
+    .unwrap();
+    let error = resolve_by(&client, &endless.url("/o/r"), "main")
         .await
         .unwrap_err();
     assert!(

@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 
 use super::fake::{Fake, greeting, listen, redirect};
 use super::*;
-use crate::sandbox::git_server::GitServer;
 
 fn git(directory: &Path) -> Command {
     let mut git = Command::new("git");
@@ -186,7 +185,7 @@ async fn the_git_transport_gives_the_same_answers() {
     server.annotated_tag("v1").await.unwrap();
     let second = server.commit("main", "Two").await.unwrap();
     let (base, task) = daemon(server.directory().parent().unwrap()).await;
-    let url = format!("{base}/gateways.git");
+    let url = format!("{base}/plant.git");
     for (name, commit) in [
         ("v1", &first),
         ("main", &second),

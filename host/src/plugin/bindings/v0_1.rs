@@ -10,7 +10,13 @@ use super::super::reply::{RawDetection, RawReply};
 use crate::payload::Kind;
 
 mod generated {
-    #![allow(missing_docs, clippy::pedantic, clippy::use_self, clippy::str_to_string, reason = "generated from the WIT, which documents itself")]
+    #![allow(
+        missing_docs,
+        clippy::pedantic,
+        clippy::use_self,
+        clippy::str_to_string,
+        reason = "generated from the WIT, which documents itself"
+    )]
 
     wasmtime::component::bindgen!({
         path: "../wit/v0.1.0",
@@ -34,7 +40,10 @@ impl Detector {
     /// Links a component. Whether the types of what it exports fit shows only when it is instantiated.
     pub(in super::super) fn link(engine: &Engine, component: &Component) -> Result<Self> {
         let mut linker = Linker::<Guest>::new(engine);
-        generated::PayloadDetector::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |guest| guest)?;
+        generated::PayloadDetector::add_to_linker::<_, wasmtime::component::HasSelf<_>>(
+            &mut linker,
+            |guest| guest,
+        )?;
         let pre: InstancePre<Guest> = linker.instantiate_pre(component)?;
         Ok(Self(generated::PayloadDetectorPre::new(pre)?))
     }
@@ -49,7 +58,10 @@ impl Detector {
 pub(in super::super) struct Instance(generated::PayloadDetector);
 
 impl Instance {
-    pub(in super::super) async fn describe(&self, store: &mut Store<Guest>) -> Result<RawDescriptor> {
+    pub(in super::super) async fn describe(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> Result<RawDescriptor> {
         let said = self.0.stoker_detect_detector().call_describe(store).await?;
         Ok(RawDescriptor {
             name: said.name,
@@ -63,7 +75,11 @@ impl Instance {
     pub(in super::super) async fn detect(&self, store: &mut Store<Guest>) -> Result<RawReply> {
         use generated::exports::stoker::detect::detector::Outcome;
 
-        let said = self.0.stoker_detect_detector().call_detect(store, Request::new_borrow(0)).await?;
+        let said = self
+            .0
+            .stoker_detect_detector()
+            .call_detect(store, Request::new_borrow(0))
+            .await?;
         Ok(match said {
             Ok(Outcome::NotMine) => RawReply::NotMine,
             Ok(Outcome::Ignored(reason)) => RawReply::Ignored(reason),
@@ -92,18 +108,26 @@ impl payload::HostRequest for Guest {
     }
 
     fn string_at(&mut self, _: Request, pointer: String) -> Result<Option<String>> {
-        Ok(self.question()?.document().string_at(&pointer).map(str::to_owned))
+        Ok(self
+            .question()?
+            .document()
+            .string_at(&pointer)
+            .map(str::to_owned))
     }
 
     fn kind_at(&mut self, _: Request, pointer: String) -> Result<Option<payload::Kind>> {
-        Ok(self.question()?.document().kind_at(&pointer).map(|kind| match kind {
-            Kind::Null => payload::Kind::Null,
-            Kind::Boolean => payload::Kind::Boolean,
-            Kind::Number => payload::Kind::Number,
-            Kind::Text => payload::Kind::Text,
-            Kind::Array => payload::Kind::Array,
-            Kind::Object => payload::Kind::Object,
-        }))
+        Ok(self
+            .question()?
+            .document()
+            .kind_at(&pointer)
+            .map(|kind| match kind {
+                Kind::Null => payload::Kind::Null,
+                Kind::Boolean => payload::Kind::Boolean,
+                Kind::Number => payload::Kind::Number,
+                Kind::Text => payload::Kind::Text,
+                Kind::Array => payload::Kind::Array,
+                Kind::Object => payload::Kind::Object,
+            }))
     }
 
     fn len_at(&mut self, _: Request, pointer: String) -> Result<Option<u32>> {
@@ -111,7 +135,11 @@ impl payload::HostRequest for Guest {
     }
 
     fn json_at(&mut self, _: Request, pointer: String) -> Result<Option<String>> {
-        Ok(self.question()?.document().json_at(&pointer).map(str::to_owned))
+        Ok(self
+            .question()?
+            .document()
+            .json_at(&pointer)
+            .map(str::to_owned))
     }
 
     fn body(&mut self, _: Request) -> Result<Vec<u8>> {

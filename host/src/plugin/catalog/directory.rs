@@ -45,7 +45,9 @@ pub(super) fn read(directories: &[PathBuf], limits: &Limits) -> Vec<(FileKey, Fo
             let content = if index < limits.files_per_directory {
                 read_file(&path.join(&name), limits.component_bytes)
             } else {
-                Err(LoadError::TooMany { limit: limits.files_per_directory })
+                Err(LoadError::TooMany {
+                    limit: limits.files_per_directory,
+                })
             };
             found.push((FileKey { directory, name }, content));
         }
@@ -61,7 +63,9 @@ fn names(directory: &Path) -> std::io::Result<Vec<OsString>> {
         let name = entry?.file_name();
         let path = Path::new(&name);
         let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        let is_wasm = path.extension().is_some_and(|extension| extension == "wasm");
+        let is_wasm = path
+            .extension()
+            .is_some_and(|extension| extension == "wasm");
         if !is_hidden && is_wasm && !directory.join(path).is_dir() {
             names.push(name);
         }
@@ -74,7 +78,9 @@ fn read_file(path: &Path, limit: u64) -> Found {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(LoadError::Unreadable(std::io::Error::other("it is not a regular file")));
+        return Err(LoadError::Unreadable(std::io::Error::other(
+            "it is not a regular file",
+        )));
     }
     check_size(metadata.len(), limit)?;
     let mut bytes = Vec::new();

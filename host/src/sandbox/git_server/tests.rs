@@ -1,3 +1,5 @@
+//! The repository as the `git` program sees it from outside.
+
 use std::process::Stdio;
 
 use tokio::process::Command;
@@ -116,7 +118,8 @@ async fn refs_come_and_go() {
         server.commit("a b\nreset refs/heads/main", "x").await,
         Err(GitServerError::Name(_))
     ));
-    server.tag("light").await.unwrap();
+    assert_eq!(server.tag("light").await.unwrap(), commit);
+    assert_eq!(server.annotated_tag("annotated").await.unwrap(), commit);
     assert_eq!(server.id_of("refs/tags/light").await.unwrap(), commit);
     assert!(server.set_ref("refs/tags/x", "nothing").await.is_err());
 }
@@ -134,7 +137,7 @@ async fn nothing_can_be_pushed() {
 #[tokio::test]
 async fn other_paths_are_not_served() {
     let server = GitServer::start().await.unwrap();
-    let other = server.url().replace("gateways", "other");
+    let other = server.url().replace("plant", "other");
     let (ok, text) = git(&["ls-remote", &other]).await;
     assert!(!ok && text.contains("not found"), "{text}");
     assert!(server.requests() > 0);

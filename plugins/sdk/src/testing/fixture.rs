@@ -1,5 +1,5 @@
-use std::path::Path;
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -33,22 +33,40 @@ pub fn check_fixtures(
     let mut checked = 0;
     for file in files(folder.as_ref()) {
         let fixture = Fixture::read(&file);
-        let said = if fixture.request.is_for(plugin) { detect(&fixture.request) } else { Ok(Outcome::NotMine) };
+        let said = if fixture.request.is_for(plugin) {
+            detect(&fixture.request)
+        } else {
+            Ok(Outcome::NotMine)
+        };
         assert_sound(&said, &file);
         if said != fixture.expected {
             let expected = fixture.expected;
-            failed.push(format!("{}\n  expected {expected:?}\n  but it is {said:?}", file.display()));
+            failed.push(format!(
+                "{}\n  expected {expected:?}\n  but it is {said:?}",
+                file.display()
+            ));
         }
         checked += 1;
     }
     assert!(checked > 0, "no fixtures in {}", folder.as_ref().display());
-    assert!(failed.is_empty(), "{} of {checked} fixtures:\n{}", failed.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {checked} fixtures:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .collect();
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "json")
+    });
     files.sort();
     files
 }
@@ -60,9 +78,12 @@ struct Fixture {
 
 impl Fixture {
     fn read(file: &Path) -> Self {
-        let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        Self::parse(&value).unwrap_or_else(|| panic!("{}: not in the format of a fixture", file.display()))
+        let text =
+            fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let value = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Self::parse(&value)
+            .unwrap_or_else(|| panic!("{}: not in the format of a fixture", file.display()))
     }
 
     fn parse(value: &Value) -> Option<Self> {
@@ -77,18 +98,34 @@ impl Fixture {
                 request = request.with_header(name, value.as_str()?);
             }
         }
-        Some(Self { request, expected: expected(value.get("expect")?)? })
+        Some(Self {
+            request,
+            expected: expected(value.get("expect")?)?,
+        })
     }
 }
 
 fn expected(value: &Value) -> Option<Result<Outcome, Malformed>> {
-    let (kind, value) = value.as_object().filter(|only| only.len() == 1)?.iter().next()?;
+    let (kind, value) = value
+        .as_object()
+        .filter(|only| only.len() == 1)?
+        .iter()
+        .next()?;
     let text = || value.as_str().map(String::from);
     Some(match kind.as_str() {
-        "found" => Ok(Outcome::Found(value.as_array()?.iter().map(detection).collect::<Option<_>>()?)),
+        "found" => Ok(Outcome::Found(
+            value
+                .as_array()?
+                .iter()
+                .map(detection)
+                .collect::<Option<_>>()?,
+        )),
         "ignored" => Ok(Outcome::Ignored(text()?)),
         "malformed" => Err(Malformed(text()?)),
-        "notMine" => value.as_bool().filter(|&not_mine| not_mine).map(|_| Ok(Outcome::NotMine))?,
+        "notMine" => value
+            .as_bool()
+            .filter(|&not_mine| not_mine)
+            .map(|_| Ok(Outcome::NotMine))?,
         _ => return None,
     })
 }
@@ -103,7 +140,10 @@ fn detection(value: &Value) -> Option<Detection> {
             "occurredAt" => detection.occurred_at = Some(text()?),
             "deliveryId" => detection.delivery_id = Some(text()?),
             "repositories" => {
-                let names = value.as_array()?.iter().map(|name| name.as_str().map(String::from));
+                let names = value
+                    .as_array()?
+                    .iter()
+                    .map(|name| name.as_str().map(String::from));
                 detection.repositories = names.collect::<Option<_>>()?;
             }
             _ => return None,
@@ -120,13 +160,26 @@ mod tests {
 
     #[test]
     fn a_fixture_says_what_it_expects() {
-        let parse = |expect: Value| Fixture::parse(&json!({"description": "", "body": {}, "expect": expect}));
+        let parse = |expect: Value| {
+            Fixture::parse(&json!({"description": "", "body": {}, "expect": expect}))
+        };
         let expected = |expect| parse(expect).map(|fixture| fixture.expected);
-        assert_eq!(expected(json!({"notMine": true})), Some(Ok(Outcome::NotMine)));
-        assert_eq!(expected(json!({"ignored": "ping"})), Some(Ok(Outcome::ignored(&["ping"]))));
-        assert_eq!(expected(json!({"malformed": "no"})), Some(Err(Malformed("no".into()))));
+        assert_eq!(
+            expected(json!({"notMine": true})),
+            Some(Ok(Outcome::NotMine))
+        );
+        assert_eq!(
+            expected(json!({"ignored": "ping"})),
+            Some(Ok(Outcome::ignored(&["ping"])))
+        );
+        assert_eq!(
+            expected(json!({"malformed": "no"})),
+            Some(Err(Malformed("no".into())))
+        );
         let found = json!({"found": [{"ref": "v1", "repositories": ["o/r"], "deliveryId": "7"}]});
-        let detection = Detection::new("v1").repositories(["o/r".into()]).delivery_id(Some("7".into()));
+        let detection = Detection::new("v1")
+            .repositories(["o/r".into()])
+            .delivery_id(Some("7".into()));
         assert_eq!(expected(found), Some(Ok(detection.into())));
     }
 

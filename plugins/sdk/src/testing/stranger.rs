@@ -27,11 +27,22 @@ const TEXTS: [&str; 12] = [
 /// Lets a plugin judge deliveries that answer each question in any way at all, in more ways than a body of JSON can,
 /// and panics where it panics or where a host would refuse what it says. `words` are those that the plugin tells
 /// apart, such as the names of events.
-pub fn survives_anything(words: &[&str], detect: impl Fn(&Stranger<'_>) -> Result<Outcome, Malformed>) {
+pub fn survives_anything(
+    words: &[&str],
+    detect: impl Fn(&Stranger<'_>) -> Result<Outcome, Malformed>,
+) {
     for seed in 0..STRANGERS {
-        let stranger = Stranger { words, seed, asked: Cell::new(0) };
+        let stranger = Stranger {
+            words,
+            seed,
+            asked: Cell::new(0),
+        };
         assert_sound(&detect(&stranger), &seed);
-        assert!(stranger.asked.get() < 1000, "{} questions about delivery {seed}", stranger.asked.get());
+        assert!(
+            stranger.asked.get() < 1000,
+            "{} questions about delivery {seed}",
+            stranger.asked.get()
+        );
     }
 }
 
@@ -58,7 +69,11 @@ impl Stranger<'_> {
 
     fn text(&self, about: &str) -> String {
         // Every other text is a word of the plugin, so that it gets beyond its first question.
-        let texts = if self.words.is_empty() || self.dice(about, 2, 2) == 0 { &TEXTS } else { self.words };
+        let texts = if self.words.is_empty() || self.dice(about, 2, 2) == 0 {
+            &TEXTS
+        } else {
+            self.words
+        };
         texts[self.dice(about, 3, texts.len())].to_owned()
     }
 }
@@ -74,7 +89,15 @@ impl Request for Stranger<'_> {
 
     fn kind_at(&self, pointer: &str) -> Option<Kind> {
         // Text twice as often as any other.
-        let kinds = [Kind::Null, Kind::Boolean, Kind::Number, Kind::Text, Kind::Text, Kind::Array, Kind::Object];
+        let kinds = [
+            Kind::Null,
+            Kind::Boolean,
+            Kind::Number,
+            Kind::Text,
+            Kind::Text,
+            Kind::Array,
+            Kind::Object,
+        ];
         kinds.get(self.dice(pointer, 4, kinds.len() + 1)).copied()
     }
 
@@ -88,7 +111,9 @@ impl Request for Stranger<'_> {
         Some(match kind {
             Kind::Null => "null".to_owned(),
             Kind::Boolean => ["true", "false"][self.dice(pointer, 6, 2)].to_owned(),
-            Kind::Number => ["0", "-1", "1557933657", "1e400", "18446744073709551616"][self.dice(pointer, 7, 5)].to_owned(),
+            Kind::Number => ["0", "-1", "1557933657", "1e400", "18446744073709551616"]
+                [self.dice(pointer, 7, 5)]
+            .to_owned(),
             Kind::Text => format!("{:?}", self.text(pointer)),
             Kind::Array => "[]".to_owned(),
             Kind::Object => "{}".to_owned(),
