@@ -1,10 +1,5 @@
 //! One delivery inside: what a fresh instance costs against what merely parsing the body would.
 
-#![expect(
-    missing_docs,
-    reason = "criterion's macro writes an undocumented function"
-)]
-
 use std::hint::black_box;
 use std::sync::Arc;
 

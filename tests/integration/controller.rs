@@ -19,7 +19,7 @@ async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
     let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
     let is_published = |map: Option<&ConfigMap>| {
         map.and_then(|map| map.data.as_ref())
-            .is_some_and(|data| data["commit"] == commit.as_str())
+            .is_some_and(|data| data["commit"] == commit.as_str() && data["ref"] == "v1")
     };
     let map = await_condition(maps, "stoker-metadata-plant", is_published)
         .await?

@@ -124,3 +124,26 @@ async fn back_and_forth_ends_at_the_last_word() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_request_that_was_not_looked_at_yet_is_not_written_again() -> Result<()> {
+    // Paused, so that nobody looks.
+    let mut stage = Stage::set().await?;
+    stage.create(json!({"paused": true})).await?;
+    stage.start(stoker::auth::AuthConfig::default()).await?;
+    let first = stage.send_json(&json!({"ref": "v1"})).await?;
+    assert_eq!(first.body["message"], "ref requested");
+    let stamp = stage.object().await?.requested_at().map(str::to_owned);
+    for _ in 0..3 {
+        let repeat = stage.send_json(&json!({"ref": "v1"})).await?;
+        assert_eq!(
+            (repeat.status, &repeat.body["message"]),
+            (202, &json!("ref already set"))
+        );
+    }
+    assert_eq!(
+        stage.object().await?.requested_at().map(str::to_owned),
+        stamp
+    );
+    Ok(())
+}

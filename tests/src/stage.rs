@@ -103,6 +103,7 @@ impl Stage {
         Api::<Secret>::namespaced(client.clone(), &namespace)
             .create(&PostParams::default(), &secret)
             .await?;
+        git.commit("main", "Start").await?;
         let plugins = TempDir::new()?;
         let http = stoker::git::http_client()?;
         Ok(Self {

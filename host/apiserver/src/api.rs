@@ -106,9 +106,8 @@ impl Api {
         let unknown = |what: &str| Failure::no_such_resource(format!("{what} in {version}"));
         let resource = found.ok_or_else(|| unknown(&place.resource))?;
         let placed = match (resource.namespaced, &place.namespace, &place.name) {
-            (true, None, Some(_)) => false,
+            (true, None, Some(_)) | (false, Some(_), _) => false,
             (true, _, _) | (false, None, _) => true,
-            (false, Some(_), _) => false,
         };
         if !placed {
             return Err(unknown(&format!("{} at this path", place.resource)));
@@ -176,11 +175,13 @@ impl Api {
         form: Form,
         verb: &str,
     ) -> Result<Answer, Failure> {
-        let patch = if verb == "patch" {
-            Some(PatchKind::of(&request.content_type, &resource)?)
-        } else {
-            None
+        let patch = match verb {
+            "patch" => Some(PatchKind::of(&request.content_type, &resource)?),
+            _ => None,
         };
+        if let Some(kind) = patch {
+            write::check_options(kind, &request.query)?;
+        }
         let sent = if patch.is_none() {
             body::object(&request.content_type, &request.body)?
         } else {
@@ -228,7 +229,7 @@ impl Api {
             }
             let objects = write::delete_all(state, &intent, &options, policy, &selection)?;
             let metadata = json!({ "resourceVersion": state.revision().to_string() });
-            Ok(read::list_of(&shown, &metadata, objects))
+            Ok(read::list_of(&shown, &metadata, &objects))
         })?;
         Ok(Answer::json(200, body))
     }

@@ -60,8 +60,8 @@ mod tests {
             400
         );
         assert_eq!(
-            object("application/vnd.kubernetes.protobuf", b"k8s")
-                .expect_err("protobuf")
+            object("application/cbor", b"x")
+                .expect_err("another format")
                 .code,
             415
         );

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::resource::{GroupResource, Registry, Resource, Rules};
+use crate::resource::{GroupResource, Registry, Resource, Rules, View};
 use crate::schema::Schema;
 use crate::table::Column;
 
@@ -47,7 +47,6 @@ const PLAIN: Rules = Rules {
     generation: false,
     unconditional: false,
     upsert: false,
-    events_view: false,
 };
 
 const ENTRIES: [Entry; 8] = [
@@ -138,7 +137,6 @@ const ENTRIES: [Entry; 8] = [
         rules: Rules {
             unconditional: true,
             upsert: true,
-            events_view: true,
             ..PLAIN
         },
         selectable: &EVENT_FIELDS,
@@ -202,9 +200,16 @@ pub(crate) fn with_envelope(mut content: Value, meta: &Value) -> Value {
     let properties = schema
         .entry("properties")
         .or_insert_with(|| Value::Object(Map::new()));
-    properties["apiVersion"] = json!({ "type": "string", "description": "The group and version the object is written in." });
-    properties["kind"] = json!({ "type": "string", "description": "What the object is." });
-    properties["metadata"] = meta.clone();
+    // Whatever else it is will be refused by its name.
+    let Some(properties) = properties.as_object_mut() else {
+        return content;
+    };
+    properties.insert("apiVersion".into(), json!({ "type": "string", "description": "The group and version the object is written in." }));
+    properties.insert(
+        "kind".into(),
+        json!({ "type": "string", "description": "What the object is." }),
+    );
+    properties.insert("metadata".into(), meta.clone());
     content
 }
 
@@ -234,6 +239,11 @@ fn resource(entry: &Entry, meta: &Value, content: Value) -> Result<Resource, Err
         schema,
         source,
         columns: (entry.columns)(),
+        view: if entry.schema == "EventView" {
+            View::Events
+        } else {
+            View::Plain
+        },
         selectable: entry.selectable.to_vec(),
     })
 }

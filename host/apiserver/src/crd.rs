@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::builtin;
-use crate::resource::{GroupResource, Resource, Rules};
+use crate::resource::{GroupResource, Resource, Rules, View};
 use crate::schema::{Refusal, Schema};
 use crate::status::{Cause, Failure};
 use crate::table::{Cell, Column, JsonPath, PathError};
@@ -89,8 +89,8 @@ fn invalid(definition: &Value, causes: &[Cause]) -> Failure {
 
 fn check(definition: &Value) -> Result<(), Failure> {
     let spec = &definition["spec"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let name = text(&definition["metadata"]["name"]);
+    check_implemented(spec)?;
+    let name = definition["metadata"]["name"].as_str().unwrap_or_default();
     let defined = defines(definition);
     let expected = format!("{}.{}", defined.plural, defined.group);
     let mut causes = Vec::new();
@@ -120,29 +120,10 @@ fn check(definition: &Value) -> Result<(), Failure> {
             why,
         ));
     }
-    let strategy = &spec["conversion"]["strategy"];
-    if !strategy.is_null() && strategy != "None" {
-        return Err(Failure::not_implemented(format!(
-            "the conversion strategy {strategy} (spec.conversion.strategy)"
-        )));
-    }
     for (index, version) in versions.iter().enumerate() {
-        let at = format!("spec.versions[{index}]");
-        if !version["subresources"]["scale"].is_null() {
-            return Err(Failure::not_implemented(format!(
-                "the scale subresource ({at}.subresources.scale)"
-            )));
-        }
-        if !version["selectableFields"].is_null() {
-            return Err(Failure::not_implemented(format!(
-                "selectable fields ({at}.selectableFields)"
-            )));
-        }
         if version["schema"]["openAPIV3Schema"].is_null() {
-            causes.push(Cause::required(
-                format!("{at}.schema.openAPIV3Schema"),
-                "schemas are required",
-            ));
+            let at = format!("spec.versions[{index}].schema.openAPIV3Schema");
+            causes.push(Cause::required(at, "schemas are required"));
         }
     }
     if causes.is_empty() {
@@ -150,6 +131,32 @@ fn check(definition: &Value) -> Result<(), Failure> {
     } else {
         Err(invalid(definition, &causes))
     }
+}
+
+/// What the real server takes and this one does not.
+fn check_implemented(spec: &Value) -> Result<(), Failure> {
+    let refuse = |what: String| Err(Failure::not_implemented(what));
+    let strategy = &spec["conversion"]["strategy"];
+    if !strategy.is_null() && strategy != "None" {
+        return refuse(format!(
+            "the conversion strategy {strategy} (spec.conversion.strategy)"
+        ));
+    }
+    for (index, version) in spec["versions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        let at = format!("spec.versions[{index}]");
+        if !version["subresources"]["scale"].is_null() {
+            return refuse(format!("the scale subresource ({at}.subresources.scale)"));
+        }
+        if !version["selectableFields"].is_null() {
+            return refuse(format!("selectable fields ({at}.selectableFields)"));
+        }
+    }
+    Ok(())
 }
 
 fn resource(definition: &Value, version: &Value, index: usize) -> Result<Resource, Failure> {
@@ -188,6 +195,7 @@ fn resource(definition: &Value, version: &Value, index: usize) -> Result<Resourc
         schema,
         source,
         columns: columns(definition, version, index)?,
+        view: View::Plain,
         selectable: Vec::new(),
     })
 }

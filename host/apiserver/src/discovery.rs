@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::resource::{Registry, Resource, api_version};
+use crate::resource::{Registry, Resource, VERBS, api_version};
 
 /// `/version`. The types the project uses are those of this release.
 pub(crate) fn version() -> Value {
@@ -74,7 +74,7 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
             "singularName": resource.singular,
             "namespaced": resource.namespaced,
             "kind": resource.kind,
-            "verbs": resource.verbs(),
+            "verbs": VERBS,
             "shortNames": resource.short_names,
             "categories": resource.categories,
         }));
@@ -143,7 +143,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
         "responseKind": kind,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
-        "verbs": resource.verbs(),
+        "verbs": VERBS,
         "shortNames": resource.short_names,
         "categories": resource.categories,
     });

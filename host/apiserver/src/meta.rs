@@ -73,19 +73,7 @@ pub(crate) fn check(object: &Value, names: NameKind) -> Vec<Cause> {
             ANNOTATION_LIMIT as u64,
         ));
     }
-    for (index, owner) in metadata["ownerReferences"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        for field in ["apiVersion", "kind", "name", "uid"] {
-            if owner[field].as_str().unwrap_or_default().is_empty() {
-                let at = format!("metadata.ownerReferences[{index}].{field}");
-                causes.push(Cause::invalid(at, &"".into(), "must not be empty"));
-            }
-        }
-    }
+    check_owners(&metadata["ownerReferences"], &mut causes);
     for finalizer in metadata["finalizers"].as_array().into_iter().flatten() {
         check_key(
             finalizer.as_str().unwrap_or_default(),
@@ -94,6 +82,22 @@ pub(crate) fn check(object: &Value, names: NameKind) -> Vec<Cause> {
         );
     }
     causes
+}
+
+fn check_owners(references: &Value, causes: &mut Vec<Cause>) {
+    for (index, owner) in references.as_array().into_iter().flatten().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner[field].as_str().unwrap_or_default().is_empty() {
+                let at = format!("metadata.ownerReferences[{index}].{field}");
+                causes.push(Cause::invalid(at, &"".into(), "must not be empty"));
+            }
+        }
+    }
+    let owners = references.as_array().into_iter().flatten();
+    if owners.filter(|owner| owner["controller"] == true).count() > 1 {
+        let why = "Only one reference can have Controller set to true";
+        causes.push(Cause::invalid("metadata.ownerReferences", references, why));
+    }
 }
 
 fn wrong_name(name: &str, kind: NameKind) -> Option<String> {

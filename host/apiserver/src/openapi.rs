@@ -1,4 +1,4 @@
-//! The schemas of what is served, as OpenAPI 3 documents.
+//! The schemas of what is served, as `OpenAPI` 3 documents.
 //!
 //! A document names the schemas and, for each resource, the operations with the query parameters
 //! clients look for before they rely on them.

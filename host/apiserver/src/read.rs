@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::request::{Form, Place, Query};
-use crate::resource::Resource;
+use crate::resource::{Resource, View};
 use crate::selector::Selection;
 use crate::status::{Cause, Failure};
 use crate::store::{Key, State};
@@ -139,14 +139,14 @@ pub(crate) fn shown_list(resource: &Resource, form: Form, listed: &Listed) -> Va
             "items": objects.map(|object| table::partial(object)).collect::<Vec<_>>(),
         }),
         Form::Plain | Form::Discovery => {
-            let items = objects.map(|object| item(resource, object)).collect();
-            list_of(resource, &metadata, items)
+            let items: Vec<Value> = objects.map(|object| item(resource, object)).collect();
+            list_of(resource, &metadata, &items)
         }
     }
 }
 
 /// A list object.
-pub(crate) fn list_of(resource: &Resource, metadata: &Value, items: Vec<Value>) -> Value {
+pub(crate) fn list_of(resource: &Resource, metadata: &Value, items: &[Value]) -> Value {
     json!({
         "kind": resource.list_kind,
         "apiVersion": resource.api_version(),
@@ -177,7 +177,7 @@ pub(crate) fn shown(resource: &Resource, form: Form, object: Value) -> Value {
         Form::Table(include) => {
             let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
             // Columns are computed from the stored form.
-            let stored = if resource.rules.events_view {
+            let stored = if resource.view == View::Events {
                 crate::builtin::events::to_stored(&object)
             } else {
                 object

@@ -34,16 +34,14 @@ impl Query {
         value.filter(|value| !value.is_empty())
     }
 
+    /// Whatever is there and does not say no means yes.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.0
+        let value = self
+            .0
             .iter()
             .find(|(key, _)| key == name)
-            .is_some_and(|(_, value)| {
-                matches!(
-                    value.as_str(),
-                    "true" | "1" | "True" | "t" | "T" | "TRUE" | ""
-                )
-            })
+            .map(|(_, value)| value.as_str());
+        value.is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
@@ -125,17 +123,14 @@ impl Place {
             other => other,
         };
         match rest {
-            [resource] => place.resource = (*resource).to_owned(),
-            [resource, name] => {
-                place.resource = (*resource).to_owned();
-                place.name = owned(name);
+            [] => return None,
+            [resource, rest @ ..] => {
+                (*resource).clone_into(&mut place.resource);
+                if let [name, subresource @ ..] = rest {
+                    place.name = owned(name);
+                    place.subresource = (!subresource.is_empty()).then(|| subresource.join("/"));
+                }
             }
-            [resource, name, subresource @ ..] if !subresource.is_empty() => {
-                place.resource = (*resource).to_owned();
-                place.name = owned(name);
-                place.subresource = Some(subresource.join("/"));
-            }
-            _ => return None,
         }
         Some(place)
     }

@@ -56,8 +56,18 @@ pub(crate) struct Resource {
     /// What the schema was compiled from, for those who ask for the schema.
     pub(crate) source: Value,
     pub(crate) columns: Vec<Column>,
+    pub(crate) view: View,
     /// Paths a field selector may name.
     pub(crate) selectable: Vec<&'static str>,
+}
+
+/// How the objects of a resource differ from what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Not at all.
+    Plain,
+    /// They are events in their newer form and stored in the older one.
+    Events,
 }
 
 /// Where resources differ in how they are written.
@@ -69,8 +79,6 @@ pub(crate) struct Rules {
     pub(crate) unconditional: bool,
     /// A replacement of what does not exist creates it.
     pub(crate) upsert: bool,
-    /// The objects are events in their newer form and stored in the older one.
-    pub(crate) events_view: bool,
 }
 
 impl Resource {
@@ -80,7 +88,7 @@ impl Resource {
 
     /// Under which name the objects are stored. Differs for a second view of the same objects.
     pub(crate) fn stored_as(&self) -> GroupResource {
-        if self.rules.events_view {
+        if self.view == View::Events {
             GroupResource::new("", "events")
         } else {
             self.name.clone()
@@ -90,20 +98,19 @@ impl Resource {
     pub(crate) fn is(&self, group: &str, plural: &str) -> bool {
         self.name.group == group && self.name.plural == plural
     }
-
-    pub(crate) fn verbs(&self) -> &'static [&'static str] {
-        &[
-            "create",
-            "delete",
-            "deletecollection",
-            "get",
-            "list",
-            "patch",
-            "update",
-            "watch",
-        ]
-    }
 }
+
+/// What can be done with every resource.
+pub(crate) const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 /// `group/version`, or the version alone for the group without a name.
 pub(crate) fn api_version(group: &str, version: &str) -> String {

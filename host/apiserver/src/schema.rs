@@ -19,15 +19,15 @@ pub(crate) use compile::Refusal;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
     pub(crate) kind: Kind,
-    pub(crate) properties: BTreeMap<String, Schema>,
+    pub(crate) properties: BTreeMap<String, Self>,
     /// The schema of the values under names that `properties` does not list.
-    pub(crate) additional: Option<Box<Schema>>,
-    pub(crate) items: Option<Box<Schema>>,
+    pub(crate) additional: Option<Box<Self>>,
+    pub(crate) items: Option<Box<Self>>,
     pub(crate) list: ListKind,
     /// An object that is owned and replaced as one value.
     pub(crate) atomic: bool,
-    /// The list is merged by a strategic merge patch.
-    pub(crate) merges: bool,
+    /// What a strategic merge patch does with a list.
+    pub(crate) strategy: Strategy,
     preserve_unknown: bool,
     nullable: bool,
     required: Vec<String>,
@@ -36,10 +36,18 @@ pub(crate) struct Schema {
     bounds: Bounds,
     pattern: Option<Regex>,
     format: Option<String>,
-    all_of: Vec<Schema>,
-    any_of: Vec<Schema>,
-    one_of: Vec<Schema>,
-    not: Option<Box<Schema>>,
+    all_of: Vec<Self>,
+    any_of: Vec<Self>,
+    one_of: Vec<Self>,
+    not: Option<Box<Self>>,
+}
+
+/// What a strategic merge patch does with a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    #[default]
+    Replace,
+    Merge,
 }
 
 /// The JSON type a schema asks for.

@@ -85,8 +85,7 @@ impl Watch {
             },
             position: version.unwrap_or_default(),
             lines: VecDeque::new(),
-            bookmarks: query.flag("allowWatchBookmarks")
-                && query.get("allowWatchBookmarks").is_some(),
+            bookmarks: query.flag("allowWatchBookmarks"),
             deadline: Instant::now() + timeout,
             ends,
             done: false,
@@ -103,7 +102,7 @@ impl Watch {
             let annotations = json!({ INITIAL_END: "true" });
             watch.push(
                 "BOOKMARK",
-                watch.scope.bookmark(watch.position, Some(annotations)),
+                &watch.scope.bookmark(watch.position, Some(annotations)),
             );
         }
         Ok(watch)
@@ -121,12 +120,12 @@ impl Watch {
             };
             for object in present {
                 let shown = self.scope.shown(&object);
-                self.push("ADDED", shown);
+                self.push("ADDED", &shown);
             }
         });
     }
 
-    fn push(&mut self, kind: &str, object: Value) {
+    fn push(&mut self, kind: &str, object: &Value) {
         let mut line = json!({ "type": kind, "object": object }).to_string();
         line.push('\n');
         self.lines.push_back(line.into());
@@ -169,7 +168,7 @@ impl Watch {
                     "too old resource version: {} ({})",
                     self.position, old.oldest
                 );
-                self.push("ERROR", Failure::expired(message).to_value());
+                self.push("ERROR", &Failure::expired(message).to_value());
                 self.done = true;
                 true
             }
@@ -184,7 +183,7 @@ impl Watch {
                 for change in changes {
                     self.position = change.revision;
                     if let Some((kind, object)) = self.scope.event(&change) {
-                        self.push(kind, object);
+                        self.push(kind, &object);
                     }
                 }
                 true
@@ -207,7 +206,7 @@ impl Watch {
 
     fn push_bookmark(&mut self) {
         if self.bookmarks {
-            self.push("BOOKMARK", self.scope.bookmark(self.position, None));
+            self.push("BOOKMARK", &self.scope.bookmark(self.position, None));
         }
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::builtin::events;
+use crate::crd;
 use crate::patch::managers::Manager;
 use crate::request::{Place, Query};
-use crate::resource::{GroupResource, Resource};
+use crate::resource::{GroupResource, Resource, View};
 use crate::status::{Cause, Failure};
 use crate::store::{Key, State};
 
@@ -20,7 +21,7 @@ mod replace;
 
 pub(crate) use create::create;
 pub(crate) use delete::{delete, delete_all};
-pub(crate) use patch::patch;
+pub(crate) use patch::{check_options, patch};
 pub(crate) use replace::update;
 
 /// What happens to fields the schema does not know.
@@ -44,8 +45,6 @@ pub(crate) struct Intent {
     pub(crate) manager: Manager,
     pub(crate) dry_run: bool,
     pub(crate) force: bool,
-    /// The client named its manager itself.
-    pub(crate) named: bool,
     pub(crate) unknown: Unknown,
 }
 
@@ -82,7 +81,7 @@ impl Intent {
             }
         };
         let stored = state.registry.any(&resource.stored_as()).cloned();
-        let stored = if resource.rules.events_view {
+        let stored = if resource.view == View::Events {
             stored
         } else {
             None
@@ -113,7 +112,6 @@ impl Intent {
             manager,
             dry_run: query.dry_run()?,
             force: query.flag("force"),
-            named: named.is_some(),
             unknown,
             resource,
         })
@@ -138,7 +136,7 @@ impl Intent {
 
     /// What the client sent, as it is stored.
     fn unview(&self, object: Value) -> Value {
-        let mut object = if self.resource.rules.events_view {
+        let mut object = if self.resource.view == View::Events {
             events::to_stored(&object)
         } else {
             object
@@ -151,7 +149,7 @@ impl Intent {
 
 /// A stored object in one of its versions.
 pub(crate) fn view(resource: &Resource, object: &Value) -> Value {
-    let mut object = if resource.rules.events_view {
+    let mut object = if resource.view == View::Events {
         events::to_newer(object)
     } else {
         object.clone()
@@ -225,8 +223,12 @@ fn shape(intent: &Intent, object: &mut Value) -> Result<Vec<String>, Failure> {
         .iter()
         .map(|path| format!("unknown field \"{path}\""))
         .collect();
+    if resource.custom || resource.is(crd::GROUP, crd::PLURAL) {
+        drop_null_metadata(object);
+    } else {
+        drop_nulls(object);
+    }
     resource.schema.fill(object);
-    drop_null_metadata(object);
     match intent.unknown {
         Unknown::Refuse if !unknown.is_empty() => Err(cannot(format!(
             "strict decoding error: {}",
@@ -234,6 +236,23 @@ fn shape(intent: &Intent, object: &mut Value) -> Result<Vec<String>, Failure> {
         ))),
         Unknown::Warn => Ok(unknown),
         _ => Ok(Vec::new()),
+    }
+}
+
+/// Built-in kinds are typed, and a null in them is the same as nothing.
+fn drop_nulls(object: &mut Value) {
+    drop_null_metadata(object);
+    for field in object
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|object| object.values_mut())
+    {
+        if let Some(fields) = field.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
     }
 }
 
@@ -322,21 +341,32 @@ fn check_namespace(state: &State, intent: &Intent, name: &str) -> Result<(), Fai
 }
 
 /// The resources a definition asks for, or nothing for other objects.
-fn defined(intent: &Intent, object: &Value) -> Result<Vec<Resource>, Failure> {
-    if intent.stored.is(crate::crd::GROUP, crate::crd::PLURAL) {
-        crate::crd::resources(object)
-    } else {
-        Ok(Vec::new())
+fn defined(
+    state: &State,
+    intent: &Intent,
+    object: &Value,
+) -> Result<Option<Vec<Resource>>, Failure> {
+    if !intent.stored.is(crd::GROUP, crd::PLURAL) {
+        return Ok(None);
     }
+    let name = crd::defines(object);
+    if state
+        .registry
+        .any(&name)
+        .is_some_and(|resource| !resource.custom)
+    {
+        return Err(Failure::not_implemented(format!(
+            "another definition of the built-in {name}"
+        )));
+    }
+    crd::resources(object).map(Some)
 }
 
 /// Serves what a definition asks for from now on.
-fn serve(state: &mut State, resources: Vec<Resource>) {
-    let Some(first) = resources.first() else {
-        return;
-    };
+fn serve(state: &mut State, definition: &Value, resources: Option<Vec<Resource>>) {
+    let Some(resources) = resources else { return };
     let mut registry = (*state.registry).clone();
-    registry.remove(&first.name);
+    registry.remove(&crd::defines(definition));
     for resource in resources {
         registry.add(resource);
     }

@@ -105,26 +105,25 @@ fn answer(what: impl Into<String>) -> CallError {
     CallError::Answer { what: what.into() }
 }
 
-/// A text from a guest that may be shown: at most so many bytes, and nothing that moves a terminal's cursor or
-/// changes the direction of writing.
+/// A text from a guest that may be shown: at most so many bytes and a sign of what was cut off, and nothing that moves
+/// a terminal's cursor or changes the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
-    let end = text.floor_char_boundary(max_bytes);
     let is_hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let mut shown: String = text[..end]
-        .chars()
-        .map(|c| {
-            if is_hidden(c) {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect();
-    if end < text.len() {
-        shown.push('…');
+    let mut shown = String::with_capacity(text.len().min(max_bytes));
+    for c in text.chars() {
+        let c = if is_hidden(c) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        };
+        if shown.len() + c.len_utf8() > max_bytes {
+            shown.push('…');
+            break;
+        }
+        shown.push(c);
     }
     shown
 }
@@ -200,6 +199,10 @@ mod tests {
         else {
             panic!("not ignored")
         };
-        assert!(reason.len() <= 1024 + 16 && reason.ends_with('…') && !reason.contains('\u{1b}'));
+        assert!(
+            reason.len() <= 1024 + '…'.len_utf8()
+                && reason.ends_with('…')
+                && !reason.contains('\u{1b}')
+        );
     }
 }

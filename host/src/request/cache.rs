@@ -14,7 +14,7 @@ use kube::{Client, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::repeat::{ResolvedRef, Standing};
+use super::repeat::{News, ResolvedRef, Standing};
 use crate::api::GatewaySync;
 use crate::api::names::annotation;
 use crate::detection::{GitRef, ObjectKey, RepoUrl};
@@ -67,6 +67,7 @@ pub struct ObjectCache {
 /// A write that the watch may not have told of yet.
 struct Ahead {
     requested_at: Timestamp,
+    git_ref: GitRef,
     written: Instant,
 }
 
@@ -105,36 +106,58 @@ impl ObjectCache {
     }
 
     /// Notes a write of our own, of which the watch has yet to tell.
-    pub(super) fn note_write(&self, key: &ObjectKey, requested_at: Timestamp) {
+    pub(super) fn note_write(&self, key: &ObjectKey, requested_at: Timestamp, git_ref: &GitRef) {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         if ahead.len() >= MAX_AHEAD {
             ahead.retain(|_, write| write.written.elapsed() < WATCH_LAG);
         }
+        let git_ref = git_ref.clone();
+        let written = Instant::now();
         ahead.insert(
             key.clone(),
             Ahead {
                 requested_at,
-                written: Instant::now(),
+                git_ref,
+                written,
             },
         );
     }
 
-    /// Whether the watch has told of our own last write to the object, so that what is known can be judged by.
-    pub(super) fn is_current(&self, key: &ObjectKey, standing: &Standing) -> bool {
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(write) = ahead.get(key) else {
-            return true;
+    /// Whether a request would be news, as far as the watch can tell. None where it cannot, because it may be behind:
+    /// the same request was written a moment ago, or the controller may just have handled it.
+    pub(super) fn opinion(
+        &self,
+        key: &ObjectKey,
+        known: Option<&Known>,
+        git_ref: &GitRef,
+    ) -> Option<News> {
+        let Some(Known { standing, .. }) = known else {
+            return Some(News::Fresh);
         };
+        if let Some(written) = self.written_since(key, standing) {
+            // To write once more than needed is always right.
+            return (written != *git_ref).then_some(News::Fresh);
+        }
+        match standing.news(git_ref) {
+            News::Pending { .. } => None,
+            news => Some(news),
+        }
+    }
+
+    /// The ref of our own last write to the object, unless the watch has told of it.
+    fn written_since(&self, key: &ObjectKey, standing: &Standing) -> Option<GitRef> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = ahead.get(key)?;
         let told: Option<Timestamp> = standing
             .requested_at
             .as_deref()
             .and_then(|text| text.parse().ok());
-        let is_current = told.is_some_and(|told| told >= write.requested_at)
-            || write.written.elapsed() > WATCH_LAG;
-        if is_current {
+        let is_told = told.is_some_and(|told| told >= write.requested_at);
+        if is_told || write.written.elapsed() > WATCH_LAG {
             ahead.remove(key);
+            return None;
         }
-        is_current
+        Some(write.git_ref.clone())
     }
 
     /// Keeps a delivery until the pending request is handled.
@@ -164,7 +187,7 @@ impl ObjectCache {
     }
 }
 
-fn standing(target: &Target) -> Standing {
+pub(super) fn standing(target: &Target) -> Standing {
     let annotation = |name: &str| {
         target
             .annotations()

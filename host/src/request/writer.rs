@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use super::cache::{self, Deferred, DueDeliveries, ObjectCache, Target};
 use super::choose::choose;
 use super::events::EventQueue;
-use super::repeat::News;
+use super::repeat::{News, Standing};
 use super::{Announcement, RequestError, RequestSink, Submitted};
 use crate::api::names::annotation;
 use crate::detection::{GitRef, ObjectKey};
@@ -83,11 +83,9 @@ impl Requester {
         let chosen =
             choose(&announcement.detections, repo, current).ok_or(RequestError::Nothing)?;
         let git_ref = chosen.git_ref.clone();
-        let news = match &known {
-            Some(known) if self.cache.is_current(key, &known.standing) => {
-                known.standing.news(&git_ref)
-            }
-            _ => News::Fresh,
+        let news = match self.cache.opinion(key, known.as_ref(), &git_ref) {
+            Some(news) => news,
+            None => self.ask(key).await?.news(&git_ref),
         };
         match news {
             News::Settled => return Ok(Submitted::AlreadySet(git_ref)),
@@ -109,14 +107,22 @@ impl Requester {
         Ok(Submitted::Written(git_ref))
     }
 
+    /// How the object stands by the API server's own word.
+    async fn ask(&self, key: &ObjectKey) -> Result<Standing, RequestError> {
+        match tokio::time::timeout(WRITE_TIMEOUT, self.api(key).get(key.name())).await {
+            Err(_) => Err(RequestError::Unavailable(None)),
+            Ok(Err(error)) => Err(refusal(key, error)),
+            Ok(Ok(target)) => Ok(cache::standing(&target)),
+        }
+    }
+
     async fn write(
         &self,
         key: &ObjectKey,
         git_ref: &GitRef,
         plugin: &str,
     ) -> Result<(), RequestError> {
-        let api: Api<Target> =
-            Api::namespaced_with(self.client.clone(), key.namespace(), &self.resource);
+        let api = self.api(key);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -142,11 +148,15 @@ impl Requester {
             Err(_) => Err(RequestError::Unavailable(None)),
             Ok(Err(error)) => Err(refusal(key, error)),
             Ok(Ok(written)) => {
-                self.cache.note_write(key, requested_at);
+                self.cache.note_write(key, requested_at, git_ref);
                 self.events.received(&written.metadata, git_ref, plugin);
                 Ok(())
             }
         }
+    }
+
+    fn api(&self, key: &ObjectKey) -> Api<Target> {
+        Api::namespaced_with(self.client.clone(), key.namespace(), &self.resource)
     }
 
     fn shard(&self, key: &ObjectKey) -> &Mutex<()> {

@@ -64,9 +64,9 @@ macro_rules! detector {
                 ) -> Result<$crate::guest::Outcome, $crate::guest::String> {
                     $crate::guest::answer($detect(request))
                 }
-    }
+            }
 
-            $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
+    $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
         };
     };
 }

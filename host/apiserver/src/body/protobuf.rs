@@ -231,20 +231,9 @@ fn set(
     kind: Kind,
     content: &Content<'_>,
 ) -> Result<(), Failure> {
-    let bytes = match (kind, content) {
-        (Kind::Bool, Content::Number(number)) => {
-            object.insert(field.to_owned(), (*number != 0).into());
-            return Ok(());
-        }
-        (Kind::Int, Content::Number(number)) => {
-            // A proto2 integer that says nothing is a zero.
-            if *number != 0 {
-                object.insert(field.to_owned(), number.cast_signed().into());
-            }
-            return Ok(());
-        }
-        (_, Content::Number(_)) => return Err(broken()),
-        (_, Content::Bytes(bytes)) => *bytes,
+    let bytes = match content {
+        Content::Bytes(bytes) => *bytes,
+        Content::Number(number) => return set_number(object, field, kind, *number),
     };
     match kind {
         Kind::Bool | Kind::Int => return Err(broken()),
@@ -285,6 +274,23 @@ fn set(
             };
         }
     }
+    Ok(())
+}
+
+fn set_number(
+    object: &mut Map<String, Value>,
+    field: &str,
+    kind: Kind,
+    number: u64,
+) -> Result<(), Failure> {
+    let value: Value = match kind {
+        Kind::Bool => (number != 0).into(),
+        // An integer that says nothing is a zero.
+        Kind::Int if number == 0 => return Ok(()),
+        Kind::Int => number.cast_signed().into(),
+        _ => return Err(broken()),
+    };
+    object.insert(field.to_owned(), value);
     Ok(())
 }
 

@@ -9,11 +9,20 @@ use crate::status::Cause;
 const DATA_LIMIT: usize = 1024 * 1024;
 
 /// Fills in what the server knows better than the client.
+///
+/// An object of the wrong shape stays as it is; its validation says what is wrong.
 pub(crate) fn fill(resource: &Resource, object: &mut Value, old: Option<&Value>) {
+    let causes = resource.schema.validate(object);
+    if causes
+        .iter()
+        .any(|cause| cause.reason == "FieldValueTypeInvalid")
+    {
+        return;
+    }
     match (resource.name.group.as_str(), resource.name.plural.as_str()) {
         ("", "secrets") => encode_text(object),
         ("", "namespaces") => fill_namespace(object, old),
-        ("apiextensions.k8s.io", _) => crate::crd::fill(object, old),
+        (crate::crd::GROUP, _) => crate::crd::fill(object, old),
         _ => {}
     }
 }
@@ -33,6 +42,7 @@ pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) ->
             }
         }
         ("", "configmaps") => check_data(object, old, &mut causes),
+        (crate::crd::GROUP, _) => check_definition(object, old, &mut causes),
         ("" | "events.k8s.io", "events") => check_event(object, &mut causes),
         _ => {}
     }
@@ -60,13 +70,12 @@ fn fill_namespace(namespace: &mut Value, old: Option<&Value>) {
         }
         namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
     }
-    match old {
+    if let Some(old) = old {
         // Finalizers of the content go away when the content does.
-        Some(old) => namespace["spec"] = old["spec"].clone(),
-        None => {
-            namespace["spec"] = json!({ "finalizers": ["kubernetes"] });
-            namespace["status"] = json!({ "phase": "Active" });
-        }
+        namespace["spec"] = old["spec"].clone();
+    } else {
+        namespace["spec"] = json!({ "finalizers": ["kubernetes"] });
+        namespace["status"] = json!({ "phase": "Active" });
     }
 }
 
@@ -99,6 +108,24 @@ fn check_data(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
             causes.push(Cause::forbidden(
                 field,
                 "field is immutable when `immutable` is set",
+            ));
+        }
+    }
+}
+
+/// What is served under a name cannot become something else.
+fn check_definition(definition: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let Some(old) = old else { return };
+    for (field, place) in [
+        ("spec.scope", "/spec/scope"),
+        ("spec.names.kind", "/spec/names/kind"),
+    ] {
+        let value = definition.pointer(place);
+        if value != old.pointer(place) {
+            causes.push(Cause::invalid(
+                field,
+                value.unwrap_or(&Value::Null),
+                "field is immutable",
             ));
         }
     }

@@ -173,16 +173,27 @@ impl Owned {
 
     /// How a conflict names the owner.
     pub(crate) fn shown(&self) -> String {
-        let mut text = format!("{:?}", self.manager.name);
-        if !self.manager.subresource.is_empty() {
-            text.push_str(&format!(" with subresource {:?}", self.manager.subresource));
-        }
-        if !self.manager.apply {
-            text.push_str(&format!(" using {}", self.manager.api_version));
-            if let Some(time) = self.time.as_str() {
-                text.push_str(&format!(" at {time}"));
-            }
-        }
-        text
+        let Manager {
+            name,
+            apply,
+            api_version,
+            subresource,
+        } = &self.manager;
+        let through = if subresource.is_empty() {
+            String::new()
+        } else {
+            format!(" with subresource {subresource:?}")
+        };
+        let using = if *apply {
+            String::new()
+        } else {
+            format!(" using {api_version}")
+        };
+        let since = self
+            .time
+            .as_str()
+            .filter(|_| !apply)
+            .map(|time| format!(" at {time}"));
+        format!("{name:?}{through}{using}{}", since.unwrap_or_default())
     }
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::schema::{ListKind, Schema};
+use crate::schema::{ListKind, Schema, Strategy};
 use crate::status::Failure;
 
 const ORDER: &str = "$setElementOrder/";
@@ -37,7 +37,9 @@ pub(super) fn merge(
                 let field = fields.entry(name.clone()).or_insert(Value::Null);
                 merge(field, change, schema)?;
             }
-            Value::Array(items) if schema.is_some_and(|schema| schema.merges) => {
+            Value::Array(items)
+                if schema.is_some_and(|schema| schema.strategy == Strategy::Merge) =>
+            {
                 let field = fields
                     .entry(name.clone())
                     .or_insert_with(|| Value::Array(Vec::new()));

@@ -3,12 +3,12 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::{Bounds, Kind, ListKind, Schema};
+use super::{Bounds, Kind, ListKind, Schema, Strategy};
 
 /// What the real server takes and this one does not.
 const UNIMPLEMENTED: [&str; 2] = ["x-kubernetes-validations", "x-kubernetes-embedded-resource"];
 /// What no structural schema may have.
-const FORBIDDEN: [&str; 8] = [
+const FORBIDDEN: [&str; 7] = [
     "$ref",
     "$schema",
     "id",
@@ -16,7 +16,6 @@ const FORBIDDEN: [&str; 8] = [
     "dependencies",
     "patternProperties",
     "additionalItems",
-    "deprecated",
 ];
 /// Words without a meaning for an object's content.
 const DESCRIPTIVE: [&str; 4] = ["description", "title", "example", "externalDocs"];
@@ -115,7 +114,7 @@ impl Compiler {
             "x-kubernetes-preserve-unknown-fields" => schema.preserve_unknown = value == true,
             "x-kubernetes-list-type" => schema.list = list_kind(value, &at)?,
             "x-kubernetes-map-type" => schema.atomic = value == "atomic",
-            "x-kubernetes-patch-strategy" => schema.merges = value == "merge",
+            "x-kubernetes-patch-strategy" if value == "merge" => schema.strategy = Strategy::Merge,
             "x-kubernetes-int-or-string"
             | "x-kubernetes-list-map-keys"
             | "x-kubernetes-patch-merge-key" => {}

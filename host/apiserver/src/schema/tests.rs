@@ -65,6 +65,15 @@ fn each_keyword_has_its_words() {
             json!(3),
             "a: Invalid value: 3: a in body should be a multiple of 2",
         ),
+    ];
+    for (source, value, complaint) in cases {
+        assert_eq!(of_a(&source, &value), [complaint]);
+    }
+}
+
+#[test]
+fn each_keyword_for_lists_and_objects_has_its_words() {
+    let cases = [
         (
             json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
             json!([]),

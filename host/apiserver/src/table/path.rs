@@ -1,4 +1,4 @@
-//! The part of JSONPath that printer columns use.
+//! The part of `JSONPath` that printer columns use.
 //!
 //! Fields (`.a`, `['a']`), indexes, wildcards, and filters that compare a field of a list's item
 //! with a text or number. Slices, unions, recursive descent and scripts are refused by name.
@@ -14,7 +14,7 @@ pub(crate) struct JsonPath {
 /// Why a path was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PathError {
-    /// It is a JSONPath, but not of the part that is understood here.
+    /// It is a path, but not of the part that is understood here.
     Unimplemented(&'static str),
     /// It is none.
     Invalid(String),
@@ -128,7 +128,6 @@ fn closing(text: &str) -> Option<usize> {
     for (at, letter) in text.char_indices() {
         match (quote, letter) {
             (Some(open), _) if open == letter => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(letter),
             (None, '[') => depth += 1,
             (None, ']') => depth -= 1,
@@ -141,7 +140,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// What stands between brackets. `Err(None)` is no JSONPath at all.
+/// What stands between brackets. `Err(None)` is no path at all.
 fn bracket(text: &str) -> Result<Step, Option<PathError>> {
     let text = text.trim();
     if text == "*" {

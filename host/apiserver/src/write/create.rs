@@ -76,7 +76,7 @@ pub(super) fn store(
     let sent = fields::of_object(&object, &stored.schema);
     prepare::fill(stored, &mut object, None);
     check_content(intent, &object, None)?;
-    let resources = super::defined(intent, &object)?;
+    let resources = super::defined(state, intent, &object)?;
     let key = intent.key(&name);
     if state.get(&key).is_some() {
         return Err(Failure::already_exists(&intent.resource.name, &name));
@@ -91,7 +91,7 @@ pub(super) fn store(
         return Ok(object);
     }
     let object = state.put(&key, object);
-    super::serve(state, resources);
+    super::serve(state, &object, resources);
     Ok((*object).clone())
 }
 

@@ -6,8 +6,27 @@ use super::{Intent, Unknown, Written, check_kind, check_place, create, replace, 
 use crate::patch::apply::{Applied, apply};
 use crate::patch::managers::Manager;
 use crate::patch::{PatchKind, patched};
+use crate::request::Query;
 use crate::status::{Cause, Failure};
 use crate::store::State;
+
+/// An apply has to say who applies, and only an apply can be forced.
+pub(crate) fn check_options(kind: PatchKind, query: &Query) -> Result<(), Failure> {
+    let apply = kind == PatchKind::Apply;
+    let cause = if apply && query.get("fieldManager").is_none() {
+        Cause::required("fieldManager", "is required for apply patch")
+    } else if !apply && query.flag("force") {
+        Cause::forbidden("force", "may not be specified for non-apply patch")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::invalid(
+        "meta.k8s.io",
+        "PatchOptions",
+        "",
+        &[cause],
+    ))
+}
 
 /// Changes an object as a patch says.
 pub(crate) fn patch(
@@ -18,15 +37,6 @@ pub(crate) fn patch(
 ) -> Result<Written, Failure> {
     if kind == PatchKind::Apply {
         return applied(state, intent, body);
-    }
-    if intent.force {
-        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
-        return Err(Failure::invalid(
-            "meta.k8s.io",
-            "PatchOptions",
-            "",
-            &[cause],
-        ));
     }
     let name = intent.name.clone().unwrap_or_default();
     let Some(old) = state.get(&intent.key(&name)).cloned() else {
@@ -62,15 +72,6 @@ fn as_patch(intent: &Intent, name: &str, body: &[u8], failure: Failure) -> Failu
 }
 
 fn applied(state: &mut State, intent: &Intent, body: &[u8]) -> Result<Written, Failure> {
-    if !intent.named {
-        let cause = Cause::required("fieldManager", "is required for apply patch");
-        return Err(Failure::invalid(
-            "meta.k8s.io",
-            "PatchOptions",
-            "",
-            &[cause],
-        ));
-    }
     let mut config = configuration(intent, body)?;
     let name = intent.name.clone().unwrap_or_default();
     let stored = &intent.stored;
@@ -122,8 +123,14 @@ fn configuration(intent: &Intent, body: &[u8]) -> Result<Value, Failure> {
     if !config["metadata"]["managedFields"].is_null() {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
-    if config["metadata"].is_null() {
-        config["metadata"] = json!({});
+    match &config["metadata"] {
+        Value::Null => config["metadata"] = json!({}),
+        Value::Object(_) => {}
+        _ => {
+            return Err(Failure::bad_request(
+                "error decoding YAML: metadata must be an object",
+            ));
+        }
     }
     if config["metadata"]["name"].is_null() {
         config["metadata"]["name"] = intent.name.clone().into();

@@ -82,7 +82,7 @@ pub(super) fn store(
     prepare::fill(stored, &mut object, Some(old));
     check_finalizers(intent, old, &object)?;
     check_content(intent, &object, Some(old))?;
-    let resources = super::defined(intent, &object)?;
+    let resources = super::defined(state, intent, &object)?;
     let owners = owners.unwrap_or_else(|| {
         let mut owners = base;
         owners.updated(&intent.manager, &before, &after);
@@ -106,7 +106,7 @@ pub(super) fn store(
         return Ok(object);
     }
     let object = state.put(&key, object);
-    super::serve(state, resources);
+    super::serve(state, &object, resources);
     Ok((*object).clone())
 }
 

@@ -1,0 +1,16 @@
+//! The server as its clients see it, through an ordinary Kubernetes client.
+
+#![allow(
+    clippy::expect_used,
+    reason = "a test that cannot go on stops and says why"
+)]
+
+mod apply;
+mod deletion;
+mod discovery;
+mod faults;
+mod patches;
+mod support;
+mod validation;
+mod watches;
+mod writes;
