@@ -11,6 +11,8 @@ mod pointer;
 mod raw;
 mod tape;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use pointer::Tokens;
@@ -100,13 +102,13 @@ impl Document {
 
     /// The text of the value at the pointer, exactly as it was sent.
     #[must_use]
-    pub fn json_at(&self, pointer: &str) -> Option<&str> {
-        // The tape keeps no offsets of numbers and containers, since hardly a plugin asks: the text is scanned again.
-        self.find(pointer)?;
-        raw::find(
-            std::str::from_utf8(&self.body).ok()?,
-            Tokens::parse(pointer)?,
-        )
+    pub fn json_at(&self, pointer: &str) -> Option<Cow<'_, str>> {
+        // The tape keeps no offsets of containers, since hardly a plugin asks: their text is looked for again.
+        let node = self.find(pointer)?;
+        node.text().or_else(|| {
+            let body = std::str::from_utf8(&self.body).ok()?;
+            raw::find(body, Tokens::parse(pointer)?).map(Cow::Borrowed)
+        })
     }
 
     fn find(&self, pointer: &str) -> Option<&Node> {

@@ -19,8 +19,11 @@ pub(super) struct Tape {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Node {
     Null,
-    Boolean,
-    Number,
+    Boolean(bool),
+    Unsigned(u64),
+    Negative(i64),
+    /// A number with a fraction or an exponent, whose text its value does not tell.
+    Fraction,
     /// A string without escapes: where it stands in the body.
     Text {
         start: u32,
@@ -46,11 +49,23 @@ impl Node {
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Null => Kind::Null,
-            Self::Boolean => Kind::Boolean,
-            Self::Number => Kind::Number,
+            Self::Boolean(_) => Kind::Boolean,
+            Self::Unsigned(_) | Self::Negative(_) | Self::Fraction => Kind::Number,
             Self::Text { .. } | Self::Unescaped { .. } => Kind::Text,
             Self::Array { .. } => Kind::Array,
             Self::Object { .. } => Kind::Object,
+        }
+    }
+
+    /// The JSON text of a literal or an integer: JSON knows just one way to write each.
+    pub(super) fn text(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Null => Some("null".into()),
+            Self::Boolean(true) => Some("true".into()),
+            Self::Boolean(false) => Some("false".into()),
+            Self::Unsigned(value) => Some(value.to_string().into()),
+            Self::Negative(value) => Some(value.to_string().into()),
+            _ => None,
         }
     }
 
@@ -189,23 +204,23 @@ impl<'de> Visitor<'de> for Builder<'_> {
         Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.tape.nodes.push(Node::Boolean);
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.tape.nodes.push(Node::Boolean(value));
         Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.tape.nodes.push(Node::Number);
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.tape.nodes.push(Node::Unsigned(value));
         Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.tape.nodes.push(Node::Number);
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.tape.nodes.push(Node::Negative(value));
         Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.tape.nodes.push(Node::Number);
+        self.tape.nodes.push(Node::Fraction);
         Ok(())
     }
 

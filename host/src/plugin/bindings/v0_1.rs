@@ -1,5 +1,7 @@
 //! `stoker:detect@0.1`: what the host offers to a guest, and what a guest's words become.
 
+use std::borrow::Cow;
+
 use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Engine, Result, Store};
 
@@ -139,7 +141,7 @@ impl payload::HostRequest for Guest {
             .question()?
             .document()
             .json_at(&pointer)
-            .map(str::to_owned))
+            .map(Cow::into_owned))
     }
 
     fn body(&mut self, _: Request) -> Result<Vec<u8>> {
