@@ -49,11 +49,13 @@ use crate::api::names::label;
 use crate::detection::{ObjectKey, RepoUrl};
 use crate::git::RefSource;
 use crate::report;
+use dereference::Dereferenced;
 use memory::{Matter, Memory, Retry};
 use metrics::{Info, PassResult};
 use obstacle::Obstacle;
 use resolve::Resolution;
 use status::{Examined, Findings};
+use validate::Validated;
 
 /// Who writes, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
@@ -246,17 +248,14 @@ async fn pass<G: RefSource>(
         return Ok(Done::until_changed());
     }
     let matter = Matter::of(sync);
-    let dereferenced = dereference::dereference(&context.client, key, sync).await?;
     let validated = validate::validate(sync);
-    let resolution = match &dereferenced.git {
-        Ok(()) => Some(resolve::resolve(context, key, &matter, &validated).await),
-        Err(_) => None,
-    };
+    let (dereferenced, resolution) = look(context, key, sync, &matter, &validated).await?;
     let published = match (&resolution, dereferenced.git.and(dereferenced.gateway_api)) {
         (Some(Resolution::Unresolved(_)), _) | (None, Ok(())) => Ok(()),
         (_, Err(missing)) => Err(missing),
         (Some(Resolution::Resolved(resolved)), Ok(())) => {
-            publish::publish(&context.client, key, sync, resolved).await
+            let present = dereferenced.published.as_ref();
+            publish::publish(&context.client, key, sync, resolved, present).await
         }
     };
     let obstacle = match published {
@@ -286,6 +285,28 @@ async fn pass<G: RefSource>(
         (None, Some(Resolution::Unresolved(unresolved))) => Ok(Done::failed(unresolved.retry)),
         (None, None) => Ok(Done::failed(None)),
     }
+}
+
+/// Dereferences and resolves. Where git is asked without credentials, neither waits for the other.
+async fn look<G: RefSource>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    matter: &Matter,
+    validated: &Validated,
+) -> Result<(Dereferenced, Option<Resolution>), ControllerError> {
+    let dereference = dereference::dereference(&context.client, key, sync);
+    let resolve = resolve::resolve(context, key, matter, validated);
+    if sync.spec.git.auth.is_none() {
+        let (dereferenced, resolution) = tokio::join!(dereference, resolve);
+        return Ok((dereferenced?, Some(resolution)));
+    }
+    let dereferenced = dereference.await?;
+    let resolution = match &dereferenced.git {
+        Ok(()) => Some(resolve.await),
+        Err(_) => None,
+    };
+    Ok((dereferenced, resolution))
 }
 
 /// Writes the status, then the events, and shows the metrics. Gives the object as written, if it was.

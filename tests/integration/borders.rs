@@ -48,25 +48,25 @@ fn sources() -> Vec<(String, String)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                walk(&path, into)
+                walk(&path, into);
             } else {
-                into.push(path)
+                into.push(path);
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
-    let mut paths = Vec::new();
-    walk(&root, &mut paths);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
+    let mut files = Vec::new();
+    walk(&source, &mut files);
     let read = |path: PathBuf| {
         let room = path
-            .strip_prefix(&root)
+            .strip_prefix(&source)
             .unwrap()
             .with_extension("")
             .display()
             .to_string();
         (room, code(&fs::read_to_string(&path).unwrap()))
     };
-    paths
+    files
         .into_iter()
         .map(read)
         .filter(|(room, _)| !room.split('/').any(|part| part == "tests"))

@@ -69,8 +69,8 @@ pub struct Answer {
 impl Stage {
     /// A cluster with the custom resource and a namespace of its own, and a repository.
     pub async fn set() -> Result<Self> {
-        let (client, git, api, turn) = match std::env::var_os("STOKER_TEST_KUBECONFIG") {
-            Some(path) => {
+        let (client, git, api, turn) =
+            if let Some(path) = std::env::var_os("STOKER_TEST_KUBECONFIG") {
                 let turn = ONE_AT_A_TIME.lock().await;
                 (
                     real_cluster(PathBuf::from(path)).await?,
@@ -78,12 +78,10 @@ impl Stage {
                     None,
                     Some(turn),
                 )
-            }
-            None => {
+            } else {
                 let local = LocalCluster::start(0).await?;
                 (local.client().await?, local.git, Some(local.api), None)
-            }
-        };
+            };
         let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
         let metadata = ObjectMeta {
             name: Some(namespace.clone()),
@@ -207,12 +205,11 @@ impl Stage {
         let wait = await_condition(self.objects(), NAME, |object: Option<&GatewaySync>| {
             object.is_some_and(&is_true)
         });
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(object) => object?.with_context(|| format!("the object went away before {what}")),
-            Err(_) => {
-                let object = serde_json::to_string_pretty(&self.object().await?)?;
-                anyhow::bail!("not in time: {what}; the object is\n{object}")
-            }
+        if let Ok(object) = tokio::time::timeout(PATIENCE, wait).await {
+            object?.with_context(|| format!("the object went away before {what}"))
+        } else {
+            let object = serde_json::to_string_pretty(&self.object().await?)?;
+            anyhow::bail!("not in time: {what}; the object is\n{object}")
         }
     }
 

@@ -7,11 +7,15 @@ use std::process::Command;
 use super::Error;
 use super::target::TRIPLE;
 
+/// The stack of a guest, in bytes. The usual megabyte would be most of the memory that a host resets after each call.
+const STACK: &str = "-Clink-arg=-zstack-size=65536";
+
 /// What the outer cargo sets for its own compilations, and what would change the bytes of a guest.
-const NOT_INHERITED: [&str; 8] = [
+const NOT_INHERITED: [&str; 9] = [
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
     "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_INCREMENTAL",
     "CARGO_MAKEFLAGS",
     "RUSTC_WORKSPACE_WRAPPER",
     "RUSTC_WRAPPER",
@@ -21,10 +25,10 @@ const NOT_INHERITED: [&str; 8] = [
 
 /// Compiles the packages, and gives the folder of their modules.
 pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error> {
-    for folder in ["plugins", "tests/guests", "wit", "Cargo.lock"] {
+    for path in watched(packages) {
         println_cargo(&format!(
             "rerun-if-changed={}",
-            workspace.join(folder).display()
+            workspace.join(path).display()
         ));
     }
     let target_directory = target_directory(workspace);
@@ -54,7 +58,7 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
             command.env_remove(name);
         }
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", remapping(workspace));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace));
     let status = command.status().map_err(|source| Error::Run {
         program: cargo,
         source,
@@ -67,6 +71,23 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
     Ok(target_directory.join(TRIPLE).join("plugin"))
 }
 
+/// What the guests are made of.
+fn watched(packages: &[&str]) -> Vec<String> {
+    let shared = ["Cargo.lock", "Cargo.toml", "rust-toolchain.toml", "wit"];
+    let mut paths: Vec<_> = shared.iter().map(|&path| path.to_owned()).collect();
+    let mut folders = vec!["plugins/sdk".to_owned()];
+    for package in packages {
+        let plugin = package.strip_prefix("stoker-plugin-");
+        let guest = package.strip_prefix("stoker-guest-");
+        folders.extend(plugin.map(|name| format!("plugins/{name}")));
+        folders.extend(guest.map(|name| format!("tests/guests/{name}")));
+    }
+    for folder in folders {
+        paths.extend(["Cargo.toml", "src"].map(|part| format!("{folder}/{part}")));
+    }
+    paths
+}
+
 /// A directory of its own, beside what the outer cargo builds and shared by all its profiles: with the outer one the
 /// nested cargo would wait for the outer, which waits for it.
 fn target_directory(workspace: &Path) -> PathBuf {
@@ -75,12 +96,13 @@ fn target_directory(workspace: &Path) -> PathBuf {
     outer.join("guests")
 }
 
-/// Panics name source files; without this they would name where this checkout and cargo's home lie.
-fn remapping(workspace: &Path) -> String {
+/// Panics name source files; without the remapping they would name where this checkout and cargo's home lie.
+fn flags(workspace: &Path) -> String {
     let home =
         env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
     let flag = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
     let flags = [
+        STACK.to_owned(),
         flag(&workspace.display().to_string(), "stoker"),
         flag(&home.unwrap_or_default(), "cargo"),
     ];

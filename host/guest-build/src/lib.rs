@@ -31,7 +31,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The guests do not compile.
-    #[error("the plugins do not compile; see: cargo build {arguments}")]
+    #[error("the plugins do not compile; see: cargo {arguments}")]
     Compile {
         /// The arguments of the nested cargo.
         arguments: String,

@@ -65,7 +65,7 @@ async fn list(directories: Vec<PathBuf>) -> Result<ExitCode> {
         match status.state {
             PluginState::Serving => {}
             PluginState::Replaced { by } => {
-                lines.push(format!("{} is replaced by {by}", status.origin))
+                lines.push(format!("{} is replaced by {by}", status.origin));
             }
             PluginState::Refused { why } | PluginState::ServingPrevious { why } => {
                 code = ExitCode::FAILURE;

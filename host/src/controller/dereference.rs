@@ -1,12 +1,13 @@
-//! First step: whether the Secrets that the object names are there. Reads from the cluster, and only metadata: no
-//! value of a Secret enters this process.
+//! First step: whether the Secrets that the object names are there, and what is published for it. Reads from the
+//! cluster; of Secrets only metadata, so that no value of one enters this process.
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
 
 use super::error::{ControllerError, within};
+use super::publish;
 use crate::api::GatewaySync;
 use crate::detection::ObjectKey;
 
@@ -17,6 +18,8 @@ pub(super) struct Dereferenced {
     pub(super) git: Result<(), ControllerError>,
     /// Whether the API key of the gateways is there.
     pub(super) gateway_api: Result<(), ControllerError>,
+    /// The ConfigMap that is published for the object, where there is one.
+    pub(super) published: Option<ConfigMap>,
 }
 
 /// Looks for the Secrets of an object. A Secret that is missing is a finding; an error is that nobody could tell.
@@ -25,28 +28,38 @@ pub(super) async fn dereference(
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<Dereferenced, ControllerError> {
+    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
+    let name = publish::metadata_name(key);
+    let (secrets, published) = tokio::join!(
+        secrets(client, key, sync),
+        within("read the metadata ConfigMap", config_maps.get_opt(&name)),
+    );
+    let (git, gateway_api) = secrets?;
+    Ok(Dereferenced {
+        git,
+        gateway_api,
+        published: published?,
+    })
+}
+
+type Found = Result<(), ControllerError>;
+
+async fn secrets(
+    client: &Client,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+) -> Result<(Found, Found), ControllerError> {
     let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), key.namespace());
-    let mut git = Ok(());
     for (label, name) in git_secrets(sync) {
-        git = find(&secrets, key, label, name).await?;
+        let git = find(&secrets, key, label, name).await?;
         if git.is_err() {
-            break;
+            // Nothing is done with the gateways while the repository cannot be asked.
+            return Ok((git, Ok(())));
         }
     }
-    // Nothing is done with the gateways while the repository cannot be asked.
-    let gateway_api = match git {
-        Ok(()) => {
-            find(
-                &secrets,
-                key,
-                "gateway API key",
-                &sync.spec.gateway.api.secret_name,
-            )
-            .await?
-        }
-        Err(_) => Ok(()),
-    };
-    Ok(Dereferenced { git, gateway_api })
+    let name = &sync.spec.gateway.api.secret_name;
+    let gateway_api = find(&secrets, key, "gateway API key", name).await?;
+    Ok((Ok(()), gateway_api))
 }
 
 fn git_secrets(sync: &GatewaySync) -> Vec<(&'static str, &str)> {

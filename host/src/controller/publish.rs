@@ -31,12 +31,12 @@ pub(super) async fn publish(
     key: &ObjectKey,
     sync: &GatewaySync,
     resolved: &Resolved,
+    present: Option<&ConfigMap>,
 ) -> Result<(), ControllerError> {
     let wanted = config_map(key, sync, resolved)?;
     let name = metadata_name(key);
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let Some(present) = within("read the metadata ConfigMap", config_maps.get_opt(&name)).await?
-    else {
+    let Some(present) = present else {
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
@@ -58,7 +58,7 @@ pub(super) async fn publish(
             owner: format!("{} {}", owner.kind, owner.name),
         });
     }
-    if let Some(patch) = difference(&present, &wanted) {
+    if let Some(patch) = difference(present, &wanted) {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::repeat::{News, ResolvedRef, Standing};
 use crate::api::GatewaySync;
 use crate::api::names::annotation;
-use crate::detection::{GitRef, ObjectKey, RepoUrl};
+use crate::detection::{GitRef, ObjectKey};
 
 /// What of an object is kept. Everything may be absent: an object that the controller cannot read still takes
 /// requests.
@@ -82,7 +82,8 @@ pub(super) struct Deferred {
 /// An object, with what decides about requests for it.
 pub(super) struct Known {
     pub(super) standing: Standing,
-    pub(super) repo: Option<RepoUrl>,
+    /// `spec.git.repo`.
+    pub(super) repo: String,
 }
 
 impl ObjectCache {
@@ -101,7 +102,7 @@ impl ObjectCache {
         let target = self.store.get(&reference)?;
         Some(Known {
             standing: standing(&target),
-            repo: RepoUrl::parse(&target.spec.git.repo).ok(),
+            repo: target.spec.git.repo.clone(),
         })
     }
 
@@ -266,7 +267,7 @@ async fn drive(
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(error = %crate::report::chain(&error), "the watch of the objects was interrupted")
+                tracing::warn!(error = %crate::report::chain(&error), "the watch of the objects was interrupted");
             }
         }
     }

@@ -6,11 +6,15 @@ use crate::detection::{Detection, GitRef, RepoUrl};
 /// one that it does not; of equals the sender's first.
 pub(super) fn choose<'d>(
     detections: &'d [Detection],
-    repo: Option<&RepoUrl>,
+    repo: Option<&str>,
     current: Option<&str>,
 ) -> Option<&'d Detection> {
+    if let [only] = detections {
+        return Some(only);
+    }
+    let repo = repo.and_then(|text| RepoUrl::parse(text).ok());
     let rank = |detection: &&Detection| {
-        let is_own = repo.is_some_and(|repo| {
+        let is_own = repo.as_ref().is_some_and(|repo| {
             detection
                 .repositories
                 .iter()
@@ -42,8 +46,8 @@ mod tests {
     }
 
     fn chosen(detections: &[Detection], current: Option<&str>) -> String {
-        let repo = RepoUrl::parse("https://example.com/plant/config.git").unwrap();
-        choose(detections, Some(&repo), current)
+        let repo = "https://example.com/plant/config.git";
+        choose(detections, Some(repo), current)
             .unwrap()
             .git_ref
             .to_string()

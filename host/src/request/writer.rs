@@ -72,7 +72,7 @@ impl Requester {
         // In order per object: the last of two deliveries is also the last that is written.
         let _order = self.shard(key).lock().await;
         let known = self.cache.get(key);
-        let repo = known.as_ref().and_then(|known| known.repo.as_ref());
+        let repo = known.as_ref().map(|known| known.repo.as_str());
         let current = known.as_ref().map(|known| {
             known
                 .standing
@@ -138,7 +138,7 @@ impl Requester {
             loop {
                 match api.patch_metadata(key.name(), &params, &patch).await {
                     Err(kube::Error::Api(status)) if status.is_conflict() && attempt < ATTEMPTS => {
-                        attempt += 1
+                        attempt += 1;
                     }
                     answer => return answer,
                 }

@@ -159,7 +159,7 @@ impl IntoResponse for Answer {
         let headers = response.headers_mut();
         match self.status() {
             StatusCode::SERVICE_UNAVAILABLE => {
-                drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER))
+                drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER));
             }
             // RFC 9110 §15.5.2 asks for a challenge with every 401.
             StatusCode::UNAUTHORIZED => {

@@ -106,5 +106,5 @@ fn pushed_at(request: &impl Request) -> Option<String> {
     // A number in a push, a string in every other event.
     request
         .string_at(pointer)
-        .or_else(|| time::from_unix(request.json_at(pointer)?.parse().ok()?))
+        .or_else(|| request.json_at(pointer)?.parse().ok().map(time::from_unix))
 }

@@ -1,59 +1,82 @@
 use alloc::string::String;
 
-const SECONDS_OF_DAY: u64 = 86_400;
-/// The first second of the year 9999: a time must stay in range in any time zone.
-const END: u64 = 253_370_764_800;
+const SECONDS_OF_DAY: u32 = 86_400;
+/// What lies between 1 March of the year 0, from where this count of days goes, and 1970.
+const DAYS_BEFORE_1970: u32 = 719_468;
+const DAYS_OF_400_YEARS: u32 = 146_097;
 
 /// Seconds since 1970 as RFC 3339 text.
-pub(crate) fn from_unix(seconds: u64) -> Option<String> {
-    if seconds >= END {
-        return None;
-    }
-    let mut days = seconds / SECONDS_OF_DAY;
-    let mut year = 1970;
-    while days >= days_in_year(year) {
-        days -= days_in_year(year);
-        year += 1;
-    }
-    let mut month = 1;
-    while days >= days_in_month(year, month) {
-        days -= days_in_month(year, month);
-        month += 1;
-    }
+pub(crate) fn from_unix(seconds: u32) -> String {
+    // A year that starts in March has its leap day at the end, so the months before it have the same days each year.
+    let days = seconds / SECONDS_OF_DAY + DAYS_BEFORE_1970;
+    let day_of_era = days % DAYS_OF_400_YEARS;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + days / DAYS_OF_400_YEARS * 400 + u32::from(month <= 2);
+
     let time = seconds % SECONDS_OF_DAY;
+    let fields = [
+        year / 100,
+        year % 100,
+        month,
+        day,
+        time / 3600,
+        time / 60 % 60,
+        time % 60,
+    ];
     let mut text = String::with_capacity(20);
-    push_two_digits(&mut text, year / 100);
-    for (number, mark) in [
-        (year % 100, '-'),
-        (month, '-'),
-        (days + 1, 'T'),
-        (time / 3600, ':'),
-        (time / 60 % 60, ':'),
-        (time % 60, 'Z'),
-    ] {
-        push_two_digits(&mut text, number);
-        text.push(mark);
+    for (field, mark) in fields.iter().zip(["", "-", "-", "T", ":", ":", "Z"]) {
+        text.push(digit(field / 10));
+        text.push(digit(field % 10));
+        text.push_str(mark);
     }
-    Some(text)
+    text
 }
 
-fn push_two_digits(text: &mut String, number: u64) {
-    text.extend([number / 10 % 10, number % 10].map(|digit| char::from(b'0' + digit as u8)));
+fn digit(number: u32) -> char {
+    char::from_digit(number, 10).unwrap_or_default()
 }
 
-fn days_in_year(year: u64) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
-}
+#[cfg(test)]
+mod tests {
+    use super::from_unix;
 
-fn days_in_month(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
+    #[test]
+    fn seconds_become_dates() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (86_399, "1970-01-01T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_704_067_199, "2023-12-31T23:59:59Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_772_444_477, "2026-03-02T09:41:17Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (u32::MAX, "2106-02-07T06:28:15Z"),
+        ] {
+            assert_eq!(from_unix(seconds), text);
+        }
     }
-}
 
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    #[test]
+    fn each_day_has_one_that_follows_it() {
+        let days: Vec<_> = (0..u32::MAX / 86_400)
+            .map(|day| from_unix(day * 86_400))
+            .collect();
+        assert!(
+            days.is_sorted()
+                && days
+                    .iter()
+                    .all(|day| stoker_plugin::text::is_timestamp(day))
+        );
+        assert!(days.windows(2).all(|pair| pair[0] != pair[1]));
+    }
 }

@@ -34,6 +34,8 @@ pub struct Detection {
     pub occurred_at: Option<String>,
     /// The sender's own id of this delivery.
     pub delivery_id: Option<String>,
+    /// Names and values of which a host uses those it knows. None is known yet.
+    pub attributes: Vec<(String, String)>,
 }
 
 impl Detection {

@@ -8,18 +8,15 @@ pub use alloc::string::String;
 use bindings::exports::stoker::detect::detector;
 use bindings::stoker::detect::{diagnostics, payload, settings};
 
-use crate::{Kind, Malformed};
+use crate::Kind;
 
 pub use bindings::exports::stoker::detect::detector::Guest;
-pub use detector::{Descriptor, Outcome};
+pub use detector::Descriptor;
 pub use payload::Request;
 
 #[expect(
     missing_docs,
     clippy::pedantic,
-    clippy::allow_attributes_without_reason,
-    clippy::use_self,
-    clippy::str_to_string,
     reason = "generated; its words are those of the interface"
 )]
 pub mod bindings {
@@ -28,6 +25,11 @@ pub mod bindings {
         world: "payload-detector",
         pub_export_macro: true,
         default_bindings_module: "stoker_plugin::guest::bindings",
+        // One type instead of two, and nothing to convert.
+        with: {
+            "stoker:detect/detector@0.1.0/detection": crate::Detection,
+            "stoker:detect/detector@0.1.0/outcome": crate::Outcome,
+        },
     });
 }
 
@@ -85,29 +87,6 @@ pub fn describe(descriptor: &crate::Descriptor) -> Descriptor {
         summary: descriptor.summary.into(),
         headers: list(descriptor.headers),
         pointers: list(descriptor.pointers),
-        attributes: Vec::new(),
-    }
-}
-
-/// The answer in the interface's types.
-pub fn answer(said: Result<crate::Outcome, Malformed>) -> Result<Outcome, String> {
-    match said {
-        Ok(crate::Outcome::NotMine) => Ok(Outcome::NotMine),
-        Ok(crate::Outcome::Ignored(reason)) => Ok(Outcome::Ignored(reason)),
-        Ok(crate::Outcome::Found(found)) => {
-            Ok(Outcome::Found(found.into_iter().map(detection).collect()))
-        }
-        Err(Malformed(why)) => Err(why),
-    }
-}
-
-fn detection(one: crate::Detection) -> detector::Detection {
-    detector::Detection {
-        git_ref: one.git_ref,
-        commit: one.commit,
-        repositories: one.repositories,
-        occurred_at: one.occurred_at,
-        delivery_id: one.delivery_id,
         attributes: Vec::new(),
     }
 }

@@ -61,8 +61,8 @@ macro_rules! detector {
 
                 fn detect(
                     request: &$crate::guest::Request,
-                ) -> Result<$crate::guest::Outcome, $crate::guest::String> {
-                    $crate::guest::answer($detect(request))
+                ) -> Result<$crate::Outcome, $crate::guest::String> {
+                    $detect(request).map_err(|$crate::Malformed(why)| why)
                 }
             }
 

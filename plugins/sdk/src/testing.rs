@@ -112,7 +112,7 @@ fn assert_sound(said: &Result<Outcome, Malformed>, of: &dyn std::fmt::Debug) {
     match said {
         Ok(Outcome::NotMine) => {}
         Ok(Outcome::Ignored(reason)) => {
-            assert!(!reason.is_empty(), "ignored without a reason: {of:?}")
+            assert!(!reason.is_empty(), "ignored without a reason: {of:?}");
         }
         Err(Malformed(why)) => assert!(!why.is_empty(), "malformed without a word: {of:?}"),
         Ok(Outcome::Found(found)) => {

@@ -2,6 +2,7 @@
 //! as the plugin's fault.
 
 use alloc::string::String;
+use core::ops::Range;
 
 /// The parts in a row. Formatting, and the standard library's way of joining, would add kilobytes to a component.
 #[must_use]
@@ -38,54 +39,41 @@ pub fn is_timestamp(text: &str) -> bool {
 }
 
 fn timestamp(text: &[u8]) -> Option<()> {
-    let (fixed, rest) = text.split_at_checked(19)?;
-    let is_punctuated = fixed.iter().enumerate().all(|(at, byte)| match at {
-        4 | 7 => *byte == b'-',
-        10 => *byte == b'T',
-        13 | 16 => *byte == b':',
-        _ => byte.is_ascii_digit(),
-    });
-    if !is_punctuated {
+    let (fixed, mut zone) = text.split_at_checked(19)?;
+    for (at, mark) in [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')] {
+        (fixed.get(at) == Some(&mark)).then_some(())?;
+    }
+    let (year, month) = (below(fixed, 0..4, 9999)?, below(fixed, 5..7, 13)?);
+    let day = below(fixed, 8..10, days_in(year, month) + 1)?;
+    below(fixed, 11..13, 24)?;
+    below(fixed, 14..16, 60)?;
+    below(fixed, 17..19, 60)?;
+    if let Some(fraction) = zone.strip_prefix(b".") {
+        let digits = fraction
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        zone = fraction.get(digits..).filter(|_| matches!(digits, 1..=9))?;
+    }
+    if let [b'+' | b'-', _, _, b':', _, _] = zone {
+        below(zone, 1..3, 24)?;
+        below(zone, 4..6, 60)?;
+    } else if zone != b"Z" {
         return None;
     }
-    let year = u32::from(two_digits(fixed, 0)?) * 100 + u32::from(two_digits(fixed, 2)?);
-    let (month, day) = (two_digits(fixed, 5)?, two_digits(fixed, 8)?);
-    let is_date = year < 9999 && matches!(month, 1..=12) && day >= 1 && day <= days_in(year, month);
-    let is_time =
-        two_digits(fixed, 11)? < 24 && two_digits(fixed, 14)? < 60 && two_digits(fixed, 17)? < 60;
-    let zone = match rest.strip_prefix(b".") {
-        None => rest,
-        Some(fraction) => {
-            let digits = fraction
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count();
-            matches!(digits, 1..=9).then_some(())?;
-            fraction.get(digits..)?
-        }
-    };
-    (is_date && is_time && is_zone(zone)).then_some(())
+    (month > 0 && day > 0).then_some(())
 }
 
-fn is_zone(zone: &[u8]) -> bool {
-    let hours_and_minutes = || two_digits(zone, 1).zip(two_digits(zone, 4));
-    match zone {
-        b"Z" => true,
-        [b'+' | b'-', _, _, b':', _, _] => {
-            hours_and_minutes().is_some_and(|(hours, minutes)| hours < 24 && minutes < 60)
-        }
-        _ => false,
+/// The number that stands there, if it is below the limit.
+fn below(text: &[u8], place: Range<usize>, limit: u32) -> Option<u32> {
+    let mut number = 0;
+    for byte in text.get(place)? {
+        number = number * 10 + char::from(*byte).to_digit(10)?;
     }
+    (number < limit).then_some(number)
 }
 
-fn two_digits(text: &[u8], at: usize) -> Option<u8> {
-    match (text.get(at)?, text.get(at + 1)?) {
-        (tens @ b'0'..=b'9', ones @ b'0'..=b'9') => Some((tens - b'0') * 10 + (ones - b'0')),
-        _ => None,
-    }
-}
-
-fn days_in(year: u32, month: u8) -> u8 {
+fn days_in(year: u32, month: u32) -> u32 {
     let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
         2 if is_leap => 29,

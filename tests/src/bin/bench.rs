@@ -136,7 +136,7 @@ impl Server {
     ) -> Result<(f64, load::Outcome)> {
         let before = process::cpu_time(self.pid()?)?;
         let outcome = load::run(self.port, requests, total, connections).await?;
-        let used = process::cpu_time(self.pid()?)? - before;
+        let used = process::cpu_time(self.pid()?)?.saturating_sub(before);
         ensure!(
             outcome.others == 0,
             "{} answers were not 202",

@@ -86,9 +86,15 @@ impl FakeApi {
             .insert(line.to_owned(), Box::new(interruption));
     }
 
-    /// The calls since the last time, without those for events.
+    /// The calls since the last time, without those for events. Reads that follow each other are sorted: they are made
+    /// side by side.
     pub(in crate::controller) fn calls(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap().calls)
+        let mut calls = std::mem::take(&mut self.0.lock().unwrap().calls);
+        let is_read = |call: &String| call.starts_with("GET ");
+        for run in calls.chunk_by_mut(|one, next| is_read(one) && is_read(next)) {
+            run.sort();
+        }
+        calls
     }
 
     /// The events since the last time: type, reason, note.

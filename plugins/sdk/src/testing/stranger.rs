@@ -24,12 +24,15 @@ const TEXTS: [&str; 12] = [
     "6c1f0a3f0e3b9d57c8f2a4e1d0b6c7a8f9e0d1c2",
 ];
 
-/// Lets a plugin judge deliveries that answer each question in any way at all, in more ways than a body of JSON can,
-/// and panics where it panics or where a host would refuse what it says. `words` are those that the plugin tells
-/// apart, such as the names of events.
+/// Lets a plugin judge deliveries that answer each question in any way at all, in more ways than a body of JSON can.
+/// `words` are those that the plugin tells apart, such as the names of events.
+///
+/// # Panics
+///
+/// Where the plugin panics, where a host would refuse what it says, and where it asks without end.
 pub fn survives_anything(
-    words: &[&str],
-    detect: impl Fn(&Stranger<'_>) -> Result<Outcome, Malformed>,
+    words: &'static [&'static str],
+    detect: impl Fn(&Stranger) -> Result<Outcome, Malformed>,
 ) {
     for seed in 0..STRANGERS {
         let stranger = Stranger {
@@ -48,13 +51,13 @@ pub fn survives_anything(
 
 /// A delivery that may answer anything, but the same question always alike.
 #[derive(Debug)]
-pub struct Stranger<'a> {
-    words: &'a [&'a str],
+pub struct Stranger {
+    words: &'static [&'static str],
     seed: u64,
     asked: Cell<u32>,
 }
 
-impl Stranger<'_> {
+impl Stranger {
     /// A number below `below` that depends on the question.
     fn dice(&self, about: &str, salt: u64, below: usize) -> usize {
         self.asked.set(self.asked.get() + 1);
@@ -78,7 +81,7 @@ impl Stranger<'_> {
     }
 }
 
-impl Request for Stranger<'_> {
+impl Request for Stranger {
     fn header(&self, name: &str) -> Option<String> {
         (self.dice(name, 1, 4) > 0).then(|| self.text(name))
     }
