@@ -31,7 +31,9 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
             workspace.join(path).display()
         ));
     }
-    let target_directory = target_directory(workspace);
+    // A directory of its own, shared by all profiles of the outer cargo: in the same one, the nested cargo would wait
+    // for the outer, which waits for it.
+    let target_directory = target_directory(workspace, "guests");
     let mut arguments = vec![
         "build",
         "--locked",
@@ -88,12 +90,11 @@ fn watched(packages: &[&str]) -> Vec<String> {
     paths
 }
 
-/// A directory of its own, beside what the outer cargo builds and shared by all its profiles: with the outer one the
-/// nested cargo would wait for the outer, which waits for it.
-fn target_directory(workspace: &Path) -> PathBuf {
+/// A folder beside what the outer cargo builds.
+pub(super) fn target_directory(workspace: &Path, name: &str) -> PathBuf {
     let outer = env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace.join("target"), |path| workspace.join(path));
-    outer.join("guests")
+    outer.join(name)
 }
 
 /// Panics name source files; without the remapping they would name where this checkout and cargo's home lie.

@@ -60,7 +60,7 @@ pub struct Guests<'a> {
     pub workspace: &'a Path,
     /// The packages, whose names are `stoker-plugin-NAME` or `stoker-guest-NAME`.
     pub packages: &'a [&'a str],
-    /// Where components go, as `NAME.wasm`.
+    /// Where components go, as `NAME.wasm`; plugins also go to `plugins` in the target directory.
     pub out: &'a Path,
 }
 
@@ -69,29 +69,46 @@ impl Guests<'_> {
     pub fn build(&self) -> Result<(), Error> {
         target::ensure()?;
         let modules = compile::run(self.workspace, self.packages)?;
-        std::fs::create_dir_all(self.out).map_err(|source| file_error(self.out, source))?;
         for package in self.packages {
             let name = package
                 .rsplit_once("stoker-plugin-")
                 .or(package.rsplit_once("stoker-guest-"));
             let name = name.map_or(*package, |(_, name)| name);
             let module = modules.join(format!("{}.wasm", package.replace('-', "_")));
-            componentize(&module, &self.out.join(format!("{name}.wasm")))?;
+            let component = componentize(&module)?;
+            let file = format!("{name}.wasm");
+            write(&self.out.join(&file), &component)?;
+            if package.starts_with("stoker-plugin-") {
+                // Where people find it: the other place has a hash in its name.
+                write(
+                    &compile::target_directory(self.workspace, "plugins").join(&file),
+                    &component,
+                )?;
+            }
         }
         Ok(())
     }
 }
 
-fn componentize(module: &Path, component: &Path) -> Result<(), Error> {
+fn componentize(module: &Path) -> Result<Vec<u8>, Error> {
     let bytes = std::fs::read(module).map_err(|source| file_error(module, source))?;
-    let encoded = ComponentEncoder::default()
+    ComponentEncoder::default()
         .module(&bytes)
         .and_then(|encoder| encoder.validate(true).encode())
         .map_err(|error| Error::Component {
             module: module.display().to_string(),
             why: format!("{error:#}"),
-        })?;
-    std::fs::write(component, encoded).map_err(|source| file_error(component, source))
+        })
+}
+
+/// Through another name, for somebody may be reading the file that is there.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let part = path.with_extension("part");
+    path.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(&part, bytes))
+        .and_then(|()| std::fs::rename(&part, path))
+        .map_err(|source| file_error(path, source))
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> Error {
