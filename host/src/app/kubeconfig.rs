@@ -10,7 +10,10 @@ pub(super) async fn client(file: Option<&Path>) -> Result<Client> {
         Some(path) => {
             let file = Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig file {}", path.display()))?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
+            let chosen = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+            chosen.with_context(|| {
+                format!("cannot use the kubeconfig file {}", path.display())
+            })?
         }
         None => Config::infer().await.context(
             "found no Kubernetes cluster: give --kubeconfig, set KUBECONFIG, or try `stoker demo`, which needs none",
