@@ -1,7 +1,8 @@
 //! From a ref to a commit: one look at a remote repository, without a clone.
 //!
 //! The room speaks git's wire protocol (version 2, and 0 and 1 where a server knows no other) over http(s) and `git:`.
-//! It caches nothing, and it knows nothing of the cluster, of webhooks or of plugins.
+//! It caches no ref: of earlier lookups it only remembers what a server can do. It knows nothing of the cluster, of
+//! webhooks or of plugins.
 
 mod ask;
 mod client;
@@ -11,12 +12,14 @@ mod greeting;
 mod http;
 mod lookup;
 mod packet;
+mod servers;
 mod tcp;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::detection::{CommitId, GitRef, RepoUrl};
@@ -24,12 +27,16 @@ use crate::detection::{CommitId, GitRef, RepoUrl};
 pub use client::http_client;
 pub use error::GitError;
 
+use connection::Connection;
+use greeting::Greeting;
+use packet::Packets;
+
 /// What this program calls itself to servers.
 const AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 
 /// Where commits are looked up. The one that asks real servers is [`GitClient`].
 pub trait RefSource: Send + Sync + 'static {
-    /// Looks at the remote now; caches nothing.
+    /// Looks at the remote now; no answer comes from an earlier look.
     fn resolve(
         &self,
         repo: &RepoUrl,
@@ -127,6 +134,7 @@ impl Default for Limits {
 pub struct GitClient {
     http: http::Http,
     limits: Limits,
+    servers: Arc<servers::Servers>,
 }
 
 impl GitClient {
@@ -142,24 +150,60 @@ impl GitClient {
         Ok(Self {
             http: http::Http::new(limits.connect)?,
             limits,
+            servers: Arc::default(),
         })
+    }
+
+    /// Asks a server that spoke version 2 before, without its greeting. None if it now answers otherwise: then it may
+    /// have changed, or its repository have moved, and the greeting tells.
+    async fn ask_known(
+        &self,
+        repo: &RepoUrl,
+        git_ref: &GitRef,
+    ) -> Option<Result<ResolvedRef, GitError>> {
+        let can = self.servers.recall(repo.url())?;
+        let connection = Connection::resume(&self.http, repo.url())?;
+        let outcome = ask::ask(self.packets(connection), Greeting::V2(can), git_ref).await;
+        let is_answer = outcome
+            .as_ref()
+            .map_or_else(GitError::is_about_the_ref, |_| true);
+        if !is_answer {
+            self.servers.forget(repo.url());
+        }
+        is_answer.then_some(outcome)
+    }
+
+    /// Lets a server introduce itself, then asks it.
+    async fn ask_anew(&self, repo: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
+        let connection = Connection::open(&self.http, repo.url(), &self.limits).await?;
+        let can_resume = connection.can_resume();
+        let mut packets = self.packets(connection);
+        let greeting = greeting::read(&mut packets).await?;
+        if let (true, Greeting::V2(can)) = (can_resume, &greeting) {
+            self.servers.keep(repo.url(), can.clone());
+        }
+        ask::ask(packets, greeting, git_ref).await
+    }
+
+    fn packets(&self, connection: Connection) -> Packets<Connection> {
+        Packets::new(connection, self.limits.answer_bytes)
     }
 }
 
 impl RefSource for GitClient {
     async fn resolve(&self, repo: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
         let lookup = async {
-            let connection =
-                connection::Connection::open(&self.http, repo.url(), &self.limits).await?;
-            ask::ask(
-                packet::Packets::new(connection, self.limits.answer_bytes),
-                git_ref,
-            )
-            .await
+            match self.ask_known(repo, git_ref).await {
+                Some(outcome) => outcome,
+                None => self.ask_anew(repo, git_ref).await,
+            }
         };
         let limit = self.limits.total;
         match tokio::time::timeout(limit, lookup).await {
-            Err(_) => Err(GitError::Timeout { limit }),
+            Err(_) => {
+                self.servers.forget(repo.url());
+                Err(GitError::Timeout { limit })
+            }
             // `git daemon` has no status to say it with.
             Ok(Err(GitError::Remote { message }))
                 if message.contains("repository not exported") =>

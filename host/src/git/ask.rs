@@ -1,4 +1,4 @@
-//! The questions of one lookup, in their order, on a connection that is open.
+//! The questions of one lookup, in their order, to a server whose greeting is known.
 //!
 //! It knows the protocol, and no transport.
 
@@ -12,10 +12,10 @@ use crate::detection::{CommitId, GitRef};
 
 /// What the ref names on the server that was connected to.
 pub(super) async fn ask(
-    mut packets: Packets<Connection>,
+    packets: Packets<Connection>,
+    greeting: Greeting,
     git_ref: &GitRef,
 ) -> Result<ResolvedRef, GitError> {
-    let greeting = greeting::read(&mut packets).await?;
     match Target::of(git_ref.name()) {
         Target::Commit(id) => ask_commit(packets, greeting, id).await,
         Target::Ref(lookup) => {

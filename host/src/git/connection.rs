@@ -32,6 +32,19 @@ impl Connection {
         }
     }
 
+    /// Goes on with a server that greeted before; none where each conversation begins with the greeting.
+    pub(super) fn resume(http: &Http, repo: &Url) -> Option<Self> {
+        http.resume(repo).map(Box::new).map(Self::Http)
+    }
+
+    /// Whether the next conversation about this repository can go on from here.
+    pub(super) fn can_resume(&self) -> bool {
+        match self {
+            Self::Http(connection) => !connection.was_redirected(),
+            Self::Tcp(_) => false,
+        }
+    }
+
     /// Asks a question of version 2; its answer is read next.
     pub(super) async fn ask(&mut self, question: Vec<u8>) -> Result<(), GitError> {
         match self {

@@ -172,6 +172,17 @@ impl GitError {
         }
     }
 
+    /// Whether a server that is in order said it of what was looked for.
+    pub(super) fn is_about_the_ref(&self) -> bool {
+        matches!(
+            self,
+            Self::RefNotFound { .. }
+                | Self::CommitNotFound { .. }
+                | Self::NotACommit { .. }
+                | Self::CommitUnverifiable { .. }
+        )
+    }
+
     pub(super) fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed { why: why.into() }
     }

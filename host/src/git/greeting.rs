@@ -16,7 +16,7 @@ pub(super) enum Greeting {
 }
 
 /// What a server of version 2 can do, as far as it is used here.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
     /// It lists refs.
     pub(super) ls_refs: bool,

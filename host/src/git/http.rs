@@ -46,7 +46,7 @@ impl Http {
     /// Asks for the greeting, and follows where it leads.
     pub(super) async fn open(&self, repo: &Url) -> Result<HttpConnection, GitError> {
         let mut target = greeting_address(repo);
-        for _ in 0..=MAX_REDIRECTS {
+        for redirects in 0..=MAX_REDIRECTS {
             let response = self
                 .send(&target, || version_2(self.client.get(target.clone())))
                 .await?;
@@ -58,13 +58,24 @@ impl Http {
                 return Ok(HttpConnection {
                     http: self.clone(),
                     question,
-                    response,
+                    was_redirected: redirects > 0,
+                    response: Some(response),
                 });
             }
             target = redirected(&target, &response)?;
         }
         Err(GitError::Redirect {
             why: "there are more than five in a row",
+        })
+    }
+
+    /// Is ready to ask without a greeting. Where one would lead elsewhere, the question is refused.
+    pub(super) fn resume(&self, repo: &Url) -> Option<HttpConnection> {
+        Some(HttpConnection {
+            http: self.clone(),
+            question: question_address(&greeting_address(repo))?,
+            was_redirected: false,
+            response: None,
         })
     }
 
@@ -107,10 +118,17 @@ impl Http {
 pub(super) struct HttpConnection {
     http: Http,
     question: Url,
-    response: Response,
+    was_redirected: bool,
+    /// The answer that is being read.
+    response: Option<Response>,
 }
 
 impl HttpConnection {
+    /// Whether the repository was found elsewhere than at its own address.
+    pub(super) fn was_redirected(&self) -> bool {
+        self.was_redirected
+    }
+
     /// Asks a question.
     pub(super) async fn ask(&mut self, question: Vec<u8>) -> Result<(), GitError> {
         self.finish().await;
@@ -128,21 +146,27 @@ impl HttpConnection {
             });
         }
         check(&response, &self.question, ANSWER_TYPE)?;
-        self.response = response;
+        self.response = Some(response);
         Ok(())
     }
 
     /// Waits for the end of the answer, so that the connection can be used again.
     pub(super) async fn finish(&mut self) {
-        let rest = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        let Some(mut response) = self.response.take() else {
+            return;
+        };
+        let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
         tokio::time::timeout(MAX_FINISH, rest).await.ok();
     }
 }
 
 impl Incoming for HttpConnection {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
+        let Some(response) = &mut self.response else {
+            return Ok(0);
+        };
         loop {
-            match self.response.chunk().await {
+            match response.chunk().await {
                 Ok(Some(chunk)) if chunk.is_empty() => {}
                 Ok(Some(chunk)) => {
                     buffer.extend_from_slice(&chunk);

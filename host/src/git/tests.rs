@@ -3,6 +3,7 @@
 pub(super) mod fake;
 #[cfg(feature = "sandbox")]
 mod forms;
+mod known;
 mod misbehaviour;
 #[cfg(feature = "sandbox")]
 mod transports;

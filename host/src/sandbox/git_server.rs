@@ -113,7 +113,7 @@ impl GitServer {
         self.repository().path()
     }
 
-    /// The HTTP requests that came in so far. A lookup by version 2 of the protocol makes two.
+    /// The HTTP requests that came in so far. The first lookup of a client makes two, any further lookup one.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.site.requests()

@@ -186,6 +186,11 @@ async fn each_lookup_is_a_fresh_look() {
             .commit(),
         &fourth
     );
+    assert_eq!(
+        site.server.requests() - before,
+        3,
+        "a server that is known is asked without its greeting"
+    );
     site.server.delete_ref("refs/tags/both").await.unwrap();
     assert_eq!(
         resolve_by(&client, site.server.url(), "both")
