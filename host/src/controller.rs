@@ -23,6 +23,7 @@ mod publish;
 mod resolve;
 mod status;
 mod validate;
+mod wake;
 
 #[cfg(test)]
 mod tests;
@@ -32,9 +33,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ObjectMeta};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::api::ObjectMeta;
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::watcher;
 use kube::{Client, Resource as _};
@@ -45,7 +45,6 @@ pub use error::ControllerError;
 pub use metrics::ControllerMetrics;
 
 use crate::api::GatewaySync;
-use crate::api::names::label;
 use crate::detection::{ObjectKey, RepoUrl};
 use crate::git::RefSource;
 use crate::report;
@@ -106,11 +105,8 @@ pub async fn run<G: RefSource>(
     metrics: ControllerMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
-    let objects = Api::<DeserializeGuard<GatewaySync>>::all(client.clone());
-    // Somebody who changes or deletes a published ConfigMap wakes its object, which repairs it.
-    let published = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
-    let by_us =
-        watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::CONTROLLER));
+    let (objects, reader) = wake::objects(client.clone());
+    let published = wake::published(client.clone());
     let context = Arc::new(Context {
         client,
         git,
@@ -118,8 +114,8 @@ pub async fn run<G: RefSource>(
         memory: Memory::default(),
         clock: Timestamp::now,
     });
-    controller::Controller::new(objects, watcher::Config::default())
-        .owns(published, by_us)
+    controller::Controller::for_stream(objects, reader)
+        .owns_stream(published)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(reconcile, retry, Arc::clone(&context))
