@@ -7,7 +7,7 @@ use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates};
+use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, ResourceExt as _};
 
 use super::FIELD_MANAGER;
@@ -31,7 +31,7 @@ pub(super) fn objects(
     let objects = watcher(Api::<Watched>::all(client), watcher::Config::default())
         .reflect(writer)
         .applied_objects()
-        .predicate_filter(changed, Default::default());
+        .predicate_filter(changed, PredicateConfig::default());
     (objects, reader)
 }
 
