@@ -31,7 +31,7 @@ demo:
 test-e2e *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
-    assets=$(tests/control-plane/build.sh | tee /dev/stderr | tail -n 1)
+    assets=$(tests/control-plane/build.sh)
     cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
 
@@ -46,7 +46,7 @@ bench:
     set -euo pipefail
     cargo bench --locked -p stoker-tests --bench detection
     cargo build --release --locked --workspace --bins
-    assets=$(tests/control-plane/build.sh | tee /dev/stderr | tail -n 1)
+    assets=$(tests/control-plane/build.sh)
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- docs
 

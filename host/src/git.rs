@@ -4,6 +4,7 @@
 //! It caches no ref: of earlier lookups it only remembers what a server can do. It knows nothing of the cluster, of
 //! webhooks or of plugins.
 
+mod address;
 mod ask;
 mod client;
 mod connection;

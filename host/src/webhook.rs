@@ -20,6 +20,8 @@ use crate::auth::Authenticator;
 use crate::plugin::Detector;
 use crate::request::RequestSink;
 
+/// The routes of one port.
+pub use axum::Router;
 pub use metrics::ReceiverMetrics;
 pub use probes::{Readiness, metrics_router, probe_router};
 pub use router::router;

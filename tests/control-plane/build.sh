@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the kube-apiserver and the etcd that the end-to-end tests run against,
-# and prints the directory that holds them as the last line of its output.
+# and prints the directory that holds them. What it does meanwhile it says on standard error.
 #
 # Environment:
 #   KUBEBUILDER_ASSETS  a directory with ready-made kube-apiserver and etcd;
@@ -50,7 +50,7 @@ build() {
 	local program=$1 package=$2
 	shift 2
 	(cd "$module" && CGO_ENABLED=0 GOWORK=off GOOS= GOARCH= \
-		go build -mod=readonly -trimpath "$@" -o "$partial/$program" "$package") ||
+		go build -mod=readonly -trimpath "$@" -o "$partial/$program" "$package") >&2 ||
 		die "building $program failed"
 	mv -f "$partial/$program" "$output/$program"
 }
@@ -77,7 +77,7 @@ stamp=$output/built-from.mod
 if ! { has_programs "$output" && cmp -s "$module/go.mod" "$stamp"; }; then
 	check_go
 	echo "control-plane: building kube-apiserver $kubernetes and etcd $etcd into $output" \
-		"(once; 3 to 6 minutes on 2 cores, plus the download of the modules)"
+		"(once; 3 to 6 minutes on 2 cores, plus the download of the modules)" >&2
 	partial=$(mktemp -d "$output/partial.XXXXXX")
 	trap 'rm -rf "$partial"' EXIT
 	trap 'exit 130' INT

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use kube::api::PostParams;
+use kube::{Api, Client};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -44,16 +44,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     cluster.write_kubeconfig(&kubeconfig)?;
 
     let commits = payloads::Commits::prepare(&cluster.git).await?;
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
-    secrets
-        .create(&PostParams::default(), &gateway_key()?)
-        .await
-        .context("cannot create the gateway's Secret")?;
-    let objects: Api<GatewaySync> = Api::namespaced(client.clone(), NAMESPACE);
-    objects
-        .create(&PostParams::default(), &object(cluster.git.url())?)
-        .await
-        .context("cannot create the GatewaySync")?;
+    let objects = create_objects(&client, cluster.git.url()).await?;
     let host = Host::start(HostSettings {
         client,
         receiver,
@@ -96,7 +87,21 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     })
 }
 
-/// What the demo's webhooks are for.
+/// Creates what the demo's webhooks are for.
+async fn create_objects(client: &Client, repo: &str) -> Result<Api<GatewaySync>> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
+    secrets
+        .create(&PostParams::default(), &gateway_key()?)
+        .await
+        .context("cannot create the gateway's Secret")?;
+    let objects: Api<GatewaySync> = Api::namespaced(client.clone(), NAMESPACE);
+    objects
+        .create(&PostParams::default(), &object(repo)?)
+        .await
+        .context("cannot create the GatewaySync")?;
+    Ok(objects)
+}
+
 fn object(repo: &str) -> Result<GatewaySync> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "stoker.io/v1alpha1",

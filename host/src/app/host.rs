@@ -50,12 +50,10 @@ pub struct Host {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     cache: Arc<ObjectCache>,
-    /// Ends what takes requests, which then drains.
-    front: CancellationToken,
-    /// Ends the rest, once nothing comes in any more.
+    servers: Servers,
+    /// Ends the tasks, once nothing comes in any more.
     back: CancellationToken,
-    servers: JoinSet<()>,
-    tasks: JoinSet<Result<()>>,
+    tasks: Tasks,
 }
 
 impl Host {
@@ -85,64 +83,44 @@ impl Host {
         let cache = Arc::new(cache);
         let requester = Arc::new(Requester::new(client.clone(), Arc::clone(&cache), events));
         let auth = Arc::new(Authenticator::new(auth));
-        let front = CancellationToken::new();
-        let back = CancellationToken::new();
-
-        let mut tasks = JoinSet::new();
-        let repeat = Arc::clone(&requester);
-        tasks.spawn(until(
-            &back,
-            async move { repeat.repeat_deferred(due).await },
-        ));
-        tasks.spawn(until(&back, follow));
-        tasks.spawn(until(&back, publish));
-        tasks.spawn(until(&back, plugin::watch(catalog)));
-        tasks.spawn(until(
-            &back,
-            keep_secrets(Arc::clone(&auth), Arc::clone(&metrics)),
-        ));
         let git = Arc::new(GitClient::new()?);
-        let control = controller::run(client, git, metrics.controller.clone(), back.clone());
-        tasks.spawn(async move { control.await.context("the controller ended") });
 
-        let mut servers = JoinSet::new();
-        if let Some(listener) = receiver {
-            let receiver = Receiver {
-                auth: Arc::clone(&auth),
-                detector: Arc::clone(&detector),
-                requests: requester,
-                metrics: metrics.receiver.clone(),
-                bounds,
-            };
-            servers.spawn(webhook::serve(
-                listener,
-                webhook::router(Arc::new(receiver)),
-                front.clone(),
-            ));
-        }
-        if let Some(listener) = probes {
-            let readiness = Readiness {
-                objects_known: objects_known(&mut tasks, &cache, &back),
-                auth,
-            };
-            servers.spawn(webhook::serve(
-                listener,
-                webhook::probe_router(readiness),
-                front.clone(),
-            ));
-        }
-        if let Some(listener) = metrics_listener {
-            let router = webhook::metrics_router(Arc::clone(&metrics));
-            servers.spawn(webhook::serve(listener, router, front.clone()));
-        }
+        let back = CancellationToken::new();
+        let mut tasks = Tasks::new(&back);
+        let repeat = Arc::clone(&requester);
+        tasks.spawn(async move { repeat.repeat_deferred(due).await });
+        tasks.spawn(follow);
+        tasks.spawn(publish);
+        tasks.spawn(plugin::watch(catalog));
+        tasks.spawn(keep_secrets(Arc::clone(&auth), Arc::clone(&metrics)));
+        let control = controller::run(client, git, metrics.controller.clone(), back.clone());
+        tasks.spawn_essential(async move { control.await.context("the controller ended") });
+
+        let readiness = Readiness {
+            objects_known: objects_known(&mut tasks, &cache),
+            auth: Arc::clone(&auth),
+        };
+        let receiver_state = Receiver {
+            auth,
+            detector: Arc::clone(&detector),
+            requests: requester,
+            metrics: metrics.receiver.clone(),
+            bounds,
+        };
+        let mut servers = Servers::default();
+        servers.spawn(receiver, webhook::router(Arc::new(receiver_state)));
+        servers.spawn(probes, webhook::probe_router(readiness));
+        servers.spawn(
+            metrics_listener,
+            webhook::metrics_router(Arc::clone(&metrics)),
+        );
         Ok(Self {
             detector,
             plugins,
             metrics,
             cache,
-            front,
-            back,
             servers,
+            back,
             tasks,
         })
     }
@@ -156,45 +134,81 @@ impl Host {
     pub async fn run_until(mut self, ended: impl Future<Output = ()>) -> Result<()> {
         let result = tokio::select! {
             () = ended => Ok(()),
-            Some(task) = self.tasks.join_next() => task.map_err(anyhow::Error::from).and_then(|result| result),
+            Some(task) = self.tasks.running.join_next() => task.map_err(anyhow::Error::from).and_then(|result| result),
         };
-        self.front.cancel();
-        while let Some(server) = self.servers.join_next().await {
-            server.context("a server ended early")?;
-        }
+        self.servers.drain().await?;
         self.back.cancel();
-        while let Some(task) = self.tasks.join_next().await {
+        while let Some(task) = self.tasks.running.join_next().await {
             task??;
         }
         result
     }
 }
 
-/// A task that has no end of its own.
-fn until(
-    ended: &CancellationToken,
-    task: impl Future<Output = ()> + Send + 'static,
-) -> impl Future<Output = Result<()>> + Send + 'static {
-    let ended = ended.clone();
-    async move {
-        ended.run_until_cancelled_owned(task).await;
+/// What takes requests.
+#[derive(Default)]
+struct Servers {
+    running: JoinSet<()>,
+    ended: CancellationToken,
+}
+
+impl Servers {
+    /// Serves, where there is somebody to listen.
+    fn spawn(&mut self, listener: Option<TcpListener>, router: webhook::Router) {
+        if let Some(listener) = listener {
+            let serving = webhook::serve(listener, router, self.ended.clone());
+            self.running.spawn(serving);
+        }
+    }
+
+    /// Takes no more, and answers what is under way.
+    async fn drain(&mut self) -> Result<()> {
+        self.ended.cancel();
+        while let Some(server) = self.running.join_next().await {
+            server.context("a server ended early")?;
+        }
         Ok(())
     }
 }
 
-fn objects_known(
-    tasks: &mut JoinSet<Result<()>>,
-    cache: &Arc<ObjectCache>,
-    ended: &CancellationToken,
-) -> watch::Receiver<bool> {
+/// What works in the background.
+struct Tasks {
+    running: JoinSet<Result<()>>,
+    ended: CancellationToken,
+}
+
+impl Tasks {
+    fn new(ended: &CancellationToken) -> Self {
+        Self {
+            running: JoinSet::new(),
+            ended: ended.clone(),
+        }
+    }
+
+    /// A task that has no end of its own.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        self.running.spawn(async move {
+            ended.run_until_cancelled_owned(task).await;
+            Ok(())
+        });
+    }
+
+    /// A task that ends by itself when it is told to. Without it there is no host.
+    fn spawn_essential(&mut self, task: impl Future<Output = Result<()>> + Send + 'static) {
+        self.running.spawn(task);
+    }
+}
+
+fn objects_known(tasks: &mut Tasks, cache: &Arc<ObjectCache>) -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
     let cache = Arc::clone(cache);
-    tasks.spawn(until(ended, async move {
+    tasks.spawn(async move {
         cache.wait_until_ready().await;
         sender.send_replace(true);
         // Whoever asks for readiness keeps asking.
         std::future::pending::<()>().await;
-    }));
+    });
     receiver
 }
 

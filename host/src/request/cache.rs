@@ -12,7 +12,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use super::repeat::{News, ResolvedRef, Standing};
 use crate::api::GatewaySync;
@@ -62,6 +62,7 @@ pub struct ObjectCache {
     ahead: Mutex<HashMap<ObjectKey, Ahead>>,
     deferred: Mutex<HashMap<ObjectKey, Deferred>>,
     resource: ApiResource,
+    listed: OnceCell<()>,
 }
 
 /// A write that the watch may not have told of yet.
@@ -87,12 +88,26 @@ pub(super) struct Known {
 }
 
 impl ObjectCache {
-    /// Whether the objects were listed once.
-    pub async fn wait_until_ready(&self) {
-        // The other end lives as long as the watch; without it, there is nothing to wait for.
-        if self.store.wait_until_ready().await.is_err() {
-            std::future::pending::<()>().await;
+    fn new(store: Store<Target>, resource: ApiResource) -> Self {
+        Self {
+            store,
+            ahead: Mutex::default(),
+            deferred: Mutex::default(),
+            resource,
+            listed: OnceCell::new(),
         }
+    }
+
+    /// Waits until the objects were listed once.
+    pub async fn wait_until_ready(&self) {
+        // One at a time: of those who wait for a `Store`, it wakes only the one that asked last.
+        let listed = async {
+            // The other end lives as long as the watch; without it, there is nothing to wait for.
+            if self.store.wait_until_ready().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        self.listed.get_or_init(|| listed).await;
     }
 
     /// The object, unless it is unknown.
@@ -223,12 +238,7 @@ pub fn follow(
     let resource = resource();
     let api: Api<Target> = Api::all_with(client.clone(), &resource);
     let writer = reflector::store::Writer::new(resource.clone());
-    let cache = ObjectCache {
-        store: writer.as_reader(),
-        ahead: Mutex::default(),
-        deferred: Mutex::default(),
-        resource,
-    };
+    let cache = ObjectCache::new(writer.as_reader(), resource);
     let (sender, due) = mpsc::channel(64);
     let events = watcher(api, watcher::Config::default())
         .default_backoff()
@@ -280,4 +290,29 @@ fn slim(target: &mut Target) {
         .annotations_mut()
         .retain(|name, _| name.starts_with("stoker.io/"));
     target.labels_mut().clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_who_waits_for_the_objects_is_woken() {
+        let mut writer = reflector::store::Writer::new(resource());
+        let cache = Arc::new(ObjectCache::new(writer.as_reader(), resource()));
+        let mut waiting = JoinSet::new();
+        for _ in 0..3 {
+            let cache = Arc::clone(&cache);
+            waiting.spawn(async move { cache.wait_until_ready().await });
+        }
+        tokio::task::yield_now().await;
+        writer.apply_watcher_event(&watcher::Event::Init);
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        let woken = tokio::time::timeout(Duration::from_mins(1), waiting.join_all()).await;
+        assert!(woken.is_ok(), "somebody waits for ever");
+    }
 }
