@@ -59,7 +59,7 @@ pub enum Command {
     /// Show the whole way on this machine: an API server, a git repository, signed webhooks, a plugin dropped in.
     #[cfg(feature = "sandbox")]
     Demo(DemoFlags),
-    /// Serve an empty API server and a git repository on this machine, to try things with kubectl.
+    /// Serve an API server and a git repository on this machine, to try things with kubectl.
     #[cfg(feature = "sandbox")]
     Sandbox(SandboxFlags),
     /// Print the definition of the custom resource, for `kubectl apply -f -`.

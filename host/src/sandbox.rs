@@ -2,6 +2,7 @@
 //! against. Nothing of it is used by `stoker run`, and a release image leaves it out.
 
 mod git_server;
+mod history;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,6 +13,7 @@ use stoker_apiserver::ApiServer;
 use crate::api::GatewaySync;
 
 pub use git_server::{GitServer, GitServerError};
+pub use history::{History, REFS};
 
 /// A component for a site's own payload format, to be dropped into a plugin directory.
 pub const EXAMPLE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plugins/shipit.wasm"));

@@ -285,9 +285,9 @@ impl Running {
     }
 
     /// Reads on to the first line that the function is true of.
-    fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) {
-        let mut lines = self.output.by_ref().lines();
-        assert!(lines.any(|line| wanted(&line.unwrap())));
+    fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut lines = self.output.by_ref().lines().map(Result::unwrap);
+        lines.find(|line| wanted(line)).unwrap()
     }
 
     /// Tells it to end as a platform does, and returns the exit code and the rest of its output.
@@ -315,7 +315,20 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
     let kubeconfig = directory.path().join("kubeconfig");
     let kubeconfig = kubeconfig.to_str().unwrap();
     let mut sandbox = Running::printing(stoker(&["sandbox", "--kubeconfig", kubeconfig]));
-    sandbox.wait_for(|line| line.starts_with("API server"));
+    let git = sandbox.wait_for(|line| line.starts_with("git"));
+    let refs = Command::new("git")
+        .args(["ls-remote", git.split_whitespace().last().unwrap()])
+        .output()
+        .unwrap();
+    let refs = String::from_utf8(refs.stdout).unwrap();
+    let offered = sandbox.wait_for(|line| line.contains("branch main"));
+    for name in offered
+        .split_whitespace()
+        .filter(|word| word.starts_with('v'))
+    {
+        let name = format!("refs/tags/{}\n", name.trim_end_matches(';'));
+        assert!(refs.contains(&name), "{refs}");
+    }
 
     // `send` needs the port beforehand; 0 would switch the receiver off.
     let free = TcpListener::bind("127.0.0.1:0").unwrap();

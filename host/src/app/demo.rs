@@ -20,7 +20,7 @@ use super::{signals, text};
 use crate::api::GatewaySync;
 use crate::auth::{AuthConfig, SecretSource, sign};
 use crate::cli::DemoFlags;
-use crate::sandbox::LocalCluster;
+use crate::sandbox::{History, LocalCluster};
 use crate::webhook::Bounds;
 
 /// What signs the demo's webhooks. It guards nothing but this demo, on loopback.
@@ -43,7 +43,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     let kubeconfig = directory.path().join("kubeconfig");
     cluster.write_kubeconfig(&kubeconfig)?;
 
-    let commits = payloads::Commits::prepare(&cluster.git).await?;
+    let history = History::write(&cluster.git).await?;
     let objects = create_objects(&client, cluster.git.url()).await?;
     let host = Host::start(HostSettings {
         client,
@@ -70,7 +70,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     let stage = Stage::new(url.clone(), objects, detector, plugins)?;
     let mut ended = pin!(ended);
     let went_well = tokio::select! {
-        went_well = stage.play(&commits) => went_well?,
+        went_well = stage.play(&history) => went_well?,
         () = &mut ended => false,
     };
     if flags.once || !went_well {

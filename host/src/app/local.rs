@@ -4,18 +4,20 @@ use anyhow::Result;
 
 use super::{signals, text};
 use crate::cli::SandboxFlags;
-use crate::sandbox::LocalCluster;
+use crate::sandbox::{History, LocalCluster, REFS};
 
 /// `stoker sandbox`.
 pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
     let ended = signals::termination()?;
     let cluster = LocalCluster::start(flags.port).await?;
+    History::write(&cluster.git).await?;
     cluster.write_kubeconfig(&flags.kubeconfig)?;
     let file = flags.kubeconfig.display();
     text::print(&format!(
-        "API server  {}\ngit         {}\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nEverything is in memory. Ctrl-C ends it.",
+        "API server  {}\ngit         {}\n            {REFS}; push to {}\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nEverything is in memory. Ctrl-C ends it.",
         cluster.api.url(),
         cluster.git.url(),
+        cluster.git.directory().display(),
     ))?;
     ended.await;
     cluster.api.shutdown().await;

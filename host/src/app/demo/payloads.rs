@@ -1,42 +1,9 @@
 //! What the demo's senders send, after the shapes that the senders document.
 
-use anyhow::Result;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::detection::CommitId;
-use crate::sandbox::GitServer;
-
-/// The commits that the steps lead to.
-pub(super) struct Commits {
-    pub(super) release: CommitId,
-    pub(super) argocd: CommitId,
-    pub(super) kargo: CommitId,
-    pub(super) main: CommitId,
-    pub(super) shipit: CommitId,
-}
-
-impl Commits {
-    /// Gives the repository a history: tags of both kinds, and a branch that is ahead of them.
-    pub(super) async fn prepare(git: &GitServer) -> Result<Self> {
-        let release = git.commit("main", "Raise the scan rate of line 1").await?;
-        git.annotated_tag("v2.0.0").await?;
-        let argocd = git.commit("main", "Add the tank farm").await?;
-        git.tag("v2.1.0").await?;
-        let kargo = git.commit("main", "Rename the boiler tags").await?;
-        git.tag("v2.2.0").await?;
-        let shipit = git.commit("main", "Tune the alarms").await?;
-        git.annotated_tag("v3.0.0").await?;
-        let main = git.commit("main", "Try a new historian").await?;
-        Ok(Self {
-            release,
-            argocd,
-            kargo,
-            main,
-            shipit,
-        })
-    }
-}
 
 /// A webhook to send.
 pub(super) struct Sent {

@@ -11,14 +11,14 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 
 use super::super::text;
-use super::payloads::{self, Commits, Sent};
+use super::payloads::{self, Sent};
 use super::{NAME, SECRET};
 use crate::api::{GatewaySync, RefResolutionStatus};
 use crate::auth::{SIGNATURE_HEADER, sign};
 use crate::detection::CommitId;
 use crate::git;
 use crate::plugin::Detector;
-use crate::sandbox::EXAMPLE_PLUGIN;
+use crate::sandbox::{EXAMPLE_PLUGIN, History};
 
 /// How long a step may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl Stage {
     }
 
     /// Plays every step, and tells whether all went as expected.
-    pub(super) async fn play(&self, commits: &Commits) -> Result<bool> {
+    pub(super) async fn play(&self, history: &History) -> Result<bool> {
         let found = |plugin, commit| Expect::Commit { plugin, commit };
         let mut all = true;
         let steps = [
@@ -80,25 +80,25 @@ impl Stage {
                 "GitHub release v2.0.0",
                 payloads::github_release("v2.0.0"),
                 true,
-                found("github", &commits.release),
+                found("github", &history.v2_0_0),
             ),
             (
                 "Argo CD sync of v2.1.0",
                 payloads::argocd("v2.1.0"),
                 true,
-                found("argocd", &commits.argocd),
+                found("argocd", &history.v2_1_0),
             ),
             (
                 "Kargo promotion of v2.2.0",
-                payloads::kargo("v2.2.0", &commits.kargo),
+                payloads::kargo("v2.2.0", &history.v2_2_0),
                 true,
-                found("kargo", &commits.kargo),
+                found("kargo", &history.v2_2_0),
             ),
             (
                 "generic, branch main",
                 payloads::generic("main"),
                 true,
-                found("generic", &commits.main),
+                found("generic", &history.main),
             ),
             (
                 "generic, not signed",
@@ -108,7 +108,7 @@ impl Stage {
             ),
             (
                 "a format of our own",
-                payloads::shipit("v3.0.0", &commits.shipit),
+                payloads::shipit("v3.0.0", &history.v3_0_0),
                 true,
                 Expect::Status(400),
             ),
@@ -117,14 +117,14 @@ impl Stage {
             all &= self.step(index + 1, title, sent, signed, &expect).await?;
         }
         all &= self.drop_in().await?;
-        let sent = payloads::shipit("v3.0.0", &commits.shipit);
+        let sent = payloads::shipit("v3.0.0", &history.v3_0_0);
         all &= self
             .step(
                 8,
                 "a format of our own",
                 sent,
                 true,
-                &found("shipit", &commits.shipit),
+                &found("shipit", &history.v3_0_0),
             )
             .await?;
         Ok(all)

@@ -1,0 +1,46 @@
+//! What there is to run from the start: the first releases of a plant's gateways.
+
+use super::{GitServer, GitServerError};
+use crate::detection::CommitId;
+
+/// The names in the history, for people who look for one to ask for.
+pub const REFS: &str = "branch main, tags v1.0.0 v2.0.0 v2.1.0 v2.2.0 v3.0.0";
+
+/// Tags of both kinds, and the branch `main`, which is ahead of them. v1.0.0 is the oldest.
+#[derive(Debug)]
+pub struct History {
+    /// The commit of v2.0.0, an annotated tag.
+    pub v2_0_0: CommitId,
+    /// The commit of v2.1.0.
+    pub v2_1_0: CommitId,
+    /// The commit of v2.2.0.
+    pub v2_2_0: CommitId,
+    /// The commit of v3.0.0, an annotated tag.
+    pub v3_0_0: CommitId,
+    /// The tip of the branch.
+    pub main: CommitId,
+}
+
+impl History {
+    /// Writes it into an empty repository.
+    pub async fn write(git: &GitServer) -> Result<Self, GitServerError> {
+        git.commit("main", "Connect line 1").await?;
+        git.tag("v1.0.0").await?;
+        git.commit("main", "Raise the scan rate of line 1").await?;
+        let v2_0_0 = git.annotated_tag("v2.0.0").await?;
+        git.commit("main", "Add the tank farm").await?;
+        let v2_1_0 = git.tag("v2.1.0").await?;
+        git.commit("main", "Rename the boiler tags").await?;
+        let v2_2_0 = git.tag("v2.2.0").await?;
+        git.commit("main", "Tune the alarms").await?;
+        let v3_0_0 = git.annotated_tag("v3.0.0").await?;
+        let main = git.commit("main", "Try a new historian").await?;
+        Ok(Self {
+            v2_0_0,
+            v2_1_0,
+            v2_2_0,
+            v3_0_0,
+            main,
+        })
+    }
+}
