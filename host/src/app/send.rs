@@ -33,6 +33,7 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
     let answer = request
         .send()
         .await
+        .map_err(reqwest::Error::without_url)
         .with_context(|| format!("cannot send the webhook to {}", flags.url))?;
     let status = answer.status();
     text::print(&format!("{status}\n{}", answer.text().await?))?;
