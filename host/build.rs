@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const BUILT_IN: [&str; 4] = [
+const BUILT_IN: [&str; 5] = [
     "stoker-plugin-github",
+    "stoker-plugin-gitlab",
     "stoker-plugin-argocd",
     "stoker-plugin-kargo",
     "stoker-plugin-generic",

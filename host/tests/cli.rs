@@ -168,7 +168,10 @@ fn plugins_are_listed_in_the_order_in_which_they_are_asked() {
         .skip(1)
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(names, ["shipit", "github", "argocd", "kargo", "generic"]);
+    assert_eq!(
+        names,
+        ["shipit", "github", "gitlab", "argocd", "kargo", "generic"]
+    );
 
     file(&directory, "broken.wasm", "no component");
     let list = run(&["plugin", "list", "--plugin-dir", &dir]);

@@ -163,7 +163,10 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
         .iter()
         .map(|plugin| plugin.descriptor().name.clone())
         .collect();
-    assert_eq!(names, ["shipit", "github", "argocd", "kargo", "generic"]);
+    assert_eq!(
+        names,
+        ["shipit", "github", "gitlab", "argocd", "kargo", "generic"]
+    );
     Ok(())
 }
 

@@ -7,10 +7,14 @@ use super::sandbox::Sandbox;
 
 /// The plugins that are part of the binary, in the order in which they are asked. `generic` is last: a top-level
 /// `ref` stands in the payloads of many senders that mean something else by it.
-const COMPONENTS: [(&str, &[u8]); 4] = [
+const COMPONENTS: [(&str, &[u8]); 5] = [
     (
         "github",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/github.wasm")),
+    ),
+    (
+        "gitlab",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/gitlab.wasm")),
     ),
     (
         "argocd",

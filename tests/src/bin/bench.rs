@@ -167,7 +167,7 @@ async fn memory(stoker: &Server) -> Result<Table> {
     Ok(Table {
         name: "memory",
         title: "Memory",
-        text: "Resident memory of `stoker run`, idle, five seconds after its start, with one object and the four built-in plugins.",
+        text: "Resident memory of `stoker run`, idle, five seconds after its start, with one object and the built-in plugins.",
         unit: "MiB",
         rows: vec![Row::new("resident, idle", resident, "").at_most(30.0)],
     })

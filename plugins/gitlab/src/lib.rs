@@ -1,0 +1,34 @@
+//! GitLab's webhooks, of projects and groups.
+//!
+//! | Event | Announces |
+//! |---|---|
+//! | `Push Hook` | the branch, unless it was deleted |
+//! | `Tag Push Hook` | the tag, unless it was deleted |
+//! | `Release Hook`, created or updated | the release's tag |
+//! | `System Hook` about one of them | the same |
+//!
+//! Every other event is this plugin's own too, and ignored: a pipeline and a job have a `ref` that announces nothing.
+
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+mod detect;
+
+#[cfg(test)]
+mod tests;
+
+use stoker_plugin::Descriptor;
+
+pub use detect::detect;
+
+/// Asked where GitLab's header names the event.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "gitlab",
+    version: env!("CARGO_PKG_VERSION"),
+    summary: "GitLab pushes, tags and releases",
+    headers: &["x-gitlab-event"],
+    pointers: &[],
+};
+
+stoker_plugin::detector!(DESCRIPTOR, detect);
