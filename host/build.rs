@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const BUILT_IN: [&str; 5] = [
+const BUILT_IN: [&str; 6] = [
     "stoker-plugin-github",
     "stoker-plugin-gitlab",
+    "stoker-plugin-bitbucket",
     "stoker-plugin-argocd",
     "stoker-plugin-kargo",
     "stoker-plugin-generic",

@@ -170,7 +170,15 @@ fn plugins_are_listed_in_the_order_in_which_they_are_asked() {
         .collect();
     assert_eq!(
         names,
-        ["shipit", "github", "gitlab", "argocd", "kargo", "generic"]
+        [
+            "shipit",
+            "github",
+            "gitlab",
+            "bitbucket",
+            "argocd",
+            "kargo",
+            "generic"
+        ]
     );
 
     file(&directory, "broken.wasm", "no component");

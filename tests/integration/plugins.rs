@@ -165,7 +165,15 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
         .collect();
     assert_eq!(
         names,
-        ["shipit", "github", "gitlab", "argocd", "kargo", "generic"]
+        [
+            "shipit",
+            "github",
+            "gitlab",
+            "bitbucket",
+            "argocd",
+            "kargo",
+            "generic"
+        ]
     );
     Ok(())
 }

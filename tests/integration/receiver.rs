@@ -101,7 +101,17 @@ async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
         .iter()
         .filter_map(|plugin| plugin["plugin"].as_str())
         .collect();
-    assert_eq!(names, ["github", "gitlab", "argocd", "kargo", "generic"]);
+    assert_eq!(
+        names,
+        [
+            "github",
+            "gitlab",
+            "bitbucket",
+            "argocd",
+            "kargo",
+            "generic"
+        ]
+    );
     assert!(plugins.iter().all(|plugin| {
         plugin["reason"]
             .as_str()

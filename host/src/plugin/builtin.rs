@@ -7,7 +7,7 @@ use super::sandbox::Sandbox;
 
 /// The plugins that are part of the binary, in the order in which they are asked. `generic` is last: a top-level
 /// `ref` stands in the payloads of many senders that mean something else by it.
-const COMPONENTS: [(&str, &[u8]); 5] = [
+const COMPONENTS: [(&str, &[u8]); 6] = [
     (
         "github",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/github.wasm")),
@@ -15,6 +15,10 @@ const COMPONENTS: [(&str, &[u8]); 5] = [
     (
         "gitlab",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/gitlab.wasm")),
+    ),
+    (
+        "bitbucket",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/bitbucket.wasm")),
     ),
     (
         "argocd",
