@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const BUILT_IN: [&str; 6] = [
+const BUILT_IN: [&str; 7] = [
     "stoker-plugin-github",
     "stoker-plugin-gitlab",
     "stoker-plugin-bitbucket",
+    "stoker-plugin-azure-devops",
     "stoker-plugin-argocd",
     "stoker-plugin-kargo",
     "stoker-plugin-generic",

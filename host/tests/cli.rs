@@ -175,6 +175,7 @@ fn plugins_are_listed_in_the_order_in_which_they_are_asked() {
             "github",
             "gitlab",
             "bitbucket",
+            "azure-devops",
             "argocd",
             "kargo",
             "generic"

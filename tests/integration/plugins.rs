@@ -170,6 +170,7 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
             "github",
             "gitlab",
             "bitbucket",
+            "azure-devops",
             "argocd",
             "kargo",
             "generic"

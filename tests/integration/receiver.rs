@@ -107,6 +107,7 @@ async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
             "github",
             "gitlab",
             "bitbucket",
+            "azure-devops",
             "argocd",
             "kargo",
             "generic"

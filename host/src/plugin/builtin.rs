@@ -7,7 +7,7 @@ use super::sandbox::Sandbox;
 
 /// The plugins that are part of the binary, in the order in which they are asked. `generic` is last: a top-level
 /// `ref` stands in the payloads of many senders that mean something else by it.
-const COMPONENTS: [(&str, &[u8]); 6] = [
+const COMPONENTS: [(&str, &[u8]); 7] = [
     (
         "github",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/github.wasm")),
@@ -19,6 +19,10 @@ const COMPONENTS: [(&str, &[u8]); 6] = [
     (
         "bitbucket",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/bitbucket.wasm")),
+    ),
+    (
+        "azure-devops",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/azure-devops.wasm")),
     ),
     (
         "argocd",

@@ -1,8 +1,6 @@
 //! Bitbucket Cloud, "Event payloads", `repo:push`.
 
-use stoker_plugin::{Detection, Kind, Malformed, Request, pointer, text};
-
-use super::Change;
+use stoker_plugin::{Change, Detection, Kind, Malformed, Request, pointer, text};
 
 pub(crate) const CHANGES: &str = "/push/changes";
 

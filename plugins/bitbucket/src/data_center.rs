@@ -3,9 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use stoker_plugin::{Detection, Malformed, Request, pointer, text};
-
-use super::Change;
+use stoker_plugin::{Change, Detection, Malformed, Request, pointer, text};
 
 pub(crate) const CHANGES: &str = "/changes";
 const CLONE_LINKS: &str = "/repository/links/clone";

@@ -28,6 +28,7 @@ extern crate alloc;
 mod answer;
 #[cfg(any(target_arch = "wasm32", test))]
 mod arena;
+mod change;
 pub mod pointer;
 mod request;
 pub mod text;
@@ -41,6 +42,7 @@ pub mod guest;
 pub mod testing;
 
 pub use answer::{Descriptor, Detection, Malformed, Outcome};
+pub use change::{Change, changes};
 #[cfg(target_arch = "wasm32")]
 pub use guest::{log, setting};
 pub use request::{Kind, Request};

@@ -1,0 +1,18 @@
+use stoker_plugin::testing::{check_fixtures, survives_anything};
+
+use crate::{DESCRIPTOR, detect};
+
+const FIXTURES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/fixtures/azure-devops"
+);
+
+#[test]
+fn says_of_each_payload_what_its_file_expects() {
+    check_fixtures(FIXTURES, &DESCRIPTOR, detect);
+}
+
+#[test]
+fn no_delivery_makes_it_panic_or_say_what_a_host_would_refuse() {
+    survives_anything(&["tfs", "git.push", "workitem.created"], detect);
+}
