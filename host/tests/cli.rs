@@ -198,11 +198,16 @@ fn a_plugin_is_checked_and_asked() {
     let github = built_plugin("github.wasm");
     let check = run(&["plugin", "check", &github]);
     assert_eq!(check.code, 0, "{}", check.err);
-    assert!(
-        check.out.contains("asked on: header x-github-event"),
-        "{}",
-        check.out
-    );
+    for expected in [
+        "can be used",
+        "world:    stoker:detect/payload-detector@0.1.0",
+        "imports:  stoker:detect/payload@0.1.0",
+        "asked on: header x-github-event",
+        "as base64: it fits a ConfigMap",
+        "on {}:    malformed: /release/tag_name is missing (",
+    ] {
+        assert!(check.out.contains(expected), "{}", check.out);
+    }
 
     let directory = TempDir::new().unwrap();
     let body = file(&directory, "push.json", r#"{"ref":"refs/tags/v1"}"#);

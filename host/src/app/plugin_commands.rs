@@ -1,11 +1,11 @@
 //! `stoker plugin …`: the room of the plugins, at the command line. No cluster is asked.
 
+mod check;
 mod fixtures;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use http::HeaderMap;
@@ -18,14 +18,14 @@ use crate::delivery::Delivery;
 use crate::detection::Detection;
 use crate::metrics::Metrics;
 use crate::plugin::{
-    Catalog, Detector, Limits, Origin, Plugin, PluginState, Question, Reply, Sandbox,
+    CallError, Catalog, Detector, Limits, Origin, Plugin, PluginState, Question, Reply, Sandbox,
 };
 use crate::report;
 
 pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
     match command {
         PluginCommand::List { plugin_dir } => list(plugin_dir).await,
-        PluginCommand::Check { file } => check(&file).await,
+        PluginCommand::Check { file } => check::run(&file).await,
         PluginCommand::Run {
             file,
             headers,
@@ -85,35 +85,6 @@ async fn load(file: &Path, sandbox: &Sandbox) -> Result<Plugin> {
     plugin.with_context(|| format!("{} cannot be used", file.display()))
 }
 
-async fn check(file: &Path) -> Result<ExitCode> {
-    let sandbox = Sandbox::new(Limits::default())?;
-    let started = Instant::now();
-    let plugin = load(file, &sandbox).await?;
-    let said = plugin.descriptor();
-    let filter = said.headers.iter().map(|name| format!("header {name}"));
-    let filter = filter
-        .chain(
-            said.pointers
-                .iter()
-                .map(|pointer| format!("value at {pointer}")),
-        )
-        .collect::<Vec<_>>();
-    let filter = if filter.is_empty() {
-        "none: it is asked about every webhook".to_owned()
-    } else {
-        filter.join(", or ")
-    };
-    let size = std::fs::metadata(file)?.len();
-    text::print(&format!(
-        "{} can be used\nname:     {}\nversion:  {}\nsummary:  {}\nasked on: {filter}\nsize:     {size} bytes\nloaded:   in {} µs",
-        file.display(),
-        said.name,
-        said.version,
-        said.summary,
-        started.elapsed().as_micros(),
-    ))
-}
-
 async fn ask(file: &Path, headers: &[String], body: &Path) -> Result<ExitCode> {
     let sandbox = Sandbox::new(Limits::default())?;
     let plugin = load(file, &sandbox).await?;
@@ -135,13 +106,7 @@ async fn ask(file: &Path, headers: &[String], body: &Path) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     };
-    lines.push(match &reply {
-        Ok(Reply::NotMine) => "not mine".to_owned(),
-        Ok(Reply::Ignored(reason)) => format!("ignored: {reason}"),
-        Ok(Reply::Malformed(why)) => format!("malformed: {why}"),
-        Ok(Reply::Found(found)) => found.iter().map(show).collect::<Vec<_>>().join("\n"),
-        Err(error) => format!("failed: {}", report::chain(error)),
-    });
+    lines.push(say(&reply));
     let peak = report.peak_memory / 1024;
     lines.push(format!(
         "{} µs, {peak} KiB of memory at most",
@@ -149,6 +114,16 @@ async fn ask(file: &Path, headers: &[String], body: &Path) -> Result<ExitCode> {
     ));
     text::print(&lines.join("\n"))?;
     Ok(code)
+}
+
+fn say(reply: &Result<Reply, CallError>) -> String {
+    match reply {
+        Ok(Reply::NotMine) => "not mine".to_owned(),
+        Ok(Reply::Ignored(reason)) => format!("ignored: {reason}"),
+        Ok(Reply::Malformed(why)) => format!("malformed: {why}"),
+        Ok(Reply::Found(found)) => found.iter().map(show).collect::<Vec<_>>().join("\n"),
+        Err(error) => format!("failed: {}", report::chain(error)),
+    }
 }
 
 fn show(found: &Detection) -> String {

@@ -37,6 +37,7 @@ pub struct Plugin {
     origin: Origin,
     label: Arc<str>,
     descriptor: Descriptor,
+    imports: Vec<String>,
     detector: Detector,
     calls: super::metrics::PluginCalls,
 }
@@ -53,7 +54,7 @@ impl Plugin {
         check_header(&bytes)?;
         let engine = sandbox.engine().clone();
         // On a thread of its own: compiling takes milliseconds, and a panic in there must not end more than this.
-        let detector = tokio::task::spawn_blocking(move || link(&engine, &bytes))
+        let (detector, imports) = tokio::task::spawn_blocking(move || link(&engine, &bytes))
             .await
             .map_err(|_| LoadError::CompilerPanic)??;
         let label: Arc<str> = origin.to_string().into();
@@ -66,6 +67,7 @@ impl Plugin {
             origin,
             label,
             descriptor,
+            imports,
             detector,
             calls,
         })
@@ -81,6 +83,18 @@ impl Plugin {
     #[must_use]
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
+    }
+
+    /// The world that it targets.
+    #[must_use]
+    pub fn world(&self) -> &'static str {
+        v0_1::WORLD
+    }
+
+    /// The interfaces of the host that it uses, by their full names.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.imports
     }
 
     /// Whether its pre-filter lets the question through.
@@ -139,14 +153,16 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-fn link(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Detector, LoadError> {
+fn link(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<(Detector, Vec<String>), LoadError> {
     let component = Component::from_binary(engine, bytes).map_err(LoadError::Invalid)?;
-    check_world(engine, &component)?;
-    Detector::link(engine, &component).map_err(LoadError::WrongTypes)
+    let imports = check_world(engine, &component)?;
+    let detector = Detector::link(engine, &component).map_err(LoadError::WrongTypes)?;
+    Ok((detector, imports))
 }
 
-/// Tells by names what does not fit, since the linker's own words are about instances and types.
-fn check_world(engine: &wasmtime::Engine, component: &Component) -> Result<(), LoadError> {
+/// Tells by names what does not fit, since the linker's own words are about instances and types. Gives the interfaces
+/// that the component imports.
+fn check_world(engine: &wasmtime::Engine, component: &Component) -> Result<Vec<String>, LoadError> {
     let world = component.component_type();
     let mut exports = world
         .exports(engine)
@@ -171,9 +187,14 @@ fn check_world(engine: &wasmtime::Engine, component: &Component) -> Result<(), L
             found: reply::printable(&found, 512),
         });
     }
+    let mut imports = Vec::new();
     for (name, item) in world.imports(engine) {
         // A component may import types by themselves; only instances, functions and modules give it anything.
-        if matches!(item.ty, ComponentItem::Type(_)) || is_offered(name) {
+        if matches!(item.ty, ComponentItem::Type(_)) {
+            continue;
+        }
+        if is_offered(name) {
+            imports.push(name.to_owned());
             continue;
         }
         return Err(LoadError::UnknownImport {
@@ -181,7 +202,7 @@ fn check_world(engine: &wasmtime::Engine, component: &Component) -> Result<(), L
             hint: import_hint(name),
         });
     }
-    Ok(())
+    Ok(imports)
 }
 
 fn is_offered(import: &str) -> bool {

@@ -31,6 +31,9 @@ mod generated {
 /// The handle of a request. All that it stands for is in the store, one request to a store, so it carries nothing.
 type Request = Resource<payload::Request>;
 
+/// The world that a component of this version targets.
+pub(in super::super) const WORLD: &str = "stoker:detect/payload-detector@0.1.0";
+
 /// The interface that a component of this version exports.
 pub(in super::super) const DETECTOR: &str = "stoker:detect/detector@0.1.0";
 
