@@ -20,7 +20,7 @@ test:
 
 # Runs the payload files of every plugin through the real host.
 test-plugins:
-    cargo run --release --locked --quiet -- plugin test --plugin-dir "{{ cargo_target }}/plugins" tests/fixtures/*
+    cargo run --release --locked --quiet -- plugin test --plugin-dir "{{ cargo_target }}/plugins" plugins/*/payloads
 
 # Plays the demo, and fails if a step went otherwise than expected.
 demo:

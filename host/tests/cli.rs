@@ -231,7 +231,7 @@ fn a_plugin_is_checked_and_asked() {
 #[test]
 fn a_payload_file_that_expects_something_else_fails() {
     let plugins = built_plugin("");
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/shipit");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/shipit/payloads");
     let passed = run(&[
         "plugin",
         "test",

@@ -2,11 +2,11 @@ use stoker_plugin::testing::{check_fixtures, survives_anything};
 
 use crate::{DESCRIPTOR, detect};
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/shipit");
+const PAYLOADS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/payloads");
 
 #[test]
 fn says_of_each_payload_what_its_file_expects() {
-    check_fixtures(FIXTURES, &DESCRIPTOR, detect);
+    check_fixtures(PAYLOADS, &DESCRIPTOR, detect);
 }
 
 #[test]

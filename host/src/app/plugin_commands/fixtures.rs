@@ -62,7 +62,11 @@ pub(super) async fn run(detector: &Detector, directories: &[PathBuf]) -> Result<
     )];
     let (mut passed, mut failed) = (0, 0);
     for directory in directories {
-        let name = directory
+        let project = directory
+            .parent()
+            .filter(|_| directory.ends_with("payloads"));
+        let name = project
+            .unwrap_or(directory)
             .file_name()
             .unwrap_or_default()
             .display()
