@@ -21,6 +21,31 @@ pub struct Descriptor {
     pub pointers: &'static [&'static str],
 }
 
+/// Which deliveries a plugin is asked about, where that depends on its settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PreFilter {
+    /// As [`Descriptor::headers`].
+    pub headers: Vec<String>,
+    /// As [`Descriptor::pointers`].
+    pub pointers: Vec<String>,
+}
+
+impl From<&Descriptor> for PreFilter {
+    fn from(descriptor: &Descriptor) -> Self {
+        let list = |texts: &[&str]| {
+            let mut list = Vec::with_capacity(texts.len());
+            for &text in texts {
+                list.push(String::from(text));
+            }
+            list
+        };
+        Self {
+            headers: list(descriptor.headers),
+            pointers: list(descriptor.pointers),
+        }
+    }
+}
+
 /// One ref that a delivery announces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Detection {

@@ -15,9 +15,15 @@ pub enum Kind {
     Object,
 }
 
-/// One delivery. The host answers each question from the body that it parsed once; a plugin copies only what it asks
+/// What an operator configured for the plugin.
+pub trait Settings {
+    /// The value of one setting; none where it is not configured.
+    fn setting(&self, key: &str) -> Option<String>;
+}
+
+/// One delivery, and the settings under which it is judged. The host answers each question from the body that it parsed once; a plugin copies only what it asks
 /// for. Pointers are those of RFC 6901; [`crate::pointer`] makes them where a part is not known beforehand.
-pub trait Request {
+pub trait Request: Settings {
     /// The first value of a header, by name in any case. None where it is absent, is not visible ASCII, or carries a
     /// credential or a signature.
     fn header(&self, name: &str) -> Option<String>;
