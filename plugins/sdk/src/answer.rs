@@ -140,6 +140,12 @@ impl Malformed {
     pub fn at(pointer: &str, what: &str) -> Self {
         Self(text::concat(&[pointer, " ", what]))
     }
+
+    /// What the operator has to mend before a delivery can be judged: `Malformed::setting("ref", "is no pointer")`.
+    #[must_use]
+    pub fn setting(key: &str, what: &str) -> Self {
+        Self(text::concat(&["the setting ", key, " ", what]))
+    }
 }
 
 #[cfg(test)]
@@ -172,5 +178,9 @@ mod tests {
             Outcome::Ignored("event ping".into())
         );
         assert_eq!(Malformed::at("/ref", "is empty").0, "/ref is empty");
+        assert_eq!(
+            Malformed::setting("ref", "is empty").0,
+            "the setting ref is empty"
+        );
     }
 }

@@ -19,6 +19,25 @@ pub enum Kind {
 pub trait Settings {
     /// The value of one setting; none where it is not configured.
     fn setting(&self, key: &str) -> Option<String>;
+
+    /// The value of a setting without the white space around it, of which a file of settings adds some; none where
+    /// nothing is left.
+    fn configured(&self, key: &str) -> Option<String> {
+        let value = self.setting(key)?;
+        let value = value.trim_ascii();
+        (!value.is_empty()).then(|| value.into())
+    }
+
+    /// The setting that says where in a body something is. An error, for the operator, where it is no JSON pointer.
+    fn configured_pointer(&self, key: &str) -> Result<Option<String>, Malformed> {
+        match self.configured(key) {
+            Some(pointer) if !pointer.starts_with('/') => Err(Malformed::setting(
+                key,
+                "is not a JSON pointer: it must start with a slash",
+            )),
+            pointer => Ok(pointer),
+        }
+    }
 }
 
 /// One delivery, and the settings under which it is judged. The host answers each question from the body that it parsed once; a plugin copies only what it asks

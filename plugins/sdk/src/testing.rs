@@ -176,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_of_white_space_is_none() {
+        let sample = SampleRequest::json(Value::Null)
+            .with_setting("ref", " /tag\n")
+            .with_setting("empty", " \n")
+            .with_setting("bare", "tag");
+        assert_eq!(sample.configured("ref").as_deref(), Some("/tag"));
+        assert_eq!(sample.configured_pointer("ref"), Ok(Some("/tag".into())));
+        assert_eq!(sample.configured_pointer("empty"), Ok(None));
+        assert_eq!(
+            sample.configured_pointer("bare").unwrap_err().0,
+            "the setting bare is not a JSON pointer: it must start with a slash"
+        );
+    }
+
+    #[test]
     fn what_is_required_says_what_it_lacks() {
         let sample =
             SampleRequest::json(serde_json::json!({"empty": "", "number": 1, "text": "x"}));
