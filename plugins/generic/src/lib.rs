@@ -88,8 +88,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     {
         git_ref = text::concat(&[&prefix, &git_ref]);
     }
-    let new_id = request.string_at(places.commit.as_deref().unwrap_or("/after"));
-    if request.is_true("/deleted") || new_id.as_deref().is_some_and(text::is_zero_id) {
+    if places.is_deletion(request) {
         return Ok(Outcome::ignored(&[&git_ref, " was deleted"]));
     }
     let commit = places.commit(request, &git_ref);

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use stoker_plugin::{Kind, Malformed, Request, text};
+use stoker_plugin::{Malformed, Request, push, text};
 
 use crate::conditions::scalar_at;
 
@@ -27,48 +27,23 @@ impl Places {
         })
     }
 
-    /// In the push of an annotated tag `after` is the tag object, which is no commit. What it points to is GitLab's
-    /// `checkout_sha` and GitHub's head commit.
     pub(crate) fn commit(&self, request: &impl Request, git_ref: &str) -> Option<String> {
-        if let Some(at) = &self.commit {
-            return request.string_at(at);
+        match &self.commit {
+            Some(at) => request.string_at(at),
+            None => push::commit(request, "", git_ref),
         }
-        let is_full = |id: &String| text::is_commit_id(id);
-        let after = request.string_at("/after");
-        let after = after.filter(|id| is_full(id) && !git_ref.starts_with("refs/tags/"));
-        let named = || {
-            ["/commit", "/sha", "/checkout_sha", "/head_commit/id"]
-                .iter()
-                .find_map(|at| request.string_at(at).filter(is_full))
-        };
-        after.or_else(named)
+    }
+
+    pub(crate) fn is_deletion(&self, request: &impl Request) -> bool {
+        let commit = self.commit.as_deref().and_then(|at| request.string_at(at));
+        commit.as_deref().is_some_and(text::is_zero_id) || push::is_deletion(request, "")
     }
 
     pub(crate) fn repositories(&self, request: &impl Request) -> Vec<String> {
-        if let Some(at) = &self.repository {
-            return request.string_at(at).into_iter().collect();
+        match &self.repository {
+            Some(at) => request.string_at(at).into_iter().collect(),
+            None => push::repositories(request, ""),
         }
-        let mut names = match request.kind_at("/repository") {
-            Some(Kind::Text) => request.strings_at(&["/repository"]),
-            Some(Kind::Object) => request.strings_at(&[
-                "/repository/full_name",
-                "/repository/clone_url",
-                "/repository/ssh_url",
-                "/repository/html_url",
-                "/repository/git_http_url",
-                "/repository/git_ssh_url",
-            ]),
-            _ => Vec::new(),
-        };
-        if request.kind_at("/project") == Some(Kind::Object) {
-            names.extend(request.strings_at(&[
-                "/project/path_with_namespace",
-                "/project/git_http_url",
-                "/project/git_ssh_url",
-                "/project/web_url",
-            ]));
-        }
-        names
     }
 
     pub(crate) fn occurred_at(&self, request: &impl Request) -> Option<String> {

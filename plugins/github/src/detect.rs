@@ -1,8 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
-
-use crate::time;
+use stoker_plugin::{Detection, Malformed, Outcome, Request, text, time};
 
 const ACTION: &str = "/action";
 /// The headers of senders that send GitHub's as well, and mean something else by them.
@@ -106,5 +104,5 @@ fn pushed_at(request: &impl Request) -> Option<String> {
     // A number in a push, a string in every other event.
     request
         .string_at(pointer)
-        .or_else(|| request.json_at(pointer)?.parse().ok().map(time::from_unix))
+        .or_else(|| time::unix_at(request, pointer))
 }

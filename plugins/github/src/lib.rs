@@ -15,7 +15,6 @@
 extern crate alloc;
 
 mod detect;
-mod time;
 
 #[cfg(test)]
 mod tests;

@@ -33,8 +33,10 @@ mod answer;
 mod arena;
 mod change;
 pub mod pointer;
+pub mod push;
 mod request;
 pub mod text;
+pub mod time;
 
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 mod allocator;
