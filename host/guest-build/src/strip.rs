@@ -34,7 +34,7 @@ fn push_section(binary: &mut Vec<u8>, id: u8, content: &[u8]) {
     binary.push(id);
     let mut left = content.len();
     loop {
-        let low = (left & 0x7f) as u8;
+        let low = u8::try_from(left & 0x7f).unwrap_or_default();
         left >>= 7;
         if left == 0 {
             binary.push(low);
