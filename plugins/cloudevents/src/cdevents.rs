@@ -49,7 +49,7 @@ impl Subject<'_> {
         Ok(self.detection(request, git_ref).into())
     }
 
-    /// A change has the name that its tool gives it: the commit's id, or the number of a merge request, which is no ref.
+    /// A change has the name that its tool gives it: the commit's id, or the number of a request, which is no ref.
     fn change(&self, request: &impl Request) -> Result<Outcome, Malformed> {
         let name = request.required(&self.place("/id"))?;
         if !text::is_commit_id(&name) {
@@ -95,7 +95,11 @@ impl Subject<'_> {
 fn version(purl: &str) -> Option<String> {
     let (purl, _) = purl.split_once('#').unwrap_or((purl, ""));
     let (path, qualifiers) = purl.split_once('?').unwrap_or((purl, ""));
-    let version = path.rsplit_once('@').map(|(_, version)| decoded(version));
+    // A slash in it is encoded; before one, the at sign belongs to a namespace.
+    let version = path
+        .rsplit_once('@')
+        .filter(|(_, version)| !version.contains('/'))
+        .map(|(_, version)| decoded(version));
     let tag = || {
         let mut all = qualifiers.split('&');
         all.find_map(|one| one.strip_prefix("tag=")).map(decoded)
@@ -148,6 +152,7 @@ mod tests {
             ("pkg:oci/line-7@sha256:ab", None),
             ("pkg:generic/line-7", None),
             ("pkg:generic/line-7@", None),
+            ("pkg:npm/@plant/line-7", None),
             ("pkg:generic/line-7@50%25%2", Some("50%%2")),
         ] {
             assert_eq!(version(purl).as_deref(), expected, "{purl}");

@@ -21,8 +21,8 @@
 //! On `wasm32` the crate has no standard library below it and brings a panic handler and a small allocator, so that
 //! the plugin above is `no_std` too: one of a dozen lines is eight kilobytes. Each of the two is a feature. With
 //! `allocator` alone a plugin has the standard library, for a kilobyte and what it uses of it; with neither it also has
-//! the library's own allocator, which gives memory back, for ten more. On any other target a plugin is an ordinary library,
-//! tested without a host through the feature `testing`.
+//! the library's own allocator, which gives memory back, for ten more. On any other target a plugin is an ordinary
+//! library, tested without a host through the feature `testing`.
 
 #![cfg_attr(all(target_arch = "wasm32", feature = "panic-handler"), no_std)]
 

@@ -40,8 +40,9 @@ pub trait Settings {
     }
 }
 
-/// One delivery, and the settings under which it is judged. The host answers each question from the body that it parsed once; a plugin copies only what it asks
-/// for. Pointers are those of RFC 6901; [`crate::pointer`] makes them where a part is not known beforehand.
+/// One delivery, and the settings under which it is judged. The host answers each question from the body that it parsed
+/// once; a plugin copies only what it asks for. Pointers are those of RFC 6901; [`crate::pointer`] makes them where a
+/// part is not known beforehand.
 pub trait Request: Settings {
     /// The first value of a header, by name in any case. None where it is absent, is not visible ASCII, or carries a
     /// credential or a signature.

@@ -19,8 +19,8 @@ use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 /// ```
 ///
 /// A file has `bodyText` instead of `body` where the bytes matter, and may leave `headers` and `settings` out. What
-/// `found` leaves out must not be there. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}` and
-/// `{"notMine": true}`; the last also where the pre-filter keeps the plugin from being asked.
+/// `found` leaves out must not be there. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}`
+/// and `{"notMine": true}`; the last also where the pre-filter keeps the plugin from being asked.
 ///
 /// # Panics
 ///
@@ -124,7 +124,7 @@ impl PayloadFile {
     }
 }
 
-/// The members of an object of strings; none of them where there is no object, and nothing where it holds anything else.
+/// The members of an object of strings, of which there are none without an object; nothing where it holds anything else.
 fn texts(object: Option<&Value>) -> Option<Vec<(&str, &str)>> {
     let Some(object) = object else {
         return Some(Vec::new());
