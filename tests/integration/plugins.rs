@@ -14,6 +14,8 @@ use wit_parser::{ManglingAndAbi, Resolve};
 
 const DESCRIBE_TRAPS: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-describe.wasm"));
+const DOZEN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/dozen.wasm"));
+const DOZEN_STD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/dozen-std.wasm"));
 const WIT: &str = include_str!("../../wit/v0.1.0/detect.wit");
 
 /// A component of any world; each of its functions traps.
@@ -134,6 +136,28 @@ async fn a_trap_in_describe_is_told_so() {
     assert!(refusal(DESCRIBE_TRAPS).await.contains("`describe` failed"));
 }
 
+#[test]
+fn a_plugin_of_a_dozen_lines_is_small() {
+    for (bytes, limit) in [(DOZEN, 8 << 10), (DOZEN_STD, 15 << 10)] {
+        assert!(bytes.len() <= limit, "{} of {limit} bytes", bytes.len());
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_of_a_dozen_lines_serves() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    stage.git.tag("v4").await?;
+    let body = json!({"acme": {"tag": "v4"}});
+    for (name, bytes) in [("dozen", DOZEN), ("dozen-std", DOZEN_STD)] {
+        let file = stage.plugins.path().join("acme.wasm");
+        std::fs::write(&file, bytes)?;
+        stage.until_plugin(name, "acme.wasm").await?;
+        let answer = stage.send_json(&body).await?;
+        assert_eq!(answer.body["plugin"].as_str(), Some(name), "{answer:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_component_that_is_too_large_is_told_so() {
     let why = refusal(&vec![0; (4 << 20) + 1]).await;
@@ -171,10 +195,13 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
         names,
         [
             "shipit",
+            "gitea",
             "github",
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "registry",
+            "cloudevents",
             "argocd",
             "kargo",
             "generic"

@@ -4,6 +4,7 @@
 //! makes components of the modules. The same sources give the same bytes, wherever the checkout lies.
 
 mod compile;
+mod strip;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -92,13 +93,16 @@ impl Guests<'_> {
 
 fn componentize(module: &Path) -> Result<Vec<u8>, Error> {
     let bytes = std::fs::read(module).map_err(|source| file_error(module, source))?;
-    ComponentEncoder::default()
+    let error = |why| Error::Component {
+        module: module.display().to_string(),
+        why,
+    };
+    let component = ComponentEncoder::default()
         .module(&bytes)
         .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|error| Error::Component {
-            module: module.display().to_string(),
-            why: format!("{error:#}"),
-        })
+        .map_err(|source| error(format!("{source:#}")))?;
+    strip::custom_sections(&component)
+        .ok_or_else(|| error("its sections cannot be read".to_owned()))
 }
 
 /// Through another name, for somebody may be reading the file that is there.
