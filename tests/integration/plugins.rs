@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use stoker::metrics::Metrics;
 use stoker::plugin::{Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource};
 use stoker::sandbox::EXAMPLE_PLUGIN;
@@ -253,5 +254,44 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
     stage.until_state("site.wasm", is_previous).await?;
     stage.until_plugin("shipit", "site.wasm").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_webhook_fails_while_its_plugin_is_replaced() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let commit = stage.git.tag("v3").await?;
+    let file = stage.plugins.path().join("shipit.wasm");
+    std::fs::write(&file, EXAMPLE_PLUGIN)?;
+    stage.until_plugin("shipit", "shipit.wasm").await?;
+    let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
+    let replaced = async {
+        for number in 0..30_u8 {
+            // One more custom section: another file, and the same plugin. Between two, one that cannot be used.
+            let part = stage.plugins.path().join(".part");
+            let section = [0, 3, 1, b'v', number];
+            std::fs::write(&part, [EXAMPLE_PLUGIN, &section].concat())?;
+            std::fs::rename(&part, &file)?;
+            let digest = hex::encode(Sha256::digest(std::fs::read(&file)?));
+            stage.until_digest("shipit.wasm", &digest).await?;
+            std::fs::write(&part, [EXAMPLE_PLUGIN, &[0, 200]].concat())?;
+            std::fs::rename(&part, &file)?;
+        }
+        anyhow::Ok(())
+    };
+    let mut replaced = std::pin::pin!(replaced);
+    let mut answered = 0;
+    loop {
+        tokio::select! {
+            result = &mut replaced => break result?,
+            answer = stage.send_json(&body) => {
+                let answer = answer?;
+                anyhow::ensure!(answer.body["plugin"] == "shipit" && answer.status == 202, "{answer:?}");
+                answered += 1;
+            }
+        }
+    }
+    assert!(answered > 0);
+    stage.until_resolved(commit.as_str()).await?;
     Ok(())
 }

@@ -258,6 +258,15 @@ impl Stage {
             .await
     }
 
+    /// Waits until the file with this SHA-256 serves.
+    pub async fn until_digest(&self, from: &str, sha256: &str) -> Result<()> {
+        let is_there =
+            |plugin: &PluginStatus| plugin.from == from && plugin.sha256.as_deref() == Some(sha256);
+        let what = format!("plugin {from} with the digest {sha256}");
+        self.until_detector(&what, |detector| detector.status().iter().any(is_there))
+            .await
+    }
+
     /// Waits until the plugin of this origin stands as it should.
     pub async fn until_state(
         &self,
