@@ -1,0 +1,79 @@
+{{/* What the schema cannot tell: values that do not go together, and what is not there yet. */}}
+{{- define "stoker-operator.validate" -}}
+{{- $later := "comes with a later version of Stoker and cannot be switched on yet" }}
+{{- if .Values.webhook.enabled }}
+{{- fail (printf "webhook.enabled: the injection of agents %s; set it to false" $later) }}
+{{- end }}
+{{- if .Values.certManager.enabled }}
+{{- fail (printf "certManager.enabled: it serves the injection of agents, which %s; set it to false" $later) }}
+{{- end }}
+{{- if or .Values.agentImage.repository .Values.agentImage.tag }}
+{{- fail (printf "agentImage: it serves the injection of agents, which %s; leave it empty" $later) }}
+{{- end }}
+{{- if .Values.rbac.autoBindAgent.enabled }}
+{{- fail (printf "rbac.autoBindAgent.enabled: binding agents to their role %s; bind their ServiceAccounts to stoker-agent, and set it to false" $later) }}
+{{- end }}
+{{- if .Values.plugins.watchConfigMaps }}
+{{- fail (printf "plugins.watchConfigMaps: following ConfigMaps (--plugin-watch-configmaps) %s; name them in plugins.configMaps" $later) }}
+{{- end }}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "leaderElection.enabled: with replicaCount above 1, two controllers would write over each other's status; leave it on" }}
+{{- end }}
+{{- $longest := printf "%s-webhook-receiver" (include "stoker-operator.fullname" .) }}
+{{- if gt (len $longest) 63 }}
+{{- fail (printf "fullnameOverride: the name %s has more than the 63 characters of a Service's; set a shorter one" $longest) }}
+{{- end }}
+{{- with .Values.webhookReceiver }}
+{{- if and (not .enabled) (or .ingress.enabled .httpRoute.enabled) }}
+{{- fail "webhookReceiver.enabled: an Ingress or HTTPRoute leads nowhere while the receiver is off" }}
+{{- end }}
+{{- if and .ingress.enabled (not .ingress.hosts) }}
+{{- fail "webhookReceiver.ingress.hosts: name at least one host" }}
+{{- end }}
+{{- if and .httpRoute.enabled (not .httpRoute.parentRefs) }}
+{{- fail "webhookReceiver.httpRoute.parentRefs: name at least one Gateway" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) }}
+{{- fail "serviceMonitor.enabled: there is nothing to scrape while metrics.enabled is false" }}
+{{- end }}
+{{- $ports := dict "8081" "the probes" }}
+{{- if .Values.webhookReceiver.enabled }}
+{{- include "stoker-operator.takePort" (list $ports "webhookReceiver.port" .Values.webhookReceiver.port) }}
+{{- end }}
+{{- if .Values.metrics.enabled }}
+{{- include "stoker-operator.takePort" (list $ports "metrics.service.port" .Values.metrics.service.port) }}
+{{- end }}
+{{- $seen := dict }}
+{{- range .Values.plugins.configMaps }}
+{{- if hasKey $seen .name }}
+{{- fail (printf "plugins.configMaps: %s is named twice" .name) }}
+{{- end }}
+{{- $_ := set $seen .name true }}
+{{- end }}
+{{- $bytes := 0 }}
+{{- range $name, $text := .Values.plugins.inline }}
+{{- $text = regexReplaceAll "\\s" $text "" }}
+{{- /* "\0asm", as every WebAssembly file begins. */}}
+{{- if not (hasPrefix "AGFzb" $text) }}
+{{- fail (printf "plugins.inline.%s: this is not the base64 of a WebAssembly file; make it with `base64 -w0 FILE`" $name) }}
+{{- end }}
+{{- $bytes = add $bytes (div (mul (len $text) 3) 4) }}
+{{- end }}
+{{- if gt (int $bytes) 1000000 }}
+{{- fail (printf "plugins.inline: %d bytes are more than a ConfigMap holds; use plugins.configMaps or plugins.images" (int $bytes)) }}
+{{- end }}
+{{- if and .Values.plugins.images (semverCompare "<1.33.0-0" .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "plugins.images: image volumes need Kubernetes 1.33, with the feature gate ImageVolume where it is not on, and this is %s" .Capabilities.KubeVersion.Version) }}
+{{- end }}
+{{- end }}
+
+{{- define "stoker-operator.takePort" -}}
+{{- $ports := index . 0 }}
+{{- $value := index . 1 }}
+{{- $port := index . 2 | int | toString }}
+{{- with get $ports $port }}
+{{- fail (printf "%s: port %s is that of %s" $value $port .) }}
+{{- end }}
+{{- $_ := set $ports $port $value }}
+{{- end }}
