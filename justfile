@@ -22,6 +22,10 @@ test:
 test-plugins:
     cargo run --release --locked --quiet -- plugin test --plugin-dir "{{ cargo_target }}/plugins" plugins/*/payloads
 
+# Renders the Helm chart and compares it with what it should be; `--update` takes what it is. Builds helm on first use.
+test-chart *ARGS:
+    tests/chart/run.sh {{ ARGS }}
+
 # Plays the demo, and fails if a step went otherwise than expected.
 demo:
     cargo run --release --locked -- demo --once
@@ -51,7 +55,7 @@ bench:
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- docs
 
 # All that CI holds.
-ci: lint test demo test-plugins test-e2e
+ci: lint test demo test-plugins test-chart test-e2e
 
 # Checks licences, sources and advisories of the dependencies (needs cargo-deny).
 deny:

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Tests the chart without a cluster: renders each of values/*.yaml against golden/, and has each of refused/*.yaml
+# refused. `--update` writes the golden files instead; read the difference.
+#
+# Comments at the beginning of a values file say how it is used:
+#   # args: ARGUMENTS    more arguments of helm, such as --kube-version 1.32.0
+#   # expect: WORDS      what the refusal must say (refused/ only)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+chart=charts/stoker-operator
+tests=tests/chart
+helm=$(tests/chart/helm.sh)
+update=
+if [[ ${1-} == --update ]]; then update=yes; fi
+
+failed=0
+fail() {
+    printf 'FAILED %s\n' "$*" >&2
+    failed=1
+}
+note() { sed -n "s/^# $2: //p" "$1"; }
+# The definition of the resource is in one golden file only; it would be most of the others.
+render() {
+    local file=$1 args
+    shift
+    read -ra args <<<"$(note "$file" args)"
+    "$helm" template stoker "$rendered_chart" --namespace stoker-system --kube-version 1.35.0 --set crds.install=false \
+        --values "$file" ${args[@]+"${args[@]}"} "$@"
+}
+# Helm shows what NOTES.txt says to whoever has a cluster, so here it is one more document.
+with_notes() {
+    cp -R "$chart" "$1"
+    local templates=$1/templates
+    {
+        echo '{{- define "notes" }}'
+        cat "$templates/NOTES.txt"
+        echo '{{- end }}'
+    } >"$templates/_notes.tpl"
+    rm "$templates/NOTES.txt"
+    printf 'notes: |\n{{ include "notes" . | indent 2 }}\n' >"$templates/notes.yaml"
+}
+# Runs what the notes print to send a webhook, with a kubectl and a curl that tell what they were asked.
+printed_curl() {
+    local lines
+    lines=$(render "$1" --show-only templates/notes.yaml | sed -n '/^ *secret=/,/-d "$body"/p')
+    bash -euc 'kubectl() { echo "kubectl $*" >&2; echo my-webhook-secret; }
+        curl() { printf "%s\n" "$@"; }
+        '"$lines" 2>&1
+}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+with_notes "$scratch/stoker-operator"
+rendered_chart=$scratch/stoker-operator
+
+"$helm" lint --strict --quiet "$chart" || fail "lint"
+python3 $tests/values.py || fail "values, schema and README"
+python3 $tests/metrics.py || fail "metrics"
+python3 -m json.tool $chart/files/dashboards/stoker.json >/dev/null || fail "dashboard"
+
+count=0
+for file in $tests/values/*.yaml; do
+    name=$(basename "$file" .yaml)
+    golden=$tests/golden/$name.yaml
+    if ! rendered=$(render "$file" 2>&1); then
+        fail "$name: $rendered"
+    elif [[ $update ]]; then
+        printf '%s\n' "$rendered" >"$golden"
+    else
+        diff -u "$golden" <(printf '%s\n' "$rendered") || fail "$name: it renders otherwise than $golden"
+    fi
+    count=$((count + 1))
+done
+
+for file in $tests/refused/*.yaml; do
+    name=$(basename "$file" .yaml)
+    expected=$(note "$file" expect)
+    if said=$(render "$file" 2>&1); then
+        fail "refused/$name: it is not refused"
+    elif [[ -z $expected || $said != *"$expected"* ]]; then
+        fail "refused/$name: it says otherwise than \"$expected\": $said"
+    fi
+    count=$((count + 1))
+done
+
+# Of `{"ref": "v1.0.0"}` with `my-webhook-secret`, by another hand than openssl's.
+signature=$(python3 -c 'import hmac; print(hmac.digest(b"my-webhook-secret", b"{\"ref\": \"v1.0.0\"}", "sha256").hex())')
+for name in guide-inline-secret guide-existing-secret; do
+    said=$(printed_curl $tests/values/$name.yaml)
+    for word in "X-Hub-Signature-256: sha256=$signature" "http://localhost:9444/webhook/my-namespace/my-sync"; do
+        [[ $said == *"$word"* ]] || fail "$name: the curl of the notes lacks \"$word\": $said"
+    done
+done
+
+if ((failed)); then exit 1; fi
+echo "ok: $count values files"
