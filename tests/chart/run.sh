@@ -73,6 +73,10 @@ for file in $tests/values/*.yaml; do
     count=$((count + 1))
 done
 
+for golden in $tests/golden/*.yaml; do
+    [[ -e $tests/values/$(basename "$golden") ]] || fail "$golden: no values file renders it"
+done
+
 for file in $tests/refused/*.yaml; do
     name=$(basename "$file" .yaml)
     expected=$(note "$file" expect)
