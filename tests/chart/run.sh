@@ -89,7 +89,8 @@ for file in $tests/refused/*.yaml; do
 done
 
 # Of `{"ref": "v1.0.0"}` with `my-webhook-secret`, by another hand than openssl's.
-signature=$(python3 -c 'import hmac; print(hmac.digest(b"my-webhook-secret", b"{\"ref\": \"v1.0.0\"}", "sha256").hex())')
+signature=$(python3 -c 'import hmac, sys; print(hmac.digest(*(word.encode() for word in sys.argv[1:]), "sha256").hex())' \
+    my-webhook-secret '{"ref": "v1.0.0"}')
 for name in guide-inline-secret guide-existing-secret; do
     said=$(printed_curl $tests/values/$name.yaml)
     for word in "X-Hub-Signature-256: sha256=$signature" "http://localhost:9444/webhook/my-namespace/my-sync"; do
