@@ -181,6 +181,9 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
 fn status_has_the_fields_of_the_contract_and_two_more() {
     assert_lines(
         &described("status"),
+        webhook object
+        webhook.detectors! array minItems=1
+        webhook.detectors[] string minLength=1
         "
         conditions array
         conditions[] object

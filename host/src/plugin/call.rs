@@ -22,6 +22,9 @@ use crate::payload::{Document, PayloadError};
 /// Handles of resources that a guest may hold. One is lent to it; the rest is for what a later version lends.
 const MAX_HANDLES: usize = 64;
 
+/// A guest that had fewer turns than this has not used its time, however long ago it began.
+const FEWEST_TURNS: u32 = 3;
+
 /// Headers that no guest sees, whatever sends them: credentials and signatures.
 const WITHHELD: [&str; 12] = [
     "authorization",
@@ -275,12 +278,15 @@ fn store(sandbox: &Sandbox, callee: &Callee, question: Option<Arc<Question>>) ->
     store.limiter(|guest| &mut guest.memory);
     store.set_hostcall_fuel(limits.transfer_bytes);
     store.set_max_component_handles(MAX_HANDLES);
-    // Set before the instance is made: start functions are code of the guest as well. Until its time is over, a
-    // guest that is still running at a tick lets the other tasks of its thread go first.
+    // Set before the instance is made: start functions are code of the guest as well. The first tick may be about to
+    // come, so a guest has at least the time of one before it lets others go first.
     let deadline = Instant::now() + limits.wall_time;
-    store.set_epoch_deadline(1);
+    let mut turns = 0;
+    store.set_epoch_deadline(2);
     store.epoch_deadline_callback(move |_| {
-        let is_over = Instant::now() >= deadline;
+        turns += 1;
+        // One that hardly ran is not at fault for the time that it waited.
+        let is_over = Instant::now() >= deadline && turns >= FEWEST_TURNS;
         Ok(if is_over {
             UpdateDeadline::Interrupt
         } else {
@@ -313,6 +319,13 @@ fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> Ca
         {
             CallError::BorrowKept
         }
+        None if root(&error).contains("fuel") => CallError::TransferTooLarge {
+            limit: limits.transfer_bytes,
+        },
         None => CallError::Refused(error),
     }
+}
+
+fn root(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string()
 }

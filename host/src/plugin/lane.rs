@@ -22,7 +22,10 @@ pub(super) struct SlowLane {
 
 impl SlowLane {
     pub(super) fn open() -> Result<Self, SandboxError> {
+        // Whoever comes is looked at before the next turn of those who are there: a turn takes a tick, and the usual
+        // interval would let newcomers wait for thirty of them.
         let runtime = runtime::Builder::new_current_thread()
+            .global_queue_interval(1)
             .build()
             .map_err(SandboxError::Thread)?;
         let handle = runtime.handle().clone();
@@ -55,6 +58,8 @@ impl SlowLane {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
     use super::*;
@@ -71,5 +76,53 @@ mod tests {
         };
         let slow = lane.run(slow).await;
         assert_eq!(slow, Some(Some("plugin-slow".to_owned())));
+    }
+
+    /// Yields as the engine does for a guest: awake at once.
+    async fn turns(count: usize) {
+        for _ in 0..count {
+            let mut has_yielded = false;
+            std::future::poll_fn(|context| {
+                if std::mem::replace(&mut has_yielded, true) {
+                    return Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_does_not_wait_for_those_that_go_on_and_on() {
+        let lane = SlowLane::open().unwrap();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let (go, went) = std::sync::mpsc::channel();
+        let count = Arc::clone(&taken);
+        let endless = lane.run(async move {
+            turns(1).await;
+            // The lane stands still until the newcomers are there.
+            went.recv().unwrap();
+            loop {
+                count.fetch_add(1, Ordering::Relaxed);
+                turns(1).await;
+            }
+        });
+        let newcomer = || {
+            let taken = Arc::clone(&taken);
+            lane.run(async move {
+                turns(1).await;
+                taken.load(Ordering::Relaxed)
+            })
+        };
+        let arrivals = async {
+            let all = futures::future::join_all([newcomer(), newcomer(), newcomer(), newcomer()]);
+            tokio::join!(all, async { go.send(()).unwrap() }).0
+        };
+        tokio::select! {
+            biased;
+            _ = endless => panic!("it has no end"),
+            waited = arrivals => assert!(waited.iter().all(|turns| turns.unwrap() < 20), "{waited:?}"),
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::super::error::SettingsError;
 use super::super::limits::{Limits, MAX_MEMORY_BYTES};
@@ -21,8 +21,10 @@ const MAX_SETTINGS: usize = 256;
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(super) struct File {
     plugins_per_directory: usize,
+    #[serde(deserialize_with = "or_nothing")]
     limits: LimitsEntry,
-    plugins: BTreeMap<String, PluginEntry>,
+    #[serde(deserialize_with = "or_nothing")]
+    plugins: BTreeMap<String, Option<PluginEntry>>,
 }
 
 impl Default for File {
@@ -39,7 +41,9 @@ impl Default for File {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 struct PluginEntry {
     enabled: Option<bool>,
+    #[serde(deserialize_with = "or_nothing")]
     limits: LimitsEntry,
+    #[serde(deserialize_with = "or_nothing")]
     settings: BTreeMap<String, String>,
 }
 
@@ -56,6 +60,13 @@ struct LimitsEntry {
     concurrent_calls: Option<usize>,
 }
 
+/// A block whose last line was commented out is nothing to YAML, and means the same as none.
+fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 impl File {
     pub(super) fn mean(self, limits: &Limits) -> Result<Settings, SettingsError> {
         let files = self.plugins_per_directory;
@@ -63,6 +74,7 @@ impl File {
         let common = self.limits.over(limits, "limits")?;
         let mut plugins = BTreeMap::new();
         for (key, entry) in self.plugins {
+            let entry = entry.unwrap_or_default();
             let place = format!("plugins.{key}");
             within(
                 &format!("{place}.settings"),
