@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const GUESTS: [&str; 3] = [
+const GUESTS: [&str; 4] = [
     "stoker-guest-hostile",
     "stoker-guest-hostile-describe",
+    "stoker-guest-hostile-start",
     "stoker-guest-plain-std",
 ];
 

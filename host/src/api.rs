@@ -14,7 +14,7 @@ mod sync;
 use kube::CustomResourceExt as _;
 
 pub use gateway_sync::{
-    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling,
+    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling, WebhookSpec,
 };
 pub use git::{GitAuth, GitHubApp, GitSource, KnownHosts, SecretKey, SshKey, Token};
 pub use status::{

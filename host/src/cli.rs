@@ -102,7 +102,14 @@ pub struct RunFlags {
         value_name = "DIR"
     )]
     pub plugin_dir: Vec<PathBuf>,
-    /// Address of /healthz and /readyz; 0 switches them off.
+    /// File with limits and settings of the plugins, in YAML; it is read again when it changes.
+    #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
+    pub plugin_settings: Option<PathBuf>,
+    /// Bytes that a plugin's file may have, unless the settings say otherwise. Components made of JavaScript or Python
+    /// have 12 to 20 million.
+    #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
+    pub plugin_max_size: u64,
+    /// Address of /healthz, /readyz and /plugins; 0 switches them off.
     #[arg(long, default_value = ":8081", value_name = "ADDRESS")]
     pub health_probe_bind_address: String,
     /// Address of /metrics; 0 switches it off.
@@ -141,17 +148,9 @@ pub struct SandboxFlags {
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// List the plugins in the order in which they are asked, and say what is wrong with the others.
-    List {
-        /// Directory of drop-in plugins. May be given several times.
-        #[arg(
-            long,
-            env = "STOKER_PLUGIN_DIR",
-            value_delimiter = ':',
-            value_name = "DIR"
-        )]
-        plugin_dir: Vec<PathBuf>,
-    },
+    /// List the plugins in the order in which they are asked, and say what is wrong with the others: those of
+    /// directories, or those of a Stoker that runs.
+    List(ListFlags),
     /// Tell whether a component can be used, and what it says of itself.
     Check {
         /// The component.
@@ -182,6 +181,29 @@ pub enum PluginCommand {
         )]
         plugin_dir: Vec<PathBuf>,
     },
+}
+
+/// The flags of `stoker plugin list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListFlags {
+    /// Directory of drop-in plugins. May be given several times.
+    #[arg(
+        long,
+        env = "STOKER_PLUGIN_DIR",
+        value_delimiter = ':',
+        value_name = "DIR"
+    )]
+    pub plugin_dir: Vec<PathBuf>,
+    /// File with limits and settings of the plugins.
+    #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
+    pub plugin_settings: Option<PathBuf>,
+    /// The probe address of a Stoker that runs, such as http://localhost:8081, to ask it how its plugins stand.
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with_all = ["plugin_dir", "plugin_settings"]
+    )]
+    pub host: Option<String>,
 }
 
 /// The flags of `stoker send`.

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 
 use crate::auth::{AuthConfig, SecretSource};
 use crate::cli::RunFlags;
+use crate::plugin::{Limits, SettingsSource};
 use crate::webhook::Bounds;
 
 /// The largest body that may be allowed: each request holds one in memory.
 const MAX_BODY_LIMIT: usize = 64 << 20;
+
+/// The largest plugin that may be allowed: compiling takes memory in proportion.
+const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
 
 /// What `stoker run` works with.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// The directories of drop-in plugins.
     pub plugin_directories: Vec<PathBuf>,
+    /// What operators say of the plugins.
+    pub plugin_settings: SettingsSource,
     /// The secrets of the senders.
     pub auth: AuthConfig,
     /// How much of a delivery is taken.
@@ -47,6 +53,14 @@ pub enum ConfigError {
         file: &'static str,
         /// The variable.
         variable: &'static str,
+    },
+    /// A limit that protects nothing, or lets nothing in.
+    #[error("--plugin-max-size {bytes} is not between 1024 and {limit} bytes")]
+    PluginMaxSize {
+        /// What was given.
+        bytes: u64,
+        /// The largest that is taken.
+        limit: u64,
     },
     /// A limit that protects nothing.
     #[error("--max-body {bytes} is not between 1 and {limit} bytes")]
@@ -78,6 +92,10 @@ impl TryFrom<RunFlags> for Config {
             )?,
             metrics: address("--metrics-bind-address", &flags.metrics_bind_address)?,
             plugin_directories: flags.plugin_dir,
+            plugin_settings: SettingsSource {
+                file: flags.plugin_settings,
+                limits: plugin_limits(flags.plugin_max_size)?,
+            },
             auth: AuthConfig {
                 hmac: secret(
                     flags.webhook_hmac_secret,
@@ -97,6 +115,19 @@ impl TryFrom<RunFlags> for Config {
             kubeconfig: flags.kubeconfig,
         })
     }
+}
+
+fn plugin_limits(component_bytes: u64) -> Result<Limits, ConfigError> {
+    if !(1024..=MAX_PLUGIN_LIMIT).contains(&component_bytes) {
+        return Err(ConfigError::PluginMaxSize {
+            bytes: component_bytes,
+            limit: MAX_PLUGIN_LIMIT,
+        });
+    }
+    Ok(Limits {
+        component_bytes,
+        ..Limits::default()
+    })
 }
 
 /// An address as existing installations write it: `0` is off, `:8081` and `8081` are all addresses of the machine.

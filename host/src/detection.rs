@@ -7,11 +7,13 @@ mod commit_id;
 mod git_ref;
 mod object_key;
 mod repo;
+mod selection;
 
 pub use commit_id::CommitId;
 pub use git_ref::{GitRef, RefName};
 pub use object_key::ObjectKey;
 pub use repo::RepoUrl;
+pub use selection::Selection;
 
 /// Why a text is not a word of the domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

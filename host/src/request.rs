@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::detection::{Detection, GitRef, ObjectKey};
+use crate::detection::{Detection, GitRef, ObjectKey, Selection};
 
 pub use cache::{ObjectCache, follow};
 pub use events::{EventQueue, publish};
@@ -57,6 +57,12 @@ pub enum RequestError {
 
 /// Where announcements go.
 pub trait RequestSink: Send + Sync {
+    /// The plugins that may say what a delivery for this object announces.
+    fn detectors<'a>(
+        &'a self,
+        target: &'a ObjectKey,
+    ) -> BoxFuture<'a, Result<Selection, RequestError>>;
+
     /// Makes an announcement a request on the object, and returns when it is stored.
     fn submit<'a>(
         &'a self,

@@ -14,7 +14,9 @@ use stoker::auth::{AuthConfig, Authenticator};
 use stoker::delivery::Delivery;
 use stoker::metrics::Metrics;
 use stoker::payload::Document;
-use stoker::plugin::{Catalog, Detector, Limits, Origin, Plugin, Question, Sandbox};
+use stoker::plugin::{
+    Capacity, Catalog, Detector, Origin, Plugin, Question, Sandbox, SettingsSource,
+};
 use stoker_tests::bench::release;
 
 const PLAIN_STD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/plain-std.wasm"));
@@ -44,13 +46,14 @@ fn detection(criterion: &mut Criterion) {
     let question = question(&body);
     let metrics = Metrics::new();
     let detector = Arc::new(Detector::new(Arc::new(
-        Sandbox::new(Limits::default()).unwrap(),
+        Sandbox::new(Capacity::default()).unwrap(),
     )));
     runtime
         .block_on(Catalog::open(
             Arc::clone(&detector),
             metrics.plugin.clone(),
             Vec::new(),
+            SettingsSource::default(),
         ))
         .unwrap();
     let sandbox = Arc::clone(detector.sandbox());
@@ -68,6 +71,7 @@ fn detection(criterion: &mut Criterion) {
             &metrics.plugin,
             file,
             PLAIN_STD.to_vec(),
+            Arc::default(),
         ))
         .unwrap();
 

@@ -10,7 +10,10 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("hyper", &["webhook/server"]),
     ("kube", &["api", "app", "controller", "request", "sandbox"]),
     ("k8s_openapi", &["api", "app/demo", "controller", "request"]),
-    ("reqwest", &["git", "app/send", "app/demo"]),
+    (
+        "reqwest",
+        &["git", "app/send", "app/demo", "app/plugin_commands/list"],
+    ),
     ("clap", &["cli", "main"]),
     ("notify", &["plugin/watch"]),
     ("stoker_apiserver", &["sandbox"]),

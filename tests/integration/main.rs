@@ -11,4 +11,5 @@ mod guide;
 mod plugins;
 mod receiver;
 mod repeats;
+mod tuning;
 mod wit;

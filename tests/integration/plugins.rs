@@ -1,9 +1,11 @@
 //! Drop-in plugins: what is taken, what is refused and in which words, and what a change does.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use serde_json::json;
 use stoker::metrics::Metrics;
-use stoker::plugin::{Catalog, Detector, Limits, PluginState, Sandbox};
+use stoker::plugin::{Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource};
 use stoker::sandbox::EXAMPLE_PLUGIN;
 use stoker_tests::Stage;
 use tempfile::TempDir;
@@ -39,25 +41,25 @@ fn importing(import: &str, package: &str) -> Vec<u8> {
     component(&format!("{wit}\n{package}"))
 }
 
+/// The plugins of a directory, as a host would have them.
+async fn open(directory: &TempDir) -> Arc<Detector> {
+    let sandbox = Sandbox::new(Capacity::default()).unwrap();
+    let detector = Arc::new(Detector::new(sandbox.into()));
+    let directories = vec![directory.path().to_owned()];
+    let metrics = Metrics::new().plugin;
+    let settings = SettingsSource::default();
+    Catalog::open(Arc::clone(&detector), metrics, directories, settings)
+        .await
+        .unwrap();
+    detector
+}
+
 async fn refusal(bytes: &[u8]) -> String {
     let directory = TempDir::new().unwrap();
     std::fs::write(directory.path().join("x.wasm"), bytes).unwrap();
-    let detector = std::sync::Arc::new(Detector::new(
-        Sandbox::new(Limits::default()).unwrap().into(),
-    ));
-    let catalog = Catalog::open(
-        detector,
-        Metrics::new().plugin,
-        vec![directory.path().to_owned()],
-    )
-    .await
-    .unwrap();
-    let status = catalog
-        .status()
-        .into_iter()
-        .find(|status| status.origin.to_string() == "x.wasm")
-        .unwrap();
-    match status.state {
+    let status = open(&directory).await.status();
+    let file = status.into_iter().find(|plugin| plugin.from == "x.wasm");
+    match file.unwrap().state {
         PluginState::Refused { why } => why,
         other => panic!("{other:?}"),
     }
@@ -148,16 +150,18 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
     std::fs::write(directory.path().join("b.wasm"), EXAMPLE_PLUGIN)?;
     std::fs::write(directory.path().join("c.txt"), b"not a plugin")?;
     std::fs::write(directory.path().join("..hidden.wasm"), b"not a plugin")?;
-    let detector = std::sync::Arc::new(Detector::new(Sandbox::new(Limits::default())?.into()));
-    let catalog = Catalog::open(
-        detector.clone(),
-        Metrics::new().plugin,
-        vec![directory.path().to_owned()],
-    )
-    .await?;
-    let status = catalog.status();
-    assert_eq!(status[0].state, PluginState::Serving);
-    assert!(matches!(&status[1].state, PluginState::Refused { why } if why.contains("a.wasm")));
+    let detector = open(&directory).await;
+    let status = detector.status();
+    let state = |from: &str| {
+        status
+            .iter()
+            .find(|plugin| plugin.from == from)
+            .unwrap()
+            .state
+            .clone()
+    };
+    assert_eq!(state("a.wasm"), PluginState::Serving);
+    assert!(matches!(state("b.wasm"), PluginState::Refused { why } if why.contains("a.wasm")));
     let names: Vec<_> = detector
         .plugins()
         .iter()
@@ -219,6 +223,8 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     std::os::unix::fs::symlink("..2026_02", root.join("..data_tmp"))?;
     std::fs::rename(root.join("..data_tmp"), root.join("..data"))?;
     // A file whose new version cannot be used keeps the one before.
+    let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
+    stage.until_state("site.wasm", is_previous).await?;
     stage.until_plugin("shipit", "site.wasm").await?;
     Ok(())
 }

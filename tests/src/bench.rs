@@ -1,10 +1,14 @@
 //! What the benchmarks stand on: a body as it comes in, a server that does the least, a load, and a report.
 
 pub mod floor;
+pub mod inside;
 pub mod load;
+pub mod plugins;
 pub mod process;
 pub mod report;
+pub mod server;
 pub mod svg;
+pub mod webhooks;
 
 use serde_json::{Value, json};
 

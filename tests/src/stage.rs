@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use stoker::api::GatewaySync;
 use stoker::app::{Host, HostSettings};
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
+use stoker::plugin::{Limits, PluginState, SettingsSource};
 use stoker::sandbox::{GitServer, LocalCluster};
 use stoker::webhook::{self, Bounds};
 use tempfile::TempDir;
@@ -43,6 +44,8 @@ pub struct Stage {
     pub namespace: String,
     /// The directory of drop-in plugins.
     pub plugins: TempDir,
+    /// The settings file of the plugins, for a host that is started after it was named.
+    pub settings: Option<PathBuf>,
     http: reqwest::Client,
     host: Option<RunningHost>,
     _turn: Option<MutexGuard<'static, ()>>,
@@ -110,6 +113,7 @@ impl Stage {
             api,
             namespace,
             plugins,
+            settings: None,
             http,
             host: None,
             _turn: turn,
@@ -135,6 +139,10 @@ impl Stage {
             probes: None,
             metrics: None,
             plugin_directories: vec![self.plugins.path().to_owned()],
+            plugin_settings: SettingsSource {
+                file: self.settings.clone(),
+                limits: Limits::default(),
+            },
             auth,
             bounds: Bounds::default(),
         })
@@ -243,6 +251,30 @@ impl Stage {
         tokio::time::timeout(PATIENCE, wait)
             .await
             .with_context(|| format!("plugin {name} from {origin} is not there"))
+    }
+
+    /// Waits until the plugin of this origin stands as it should.
+    pub async fn until_state(
+        &self,
+        from: &str,
+        is_true: impl Fn(&PluginState) -> bool,
+    ) -> Result<()> {
+        let host = self.host.as_ref().context("no host runs")?;
+        let state = || {
+            let all = host.detector.status();
+            all.into_iter()
+                .find(|plugin| plugin.from == from)
+                .map(|plugin| plugin.state)
+        };
+        let wait = async {
+            // Nothing announces a change to the outside.
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
+            while !state().is_some_and(|state| is_true(&state)) {
+                tick.tick().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        waited.with_context(|| format!("plugin {from} stands as {:?}", state()))
     }
 
     /// A kubeconfig file of the API server.

@@ -48,6 +48,9 @@ pub struct GatewaySyncSpec {
     /// The agent beside each gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,
+    /// Which webhooks are taken for this object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookSpec>,
 }
 
 impl GatewaySync {
@@ -159,6 +162,16 @@ pub struct AgentImage {
     /// When the image is pulled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<String>,
+}
+
+/// Which webhooks are taken for an object.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSpec {
+    /// The plugins that may answer for this object, by name. Without this list, any plugin may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::detectors")]
+    pub detectors: Option<Vec<String>>,
 }
 
 fn enabled() -> bool {

@@ -73,6 +73,23 @@ fn quantities(description: &str) -> Value {
     })
 }
 
+/// Names of plugins, each a DNS label: a set that is not empty, since an object that takes no webhook needs none.
+pub(super) fn detectors(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "The plugins that may answer for this object, by name. Without this list, any plugin may.",
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 64,
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 63,
+            "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        },
+        "x-kubernetes-list-type": "set",
+    })
+}
+
 /// Conditions with the limits that Kubernetes sets for its own, one of each type.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     let type_pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";

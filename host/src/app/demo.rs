@@ -20,6 +20,7 @@ use super::{signals, text};
 use crate::api::GatewaySync;
 use crate::auth::{AuthConfig, SecretSource, sign};
 use crate::cli::DemoFlags;
+use crate::plugin::SettingsSource;
 use crate::sandbox::{History, LocalCluster};
 use crate::webhook::Bounds;
 
@@ -51,6 +52,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         probes: None,
         metrics: None,
         plugin_directories: vec![plugins.clone()],
+        plugin_settings: SettingsSource::default(),
         auth: AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
             bearer: None,

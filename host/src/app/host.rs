@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{AuthConfig, Authenticator, DoorState};
 use crate::git::GitClient;
 use crate::metrics::Metrics;
-use crate::plugin::{self, Catalog, Detector, Limits, PluginStatus, Sandbox};
+use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, SettingsSource};
 use crate::request::{self, ObjectCache, Requester};
 use crate::webhook::{self, Bounds, Readiness, Receiver};
 use crate::{controller, report};
@@ -35,6 +35,8 @@ pub struct HostSettings {
     pub metrics: Option<TcpListener>,
     /// The directories of drop-in plugins.
     pub plugin_directories: Vec<PathBuf>,
+    /// What operators say of the plugins.
+    pub plugin_settings: SettingsSource,
     /// The secrets of the senders.
     pub auth: AuthConfig,
     /// How much of a delivery is taken.
@@ -45,8 +47,6 @@ pub struct HostSettings {
 pub struct Host {
     /// Who says what a delivery announces.
     pub detector: Arc<Detector>,
-    /// How every plugin stood at the start.
-    pub plugins: Vec<PluginStatus>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     cache: Arc<ObjectCache>,
@@ -65,19 +65,20 @@ impl Host {
             probes,
             metrics: metrics_listener,
             plugin_directories,
+            plugin_settings,
             auth,
             bounds,
         } = settings;
         let metrics = Arc::new(Metrics::new());
-        let sandbox = Arc::new(Sandbox::new(Limits::default())?);
+        let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
         let detector = Arc::new(Detector::new(sandbox));
         let catalog = Catalog::open(
             Arc::clone(&detector),
             metrics.plugin.clone(),
             plugin_directories,
+            plugin_settings,
         )
         .await?;
-        let plugins = catalog.status();
         let (cache, follow, due) = request::follow(&client);
         let (events, publish) = request::publish(client.clone());
         let cache = Arc::new(cache);
@@ -99,6 +100,7 @@ impl Host {
         let readiness = Readiness {
             objects_known: objects_known(&mut tasks, &cache),
             auth: Arc::clone(&auth),
+            detector: Arc::clone(&detector),
         };
         let receiver_state = Receiver {
             auth,
@@ -116,7 +118,6 @@ impl Host {
         );
         Ok(Self {
             detector,
-            plugins,
             metrics,
             cache,
             servers,

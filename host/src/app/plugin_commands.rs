@@ -2,6 +2,7 @@
 
 mod check;
 mod fixtures;
+mod list;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,13 +19,14 @@ use crate::delivery::Delivery;
 use crate::detection::Detection;
 use crate::metrics::Metrics;
 use crate::plugin::{
-    CallError, Catalog, Detector, Limits, Origin, Plugin, PluginState, Question, Reply, Sandbox,
+    CallError, Capacity, Catalog, Detector, Origin, Plugin, Question, Reply, Sandbox,
+    SettingsSource, Tuning,
 };
 use crate::report;
 
 pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
     match command {
-        PluginCommand::List { plugin_dir } => list(plugin_dir).await,
+        PluginCommand::List(flags) => list::run(flags).await,
         PluginCommand::Check { file } => check::run(&file).await,
         PluginCommand::Run {
             file,
@@ -35,58 +37,37 @@ pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
             directories,
             plugin_dir,
         } => {
-            let (detector, _catalog) = open(plugin_dir).await?;
+            let detector = open(plugin_dir, SettingsSource::default()).await?;
             fixtures::run(&detector, &directories).await
         }
     }
 }
 
-async fn open(directories: Vec<PathBuf>) -> Result<(Arc<Detector>, Catalog)> {
-    let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Limits::default())?)));
-    let catalog = Catalog::open(Arc::clone(&detector), Metrics::new().plugin, directories).await?;
-    Ok((detector, catalog))
-}
-
-async fn list(directories: Vec<PathBuf>) -> Result<ExitCode> {
-    let (detector, catalog) = open(directories).await?;
-    let mut lines = vec![format!(
-        "{:<16} {:<10} {:<24} {}",
-        "NAME", "VERSION", "FROM", "SUMMARY"
-    )];
-    for plugin in detector.plugins().iter() {
-        let (said, from) = (plugin.descriptor(), plugin.origin().to_string());
-        lines.push(format!(
-            "{:<16} {:<10} {from:<24} {}",
-            said.name, said.version, said.summary
-        ));
-    }
-    let mut code = ExitCode::SUCCESS;
-    for status in catalog.status() {
-        match status.state {
-            PluginState::Serving => {}
-            PluginState::Replaced { by } => {
-                lines.push(format!("{} is replaced by {by}", status.origin));
-            }
-            PluginState::Refused { why } | PluginState::ServingPrevious { why } => {
-                code = ExitCode::FAILURE;
-                lines.push(format!("{} cannot be used: {why}", status.origin));
-            }
-        }
-    }
-    text::print(&lines.join("\n"))?;
-    Ok(code)
+/// The plugins of these directories, as a host would have them.
+async fn open(directories: Vec<PathBuf>, settings: SettingsSource) -> Result<Arc<Detector>> {
+    let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
+    let metrics = Metrics::new().plugin;
+    Catalog::open(Arc::clone(&detector), metrics, directories, settings).await?;
+    Ok(detector)
 }
 
 /// Loads one file as the host would, without those around it.
 async fn load(file: &Path, sandbox: &Sandbox) -> Result<Plugin> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let name = file.file_name().unwrap_or_default().display().to_string();
-    let plugin = Plugin::load(sandbox, &Metrics::new().plugin, Origin::File(name), bytes).await;
+    let plugin = Plugin::load(
+        sandbox,
+        &Metrics::new().plugin,
+        Origin::File(name),
+        bytes,
+        Arc::new(Tuning::default()),
+    )
+    .await;
     plugin.with_context(|| format!("{} cannot be used", file.display()))
 }
 
 async fn ask(file: &Path, headers: &[String], body: &Path) -> Result<ExitCode> {
-    let sandbox = Sandbox::new(Limits::default())?;
+    let sandbox = Sandbox::new(Capacity::default())?;
     let plugin = load(file, &sandbox).await?;
     let headers = headers
         .iter()

@@ -15,6 +15,7 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
         probes,
         metrics,
         plugin_directories,
+        plugin_settings,
         auth,
         bounds,
         kubeconfig,
@@ -33,17 +34,14 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
             .await
             .context("choose another address with --metrics-bind-address")?,
         plugin_directories,
+        plugin_settings,
         auth,
         bounds,
     };
     let host = Host::start(settings).await?;
-    for status in &host.plugins {
-        let name = status
-            .descriptor
-            .as_ref()
-            .map(|descriptor| descriptor.name.as_str());
+    for status in host.detector.status() {
         if status.state == PluginState::Serving {
-            tracing::info!(plugin.file = %status.origin, plugin.name = name, "plugin serves");
+            tracing::info!(plugin.file = %status.from, plugin.name = status.name, "plugin serves");
         }
     }
     let receiver = receiver.map(|address| address.to_string());

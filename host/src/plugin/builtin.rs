@@ -4,6 +4,7 @@ use super::error::SandboxError;
 use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
 use super::sandbox::Sandbox;
+use super::settings::Settings;
 
 /// The plugins that are part of the binary, in the order in which they are asked. `generic` is last: a top-level
 /// `ref` stands in the payloads of many senders that mean something else by it.
@@ -41,10 +42,13 @@ const COMPONENTS: [(&str, &[u8]); 7] = [
 pub(super) async fn load(
     sandbox: &Sandbox,
     metrics: &PluginMetrics,
+    settings: &Settings,
 ) -> Result<Vec<Arc<Plugin>>, SandboxError> {
     let mut plugins = Vec::with_capacity(COMPONENTS.len());
     for (name, bytes) in COMPONENTS {
-        let plugin = Plugin::load(sandbox, metrics, Origin::Builtin(name), bytes.to_vec()).await;
+        let origin = Origin::Builtin(name);
+        let tuning = Arc::clone(settings.tuning(name));
+        let plugin = Plugin::load(sandbox, metrics, origin, bytes.to_vec(), tuning).await;
         plugins.push(Arc::new(
             plugin.map_err(|source| SandboxError::Builtin { name, source })?,
         ));

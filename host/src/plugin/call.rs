@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
-use super::bindings::v0_1::{Detector, Instance};
+use super::bindings::v0_1::Detector;
 use super::descriptor::RawDescriptor;
 use super::error::CallError;
-use super::limits::Limits;
+use super::limits::{Limits, TEXT_BYTES};
 use super::reply::{self, RawReply};
 use super::sandbox::Sandbox;
+use super::settings::Tuning;
 use crate::auth::Verified;
 use crate::delivery::Delivery;
 use crate::payload::{Document, PayloadError};
@@ -71,21 +73,23 @@ impl Question {
 }
 
 /// What a call cost.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct CallReport {
     /// From the request for an instance to its answer.
     pub duration: Duration,
     /// The most linear memory that the instance had, in bytes.
     pub peak_memory: usize,
+    /// What it wrote to the log: bounded, printable.
+    pub log: Vec<String>,
 }
 
 /// What the store of one instance holds: what it may see, and what it used.
 pub(super) struct Guest {
     question: Option<Arc<Question>>,
-    origin: Arc<str>,
+    tuning: Arc<Tuning>,
     memory: MemoryGuard,
-    log_lines: u32,
-    text_bytes: usize,
+    log: Vec<String>,
+    log_bytes: usize,
 }
 
 impl Guest {
@@ -96,11 +100,17 @@ impl Guest {
             .ok_or_else(|| wasmtime::Error::msg("there is no request"))
     }
 
+    pub(super) fn setting(&self, key: &str) -> Option<&str> {
+        self.tuning.settings.get(key).map(String::as_str)
+    }
+
     pub(super) fn log(&mut self, message: &str) {
-        if self.log_lines > 0 {
-            self.log_lines -= 1;
-            let message = reply::printable(message, self.text_bytes);
-            tracing::debug!(plugin.file = %self.origin, message = %message, "plugin says");
+        let limits = &self.tuning.limits;
+        let left = limits.log_bytes.saturating_sub(self.log_bytes);
+        if self.log.len() < limits.log_lines && left > 0 {
+            let line = reply::printable(message, left.min(TEXT_BYTES));
+            self.log_bytes += line.len();
+            self.log.push(line);
         }
     }
 }
@@ -109,18 +119,24 @@ impl Guest {
 struct MemoryGuard {
     limit: usize,
     peak: usize,
-    refused: bool,
+    refused: Option<Refused>,
+}
+
+struct Refused {
+    at_start: bool,
 }
 
 impl ResourceLimiter for MemoryGuard {
     fn memory_growing(
         &mut self,
-        _: usize,
+        current: usize,
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > self.limit {
-            self.refused = true;
+            self.refused = Some(Refused {
+                at_start: current == 0,
+            });
             return Err(wasmtime::Error::msg("more memory than a plugin may have"));
         }
         self.peak = self.peak.max(desired);
@@ -137,69 +153,123 @@ impl ResourceLimiter for MemoryGuard {
     }
 }
 
+/// A component with what it may use: all that is needed to ask it.
+pub(super) struct Callee {
+    pub(super) detector: Detector,
+    pub(super) label: Arc<str>,
+    pub(super) tuning: Arc<Tuning>,
+}
+
 /// Asks a fresh instance what the component is.
 pub(super) async fn describe(
     sandbox: &Sandbox,
-    detector: &Detector,
-    origin: &Arc<str>,
+    callee: &Arc<Callee>,
 ) -> Result<RawDescriptor, CallError> {
-    let call = async |instance: Instance, store: &mut Store<Guest>| instance.describe(store).await;
-    run(sandbox, detector, origin, None, call).await.0
+    let instance = admit(sandbox, None).await?;
+    let callee_of_call = Arc::clone(callee);
+    let mut store = store(sandbox, callee, None);
+    let call = async move {
+        let _held = instance;
+        let said = match callee_of_call.detector.instantiate(&mut store).await {
+            Ok(instance) => instance.describe(&mut store).await,
+            Err(error) => Err(error),
+        };
+        (said, store.into_data())
+    };
+    finish(sandbox, callee, call).await.0
 }
 
-/// Asks a fresh instance about a delivery.
+/// Asks a fresh instance about a delivery. `turns` are the calls that the plugin may have at the same time.
 pub(super) async fn detect(
     sandbox: &Sandbox,
-    detector: &Detector,
-    origin: &Arc<str>,
+    callee: &Arc<Callee>,
+    turns: &Arc<Semaphore>,
     question: &Arc<Question>,
 ) -> (Result<RawReply, CallError>, CallReport) {
-    let call = async |instance: Instance, store: &mut Store<Guest>| instance.detect(store).await;
-    run(sandbox, detector, origin, Some(Arc::clone(question)), call).await
-}
-
-async fn run<T, F>(
-    sandbox: &Sandbox,
-    detector: &Detector,
-    origin: &Arc<str>,
-    question: Option<Arc<Question>>,
-    call: F,
-) -> (Result<T, CallError>, CallReport)
-where
-    F: AsyncFnOnce(Instance, &mut Store<Guest>) -> wasmtime::Result<T>,
-{
     let started = Instant::now();
-    let report = |peak_memory| CallReport {
-        duration: started.elapsed(),
-        peak_memory,
+    let instance = match admit(sandbox, Some(turns)).await {
+        Ok(instance) => instance,
+        Err(busy) => return (Err(busy), CallReport::default()),
     };
-    let _instance = match sandbox.admit().await {
-        Ok(permit) => permit,
-        Err(busy) => return (Err(busy), report(0)),
+    let callee_of_call = Arc::clone(callee);
+    let mut store = store(sandbox, callee, Some(Arc::clone(question)));
+    let call = async move {
+        let _held = instance;
+        let said = match callee_of_call.detector.instantiate(&mut store).await {
+            Ok(instance) => instance.detect(&mut store).await,
+            Err(error) => Err(error),
+        };
+        (said, store.into_data())
     };
-    let mut store = store(sandbox, origin, question);
-    let said = match detector.instantiate(&mut store).await {
-        Ok(instance) => call(instance, &mut store).await,
-        Err(error) => Err(error),
-    };
-    let guest = store.data();
-    let said = said.map_err(|error| classify(error, &guest.memory, sandbox.limits()));
-    (said, report(guest.memory.peak))
+    let (said, mut report) = finish(sandbox, callee, call).await;
+    report.duration = started.elapsed();
+    (said, report)
 }
 
-fn store(sandbox: &Sandbox, origin: &Arc<str>, question: Option<Arc<Question>>) -> Store<Guest> {
-    let limits = sandbox.limits();
+/// A place among all instances, and one among those of the plugin. They go with the call, wherever it runs.
+struct Held {
+    _turn: Option<OwnedSemaphorePermit>,
+    _instance: OwnedSemaphorePermit,
+}
+
+/// Waits for a free instance, but not for long.
+async fn admit(sandbox: &Sandbox, turns: Option<&Arc<Semaphore>>) -> Result<Held, CallError> {
+    let places = sandbox.instances();
+    let held = async {
+        let turn = match turns {
+            Some(turns) => Some(acquire(turns).await?),
+            None => None,
+        };
+        Ok(Held {
+            _turn: turn,
+            _instance: acquire(places).await?,
+        })
+    };
+    let waited = tokio::time::timeout(sandbox.capacity().queue_time, held).await;
+    waited.unwrap_or(Err(CallError::Busy))
+}
+
+async fn acquire(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
+    if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
+        return Ok(permit);
+    }
+    let permit = Arc::clone(places).acquire_owned().await;
+    permit.map_err(|_| CallError::Busy)
+}
+
+async fn finish<T: Send + 'static>(
+    sandbox: &Sandbox,
+    callee: &Callee,
+    call: impl Future<Output = (wasmtime::Result<T>, Guest)> + Send + 'static,
+) -> (Result<T, CallError>, CallReport) {
+    let Some((said, guest)) = sandbox.slow_lane().run(call).await else {
+        return (Err(CallError::Busy), CallReport::default());
+    };
+    for line in &guest.log {
+        tracing::debug!(plugin.file = %callee.label, message = %line, "plugin says");
+    }
+    let said = said.map_err(|error| classify(error, &guest.memory, &callee.tuning.limits));
+    let report = CallReport {
+        peak_memory: guest.memory.peak,
+        log: guest.log,
+        ..CallReport::default()
+    };
+    (said, report)
+}
+
+fn store(sandbox: &Sandbox, callee: &Callee, question: Option<Arc<Question>>) -> Store<Guest> {
+    let limits = &callee.tuning.limits;
     let memory = MemoryGuard {
         limit: limits.memory_bytes,
         peak: 0,
-        refused: false,
+        refused: None,
     };
     let guest = Guest {
         question,
-        origin: Arc::clone(origin),
+        tuning: Arc::clone(&callee.tuning),
         memory,
-        log_lines: limits.log_lines,
-        text_bytes: limits.text_bytes,
+        log: Vec::new(),
+        log_bytes: 0,
     };
     let mut store = Store::new(sandbox.engine(), guest);
     store.limiter(|guest| &mut guest.memory);
@@ -221,9 +291,10 @@ fn store(sandbox: &Sandbox, origin: &Arc<str>, question: Option<Arc<Question>>) 
 }
 
 fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> CallError {
-    if memory.refused {
+    if let Some(refused) = &memory.refused {
         return CallError::OutOfMemory {
             limit: limits.memory_bytes,
+            at_start: refused.at_start,
         };
     }
     match error.downcast_ref::<Trap>() {
@@ -234,6 +305,14 @@ fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> Ca
             what: trap.to_string(),
         },
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => CallError::Busy,
+        // The engine has no type for it.
+        None if error
+            .root_cause()
+            .to_string()
+            .contains("borrow handles still remain") =>
+        {
+            CallError::BorrowKept
+        }
         None => CallError::Refused(error),
     }
 }

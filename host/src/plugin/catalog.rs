@@ -1,135 +1,139 @@
 //! Which plugins there are: the built-in ones and the files in the plugin directories, as they are now.
 
 mod directory;
+mod entry;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use self::directory::{FileKey, Found};
+use self::entry::Entry;
 use super::builtin;
 use super::chain::Detector;
-use super::descriptor::Descriptor;
 use super::error::{LoadError, SandboxError};
 use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
+use super::settings::{CurrentSettings, Settings, SettingsSource};
+use super::status::{PluginState, Standing};
 use crate::report;
 
 /// The plugins that there are, and what became of each file.
 pub struct Catalog {
     detector: Arc<Detector>,
     metrics: PluginMetrics,
-    builtins: Vec<Arc<Plugin>>,
+    settings: CurrentSettings,
     directories: Vec<PathBuf>,
     files: BTreeMap<FileKey, Entry>,
-}
-
-/// One file. A file that was replaced by one that cannot be used keeps the last version that could.
-#[derive(Default)]
-struct Entry {
-    digest: Option<[u8; 32]>,
-    good: Option<Arc<Plugin>>,
-    refused: Option<String>,
-}
-
-/// A plugin or a file, and how it stands.
-#[derive(Debug, Clone)]
-pub struct PluginStatus {
-    /// Where it comes from.
-    pub origin: Origin,
-    /// What it says of itself, where it could be asked.
-    pub descriptor: Option<Descriptor>,
-    /// How it stands.
-    pub state: PluginState,
-}
-
-/// How a plugin stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PluginState {
-    /// It is asked.
-    Serving,
-    /// The version before is asked, because the file that is there now cannot be used.
-    ServingPrevious {
-        /// Why the new one cannot be used.
-        why: String,
-    },
-    /// It cannot be used.
-    Refused {
-        /// Why.
-        why: String,
-    },
-    /// A file with its name is asked in its place.
-    Replaced {
-        /// The file.
-        by: String,
-    },
+    /// In the order in which they are asked.
+    builtins: Vec<(Origin, Entry)>,
+    /// Files whose name another one has, as they were told last.
+    duplicates: BTreeMap<FileKey, String>,
 }
 
 impl Catalog {
-    /// Loads the built-in plugins, then the files.
+    /// Reads the settings, loads the built-in plugins, then the files.
     pub async fn open(
         detector: Arc<Detector>,
         metrics: PluginMetrics,
         directories: Vec<PathBuf>,
+        settings: SettingsSource,
     ) -> Result<Self, SandboxError> {
-        let builtins = builtin::load(detector.sandbox(), &metrics).await?;
+        let settings = CurrentSettings::open(settings)?;
+        let builtins = builtin::load(detector.sandbox(), &metrics, settings.get()).await?;
+        let builtins = builtins
+            .into_iter()
+            .map(|plugin| (plugin.origin().clone(), Entry::of(plugin)));
         let mut catalog = Self {
             detector,
             metrics,
-            builtins,
+            settings,
             directories,
             files: BTreeMap::new(),
+            builtins: builtins.collect(),
+            duplicates: BTreeMap::new(),
         };
         catalog.rescan().await;
+        catalog.tell_unknown_settings();
         Ok(catalog)
     }
 
-    /// The plugin directories.
-    #[must_use]
-    pub fn directories(&self) -> &[PathBuf] {
-        &self.directories
+    /// The directories in which something may change.
+    pub fn watched(&self) -> impl Iterator<Item = &Path> {
+        let settings = self.settings.file().and_then(Path::parent);
+        // A bare file name has an empty parent.
+        let settings = settings.map(|parent| {
+            if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            }
+        });
+        self.directories
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(settings)
     }
 
     /// Looks at every file again, by its bytes: neither the kind of an event nor a time of modification tells
     /// reliably that a mounted file changed. What changed is loaded, one file at a time, and put in place at once.
     pub async fn rescan(&mut self) {
-        let limits = self.detector.sandbox().limits().clone();
-        let directories = self.directories.clone();
-        let found =
-            tokio::task::spawn_blocking(move || directory::read(&directories, &limits)).await;
-        let Ok(found) = found else { return };
+        self.refresh_settings();
+        let settings = self.settings.get().clone();
+        let found = self.read(&settings).await;
         self.forget_missing(&found);
+        let (sandbox, metrics) = (self.detector.sandbox(), &self.metrics);
         for (key, content) in found {
-            self.refresh(key, content).await;
+            let origin = key.origin();
+            let tuning = settings.tuning(origin.key());
+            let entry = self.files.entry(key).or_default();
+            entry
+                .refresh(sandbox, metrics, &origin, Some(content), tuning)
+                .await;
         }
-        self.put_in_place();
+        for (origin, entry) in &mut self.builtins {
+            let tuning = settings.tuning(origin.key());
+            entry.refresh(sandbox, metrics, origin, None, tuning).await;
+        }
+        self.put_in_place(&settings);
     }
 
-    /// How everything stands: files first, as they are asked, then the built-in plugins.
-    #[must_use]
-    pub fn status(&self) -> Vec<PluginStatus> {
-        let (_, duplicates) = self.assemble();
-        let files = self.files.iter().map(|(key, entry)| PluginStatus {
-            origin: key.origin(),
-            descriptor: entry
-                .good
-                .as_ref()
-                .map(|plugin| plugin.descriptor().clone()),
-            state: state(entry, duplicates.get(key)),
-        });
-        let builtins = self.builtins.iter().map(|plugin| PluginStatus {
-            origin: plugin.origin().clone(),
-            descriptor: Some(plugin.descriptor().clone()),
-            state: match self.replacement(plugin, &duplicates) {
-                Some(by) => PluginState::Replaced {
-                    by: by.origin().to_string(),
-                },
-                None => PluginState::Serving,
-            },
-        });
-        files.chain(builtins).collect()
+    async fn read(&self, settings: &Settings) -> Vec<(FileKey, Found)> {
+        let (directories, settings) = (self.directories.clone(), settings.clone());
+        tokio::task::spawn_blocking(move || directory::read(&directories, &settings))
+            .await
+            .unwrap_or_default()
+    }
+
+    fn refresh_settings(&mut self) {
+        let Some(refreshed) = self.settings.refresh() else {
+            return;
+        };
+        self.metrics.set_settings_usable(refreshed.is_ok());
+        match refreshed {
+            Ok(()) => {
+                tracing::info!("plugin settings read");
+                self.tell_unknown_settings();
+            }
+            Err(error) => {
+                tracing::error!(error = %report::chain(&error), "the plugin settings cannot be used, and those before stay in force");
+            }
+        }
+    }
+
+    /// A plugin that is named may come later; more often its name is mistyped.
+    fn tell_unknown_settings(&self) {
+        let origins = self.files.keys().map(FileKey::origin);
+        let origins = origins.chain(self.builtins.iter().map(|(origin, _)| origin.clone()));
+        let origins: Vec<_> = origins.collect();
+        for key in self.settings.get().keys() {
+            if !origins.iter().any(|origin| origin.key() == key) {
+                tracing::warn!(
+                    plugin.key = key,
+                    "the plugin settings name a plugin that is not there"
+                );
+            }
+        }
     }
 
     fn forget_missing(&mut self, found: &[(FileKey, Found)]) {
@@ -144,106 +148,105 @@ impl Catalog {
         });
     }
 
-    async fn refresh(&mut self, key: FileKey, content: Found) {
-        let entry = self.files.entry(key.clone()).or_default();
-        let loaded = match content {
-            Ok(bytes) => {
-                let digest: [u8; 32] = Sha256::digest(&bytes).into();
-                if entry.digest == Some(digest) {
-                    return;
-                }
-                entry.digest = Some(digest);
-                Plugin::load(self.detector.sandbox(), &self.metrics, key.origin(), bytes).await
-            }
-            Err(error) => {
-                entry.digest = None;
-                Err(error)
-            }
-        };
-        let refused = loaded
-            .as_ref()
-            .err()
-            .map(|error| report::chain(error).to_string());
-        if let Ok(plugin) = loaded {
-            let Descriptor { name, version, .. } = plugin.descriptor();
-            tracing::info!(plugin.file = %key, plugin.name = %name, plugin.version = %version, "plugin loaded");
-            entry.good = Some(Arc::new(plugin));
-        } else if entry.refused == refused {
-            return;
-        } else if let Some(why) = &refused {
-            let keeps = entry.good.is_some();
-            tracing::warn!(plugin.file = %key, error = %why, previous_version_serves = keeps, "plugin refused");
-        }
-        self.metrics.reloaded(refused.is_none());
-        self.metrics.set_usable(&key.origin(), refused.is_none());
-        entry.refused = refused;
-    }
-
-    fn put_in_place(&mut self) {
-        let (plugins, duplicates) = self.assemble();
-        for (key, why) in &duplicates {
-            let news = self
-                .files
-                .get(key)
-                .is_some_and(|entry| entry.refused.as_ref() != Some(why));
-            if news {
-                tracing::warn!(plugin.file = %key, error = %why, "plugin refused");
-                self.metrics.set_usable(&key.origin(), false);
-            }
-        }
-        self.detector.replace(plugins);
-    }
-
     /// The chain: files by directory and name, then the built-in plugins. A file with the name of a built-in one
     /// takes its place there, or a replaced `generic` would be asked before everybody else.
-    fn assemble(&self) -> (Vec<Arc<Plugin>>, BTreeMap<FileKey, String>) {
-        let mut chain: Vec<Arc<Plugin>> = Vec::new();
-        let mut places = self.builtins.clone();
-        let mut taken: BTreeMap<&str, String> = BTreeMap::new();
-        let mut duplicates = BTreeMap::new();
+    fn put_in_place(&mut self, settings: &Settings) {
+        let mut chain: Vec<Standing> = Vec::new();
+        let mut places: Vec<_> = self.builtins.iter().map(Place::of).collect();
+        let (mut aside, mut duplicates) = (Vec::new(), BTreeMap::new());
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
         for (key, entry) in &self.files {
-            let Some(plugin) = &entry.good else { continue };
-            let name = plugin.descriptor().name.as_str();
-            if let Some(by) = taken.get(name) {
-                let error = LoadError::Duplicate {
-                    name: name.to_owned(),
-                    by: by.clone(),
+            let standing =
+                |state| Standing::new(key.to_string(), entry.plugin(), entry.sha256(), state);
+            let is_enabled = settings.tuning(key.origin().key()).enabled;
+            let Some(plugin) = entry.plugin().filter(|_| is_enabled) else {
+                let state = if is_enabled {
+                    entry.state()
+                } else {
+                    PluginState::Disabled
                 };
-                duplicates.insert(key.clone(), error.to_string());
+                aside.push(standing(state));
+                continue;
+            };
+            let name = &plugin.descriptor().name;
+            if let Some(by) = taken.get(name) {
+                let why = duplicate(name, by);
+                aside.push(standing(PluginState::Refused { why: why.clone() }));
+                duplicates.insert(key.clone(), why);
                 continue;
             }
-            taken.insert(name, key.to_string());
-            match places
-                .iter_mut()
-                .find(|builtin| builtin.descriptor().name == name)
-            {
-                Some(place) => *place = Arc::clone(plugin),
-                None => chain.push(Arc::clone(plugin)),
+            taken.insert(name.clone(), key.to_string());
+            let standing = standing(entry.state());
+            match places.iter_mut().find(|place| place.is_of(name)) {
+                Some(place) => place.replacement = Some(standing),
+                None => chain.push(standing),
             }
         }
-        chain.extend(places);
-        (chain, duplicates)
+        for place in places {
+            place.put(settings, &mut chain, &mut aside);
+        }
+        self.tell_duplicates(duplicates);
+        self.detector.replace(chain, aside);
     }
 
-    fn replacement(
-        &self,
-        builtin: &Plugin,
-        duplicates: &BTreeMap<FileKey, String>,
-    ) -> Option<&Arc<Plugin>> {
-        let files = self
-            .files
-            .iter()
-            .filter(|(key, _)| !duplicates.contains_key(key));
-        files
-            .filter_map(|(_, entry)| entry.good.as_ref())
-            .find(|plugin| plugin.descriptor().name == builtin.descriptor().name)
+    fn tell_duplicates(&mut self, duplicates: BTreeMap<FileKey, String>) {
+        for (key, why) in &duplicates {
+            if self.duplicates.get(key) != Some(why) {
+                tracing::warn!(plugin.file = %key, error = %why, "plugin refused");
+            }
+            self.metrics.set_usable(&key.origin(), false);
+        }
+        for key in self.duplicates.keys() {
+            let is_usable = self
+                .files
+                .get(key)
+                .is_some_and(|entry| entry.state() == PluginState::Serving);
+            if is_usable && !duplicates.contains_key(key) {
+                self.metrics.set_usable(&key.origin(), true);
+            }
+        }
+        self.duplicates = duplicates;
     }
 }
 
-fn state(entry: &Entry, duplicate: Option<&String>) -> PluginState {
-    match (duplicate, &entry.refused, &entry.good) {
-        (Some(why), ..) | (None, Some(why), None) => PluginState::Refused { why: why.clone() },
-        (None, Some(why), Some(_)) => PluginState::ServingPrevious { why: why.clone() },
-        (None, None, _) => PluginState::Serving,
+fn duplicate(name: &str, by: &str) -> String {
+    let (name, by) = (name.to_owned(), by.to_owned());
+    LoadError::Duplicate { name, by }.to_string()
+}
+
+/// The place of a built-in plugin in the chain.
+struct Place<'a> {
+    origin: &'a Origin,
+    entry: &'a Entry,
+    plugin: Option<&'a Arc<Plugin>>,
+    replacement: Option<Standing>,
+}
+
+impl<'a> Place<'a> {
+    fn of((origin, entry): &'a (Origin, Entry)) -> Self {
+        Self {
+            origin,
+            entry,
+            plugin: entry.plugin(),
+            replacement: None,
+        }
+    }
+
+    fn is_of(&self, name: &str) -> bool {
+        self.plugin
+            .is_some_and(|plugin| plugin.descriptor().name == name)
+    }
+
+    fn put(self, settings: &Settings, chain: &mut Vec<Standing>, aside: &mut Vec<Standing>) {
+        let standing = |state| Standing::new(self.origin.to_string(), self.plugin, None, state);
+        if let Some(replacement) = self.replacement {
+            let by = replacement.status.from.clone();
+            chain.push(replacement);
+            aside.push(standing(PluginState::Replaced { by }));
+        } else if settings.tuning(self.origin.key()).enabled {
+            chain.push(standing(self.entry.state()));
+        } else {
+            aside.push(standing(PluginState::Disabled));
+        }
     }
 }

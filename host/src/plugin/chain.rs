@@ -1,6 +1,7 @@
 //! Who is asked about a delivery, in which order, and when to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -9,7 +10,8 @@ use super::error::CallError;
 use super::load::Plugin;
 use super::reply::Reply;
 use super::sandbox::Sandbox;
-use crate::detection::Detection;
+use super::status::{PluginStatus, Standing};
+use crate::detection::{Detection, Selection};
 
 /// What the plugins, together, say of a delivery.
 #[derive(Debug)]
@@ -42,9 +44,16 @@ pub enum Verdict {
         /// How.
         error: CallError,
     },
+    /// One that may know it cannot be asked at the moment.
+    Unavailable {
+        /// Who.
+        plugin: Arc<Plugin>,
+        /// When it can be asked, where that is known.
+        again_in: Option<Duration>,
+    },
     /// None of them recognised it.
     Unrecognised {
-        /// Every plugin, in order, and why it passed.
+        /// Every plugin, in order, and why it passed or was not asked.
         declined: Vec<Declined>,
     },
 }
@@ -62,6 +71,7 @@ pub struct Declined {
 pub struct Detector {
     sandbox: Arc<Sandbox>,
     chain: ArcSwap<Vec<Arc<Plugin>>>,
+    standings: ArcSwap<Vec<Standing>>,
 }
 
 impl Detector {
@@ -71,6 +81,7 @@ impl Detector {
         Self {
             sandbox,
             chain: ArcSwap::default(),
+            standings: ArcSwap::default(),
         }
     }
 
@@ -86,23 +97,51 @@ impl Detector {
         self.chain.load_full()
     }
 
-    /// Puts other plugins in place. Questions that are on their way go on with the ones they met.
-    pub(super) fn replace(&self, plugins: Vec<Arc<Plugin>>) {
-        self.chain.store(Arc::new(plugins));
+    /// How everything stands: first who is asked, in order, then who is not.
+    #[must_use]
+    pub fn status(&self) -> Vec<PluginStatus> {
+        self.standings.load().iter().map(Standing::now).collect()
     }
 
-    /// Asks one after the other, until one says that the delivery is its own.
-    pub async fn detect(&self, question: Question) -> Verdict {
+    /// Puts other plugins in place: those that are asked, in order, and those that are not. Questions that are on their
+    /// way go on with the ones they met.
+    pub(super) fn replace(&self, mut asked: Vec<Standing>, not_asked: Vec<Standing>) {
+        let plugins = asked.iter().filter_map(|standing| standing.plugin.clone());
+        self.chain.store(Arc::new(plugins.collect()));
+        asked.extend(not_asked);
+        self.standings.store(Arc::new(asked));
+    }
+
+    /// Asks one after the other, of those that are selected, until one says that the delivery is its own.
+    pub async fn detect(&self, question: Question, selection: &Selection) -> Verdict {
         let question = Arc::new(question);
         let plugins = self.plugins();
         let mut asked_in_vain = Vec::new();
-        for plugin in plugins.iter().filter(|plugin| plugin.wants(&question)) {
+        let mut passed_over = None;
+        let candidates = plugins
+            .iter()
+            .filter(|plugin| selection.has(&plugin.descriptor().name) && plugin.wants(&question));
+        for plugin in candidates {
             let plugin = Arc::clone(plugin);
             return match plugin.ask(&self.sandbox, &question).await.0 {
                 Ok(Reply::NotMine) => {
                     asked_in_vain.push(plugin);
                     continue;
                 }
+                // It would be asked about anything, so nothing says that this delivery is its own. Any other has a
+                // sign that it is: whoever comes next might misread it, and the sender had better try again.
+                Err(CallError::Benched { again_in }) if plugin.wants_everything() => {
+                    passed_over = Some((plugin, again_in));
+                    continue;
+                }
+                Err(CallError::Benched { again_in }) => Verdict::Unavailable {
+                    plugin,
+                    again_in: Some(again_in),
+                },
+                Err(CallError::Busy) => Verdict::Unavailable {
+                    plugin,
+                    again_in: None,
+                },
                 Ok(Reply::Found(detections)) => Verdict::Found { plugin, detections },
                 Ok(Reply::Ignored(reason)) => Verdict::Ignored { plugin, reason },
                 Ok(Reply::Malformed(why)) => Verdict::Malformed { plugin, why },
@@ -113,26 +152,50 @@ impl Detector {
                 Err(error) => Verdict::Failed { plugin, error },
             };
         }
-        Verdict::Unrecognised {
-            declined: explain(&plugins, &asked_in_vain),
+        match passed_over {
+            Some((plugin, again_in)) => Verdict::Unavailable {
+                plugin,
+                again_in: Some(again_in),
+            },
+            None => Verdict::Unrecognised {
+                declined: explain(&plugins, &asked_in_vain, selection),
+            },
         }
     }
 }
 
-fn explain(plugins: &[Arc<Plugin>], asked_in_vain: &[Arc<Plugin>]) -> Vec<Declined> {
+fn explain(
+    plugins: &[Arc<Plugin>],
+    asked_in_vain: &[Arc<Plugin>],
+    selection: &Selection,
+) -> Vec<Declined> {
     let declined = plugins.iter().map(|plugin| {
+        let name = &plugin.descriptor().name;
         let was_asked = asked_in_vain.iter().any(|other| Arc::ptr_eq(other, plugin));
         let reason = if was_asked {
             "it says that this is not its format".to_owned()
+        } else if !selection.has(name) {
+            "the object's spec.webhook.detectors does not name it".to_owned()
         } else {
             missing(plugin)
         };
         Declined {
-            plugin: plugin.descriptor().name.clone(),
+            plugin: name.clone(),
             reason,
         }
     });
-    declined.collect()
+    let is_loaded = |name: &&str| {
+        plugins
+            .iter()
+            .any(|plugin| plugin.descriptor().name == **name)
+    };
+    let absent = selection.names().filter(|name| !is_loaded(name));
+    let absent = absent.map(|name| Declined {
+        plugin: name.to_owned(),
+        reason: "the object's spec.webhook.detectors names it, and there is no such plugin"
+            .to_owned(),
+    });
+    declined.chain(absent).collect()
 }
 
 /// What a delivery must have for the plugin to be asked.

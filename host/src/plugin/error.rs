@@ -8,9 +8,12 @@ pub enum SandboxError {
     /// The engine does not run on this machine.
     #[error("cannot start the WebAssembly engine")]
     Engine(#[source] wasmtime::Error),
-    /// The thread that keeps the guests' time.
-    #[error("cannot start the thread that interrupts plugins")]
-    Ticker(#[source] std::io::Error),
+    /// A thread that keeps the guests' time, or runs the slow ones.
+    #[error("cannot start a thread for the plugins")]
+    Thread(#[source] std::io::Error),
+    /// The settings of the plugins.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// A plugin that is part of this binary.
     #[error("the built-in plugin {name} cannot be used")]
     Builtin {
@@ -19,6 +22,38 @@ pub enum SandboxError {
         /// What is wrong with it.
         #[source]
         source: LoadError,
+    },
+}
+
+/// Why the settings file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file system said no.
+    #[error("cannot read the plugin settings {file}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not YAML, or not in the form of the settings.
+    #[error("the plugin settings are not in their format: {why}")]
+    Format {
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// A number that protects nothing, or forbids everything.
+    #[error("in the plugin settings, {place} is {value}; it must be between {least} and {most}")]
+    OutOfBounds {
+        /// Where it stands.
+        place: String,
+        /// What was given.
+        value: String,
+        /// The least that is taken.
+        least: String,
+        /// The most that is taken.
+        most: String,
     },
 }
 
@@ -51,12 +86,18 @@ pub enum LoadError {
     NotWasm,
     /// A core module.
     #[error(
-        "it is a core WebAssembly module, not a component; make one of it with `wasm-tools component new`"
+        "it is a core WebAssembly module, not a component; make one of it with `stoker plugin build` or `wasm-tools component new`"
     )]
     CoreModule,
     /// The engine refuses it.
     #[error("it is not a valid WebAssembly component, or uses what plugins may not")]
     Invalid(#[source] wasmtime::Error),
+    /// The compiler took too long.
+    #[error("compiling it took longer than {limit:?}; build it smaller, with size optimisation")]
+    CompileTimedOut {
+        /// The time it had.
+        limit: Duration,
+    },
     /// The compiler fell over.
     #[error("compiling it failed; the file is damaged, or this is a fault of the compiler")]
     CompilerPanic,
@@ -89,6 +130,14 @@ pub enum LoadError {
         "its types are not those of stoker:detect@0.1.0; build it again with the WIT of this version"
     )]
     WrongTypes(#[source] wasmtime::Error),
+    /// It cannot even begin.
+    #[error(
+        "its memory is larger than {limit} bytes from the start; most often that is a stack of many megabytes, which zig cc makes by default: link with -Wl,-z,stack-size=65536, or give it more memory in the plugin settings"
+    )]
+    InitialMemory {
+        /// The memory it may have.
+        limit: usize,
+    },
     /// `describe` failed.
     #[error("its `describe` failed")]
     Describe(#[source] CallError),
@@ -122,6 +171,8 @@ pub enum CallError {
     OutOfMemory {
         /// The memory it may have.
         limit: usize,
+        /// Whether it did so before any of its code ran.
+        at_start: bool,
     },
     /// It stopped by itself: a panic, an access outside of its memory, a full stack.
     #[error("it stopped with a trap: {what}")]
@@ -129,6 +180,11 @@ pub enum CallError {
         /// The kind of trap, in the engine's words.
         what: String,
     },
+    /// It held on to the request.
+    #[error(
+        "it did not give the request back; in C, call stoker_detect_payload_request_drop_borrow before `detect` returns"
+    )]
+    BorrowKept,
     /// What it handed over is too large, or not what the interface says.
     #[error("what it handed over was refused")]
     Refused(#[source] wasmtime::Error),
@@ -144,6 +200,12 @@ pub enum CallError {
     /// All instances are busy.
     #[error("all plugin instances are busy")]
     Busy,
+    /// It failed too often of late, and is not asked for a while.
+    #[error("it failed repeatedly, and is asked again in {again_in:?}")]
+    Benched {
+        /// When it may be asked again.
+        again_in: Duration,
+    },
 }
 
 impl CallError {
@@ -154,10 +216,12 @@ impl CallError {
             Self::TimedOut { .. } => "timeout",
             Self::OutOfMemory { .. } => "memory",
             Self::Trapped { .. } => "trap",
+            Self::BorrowKept => "borrow",
             Self::Refused(_) => "refused",
             Self::Answer { .. } => "answer",
             Self::Ref(_) => "ref",
             Self::Busy => "busy",
+            Self::Benched { .. } => "benched",
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-/// What a guest may use. The defaults suit plugins of some kilobytes; what each number protects stands beside it.
-#[derive(Debug, Clone)]
+/// What one plugin may use. The defaults suit components of some kilobytes; what each number protects stands beside
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Real time of one call, waiting for the processor included.
     pub wall_time: Duration,
@@ -11,18 +12,14 @@ pub struct Limits {
     pub transfer_bytes: usize,
     /// Bytes of a component's file. Compiling takes time and memory in proportion.
     pub component_bytes: u64,
-    /// Plugin files that are read from one directory.
-    pub files_per_directory: usize,
-    /// Instances at the same time; a call beyond waits.
-    pub instances: u32,
-    /// How long a call waits for an instance before the sender is asked to come back.
-    pub queue_time: Duration,
     /// Log lines that a guest may write in one call.
-    pub log_lines: u32,
-    /// Bytes of one log line, of a reason, of an error text.
-    pub text_bytes: usize,
+    pub log_lines: usize,
+    /// Bytes of all log lines of one call.
+    pub log_bytes: usize,
     /// Refs that one delivery may announce.
     pub detections: usize,
+    /// Calls at the same time; one beyond waits. It keeps one plugin from taking every instance there is.
+    pub concurrent_calls: usize,
 }
 
 impl Default for Limits {
@@ -32,12 +29,37 @@ impl Default for Limits {
             memory_bytes: 16 << 20,
             transfer_bytes: 1 << 20,
             component_bytes: 4 << 20,
-            files_per_directory: 64,
-            instances: 64,
-            queue_time: Duration::from_secs(1),
             log_lines: 16,
-            text_bytes: 1024,
+            log_bytes: 8 << 10,
             detections: 64,
+            concurrent_calls: 16,
         }
     }
 }
+
+/// What all plugins together may use: fixed when the sandbox is made.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    /// Instances at the same time; a call beyond waits.
+    pub instances: u32,
+    /// How long a call waits for its turn before the sender is asked to come back.
+    pub queue_time: Duration,
+    /// How long compiling one component may take.
+    pub compile_time: Duration,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            instances: 64,
+            queue_time: Duration::from_secs(1),
+            compile_time: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The most memory that any plugin can be given, in bytes. Instances reserve address space for it, not memory.
+pub(super) const MAX_MEMORY_BYTES: usize = 256 << 20;
+
+/// Bytes of one log line, of a reason, of an error text.
+pub(super) const TEXT_BYTES: usize = 1024;

@@ -1,18 +1,21 @@
-//! From bytes to a plugin: checked, compiled, linked, and asked once what it is.
+//! A plugin: a component that was asked what it is, and can be asked about deliveries.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
-use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
+use tokio::sync::Semaphore;
 
-use super::bindings::v0_1::{self, Detector};
-use super::call::{self, CallReport, Question};
+use super::bindings::v0_1;
+use super::breaker::{Breaker, Change, Ended};
+use super::call::{self, CallReport, Callee, Question};
+use super::component::{self, Linked};
 use super::descriptor::Descriptor;
 use super::error::{CallError, LoadError};
-use super::metrics::PluginMetrics;
+use super::metrics::{PluginCalls, PluginMetrics};
 use super::reply::{self, Reply};
 use super::sandbox::Sandbox;
+use super::settings::Tuning;
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +24,17 @@ pub enum Origin {
     Builtin(&'static str),
     /// A file in a plugin directory, by its file name.
     File(String),
+}
+
+impl Origin {
+    /// What it is called in the settings: a file without its `.wasm`.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Builtin(name) => name,
+            Self::File(name) => name.strip_suffix(".wasm").unwrap_or(name),
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -35,11 +49,13 @@ impl fmt::Display for Origin {
 /// A component that can be asked.
 pub struct Plugin {
     origin: Origin,
-    label: Arc<str>,
+    callee: Arc<Callee>,
+    imports: Arc<[String]>,
     descriptor: Descriptor,
-    imports: Vec<String>,
-    detector: Detector,
-    calls: super::metrics::PluginCalls,
+    /// The calls that it may have at the same time.
+    turns: Arc<Semaphore>,
+    breaker: Breaker,
+    calls: PluginCalls,
 }
 
 impl Plugin {
@@ -49,26 +65,55 @@ impl Plugin {
         metrics: &PluginMetrics,
         origin: Origin,
         bytes: Vec<u8>,
+        tuning: Arc<Tuning>,
     ) -> Result<Self, LoadError> {
-        check_size(bytes.len() as u64, sandbox.limits().component_bytes)?;
-        check_header(&bytes)?;
-        let engine = sandbox.engine().clone();
-        // On a thread of its own: compiling takes milliseconds, and a panic in there must not end more than this.
-        let (detector, imports) = tokio::task::spawn_blocking(move || link(&engine, &bytes))
-            .await
-            .map_err(|_| LoadError::CompilerPanic)??;
-        let label: Arc<str> = origin.to_string().into();
-        let raw = call::describe(sandbox, &detector, &label)
+        component::check_size(bytes.len() as u64, tuning.limits.component_bytes)?;
+        let Linked { detector, imports } = component::link(sandbox, bytes).await?;
+        let callee = Callee {
+            detector,
+            label: origin.to_string().into(),
+            tuning,
+        };
+        Self::probe(sandbox, metrics, origin, callee, imports).await
+    }
+
+    /// The same component with other settings: asked again what it is, and not compiled again.
+    pub async fn retuned(
+        &self,
+        sandbox: &Sandbox,
+        metrics: &PluginMetrics,
+        tuning: Arc<Tuning>,
+    ) -> Result<Self, LoadError> {
+        let callee = Callee {
+            detector: self.callee.detector.clone(),
+            label: Arc::clone(&self.callee.label),
+            tuning,
+        };
+        let imports = Arc::clone(&self.imports);
+        Self::probe(sandbox, metrics, self.origin.clone(), callee, imports).await
+    }
+
+    async fn probe(
+        sandbox: &Sandbox,
+        metrics: &PluginMetrics,
+        origin: Origin,
+        callee: Callee,
+        imports: Arc<[String]>,
+    ) -> Result<Self, LoadError> {
+        let callee = Arc::new(callee);
+        let raw = call::describe(sandbox, &callee)
             .await
             .map_err(probe_error)?;
         let descriptor = Descriptor::try_from(raw)?;
         let calls = metrics.calls(&origin);
+        let turns = Arc::new(Semaphore::new(callee.tuning.limits.concurrent_calls));
         Ok(Self {
             origin,
-            label,
-            descriptor,
+            callee,
             imports,
-            detector,
+            descriptor,
+            turns,
+            breaker: Breaker::default(),
             calls,
         })
     }
@@ -85,6 +130,12 @@ impl Plugin {
         &self.descriptor
     }
 
+    /// What it gets.
+    #[must_use]
+    pub fn tuning(&self) -> &Arc<Tuning> {
+        &self.callee.tuning
+    }
+
     /// The world that it targets.
     #[must_use]
     pub fn world(&self) -> &'static str {
@@ -97,13 +148,25 @@ impl Plugin {
         &self.imports
     }
 
+    /// Whether it failed so often that it is not asked for a while.
+    #[must_use]
+    pub fn is_benched(&self) -> bool {
+        self.breaker.is_benched()
+    }
+
+    /// Whether its pre-filter names nothing, so that it is asked about every delivery.
+    #[must_use]
+    pub fn wants_everything(&self) -> bool {
+        self.descriptor.headers.is_empty() && self.descriptor.pointers.is_empty()
+    }
+
     /// Whether its pre-filter lets the question through.
     #[must_use]
     pub fn wants(&self, question: &Question) -> bool {
         let Descriptor {
             headers, pointers, ..
         } = &self.descriptor;
-        (headers.is_empty() && pointers.is_empty())
+        self.wants_everything()
             || headers
                 .iter()
                 .any(|name| question.headers().contains_key(name))
@@ -118,10 +181,33 @@ impl Plugin {
         sandbox: &Sandbox,
         question: &Arc<Question>,
     ) -> (Result<Reply, CallError>, CallReport) {
-        let (said, report) = call::detect(sandbox, &self.detector, &self.label, question).await;
-        let reply = said.and_then(|raw| reply::check(raw, sandbox.limits()));
-        self.calls.record(&reply, report.duration);
+        let pass = match self.breaker.admit(Instant::now()) {
+            Ok(pass) => pass,
+            Err(again_in) => {
+                let benched = Err(CallError::Benched { again_in });
+                self.calls.record(&benched, &CallReport::default());
+                return (benched, CallReport::default());
+            }
+        };
+        let _under_way = self.calls.under_way();
+        let (said, report) = call::detect(sandbox, &self.callee, &self.turns, question).await;
+        let reply = said.and_then(|raw| reply::check(raw, &self.callee.tuning.limits));
+        self.calls.record(&reply, &report);
+        if let Some(change) = self.breaker.record(pass, ended(&reply), Instant::now()) {
+            self.tell(change);
+        }
         (reply, report)
+    }
+
+    fn tell(&self, change: Change) {
+        let file = &self.callee.label;
+        match change {
+            Change::Benched(time) => {
+                tracing::warn!(plugin.file = %file, time = ?time, "plugin failed repeatedly, and is not asked for a while");
+            }
+            Change::Recovered => tracing::info!(plugin.file = %file, "plugin answers again"),
+        }
+        self.calls.set_benched(change != Change::Recovered);
     }
 }
 
@@ -134,94 +220,18 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// Refuses a component over the limit, before it is read where its size is known.
-pub(super) fn check_size(bytes: u64, limit: u64) -> Result<(), LoadError> {
-    if bytes > limit {
-        Err(LoadError::TooLarge { bytes, limit })
-    } else {
-        Ok(())
-    }
-}
-
-/// Tells what is not a component at all, in plainer words than the compiler has. The first eight bytes are the magic
-/// number, a version, and a layer: 0 for a core module, 1 for a component (component model, binary format).
-fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
-    match bytes {
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(LoadError::CoreModule),
-        _ => Err(LoadError::NotWasm),
-    }
-}
-
-fn link(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<(Detector, Vec<String>), LoadError> {
-    let component = Component::from_binary(engine, bytes).map_err(LoadError::Invalid)?;
-    let imports = check_world(engine, &component)?;
-    let detector = Detector::link(engine, &component).map_err(LoadError::WrongTypes)?;
-    Ok((detector, imports))
-}
-
-/// Tells by names what does not fit, since the linker's own words are about instances and types. Gives the interfaces
-/// that the component imports.
-fn check_world(engine: &wasmtime::Engine, component: &Component) -> Result<Vec<String>, LoadError> {
-    let world = component.component_type();
-    let mut exports = world
-        .exports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect::<Vec<_>>();
-    if !exports.iter().any(|name| name == v0_1::DETECTOR) {
-        let other = exports
-            .iter()
-            .find_map(|name| name.strip_prefix("stoker:detect/detector@"));
-        if let Some(version) = other {
-            return Err(LoadError::WrongVersion {
-                version: reply::printable(version, 32),
-            });
-        }
-        exports.truncate(8);
-        let found = if exports.is_empty() {
-            "nothing".to_owned()
-        } else {
-            exports.join(", ")
-        };
-        return Err(LoadError::WrongWorld {
-            found: reply::printable(&found, 512),
-        });
-    }
-    let mut imports = Vec::new();
-    for (name, item) in world.imports(engine) {
-        // A component may import types by themselves; only instances, functions and modules give it anything.
-        if matches!(item.ty, ComponentItem::Type(_)) {
-            continue;
-        }
-        if is_offered(name) {
-            imports.push(name.to_owned());
-            continue;
-        }
-        return Err(LoadError::UnknownImport {
-            name: reply::printable(name, 128),
-            hint: import_hint(name),
-        });
-    }
-    Ok(imports)
-}
-
-fn is_offered(import: &str) -> bool {
-    let interface = import
-        .split_once('@')
-        .map_or(import, |(interface, _)| interface);
-    matches!(
-        interface,
-        "stoker:detect/payload" | "stoker:detect/settings" | "stoker:detect/diagnostics"
-    )
-}
-
-fn import_hint(import: &str) -> &'static str {
-    if import.starts_with("wasi:") {
-        "; plugins have no WASI: build Rust for wasm32-unknown-unknown, JavaScript with every WASI feature off, Python with --stub-wasi"
-    } else if import.starts_with("stoker:detect/") {
-        "; build it with the WIT of this version"
-    } else {
-        ""
+/// What a call says of the plugin's health. An answer that cannot be used costs no more than one that can.
+fn ended(reply: &Result<Reply, CallError>) -> Ended {
+    match reply {
+        Ok(_) | Err(CallError::Answer { .. } | CallError::Ref(_)) => Ended::Answered,
+        Err(CallError::Busy | CallError::Benched { .. }) => Ended::Undecided,
+        Err(
+            CallError::TimedOut { .. }
+            | CallError::OutOfMemory { .. }
+            | CallError::Trapped { .. }
+            | CallError::BorrowKept
+            | CallError::Refused(_),
+        ) => Ended::Failed,
     }
 }
 
@@ -229,6 +239,10 @@ fn import_hint(import: &str) -> &'static str {
 fn probe_error(error: CallError) -> LoadError {
     match error {
         CallError::Refused(source) => LoadError::WrongTypes(source),
+        CallError::OutOfMemory {
+            limit,
+            at_start: true,
+        } => LoadError::InitialMemory { limit },
         other => LoadError::Describe(other),
     }
 }

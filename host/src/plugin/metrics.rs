@@ -1,14 +1,15 @@
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::call::CallReport;
 use super::error::CallError;
+use super::limits::Capacity;
 use super::load::Origin;
 use super::reply::Reply;
 
@@ -46,8 +47,12 @@ struct ReloadLabels {
 pub struct PluginMetrics {
     calls: Family<CallLabels, Counter>,
     durations: Family<PluginLabels, Histogram, fn() -> Histogram>,
+    memory: Family<PluginLabels, Gauge>,
     usable: Family<PluginLabels, Gauge>,
+    benched: Family<PluginLabels, Gauge>,
     reloads: Family<ReloadLabels, Counter>,
+    settings_usable: Gauge,
+    under_way: Gauge,
 }
 
 impl PluginMetrics {
@@ -58,31 +63,65 @@ impl PluginMetrics {
         let metrics = Self {
             calls: Family::default(),
             durations: Family::new_with_constructor(histogram),
+            memory: Family::default(),
             usable: Family::default(),
+            benched: Family::default(),
             reloads: Family::default(),
+            settings_usable: Gauge::default(),
+            under_way: Gauge::default(),
         };
-        let registry = registry.sub_registry_with_prefix("stoker_plugin");
+        metrics.settings_usable.set(1);
+        metrics.name(registry.sub_registry_with_prefix("stoker_plugin"));
+        metrics
+    }
+
+    fn name(&self, registry: &mut Registry) {
         registry.register(
             "calls",
             "Calls of plugins, by file and outcome",
-            metrics.calls.clone(),
+            self.calls.clone(),
         );
         registry.register(
             "call_duration_seconds",
             "Time of a call, from the request for an instance to its answer",
-            metrics.durations.clone(),
+            self.durations.clone(),
+        );
+        registry.register(
+            "memory_peak_bytes",
+            "The most memory that an instance had in any call",
+            self.memory.clone(),
         );
         registry.register(
             "usable",
             "1 where the file serves as it is, 0 where it was refused",
-            metrics.usable.clone(),
+            self.usable.clone(),
+        );
+        registry.register(
+            "benched",
+            "1 while the plugin is not asked, because it failed repeatedly",
+            self.benched.clone(),
         );
         registry.register(
             "reloads",
             "Files that were loaded after a change, by result",
-            metrics.reloads.clone(),
+            self.reloads.clone(),
         );
-        metrics
+        registry.register(
+            "settings_usable",
+            "0 while the settings file cannot be used, and the settings before it are in force",
+            self.settings_usable.clone(),
+        );
+        registry.register(
+            "calls_in_flight",
+            "Calls that have no answer yet, those that wait for an instance included",
+            self.under_way.clone(),
+        );
+        let instances = ConstGauge::new(i64::from(Capacity::default().instances));
+        registry.register(
+            "instances",
+            "Instances that there can be at one time",
+            instances,
+        );
     }
 
     /// The counters of one plugin.
@@ -94,15 +133,21 @@ impl PluginMetrics {
             };
             self.calls.get_or_create_owned(&labels)
         };
+        let labels = PluginLabels {
+            plugin: OriginLabel(origin.clone()),
+        };
+        let benched = self.benched.get_or_create_owned(&labels);
+        benched.set(0);
         PluginCalls {
             found: counter("found"),
             ignored: counter("ignored"),
             malformed: counter("malformed"),
             not_mine: counter("not-mine"),
             failures: self.calls.clone(),
-            duration: self.durations.get_or_create_owned(&PluginLabels {
-                plugin: OriginLabel(origin.clone()),
-            }),
+            duration: self.durations.get_or_create_owned(&labels),
+            memory: self.memory.get_or_create_owned(&labels),
+            benched,
+            under_way: self.under_way.clone(),
             origin: origin.clone(),
         }
     }
@@ -118,9 +163,17 @@ impl PluginMetrics {
 
     /// Forgets a file that is gone.
     pub(super) fn forget(&self, origin: &Origin) {
-        self.usable.remove(&PluginLabels {
+        let labels = PluginLabels {
             plugin: OriginLabel(origin.clone()),
-        });
+        };
+        self.usable.remove(&labels);
+        self.benched.remove(&labels);
+        self.memory.remove(&labels);
+    }
+
+    /// Tells whether the settings file is in force as it is.
+    pub(super) fn set_settings_usable(&self, usable: bool) {
+        self.settings_usable.set(i64::from(usable));
     }
 
     /// Counts a file that was loaded.
@@ -139,11 +192,32 @@ pub(super) struct PluginCalls {
     not_mine: Counter<u64, AtomicU64>,
     failures: Family<CallLabels, Counter>,
     duration: Histogram,
+    memory: Gauge<i64, AtomicI64>,
+    benched: Gauge<i64, AtomicI64>,
+    under_way: Gauge<i64, AtomicI64>,
     origin: Origin,
 }
 
+/// A call that has no answer yet, for as long as it lives.
+pub(super) struct UnderWay<'a>(&'a Gauge<i64, AtomicI64>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl PluginCalls {
-    pub(super) fn record(&self, reply: &Result<Reply, CallError>, duration: Duration) {
+    pub(super) fn under_way(&self) -> UnderWay<'_> {
+        self.under_way.inc();
+        UnderWay(&self.under_way)
+    }
+
+    pub(super) fn set_benched(&self, benched: bool) {
+        self.benched.set(i64::from(benched));
+    }
+
+    pub(super) fn record(&self, reply: &Result<Reply, CallError>, report: &CallReport) {
         match reply {
             Ok(Reply::Found(_)) => self.found.inc(),
             Ok(Reply::Ignored(_)) => self.ignored.inc(),
@@ -157,6 +231,10 @@ impl PluginCalls {
                 self.failures.get_or_create(&labels).inc()
             }
         };
-        self.duration.observe(duration.as_secs_f64());
+        let peak = i64::try_from(report.peak_memory).unwrap_or(i64::MAX);
+        self.memory.inner().fetch_max(peak, Ordering::Relaxed);
+        if !report.duration.is_zero() {
+            self.duration.observe(report.duration.as_secs_f64());
+        }
     }
 }

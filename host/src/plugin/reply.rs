@@ -1,7 +1,7 @@
 //! What is made of a guest's words: nothing of them is believed before it was checked here.
 
 use super::error::CallError;
-use super::limits::Limits;
+use super::limits::{Limits, TEXT_BYTES};
 use crate::detection::{CommitId, Detection, GitRef};
 
 /// The most repositories that one detection may name.
@@ -45,7 +45,7 @@ pub enum Reply {
 
 /// Checks a guest's words.
 pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> {
-    let text = |text: String| printable(&text, limits.text_bytes);
+    let text = |text: String| printable(&text, TEXT_BYTES);
     Ok(match raw {
         RawReply::NotMine => Reply::NotMine,
         RawReply::Ignored(reason) => Reply::Ignored(text(reason)),

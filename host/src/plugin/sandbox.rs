@@ -1,13 +1,15 @@
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-use super::error::{CallError, SandboxError};
-use super::limits::Limits;
+use super::error::SandboxError;
+use super::lane::SlowLane;
+use super::limits::{Capacity, MAX_MEMORY_BYTES};
 
 /// How often a running guest is looked at. A guest that computes holds its thread no longer than this.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -15,39 +17,42 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 /// What every guest lives in: one engine, a bounded number of instances, and somebody who looks at the clock.
 pub struct Sandbox {
     engine: Engine,
-    limits: Limits,
-    instances: Semaphore,
+    capacity: Capacity,
+    instances: Arc<Semaphore>,
+    compiler: Arc<Semaphore>,
+    slow_lane: SlowLane,
     is_pooled: bool,
 }
 
 impl Sandbox {
     /// Starts the engine and its clock. Where the address space is too short for a pool of instances, each is
     /// allocated on its own: slower, with the same limits.
-    pub fn new(limits: Limits) -> Result<Self, SandboxError> {
-        let (engine, is_pooled) = match Engine::new(&config(&limits, true)) {
+    pub fn new(capacity: Capacity) -> Result<Self, SandboxError> {
+        let (engine, is_pooled) = match Engine::new(&config(&capacity, true)) {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::warn!(error = %error, "no address space for a pool of plugin instances, so each call allocates its own");
                 (
-                    Engine::new(&config(&limits, false)).map_err(SandboxError::Engine)?,
+                    Engine::new(&config(&capacity, false)).map_err(SandboxError::Engine)?,
                     false,
                 )
             }
         };
         start_ticker(engine.weak())?;
-        let instances = Semaphore::new(limits.instances as usize);
         Ok(Self {
             engine,
-            limits,
-            instances,
+            instances: Arc::new(Semaphore::new(capacity.instances as usize)),
+            compiler: Arc::new(Semaphore::new(1)),
+            slow_lane: SlowLane::open()?,
+            capacity,
             is_pooled,
         })
     }
 
-    /// What guests may use.
+    /// What all plugins together may use.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn capacity(&self) -> &Capacity {
+        &self.capacity
     }
 
     /// Whether instances come from a pool.
@@ -60,19 +65,22 @@ impl Sandbox {
         &self.engine
     }
 
-    /// Waits for a free instance, but not for long.
-    pub(super) async fn admit(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        if let Ok(permit) = self.instances.try_acquire() {
-            return Ok(permit);
-        }
-        match tokio::time::timeout(self.limits.queue_time, self.instances.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(CallError::Busy),
-        }
+    /// The instances that there are: a permit for each that is not in use.
+    pub(super) fn instances(&self) -> &Arc<Semaphore> {
+        &self.instances
+    }
+
+    /// One permit, for one compilation at a time.
+    pub(super) fn compiler(&self) -> &Arc<Semaphore> {
+        &self.compiler
+    }
+
+    pub(super) fn slow_lane(&self) -> &SlowLane {
+        &self.slow_lane
     }
 }
 
-fn config(limits: &Limits, pooled: bool) -> Config {
+fn config(capacity: &Capacity, pooled: bool) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -87,7 +95,7 @@ fn config(limits: &Limits, pooled: bool) -> Config {
         .wasm_relaxed_simd(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(8));
     config.allocation_strategy(if pooled {
-        InstanceAllocationStrategy::Pooling(pool(limits))
+        InstanceAllocationStrategy::Pooling(pool(capacity))
     } else {
         InstanceAllocationStrategy::OnDemand
     });
@@ -96,7 +104,7 @@ fn config(limits: &Limits, pooled: bool) -> Config {
 
 /// Sizes of the pool. A component made by the usual tools has one memory, three or four core instances (itself and
 /// the shims of the canonical ABI) and two tables.
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
+fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
     // With it, only the pages that a call wrote are reset, which makes keeping them cheap; without it all that is
     // kept is cleared on each call, so little is.
     let keep_resident = if has_pagemap_scan() {
@@ -105,12 +113,12 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         128 << 10
     };
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(limits.instances)
-        .total_core_instances(limits.instances * 4)
-        .total_memories(limits.instances)
-        .total_tables(limits.instances * 2)
-        .total_stacks(limits.instances)
-        .max_memory_size(limits.memory_bytes)
+    pool.total_component_instances(capacity.instances)
+        .total_core_instances(capacity.instances * 4)
+        .total_memories(capacity.instances)
+        .total_tables(capacity.instances * 2)
+        .total_stacks(capacity.instances)
+        .max_memory_size(MAX_MEMORY_BYTES)
         .max_core_instances_per_component(8)
         .max_memories_per_component(1)
         .max_tables_per_component(4)
@@ -144,6 +152,6 @@ fn start_ticker(engine: EngineWeak) -> Result<(), SandboxError> {
     std::thread::Builder::new()
         .name("plugin-ticker".to_owned())
         .spawn(tick)
-        .map_err(SandboxError::Ticker)?;
+        .map_err(SandboxError::Thread)?;
     Ok(())
 }

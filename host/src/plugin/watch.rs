@@ -21,7 +21,7 @@ const PERIOD: Duration = Duration::from_secs(30);
 pub async fn watch(mut catalog: Catalog) {
     let (sender, mut events) = mpsc::channel(1);
     let mut watcher = Watcher::new(sender);
-    let directories = catalog.directories().to_vec();
+    let directories: Vec<_> = catalog.watched().map(Path::to_owned).collect();
     watcher.follow(&directories);
     loop {
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt as _};
@@ -17,7 +17,7 @@ use tokio::sync::{OnceCell, mpsc};
 use super::repeat::{News, ResolvedRef, Standing};
 use crate::api::GatewaySync;
 use crate::api::names::annotation;
-use crate::detection::{GitRef, ObjectKey};
+use crate::detection::{GitRef, ObjectKey, Selection};
 
 /// What of an object is kept. Everything may be absent: an object that the controller cannot read still takes
 /// requests.
@@ -32,6 +32,13 @@ const MAX_AHEAD: usize = 4096;
 #[serde(default)]
 pub(super) struct TargetSpec {
     git: TargetGit,
+    webhook: TargetWebhook,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct TargetWebhook {
+    detectors: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -87,6 +94,12 @@ pub(super) struct Known {
     pub(super) repo: String,
 }
 
+/// The plugins that may answer for an object.
+pub(super) fn selection(target: &Target) -> Selection {
+    let detectors = target.spec.webhook.detectors.as_ref();
+    detectors.map_or_else(Selection::all, |names| Selection::only(names.as_slice()))
+}
+
 impl ObjectCache {
     fn new(store: Store<Target>, resource: ApiResource) -> Self {
         Self {
@@ -112,13 +125,22 @@ impl ObjectCache {
 
     /// The object, unless it is unknown.
     pub(super) fn get(&self, key: &ObjectKey) -> Option<Known> {
-        let reference =
-            ObjectRef::new_with(key.name(), self.resource.clone()).within(key.namespace());
-        let target = self.store.get(&reference)?;
+        let target = self.find(key)?;
         Some(Known {
             standing: standing(&target),
             repo: target.spec.git.repo.clone(),
         })
+    }
+
+    /// The plugins that may answer for the object, unless it is unknown.
+    pub(super) fn selection(&self, key: &ObjectKey) -> Option<Selection> {
+        self.find(key).map(|target| selection(&target))
+    }
+
+    fn find(&self, key: &ObjectKey) -> Option<Arc<Target>> {
+        let reference =
+            ObjectRef::new_with(key.name(), self.resource.clone()).within(key.namespace());
+        self.store.get(&reference)
     }
 
     /// Notes a write of our own, of which the watch has yet to tell.

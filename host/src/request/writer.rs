@@ -14,10 +14,10 @@ use tokio::sync::Mutex;
 use super::cache::{self, Deferred, DueDeliveries, ObjectCache, Target};
 use super::choose::choose;
 use super::events::EventQueue;
-use super::repeat::{News, Standing};
+use super::repeat::News;
 use super::{Announcement, RequestError, RequestSink, Submitted};
 use crate::api::names::annotation;
-use crate::detection::{GitRef, ObjectKey};
+use crate::detection::{GitRef, ObjectKey, Selection};
 use crate::report;
 
 /// Who wrote the annotations, in `managedFields`.
@@ -85,7 +85,7 @@ impl Requester {
         let git_ref = chosen.git_ref.clone();
         let news = match self.cache.opinion(key, known.as_ref(), &git_ref) {
             Some(news) => news,
-            None => self.ask(key).await?.news(&git_ref),
+            None => cache::standing(&self.ask(key).await?).news(&git_ref),
         };
         match news {
             News::Settled => return Ok(Submitted::AlreadySet(git_ref)),
@@ -107,12 +107,20 @@ impl Requester {
         Ok(Submitted::Written(git_ref))
     }
 
-    /// How the object stands by the API server's own word.
-    async fn ask(&self, key: &ObjectKey) -> Result<Standing, RequestError> {
+    /// The object by the API server's own word.
+    async fn ask(&self, key: &ObjectKey) -> Result<Target, RequestError> {
         match tokio::time::timeout(WRITE_TIMEOUT, self.api(key).get(key.name())).await {
             Err(_) => Err(RequestError::Unavailable(None)),
             Ok(Err(error)) => Err(refusal(key, error)),
-            Ok(Ok(target)) => Ok(cache::standing(&target)),
+            Ok(Ok(target)) => Ok(target),
+        }
+    }
+
+    async fn selection(&self, key: &ObjectKey) -> Result<Selection, RequestError> {
+        match self.cache.selection(key) {
+            Some(selection) => Ok(selection),
+            // The watch may not have told of it yet.
+            None => Ok(cache::selection(&self.ask(key).await?)),
         }
     }
 
@@ -172,6 +180,13 @@ impl Requester {
 }
 
 impl RequestSink for Requester {
+    fn detectors<'a>(
+        &'a self,
+        target: &'a ObjectKey,
+    ) -> BoxFuture<'a, Result<Selection, RequestError>> {
+        self.selection(target).boxed()
+    }
+
     fn submit<'a>(
         &'a self,
         target: &'a ObjectKey,

@@ -1,5 +1,7 @@
 //! The one place where what happened becomes a status and a JSON body.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,8 +9,8 @@ use serde::Serialize;
 
 use crate::plugin::Declined;
 
-/// Seconds after which a sender may try again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// After which time a sender may try again, where nothing says more.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What a sender is told.
 #[derive(Debug)]
@@ -26,7 +28,10 @@ pub(super) enum Answer {
     /// No plugin knows the format.
     Unrecognised { declined: Vec<Declined> },
     /// Later, the same delivery may succeed.
-    Unavailable { error: String },
+    Unavailable {
+        error: String,
+        retry_after: Duration,
+    },
     /// The fault is on this side, and trying again does not help.
     Failed { error: String },
 }
@@ -70,6 +75,24 @@ impl Answer {
         }
     }
 
+    pub(super) fn unavailable(error: impl Into<String>, again_in: Option<Duration>) -> Self {
+        Self::Unavailable {
+            error: error.into(),
+            retry_after: again_in.unwrap_or(RETRY_AFTER),
+        }
+    }
+
+    /// Whole seconds, by RFC 9110 §10.2.3; those that have begun count.
+    fn retry_after(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Unavailable { retry_after, .. } => {
+                let begun = u64::from(retry_after.subsec_nanos() > 0);
+                Some((retry_after.as_secs() + begun).max(1).into())
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Accepted { .. } => StatusCode::ACCEPTED,
@@ -106,9 +129,9 @@ impl Answer {
         match self {
             Self::Accepted { message, .. } => message,
             Self::Ignored { reason, .. } => reason,
-            Self::Refused { error, .. } | Self::Unavailable { error } | Self::Failed { error } => {
-                error
-            }
+            Self::Refused { error, .. }
+            | Self::Unavailable { error, .. }
+            | Self::Failed { error } => error,
             Self::Unrecognised { .. } => UNRECOGNISED,
         }
     }
@@ -130,12 +153,12 @@ impl Answer {
                 ignored: reason,
                 plugin,
             },
-            Self::Refused { error, .. } | Self::Unavailable { error } | Self::Failed { error } => {
-                Body::Refused {
-                    accepted: false,
-                    error,
-                }
-            }
+            Self::Refused { error, .. }
+            | Self::Unavailable { error, .. }
+            | Self::Failed { error } => Body::Refused {
+                accepted: false,
+                error,
+            },
             Self::Unrecognised { declined } => {
                 let plugins = declined.iter().map(|one| Looked {
                     plugin: &one.plugin,
@@ -157,10 +180,10 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after() {
+            drop(headers.insert(header::RETRY_AFTER, seconds));
+        }
         match self.status() {
-            StatusCode::SERVICE_UNAVAILABLE => {
-                drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER));
-            }
             // RFC 9110 §15.5.2 asks for a challenge with every 401.
             StatusCode::UNAUTHORIZED => {
                 drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));

@@ -12,9 +12,9 @@ use super::body;
 use super::record::Record;
 use crate::auth::{AuthError, Verified};
 use crate::delivery::{Delivery, delivery_id};
-use crate::detection::{Detection, ObjectKey};
+use crate::detection::{Detection, ObjectKey, Selection};
 use crate::payload::PayloadError;
-use crate::plugin::{CallError, Plugin, Question, Verdict};
+use crate::plugin::{Plugin, Question, Verdict};
 use crate::report;
 use crate::request::{Announcement, RequestError, Submitted};
 
@@ -55,26 +55,27 @@ async fn judge(
         })
         .map_err(|error| refuse(&error))?;
     let target = ObjectKey::new(namespace, name).map_err(|_| not_found(namespace, name))?;
-    let (plugin, detections) = detect(receiver, delivery).await?;
+    let fail = |error| fail(&error, namespace, name);
+    let selection = receiver.requests.detectors(&target).await.map_err(fail)?;
+    let (plugin, detections) = detect(receiver, delivery, &selection).await?;
     let plugin = plugin.descriptor().name.clone();
     let announcement = Announcement {
         plugin: plugin.as_str().into(),
         detections,
     };
-    match receiver.requests.submit(&target, &announcement).await {
-        Ok(submitted) => Ok(accept(submitted, plugin)),
-        Err(error) => Err(fail(&error, namespace, name)),
-    }
+    let submitted = receiver.requests.submit(&target, &announcement).await;
+    Ok(accept(submitted.map_err(fail)?, plugin))
 }
 
 async fn detect(
     receiver: &Receiver,
     delivery: Verified<Delivery>,
+    selection: &Selection,
 ) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
     let media_type = delivery.media_type();
     let question =
         Question::new(delivery).map_err(|error| not_json(&error, media_type.as_deref()))?;
-    match receiver.detector.detect(question).await {
+    match receiver.detector.detect(question, selection).await {
         Verdict::Found { plugin, detections } => Ok((plugin, detections)),
         Verdict::Ignored { plugin, reason } => Err(Answer::Ignored {
             plugin: plugin.descriptor().name.clone(),
@@ -85,12 +86,16 @@ async fn detect(
             Err(Answer::refused(StatusCode::BAD_REQUEST, error))
         }
         Verdict::Unrecognised { declined } => Err(Answer::Unrecognised { declined }),
-        Verdict::Failed {
-            error: CallError::Busy,
-            ..
-        } => Err(Answer::Unavailable {
-            error: "all plugin instances are busy; try again".to_owned(),
-        }),
+        Verdict::Unavailable { plugin, again_in } => {
+            let name = &plugin.descriptor().name;
+            let error = match again_in {
+                Some(_) => format!(
+                    "plugin {name} failed repeatedly and is not asked for a while; try again"
+                ),
+                None => "all plugin instances are busy; try again".to_owned(),
+            };
+            Err(Answer::unavailable(error, again_in))
+        }
         Verdict::Failed { plugin, error } => {
             let name = &plugin.descriptor().name;
             tracing::error!(plugin.file = %plugin.origin(), error = %report::chain(&error), "plugin failed");
@@ -125,10 +130,8 @@ fn refuse(error: &AuthError) -> Answer {
         }
         AuthError::Closed(_) => {
             tracing::error!(error = %report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
-            Answer::Unavailable {
-                error: "the receiver's webhook secret cannot be used; see the log of Stoker"
-                    .to_owned(),
-            }
+            let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
+            Answer::unavailable(error, None)
         }
     }
 }
@@ -156,9 +159,8 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
         RequestError::NotFound(_) => not_found(namespace, name),
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request could not be stored");
-            Answer::Unavailable {
-                error: "the Kubernetes API server cannot be reached; try again".to_owned(),
-            }
+            let error = "the Kubernetes API server cannot be reached; try again";
+            Answer::unavailable(error, None)
         }
         RequestError::Refused(_) | RequestError::Nothing => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request was refused");

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
+use axum::{Json, Router};
 use tokio::sync::watch;
 
 use crate::auth::{Authenticator, DoorState};
 use crate::metrics::Metrics;
+use crate::plugin::{Detector, PluginStatus};
 
 /// The media type of the OpenMetrics text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,13 +23,16 @@ pub struct Readiness {
     pub objects_known: watch::Receiver<bool>,
     /// Whether somebody can be let in at all.
     pub auth: Arc<Authenticator>,
+    /// Who knows the plugins.
+    pub detector: Arc<Detector>,
 }
 
-/// `/healthz`: the process answers. `/readyz`: it can take webhooks.
+/// `/healthz`: the process answers. `/readyz`: it can take webhooks. `/plugins`: how each plugin stands, as JSON.
 pub fn probe_router(readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
+        .route("/plugins", get(plugins))
         .with_state(readiness)
 }
 
@@ -46,6 +50,10 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str)
         ),
         DoorState::Open | DoorState::Locked => (StatusCode::OK, "ok"),
     }
+}
+
+async fn plugins(State(readiness): State<Readiness>) -> Json<Vec<PluginStatus>> {
+    Json(readiness.detector.status())
 }
 
 /// `/metrics` in the OpenMetrics text format.

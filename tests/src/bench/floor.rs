@@ -50,11 +50,17 @@ fn is_signed(secret: &str, claimed: &str, body: &[u8]) -> bool {
     hex::decode_to_slice(digits, &mut bytes).is_ok() && mac.verify_slice(&bytes).is_ok()
 }
 
-/// The headers of a signed request for a path.
+/// A signed request for a path, of a GitHub release.
 #[must_use]
 pub fn signed_request(path: &str, secret: &str, body: &[u8]) -> Vec<u8> {
+    signed_request_with(path, secret, "x-github-event: release", body)
+}
+
+/// A signed request for a path, with one more header.
+#[must_use]
+pub fn signed_request_with(path: &str, secret: &str, header: &str, body: &[u8]) -> Vec<u8> {
     let mut request = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-github-event: release\r\nx-hub-signature-256: {}\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{header}\r\nx-hub-signature-256: {}\r\ncontent-length: {}\r\n\r\n",
         sign(secret.as_bytes(), body),
         body.len()
     )

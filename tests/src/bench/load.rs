@@ -55,13 +55,57 @@ pub async fn run(
                     return anyhow::Ok((latencies, others));
                 }
                 let started = Instant::now();
-                stream.write_all(&requests[number % requests.len()]).await?;
-                let status = answer(&mut stream, &mut buffer).await?;
+                let request = &requests[number % requests.len()];
+                let status = exchange(&mut stream, request, &mut buffer).await?;
                 latencies.push(started.elapsed());
                 others += usize::from(status != 202);
             }
         });
     }
+    gather(tasks).await
+}
+
+/// Connections of a paced load: enough for what is under way at one time.
+const LANES: u32 = 16;
+
+/// Sends the requests in turn, so many a second whatever becomes of those before, for so long.
+///
+/// The latency of each is counted from when it was due, so that a server that stalls cannot hide it.
+pub async fn paced(
+    port: u16,
+    requests: Vec<Vec<u8>>,
+    rate: u32,
+    time: Duration,
+) -> Result<Outcome> {
+    let requests = Arc::new(requests);
+    let period = Duration::from_secs(1) / rate;
+    let start = tokio::time::Instant::now() + Duration::from_millis(20);
+    let mut tasks = JoinSet::new();
+    for lane in 0..LANES {
+        let requests = Arc::clone(&requests);
+        tasks.spawn(async move {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            stream.set_nodelay(true)?;
+            let (mut latencies, mut others) = (Vec::new(), 0);
+            let mut buffer = Vec::with_capacity(4096);
+            for number in (lane..).step_by(LANES as usize) {
+                let due = period * number;
+                if due > time {
+                    break;
+                }
+                tokio::time::sleep_until(start + due).await;
+                let request = &requests[number as usize % requests.len()];
+                let status = exchange(&mut stream, request, &mut buffer).await?;
+                latencies.push((start + due).elapsed());
+                others += usize::from(status != 202);
+            }
+            anyhow::Ok((latencies, others))
+        });
+    }
+    gather(tasks).await
+}
+
+async fn gather(mut tasks: JoinSet<Result<(Vec<Duration>, usize)>>) -> Result<Outcome> {
     let mut outcome = Outcome {
         latencies: Vec::new(),
         others: 0,
@@ -73,6 +117,12 @@ pub async fn run(
     }
     outcome.latencies.sort_unstable();
     Ok(outcome)
+}
+
+/// One request and its answer.
+async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> Result<u16> {
+    stream.write_all(request).await?;
+    answer(stream, buffer).await
 }
 
 /// Reads one answer, which must announce its length.

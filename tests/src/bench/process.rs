@@ -31,6 +31,27 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
         .parse()?)
 }
 
+/// What a process holds.
+pub struct Holdings {
+    /// Resident memory in KiB.
+    pub resident_kib: u64,
+    /// Open files.
+    pub files: usize,
+    /// Memory mappings.
+    pub mappings: usize,
+}
+
+/// What a process holds at the moment.
+pub fn holdings(pid: u32) -> Result<Holdings> {
+    Ok(Holdings {
+        resident_kib: resident_kib(pid)?,
+        files: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
+        mappings: std::fs::read_to_string(format!("/proc/{pid}/maps"))?
+            .lines()
+            .count(),
+    })
+}
+
 /// The processor, as Linux names it, and the kernel.
 pub fn machine() -> Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;

@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use super::{load, question, say};
 use crate::app::text;
-use crate::plugin::{Descriptor, Limits, Sandbox};
+use crate::plugin::{Capacity, Descriptor, Sandbox};
 
 /// What a ConfigMap holds, in bytes, whether they are text or base64 in the manifest (Kubernetes, "ConfigMaps").
 const CONFIG_MAP_BYTES: u64 = 1 << 20;
@@ -21,7 +21,7 @@ const ANNOTATION_BYTES: u64 = 256 << 10;
 const MANIFEST_BYTES: u64 = 4 << 10;
 
 pub(super) async fn run(file: &Path) -> Result<ExitCode> {
-    let sandbox = Sandbox::new(Limits::default())?;
+    let sandbox = Sandbox::new(Capacity::default())?;
     let started = Instant::now();
     let plugin = load(file, &sandbox).await?;
     let loaded = started.elapsed();

@@ -157,9 +157,8 @@ impl payload::HostRequest for Guest {
 }
 
 impl settings::Host for Guest {
-    /// Nothing can be configured for a plugin yet, so nothing is.
-    fn get(&mut self, _: String) -> Result<Option<String>> {
-        Ok(None)
+    fn get(&mut self, key: String) -> Result<Option<String>> {
+        Ok(self.setting(&key).map(str::to_owned))
     }
 }
 

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::super::component::check_size;
 use super::super::error::LoadError;
-use super::super::limits::Limits;
-use super::super::load::{Origin, check_size};
+use super::super::load::Origin;
+use super::super::settings::Settings;
 
 /// A file in a plugin directory, in the order of the chain: by directory as it was configured, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +32,7 @@ impl fmt::Display for FileKey {
 pub(super) type Found = Result<Vec<u8>, LoadError>;
 
 /// Reads every plugin file. A directory that cannot be read counts as empty, with a warning.
-pub(super) fn read(directories: &[PathBuf], limits: &Limits) -> Vec<(FileKey, Found)> {
+pub(super) fn read(directories: &[PathBuf], settings: &Settings) -> Vec<(FileKey, Found)> {
     let mut found = Vec::new();
     for (directory, path) in directories.iter().enumerate() {
         let names = match names(path) {
@@ -41,15 +42,16 @@ pub(super) fn read(directories: &[PathBuf], limits: &Limits) -> Vec<(FileKey, Fo
                 continue;
             }
         };
+        let limit = settings.files_per_directory();
         for (index, name) in names.into_iter().enumerate() {
-            let content = if index < limits.files_per_directory {
-                read_file(&path.join(&name), limits.component_bytes)
+            let key = FileKey { directory, name };
+            let content = if index < limit {
+                let limits = &settings.tuning(key.origin().key()).limits;
+                read_file(&path.join(&key.name), limits.component_bytes)
             } else {
-                Err(LoadError::TooMany {
-                    limit: limits.files_per_directory,
-                })
+                Err(LoadError::TooMany { limit })
             };
-            found.push((FileKey { directory, name }, content));
+            found.push((key, content));
         }
     }
     found

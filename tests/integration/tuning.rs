@@ -1,0 +1,114 @@
+//! What operators say of plugins: limits, settings, who may answer for an object; and who is benched.
+
+use anyhow::Result;
+use serde_json::json;
+use stoker::auth::{AuthConfig, SecretSource};
+use stoker::plugin::PluginState;
+use stoker_tests::{SECRET, Stage};
+
+const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile.wasm"));
+
+/// A stage whose settings file says this, with an object whose spec has this in addition, and the hostile guest.
+async fn stage(settings: &str, spec: serde_json::Value) -> Result<Stage> {
+    let mut stage = Stage::set().await?;
+    std::fs::write(stage.plugins.path().join("hostile.wasm"), HOSTILE)?;
+    let file = stage.plugins.path().join("settings.yaml");
+    std::fs::write(&file, settings)?;
+    stage.settings = Some(file);
+    stage.create(spec).await?;
+    let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
+    stage.start(AuthConfig { hmac, bearer: None }).await?;
+    Ok(stage)
+}
+
+fn error(answer: &stoker_tests::Answer) -> &str {
+    answer.body["error"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_plugin_is_switched_off_and_on_while_it_runs() -> Result<()> {
+    let stage = stage("plugins: {generic: {enabled: false}}", json!({})).await?;
+    let body = json!({"ref": "main"});
+    assert_eq!(stage.send_json(&body).await?.status, 400);
+    let file = stage.settings.as_ref().unwrap();
+    std::fs::write(file, "plugins: {}")?;
+    let is_serving = |state: &PluginState| *state == PluginState::Serving;
+    stage.until_state("built-in generic", is_serving).await?;
+    assert_eq!(stage.send_json(&body).await?.status, 202);
+
+    // What cannot be read changes nothing.
+    std::fs::write(file, "plugins: [")?;
+    assert_eq!(stage.send_json(&body).await?.status, 202);
+    std::fs::write(file, "plugins: {generic: {enabled: false}}")?;
+    let is_off = |state: &PluginState| *state == PluginState::Disabled;
+    stage.until_state("built-in generic", is_off).await?;
+    assert_eq!(stage.send_json(&body).await?.status, 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_has_the_limits_that_its_settings_give() -> Result<()> {
+    let limits = "plugins: {hostile: {limits: {wallTime: 7ms, memory: 2Mi}}}";
+    let stage = stage(limits, json!({})).await?;
+    let looped = stage.send(&[("x-behaviour", "loop")], b"{}").await?;
+    assert!(error(&looped).contains("within 7ms"), "{looped:?}");
+    let grown = stage.send(&[("x-behaviour", "allocate")], b"{}").await?;
+    assert!(
+        error(&grown).contains("more than 2097152 bytes"),
+        "{grown:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_that_keeps_failing_is_not_asked_for_a_while() -> Result<()> {
+    let stage = stage("plugins: {}", json!({})).await?;
+    let provoke = || stage.send(&[("x-behaviour", "panic")], br#"{"ref":"main"}"#);
+    for _ in 0..5 {
+        assert_eq!(provoke().await?.status, 500);
+    }
+    // `generic` would take it, but the header says that it is for the plugin on the bench.
+    let answer = provoke().await?;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert!(
+        error(&answer).contains("hostile failed repeatedly"),
+        "{answer:?}"
+    );
+    let is_benched = |state: &PluginState| *state == PluginState::Benched;
+    stage.until_state("hostile.wasm", is_benched).await?;
+    assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_is_answered_for_only_by_the_plugins_that_it_names() -> Result<()> {
+    let detectors = json!({"webhook": {"detectors": ["github", "acme"]}});
+    let stage = stage("plugins: {}", detectors).await?;
+    let answer = stage.send_json(&json!({"ref": "main"})).await?;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let reason = |name: &str| {
+        let plugins = answer.body["plugins"].as_array().unwrap();
+        let one = plugins.iter().find(|one| one["plugin"] == name).unwrap();
+        one["reason"].as_str().unwrap().to_owned()
+    };
+    assert!(reason("generic").contains("does not name it"));
+    assert!(reason("acme").contains("no such plugin"));
+    assert!(reason("github").contains("x-github-event"));
+    let push = [("x-github-event", "push")];
+    let answer = stage.send(&push, br#"{"ref":"refs/heads/main"}"#).await?;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_of_plugins_that_names_none_is_refused() -> Result<()> {
+    let stage = Stage::set().await?;
+    for detectors in [json!([]), json!([""]), json!(["A b"]), json!("github")] {
+        let created = stage
+            .create(json!({"webhook": {"detectors": detectors}}))
+            .await;
+        assert!(created.is_err(), "{detectors}");
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! What criterion measured of the inside.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::report::{Row, Table};
+
+/// What criterion measured of the inside: medians in nanoseconds.
+pub fn inside() -> Result<Table> {
+    let folder = std::env::current_exe()?
+        .parent()
+        .and_then(Path::parent)
+        .context("no target folder")?
+        .join("criterion/detection");
+    let median = |name: &str| -> Result<f64> {
+        let path = folder.join(name).join("new/estimates.json");
+        let text = std::fs::read(&path)
+            .with_context(|| format!("no {}: run `cargo bench` first", path.display()))?;
+        let estimates: Value = serde_json::from_slice(&text)?;
+        Ok(estimates["median"]["point_estimate"]
+            .as_f64()
+            .context("no median")?
+            / 1e3)
+    };
+    let value = median("value")?;
+    let row = |what: &str, name: &str| -> Result<Row> {
+        let micros = median(name)?;
+        Ok(Row::new(
+            what,
+            micros,
+            &format!("{:.2} × the parse", micros / value),
+        ))
+    };
+    Ok(Table {
+        name: "detection",
+        title: "Detection inside",
+        text: "One thread. A fresh instance for each detection, against what parsing the same body to a `serde_json::Value` takes.",
+        unit: "µs",
+        rows: vec![
+            Row::new("parse to serde_json::Value", value, ""),
+            row("parse as Stoker does", "document")?,
+            row("fresh instance, github", "github")?.at_most((value * 0.5 * 10.0).round() / 10.0),
+            row("fresh instance, generic declines", "generic-declines")?,
+            row("fresh instance, plain std guest", "plain-std")?,
+            row("four pre-filters", "four-pre-filters")?,
+        ],
+    })
+}

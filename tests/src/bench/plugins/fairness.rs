@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tempfile::TempDir;
+
+use super::{HOSTILE, HOSTILE_START, settled};
+use crate::bench::report::{Row, Table};
+use crate::bench::{floor, load, webhooks};
+use crate::{SECRET, Stage};
+
+/// How often the hostile plugin is asked, each second.
+const HITS: u32 = 50;
+/// How often somebody else sends a webhook, each second.
+const OTHERS: u32 = 200;
+/// How long each behaviour is borne.
+const TIME: Duration = Duration::from_secs(5);
+
+/// What the guest does.
+const BEHAVIOURS: [&str; 8] = [
+    "loop",
+    "host-call-loop",
+    "memory-copy",
+    "allocate",
+    "panic",
+    "recurse",
+    "giant-result",
+    "slow-start",
+];
+
+pub(super) async fn measure(stage: &Stage) -> Result<Table> {
+    let alone = others_beside(stage, &[]).await?;
+    let mut rows = vec![Row::new("nobody else", alone, "")];
+    for behaviour in BEHAVIOURS {
+        let p99 = others_beside(stage, &[behaviour]).await?;
+        rows.push(row(behaviour, p99, alone));
+        // As many good answers between keep it off the bench, so that each of its calls is borne.
+        let p99 = others_beside(stage, &[behaviour, "ok"]).await?;
+        rows.push(row(&format!("{behaviour}, never benched"), p99, alone));
+    }
+    Ok(Table {
+        name: "fairness",
+        title: "Beside a hostile plugin",
+        text: "What others wait for the answer to a repeated tag at the 99th percentile, counted from when each webhook was due: 200 of them a second, while a hostile plugin is asked 50 times a second. A plugin that keeps failing is benched; the second row of each pair has as many good answers between, so that it never is.",
+        unit: "ms",
+        rows,
+    })
+}
+
+fn row(what: &str, p99: f64, alone: f64) -> Row {
+    let note = format!("{:+.2} ms", p99 - alone);
+    Row::new(what, p99, &note).at_most(((alone + 5.0) * 100.0).round() / 100.0)
+}
+
+/// The 99th percentile of others in milliseconds, beside a plugin that does these things in turn.
+async fn others_beside(stage: &Stage, behaviours: &[&str]) -> Result<f64> {
+    let directory = TempDir::new()?;
+    std::fs::write(directory.path().join("hostile.wasm"), HOSTILE)?;
+    std::fs::write(directory.path().join("hostile-start.wasm"), HOSTILE_START)?;
+    let server = settled(stage, Some(directory.path()), None).await?;
+    let others = load::paced(
+        server.port(),
+        vec![webhooks::request(stage, "v1")],
+        OTHERS,
+        TIME,
+    );
+    let hostile = behaviours.iter().map(|behaviour| provoke(stage, behaviour));
+    let hostile: Vec<_> = hostile.collect();
+    let each = u32::try_from(hostile.len()).unwrap_or(1);
+    let outcome = if hostile.is_empty() {
+        others.await?
+    } else {
+        let hits = load::paced(server.port(), hostile, HITS * each, TIME);
+        tokio::try_join!(others, hits)?.0
+    };
+    ensure!(
+        outcome.others == 0,
+        "{} of the others were not answered 202 beside {behaviours:?}",
+        outcome.others
+    );
+    Ok(outcome.percentile(0.99).as_secs_f64() * 1e3)
+}
+
+/// A signed request that makes the guest behave so.
+fn provoke(stage: &Stage, behaviour: &str) -> Vec<u8> {
+    let header = match behaviour {
+        "slow-start" => "x-slow-start: yes".to_owned(),
+        other => format!("x-behaviour: {other}"),
+    };
+    let body = br#"{"ref":"v1"}"#;
+    floor::signed_request_with(&webhooks::path(stage), SECRET, &header, body)
+}

@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use super::{HOSTILE, PLAIN, settled, variant};
+use crate::Stage;
+use crate::bench::report::{Row, Table};
+use crate::bench::{process, webhooks};
+
+/// Pairs of which the median is taken.
+const ROUNDS: usize = 7;
+/// Webhooks of each.
+const WEBHOOKS: usize = 10_000;
+/// Idle plugins whose memory is compared with none.
+const IDLE: u32 = 40;
+
+/// What is switched off, so that four plugins are left.
+const FOUR: &str = "plugins:\n  gitea: {enabled: false}\n  gitlab: {enabled: false}\n  bitbucket: {enabled: false}\n  azure-devops: {enabled: false}\n  registry: {enabled: false}\n  cloudevents: {enabled: false}\n";
+
+pub(super) async fn processor_time(stage: &Stage) -> Result<Table> {
+    let directory = TempDir::new()?;
+    let (four, two) = (
+        directory.path().join("four.yaml"),
+        directory.path().join("two"),
+    );
+    std::fs::write(&four, FOUR)?;
+    std::fs::create_dir(&two)?;
+    std::fs::write(two.join("hostile.wasm"), HOSTILE)?;
+    std::fs::write(two.join("plain.wasm"), PLAIN)?;
+    let few = settled(stage, None, Some(&four)).await?;
+    let many = settled(stage, Some(&two), None).await?;
+    let request = || vec![webhooks::request(stage, "v1")];
+    let (mut of_few, mut of_many, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (cpu, _) = few.load(request(), WEBHOOKS, 16).await?;
+        let (more, _) = many.load(request(), WEBHOOKS, 16).await?;
+        of_few.push(cpu);
+        of_many.push(more);
+        ratios.push(more / cpu);
+    }
+    let few = median(&mut of_few);
+    Ok(Table {
+        name: "many-plugins",
+        title: "Processor time with more plugins",
+        text: "User and system time of the whole process for each repeated tag on 16 connections, with four plugins and with all built-in ones and two more, in turn; the note has the median of the ratios.",
+        unit: "µs of CPU",
+        rows: vec![
+            Row::new("4 plugins", few, ""),
+            Row::new(
+                "12 plugins",
+                median(&mut of_many),
+                &format!("{:.2} ×", median(&mut ratios)),
+            )
+            .at_most((few * 11.5).round() / 10.0),
+        ],
+    })
+}
+
+pub(super) async fn memory(stage: &Stage) -> Result<Table> {
+    let directory = TempDir::new()?;
+    for number in 0..IDLE {
+        let file = directory.path().join(format!("{number}.wasm"));
+        std::fs::write(file, variant(PLAIN, number))?;
+    }
+    let none = settled(stage, None, None).await?;
+    let many = settled(stage, Some(directory.path()), None).await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let resident = |pid| process::holdings(pid).map(|held| held.resident_kib);
+    let more = resident(many.pid()?)?.saturating_sub(resident(none.pid()?)?);
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let each = more as f64 / f64::from(IDLE);
+    Ok(Table {
+        name: "idle-plugin",
+        title: "Memory of an idle plugin",
+        text: "Resident memory with 40 plugins of 15 KB more than without, by plugin.",
+        unit: "KiB",
+        rows: vec![Row::new("each", each, "").at_most(300.0)],
+    })
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,112 @@
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::{PLAIN, settled, variant};
+use crate::Stage;
+use crate::bench::report::{Row, Table};
+use crate::bench::server::Server;
+use crate::bench::{load, process, webhooks};
+
+/// How often the plugin is replaced.
+const RELOADS: u32 = 1000;
+/// After so many of them the process has what it needs, and should take no more.
+const WARM: u32 = 100;
+/// Webhooks a second meanwhile.
+const OTHERS: u32 = 100;
+
+pub(super) async fn measure(stage: &Stage) -> Result<(Table, Table)> {
+    let directory = TempDir::new()?;
+    let server = settled(stage, Some(directory.path()), None).await?;
+    let mut times = Vec::new();
+    let mut before = process::holdings(server.pid()?)?;
+    let webhook = vec![webhooks::request(stage, "v1")];
+    let (mut answered, mut failed) = (0, 0);
+    for number in 0..RELOADS {
+        if number == WARM {
+            before = process::holdings(server.pid()?)?;
+        }
+        let load = load::paced(
+            server.port(),
+            webhook.clone(),
+            OTHERS,
+            Duration::from_millis(40),
+        );
+        let reload = replace(&server, directory.path(), number);
+        let (outcome, time) = tokio::try_join!(load, reload)?;
+        answered += outcome.latencies.len();
+        failed += outcome.others;
+        times.push(time);
+    }
+    ensure!(failed == 0, "{failed} webhooks failed during reloads");
+    let after = process::holdings(server.pid()?)?;
+    times.sort_unstable();
+    let millis = |index: usize| times[index].as_secs_f64() * 1e3;
+    let text = "From the moment a file of 15 KB is complete until it serves, 1000 times, with webhooks coming in. 25 ms of it are the quiet after the last event that tells a complete file from one that is being written.";
+    let reload = Table {
+        name: "reload",
+        title: "From file to serving",
+        text,
+        unit: "ms",
+        rows: vec![
+            Row::new(
+                "median",
+                millis(500),
+                &format!("{answered} webhooks meanwhile, all answered 202"),
+            )
+            .at_most(50.0),
+            Row::new("p99", millis(990), ""),
+        ],
+    };
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let rows = vec![
+        Row::new(
+            "resident memory before, KiB",
+            before.resident_kib as f64,
+            "",
+        ),
+        Row::new("resident memory after, KiB", after.resident_kib as f64, "")
+            .at_most(before.resident_kib as f64 * 1.1),
+        Row::new("open files before", before.files as f64, ""),
+        Row::new("open files after", after.files as f64, "").at_most(before.files as f64),
+        Row::new("mappings before", before.mappings as f64, ""),
+        Row::new("mappings after", after.mappings as f64, "").at_most(before.mappings as f64 + 8.0),
+    ];
+    let leaks = Table {
+        name: "leaks",
+        title: "What 1000 reloads leave behind",
+        text: "The same run, after its 100th reload and after its last.",
+        unit: "count",
+        rows,
+    };
+    Ok((reload, leaks))
+}
+
+/// Puts another version in place, and waits until it serves.
+async fn replace(server: &Server, directory: &Path, number: u32) -> Result<Duration> {
+    let bytes = variant(PLAIN, number);
+    let digest = hex::encode(Sha256::digest(&bytes));
+    let part = directory.join(".plain.part");
+    std::fs::write(&part, &bytes)?;
+    let started = Instant::now();
+    std::fs::rename(&part, directory.join("plain.wasm"))?;
+    let serves = async {
+        while !is_there(server, &digest).await? {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        anyhow::Ok(started.elapsed())
+    };
+    tokio::time::timeout(Duration::from_secs(10), serves)
+        .await
+        .context("the plugin does not serve")?
+}
+
+async fn is_there(server: &Server, digest: &str) -> Result<bool> {
+    let plugins = server.plugins().await?;
+    Ok(plugins
+        .iter()
+        .any(|plugin| plugin.sha256.as_deref() == Some(digest)))
+}

@@ -1,0 +1,127 @@
+//! A server under measurement: a process of its own, killed at the end.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+
+use super::{load, process};
+use crate::{SECRET, Stage};
+
+/// A server under measurement.
+pub struct Server {
+    child: Child,
+    port: u16,
+    probes: u16,
+}
+
+impl Server {
+    /// `stoker run` against the stage's API server, with these drop-in plugins and settings.
+    pub async fn stoker(
+        stage: &Stage,
+        plugins: Option<&Path>,
+        settings: Option<&Path>,
+    ) -> Result<Self> {
+        let (port, probes) = (free_port().await?, free_port().await?);
+        let kubeconfig = stage.kubeconfig()?;
+        let binary = std::env::current_exe()?.with_file_name("stoker");
+        let mut command = Command::new(&binary);
+        command
+            .args(["run", "--log", "error"])
+            .args([
+                "--health-probe-bind-address",
+                &format!("127.0.0.1:{probes}"),
+            ])
+            .args(["--webhook-receiver-port", &port.to_string()])
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .env("WEBHOOK_HMAC_SECRET", SECRET)
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        if let Some(plugins) = plugins {
+            command.arg("--plugin-dir").arg(plugins);
+        }
+        if let Some(settings) = settings {
+            command.arg("--plugin-settings").arg(settings);
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        Self::answers(child, port, probes).await
+    }
+
+    /// The server that does the least.
+    pub async fn floor() -> Result<Self> {
+        let port = free_port().await?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["floor", &port.to_string()])
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start the least server")?;
+        Self::answers(child, port, 0).await
+    }
+
+    async fn answers(child: Child, port: u16, probes: u16) -> Result<Self> {
+        let up = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), up)
+            .await
+            .context("the server does not answer")?;
+        Ok(Self {
+            child,
+            port,
+            probes,
+        })
+    }
+
+    /// The id of the process.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the server ended")
+    }
+
+    /// Where it takes requests, on loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How the plugins stand.
+    pub async fn plugins(&self) -> Result<Vec<stoker::plugin::PluginStatus>> {
+        let url = format!("http://127.0.0.1:{}/plugins", self.probes);
+        let answer = stoker::git::http_client()?.get(url).send().await?;
+        Ok(serde_json::from_slice(&answer.bytes().await?)?)
+    }
+
+    /// Sends so many requests, and gives the processor microseconds of each.
+    pub async fn load(
+        &self,
+        requests: Vec<Vec<u8>>,
+        total: usize,
+        connections: usize,
+    ) -> Result<(f64, load::Outcome)> {
+        let before = process::cpu_time(self.pid()?)?;
+        let outcome = load::run(self.port, requests, total, connections).await?;
+        let used = process::cpu_time(self.pid()?)?.saturating_sub(before);
+        ensure!(
+            outcome.others == 0,
+            "{} answers were not 202",
+            outcome.others
+        );
+        #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+        let each = used.as_secs_f64() * 1e6 / total as f64;
+        Ok((each, outcome))
+    }
+}
+
+async fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))
+        .await?
+        .local_addr()?
+        .port())
+}
