@@ -37,7 +37,11 @@ pub(super) fn build(folder: &Path, profile: &str) -> Result<PathBuf, AuthorError
     let flags = format!("build.rustflags=[\"{STACK}\"]");
     let mut child = Command::new("cargo")
         .args(["build", "--profile", profile, "--target", TRIPLE])
-        .args(["--message-format=json-render-diagnostics", "--config", &flags])
+        .args([
+            "--message-format=json-render-diagnostics",
+            "--config",
+            &flags,
+        ])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -59,7 +59,10 @@ pub enum AuthorError {
         source: std::io::Error,
     },
     /// The WebAssembly target is missing.
-    #[error("Rust cannot compile for WebAssembly yet; type: rustup target add {}", stoker_guest_build::TRIPLE)]
+    #[error(
+        "Rust cannot compile for WebAssembly yet; type: rustup target add {}",
+        stoker_guest_build::TRIPLE
+    )]
     NoTarget,
     /// The package does not compile.
     #[error("it does not compile; what is wrong stands above")]
@@ -100,7 +103,9 @@ pub enum AuthorError {
     #[error("it is not a payload file")]
     Payload(#[from] serde_json::Error),
     /// A payload file without its body, or with several.
-    #[error("it needs one of `body` (JSON), `bodyText` (a string) and `bodyFile` (a path beside it)")]
+    #[error(
+        "it needs one of `body` (JSON), `bodyText` (a string) and `bodyFile` (a path beside it)"
+    )]
     Body,
     /// A payload file with a header that is none.
     #[error("{name:?} and its value are no header")]

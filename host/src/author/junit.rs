@@ -21,9 +21,8 @@ type Xml = Writer<Vec<u8>>;
 
 fn write(xml: &mut Xml, suites: &[Suite]) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    xml.create_element("testsuites").write_inner_content(|xml| {
-        suites.iter().try_for_each(|one| suite(xml, one))
-    })?;
+    xml.create_element("testsuites")
+        .write_inner_content(|xml| suites.iter().try_for_each(|one| suite(xml, one)))?;
     Ok(())
 }
 
@@ -71,10 +70,15 @@ fn case(xml: &mut Xml, suite: &str, case: &Case) -> io::Result<()> {
 
 /// Without what XML 1.0 has no way to write.
 fn sound(text: &str) -> String {
-    let is_char =
-        |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let is_char = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     text.chars()
-        .map(|c| if is_char(c) { c } else { char::REPLACEMENT_CHARACTER })
+        .map(|c| {
+            if is_char(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
         .collect()
 }
 

@@ -59,7 +59,11 @@ impl PayloadFile {
             }
             _ => return Err(AuthorError::Body),
         };
-        let headers = written.headers.iter().map(header).collect::<Result<_, _>>()?;
+        let headers = written
+            .headers
+            .iter()
+            .map(header)
+            .collect::<Result<_, _>>()?;
         let expected = written
             .expect
             .map(|expect| serde_json::from_str(expect.get()))
@@ -133,7 +137,12 @@ mod tests {
         assert_eq!(file.headers["x-a"], "b");
         assert_eq!(file.settings["key"], "word");
         assert_eq!(file.expected, Some(Expectation::Failed("trap".into())));
-        assert!(read(r#"{"description":"","body":1}"#).unwrap().expected.is_none());
+        assert!(
+            read(r#"{"description":"","body":1}"#)
+                .unwrap()
+                .expected
+                .is_none()
+        );
         for wrong in [
             r#"{"body":1,"expect":{"notMine":true}}"#,
             r#"{"description":"","body":1,"expcet":{"notMine":true}}"#,

@@ -16,6 +16,9 @@ const NO_SOURCES: [&str; 5] = [PAYLOADS, "target", "node_modules", "__pycache__"
 /// A project beyond this many files is not looked through further: what it has is no source of a plugin any more.
 const MAX_FILES: usize = 2_000;
 
+/// A file, and when it was changed.
+type Stamp = (SystemTime, PathBuf);
+
 /// A folder with a plugin.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -54,37 +57,42 @@ impl Project {
         self.folder.join(format!("{}.wasm", self.name))
     }
 
-    /// The component that is there, if it is not older than what it is made of. Plugins and guests of this repository
-    /// are built with the host, to its target directory; the youngest counts.
+    /// The component that is there, if it is not older than what it is made of.
     pub fn component(&self) -> Result<Option<PathBuf>, AuthorError> {
-        let workspace = workspace_of(&self.folder);
-        let file = format!("{}.wasm", self.name);
-        let built = [PLUGINS, GUESTS]
-            .map(|place| target_directory(&workspace, place).join(&file))
-            .into_iter();
-        let candidates = built.chain(self.own_component()?);
-        let youngest = candidates
-            .filter_map(|path| Some((changed(&path)?, path)))
-            .max();
-        Ok(youngest
-            .filter(|(built, _)| self.sources().iter().all(|(changed, _)| changed <= built))
-            .map(|(_, path)| path))
-    }
-
-    /// The one in the folder: the one of its name, or the only one.
-    fn own_component(&self) -> Result<Option<PathBuf>, AuthorError> {
-        let named = self.component_file();
-        if named.is_file() {
-            return Ok(Some(named));
-        }
-        let mut components = self.files_ending("wasm", &self.folder);
-        match components.len() {
-            0 | 1 => Ok(components.pop()),
-            _ => Err(AuthorError::Several {
+        if !self.component_file().is_file() && self.files_ending("wasm", &self.folder).len() > 1 {
+            return Err(AuthorError::Several {
                 folder: self.folder.clone(),
                 name: self.name.clone(),
-            }),
+            });
         }
+        let youngest = self.components().pop();
+        let is_current =
+            |(built, _): &Stamp| self.sources().iter().all(|(changed, _)| changed <= built);
+        Ok(youngest.filter(is_current).map(|(_, path)| path))
+    }
+
+    /// The components that there are, the youngest last. Plugins and guests of this repository are built with the
+    /// host, to its target directory; in the folder, it is the one of its name or else any.
+    #[must_use]
+    pub fn components(&self) -> Vec<Stamp> {
+        let workspace = workspace_of(&self.folder);
+        let named = self.component_file();
+        let built = [PLUGINS, GUESTS].map(|place| {
+            let file = format!("{}.wasm", self.name);
+            target_directory(&workspace, place).join(file)
+        });
+        let own = if named.is_file() {
+            vec![named]
+        } else {
+            self.files_ending("wasm", &self.folder)
+        };
+        let mut components: Vec<_> = own
+            .into_iter()
+            .chain(built)
+            .filter_map(|path| Some((changed(&path)?, path)))
+            .collect();
+        components.sort();
+        components
     }
 
     /// The payload files, by name.
@@ -109,14 +117,14 @@ impl Project {
 
     /// What changes the outcome of its tests, with the time of its last change: sources and payload files.
     #[must_use]
-    pub fn inputs(&self) -> Vec<(SystemTime, PathBuf)> {
+    pub fn inputs(&self) -> Vec<Stamp> {
         let mut files = self.sources();
         collect(&self.folder.join(PAYLOADS), &mut files);
         files.sort();
         files
     }
 
-    fn sources(&self) -> Vec<(SystemTime, PathBuf)> {
+    fn sources(&self) -> Vec<Stamp> {
         let mut files = Vec::new();
         collect(&self.folder, &mut files);
         files
@@ -124,7 +132,7 @@ impl Project {
 }
 
 /// The files below a folder that people write.
-fn collect(folder: &Path, files: &mut Vec<(SystemTime, PathBuf)>) {
+fn collect(folder: &Path, files: &mut Vec<Stamp>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = entry.file_name().display().to_string();
