@@ -9,11 +9,14 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const BUILT_IN: [&str; 7] = [
+const BUILT_IN: [&str; 10] = [
+    "stoker-plugin-gitea",
     "stoker-plugin-github",
     "stoker-plugin-gitlab",
     "stoker-plugin-bitbucket",
     "stoker-plugin-azure-devops",
+    "stoker-plugin-registry",
+    "stoker-plugin-cloudevents",
     "stoker-plugin-argocd",
     "stoker-plugin-kargo",
     "stoker-plugin-generic",

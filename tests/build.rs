@@ -6,11 +6,17 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const GUESTS: [&str; 4] = [
-    "stoker-guest-hostile",
-    "stoker-guest-hostile-describe",
-    "stoker-guest-hostile-start",
-    "stoker-guest-plain-std",
+/// What is built at once has the same features of what it shares, so a guest with the standard library is built apart
+/// from one without.
+const GUESTS: [&[&str]; 2] = [
+    &[
+        "stoker-guest-dozen",
+        "stoker-guest-hostile",
+        "stoker-guest-hostile-describe",
+        "stoker-guest-hostile-start",
+        "stoker-guest-plain-std",
+    ],
+    &["stoker-guest-dozen-std"],
 ];
 
 fn main() -> ExitCode {
@@ -19,13 +25,15 @@ fn main() -> ExitCode {
         .map(PathBuf::from)
         .unwrap_or_default()
         .join("guests");
-    match (Guests {
-        workspace: &workspace,
-        packages: &GUESTS,
-        out: &out,
-    })
-    .build()
-    {
+    let built = GUESTS.iter().try_for_each(|packages| {
+        let guests = Guests {
+            workspace: &workspace,
+            packages,
+            out: &out,
+        };
+        guests.build()
+    });
+    match built {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             fail(&error.to_string());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use stoker::metrics::Metrics;
 use stoker::plugin::{Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource};
 use stoker::sandbox::EXAMPLE_PLUGIN;
@@ -14,6 +15,8 @@ use wit_parser::{ManglingAndAbi, Resolve};
 
 const DESCRIBE_TRAPS: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-describe.wasm"));
+const DOZEN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/dozen.wasm"));
+const DOZEN_STD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/dozen-std.wasm"));
 const WIT: &str = include_str!("../../wit/v0.1.0/detect.wit");
 
 /// A component of any world; each of its functions traps.
@@ -134,6 +137,28 @@ async fn a_trap_in_describe_is_told_so() {
     assert!(refusal(DESCRIBE_TRAPS).await.contains("`describe` failed"));
 }
 
+#[test]
+fn a_plugin_of_a_dozen_lines_is_small() {
+    for (bytes, limit) in [(DOZEN, 8 << 10), (DOZEN_STD, 15 << 10)] {
+        assert!(bytes.len() <= limit, "{} of {limit} bytes", bytes.len());
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_of_a_dozen_lines_serves() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    stage.git.tag("v4").await?;
+    let body = json!({"acme": {"tag": "v4"}});
+    for (name, bytes) in [("dozen", DOZEN), ("dozen-std", DOZEN_STD)] {
+        let file = stage.plugins.path().join("acme.wasm");
+        std::fs::write(&file, bytes)?;
+        stage.until_plugin(name, "acme.wasm").await?;
+        let answer = stage.send_json(&body).await?;
+        assert_eq!(answer.body["plugin"].as_str(), Some(name), "{answer:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_component_that_is_too_large_is_told_so() {
     let why = refusal(&vec![0; (4 << 20) + 1]).await;
@@ -171,10 +196,13 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
         names,
         [
             "shipit",
+            "gitea",
             "github",
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "registry",
+            "cloudevents",
             "argocd",
             "kargo",
             "generic"
@@ -226,5 +254,44 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
     stage.until_state("site.wasm", is_previous).await?;
     stage.until_plugin("shipit", "site.wasm").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_webhook_fails_while_its_plugin_is_replaced() -> Result<()> {
+    let stage = Stage::with_host().await?;
+    let commit = stage.git.tag("v3").await?;
+    let file = stage.plugins.path().join("shipit.wasm");
+    std::fs::write(&file, EXAMPLE_PLUGIN)?;
+    stage.until_plugin("shipit", "shipit.wasm").await?;
+    let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
+    let replaced = async {
+        for number in 0..30_u8 {
+            // One more custom section: another file, and the same plugin. Between two, one that cannot be used.
+            let part = stage.plugins.path().join(".part");
+            let section = [0, 3, 1, b'v', number];
+            std::fs::write(&part, [EXAMPLE_PLUGIN, &section].concat())?;
+            std::fs::rename(&part, &file)?;
+            let digest = hex::encode(Sha256::digest(std::fs::read(&file)?));
+            stage.until_digest("shipit.wasm", &digest).await?;
+            std::fs::write(&part, [EXAMPLE_PLUGIN, &[0, 200]].concat())?;
+            std::fs::rename(&part, &file)?;
+        }
+        anyhow::Ok(())
+    };
+    let mut replaced = std::pin::pin!(replaced);
+    let mut answered = 0;
+    loop {
+        tokio::select! {
+            result = &mut replaced => break result?,
+            answer = stage.send_json(&body) => {
+                let answer = answer?;
+                anyhow::ensure!(answer.body["plugin"] == "shipit" && answer.status == 202, "{answer:?}");
+                answered += 1;
+            }
+        }
+    }
+    assert!(answered > 0);
+    stage.until_resolved(commit.as_str()).await?;
     Ok(())
 }

@@ -104,10 +104,13 @@ async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
     assert_eq!(
         names,
         [
+            "gitea",
             "github",
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "registry",
+            "cloudevents",
             "argocd",
             "kargo",
             "generic"

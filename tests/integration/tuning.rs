@@ -47,6 +47,26 @@ async fn a_plugin_is_switched_off_and_on_while_it_runs() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_plugin_is_bent_to_a_format_while_it_runs() -> Result<()> {
+    let stage = stage("plugins: {}", json!({})).await?;
+    let body = json!({"build": {"branch": "main", "state": "done"}});
+    assert_eq!(stage.send_json(&body).await?.status, 400);
+    let settings =
+        "plugins: {generic: {settings: {ref: /build/branch, when: /build/state = done}}}";
+    std::fs::write(stage.settings.as_ref().unwrap(), settings)?;
+    // Its pre-filter is another now.
+    let wants = |plugin: &stoker::plugin::Descriptor| plugin.pointers == ["/build/branch"];
+    stage.until_described("generic", wants).await?;
+    let answer = stage.send_json(&body).await?;
+    assert_eq!(
+        (answer.status, &answer.body["ref"]),
+        (202, &json!("main")),
+        "{answer:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_plugin_has_the_limits_that_its_settings_give() -> Result<()> {
     let limits = "plugins: {hostile: {limits: {wallTime: 7ms, memory: 2Mi}}}";
     let stage = stage(limits, json!({})).await?;

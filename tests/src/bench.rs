@@ -1,5 +1,6 @@
 //! What the benchmarks stand on: a body as it comes in, a server that does the least, a load, and a report.
 
+pub mod calls;
 pub mod floor;
 pub mod inside;
 pub mod load;

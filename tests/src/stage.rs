@@ -2,6 +2,7 @@
 //! cluster, it is that one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,7 +16,9 @@ use serde_json::{Value, json};
 use stoker::api::GatewaySync;
 use stoker::app::{Host, HostSettings};
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
-use stoker::plugin::{Limits, PluginState, SettingsSource};
+use stoker::plugin::{
+    Descriptor, Detector, Limits, Plugin, PluginState, PluginStatus, SettingsSource,
+};
 use stoker::sandbox::{GitServer, LocalCluster};
 use stoker::webhook::{self, Bounds};
 use tempfile::TempDir;
@@ -53,7 +56,7 @@ pub struct Stage {
 
 struct RunningHost {
     url: String,
-    detector: std::sync::Arc<stoker::plugin::Detector>,
+    detector: Arc<Detector>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<()>>,
 }
@@ -148,7 +151,7 @@ impl Stage {
         })
         .await?;
         host.wait_until_ready().await;
-        let detector = std::sync::Arc::clone(&host.detector);
+        let detector = Arc::clone(&host.detector);
         let (stop, stopped) = oneshot::channel();
         let ended = async { drop(stopped.await) };
         let task = tokio::spawn(host.run_until(ended));
@@ -234,23 +237,34 @@ impl Stage {
 
     /// Waits until a plugin of this name serves from this origin.
     pub async fn until_plugin(&self, name: &str, origin: &str) -> Result<()> {
-        let host = self.host.as_ref().context("no host runs")?;
-        let is_there = || {
-            let plugins = host.detector.plugins();
-            plugins.iter().any(|plugin| {
-                plugin.descriptor().name == name && plugin.origin().to_string() == origin
-            })
+        let what = format!("plugin {name} serves from {origin}");
+        let is_there = |plugin: &Arc<Plugin>| {
+            plugin.descriptor().name == name && plugin.origin().to_string() == origin
         };
-        let wait = async {
-            // Nothing announces a change of the chain to the outside.
-            let mut tick = tokio::time::interval(Duration::from_millis(5));
-            while !is_there() {
-                tick.tick().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait)
+        self.until_detector(&what, |detector| detector.plugins().iter().any(is_there))
             .await
-            .with_context(|| format!("plugin {name} from {origin} is not there"))
+    }
+
+    /// Waits until a plugin says this of itself.
+    pub async fn until_described(
+        &self,
+        name: &str,
+        is_true: impl Fn(&Descriptor) -> bool,
+    ) -> Result<()> {
+        let is_there =
+            |plugin: &Arc<Plugin>| plugin.descriptor().name == name && is_true(plugin.descriptor());
+        let what = format!("plugin {name} says otherwise of itself");
+        self.until_detector(&what, |detector| detector.plugins().iter().any(is_there))
+            .await
+    }
+
+    /// Waits until the file with this SHA-256 serves.
+    pub async fn until_digest(&self, from: &str, sha256: &str) -> Result<()> {
+        let is_there =
+            |plugin: &PluginStatus| plugin.from == from && plugin.sha256.as_deref() == Some(sha256);
+        let what = format!("plugin {from} with the digest {sha256}");
+        self.until_detector(&what, |detector| detector.status().iter().any(is_there))
+            .await
     }
 
     /// Waits until the plugin of this origin stands as it should.
@@ -259,22 +273,23 @@ impl Stage {
         from: &str,
         is_true: impl Fn(&PluginState) -> bool,
     ) -> Result<()> {
+        let is_there = |plugin: &PluginStatus| plugin.from == from && is_true(&plugin.state);
+        let what = format!("plugin {from} stands otherwise");
+        self.until_detector(&what, |detector| detector.status().iter().any(is_there))
+            .await
+    }
+
+    async fn until_detector(&self, what: &str, is_true: impl Fn(&Detector) -> bool) -> Result<()> {
         let host = self.host.as_ref().context("no host runs")?;
-        let state = || {
-            let all = host.detector.status();
-            all.into_iter()
-                .find(|plugin| plugin.from == from)
-                .map(|plugin| plugin.state)
-        };
         let wait = async {
-            // Nothing announces a change to the outside.
+            // Nothing announces a change of the plugins to the outside.
             let mut tick = tokio::time::interval(Duration::from_millis(5));
-            while !state().is_some_and(|state| is_true(&state)) {
+            while !is_true(&host.detector) {
                 tick.tick().await;
             }
         };
         let waited = tokio::time::timeout(PATIENCE, wait).await;
-        waited.with_context(|| format!("plugin {from} stands as {:?}", state()))
+        waited.with_context(|| format!("not in time: {what}; {:?}", host.detector.status()))
     }
 
     /// A kubeconfig file of the API server.

@@ -7,6 +7,8 @@ use wasmparser::{Parser, Payload, TypeRef};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use super::strip;
+
 /// The module that toolchains for WASI import, before there were components.
 const WASI: &str = "wasi_snapshot_preview1";
 /// Custom sections with the type of a module begin with it; languages add something of their own.
@@ -53,7 +55,7 @@ pub struct Recipe<'a> {
     pub adapter: Option<&'a [u8]>,
 }
 
-/// Makes a component of a core module.
+/// Makes a component of a core module, without what nothing runs.
 pub fn componentize(module: &[u8], recipe: Recipe<'_>) -> Result<Vec<u8>, ComponentError> {
     let needs = Needs::of(module)?;
     let mut module = module.to_vec();
@@ -71,7 +73,9 @@ pub fn componentize(module: &[u8], recipe: Recipe<'_>) -> Result<Vec<u8>, Compon
         })?;
         encoder = encoder.adapter(WASI, adapter).map_err(misfit)?;
     }
-    encoder.encode().map_err(misfit)
+    let component = encoder.encode().map_err(misfit)?;
+    strip::custom_sections(&component)
+        .ok_or_else(|| ComponentError::Encode("its sections cannot be read".to_owned()))
 }
 
 /// With its causes, for the outermost text alone says little.

@@ -6,6 +6,7 @@
 
 mod compile;
 mod component;
+mod strip;
 mod target;
 
 use std::path::{Path, PathBuf};

@@ -6,9 +6,14 @@ use super::metrics::PluginMetrics;
 use super::sandbox::Sandbox;
 use super::settings::Settings;
 
-/// The plugins that are part of the binary, in the order in which they are asked. `generic` is last: a top-level
-/// `ref` stands in the payloads of many senders that mean something else by it.
-const COMPONENTS: [(&str, &[u8]); 7] = [
+/// The plugins that are part of the binary, in the order in which they are asked. `gitea` is before `github`, whose
+/// headers its senders send as well. `generic` is last: a top-level `ref` stands in the payloads of many senders that
+/// mean something else by it.
+const COMPONENTS: [(&str, &[u8]); 10] = [
+    (
+        "gitea",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/gitea.wasm")),
+    ),
     (
         "github",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/github.wasm")),
@@ -24,6 +29,14 @@ const COMPONENTS: [(&str, &[u8]); 7] = [
     (
         "azure-devops",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/azure-devops.wasm")),
+    ),
+    (
+        "registry",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/registry.wasm")),
+    ),
+    (
+        "cloudevents",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/cloudevents.wasm")),
     ),
     (
         "argocd",

@@ -31,7 +31,7 @@ impl Default for Limits {
             component_bytes: 4 << 20,
             log_lines: 16,
             log_bytes: 8 << 10,
-            detections: 64,
+            detections: 256,
             concurrent_calls: 16,
         }
     }

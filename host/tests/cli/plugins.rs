@@ -25,10 +25,13 @@ fn plugins_are_listed_in_the_order_in_which_they_are_asked() {
         names,
         [
             "shipit",
+            "gitea",
             "github",
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "registry",
+            "cloudevents",
             "argocd",
             "kargo",
             "generic"

@@ -1,4 +1,4 @@
-use stoker_plugin::testing::{check_fixtures, survives_anything};
+use stoker_plugin::testing::{check_payloads, survives_anything};
 
 use crate::{DESCRIPTOR, detect};
 
@@ -6,7 +6,7 @@ const PAYLOADS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/payloads");
 
 #[test]
 fn says_of_each_payload_what_its_file_expects() {
-    check_fixtures(PAYLOADS, &DESCRIPTOR, detect);
+    check_payloads(PAYLOADS, &DESCRIPTOR, detect);
 }
 
 #[test]

@@ -1,15 +1,46 @@
-use stoker_plugin::testing::{check_fixtures, survives_anything};
+use stoker_plugin::testing::{SampleRequest, check_payloads_with, survives_anything};
 
-use crate::{DESCRIPTOR, detect};
+use crate::{detect, pre_filter};
 
 const PAYLOADS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/payloads");
 
 #[test]
 fn says_of_each_payload_what_its_file_expects() {
-    check_fixtures(PAYLOADS, &DESCRIPTOR, detect);
+    check_payloads_with(PAYLOADS, pre_filter, detect);
 }
 
 #[test]
 fn no_delivery_makes_it_panic_or_say_what_a_host_would_refuse() {
-    survives_anything(&["push", "tag_push", "build"], detect);
+    survives_anything(
+        &[
+            "push",
+            "tag_push",
+            "build",
+            "/ref",
+            "/status = push",
+            "X-Event: push",
+        ],
+        detect,
+    );
+}
+
+#[test]
+fn the_pre_filter_is_the_narrowest_that_the_settings_allow() {
+    let filter = |settings: &[(&str, &str)]| {
+        let bare = SampleRequest::default();
+        let request = settings.iter().fold(bare, |request, (key, value)| {
+            request.with_setting(*key, *value)
+        });
+        let filter = pre_filter(&request);
+        (filter.headers.join(" "), filter.pointers.join(" "))
+    };
+    let expected = |headers: &str, pointers: &str| (headers.to_owned(), pointers.to_owned());
+    assert_eq!(filter(&[]), expected("", "/ref"));
+    assert_eq!(filter(&[("ref", "/build/tag")]), expected("", "/build/tag"));
+    assert_eq!(filter(&[("ref", "build")]), expected("", ""));
+    let headers = ("when-header", "X-Build-Event: finished\n\nX-Site\nno name");
+    assert_eq!(
+        filter(&[headers, ("ref", "/build/tag")]),
+        expected("X-Build-Event X-Site", "")
+    );
 }

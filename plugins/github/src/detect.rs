@@ -1,13 +1,16 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
-
-use crate::time;
+use stoker_plugin::{Detection, Malformed, Outcome, Request, text, time};
 
 const ACTION: &str = "/action";
+/// The headers of senders that send GitHub's as well, and mean something else by them.
+const RELATIVES: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
 /// Says what a delivery of GitHub announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
+    if RELATIVES.iter().any(|name| request.header(name).is_some()) {
+        return Ok(Outcome::NotMine);
+    }
     let Some(event) = request.header("x-github-event") else {
         // By hand, the action may be left out: who sends a release means it.
         return match request.kind_at(ACTION) {
@@ -73,12 +76,7 @@ fn create(request: &impl Request) -> Result<Outcome, Malformed> {
         _ => return Ok(Outcome::ignored(&["created ", &kind])),
     };
     let name = request.required("/ref")?;
-    let git_ref = if name.starts_with("refs/") {
-        name
-    } else {
-        text::concat(&[prefix, &name])
-    };
-    Ok(about(request, git_ref).into())
+    Ok(about(request, text::concat(&[prefix, &name])).into())
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
@@ -106,5 +104,5 @@ fn pushed_at(request: &impl Request) -> Option<String> {
     // A number in a push, a string in every other event.
     request
         .string_at(pointer)
-        .or_else(|| request.json_at(pointer)?.parse().ok().map(time::from_unix))
+        .or_else(|| time::unix_at(request, pointer))
 }

@@ -1,4 +1,4 @@
-//! GitHub's webhooks, and those of Gitea, Forgejo and Gogs, which send GitHub's headers and shapes as well.
+//! GitHub's webhooks.
 //!
 //! | Event | Announces |
 //! |---|---|
@@ -7,14 +7,14 @@
 //! | `create` | the branch or tag |
 //!
 //! Every other event is this plugin's own too, and ignored: several of them have a top-level `ref` that announces
-//! nothing, and no other plugin should take it for one.
+//! nothing, and no other plugin should take it for one. What Gitea, Forgejo and Gogs send, with GitHub's headers beside
+//! their own, is not.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
 mod detect;
-mod time;
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,31 @@ pub struct Descriptor {
     pub pointers: &'static [&'static str],
 }
 
+/// Which deliveries a plugin is asked about, where that depends on its settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PreFilter {
+    /// As [`Descriptor::headers`].
+    pub headers: Vec<String>,
+    /// As [`Descriptor::pointers`].
+    pub pointers: Vec<String>,
+}
+
+impl From<&Descriptor> for PreFilter {
+    fn from(descriptor: &Descriptor) -> Self {
+        let list = |texts: &[&str]| {
+            let mut list = Vec::with_capacity(texts.len());
+            for &text in texts {
+                list.push(String::from(text));
+            }
+            list
+        };
+        Self {
+            headers: list(descriptor.headers),
+            pointers: list(descriptor.pointers),
+        }
+    }
+}
+
 /// One ref that a delivery announces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Detection {
@@ -115,6 +140,12 @@ impl Malformed {
     pub fn at(pointer: &str, what: &str) -> Self {
         Self(text::concat(&[pointer, " ", what]))
     }
+
+    /// What the operator has to mend before a delivery can be judged: `Malformed::setting("ref", "is no pointer")`.
+    #[must_use]
+    pub fn setting(key: &str, what: &str) -> Self {
+        Self(text::concat(&["the setting ", key, " ", what]))
+    }
 }
 
 #[cfg(test)]
@@ -147,5 +178,9 @@ mod tests {
             Outcome::Ignored("event ping".into())
         );
         assert_eq!(Malformed::at("/ref", "is empty").0, "/ref is empty");
+        assert_eq!(
+            Malformed::setting("ref", "is empty").0,
+            "the setting ref is empty"
+        );
     }
 }

@@ -33,15 +33,25 @@ pub mod bindings {
     });
 }
 
-/// What an operator configured under this key; none where nothing is.
-#[must_use]
-pub fn setting(key: &str) -> Option<String> {
-    settings::get(key)
-}
-
 /// Writes a line to the host's log at debug level.
 pub fn log(message: &str) {
     diagnostics::log(message);
+}
+
+/// The settings while no delivery is judged.
+#[derive(Debug)]
+pub struct Configured;
+
+impl crate::Settings for Configured {
+    fn setting(&self, key: &str) -> Option<String> {
+        settings::get(key)
+    }
+}
+
+impl crate::Settings for Request {
+    fn setting(&self, key: &str) -> Option<String> {
+        settings::get(key)
+    }
 }
 
 impl crate::Request for Request {
@@ -77,16 +87,15 @@ impl crate::Request for Request {
     }
 }
 
-/// The descriptor in the interface's type.
+/// The descriptor in the interface's type, with this pre-filter in place of its own.
 #[must_use]
-pub fn describe(descriptor: &crate::Descriptor) -> Descriptor {
-    let list = |texts: &[&str]| texts.iter().map(|&text| String::from(text)).collect();
+pub fn describe(descriptor: &crate::Descriptor, filter: crate::PreFilter) -> Descriptor {
     Descriptor {
         name: descriptor.name.into(),
         version: descriptor.version.into(),
         summary: descriptor.summary.into(),
-        headers: list(descriptor.headers),
-        pointers: list(descriptor.pointers),
+        headers: filter.headers,
+        pointers: filter.pointers,
         attributes: Vec::new(),
     }
 }

@@ -18,47 +18,64 @@
 //! stoker_plugin::detector!(DESCRIPTOR, detect);
 //! ```
 //!
-//! On `wasm32` the crate has no standard library below it and brings the panic handler and the allocator. On any
-//! other target a plugin is an ordinary library, tested without a host through the feature `testing`.
+//! On `wasm32` the crate has no standard library below it and brings a panic handler and a small allocator, so that
+//! the plugin above is `no_std` too: one of a dozen lines is eight kilobytes. Each of the two is a feature. With
+//! `allocator` alone a plugin has the standard library, for a kilobyte and what it uses of it; with neither it also has
+//! the library's own allocator, which gives memory back, for ten more. On any other target a plugin is an ordinary
+//! library, tested without a host through the feature `testing`.
 
-#![cfg_attr(target_arch = "wasm32", no_std)]
+#![cfg_attr(all(target_arch = "wasm32", feature = "panic-handler"), no_std)]
 
 extern crate alloc;
 
 mod answer;
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(any(all(target_arch = "wasm32", feature = "allocator"), test))]
 mod arena;
 mod change;
 pub mod pointer;
+pub mod push;
 mod request;
 pub mod text;
+pub mod time;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 mod allocator;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
+#[cfg(all(target_arch = "wasm32", feature = "panic-handler"))]
+mod panic;
 #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod testing;
 
-pub use answer::{Descriptor, Detection, Malformed, Outcome};
+pub use answer::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 pub use change::{Change, changes};
 #[cfg(target_arch = "wasm32")]
-pub use guest::{log, setting};
-pub use request::{Kind, Request};
+pub use guest::log;
+pub use request::{Kind, Request, Settings};
 
 /// Exports a [`Descriptor`] constant and a function `fn(&impl Request) -> Result<Outcome, Malformed>` as the
 /// component. Anywhere but on `wasm32` it is nothing.
+///
+/// Where the settings decide which deliveries the plugin can judge, a third item, a function
+/// `fn(&impl Settings) -> PreFilter`, gives the pre-filter in place of the descriptor's. The host asks for it when the
+/// plugin is loaded and whenever its settings change.
 #[macro_export]
 macro_rules! detector {
     ($descriptor:path, $detect:path) => {
+        $crate::detector!(@export $descriptor, $detect, $crate::PreFilter::from(&$descriptor));
+    };
+    ($descriptor:path, $detect:path, $pre_filter:path) => {
+        $crate::detector!(@export $descriptor, $detect, $pre_filter(&$crate::guest::Configured));
+    };
+    (@export $descriptor:path, $detect:path, $filter:expr) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
 
             impl $crate::guest::Guest for Component {
                 fn describe() -> $crate::guest::Descriptor {
-                    $crate::guest::describe(&$descriptor)
+                    $crate::guest::describe(&$descriptor, $filter)
                 }
 
                 fn detect(

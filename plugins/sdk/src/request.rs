@@ -15,9 +15,35 @@ pub enum Kind {
     Object,
 }
 
-/// One delivery. The host answers each question from the body that it parsed once; a plugin copies only what it asks
-/// for. Pointers are those of RFC 6901; [`crate::pointer`] makes them where a part is not known beforehand.
-pub trait Request {
+/// What an operator configured for the plugin.
+pub trait Settings {
+    /// The value of one setting; none where it is not configured.
+    fn setting(&self, key: &str) -> Option<String>;
+
+    /// The value of a setting without the white space around it, of which a file of settings adds some; none where
+    /// nothing is left.
+    fn configured(&self, key: &str) -> Option<String> {
+        let value = self.setting(key)?;
+        let value = value.trim_ascii();
+        (!value.is_empty()).then(|| value.into())
+    }
+
+    /// The setting that says where in a body something is. An error, for the operator, where it is no JSON pointer.
+    fn configured_pointer(&self, key: &str) -> Result<Option<String>, Malformed> {
+        match self.configured(key) {
+            Some(pointer) if !pointer.starts_with('/') => Err(Malformed::setting(
+                key,
+                "is not a JSON pointer: it must start with a slash",
+            )),
+            pointer => Ok(pointer),
+        }
+    }
+}
+
+/// One delivery, and the settings under which it is judged. The host answers each question from the body that it parsed
+/// once; a plugin copies only what it asks for. Pointers are those of RFC 6901; [`crate::pointer`] makes them where a
+/// part is not known beforehand.
+pub trait Request: Settings {
     /// The first value of a header, by name in any case. None where it is absent, is not visible ASCII, or carries a
     /// credential or a signature.
     fn header(&self, name: &str) -> Option<String>;

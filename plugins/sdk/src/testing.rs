@@ -1,41 +1,42 @@
 //! Tests of a plugin without a host.
 
-mod fixture;
+mod payload_file;
 mod stranger;
 
 use serde_json::Value;
 
-pub use fixture::check_fixtures;
+pub use payload_file::{check_payloads, check_payloads_with};
 pub use stranger::survives_anything;
 
-use crate::{Descriptor, Detection, Kind, Malformed, Outcome, Request, text};
+use crate::{Detection, Kind, Malformed, Outcome, PreFilter, Request, Settings, text};
 
 /// A delivery for tests. The JSON text at a pointer is without the spaces that the body may have.
 #[derive(Debug, Clone, Default)]
 pub struct SampleRequest {
     headers: Vec<(String, String)>,
+    settings: Vec<(String, String)>,
     json: Option<Value>,
     body: Vec<u8>,
 }
 
 impl SampleRequest {
-    /// A delivery with this body and no headers.
+    /// A delivery with this body, no headers and no settings.
     #[must_use]
     pub fn json(body: Value) -> Self {
         Self {
-            headers: Vec::new(),
             body: body.to_string().into_bytes(),
             json: Some(body),
+            ..Self::default()
         }
     }
 
-    /// A delivery with this body, be it JSON or not, and no headers.
+    /// A delivery with this body, be it JSON or not, no headers and no settings.
     pub fn bytes(body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         Self {
-            headers: Vec::new(),
             json: serde_json::from_slice(&body).ok(),
             body,
+            ..Self::default()
         }
     }
 
@@ -46,23 +47,34 @@ impl SampleRequest {
         self
     }
 
-    /// Whether a host would ask a plugin with this descriptor.
+    /// Configures a setting.
     #[must_use]
-    pub fn is_for(&self, plugin: &Descriptor) -> bool {
-        let asks_always = plugin.headers.is_empty() && plugin.pointers.is_empty();
+    pub fn with_setting(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((key.into(), value.into()));
+        self
+    }
+
+    /// Whether a host would ask a plugin with this pre-filter.
+    #[must_use]
+    pub fn is_for(&self, filter: &PreFilter) -> bool {
+        let PreFilter { headers, pointers } = filter;
+        let asks_always = headers.is_empty() && pointers.is_empty();
         asks_always
-            || plugin
-                .headers
-                .iter()
-                .any(|name| self.header(name).is_some())
-            || plugin
-                .pointers
-                .iter()
-                .any(|pointer| self.at(pointer).is_some())
+            || headers.iter().any(|name| self.header(name).is_some())
+            || pointers.iter().any(|pointer| self.at(pointer).is_some())
     }
 
     fn at(&self, pointer: &str) -> Option<&Value> {
         self.json.as_ref()?.pointer(pointer)
+    }
+}
+
+impl Settings for SampleRequest {
+    fn setting(&self, key: &str) -> Option<String> {
+        self.settings
+            .iter()
+            .find(|(other, _)| other == key)
+            .map(|(_, value)| value.clone())
     }
 }
 
@@ -134,12 +146,16 @@ fn is_sound(one: &Detection) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Descriptor;
 
     #[test]
     fn a_sample_answers_as_a_host_does() {
         let body = r#"{"a": {"b/c": ["x", 1, null, true]}}"#;
         let sample = SampleRequest::bytes(body).with_header("X-Event", "push");
         assert_eq!(sample.header("x-event").as_deref(), Some("push"));
+        let sample = sample.with_setting("ref", "/tag");
+        assert_eq!(sample.setting("ref").as_deref(), Some("/tag"));
+        assert_eq!(sample.setting("Ref"), None);
         assert_eq!(sample.string_at("/a/b~1c/0").as_deref(), Some("x"));
         assert_eq!(sample.string_at("/a/b~1c/1"), None);
         assert_eq!(sample.kind_at("/a/b~1c/2"), Some(Kind::Null));
@@ -160,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_of_white_space_is_none() {
+        let sample = SampleRequest::json(Value::Null)
+            .with_setting("ref", " /tag\n")
+            .with_setting("empty", " \n")
+            .with_setting("bare", "tag");
+        assert_eq!(sample.configured("ref").as_deref(), Some("/tag"));
+        assert_eq!(sample.configured_pointer("ref"), Ok(Some("/tag".into())));
+        assert_eq!(sample.configured_pointer("empty"), Ok(None));
+        assert_eq!(
+            sample.configured_pointer("bare").unwrap_err().0,
+            "the setting bare is not a JSON pointer: it must start with a slash"
+        );
+    }
+
+    #[test]
     fn what_is_required_says_what_it_lacks() {
         let sample =
             SampleRequest::json(serde_json::json!({"empty": "", "number": 1, "text": "x"}));
@@ -172,12 +203,14 @@ mod tests {
 
     #[test]
     fn the_pre_filter_is_any_header_or_any_pointer() {
-        let plugin = |headers, pointers| Descriptor {
-            name: "x",
-            version: "1",
-            summary: "",
-            headers,
-            pointers,
+        let plugin = |headers, pointers| {
+            PreFilter::from(&Descriptor {
+                name: "x",
+                version: "1",
+                summary: "",
+                headers,
+                pointers,
+            })
         };
         let sample = SampleRequest::bytes(r#"{"a": null}"#).with_header("x-event", "1");
         assert!(sample.is_for(&plugin(&[], &[])));

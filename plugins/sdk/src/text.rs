@@ -14,6 +14,39 @@ pub fn concat(parts: &[&str]) -> String {
     text
 }
 
+/// Whether the text is one of those that a list means, whose elements are separated by commas and may hold `*` for any
+/// run of characters: `v*, main`.
+#[must_use]
+pub fn matches_any(list: &str, text: &str) -> bool {
+    list.split(',')
+        .any(|pattern| matches(pattern.trim_ascii().as_bytes(), text.as_bytes()))
+}
+
+/// A star first takes nothing; where the rest does not fit, the last one takes one byte more.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut next) = (0, 0);
+    let mut star = None;
+    while let Some(byte) = text.get(next) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                at += 1;
+                star = Some((at, next));
+            }
+            Some(other) if other == byte => (at, next) = (at + 1, next + 1),
+            _ => {
+                let Some((behind, taken)) = star else {
+                    return false;
+                };
+                (at, next) = (behind, taken + 1);
+                star = Some((behind, next));
+            }
+        }
+    }
+    pattern
+        .get(at..)
+        .is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
+}
+
 /// Whether the text is the full id of a commit: 40 or 64 hexadecimal digits that are not all zero.
 #[must_use]
 pub fn is_commit_id(text: &str) -> bool {
@@ -86,6 +119,32 @@ fn days_in(year: u32, month: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_run() {
+        for (list, text) in [
+            ("v*", "v1"),
+            ("v*", "v"),
+            ("*", ""),
+            ("a, v* ,b", "v1.0"),
+            ("v*.*-rc*", "v1.2.3-rc1"),
+            ("*a*b", "aabab"),
+            ("**", "é"),
+            ("main", "main"),
+        ] {
+            assert!(matches_any(list, text), "{list} {text}");
+        }
+        for (list, text) in [
+            ("v*", "1v"),
+            ("main", "main2"),
+            ("main2", "main"),
+            ("*a*b", "aba"),
+            ("a,b", "a,b"),
+            ("", "x"),
+        ] {
+            assert!(!matches_any(list, text), "{list} {text}");
+        }
+    }
 
     #[test]
     fn a_commit_id_is_full_and_not_zero() {

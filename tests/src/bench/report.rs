@@ -15,8 +15,36 @@ pub struct Row {
     pub value: f64,
     /// What else there is to say of it.
     pub note: String,
-    /// The most that it should be.
-    pub goal: Option<f64>,
+    /// What it should be.
+    pub goal: Option<Goal>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+pub enum Goal {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+}
+
+impl Goal {
+    /// The bound.
+    #[must_use]
+    pub fn bound(self) -> f64 {
+        match self {
+            Self::AtMost(bound) | Self::AtLeast(bound) => bound,
+        }
+    }
+
+    /// Whether a figure is within it.
+    #[must_use]
+    pub fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(bound) => value <= bound,
+            Self::AtLeast(bound) => value >= bound,
+        }
+    }
 }
 
 impl Row {
@@ -35,7 +63,16 @@ impl Row {
     #[must_use]
     pub fn at_most(self, goal: f64) -> Self {
         Self {
-            goal: Some(goal),
+            goal: Some(Goal::AtMost(goal)),
+            ..self
+        }
+    }
+
+    /// The least that it should be.
+    #[must_use]
+    pub fn at_least(self, goal: f64) -> Self {
+        Self {
+            goal: Some(Goal::AtLeast(goal)),
             ..self
         }
     }
@@ -71,12 +108,16 @@ pub fn write(folder: &Path, head: &str, tables: &[Table]) -> Result<()> {
         )?;
         for row in &table.rows {
             let goal = row.goal.map_or_else(String::new, |goal| {
-                let verdict = if row.value <= goal {
+                let verdict = if goal.is_met(row.value) {
                     "met"
                 } else {
                     "**missed**"
                 };
-                format!("≤ {goal}, {verdict}")
+                let sign = match goal {
+                    Goal::AtMost(_) => '≤',
+                    Goal::AtLeast(_) => '≥',
+                };
+                format!("{sign} {}, {verdict}", goal.bound())
             });
             writeln!(
                 text,

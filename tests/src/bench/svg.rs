@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::Row;
+use super::report::{Goal, Row};
 
 const LABELS: f64 = 300.0;
 const BARS: f64 = 380.0;
@@ -13,7 +13,7 @@ const LINE: f64 = 26.0;
 pub fn bars(unit: &str, rows: &[Row]) -> String {
     let most = rows
         .iter()
-        .flat_map(|row| [row.value, row.goal.unwrap_or(0.0)])
+        .flat_map(|row| [row.value, row.goal.map_or(0.0, Goal::bound)])
         .fold(f64::MIN_POSITIVE, f64::max);
     #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
     let height = LINE * rows.len() as f64 + 30.0;
@@ -23,7 +23,7 @@ pub fn bars(unit: &str, rows: &[Row]) -> String {
     let mut y = 8.0;
     for row in rows {
         let (width, middle) = (BARS * row.value / most, y + 13.0);
-        let is_missed = row.goal.is_some_and(|goal| row.value > goal);
+        let is_missed = row.goal.is_some_and(|goal| !goal.is_met(row.value));
         let colour = if is_missed { "#c2571a" } else { "#2a6f97" };
         // Writing to a string cannot fail.
         let _written = writeln!(
@@ -36,7 +36,7 @@ pub fn bars(unit: &str, rows: &[Row]) -> String {
             row.value,
         );
         if let Some(goal) = row.goal {
-            let x = LABELS + BARS * goal / most;
+            let x = LABELS + BARS * goal.bound() / most;
             let _written = writeln!(
                 svg,
                 "<path d=\"M{x:.1} {y}v18\" stroke=\"#333\" stroke-dasharray=\"3 2\"/>"

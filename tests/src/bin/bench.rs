@@ -8,7 +8,7 @@ use serde_json::json;
 use stoker_tests::bench::inside::inside;
 use stoker_tests::bench::report;
 use stoker_tests::bench::server::Server;
-use stoker_tests::bench::{BODY_BYTES, floor, plugins, process, webhooks};
+use stoker_tests::bench::{BODY_BYTES, calls, floor, plugins, process, webhooks};
 use stoker_tests::{SECRET, Stage};
 
 #[global_allocator]
@@ -21,6 +21,9 @@ struct Arguments {
     /// Where benchmarks.md and the plots go.
     #[arg(default_value = "docs")]
     folder: PathBuf,
+    /// Components made of the templates, as LANGUAGE.wasm.
+    #[arg(long, default_value = "target/templates")]
+    templates: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -36,6 +39,11 @@ async fn main() -> Result<()> {
     if let Some(Role::Floor { port }) = arguments.role {
         return floor::serve(port, SECRET.to_owned()).await;
     }
+    let templates = arguments.templates;
+    let calls = tokio::task::spawn_blocking(move || {
+        anyhow::Ok([calls::threads()?, calls::languages(&templates)?])
+    });
+    let calls = calls.await??;
     let stage = Stage::set().await?;
     stage.git.commit("main", "First").await?;
     let first = stage.git.tag("v1").await?;
@@ -63,6 +71,7 @@ async fn main() -> Result<()> {
         version.git_version,
     );
     let mut tables = vec![inside()?];
+    tables.extend(calls);
     tables.extend([cpu, latency, resolved, idle]);
     tables.extend(platform);
     report::write(&arguments.folder, &head, &tables)

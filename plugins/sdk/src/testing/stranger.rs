@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
 use super::assert_sound;
-use crate::{Kind, Malformed, Outcome, Request};
+use crate::{Kind, Malformed, Outcome, Request, Settings};
 
 /// The length of the longest array or object that a stranger claims.
 const MAX_LEN: u32 = 5;
@@ -49,7 +49,7 @@ pub fn survives_anything(
     }
 }
 
-/// A delivery that may answer anything, but the same question always alike.
+/// A delivery that may answer anything, of its settings too, but the same question always alike.
 #[derive(Debug)]
 pub struct Stranger {
     words: &'static [&'static str],
@@ -78,6 +78,12 @@ impl Stranger {
             self.words
         };
         texts[self.dice(about, 3, texts.len())].to_owned()
+    }
+}
+
+impl Settings for Stranger {
+    fn setting(&self, key: &str) -> Option<String> {
+        (self.dice(key, 9, 3) == 0).then(|| self.text(key))
     }
 }
 

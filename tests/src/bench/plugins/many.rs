@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::{HOSTILE, PLAIN, settled, variant};
 use crate::Stage;
+use crate::bench::calls::median;
 use crate::bench::report::{Row, Table};
 use crate::bench::{process, webhooks};
 
@@ -77,9 +78,4 @@ pub(super) async fn memory(stage: &Stage) -> Result<Table> {
         unit: "KiB",
         rows: vec![Row::new("each", each, "").at_most(300.0)],
     })
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

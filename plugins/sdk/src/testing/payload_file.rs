@@ -4,7 +4,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{SampleRequest, assert_sound};
-use crate::{Descriptor, Detection, Malformed, Outcome};
+use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 
 /// Asks a plugin about each `*.json` file of a folder, and compares what it says with what the file expects:
 ///
@@ -12,35 +12,49 @@ use crate::{Descriptor, Detection, Malformed, Outcome};
 /// {
 ///   "description": "…",
 ///   "headers": {"X-Event": "push"},
+///   "settings": {"branch": "main"},
 ///   "body": {"ref": "v1"},
 ///   "expect": {"found": [{"ref": "v1", "commit": "…", "repositories": ["…"], "occurredAt": "…", "deliveryId": "…"}]}
 /// }
 /// ```
 ///
-/// A file has `bodyText` instead of `body` where the bytes matter, and may leave `headers` out. What `found` leaves
-/// out must not be there. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}` and
-/// `{"notMine": true}`; the last also where the pre-filter keeps the plugin from being asked.
+/// A file has `bodyText` instead of `body` where the bytes matter, and may leave `headers` and `settings` out. What
+/// `found` leaves out must not be there. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}`
+/// and `{"notMine": true}`; the last also where the pre-filter keeps the plugin from being asked.
 ///
 /// # Panics
 ///
 /// Where an answer differs, where a host would refuse it, and where a file cannot be read.
-pub fn check_fixtures(
+pub fn check_payloads(
     folder: impl AsRef<Path>,
     plugin: &Descriptor,
+    detect: impl Fn(&SampleRequest) -> Result<Outcome, Malformed>,
+) {
+    check_payloads_with(folder, |_| plugin.into(), detect);
+}
+
+/// [`check_payloads`] for a plugin whose pre-filter depends on its settings.
+///
+/// # Panics
+///
+/// As `check_payloads` does.
+pub fn check_payloads_with(
+    folder: impl AsRef<Path>,
+    pre_filter: impl Fn(&SampleRequest) -> PreFilter,
     detect: impl Fn(&SampleRequest) -> Result<Outcome, Malformed>,
 ) {
     let mut failed = Vec::new();
     let mut checked = 0;
     for file in files(folder.as_ref()) {
-        let fixture = Fixture::read(&file);
-        let said = if fixture.request.is_for(plugin) {
-            detect(&fixture.request)
+        let payload = PayloadFile::read(&file);
+        let said = if payload.request.is_for(&pre_filter(&payload.request)) {
+            detect(&payload.request)
         } else {
             Ok(Outcome::NotMine)
         };
         assert_sound(&said, &file);
-        if said != fixture.expected {
-            let expected = fixture.expected;
+        if said != payload.expected {
+            let expected = payload.expected;
             failed.push(format!(
                 "{}\n  expected {expected:?}\n  but it is {said:?}",
                 file.display()
@@ -48,10 +62,14 @@ pub fn check_fixtures(
         }
         checked += 1;
     }
-    assert!(checked > 0, "no fixtures in {}", folder.as_ref().display());
+    assert!(
+        checked > 0,
+        "no payload files in {}",
+        folder.as_ref().display()
+    );
     assert!(
         failed.is_empty(),
-        "{} of {checked} fixtures:\n{}",
+        "{} of {checked} payload files:\n{}",
         failed.len(),
         failed.join("\n")
     );
@@ -71,19 +89,19 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-struct Fixture {
+struct PayloadFile {
     request: SampleRequest,
     expected: Result<Outcome, Malformed>,
 }
 
-impl Fixture {
+impl PayloadFile {
     fn read(file: &Path) -> Self {
         let text =
             fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let value = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         Self::parse(&value)
-            .unwrap_or_else(|| panic!("{}: not in the format of a fixture", file.display()))
+            .unwrap_or_else(|| panic!("{}: not in the format of a payload file", file.display()))
     }
 
     fn parse(value: &Value) -> Option<Self> {
@@ -93,16 +111,28 @@ impl Fixture {
             (None, Some(text)) => SampleRequest::bytes(text.as_str()?),
             _ => return None,
         };
-        if let Some(headers) = value.get("headers") {
-            for (name, value) in headers.as_object()? {
-                request = request.with_header(name, value.as_str()?);
-            }
+        for (name, value) in texts(value.get("headers"))? {
+            request = request.with_header(name, value);
+        }
+        for (key, value) in texts(value.get("settings"))? {
+            request = request.with_setting(key, value);
         }
         Some(Self {
             request,
             expected: expected(value.get("expect")?)?,
         })
     }
+}
+
+/// The members of an object of strings, of which there are none without an object; nothing where it holds anything else.
+fn texts(object: Option<&Value>) -> Option<Vec<(&str, &str)>> {
+    let Some(object) = object else {
+        return Some(Vec::new());
+    };
+    let members = object.as_object()?.iter();
+    members
+        .map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+        .collect()
 }
 
 fn expected(value: &Value) -> Option<Result<Outcome, Malformed>> {
@@ -159,11 +189,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fixture_says_what_it_expects() {
+    fn a_payload_file_says_what_it_expects() {
         let parse = |expect: Value| {
-            Fixture::parse(&json!({"description": "", "body": {}, "expect": expect}))
+            PayloadFile::parse(&json!({"description": "", "body": {}, "expect": expect}))
         };
-        let expected = |expect| parse(expect).map(|fixture| fixture.expected);
+        let expected = |expect| parse(expect).map(|payload| payload.expected);
         assert_eq!(
             expected(json!({"notMine": true})),
             Some(Ok(Outcome::NotMine))
@@ -184,17 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fixture_is_refused() {
+    fn what_is_no_payload_file_is_refused() {
         for value in [
             json!({"description": "", "body": {}}),
             json!({"body": {}, "expect": {"notMine": true}}),
+            json!({"description": "", "settings": {"a": 1}, "body": {}, "expect": {"notMine": true}}),
             json!({"description": "", "expect": {"notMine": true}}),
             json!({"description": "", "body": {}, "bodyText": "", "expect": {"notMine": true}}),
             json!({"description": "", "body": {}, "expect": {"notMine": false}}),
             json!({"description": "", "body": {}, "expect": {"found": [{"refs": "v1"}]}}),
             json!({"description": "", "body": {}, "expect": {"ignored": "a", "malformed": "b"}}),
         ] {
-            assert!(Fixture::parse(&value).is_none(), "{value}");
+            assert!(PayloadFile::parse(&value).is_none(), "{value}");
         }
     }
 }

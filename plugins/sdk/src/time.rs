@@ -1,12 +1,22 @@
+//! Times as senders write them, in the form that the host takes.
+
 use alloc::string::String;
+
+use crate::Request;
 
 const SECONDS_OF_DAY: u32 = 86_400;
 /// What lies between 1 March of the year 0, from where this count of days goes, and 1970.
 const DAYS_BEFORE_1970: u32 = 719_468;
 const DAYS_OF_400_YEARS: u32 = 146_097;
 
+/// The time at a pointer that is a number of seconds since 1970; none where there is no such number.
+pub fn unix_at(request: &impl Request, pointer: &str) -> Option<String> {
+    request.json_at(pointer)?.parse().ok().map(from_unix)
+}
+
 /// Seconds since 1970 as RFC 3339 text.
-pub(crate) fn from_unix(seconds: u32) -> String {
+#[must_use]
+pub fn from_unix(seconds: u32) -> String {
     // A year that starts in March has its leap day at the end, so the months before it have the same days each year.
     let days = seconds / SECONDS_OF_DAY + DAYS_BEFORE_1970;
     let day_of_era = days % DAYS_OF_400_YEARS;
@@ -71,12 +81,7 @@ mod tests {
         let days: Vec<_> = (0..u32::MAX / 86_400)
             .map(|day| from_unix(day * 86_400))
             .collect();
-        assert!(
-            days.is_sorted()
-                && days
-                    .iter()
-                    .all(|day| stoker_plugin::text::is_timestamp(day))
-        );
+        assert!(days.is_sorted() && days.iter().all(|day| crate::text::is_timestamp(day)));
         assert!(days.windows(2).all(|pair| pair[0] != pair[1]));
     }
 }

@@ -1,0 +1,91 @@
+//! Whether a delivery is one of those that the operator means.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use stoker_plugin::{Kind, Malformed, Request, Settings, text};
+
+const HEADERS: &str = "when-header";
+const VALUES: &str = "when";
+
+/// The headers that the conditions name, as far as they can be names.
+pub(crate) fn header_names(settings: &impl Settings) -> Vec<String> {
+    let lines = settings.configured(HEADERS).unwrap_or_default();
+    lines
+        .split('\n')
+        .map(|line| parts(line, ':').0)
+        .filter(|name| is_header_name(name))
+        .map(String::from)
+        .collect()
+}
+
+/// Whether each condition on a header holds.
+pub(crate) fn headers_hold(request: &impl Request) -> Result<bool, Malformed> {
+    let lines = request.configured(HEADERS).unwrap_or_default();
+    for line in lines.split('\n') {
+        let (name, wanted) = parts(line, ':');
+        if name.is_empty() && wanted.is_none() {
+            continue;
+        }
+        if !is_header_name(name) {
+            return Err(Malformed::setting(
+                HEADERS,
+                "has a line that is neither \"Name\" nor \"Name: value\"",
+            ));
+        }
+        match request.header(name) {
+            Some(value) if wanted.is_none_or(|wanted| value == wanted) => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Why the delivery is none of those that are meant, by the first condition on the body that does not hold.
+pub(crate) fn unmet(request: &impl Request) -> Result<Option<String>, Malformed> {
+    let lines = request.configured(VALUES).unwrap_or_default();
+    for line in lines.split('\n') {
+        let (pointer, wanted) = parts(line, '=');
+        if pointer.is_empty() && wanted.is_none() {
+            continue;
+        }
+        if !pointer.starts_with('/') {
+            return Err(Malformed::setting(
+                VALUES,
+                "has a line that is neither \"/pointer\" nor \"/pointer = value\"",
+            ));
+        }
+        match wanted {
+            None if request.kind_at(pointer).is_none() => {
+                return Ok(Some(text::concat(&[pointer, " is missing"])));
+            }
+            Some(wanted) if scalar_at(request, pointer).as_deref() != Some(wanted) => {
+                return Ok(Some(text::concat(&[pointer, " is not ", wanted])));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The string at a pointer, or the JSON text of what is neither a string nor holds other values.
+pub(crate) fn scalar_at(request: &impl Request, pointer: &str) -> Option<String> {
+    match request.kind_at(pointer)? {
+        Kind::Text => request.string_at(pointer),
+        Kind::Array | Kind::Object => None,
+        Kind::Null | Kind::Boolean | Kind::Number => request.json_at(pointer),
+    }
+}
+
+/// What stands before a mark, and what behind it, if it is there.
+fn parts(line: &str, mark: char) -> (&str, Option<&str>) {
+    match line.split_once(mark) {
+        Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
+        None => (line.trim_ascii(), None),
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.bytes().all(is_fit)
+}

@@ -1,0 +1,206 @@
+//! Calls inside one process: two threads against one, and components made of other languages.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+use stoker::auth::{AuthConfig, Authenticator};
+use stoker::delivery::Delivery;
+use stoker::metrics::Metrics;
+use stoker::plugin::{
+    Capacity, Catalog, Detector, Limits, Origin, Plugin, Question, Reply, Sandbox, SettingsSource,
+    Tuning,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use super::report::{Row, Table};
+use super::{BODY_BYTES, release};
+
+/// How long each side of a comparison runs.
+const TIME: Duration = Duration::from_millis(500);
+/// Pairs of which the median is taken.
+const ROUNDS: usize = 9;
+
+/// A verified delivery with this body.
+pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question>> {
+    let mut headers = HeaderMap::new();
+    if let Some(event) = event {
+        headers.insert("x-github-event", HeaderValue::from_static(event));
+    }
+    let delivery = Delivery {
+        headers,
+        body: Bytes::copy_from_slice(body),
+    };
+    let verified = Authenticator::new(AuthConfig::default()).verify(delivery)?;
+    Ok(Arc::new(Question::new(verified)?))
+}
+
+/// The built-in plugins.
+pub fn detector(runtime: &Runtime, metrics: &Metrics) -> Result<Arc<Detector>> {
+    let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
+    let detector = Arc::new(Detector::new(sandbox));
+    let catalog = Catalog::open(
+        Arc::clone(&detector),
+        metrics.plugin.clone(),
+        Vec::new(),
+        SettingsSource::default(),
+    );
+    runtime.block_on(catalog)?;
+    Ok(detector)
+}
+
+fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+/// How many calls two threads make, against one.
+pub fn threads() -> Result<Table> {
+    let (setup, metrics) = (runtime()?, Metrics::new());
+    let detector = detector(&setup, &metrics)?;
+    let question = question(&release("v2.0.0"), Some("release"))?;
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        one.push(rate(&detector, &question, 1)?);
+        two.push(rate(&detector, &question, 2)?);
+    }
+    let mut ratios: Vec<f64> = one.iter().zip(&two).map(|(one, two)| two / one).collect();
+    let ratio = median(&mut ratios);
+    Ok(Table {
+        name: "threads",
+        title: "Two threads against one",
+        text: "Calls of the `github` plugin a second, each to a fresh instance, on one thread and on two; the third row is the median of the ratios, which should be at least 1.6.",
+        unit: "thousand calls a second",
+        rows: vec![
+            Row::new("one thread", median(&mut one) / 1e3, ""),
+            Row::new("two threads", median(&mut two) / 1e3, ""),
+            Row::new("ratio", ratio, "").at_least(1.6),
+        ],
+    })
+}
+
+/// Calls a second.
+fn rate(detector: &Arc<Detector>, question: &Arc<Question>, threads: usize) -> Result<f64> {
+    let count = || -> Result<u32> {
+        let runtime = runtime()?;
+        let plugins = detector.plugins();
+        let github = plugins
+            .iter()
+            .find(|plugin| plugin.descriptor().name == "github")
+            .context("no plugin github")?;
+        let started = Instant::now();
+        runtime.block_on(async {
+            let mut calls = 0;
+            while started.elapsed() < TIME {
+                for _ in 0..100 {
+                    github.ask(detector.sandbox(), question).await.0?;
+                }
+                calls += 100;
+            }
+            Ok(calls)
+        })
+    };
+    let total = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(count)).collect();
+        let ended = running.into_iter().map(|thread| match thread.join() {
+            Ok(calls) => calls,
+            Err(_) => Err(anyhow::anyhow!("a thread ended early")),
+        });
+        ended.sum::<Result<u32>>()
+    })?;
+    Ok(f64::from(total) / TIME.as_secs_f64())
+}
+
+/// One call of each component in a folder, made of the templates by `stoker plugin new bench --lang LANGUAGE`.
+pub fn languages(folder: &Path) -> Result<Table> {
+    let (runtime, metrics) = (runtime()?, Metrics::new());
+    let sandbox = Sandbox::new(Capacity::default())?;
+    let body = announcement();
+    let parse = || serde_json::from_slice::<Value>(&body).map(drop);
+    let value = each(|| Ok(parse()?))?;
+    let question = question(&body, None)?;
+    let mut rows = vec![Row::new("parse to serde_json::Value", value, "")];
+    for language in ["rust", "c", "go", "js", "python"] {
+        let file = folder.join(format!("{language}.wasm"));
+        let Ok(bytes) = std::fs::read(&file) else {
+            continue;
+        };
+        let size = bytes.len();
+        let tuning = Tuning {
+            limits: Limits {
+                component_bytes: 64 << 20,
+                memory_bytes: 256 << 20,
+                ..Limits::default()
+            },
+            ..Tuning::default()
+        };
+        let origin = Origin::File(format!("{language}.wasm"));
+        let plugin = Plugin::load(&sandbox, &metrics.plugin, origin, bytes, Arc::new(tuning));
+        let plugin = runtime.block_on(plugin)?;
+        let (reply, report) = runtime.block_on(plugin.ask(&sandbox, &question));
+        ensure!(
+            matches!(reply?, Reply::Found(_)),
+            "{language} finds nothing"
+        );
+        let call = || {
+            Ok(runtime
+                .block_on(plugin.ask(&sandbox, &question))
+                .0
+                .map(drop)?)
+        };
+        let micros = each(call)?;
+        let peak = report.peak_memory / 1024;
+        let note = format!(
+            "{:.2} × the parse, {size} bytes, {peak} KiB of memory",
+            micros / value
+        );
+        let row = Row::new(language, micros, &note);
+        rows.push(if language == "rust" {
+            row.at_most((value * 7.0).round() / 10.0)
+        } else {
+            row
+        });
+    }
+    Ok(Table {
+        name: "languages",
+        title: "Plugins in other languages",
+        text: "One call of the plugin that `stoker plugin new` writes in each language, to a fresh instance, about a body of 8 KiB; on one thread, median.",
+        unit: "µs",
+        rows,
+    })
+}
+
+/// What the plugins of the templates understand, and much that they do not look at.
+fn announcement() -> Vec<u8> {
+    let parts: Vec<Value> = (0..60)
+        .map(|number| json!({"id": 70_000 + number, "name": format!("part-{number}"), "state": "released", "size": 1_048_576, "sum": number * 7}))
+        .collect();
+    let body = json!({"bench": {
+        "event": "released", "tag": "v1.2.3", "commit": "6c1f0a3f0e3b9d57c8f2a4e1d0b6c7a8f9e0d1c2",
+        "repository": "https://git.example.com/plant/line.git", "parts": parts,
+    }});
+    let mut body = body.to_string().into_bytes();
+    body.resize(BODY_BYTES.max(body.len()), b' ');
+    body
+}
+
+/// Microseconds of one run, the median of many.
+fn each(run: impl Fn() -> Result<()>) -> Result<f64> {
+    let mut taken = Vec::new();
+    let started = Instant::now();
+    while taken.len() < 200 || started.elapsed() < TIME {
+        let before = Instant::now();
+        run()?;
+        taken.push(before.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(median(&mut taken))
+}
+
+/// The value in the middle.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
