@@ -1,6 +1,7 @@
 // Shorter words for what bindings/detector.h declares, and what a detection needs besides.
 //
-// Memory is never given back: an instance serves one call, and is thrown away with all that it allocated.
+// Memory is never given back: an instance serves one call, and is thrown away with all that it allocated. That is why a
+// text may be a literal: the bindings call `free` for every text of an answer, and that of libc/ does nothing.
 
 #ifndef STOKER_H
 #define STOKER_H
