@@ -8,11 +8,12 @@ mod compile;
 mod component;
 mod strip;
 mod target;
+mod wasip1;
 
 use std::path::{Path, PathBuf};
 
 pub use compile::STACK;
-pub use component::{ComponentError, Recipe, componentize};
+pub use component::{Component, ComponentError, Recipe, componentize};
 pub use target::{TRIPLE, is_installed};
 
 /// The folder of the target directory with the plugins of this workspace, as components.
@@ -106,10 +107,12 @@ impl Guests<'_> {
 
 fn component_of(module: &Path) -> Result<Vec<u8>, Error> {
     let bytes = std::fs::read(module).map_err(|source| file_error(module, source))?;
-    componentize(&bytes, Recipe::default()).map_err(|error| Error::Component {
+    let component = componentize(&bytes, Recipe::default());
+    let component = component.map_err(|error| Error::Component {
         module: module.display().to_string(),
         why: error.to_string(),
-    })
+    });
+    Ok(component?.bytes)
 }
 
 /// Writes a file through another name, for somebody may be reading the one that is there.

@@ -34,7 +34,7 @@ impl Project {
             }
             other => other.map_err(AuthorError::file(&output))?,
         };
-        let component = component(bytes, &output, folder, manifest.as_ref())?;
+        let component = component(bytes, &output, folder, manifest.as_ref(), &tell)?;
         let file = self.component_file();
         stoker_guest_build::write(&file, &component)
             .map_err(|error| AuthorError::file(&file)(std::io::Error::other(error)))?;
@@ -49,6 +49,7 @@ fn component(
     output: &Path,
     folder: &Path,
     manifest: Option<&Manifest>,
+    tell: &impl Fn(&str),
 ) -> Result<Vec<u8>, AuthorError> {
     match bytes.as_slice() {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(bytes),
@@ -67,10 +68,18 @@ fn component(
         world: wit.exists().then_some((wit.as_path(), world.as_str())),
         adapter: adapter.as_deref(),
     };
-    componentize(&bytes, recipe).map_err(|source| AuthorError::Component {
+    let component = componentize(&bytes, recipe);
+    let component = component.map_err(|source| AuthorError::Component {
         path: output.to_owned(),
         source,
-    })
+    })?;
+    if !component.stubs.is_empty() {
+        tell(&format!(
+            "a plugin has no system, so stubs answer for {}: a clock that stands still, zeros for random bytes, no files",
+            component.stubs.join(", ")
+        ));
+    }
+    Ok(component.bytes)
 }
 
 /// Runs one line of a `plugin.yaml`. Its standard output is no result of this command.
