@@ -44,7 +44,7 @@ pub struct Capacity {
     pub instances: u32,
     /// How long a call waits for its turn before the sender is asked to come back.
     pub queue_time: Duration,
-    /// How long compiling one component may take.
+    /// How long compiling one component may take. One made of Python takes half a minute on a busy machine.
     pub compile_time: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Default for Capacity {
         Self {
             instances: 64,
             queue_time: Duration::from_secs(1),
-            compile_time: Duration::from_secs(60),
+            compile_time: Duration::from_mins(2),
         }
     }
 }

@@ -102,8 +102,12 @@ fn config(capacity: &Capacity, pooled: bool) -> Config {
     config
 }
 
-/// Sizes of the pool. A component made by the usual tools has one memory, three or four core instances (itself and
-/// the shims of the canonical ABI) and two tables.
+/// Core instances of one component. One made by the usual tools has three to five, itself and the shims of the
+/// canonical ABI; one made of Python has 38.
+const CORE_INSTANCES: u32 = 64;
+
+/// Sizes of the pool. A component made by the usual tools has one memory and two tables. What is not used costs address
+/// space, or is a mere count.
 fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
     // With it, only the pages that a call wrote are reset, which makes keeping them cheap; without it all that is
     // kept is cleared on each call, so little is.
@@ -114,12 +118,12 @@ fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
     };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(capacity.instances)
-        .total_core_instances(capacity.instances * 4)
+        .total_core_instances(capacity.instances * CORE_INSTANCES)
         .total_memories(capacity.instances)
         .total_tables(capacity.instances * 2)
         .total_stacks(capacity.instances)
         .max_memory_size(MAX_MEMORY_BYTES)
-        .max_core_instances_per_component(8)
+        .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(1)
         .max_tables_per_component(4)
         .max_component_instance_size(256 << 10)
