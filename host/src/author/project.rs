@@ -8,11 +8,14 @@ use std::time::SystemTime;
 use stoker_guest_build::{GUESTS, PLUGINS, target_directory, workspace_of};
 
 use super::error::AuthorError;
+use super::manifest::MANIFEST;
 
 /// The folder of a project with its payload files.
 const PAYLOADS: &str = "payloads";
 /// What in a project is made by tools, or does not change the component.
 const NO_SOURCES: [&str; 5] = [PAYLOADS, "target", "node_modules", "__pycache__", "venv"];
+/// Likewise by the end of the name: components, reports, texts for people.
+const NO_ENDS: [&str; 4] = [".wasm", ".part", ".xml", ".md"];
 /// A project beyond this many files is not looked through further: what it has is no source of a plugin any more.
 const MAX_FILES: usize = 2_000;
 
@@ -59,16 +62,22 @@ impl Project {
 
     /// The component that is there, if it is not older than what it is made of.
     pub fn component(&self) -> Result<Option<PathBuf>, AuthorError> {
-        if !self.component_file().is_file() && self.files_ending("wasm", &self.folder).len() > 1 {
+        if !self.component_file().is_file() && files_ending("wasm", &self.folder).len() > 1 {
             return Err(AuthorError::Several {
                 folder: self.folder.clone(),
                 name: self.name.clone(),
             });
         }
         let youngest = self.components().pop();
-        let is_current =
-            |(built, _): &Stamp| self.sources().iter().all(|(changed, _)| changed <= built);
+        let is_current = |(built, _): &Stamp| {
+            !self.is_buildable() || self.sources().iter().all(|(changed, _)| changed <= built)
+        };
         Ok(youngest.filter(is_current).map(|(_, path)| path))
+    }
+
+    /// A folder with a component and payload files, and no way to build it, is tested as it is.
+    fn is_buildable(&self) -> bool {
+        ["Cargo.toml", MANIFEST].map(|name| self.folder.join(name).is_file()) != [false; 2]
     }
 
     /// The components that there are, the youngest last. Plugins and guests of this repository are built with the
@@ -84,7 +93,7 @@ impl Project {
         let own = if named.is_file() {
             vec![named]
         } else {
-            self.files_ending("wasm", &self.folder)
+            files_ending("wasm", &self.folder)
         };
         let mut components: Vec<_> = own
             .into_iter()
@@ -98,21 +107,11 @@ impl Project {
     /// The payload files, by name.
     pub fn payload_files(&self) -> Result<Vec<PathBuf>, AuthorError> {
         let folder = self.folder.join(PAYLOADS);
-        let files = self.files_ending("json", &folder);
+        let files = files_ending("json", &folder);
         if files.is_empty() {
             return Err(AuthorError::NoPayloads(folder));
         }
         Ok(files)
-    }
-
-    fn files_ending(&self, end: &str, folder: &Path) -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut files: Vec<_> = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == end))
-            .collect();
-        files.sort();
-        files
     }
 
     /// What changes the outcome of its tests, with the time of its last change: sources and payload files.
@@ -131,6 +130,16 @@ impl Project {
     }
 }
 
+fn files_ending(end: &str, folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == end))
+        .collect();
+    files.sort();
+    files
+}
+
 /// The files below a folder that people write.
 fn collect(folder: &Path, files: &mut Vec<Stamp>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -138,9 +147,7 @@ fn collect(folder: &Path, files: &mut Vec<Stamp>) {
         let name = entry.file_name().display().to_string();
         let is_made = name.starts_with('.')
             || NO_SOURCES.contains(&name.as_str())
-            || name.ends_with(".wasm")
-            || name.ends_with(".part")
-            || name.ends_with(".md");
+            || NO_ENDS.iter().any(|end| name.ends_with(end));
         if is_made || files.len() >= MAX_FILES {
             continue;
         }
@@ -179,6 +186,7 @@ mod tests {
         let project = Project::open(folder.path()).unwrap();
         assert!(project.component().unwrap().is_none());
 
+        file(&folder, "Cargo.toml", 100);
         file(&folder, "src/lib.rs", 100);
         file(&folder, "other.wasm", 50);
         for made in [

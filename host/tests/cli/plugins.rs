@@ -42,7 +42,7 @@ fn plugins_are_listed_in_the_order_in_which_they_are_asked() {
     let list = run(&["plugin", "list", "--plugin-dir", &dir]);
     assert_eq!(list.code, 1);
     assert!(
-        list.out.contains("broken.wasm cannot be used: "),
+        list.out.contains("broken.wasm: cannot be used: "),
         "{}",
         list.out
     );
