@@ -62,11 +62,12 @@ fn list(templates: &Path) -> io::Result<String> {
     for path in files {
         let name = path.strip_prefix(templates).unwrap_or(&path);
         let mut parts = name.components();
-        let folder = parts.next().map(|folder| folder.as_os_str().to_owned());
-        let (folder, name) = (folder.unwrap_or_default(), parts.as_path());
-        let content = format!("include_bytes!({path:?})");
+        let folder = parts.next();
+        let folder = folder.as_ref().map_or(Path::new(""), AsRef::as_ref);
+        let texts = [folder, parts.as_path(), &path].map(|path| path.display().to_string());
+        let [folder, name, path] = texts;
         // A text never fails to grow.
-        let _ = write!(list, "({folder:?}, {name:?}, {content}),");
+        let _ = write!(list, "({folder:?}, {name:?}, include_bytes!({path:?})),");
     }
     list.push(']');
     Ok(list)

@@ -40,13 +40,15 @@ pub enum ComponentError {
 }
 
 impl ComponentError {
-    pub(super) fn module(error: BinaryReaderError) -> Self {
-        Self::Module(error.message().to_owned())
-    }
-
     /// With its causes, for the outermost text alone says little.
     fn misfit(error: impl Display) -> Self {
         Self::Misfit(format!("{error:#}"))
+    }
+}
+
+impl From<BinaryReaderError> for ComponentError {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Module(error.message().to_owned())
     }
 }
 
@@ -102,7 +104,7 @@ pub fn componentize(module: &[u8], recipe: Recipe<'_>) -> Result<Component, Comp
 /// Whether a module carries the type of its interface.
 fn is_typed(module: &[u8]) -> Result<bool, ComponentError> {
     for payload in Parser::new(0).parse_all(module) {
-        if let Payload::CustomSection(section) = payload.map_err(ComponentError::module)?
+        if let Payload::CustomSection(section) = payload?
             && section.name().starts_with(TYPE_SECTION)
         {
             return Ok(true);

@@ -64,15 +64,15 @@ pub(super) fn imports(module: &[u8]) -> Result<Vec<Import>> {
     let mut types = Vec::new();
     let mut found: Vec<Import> = Vec::new();
     for payload in Parser::new(0).parse_all(module) {
-        match payload.map_err(ComponentError::module)? {
+        match payload? {
             Payload::TypeSection(section) => {
                 for ty in section.into_iter_err_on_gc_types() {
-                    types.push(ty.map_err(ComponentError::module)?);
+                    types.push(ty?);
                 }
             }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
-                    let import = import.map_err(ComponentError::module)?;
+                    let import = import?;
                     if import.module != MODULE || found.iter().any(|(name, ..)| name == import.name)
                     {
                         continue;

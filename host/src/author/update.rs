@@ -20,21 +20,16 @@ impl PayloadFile {
     fn with(&self, said: &Expectation) -> Result<String, AuthorError> {
         let (text, place) = self.text();
         let pretty = serde_json::to_string_pretty(said)?;
-        let (before, after, is_line) = match place {
-            Some(place) => {
-                let is_line = !text[place.clone()].contains('\n');
-                (text[..place.start].to_owned(), &text[place.end..], is_line)
-            }
+        let (before, after, is_line) = if let Some(place) = place {
+            let is_line = !text[place.clone()].contains('\n');
+            let (before, after) = (&text[..place.start], &text[place.end..]);
+            (before.to_owned(), after.to_owned(), is_line)
+        } else {
             // A file that was left open: the member goes before the last brace.
-            None => {
-                let end = text.rfind('}').unwrap_or(text.len());
-                let (body, end) = (text[..end].trim_end(), &text[end..]);
-                (format!("{body},\n{}\"expect\": ", indent(body)), end, false)
-            }
-        };
-        let after = match (&self.expected, after.starts_with('}')) {
-            (None, true) => format!("\n{after}"),
-            _ => after.to_owned(),
+            let end = text.rfind('}').unwrap_or(text.len());
+            let (body, end) = (text[..end].trim_end(), &text[end..]);
+            let before = format!("{body},\n{}\"expect\": ", indent(body));
+            (before, format!("\n{end}"), false)
         };
         let line = on_one_line(&pretty);
         let said = if is_line && line.len() <= LINE {

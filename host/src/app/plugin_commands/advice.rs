@@ -12,10 +12,11 @@ pub(super) fn on(error: &LoadError) -> Option<&'static str> {
         LoadError::TooLarge { .. } | LoadError::CompileTimedOut { .. } => SIZE,
         LoadError::CoreModule => CORE,
         LoadError::WrongWorld { .. } => WORLD,
-        LoadError::InitialMemory { .. } => MEMORY,
+        LoadError::InitialMemory { .. } | LoadError::Describe(CallError::OutOfMemory { .. }) => {
+            MEMORY
+        }
         LoadError::Describe(CallError::TimedOut { .. }) => DESCRIBE_TIME,
         LoadError::Describe(CallError::Trapped { .. }) => DESCRIBE_TRAP,
-        LoadError::Describe(CallError::OutOfMemory { .. }) => MEMORY,
         _ => return None,
     })
 }

@@ -29,6 +29,8 @@ struct Subject {
     origin: Origin,
     bytes: Vec<u8>,
     compiled: Option<Plugin>,
+    /// Why it cannot be used whatever its settings are: compiling a large one to learn it again takes a minute.
+    refused: Option<String>,
 }
 
 impl Tester {
@@ -70,6 +72,7 @@ impl Tester {
             ),
             bytes: fs::read(&component)?,
             compiled: None,
+            refused: None,
         };
         let mut cases = Vec::with_capacity(files.len());
         for file in files {
@@ -114,8 +117,8 @@ impl Tester {
         });
         let plugin = match subject.plugin(self, tuning).await {
             Ok(plugin) => plugin,
-            Err(error) => {
-                let why = format!("it cannot be used: {}", report::chain(&error));
+            Err(why) => {
+                let why = format!("it cannot be used: {why}");
                 return Ok((Expectation::Failed(why), Duration::ZERO));
             }
         };
@@ -129,11 +132,27 @@ impl Tester {
 
 impl Subject {
     /// A plugin that has failed nobody yet, for one that fails often would not be asked for a while.
-    async fn plugin(&mut self, tester: &Tester, tuning: Arc<Tuning>) -> Result<Plugin, LoadError> {
-        let (sandbox, metrics) = (&tester.sandbox, &tester.metrics);
-        if let Some(compiled) = &self.compiled {
-            return compiled.retuned(sandbox, metrics, tuning).await;
+    async fn plugin(&mut self, tester: &Tester, tuning: Arc<Tuning>) -> Result<Plugin, String> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
         }
+        let (sandbox, metrics) = (&tester.sandbox, &tester.metrics);
+        let plugin = match &self.compiled {
+            Some(compiled) => compiled.retuned(sandbox, metrics, tuning).await,
+            None => self.load(tester, tuning).await,
+        };
+        plugin.map_err(|error| {
+            let why = report::chain(&error).to_string();
+            // Only what it says of itself depends on its settings.
+            if !matches!(error, LoadError::Describe(_) | LoadError::Descriptor { .. }) {
+                self.refused = Some(why.clone());
+            }
+            why
+        })
+    }
+
+    async fn load(&mut self, tester: &Tester, tuning: Arc<Tuning>) -> Result<Plugin, LoadError> {
+        let (sandbox, metrics) = (&tester.sandbox, &tester.metrics);
         let (origin, bytes) = (self.origin.clone(), self.bytes.clone());
         let plugin = Plugin::load(sandbox, metrics, origin, bytes, Arc::clone(&tuning)).await?;
         let plugin = self.compiled.insert(plugin);
