@@ -1,7 +1,5 @@
 # What people and CI run. `cargo run --release -- demo` and `cargo test` need nothing of this.
 
-cargo_target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
-
 _default:
     @just --list --unsorted
 
@@ -18,9 +16,9 @@ lint:
 test:
     cargo test --locked
 
-# Runs the payload files of every plugin through the real host.
-test-plugins:
-    cargo run --release --locked --quiet -- plugin test --plugin-dir "{{ cargo_target }}/plugins" plugins/*/payloads
+# Runs the payload files of every plugin, and of the hostile guests, through the real host.
+test-plugins *FLAGS:
+    cargo run --release --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
 
 # Plays the demo, and fails if a step went otherwise than expected.
 demo:
