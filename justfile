@@ -1,5 +1,7 @@
 # What people and CI run. `cargo run --release -- demo` and `cargo test` need nothing of this.
 
+cargo_target := env("CARGO_TARGET_DIR", "target")
+
 _default:
     @just --list --unsorted
 
@@ -38,7 +40,20 @@ test-e2e-kubeconfig *ARGS:
     cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --use-kubeconfig -- \
         cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
 
-# Measures, and writes docs/benchmarks.md with its plots.
+# Makes a plugin of each template, for `bench`. Needs Go, Node.js, Python and a C compiler for WebAssembly.
+bench-templates:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --workspace --bins
+    stoker="{{ cargo_target }}/release/stoker"
+    for language in rust c go js python; do
+        project="{{ cargo_target }}/templates/$language"
+        test -d "$project" || "$stoker" plugin new bench --lang "$language" --dir "$project"
+        "$stoker" plugin build --max-size 30000000 "$project"
+        "$stoker" plugin test --max-size 30000000 "$project"
+    done
+
+# Measures, and writes docs/benchmarks.md with its plots. `just bench-templates` before it adds the other languages.
 bench:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -46,7 +61,7 @@ bench:
     cargo build --release --locked --workspace --bins
     assets=$(tests/control-plane/build.sh)
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
-        cargo run --release --locked --quiet -p stoker-tests --bin bench -- docs
+        cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
 
 # All that CI holds.
 ci: lint test demo test-plugins test-e2e
