@@ -186,7 +186,7 @@ pub struct ListFlags {
     /// File with limits and settings of the plugins.
     #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
     pub plugin_settings: Option<PathBuf>,
-    /// The probe address of a Stoker that runs, such as http://localhost:8081, to ask it how its plugins stand.
+    /// The probe address of a Stoker that runs, such as <http://localhost:8081>, to ask it how its plugins stand.
     #[arg(
         long,
         value_name = "URL",

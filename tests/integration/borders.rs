@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A library, and the rooms (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 11] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("wasmtime", &["plugin"]),
     ("axum", &["webhook", "sandbox/git_server"]),
     ("hyper", &["webhook/server"]),
@@ -16,6 +16,7 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ),
     ("clap", &["cli", "main"]),
     ("notify", &["plugin/watch"]),
+    ("rustix", &["plugin/background"]),
     ("quick_xml", &["author/junit"]),
     ("stoker_apiserver", &["sandbox"]),
     ("stoker_guest_build", &["author"]),

@@ -141,9 +141,10 @@ impl Host {
         };
         // What is requested is stored, and what is not handled yet is handled after the next start: nothing is lost by
         // not waiting for somebody who waits for an API server that is gone.
-        match tokio::time::timeout(LONGEST_END, ends).await {
-            Ok(ended) => ended?,
-            Err(_) => tracing::warn!("a task in the background did not end in time"),
+        if let Ok(ended) = tokio::time::timeout(LONGEST_END, ends).await {
+            ended?;
+        } else {
+            tracing::warn!("a task in the background did not end in time");
         }
         result
     }

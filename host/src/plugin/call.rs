@@ -11,6 +11,7 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use super::bindings::v0_1::Detector;
 use super::descriptor::RawDescriptor;
 use super::error::CallError;
+use super::lane::Pace;
 use super::limits::{Limits, TEXT_BYTES};
 use super::reply::{self, RawReply};
 use super::sandbox::Sandbox;
@@ -161,6 +162,7 @@ pub(super) struct Callee {
     pub(super) detector: Detector,
     pub(super) label: Arc<str>,
     pub(super) tuning: Arc<Tuning>,
+    pub(super) pace: Pace,
 }
 
 /// Asks a fresh instance what the component is.
@@ -217,25 +219,35 @@ struct Held {
 
 /// Waits for a free instance, but not for long.
 async fn admit(sandbox: &Sandbox, turns: Option<&Arc<Semaphore>>) -> Result<Held, CallError> {
-    let places = sandbox.instances();
-    let held = async {
-        let turn = match turns {
-            Some(turns) => Some(acquire(turns).await?),
-            None => None,
+    let instances = sandbox.instances();
+    let at_once = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+    // Nearly always there is one, and no clock need be asked.
+    let turn = turns.map(at_once);
+    if let (None | Some(Some(_)), Some(instance)) = (&turn, at_once(instances)) {
+        return Ok(Held {
+            _turn: turn.flatten(),
+            _instance: instance,
+        });
+    }
+    let wait = async {
+        let turn = match turn.flatten() {
+            Some(turn) => Some(turn),
+            None => match turns {
+                Some(turns) => Some(acquire(turns).await?),
+                None => None,
+            },
         };
         Ok(Held {
             _turn: turn,
-            _instance: acquire(places).await?,
+            _instance: acquire(instances).await?,
         })
     };
-    let waited = tokio::time::timeout(sandbox.capacity().queue_time, held).await;
-    waited.unwrap_or(Err(CallError::Busy))
+    tokio::time::timeout(sandbox.capacity().queue_time, wait)
+        .await
+        .unwrap_or(Err(CallError::Busy))
 }
 
 async fn acquire(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
-    if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
-        return Ok(permit);
-    }
     let permit = Arc::clone(places).acquire_owned().await;
     permit.map_err(|_| CallError::Busy)
 }
@@ -245,7 +257,7 @@ async fn finish<T: Send + 'static>(
     callee: &Callee,
     call: impl Future<Output = (wasmtime::Result<T>, Guest)> + Send + 'static,
 ) -> (Result<T, CallError>, CallReport) {
-    let Some((said, guest)) = sandbox.slow_lane().run(call).await else {
+    let Some((said, guest)) = sandbox.slow_lane().run(&callee.pace, call).await else {
         return (Err(CallError::Busy), CallReport::default());
     };
     for line in &guest.log {

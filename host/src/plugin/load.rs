@@ -13,6 +13,7 @@ use super::call::{self, CallReport, Callee, Question};
 use super::component::{self, Linked};
 use super::descriptor::Descriptor;
 use super::error::{CallError, LoadError};
+use super::lane::Pace;
 use super::metrics::{PluginCalls, PluginMetrics};
 use super::reply::{self, Reply};
 use super::sandbox::Sandbox;
@@ -76,6 +77,7 @@ impl Plugin {
             detector,
             label: origin.to_string().into(),
             tuning,
+            pace: Pace::default(),
         };
         Self::probe(sandbox, metrics, origin, callee, imports).await
     }
@@ -91,6 +93,7 @@ impl Plugin {
             detector: self.callee.detector.clone(),
             label: Arc::clone(&self.callee.label),
             tuning,
+            pace: Pace::default(),
         };
         let imports = Arc::clone(&self.imports);
         Self::probe(sandbox, metrics, self.origin.clone(), callee, imports).await

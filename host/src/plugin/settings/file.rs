@@ -70,7 +70,7 @@ fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 impl File {
     pub(super) fn mean(self, limits: &Limits) -> Result<Settings, SettingsError> {
         let files = self.plugins_per_directory;
-        within("pluginsPerDirectory", files, 1..=1024)?;
+        within("pluginsPerDirectory", &files, 1..=1024)?;
         let common = self.limits.over(limits, "limits")?;
         let mut plugins = BTreeMap::new();
         for (key, entry) in self.plugins {
@@ -78,7 +78,7 @@ impl File {
             let place = format!("plugins.{key}");
             within(
                 &format!("{place}.settings"),
-                entry.settings.len(),
+                &entry.settings.len(),
                 0..=MAX_SETTINGS,
             )?;
             let tuning = Tuning {
@@ -109,7 +109,7 @@ impl LimitsEntry {
             let millis = usize::try_from(time.as_millis()).unwrap_or_default();
             within(
                 &at("wallTime"),
-                Unit(millis, "ms"),
+                &Unit(millis, "ms"),
                 Unit(1, "ms")..=Unit(5000, "ms"),
             )?;
             limits.wall_time = Duration::try_from(time).unwrap_or_default();
@@ -119,7 +119,7 @@ impl LimitsEntry {
             bytes.map_or(Ok(None), |bytes| {
                 let (least, most) = range.into_inner();
                 let range = Unit(least, " bytes")..=Unit(most, " bytes");
-                within(&at(name), Unit(bytes, " bytes"), range).map(|()| Some(bytes))
+                within(&at(name), &Unit(bytes, " bytes"), range).map(|()| Some(bytes))
             })
         };
         set(
@@ -141,7 +141,7 @@ impl LimitsEntry {
         );
         let count = |value: Option<usize>, name, range| {
             value.map_or(Ok(None), |value| {
-                within(&at(name), value, range).map(|()| Some(value))
+                within(&at(name), &value, range).map(|()| Some(value))
             })
         };
         set(
@@ -173,10 +173,10 @@ impl fmt::Display for Unit {
 
 fn within<T: PartialOrd + fmt::Display>(
     place: &str,
-    value: T,
+    value: &T,
     range: RangeInclusive<T>,
 ) -> Result<(), SettingsError> {
-    if range.contains(&value) {
+    if range.contains(value) {
         return Ok(());
     }
     let (least, most) = range.into_inner();
