@@ -1,6 +1,6 @@
 # What people and CI run. `cargo run --release -- demo` and `cargo test` need nothing of this.
 
-cargo_target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+cargo_target := env("CARGO_TARGET_DIR", "target")
 
 _default:
     @just --list --unsorted
@@ -18,9 +18,9 @@ lint:
 test:
     cargo test --locked
 
-# Runs the payload files of every plugin through the real host.
-test-plugins:
-    cargo run --release --locked --quiet -- plugin test --plugin-dir "{{ cargo_target }}/plugins" plugins/*/payloads
+# Runs the payload files of every plugin, and of the hostile guests, through the real host.
+test-plugins *FLAGS:
+    cargo run --release --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
 
 # Renders the Helm chart and compares it with what it should be; `--update` takes what it is. Builds helm on first use.
 test-chart *ARGS:
@@ -44,7 +44,20 @@ test-e2e-kubeconfig *ARGS:
     cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --use-kubeconfig -- \
         cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
 
-# Measures, and writes docs/benchmarks.md with its plots.
+# Makes a plugin of each template, for `bench`. Needs Go, Node.js, Python and a C compiler for WebAssembly.
+bench-templates:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --workspace --bins
+    stoker="{{ cargo_target }}/release/stoker"
+    for language in rust c go js python; do
+        project="{{ cargo_target }}/templates/$language"
+        test -d "$project" || "$stoker" plugin new bench --lang "$language" --dir "$project"
+        "$stoker" plugin build --max-size 30000000 "$project"
+        "$stoker" plugin test --max-size 30000000 "$project"
+    done
+
+# Measures, and writes docs/benchmarks.md with its plots. `just bench-templates` before it adds the other languages.
 bench:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -52,7 +65,7 @@ bench:
     cargo build --release --locked --workspace --bins
     assets=$(tests/control-plane/build.sh)
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
-        cargo run --release --locked --quiet -p stoker-tests --bin bench -- docs
+        cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
 
 # All that CI holds.
 ci: lint test demo test-plugins test-chart test-e2e

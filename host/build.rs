@@ -1,6 +1,9 @@
-//! Builds the plugins that are part of the binary.
+//! Builds the plugins that are part of the binary, and lists the templates of new ones.
 
 use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,27 +28,64 @@ fn main() -> ExitCode {
     let workspace = workspace_of(Path::new(env!("CARGO_MANIFEST_DIR")));
     let out = env::var_os("OUT_DIR")
         .map(PathBuf::from)
-        .unwrap_or_default()
-        .join("plugins");
+        .unwrap_or_default();
     let mut packages = BUILT_IN.to_vec();
     if env::var_os("CARGO_FEATURE_SANDBOX").is_some() {
         packages.push(EXAMPLE);
     }
-    match (Guests {
+    let guests = Guests {
         workspace: &workspace,
         packages: &packages,
-        out: &out,
-    })
-    .build()
-    {
+        out: &out.join("plugins"),
+    };
+    if let Err(error) = guests.build() {
+        return fail(&error.to_string());
+    }
+    if env::var_os("CARGO_FEATURE_AUTHORING").is_none() {
+        return ExitCode::SUCCESS;
+    }
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    println!("cargo::rerun-if-changed={}", templates.display());
+    match list(&templates).and_then(|list| fs::write(out.join("templates.rs"), list)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            fail(&error.to_string());
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&format!("cannot list {}: {error}", templates.display())),
     }
 }
 
-fn fail(why: &str) {
+/// The template files as an expression: folder, name and content of each. A list rather than a macro that looks at the
+/// folder, so that a file that is added is noticed.
+fn list(templates: &Path) -> io::Result<String> {
+    let mut files = Vec::new();
+    walk(templates, &mut files)?;
+    files.sort();
+    let mut list = "&[".to_owned();
+    for path in files {
+        let name = path.strip_prefix(templates).unwrap_or(&path);
+        let mut parts = name.components();
+        let folder = parts.next();
+        let folder = folder.as_ref().map_or(Path::new(""), AsRef::as_ref);
+        let texts = [folder, parts.as_path(), &path].map(|path| path.display().to_string());
+        let [folder, name, path] = texts;
+        // A text never fails to grow.
+        let _ = write!(list, "({folder:?}, {name:?}, include_bytes!({path:?})),");
+    }
+    list.push(']');
+    Ok(list)
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn fail(why: &str) -> ExitCode {
     println!("cargo::error={why}");
+    ExitCode::FAILURE
 }

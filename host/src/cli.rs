@@ -1,9 +1,14 @@
 //! The command line, as it is typed. What it means is [`crate::config`]'s to say.
 
+mod plugin;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::plugin::{AskFlags, CheckFlags, LimitFlags};
+#[cfg(feature = "authoring")]
+pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
 use crate::telemetry;
 
 /// The bridge from webhooks to GitOps.
@@ -151,36 +156,20 @@ pub enum PluginCommand {
     /// List the plugins in the order in which they are asked, and say what is wrong with the others: those of
     /// directories, or those of a Stoker that runs.
     List(ListFlags),
+    /// Write a project for a new plugin.
+    #[cfg(feature = "authoring")]
+    New(NewFlags),
+    /// Build the component of a project, and check it.
+    #[cfg(feature = "authoring")]
+    Build(BuildFlags),
     /// Tell whether a component can be used, and what it says of itself.
-    Check {
-        /// The component.
-        file: PathBuf,
-    },
+    Check(CheckFlags),
     /// Ask one component about one delivery.
-    Run {
-        /// The component.
-        file: PathBuf,
-        /// A header of the delivery, as NAME=VALUE or "NAME: VALUE". May be given several times.
-        #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
-        headers: Vec<String>,
-        /// The file with the body, or - for standard input.
-        #[arg(long, value_name = "FILE")]
-        body: PathBuf,
-    },
-    /// Run payload files through the plugins and compare what they say with what is expected of them.
-    Test {
-        /// Directories of payload files; the name of a directory is the name of its plugin.
-        #[arg(required = true, value_name = "DIR")]
-        directories: Vec<PathBuf>,
-        /// Directory of drop-in plugins. May be given several times.
-        #[arg(
-            long,
-            env = "STOKER_PLUGIN_DIR",
-            value_delimiter = ':',
-            value_name = "DIR"
-        )]
-        plugin_dir: Vec<PathBuf>,
-    },
+    Run(AskFlags),
+    /// Run the payload files of projects through their components, and compare what they say with what is expected. A
+    /// component that is missing, or older than its sources, is built first.
+    #[cfg(feature = "authoring")]
+    Test(TestFlags),
 }
 
 /// The flags of `stoker plugin list`.
@@ -197,7 +186,7 @@ pub struct ListFlags {
     /// File with limits and settings of the plugins.
     #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
     pub plugin_settings: Option<PathBuf>,
-    /// The probe address of a Stoker that runs, such as http://localhost:8081, to ask it how its plugins stand.
+    /// The probe address of a Stoker that runs, such as <http://localhost:8081>, to ask it how its plugins stand.
     #[arg(
         long,
         value_name = "URL",

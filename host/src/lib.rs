@@ -12,6 +12,8 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+#[cfg(feature = "authoring")]
+pub mod author;
 pub mod cli;
 pub mod config;
 pub mod controller;

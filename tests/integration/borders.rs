@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A library, and the rooms (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("wasmtime", &["plugin"]),
     ("axum", &["webhook", "sandbox/git_server"]),
     ("hyper", &["webhook/server"]),
@@ -16,11 +16,15 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ),
     ("clap", &["cli", "main"]),
     ("notify", &["plugin/watch"]),
+    ("rustix", &["plugin/background"]),
+    ("quick_xml", &["author/junit"]),
     ("stoker_apiserver", &["sandbox"]),
+    ("stoker_guest_build", &["author"]),
 ];
 
 /// A room, and the rooms that it may know. Who is not named here is the composition root or knows nobody.
-const NEIGHBOURS: [(&str, &[&str]); 8] = [
+const NEIGHBOURS: [(&str, &[&str]); 9] = [
+    ("author", &[]),
     ("detection", &[]),
     ("delivery", &[]),
     ("payload", &[]),

@@ -30,8 +30,8 @@ const FAULTS: [(&str, &str); 9] = [
     ("allocate", "bytes of memory"),
     ("recurse", "trap"),
     ("panic", "trap"),
-    ("giant-result", "refused"),
-    ("giant-argument", "refused"),
+    ("giant-result", "handed over more than"),
+    ("giant-argument", "handed over more than"),
     ("many-detections", "refs"),
 ];
 

@@ -36,12 +36,15 @@ async fn a_plugin_is_switched_off_and_on_while_it_runs() -> Result<()> {
     stage.until_state("built-in generic", is_serving).await?;
     assert_eq!(stage.send_json(&body).await?.status, 202);
 
-    // What cannot be read changes nothing.
-    std::fs::write(file, "plugins: [")?;
-    assert_eq!(stage.send_json(&body).await?.status, 202);
     std::fs::write(file, "plugins: {generic: {enabled: false}}")?;
     let is_off = |state: &PluginState| *state == PluginState::Disabled;
     stage.until_state("built-in generic", is_off).await?;
+    assert_eq!(stage.send_json(&body).await?.status, 400);
+
+    // What cannot be read changes nothing.
+    std::fs::write(file, "plugins: [")?;
+    let line = "stoker_plugin_settings_usable 0";
+    stage.until_metrics(|text| text.contains(line)).await?;
     assert_eq!(stage.send_json(&body).await?.status, 400);
     Ok(())
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use stoker::api::GatewaySync;
 use stoker::app::{Host, HostSettings};
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
+use stoker::metrics::Metrics;
 use stoker::plugin::{
     Descriptor, Detector, Limits, Plugin, PluginState, PluginStatus, SettingsSource,
 };
@@ -56,6 +57,7 @@ pub struct Stage {
 
 struct RunningHost {
     url: String,
+    metrics: Arc<Metrics>,
     detector: Arc<Detector>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<()>>,
@@ -151,12 +153,13 @@ impl Stage {
         })
         .await?;
         host.wait_until_ready().await;
-        let detector = Arc::clone(&host.detector);
+        let (detector, metrics) = (Arc::clone(&host.detector), Arc::clone(&host.metrics));
         let (stop, stopped) = oneshot::channel();
         let ended = async { drop(stopped.await) };
         let task = tokio::spawn(host.run_until(ended));
         self.host = Some(RunningHost {
             url,
+            metrics,
             detector,
             stop,
             task,
@@ -277,6 +280,13 @@ impl Stage {
         let what = format!("plugin {from} stands otherwise");
         self.until_detector(&what, |detector| detector.status().iter().any(is_there))
             .await
+    }
+
+    /// Waits until the metrics say so.
+    pub async fn until_metrics(&self, is_true: impl Fn(&str) -> bool) -> Result<()> {
+        let metrics = &self.host.as_ref().context("no host runs")?.metrics;
+        let says = |_: &Detector| metrics.encode().is_ok_and(|text| is_true(&text));
+        self.until_detector("the metrics say otherwise", says).await
     }
 
     async fn until_detector(&self, what: &str, is_true: impl Fn(&Detector) -> bool) -> Result<()> {

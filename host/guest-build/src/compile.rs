@@ -4,11 +4,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
 use super::target::TRIPLE;
+use super::{Error, target_directory};
 
 /// The stack of a guest, in bytes. The usual megabyte would be most of the memory that a host resets after each call.
-const STACK: &str = "-Clink-arg=-zstack-size=65536";
+pub const STACK: &str = "-Clink-arg=-zstack-size=65536";
 
 /// What the outer cargo sets for its own compilations, and what would change the bytes of a guest.
 const NOT_INHERITED: [&str; 9] = [
@@ -88,13 +88,6 @@ fn watched(packages: &[&str]) -> Vec<String> {
         paths.extend(["Cargo.toml", "src"].map(|part| format!("{folder}/{part}")));
     }
     paths
-}
-
-/// A folder beside what the outer cargo builds.
-pub(super) fn target_directory(workspace: &Path, name: &str) -> PathBuf {
-    let outer = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace.join("target"), |path| workspace.join(path));
-    outer.join(name)
 }
 
 /// Panics name source files; without the remapping they would name where this checkout and cargo's home lie.

@@ -1,15 +1,25 @@
-//! Builds guests of this workspace to WebAssembly components, for build scripts.
+//! Makes WebAssembly components: of core modules, for `stoker plugin build`, and of guests of this workspace, for build
+//! scripts.
 //!
-//! A nested cargo with a target directory of its own compiles them for `wasm32-unknown-unknown`, and `wit-component`
-//! makes components of the modules. The same sources give the same bytes, wherever the checkout lies.
+//! For build scripts, a nested cargo with a target directory of its own compiles them for `wasm32-unknown-unknown`.
+//! The same sources give the same bytes, wherever the checkout lies.
 
 mod compile;
+mod component;
 mod strip;
 mod target;
+mod wasip1;
 
 use std::path::{Path, PathBuf};
 
-use wit_component::ComponentEncoder;
+pub use compile::STACK;
+pub use component::{Component, ComponentError, Recipe, componentize};
+pub use target::{TRIPLE, is_installed};
+
+/// The folder of the target directory with the plugins of this workspace, as components.
+pub const PLUGINS: &str = "plugins";
+/// The folder of the target directory with the guests of the tests, as components.
+pub const GUESTS: &str = "guest-components";
 
 /// Why there are no components. Each text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +71,8 @@ pub struct Guests<'a> {
     pub workspace: &'a Path,
     /// The packages, whose names are `stoker-plugin-NAME` or `stoker-guest-NAME`.
     pub packages: &'a [&'a str],
-    /// Where components go, as `NAME.wasm`; plugins also go to `plugins` in the target directory.
+    /// Where components go, as `NAME.wasm`; they also go where people find them in the target directory, plugins to
+    /// [`PLUGINS`] and the others to [`GUESTS`].
     pub out: &'a Path,
 }
 
@@ -76,37 +87,36 @@ impl Guests<'_> {
                 .or(package.rsplit_once("stoker-guest-"));
             let name = name.map_or(*package, |(_, name)| name);
             let module = modules.join(format!("{}.wasm", package.replace('-', "_")));
-            let component = componentize(&module)?;
+            let component = component_of(&module)?;
             let file = format!("{name}.wasm");
             write(&self.out.join(&file), &component)?;
-            if package.starts_with("stoker-plugin-") {
-                // Where people find it: the other place has a hash in its name.
-                write(
-                    &compile::target_directory(self.workspace, "plugins").join(&file),
-                    &component,
-                )?;
-            }
+            // Where people find it: the other place has a hash in its name.
+            let folder = if package.starts_with("stoker-plugin-") {
+                PLUGINS
+            } else {
+                GUESTS
+            };
+            write(
+                &target_directory(self.workspace, folder).join(&file),
+                &component,
+            )?;
         }
         Ok(())
     }
 }
 
-fn componentize(module: &Path) -> Result<Vec<u8>, Error> {
+fn component_of(module: &Path) -> Result<Vec<u8>, Error> {
     let bytes = std::fs::read(module).map_err(|source| file_error(module, source))?;
-    let error = |why| Error::Component {
+    let component = componentize(&bytes, Recipe::default());
+    let component = component.map_err(|error| Error::Component {
         module: module.display().to_string(),
-        why,
-    };
-    let component = ComponentEncoder::default()
-        .module(&bytes)
-        .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|source| error(format!("{source:#}")))?;
-    strip::custom_sections(&component)
-        .ok_or_else(|| error("its sections cannot be read".to_owned()))
+        why: error.to_string(),
+    });
+    Ok(component?.bytes)
 }
 
-/// Through another name, for somebody may be reading the file that is there.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a file through another name, for somebody may be reading the one that is there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let part = path.with_extension("part");
     path.parent()
         .map_or(Ok(()), std::fs::create_dir_all)
@@ -120,6 +130,14 @@ fn file_error(path: &Path, source: std::io::Error) -> Error {
         path: path.display().to_string(),
         source,
     }
+}
+
+/// A folder beside what cargo builds in a workspace.
+#[must_use]
+pub fn target_directory(workspace: &Path, name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.join("target"), |path| workspace.join(path));
+    target.join(name)
 }
 
 /// The root of the workspace, from the folder of a package in it.

@@ -1,18 +1,18 @@
 //! The standard library for WebAssembly: there, or added through rustup.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Error;
 
 /// The target of all guests: no WASI, so nothing to import but the interface.
-pub(super) const TRIPLE: &str = "wasm32-unknown-unknown";
+pub const TRIPLE: &str = "wasm32-unknown-unknown";
 
 /// Makes sure that guests can be compiled. rustup does not add the targets of `rust-toolchain.toml` to a toolchain
 /// that is there already where `RUSTUP_AUTO_INSTALL=0`.
 pub(super) fn ensure() -> Result<(), Error> {
-    if is_installed()? {
+    if is_installed(Path::new("."))? {
         return Ok(());
     }
     let toolchain = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| "stable".to_owned());
@@ -22,14 +22,18 @@ pub(super) fn ensure() -> Result<(), Error> {
         .stderr(Stdio::null())
         .status();
     match added {
-        Ok(status) if status.success() && is_installed()? => Ok(()),
+        Ok(status) if status.success() && is_installed(Path::new("."))? => Ok(()),
         _ => Err(Error::NoTarget { toolchain }),
     }
 }
 
-fn is_installed() -> Result<bool, Error> {
+/// Whether the toolchain that compiles in a folder has it.
+pub fn is_installed(folder: &Path) -> Result<bool, Error> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let output = Command::new(&rustc).args(["--print", "sysroot"]).output();
+    let output = Command::new(&rustc)
+        .args(["--print", "sysroot"])
+        .current_dir(folder)
+        .output();
     let output = output.map_err(|source| Error::Run {
         program: rustc,
         source,

@@ -173,6 +173,9 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
         sync.profiles{}.syncPeriod integer format=int32 minimum=5.0 maximum=3600.0
         sync.profiles{}.vars object
         sync.profiles{}.vars{} string
+        webhook object
+        webhook.detectors! array minItems=1
+        webhook.detectors[] string minLength=1
         ",
     );
 }

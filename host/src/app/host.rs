@@ -23,6 +23,9 @@ use crate::{controller, report};
 /// How often secret files are read again. kubelet needs a minute to bring a changed Secret.
 const SECRET_PERIOD: Duration = Duration::from_secs(10);
 
+/// How long what works in the background may take to end, once nothing comes in any more.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
 /// What a host works with.
 pub struct HostSettings {
     /// The API server.
@@ -70,15 +73,8 @@ impl Host {
             bounds,
         } = settings;
         let metrics = Arc::new(Metrics::new());
-        let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
-        let detector = Arc::new(Detector::new(sandbox));
-        let catalog = Catalog::open(
-            Arc::clone(&detector),
-            metrics.plugin.clone(),
-            plugin_directories,
-            plugin_settings,
-        )
-        .await?;
+        let catalog = plugins(&metrics, plugin_directories, plugin_settings).await?;
+        let detector = Arc::clone(catalog.detector());
         let (cache, follow, due) = request::follow(&client);
         let (events, publish) = request::publish(client.clone());
         let cache = Arc::new(cache);
@@ -112,10 +108,8 @@ impl Host {
         let mut servers = Servers::default();
         servers.spawn(receiver, webhook::router(Arc::new(receiver_state)));
         servers.spawn(probes, webhook::probe_router(readiness));
-        servers.spawn(
-            metrics_listener,
-            webhook::metrics_router(Arc::clone(&metrics)),
-        );
+        let routes = webhook::metrics_router(Arc::clone(&metrics));
+        servers.spawn(metrics_listener, routes);
         Ok(Self {
             detector,
             metrics,
@@ -139,11 +133,31 @@ impl Host {
         };
         self.servers.drain().await?;
         self.back.cancel();
-        while let Some(task) = self.tasks.running.join_next().await {
-            task??;
+        let ends = async {
+            while let Some(task) = self.tasks.running.join_next().await {
+                task??;
+            }
+            anyhow::Ok(())
+        };
+        // What is requested is stored, and what is not handled yet is handled after the next start: nothing is lost by
+        // not waiting for somebody who waits for an API server that is gone.
+        if let Ok(ended) = tokio::time::timeout(LONGEST_END, ends).await {
+            ended?;
+        } else {
+            tracing::warn!("a task in the background did not end in time");
         }
         result
     }
+}
+
+async fn plugins(
+    metrics: &Metrics,
+    directories: Vec<PathBuf>,
+    settings: SettingsSource,
+) -> Result<Catalog> {
+    let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
+    let detector = Arc::new(Detector::new(sandbox));
+    Ok(Catalog::open(detector, metrics.plugin.clone(), directories, settings).await?)
 }
 
 /// What takes requests.

@@ -1,9 +1,18 @@
 //! `stoker plugin …`: the room of the plugins, at the command line. No cluster is asked.
 
+mod advice;
+mod ask;
 mod check;
-mod fixtures;
 mod list;
 
+#[cfg(feature = "authoring")]
+mod project;
+#[cfg(feature = "authoring")]
+mod test;
+#[cfg(feature = "authoring")]
+mod tester;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,35 +20,26 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use http::HeaderMap;
 
-use super::send::{parse_header, read};
 use super::text;
 use crate::auth::{AuthConfig, Authenticator};
-use crate::cli::PluginCommand;
+use crate::cli::{CheckFlags, LimitFlags, PluginCommand};
 use crate::delivery::Delivery;
-use crate::detection::Detection;
 use crate::metrics::Metrics;
 use crate::plugin::{
-    CallError, Capacity, Catalog, Detector, Origin, Plugin, Question, Reply, Sandbox,
-    SettingsSource, Tuning,
+    Capacity, Catalog, Detector, Limits, Origin, Plugin, Question, Sandbox, SettingsSource, Tuning,
 };
-use crate::report;
 
 pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
     match command {
         PluginCommand::List(flags) => list::run(flags).await,
-        PluginCommand::Check { file } => check::run(&file).await,
-        PluginCommand::Run {
-            file,
-            headers,
-            body,
-        } => ask(&file, &headers, &body).await,
-        PluginCommand::Test {
-            directories,
-            plugin_dir,
-        } => {
-            let detector = open(plugin_dir, SettingsSource::default()).await?;
-            fixtures::run(&detector, &directories).await
-        }
+        PluginCommand::Check(flags) => check::run(&flags.file, tuning(&flags)?).await,
+        PluginCommand::Run(flags) => ask::run(&flags).await,
+        #[cfg(feature = "authoring")]
+        PluginCommand::New(flags) => project::new(&flags),
+        #[cfg(feature = "authoring")]
+        PluginCommand::Build(flags) => project::build(flags).await,
+        #[cfg(feature = "authoring")]
+        PluginCommand::Test(flags) => test::run(&flags).await,
     }
 }
 
@@ -51,78 +51,51 @@ async fn open(directories: Vec<PathBuf>, settings: SettingsSource) -> Result<Arc
     Ok(detector)
 }
 
-/// Loads one file as the host would, without those around it.
-async fn load(file: &Path, sandbox: &Sandbox) -> Result<Plugin> {
+/// Loads one file as the host would, without those around it. What to do about a refusal is told before it is.
+async fn load(file: &Path, sandbox: &Sandbox, tuning: Tuning) -> Result<Plugin> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let name = file.file_name().unwrap_or_default().display().to_string();
+    let metrics = Metrics::new().plugin;
     let plugin = Plugin::load(
         sandbox,
-        &Metrics::new().plugin,
+        &metrics,
         Origin::File(name),
         bytes,
-        Arc::new(Tuning::default()),
+        Arc::new(tuning),
     )
     .await;
+    if let Err(error) = &plugin
+        && let Some(advice) = advice::on(error)
+    {
+        text::print(advice)?;
+    }
     plugin.with_context(|| format!("{} cannot be used", file.display()))
 }
 
-async fn ask(file: &Path, headers: &[String], body: &Path) -> Result<ExitCode> {
-    let sandbox = Sandbox::new(Capacity::default())?;
-    let plugin = load(file, &sandbox).await?;
-    let headers = headers
-        .iter()
-        .map(|header| parse_header(header))
-        .collect::<Result<HeaderMap>>()?;
-    let question = Arc::new(question(headers, read(body)?)?);
-    let mut lines = Vec::new();
-    if !plugin.wants(&question) {
-        lines.push(
-            "the pre-filter would keep this delivery from the plugin; it is asked all the same"
-                .to_owned(),
-        );
+fn limits(flags: &LimitFlags) -> Limits {
+    Limits {
+        component_bytes: flags.max_size,
+        memory_bytes: flags.memory,
+        ..Limits::default()
     }
-    let (reply, report) = plugin.ask(&sandbox, &question).await;
-    let code = if reply.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+}
+
+fn tuning(flags: &CheckFlags) -> Result<Tuning> {
+    let setting = |text: &String| {
+        let (key, value) = text
+            .split_once('=')
+            .with_context(|| format!("{text:?} is no setting: use KEY=VALUE"))?;
+        Ok((key.to_owned(), value.to_owned()))
     };
-    lines.push(say(&reply));
-    let peak = report.peak_memory / 1024;
-    lines.push(format!(
-        "{} µs, {peak} KiB of memory at most",
-        report.duration.as_micros()
-    ));
-    text::print(&lines.join("\n"))?;
-    Ok(code)
-}
-
-fn say(reply: &Result<Reply, CallError>) -> String {
-    match reply {
-        Ok(Reply::NotMine) => "not mine".to_owned(),
-        Ok(Reply::Ignored(reason)) => format!("ignored: {reason}"),
-        Ok(Reply::Malformed(why)) => format!("malformed: {why}"),
-        Ok(Reply::Found(found)) => found.iter().map(show).collect::<Vec<_>>().join("\n"),
-        Err(error) => format!("failed: {}", report::chain(error)),
-    }
-}
-
-fn show(found: &Detection) -> String {
-    let names = (!found.repositories.is_empty()).then(|| found.repositories.join(" or "));
-    let parts = [
-        Some(format!("found: {}", found.git_ref)),
-        found
-            .commit
-            .as_ref()
-            .map(|commit| format!("commit {commit}")),
-        names.map(|names| format!("of {names}")),
-        found.occurred_at.map(|time| format!("at {time}")),
-        found
-            .delivery_id
-            .as_ref()
-            .map(|id| format!("delivery {id}")),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    Ok(Tuning {
+        limits: limits(&flags.limits),
+        settings: flags
+            .settings
+            .iter()
+            .map(setting)
+            .collect::<Result<BTreeMap<_, _>>>()?,
+        ..Tuning::default()
+    })
 }
 
 /// A delivery that needs no secret, since it comes from the person at the command line.

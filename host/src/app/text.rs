@@ -14,3 +14,10 @@ pub(super) fn print(text: &str) -> Result<ExitCode> {
         _ => Ok(ExitCode::SUCCESS),
     }
 }
+
+/// Tells a person how it goes, where it is not the result.
+#[cfg(feature = "authoring")]
+pub(super) fn note(text: &str) {
+    // Who reads no notes misses nothing.
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
+}

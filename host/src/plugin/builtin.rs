@@ -4,7 +4,6 @@ use super::error::SandboxError;
 use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
 use super::sandbox::Sandbox;
-use super::settings::Settings;
 
 /// The plugins that are part of the binary, in the order in which they are asked. `gitea` is before `github`, whose
 /// headers its senders send as well. `generic` is last: a top-level `ref` stands in the payloads of many senders that
@@ -52,16 +51,15 @@ const COMPONENTS: [(&str, &[u8]); 10] = [
     ),
 ];
 
+/// Loads them with the limits of everybody. The settings come later: what is wrong with those must not end the host.
 pub(super) async fn load(
     sandbox: &Sandbox,
     metrics: &PluginMetrics,
-    settings: &Settings,
 ) -> Result<Vec<Arc<Plugin>>, SandboxError> {
     let mut plugins = Vec::with_capacity(COMPONENTS.len());
     for (name, bytes) in COMPONENTS {
-        let origin = Origin::Builtin(name);
-        let tuning = Arc::clone(settings.tuning(name));
-        let plugin = Plugin::load(sandbox, metrics, origin, bytes.to_vec(), tuning).await;
+        let (origin, bytes) = (Origin::Builtin(name), bytes.to_vec());
+        let plugin = Plugin::load(sandbox, metrics, origin, bytes, Arc::default()).await;
         plugins.push(Arc::new(
             plugin.map_err(|source| SandboxError::Builtin { name, source })?,
         ));

@@ -11,6 +11,7 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use super::bindings::v0_1::Detector;
 use super::descriptor::RawDescriptor;
 use super::error::CallError;
+use super::lane::Pace;
 use super::limits::{Limits, TEXT_BYTES};
 use super::reply::{self, RawReply};
 use super::sandbox::Sandbox;
@@ -21,6 +22,9 @@ use crate::payload::{Document, PayloadError};
 
 /// Handles of resources that a guest may hold. One is lent to it; the rest is for what a later version lends.
 const MAX_HANDLES: usize = 64;
+
+/// A guest that had fewer turns than this has not used its time, however long ago it began.
+const FEWEST_TURNS: u32 = 3;
 
 /// Headers that no guest sees, whatever sends them: credentials and signatures.
 const WITHHELD: [&str; 12] = [
@@ -158,6 +162,7 @@ pub(super) struct Callee {
     pub(super) detector: Detector,
     pub(super) label: Arc<str>,
     pub(super) tuning: Arc<Tuning>,
+    pub(super) pace: Pace,
 }
 
 /// Asks a fresh instance what the component is.
@@ -214,25 +219,35 @@ struct Held {
 
 /// Waits for a free instance, but not for long.
 async fn admit(sandbox: &Sandbox, turns: Option<&Arc<Semaphore>>) -> Result<Held, CallError> {
-    let places = sandbox.instances();
-    let held = async {
-        let turn = match turns {
-            Some(turns) => Some(acquire(turns).await?),
-            None => None,
+    let instances = sandbox.instances();
+    let at_once = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+    // Nearly always there is one, and no clock need be asked.
+    let turn = turns.map(at_once);
+    if let (None | Some(Some(_)), Some(instance)) = (&turn, at_once(instances)) {
+        return Ok(Held {
+            _turn: turn.flatten(),
+            _instance: instance,
+        });
+    }
+    let wait = async {
+        let turn = match turn.flatten() {
+            Some(turn) => Some(turn),
+            None => match turns {
+                Some(turns) => Some(acquire(turns).await?),
+                None => None,
+            },
         };
         Ok(Held {
             _turn: turn,
-            _instance: acquire(places).await?,
+            _instance: acquire(instances).await?,
         })
     };
-    let waited = tokio::time::timeout(sandbox.capacity().queue_time, held).await;
-    waited.unwrap_or(Err(CallError::Busy))
+    tokio::time::timeout(sandbox.capacity().queue_time, wait)
+        .await
+        .unwrap_or(Err(CallError::Busy))
 }
 
 async fn acquire(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
-    if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
-        return Ok(permit);
-    }
     let permit = Arc::clone(places).acquire_owned().await;
     permit.map_err(|_| CallError::Busy)
 }
@@ -242,7 +257,7 @@ async fn finish<T: Send + 'static>(
     callee: &Callee,
     call: impl Future<Output = (wasmtime::Result<T>, Guest)> + Send + 'static,
 ) -> (Result<T, CallError>, CallReport) {
-    let Some((said, guest)) = sandbox.slow_lane().run(call).await else {
+    let Some((said, guest)) = sandbox.slow_lane().run(&callee.pace, call).await else {
         return (Err(CallError::Busy), CallReport::default());
     };
     for line in &guest.log {
@@ -275,12 +290,15 @@ fn store(sandbox: &Sandbox, callee: &Callee, question: Option<Arc<Question>>) ->
     store.limiter(|guest| &mut guest.memory);
     store.set_hostcall_fuel(limits.transfer_bytes);
     store.set_max_component_handles(MAX_HANDLES);
-    // Set before the instance is made: start functions are code of the guest as well. Until its time is over, a
-    // guest that is still running at a tick lets the other tasks of its thread go first.
+    // Set before the instance is made: start functions are code of the guest as well. The first tick may be about to
+    // come, so a guest has at least the time of one before it lets others go first.
     let deadline = Instant::now() + limits.wall_time;
-    store.set_epoch_deadline(1);
+    let mut turns = 0;
+    store.set_epoch_deadline(2);
     store.epoch_deadline_callback(move |_| {
-        let is_over = Instant::now() >= deadline;
+        turns += 1;
+        // One that hardly ran is not at fault for the time that it waited.
+        let is_over = Instant::now() >= deadline && turns >= FEWEST_TURNS;
         Ok(if is_over {
             UpdateDeadline::Interrupt
         } else {
@@ -313,6 +331,13 @@ fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> Ca
         {
             CallError::BorrowKept
         }
+        None if root(&error).contains("fuel") => CallError::TransferTooLarge {
+            limit: limits.transfer_bytes,
+        },
         None => CallError::Refused(error),
     }
+}
+
+fn root(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string()
 }

@@ -3,16 +3,15 @@
 mod directory;
 mod entry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::directory::{FileKey, Found};
-use self::entry::Entry;
+use self::directory::{FileKey, Listing};
+use self::entry::{Entry, Workshop};
 use super::builtin;
 use super::chain::Detector;
 use super::error::{LoadError, SandboxError};
-use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
 use super::settings::{CurrentSettings, Settings, SettingsSource};
 use super::status::{PluginState, Standing};
@@ -26,9 +25,11 @@ pub struct Catalog {
     directories: Vec<PathBuf>,
     files: BTreeMap<FileKey, Entry>,
     /// In the order in which they are asked.
-    builtins: Vec<(Origin, Entry)>,
+    builtins: Vec<Entry>,
     /// Files whose name another one has, as they were told last.
     duplicates: BTreeMap<FileKey, String>,
+    /// Plugins that the settings name and nobody knows, as they were told.
+    told: BTreeSet<String>,
 }
 
 impl Catalog {
@@ -40,22 +41,25 @@ impl Catalog {
         settings: SettingsSource,
     ) -> Result<Self, SandboxError> {
         let settings = CurrentSettings::open(settings)?;
-        let builtins = builtin::load(detector.sandbox(), &metrics, settings.get()).await?;
-        let builtins = builtins
-            .into_iter()
-            .map(|plugin| (plugin.origin().clone(), Entry::of(plugin)));
+        let builtins = builtin::load(detector.sandbox(), &metrics).await?;
         let mut catalog = Self {
             detector,
             metrics,
             settings,
             directories,
             files: BTreeMap::new(),
-            builtins: builtins.collect(),
+            builtins: builtins.into_iter().map(Entry::builtin).collect(),
             duplicates: BTreeMap::new(),
+            told: BTreeSet::new(),
         };
         catalog.rescan().await;
-        catalog.tell_unknown_settings();
         Ok(catalog)
+    }
+
+    /// Who asks these plugins.
+    #[must_use]
+    pub fn detector(&self) -> &Arc<Detector> {
+        &self.detector
     }
 
     /// The directories in which something may change.
@@ -76,33 +80,66 @@ impl Catalog {
     }
 
     /// Looks at every file again, by its bytes: neither the kind of an event nor a time of modification tells
-    /// reliably that a mounted file changed. What changed is loaded, one file at a time, and put in place at once.
+    /// reliably that a mounted file changed. What changed is loaded, one file at a time, and put in place at once; what
+    /// is gone or switched off does not wait for that.
     pub async fn rescan(&mut self) {
         self.refresh_settings();
         let settings = self.settings.get().clone();
-        let found = self.read(&settings).await;
-        self.forget_missing(&found);
-        let (sandbox, metrics) = (self.detector.sandbox(), &self.metrics);
-        for (key, content) in found {
-            let origin = key.origin();
-            let tuning = settings.tuning(origin.key());
-            let entry = self.files.entry(key).or_default();
-            entry
-                .refresh(sandbox, metrics, &origin, Some(content), tuning)
-                .await;
-        }
-        for (origin, entry) in &mut self.builtins {
-            let tuning = settings.tuning(origin.key());
-            entry.refresh(sandbox, metrics, origin, None, tuning).await;
+        let Some(listing) = self.list(settings.files_per_directory()).await else {
+            return;
+        };
+        self.forget_missing(&listing);
+        for (key, _) in &listing.files {
+            let new = || Entry::new(key.origin());
+            self.files.entry(key.clone()).or_insert_with(new);
         }
         self.put_in_place(&settings);
+        let detector = Arc::clone(&self.detector);
+        let metrics = self.metrics.clone();
+        let workshop = Workshop {
+            sandbox: detector.sandbox(),
+            metrics: &metrics,
+        };
+        for index in 0..self.builtins.len() {
+            let entry = &mut self.builtins[index];
+            let tuning = settings.tuning(entry.origin().key());
+            if entry.retune(&workshop, tuning).await {
+                self.put_in_place(&settings);
+            }
+        }
+        for (key, is_within) in &listing.files {
+            if self.look(&workshop, key, *is_within, &settings).await {
+                self.put_in_place(&settings);
+            }
+        }
+        self.tell_unknown_settings();
     }
 
-    async fn read(&self, settings: &Settings) -> Vec<(FileKey, Found)> {
-        let (directories, settings) = (self.directories.clone(), settings.clone());
-        tokio::task::spawn_blocking(move || directory::read(&directories, &settings))
+    async fn look(
+        &mut self,
+        workshop: &Workshop<'_>,
+        key: &FileKey,
+        is_within: bool,
+        settings: &Settings,
+    ) -> bool {
+        let path = key.path(&self.directories);
+        let Some(entry) = self.files.get_mut(key) else {
+            return false;
+        };
+        if is_within {
+            let tuning = settings.tuning(entry.origin().key());
+            entry.look(workshop, path, tuning).await
+        } else {
+            entry.exclude(workshop, settings.files_per_directory())
+        }
+    }
+
+    /// None where the task that lists them ended early, so that nothing is known.
+    async fn list(&self, limit: usize) -> Option<Listing> {
+        let directories = self.directories.clone();
+        tokio::task::spawn_blocking(move || Listing::of(&directories, limit))
             .await
-            .unwrap_or_default()
+            .ok()
     }
 
     fn refresh_settings(&mut self) {
@@ -113,7 +150,7 @@ impl Catalog {
         match refreshed {
             Ok(()) => {
                 tracing::info!("plugin settings read");
-                self.tell_unknown_settings();
+                self.told.clear();
             }
             Err(error) => {
                 tracing::error!(error = %report::chain(&error), "the plugin settings cannot be used, and those before stay in force");
@@ -121,13 +158,17 @@ impl Catalog {
         }
     }
 
-    /// A plugin that is named may come later; more often its name is mistyped.
-    fn tell_unknown_settings(&self) {
-        let origins = self.files.keys().map(FileKey::origin);
-        let origins = origins.chain(self.builtins.iter().map(|(origin, _)| origin.clone()));
-        let origins: Vec<_> = origins.collect();
-        for key in self.settings.get().keys() {
-            if !origins.iter().any(|origin| origin.key() == key) {
+    /// A plugin that is named may come later; more often its name is mistyped. Said once.
+    fn tell_unknown_settings(&mut self) {
+        let entries = self.files.values().chain(&self.builtins);
+        let known: BTreeSet<_> = entries.map(|entry| entry.origin().key()).collect();
+        let unknown = self
+            .settings
+            .get()
+            .keys()
+            .filter(|key| !known.contains(key));
+        for key in unknown {
+            if self.told.insert(key.to_owned()) {
                 tracing::warn!(
                     plugin.key = key,
                     "the plugin settings name a plugin that is not there"
@@ -136,16 +177,22 @@ impl Catalog {
         }
     }
 
-    fn forget_missing(&mut self, found: &[(FileKey, Found)]) {
-        let metrics = &self.metrics;
-        self.files.retain(|key, _| {
-            let is_there = found.iter().any(|(other, _)| other == key);
-            if !is_there {
-                tracing::info!(plugin.file = %key, "plugin file is gone");
-                metrics.forget(&key.origin());
+    fn forget_missing(&mut self, listing: &Listing) {
+        let (gone, there): (BTreeMap<_, _>, _) = std::mem::take(&mut self.files)
+            .into_iter()
+            .partition(|(key, _)| !listing.may_have(key));
+        self.files = there;
+        for (key, entry) in gone {
+            tracing::info!(plugin.file = %key, "plugin file is gone");
+            // A file of the same name may lie in another directory.
+            let is_left = self
+                .files
+                .values()
+                .any(|other| other.origin() == entry.origin());
+            if !is_left {
+                self.metrics.forget(entry.origin());
             }
-            is_there
-        });
+        }
     }
 
     /// The chain: files by directory and name, then the built-in plugins. A file with the name of a built-in one
@@ -186,23 +233,27 @@ impl Catalog {
             place.put(settings, &mut chain, &mut aside);
         }
         self.tell_duplicates(duplicates);
+        self.tell_usable(chain.iter().chain(&aside));
         self.detector.replace(chain, aside);
+    }
+
+    fn tell_usable<'a>(&self, standings: impl Iterator<Item = &'a Standing>) {
+        let mut usable = BTreeMap::new();
+        for standing in standings {
+            let serves = standing.status.state == PluginState::Serving;
+            *usable.entry(standing.status.from.as_str()).or_default() |= serves;
+        }
+        let entries = self.files.values().chain(&self.builtins);
+        for origin in entries.map(Entry::origin) {
+            let serves = usable.get(origin.to_string().as_str()).copied();
+            self.metrics.set_usable(origin, serves.unwrap_or_default());
+        }
     }
 
     fn tell_duplicates(&mut self, duplicates: BTreeMap<FileKey, String>) {
         for (key, why) in &duplicates {
             if self.duplicates.get(key) != Some(why) {
                 tracing::warn!(plugin.file = %key, error = %why, "plugin refused");
-            }
-            self.metrics.set_usable(&key.origin(), false);
-        }
-        for key in self.duplicates.keys() {
-            let is_usable = self
-                .files
-                .get(key)
-                .is_some_and(|entry| entry.state() == PluginState::Serving);
-            if is_usable && !duplicates.contains_key(key) {
-                self.metrics.set_usable(&key.origin(), true);
             }
         }
         self.duplicates = duplicates;
@@ -216,34 +267,32 @@ fn duplicate(name: &str, by: &str) -> String {
 
 /// The place of a built-in plugin in the chain.
 struct Place<'a> {
-    origin: &'a Origin,
     entry: &'a Entry,
-    plugin: Option<&'a Arc<Plugin>>,
     replacement: Option<Standing>,
 }
 
 impl<'a> Place<'a> {
-    fn of((origin, entry): &'a (Origin, Entry)) -> Self {
+    fn of(entry: &'a Entry) -> Self {
         Self {
-            origin,
             entry,
-            plugin: entry.plugin(),
             replacement: None,
         }
     }
 
     fn is_of(&self, name: &str) -> bool {
-        self.plugin
+        self.entry
+            .plugin()
             .is_some_and(|plugin| plugin.descriptor().name == name)
     }
 
     fn put(self, settings: &Settings, chain: &mut Vec<Standing>, aside: &mut Vec<Standing>) {
-        let standing = |state| Standing::new(self.origin.to_string(), self.plugin, None, state);
+        let (origin, plugin) = (self.entry.origin(), self.entry.plugin());
+        let standing = |state| Standing::new(origin.to_string(), plugin, None, state);
         if let Some(replacement) = self.replacement {
             let by = replacement.status.from.clone();
             chain.push(replacement);
             aside.push(standing(PluginState::Replaced { by }));
-        } else if settings.tuning(self.origin.key()).enabled {
+        } else if settings.tuning(origin.key()).enabled {
             chain.push(standing(self.entry.state()));
         } else {
             aside.push(standing(PluginState::Disabled));

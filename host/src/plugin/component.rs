@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use super::background;
 use super::bindings::v0_1::{self, Detector};
 use super::error::LoadError;
 use super::reply;
@@ -25,21 +27,21 @@ pub(super) async fn link(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Linked, Lo
     let engine = sandbox.engine().clone();
     let compiler = Arc::clone(sandbox.compiler());
     let limit = sandbox.capacity().compile_time;
-    let work = async move {
-        let turn = compiler.acquire_owned().await;
-        // A compilation cannot be interrupted. One that takes too long is not waited for, but the next one waits for
-        // its end, so that there is never more than one.
-        let compile = move || {
-            let _turn = turn;
-            link_now(&engine, &bytes)
-        };
-        tokio::task::spawn_blocking(compile)
-            .await
-            .map_err(|_| LoadError::CompilerPanic)?
+    // Before the time is taken: to wait for another's end is not its fault.
+    let turn = compiler.acquire_owned().await;
+    // A compilation cannot be interrupted. One that takes too long is not waited for, but the next one waits for its
+    // end, so that there is never more than one.
+    let (sender, linked) = oneshot::channel();
+    let compile = move || {
+        let _turn = turn;
+        // Nobody listens any more where it took too long.
+        let (Ok(()) | Err(_)) = sender.send(link_now(&engine, &bytes));
     };
-    tokio::time::timeout(limit, work)
+    background::spawn("plugin-compiler", compile)?;
+    tokio::time::timeout(limit, linked)
         .await
         .map_err(|_| LoadError::CompileTimedOut { limit })?
+        .map_err(|_| LoadError::CompilerPanic)?
 }
 
 /// Refuses a component over the limit, before it is read where its size is known.

@@ -185,7 +185,13 @@ pub enum CallError {
         "it did not give the request back; in C, call stoker_detect_payload_request_drop_borrow before `detect` returns"
     )]
     BorrowKept,
-    /// What it handed over is too large, or not what the interface says.
+    /// It handed over too much.
+    #[error("it handed over more than {limit} bytes")]
+    TransferTooLarge {
+        /// The bytes that it may hand over.
+        limit: usize,
+    },
+    /// What it handed over is not what the interface says.
     #[error("what it handed over was refused")]
     Refused(#[source] wasmtime::Error),
     /// It announced something that cannot be used.
@@ -197,8 +203,8 @@ pub enum CallError {
     /// It announced something that git would not take; the sender's text is at fault as well.
     #[error("it found a ref that cannot be used: {0}")]
     Ref(#[from] WordError),
-    /// All instances are busy.
-    #[error("all plugin instances are busy")]
+    /// All instances, or those that the plugin may have, are busy.
+    #[error("it has no free instance")]
     Busy,
     /// It failed too often of late, and is not asked for a while.
     #[error("it failed repeatedly, and is asked again in {again_in:?}")]
@@ -209,6 +215,12 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Every word of [`Self::label`].
+    pub(super) const LABELS: [&str; 10] = [
+        "timeout", "memory", "trap", "borrow", "transfer", "refused", "answer", "ref", "busy",
+        "benched",
+    ];
+
     /// A stable word for metrics and logs.
     #[must_use]
     pub fn label(&self) -> &'static str {
@@ -217,6 +229,7 @@ impl CallError {
             Self::OutOfMemory { .. } => "memory",
             Self::Trapped { .. } => "trap",
             Self::BorrowKept => "borrow",
+            Self::TransferTooLarge { .. } => "transfer",
             Self::Refused(_) => "refused",
             Self::Answer { .. } => "answer",
             Self::Ref(_) => "ref",

@@ -2,16 +2,21 @@
 //!
 //! A call that is over within one tick, as nearly all are, pays nothing. One that is not would take its thread from
 //! everybody's webhooks again and again until its time is up; it goes on in the slow lane, where it shares one thread
-//! with its like.
+//! with its like. A plugin whose call did so of late begins there.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::background;
 use super::error::SandboxError;
+
+/// So many calls in a row have to be quick before one begins again on the thread that asks.
+const PROBATION: u32 = 64;
 
 /// The thread of the calls that take longer. It ends with this value.
 #[derive(Debug)]
@@ -20,17 +25,41 @@ pub(super) struct SlowLane {
     _ends: oneshot::Sender<()>,
 }
 
+/// What is known of how long a plugin's calls take.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Calls that begin in the slow lane.
+    probation: AtomicU32,
+}
+
+impl Pace {
+    fn is_slow(&self) -> bool {
+        self.probation
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+    }
+
+    fn was_slow(&self) {
+        self.probation.store(PROBATION, Ordering::Relaxed);
+    }
+}
+
 impl SlowLane {
     pub(super) fn open() -> Result<Self, SandboxError> {
+        // Whoever comes is looked at before the next turn of those who are there: a turn takes a tick, and the usual
+        // interval would let newcomers wait for thirty of them.
         let runtime = runtime::Builder::new_current_thread()
+            .global_queue_interval(1)
             .build()
             .map_err(SandboxError::Thread)?;
         let handle = runtime.handle().clone();
         let (sender, ended) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("plugin-slow".to_owned())
-            .spawn(move || runtime.block_on(async { drop(ended.await) }))
-            .map_err(SandboxError::Thread)?;
+        background::spawn("plugin-slow", move || {
+            runtime.block_on(async { drop(ended.await) });
+        })
+        .map_err(SandboxError::Thread)?;
         Ok(Self {
             handle,
             _ends: sender,
@@ -42,19 +71,40 @@ impl SlowLane {
     /// All that a call ever waits for is its own next turn: what is not ready at once is a guest that still runs.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        pace: &Pace,
         call: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let mut call: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(call);
-        let first = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-        match first {
-            Poll::Ready(said) => Some(said),
-            Poll::Pending => AbortOnDropHandle::new(self.handle.spawn(call)).await.ok(),
+        if !pace.is_slow() {
+            let first =
+                std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+            if let Poll::Ready(said) = first {
+                return Some(said);
+            }
+            pace.was_slow();
+            return AbortOnDropHandle::new(self.handle.spawn(call)).await.ok();
         }
+        let watched = async move {
+            let first =
+                std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+            match first {
+                Poll::Ready(said) => (said, false),
+                Poll::Pending => (call.await, true),
+            }
+        };
+        let ended = AbortOnDropHandle::new(self.handle.spawn(watched)).await;
+        let (said, was_slow) = ended.ok()?;
+        if was_slow {
+            pace.was_slow();
+        }
+        Some(said)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
     use super::*;
@@ -63,13 +113,71 @@ mod tests {
     async fn only_what_takes_longer_changes_the_thread() {
         let lane = SlowLane::open().unwrap();
         let here = thread::current().id();
-        let quick = lane.run(async { thread::current().id() }).await;
+        let pace = Pace::default();
+        let quick = lane.run(&pace, async { thread::current().id() }).await;
         assert_eq!(quick, Some(here));
         let slow = async {
             tokio::task::yield_now().await;
             thread::current().name().map(str::to_owned)
         };
-        let slow = lane.run(slow).await;
+        let slow = lane.run(&pace, slow).await;
         assert_eq!(slow, Some(Some("plugin-slow".to_owned())));
+        // So many of the next begin there, quick as they are.
+        for _ in 0..PROBATION {
+            let there = lane.run(&pace, async { thread::current().id() }).await;
+            assert_ne!(there, Some(here));
+        }
+        let again = lane.run(&pace, async { thread::current().id() }).await;
+        assert_eq!(again, Some(here));
+    }
+
+    /// Yields as the engine does for a guest: awake at once.
+    async fn turns(count: usize) {
+        for _ in 0..count {
+            let mut has_yielded = false;
+            std::future::poll_fn(|context| {
+                if std::mem::replace(&mut has_yielded, true) {
+                    return Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_does_not_wait_for_those_that_go_on_and_on() {
+        let lane = SlowLane::open().unwrap();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let (go, went) = std::sync::mpsc::channel();
+        let count = Arc::clone(&taken);
+        let pace = Pace::default();
+        let endless = lane.run(&pace, async move {
+            turns(1).await;
+            // The lane stands still until the newcomers are there.
+            went.recv().unwrap();
+            loop {
+                count.fetch_add(1, Ordering::Relaxed);
+                turns(1).await;
+            }
+        });
+        let newcomers = Pace::default();
+        let newcomer = || {
+            let taken = Arc::clone(&taken);
+            lane.run(&newcomers, async move {
+                turns(1).await;
+                taken.load(Ordering::Relaxed)
+            })
+        };
+        let arrivals = async {
+            let all = futures::future::join_all([newcomer(), newcomer(), newcomer(), newcomer()]);
+            tokio::join!(all, async { go.send(()).unwrap() }).0
+        };
+        tokio::select! {
+            biased;
+            _ = endless => panic!("it has no end"),
+            waited = arrivals => assert!(waited.iter().all(|turns| turns.unwrap() < 20), "{waited:?}"),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
@@ -12,6 +13,7 @@ use super::call::{self, CallReport, Callee, Question};
 use super::component::{self, Linked};
 use super::descriptor::Descriptor;
 use super::error::{CallError, LoadError};
+use super::lane::Pace;
 use super::metrics::{PluginCalls, PluginMetrics};
 use super::reply::{self, Reply};
 use super::sandbox::Sandbox;
@@ -56,6 +58,8 @@ pub struct Plugin {
     turns: Arc<Semaphore>,
     breaker: Breaker,
     calls: PluginCalls,
+    /// Another version is in its place; only calls that were under way are left.
+    is_retired: AtomicBool,
 }
 
 impl Plugin {
@@ -73,6 +77,7 @@ impl Plugin {
             detector,
             label: origin.to_string().into(),
             tuning,
+            pace: Pace::default(),
         };
         Self::probe(sandbox, metrics, origin, callee, imports).await
     }
@@ -88,6 +93,7 @@ impl Plugin {
             detector: self.callee.detector.clone(),
             label: Arc::clone(&self.callee.label),
             tuning,
+            pace: Pace::default(),
         };
         let imports = Arc::clone(&self.imports);
         Self::probe(sandbox, metrics, self.origin.clone(), callee, imports).await
@@ -115,6 +121,7 @@ impl Plugin {
             turns,
             breaker: Breaker::default(),
             calls,
+            is_retired: AtomicBool::new(false),
         })
     }
 
@@ -154,10 +161,23 @@ impl Plugin {
         self.breaker.is_benched()
     }
 
-    /// Whether its pre-filter names nothing, so that it is asked about every delivery.
+    /// Whether its pre-filter names nothing, or the whole body, so that it is asked about every delivery.
     #[must_use]
     pub fn wants_everything(&self) -> bool {
-        self.descriptor.headers.is_empty() && self.descriptor.pointers.is_empty()
+        let Descriptor {
+            headers, pointers, ..
+        } = &self.descriptor;
+        (headers.is_empty() && pointers.is_empty()) || pointers.iter().any(String::is_empty)
+    }
+
+    /// Begins to be asked: what is counted of the version before is not its own.
+    pub(super) fn begin_counting(&self) {
+        self.calls.begin();
+    }
+
+    /// Ends to be asked. What becomes of the calls that are under way says nothing of the version that follows.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
     }
 
     /// Whether its pre-filter lets the question through.
@@ -207,7 +227,9 @@ impl Plugin {
             }
             Change::Recovered => tracing::info!(plugin.file = %file, "plugin answers again"),
         }
-        self.calls.set_benched(change != Change::Recovered);
+        if !self.is_retired.load(Ordering::Relaxed) {
+            self.calls.set_benched(change != Change::Recovered);
+        }
     }
 }
 
@@ -230,6 +252,7 @@ fn ended(reply: &Result<Reply, CallError>) -> Ended {
             | CallError::OutOfMemory { .. }
             | CallError::Trapped { .. }
             | CallError::BorrowKept
+            | CallError::TransferTooLarge { .. }
             | CallError::Refused(_),
         ) => Ended::Failed,
     }

@@ -16,6 +16,9 @@ use super::reply::Reply;
 /// Upper bounds in seconds: a call takes microseconds, and is over after 50 ms.
 const CALL_BUCKETS: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1];
 
+/// What plugins answer; the other outcomes are those of [`CallError`].
+const ANSWERS: [&str; 4] = ["found", "ignored", "malformed", "not-mine"];
+
 /// A plugin by the name of its file; names that guests give themselves are never labels.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PluginLabels {
@@ -136,8 +139,6 @@ impl PluginMetrics {
         let labels = PluginLabels {
             plugin: OriginLabel(origin.clone()),
         };
-        let benched = self.benched.get_or_create_owned(&labels);
-        benched.set(0);
         PluginCalls {
             found: counter("found"),
             ignored: counter("ignored"),
@@ -146,7 +147,7 @@ impl PluginMetrics {
             failures: self.calls.clone(),
             duration: self.durations.get_or_create_owned(&labels),
             memory: self.memory.get_or_create_owned(&labels),
-            benched,
+            benched: self.benched.get_or_create_owned(&labels),
             under_way: self.under_way.clone(),
             origin: origin.clone(),
         }
@@ -169,6 +170,14 @@ impl PluginMetrics {
         self.usable.remove(&labels);
         self.benched.remove(&labels);
         self.memory.remove(&labels);
+        self.durations.remove(&labels);
+        let outcomes = ANSWERS.iter().chain(&CallError::LABELS);
+        for &outcome in outcomes {
+            self.calls.remove(&CallLabels {
+                plugin: OriginLabel(origin.clone()),
+                outcome,
+            });
+        }
     }
 
     /// Tells whether the settings file is in force as it is.
@@ -211,6 +220,12 @@ impl PluginCalls {
     pub(super) fn under_way(&self) -> UnderWay<'_> {
         self.under_way.inc();
         UnderWay(&self.under_way)
+    }
+
+    /// Begins anew, for another version.
+    pub(super) fn begin(&self) {
+        self.memory.set(0);
+        self.benched.set(0);
     }
 
     pub(super) fn set_benched(&self, benched: bool) {

@@ -11,7 +11,7 @@ use super::error::SandboxError;
 use super::lane::SlowLane;
 use super::limits::{Capacity, MAX_MEMORY_BYTES};
 
-/// How often a running guest is looked at. A guest that computes holds its thread no longer than this.
+/// How often a running guest is looked at. A guest that computes holds its thread no longer than two of these.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// What every guest lives in: one engine, a bounded number of instances, and somebody who looks at the clock.
@@ -126,7 +126,7 @@ fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(1)
         .max_tables_per_component(4)
-        .max_component_instance_size(256 << 10)
+        .max_component_instance_size(512 << 10)
         .table_elements(10_000)
         .linear_memory_keep_resident(keep_resident)
         .table_keep_resident(keep_resident)

@@ -77,10 +77,13 @@ impl Settings {
 
     /// Reads the text of a file; `limits` are those of which it says nothing.
     pub fn parse(text: &str, limits: &Limits) -> Result<Self, SettingsError> {
-        let file: File = serde_saphyr::from_str(text).map_err(|error| SettingsError::Format {
+        // Lines around a fault would bring settings into the log.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let file: Result<Option<File>, _> = serde_saphyr::from_str_with_options(text, options);
+        let file = file.map_err(|error| SettingsError::Format {
             why: error.to_string(),
         })?;
-        file.mean(limits)
+        file.unwrap_or_default().mean(limits)
     }
 
     /// The plugin files that are read from one directory.
@@ -151,11 +154,13 @@ impl CurrentSettings {
     /// Reads the file again. Where it is gone or wrong, what was in force before stays. None where nothing is new.
     pub(super) fn refresh(&mut self) -> Option<Result<(), SettingsError>> {
         let result = match self.changed() {
-            Ok(None) if self.refused.is_none() => return None,
-            // It reads again as it did before it was gone.
-            Ok(None) => Ok(()),
+            Ok(None) => return None,
             Ok(Some(content)) => self.take(&content),
-            Err(error) => Err(error),
+            Err(error) => {
+                // When it is there again, it is news whatever it says.
+                self.digest = None;
+                Err(error)
+            }
         };
         let refused = result.as_ref().err().map(ToString::to_string);
         let is_known = refused.is_some() && refused == self.refused;

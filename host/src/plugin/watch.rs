@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -25,7 +26,8 @@ pub async fn watch(mut catalog: Catalog) {
     watcher.follow(&directories);
     loop {
         tokio::select! {
-            _ = events.recv() => settle(&mut events).await,
+            // Without a watcher nobody sends, and that is no event.
+            Some(()) = events.recv() => settle(&mut events).await,
             () = tokio::time::sleep(PERIOD) => watcher.follow(&directories),
         }
         catalog.rescan().await;
@@ -42,6 +44,21 @@ async fn settle(events: &mut mpsc::Receiver<()>) {
     }
 }
 
+/// Reading is an event as well; were it taken for a change, each look would cause the next. Which kind of change it is
+/// does not matter: some file systems tell it wrongly.
+fn tells_of_a_change(event: &notify::Result<Event>) -> bool {
+    let is_written = |kind: &EventKind| {
+        matches!(
+            kind,
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+        )
+    };
+    // An error may have swallowed an event.
+    event.as_ref().map_or(true, |event| {
+        !event.kind.is_access() || is_written(&event.kind)
+    })
+}
+
 /// The directories that are followed; one that appears later is followed from then on.
 struct Watcher {
     inner: Option<RecommendedWatcher>,
@@ -50,8 +67,10 @@ struct Watcher {
 impl Watcher {
     fn new(sender: mpsc::Sender<()>) -> Self {
         // A full channel already says all that an event can say: look again.
-        let notify = move |_| match sender.try_send(()) {
-            Ok(()) | Err(_) => {}
+        let notify = move |event| {
+            if tells_of_a_change(&event) {
+                let (Ok(()) | Err(_)) = sender.try_send(());
+            }
         };
         let inner = notify::recommended_watcher(notify);
         if let Err(error) = &inner {
@@ -69,5 +88,31 @@ impl Watcher {
                 tracing::debug!(directory = %directory.display(), error = %error, "cannot watch the directory yet");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reading_is_no_change() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let file = directory.path().join("a.wasm");
+        std::fs::write(&file, b"1").unwrap();
+        let (sender, mut events) = mpsc::channel(16);
+        let mut watcher = Watcher::new(sender);
+        watcher.follow(&[directory.path()]);
+        for _ in 0..3 {
+            std::fs::read(&file).unwrap();
+            std::fs::read_dir(directory.path()).unwrap().for_each(drop);
+        }
+        // Events come in order: the first to come is that of the change.
+        std::fs::rename(&file, directory.path().join("b.wasm")).unwrap();
+        events.recv().await.unwrap();
+        settle(&mut events).await;
+        std::fs::read(directory.path().join("b.wasm")).unwrap();
+        let more = tokio::time::timeout(4 * QUIET, events.recv()).await;
+        assert!(more.is_err(), "reading was told as a change");
     }
 }

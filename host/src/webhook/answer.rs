@@ -1,5 +1,6 @@
 //! The one place where what happened becomes a status and a JSON body.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::plugin::Declined;
+use crate::plugin::{Declined, Plugin};
 
 /// After which time a sender may try again, where nothing says more.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -18,11 +19,11 @@ pub(super) enum Answer {
     /// The ref is requested: written now, or before.
     Accepted {
         git_ref: String,
-        plugin: String,
+        plugin: Arc<Plugin>,
         message: &'static str,
     },
     /// Recognised, and nothing to do.
-    Ignored { plugin: String, reason: String },
+    Ignored { plugin: Arc<Plugin>, reason: String },
     /// The sender must send something else.
     Refused { status: StatusCode, error: String },
     /// No plugin knows the format.
@@ -117,7 +118,7 @@ impl Answer {
     }
 
     /// The plugin that recognised the delivery.
-    pub(super) fn plugin(&self) -> Option<&str> {
+    pub(super) fn plugin(&self) -> Option<&Plugin> {
         match self {
             Self::Accepted { plugin, .. } | Self::Ignored { plugin, .. } => Some(plugin),
             _ => None,
@@ -145,13 +146,13 @@ impl Answer {
             } => Body::Accepted {
                 accepted: true,
                 r#ref: git_ref,
-                plugin,
+                plugin: &plugin.descriptor().name,
                 message,
             },
             Self::Ignored { plugin, reason } => Body::Ignored {
                 accepted: false,
                 ignored: reason,
-                plugin,
+                plugin: &plugin.descriptor().name,
             },
             Self::Refused { error, .. }
             | Self::Unavailable { error, .. }

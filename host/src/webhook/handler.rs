@@ -58,9 +58,8 @@ async fn judge(
     let fail = |error| fail(&error, namespace, name);
     let selection = receiver.requests.detectors(&target).await.map_err(fail)?;
     let (plugin, detections) = detect(receiver, delivery, &selection).await?;
-    let plugin = plugin.descriptor().name.clone();
     let announcement = Announcement {
-        plugin: plugin.as_str().into(),
+        plugin: plugin.descriptor().name.as_str().into(),
         detections,
     };
     let submitted = receiver.requests.submit(&target, &announcement).await;
@@ -77,10 +76,7 @@ async fn detect(
         Question::new(delivery).map_err(|error| not_json(&error, media_type.as_deref()))?;
     match receiver.detector.detect(question, selection).await {
         Verdict::Found { plugin, detections } => Ok((plugin, detections)),
-        Verdict::Ignored { plugin, reason } => Err(Answer::Ignored {
-            plugin: plugin.descriptor().name.clone(),
-            reason,
-        }),
+        Verdict::Ignored { plugin, reason } => Err(Answer::Ignored { plugin, reason }),
         Verdict::Malformed { plugin, why } => {
             let error = format!("plugin {}: {why}", plugin.descriptor().name);
             Err(Answer::refused(StatusCode::BAD_REQUEST, error))
@@ -92,7 +88,7 @@ async fn detect(
                 Some(_) => format!(
                     "plugin {name} failed repeatedly and is not asked for a while; try again"
                 ),
-                None => "all plugin instances are busy; try again".to_owned(),
+                None => format!("plugin {name} has no free instance; try again"),
             };
             Err(Answer::unavailable(error, again_in))
         }
@@ -106,7 +102,7 @@ async fn detect(
     }
 }
 
-fn accept(submitted: Submitted, plugin: String) -> Answer {
+fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
     let (git_ref, message) = match submitted {
         Submitted::Written(git_ref) => (git_ref, "ref requested"),
         Submitted::AlreadySet(git_ref) => (git_ref, "ref already set"),

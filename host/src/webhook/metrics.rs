@@ -11,8 +11,9 @@ use prometheus_client::registry::Registry;
 /// after ten seconds.
 const BUCKETS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0];
 
-/// `source` is the name of the plugin that recognised the delivery, else `unknown`: the name that existing
-/// dashboards know. Only loaded plugins can stand there, so the number of series is bounded.
+/// `source` is the plugin that recognised the delivery, else `unknown`: the label that existing dashboards know. A
+/// built-in plugin stands there by its name and a file by its own without `.wasm`; what a component calls itself could
+/// be anything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     source: String,
@@ -75,9 +76,9 @@ impl ReceiverMetrics {
         self.in_flight.dec();
     }
 
-    pub(super) fn answered(&self, plugin: Option<&str>, status_code: u16, duration: Duration) {
+    pub(super) fn answered(&self, source: Option<&str>, status_code: u16, duration: Duration) {
         let labels = Labels {
-            source: plugin.unwrap_or("unknown").to_owned(),
+            source: source.unwrap_or("unknown").to_owned(),
             status_code,
         };
         self.requests.get_or_create(&labels).inc();

@@ -32,12 +32,14 @@ impl<'a> Record<'a> {
     pub(super) fn finish(self, answer: &Answer) {
         let duration = self.started.elapsed();
         let status = answer.status().as_u16();
-        self.metrics.answered(answer.plugin(), status, duration);
+        let plugin = answer.plugin();
+        let source = plugin.map(|plugin| plugin.origin().key());
+        self.metrics.answered(source, status, duration);
         tracing::info!(
             sync.namespace = self.namespace,
             sync.name = self.name,
             delivery.id = self.delivery_id,
-            plugin.name = answer.plugin(),
+            plugin.name = plugin.map(|plugin| plugin.descriptor().name.as_str()),
             outcome = answer.outcome(),
             status,
             duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),

@@ -114,7 +114,7 @@ fn rate(detector: &Arc<Detector>, question: &Arc<Question>, threads: usize) -> R
     Ok(f64::from(total) / TIME.as_secs_f64())
 }
 
-/// One call of each component in a folder, made of the templates by `stoker plugin new bench --lang LANGUAGE`.
+/// One call of each component in a folder, made of the templates by `just bench-templates`.
 pub fn languages(folder: &Path) -> Result<Table> {
     let (runtime, metrics) = (runtime()?, Metrics::new());
     let sandbox = Sandbox::new(Capacity::default())?;
@@ -124,7 +124,7 @@ pub fn languages(folder: &Path) -> Result<Table> {
     let question = question(&body, None)?;
     let mut rows = vec![Row::new("parse to serde_json::Value", value, "")];
     for language in ["rust", "c", "go", "js", "python"] {
-        let file = folder.join(format!("{language}.wasm"));
+        let file = folder.join(language).join(format!("{language}.wasm"));
         let Ok(bytes) = std::fs::read(&file) else {
             continue;
         };

@@ -21,7 +21,7 @@ struct Arguments {
     /// Where benchmarks.md and the plots go.
     #[arg(default_value = "docs")]
     folder: PathBuf,
-    /// Components made of the templates, as LANGUAGE.wasm.
+    /// Projects made of the templates, one for each language.
     #[arg(long, default_value = "target/templates")]
     templates: PathBuf,
 }

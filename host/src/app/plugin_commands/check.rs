@@ -8,9 +8,10 @@ use std::time::Instant;
 use anyhow::Result;
 use http::HeaderMap;
 
-use super::{load, question, say};
+use super::ask::say;
+use super::{load, question};
 use crate::app::text;
-use crate::plugin::{Capacity, Descriptor, Sandbox};
+use crate::plugin::{Capacity, Descriptor, Sandbox, Tuning};
 
 /// What a ConfigMap holds, in bytes, whether they are text or base64 in the manifest (Kubernetes, "ConfigMaps").
 const CONFIG_MAP_BYTES: u64 = 1 << 20;
@@ -20,10 +21,10 @@ const ANNOTATION_BYTES: u64 = 256 << 10;
 /// What else of a manifest is in that annotation, generously.
 const MANIFEST_BYTES: u64 = 4 << 10;
 
-pub(super) async fn run(file: &Path) -> Result<ExitCode> {
+pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
     let sandbox = Sandbox::new(Capacity::default())?;
     let started = Instant::now();
-    let plugin = load(file, &sandbox).await?;
+    let plugin = load(file, &sandbox, tuning).await?;
     let loaded = started.elapsed();
     let nothing = Arc::new(question(HeaderMap::new(), b"{}".to_vec())?);
     let (reply, report) = plugin.ask(&sandbox, &nothing).await;

@@ -11,15 +11,14 @@ use crate::git;
 use crate::plugin::{Limits, PluginState, PluginStatus, SettingsSource};
 
 pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
-    let plugins = match &flags.host {
-        Some(host) => ask(host).await?,
-        None => {
-            let settings = SettingsSource {
-                file: flags.plugin_settings,
-                limits: Limits::default(),
-            };
-            open(flags.plugin_dir, settings).await?.status()
-        }
+    let plugins = if let Some(host) = &flags.host {
+        ask(host).await?
+    } else {
+        let settings = SettingsSource {
+            file: flags.plugin_settings,
+            limits: Limits::default(),
+        };
+        open(flags.plugin_dir, settings).await?.status()
     };
     text::print(&table(&plugins))?;
     let all_is_well = plugins

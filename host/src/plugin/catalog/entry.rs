@@ -1,48 +1,52 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
-use super::super::error::LoadError;
+use super::super::error::{CallError, LoadError};
 use super::super::load::{Origin, Plugin};
 use super::super::metrics::PluginMetrics;
 use super::super::sandbox::Sandbox;
 use super::super::settings::Tuning;
 use super::super::status::PluginState;
-use super::directory::Found;
+use super::directory::{self, Content, Digest};
 use crate::report;
 
 /// One file, or one built-in plugin. Where its new version, or its new settings, cannot be used, the last that could
 /// be goes on.
-#[derive(Default)]
 pub(super) struct Entry {
-    seen: Option<Seen>,
+    origin: Origin,
+    /// What was looked at last; none where that has to be done again.
+    seen: Option<(Option<Digest>, Arc<Tuning>)>,
     good: Option<Good>,
     refused: Option<String>,
 }
 
-/// What was looked at last.
-#[derive(PartialEq, Eq)]
-struct Seen {
-    digest: Option<Digest>,
-    tuning: Arc<Tuning>,
-}
-
-type Digest = [u8; 32];
-
 /// What serves.
 struct Good {
     plugin: Arc<Plugin>,
+    /// Of its file, where it has one.
     digest: Option<Digest>,
 }
 
+/// Where plugins are loaded.
+pub(super) struct Workshop<'a> {
+    pub(super) sandbox: &'a Sandbox,
+    pub(super) metrics: &'a PluginMetrics,
+}
+
 impl Entry {
-    pub(super) fn of(plugin: Arc<Plugin>) -> Self {
-        let seen = Seen {
-            digest: None,
-            tuning: Arc::clone(plugin.tuning()),
-        };
+    pub(super) fn new(origin: Origin) -> Self {
         Self {
-            seen: Some(seen),
+            origin,
+            seen: None,
+            good: None,
+            refused: None,
+        }
+    }
+
+    pub(super) fn builtin(plugin: Arc<Plugin>) -> Self {
+        Self {
+            origin: plugin.origin().clone(),
+            seen: Some((None, Arc::clone(plugin.tuning()))),
             good: Some(Good {
                 plugin,
                 digest: None,
@@ -51,67 +55,107 @@ impl Entry {
         }
     }
 
-    /// Takes the bytes of a file as they are now; none for what has no file.
-    pub(super) async fn refresh(
+    /// Looks at the file as it is now. Tells whether anything became different.
+    pub(super) async fn look(
         &mut self,
-        sandbox: &Sandbox,
-        metrics: &PluginMetrics,
-        origin: &Origin,
-        content: Option<Found>,
+        workshop: &Workshop<'_>,
+        path: PathBuf,
         tuning: &Arc<Tuning>,
-    ) {
-        let (digest, content) = match content.transpose() {
-            Ok(content) => (content.as_deref().map(digest), content),
+    ) -> bool {
+        let limit = tuning.limits.component_bytes;
+        // With other settings the bytes may be needed again.
+        let seen = self.seen.as_ref().filter(|(_, before)| before == tuning);
+        let known = seen.and_then(|(digest, _)| *digest);
+        // One file at a time is in memory.
+        let read = move || directory::read(&path, limit, known);
+        let content = tokio::task::spawn_blocking(read).await;
+        match content.unwrap_or_else(|error| Err(std::io::Error::from(error).into())) {
+            Ok(Content { digest, bytes }) => {
+                self.refresh(workshop, Some(digest), bytes, tuning).await
+            }
             Err(error) => {
                 self.seen = None;
-                return self.refuse(metrics, origin, &error);
+                self.refuse(workshop, &error)
             }
-        };
-        let seen = Seen {
-            digest,
-            tuning: Arc::clone(tuning),
-        };
-        if self.seen.as_ref() == Some(&seen) {
-            return;
-        }
-        self.seen = Some(seen);
-        let tuning = Arc::clone(tuning);
-        let loaded = match (&self.good, content) {
-            (Some(good), None) => good.plugin.retuned(sandbox, metrics, tuning).await,
-            (Some(good), Some(_)) if good.digest == digest => {
-                good.plugin.retuned(sandbox, metrics, tuning).await
-            }
-            (_, Some(bytes)) => Plugin::load(sandbox, metrics, origin.clone(), bytes, tuning).await,
-            (None, None) => return,
-        };
-        match loaded {
-            Ok(plugin) => self.take(metrics, plugin, digest),
-            Err(error) => self.refuse(metrics, origin, &error),
         }
     }
 
-    fn take(&mut self, metrics: &PluginMetrics, plugin: Plugin, digest: Option<Digest>) {
+    /// Gives what serves other settings. Tells whether anything became different.
+    pub(super) async fn retune(&mut self, workshop: &Workshop<'_>, tuning: &Arc<Tuning>) -> bool {
+        self.refresh(workshop, None, None, tuning).await
+    }
+
+    /// Is beyond the number of files that are read, and does not serve. Tells whether anything became different.
+    pub(super) fn exclude(&mut self, workshop: &Workshop<'_>, limit: usize) -> bool {
+        self.seen = None;
+        let served = self.good.take().is_some();
+        self.refuse(workshop, &LoadError::TooMany { limit }) || served
+    }
+
+    async fn refresh(
+        &mut self,
+        workshop: &Workshop<'_>,
+        digest: Option<Digest>,
+        bytes: Option<Vec<u8>>,
+        tuning: &Arc<Tuning>,
+    ) -> bool {
+        let seen = (digest, Arc::clone(tuning));
+        if self.seen.as_ref() == Some(&seen) {
+            return false;
+        }
+        let Workshop { sandbox, metrics } = workshop;
+        let tuning = Arc::clone(tuning);
+        let loaded = match (&self.good, bytes) {
+            (Some(good), _) if good.digest == digest => {
+                good.plugin.retuned(sandbox, metrics, tuning).await
+            }
+            (_, Some(bytes)) => {
+                Plugin::load(sandbox, metrics, self.origin.clone(), bytes, tuning).await
+            }
+            (_, None) => return false,
+        };
+        self.seen = Some(seen);
+        match loaded {
+            Ok(plugin) => self.take(workshop, plugin, digest),
+            Err(error) => {
+                if may_pass(&error) {
+                    self.seen = None;
+                }
+                self.refuse(workshop, &error)
+            }
+        }
+    }
+
+    fn take(&mut self, workshop: &Workshop<'_>, plugin: Plugin, digest: Option<Digest>) -> bool {
         let said = plugin.descriptor();
         tracing::info!(plugin.file = %plugin.origin(), plugin.name = %said.name, plugin.version = %said.version, "plugin loaded");
-        metrics.reloaded(true);
-        metrics.set_usable(plugin.origin(), true);
+        if let Some(old) = &self.good {
+            old.plugin.retire();
+        }
+        plugin.begin_counting();
+        workshop.metrics.reloaded(true);
         self.refused = None;
         self.good = Some(Good {
             plugin: Arc::new(plugin),
             digest,
         });
+        true
     }
 
     /// Says once why it cannot be used.
-    pub(super) fn refuse(&mut self, metrics: &PluginMetrics, origin: &Origin, error: &LoadError) {
+    fn refuse(&mut self, workshop: &Workshop<'_>, error: &LoadError) -> bool {
         let why = report::chain(error).to_string();
         if self.refused.as_ref() == Some(&why) {
-            return;
+            return false;
         }
-        tracing::warn!(plugin.file = %origin, error = %why, previous_version_serves = self.good.is_some(), "plugin refused");
-        metrics.reloaded(false);
-        metrics.set_usable(origin, false);
+        tracing::warn!(plugin.file = %self.origin, error = %why, previous_version_serves = self.good.is_some(), "plugin refused");
+        workshop.metrics.reloaded(false);
         self.refused = Some(why);
+        true
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(super) fn plugin(&self) -> Option<&Arc<Plugin>> {
@@ -132,6 +176,10 @@ impl Entry {
     }
 }
 
-fn digest(bytes: &[u8]) -> Digest {
-    Sha256::digest(bytes).into()
+/// Whether the same file may be found good later: a busy machine is no fault of a plugin.
+fn may_pass(error: &LoadError) -> bool {
+    matches!(
+        error,
+        LoadError::Describe(CallError::Busy | CallError::TimedOut { .. })
+    )
 }

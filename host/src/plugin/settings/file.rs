@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::super::error::SettingsError;
 use super::super::limits::{Limits, MAX_MEMORY_BYTES};
@@ -21,8 +21,10 @@ const MAX_SETTINGS: usize = 256;
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(super) struct File {
     plugins_per_directory: usize,
+    #[serde(deserialize_with = "or_nothing")]
     limits: LimitsEntry,
-    plugins: BTreeMap<String, PluginEntry>,
+    #[serde(deserialize_with = "or_nothing")]
+    plugins: BTreeMap<String, Option<PluginEntry>>,
 }
 
 impl Default for File {
@@ -39,7 +41,9 @@ impl Default for File {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 struct PluginEntry {
     enabled: Option<bool>,
+    #[serde(deserialize_with = "or_nothing")]
     limits: LimitsEntry,
+    #[serde(deserialize_with = "or_nothing")]
     settings: BTreeMap<String, String>,
 }
 
@@ -56,17 +60,25 @@ struct LimitsEntry {
     concurrent_calls: Option<usize>,
 }
 
+/// A block whose last line was commented out is nothing to YAML, and means the same as none.
+fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 impl File {
     pub(super) fn mean(self, limits: &Limits) -> Result<Settings, SettingsError> {
         let files = self.plugins_per_directory;
-        within("pluginsPerDirectory", files, 1..=1024)?;
+        within("pluginsPerDirectory", &files, 1..=1024)?;
         let common = self.limits.over(limits, "limits")?;
         let mut plugins = BTreeMap::new();
         for (key, entry) in self.plugins {
+            let entry = entry.unwrap_or_default();
             let place = format!("plugins.{key}");
             within(
                 &format!("{place}.settings"),
-                entry.settings.len(),
+                &entry.settings.len(),
                 0..=MAX_SETTINGS,
             )?;
             let tuning = Tuning {
@@ -97,7 +109,7 @@ impl LimitsEntry {
             let millis = usize::try_from(time.as_millis()).unwrap_or_default();
             within(
                 &at("wallTime"),
-                Unit(millis, "ms"),
+                &Unit(millis, "ms"),
                 Unit(1, "ms")..=Unit(5000, "ms"),
             )?;
             limits.wall_time = Duration::try_from(time).unwrap_or_default();
@@ -107,7 +119,7 @@ impl LimitsEntry {
             bytes.map_or(Ok(None), |bytes| {
                 let (least, most) = range.into_inner();
                 let range = Unit(least, " bytes")..=Unit(most, " bytes");
-                within(&at(name), Unit(bytes, " bytes"), range).map(|()| Some(bytes))
+                within(&at(name), &Unit(bytes, " bytes"), range).map(|()| Some(bytes))
             })
         };
         set(
@@ -129,7 +141,7 @@ impl LimitsEntry {
         );
         let count = |value: Option<usize>, name, range| {
             value.map_or(Ok(None), |value| {
-                within(&at(name), value, range).map(|()| Some(value))
+                within(&at(name), &value, range).map(|()| Some(value))
             })
         };
         set(
@@ -161,10 +173,10 @@ impl fmt::Display for Unit {
 
 fn within<T: PartialOrd + fmt::Display>(
     place: &str,
-    value: T,
+    value: &T,
     range: RangeInclusive<T>,
 ) -> Result<(), SettingsError> {
-    if range.contains(&value) {
+    if range.contains(value) {
         return Ok(());
     }
     let (least, most) = range.into_inner();

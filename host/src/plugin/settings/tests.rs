@@ -8,7 +8,18 @@ fn parse(text: &str) -> Result<Settings, SettingsError> {
 
 #[test]
 fn what_is_not_said_stays_as_it_is() {
-    for text in ["", "{}", "limits: {}", "plugins: {}"] {
+    let nothing = [
+        "",
+        "{}",
+        "---",
+        "null",
+        "# none",
+        "limits:",
+        "limits: {}",
+        "plugins:",
+        "plugins: {}",
+    ];
+    for text in nothing {
         assert_eq!(parse(text).unwrap(), Settings::default(), "{text:?}");
     }
 }
@@ -40,11 +51,26 @@ fn a_plugin_differs_from_all_and_all_differ_from_the_defaults() {
 }
 
 #[test]
+fn an_entry_may_be_empty() {
+    for text in ["plugins: {a: }", "plugins: {a: {settings: , limits: }}"] {
+        let settings = parse(text).unwrap();
+        assert_eq!(**settings.tuning("a"), Tuning::default(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_without_what_stands_beside_it() {
+    let why = parse("plugins:\n  a:\n    settings: {token: s3cr3t}\n    limit: {}\n");
+    let why = why.unwrap_err().to_string();
+    assert!(why.contains("limit") && !why.contains("s3cr3t"), "{why}");
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_place() {
     for (text, word) in [
         ("limit: {}", "limit"),
         ("limits: {walltime: 1s}", "walltime"),
-        ("limits: {wallTime: soon}", "wallTime"),
+        ("limits: {wallTime: soon}", "duration"),
         ("limits: {wallTime: 0ms}", "limits.wallTime"),
         ("limits: {wallTime: 1h}", "5000ms"),
         (
@@ -83,6 +109,7 @@ fn a_file_that_turns_wrong_leaves_what_was_in_force() {
         Some(Err(SettingsError::Format { .. }))
     ));
     assert!(!current.get().tuning("a").enabled);
+    assert!(current.refresh().is_none(), "what is wrong stays wrong");
     std::fs::remove_file(&file).unwrap();
     assert!(matches!(
         current.refresh(),

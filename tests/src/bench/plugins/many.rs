@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tempfile::TempDir;
 
-use super::{HOSTILE, PLAIN, settled, variant};
+use super::{HOSTILE, HOSTILE_START, PLAIN, settled, variant};
 use crate::Stage;
 use crate::bench::calls::median;
 use crate::bench::report::{Row, Table};
@@ -28,7 +28,7 @@ pub(super) async fn processor_time(stage: &Stage) -> Result<Table> {
     std::fs::write(&four, FOUR)?;
     std::fs::create_dir(&two)?;
     std::fs::write(two.join("hostile.wasm"), HOSTILE)?;
-    std::fs::write(two.join("plain.wasm"), PLAIN)?;
+    std::fs::write(two.join("hostile-start.wasm"), HOSTILE_START)?;
     let few = settled(stage, None, Some(&four)).await?;
     let many = settled(stage, Some(&two), None).await?;
     let request = || vec![webhooks::request(stage, "v1")];

@@ -69,7 +69,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<(Table, Table)> {
             "",
         ),
         Row::new("resident memory after, KiB", after.resident_kib as f64, "")
-            .at_most(before.resident_kib as f64 * 1.1),
+            .at_most((before.resident_kib as f64 * 1.1).round()),
         Row::new("open files before", before.files as f64, ""),
         Row::new("open files after", after.files as f64, "").at_most(before.files as f64),
         Row::new("mappings before", before.mappings as f64, ""),
@@ -93,13 +93,13 @@ async fn replace(server: &Server, directory: &Path, number: u32) -> Result<Durat
     std::fs::write(&part, &bytes)?;
     let started = Instant::now();
     std::fs::rename(&part, directory.join("plain.wasm"))?;
-    let serves = async {
+    let wait = async {
         while !is_there(server, &digest).await? {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         anyhow::Ok(started.elapsed())
     };
-    tokio::time::timeout(Duration::from_secs(10), serves)
+    tokio::time::timeout(Duration::from_secs(10), wait)
         .await
         .context("the plugin does not serve")?
 }

@@ -1,0 +1,166 @@
+//! From a core module to a component, in this process.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use wasmparser::{BinaryReaderError, Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use super::{strip, wasip1};
+
+/// Custom sections with the type of a module begin with it; languages add something of their own.
+const TYPE_SECTION: &str = "component-type";
+
+/// Why a module cannot become a component. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentError {
+    /// No module at all.
+    #[error("it is not a WebAssembly module: {0}")]
+    Module(String),
+    /// The interface cannot be read.
+    #[error("the interface in {path} cannot be read: {why}")]
+    Wit {
+        /// Where it should be.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The interface of the module is not known.
+    #[error(
+        "the module does not say which interface it has, and there is no folder `wit` beside it; put the WIT of stoker:detect there"
+    )]
+    NoType,
+    /// The module imports something under the name of WASI that is not of it.
+    #[error("it imports {0} of wasi_snapshot_preview1, which has no such thing")]
+    Wasi(String),
+    /// The module does not fit its interface.
+    #[error("the module does not fit its interface: {0}")]
+    Misfit(String),
+}
+
+impl ComponentError {
+    /// With its causes, for the outermost text alone says little.
+    fn misfit(error: impl Display) -> Self {
+        Self::Misfit(format!("{error:#}"))
+    }
+}
+
+impl From<BinaryReaderError> for ComponentError {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Module(error.message().to_owned())
+    }
+}
+
+/// What a module needs, beside its own bytes, to become a component.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// The interface and the world in it, for modules that do not carry their type.
+    pub world: Option<(&'a Path, &'a str)>,
+    /// A core module that answers in the place of WASI; without one, stubs do.
+    pub adapter: Option<&'a [u8]>,
+}
+
+/// A component, made of a module.
+#[derive(Debug)]
+pub struct Component {
+    /// Its bytes, without what nothing runs.
+    pub bytes: Vec<u8>,
+    /// The functions of WASI in whose place there are stubs.
+    pub stubs: Vec<String>,
+}
+
+/// Makes a component of a core module.
+pub fn componentize(module: &[u8], recipe: Recipe<'_>) -> Result<Component, ComponentError> {
+    let mut module = module.to_vec();
+    if !is_typed(&module)? {
+        let (path, world) = recipe.world.ok_or(ComponentError::NoType)?;
+        embed(&mut module, path, world)?;
+    }
+    let mut encoder = ComponentEncoder::default()
+        .module(&module)
+        .map_err(ComponentError::misfit)?
+        .validate(true);
+    let wasi = wasip1::imports(&module)?;
+    let mut stubs = Vec::new();
+    if !wasi.is_empty() {
+        let adapter = match recipe.adapter {
+            Some(adapter) => adapter.to_vec(),
+            None => wasip1::adapter(&wasi),
+        };
+        encoder = encoder
+            .adapter(wasip1::MODULE, &adapter)
+            .map_err(ComponentError::misfit)?;
+        if recipe.adapter.is_none() {
+            stubs = wasi.into_iter().map(|(name, ..)| name).collect();
+        }
+    }
+    let component = encoder.encode().map_err(ComponentError::misfit)?;
+    let bytes = strip::custom_sections(&component)
+        .ok_or_else(|| ComponentError::misfit("its sections cannot be read"))?;
+    Ok(Component { bytes, stubs })
+}
+
+/// Whether a module carries the type of its interface.
+fn is_typed(module: &[u8]) -> Result<bool, ComponentError> {
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::CustomSection(section) = payload?
+            && section.name().starts_with(TYPE_SECTION)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes into a module which interface it has.
+fn embed(module: &mut Vec<u8>, path: &Path, world: &str) -> Result<(), ComponentError> {
+    let mut resolve = Resolve::default();
+    resolve
+        .push_path(path)
+        .and_then(|(package, _)| resolve.select_world(&[package], Some(world)))
+        .and_then(|world| embed_component_metadata(module, &resolve, world, StringEncoding::UTF8))
+        .map_err(|error| ComponentError::Wit {
+            path: path.display().to_string(),
+            why: format!("{error:#}"),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A core module of nothing.
+    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+
+    fn released() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/v0.1.0")
+    }
+
+    #[test]
+    fn a_module_without_a_type_gets_one_from_its_wit() {
+        let bare = componentize(EMPTY, Recipe::default());
+        assert!(matches!(bare, Err(ComponentError::NoType)));
+        let wit = released();
+        let with = |path, world| {
+            let recipe = Recipe {
+                world: Some((path, world)),
+                adapter: None,
+            };
+            componentize(EMPTY, recipe)
+        };
+        // It is known now what the module should have, and does not.
+        let typed = with(&wit, "payload-detector");
+        assert!(matches!(typed, Err(ComponentError::Misfit(_))), "{typed:?}");
+        let nowhere = with(Path::new("/nowhere"), "payload-detector");
+        assert!(matches!(nowhere, Err(ComponentError::Wit { .. })));
+        let other = with(&wit, "other");
+        assert!(matches!(other, Err(ComponentError::Wit { .. })));
+    }
+
+    #[test]
+    fn what_is_no_module_is_refused() {
+        let broken = componentize(b"\0asm\x01\0\0\0\x01", Recipe::default());
+        assert!(matches!(broken, Err(ComponentError::Module(_))));
+    }
+}

@@ -1,0 +1,87 @@
+//! `stoker plugin test`: projects, once or whenever something of them changes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+
+use super::limits;
+use super::tester::Tester;
+use crate::app::{signals, text};
+use crate::author::{AuthorError, Outcome, Project, Suite, junit};
+use crate::cli::TestFlags;
+
+/// How often files are looked at. A glance at some dozen files costs nothing that a watcher of the system would save.
+const GLANCE: Duration = Duration::from_millis(300);
+
+pub(super) async fn run(flags: &TestFlags) -> Result<ExitCode> {
+    let folders = flags.folders.iter();
+    let projects = folders
+        .map(|folder| Project::open(folder))
+        .collect::<Result<Vec<_>, AuthorError>>()?;
+    let tester = Tester::new(limits(&flags.limits), flags.update)?;
+    if !flags.watch {
+        return once(&tester, &projects, flags).await;
+    }
+    let mut stop = std::pin::pin!(signals::termination()?);
+    loop {
+        let before = inputs(&projects);
+        let code = tokio::select! {
+            () = &mut stop => return Ok(ExitCode::SUCCESS),
+            code = once(&tester, &projects, flags) => code?,
+        };
+        text::note("waiting for a change; Ctrl-C ends");
+        // The run itself may have built the component, so that one counts from its end.
+        let component = components(&projects);
+        while inputs(&projects) == before && components(&projects) == component {
+            tokio::select! {
+                () = &mut stop => return Ok(code),
+                () = tokio::time::sleep(GLANCE) => {}
+            }
+        }
+    }
+}
+
+type Stamps = Vec<(SystemTime, PathBuf)>;
+
+fn inputs(projects: &[Project]) -> Stamps {
+    projects.iter().flat_map(Project::inputs).collect()
+}
+
+fn components(projects: &[Project]) -> Stamps {
+    projects.iter().flat_map(Project::components).collect()
+}
+
+async fn once(tester: &Tester, projects: &[Project], flags: &TestFlags) -> Result<ExitCode> {
+    let mut suites = Vec::with_capacity(projects.len());
+    let mut lines = vec![format!(
+        "{:<16} {:<44} {:<10} {:>7}",
+        "PLUGIN", "FILE", "OUTCOME", "µs"
+    )];
+    for project in projects {
+        let suite = tester.test(project).await;
+        lines.extend(suite.table());
+        suites.push(suite);
+    }
+    let failed: usize = suites.iter().map(Suite::failed).sum();
+    let all: usize = suites.iter().map(|suite| suite.cases.len()).sum();
+    let updated = suites.iter().flat_map(|suite| &suite.cases);
+    let updated = updated.filter(|case| matches!(case.outcome, Outcome::Updated(_)));
+    let updated = match updated.count() {
+        0 => String::new(),
+        count => format!(" ({count} updated)"),
+    };
+    lines.push(format!("{} passed{updated}, {failed} failed", all - failed));
+    text::print(&lines.join("\n"))?;
+    if let Some(file) = &flags.junit {
+        fs::write(file, junit(&suites)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,181 @@
+//! The binary as a person at a terminal meets it: what it prints, and with which exit code it ends.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed expectation is how a test ends"
+)]
+
+mod authoring;
+mod authors_guide;
+mod plugins;
+mod support;
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use support::{Running, file, run, stoker};
+use tempfile::TempDir;
+
+#[test]
+fn help_names_every_command() {
+    let help = run(&["--help"]);
+    assert_eq!(help.code, 0);
+    for command in ["run", "demo", "sandbox", "crd", "plugin", "send"] {
+        let listed = help
+            .out
+            .lines()
+            .any(|line| line.trim_start().starts_with(command));
+        assert!(listed, "{command} is missing from {}", help.out);
+    }
+}
+
+#[test]
+fn an_unknown_flag_suggests_the_one_that_was_meant() {
+    let ended = run(&["run", "--webhook-reciever-port", "1"]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.err.contains("'--webhook-receiver-port'"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn an_error_is_one_line_with_its_causes() {
+    let directory = TempDir::new().unwrap();
+    let text = file(&directory, "text.wasm", "not a component");
+    let nowhere = file(&directory, "kubeconfig", "kind: Config\n");
+    let cases: [(&[&str], &str); 5] = [
+        (&["plugin", "check", "/nowhere.wasm"], "No such file"),
+        (
+            &["plugin", "check", &text],
+            "it is not a WebAssembly component",
+        ),
+        (
+            &["run", "--kubeconfig", "/nowhere"],
+            "cannot read the kubeconfig file /nowhere",
+        ),
+        (&["run", "--kubeconfig", &nowhere], &nowhere),
+        (
+            &["send", "http://127.0.0.1:1/webhook/a/b", "--ref", "v1"],
+            "cannot send the webhook to http://127.0.0.1:1/webhook/a/b",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let ended = run(arguments);
+        assert_eq!(ended.code, 1, "{arguments:?}: {}", ended.err);
+        assert!(
+            ended.err.starts_with("error: ") && ended.err.contains(expected),
+            "{arguments:?}: {}",
+            ended.err
+        );
+        assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_flag_with_an_impossible_value_is_refused_by_name() {
+    for (arguments, flag) in [
+        (["run", "--max-body", "0"], "--max-body"),
+        (
+            ["run", "--metrics-bind-address", "x:y"],
+            "--metrics-bind-address",
+        ),
+        (
+            ["run", "--webhook-hmac-secret-file", "/nowhere"],
+            "found no Kubernetes cluster",
+        ),
+        (["demo", "--port", "70000"], "--port"),
+    ] {
+        let ended = stoker(&arguments)
+            .env("HOME", "/nonexistent")
+            .output()
+            .unwrap();
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(
+            !ended.status.success() && err.contains(flag),
+            "{arguments:?}: {err}"
+        );
+    }
+}
+
+#[test]
+fn the_crd_is_one_yaml_document() {
+    let crd = run(&["crd"]);
+    assert_eq!(crd.code, 0);
+    let definition: serde_json::Value = serde_saphyr::from_str(&crd.out).unwrap();
+    assert_eq!(definition["kind"], "CustomResourceDefinition");
+    assert_eq!(definition["metadata"]["name"], "gatewaysyncs.stoker.io");
+}
+
+#[test]
+fn the_demo_ends_well_when_every_step_went_as_expected() {
+    let demo = run(&["demo", "--once", "--port", "0"]);
+    assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
+    assert_eq!(demo.out.matches("[ok]").count(), 8, "{}", demo.out);
+}
+
+#[test]
+fn a_taken_port_names_the_flag() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let demo = run(&["demo", "--once", "--port", &port]);
+    assert_eq!(demo.code, 1);
+    assert!(demo.err.contains("--port"), "{}", demo.err);
+}
+
+#[test]
+fn run_serves_the_sandbox_logs_json_and_drains() {
+    let directory = TempDir::new().unwrap();
+    let kubeconfig = directory.path().join("kubeconfig");
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let mut sandbox = Running::printing(stoker(&["sandbox", "--kubeconfig", kubeconfig]));
+    let git = sandbox.wait_for(|line| line.starts_with("git"));
+    let refs = Command::new("git")
+        .args(["ls-remote", git.split_whitespace().last().unwrap()])
+        .output()
+        .unwrap();
+    let refs = String::from_utf8(refs.stdout).unwrap();
+    let offered = sandbox.wait_for(|line| line.contains("branch main"));
+    for name in offered
+        .split_whitespace()
+        .filter(|word| word.starts_with('v'))
+    {
+        let name = format!("refs/tags/{}\n", name.trim_end_matches(';'));
+        assert!(refs.contains(&name), "{refs}");
+    }
+
+    // `send` needs the port beforehand; 0 would switch the receiver off.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let mut command = stoker(&[
+        "run",
+        "--kubeconfig",
+        kubeconfig,
+        "--webhook-receiver-port",
+        &port,
+        "--health-probe-bind-address",
+        "0",
+    ]);
+    command.env("WEBHOOK_HMAC_SECRET", "s3cret");
+    let mut host = Running::logging(command);
+    host.wait_for(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["message"] == "stoker runs"
+    });
+
+    let url = format!("http://127.0.0.1:{port}/webhook/default/absent");
+    let sent = run(&["send", &url, "--secret", "s3cret", "--ref", "v1"]);
+    assert_eq!(sent.code, 1);
+    assert!(sent.out.starts_with("404"), "{}{}", sent.out, sent.err);
+    let unsigned = run(&["send", &url, "--ref", "v1"]);
+    assert!(unsigned.out.starts_with("401"), "{}", unsigned.out);
+
+    let (code, log) = host.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stoker ended"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+    let (code, _) = sandbox.terminate();
+    assert_eq!(code, Some(0));
+}
