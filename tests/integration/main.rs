@@ -5,6 +5,7 @@
 )]
 
 mod borders;
+mod chart;
 mod controller;
 mod guests;
 mod guide;
