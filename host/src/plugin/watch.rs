@@ -12,7 +12,7 @@ use super::catalog::Catalog;
 
 /// How long it must be quiet after an event. kubelet swaps a link and then removes what was before: whoever reads at
 /// the first event reads the old files.
-const QUIET: Duration = Duration::from_millis(25);
+const QUIET: Duration = Duration::from_millis(15);
 /// A directory that is never quiet is read all the same.
 const LONGEST_BURST: Duration = Duration::from_secs(1);
 /// Events can be missed: on network file systems, or while a directory is not there.
