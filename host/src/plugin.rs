@@ -6,10 +6,9 @@
 //! `wasmtime` is named nowhere outside of this room, and this room knows neither HTTP servers nor Kubernetes.
 //!
 //! In the order in which a plugin meets them: `sandbox` (what every guest lives in), `component` (bytes to something
-//! linked), `descriptor` (what it says of itself), `load` (a plugin, which can be asked), `settings` (what operators say
+//! linked, on a thread of `background`), `descriptor` (what it says of itself), `load` (a plugin, which can be asked), `settings` (what operators say
 //! of it), `catalog` (which plugins there are), `watch` (when they change), `chain` (who is asked, in which order),
-//! `breaker` (who is not asked for a while), `call` (one question to one instance), `lane` and `background` (on
-//! which thread), `reply`
+//! `breaker` (who is not asked for a while), `call` (one question to one instance), `lane` (on which thread), `reply`
 //! (what is made of its words).
 
 mod background;

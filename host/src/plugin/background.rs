@@ -1,4 +1,5 @@
-//! Threads that step back where somebody waits for an answer.
+//! Threads that step back where somebody waits for an answer: those that compile. A call in the slow lane is waited for
+//! and has its time, so its thread does not.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};

@@ -24,7 +24,7 @@ use crate::payload::{Document, PayloadError};
 const MAX_HANDLES: usize = 64;
 
 /// A guest that had fewer turns than this has not used its time, however long ago it began.
-const FEWEST_TURNS: u32 = 3;
+const FEWEST_TURNS: u32 = 8;
 
 /// Headers that no guest sees, whatever sends them: credentials and signatures.
 const WITHHELD: [&str; 12] = [

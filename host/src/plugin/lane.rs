@@ -12,9 +12,10 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::background;
 use super::error::SandboxError;
 
+/// A call of so many turns is slow. One of fewer may just have lost the processor to somebody else for a moment.
+const SLOW: u32 = 4;
 /// So many calls in a row have to be quick before one begins again on the thread that asks.
 const PROBATION: u32 = 64;
 
@@ -56,10 +57,10 @@ impl SlowLane {
             .map_err(SandboxError::Thread)?;
         let handle = runtime.handle().clone();
         let (sender, ended) = oneshot::channel();
-        background::spawn("plugin-slow", move || {
-            runtime.block_on(async { drop(ended.await) });
-        })
-        .map_err(SandboxError::Thread)?;
+        std::thread::Builder::new()
+            .name("plugin-slow".to_owned())
+            .spawn(move || runtime.block_on(async { drop(ended.await) }))
+            .map_err(SandboxError::Thread)?;
         Ok(Self {
             handle,
             _ends: sender,
@@ -81,24 +82,25 @@ impl SlowLane {
             if let Poll::Ready(said) = first {
                 return Some(said);
             }
-            pace.was_slow();
-            return AbortOnDropHandle::new(self.handle.spawn(call)).await.ok();
         }
-        let watched = async move {
-            let first =
-                std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-            match first {
-                Poll::Ready(said) => (said, false),
-                Poll::Pending => (call.await, true),
-            }
-        };
-        let ended = AbortOnDropHandle::new(self.handle.spawn(watched)).await;
-        let (said, was_slow) = ended.ok()?;
-        if was_slow {
+        let ended = AbortOnDropHandle::new(self.handle.spawn(counted(call))).await;
+        let (said, turns) = ended.ok()?;
+        if turns >= SLOW {
             pace.was_slow();
         }
         Some(said)
     }
+}
+
+/// What a call says, and how many turns it took for that.
+async fn counted<T>(mut call: Pin<Box<dyn Future<Output = T> + Send>>) -> (T, u32) {
+    let mut turns = 0;
+    let said = std::future::poll_fn(|context| {
+        turns += 1;
+        call.as_mut().poll(context)
+    })
+    .await;
+    (said, turns)
 }
 
 #[cfg(test)]
@@ -116,12 +118,16 @@ mod tests {
         let pace = Pace::default();
         let quick = lane.run(&pace, async { thread::current().id() }).await;
         assert_eq!(quick, Some(here));
-        let slow = async {
-            tokio::task::yield_now().await;
-            thread::current().name().map(str::to_owned)
+        let name = || thread::current().name().map(str::to_owned);
+        let brief = async {
+            turns(1).await;
+            name()
         };
-        let slow = lane.run(&pace, slow).await;
-        assert_eq!(slow, Some(Some("plugin-slow".to_owned())));
+        let brief = lane.run(&pace, brief).await;
+        assert_eq!(brief, Some(Some("plugin-slow".to_owned())));
+        let quick = lane.run(&pace, async { thread::current().id() }).await;
+        assert_eq!(quick, Some(here), "losing the processor once is not slow");
+        lane.run(&pace, turns(SLOW as usize)).await.unwrap();
         // So many of the next begin there, quick as they are.
         for _ in 0..PROBATION {
             let there = lane.run(&pace, async { thread::current().id() }).await;
