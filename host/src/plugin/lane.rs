@@ -119,7 +119,7 @@ mod tests {
         let quick = lane.run(&pace, async { thread::current().id() }).await;
         assert_eq!(quick, Some(here));
         let name = || thread::current().name().map(str::to_owned);
-        let brief = async {
+        let brief = async move {
             turns(1).await;
             name()
         };
