@@ -25,7 +25,11 @@ const BUILT_IN: [&str; 10] = [
 const EXAMPLE: &str = "stoker-plugin-shipit";
 
 fn main() -> ExitCode {
-    let workspace = workspace_of(Path::new(env!("CARGO_MANIFEST_DIR")));
+    // Asked when it runs: the script may have been compiled for a checkout that has moved since.
+    let package = env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let workspace = workspace_of(&package);
     let out = env::var_os("OUT_DIR")
         .map(PathBuf::from)
         .unwrap_or_default();
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
     if env::var_os("CARGO_FEATURE_AUTHORING").is_none() {
         return ExitCode::SUCCESS;
     }
-    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let templates = package.join("templates");
     println!("cargo::rerun-if-changed={}", templates.display());
     match list(&templates).and_then(|list| fs::write(out.join("templates.rs"), list)) {
         Ok(()) => ExitCode::SUCCESS,

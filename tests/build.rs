@@ -1,7 +1,7 @@
 //! Builds the guests that the tests drop in.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
@@ -20,7 +20,10 @@ const GUESTS: [&[&str]; 2] = [
 ];
 
 fn main() -> ExitCode {
-    let workspace = workspace_of(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let package = env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let workspace = workspace_of(&package);
     let out = env::var_os("OUT_DIR")
         .map(PathBuf::from)
         .unwrap_or_default()
