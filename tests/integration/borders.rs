@@ -4,26 +4,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A library, and the rooms (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 13] = [
     ("wasmtime", &["plugin"]),
     ("axum", &["webhook", "sandbox/git_server"]),
     ("hyper", &["webhook/server"]),
-    ("kube", &["api", "app", "controller", "request", "sandbox"]),
-    ("k8s_openapi", &["api", "app/demo", "controller", "request"]),
+    (
+        "kube",
+        &["api", "app", "controller", "leader", "request", "sandbox"],
+    ),
+    (
+        "k8s_openapi",
+        &["api", "app/demo", "controller", "leader", "request"],
+    ),
     (
         "reqwest",
         &["git", "app/send", "app/demo", "app/plugin_commands/list"],
     ),
     ("clap", &["cli", "main"]),
     ("notify", &["plugin/watch"]),
-    ("rustix", &["plugin/background"]),
+    ("rayon", &["plugin/background"]),
+    ("rustix", &["plugin/background", "plugin/lane"]),
     ("quick_xml", &["author/junit"]),
     ("stoker_apiserver", &["sandbox"]),
     ("stoker_guest_build", &["author"]),
 ];
 
 /// A room, and the rooms that it may know. Who is not named here is the composition root or knows nobody.
-const NEIGHBOURS: [(&str, &[&str]); 9] = [
+const NEIGHBOURS: [(&str, &[&str]); 10] = [
     ("author", &[]),
     ("detection", &[]),
     ("delivery", &[]),
@@ -35,6 +42,7 @@ const NEIGHBOURS: [(&str, &[&str]); 9] = [
     ),
     ("request", &["api", "detection", "report"]),
     ("git", &["detection", "report"]),
+    ("leader", &["report"]),
     (
         "webhook",
         &[

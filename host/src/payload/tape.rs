@@ -124,12 +124,27 @@ impl Tape {
     fn member(&self, mut place: usize, end: usize, name: &str, body: &[u8]) -> Option<usize> {
         let mut found = None;
         while place < end {
-            if self.text(self.nodes.get(place)?, body)? == name {
+            if self.is_named(self.nodes.get(place)?, name, body) {
                 found = Some(place + 1);
             }
             place = self.behind(place + 1)?;
         }
         found
+    }
+
+    /// Compares lengths first, and bytes: most names differ in the former, and what was parsed need not be checked again.
+    fn is_named(&self, node: &Node, name: &str, body: &[u8]) -> bool {
+        match *node {
+            Node::Text { start, bytes } => {
+                let start = start as usize;
+                bytes as usize == name.len() && body[start..].starts_with(name.as_bytes())
+            }
+            Node::Unescaped { copy } => self
+                .unescaped
+                .get(copy as usize)
+                .is_some_and(|text| **text == *name),
+            _ => false,
+        }
     }
 
     fn element(&self, mut place: usize, end: usize, index: usize) -> Option<usize> {

@@ -35,7 +35,7 @@ pub(super) async fn link(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Linked, Lo
     let compile = move || {
         let _turn = turn;
         // Nobody listens any more where it took too long.
-        let (Ok(()) | Err(_)) = sender.send(link_now(&engine, &bytes));
+        let (Ok(()) | Err(_)) = sender.send(background::in_parallel(|| link_now(&engine, &bytes)));
     };
     background::spawn("plugin-compiler", compile)?;
     tokio::time::timeout(limit, linked)

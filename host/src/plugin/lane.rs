@@ -7,6 +7,9 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
@@ -14,8 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::SandboxError;
 
-/// A call of so many turns is slow. One of fewer may just have lost the processor to somebody else for a moment.
-const SLOW: u32 = 4;
+/// A call that used the slow lane's processor for so long is slow. Time that passed is no measure: it may have lost the
+/// processor to somebody else. Nor are turns: to fill or copy memory is one, however much it is.
+const SLOW: Duration = Duration::from_millis(1);
 /// So many calls in a row have to be quick before one begins again on the thread that asks.
 const PROBATION: u32 = 64;
 
@@ -83,24 +87,33 @@ impl SlowLane {
                 return Some(said);
             }
         }
-        let ended = AbortOnDropHandle::new(self.handle.spawn(counted(call))).await;
-        let (said, turns) = ended.ok()?;
-        if turns >= SLOW {
+        let ended = AbortOnDropHandle::new(self.handle.spawn(timed(call))).await;
+        let (said, used) = ended.ok()?;
+        if used >= SLOW {
             pace.was_slow();
         }
         Some(said)
     }
 }
 
-/// What a call says, and how many turns it took for that.
-async fn counted<T>(mut call: Pin<Box<dyn Future<Output = T> + Send>>) -> (T, u32) {
-    let mut turns = 0;
+/// What a call says, and for how long it used the processor for that.
+async fn timed<T>(mut call: Pin<Box<dyn Future<Output = T> + Send>>) -> (T, Duration) {
+    let mut used = Duration::ZERO;
     let said = std::future::poll_fn(|context| {
-        turns += 1;
-        call.as_mut().poll(context)
+        let before = processor_time();
+        let poll = call.as_mut().poll(context);
+        used += processor_time().saturating_sub(before);
+        poll
     })
     .await;
-    (said, turns)
+    (said, used)
+}
+
+/// What this thread has had of the processor.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime)
+        .try_into()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -127,7 +140,12 @@ mod tests {
         assert_eq!(brief, Some(Some("plugin-slow".to_owned())));
         let quick = lane.run(&pace, async { thread::current().id() }).await;
         assert_eq!(quick, Some(here), "losing the processor once is not slow");
-        lane.run(&pace, turns(SLOW as usize)).await.unwrap();
+        let long = async {
+            turns(1).await;
+            let begun = processor_time();
+            while processor_time().saturating_sub(begun) < SLOW {}
+        };
+        lane.run(&pace, long).await.unwrap();
         // So many of the next begin there, quick as they are.
         for _ in 0..PROBATION {
             let there = lane.run(&pace, async { thread::current().id() }).await;

@@ -3,16 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::catalog::Catalog;
 
-/// How long it must be quiet after an event. kubelet swaps a link and then removes what was before: whoever reads at
-/// the first event reads the old files.
+/// How long it must be quiet after an event of a file that may be half written. kubelet makes a directory, and then
+/// swaps a link: whoever reads at the first event reads the old files.
 const QUIET: Duration = Duration::from_millis(15);
+/// How long it must be quiet after a file was closed or moved into place, and so is complete: only for the others that
+/// may come with it.
+const QUIET_ONCE_COMPLETE: Duration = Duration::from_millis(3);
 /// A directory that is never quiet is read all the same.
 const LONGEST_BURST: Duration = Duration::from_secs(1);
 /// Events can be missed: on network file systems, or while a directory is not there.
@@ -20,14 +23,14 @@ const PERIOD: Duration = Duration::from_secs(30);
 
 /// Keeps the catalog as the directories are, for as long as it is polled.
 pub async fn watch(mut catalog: Catalog) {
-    let (sender, mut events) = mpsc::channel(1);
+    let (sender, mut changes) = watch::channel(Change::UnderWay);
     let mut watcher = Watcher::new(sender);
     let directories: Vec<_> = catalog.watched().map(Path::to_owned).collect();
     watcher.follow(&directories);
     loop {
         tokio::select! {
             // Without a watcher nobody sends, and that is no event.
-            Some(()) = events.recv() => settle(&mut events).await,
+            Ok(()) = changes.changed() => settle(&mut changes).await,
             () = tokio::time::sleep(PERIOD) => watcher.follow(&directories),
         }
         catalog.rescan().await;
@@ -35,28 +38,52 @@ pub async fn watch(mut catalog: Catalog) {
 }
 
 /// Waits until nothing more comes.
-async fn settle(events: &mut mpsc::Receiver<()>) {
+async fn settle(changes: &mut watch::Receiver<Change>) {
     let burst_ends = Instant::now() + LONGEST_BURST;
     while Instant::now() < burst_ends {
-        if tokio::time::timeout(QUIET, events.recv()).await.is_err() {
+        let quiet = changes.borrow_and_update().quiet();
+        if tokio::time::timeout(quiet, changes.changed())
+            .await
+            .is_err()
+        {
             return;
         }
     }
 }
 
-/// Reading is an event as well; were it taken for a change, each look would cause the next. Which kind of change it is
-/// does not matter: some file systems tell it wrongly.
-fn tells_of_a_change(event: &notify::Result<Event>) -> bool {
-    let is_written = |kind: &EventKind| {
-        matches!(
-            kind,
+/// What an event says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// There may be more to come.
+    UnderWay,
+    /// It is all there.
+    Complete,
+}
+
+impl Change {
+    /// Reading is an event as well; were it taken for a change, each look would cause the next. What is not known to
+    /// complete a file may leave it half written: some file systems tell the kind wrongly.
+    fn of(event: &notify::Result<Event>) -> Option<Self> {
+        // An error may have swallowed an event.
+        let Ok(event) = event else {
+            return Some(Self::UnderWay);
+        };
+        match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
-        )
-    };
-    // An error may have swallowed an event.
-    event.as_ref().map_or(true, |event| {
-        !event.kind.is_access() || is_written(&event.kind)
-    })
+            | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => {
+                Some(Self::Complete)
+            }
+            EventKind::Access(_) => None,
+            _ => Some(Self::UnderWay),
+        }
+    }
+
+    fn quiet(self) -> Duration {
+        match self {
+            Self::UnderWay => QUIET,
+            Self::Complete => QUIET_ONCE_COMPLETE,
+        }
+    }
 }
 
 /// The directories that are followed; one that appears later is followed from then on.
@@ -65,11 +92,10 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(sender: mpsc::Sender<()>) -> Self {
-        // A full channel already says all that an event can say: look again.
+    fn new(sender: watch::Sender<Change>) -> Self {
         let notify = move |event| {
-            if tells_of_a_change(&event) {
-                let (Ok(()) | Err(_)) = sender.try_send(());
+            if let Some(change) = Change::of(&event) {
+                sender.send_replace(change);
             }
         };
         let inner = notify::recommended_watcher(notify);
@@ -100,19 +126,20 @@ mod tests {
         let directory = tempfile::TempDir::new().unwrap();
         let file = directory.path().join("a.wasm");
         std::fs::write(&file, b"1").unwrap();
-        let (sender, mut events) = mpsc::channel(16);
+        let (sender, mut changes) = watch::channel(Change::UnderWay);
         let mut watcher = Watcher::new(sender);
         watcher.follow(&[directory.path()]);
         for _ in 0..3 {
             std::fs::read(&file).unwrap();
             std::fs::read_dir(directory.path()).unwrap().for_each(drop);
         }
-        // Events come in order: the first to come is that of the change.
         std::fs::rename(&file, directory.path().join("b.wasm")).unwrap();
-        events.recv().await.unwrap();
-        settle(&mut events).await;
+        while *changes.borrow_and_update() != Change::Complete {
+            changes.changed().await.unwrap();
+        }
+        settle(&mut changes).await;
         std::fs::read(directory.path().join("b.wasm")).unwrap();
-        let more = tokio::time::timeout(4 * QUIET, events.recv()).await;
+        let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
         assert!(more.is_err(), "reading was told as a change");
     }
 }
