@@ -2,6 +2,7 @@
 
 mod host;
 mod kubeconfig;
+mod lead;
 mod plugin_commands;
 mod run;
 mod send;

@@ -120,6 +120,26 @@ pub struct RunFlags {
     /// Address of /metrics; 0 switches it off.
     #[arg(long, default_value = "0", value_name = "ADDRESS")]
     pub metrics_bind_address: String,
+    /// Follow the objects of this namespace alone [default: of all namespaces].
+    #[arg(long, value_name = "NAMESPACE")]
+    pub watch_namespace: Option<String>,
+    /// Reconcile only while this replica holds the lease `a86165bb.stoker.io`. Every replica receives webhooks. Needed
+    /// where more than one runs.
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub leader_elect: bool,
+    /// The name of this replica in the election; no two may have the same [default: one that is made up].
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+    /// The namespace of the lease [default: that of the kubeconfig, or the one that this runs in].
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub pod_namespace: Option<String>,
     /// The kubeconfig file [default: the one of `KUBECONFIG`, of the home directory, or the cluster that this runs
     /// in].
     #[arg(long, value_name = "FILE")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::auth::{AuthConfig, SecretSource};
 use crate::cli::RunFlags;
+use crate::leader::Candidate;
 use crate::plugin::{Limits, SettingsSource};
 use crate::webhook::Bounds;
 
@@ -17,6 +18,8 @@ const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
 /// What `stoker run` works with.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The namespace whose objects are followed; none for all.
+    pub namespace: Option<String>,
     /// Where webhooks come in; none where the receiver is off.
     pub receiver: Option<SocketAddr>,
     /// Where the platform asks; none where nobody does.
@@ -31,8 +34,28 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How much of a delivery is taken.
     pub bounds: Bounds,
+    /// The election of the replica that reconciles; none where this one is alone.
+    pub election: Option<Election>,
     /// The file that says where the API server is; none for the usual places.
     pub kubeconfig: Option<PathBuf>,
+}
+
+/// How this replica stands for election.
+#[derive(Debug, Clone)]
+pub struct Election {
+    identity: String,
+    namespace: Option<String>,
+}
+
+impl Election {
+    /// The candidate, whose lease is in this namespace unless the flags name another.
+    #[must_use]
+    pub fn candidate(self, namespace: &str) -> Candidate {
+        Candidate {
+            namespace: self.namespace.unwrap_or_else(|| namespace.to_owned()),
+            identity: self.identity,
+        }
+    }
 }
 
 /// Why flags mean nothing.
@@ -85,6 +108,7 @@ impl TryFrom<RunFlags> for Config {
         let receiver = (flags.webhook_receiver_port != 0)
             .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.webhook_receiver_port)));
         Ok(Self {
+            namespace: set(flags.watch_namespace),
             receiver,
             probes: address(
                 "--health-probe-bind-address",
@@ -112,9 +136,19 @@ impl TryFrom<RunFlags> for Config {
                 body_bytes: flags.max_body,
                 ..Bounds::default()
             },
+            election: flags.leader_elect.then(|| Election {
+                identity: set(flags.pod_name)
+                    .unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4())),
+                namespace: set(flags.pod_namespace),
+            }),
             kubeconfig: flags.kubeconfig,
         })
     }
+}
+
+/// What is set to nothing is not set.
+fn set(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 fn plugin_limits(component_bytes: u64) -> Result<Limits, ConfigError> {

@@ -97,16 +97,17 @@ impl Done {
     }
 }
 
-/// Runs the controller until it is told to stop; then the passes under way come to their end. Only one may run per
+/// Runs the controller, for one namespace or for all, until it is told to stop; then the passes under way come to their end. Only one may run per
 /// cluster, or two would write over each other's status.
 pub async fn run<G: RefSource>(
     client: Client,
+    namespace: Option<&str>,
     git: Arc<G>,
     metrics: ControllerMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
-    let (objects, reader) = wake::objects(client.clone());
-    let published = wake::published(client.clone());
+    let (objects, reader) = wake::objects(client.clone(), namespace);
+    let published = wake::published(client.clone(), namespace);
     let context = Arc::new(Context {
         client,
         git,

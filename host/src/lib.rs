@@ -20,6 +20,7 @@ pub mod controller;
 pub mod delivery;
 pub mod detection;
 pub mod git;
+pub mod leader;
 pub mod metrics;
 pub mod payload;
 pub mod plugin;

@@ -9,6 +9,7 @@ mod chart;
 mod controller;
 mod guests;
 mod guide;
+mod leader;
 mod plugins;
 mod receiver;
 mod repeats;

@@ -1,6 +1,9 @@
 //! Every answer of the receiver, and what it takes to get it.
 
 use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
 use serde_json::json;
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
 use stoker_tests::{SECRET, Stage};
@@ -246,5 +249,39 @@ async fn a_webhook_under_way_is_answered_before_the_end() -> Result<()> {
     let (ended, answer) = tokio::join!(ended, answered);
     ended?;
     assert!(answer?.starts_with("HTTP/1.1 202"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_of_one_namespace_knows_no_other() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    let mut object = stage.create(json!({})).await?;
+    let other = format!("{}-other", stage.namespace);
+    let namespace = serde_json::from_value(json!({"metadata": {"name": other}}))?;
+    Api::<Namespace>::all(stage.client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await?;
+    object.metadata = ObjectMeta {
+        name: object.metadata.name,
+        ..ObjectMeta::default()
+    };
+    Api::namespaced(stage.client.clone(), &other)
+        .create(&PostParams::default(), &object)
+        .await?;
+    stage.watched = Some(stage.namespace.clone());
+    let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
+    stage.start(AuthConfig { hmac, bearer: None }).await?;
+    let commit = stage.git.commit("main", "A release").await?;
+    stage.git.annotated_tag("v1").await?;
+    assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);
+    stage.until_resolved(commit.as_str()).await?;
+
+    let body = br#"{"ref": "v1"}"#;
+    let elsewhere = format!("{}/webhook/{other}/plant", stage.base_url()?);
+    let signature = sign(SECRET.as_bytes(), body);
+    let answer = stage
+        .post(&elsewhere, &[(SIGNATURE_HEADER, &signature)], body)
+        .await?;
+    assert_eq!(answer.status, 404, "{answer:?}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod plugins;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use stoker::api::GatewaySync;
 use stoker::app::{Host, HostSettings};
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
+use stoker::leader::Candidate;
 use stoker::metrics::Metrics;
 use stoker::plugin::{Detector, Limits, SettingsSource};
 use stoker::sandbox::{GitServer, LocalCluster};
@@ -50,8 +52,12 @@ pub struct Stage {
     pub plugins: TempDir,
     /// The settings file of the plugins, for a host that is started after it was named.
     pub settings: Option<PathBuf>,
+    /// The namespace that hosts follow, for those that are started after it was named; none for all.
+    pub watched: Option<String>,
+    /// Who hosts are in an election, for those that are started after it was named.
+    pub identity: Option<&'static str>,
     http: reqwest::Client,
-    host: Option<RunningHost>,
+    hosts: VecDeque<RunningHost>,
     _turn: Option<MutexGuard<'static, ()>>,
 }
 
@@ -119,8 +125,10 @@ impl Stage {
             namespace,
             plugins,
             settings: None,
+            watched: None,
+            identity: None,
             http,
-            host: None,
+            hosts: VecDeque::new(),
             _turn: turn,
         })
     }
@@ -134,12 +142,13 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts receiver and controller.
+    /// Starts receiver and controller. Webhooks go to the host that was started last.
     pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
         let listener = webhook::listen(([127, 0, 0, 1], 0).into()).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let host = Host::start(HostSettings {
             client: self.client.clone(),
+            namespace: self.watched.clone(),
             receiver: Some(listener),
             probes: None,
             metrics: None,
@@ -150,6 +159,10 @@ impl Stage {
             },
             auth,
             bounds: Bounds::default(),
+            candidate: self.identity.map(|identity| Candidate {
+                namespace: self.namespace.clone(),
+                identity: identity.to_owned(),
+            }),
         })
         .await?;
         host.wait_until_ready().await;
@@ -157,7 +170,7 @@ impl Stage {
         let (stop, stopped) = oneshot::channel();
         let ended = async { drop(stopped.await) };
         let task = tokio::spawn(host.run_until(ended));
-        self.host = Some(RunningHost {
+        self.hosts.push_back(RunningHost {
             url,
             metrics,
             detector,
@@ -167,9 +180,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends the host as SIGTERM does.
+    /// Ends the host that was started first, as SIGTERM does.
     pub async fn stop(&mut self) -> Result<()> {
-        let host = self.host.take().context("no host runs")?;
+        let host = self.hosts.pop_front().context("no host runs")?;
         drop(host.stop);
         host.task.await?
     }
@@ -262,7 +275,11 @@ impl Stage {
 
     /// The receiver.
     pub fn base_url(&self) -> Result<&str> {
-        Ok(&self.host.as_ref().context("no host runs")?.url)
+        Ok(&self.host()?.url)
+    }
+
+    fn host(&self) -> Result<&RunningHost> {
+        self.hosts.back().context("no host runs")
     }
 
     /// Sends a signed webhook for the object.

@@ -48,6 +48,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     let objects = create_objects(&client, cluster.git.url()).await?;
     let host = Host::start(HostSettings {
         client,
+        namespace: None,
         receiver,
         probes: None,
         metrics: None,
@@ -58,6 +59,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
             bearer: None,
         },
         bounds: Bounds::default(),
+        candidate: None,
     })
     .await?;
     host.wait_until_ready().await;

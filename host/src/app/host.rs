@@ -12,13 +12,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::lead::Reconciler;
 use crate::auth::{AuthConfig, Authenticator, DoorState};
 use crate::git::GitClient;
+use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, SettingsSource};
+use crate::report;
 use crate::request::{self, ObjectCache, Requester};
 use crate::webhook::{self, Bounds, Readiness, Receiver};
-use crate::{controller, report};
 
 /// How often secret files are read again. kubelet needs a minute to bring a changed Secret.
 const SECRET_PERIOD: Duration = Duration::from_secs(10);
@@ -30,6 +32,8 @@ const LONGEST_END: Duration = Duration::from_secs(5);
 pub struct HostSettings {
     /// The API server.
     pub client: Client,
+    /// The namespace whose objects are followed; none for all.
+    pub namespace: Option<String>,
     /// Where webhooks come in; none where the receiver is off.
     pub receiver: Option<TcpListener>,
     /// Where the platform asks.
@@ -44,6 +48,8 @@ pub struct HostSettings {
     pub auth: AuthConfig,
     /// How much of a delivery is taken.
     pub bounds: Bounds,
+    /// What this replica is in the election of one that reconciles; none where it is alone.
+    pub candidate: Option<Candidate>,
 }
 
 /// A running host.
@@ -64,6 +70,7 @@ impl Host {
     pub async fn start(settings: HostSettings) -> Result<Self> {
         let HostSettings {
             client,
+            namespace,
             receiver,
             probes,
             metrics: metrics_listener,
@@ -71,14 +78,21 @@ impl Host {
             plugin_settings,
             auth,
             bounds,
+            candidate,
         } = settings;
         let metrics = Arc::new(Metrics::new());
         let catalog = plugins(&metrics, plugin_directories, plugin_settings).await?;
         let detector = Arc::clone(catalog.detector());
-        let (cache, follow, due) = request::follow(&client);
+        let (cache, follow, due) = request::follow(&client, namespace.as_deref());
         let (events, publish) = request::publish(client.clone());
         let cache = Arc::new(cache);
-        let requester = Arc::new(Requester::new(client.clone(), Arc::clone(&cache), events));
+        let requester = Requester::new(
+            client.clone(),
+            Arc::clone(&cache),
+            events,
+            namespace.clone(),
+        );
+        let requester = Arc::new(requester);
         let auth = Arc::new(Authenticator::new(auth));
         let git = Arc::new(GitClient::new()?);
 
@@ -90,8 +104,13 @@ impl Host {
         tasks.spawn(publish);
         tasks.spawn(plugin::watch(catalog));
         tasks.spawn(keep_secrets(Arc::clone(&auth), Arc::clone(&metrics)));
-        let control = controller::run(client, git, metrics.controller.clone(), back.clone());
-        tasks.spawn_essential(async move { control.await.context("the controller ended") });
+        let reconciler = Reconciler {
+            client,
+            namespace,
+            git,
+            metrics: metrics.controller.clone(),
+        };
+        tasks.spawn_essential(reconciler.run(candidate, back.clone()));
 
         let readiness = Readiness {
             objects_known: objects_known(&mut tasks, &cache),
@@ -235,6 +254,9 @@ async fn keep_secrets(auth: Arc<Authenticator>, metrics: Arc<Metrics>) {
         metrics
             .receiver
             .set_unauthenticated(state == DoorState::Open);
+        metrics
+            .receiver
+            .set_secret_usable(!matches!(state, DoorState::Closed(_)));
         if told.as_ref() != Some(&state) {
             tell(&state);
             told = Some(state);

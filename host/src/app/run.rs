@@ -11,6 +11,7 @@ use crate::plugin::PluginState;
 /// `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let Config {
+        namespace,
         receiver,
         probes,
         metrics,
@@ -18,12 +19,15 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
         plugin_settings,
         auth,
         bounds,
+        election,
         kubeconfig,
     } = flags.try_into()?;
     let ended = signals::termination()?;
     let client = kubeconfig::client(kubeconfig.as_deref()).await?;
+    let candidate = election.map(|election| election.candidate(client.default_namespace()));
     let settings = HostSettings {
         client,
+        namespace,
         receiver: listen(receiver)
             .await
             .context("choose another port with --webhook-receiver-port")?,
@@ -37,6 +41,7 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
         plugin_settings,
         auth,
         bounds,
+        candidate,
     };
     let host = Host::start(settings).await?;
     for status in host.detector.status() {

@@ -99,6 +99,7 @@ pub struct ControllerMetrics {
     paused: Family<ObjectLabels, Gauge>,
     conditions: Family<ConditionLabels, Gauge>,
     info: Family<InfoLabels, Gauge>,
+    leader: Gauge,
     past: Arc<Mutex<HashMap<ObjectKey, Past>>>,
 }
 
@@ -114,6 +115,7 @@ impl ControllerMetrics {
             paused: Family::default(),
             conditions: Family::default(),
             info: Family::default(),
+            leader: Gauge::default(),
             past: Arc::default(),
         };
         let registry = registry.sub_registry_with_prefix("stoker_controller");
@@ -153,7 +155,25 @@ impl ControllerMetrics {
             "What the object asks for; always 1",
             metrics.info.clone(),
         );
+        registry.register(
+            "leader",
+            "Whether this replica reconciles; exactly one does",
+            metrics.leader.clone(),
+        );
         metrics
+    }
+
+    /// Shows whether this replica reconciles.
+    pub fn set_leading(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// Ends the series of all objects: another replica has them from now on.
+    pub fn forget_all(&self) {
+        let keys: Vec<_> = self.past().keys().cloned().collect();
+        for key in &keys {
+            self.forget(key);
+        }
     }
 
     pub(super) fn observe_pass(&self, key: &ObjectKey, took: Duration, result: PassResult) {
@@ -282,11 +302,12 @@ mod tests {
     use crate::api::GatewaySync;
     use crate::controller::tests::fixture::GatewaySyncExt as _;
 
+    /// The series of objects.
     fn text(registry: &Registry) -> Vec<String> {
         let mut text = String::new();
         encode(&mut text, registry).unwrap();
         text.lines()
-            .filter(|line| !line.starts_with('#'))
+            .filter(|line| !line.starts_with('#') && !line.starts_with("stoker_controller_leader"))
             .map(str::to_owned)
             .collect()
     }
@@ -329,6 +350,9 @@ mod tests {
             );
         }
         metrics.forget(&key);
+        assert_eq!(text(&registry), [""; 0]);
+        metrics.show(&key, false, &status, info("main"));
+        metrics.forget_all();
         assert_eq!(text(&registry), [""; 0]);
     }
 

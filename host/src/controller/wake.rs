@@ -4,11 +4,11 @@
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::Api;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, Resource, ResourceExt as _};
 
 use super::FIELD_MANAGER;
 use crate::api::GatewaySync;
@@ -20,33 +20,49 @@ type Metadata = PartialObjectMeta<ConfigMap>;
 /// The objects whose spec, annotations or finalizers changed, and a store of all of them.
 pub(super) fn objects(
     client: Client,
+    namespace: Option<&str>,
 ) -> (
-    impl Stream<Item = Result<Watched, watcher::Error>> + Send + 'static,
+    impl Stream<Item = Result<Watched, watcher::Error>> + Send + use<>,
     Store<Watched>,
 ) {
     let (reader, writer) = reflector::store();
     let changed = predicates::generation
         .combine(predicates::annotations)
         .combine(predicates::finalizers);
-    let objects = watcher(Api::<Watched>::all(client), watcher::Config::default())
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(changed, PredicateConfig::default());
+    let objects = watcher(
+        api::<Watched>(client, namespace),
+        watcher::Config::default(),
+    )
+    .reflect(writer)
+    .applied_objects()
+    .predicate_filter(changed, PredicateConfig::default());
     (objects, reader)
 }
 
 /// The published ConfigMaps that somebody else changed, or that were deleted: their objects repair them.
 pub(super) fn published(
     client: Client,
-) -> impl Stream<Item = Result<Metadata, watcher::Error>> + Send + 'static {
+    namespace: Option<&str>,
+) -> impl Stream<Item = Result<Metadata, watcher::Error>> + Send + use<> {
     let by_us =
         watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::CONTROLLER));
-    watcher(Api::<Metadata>::all(client), by_us).filter_map(|event| {
+    watcher(api::<Metadata>(client, namespace), by_us).filter_map(|event| {
         std::future::ready(match event {
             Ok(event) => touched(event).map(Ok),
             Err(error) => Some(Err(error)),
         })
     })
+}
+
+/// Of one namespace, or of all.
+fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    }
 }
 
 fn touched(event: Event<Metadata>) -> Option<Metadata> {

@@ -248,17 +248,21 @@ pub(super) fn standing(target: &Target) -> Standing {
     }
 }
 
-/// The cache, and the watch that keeps it current for as long as it is polled. Deliveries that are due again come out
+/// The cache, and the watch that keeps it current for as long as it is polled, of one namespace or of all. Deliveries that are due again come out
 /// of the channel.
 pub fn follow(
     client: &Client,
+    namespace: Option<&str>,
 ) -> (
     ObjectCache,
     impl Future<Output = ()> + Send + use<>,
     DueDeliveries,
 ) {
     let resource = resource();
-    let api: Api<Target> = Api::all_with(client.clone(), &resource);
+    let api: Api<Target> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
     let writer = reflector::store::Writer::new(resource.clone());
     let cache = ObjectCache::new(writer.as_reader(), resource);
     let (sender, due) = mpsc::channel(64);

@@ -38,12 +38,19 @@ pub struct Requester {
     events: EventQueue,
     shards: [Mutex<()>; SHARDS],
     clock: Clock,
+    namespace: Option<String>,
 }
 
 impl Requester {
-    /// A requester that decides by the cache and writes through the client.
+    /// A requester that decides by the cache and writes through the client. Where it is given a namespace, there are no
+    /// objects outside.
     #[must_use]
-    pub fn new(client: Client, cache: Arc<ObjectCache>, events: EventQueue) -> Self {
+    pub fn new(
+        client: Client,
+        cache: Arc<ObjectCache>,
+        events: EventQueue,
+        namespace: Option<String>,
+    ) -> Self {
         Self {
             client,
             resource: cache::resource(),
@@ -51,6 +58,7 @@ impl Requester {
             events,
             shards: std::array::from_fn(|_| Mutex::new(())),
             clock: Clock::default(),
+            namespace,
         }
     }
 
@@ -69,6 +77,7 @@ impl Requester {
         key: &ObjectKey,
         announcement: &Announcement,
     ) -> Result<Submitted, RequestError> {
+        self.check_scope(key)?;
         // In order per object: the last of two deliveries is also the last that is written.
         let _order = self.shard(key).lock().await;
         let known = self.cache.get(key);
@@ -117,10 +126,21 @@ impl Requester {
     }
 
     async fn selection(&self, key: &ObjectKey) -> Result<Selection, RequestError> {
-        match self.cache.selection(key) {
-            Some(selection) => Ok(selection),
-            // The watch may not have told of it yet.
-            None => Ok(cache::selection(&self.ask(key).await?)),
+        if let Some(selection) = self.cache.selection(key) {
+            return Ok(selection);
+        }
+        // The watch may not have told of it yet.
+        self.check_scope(key)?;
+        Ok(cache::selection(&self.ask(key).await?))
+    }
+
+    /// The API server would refuse to say what is in another namespace.
+    fn check_scope(&self, key: &ObjectKey) -> Result<(), RequestError> {
+        let is_inside = |namespace: &String| namespace == key.namespace();
+        if self.namespace.as_ref().is_none_or(is_inside) {
+            Ok(())
+        } else {
+            Err(RequestError::NotFound(key.clone()))
         }
     }
 

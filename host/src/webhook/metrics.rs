@@ -27,6 +27,7 @@ pub struct ReceiverMetrics {
     duration: Histogram,
     in_flight: Gauge,
     unauthenticated: Gauge,
+    secret_usable: Gauge,
 }
 
 impl ReceiverMetrics {
@@ -38,6 +39,7 @@ impl ReceiverMetrics {
             duration: Histogram::new(BUCKETS),
             in_flight: Gauge::default(),
             unauthenticated: Gauge::default(),
+            secret_usable: Gauge::default(),
         };
         let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
         registry.register(
@@ -60,12 +62,22 @@ impl ReceiverMetrics {
             "1 where no secret is configured, so that everybody may say which ref a gateway runs",
             metrics.unauthenticated.clone(),
         );
+        registry.register(
+            "secret_usable",
+            "Whether the configured secrets can be used; without that, every webhook is refused",
+            metrics.secret_usable.clone(),
+        );
         metrics
     }
 
     /// Tells whether everybody is let in.
     pub fn set_unauthenticated(&self, is_open: bool) {
         self.unauthenticated.set(i64::from(is_open));
+    }
+
+    /// Shows whether what is configured to check senders by can be used.
+    pub fn set_secret_usable(&self, is_usable: bool) {
+        self.secret_usable.set(i64::from(is_usable));
     }
 
     pub(super) fn started(&self) {

@@ -55,13 +55,13 @@ impl Stage {
 
     /// Waits until the metrics say so.
     pub async fn until_metrics(&self, is_true: impl Fn(&str) -> bool) -> Result<()> {
-        let metrics = &self.host.as_ref().context("no host runs")?.metrics;
+        let metrics = &self.host()?.metrics;
         let says = |_: &Detector| metrics.encode().is_ok_and(|text| is_true(&text));
         self.until_detector("the metrics say otherwise", says).await
     }
 
     async fn until_detector(&self, what: &str, is_true: impl Fn(&Detector) -> bool) -> Result<()> {
-        let host = self.host.as_ref().context("no host runs")?;
+        let host = self.host()?;
         let wait = async {
             // Nothing announces a change of the plugins to the outside.
             let mut tick = tokio::time::interval(Duration::from_millis(5));

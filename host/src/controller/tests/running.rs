@@ -17,6 +17,7 @@ async fn runs_passes_over_what_is_there_polls_and_ends_when_told() {
     let shutdown = CancellationToken::new();
     let run = run(
         bench.api.client(),
+        None,
         Arc::clone(&bench.git),
         metrics,
         shutdown.clone(),

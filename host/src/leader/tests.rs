@@ -1,0 +1,217 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/stoker-system/leases";
+
+/// An API server that has at most one lease, and refuses what names a version that is not the last.
+#[derive(Clone, Default)]
+struct Leases(Arc<Mutex<Option<Value>>>);
+
+impl Leases {
+    fn client(&self, is_cut_off: Arc<AtomicBool>) -> Client {
+        let leases = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let leases = leases.clone();
+            let is_cut_off = is_cut_off.load(Ordering::Relaxed);
+            async move {
+                let (code, answer) = if is_cut_off {
+                    refusal(503, "ServiceUnavailable")
+                } else {
+                    leases.answer(request).await
+                };
+                let body = Body::from(answer.to_string().into_bytes());
+                Ok::<_, tower::BoxError>(Response::builder().status(code).body(body).unwrap())
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    async fn answer(&self, request: Request<Body>) -> (u16, Value) {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let path = head.uri.path();
+        let mut lease = self.0.lock().unwrap();
+        let version = |lease: &Value| lease["metadata"]["resourceVersion"].clone();
+        match (head.method, &mut *lease) {
+            (Method::GET, Some(lease)) => (200, lease.clone()),
+            (Method::GET | Method::PUT, None) => refusal(404, "NotFound"),
+            (Method::POST, None) => {
+                assert_eq!(path, LEASES);
+                (201, stored(&mut lease, sent))
+            }
+            (Method::POST, Some(_)) => refusal(409, "AlreadyExists"),
+            (Method::PUT, Some(known)) if version(known) != version(&sent) => {
+                refusal(409, "Conflict")
+            }
+            (Method::PUT, Some(_)) => {
+                assert_eq!(path, format!("{LEASES}/{LEASE_NAME}"));
+                (200, stored(&mut lease, sent))
+            }
+            (method, _) => panic!("{method} {path}"),
+        }
+    }
+
+    fn spec(&self) -> Value {
+        self.0.lock().unwrap().as_ref().unwrap()["spec"].clone()
+    }
+}
+
+fn stored(lease: &mut Option<Value>, mut sent: Value) -> Value {
+    let version = sent["metadata"]["resourceVersion"]
+        .as_str()
+        .map_or(0, |text| text.parse::<u64>().unwrap());
+    sent["metadata"]["resourceVersion"] = json!((version + 1).to_string());
+    lease.insert(sent).clone()
+}
+
+fn refusal(code: u16, reason: &str) -> (u16, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": reason, "reason": reason, "code": code,
+    });
+    (code, status)
+}
+
+struct Replica {
+    leadership: Leadership,
+    retire: CancellationToken,
+    is_cut_off: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Replica {
+    fn start(leases: &Leases, identity: &str) -> Self {
+        let is_cut_off = Arc::new(AtomicBool::new(false));
+        let retire = CancellationToken::new();
+        let candidate = Candidate {
+            namespace: "stoker-system".to_owned(),
+            identity: identity.to_owned(),
+        };
+        let client = leases.client(Arc::clone(&is_cut_off));
+        let (leadership, election) = stand(client, candidate, retire.clone());
+        let task = tokio::spawn(election);
+        Self {
+            leadership,
+            retire,
+            is_cut_off,
+            task,
+        }
+    }
+
+    /// How long it takes until this one leads.
+    async fn leads_after(&mut self) -> Duration {
+        let begun = Instant::now();
+        timeout(Duration::from_mins(5), self.leadership.gained())
+            .await
+            .unwrap();
+        begun.elapsed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_leads_and_another_follows_within_two_seconds_of_its_end() {
+    let leases = Leases::default();
+    let mut first = Replica::start(&leases, "first");
+    assert!(first.leads_after().await < Duration::from_secs(1));
+    let mut second = Replica::start(&leases, "second");
+    sleep(Duration::from_mins(10)).await;
+    assert!(first.leadership.is_held() && !second.leadership.is_held());
+    assert_eq!(leases.spec()["holderIdentity"], "first");
+    assert_eq!(leases.spec()["leaseTransitions"], 0);
+
+    first.retire.cancel();
+    first.task.await.unwrap();
+    assert!(!first.leadership.is_held());
+    assert!(second.leads_after().await < Duration::from_secs(2));
+    assert_eq!(leases.spec()["holderIdentity"], "second");
+    assert_eq!(leases.spec()["leaseTransitions"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_not_given_back_ends_by_itself() {
+    let leases = Leases::default();
+    let mut first = Replica::start(&leases, "first");
+    first.leads_after().await;
+    let mut second = Replica::start(&leases, "second");
+    sleep(Duration::from_secs(30)).await;
+    first.task.abort();
+    let taken = second.leads_after().await;
+    assert!(taken + RENEW_PERIOD >= LEASE_TIME, "{taken:?}");
+    assert!(taken <= LEASE_TIME + 2 * RETRY_PERIOD, "{taken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_renew_steps_back_before_another_leads() {
+    let leases = Leases::default();
+    let mut first = Replica::start(&leases, "first");
+    first.leads_after().await;
+    let mut second = Replica::start(&leases, "second");
+    sleep(Duration::from_secs(30)).await;
+    first.is_cut_off.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    let lost = async {
+        first.leadership.lost().await;
+        begun.elapsed()
+    };
+    let (lost, gained) = tokio::join!(lost, second.leads_after());
+    assert!(lost <= RENEW_DEADLINE + RETRY_PERIOD, "{lost:?}");
+    assert!(
+        gained > lost + Duration::from_secs(1),
+        "{lost:?} {gained:?}"
+    );
+    // Back again, it waits like any other.
+    first.is_cut_off.store(false, Ordering::Relaxed);
+    sleep(Duration::from_mins(1)).await;
+    assert!(!first.leadership.is_held() && second.leadership.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_who_take_a_free_lease_one_leads() {
+    let leases = Leases::default();
+    let names = ["a", "b", "c", "d"];
+    for _ in 0..2 {
+        let replicas = names.map(|name| Replica::start(&leases, name));
+        sleep(LEASE_TIME + 2 * RETRY_PERIOD).await;
+        let leading = replicas
+            .iter()
+            .filter(|replica| replica.leadership.is_held());
+        assert_eq!(leading.count(), 1);
+        for replica in &replicas {
+            replica.task.abort();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_taken_by_force_is_given_up_at_once() {
+    let leases = Leases::default();
+    let mut first = Replica::start(&leases, "first");
+    first.leads_after().await;
+    let mut taken = leases.0.lock().unwrap().clone().unwrap();
+    taken["spec"]["holderIdentity"] = json!("by hand");
+    stored(&mut leases.0.lock().unwrap(), taken);
+    let begun = Instant::now();
+    first.leadership.lost().await;
+    assert!(begun.elapsed() <= RENEW_PERIOD);
+    assert_eq!(leases.spec()["holderIdentity"], "by hand");
+    // Whoever ends does not give back what is another's.
+    first.retire.cancel();
+    first.task.await.unwrap();
+    assert_eq!(leases.spec()["holderIdentity"], "by hand");
+}
+
+#[tokio::test]
+async fn who_is_alone_leads() {
+    let mut leadership = Leadership::undisputed();
+    leadership.gained().await;
+    assert!(leadership.is_held());
+}

@@ -1,0 +1,49 @@
+//! Several replicas: each receives, one reconciles.
+
+use anyhow::Result;
+use serde_json::json;
+use stoker::auth::{AuthConfig, SecretSource};
+use stoker_tests::{SECRET, Stage};
+
+#[tokio::test]
+async fn every_replica_receives_and_the_leader_reconciles() -> Result<()> {
+    let auth = AuthConfig {
+        hmac: Some(SecretSource::Inline(SECRET.to_owned())),
+        bearer: None,
+    };
+    let mut stage = Stage::set().await?;
+    stage.create(json!({})).await?;
+    stage.identity = Some("first");
+    stage.start(auth.clone()).await?;
+    stage
+        .until_metrics(|text| text.contains("stoker_controller_leader 1"))
+        .await?;
+    stage.identity = Some("second");
+    stage.start(auth).await?;
+
+    // The second takes it, and the first does what it says.
+    let commit = stage.git.commit("main", "A release").await?;
+    stage.git.annotated_tag("v1").await?;
+    assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);
+    stage.until_resolved(commit.as_str()).await?;
+    stage
+        .until_metrics(|text| {
+            text.contains("stoker_controller_leader 0")
+                && !text.contains("stoker_controller_cr_ready{")
+        })
+        .await?;
+
+    // The first ends, and the second goes on alone.
+    stage.stop().await?;
+    let commit = stage.git.commit("main", "Another").await?;
+    stage.git.annotated_tag("v2").await?;
+    assert_eq!(stage.send_json(&json!({"ref": "v2"})).await?.status, 202);
+    stage.until_resolved(commit.as_str()).await?;
+    stage
+        .until_metrics(|text| {
+            text.contains("stoker_controller_leader 1")
+                && text.contains("stoker_controller_cr_ready{")
+        })
+        .await?;
+    Ok(())
+}
