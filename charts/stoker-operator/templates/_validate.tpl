@@ -16,11 +16,8 @@
 {{- if .Values.plugins.watchConfigMaps }}
 {{- fail (printf "plugins.watchConfigMaps: following ConfigMaps (--plugin-watch-configmaps) %s; name them in plugins.configMaps" $later) }}
 {{- end }}
-{{- if gt (int .Values.replicaCount) 1 }}
-{{- fail (printf "replicaCount: two controllers would write over each other's status, and the election of one %s; set it to 1" $later) }}
-{{- end }}
-{{- if eq .Values.rbac.scope "namespace" }}
-{{- fail (printf "rbac.scope: following one namespace %s; set it to cluster" $later) }}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "leaderElection.enabled: with replicaCount above 1, two controllers would write over each other's status; leave it on" }}
 {{- end }}
 {{- $longest := printf "%s-webhook-receiver" (include "stoker-operator.fullname" .) }}
 {{- if gt (len $longest) 63 }}
