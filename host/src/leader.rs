@@ -122,7 +122,9 @@ async fn campaign(mut election: Election, retire: CancellationToken) {
             break;
         }
     }
-    election.step_back();
+    if election.held.send_replace(false) {
+        tracing::info!("this replica ends, and leads no more");
+    }
     match timeout(RELEASE_TIME, election.claim.release()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
