@@ -1,11 +1,12 @@
 //! One claim to one lease: what is known of it, and the writes that only the known version lets through.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use std::time::Duration;
 use tokio::time::Instant;
 
 use super::LEASE_TIME;

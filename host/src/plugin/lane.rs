@@ -10,7 +10,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;

@@ -248,8 +248,8 @@ pub(super) fn standing(target: &Target) -> Standing {
     }
 }
 
-/// The cache, and the watch that keeps it current for as long as it is polled, of one namespace or of all. Deliveries that are due again come out
-/// of the channel.
+/// The cache, and the watch that keeps it current for as long as it is polled, of one namespace or of all. Deliveries
+/// that are due again come out of the channel.
 pub fn follow(
     client: &Client,
     namespace: Option<&str>,
