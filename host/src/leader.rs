@@ -163,10 +163,15 @@ impl Election {
             Ok(Err(error)) => self.trouble(&report::chain(&error).to_string()),
             Err(_) => self.trouble("the API server did not answer in time"),
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        let Some(deadline) = deadline.filter(|_| self.renewed.is_some()) else {
+            return RETRY_PERIOD;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             self.step_back();
         }
-        RETRY_PERIOD
+        // A holder looks again at its deadline, and not after it.
+        RETRY_PERIOD.min(left)
     }
 
     fn trouble(&mut self, what: &str) {

@@ -57,11 +57,13 @@ impl Claim {
         let Some(lease) = self.api.get_opt(self.name).await? else {
             return self.create(now).await;
         };
-        self.learn(lease, now);
+        // Somebody else's renewal may be as young as the answer; a write of our own is as old as its question.
+        let seen = Instant::now();
+        self.learn(lease, seen);
         let Some(known) = &self.known else {
             return Ok(self.theirs());
         };
-        if !is_free(known, &self.identity, now) {
+        if !is_free(known, &self.identity, seen) {
             return Ok(self.theirs());
         }
         let taken = held(&known.lease, &self.identity);
