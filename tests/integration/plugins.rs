@@ -1,6 +1,7 @@
 //! Drop-in plugins: what is taken, what is refused and in which words, and what a change does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
@@ -46,15 +47,18 @@ fn importing(import: &str, package: &str) -> Vec<u8> {
 
 /// The plugins of a directory, as a host would have them.
 async fn open(directory: &TempDir) -> Arc<Detector> {
+    Arc::clone(catalog(directory).await.detector())
+}
+
+async fn catalog(directory: &TempDir) -> Catalog {
     let sandbox = Sandbox::new(Capacity::default()).unwrap();
     let detector = Arc::new(Detector::new(sandbox.into()));
     let directories = vec![directory.path().to_owned()];
     let metrics = Metrics::new().plugin;
     let settings = SettingsSource::default();
-    Catalog::open(Arc::clone(&detector), metrics, directories, settings)
+    Catalog::open(detector, metrics, directories, settings)
         .await
-        .unwrap();
-    detector
+        .unwrap()
 }
 
 async fn refusal(bytes: &[u8]) -> String {
@@ -255,6 +259,29 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     stage.until_state("site.wasm", is_previous).await?;
     stage.until_plugin("shipit", "site.wasm").await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_came_before_the_watch_is_taken() -> Result<()> {
+    let directory = TempDir::new()?;
+    let catalog = catalog(&directory).await;
+    std::fs::write(directory.path().join("shipit.wasm"), EXAMPLE_PLUGIN)?;
+    let detector = Arc::clone(catalog.detector());
+    let taken = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        while detector
+            .status()
+            .iter()
+            .all(|file| file.from != "shipit.wasm")
+        {
+            tick.tick().await;
+        }
+    };
+    tokio::select! {
+        () = stoker::plugin::watch(catalog) => unreachable!("it has no end"),
+        // Sooner than the look that is made now and then.
+        waited = tokio::time::timeout(Duration::from_secs(20), taken) => Ok(waited?),
+    }
 }
 
 #[tokio::test]

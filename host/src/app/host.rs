@@ -148,24 +148,20 @@ impl Host {
     pub async fn run_until(mut self, ended: impl Future<Output = ()>) -> Result<()> {
         let result = tokio::select! {
             () = ended => Ok(()),
-            Some(task) = self.tasks.running.join_next() => task.map_err(anyhow::Error::from).and_then(|result| result),
+            Some(result) = self.tasks.join_next() => result,
         };
-        self.servers.drain().await?;
+        let drained = self.servers.drain().await;
         self.back.cancel();
-        let ends = async {
-            while let Some(task) = self.tasks.running.join_next().await {
-                task??;
-            }
-            anyhow::Ok(())
-        };
         // What is requested is stored, and what is not handled yet is handled after the next start: nothing is lost by
         // not waiting for somebody who waits for an API server that is gone.
-        if let Ok(ended) = tokio::time::timeout(LONGEST_END, ends).await {
-            ended?;
-        } else {
-            tracing::warn!("a task in the background did not end in time");
-        }
-        result
+        let ended = match tokio::time::timeout(LONGEST_END, self.tasks.join()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::warn!("a task in the background did not end in time");
+                Ok(())
+            }
+        };
+        result.and(drained).and(ended)
     }
 }
 
@@ -198,10 +194,11 @@ impl Servers {
     /// Takes no more, and answers what is under way.
     async fn drain(&mut self) -> Result<()> {
         self.ended.cancel();
+        let mut result = Ok(());
         while let Some(server) = self.running.join_next().await {
-            server.context("a server ended early")?;
+            result = result.and(server.context("a server ended early"));
         }
-        Ok(())
+        result
     }
 }
 
@@ -231,6 +228,24 @@ impl Tasks {
     /// A task that ends by itself when it is told to. Without it there is no host.
     fn spawn_essential(&mut self, task: impl Future<Output = Result<()>> + Send + 'static) {
         self.running.spawn(task);
+    }
+
+    async fn join_next(&mut self) -> Option<Result<()>> {
+        let joined = self.running.join_next().await?;
+        Some(
+            joined
+                .map_err(anyhow::Error::from)
+                .and_then(|result| result),
+        )
+    }
+
+    /// Waits for all, and gives the first error: what one of them met keeps no other from coming to its end.
+    async fn join(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        while let Some(ended) = self.join_next().await {
+            result = result.and(ended);
+        }
+        result
     }
 }
 

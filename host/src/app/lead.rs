@@ -1,6 +1,7 @@
 //! Reconciling, for as long as this replica leads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
@@ -10,6 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::controller::{self, ControllerMetrics};
 use crate::git::GitClient;
 use crate::leader::{self, Candidate, Leadership};
+
+/// How long passes under way may take to come to their end. Nothing is lost with one that does not: what it was for is
+/// still on the object, and the replica that waits for the lease makes it again.
+const LONGEST_PASS_END: Duration = Duration::from_secs(1);
 
 /// What reconciles.
 pub(super) struct Reconciler {
@@ -70,7 +75,45 @@ impl Reconciler {
                 ended = passes => return ended.context("the controller ended"),
                 // Passes that are under way are dropped: before long another replica makes them.
                 () = leadership.lost() => self.metrics.forget_all(),
+                () = overdue(&shutdown) => {
+                    tracing::warn!("what is reconciled at the end is left to the next start, or the next leader");
+                    return Ok(());
+                }
             }
         }
+    }
+}
+
+async fn overdue(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(LONGEST_PASS_END).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_in_time_where_the_api_server_never_answers() {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
+        });
+        let reconciler = Reconciler {
+            client: Client::new(silent, "default"),
+            namespace: None,
+            git: Arc::new(GitClient::new().unwrap()),
+            metrics: ControllerMetrics::register(&mut Registry::default()),
+        };
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(reconciler.run(None, shutdown.clone()));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let told = Instant::now();
+        shutdown.cancel();
+        let ended = tokio::time::timeout(Duration::from_mins(10), running).await;
+        ended.expect("it never ends").unwrap().unwrap();
+        assert!(told.elapsed() <= LONGEST_PASS_END + Duration::from_millis(1));
     }
 }

@@ -19,6 +19,20 @@ use crate::detection::ObjectKey;
 /// Label values are this long at most, and names of objects may be longer.
 const LABEL_VALUE_BYTES: usize = 63;
 
+/// What is always written, as the API server names it in `managedFields`: JSON pointers into `fieldsV1`.
+pub(super) const FIELDS: [&str; 10] = [
+    "/f:metadata/f:labels/f:app.kubernetes.io~1managed-by",
+    "/f:metadata/f:ownerReferences",
+    "/f:data/f:commit",
+    "/f:data/f:ref",
+    "/f:data/f:gitURL",
+    "/f:data/f:paused",
+    "/f:data/f:authType",
+    "/f:data/f:profiles",
+    "/f:data/f:gatewayPort",
+    "/f:data/f:gatewayTLS",
+];
+
 /// The name of the ConfigMap of an object.
 pub(super) fn metadata_name(key: &ObjectKey) -> String {
     format!("stoker-metadata-{}", key.name())
@@ -259,6 +273,26 @@ mod tests {
             }],
         });
         assert_eq!(serde_json::to_value(&wanted.metadata).unwrap(), metadata);
+    }
+
+    #[test]
+    fn names_each_field_that_it_writes() {
+        let wanted = wanted();
+        let mut fields = vec!["/f:metadata/f:ownerReferences".to_owned()];
+        // The name of the object is not a label where it is too long.
+        let labels = wanted
+            .labels()
+            .keys()
+            .filter(|name| *name != label::CR_NAME);
+        fields.extend(
+            labels.map(|name| format!("/f:metadata/f:labels/f:{}", name.replace('/', "~1"))),
+        );
+        let data = wanted.data.as_ref().unwrap().keys();
+        fields.extend(data.map(|name| format!("/f:data/f:{name}")));
+        fields.sort_unstable();
+        let mut named = FIELDS.map(str::to_owned);
+        named.sort_unstable();
+        assert_eq!(fields, named);
     }
 
     #[test]

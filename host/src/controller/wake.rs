@@ -10,7 +10,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, Resource, ResourceExt as _};
 
-use super::FIELD_MANAGER;
+use super::{FIELD_MANAGER, publish};
 use crate::api::GatewaySync;
 use crate::api::names::label;
 
@@ -68,28 +68,34 @@ where
 fn touched(event: Event<Metadata>) -> Option<Metadata> {
     match event {
         Event::Delete(map) => Some(map),
-        Event::Apply(map) | Event::InitApply(map) => (!is_ours_alone(&map)).then_some(map),
+        Event::Apply(map) | Event::InitApply(map) => (!is_as_we_left_it(&map)).then_some(map),
         Event::Init | Event::InitDone => None,
     }
 }
 
-/// Whether nobody else wrote a field that is still there.
-fn is_ours_alone(map: &Metadata) -> bool {
-    let ours = Some(FIELD_MANAGER);
+/// Whether nobody else wrote a field that is still there, or removed one of ours.
+fn is_as_we_left_it(map: &Metadata) -> bool {
     let writers = map.managed_fields();
-    !writers.is_empty() && writers.iter().all(|entry| entry.manager.as_deref() == ours)
+    writers
+        .iter()
+        .all(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
+        && publish::FIELDS.iter().all(|field| {
+            let mut owned = writers.iter().filter_map(|entry| entry.fields_v1.as_ref());
+            owned.any(|fields| fields.0.pointer(field).is_some())
+        })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn map(managers: &[&str]) -> Metadata {
+    /// A ConfigMap of which each of the managers wrote what it is said to have.
+    fn map(managers: &[(&str, Value)]) -> Metadata {
         let entries: Vec<_> = managers
             .iter()
-            .map(|manager| json!({"manager": manager}))
+            .map(|(manager, fields)| json!({"manager": manager, "fieldsV1": fields}))
             .collect();
         serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "ConfigMap",
@@ -98,19 +104,48 @@ mod tests {
         .unwrap()
     }
 
+    /// What is owned by whoever wrote all of it.
+    fn whole() -> Value {
+        let mut fields =
+            json!({"f:metadata": {"f:labels": {}, "f:ownerReferences": {}}, "f:data": {}});
+        for field in publish::FIELDS {
+            let (parent, name) = field.rsplit_once('/').unwrap();
+            let name = name.replace("~1", "/");
+            fields.pointer_mut(parent).unwrap()[name] = json!({});
+        }
+        fields
+    }
+
     #[test]
-    fn only_what_others_wrote_wakes() {
+    fn only_what_others_did_wakes() {
+        let ours = || (FIELD_MANAGER, whole());
+        let other = json!({"f:metadata": {"f:annotations": {"f:note": {}}}});
         for (managers, wakes) in [
-            (&[FIELD_MANAGER][..], false),
-            (&[FIELD_MANAGER, "kubectl-edit"], true),
-            (&["kubectl-edit"], true),
-            (&[], true),
+            (vec![ours()], false),
+            (vec![ours(), ("kubectl-edit", other)], true),
+            (vec![("kubectl-edit", whole())], true),
+            (vec![], true),
         ] {
-            for event in [Event::Apply(map(managers)), Event::InitApply(map(managers))] {
+            for event in [
+                Event::Apply(map(&managers)),
+                Event::InitApply(map(&managers)),
+            ] {
                 assert_eq!(touched(event).is_some(), wakes, "{managers:?}");
             }
         }
-        assert!(touched(Event::Delete(map(&[FIELD_MANAGER]))).is_some());
+        assert!(touched(Event::Delete(map(&[ours()]))).is_some());
         assert!(touched(Event::InitDone).is_none());
+    }
+
+    #[test]
+    fn what_others_removed_wakes() {
+        for field in publish::FIELDS {
+            let (parent, name) = field.rsplit_once('/').unwrap();
+            let mut fields = whole();
+            let siblings = fields.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            siblings.remove(&name.replace("~1", "/")).unwrap();
+            let event = Event::Apply(map(&[(FIELD_MANAGER, fields)]));
+            assert!(touched(event).is_some(), "{field}");
+        }
     }
 }

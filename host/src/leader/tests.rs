@@ -16,19 +16,23 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/stoker-system/leas
 struct Leases(Arc<Mutex<Option<Value>>>);
 
 impl Leases {
-    fn client(&self, is_cut_off: Arc<AtomicBool>) -> Client {
+    fn client(&self, line: Arc<Line>) -> Client {
         let leases = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let leases = leases.clone();
-            let is_cut_off = is_cut_off.load(Ordering::Relaxed);
+            let line = Arc::clone(&line);
             async move {
-                let (code, answer) = if is_cut_off {
+                let is_write = request.method() != Method::GET;
+                let (code, answer) = if line.is_cut_off.load(Ordering::Relaxed) {
                     // So that turns do not fall on the deadline by themselves.
                     sleep(Duration::from_millis(100)).await;
                     refusal(503, "ServiceUnavailable")
                 } else {
                     leases.answer(request).await
                 };
+                if is_write && line.loses_answers.load(Ordering::Relaxed) {
+                    pending::<()>().await;
+                }
                 let body = Body::from(answer.to_string().into_bytes());
                 Ok::<_, tower::BoxError>(Response::builder().status(code).body(body).unwrap())
             }
@@ -83,28 +87,40 @@ fn refusal(code: u16, reason: &str) -> (u16, Value) {
     (code, status)
 }
 
+/// What is wrong between a replica and the API server.
+#[derive(Default)]
+struct Line {
+    is_cut_off: AtomicBool,
+    /// What is written is written, but the writer does not learn of it.
+    loses_answers: AtomicBool,
+}
+
 struct Replica {
     leadership: Leadership,
     retire: CancellationToken,
-    is_cut_off: Arc<AtomicBool>,
+    line: Arc<Line>,
     task: JoinHandle<()>,
 }
 
 impl Replica {
     fn start(leases: &Leases, identity: &str) -> Self {
-        let is_cut_off = Arc::new(AtomicBool::new(false));
+        Self::start_over(Line::default(), leases, identity)
+    }
+
+    fn start_over(line: Line, leases: &Leases, identity: &str) -> Self {
+        let line = Arc::new(line);
         let retire = CancellationToken::new();
         let candidate = Candidate {
             namespace: "stoker-system".to_owned(),
             identity: identity.to_owned(),
         };
-        let client = leases.client(Arc::clone(&is_cut_off));
+        let client = leases.client(Arc::clone(&line));
         let (leadership, election) = stand(client, candidate, retire.clone());
         let task = tokio::spawn(election);
         Self {
             leadership,
             retire,
-            is_cut_off,
+            line,
             task,
         }
     }
@@ -158,7 +174,7 @@ async fn who_cannot_renew_steps_back_before_another_leads() {
     first.leads_after().await;
     let mut second = Replica::start(&leases, "second");
     sleep(Duration::from_secs(30)).await;
-    first.is_cut_off.store(true, Ordering::Relaxed);
+    first.line.is_cut_off.store(true, Ordering::Relaxed);
     let begun = Instant::now();
     let lost = async {
         first.leadership.lost().await;
@@ -171,7 +187,7 @@ async fn who_cannot_renew_steps_back_before_another_leads() {
         "{lost:?} {gained:?}"
     );
     // Back again, it waits like any other.
-    first.is_cut_off.store(false, Ordering::Relaxed);
+    first.line.is_cut_off.store(false, Ordering::Relaxed);
     sleep(Duration::from_mins(1)).await;
     assert!(!first.leadership.is_held() && second.leadership.is_held());
 }
@@ -209,6 +225,23 @@ async fn a_lease_taken_by_force_is_given_up_at_once() {
     first.retire.cancel();
     first.task.await.unwrap();
     assert_eq!(leases.spec()["holderIdentity"], "by hand");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_whose_taking_was_not_confirmed_is_given_back() {
+    let leases = Leases::default();
+    let line = Line {
+        loses_answers: true.into(),
+        ..Line::default()
+    };
+    let first = Replica::start_over(line, &leases, "first");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(leases.spec()["holderIdentity"], "first");
+    assert!(!first.leadership.is_held());
+    first.line.loses_answers.store(false, Ordering::Relaxed);
+    first.retire.cancel();
+    first.task.await.unwrap();
+    assert_eq!(leases.spec()["holderIdentity"], "");
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ pub(super) struct Callee {
     pub(super) detector: Detector,
     pub(super) label: Arc<str>,
     pub(super) tuning: Arc<Tuning>,
-    pub(super) pace: Pace,
+    pub(super) pace: Arc<Pace>,
 }
 
 /// Asks a fresh instance what the component is.

@@ -5,6 +5,7 @@
 //! with its like. A plugin whose call did so of late begins there.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -75,7 +76,7 @@ impl SlowLane {
     /// All that a call ever waits for is its own next turn: what is not ready at once is a guest that still runs.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        pace: &Pace,
+        pace: &Arc<Pace>,
         call: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let mut call: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(call);
@@ -86,26 +87,39 @@ impl SlowLane {
                 return Some(said);
             }
         }
-        let ended = AbortOnDropHandle::new(self.handle.spawn(timed(call))).await;
-        let (said, used) = ended.ok()?;
-        if used >= SLOW {
-            pace.was_slow();
-        }
-        Some(said)
+        let meter = Meter {
+            pace: Arc::clone(pace),
+            used: Duration::ZERO,
+        };
+        let ended = AbortOnDropHandle::new(self.handle.spawn(meter.over(call))).await;
+        ended.ok()
     }
 }
 
-/// What a call says, and for how long it used the processor for that.
-async fn timed<T>(mut call: Pin<Box<dyn Future<Output = T> + Send>>) -> (T, Duration) {
-    let mut used = Duration::ZERO;
-    let said = std::future::poll_fn(|context| {
-        let before = processor_time();
-        let poll = call.as_mut().poll(context);
-        used += processor_time().saturating_sub(before);
-        poll
-    })
-    .await;
-    (said, used)
+/// How long a call used the processor. It is told of when the call ends, also where nobody waits for it any more.
+struct Meter {
+    pace: Arc<Pace>,
+    used: Duration,
+}
+
+impl Meter {
+    async fn over<T>(mut self, mut call: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
+        std::future::poll_fn(|context| {
+            let before = processor_time();
+            let poll = call.as_mut().poll(context);
+            self.used += processor_time().saturating_sub(before);
+            poll
+        })
+        .await
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.used >= SLOW {
+            self.pace.was_slow();
+        }
+    }
 }
 
 /// What this thread has had of the processor.
@@ -117,7 +131,6 @@ fn processor_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
@@ -127,7 +140,7 @@ mod tests {
     async fn only_what_takes_longer_changes_the_thread() {
         let lane = SlowLane::open().unwrap();
         let here = thread::current().id();
-        let pace = Pace::default();
+        let pace = Arc::new(Pace::default());
         let quick = lane.run(&pace, async { thread::current().id() }).await;
         assert_eq!(quick, Some(here));
         let name = || thread::current().name().map(str::to_owned);
@@ -154,6 +167,31 @@ mod tests {
         assert_eq!(again, Some(here));
     }
 
+    #[tokio::test]
+    async fn a_slow_call_counts_also_where_its_caller_goes_away() {
+        let lane = SlowLane::open().unwrap();
+        let pace = Arc::new(Pace::default());
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let endless = lane.run(&pace, async move {
+            loop {
+                turns(1).await;
+                let begun = processor_time();
+                while processor_time().saturating_sub(begun) < SLOW {}
+                tell.send(()).unwrap();
+            }
+        });
+        tokio::select! {
+            _ = endless => panic!("it has no end"),
+            turn = told.recv() => turn.unwrap(),
+        }
+        // The lane drops the call, and what it has of the channel, when it next comes to it.
+        while told.recv().await.is_some() {}
+        lane.run(&Arc::default(), turns(1)).await.unwrap();
+        let here = thread::current().id();
+        let next = lane.run(&pace, async { thread::current().id() }).await;
+        assert_ne!(next, Some(here));
+    }
+
     /// Yields as the engine does for a guest: awake at once.
     async fn turns(count: usize) {
         for _ in 0..count {
@@ -175,7 +213,7 @@ mod tests {
         let taken = Arc::new(AtomicUsize::new(0));
         let (go, went) = std::sync::mpsc::channel();
         let count = Arc::clone(&taken);
-        let pace = Pace::default();
+        let pace = Arc::new(Pace::default());
         let endless = lane.run(&pace, async move {
             turns(1).await;
             // The lane stands still until the newcomers are there.
@@ -185,7 +223,7 @@ mod tests {
                 turns(1).await;
             }
         });
-        let newcomers = Pace::default();
+        let newcomers = Arc::new(Pace::default());
         let newcomer = || {
             let taken = Arc::clone(&taken);
             lane.run(&newcomers, async move {

@@ -13,7 +13,6 @@ use super::call::{self, CallReport, Callee, Question};
 use super::component::{self, Linked};
 use super::descriptor::Descriptor;
 use super::error::{CallError, LoadError};
-use super::lane::Pace;
 use super::metrics::{PluginCalls, PluginMetrics};
 use super::reply::{self, Reply};
 use super::sandbox::Sandbox;
@@ -77,7 +76,7 @@ impl Plugin {
             detector,
             label: origin.to_string().into(),
             tuning,
-            pace: Pace::default(),
+            pace: Arc::default(),
         };
         Self::probe(sandbox, metrics, origin, callee, imports).await
     }
@@ -93,7 +92,7 @@ impl Plugin {
             detector: self.callee.detector.clone(),
             label: Arc::clone(&self.callee.label),
             tuning,
-            pace: Pace::default(),
+            pace: Arc::default(),
         };
         let imports = Arc::clone(&self.imports);
         Self::probe(sandbox, metrics, self.origin.clone(), callee, imports).await

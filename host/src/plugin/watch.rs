@@ -27,6 +27,8 @@ pub async fn watch(mut catalog: Catalog) {
     let mut watcher = Watcher::new(sender);
     let directories: Vec<_> = catalog.watched().map(Path::to_owned).collect();
     watcher.follow(&directories);
+    // What changed between the first look and the watch made no event.
+    catalog.rescan().await;
     loop {
         tokio::select! {
             // Without a watcher nobody sends, and that is no event.
