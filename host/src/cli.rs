@@ -107,6 +107,17 @@ pub struct RunFlags {
         value_name = "DIR"
     )]
     pub plugin_dir: Vec<PathBuf>,
+    /// Take plugins from the ConfigMaps with the label `stoker.io/plugin=true` in the own namespace as well, without a
+    /// mount.
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub plugin_watch_configmaps: bool,
     /// File with limits and settings of the plugins, in YAML; it is read again when it changes.
     #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
     pub plugin_settings: Option<PathBuf>,
@@ -137,7 +148,7 @@ pub struct RunFlags {
     /// The name of this replica in the election; no two may have the same [default: one that is made up].
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub pod_name: Option<String>,
-    /// The namespace of the lease [default: that of the kubeconfig, or the one that this runs in].
+    /// The own namespace: of the lease, and of plugin ConfigMaps [default: that of the kubeconfig, or the one that this runs in].
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub pod_namespace: Option<String>,
     /// The kubeconfig file [default: the one of `KUBECONFIG`, of the home directory, or the cluster that this runs

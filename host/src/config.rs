@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::auth::{AuthConfig, SecretSource};
 use crate::cli::RunFlags;
-use crate::leader::Candidate;
 use crate::plugin::{Limits, SettingsSource};
 use crate::webhook::Bounds;
 
@@ -28,34 +27,20 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// The directories of drop-in plugins.
     pub plugin_directories: Vec<PathBuf>,
+    /// Whether the ConfigMaps of the own namespace are followed for plugins.
+    pub watches_plugin_maps: bool,
     /// What operators say of the plugins.
     pub plugin_settings: SettingsSource,
     /// The secrets of the senders.
     pub auth: AuthConfig,
     /// How much of a delivery is taken.
     pub bounds: Bounds,
-    /// The election of the replica that reconciles; none where this one is alone.
-    pub election: Option<Election>,
+    /// The namespace that this runs in; none where only the kubeconfig may tell.
+    pub own_namespace: Option<String>,
+    /// The name of this replica in the election of the one that reconciles; none where it is alone.
+    pub identity: Option<String>,
     /// The file that says where the API server is; none for the usual places.
     pub kubeconfig: Option<PathBuf>,
-}
-
-/// How this replica stands for election.
-#[derive(Debug, Clone)]
-pub struct Election {
-    identity: String,
-    namespace: Option<String>,
-}
-
-impl Election {
-    /// The candidate, whose lease is in this namespace unless the flags name another.
-    #[must_use]
-    pub fn candidate(self, namespace: &str) -> Candidate {
-        Candidate {
-            namespace: self.namespace.unwrap_or_else(|| namespace.to_owned()),
-            identity: self.identity,
-        }
-    }
 }
 
 /// Why flags mean nothing.
@@ -116,6 +101,7 @@ impl TryFrom<RunFlags> for Config {
             )?,
             metrics: address("--metrics-bind-address", &flags.metrics_bind_address)?,
             plugin_directories: flags.plugin_dir,
+            watches_plugin_maps: flags.plugin_watch_configmaps,
             plugin_settings: SettingsSource {
                 file: flags.plugin_settings,
                 limits: plugin_limits(flags.plugin_max_size)?,
@@ -136,10 +122,9 @@ impl TryFrom<RunFlags> for Config {
                 body_bytes: flags.max_body,
                 ..Bounds::default()
             },
-            election: flags.leader_elect.then(|| Election {
-                identity: set(flags.pod_name)
-                    .unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4())),
-                namespace: set(flags.pod_namespace),
+            own_namespace: set(flags.pod_namespace),
+            identity: flags.leader_elect.then(|| {
+                set(flags.pod_name).unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4()))
             }),
             kubeconfig: flags.kubeconfig,
         })

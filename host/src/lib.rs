@@ -24,6 +24,7 @@ pub mod leader;
 pub mod metrics;
 pub mod payload;
 pub mod plugin;
+pub mod plugin_maps;
 pub mod report;
 pub mod request;
 #[cfg(feature = "sandbox")]

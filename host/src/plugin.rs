@@ -7,7 +7,7 @@
 //!
 //! In the order in which a plugin meets them: `sandbox` (what every guest lives in), `component` (bytes to something
 //! linked, on a thread of `background`), `descriptor` (what it says of itself), `load` (a plugin, which can be asked), `settings` (what operators say
-//! of it), `catalog` (which plugins there are), `watch` (when they change), `chain` (who is asked, in which order),
+//! of it), `supply` (files that lie in no directory), `catalog` (which plugins there are), `watch` (when they change), `chain` (who is asked, in which order),
 //! `breaker` (who is not asked for a while), `call` (one question to one instance), `lane` (on which thread), `reply`
 //! (what is made of its words).
 
@@ -29,10 +29,11 @@ mod reply;
 mod sandbox;
 mod settings;
 mod status;
+mod supply;
 mod watch;
 
 pub use call::{CallReport, Question};
-pub use catalog::Catalog;
+pub use catalog::{Catalog, PluginSources};
 pub use chain::{Declined, Detector, Verdict};
 pub use descriptor::Descriptor;
 pub use error::{CallError, LoadError, SandboxError, SettingsError};
@@ -43,4 +44,5 @@ pub use reply::Reply;
 pub use sandbox::Sandbox;
 pub use settings::{Settings, SettingsSource, Tuning};
 pub use status::{PluginState, PluginStatus};
+pub use supply::{SuppliedFiles, Supply};
 pub use watch::watch;

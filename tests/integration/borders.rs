@@ -10,11 +10,26 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("hyper", &["webhook/server"]),
     (
         "kube",
-        &["api", "app", "controller", "leader", "request", "sandbox"],
+        &[
+            "api",
+            "app",
+            "controller",
+            "leader",
+            "plugin_maps",
+            "request",
+            "sandbox",
+        ],
     ),
     (
         "k8s_openapi",
-        &["api", "app/demo", "controller", "leader", "request"],
+        &[
+            "api",
+            "app/demo",
+            "controller",
+            "leader",
+            "plugin_maps",
+            "request",
+        ],
     ),
     (
         "reqwest",
@@ -30,7 +45,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
 ];
 
 /// A room, and the rooms that it may know. Who is not named here is the composition root or knows nobody.
-const NEIGHBOURS: [(&str, &[&str]); 10] = [
+const NEIGHBOURS: [(&str, &[&str]); 11] = [
     ("author", &[]),
     ("detection", &[]),
     ("delivery", &[]),
@@ -40,6 +55,7 @@ const NEIGHBOURS: [(&str, &[&str]); 10] = [
         "plugin",
         &["auth", "delivery", "detection", "payload", "report"],
     ),
+    ("plugin_maps", &["api", "plugin", "report"]),
     ("request", &["api", "detection", "report"]),
     ("git", &["detection", "report"]),
     ("leader", &["report"]),

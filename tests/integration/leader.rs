@@ -2,24 +2,19 @@
 
 use anyhow::Result;
 use serde_json::json;
-use stoker::auth::{AuthConfig, SecretSource};
-use stoker_tests::{SECRET, Stage};
+use stoker_tests::Stage;
 
 #[tokio::test]
 async fn every_replica_receives_and_the_leader_reconciles() -> Result<()> {
-    let auth = AuthConfig {
-        hmac: Some(SecretSource::Inline(SECRET.to_owned())),
-        bearer: None,
-    };
     let mut stage = Stage::set().await?;
     stage.create(json!({})).await?;
     stage.identity = Some("first");
-    stage.start(auth.clone()).await?;
+    stage.start_signed().await?;
     stage
         .until_metrics(|text| text.contains("stoker_controller_leader 1"))
         .await?;
     stage.identity = Some("second");
-    stage.start(auth).await?;
+    stage.start_signed().await?;
 
     // The second takes it, and the first does what it says.
     let commit = stage.git.commit("main", "A release").await?;

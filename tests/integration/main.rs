@@ -10,6 +10,7 @@ mod controller;
 mod guests;
 mod guide;
 mod leader;
+mod plugin_maps;
 mod plugins;
 mod receiver;
 mod repeats;

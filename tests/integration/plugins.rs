@@ -7,7 +7,9 @@ use anyhow::Result;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use stoker::metrics::Metrics;
-use stoker::plugin::{Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource};
+use stoker::plugin::{
+    Capacity, Catalog, Detector, PluginSources, PluginState, Sandbox, SettingsSource,
+};
 use stoker::sandbox::EXAMPLE_PLUGIN;
 use stoker_tests::Stage;
 use tempfile::TempDir;
@@ -53,10 +55,13 @@ async fn open(directory: &TempDir) -> Arc<Detector> {
 async fn catalog(directory: &TempDir) -> Catalog {
     let sandbox = Sandbox::new(Capacity::default()).unwrap();
     let detector = Arc::new(Detector::new(sandbox.into()));
-    let directories = vec![directory.path().to_owned()];
+    let sources = PluginSources {
+        directories: vec![directory.path().to_owned()],
+        supply: None,
+    };
     let metrics = Metrics::new().plugin;
     let settings = SettingsSource::default();
-    Catalog::open(detector, metrics, directories, settings)
+    Catalog::open(detector, metrics, sources, settings)
         .await
         .unwrap()
 }

@@ -269,8 +269,7 @@ async fn a_host_of_one_namespace_knows_no_other() -> Result<()> {
         .create(&PostParams::default(), &object)
         .await?;
     stage.watched = Some(stage.namespace.clone());
-    let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
-    stage.start(AuthConfig { hmac, bearer: None }).await?;
+    stage.start_signed().await?;
     let commit = stage.git.commit("main", "A release").await?;
     stage.git.annotated_tag("v1").await?;
     assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);

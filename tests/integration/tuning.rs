@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 use serde_json::json;
-use stoker::auth::{AuthConfig, SecretSource};
 use stoker::plugin::PluginState;
-use stoker_tests::{SECRET, Stage};
+use stoker_tests::Stage;
 
 const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile.wasm"));
 
@@ -16,8 +15,7 @@ async fn stage(settings: &str, spec: serde_json::Value) -> Result<Stage> {
     std::fs::write(&file, settings)?;
     stage.settings = Some(file);
     stage.create(spec).await?;
-    let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
-    stage.start(AuthConfig { hmac, bearer: None }).await?;
+    stage.start_signed().await?;
     Ok(stage)
 }
 

@@ -56,6 +56,8 @@ pub struct Stage {
     pub watched: Option<String>,
     /// Who hosts are in an election, for those that are started after it was named.
     pub identity: Option<&'static str>,
+    /// Whether hosts follow the labelled ConfigMaps of the namespace for plugins.
+    pub plugin_maps: bool,
     http: reqwest::Client,
     hosts: VecDeque<RunningHost>,
     _turn: Option<MutexGuard<'static, ()>>,
@@ -127,6 +129,7 @@ impl Stage {
             settings: None,
             watched: None,
             identity: None,
+            plugin_maps: false,
             http,
             hosts: VecDeque::new(),
             _turn: turn,
@@ -137,9 +140,14 @@ impl Stage {
     pub async fn with_host() -> Result<Self> {
         let mut stage = Self::set().await?;
         stage.create(json!({})).await?;
-        let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
-        stage.start(AuthConfig { hmac, bearer: None }).await?;
+        stage.start_signed().await?;
         Ok(stage)
+    }
+
+    /// Starts receiver and controller, which want every webhook signed.
+    pub async fn start_signed(&mut self) -> Result<()> {
+        let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
+        self.start(AuthConfig { hmac, bearer: None }).await
     }
 
     /// Starts receiver and controller. Webhooks go to the host that was started last.
@@ -153,6 +161,7 @@ impl Stage {
             probes: None,
             metrics: None,
             plugin_directories: vec![self.plugins.path().to_owned()],
+            plugin_maps: self.plugin_maps.then(|| self.namespace.clone()),
             plugin_settings: SettingsSource {
                 file: self.settings.clone(),
                 limits: Limits::default(),

@@ -13,9 +13,6 @@
 {{- if .Values.rbac.autoBindAgent.enabled }}
 {{- fail (printf "rbac.autoBindAgent.enabled: binding agents to their role %s; bind their ServiceAccounts to stoker-agent, and set it to false" $later) }}
 {{- end }}
-{{- if .Values.plugins.watchConfigMaps }}
-{{- fail (printf "plugins.watchConfigMaps: following ConfigMaps (--plugin-watch-configmaps) %s; name them in plugins.configMaps" $later) }}
-{{- end }}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
 {{- fail "leaderElection.enabled: with replicaCount above 1, two controllers would write over each other's status; leave it on" }}
 {{- end }}

@@ -13,10 +13,12 @@ pub mod annotation {
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
 }
 
-/// Labels of the objects that belong to a `GatewaySync`.
+/// Labels of the objects around a `GatewaySync`.
 pub mod label {
     /// The name of the `GatewaySync` that the object belongs to.
     pub const CR_NAME: &str = "stoker.io/cr-name";
+    /// On a ConfigMap: whether it holds plugins.
+    pub const PLUGIN: &str = "stoker.io/plugin";
     /// Who keeps the object.
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// The value of [`MANAGED_BY`] for what the controller keeps.

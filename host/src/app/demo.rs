@@ -53,6 +53,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         probes: None,
         metrics: None,
         plugin_directories: vec![plugins.clone()],
+        plugin_maps: None,
         plugin_settings: SettingsSource::default(),
         auth: AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),

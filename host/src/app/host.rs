@@ -17,7 +17,8 @@ use crate::auth::{AuthConfig, Authenticator, DoorState};
 use crate::git::GitClient;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
-use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, SettingsSource};
+use crate::plugin::{self, Capacity, Catalog, Detector, PluginSources, Sandbox, SettingsSource};
+use crate::plugin_maps;
 use crate::report;
 use crate::request::{self, ObjectCache, Requester};
 use crate::webhook::{self, Bounds, Readiness, Receiver};
@@ -42,6 +43,8 @@ pub struct HostSettings {
     pub metrics: Option<TcpListener>,
     /// The directories of drop-in plugins.
     pub plugin_directories: Vec<PathBuf>,
+    /// The namespace whose ConfigMaps are followed for plugins; none where they are not.
+    pub plugin_maps: Option<String>,
     /// What operators say of the plugins.
     pub plugin_settings: SettingsSource,
     /// The secrets of the senders.
@@ -75,13 +78,24 @@ impl Host {
             probes,
             metrics: metrics_listener,
             plugin_directories,
+            plugin_maps,
             plugin_settings,
             auth,
             bounds,
             candidate,
         } = settings;
         let metrics = Arc::new(Metrics::new());
-        let catalog = plugins(&metrics, plugin_directories, plugin_settings).await?;
+        let back = CancellationToken::new();
+        let mut tasks = Tasks::new(&back);
+        let sources = PluginSources {
+            directories: plugin_directories,
+            supply: plugin_maps.map(|namespace| {
+                let (supply, follow) = plugin_maps::follow(client.clone(), &namespace);
+                tasks.spawn(follow);
+                supply
+            }),
+        };
+        let catalog = plugins(&metrics, sources, plugin_settings).await?;
         let detector = Arc::clone(catalog.detector());
         let (cache, follow, due) = request::follow(&client, namespace.as_deref());
         let (events, publish) = request::publish(client.clone());
@@ -96,8 +110,6 @@ impl Host {
         let auth = Arc::new(Authenticator::new(auth));
         let git = Arc::new(GitClient::new()?);
 
-        let back = CancellationToken::new();
-        let mut tasks = Tasks::new(&back);
         let repeat = Arc::clone(&requester);
         tasks.spawn(async move { repeat.repeat_deferred(due).await });
         tasks.spawn(follow);
@@ -167,12 +179,12 @@ impl Host {
 
 async fn plugins(
     metrics: &Metrics,
-    directories: Vec<PathBuf>,
+    sources: PluginSources,
     settings: SettingsSource,
 ) -> Result<Catalog> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
     let detector = Arc::new(Detector::new(sandbox));
-    Ok(Catalog::open(detector, metrics.plugin.clone(), directories, settings).await?)
+    Ok(Catalog::open(detector, metrics.plugin.clone(), sources, settings).await?)
 }
 
 /// What takes requests.

@@ -6,6 +6,7 @@ use super::host::{Host, HostSettings, listen};
 use super::{kubeconfig, signals};
 use crate::cli::RunFlags;
 use crate::config::Config;
+use crate::leader::Candidate;
 use crate::plugin::PluginState;
 
 /// `stoker run`.
@@ -16,15 +17,17 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
         probes,
         metrics,
         plugin_directories,
+        watches_plugin_maps,
         plugin_settings,
         auth,
         bounds,
-        election,
+        own_namespace,
+        identity,
         kubeconfig,
     } = flags.try_into()?;
     let ended = signals::termination()?;
     let client = kubeconfig::client(kubeconfig.as_deref()).await?;
-    let candidate = election.map(|election| election.candidate(client.default_namespace()));
+    let own_namespace = own_namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let settings = HostSettings {
         client,
         namespace,
@@ -38,10 +41,14 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
             .await
             .context("choose another address with --metrics-bind-address")?,
         plugin_directories,
+        plugin_maps: watches_plugin_maps.then(|| own_namespace.clone()),
         plugin_settings,
         auth,
         bounds,
-        candidate,
+        candidate: identity.map(|identity| Candidate {
+            namespace: own_namespace,
+            identity,
+        }),
     };
     let host = Host::start(settings).await?;
     for status in host.detector.status() {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::directory::{FileKey, Listing};
+use self::directory::{FileKey, Listing, Stock};
 use self::entry::{Entry, Workshop};
 use super::builtin;
 use super::chain::Detector;
@@ -15,14 +15,25 @@ use super::error::{LoadError, SandboxError};
 use super::metrics::PluginMetrics;
 use super::settings::{CurrentSettings, Settings, SettingsSource};
 use super::status::{PluginState, Standing};
+use super::supply::{SuppliedFiles, Supply};
 use crate::report;
+
+/// Where drop-in plugins come from.
+#[derive(Debug, Clone, Default)]
+pub struct PluginSources {
+    /// Directories of plugin files.
+    pub directories: Vec<PathBuf>,
+    /// Files that somebody else follows, where somebody does.
+    pub supply: Option<Supply>,
+}
 
 /// The plugins that there are, and what became of each file.
 pub struct Catalog {
     detector: Arc<Detector>,
     metrics: PluginMetrics,
     settings: CurrentSettings,
-    directories: Vec<PathBuf>,
+    stock: Arc<Stock>,
+    supply: Option<Supply>,
     files: BTreeMap<FileKey, Entry>,
     /// In the order in which they are asked.
     builtins: Vec<Entry>,
@@ -37,7 +48,7 @@ impl Catalog {
     pub async fn open(
         detector: Arc<Detector>,
         metrics: PluginMetrics,
-        directories: Vec<PathBuf>,
+        sources: PluginSources,
         settings: SettingsSource,
     ) -> Result<Self, SandboxError> {
         let settings = CurrentSettings::open(settings)?;
@@ -46,7 +57,11 @@ impl Catalog {
             detector,
             metrics,
             settings,
-            directories,
+            stock: Arc::new(Stock {
+                directories: sources.directories,
+                supplied: SuppliedFiles::default(),
+            }),
+            supply: sources.supply,
             files: BTreeMap::new(),
             builtins: builtins.into_iter().map(Entry::builtin).collect(),
             duplicates: BTreeMap::new(),
@@ -73,10 +88,23 @@ impl Catalog {
                 parent
             }
         });
-        self.directories
+        self.stock
+            .directories
             .iter()
             .map(PathBuf::as_path)
             .chain(settings)
+    }
+
+    /// Waits until other files are supplied than those that were looked at.
+    pub(super) async fn supplied_anew(&mut self) {
+        let changed = match &mut self.supply {
+            Some(supply) => supply.changed().await.is_ok(),
+            None => false,
+        };
+        if !changed {
+            // Nobody supplies any.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Looks at every file again, by its bytes: neither the kind of an event nor a time of modification tells
@@ -85,6 +113,7 @@ impl Catalog {
     pub async fn rescan(&mut self) {
         self.refresh_settings();
         let settings = self.settings.get().clone();
+        let is_complete = self.take_supply();
         let Some(listing) = self.list(settings.files_per_directory()).await else {
             return;
         };
@@ -112,7 +141,27 @@ impl Catalog {
                 self.put_in_place(&settings);
             }
         }
-        self.tell_unknown_settings();
+        if is_complete {
+            self.detector.set_complete();
+            self.tell_unknown_settings();
+        }
+    }
+
+    /// Takes what is supplied at the moment. False as long as that is not known.
+    fn take_supply(&mut self) -> bool {
+        let Some(supply) = &mut self.supply else {
+            return true;
+        };
+        let Some(supplied) = supply.borrow_and_update().clone() else {
+            return false;
+        };
+        if self.stock.supplied != supplied {
+            self.stock = Arc::new(Stock {
+                directories: self.stock.directories.clone(),
+                supplied,
+            });
+        }
+        true
     }
 
     async fn look(
@@ -122,13 +171,12 @@ impl Catalog {
         is_within: bool,
         settings: &Settings,
     ) -> bool {
-        let path = key.path(&self.directories);
         let Some(entry) = self.files.get_mut(key) else {
             return false;
         };
         if is_within {
             let tuning = settings.tuning(entry.origin().key());
-            entry.look(workshop, path, tuning).await
+            entry.look(workshop, &self.stock, key, tuning).await
         } else {
             entry.exclude(workshop, settings.files_per_directory())
         }
@@ -136,8 +184,8 @@ impl Catalog {
 
     /// None where the task that lists them ended early, so that nothing is known.
     async fn list(&self, limit: usize) -> Option<Listing> {
-        let directories = self.directories.clone();
-        tokio::task::spawn_blocking(move || Listing::of(&directories, limit))
+        let stock = Arc::clone(&self.stock);
+        tokio::task::spawn_blocking(move || Listing::of(&stock, limit))
             .await
             .ok()
     }

@@ -1,6 +1,7 @@
 //! Who is asked about a delivery, in which order, and when to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -72,6 +73,7 @@ pub struct Detector {
     sandbox: Arc<Sandbox>,
     chain: ArcSwap<Vec<Arc<Plugin>>>,
     standings: ArcSwap<Vec<Standing>>,
+    is_complete: AtomicBool,
 }
 
 impl Detector {
@@ -82,7 +84,18 @@ impl Detector {
             sandbox,
             chain: ArcSwap::default(),
             standings: ArcSwap::default(),
+            is_complete: AtomicBool::new(false),
         }
+    }
+
+    /// Whether every source of plugins was looked at: before, one that is there may not be asked yet.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_complete(&self) {
+        self.is_complete.store(true, Ordering::Relaxed);
     }
 
     /// The sandbox in which the plugins run.

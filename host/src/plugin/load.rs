@@ -1,6 +1,8 @@
 //! A plugin: a component that was asked what it is, and can be asked about deliveries.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -45,6 +47,14 @@ impl fmt::Display for Origin {
             Self::File(name) => out.write_str(name),
         }
     }
+}
+
+/// Whether a name is one of a plugin file. Names with a leading dot are not files that somebody dropped in: kubelet
+/// keeps the versions of a mounted ConfigMap below such, and editors and copy tools their temporary files.
+pub(super) fn is_plugin_file(name: &OsStr) -> bool {
+    let is_hidden = name.as_encoded_bytes().starts_with(b".");
+    let extension = Path::new(name).extension();
+    !is_hidden && extension.is_some_and(|extension| extension == "wasm")
 }
 
 /// A component that can be asked.

@@ -33,6 +33,7 @@ pub async fn watch(mut catalog: Catalog) {
         tokio::select! {
             // Without a watcher nobody sends, and that is no event.
             Ok(()) = changes.changed() => settle(&mut changes).await,
+            () = catalog.supplied_anew() => {}
             () = tokio::time::sleep(PERIOD) => watcher.follow(&directories),
         }
         catalog.rescan().await;

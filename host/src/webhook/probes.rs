@@ -43,6 +43,12 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str)
             "the objects were not listed yet",
         );
     }
+    if !readiness.detector.is_complete() {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the plugins were not looked at yet",
+        );
+    }
     match readiness.auth.state() {
         DoorState::Closed(_) => (
             StatusCode::SERVICE_UNAVAILABLE,

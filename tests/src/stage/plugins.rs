@@ -53,6 +53,14 @@ impl Stage {
             .await
     }
 
+    /// Waits until there is no plugin of this origin.
+    pub async fn until_gone(&self, from: &str) -> Result<()> {
+        let is_there = |plugin: &PluginStatus| plugin.from == from;
+        let what = format!("plugin {from} is still there");
+        self.until_detector(&what, |detector| !detector.status().iter().any(is_there))
+            .await
+    }
+
     /// Waits until the metrics say so.
     pub async fn until_metrics(&self, is_true: impl Fn(&str) -> bool) -> Result<()> {
         let metrics = &self.host()?.metrics;

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -8,26 +9,31 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::component::check_size;
 use super::super::error::LoadError;
-use super::super::load::Origin;
+use super::super::load::{Origin, is_plugin_file};
+use super::super::supply::SuppliedFiles;
 
 /// The SHA-256 of a file.
 pub(super) type Digest = [u8; 32];
 
-/// A file in a plugin directory, in the order of the chain: by directory as it was configured, then by name.
+/// Where a file lies, in the order of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// In the directory of this number.
+    Directory(usize),
+    /// In the bundle of this name.
+    Supplied(String),
+}
+
+/// A file, in the order of the chain: by directory as it was configured, then by bundle, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileKey {
-    directory: usize,
+    place: Place,
     name: OsString,
 }
 
 impl FileKey {
     pub(super) fn origin(&self) -> Origin {
         Origin::File(self.to_string())
-    }
-
-    pub(super) fn path(&self, directories: &[PathBuf]) -> PathBuf {
-        let directory = directories.get(self.directory);
-        directory.map_or_else(|| PathBuf::from(&self.name), |path| path.join(&self.name))
     }
 }
 
@@ -37,56 +43,96 @@ impl fmt::Display for FileKey {
     }
 }
 
-/// What lies in the plugin directories.
+/// Where plugin files are, and what is known of them without looking.
+#[derive(Debug, Clone)]
+pub(super) struct Stock {
+    pub(super) directories: Vec<PathBuf>,
+    pub(super) supplied: SuppliedFiles,
+}
+
+impl Stock {
+    /// Reads a file of at most so many bytes.
+    pub(super) fn read(
+        &self,
+        key: &FileKey,
+        limit: u64,
+        known: Option<Digest>,
+    ) -> Result<Content, LoadError> {
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        match &key.place {
+            Place::Directory(number) => {
+                let directory = self.directories.get(*number).ok_or_else(missing)?;
+                let bytes = read(&directory.join(&key.name), limit)?;
+                Ok(Content::of(bytes.into(), known))
+            }
+            Place::Supplied(bundle) => {
+                let name = key.name.to_str().ok_or_else(missing)?;
+                let bytes = self.supplied.bytes(bundle, name).ok_or_else(missing)?;
+                check_size(bytes.len() as u64, limit)?;
+                Ok(Content::of(bytes[..].into(), known))
+            }
+        }
+    }
+}
+
+/// What lies in the plugin directories, and what is supplied.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Every plugin file, and whether it is within the number that is read.
     pub(super) files: Vec<(FileKey, bool)>,
     /// Directories of which nobody knows at the moment what lies in them.
-    unreadable: Vec<usize>,
+    unreadable: Vec<Place>,
 }
 
 impl Listing {
-    /// Lists the directories, of each so many files. One that is not there is empty.
-    pub(super) fn of(directories: &[PathBuf], limit: usize) -> Self {
+    /// Lists so many files of each directory, and of all that is supplied. A directory that is not there is empty.
+    pub(super) fn of(stock: &Stock, limit: usize) -> Self {
         let mut listing = Self::default();
-        for (directory, path) in directories.iter().enumerate() {
+        for (number, path) in stock.directories.iter().enumerate() {
+            let place = Place::Directory(number);
             match names(path) {
                 Ok(names) => {
-                    let files = names.into_iter().enumerate();
-                    let files =
-                        files.map(|(index, name)| (FileKey { directory, name }, index < limit));
-                    listing.files.extend(files);
+                    let keys = names.into_iter().map(|name| FileKey {
+                        place: place.clone(),
+                        name,
+                    });
+                    listing.add(keys, limit);
                 }
                 Err(error) => {
                     tracing::warn!(directory = %path.display(), error = %error, "cannot read the plugin directory");
                     if error.kind() != std::io::ErrorKind::NotFound {
-                        listing.unreadable.push(directory);
+                        listing.unreadable.push(place);
                     }
                 }
             }
         }
+        let supplied = stock.supplied.names();
+        let keys = supplied.map(|(bundle, name)| FileKey {
+            place: Place::Supplied(bundle.to_owned()),
+            name: name.into(),
+        });
+        listing.add(keys, limit);
         listing
+    }
+
+    fn add(&mut self, keys: impl Iterator<Item = FileKey>, limit: usize) {
+        let keys = keys.enumerate();
+        self.files
+            .extend(keys.map(|(index, key)| (key, index < limit)));
     }
 
     /// Whether the file is there, as far as anybody knows.
     pub(super) fn may_have(&self, key: &FileKey) -> bool {
-        self.unreadable.contains(&key.directory) || self.files.iter().any(|(other, _)| other == key)
+        self.unreadable.contains(&key.place) || self.files.iter().any(|(other, _)| other == key)
     }
 }
 
-/// The names of the plugin files, in order. Names with a leading dot are not files that somebody dropped in: kubelet
-/// keeps the versions of a mounted ConfigMap below such, and editors and copy tools their temporary files.
+/// The names of the plugin files, in order.
 fn names(directory: &Path) -> std::io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let name = entry?.file_name();
-        let path = Path::new(&name);
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        let is_wasm = path
-            .extension()
-            .is_some_and(|extension| extension == "wasm");
-        if !is_hidden && is_wasm && !directory.join(path).is_dir() {
+        if is_plugin_file(&name) && !directory.join(&name).is_dir() {
             names.push(name);
         }
     }
@@ -101,8 +147,17 @@ pub(super) struct Content {
     pub(super) bytes: Option<Vec<u8>>,
 }
 
-/// Reads a file of at most so many bytes.
-pub(super) fn read(path: &Path, limit: u64, known: Option<Digest>) -> Result<Content, LoadError> {
+impl Content {
+    fn of(bytes: Cow<'_, [u8]>, known: Option<Digest>) -> Self {
+        let digest = Sha256::digest(&bytes).into();
+        Self {
+            digest,
+            bytes: (known != Some(digest)).then(|| bytes.into_owned()),
+        }
+    }
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
     // Before it is opened: to open a pipe is to wait for somebody who writes.
     if !std::fs::metadata(path)?.is_file() {
         return Err(LoadError::Unreadable(std::io::Error::other(
@@ -115,9 +170,5 @@ pub(super) fn read(path: &Path, limit: u64, known: Option<Digest>) -> Result<Con
     // It may have grown since.
     file.take(limit + 1).read_to_end(&mut bytes)?;
     check_size(bytes.len() as u64, limit)?;
-    let digest = Sha256::digest(&bytes).into();
-    Ok(Content {
-        digest,
-        bytes: (known != Some(digest)).then_some(bytes),
-    })
+    Ok(bytes)
 }

@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::error::{CallError, LoadError};
@@ -7,7 +6,7 @@ use super::super::metrics::PluginMetrics;
 use super::super::sandbox::Sandbox;
 use super::super::settings::Tuning;
 use super::super::status::PluginState;
-use super::directory::{self, Content, Digest};
+use super::directory::{Content, Digest, FileKey, Stock};
 use crate::report;
 
 /// One file, or one built-in plugin. Where its new version, or its new settings, cannot be used, the last that could
@@ -59,7 +58,8 @@ impl Entry {
     pub(super) async fn look(
         &mut self,
         workshop: &Workshop<'_>,
-        path: PathBuf,
+        stock: &Arc<Stock>,
+        key: &FileKey,
         tuning: &Arc<Tuning>,
     ) -> bool {
         let limit = tuning.limits.component_bytes;
@@ -67,7 +67,8 @@ impl Entry {
         let seen = self.seen.as_ref().filter(|(_, before)| before == tuning);
         let known = seen.and_then(|(digest, _)| *digest);
         // One file at a time is in memory.
-        let read = move || directory::read(&path, limit, known);
+        let (stock, key) = (Arc::clone(stock), key.clone());
+        let read = move || stock.read(&key, limit, known);
         let content = tokio::task::spawn_blocking(read).await;
         match content.unwrap_or_else(|error| Err(std::io::Error::from(error).into())) {
             Ok(Content { digest, bytes }) => {

@@ -1,0 +1,87 @@
+//! Plugins in labelled ConfigMaps, which nobody mounts.
+
+use anyhow::Result;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
+use stoker::plugin::PluginState;
+use stoker::sandbox::EXAMPLE_PLUGIN;
+use stoker_tests::Stage;
+
+/// A ConfigMap with one file, as `kubectl create configmap --from-file` makes it.
+fn map(name: &str, file: &str, bytes: &[u8]) -> ConfigMap {
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+        binary_data: Some([(file.to_owned(), ByteString(bytes.to_vec()))].into()),
+        ..ConfigMap::default()
+    }
+}
+
+fn labelled(mut map: ConfigMap) -> ConfigMap {
+    map.metadata.labels = Some([("stoker.io/plugin".to_owned(), "true".to_owned())].into());
+    map
+}
+
+async fn stage() -> Result<(Stage, Api<ConfigMap>)> {
+    let mut stage = Stage::set().await?;
+    stage.plugin_maps = true;
+    let maps = Api::namespaced(stage.client.clone(), &stage.namespace);
+    Ok((stage, maps))
+}
+
+#[tokio::test]
+async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
+    let (mut stage, maps) = stage().await?;
+    stage.start_signed().await?;
+    stage.create(json!({})).await?;
+    let commit = stage.git.tag("v3").await?;
+    let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
+
+    // Without the label it is somebody's ConfigMap.
+    let params = PostParams::default();
+    maps.create(&params, &map("site", "site.wasm", EXAMPLE_PLUGIN))
+        .await?;
+    let label = json!({"metadata": {"labels": {"stoker.io/plugin": "true"}}});
+    let patch = PatchParams::default();
+    maps.patch("site", &patch, &Patch::Merge(&label)).await?;
+    stage.until_plugin("shipit", "site.wasm").await?;
+    let answer = stage.send_json(&body).await?;
+    anyhow::ensure!(answer.status == 202, "{answer:?}");
+    stage.until_resolved(commit.as_str()).await?;
+
+    let mut broken = labelled(map("site", "site.wasm", b"broken"));
+    broken.metadata.resource_version = maps.get("site").await?.metadata.resource_version;
+    maps.replace("site", &params, &broken).await?;
+    let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
+    stage.until_state("site.wasm", is_previous).await?;
+
+    maps.delete("site", &DeleteParams::default()).await?;
+    stage.until_gone("site.wasm").await?;
+    let answer = stage.send_json(&body).await?;
+    anyhow::ensure!(answer.body["plugin"] != "shipit", "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn bundles_have_an_order_and_files_that_are_no_plugins_are_left_alone() -> Result<()> {
+    let (mut stage, maps) = stage().await?;
+    let params = PostParams::default();
+    // Those that are there are taken before the first webhook.
+    let mut first = labelled(map("a", "shared.wasm", EXAMPLE_PLUGIN));
+    first.data = Some([("README.md".to_owned(), "How to send it.".to_owned())].into());
+    for map in [first, labelled(map("b", "second.wasm", EXAMPLE_PLUGIN))] {
+        maps.create(&params, &map).await?;
+    }
+    stage.start_signed().await?;
+    let is_serving = |state: &PluginState| *state == PluginState::Serving;
+    stage.until_state("shared.wasm", is_serving).await?;
+    // Two plugins of one name: the first serves, as it does in directories.
+    let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });
+    stage.until_state("second.wasm", is_refused).await?;
+    Ok(())
+}
