@@ -9,6 +9,7 @@ pub mod process;
 pub mod report;
 pub mod server;
 pub mod svg;
+pub mod threads;
 pub mod webhooks;
 
 use serde_json::{Value, json};

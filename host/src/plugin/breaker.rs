@@ -1,5 +1,6 @@
 //! Who fails too often sits on the bench for a while, so that one plugin's time-outs do not slow each webhook.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,12 @@ const TRIAL: Duration = Duration::from_secs(20);
 
 /// Counts the failures of one plugin.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    /// Whether there is anything to count. As long as a plugin answers there is not, and its callers write nothing that
+    /// others read: two threads that ask it do not wait for one another's memory.
+    is_troubled: AtomicBool,
+}
 
 #[derive(Debug)]
 enum State {
@@ -63,6 +69,9 @@ impl Breaker {
     /// Lets a call through, or says how long the plugin stays on the bench. After that one call goes through as a
     /// trial, and the others wait for how it ends.
     pub(super) fn admit(&self, now: Instant) -> Result<Pass, Duration> {
+        if !self.is_troubled.load(Ordering::Relaxed) {
+            return Ok(Pass::Regular);
+        }
         let mut state = self.lock();
         match *state {
             State::Playing { .. } => Ok(Pass::Regular),
@@ -86,9 +95,26 @@ impl Breaker {
 
     /// Notes how a call ended.
     pub(super) fn record(&self, pass: Pass, ended: Ended, now: Instant) -> Option<Change> {
+        if ended != Ended::Failed && !self.is_troubled.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut state = self.lock();
-        match (pass, &mut *state) {
-            (Pass::Regular, State::Playing { score }) => match ended {
+        let change = state.after(pass, ended, now);
+        let is_troubled = !matches!(*state, State::Playing { score: 0 });
+        self.is_troubled.store(is_troubled, Ordering::Relaxed);
+        change
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Goes on to the state after a call that ended.
+    fn after(&mut self, pass: Pass, ended: Ended, now: Instant) -> Option<Change> {
+        match (pass, &mut *self) {
+            (Pass::Regular, Self::Playing { score }) => match ended {
                 Ended::Undecided => None,
                 Ended::Answered => {
                     *score = score.saturating_sub(1);
@@ -96,35 +122,29 @@ impl Breaker {
                 }
                 Ended::Failed => {
                     *score += 1;
-                    (*score >= FAILURES).then(|| state.bench(SHORTEST, now))
+                    (*score >= FAILURES).then(|| self.bench(SHORTEST, now))
                 }
             },
             // It began before the plugin was benched, and says nothing new.
-            (Pass::Regular, _) | (Pass::Trial, State::Playing { .. }) => None,
-            (Pass::Trial, State::Benched { time, .. } | State::Trial { time, .. }) => match ended {
+            (Pass::Regular, _) | (Pass::Trial, Self::Playing { .. }) => None,
+            (Pass::Trial, Self::Benched { time, .. } | Self::Trial { time, .. }) => match ended {
                 Ended::Answered => {
-                    *state = State::default();
+                    *self = Self::default();
                     Some(Change::Recovered)
                 }
                 Ended::Failed => {
                     let time = (*time * 2).min(LONGEST);
-                    Some(state.bench(time, now))
+                    Some(self.bench(time, now))
                 }
                 Ended::Undecided => {
                     let time = *time;
-                    *state = State::Benched { until: now, time };
+                    *self = Self::Benched { until: now, time };
                     None
                 }
             },
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
     fn bench(&mut self, time: Duration, now: Instant) -> Change {
         *self = Self::Benched {
             until: now + time,

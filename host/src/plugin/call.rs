@@ -90,7 +90,7 @@ pub struct CallReport {
 /// What the store of one instance holds: what it may see, and what it used.
 pub(super) struct Guest {
     question: Option<Arc<Question>>,
-    tuning: Arc<Tuning>,
+    callee: Arc<Callee>,
     memory: MemoryGuard,
     log: Vec<String>,
     log_bytes: usize,
@@ -105,11 +105,11 @@ impl Guest {
     }
 
     pub(super) fn setting(&self, key: &str) -> Option<&str> {
-        self.tuning.settings.get(key).map(String::as_str)
+        self.callee.tuning.settings.get(key).map(String::as_str)
     }
 
     pub(super) fn log(&mut self, message: &str) {
-        let limits = &self.tuning.limits;
+        let limits = &self.callee.tuning.limits;
         let left = limits.log_bytes.saturating_sub(self.log_bytes);
         if self.log.len() < limits.log_lines && left > 0 {
             let line = reply::printable(message, left.min(TEXT_BYTES));
@@ -272,7 +272,7 @@ async fn finish<T: Send + 'static>(
     (said, report)
 }
 
-fn store(sandbox: &Sandbox, callee: &Callee, question: Option<Arc<Question>>) -> Store<Guest> {
+fn store(sandbox: &Sandbox, callee: &Arc<Callee>, question: Option<Arc<Question>>) -> Store<Guest> {
     let limits = &callee.tuning.limits;
     let memory = MemoryGuard {
         limit: limits.memory_bytes,
@@ -281,7 +281,7 @@ fn store(sandbox: &Sandbox, callee: &Callee, question: Option<Arc<Question>>) ->
     };
     let guest = Guest {
         question,
-        tuning: Arc::clone(&callee.tuning),
+        callee: Arc::clone(callee),
         memory,
         log: Vec::new(),
         log_bytes: 0,

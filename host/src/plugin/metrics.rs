@@ -247,7 +247,10 @@ impl PluginCalls {
             }
         };
         let peak = i64::try_from(report.peak_memory).unwrap_or(i64::MAX);
-        self.memory.inner().fetch_max(peak, Ordering::Relaxed);
+        // Nearly always it is the peak already, and then nobody else's copy of it becomes stale.
+        if self.memory.get() < peak {
+            self.memory.inner().fetch_max(peak, Ordering::Relaxed);
+        }
         if !report.duration.is_zero() {
             self.duration.observe(report.duration.as_secs_f64());
         }

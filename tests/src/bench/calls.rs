@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
@@ -17,13 +17,11 @@ use stoker::plugin::{
 };
 use tokio::runtime::{Builder, Runtime};
 
+use super::BODY_BYTES;
 use super::report::{Row, Table};
-use super::{BODY_BYTES, release};
 
-/// How long each side of a comparison runs.
+/// How long a kind of call is measured.
 const TIME: Duration = Duration::from_millis(500);
-/// Pairs of which the median is taken.
-const ROUNDS: usize = 9;
 
 /// A verified delivery with this body.
 pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question>> {
@@ -53,65 +51,9 @@ pub fn detector(runtime: &Runtime, metrics: &Metrics) -> Result<Arc<Detector>> {
     Ok(detector)
 }
 
-fn runtime() -> Result<Runtime> {
+/// A runtime for one thread.
+pub fn runtime() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
-}
-
-/// How many calls two threads make, against one.
-pub fn threads() -> Result<Table> {
-    let (setup, metrics) = (runtime()?, Metrics::new());
-    let detector = detector(&setup, &metrics)?;
-    let question = question(&release("v2.0.0"), Some("release"))?;
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        one.push(rate(&detector, &question, 1)?);
-        two.push(rate(&detector, &question, 2)?);
-    }
-    let mut ratios: Vec<f64> = one.iter().zip(&two).map(|(one, two)| two / one).collect();
-    let ratio = median(&mut ratios);
-    Ok(Table {
-        name: "threads",
-        title: "Two threads against one",
-        text: "Calls of the `github` plugin a second, each to a fresh instance, on one thread and on two; the third row is the median of the ratios, which should be at least 1.6.",
-        unit: "thousand calls a second",
-        rows: vec![
-            Row::new("one thread", median(&mut one) / 1e3, ""),
-            Row::new("two threads", median(&mut two) / 1e3, ""),
-            Row::new("ratio", ratio, "").at_least(1.6),
-        ],
-    })
-}
-
-/// Calls a second.
-fn rate(detector: &Arc<Detector>, question: &Arc<Question>, threads: usize) -> Result<f64> {
-    let count = || -> Result<u32> {
-        let runtime = runtime()?;
-        let plugins = detector.plugins();
-        let github = plugins
-            .iter()
-            .find(|plugin| plugin.descriptor().name == "github")
-            .context("no plugin github")?;
-        let started = Instant::now();
-        runtime.block_on(async {
-            let mut calls = 0;
-            while started.elapsed() < TIME {
-                for _ in 0..100 {
-                    github.ask(detector.sandbox(), question).await.0?;
-                }
-                calls += 100;
-            }
-            Ok(calls)
-        })
-    };
-    let total = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(count)).collect();
-        let ended = running.into_iter().map(|thread| match thread.join() {
-            Ok(calls) => calls,
-            Err(_) => Err(anyhow::anyhow!("a thread ended early")),
-        });
-        ended.sum::<Result<u32>>()
-    })?;
-    Ok(f64::from(total) / TIME.as_secs_f64())
 }
 
 /// One call of each component in a folder, made of the templates by `just bench-templates`.

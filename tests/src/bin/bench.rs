@@ -8,7 +8,7 @@ use serde_json::json;
 use stoker_tests::bench::inside::inside;
 use stoker_tests::bench::report;
 use stoker_tests::bench::server::Server;
-use stoker_tests::bench::{BODY_BYTES, calls, floor, plugins, process, webhooks};
+use stoker_tests::bench::{BODY_BYTES, calls, floor, plugins, process, threads, webhooks};
 use stoker_tests::{SECRET, Stage};
 
 #[global_allocator]
@@ -41,7 +41,7 @@ async fn main() -> Result<()> {
     }
     let templates = arguments.templates;
     let calls = tokio::task::spawn_blocking(move || {
-        anyhow::Ok([calls::threads()?, calls::languages(&templates)?])
+        anyhow::Ok([threads::threads()?, calls::languages(&templates)?])
     });
     let calls = calls.await??;
     let stage = Stage::set().await?;

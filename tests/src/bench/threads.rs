@@ -1,0 +1,122 @@
+//! What a second thread is worth.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use stoker::metrics::Metrics;
+use stoker::plugin::{Detector, Question};
+
+use super::calls::{detector, median, question, runtime};
+use super::release;
+use super::report::{Row, Table};
+
+/// How long each side of a comparison runs.
+const TIME: Duration = Duration::from_millis(250);
+/// Pairs of which the medians are taken.
+const ROUNDS: usize = 24;
+/// How often a value is handed over to learn how long that takes.
+const HANDOVERS: u32 = 100_000;
+/// Nanoseconds of a handover between two cores that share a cache, at most.
+const NEAR: f64 = 90.0;
+
+/// How many calls two threads make, against one.
+pub fn threads() -> Result<Table> {
+    let (setup, metrics) = (runtime()?, Metrics::new());
+    let detector = detector(&setup, &metrics)?;
+    // Each thread has webhooks of its own.
+    let question = || question(&release("v2.0.0"), Some("release"));
+    let questions = [question()?, question()?];
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let before = handover();
+        one.push(rate(&detector, &questions[..1])?);
+        two.push(rate(&detector, &questions)?);
+        let ratio = two.last().zip(one.last()).map(|(two, one)| two / one);
+        let after = handover();
+        match (before < NEAR, after < NEAR) {
+            (true, true) => near.extend(ratio),
+            (false, false) => far.extend(ratio),
+            // The machine moved the threads in between.
+            _ => {}
+        }
+    }
+    let mut rows = vec![
+        Row::new("one thread", median(&mut one) / 1e3, ""),
+        Row::new("two threads", median(&mut two) / 1e3, ""),
+    ];
+    for (what, mut ratios) in [("near", near), ("far", far)] {
+        if !ratios.is_empty() {
+            let note = format!("median of {}", ratios.len());
+            let row = Row::new(&format!("ratio, {what} cores"), median(&mut ratios), &note);
+            rows.push(if what == "near" {
+                row.at_least(1.6)
+            } else {
+                row
+            });
+        }
+    }
+    Ok(Table {
+        name: "threads",
+        title: "Two threads against one",
+        text: "Calls of the `github` plugin a second, each to a fresh instance, on one thread and on two. Where the two cores share a cache, handing a value from one to the other takes some 35 ns; a virtual machine may run them far apart for a while, where it takes some 175 ns, and then what the engine's pools share costs more. Which holds is measured before and after each pair. The ratio should be at least 1.6.",
+        unit: "thousand calls a second",
+        rows,
+    })
+}
+
+/// Calls a second, with a thread for each question.
+fn rate(detector: &Arc<Detector>, questions: &[Arc<Question>]) -> Result<f64> {
+    let count = |question: &Arc<Question>| -> Result<u32> {
+        let runtime = runtime()?;
+        let plugins = detector.plugins();
+        let github = plugins
+            .iter()
+            .find(|plugin| plugin.descriptor().name == "github")
+            .context("no plugin github")?;
+        let started = Instant::now();
+        runtime.block_on(async {
+            let mut calls = 0;
+            while started.elapsed() < TIME {
+                for _ in 0..100 {
+                    github.ask(detector.sandbox(), question).await.0?;
+                }
+                calls += 100;
+            }
+            Ok(calls)
+        })
+    };
+    let total = std::thread::scope(|scope| {
+        let running: Vec<_> = questions
+            .iter()
+            .map(|question| scope.spawn(|| count(question)))
+            .collect();
+        let ended = running.into_iter().map(|thread| match thread.join() {
+            Ok(calls) => calls,
+            Err(_) => Err(anyhow::anyhow!("a thread ended early")),
+        });
+        ended.sum::<Result<u32>>()
+    })?;
+    Ok(f64::from(total) / TIME.as_secs_f64())
+}
+
+/// Nanoseconds to hand a value from one thread to another.
+fn handover() -> f64 {
+    let value = AtomicU32::new(0);
+    let take_turns = |first: u32| {
+        for turn in (first..HANDOVERS).step_by(2) {
+            while value.load(Ordering::Acquire) != turn {
+                std::hint::spin_loop();
+            }
+            value.store(turn + 1, Ordering::Release);
+        }
+    };
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| take_turns(0));
+        scope.spawn(|| take_turns(1));
+    });
+    started.elapsed().as_secs_f64() * 1e9 / f64::from(HANDOVERS)
+}
