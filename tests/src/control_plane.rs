@@ -159,6 +159,7 @@ impl Access {
             "tokens.csv",
             &format!("{token},admin,admin,system:masters\n"),
         )?;
+        write(directory, "audit.json", &audit_policy().to_string())?;
         Ok(Self {
             directory: directory.to_owned(),
             port,
@@ -213,6 +214,16 @@ impl Access {
     }
 }
 
+/// What is noted of who asked for what: what service accounts did, whose rights are under test.
+fn audit_policy() -> Value {
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
+    })
+}
+
 fn etcd_arguments() -> Vec<String> {
     // etcd insists on host and port in the addresses it tells to others. It has
     // no others to tell, so that nothing listens there does no harm.
@@ -245,9 +256,16 @@ fn api_server_arguments(port: u16) -> Vec<String> {
         "--service-account-key-file=verify.pem".to_owned(),
         "--token-auth-file=tokens.csv".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
+        "--audit-policy-file=audit.json".to_owned(),
+        // Beside the kubeconfig, for tests to read.
+        "--audit-log-path=audit.log".to_owned(),
+        // Written before the answer is sent, so that what a test saw done is there.
+        "--audit-log-mode=blocking".to_owned(),
         // It refuses pods until a controller that does not run here has made
         // their service account.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
+        // Who would guard an object by owning another needs a right for that, as in clusters that are strict.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
     ]
 }

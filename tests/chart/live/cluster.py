@@ -1,0 +1,57 @@
+"""The API server, by the programs that its users have: kubectl and helm."""
+
+import json
+import os
+import subprocess
+import time
+
+
+class Cluster:
+    def __init__(self, kubectl, helm, kubeconfig):
+        self.kubeconfig = kubeconfig
+        self.tools = {"kubectl": kubectl, "helm": helm}
+        self.environment = {
+            **os.environ,
+            "KUBECONFIG": kubeconfig,
+            "PATH": os.pathsep.join([os.path.dirname(kubectl), os.path.dirname(helm), os.environ["PATH"]]),
+        }
+
+    def run(self, *command, stdin=None):
+        """Runs a program and gives what it prints. Where it fails, so does the test, with what it said."""
+        ended = subprocess.run(command, input=stdin, env=self.environment, capture_output=True, text=True)
+        if ended.returncode:
+            raise AssertionError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+        return ended.stdout
+
+    def kubectl(self, *arguments, stdin=None):
+        return self.run(self.tools["kubectl"], *arguments, stdin=stdin)
+
+    def helm(self, *arguments):
+        return self.run(self.tools["helm"], *arguments)
+
+    def shell(self, script):
+        """Runs lines as somebody would paste them into a shell."""
+        return self.run("bash", "-euo", "pipefail", "-c", script)
+
+    def get(self, *arguments):
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def find(self, *arguments):
+        """The object, or None where it is not there."""
+        said = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
+        return json.loads(said) if said.strip() else None
+
+    def apply(self, *objects):
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+def until(what, is_so, seconds=30):
+    """Waits until something is true of another process, which tells nobody when it becomes so."""
+    ends = time.monotonic() + seconds
+    while True:
+        said = is_so()
+        if said:
+            return said
+        if time.monotonic() > ends:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
