@@ -78,8 +78,21 @@ bench:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
 
+# Checks the links between the documents.
+links:
+    python3 -B tests/docs/links.py
+
+# Builds docs/ as a book, into target/book. Builds mdBook on first use.
+book: links
+    #!/usr/bin/env bash
+    set -euo pipefail
+    tools="{{ cargo_target }}/tools"
+    test -x "$tools/bin/mdbook" ||
+        cargo install --locked --root "$tools" --no-default-features mdbook@0.5.4
+    "$tools/bin/mdbook" build docs --dest-dir "$(realpath "{{ cargo_target }}")/book"
+
 # All that CI holds.
-ci: lint test demo test-plugins test-chart test-e2e
+ci: lint links test demo test-plugins test-chart test-e2e
 
 # Checks licences, sources and advisories of the dependencies (needs cargo-deny).
 deny:

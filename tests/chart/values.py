@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Keeps the chart's README, schema and values in step.
+"""Keeps the chart's README, schema and values in step, and the page of the book about them.
 
     values.py            fails where the README is stale, a value has no comment, or the schema does not know it
-    values.py --update   writes the table of values into the README
+    values.py --update   writes the table of values into the README, and into the book
 
 It reads values.yaml by its lines and needs no YAML library: the comment of a value is what stands right above it.
 """
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "stoker-operator"
+BOOK = CHART.parents[1] / "docs"
 BEGIN, END = "<!-- values: begin -->\n", "<!-- values: end -->\n"
 KEY = re.compile(r"^( *)([A-Za-z][A-Za-z0-9]*):(?: (.*))?$")
 # Objects that Kubernetes defines: their parts are no values of the chart.
@@ -84,15 +85,15 @@ def main():
     faults += [f"values.yaml lacks {path}, which values.schema.json knows" for path in paths(schema)
                if path not in names and not is_part(path)]
 
-    readme = CHART / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    wanted = f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
-    if sys.argv[1:] == ["--update"]:
-        readme.write_text(wanted)
-    elif text != wanted:
-        faults.append("README.md is stale: run tests/chart/values.py --update")
+    for page in (CHART / "README.md", BOOK / "helm-values.md"):
+        text = page.read_text()
+        before, rest = text.split(BEGIN)
+        _, after = rest.split(END)
+        wanted = f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
+        if sys.argv[1:] == ["--update"]:
+            page.write_text(wanted)
+        elif text != wanted:
+            faults.append(f"{page.name} is stale: run tests/chart/values.py --update")
     for fault in faults:
         print(fault, file=sys.stderr)
     sys.exit(1 if faults else 0)
