@@ -33,9 +33,11 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ObjectMeta;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, Resource as _};
 use tokio::time::Instant;
@@ -116,7 +118,7 @@ pub async fn run<G: RefSource>(
         clock: Timestamp::now,
     });
     controller::Controller::for_stream(objects, reader)
-        .owns_stream(published)
+        .watches_stream(published, published_by)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(reconcile, retry, Arc::clone(&context))
@@ -132,6 +134,15 @@ pub async fn run<G: RefSource>(
     } else {
         Err(ControllerError::WatchEnded)
     }
+}
+
+/// The object whose ConfigMap this is, by its name: the owner may have been removed.
+fn published_by(
+    map: PartialObjectMeta<ConfigMap>,
+) -> Option<ObjectRef<DeserializeGuard<GatewaySync>>> {
+    let name = map.metadata.name?;
+    let name = name.strip_prefix(publish::NAME_PREFIX)?;
+    Some(ObjectRef::new(name).within(&map.metadata.namespace?))
 }
 
 /// Tells of an error once, and forgets an object that is gone.

@@ -128,9 +128,11 @@ async fn campaign(mut election: Election, retire: CancellationToken) {
     match timeout(RELEASE_TIME, election.claim.release()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(error = %report::chain(&error), "the lease could not be given back; it ends by itself");
+            tracing::warn!(error = %report::chain(&error), "the API server did not say whose the lease is, or take it back; one of ours ends by itself");
         }
-        Err(_) => tracing::warn!("the lease could not be given back in time; it ends by itself"),
+        Err(_) => tracing::warn!(
+            "the API server did not answer in time about the lease; one of ours ends by itself"
+        ),
     }
 }
 

@@ -1,13 +1,17 @@
 //! The controller's side: what a request leads to, what polling finds, and what is left behind.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::DeleteParams;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 use stoker::auth::AuthConfig;
 use stoker_tests::Stage;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
@@ -39,6 +43,38 @@ async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
         json!([{"source": "config", "destination": "config"}])
     );
     assert_eq!(map.metadata.owner_references.unwrap()[0].name, "plant");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_others_remove_of_it_is_put_back() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    stage.create(json!({"polling": {"enabled": false}})).await?;
+    stage.start(AuthConfig::default()).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let is_whole = |map: Option<&ConfigMap>| {
+        map.is_some_and(|map| {
+            map.data
+                .as_ref()
+                .is_some_and(|data| data.contains_key("commit"))
+                && map.metadata.owner_references.is_some()
+                && map.labels().contains_key("app.kubernetes.io/managed-by")
+        })
+    };
+    let name = "stoker-metadata-plant";
+    await_condition(maps.clone(), name, is_whole).await?;
+    for removed in [
+        json!({"data": {"commit": null}}),
+        json!({"metadata": {"ownerReferences": null}}),
+        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}),
+    ] {
+        let patch = Patch::Merge(&removed);
+        maps.patch(name, &PatchParams::default(), &patch).await?;
+        let repaired = await_condition(maps.clone(), name, is_whole);
+        timeout(Duration::from_secs(20), repaired)
+            .await
+            .map_err(|_| anyhow::anyhow!("it stays away: {removed}"))??;
+    }
     Ok(())
 }
 

@@ -46,10 +46,16 @@ async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
     let params = PostParams::default();
     maps.create(&params, &map("site", "site.wasm", EXAMPLE_PLUGIN))
         .await?;
+    // Events come in order: when the other is known, this one was passed over.
+    maps.create(&params, &labelled(map("other", "other.wasm", b"no plugin")))
+        .await?;
+    let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });
+    stage.until_state("other/other.wasm", is_refused).await?;
+    stage.until_gone("site/site.wasm").await?;
     let label = json!({"metadata": {"labels": {"stoker.io/plugin": "true"}}});
     let patch = PatchParams::default();
     maps.patch("site", &patch, &Patch::Merge(&label)).await?;
-    stage.until_plugin("shipit", "site.wasm").await?;
+    stage.until_plugin("shipit", "site/site.wasm").await?;
     let answer = stage.send_json(&body).await?;
     anyhow::ensure!(answer.status == 202, "{answer:?}");
     stage.until_resolved(commit.as_str()).await?;
@@ -58,10 +64,10 @@ async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
     broken.metadata.resource_version = maps.get("site").await?.metadata.resource_version;
     maps.replace("site", &params, &broken).await?;
     let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
-    stage.until_state("site.wasm", is_previous).await?;
+    stage.until_state("site/site.wasm", is_previous).await?;
 
     maps.delete("site", &DeleteParams::default()).await?;
-    stage.until_gone("site.wasm").await?;
+    stage.until_gone("site/site.wasm").await?;
     let answer = stage.send_json(&body).await?;
     anyhow::ensure!(answer.body["plugin"] != "shipit", "{answer:?}");
     Ok(())
@@ -79,9 +85,10 @@ async fn bundles_have_an_order_and_files_that_are_no_plugins_are_left_alone() ->
     }
     stage.start_signed().await?;
     let is_serving = |state: &PluginState| *state == PluginState::Serving;
-    stage.until_state("shared.wasm", is_serving).await?;
+    stage.until_state("a/shared.wasm", is_serving).await?;
     // Two plugins of one name: the first serves, as it does in directories.
     let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });
-    stage.until_state("second.wasm", is_refused).await?;
+    stage.until_state("b/second.wasm", is_refused).await?;
+    stage.until_gone("a/README.md").await?;
     Ok(())
 }

@@ -8,11 +8,12 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use stoker::metrics::Metrics;
 use stoker::plugin::{
-    Capacity, Catalog, Detector, PluginSources, PluginState, Sandbox, SettingsSource,
+    Capacity, Catalog, Detector, PluginSources, PluginState, Sandbox, SettingsSource, SuppliedFiles,
 };
 use stoker::sandbox::EXAMPLE_PLUGIN;
 use stoker_tests::Stage;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::{ManglingAndAbi, Resolve};
 
@@ -263,6 +264,30 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
     stage.until_state("site.wasm", is_previous).await?;
     stage.until_plugin("shipit", "site.wasm").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn plugins_are_not_all_known_before_their_supply_is() -> Result<()> {
+    let (sender, supply) = watch::channel(None);
+    let sandbox = Sandbox::new(Capacity::default())?;
+    let detector = Arc::new(Detector::new(sandbox.into()));
+    let sources = PluginSources {
+        directories: Vec::new(),
+        supply: Some(supply),
+    };
+    let settings = SettingsSource::default();
+    let mut catalog = Catalog::open(
+        Arc::clone(&detector),
+        Metrics::new().plugin,
+        sources,
+        settings,
+    )
+    .await?;
+    assert!(!detector.is_complete());
+    sender.send_replace(Some(SuppliedFiles::default()));
+    catalog.rescan().await;
+    assert!(detector.is_complete());
     Ok(())
 }
 

@@ -166,13 +166,12 @@ impl Host {
         self.back.cancel();
         // What is requested is stored, and what is not handled yet is handled after the next start: nothing is lost by
         // not waiting for somebody who waits for an API server that is gone.
-        let ended = match tokio::time::timeout(LONGEST_END, self.tasks.join()).await {
-            Ok(ended) => ended,
-            Err(_) => {
+        let ended = tokio::time::timeout(LONGEST_END, self.tasks.join())
+            .await
+            .unwrap_or_else(|_| {
                 tracing::warn!("a task in the background did not end in time");
                 Ok(())
-            }
-        };
+            });
         result.and(drained).and(ended)
     }
 }

@@ -33,9 +33,12 @@ pub(super) const FIELDS: [&str; 10] = [
     "/f:data/f:gatewayTLS",
 ];
 
+/// What the names of all of them begin with; the name of the object follows.
+pub(super) const NAME_PREFIX: &str = "stoker-metadata-";
+
 /// The name of the ConfigMap of an object.
 pub(super) fn metadata_name(key: &ObjectKey) -> String {
-    format!("stoker-metadata-{}", key.name())
+    format!("{NAME_PREFIX}{}", key.name())
 }
 
 /// Makes the ConfigMap of an object say what was resolved. It is created if it is not there; one that is keeps what

@@ -25,17 +25,22 @@ use super::settings::Tuning;
 pub enum Origin {
     /// Part of this binary.
     Builtin(&'static str),
-    /// A file in a plugin directory, by its file name.
+    /// A file in a plugin directory, by its file name, or one that is supplied, by `bundle/name`.
     File(String),
 }
 
 impl Origin {
-    /// What it is called in the settings: a file without its `.wasm`.
+    /// What it is called in the settings: a file by its name without `.wasm`, wherever it lies.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
             Self::Builtin(name) => name,
-            Self::File(name) => name.strip_suffix(".wasm").unwrap_or(name),
+            Self::File(name) => {
+                let name = name
+                    .rsplit_once('/')
+                    .map_or(name.as_str(), |(_, name)| name);
+                name.strip_suffix(".wasm").unwrap_or(name)
+            }
         }
     }
 }

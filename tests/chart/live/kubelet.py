@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 
@@ -48,10 +47,12 @@ class Pod:
         for folder in ("etc", "run", "bin"):
             os.mkdir(os.path.join(self.root, folder))
         for name in OF_ETC:
-            if os.path.exists(f"/etc/{name}"):
-                shutil.copytree(f"/etc/{name}", f"{self.root}/etc/{name}", symlinks=True) if os.path.isdir(
-                    f"/etc/{name}"
-                ) else shutil.copy(f"/etc/{name}", f"{self.root}/etc/{name}")
+            there, here = f"/etc/{name}", f"{self.root}/etc/{name}"
+            if os.path.isdir(there):
+                # Private keys of the machine are nobody's business.
+                shutil.copytree(there, here, symlinks=True, ignore=shutil.ignore_patterns("private"))
+            elif os.path.exists(there):
+                shutil.copy(there, here)
         shutil.copy(stoker, f"{self.root}/bin/stoker")
         self.sync()
         self.process = self._start(api_server)
@@ -152,18 +153,19 @@ class Pod:
 
     def stop(self):
         """Ends it as the kubelet does, and insists on a clean end within the grace period."""
-        begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(self.spec["terminationGracePeriodSeconds"])
             assert code == 0, f"the container ended with {code}:\n{self.log()}"
+            assert "panicked" not in self.log(), self.log()
         finally:
-            self.process.kill()
-            self.process.wait()
-        said = self.log()
-        shutil.rmtree(self.root)
-        assert "panicked" not in said, said
-        return time.monotonic() - begun
+            self.remove()
+
+    def remove(self):
+        """Ends it at once, and leaves nothing of it."""
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.root, ignore_errors=True)
 
 
 def pick(files, source):

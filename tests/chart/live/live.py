@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -110,11 +111,16 @@ def free_port():
 class Story:
     def __init__(self, cluster, stoker, scratch, audit_log):
         self.cluster, self.stoker, self.scratch, self.audit_log = cluster, stoker, scratch, audit_log
-        self.git = Repository(scratch)
         self.pod = None
         server = cluster.kubectl("config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.server}")
         self.server = urllib.parse.urlsplit(server)
         self.rights = set()
+        self.git = Repository(scratch)
+
+    def end(self):
+        if self.pod:
+            self.pod.remove()
+        self.git.stop()
 
     def tell(self, what):
         print(f"ok  {what}", flush=True)
@@ -124,12 +130,16 @@ class Story:
     def start_pod(self):
         """What Deployment and kubelet do after a change: another pod, with what is rendered now."""
         if self.pod:
-            self.pod.stop()
+            self.stop_pod()
         self.pod = Pod(
             self.cluster, NAMESPACE, DEPLOYMENT, self.stoker, (self.server.hostname, str(self.server.port))
         )
         self.pod.wait_until_ready()
         self.rights |= rights.granted(self.cluster, NAMESPACE, ACCOUNT)
+
+    def stop_pod(self):
+        pod, self.pod = self.pod, None
+        pod.stop()
 
     def upgrade(self, *arguments):
         self.cluster.helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", *arguments)
@@ -282,6 +292,7 @@ class Story:
             " kubectl label configmap acme-plugin -n stoker-system stoker.io/plugin=true"
         )
         until("the labelled plugin answers", lambda: self.accepted(payload, headers))
+        assert self.pod.plugins()["acme-plugin/acme.wasm"]["state"] == "serving"
         self.tell(f"a plugin in a labelled ConfigMap answers {time.monotonic() - begun:.1f} s after kubectl began")
 
     def accepted(self, payload, headers):
@@ -343,8 +354,7 @@ class Story:
         self.tell("rbac.scope=namespace works with rights in its namespace alone")
 
     def uninstall(self):
-        self.pod.stop()
-        self.pod = None
+        self.stop_pod()
         self.cluster.helm("uninstall", RELEASE, "-n", NAMESPACE)
         kinds = self.cluster.kubectl("api-resources", "--verbs=list", "-o", "name").split()
         left = []
@@ -368,6 +378,13 @@ def main():
         parser.add_argument(f"--{program}", required=True, type=os.path.abspath)
     arguments = parser.parse_args()
     os.chdir(ROOT)
+    # What is made for the pod is read by its user.
+    os.umask(0o022)
+    # So that nothing stays behind when the test is cut off.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A proxy could not reach what listens on this machine alone.
+    for variable in ("NO_PROXY", "no_proxy"):
+        os.environ[variable] = "127.0.0.1,localhost"
     kubeconfig = os.environ["KUBECONFIG"]
     with tempfile.TemporaryDirectory(prefix="chart-") as scratch:
         cluster = Cluster(arguments.kubectl, arguments.helm, kubeconfig)
@@ -383,9 +400,7 @@ def main():
             story.uninstall()
             story.compare_rights()
         finally:
-            story.git.stop()
-            if story.pod:
-                story.pod.process.kill()
+            story.end()
 
 
 if __name__ == "__main__":

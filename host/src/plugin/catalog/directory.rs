@@ -39,6 +39,9 @@ impl FileKey {
 
 impl fmt::Display for FileKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Place::Supplied(bundle) = &self.place {
+            write!(out, "{bundle}/")?;
+        }
         write!(out, "{}", self.name.display())
     }
 }
@@ -85,7 +88,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Lists so many files of each directory, and of all that is supplied. A directory that is not there is empty.
+    /// Lists so many files of each directory and of each bundle. A directory that is not there is empty.
     pub(super) fn of(stock: &Stock, limit: usize) -> Self {
         let mut listing = Self::default();
         for (number, path) in stock.directories.iter().enumerate() {
@@ -106,12 +109,13 @@ impl Listing {
                 }
             }
         }
-        let supplied = stock.supplied.names();
-        let keys = supplied.map(|(bundle, name)| FileKey {
-            place: Place::Supplied(bundle.to_owned()),
-            name: name.into(),
-        });
-        listing.add(keys, limit);
+        for (bundle, names) in stock.supplied.names() {
+            let keys = names.map(|name| FileKey {
+                place: Place::Supplied(bundle.to_owned()),
+                name: name.into(),
+            });
+            listing.add(keys, limit);
+        }
         listing
     }
 
