@@ -31,6 +31,8 @@ pub struct PluginStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum PluginState {
+    /// It is being looked at for the first time.
+    Loading,
     /// It is asked.
     Serving,
     /// It failed repeatedly, and is not asked for a while.
@@ -59,7 +61,7 @@ impl PluginState {
     #[must_use]
     pub fn complaint(&self) -> Option<&str> {
         match self {
-            Self::Serving | Self::Disabled | Self::Replaced { .. } => None,
+            Self::Loading | Self::Serving | Self::Disabled | Self::Replaced { .. } => None,
             Self::Benched => Some("it failed repeatedly, and is not asked for a while"),
             Self::ServingPrevious { why } | Self::Refused { why } => Some(why),
         }

@@ -82,6 +82,7 @@ fn line([name, version, state, from, summary]: [&str; 5]) -> String {
 
 fn word(state: &PluginState) -> &'static str {
     match state {
+        PluginState::Loading => "loading",
         PluginState::Serving => "serving",
         PluginState::Benched => "benched",
         PluginState::ServingPrevious { .. } => "previous",

@@ -170,7 +170,8 @@ impl Entry {
     /// How it stands by itself, whatever the others are called.
     pub(super) fn state(&self) -> PluginState {
         match (&self.refused, &self.good) {
-            (None, _) => PluginState::Serving,
+            (None, Some(_)) => PluginState::Serving,
+            (None, None) => PluginState::Loading,
             (Some(why), Some(_)) => PluginState::ServingPrevious { why: why.clone() },
             (Some(why), None) => PluginState::Refused { why: why.clone() },
         }
@@ -183,4 +184,17 @@ fn may_pass(error: &LoadError) -> bool {
         error,
         LoadError::Describe(CallError::Busy | CallError::TimedOut { .. })
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_looked_at_yet_does_not_serve() {
+        let mut entry = Entry::new(Origin::File("acme.wasm".to_owned()));
+        assert_eq!(entry.state(), PluginState::Loading);
+        entry.refused = Some("it is empty".to_owned());
+        assert!(matches!(entry.state(), PluginState::Refused { .. }));
+    }
 }
