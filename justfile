@@ -78,6 +78,10 @@ bench:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
 
+# Builds the container image for amd64 and arm64, or for `--arch`, into target/image. Needs Debian's buildah.
+image *ARGS:
+    host/image/build.sh {{ ARGS }}
+
 # Checks the links between the documents.
 links:
     python3 -B tests/docs/links.py

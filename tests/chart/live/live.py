@@ -2,8 +2,9 @@
 """Installs the chart in a real API server, plays the kubelet, and goes through the guide and the plugins' part of the
 README, as somebody would who has just met Stoker.
 
-    live.py --kubectl FILE --helm FILE --stoker FILE
+    live.py --kubectl FILE --helm FILE --stoker FILE [--program FILE]
 
+The program is what the container runs, such as that of an image; stoker itself unless it is named.
 KUBECONFIG names the API server, beside whose file its audit log lies.
 """
 
@@ -109,8 +110,9 @@ def free_port():
 
 
 class Story:
-    def __init__(self, cluster, stoker, scratch, audit_log):
-        self.cluster, self.stoker, self.scratch, self.audit_log = cluster, stoker, scratch, audit_log
+    def __init__(self, cluster, stoker, program, scratch, audit_log):
+        self.cluster, self.stoker, self.program = cluster, stoker, program
+        self.scratch, self.audit_log = scratch, audit_log
         self.pod = None
         server = cluster.kubectl("config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.server}")
         self.server = urllib.parse.urlsplit(server)
@@ -132,7 +134,7 @@ class Story:
         if self.pod:
             self.stop_pod()
         self.pod = Pod(
-            self.cluster, NAMESPACE, DEPLOYMENT, self.stoker, (self.server.hostname, str(self.server.port))
+            self.cluster, NAMESPACE, DEPLOYMENT, self.program, (self.server.hostname, str(self.server.port))
         )
         self.pod.wait_until_ready()
         self.rights |= rights.granted(self.cluster, NAMESPACE, ACCOUNT)
@@ -376,6 +378,7 @@ def main():
     parser = argparse.ArgumentParser()
     for program in ("kubectl", "helm", "stoker"):
         parser.add_argument(f"--{program}", required=True, type=os.path.abspath)
+    parser.add_argument("--program", type=os.path.abspath)
     arguments = parser.parse_args()
     os.chdir(ROOT)
     # What is made for the pod is read by its user.
@@ -388,7 +391,8 @@ def main():
     kubeconfig = os.environ["KUBECONFIG"]
     with tempfile.TemporaryDirectory(prefix="chart-") as scratch:
         cluster = Cluster(arguments.kubectl, arguments.helm, kubeconfig)
-        story = Story(cluster, arguments.stoker, scratch, os.path.join(os.path.dirname(kubeconfig), "audit.log"))
+        program = arguments.program or arguments.stoker
+        story = Story(cluster, arguments.stoker, program, scratch, os.path.join(os.path.dirname(kubeconfig), "audit.log"))
         try:
             story.install()
             story.follow_the_guide()

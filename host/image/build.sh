@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Builds the container image: a static program, without the commands for plugin authors and the demo, the certificates
+# of public authorities, and nothing else.
+#
+#   build.sh [--arch amd64|arm64]...   (default: both)
+#
+# Writes target/image/stoker-ARCH.oci.tar for each architecture, and the software bill of materials,
+# target/image/stoker.cdx.json. What it lacks it installs below target/tools, but for buildah. The same commit gives the
+# same image: times are the commit's, and paths of this machine are left out.
+#
+# Environment:
+#   CARGO_TARGET_DIR  where build output goes (default: target/ of this tree)
+#   IMAGE             name of the image (default: stoker)
+set -euo pipefail
+
+zig=0.14.1 zigbuild=0.24.1 cyclonedx=0.5.9
+name=${IMAGE:-stoker}
+
+die() {
+    echo "image: $*" >&2
+    exit 1
+}
+
+architectures=()
+while (($#)); do
+    case $1 in
+        --arch) architectures+=("${2:?--arch wants amd64 or arm64}") && shift 2 ;;
+        *) die "unknown argument $1" ;;
+    esac
+done
+((${#architectures[@]})) || architectures=(amd64 arm64)
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+tools=$target/tools
+image=$target/image
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+
+command -v buildah >/dev/null || die "install buildah; in Debian: apt install buildah"
+certificates=/etc/ssl/certs/ca-certificates.crt
+[[ -r $certificates ]] || die "$certificates is missing; in Debian: apt install ca-certificates"
+
+[[ -x $tools/zig/bin/python ]] || python3 -m venv "$tools/zig"
+"$tools/zig/bin/pip" install --quiet --disable-pip-version-check "ziglang==$zig"
+install_tool() {
+    [[ -x $tools/bin/$1 ]] || cargo install --locked --quiet --root "$tools" "$1@$2"
+}
+install_tool cargo-zigbuild "$zigbuild"
+install_tool cargo-cyclonedx "$cyclonedx"
+export PATH=$tools/zig/bin:$tools/bin:$PATH
+
+# Layers that were made as root, without a daemon and without mounts.
+build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
+
+rm -rf "$image"
+mkdir -p "$image"
+for architecture in "${architectures[@]}"; do
+    case $architecture in
+        amd64) triple=x86_64-unknown-linux-musl ;;
+        arm64) triple=aarch64-unknown-linux-musl ;;
+        *) die "unknown architecture $architecture; there are amd64 and arm64" ;;
+    esac
+    rustup target add "$triple" 2>/dev/null
+    RUSTFLAGS="--remap-path-prefix=$root=/stoker --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
+        cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --target "$triple"
+
+    files=$image/$architecture
+    mkdir -p "$files/usr/bin" "$files/etc/ssl/certs"
+    install -m 755 "$target/$triple/release/stoker" "$files/usr/bin/stoker"
+    install -m 644 "$certificates" "$files/etc/ssl/certs/ca-certificates.crt"
+    # Whoever asks for a name of the user, as ssh does, finds one.
+    echo 'stoker:x:65532:65532::/:/sbin/nologin' >"$files/etc/passwd"
+    echo 'stoker:x:65532:' >"$files/etc/group"
+
+    container=$(build from --arch "$architecture" scratch)
+    build copy --quiet "$container" "$files" / >/dev/null
+    build config \
+        --arch "$architecture" --os linux --user 65532:65532 --env PATH=/usr/bin \
+        --entrypoint '["stoker"]' --cmd run --port 9444 --port 8081 \
+        --label org.opencontainers.image.title=stoker \
+        --label org.opencontainers.image.description='Webhook receiver and controller of GatewaySync objects' \
+        --label org.opencontainers.image.version="$version" \
+        --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
+        --label org.opencontainers.image.licenses=Apache-2.0 \
+        "$container"
+    id=$(build commit --quiet --rm --timestamp "$SOURCE_DATE_EPOCH" "$container" "$name:$version-$architecture")
+    archive=$image/stoker-$architecture.oci.tar
+    build push --quiet "$id" "oci-archive:$archive:$name:$version-$architecture"
+    printf 'image: %s, %s bytes, program %s bytes\n' \
+        "$archive" "$(stat -c %s "$archive")" "$(stat -c %s "$files/usr/bin/stoker")" >&2
+done
+
+cargo cyclonedx --quiet --format json --manifest-path host/Cargo.toml --override-filename stoker.cdx
+mv host/stoker.cdx.json "$image/stoker.cdx.json"
+find . -path ./target -prune -o -name stoker.cdx.json -exec rm {} +
