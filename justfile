@@ -42,7 +42,7 @@ demo:
     cargo run --release --locked -- demo --once
 
 # Runs the integration tests against a real kube-apiserver, built on first use. `KUBEBUILDER_ASSETS` names a directory
-# with kube-apiserver and etcd instead; `just test-e2e-kubeconfig` uses the cluster of `KUBECONFIG`.
+# with kube-apiserver, etcd and kubectl instead; `just test-e2e-kubeconfig` uses the cluster of `KUBECONFIG`.
 test-e2e *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail

@@ -4,17 +4,18 @@
 #
 #   build.sh [--arch amd64|arm64]...   (default: both)
 #
-# Writes target/image/stoker-ARCH.oci.tar for each architecture, and the software bill of materials,
-# target/image/stoker.cdx.json. What it lacks it installs below target/tools, but for buildah. The same commit gives the
-# same image: times are the commit's, and paths of this machine are left out.
+# Writes two archives for each architecture, target/image/stoker-ARCH.oci.tar for registries and .docker.tar for what
+# loads images by their names, as kind does, and the software bill of materials, target/image/stoker.cdx.json. What it
+# lacks it installs below target/tools, but for buildah. Times in the image are the commit's, and paths of this machine
+# are left out; the certificates are this machine's.
 #
 # Environment:
 #   CARGO_TARGET_DIR  where build output goes (default: target/ of this tree)
-#   IMAGE             name of the image (default: stoker)
+#   IMAGE             name of the image (default: localhost/stoker)
 set -euo pipefail
 
 zig=0.14.1 zigbuild=0.24.1 cyclonedx=0.5.9
-name=${IMAGE:-stoker}
+name=${IMAGE:-localhost/stoker}
 
 die() {
     echo "image: $*" >&2
@@ -64,7 +65,7 @@ for architecture in "${architectures[@]}"; do
         arm64) triple=aarch64-unknown-linux-musl ;;
         *) die "unknown architecture $architecture; there are amd64 and arm64" ;;
     esac
-    rustup target add "$triple" 2>/dev/null
+    rustup --quiet target add "$triple"
     RUSTFLAGS="--remap-path-prefix=$root=/stoker --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
         cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --target "$triple"
 
@@ -90,6 +91,7 @@ for architecture in "${architectures[@]}"; do
     id=$(build commit --quiet --rm --timestamp "$SOURCE_DATE_EPOCH" "$container" "$name:$version-$architecture")
     archive=$image/stoker-$architecture.oci.tar
     build push --quiet "$id" "oci-archive:$archive:$name:$version-$architecture"
+    build push --quiet "$id" "docker-archive:${archive/.oci./.docker.}:$name:$version-$architecture"
     printf 'image: %s, %s bytes, program %s bytes\n' \
         "$archive" "$(stat -c %s "$archive")" "$(stat -c %s "$files/usr/bin/stoker")" >&2
 done

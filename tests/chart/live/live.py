@@ -219,7 +219,7 @@ class Story:
         self.until_resolved(self.git.run("rev-parse", "main"))
         self.tell("spec.git.ref is resolved and published without a webhook")
 
-        said = until("the object is known", lambda: self.curl_of_the_notes())
+        said = until("the object is known", self.curl_of_the_notes)
         assert '"accepted":true' in said and '"ref":"v1.0.0"' in said, said
         self.until_resolved(self.git.run("rev-parse", "v1.0.0"))
         self.tell("the curl that helm prints is accepted as it is printed")
@@ -248,7 +248,7 @@ class Story:
 
     def curl_of_the_notes(self):
         notes = self.cluster.helm("get", "notes", RELEASE, "-n", NAMESPACE)
-        begin, end = notes.index("  secret=$("), notes.index("which plugins serve".capitalize())
+        begin, end = notes.index("  secret=$("), notes.index("Which plugins serve")
         lines = notes[begin:end].split("`helm test")[0]
         self.url()
         said = self.cluster.shell(lines.replace("curl -X", "curl -s -X"))
@@ -387,7 +387,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # A proxy could not reach what listens on this machine alone.
     for variable in ("NO_PROXY", "no_proxy"):
-        os.environ[variable] = "127.0.0.1,localhost"
+        others = os.environ.get(variable)
+        os.environ[variable] = ",".join(filter(None, [others, "127.0.0.1", "localhost"]))
     kubeconfig = os.environ["KUBECONFIG"]
     with tempfile.TemporaryDirectory(prefix="chart-") as scratch:
         cluster = Cluster(arguments.kubectl, arguments.helm, kubeconfig)
