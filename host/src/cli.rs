@@ -243,6 +243,9 @@ pub struct SendFlags {
     /// A header to send, as NAME=VALUE or "NAME: VALUE". May be given several times.
     #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
     pub headers: Vec<String>,
+    /// The status that the answer should have; any other one ends with 1. Without it, each of 200 to 299 is as expected.
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
+    pub expect: Option<u16>,
 }
 
 #[cfg(test)]

@@ -37,11 +37,12 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
         .with_context(|| format!("cannot send the webhook to {}", flags.url))?;
     let status = answer.status();
     text::print(&format!("{status}\n{}", answer.text().await?))?;
-    Ok(if status.is_success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    match flags.expect {
+        Some(expected) if status == expected => Ok(ExitCode::SUCCESS),
+        Some(expected) => bail!("the answer should have been {expected}"),
+        None if status.is_success() => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
+    }
 }
 
 /// A file, or standard input for `-`.
