@@ -1,6 +1,7 @@
 # What people and CI run. `cargo run --release -- demo` and `cargo test` need nothing of this.
 
 cargo_target := env("CARGO_TARGET_DIR", "target")
+image_arch := if arch() == "aarch64" { "arm64" } else { "amd64" }
 
 _default:
     @just --list --unsorted
@@ -23,15 +24,26 @@ test-plugins *FLAGS:
     cargo run --release --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
 
 # Renders the Helm chart and compares it with what it should be, then installs it in a real kube-apiserver and goes
-# through the guide. Builds helm and the control plane on first use.
-test-chart: render-chart
+# through the documents, story by story. Builds helm and the control plane on first use.
+[doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and goes through the documents.")]
+test-chart: render-chart (chart-stories)
+
+# Builds the container image for this machine's architecture, and goes through the same stories with it.
+test-image: && (chart-stories "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar")
+    host/image/build.sh --arch {{ image_arch }}
+
+[private]
+chart-stories *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
     cargo build --release --locked --bin stoker
     assets=$(tests/control-plane/build.sh)
-    cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
-        python3 -B tests/chart/live/live.py --kubectl "$assets/kubectl" --helm "$(tests/chart/helm.sh)" \
-        --stoker "{{ cargo_target }}/release/stoker"
+    helm=$(tests/chart/helm.sh)
+    for story in readme quick-start guide migrating; do
+        cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
+            python3 -B tests/chart/live/live.py $story --kubectl "$assets/kubectl" --helm "$helm" \
+            --stoker "{{ cargo_target }}/release/stoker" {{ ARGS }}
+    done
 
 # Renders the Helm chart and compares it with what it should be; `--update` takes what it is. Builds helm on first use.
 render-chart *ARGS:
@@ -43,6 +55,7 @@ demo:
 
 # Runs the integration tests against a real kube-apiserver, built on first use. `KUBEBUILDER_ASSETS` names a directory
 # with kube-apiserver, etcd and kubectl instead; `just test-e2e-kubeconfig` uses the cluster of `KUBECONFIG`.
+[doc("Runs the integration tests against a real kube-apiserver, built on first use.")]
 test-e2e *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -82,12 +95,35 @@ bench:
 image *ARGS:
     host/image/build.sh {{ ARGS }}
 
-# Checks the links between the documents.
-links:
+# Pushes the image of `just image` and the chart, of the tag that is checked out, and signs both: `IMAGE` such as
+# ghcr.io/acme/stoker-operator, `CHARTS` such as oci://ghcr.io/acme/charts. More words are flags of cosign.
+[doc("Pushes and signs the image and the chart of the tag that is checked out.")]
+publish IMAGE CHARTS *COSIGN:
+    host/image/publish.sh {{ IMAGE }} {{ CHARTS }} {{ COSIGN }}
+
+# Logs in at a registry, for `publish`. The password comes on standard input.
+login REGISTRY USER:
+    mkdir -p ~/.docker
+    buildah login --authfile ~/.docker/config.json --username {{ USER }} --password-stdin {{ REGISTRY }}
+
+# Checks the links between the documents, and that each command in them is run by somebody.
+docs:
     python3 -B tests/docs/links.py
+    python3 -B tests/docs/commands.py
+
+# Draws docs/demo.svg, what the demo prints, for the README.
+picture:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --bin stoker
+    python="{{ cargo_target }}/tools/python/bin/python"
+    test -x "$python" || python3 -m venv "{{ cargo_target }}/tools/python"
+    "$python" -m pip install --quiet --disable-pip-version-check rich==14.1.0
+    { echo '$ stoker demo --once'; "{{ cargo_target }}/release/stoker" demo --once; } |
+        "$python" -B tests/docs/picture.py "stoker demo" docs/demo.svg
 
 # Builds docs/ as a book, into target/book. Builds mdBook on first use.
-book: links
+book: docs
     #!/usr/bin/env bash
     set -euo pipefail
     tools="{{ cargo_target }}/tools"
@@ -96,7 +132,8 @@ book: links
     "$tools/bin/mdbook" build docs --dest-dir "$(realpath "{{ cargo_target }}")/book"
 
 # All that CI holds.
-ci: lint links test demo test-plugins test-chart test-e2e
+ci:
+    .ci/run
 
 # Checks licences, sources and advisories of the dependencies (needs cargo-deny).
 deny:

@@ -2,26 +2,33 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 
 
 class Cluster:
-    def __init__(self, kubectl, helm, kubeconfig):
-        self.kubeconfig = kubeconfig
-        self.tools = {"kubectl": kubectl, "helm": helm}
+    def __init__(self, tools, kubeconfig):
+        """The tools are paths of programs, by name."""
+        self.tools, self.kubeconfig = tools, kubeconfig
         self.environment = {
             **os.environ,
             "KUBECONFIG": kubeconfig,
-            "PATH": os.pathsep.join([os.path.dirname(kubectl), os.path.dirname(helm), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([*map(os.path.dirname, tools.values()), os.environ["PATH"]]),
         }
 
-    def run(self, *command, stdin=None):
+    def run(self, *command, stdin=None, at=None):
         """Runs a program and gives what it prints. Where it fails, so does the test, with what it said."""
-        ended = subprocess.run(command, input=stdin, env=self.environment, capture_output=True, text=True)
+        ended = subprocess.run(command, cwd=at, input=stdin, env=self.environment, capture_output=True, text=True)
         if ended.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
         return ended.stdout
+
+    def start(self, *command):
+        """Starts a program that ends by itself, or goes on until it is ended."""
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def kubectl(self, *arguments, stdin=None):
         return self.run(self.tools["kubectl"], *arguments, stdin=stdin)
@@ -29,9 +36,9 @@ class Cluster:
     def helm(self, *arguments):
         return self.run(self.tools["helm"], *arguments)
 
-    def shell(self, script):
+    def shell(self, script, at=None):
         """Runs lines as somebody would paste them into a shell."""
-        return self.run("bash", "-euo", "pipefail", "-c", script)
+        return self.run("bash", "-euo", "pipefail", "-c", script, at=at)
 
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
@@ -55,3 +62,9 @@ def until(what, is_so, seconds=30):
         if time.monotonic() > ends:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.05)
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]

@@ -1,0 +1,114 @@
+"""A container: a process that sees the files of an image read-only, as the user that it is given.
+
+Networks, processes and devices are the machine's.
+"""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+ENTER = """
+root=$1 user=$2 shared=$3 path=$4
+shift 4
+mount --bind "$root" "$root"
+for folder in $shared; do
+    mount --bind "/$folder" "$root/$folder"
+done
+mount -o remount,bind,ro "$root"
+# What the container runs is found by the PATH of its image.
+set -- "$root" "$@"
+if [ "$user" ]; then
+    set -- "--userspec=$user:$user" --groups= "$@"
+fi
+set -- "$(command -v setpriv)" --no-new-privs "$(command -v chroot)" "$@"
+cd /
+PATH=$path exec "$@"
+"""
+
+
+class ProgramImage:
+    """An image of one program, which finds the libraries of this machine."""
+
+    def __init__(self, program):
+        self.program = program
+        self.entrypoint = ["/stoker"]
+        self.environment = {"PATH": "/"}
+
+    def unpack(self, root):
+        """Puts the files of the image there, and gives the folders that are shared with this machine."""
+        shutil.copy(self.program, f"{root}/stoker")
+        shared = []
+        for name in ("bin", "lib", "lib64", "usr"):
+            if os.path.islink(f"/{name}"):
+                os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
+            elif os.path.isdir(f"/{name}"):
+                os.mkdir(f"{root}/{name}")
+                shared.append(name)
+        os.mkdir(f"{root}/etc")
+        for name in ("nsswitch.conf", "passwd", "group", "ld.so.cache"):
+            if os.path.exists(f"/etc/{name}"):
+                shutil.copy(f"/etc/{name}", f"{root}/etc/{name}")
+        return shared
+
+
+class ArchivedImage:
+    """An image in an archive, as the Open Container Initiative's image layout has it."""
+
+    def __init__(self, archive):
+        self.archive = archive
+        with tarfile.open(archive) as files:
+            (manifest,) = json.load(files.extractfile("index.json"))["manifests"]
+            manifest = self._blob(files, manifest)
+            self.layers = manifest["layers"]
+            config = self._blob(files, manifest["config"])["config"]
+        self.entrypoint = config["Entrypoint"]
+        self.environment = dict(variable.split("=", 1) for variable in config["Env"])
+
+    def _blob(self, files, descriptor):
+        return json.load(files.extractfile(f"blobs/{descriptor['digest'].replace(':', '/')}"))
+
+    def unpack(self, root):
+        """Puts the files of the image there, and gives the folders that are shared with this machine: none."""
+        with tarfile.open(self.archive) as files:
+            for layer in self.layers:
+                blob = files.extractfile(f"blobs/{layer['digest'].replace(':', '/')}").read()
+                with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as layer_files:
+                    layer_files.extractall(root)
+        return []
+
+
+class Container:
+    def __init__(self, image, user, hosts):
+        self.image = image
+        # Who is not root cannot become somebody else.
+        self.user = str(user) if os.geteuid() == 0 else ""
+        self.root = tempfile.mkdtemp(prefix="container-")
+        os.chmod(self.root, 0o755)
+        self.shared = [*image.unpack(self.root), "dev", "proc"]
+        for folder in ("dev", "proc", "etc"):
+            os.makedirs(f"{self.root}/{folder}", exist_ok=True)
+        shutil.copy("/etc/resolv.conf", f"{self.root}/etc/resolv.conf")
+        with open(f"{self.root}/etc/hosts", "w", encoding="utf-8") as file:
+            file.writelines(f"127.0.0.1 {name}\n" for name in ["localhost", *hosts])
+
+    def start(self, command, environment, output):
+        """Starts a command of the image, whose file the image's PATH finds."""
+        unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+        path = self.image.environment["PATH"]
+        enter = ["sh", "-euc", ENTER, "sh", self.root, self.user, " ".join(self.shared), path]
+        variables = {**self.image.environment, **environment, "PATH": os.environ["PATH"]}
+        return subprocess.Popen([*unshare, *enter, *command], env=variables, stdout=output, stderr=subprocess.STDOUT)
+
+    def run(self, command, environment=None):
+        """Runs a command of the image, and gives how it ended and what it printed."""
+        process = self.start(command, environment or {}, subprocess.PIPE)
+        said, _ = process.communicate(timeout=60)
+        return process.returncode, said.decode()
+
+    def remove(self):
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -1,0 +1,241 @@
+"""The user guide from top to bottom, then all that an operator does later, and the rights that all of it took."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import rights
+from cluster import until
+from story import ACCOUNT, CHART, DEPLOYMENT, NAMESPACE, RELEASE, SECRET, Story, gateway_sync
+
+# The guide's payloads, and who should recognise them.
+PAYLOADS = {
+    "github": lambda ref: {"action": "published", "release": {"tag_name": ref}},
+    "argocd": lambda ref: {"app": {"metadata": {"annotations": {"git.ref": ref}}}},
+    "kargo": lambda ref: {"freight": {"commits": [{"tag": ref}]}},
+    "generic": lambda ref: {"ref": ref},
+}
+GENERIC = PAYLOADS["generic"]
+CHART_PAGE, OPERATIONS = "charts/stoker-operator/README.md", "docs/operations.md"
+SETUP, SYMPTOMS = "docs/webhook-setup.md", "docs/troubleshooting.md"
+
+
+class Guide(Story):
+    NAME = "guide"
+
+    def tell(self):
+        self.install()
+        self.follow_the_guide()
+        self.mount_a_plugin()
+        self.label_a_plugin()
+        self.give_the_secret_inline()
+        self.give_a_token()
+        self.pause()
+        self.look_around()
+        self.repair_and_delete()
+        self.keep_to_one_namespace()
+        self.uninstall()
+        self.compare_rights()
+
+    def install(self):
+        self.follow(CHART_PAGE, "kubectl create namespace")
+        self.prepare_namespace()
+        manifest = self.cluster.helm("get", "manifest", RELEASE, "-n", NAMESPACE)
+        strict = ["--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts"]
+        self.cluster.kubectl("apply", *strict, "-f", "-", stdin=manifest)
+        self.say("option 2, an existing secret, installs, and the API server's own schemas take every object")
+        self.start_pod()
+        holder = lambda: (self.cluster.find("lease", "a86165bb.stoker.io", "-n", NAMESPACE) or {}).get("spec", {})
+        until("the pod leads", lambda: holder().get("holderIdentity") == self.pod.name)
+        self.say("the container runs as rendered, with the ServiceAccount's token, and leads")
+
+    def follow_the_guide(self):
+        self.cluster.kubectl("create", "namespace", "my-namespace")
+        self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
+        self.until_resolved(self.git.commit("main"))
+        self.say("spec.git.ref is resolved and published without a webhook")
+
+        said = until("the object is known", self.curl_of_the_notes)
+        assert '"accepted":true' in said and '"ref":"v1.0.0"' in said, said
+        self.until_resolved(self.git.commit("v1.0.0"))
+        self.say("the curl that helm prints is accepted as it is printed")
+
+        for number, (plugin, payload) in enumerate(PAYLOADS.items()):
+            ref = f"v2.0.{number}"
+            commit = self.git.tag(ref)
+            status, answer = self.send(payload(ref))
+            assert status == 202 and answer["plugin"] == plugin and answer["ref"] == ref, answer
+            self.until_resolved(commit)
+            found = self.cluster.get("gatewaysync", "my-sync", "-n", "my-namespace")["metadata"]["annotations"]
+            assert (found["stoker.io/requested-ref"], found["stoker.io/requested-by"]) == (ref, plugin), found
+        self.say(f"the payloads are recognised: {', '.join(PAYLOADS)}")
+
+        assert self.send(GENERIC("v1.0.0"), signed=False)[0] == 401
+        wrong = {"X-Hub-Signature-256": "sha256=" + "0" * 64}
+        assert self.send(GENERIC("v1.0.0"), wrong, signed=False)[0] == 401
+        assert self.send(GENERIC("v1.0.0"), name="nobody")[0] == 404
+        self.say("what is not signed, or wrongly, is refused with 401, and an object that is not there with 404")
+
+        self.patch({"polling": {"enabled": False}})
+        commit = self.git.tag("v2.1.0")
+        assert self.send(GENERIC("v2.1.0"))[0] == 202
+        self.until_resolved(commit)
+        self.say("webhooks work with polling disabled")
+
+    def curl_of_the_notes(self):
+        notes = self.cluster.helm("get", "notes", RELEASE, "-n", NAMESPACE)
+        begin, end = notes.index("  secret=$("), notes.index("Which plugins serve")
+        lines = notes[begin:end].split("`helm test")[0]
+        self.url()
+        said = self.cluster.shell(lines.replace("curl -X", "curl -s -X"))
+        return said if "no such" not in said and "404" not in said else None
+
+    def mount_a_plugin(self):
+        """From nothing to a plugin in a mounted ConfigMap."""
+        project = self.project = f"{self.scratch}/acme"
+        self.cluster.shell(f"stoker plugin new acme --lang rust --dir {project}; stoker plugin build {project}")
+        self.payload, self.headers, commit = self.commit_of_sample(project)
+        status, answer = self.send(self.payload, self.headers)
+        assert status == 400, answer
+
+        self.bring_plugin(CHART_PAGE, "kubectl create configmap acme-plugins")
+        self.start_pod()
+        status, answer = until("the object is known", self.sample_is_accepted)
+        assert answer["plugin"] == "acme", answer
+        self.until_resolved(commit)
+        self.say("a plugin in a mounted ConfigMap answers")
+
+        broken = f"{self.scratch}/broken"
+        Path(broken).write_bytes(b"broken")
+        self.replace("acme-plugins", f"acme.wasm={broken}")
+        self.pod.sync()
+        until("the broken plugin is seen", lambda: self.pod.plugins()["acme.wasm"]["state"] == "serving-previous")
+        assert self.sample_is_accepted()
+        self.replace("acme-plugins", f"acme.wasm={project}/acme.wasm")
+        self.pod.sync()
+        until("the plugin is whole again", lambda: self.pod.plugins()["acme.wasm"]["state"] == "serving")
+        self.say("a broken update of it changes nothing, and a good one is taken up")
+
+    def label_a_plugin(self):
+        """Without a mount. The commands make the ConfigMap before the pod is there, and then once more under it."""
+        self.cluster.helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", "--set-json", "plugins.configMaps=[]")
+        self.bring_plugin(CHART_PAGE, "helm upgrade stoker")
+        self.start_pod()
+        until("the labelled plugin answers", self.sample_is_accepted)
+        self.cluster.kubectl("delete", "configmap", "acme-plugin", "-n", NAMESPACE)
+        until("the plugin is gone", lambda: self.send(self.payload, self.headers)[0] == 400)
+
+        begun = time.monotonic()
+        self.bring_plugin(OPERATIONS, "kubectl create configmap")
+        until("the labelled plugin answers", self.sample_is_accepted)
+        assert self.pod.plugins()["acme-plugin/acme.wasm"]["state"] == "serving"
+        self.say(f"a plugin in a labelled ConfigMap answers {time.monotonic() - begun:.1f} s after kubectl began")
+
+    def bring_plugin(self, page, beginning):
+        self.follow(page, beginning, replace={"--from-file=acme.wasm": f"--from-file={self.project}/acme.wasm"})
+
+    def sample_is_accepted(self):
+        return self.accepted(self.payload, self.headers)
+
+    def replace(self, name, file):
+        made = self.cluster.kubectl(
+            "create", "configmap", name, "-n", NAMESPACE, f"--from-file={file}", "--dry-run=client", "-o", "yaml"
+        )
+        self.cluster.kubectl("replace", "-f", "-", stdin=made)
+
+    def give_the_secret_inline(self):
+        self.upgrade("--set", f"webhookReceiver.hmac.secret={SECRET},webhookReceiver.hmac.secretRef.name=")
+        deployment = json.dumps(self.cluster.get("deployment", DEPLOYMENT, "-n", NAMESPACE))
+        assert SECRET not in deployment, "the secret is in the Deployment"
+        commit = self.git.tag("v3.0.0")
+        until("the object is known", lambda: self.accepted(GENERIC("v3.0.0")))
+        self.until_resolved(commit)
+        assert self.send(GENERIC("v3.0.0"), signed=False)[0] == 401
+        self.say("option 1, an inline secret, is kept in a Secret")
+
+    def give_a_token(self):
+        self.follow(SETUP, "kubectl create secret generic webhook-token")
+        self.start_pod()
+        until("the object is known", lambda: self.accepted(GENERIC("v3.0.0")))
+        encoded = "jsonpath={.data.webhook-token}"
+        token = f"TOKEN=$(kubectl get secret -n {NAMESPACE} webhook-token -o {encoded} | base64 -d)\ncurl -s -X"
+        address = self.url().partition("/webhook/")[0]
+        said = self.follow(SETUP, "curl -X POST https://HOST", replace={"curl -X": token, "https://HOST": address})
+        assert '"accepted":true' in said, said
+        self.until_resolved(self.git.commit("v1.0.0"))
+        self.say("who cannot sign is let in by a token")
+
+    def pause(self):
+        def is_told():
+            events = self.cluster.get("events.events.k8s.io", "-n", "my-namespace")["items"]
+            return any(event["reason"] == "Paused" for event in events)
+
+        self.patch({"paused": True})
+        until("the pause is told of", is_told)
+        assert self.send(GENERIC("v3.0.0"))[0] == 202
+        self.patch({"paused": False})
+        self.until_resolved(self.git.commit("v3.0.0"))
+        self.say("a request that comes in a pause is handled after it")
+
+    def look_around(self):
+        described = self.follow(SYMPTOMS, "kubectl describe gatewaysync")
+        assert "RefResolved" in described and "requested-ref: v3.0.0" in described, described
+        for page in (SYMPTOMS, OPERATIONS):
+            assert "a86165bb.stoker.io" in self.follow(page, "kubectl get lease")
+        lists = self.pod.execute("stoker", "plugin", "list", "--host", "http://localhost:8081")
+        assert lists == self.follow(OPERATIONS, "stoker plugin list --host") and "acme" in lists, lists
+        in_the_pod = f"kubectl exec -n {NAMESPACE} deploy/{DEPLOYMENT} -- "
+        assert lists == self.follow(SYMPTOMS, "kubectl exec", replace={in_the_pod: ""})
+        self.say("lease, conditions, events and plugins are there to be looked at")
+
+        for page in (SYMPTOMS, OPERATIONS):
+            self.follow(page, "kubectl annotate gatewaysync")
+            self.until_resolved(self.git.commit("main"))
+            assert self.accepted(GENERIC("v1.0.0"))
+            self.until_resolved(self.git.commit("v1.0.0"))
+        self.say("without its annotation, an object goes back to what its spec says")
+
+    def patch(self, spec):
+        patch = json.dumps({"spec": spec})
+        self.cluster.kubectl("patch", "gatewaysync", "my-sync", "-n", "my-namespace", "--type=merge", "-p", patch)
+
+    def repair_and_delete(self):
+        self.cluster.kubectl("delete", "configmap", "stoker-metadata-my-sync", "-n", "my-namespace")
+        self.until_resolved(self.git.commit("v1.0.0"))
+        self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", "my-namespace", "--timeout=30s")
+        # The garbage collector does not run here, so what is gone was removed by Stoker.
+        gone = lambda: not self.cluster.find("configmap", "stoker-metadata-my-sync", "-n", "my-namespace")
+        until("the published ConfigMap goes with its object", gone)
+        self.say("what is published is repaired, and removed with its object")
+
+    def keep_to_one_namespace(self):
+        self.cluster.apply(*gateway_sync("my-namespace", self.git.url), *gateway_sync(NAMESPACE, self.git.url))
+        self.upgrade("--set", "rbac.scope=namespace")
+        roles = self.cluster.get("clusterrolebindings", "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
+        assert not roles, "a right beyond the namespace is left"
+        commit = self.git.tag("v4.0.0")
+        until("the object is known", lambda: self.send(GENERIC("v4.0.0"), namespace=NAMESPACE)[0] == 202)
+        self.until_resolved(commit, NAMESPACE)
+        assert self.send(GENERIC("v4.0.0"))[0] == 404
+        self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", NAMESPACE, "--timeout=30s")
+        self.say("rbac.scope=namespace works with rights in its namespace alone")
+
+    def uninstall(self):
+        self.stop_pod()
+        self.cluster.helm("uninstall", RELEASE, "-n", NAMESPACE)
+        kinds = self.cluster.kubectl("api-resources", "--verbs=list", "-o", "name").split()
+        left = []
+        for kind in kinds:
+            selected = ["-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name", "--ignore-not-found"]
+            left += self.cluster.kubectl("get", kind, *selected).split()
+        assert left == ["customresourcedefinition.apiextensions.k8s.io/gatewaysyncs.stoker.io"], left
+        assert self.cluster.find("gatewaysync", "my-sync", "-n", "my-namespace"), "an object went with the chart"
+        assert self.cluster.find("secret", "webhook-hmac", "-n", NAMESPACE), "a user's secret went with the chart"
+        self.say("uninstalling leaves the definition and what users made, and nothing else")
+
+    def compare_rights(self):
+        audit_log = os.path.join(os.path.dirname(self.cluster.kubeconfig), "audit.log")
+        did, refused = rights.used(audit_log, f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}")
+        rights.check(self.rights, did, refused)
+        self.say(f"{len(self.rights)} rights were granted; all were used, and none was missing")

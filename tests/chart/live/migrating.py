@@ -1,0 +1,93 @@
+"""From the Go operator's chart to Stoker's, and back."""
+
+import shutil
+from pathlib import Path
+
+from cluster import until
+from story import DEPLOYMENT, NAMESPACE, RELEASE, ROOT, SECRET, Story, gateway_sync
+
+PAGE = "docs/migrating.md"
+# What somebody keeps in a file who followed the page's first step.
+VALUES = """
+webhook: {enabled: false}
+rbac: {autoBindAgent: {enabled: false}}
+webhookReceiver:
+  enabled: true
+  hmac: {secretRef: {name: webhook-hmac}}
+  ingress:
+    enabled: true
+    hosts:
+      - host: stoker-webhook.example.com
+        paths: [{path: /webhook, pathType: Prefix}]
+"""
+# The injection's and the metrics' objects, which the page says are gone.
+GONE = {"metrics-auth-role", "metrics-auth-rolebinding", "metrics-reader", "pod-injection", "webhook-service"}
+
+
+class Migrating(Story):
+    NAME = "migrating"
+
+    def tell(self):
+        self.install_the_go_operator()
+        before = self.objects()
+        self.follow(PAGE, "kubectl annotate crd")
+        self.follow(PAGE, "helm upgrade stoker", at=self.at_the_values())
+        after = self.objects()
+        gone = {name.partition("-stoker-operator-")[2] for name in before - after}
+        assert gone == GONE, gone
+        self.start_pod()
+        self.say("what is there is taken over under its names")
+
+        self.until_resolved(self.git.commit("v1.0.0"))
+        commit = self.git.tag("v2.0.0")
+        until("the object is known", lambda: self.accepted({"ref": "v2.0.0"}))
+        self.until_resolved(commit)
+        self.say("a request that was on an object is honoured, and a new one too")
+        said = self.test_release(self.shown_in(PAGE, "helm test"))
+        assert said.startswith("404"), said
+        self.say("helm test passes")
+
+        self.stop_pod()
+        self.follow(PAGE, "helm rollback")
+        assert self.objects() == before, before ^ self.objects()
+        deployment = self.cluster.get("deployment", DEPLOYMENT, "-n", NAMESPACE)
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["command"] == ["/manager"], container
+        assert self.cluster.find("gatewaysync", "my-sync", "-n", "my-namespace"), "an object went with the way back"
+        self.say("the way back leads back, and no object is lost")
+
+    def install_the_go_operator(self):
+        chart = f"{self.scratch}/go-operator"
+        shutil.copytree(ROOT / "tests/chart/go-operator", chart)
+        Path(chart, "crds").mkdir()
+        Path(chart, "crds/gatewaysyncs.yaml").write_text(self.cluster.shell("stoker crd"))
+        Path(self.scratch, "values.yaml").write_text(VALUES)
+        for namespace in (NAMESPACE, "my-namespace"):
+            self.cluster.kubectl("create", "namespace", namespace)
+        self.prepare_namespace()
+        literal = f"--from-literal=webhook-secret={SECRET}"
+        self.cluster.kubectl("create", "secret", "generic", "webhook-hmac", "-n", NAMESPACE, literal)
+        self.cluster.helm("install", RELEASE, chart, "-n", NAMESPACE, "-f", f"{self.scratch}/values.yaml")
+        secret, sync = gateway_sync("my-namespace", self.git.url)
+        sync["metadata"] |= {
+            "annotations": {
+                "stoker.io/requested-ref": "v1.0.0",
+                "stoker.io/requested-at": "2026-11-02T08:30:00Z",
+                "stoker.io/requested-by": "github",
+            },
+            "finalizers": ["stoker.io/finalizer"],
+        }
+        self.cluster.apply(secret, sync)
+
+    def at_the_values(self):
+        """A directory that has the file of the values and the chart, as the page's reader has."""
+        link = Path(self.scratch, "charts")
+        link.symlink_to(ROOT / "charts")
+        return self.scratch
+
+    def objects(self):
+        """What the release has in the cluster, and its definition of the resource."""
+        kinds = "all,ingresses,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings"
+        kinds += ",mutatingwebhookconfigurations"
+        selected = ["-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name"]
+        return set(self.cluster.kubectl("get", kinds, *selected).split())

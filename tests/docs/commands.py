@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The commands that the documents show, and who runs each of them, so that none of them is wrong.
+
+Run by itself, this checks that `RUN_BY` names every block of commands, and none that is not there. A block is indented,
+and begins with one of `PROGRAMS`; what stands between fences is `plugin-authoring.md`'s, whose test reads them itself.
+"""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ("cargo", "curl", "helm", "just", "kind", "kubectl", "stoker")
+
+CI, SYNOPSIS = "CI", "nobody: a synopsis"
+NO_KUBELET = "nobody: the test has no kubelet, and goes to the container itself"
+NO_KIND = "nobody: the test has no kind"
+
+# By page and beginning: the story of tests/chart/live that runs the block, or why nobody does.
+RUN_BY = {
+    "README.md": {
+        "cargo run --release -- demo": CI,
+        "cargo test": CI,
+        "stoker crd": "readme",
+        "stoker send": "readme",
+        "stoker plugin new NAME": SYNOPSIS,
+        "helm upgrade --install": "readme",
+    },
+    "CONTRIBUTING.md": {"cargo run --release -- demo": CI},
+    "charts/stoker-operator/README.md": {
+        "kubectl create namespace": "guide",
+        "kubectl create configmap acme-plugins": "guide",
+        "helm upgrade stoker": "guide",
+    },
+    "docs/migrating.md": {
+        "kubectl annotate crd": "migrating",
+        "helm upgrade stoker": "migrating",
+        "helm test": "migrating",
+        "helm rollback": "migrating",
+    },
+    "docs/operations.md": {
+        "kubectl get lease": "guide",
+        "kubectl create configmap": "guide",
+        "stoker plugin list --host": "guide",
+        "kubectl annotate gatewaysync": "guide",
+    },
+    "docs/quick-start.md": {
+        "cargo build": CI,
+        "just image": NO_KIND,
+        "kubectl create namespace stoker-system": "quick-start",
+        "kubectl create namespace my-namespace": "quick-start",
+        "kubectl port-forward": NO_KUBELET,
+        "stoker send": "quick-start",
+        "stoker plugin new": "quick-start",
+    },
+    "docs/troubleshooting.md": {
+        "kubectl logs": NO_KUBELET,
+        "kubectl describe gatewaysync": "guide",
+        "kubectl annotate gatewaysync": "guide",
+        "kubectl get lease": "guide",
+        "kubectl exec": "guide",
+    },
+    "docs/webhook-setup.md": {
+        "kubectl create secret generic webhook-token": "guide",
+        "kubectl annotate application": "nobody: it wants Argo CD",
+        "curl -X POST https://HOST": "guide",
+    },
+    "docs/wit-versioning.md": {"stoker plugin check": "nobody: there is no version 0.2.0 of the interface yet"},
+}
+
+
+def blocks(page):
+    """The indented blocks of a page, without their indentation."""
+    text = re.sub(r"^ *```.*?^ *```$", "", (ROOT / page).read_text(), flags=re.M | re.S)
+    found = re.findall(r"(?:^|\n)\n((?: {4,}\S.*(?:\n|$)|\n(?= {4,}\S))+)", text)
+    return [textwrap.dedent(block).strip() for block in found]
+
+
+def commands(page, beginning):
+    """The one block of commands of a page that begins so."""
+    (found,) = [block for block in blocks(page) if block.startswith(beginning)]
+    return found
+
+
+def main():
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    faults = []
+    for page in listed.stdout.split():
+        if page.startswith("host/templates/"):
+            continue
+        named = RUN_BY.get(page, {})
+        shown = [block for block in blocks(page) if block.split()[0] in PROGRAMS]
+        for block in shown:
+            if sum(block.startswith(beginning) for beginning in named) != 1:
+                faults.append(f"{page}: who runs `{block.splitlines()[0]}`?")
+        for beginning in named:
+            if sum(block.startswith(beginning) for block in shown) != 1:
+                faults.append(f"{page}: there is not one block that begins with `{beginning}`")
+    faults += [f"{page} is not there" for page in RUN_BY if not (ROOT / page).exists()]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()
