@@ -173,7 +173,11 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
     assert!(unsigned.out.starts_with("401"), "{}", unsigned.out);
     let refused = run(&["send", &url, "--ref", "v1", "--expect", "404"]);
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("should have been 404"), "{}", refused.err);
+    assert!(
+        refused.err.contains("should have been 404"),
+        "{}",
+        refused.err
+    );
     let expected = run(&["send", &url, "--ref", "v1", "--expect", "401"]);
     assert_eq!(expected.code, 0, "{}", expected.err);
 
