@@ -40,11 +40,14 @@ RUN_BY = {
         "helm test": "migrating",
         "helm rollback": "migrating",
     },
-    "docs/operations.md": {
-        "kubectl get lease": "guide",
+    "docs/annotations.md": {
+        "kubectl annotate gatewaysync -n my-namespace my-sync stoker.io/requested-ref-": "guide",
+        "kubectl annotate gatewaysync -n my-namespace my-sync --overwrite": "guide",
+    },
+    "docs/operations.md": {"kubectl get lease": "guide", "helm upgrade": "guide"},
+    "docs/reference.md": {
         "kubectl create configmap": "guide",
         "stoker plugin list --host": "guide",
-        "kubectl annotate gatewaysync": "guide",
     },
     "docs/quick-start.md": {
         "cargo build": CI,

@@ -17,7 +17,8 @@ PAYLOADS = {
     "generic": lambda ref: {"ref": ref},
 }
 GENERIC = PAYLOADS["generic"]
-CHART_PAGE, OPERATIONS = "charts/stoker-operator/README.md", "docs/operations.md"
+CHART_PAGE, REFERENCE = "charts/stoker-operator/README.md", "docs/reference.md"
+ANNOTATIONS, OPERATIONS = "docs/annotations.md", "docs/operations.md"
 SETUP, SYMPTOMS = "docs/webhook-setup.md", "docs/troubleshooting.md"
 
 
@@ -33,6 +34,8 @@ class Guide(Story):
         self.give_a_token()
         self.pause()
         self.look_around()
+        self.request_by_hand()
+        self.upgrade_again()
         self.repair_and_delete()
         self.keep_to_one_namespace()
         self.uninstall()
@@ -127,7 +130,7 @@ class Guide(Story):
         until("the plugin is gone", lambda: self.send(self.payload, self.headers)[0] == 400)
 
         begun = time.monotonic()
-        self.bring_plugin(OPERATIONS, "kubectl create configmap")
+        self.bring_plugin(REFERENCE, "kubectl create configmap")
         until("the labelled plugin answers", self.sample_is_accepted)
         assert self.pod.plugins()["acme-plugin/acme.wasm"]["state"] == "serving"
         self.say(f"a plugin in a labelled ConfigMap answers {time.monotonic() - begun:.1f} s after kubectl began")
@@ -184,17 +187,30 @@ class Guide(Story):
         for page in (SYMPTOMS, OPERATIONS):
             assert "a86165bb.stoker.io" in self.follow(page, "kubectl get lease")
         lists = self.pod.execute("stoker", "plugin", "list", "--host", "http://localhost:8081")
-        assert lists == self.follow(OPERATIONS, "stoker plugin list --host") and "acme" in lists, lists
+        assert lists == self.follow(REFERENCE, "stoker plugin list --host") and "acme" in lists, lists
         in_the_pod = f"kubectl exec -n {NAMESPACE} deploy/{DEPLOYMENT} -- "
         assert lists == self.follow(SYMPTOMS, "kubectl exec", replace={in_the_pod: ""})
         self.say("lease, conditions, events and plugins are there to be looked at")
 
-        for page in (SYMPTOMS, OPERATIONS):
-            self.follow(page, "kubectl annotate gatewaysync")
+    def request_by_hand(self):
+        annotate = "kubectl annotate gatewaysync -n my-namespace my-sync "
+        for page, remove in (ANNOTATIONS, f"{annotate}stoker.io/requested-ref-"), (SYMPTOMS, "kubectl annotate gatewaysync"):
+            self.follow(page, remove)
             self.until_resolved(self.git.commit("main"))
-            assert self.accepted(GENERIC("v1.0.0"))
-            self.until_resolved(self.git.commit("v1.0.0"))
-        self.say("without its annotation, an object goes back to what its spec says")
+            if page == ANNOTATIONS:
+                self.follow(page, f"{annotate}--overwrite")
+                self.until_resolved(self.git.commit("v1.0.0"))
+        assert self.accepted(GENERIC("v1.0.0"))
+        self.until_resolved(self.git.commit("v1.0.0"))
+        self.say("a person requests a ref by an annotation, and goes back to the spec without it")
+
+    def upgrade_again(self):
+        before = self.cluster.helm("get", "values", RELEASE, "-n", NAMESPACE)
+        self.follow(OPERATIONS, "helm upgrade")
+        assert self.cluster.helm("get", "values", RELEASE, "-n", NAMESPACE) == before
+        self.start_pod()
+        until("the object is known", lambda: self.accepted(GENERIC("v1.0.0")))
+        self.say("an upgrade keeps the values, and all goes on")
 
     def patch(self, spec):
         patch = json.dumps({"spec": spec})
