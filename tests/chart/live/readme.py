@@ -43,10 +43,11 @@ class Readme(Story):
 
     def add_a_plugin(self):
         self.cluster.shell(f"cd {self.scratch}; stoker plugin new acme --lang rust; stoker plugin build acme")
-        self.cluster.kubectl("delete", "crd", "gatewaysyncs.stoker.io", "--timeout=30s")
         self.cluster.kubectl("create", "namespace", "stoker-system")
         self.prepare_namespace()
-        self.follow(PAGE, "helm upgrade --install", replace={"=acme.wasm": f"={self.scratch}/acme/acme.wasm"})
+        # As the chart's page says, for the definition was applied by hand.
+        changes = {"--create-namespace": "--take-ownership", "=acme.wasm": f"={self.scratch}/acme/acme.wasm"}
+        self.follow(PAGE, "helm upgrade --install", replace=changes)
         self.start_pod()
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
         payload, headers, commit = self.commit_of_sample(f"{self.scratch}/acme")
