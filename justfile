@@ -39,7 +39,7 @@ chart-stories *ARGS:
     cargo build --release --locked --bin stoker
     assets=$(tests/control-plane/build.sh)
     helm=$(tests/chart/helm.sh)
-    for story in readme quick-start guide migrating; do
+    for story in values readme quick-start guide migrating; do
         cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
             python3 -B tests/chart/live/live.py $story --kubectl "$assets/kubectl" --helm "$helm" \
             --stoker "{{ cargo_target }}/release/stoker" {{ ARGS }}

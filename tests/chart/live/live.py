@@ -20,8 +20,9 @@ from migrating import Migrating
 from quick_start import QuickStart
 from readme import Readme
 from story import ROOT
+from values import Values
 
-STORIES = {story.NAME: story for story in (Readme, QuickStart, Guide, Migrating)}
+STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Migrating)}
 
 
 def main():
