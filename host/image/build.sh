@@ -6,8 +6,8 @@
 #
 # Writes two archives for each architecture, target/image/stoker-ARCH.oci.tar for registries and .docker.tar for what
 # loads images by their names, as kind does, and the software bill of materials, target/image/stoker.cdx.json. What it
-# lacks it installs below target/tools, but for buildah. Times in the image are the commit's, and paths of this machine
-# are left out; the certificates are this machine's.
+# lacks it installs below target/tools, but for buildah, which comes from Debian's packages where it runs as root. Times
+# in the image are the commit's, and paths of this machine are left out; the certificates are this machine's.
 #
 # Environment:
 #   CARGO_TARGET_DIR  where build output goes (default: target/ of this tree)
@@ -41,9 +41,15 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 
-command -v buildah >/dev/null || die "install buildah; in Debian: apt install buildah"
 certificates=/etc/ssl/certs/ca-certificates.crt
-[[ -r $certificates ]] || die "$certificates is missing; in Debian: apt install ca-certificates"
+is_there() { command -v buildah >/dev/null && [[ -r $certificates ]]; }
+if ! is_there && ((EUID == 0)) && command -v apt-get >/dev/null; then
+    echo "image: installing buildah and ca-certificates" >&2
+    apt-get update --quiet --quiet >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends \
+        buildah ca-certificates python3-venv >&2
+fi
+is_there || die "install buildah and ca-certificates; in Debian: apt install buildah ca-certificates"
 
 [[ -x $tools/zig/bin/python ]] || python3 -m venv "$tools/zig"
 "$tools/zig/bin/pip" install --quiet --disable-pip-version-check "ziglang==$zig"
