@@ -50,7 +50,15 @@ for architecture in amd64 arm64; do
     tar -xOf "$archive" index.json | grep -q "\"[^\"]*:$version-$architecture\"" || die "$archive is of another version: just image"
     build manifest add "$list" "oci-archive:$archive" >/dev/null
 done
-build manifest push --all --format oci --quiet --digestfile "$image/digest" "$list" "docker://$repository:$version"
+# A registry on this machine speaks plain HTTP, as all tools but these two take for granted.
+verify=() plain=()
+[[ $repository != localhost:* ]] || verify=(--tls-verify=false)
+[[ $charts != oci://localhost:* ]] || plain=(--plain-http)
+# Some versions of buildah end with 0 though they could not push, and write no digest then.
+rm -f "$image/digest"
+build manifest push --all --format oci "${verify[@]}" --digestfile "$image/digest" "$list" \
+    "docker://$repository:$version" >&2
+[[ -s $image/digest ]] || die "the image could not be pushed"
 digest=$(<"$image/digest")
 "$cosign" sign --yes "$@" "$repository@$digest"
 "$cosign" attest --yes "$@" --type cyclonedx --predicate "$image/stoker.cdx.json" "$repository@$digest"
@@ -60,8 +68,9 @@ mkdir -p "$image/chart"
 cp -R charts/stoker-operator "$image/chart/"
 sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/stoker-operator/values.yaml"
 "$helm" package --destination "$image/chart" "$image/chart/stoker-operator" >/dev/null
-pushed=$("$helm" push "$image/chart/stoker-operator-$version.tgz" "$charts" 2>&1) || die "$pushed"
+pushed=$("$helm" push "${plain[@]}" "$image/chart/stoker-operator-$version.tgz" "$charts" 2>&1) || die "$pushed"
 chart_digest=$(sed -n 's/^Digest: //p' <<<"$pushed")
+[[ $chart_digest ]] || die "helm does not say which digest it pushed: $pushed"
 "$cosign" sign --yes "$@" "${charts#oci://}/stoker-operator@$chart_digest"
 
 echo "published $repository:$version@$digest and $charts/stoker-operator:$version@$chart_digest"
