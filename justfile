@@ -33,6 +33,7 @@ test-image: && (chart-stories "--image" cargo_target / "image/stoker-" + image_a
     host/image/build.sh --arch {{ image_arch }}
 
 [private]
+[positional-arguments]
 chart-stories *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -42,7 +43,7 @@ chart-stories *ARGS:
     for story in values readme quick-start guide migrating; do
         cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
             python3 -B tests/chart/live/live.py $story --kubectl "$assets/kubectl" --helm "$helm" \
-            --stoker "{{ cargo_target }}/release/stoker" {{ ARGS }}
+            --stoker "{{ cargo_target }}/release/stoker" "$@"
     done
 
 # Renders the Helm chart and compares it with what it should be; `--update` takes what it is. Builds helm on first use.
@@ -98,13 +99,14 @@ image *ARGS:
 # Pushes the image of `just image` and the chart, of the tag that is checked out, and signs both: `IMAGE` such as
 # ghcr.io/acme/stoker-operator, `CHARTS` such as oci://ghcr.io/acme/charts. More words are flags of cosign.
 [doc("Pushes and signs the image and the chart of the tag that is checked out.")]
+[positional-arguments]
 publish IMAGE CHARTS *COSIGN:
-    host/image/publish.sh {{ IMAGE }} {{ CHARTS }} {{ COSIGN }}
+    host/image/publish.sh "$@"
 
 # Logs in at a registry, for `publish`. The password comes on standard input.
 login REGISTRY USER:
     mkdir -p ~/.docker
-    buildah login --authfile ~/.docker/config.json --username {{ USER }} --password-stdin {{ REGISTRY }}
+    buildah login --authfile ~/.docker/config.json --username {{ quote(USER) }} --password-stdin {{ quote(REGISTRY) }}
 
 # Checks the links between the documents, and that each command in them is run by somebody.
 docs:

@@ -4,15 +4,17 @@
 #
 #   build.sh [--arch amd64|arm64]...   (default: both)
 #
-# Writes two archives for each architecture, target/image/stoker-ARCH.oci.tar for registries and .docker.tar for what
-# loads images by their names, as kind does, and the software bill of materials, target/image/stoker.cdx.json. What it
-# lacks it installs below target/tools, but for buildah, which comes from Debian's packages where it runs as root. Times
-# in the image are the commit's, and paths of this machine are left out; the certificates are this machine's.
+# Writes into target/image, for each architecture, two archives, stoker-ARCH.oci.tar for registries and .docker.tar for
+# what loads images by their names, as kind does, and the software bill of materials, stoker-ARCH.cdx.json. What it lacks
+# it installs below target/tools, but for buildah, which comes from Debian's packages where it runs as root. Times in the
+# image are the commit's, and paths of this machine are left out; the certificates are this machine's.
 #
 # Environment:
 #   CARGO_TARGET_DIR  where build output goes (default: target/ of this tree)
 #   IMAGE             name of the image (default: localhost/stoker)
 set -euo pipefail
+# Modes of files are part of the image.
+umask 022
 
 zig=0.14.1 zigbuild=0.24.1 cyclonedx=0.5.9
 name=${IMAGE:-localhost/stoker}
@@ -51,20 +53,33 @@ if ! is_there && ((EUID == 0)) && command -v apt-get >/dev/null; then
 fi
 is_there || die "install buildah and ca-certificates; in Debian: apt install buildah ca-certificates"
 
-[[ -x $tools/zig/bin/python ]] || python3 -m venv "$tools/zig"
-"$tools/zig/bin/pip" install --quiet --disable-pip-version-check "ziglang==$zig"
-install_tool() {
-    [[ -x $tools/bin/$1 ]] || cargo install --locked --quiet --root "$tools" "$1@$2"
-}
-install_tool cargo-zigbuild "$zigbuild"
-install_tool cargo-cyclonedx "$cyclonedx"
-export PATH=$tools/zig/bin:$tools/bin:$PATH
+# Each in a place that names its version, so that another version is another place.
+if ! "$tools/zig-$zig/bin/python3" -m ziglang version >/dev/null 2>&1; then
+    python3 -m venv --clear "$tools/zig-$zig" || die "install venv; in Debian: apt install python3-venv"
+    "$tools/zig-$zig/bin/python3" -m pip install --quiet --disable-pip-version-check "ziglang==$zig"
+fi
+for tool in "cargo-zigbuild@$zigbuild" "cargo-cyclonedx@$cyclonedx"; do
+    [[ -x $tools/$tool/bin/${tool%@*} ]] || cargo install --locked --quiet --root "$tools/$tool" "$tool"
+    PATH=$tools/$tool/bin:$PATH
+done
+export PATH=$tools/zig-$zig/bin:$PATH
 
 # Layers that were made as root, without a daemon and without mounts.
 build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
 
-rm -rf "$image"
+# Whoever is not root owns the layers by numbers that are root's in a namespace alone.
+if [[ -d $image ]]; then
+    if ((EUID)); then buildah unshare rm -rf "$image"; else rm -rf "$image"; fi
+fi
 mkdir -p "$image"
+revision=$(git rev-parse HEAD)
+[[ -z $(git status --porcelain) ]] || revision+=-dirty
+# For rustc: what separates the flags is no space, since paths may have some.
+printf -v CARGO_ENCODED_RUSTFLAGS '%s\x1f' "--remap-path-prefix=$root=/stoker" \
+    "--remap-path-prefix=$target=/stoker/target" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
+unset RUSTFLAGS
+echo "$revision" >"$image/revision"
 for architecture in "${architectures[@]}"; do
     case $architecture in
         amd64) triple=x86_64-unknown-linux-musl ;;
@@ -72,8 +87,7 @@ for architecture in "${architectures[@]}"; do
         *) die "unknown architecture $architecture; there are amd64 and arm64" ;;
     esac
     rustup --quiet target add "$triple"
-    RUSTFLAGS="--remap-path-prefix=$root=/stoker --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
-        cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --target "$triple"
+    cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --target "$triple"
 
     files=$image/$architecture
     mkdir -p "$files/usr/bin" "$files/etc/ssl/certs"
@@ -91,17 +105,20 @@ for architecture in "${architectures[@]}"; do
         --label org.opencontainers.image.title=stoker \
         --label org.opencontainers.image.description='Webhook receiver and controller of GatewaySync objects' \
         --label org.opencontainers.image.version="$version" \
-        --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
+        --label org.opencontainers.image.revision="$revision" \
         --label org.opencontainers.image.licenses=Apache-2.0 \
         "$container"
-    id=$(build commit --quiet --rm --timestamp "$SOURCE_DATE_EPOCH" "$container" "$name:$version-$architecture")
+    id=$(build commit --quiet --rm --identity-label=false --timestamp "$SOURCE_DATE_EPOCH" \
+        "$container" "$name:$version-$architecture")
     archive=$image/stoker-$architecture.oci.tar
     build push --quiet "$id" "oci-archive:$archive:$name:$version-$architecture"
     build push --quiet "$id" "docker-archive:${archive/.oci./.docker.}:$name:$version-$architecture"
     printf 'image: %s, %s bytes, program %s bytes\n' \
         "$archive" "$(stat -c %s "$archive")" "$(stat -c %s "$files/usr/bin/stoker")" >&2
-done
 
-cargo cyclonedx --quiet --format json --manifest-path host/Cargo.toml --override-filename stoker.cdx
-mv host/stoker.cdx.json "$image/stoker.cdx.json"
-find . -path ./target -prune -o -name stoker.cdx.json -exec rm {} +
+    # One file for each crate of the workspace, of which the program's is kept.
+    cargo cyclonedx --quiet --format json --no-default-features --target "$triple" --manifest-path host/Cargo.toml \
+        --override-filename stoker.cdx
+    sed "s|$root|/stoker|g" host/stoker.cdx.json >"$image/stoker-$architecture.cdx.json"
+    find "$root" -path "$target" -prune -o -name stoker.cdx.json -exec rm {} +
+done

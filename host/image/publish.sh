@@ -13,6 +13,7 @@
 set -euo pipefail
 
 cosign_version=v2.6.1
+architectures=(amd64 arm64)
 
 die() {
     echo "publish: $*" >&2
@@ -22,38 +23,57 @@ die() {
 (($# >= 2)) || die "say where to: publish.sh IMAGE CHARTS [COSIGN FLAG]..."
 repository=$1 charts=$2
 shift 2
+[[ $charts == oci://* ]] || die "$charts is no registry of charts, such as oci://ghcr.io/acme/charts"
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 target=${CARGO_TARGET_DIR:-target}
 image=$target/image
+chart=charts/stoker-operator
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
-[[ $(git describe --exact-match --tags 2>/dev/null) == "v$version" ]] || die "check out the tag v$version"
-git diff --quiet HEAD || die "there are changes that are not committed"
-grep -qx "version: $version" charts/stoker-operator/Chart.yaml || die "Chart.yaml is not of version $version"
+revision=$(git rev-parse HEAD)
+
+# All that can be wrong is looked at before anything is pushed.
+git tag --points-at HEAD | grep -qxF "v$version" || die "check out the tag v$version"
+[[ -z $(git status --porcelain) ]] || die "there are changes that are not committed"
+for line in "version: $version" "appVersion: \"$version\""; do
+    grep -qxF "$line" $chart/Chart.yaml || die "Chart.yaml does not say $line"
+done
+[[ -r $image/revision && $(<"$image/revision") == "$revision" ]] || die "the image is of another commit: just image"
+for architecture in "${architectures[@]}"; do
+    for file in "$image/stoker-$architecture".{oci.tar,cdx.json}; do
+        [[ -r $file ]] || die "$file is missing: just image"
+    done
+done
 
 helm=$(tests/chart/helm.sh)
 cosign=$(command -v cosign || true)
 if [[ -z $cosign ]]; then
     mkdir -p "$target/tools/cosign-$cosign_version"
     cosign=$(cd "$target/tools/cosign-$cosign_version" && pwd)/cosign
-    [[ -x $cosign ]] || GOBIN=$(dirname "$cosign") GOFLAGS='' go install "github.com/sigstore/cosign/v2/cmd/cosign@$cosign_version"
+    [[ -x $cosign ]] ||
+        GOBIN=$(dirname "$cosign") GOFLAGS='' go install "github.com/sigstore/cosign/v2/cmd/cosign@$cosign_version"
 fi
 
-build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
-
-list=localhost/stoker-release:$version
-build manifest exists "$list" && build manifest rm "$list" >/dev/null
-build manifest create "$list" >/dev/null
-for architecture in amd64 arm64; do
-    archive=$image/stoker-$architecture.oci.tar
-    [[ -r $archive ]] || die "$archive is missing: just image"
-    tar -xOf "$archive" index.json | grep -q "\"[^\"]*:$version-$architecture\"" || die "$archive is of another version: just image"
-    build manifest add "$list" "oci-archive:$archive" >/dev/null
-done
-# A registry on this machine speaks plain HTTP, as all tools but these two take for granted.
+# A registry on this machine speaks plain HTTP, as cosign takes for granted.
 verify=() plain=()
 [[ $repository != localhost:* ]] || verify=(--tls-verify=false)
 [[ $charts != oci://localhost:* ]] || plain=(--plain-http)
+! "$cosign" triangulate "$repository:$version" >/dev/null 2>&1 ||
+    die "$repository:$version is published already"
+
+build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
+# The digest of the manifest in an archive, which it keeps in a registry.
+digest_of() {
+    tar -xOf "$image/stoker-$1.oci.tar" index.json |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["manifests"][0]["digest"])'
+}
+
+list=localhost/stoker-release:$version
+if build manifest exists "$list"; then build manifest rm "$list" >/dev/null; fi
+build manifest create "$list" >/dev/null
+for architecture in "${architectures[@]}"; do
+    build manifest add "$list" "oci-archive:$image/stoker-$architecture.oci.tar" >/dev/null
+done
 # Some versions of buildah end with 0 though they could not push, and write no digest then.
 rm -f "$image/digest"
 build manifest push --all --format oci "${verify[@]}" --digestfile "$image/digest" "$list" \
@@ -61,13 +81,16 @@ build manifest push --all --format oci "${verify[@]}" --digestfile "$image/diges
 [[ -s $image/digest ]] || die "the image could not be pushed"
 digest=$(<"$image/digest")
 "$cosign" sign --yes "$@" "$repository@$digest"
-"$cosign" attest --yes "$@" --type cyclonedx --predicate "$image/stoker.cdx.json" "$repository@$digest"
+for architecture in "${architectures[@]}"; do
+    "$cosign" attest --yes "$@" --type cyclonedx --predicate "$image/stoker-$architecture.cdx.json" \
+        "$repository@$(digest_of "$architecture")"
+done
 
 rm -rf "$image/chart"
 mkdir -p "$image/chart"
-cp -R charts/stoker-operator "$image/chart/"
-sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/stoker-operator/values.yaml"
-"$helm" package --destination "$image/chart" "$image/chart/stoker-operator" >/dev/null
+git archive HEAD $chart | tar -x -C "$image/chart"
+sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/$chart/values.yaml"
+"$helm" package --destination "$image/chart" "$image/chart/$chart" >/dev/null
 pushed=$("$helm" push "${plain[@]}" "$image/chart/stoker-operator-$version.tgz" "$charts" 2>&1) || die "$pushed"
 chart_digest=$(sed -n 's/^Digest: //p' <<<"$pushed")
 [[ $chart_digest ]] || die "helm does not say which digest it pushed: $pushed"

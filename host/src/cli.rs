@@ -234,6 +234,12 @@ pub struct SendFlags {
     /// The secret to sign with; without one, the webhook is not signed.
     #[arg(long, env = "WEBHOOK_HMAC_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
+    /// A file with the secret to sign with, as a receiver reads it: without one line break at its end.
+    #[arg(long, env = "WEBHOOK_HMAC_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// A file with a token to send in `Authorization`, for receivers that take one.
+    #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// The ref to announce, in the generic format.
     #[arg(long, required_unless_present = "body")]
     pub r#ref: Option<String>,

@@ -92,7 +92,7 @@ done
 signature=$(python3 -c 'import hmac, sys; print(hmac.digest(*(word.encode() for word in sys.argv[1:]), "sha256").hex())' \
     my-webhook-secret '{"ref": "v1.0.0"}')
 for name in guide-inline-secret guide-existing-secret; do
-    said=$(printed_curl $tests/values/$name.yaml)
+    said=$(printed_curl $tests/values/$name.yaml) || fail "$name: the lines of the notes fail: $said"
     for word in "X-Hub-Signature-256: sha256=$signature" "http://localhost:9444/webhook/my-namespace/my-sync"; do
         [[ $said == *"$word"* ]] || fail "$name: the curl of the notes lacks \"$word\": $said"
     done

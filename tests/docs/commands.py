@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("cargo", "curl", "helm", "just", "kind", "kubectl", "stoker")
+PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "stoker")
 
 CI, SYNOPSIS = "CI", "nobody: a synopsis"
 NO_KUBELET = "nobody: the test has no kubelet, and goes to the container itself"
@@ -26,15 +26,18 @@ RUN_BY = {
         "stoker crd": "readme",
         "stoker send": "readme",
         "stoker plugin new NAME": SYNOPSIS,
-        "helm upgrade --install": "readme",
+        "kubectl create namespace": "readme",
+        "kubectl create configmap": "readme",
     },
     "CONTRIBUTING.md": {"cargo run --release -- demo": CI},
     "charts/stoker-operator/README.md": {
         "kubectl create namespace": "guide",
         "kubectl create configmap acme-plugins": "guide",
         "helm upgrade stoker": "guide",
+        "cosign verify": "nobody: nothing is published yet",
     },
     "docs/migrating.md": {
+        "kubectl get gatewaysyncs": "migrating",
         "kubectl annotate crd": "migrating",
         "helm upgrade stoker": "migrating",
         "helm test": "migrating",
@@ -44,7 +47,12 @@ RUN_BY = {
         "kubectl annotate gatewaysync -n my-namespace my-sync stoker.io/requested-ref-": "guide",
         "kubectl annotate gatewaysync -n my-namespace my-sync --overwrite": "guide",
     },
-    "docs/operations.md": {"kubectl get lease": "guide", "helm upgrade": "guide"},
+    "docs/operations.md": {
+        "kubectl get lease": "guide",
+        "helm upgrade": "guide",
+        "helm uninstall": "guide",
+        "kubectl patch gatewaysync": "guide",
+    },
     "docs/reference.md": {
         "kubectl create configmap": "guide",
         "stoker plugin list --host": "guide",

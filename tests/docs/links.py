@@ -17,7 +17,7 @@ PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 
 def prose(text):
     """The text without its blocks of code."""
-    return re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
 
 
 def anchors(page):
@@ -42,7 +42,9 @@ def faults_of(page):
 
 
 def main():
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     # What `stoker plugin new` writes has links of its own, to what lies beside it then.
     pages = [ROOT / name for name in listed.stdout.split() if not name.startswith("host/templates/")]
     faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in faults_of(page)]

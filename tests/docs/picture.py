@@ -39,9 +39,8 @@ THEME = Theme(
 def main():
     title, path = sys.argv[1:]
     lines = [line.rstrip() for line in sys.stdin]
-    console = Console(
-        record=True, file=sys.stderr, width=max(map(len, lines)) + 1, theme=THEME, highlighter=Steps(), force_terminal=False
-    )
+    width = max(map(len, lines)) + 1
+    console = Console(record=True, file=sys.stderr, width=width, theme=THEME, highlighter=Steps(), force_terminal=False)
     for line in lines:
         console.print(line, markup=False, emoji=False, soft_wrap=True)
     picture = console.export_svg(title=title, theme=MONOKAI, unique_id="demo")

@@ -38,6 +38,9 @@ async fn a_plugin_is_switched_off_and_on_while_it_runs() -> Result<()> {
     let is_off = |state: &PluginState| *state == PluginState::Disabled;
     stage.until_state("built-in generic", is_off).await?;
     assert_eq!(stage.send_json(&body).await?.status, 400);
+    // Nobody is woken for what was wanted.
+    let line = "stoker_plugin_usable{plugin=\"built-in generic\"} 1";
+    stage.until_metrics(|text| text.contains(line)).await?;
 
     // What cannot be read changes nothing.
     std::fs::write(file, "plugins: [")?;

@@ -16,16 +16,16 @@
 {{- end }}
 
 {{- define "stoker-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "stoker-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "stoker-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 control-plane: controller-manager
 {{- end }}
 
 {{/* Labels of objects that a selector must not find, and of all others together with the selector's. */}}
 {{- define "stoker-operator.commonLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/name: {{ include "stoker-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "stoker-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
@@ -85,6 +85,17 @@ A Secret that is named wins over one that is given inline.
 {{- end }}
 {{- end }}
 
+{{/* Where the files of these sources are mounted, as Stoker's variables. */}}
+{{- define "stoker-operator.webhookSecretFiles" -}}
+{{- $lines := list }}
+{{- range $file, $variable := dict "webhook-secret" "WEBHOOK_HMAC_SECRET_FILE" "webhook-token" "WEBHOOK_BEARER_TOKEN_FILE" }}
+{{- if contains (printf "path: %s" $file) $ }}
+{{- $lines = append $lines (dict "name" $variable "value" (printf "/etc/stoker/webhook-auth/%s" $file)) }}
+{{- end }}
+{{- end }}
+{{- toYaml $lines }}
+{{- end }}
+
 {{/* The settings file: what `plugins.settings` says, and `enabled: false` for what `plugins.disable` names. */}}
 {{- define "stoker-operator.pluginSettings" -}}
 {{- $settings := deepCopy .Values.plugins.settings }}
@@ -92,4 +103,26 @@ A Secret that is named wins over one that is given inline.
 {{- $settings = mergeOverwrite $settings (dict "plugins" (dict . (dict "enabled" false))) }}
 {{- end }}
 {{- toYaml $settings }}
+{{- end }}
+
+{{/* Replicas: without an election, only one may be the controller. */}}
+{{- define "stoker-operator.replicas" -}}
+{{- if .Values.leaderElection.enabled }}
+{{- int .Values.replicaCount }}
+{{- else }}
+{{- min 1 (int .Values.replicaCount) }}
+{{- end }}
+{{- end }}
+
+{{/* Affinity: what the values say, and a wish to be on another node than the other replicas. */}}
+{{- define "stoker-operator.affinity" -}}
+{{- $labels := include "stoker-operator.selectorLabels" . | fromYaml }}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $labels) }}
+{{- $wish := list (dict "weight" 100 "podAffinityTerm" $term) }}
+{{- $apart := dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $wish) }}
+{{- if or .Values.affinity.podAntiAffinity .Values.affinity.podAffinity }}
+{{- toYaml .Values.affinity }}
+{{- else }}
+{{- merge (deepCopy .Values.affinity) $apart | toYaml }}
+{{- end }}
 {{- end }}

@@ -10,14 +10,8 @@
 {{- if or .Values.agentImage.repository .Values.agentImage.tag }}
 {{- fail (printf "agentImage: it serves the injection of agents, which %s; leave it empty" $later) }}
 {{- end }}
-{{- if .Values.rbac.autoBindAgent.enabled }}
-{{- fail (printf "rbac.autoBindAgent.enabled: binding agents to their role %s; bind their ServiceAccounts to stoker-agent, and set it to false" $later) }}
-{{- end }}
-{{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
-{{- fail "leaderElection.enabled: with replicaCount above 1, two controllers would write over each other's status; leave it on" }}
-{{- end }}
 {{- $longest := printf "%s-webhook-receiver" (include "stoker-operator.fullname" .) }}
-{{- if gt (len $longest) 63 }}
+{{- if and .Values.webhookReceiver.enabled (gt (len $longest) 63) }}
 {{- fail (printf "fullnameOverride: the name %s has more than the 63 characters of a Service's; set a shorter one" $longest) }}
 {{- end }}
 {{- with .Values.webhookReceiver }}
@@ -33,6 +27,9 @@
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) }}
 {{- fail "serviceMonitor.enabled: there is nothing to scrape while metrics.enabled is false" }}
+{{- end }}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (add 15 (int .Values.preStopSeconds) | int) }}
+{{- fail "terminationGracePeriodSeconds: it has to be 15 more than preStopSeconds at least, or webhooks that are under way are cut off" }}
 {{- end }}
 {{- $ports := dict "8081" "the probes" }}
 {{- if .Values.webhookReceiver.enabled }}

@@ -1,15 +1,18 @@
 //! `stoker send`: one signed webhook, as a sender would send it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::text;
-use crate::auth::{SIGNATURE_HEADER, sign};
+use crate::auth::{SIGNATURE_HEADER, SecretSource, sign};
 use crate::cli::SendFlags;
 use crate::git;
+
+/// Bytes of an answer that are printed. A receiver's have some hundred.
+const ANSWER_BYTES: usize = 64 << 10;
 
 pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
     let body = match (&flags.r#ref, &flags.body) {
@@ -17,32 +20,65 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
         (None, Some(path)) => read(path)?,
         (None, None) => bail!("give --ref or --body"),
     };
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for header in &flags.headers {
-        let (name, value) = parse_header(header)?;
-        headers.insert(name, value);
-    }
-    if let Some(secret) = &flags.secret {
-        headers.insert(SIGNATURE_HEADER, sign(secret.as_bytes(), &body).parse()?);
-    }
     let request = git::http_client()?
         .post(&flags.url)
-        .headers(headers)
+        .headers(headers(&flags, &body)?)
         .body(body);
-    let answer = request
+    let mut answer = request
         .send()
         .await
         .map_err(reqwest::Error::without_url)
         .with_context(|| format!("cannot send the webhook to {}", flags.url))?;
     let status = answer.status();
-    text::print(&format!("{status}\n{}", answer.text().await?))?;
+    let mut said = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+        let room = ANSWER_BYTES - said.len();
+        said.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() > room {
+            break;
+        }
+    }
+    text::print(&format!("{status}\n{}", String::from_utf8_lossy(&said)))?;
     match flags.expect {
         Some(expected) if status == expected => Ok(ExitCode::SUCCESS),
         Some(expected) => bail!("the answer should have been {expected}"),
         None if status.is_success() => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::FAILURE),
     }
+}
+
+/// The headers of a sender: what the body is, what the flags say, and how it proves who it is.
+fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for header in &flags.headers {
+        let (name, value) = parse_header(header)?;
+        headers.insert(name, value);
+    }
+    if let Some(token) = secret(None, flags.token_file.as_ref(), "token")? {
+        let value = format!("Bearer {token}").parse();
+        headers.insert(
+            AUTHORIZATION,
+            value.context("the token is not for a header")?,
+        );
+    }
+    if let Some(secret) = secret(flags.secret.as_ref(), flags.secret_file.as_ref(), "secret")? {
+        headers.insert(SIGNATURE_HEADER, sign(secret.as_bytes(), body).parse()?);
+    }
+    Ok(headers)
+}
+
+/// A secret as a receiver reads it, where one is given.
+fn secret(inline: Option<&String>, file: Option<&PathBuf>, what: &str) -> Result<Option<String>> {
+    let source = match (inline, file) {
+        (Some(text), _) => SecretSource::Inline(text.clone()),
+        (None, Some(path)) => SecretSource::File(path.clone()),
+        (None, None) => return Ok(None),
+    };
+    let read = source
+        .read()
+        .with_context(|| format!("the {what} cannot be used"));
+    read.map(Some)
 }
 
 /// A file, or standard input for `-`.
@@ -60,8 +96,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 pub(super) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
     let parts = text
         .split_once([':', '='])
-        .with_context(|| format!("{text:?} is no header: use NAME=VALUE"))?;
-    let name = parts
+        .context("a header is NAME=VALUE, or \"NAME: VALUE\"")?;
+    let name: HeaderName = parts
         .0
         .trim()
         .parse()
@@ -70,6 +106,6 @@ pub(super) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
         .1
         .trim()
         .parse()
-        .with_context(|| format!("{:?} is not the value of a header", parts.1))?;
+        .with_context(|| format!("the header {name} has a value that no header can have"))?;
     Ok((name, value))
 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
 use rustls::crypto::{CryptoProvider, ring};
 
@@ -12,9 +13,12 @@ use super::{AGENT, GitError, Limits};
 /// What no proxy reaches: this machine itself.
 const LOCAL: &str = "localhost,127.0.0.0/8,::1";
 
-/// A client for any HTTP, with the TLS and the proxies that git servers are asked with.
+/// A client for any HTTP, with the TLS and the proxies that git servers are asked with. It follows no redirect, since
+/// what is sent may be signed, and waits no longer than a git server is waited for.
 pub fn http_client() -> Result<Client, GitError> {
-    build(Limits::default().connect, |builder| builder).map(|(client, _)| client)
+    let limits = Limits::default();
+    let settings = |builder: ClientBuilder| builder.redirect(Policy::none()).timeout(limits.total);
+    build(limits.connect, settings).map(|(client, _)| client)
 }
 
 /// A client with more settings, and whether it can use https: a machine without certificates, as a small container

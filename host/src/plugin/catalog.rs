@@ -288,13 +288,18 @@ impl Catalog {
     fn tell_usable<'a>(&self, standings: impl Iterator<Item = &'a Standing>) {
         let mut usable = BTreeMap::new();
         for standing in standings {
-            let serves = standing.status.state == PluginState::Serving;
-            *usable.entry(standing.status.from.as_str()).or_default() |= serves;
+            // What is switched off, or replaced, is so on purpose, and what is loading is not known to be refused.
+            let is_refused = matches!(
+                standing.status.state,
+                PluginState::Refused { .. } | PluginState::ServingPrevious { .. }
+            );
+            *usable.entry(standing.status.from.as_str()).or_default() |= !is_refused;
         }
         let entries = self.files.values().chain(&self.builtins);
         for origin in entries.map(Entry::origin) {
-            let serves = usable.get(origin.to_string().as_str()).copied();
-            self.metrics.set_usable(origin, serves.unwrap_or_default());
+            let is_usable = usable.get(origin.to_string().as_str()).copied();
+            self.metrics
+                .set_usable(origin, is_usable.unwrap_or_default());
         }
     }
 

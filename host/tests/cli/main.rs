@@ -10,7 +10,8 @@ mod authors_guide;
 mod plugins;
 mod support;
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use support::{Running, file, run, stoker};
@@ -180,6 +181,19 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
     );
     let expected = run(&["send", &url, "--ref", "v1", "--expect", "401"]);
     assert_eq!(expected.code, 0, "{}", expected.err);
+    // As a receiver reads it: the line break is the editor's.
+    let secret = file(&directory, "secret", "s3cret\n");
+    let signed = run(&[
+        "send",
+        &url,
+        "--ref",
+        "v1",
+        "--secret-file",
+        &secret,
+        "--expect",
+        "404",
+    ]);
+    assert_eq!(signed.code, 0, "{}{}", signed.out, signed.err);
 
     let (code, log) = host.terminate();
     assert_eq!(code, Some(0), "{log}");
@@ -187,4 +201,45 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
     assert!(!log.contains("s3cret"), "{log}");
     let (code, _) = sandbox.terminate();
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
+    let directory = TempDir::new().unwrap();
+    let kubeconfig = directory.path().join("kubeconfig");
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let mut sandbox = Running::printing(stoker(&["sandbox", "--kubeconfig", kubeconfig]));
+    sandbox.wait_for(|line| line.starts_with("git"));
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let metrics = free.local_addr().unwrap();
+    drop(free);
+    let mut host = Running::logging(stoker(&[
+        "run",
+        "--kubeconfig",
+        kubeconfig,
+        "--webhook-receiver-port",
+        "0",
+        "--health-probe-bind-address",
+        "0",
+        "--metrics-bind-address",
+        &metrics.to_string(),
+    ]));
+    host.wait_for(|line| line.contains("stoker runs"));
+
+    let mut connection = TcpStream::connect(metrics).unwrap();
+    write!(
+        connection,
+        "GET /metrics HTTP/1.1\r\nHost: {metrics}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut said = String::new();
+    connection.read_to_string(&mut said).unwrap();
+    for line in ["unauthenticated 0", "secret_usable 1"] {
+        let line = format!("stoker_webhook_receiver_{line}");
+        assert!(said.contains(&line), "{said}");
+    }
+    let (code, log) = host.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("NO WEBHOOK SECRET"), "{log}");
+    sandbox.terminate();
 }

@@ -1,40 +1,50 @@
 """The API server, by the programs that its users have: kubectl and helm."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
+import tempfile
 import time
+
+
+# No program takes so long that does not hang.
+SECONDS = 300
 
 
 class Cluster:
     def __init__(self, tools, kubeconfig):
-        """The tools are paths of programs, by name."""
-        self.tools, self.kubeconfig = tools, kubeconfig
-        self.environment = {
-            **os.environ,
-            "KUBECONFIG": kubeconfig,
-            "PATH": os.pathsep.join([*map(os.path.dirname, tools.values()), os.environ["PATH"]]),
-        }
+        """The tools are in a folder, which comes first on the PATH."""
+        self.kubeconfig = kubeconfig
+        path = os.pathsep.join([tools, os.environ["PATH"]])
+        self.environment = {**os.environ, "KUBECONFIG": kubeconfig, "PATH": path}
 
     def run(self, *command, stdin=None, at=None):
         """Runs a program and gives what it prints. Where it fails, so does the test, with what it said."""
-        ended = subprocess.run(command, cwd=at, input=stdin, env=self.environment, capture_output=True, text=True)
+        ended = subprocess.run(
+            command, cwd=at, input=stdin, env=self.environment, capture_output=True, text=True, timeout=SECONDS
+        )
         if ended.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
         return ended.stdout
 
-    def start(self, *command):
-        """Starts a program that ends by itself, or goes on until it is ended."""
-        return subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    @contextlib.contextmanager
+    def running(self, *command):
+        """Runs a program beside the test, and gives it with the file of what it prints. It does not outlive that."""
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(command, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                yield process, output
+            finally:
+                process.kill()
+                process.wait()
 
     def kubectl(self, *arguments, stdin=None):
-        return self.run(self.tools["kubectl"], *arguments, stdin=stdin)
+        return self.run("kubectl", *arguments, stdin=stdin)
 
     def helm(self, *arguments):
-        return self.run(self.tools["helm"], *arguments)
+        return self.run("helm", *arguments)
 
     def shell(self, script, at=None):
         """Runs lines as somebody would paste them into a shell."""
@@ -68,3 +78,8 @@ def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
+
+
+def is_taken(port):
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0

@@ -13,22 +13,28 @@ import tarfile
 import tempfile
 
 ENTER = """
+PATH=$PATH:/usr/sbin:/sbin
 root=$1 user=$2 shared=$3 path=$4
 shift 4
-mount --bind "$root" "$root"
+mount --rbind "$root" "$root"
 for folder in $shared; do
-    mount --bind "/$folder" "$root/$folder"
+    mount --rbind "/$folder" "$root/$folder"
 done
 mount -o remount,bind,ro "$root"
-# What the container runs is found by the PATH of its image.
+setpriv=$(command -v setpriv)
+chroot=$(command -v chroot)
 set -- "$root" "$@"
 if [ "$user" ]; then
     set -- "--userspec=$user:$user" --groups= "$@"
 fi
-set -- "$(command -v setpriv)" --no-new-privs "$(command -v chroot)" "$@"
 cd /
-PATH=$path exec "$@"
+# What the container runs is found by the PATH of its image.
+PATH=$path exec "$setpriv" --no-new-privs "$chroot" "$@"
 """
+
+
+# From Python 3.12 on, and in what distributions made of those before, an archive says what it may do.
+SAFELY = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 
 
 class ProgramImage:
@@ -78,7 +84,7 @@ class ArchivedImage:
             for layer in self.layers:
                 blob = files.extractfile(f"blobs/{layer['digest'].replace(':', '/')}").read()
                 with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as layer_files:
-                    layer_files.extractall(root)
+                    layer_files.extractall(root, **SAFELY)
         return []
 
 
@@ -106,8 +112,11 @@ class Container:
 
     def run(self, command, environment=None):
         """Runs a command of the image, and gives how it ended and what it printed."""
-        process = self.start(command, environment or {}, subprocess.PIPE)
-        said, _ = process.communicate(timeout=60)
+        with self.start(command, environment or {}, subprocess.PIPE) as process:
+            try:
+                said, _ = process.communicate(timeout=60)
+            finally:
+                process.kill()
         return process.returncode, said.decode()
 
     def remove(self):

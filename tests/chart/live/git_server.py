@@ -4,35 +4,41 @@ import os
 import signal
 import subprocess
 
-from cluster import free_port
+from cluster import free_port, is_taken, until
 
 
 class Repository:
     def __init__(self, folder):
         self.path = f"{folder}/plant.git"
-        self.run("init", "--quiet", "--initial-branch=main", self.path, at=folder)
         # Whatever the machine's git is set to.
-        self.author = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
+        settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        for who in ("AUTHOR", "COMMITTER"):
+            settings |= {f"GIT_{who}_NAME": "Test", f"GIT_{who}_EMAIL": "test@example.com"}
+        self.environment = {**os.environ, **settings}
+        self.run("init", "--quiet", "--template=", "--initial-branch=main", self.path, at=folder)
         self.tag("v1.0.0")
-        command = ["git", "daemon", "--export-all", f"--base-path={folder}", "--reuseaddr", "--listen=127.0.0.1"]
         self.port = free_port()
+        command = ["git", "daemon", "--export-all", f"--base-path={folder}", "--reuseaddr", "--listen=127.0.0.1"]
         # git runs its daemon as a child, so a group is what ends.
         self.server = subprocess.Popen(
-            [*command, f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            [*command, f"--port={self.port}"], env=self.environment, stdout=subprocess.DEVNULL, start_new_session=True
         )
+        until("git's daemon listens", lambda: is_taken(self.port))
 
     def stop(self):
         os.killpg(self.server.pid, signal.SIGKILL)
         self.server.wait()
 
     def run(self, *arguments, at=None):
-        return subprocess.run(
-            ["git", *arguments], cwd=at or self.path, check=True, capture_output=True, text=True
-        ).stdout.strip()
+        ended = subprocess.run(
+            ["git", *arguments], cwd=at or self.path, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == 0, f"git {' '.join(arguments)}: {ended.stderr}"
+        return ended.stdout.strip()
 
     def tag(self, name):
         """A tag on a commit of its own, whose id it gives."""
-        self.run(*self.author, "commit", "--quiet", "--allow-empty", "--message", name)
+        self.run("commit", "--quiet", "--allow-empty", "--message", name)
         self.run("tag", name)
         return self.commit(name)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -92,12 +93,13 @@ class Guide(Story):
         lines = notes[begin:end].split("`helm test")[0]
         self.url()
         said = self.cluster.shell(lines.replace("curl -X", "curl -s -X"))
-        return said if "no such" not in said and "404" not in said else None
+        return said if "no such" not in said else None
 
     def mount_a_plugin(self):
         """From nothing to a plugin in a mounted ConfigMap."""
         project = self.project = f"{self.scratch}/acme"
-        self.cluster.shell(f"stoker plugin new acme --lang rust --dir {project}; stoker plugin build {project}")
+        self.cluster.run("stoker", "plugin", "new", "acme", "--lang", "rust", "--dir", project)
+        self.cluster.run("stoker", "plugin", "build", project)
         self.payload, self.headers, commit = self.commit_of_sample(project)
         status, answer = self.send(self.payload, self.headers)
         assert status == 400, answer
@@ -122,7 +124,8 @@ class Guide(Story):
 
     def label_a_plugin(self):
         """Without a mount. The commands make the ConfigMap before the pod is there, and then once more under it."""
-        self.cluster.helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", "--set-json", "plugins.configMaps=[]")
+        nothing = ["--reuse-values", "--set-json", "plugins.configMaps=[]"]
+        self.cluster.helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, *nothing)
         self.bring_plugin(CHART_PAGE, "helm upgrade stoker")
         self.start_pod()
         until("the labelled plugin answers", self.sample_is_accepted)
@@ -136,7 +139,8 @@ class Guide(Story):
         self.say(f"a plugin in a labelled ConfigMap answers {time.monotonic() - begun:.1f} s after kubectl began")
 
     def bring_plugin(self, page, beginning):
-        self.follow(page, beginning, replace={"--from-file=acme.wasm": f"--from-file={self.project}/acme.wasm"})
+        changes = {"--from-file=acme.wasm": f"--from-file={shlex.quote(self.project)}/acme.wasm"}
+        self.follow(page, beginning, replace=changes)
 
     def sample_is_accepted(self):
         return self.accepted(self.payload, self.headers)
@@ -194,7 +198,8 @@ class Guide(Story):
 
     def request_by_hand(self):
         annotate = "kubectl annotate gatewaysync -n my-namespace my-sync "
-        for page, remove in (ANNOTATIONS, f"{annotate}stoker.io/requested-ref-"), (SYMPTOMS, "kubectl annotate gatewaysync"):
+        removals = {ANNOTATIONS: f"{annotate}stoker.io/requested-ref-", SYMPTOMS: "kubectl annotate gatewaysync"}
+        for page, remove in removals.items():
             self.follow(page, remove)
             self.until_resolved(self.git.commit("main"))
             if page == ANNOTATIONS:
@@ -227,6 +232,8 @@ class Guide(Story):
 
     def keep_to_one_namespace(self):
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url), *gateway_sync(NAMESPACE, self.git.url))
+        # A reconcile that is under way would be refused once the rights are gone.
+        self.stop_pod()
         self.upgrade("--set", "rbac.scope=namespace")
         roles = self.cluster.get("clusterrolebindings", "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
         assert not roles, "a right beyond the namespace is left"
@@ -239,7 +246,7 @@ class Guide(Story):
 
     def uninstall(self):
         self.stop_pod()
-        self.cluster.helm("uninstall", RELEASE, "-n", NAMESPACE)
+        self.follow(OPERATIONS, "helm uninstall")
         kinds = self.cluster.kubectl("api-resources", "--verbs=list", "-o", "name").split()
         left = []
         for kind in kinds:
@@ -249,6 +256,10 @@ class Guide(Story):
         assert self.cluster.find("gatewaysync", "my-sync", "-n", "my-namespace"), "an object went with the chart"
         assert self.cluster.find("secret", "webhook-hmac", "-n", NAMESPACE), "a user's secret went with the chart"
         self.say("uninstalling leaves the definition and what users made, and nothing else")
+
+        self.follow(OPERATIONS, "kubectl patch gatewaysync")
+        self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", "my-namespace", "--timeout=30s")
+        self.say("an object that is left can be freed of its finalizer")
 
     def compare_rights(self):
         audit_log = os.path.join(os.path.dirname(self.cluster.kubeconfig), "audit.log")

@@ -41,9 +41,15 @@ def main():
     for variable in ("NO_PROXY", "no_proxy"):
         others = os.environ.get(variable)
         os.environ[variable] = ",".join(filter(None, [others, "127.0.0.1", "localhost"]))
-    tools = {name: getattr(arguments, name) for name in ("kubectl", "helm", "stoker")}
     image = ArchivedImage(arguments.image) if arguments.image else ProgramImage(arguments.stoker)
     with tempfile.TemporaryDirectory(prefix="chart-") as scratch:
+        # What a container leaves behind goes with the rest.
+        tempfile.tempdir = scratch
+        os.chmod(scratch, 0o755)
+        tools = os.path.join(scratch, "tools")
+        os.mkdir(tools)
+        for name in ("kubectl", "helm", "stoker"):
+            os.symlink(getattr(arguments, name), os.path.join(tools, name))
         story = STORIES[arguments.story](Cluster(tools, os.environ["KUBECONFIG"]), image, scratch)
         try:
             story.tell()

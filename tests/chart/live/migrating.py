@@ -10,7 +10,6 @@ PAGE = "docs/migrating.md"
 # What somebody keeps in a file who followed the page's first step.
 VALUES = """
 webhook: {enabled: false}
-rbac: {autoBindAgent: {enabled: false}}
 webhookReceiver:
   enabled: true
   hmac: {secretRef: {name: webhook-hmac}}
@@ -30,6 +29,8 @@ class Migrating(Story):
     def tell(self):
         self.install_the_go_operator()
         before = self.objects()
+        listed = self.follow(PAGE, "kubectl get gatewaysyncs")
+        assert "my-sync" in listed and "<none>" in listed, listed
         self.follow(PAGE, "kubectl annotate crd")
         self.follow(PAGE, "helm upgrade stoker", at=self.at_the_values())
         after = self.objects()

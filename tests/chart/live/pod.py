@@ -1,14 +1,11 @@
-"""Plays the kubelet: runs the containers of pods as they are rendered, with their arguments, environment and volumes."""
+"""Plays the kubelet: runs the containers of pods as they are rendered, with arguments, environment and volumes."""
 
-import base64
 import json
 import os
-import re
 import signal
-import urllib.error
 import urllib.request
 
-from cluster import until
+from cluster import is_taken, until
 from container import Container
 from volumes import Volumes
 
@@ -24,9 +21,12 @@ class Pod:
         self.name = f"{deployment}-{os.urandom(4).hex()}"
         fields = {"metadata.name": self.name, "metadata.namespace": namespace}
         self.volumes = Volumes(cluster, namespace, self.spec, fields)
+        for port in self.of_container["ports"]:
+            # Whoever listens there would be taken for the container.
+            assert not is_taken(port["containerPort"]), f"port {port['containerPort']} of this machine is in use"
         self.container = Container(image, self.spec["securityContext"]["runAsUser"], [])
         self.sync()
-        arguments, environment = process_of(self.of_container, cluster, namespace, fields)
+        arguments, environment = process_of(self.of_container, fields)
         environment |= {"KUBERNETES_SERVICE_HOST": api_server[0], "KUBERNETES_SERVICE_PORT": api_server[1]}
         self.log_path = f"{self.container.root}.log"
         with open(self.log_path, "wb") as log:
@@ -47,8 +47,9 @@ class Pod:
         def is_ready():
             assert self.process.poll() is None, f"the container ended with {self.process.returncode}:\n{self.log()}"
             try:
-                return urllib.request.urlopen(url, timeout=5).status == 200
-            except (urllib.error.URLError, ConnectionError):
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    return answer.status == 200
+            except OSError:
                 return False
 
         try:
@@ -94,9 +95,10 @@ def run_to_its_end(cluster, image, pod, hosts):
     what it printed."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     (of_container,) = pod["spec"]["containers"]
-    arguments, environment = process_of(of_container, cluster, namespace, {})
+    arguments, environment = process_of(of_container, {})
     container = Container(image, pod["spec"]["securityContext"]["runAsUser"], hosts)
     try:
+        Volumes(cluster, namespace, pod["spec"], {}).lay_out(container.root, of_container.get("volumeMounts", []))
         code, said = container.run([*image.entrypoint, *arguments], environment)
     finally:
         container.remove()
@@ -105,16 +107,12 @@ def run_to_its_end(cluster, image, pod, hosts):
     return said
 
 
-def process_of(container, cluster, namespace, fields):
+def process_of(container, fields):
     """The arguments of a container and its environment."""
     environment = {}
     for variable in container.get("env", []):
-        value, source = variable.get("value"), variable.get("valueFrom", {})
-        if "fieldRef" in source:
-            value = fields[source["fieldRef"]["fieldPath"]]
-        elif "secretKeyRef" in source:
-            secret = cluster.get("secret", source["secretKeyRef"]["name"], "-n", namespace)
-            value = base64.b64decode(secret["data"][source["secretKeyRef"]["key"]]).decode()
+        value = variable.get("value")
+        if value is None:
+            value = fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
         environment[variable["name"]] = value
-    expand = lambda text: re.sub(r"\$\((\w+)\)", lambda found: environment.get(found[1], found[0]), text)
-    return [expand(argument) for argument in container["args"]], environment
+    return container["args"], environment

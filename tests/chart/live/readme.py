@@ -16,7 +16,9 @@ class Readme(Story):
     def tell(self):
         self.cluster.kubectl("create", "namespace", "my-namespace")
         self.run_by_hand()
+        self.install_the_chart()
         self.add_a_plugin()
+        self.test_without_a_secret()
 
     def run_by_hand(self):
         run = commands.commands(PAGE, "stoker crd").splitlines()[-1]
@@ -25,36 +27,37 @@ class Readme(Story):
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
         # What the shell starts is what is ended.
         assignment, *command = shlex.split(run)
-        host = self.cluster.start("env", assignment, *command)
-        try:
+        with self.cluster.running("env", assignment, *command) as (host, log):
             self.until_resolved(self.git.commit("main"))
-            said = until("the object is known", self.send_by_hand)
+            said = self.follow(PAGE, "stoker send")
             assert said.startswith("202 Accepted"), said
             self.until_resolved(self.git.commit("v1.0.0"))
             self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", "my-namespace", "--timeout=30s")
-        finally:
             host.send_signal(signal.SIGTERM)
-            log, _ = host.communicate(timeout=30)
-        assert host.returncode == 0, log
+            code = host.wait(30)
+            log.seek(0)
+            assert code == 0, log.read()
         self.say("stoker crd, run and send work by hand")
 
-    def send_by_hand(self):
-        return self.follow(PAGE, "stoker send")
-
-    def add_a_plugin(self):
-        self.cluster.shell(f"cd {self.scratch}; stoker plugin new acme --lang rust; stoker plugin build acme")
-        self.cluster.kubectl("create", "namespace", "stoker-system")
+    def install_the_chart(self):
+        self.follow(PAGE, "kubectl create namespace")
         self.prepare_namespace()
-        # As the chart's page says, for the definition was applied by hand.
-        changes = {"--create-namespace": "--take-ownership", "=acme.wasm": f"={self.scratch}/acme/acme.wasm"}
-        self.follow(PAGE, "helm upgrade --install", replace=changes)
         self.start_pod()
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
+        self.until_resolved(self.git.commit("main"))
+        self.say("the chart installs, over the definition that was applied by hand")
+
+    def add_a_plugin(self):
+        self.cluster.run("stoker", "plugin", "new", "acme", "--lang", "rust", at=self.scratch)
+        self.cluster.run("stoker", "plugin", "build", "acme", at=self.scratch)
         payload, headers, commit = self.commit_of_sample(f"{self.scratch}/acme")
+        self.follow(PAGE, "kubectl create configmap", at=f"{self.scratch}/acme")
         until("the labelled plugin answers", lambda: self.accepted(payload, headers))
         self.until_resolved(commit)
-        self.say("the chart installs, and a plugin in a ConfigMap answers")
+        self.say("a plugin in a ConfigMap answers")
 
+    def test_without_a_secret(self):
+        self.upgrade("--set", "webhookReceiver.hmac.secretRef.name=")
         said = self.test_release()
         assert said.startswith("404"), said
         self.say("helm test passes without a secret")

@@ -66,9 +66,11 @@ class Story:
         raise NotImplementedError
 
     def end(self):
-        if self.pod:
-            self.pod.remove()
-        self.git.stop()
+        try:
+            if self.pod:
+                self.pod.remove()
+        finally:
+            self.git.stop()
 
     def say(self, what):
         print(f"ok  {self.NAME}: {what}", flush=True)
@@ -136,13 +138,14 @@ class Story:
 
     def test_release(self, script=f"helm test {RELEASE} -n {NAMESPACE}"):
         """Runs `helm test` with a kubelet beside it, and gives what the pod of the test printed."""
-        helm = self.cluster.start("bash", "-euc", script)
-        selected = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=test"]
-        (pod,) = until("helm makes the pod of its test", lambda: self.cluster.get(*selected)["items"])
-        self.url()
-        said = run_to_its_end(self.cluster, self.image, pod, [SERVICE])
-        printed, _ = helm.communicate(timeout=60)
-        assert helm.returncode == 0, f"helm test ended with {helm.returncode}:\n{printed}{said}"
+        with self.cluster.running("bash", "-euc", script) as (helm, output):
+            selected = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=test"]
+            (pod,) = until("helm makes the pod of its test", lambda: self.cluster.get(*selected)["items"])
+            self.url()
+            said = run_to_its_end(self.cluster, self.image, pod, [SERVICE])
+            code = helm.wait(60)
+            output.seek(0)
+            assert code == 0, f"helm test ended with {code}:\n{output.read()}{said}"
         return said
 
     # What a sender does.

@@ -9,8 +9,8 @@ import tempfile
 class Volumes:
     def __init__(self, cluster, namespace, spec, fields):
         self.cluster, self.namespace, self.fields = cluster, namespace, fields
-        self.account = spec["serviceAccountName"]
-        self.volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        self.account = spec.get("serviceAccountName")
+        self.volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
 
     def lay_out(self, root, mounts):
         """Below the root, as the objects are now. What changed since the last time is swapped as a whole."""

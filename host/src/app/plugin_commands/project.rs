@@ -31,7 +31,9 @@ next:
   stoker plugin test         # asks it about payloads/*.json
 drop it in:
   cp {component}.wasm DIR    # the directory of `stoker run --plugin-dir DIR`; no restart
-  kubectl create configmap stoker-plugin-{name} --from-file={component}.wasm",
+or in a cluster, with the chart's plugins.watchConfigMaps:
+  kubectl create configmap {name}-plugin -n stoker-system --from-file={component}.wasm
+  kubectl label configmap {name}-plugin -n stoker-system stoker.io/plugin=true",
         name = name.as_str(),
     ));
     text::print(&lines.join("\n"))
