@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 
-from cluster import free_port, is_taken, until
+from cluster import free_port, until
 
 
 class Repository:
@@ -23,7 +23,9 @@ class Repository:
         self.server = subprocess.Popen(
             [*command, f"--port={self.port}"], env=self.environment, stdout=subprocess.DEVNULL, start_new_session=True
         )
-        until("git's daemon listens", lambda: is_taken(self.port))
+        ask = ["git", "ls-remote", "--quiet", self.url]
+        answers = lambda: subprocess.run(ask, env=self.environment, capture_output=True, timeout=60).returncode == 0
+        until("git's daemon answers", answers)
 
     def stop(self):
         os.killpg(self.server.pid, signal.SIGKILL)
