@@ -27,7 +27,11 @@ die() {
 architectures=()
 while (($#)); do
     case $1 in
-        --arch) architectures+=("${2:?--arch wants amd64 or arm64}") && shift 2 ;;
+        --arch)
+            [[ ${2-} == amd64 || ${2-} == arm64 ]] || die "--arch wants amd64 or arm64, not \"${2-}\""
+            architectures+=("$2")
+            shift 2
+            ;;
         *) die "unknown argument $1" ;;
     esac
 done
@@ -64,8 +68,11 @@ for tool in "cargo-zigbuild@$zigbuild" "cargo-cyclonedx@$cyclonedx"; do
 done
 export PATH=$tools/zig-$zig/bin:$PATH
 
-# Layers that were made as root, without a daemon and without mounts.
-build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
+# Layers that were made as root, without a daemon and without mounts. It is told the time by a flag, which newer versions
+# refuse beside the variable.
+build() {
+    env --unset=SOURCE_DATE_EPOCH buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"
+}
 
 # Whoever is not root owns the layers by numbers that are root's in a namespace alone.
 if [[ -d $image ]]; then
@@ -84,7 +91,6 @@ for architecture in "${architectures[@]}"; do
     case $architecture in
         amd64) triple=x86_64-unknown-linux-musl ;;
         arm64) triple=aarch64-unknown-linux-musl ;;
-        *) die "unknown architecture $architecture; there are amd64 and arm64" ;;
     esac
     rustup --quiet target add "$triple"
     cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --target "$triple"
@@ -116,9 +122,5 @@ for architecture in "${architectures[@]}"; do
     printf 'image: %s, %s bytes, program %s bytes\n' \
         "$archive" "$(stat -c %s "$archive")" "$(stat -c %s "$files/usr/bin/stoker")" >&2
 
-    # One file for each crate of the workspace, of which the program's is kept.
-    cargo cyclonedx --quiet --format json --no-default-features --target "$triple" --manifest-path host/Cargo.toml \
-        --override-filename stoker.cdx
-    sed "s|$root|/stoker|g" host/stoker.cdx.json >"$image/stoker-$architecture.cdx.json"
-    find "$root" -path "$target" -prune -o -name stoker.cdx.json -exec rm {} +
+    host/image/sbom.py "$triple" "$image/stoker-$architecture.cdx.json"
 done

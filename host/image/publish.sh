@@ -47,9 +47,11 @@ done
 
 helm=$(tests/chart/helm.sh)
 cosign=$(command -v cosign || true)
-if [[ -z $cosign ]]; then
-    mkdir -p "$target/tools/cosign-$cosign_version"
-    cosign=$(cd "$target/tools/cosign-$cosign_version" && pwd)/cosign
+if [[ -z $cosign || $("$cosign" version --json 2>/dev/null) != *"\"$cosign_version\""* ]]; then
+    cosign=$target/tools/cosign-$cosign_version/cosign
+    [[ -x $cosign ]] || command -v go >/dev/null || die "install Go, or cosign $cosign_version"
+    mkdir -p "$(dirname "$cosign")"
+    cosign=$(cd "$(dirname "$cosign")" && pwd)/cosign
     [[ -x $cosign ]] ||
         GOBIN=$(dirname "$cosign") GOFLAGS='' go install "github.com/sigstore/cosign/v2/cmd/cosign@$cosign_version"
 fi
@@ -58,8 +60,6 @@ fi
 verify=() plain=()
 [[ $repository != localhost:* ]] || verify=(--tls-verify=false)
 [[ $charts != oci://localhost:* ]] || plain=(--plain-http)
-! "$cosign" triangulate "$repository:$version" >/dev/null 2>&1 ||
-    die "$repository:$version is published already"
 
 build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
 # The digest of the manifest in an archive, which it keeps in a registry.
@@ -75,11 +75,21 @@ for architecture in "${architectures[@]}"; do
     build manifest add "$list" "oci-archive:$image/stoker-$architecture.oci.tar" >/dev/null
 done
 # Some versions of buildah end with 0 though they could not push, and write no digest then.
-rm -f "$image/digest"
-build manifest push --all --format oci "${verify[@]}" --digestfile "$image/digest" "$list" \
-    "docker://$repository:$version" >&2
-[[ -s $image/digest ]] || die "the image could not be pushed"
-digest=$(<"$image/digest")
+push() {
+    rm -f "$image/digest"
+    build manifest push --all --format oci ${verify[@]+"${verify[@]}"} --digestfile "$image/digest" "$list" "$1" >&2
+    [[ -s $image/digest ]] || die "the image could not be pushed to $1"
+    cat "$image/digest"
+}
+rm -rf "$image/layout"
+digest=$(push "dir:$image/layout")
+# What is published stays as it is; what was interrupted is finished.
+if found=$("$cosign" triangulate "$repository:$version" 2>&1); then
+    [[ $found == *"${digest/:/-}"* ]] || die "$repository:$version is published already, as another image: $found"
+elif [[ $found != *MANIFEST_UNKNOWN* && $found != *NAME_UNKNOWN* && $found != *"404"* ]]; then
+    die "cannot tell whether $repository:$version is published: $found"
+fi
+push "docker://$repository:$version" >/dev/null
 "$cosign" sign --yes "$@" "$repository@$digest"
 for architecture in "${architectures[@]}"; do
     "$cosign" attest --yes "$@" --type cyclonedx --predicate "$image/stoker-$architecture.cdx.json" \
@@ -90,8 +100,10 @@ rm -rf "$image/chart"
 mkdir -p "$image/chart"
 git archive HEAD $chart | tar -x -C "$image/chart"
 sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/$chart/values.yaml"
+grep -qxF "  repository: $repository" "$image/chart/$chart/values.yaml" || die "the chart does not name its image"
 "$helm" package --destination "$image/chart" "$image/chart/$chart" >/dev/null
-pushed=$("$helm" push "${plain[@]}" "$image/chart/stoker-operator-$version.tgz" "$charts" 2>&1) || die "$pushed"
+package=$image/chart/stoker-operator-$version.tgz
+pushed=$("$helm" push ${plain[@]+"${plain[@]}"} "$package" "$charts" 2>&1) || die "$pushed"
 chart_digest=$(sed -n 's/^Digest: //p' <<<"$pushed")
 [[ $chart_digest ]] || die "helm does not say which digest it pushed: $pushed"
 "$cosign" sign --yes "$@" "${charts#oci://}/stoker-operator@$chart_digest"

@@ -235,7 +235,12 @@ pub struct SendFlags {
     #[arg(long, env = "WEBHOOK_HMAC_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
     /// A file with the secret to sign with, as a receiver reads it: without one line break at its end.
-    #[arg(long, env = "WEBHOOK_HMAC_SECRET_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "WEBHOOK_HMAC_SECRET_FILE",
+        value_name = "FILE",
+        conflicts_with = "secret"
+    )]
     pub secret_file: Option<PathBuf>,
     /// A file with a token to send in `Authorization`, for receivers that take one.
     #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]

@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "stoker")
+PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "stoker")
 
 CI, SYNOPSIS = "CI", "nobody: a synopsis"
 NO_KUBELET = "nobody: the test has no kubelet, and goes to the container itself"
@@ -24,6 +24,7 @@ RUN_BY = {
         "cargo run --release -- demo": CI,
         "cargo test": CI,
         "stoker crd": "readme",
+        "just image": "nobody: the test has no registry, and takes the program of the archive",
         "stoker send": "readme",
         "stoker plugin new NAME": SYNOPSIS,
         "kubectl create namespace": "readme",
@@ -40,7 +41,7 @@ RUN_BY = {
         "kubectl get gatewaysyncs": "migrating",
         "kubectl annotate crd": "migrating",
         "helm upgrade stoker": "migrating",
-        "helm test": "migrating",
+        "kubectl rollout status": "migrating",
         "helm rollback": "migrating",
     },
     "docs/annotations.md": {
@@ -56,6 +57,10 @@ RUN_BY = {
     "docs/reference.md": {
         "kubectl create configmap": "guide",
         "stoker plugin list --host": "guide",
+    },
+    "docs/plugin-authoring.md": {
+        "kubectl create configmap anvil-plugin -n stoker-system --from-file=anvil.wasm\n": "guide",
+        "kubectl create configmap anvil-plugin -n stoker-system --from-file=anvil.wasm --dry-run": "guide",
     },
     "docs/quick-start.md": {
         "cargo build": CI,

@@ -120,9 +120,10 @@ A Secret that is named wins over one that is given inline.
 {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $labels) }}
 {{- $wish := list (dict "weight" 100 "podAffinityTerm" $term) }}
 {{- $apart := dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $wish) }}
-{{- if or .Values.affinity.podAntiAffinity .Values.affinity.podAffinity }}
-{{- toYaml .Values.affinity }}
+{{- $affinity := default dict .Values.affinity }}
+{{- if or (hasKey $affinity "podAntiAffinity") (hasKey $affinity "podAffinity") }}
+{{- toYaml $affinity }}
 {{- else }}
-{{- merge (deepCopy .Values.affinity) $apart | toYaml }}
+{{- merge (deepCopy $affinity) $apart | toYaml }}
 {{- end }}
 {{- end }}

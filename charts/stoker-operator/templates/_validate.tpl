@@ -28,6 +28,9 @@
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) }}
 {{- fail "serviceMonitor.enabled: there is nothing to scrape while metrics.enabled is false" }}
 {{- end }}
+{{- if and .Values.prometheusRule.enabled (not .Values.metrics.enabled) }}
+{{- fail "prometheusRule.enabled: there are no metrics to alert of while metrics.enabled is false" }}
+{{- end }}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (add 15 (int .Values.preStopSeconds) | int) }}
 {{- fail "terminationGracePeriodSeconds: it has to be 15 more than preStopSeconds at least, or webhooks that are under way are cut off" }}
 {{- end }}

@@ -107,6 +107,8 @@ impl Host {
             namespace.clone(),
         );
         let requester = Arc::new(requester);
+        // Where nothing is received, no secret is needed, and none keeps the rest from being ready.
+        let auth = receiver.as_ref().map_or_else(AuthConfig::default, |_| auth);
         let auth = Arc::new(Authenticator::new(auth));
         let git = Arc::new(GitClient::new()?);
 
@@ -118,7 +120,6 @@ impl Host {
         if receiver.is_some() {
             tasks.spawn(keep_secrets(Arc::clone(&auth), Arc::clone(&metrics)));
         } else {
-            // Where nothing is received, nobody misses a secret.
             metrics.receiver.set_secret_usable(true);
         }
         let reconciler = Reconciler {

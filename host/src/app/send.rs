@@ -30,15 +30,19 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
         .map_err(reqwest::Error::without_url)
         .with_context(|| format!("cannot send the webhook to {}", flags.url))?;
     let status = answer.status();
+    text::print(&status.to_string())?;
     let mut said = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
-        let room = ANSWER_BYTES - said.len();
-        said.extend_from_slice(&part[..part.len().min(room)]);
-        if part.len() > room {
-            break;
-        }
+    while said.len() < ANSWER_BYTES
+        && let Some(part) = answer
+            .chunk()
+            .await
+            .map_err(reqwest::Error::without_url)
+            .context("cannot read the rest of the answer")?
+    {
+        said.extend_from_slice(&part);
     }
-    text::print(&format!("{status}\n{}", String::from_utf8_lossy(&said)))?;
+    said.truncate(ANSWER_BYTES);
+    text::print(&String::from_utf8_lossy(&said))?;
     match flags.expect {
         Some(expected) if status == expected => Ok(ExitCode::SUCCESS),
         Some(expected) => bail!("the answer should have been {expected}"),

@@ -289,10 +289,14 @@ impl Catalog {
         let mut usable = BTreeMap::new();
         for standing in standings {
             // What is switched off, or replaced, is so on purpose, and what is loading is not known to be refused.
-            let is_refused = matches!(
-                standing.status.state,
-                PluginState::Refused { .. } | PluginState::ServingPrevious { .. }
-            );
+            let is_refused = match standing.status.state {
+                PluginState::Refused { .. } | PluginState::ServingPrevious { .. } => true,
+                PluginState::Loading
+                | PluginState::Serving
+                | PluginState::Benched
+                | PluginState::Replaced { .. }
+                | PluginState::Disabled => false,
+            };
             *usable.entry(standing.status.from.as_str()).or_default() |= !is_refused;
         }
         let entries = self.files.values().chain(&self.builtins);

@@ -11,7 +11,7 @@ mod plugins;
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use support::{Running, file, run, stoker};
@@ -160,8 +160,10 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
         "0",
     ]);
     command.env("WEBHOOK_HMAC_SECRET", "s3cret");
+    command.env("WEBHOOK_BEARER_TOKEN", "t0ken");
     let mut host = Running::logging(command);
     host.wait_for(|line| {
+        assert!(!line.contains("s3cret"), "{line}");
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         line["message"] == "stoker runs"
     });
@@ -194,6 +196,14 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
         "404",
     ]);
     assert_eq!(signed.code, 0, "{}{}", signed.out, signed.err);
+    let token = file(&directory, "token", "t0ken\n");
+    let vouched = run(&["send", &url, "--ref", "v1", "--token-file", &token]);
+    assert!(
+        vouched.out.starts_with("404"),
+        "{}{}",
+        vouched.out,
+        vouched.err
+    );
 
     let (code, log) = host.terminate();
     assert_eq!(code, Some(0), "{log}");
@@ -210,36 +220,48 @@ fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
     let kubeconfig = kubeconfig.to_str().unwrap();
     let mut sandbox = Running::printing(stoker(&["sandbox", "--kubeconfig", kubeconfig]));
     sandbox.wait_for(|line| line.starts_with("git"));
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let metrics = free.local_addr().unwrap();
-    drop(free);
-    let mut host = Running::logging(stoker(&[
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let (metrics, probes) = (free(), free());
+    let [metrics, probes] = [metrics, probes].map(|listener| listener.local_addr().unwrap());
+    let mut command = stoker(&[
         "run",
         "--kubeconfig",
         kubeconfig,
         "--webhook-receiver-port",
         "0",
         "--health-probe-bind-address",
-        "0",
+        &probes.to_string(),
         "--metrics-bind-address",
         &metrics.to_string(),
-    ]));
-    host.wait_for(|line| line.contains("stoker runs"));
+    ]);
+    // It could not be used where webhooks are received.
+    command.env("WEBHOOK_HMAC_SECRET", "");
+    let mut host = Running::logging(command);
+    host.wait_for(|line| {
+        assert!(!line.contains("secret"), "{line}");
+        line.contains("stoker runs")
+    });
 
-    let mut connection = TcpStream::connect(metrics).unwrap();
-    write!(
-        connection,
-        "GET /metrics HTTP/1.1\r\nHost: {metrics}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut said = String::new();
-    connection.read_to_string(&mut said).unwrap();
+    let ready = get(probes, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    let said = get(metrics, "/metrics");
     for line in ["unauthenticated 0", "secret_usable 1"] {
         let line = format!("stoker_webhook_receiver_{line}");
         assert!(said.contains(&line), "{said}");
     }
     let (code, log) = host.terminate();
     assert_eq!(code, Some(0), "{log}");
-    assert!(!log.contains("NO WEBHOOK SECRET"), "{log}");
     sandbox.terminate();
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut said = String::new();
+    connection.read_to_string(&mut said).unwrap();
+    said
 }

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ import time
 
 # No program takes so long that does not hang.
 SECONDS = 300
+SHELL = ["bash", "-euo", "pipefail", "-c"]
 
 
 class Cluster:
@@ -33,11 +35,15 @@ class Cluster:
     def running(self, *command):
         """Runs a program beside the test, and gives it with the file of what it prints. It does not outlive that."""
         with tempfile.TemporaryFile("w+") as output:
-            process = subprocess.Popen(command, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                command, env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
             try:
                 yield process, output
             finally:
-                process.kill()
+                # With what a shell started.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
     def kubectl(self, *arguments, stdin=None):
@@ -48,7 +54,7 @@ class Cluster:
 
     def shell(self, script, at=None):
         """Runs lines as somebody would paste them into a shell."""
-        return self.run("bash", "-euo", "pipefail", "-c", script, at=at)
+        return self.run(*SHELL, script, at=at)
 
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
@@ -57,6 +63,14 @@ class Cluster:
         """The object, or None where it is not there."""
         said = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
         return json.loads(said) if said.strip() else None
+
+    def of_release(self, release):
+        """The names of all that has a release's label, whatever its kind and namespace."""
+        found = []
+        for kind in self.kubectl("api-resources", "--verbs=list", "-o", "name").split():
+            selected = ["-A", "-l", f"app.kubernetes.io/instance={release}", "-o", "name", "--ignore-not-found"]
+            found += self.kubectl("get", kind, *selected).split()
+        return found
 
     def apply(self, *objects):
         self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))

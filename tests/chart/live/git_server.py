@@ -23,9 +23,15 @@ class Repository:
         self.server = subprocess.Popen(
             [*command, f"--port={self.port}"], env=self.environment, stdout=subprocess.DEVNULL, start_new_session=True
         )
+        try:
+            until("git's daemon answers", self.answers)
+        except BaseException:
+            self.stop()
+            raise
+
+    def answers(self):
         ask = ["git", "ls-remote", "--quiet", self.url]
-        answers = lambda: subprocess.run(ask, env=self.environment, capture_output=True, timeout=60).returncode == 0
-        until("git's daemon answers", answers)
+        return subprocess.run(ask, env=self.environment, capture_output=True, timeout=60).returncode == 0
 
     def stop(self):
         os.killpg(self.server.pid, signal.SIGKILL)

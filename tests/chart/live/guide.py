@@ -20,7 +20,7 @@ PAYLOADS = {
 GENERIC = PAYLOADS["generic"]
 CHART_PAGE, REFERENCE = "charts/stoker-operator/README.md", "docs/reference.md"
 ANNOTATIONS, OPERATIONS = "docs/annotations.md", "docs/operations.md"
-SETUP, SYMPTOMS = "docs/webhook-setup.md", "docs/troubleshooting.md"
+AUTHORING, SETUP, SYMPTOMS = "docs/plugin-authoring.md", "docs/webhook-setup.md", "docs/troubleshooting.md"
 
 
 class Guide(Story):
@@ -128,9 +128,14 @@ class Guide(Story):
         self.cluster.helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, *nothing)
         self.bring_plugin(CHART_PAGE, "helm upgrade stoker")
         self.start_pod()
+        self.until_the_sample_is_taken_and_forgotten("acme-plugin")
+
+        anvil = "kubectl create configmap anvil-plugin -n stoker-system --from-file=anvil.wasm"
+        self.bring_plugin(AUTHORING, f"{anvil}\n")
         until("the labelled plugin answers", self.sample_is_accepted)
-        self.cluster.kubectl("delete", "configmap", "acme-plugin", "-n", NAMESPACE)
-        until("the plugin is gone", lambda: self.send(self.payload, self.headers)[0] == 400)
+        self.bring_plugin(AUTHORING, f"{anvil} --dry-run")
+        self.until_the_sample_is_taken_and_forgotten("anvil-plugin")
+        assert "anvil-plugin/acme.wasm" in self.pod.log(), self.pod.log()
 
         begun = time.monotonic()
         self.bring_plugin(REFERENCE, "kubectl create configmap")
@@ -138,8 +143,14 @@ class Guide(Story):
         assert self.pod.plugins()["acme-plugin/acme.wasm"]["state"] == "serving"
         self.say(f"a plugin in a labelled ConfigMap answers {time.monotonic() - begun:.1f} s after kubectl began")
 
+    def until_the_sample_is_taken_and_forgotten(self, config_map):
+        until("the labelled plugin answers", self.sample_is_accepted)
+        self.cluster.kubectl("delete", "configmap", config_map, "-n", NAMESPACE)
+        until("the plugin is gone", lambda: self.send(self.payload, self.headers)[0] == 400)
+
     def bring_plugin(self, page, beginning):
-        changes = {"--from-file=acme.wasm": f"--from-file={shlex.quote(self.project)}/acme.wasm"}
+        file = "anvil.wasm" if page == AUTHORING else "acme.wasm"
+        changes = {f"--from-file={file}": f"--from-file={shlex.quote(self.project)}/acme.wasm"}
         self.follow(page, beginning, replace=changes)
 
     def sample_is_accepted(self):
@@ -181,6 +192,7 @@ class Guide(Story):
         self.patch({"paused": True})
         until("the pause is told of", is_told)
         assert self.send(GENERIC("v3.0.0"))[0] == 202
+        assert self.is_resolved(self.git.commit("v1.0.0")), "the pause did not hold"
         self.patch({"paused": False})
         self.until_resolved(self.git.commit("v3.0.0"))
         self.say("a request that comes in a pause is handled after it")
@@ -247,11 +259,7 @@ class Guide(Story):
     def uninstall(self):
         self.stop_pod()
         self.follow(OPERATIONS, "helm uninstall")
-        kinds = self.cluster.kubectl("api-resources", "--verbs=list", "-o", "name").split()
-        left = []
-        for kind in kinds:
-            selected = ["-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name", "--ignore-not-found"]
-            left += self.cluster.kubectl("get", kind, *selected).split()
+        left = self.cluster.of_release(RELEASE)
         assert left == ["customresourcedefinition.apiextensions.k8s.io/gatewaysyncs.stoker.io"], left
         assert self.cluster.find("gatewaysync", "my-sync", "-n", "my-namespace"), "an object went with the chart"
         assert self.cluster.find("secret", "webhook-hmac", "-n", NAMESPACE), "a user's secret went with the chart"

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import rights
-from cluster import until
+from cluster import SHELL, until
 from git_server import Repository
 from pod import Pod, run_to_its_end
 
@@ -138,7 +138,7 @@ class Story:
 
     def test_release(self, script=f"helm test {RELEASE} -n {NAMESPACE}"):
         """Runs `helm test` with a kubelet beside it, and gives what the pod of the test printed."""
-        with self.cluster.running("bash", "-euc", script) as (helm, output):
+        with self.cluster.running(*SHELL, script) as (helm, output):
             selected = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=test"]
             (pod,) = until("helm makes the pod of its test", lambda: self.cluster.get(*selected)["items"])
             self.url()

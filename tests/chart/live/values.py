@@ -19,6 +19,7 @@ class Values(Story):
         self.cluster.apply(*definitions)
         self.cluster.kubectl("wait", "--for=condition=established", "--timeout=30s", "crd", "--all")
         files = sorted((ROOT / "tests/chart/golden").glob("*.yaml"))
+        assert files
         for file in files:
             # What the notes say is no object.
             objects = [text for text in file.read_text().split("\n---\n") if "\nkind: " in text]

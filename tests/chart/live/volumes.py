@@ -80,7 +80,7 @@ def lay_out(folder, files):
     for name, content in files.items():
         with open(os.path.join(version, name), "wb") as file:
             file.write(content)
-    old = os.readlink(data) if before or os.path.islink(data) else None
+    old = os.readlink(data) if os.path.islink(data) else None
     os.symlink(os.path.basename(version), data + "_tmp")
     os.rename(data + "_tmp", data)
     for name in files.keys() - before.keys():

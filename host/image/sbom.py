@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Writes the software bill of materials of the image's program: `sbom.py TRIPLE FILE`. Needs cargo-cyclonedx.
+
+cargo-cyclonedx describes a package as the workspace builds it, with the features that any of its members asks for. So
+what the program is not built of is left out here, and what its built-in plugins are built of is added.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "image.cdx"
+
+
+def cargo(*arguments):
+    command = ["cargo", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def crates(package, *arguments):
+    """Name and version of what is linked into a package."""
+    flags = ["--locked", "--edges=normal,no-proc-macro", "--prefix=none", "--format={p}", "-p", package, *arguments]
+    return set(re.findall(r"^(\S+) v(\S+)", cargo("tree", *flags), re.M))
+
+
+def described(target):
+    """What cargo-cyclonedx says of each package of the workspace, by its folder."""
+    cargo("cyclonedx", "--quiet", "--format=json", "--target", target, "--override-filename", NAME)
+    texts = {}
+    for file in [*ROOT.glob(f"*/{NAME}.json"), *ROOT.glob(f"*/*/{NAME}.json"), *ROOT.glob(f"*/*/*/{NAME}.json")]:
+        texts[file.parent.relative_to(ROOT).as_posix()] = file.read_text().replace(str(ROOT), "/stoker")
+        file.unlink()
+    return {folder: json.loads(text) for folder, text in texts.items()}
+
+
+def main():
+    triple, path = sys.argv[1:]
+    wasm = "wasm32-unknown-unknown"
+    # The one that is an example is not built in.
+    plugins = [folder.parent for folder in ROOT.glob("plugins/*/payloads") if folder.parent.name != "shipit"]
+    built = crates("stoker", "--no-default-features", "--target", triple)
+    for plugin in plugins:
+        built |= crates(f"stoker-plugin-{plugin.name}", "--target", wasm)
+
+    bill = described(triple)["host"]
+    others = described(wasm)
+    components = {component["bom-ref"]: component for component in bill["components"]}
+    dependencies = {dependency["ref"]: dependency for dependency in bill["dependencies"]}
+    for plugin in plugins:
+        other = others[plugin.relative_to(ROOT).as_posix()]
+        for component in [other["metadata"]["component"], *other["components"]]:
+            component.pop("components", None)
+            components.setdefault(component["bom-ref"], component)
+        for dependency in other["dependencies"]:
+            dependencies.setdefault(dependency["ref"], dependency)
+
+    kept = {ref for ref, component in components.items() if (component["name"], component["version"]) in built}
+    missing = built - {(components[ref]["name"], components[ref]["version"]) for ref in kept}
+    missing -= {(bill["metadata"]["component"]["name"], bill["metadata"]["component"]["version"])}
+    if missing:
+        sys.exit(f"sbom: nothing describes {sorted(missing)}")
+    program = bill["metadata"]["component"]["bom-ref"]
+    bill["components"] = [components[ref] for ref in sorted(kept)]
+    bill["dependencies"] = [
+        {**dependency, "dependsOn": [ref for ref in dependency.get("dependsOn", []) if ref in kept]}
+        for ref, dependency in sorted(dependencies.items())
+        if ref in kept or ref == program
+    ]
+    Path(path).write_text(json.dumps(bill, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
