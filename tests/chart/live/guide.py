@@ -18,6 +18,33 @@ PAYLOADS = {
     "generic": lambda ref: {"ref": ref},
 }
 GENERIC = PAYLOADS["generic"]
+# The Ingress that the guide has its readers make.
+INGRESS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "Ingress",
+    "metadata": {"name": "stoker-webhook", "namespace": NAMESPACE},
+    "spec": {
+        "rules": [
+            {
+                "host": "stoker-webhook.example.com",
+                "http": {
+                    "paths": [
+                        {
+                            "path": "/webhook",
+                            "pathType": "Prefix",
+                            "backend": {
+                                "service": {
+                                    "name": "stoker-stoker-operator-webhook-receiver",
+                                    "port": {"number": 9444},
+                                }
+                            },
+                        }
+                    ]
+                },
+            }
+        ]
+    },
+}
 CHART_PAGE, REFERENCE = "charts/stoker-operator/README.md", "docs/reference.md"
 ANNOTATIONS, OPERATIONS = "docs/annotations.md", "docs/operations.md"
 AUTHORING, SETUP, SYMPTOMS = "docs/plugin-authoring.md", "docs/webhook-setup.md", "docs/troubleshooting.md"
@@ -30,6 +57,7 @@ class Guide(Story):
         self.install()
         self.follow_the_guide()
         self.mount_a_plugin()
+        self.give_a_plugin_inline()
         self.label_a_plugin()
         self.give_the_secret_inline()
         self.give_a_token()
@@ -81,6 +109,12 @@ class Guide(Story):
         assert self.send(GENERIC("v1.0.0"), name="nobody")[0] == 404
         self.say("what is not signed, or wrongly, is refused with 401, and an object that is not there with 404")
 
+        self.cluster.apply(INGRESS)
+        backend = INGRESS["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+        service = self.cluster.get("service", backend["name"], "-n", NAMESPACE)["spec"]
+        assert backend["port"]["number"] in [port["port"] for port in service["ports"]], service
+        self.say("the guide's Ingress leads to the Service")
+
         self.patch({"polling": {"enabled": False}})
         commit = self.git.tag("v2.1.0")
         assert self.send(GENERIC("v2.1.0"))[0] == 202
@@ -122,10 +156,20 @@ class Guide(Story):
         until("the plugin is whole again", lambda: self.pod.plugins()["acme.wasm"]["state"] == "serving")
         self.say("a broken update of it changes nothing, and a good one is taken up")
 
+    def give_a_plugin_inline(self):
+        self.cluster.shell("base64 -w0 acme.wasm > acme.b64", at=self.project)
+        inline = ["--set-file", f"plugins.inline.acme={self.project}/acme.b64"]
+        self.upgrade("--set-json", "plugins.configMaps=[]", *inline)
+        until("the plugin answers", self.sample_is_accepted)
+        upgrade = ["upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values"]
+        self.cluster.helm(*upgrade, "--set", "plugins.disable={acme}")
+        self.pod.sync()
+        until("the plugin is off", lambda: self.send(self.payload, self.headers)[0] == 400)
+        self.cluster.helm(*upgrade, "--set-json", "plugins.disable=[]", "--set-json", "plugins.inline=null")
+        self.say("a plugin in the values answers, and is switched off without a restart")
+
     def label_a_plugin(self):
         """Without a mount. The commands make the ConfigMap before the pod is there, and then once more under it."""
-        nothing = ["--reuse-values", "--set-json", "plugins.configMaps=[]"]
-        self.cluster.helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, *nothing)
         self.bring_plugin(CHART_PAGE, "helm upgrade stoker")
         self.start_pod()
         self.until_the_sample_is_taken_and_forgotten("acme-plugin")

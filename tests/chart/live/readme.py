@@ -61,3 +61,8 @@ class Readme(Story):
         said = self.test_release()
         assert said.startswith("404"), said
         self.say("helm test passes without a secret")
+
+        status, answer = until("the object is known", lambda: self.accepted({"ref": "v1.0.0"}, signed=False))
+        assert status == 202, answer
+        self.until_resolved(self.git.commit("v1.0.0"))
+        self.say("the guide's curl, which is not signed, is accepted where no secret is configured")

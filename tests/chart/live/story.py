@@ -171,8 +171,8 @@ class Story:
         except urllib.error.HTTPError as refused:
             return refused.code, json.load(refused)
 
-    def accepted(self, payload, headers=None):
-        status, answer = self.send(payload, headers)
+    def accepted(self, payload, headers=None, signed=True):
+        status, answer = self.send(payload, headers, signed)
         return (status, answer) if status == 202 else None
 
     def is_resolved(self, commit, namespace="my-namespace"):
