@@ -157,6 +157,13 @@ class Guide(Story):
         self.say("a broken update of it changes nothing, and a good one is taken up")
 
     def give_a_plugin_inline(self):
+        self.cluster.shell("{ cat acme.wasm; head -c 340000 /dev/urandom; } | base64 -w0 > large.b64", at=self.project)
+        try:
+            self.upgrade("--set-file", f"plugins.inline.acme={self.project}/large.b64")
+        except AssertionError as refused:
+            assert "more than the 340000 that Helm can keep" in str(refused), refused
+        else:
+            raise AssertionError("a plugin that is too large for Helm is not refused")
         self.cluster.shell("base64 -w0 acme.wasm > acme.b64", at=self.project)
         inline = ["--set-file", f"plugins.inline.acme={self.project}/acme.b64"]
         self.upgrade("--set-json", "plugins.configMaps=[]", *inline)
