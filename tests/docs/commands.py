@@ -6,12 +6,10 @@ and begins with one of `PROGRAMS`; what stands between fences is `plugin-authori
 """
 
 import re
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from pages import ROOT, end, pages, without_fences
+
 PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "stoker")
 
 CI, SYNOPSIS = "CI", "nobody: a synopsis"
@@ -24,7 +22,7 @@ RUN_BY = {
         "cargo run --release -- demo": CI,
         "cargo test": CI,
         "stoker crd": "readme",
-        "just image": "nobody: the test has no registry, and takes the program of the archive",
+        "just image": "nobody: the test has no registry",
         "stoker send": "readme",
         "stoker plugin new NAME": SYNOPSIS,
         "kubectl create namespace": "readme",
@@ -89,37 +87,29 @@ RUN_BY = {
 
 def blocks(page):
     """The indented blocks of a page, without their indentation."""
-    text = re.sub(r"^ *```.*?^ *```$", "", (ROOT / page).read_text(), flags=re.M | re.S)
+    text = without_fences((ROOT / page).read_text())
     found = re.findall(r"(?:^|\n)\n((?: {4,}\S.*(?:\n|$)|\n(?= {4,}\S))+)", text)
     return [textwrap.dedent(block).strip() for block in found]
 
 
-def commands(page, beginning):
+def block(page, beginning):
     """The one block of commands of a page that begins so."""
-    (found,) = [block for block in blocks(page) if block.startswith(beginning)]
+    (found,) = [text for text in blocks(page) if text.startswith(beginning)]
     return found
 
 
 def main():
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    faults = []
-    for page in listed.stdout.split():
-        if page.startswith("host/templates/"):
-            continue
+    faults = [f"{page} is not there" for page in RUN_BY if not (ROOT / page).exists()]
+    for page in pages():
         named = RUN_BY.get(page, {})
-        shown = [block for block in blocks(page) if block.split()[0] in PROGRAMS]
-        for block in shown:
-            if sum(block.startswith(beginning) for beginning in named) != 1:
-                faults.append(f"{page}: who runs `{block.splitlines()[0]}`?")
+        shown = [text for text in blocks(page) if text.split()[0] in PROGRAMS]
+        for text in shown:
+            if sum(text.startswith(beginning) for beginning in named) != 1:
+                faults.append(f"{page}: who runs `{text.splitlines()[0]}`?")
         for beginning in named:
-            if sum(block.startswith(beginning) for block in shown) != 1:
+            if sum(text.startswith(beginning) for text in shown) != 1:
                 faults.append(f"{page}: there is not one block that begins with `{beginning}`")
-    faults += [f"{page} is not there" for page in RUN_BY if not (ROOT / page).exists()]
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    sys.exit(1 if faults else 0)
+    end(faults)
 
 
 if __name__ == "__main__":

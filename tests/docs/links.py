@@ -5,29 +5,22 @@ Pages of the book link to pages of the book alone, and every page is in its SUMM
 """
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from pages import ROOT, end, pages, without_fences
+
 BOOK = ROOT / "docs"
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def prose(text):
-    """The text without its blocks of code."""
-    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
-
-
 def anchors(page):
     """The anchors of the headings, as GitHub and mdBook make them."""
-    headings = re.findall(r"^#+ (.*)$", prose(page.read_text()), re.M)
+    headings = re.findall(r"^#+ (.*)$", without_fences(page.read_text()), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def faults_of(page):
-    text = prose(page.read_text())
+    text = without_fences(page.read_text())
     for target in LINK.findall(text) + PICTURE.findall(text):
         if re.match(r"[a-z]+:", target):
             continue
@@ -42,18 +35,14 @@ def faults_of(page):
 
 
 def main():
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    # What `stoker plugin new` writes has links of its own, to what lies beside it then.
-    pages = [ROOT / name for name in listed.stdout.split() if not name.startswith("host/templates/")]
-    faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in faults_of(page)]
+    faults = [f"{page}: {fault}" for page in pages() for fault in faults_of(ROOT / page)]
     summary = (BOOK / "SUMMARY.md").read_text()
-    faults += [f"docs/{page.name} is not in SUMMARY.md" for page in BOOK.glob("*.md")
-               if page.name != "SUMMARY.md" and f"({page.name})" not in summary]
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    sys.exit(1 if faults else 0)
+    faults += [
+        f"docs/{page.name} is not in SUMMARY.md"
+        for page in BOOK.glob("*.md")
+        if page.name != "SUMMARY.md" and f"({page.name})" not in summary
+    ]
+    end(faults)
 
 
 if __name__ == "__main__":

@@ -119,8 +119,6 @@ impl Host {
         tasks.spawn(plugin::watch(catalog));
         if receiver.is_some() {
             tasks.spawn(keep_secrets(Arc::clone(&auth), Arc::clone(&metrics)));
-        } else {
-            metrics.receiver.set_secret_usable(true);
         }
         let reconciler = Reconciler {
             client,

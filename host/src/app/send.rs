@@ -59,30 +59,20 @@ fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
         let (name, value) = parse_header(header)?;
         headers.insert(name, value);
     }
-    if let Some(token) = secret(None, flags.token_file.as_ref(), "token")? {
-        let value = format!("Bearer {token}").parse();
-        headers.insert(
-            AUTHORIZATION,
-            value.context("the token is not for a header")?,
-        );
+    let file = |path: &Option<PathBuf>| path.clone().map(SecretSource::File);
+    if let Some(token) = file(&flags.token_file) {
+        let token = token.read().context("the token cannot be used")?;
+        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut value = value.context("the token is not for a header")?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
     }
-    if let Some(secret) = secret(flags.secret.as_ref(), flags.secret_file.as_ref(), "secret")? {
+    let inline = flags.secret.clone().map(SecretSource::Inline);
+    if let Some(secret) = inline.or_else(|| file(&flags.secret_file)) {
+        let secret = secret.read().context("the secret cannot be used")?;
         headers.insert(SIGNATURE_HEADER, sign(secret.as_bytes(), body).parse()?);
     }
     Ok(headers)
-}
-
-/// A secret as a receiver reads it, where one is given.
-fn secret(inline: Option<&String>, file: Option<&PathBuf>, what: &str) -> Result<Option<String>> {
-    let source = match (inline, file) {
-        (Some(text), _) => SecretSource::Inline(text.clone()),
-        (None, Some(path)) => SecretSource::File(path.clone()),
-        (None, None) => return Ok(None),
-    };
-    let read = source
-        .read()
-        .with_context(|| format!("the {what} cannot be used"));
-    read.map(Some)
 }
 
 /// A file, or standard input for `-`.

@@ -41,6 +41,8 @@ impl ReceiverMetrics {
             unauthenticated: Gauge::default(),
             secret_usable: Gauge::default(),
         };
+        // Where nothing is received, nobody says otherwise.
+        metrics.set_secret_usable(true);
         let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
         registry.register(
             "requests",

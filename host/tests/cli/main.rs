@@ -221,8 +221,7 @@ fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
     let mut sandbox = Running::printing(stoker(&["sandbox", "--kubeconfig", kubeconfig]));
     sandbox.wait_for(|line| line.starts_with("git"));
     let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let (metrics, probes) = (free(), free());
-    let [metrics, probes] = [metrics, probes].map(|listener| listener.local_addr().unwrap());
+    let [metrics, probes] = [free(), free()].map(|listener| listener.local_addr().unwrap());
     let mut command = stoker(&[
         "run",
         "--kubeconfig",

@@ -31,7 +31,7 @@ class QuickStart(Story):
         self.until_resolved(self.git.commit("v1.0.0"))
         self.say("stoker send moves the object to the tag")
 
-        said = self.follow(PAGE, "stoker plugin new", at=self.scratch)
+        self.follow(PAGE, "stoker plugin new", at=self.scratch)
         project = f"{self.scratch}/acme"
         payload, headers, commit = self.commit_of_sample(project)
         until("the labelled plugin answers", lambda: self.accepted(payload, headers))
@@ -47,5 +47,4 @@ class QuickStart(Story):
         (manifest,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / PAGE).read_text(), re.M | re.S)
         there = "https://github.com/example/plant.git"
         assert there in manifest
-        # The page makes the namespace first.
         return manifest.replace(there, self.git.url)

@@ -21,7 +21,7 @@ class Readme(Story):
         self.test_without_a_secret()
 
     def run_by_hand(self):
-        run = commands.commands(PAGE, "stoker crd").splitlines()[-1]
+        run = commands.block(PAGE, "stoker crd").splitlines()[-1]
         self.follow(PAGE, "stoker crd", replace={run: ""})
         self.cluster.kubectl("wait", "--for=condition=established", "--timeout=30s", "crd/gatewaysyncs.stoker.io")
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))

@@ -81,7 +81,7 @@ class Story:
         """Commands as a document shows them, but for what is replaced."""
         assert commands.RUN_BY[page][beginning] == self.NAME, f"{page}: {beginning} is another story's"
         self.shown.add((page, beginning))
-        script = commands.commands(page, beginning)
+        script = commands.block(page, beginning)
         for there, here in (replace or {}).items():
             assert there in script, f"{page}: {there} is not in {script}"
             script = script.replace(there, here)

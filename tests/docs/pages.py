@@ -1,0 +1,28 @@
+"""The pages of the project's documents, for what is checked of all of them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pages():
+    """Their paths from the root. What `stoker plugin new` writes lies elsewhere then, and is no page of the project."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [page for page in listed.stdout.split() if not page.startswith("host/templates/")]
+
+
+def without_fences(text):
+    """The text without its blocks between fences."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
+
+
+def end(faults):
+    """Prints what is wrong, and ends."""
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    sys.exit(1 if faults else 0)
