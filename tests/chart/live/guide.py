@@ -123,7 +123,7 @@ class Guide(Story):
 
     def curl_of_the_notes(self):
         notes = self.cluster.helm("get", "notes", RELEASE, "-n", NAMESPACE)
-        begin, end = notes.index("  secret=$("), notes.index("Which plugins serve")
+        begin, end = notes.index("  secret=$("), notes.index("To list the plugins")
         lines = notes[begin:end].split("`helm test")[0]
         self.url()
         said = self.cluster.shell(lines.replace("curl -X", "curl -s -X"))
