@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
+use stoker_http_client::http_client;
 
 use super::open;
 use crate::app::text;
 use crate::cli::ListFlags;
-use crate::git;
 use crate::plugin::{Limits, PluginState, PluginStatus, SettingsSource};
 
 pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
@@ -34,7 +34,7 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
 /// Asks a Stoker that runs.
 async fn ask(host: &str) -> Result<Vec<PluginStatus>> {
     let url = format!("{}/plugins", host.trim_end_matches('/'));
-    let answer = git::http_client()?.get(&url).send().await;
+    let answer = http_client()?.get(&url).send().await;
     let answer = answer
         .map_err(reqwest::Error::without_url)
         .with_context(|| format!("cannot ask {url}"))?;
