@@ -88,7 +88,12 @@ fn fill_namespace(namespace: &mut Value, old: Option<&Value>) {
 
 fn check_data(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     for (field, other) in [("data", "binaryData"), ("binaryData", "data")] {
-        for name in object[field].as_object().into_iter().flatten().map(|(name, _)| name) {
+        for name in object[field]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+        {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             let dots = name == "." || name == ".." || name.starts_with("..");
             if name.is_empty() || name.len() > 253 || dots || !name.bytes().all(allowed) {

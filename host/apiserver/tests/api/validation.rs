@@ -83,7 +83,11 @@ async fn config_maps_and_secrets_hold_one_mebibyte_of_values() {
         json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name },
             "data": { "a-key-that-does-not-count": "x".repeat(text) }, "binaryData": { "b": encoded(binary) } })
     };
-    for (name, text, binary) in [("text", LIMIT, 0), ("binary", 0, LIMIT), ("both", 5, LIMIT - 5)] {
+    for (name, text, binary) in [
+        ("text", LIMIT, 0),
+        ("binary", 0, LIMIT),
+        ("both", 5, LIMIT - 5),
+    ] {
         let stored = world.post(CONFIGS, &map(name, text, binary)).await;
         assert_eq!(stored["metadata"]["name"], name);
         let refused = world.post(CONFIGS, &map("more", text, binary + 1)).await;
