@@ -74,7 +74,7 @@ pub struct ObjectCache {
 }
 
 impl ObjectCache {
-    fn new(store: Store<Guarded>) -> Self {
+    pub(super) fn new(store: Store<Guarded>) -> Self {
         Self {
             store,
             listed: OnceCell::new(),

@@ -265,3 +265,6 @@ fn choose_each(batch: Vec<Submission>) -> Vec<(Submission, Detection)> {
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests;
