@@ -3,10 +3,11 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::auth::{AuthConfig, SecretSource};
+use crate::auth::AuthConfig;
 use crate::cli::RunFlags;
 use crate::plugin::{Limits, SettingsSource};
-use crate::webhook::Bounds;
+use crate::receiver::Bounds;
+use crate::secrets::SecretSource;
 
 /// The largest body that may be allowed: each request holds one in memory.
 const MAX_BODY_LIMIT: usize = 64 << 20;
@@ -15,7 +16,7 @@ const MAX_BODY_LIMIT: usize = 64 << 20;
 const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
 
 /// What `stoker run` works with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Config {
     /// The namespace whose objects are followed; none for all.
     pub namespace: Option<String>,
@@ -39,8 +40,6 @@ pub struct Config {
     pub own_namespace: Option<String>,
     /// The name of this replica in the election of the one that reconciles; none where it is alone.
     pub identity: Option<String>,
-    /// The file that says where the API server is; none for the usual places.
-    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Why flags mean nothing.
@@ -126,7 +125,6 @@ impl TryFrom<RunFlags> for Config {
             identity: flags.leader_elect.then(|| {
                 set(flags.pod_name).unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4()))
             }),
-            kubeconfig: flags.kubeconfig,
         })
     }
 }

@@ -33,7 +33,8 @@ pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question
         headers,
         body: Bytes::copy_from_slice(body),
     };
-    let verified = Authenticator::new(AuthConfig::default()).verify(delivery)?;
+    let claim = Authenticator::new(AuthConfig::default()).claim(&delivery.headers)?;
+    let verified = claim.verify(delivery)?;
     Ok(Arc::new(Question::new(verified)?))
 }
 

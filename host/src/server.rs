@@ -1,12 +1,14 @@
-//! Connections: how many, how long, and how they end.
+//! Connections of the HTTP servers: their number, their time limits, and their end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 /// Open connections at one time; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
@@ -90,9 +93,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves until told to end, then lets the requests that are under way finish.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let service = TowerToHyperService::new(router);
+/// Serves until the shutdown, then lets the requests that are under way finish.
+pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let service = TowerToHyperService::new(service);
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     while let Some(stream) = accept(&listener, &connections, &shutdown).await {
