@@ -57,18 +57,18 @@
 {{- end }}
 
 {{/*
-Two releases that serve all namespaces would follow the same objects. Without a cluster, as in `helm template`, `lookup`
-finds nothing, and nothing is checked.
+Two releases for the same namespaces would follow the same objects. The role of the agents, whose name is fixed, shows the
+other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and nothing is checked.
 */}}
 {{- define "stoker-operator.validateScope" -}}
-{{- if eq .Values.rbac.scope "cluster" }}
-{{- $role := lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "stoker-agent" | default dict }}
-{{- $owner := dig "metadata" "annotations" dict $role | default dict }}
+{{- $kind := include "stoker-operator.roleKind" . }}
+{{- $serves := ternary "all namespaces" (printf "the namespace %s" .Release.Namespace) (eq $kind "ClusterRole") }}
+{{- $role := lookup "rbac.authorization.k8s.io/v1" $kind (ternary "" .Release.Namespace (eq $kind "ClusterRole")) "stoker-agent" }}
+{{- $owner := dig "metadata" "annotations" dict (default dict $role) | default dict }}
 {{- $name := get $owner "meta.helm.sh/release-name" }}
 {{- $namespace := get $owner "meta.helm.sh/release-namespace" }}
 {{- if and $name (or (ne $name .Release.Name) (ne $namespace .Release.Namespace)) }}
-{{- fail (printf "rbac.scope: the release %s in the namespace %s serves all namespaces already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace in both" $name $namespace) }}
-{{- end }}
+{{- fail (printf "rbac.scope: the release %s in the namespace %s serves %s already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace and use a namespace for each" $name $namespace $serves) }}
 {{- end }}
 {{- end }}
 
