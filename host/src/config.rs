@@ -1,6 +1,6 @@
 //! What the flags mean, after everything that can be wrong with them was said.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::auth::AuthConfig;
@@ -90,7 +90,7 @@ impl TryFrom<RunFlags> for HostConfig {
             });
         }
         let receiver = (flags.webhook_receiver_port != 0)
-            .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.webhook_receiver_port)));
+            .then(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.webhook_receiver_port)));
         Ok(Self {
             namespace: set(flags.watch_namespace),
             receiver,
@@ -147,14 +147,15 @@ fn plugin_limits(component_bytes: u64) -> Result<Limits, ConfigError> {
     })
 }
 
-/// An address as existing installations write it: `0` is off, `:8081` and `8081` are all addresses of the machine.
+/// An address as existing installations write it: `0` is off, `:8081` and `8081` are all addresses of the machine, which
+/// is `[::]` and takes IPv4 as well.
 fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     if matches!(text, "" | "0") {
         return Ok(None);
     }
     let port = text.strip_prefix(':').unwrap_or(text);
     let address = match port.parse::<u16>() {
-        Ok(port) => Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        Ok(port) => Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
         Err(_) => text.parse().ok(),
     };
     address.map(Some).ok_or_else(|| ConfigError::Address {
@@ -188,8 +189,9 @@ mod tests {
         let parse =
             |text| address("--x", text).map(|address| address.map(|address| address.to_string()));
         assert_eq!(parse("0").unwrap(), None);
-        assert_eq!(parse(":8081").unwrap().unwrap(), "0.0.0.0:8081");
-        assert_eq!(parse("8081").unwrap().unwrap(), "0.0.0.0:8081");
+        assert_eq!(parse(":8081").unwrap().unwrap(), "[::]:8081");
+        assert_eq!(parse("8081").unwrap().unwrap(), "[::]:8081");
+        assert_eq!(parse("0.0.0.0:8081").unwrap().unwrap(), "0.0.0.0:8081");
         assert_eq!(parse("127.0.0.1:8081").unwrap().unwrap(), "127.0.0.1:8081");
         assert_eq!(parse("[::]:8081").unwrap().unwrap(), "[::]:8081");
         assert!(parse("localhost").is_err() && parse(":x").is_err() && parse(":70000").is_err());
