@@ -17,7 +17,7 @@ const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
 
 /// What `stoker run` works with.
 #[derive(Debug, Clone, Default)]
-pub struct Config {
+pub struct HostConfig {
     /// The namespace whose objects are followed; none for all.
     pub namespace: Option<String>,
     /// Where webhooks come in; none where the receiver is off.
@@ -79,7 +79,7 @@ pub enum ConfigError {
     },
 }
 
-impl TryFrom<RunFlags> for Config {
+impl TryFrom<RunFlags> for HostConfig {
     type Error = ConfigError;
 
     fn try_from(flags: RunFlags) -> Result<Self, ConfigError> {

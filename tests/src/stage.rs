@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use stoker::api::GatewaySync;
 use stoker::app::Host;
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
-use stoker::config::Config;
+use stoker::config::HostConfig;
 use stoker::metrics::Metrics;
 use stoker::plugin::{Detector, Limits, SettingsSource};
 use stoker::sandbox::{GitServer, LocalCluster};
@@ -153,7 +153,7 @@ impl Stage {
 
     /// Starts receiver and controller. Webhooks go to the host that was started last.
     pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
-        let config = Config {
+        let config = HostConfig {
             namespace: self.watched.clone(),
             receiver: Some(([127, 0, 0, 1], 0).into()),
             plugin_directories: vec![self.plugins.path().to_owned()],
@@ -165,7 +165,7 @@ impl Stage {
             auth,
             own_namespace: Some(self.namespace.clone()),
             identity: self.identity.map(str::to_owned),
-            ..Config::default()
+            ..HostConfig::default()
         };
         let host = Host::start(self.client.clone(), config).await?;
         let address = host.receiver_address().context("the receiver is off")?;

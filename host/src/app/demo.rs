@@ -20,7 +20,7 @@ use super::{signals, text};
 use crate::api::GatewaySync;
 use crate::auth::{AuthConfig, sign};
 use crate::cli::DemoFlags;
-use crate::config::Config;
+use crate::config::HostConfig;
 use crate::sandbox::{History, LocalCluster};
 use crate::secrets::SecretSource;
 
@@ -45,14 +45,14 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
 
     let history = History::write(&cluster.git).await?;
     let objects = create_objects(&client, cluster.git.url()).await?;
-    let config = Config {
+    let config = HostConfig {
         receiver: Some(address),
         plugin_directories: vec![plugins.clone()],
         auth: AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
             bearer: None,
         },
-        ..Config::default()
+        ..HostConfig::default()
     };
     let host = Host::start(client, config)
         .await

@@ -14,7 +14,7 @@ use super::lead::Reconciler;
 use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
-use crate::config::Config;
+use crate::config::HostConfig;
 use crate::git::GitClient;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
@@ -43,7 +43,7 @@ pub struct Host {
 
 impl Host {
     /// Starts everything.
-    pub async fn start(client: Client, config: Config) -> Result<Self> {
+    pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
         let listeners = Listeners::bind(&config).await?;
         let receiver_address = listeners.receiver_address()?;
         let metrics = Arc::new(Metrics::new());
@@ -136,7 +136,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn bind(config: &Config) -> Result<Self> {
+    async fn bind(config: &HostConfig) -> Result<Self> {
         Ok(Self {
             receiver: listen(config.receiver)
                 .await
@@ -166,7 +166,7 @@ async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
 /// Loads the plugins, and follows their sources.
 async fn load_plugins(
     client: &Client,
-    config: &Config,
+    config: &HostConfig,
     own_namespace: &str,
     metrics: &Metrics,
     tasks: &mut Tasks,
@@ -214,7 +214,7 @@ fn watch_objects(
 
 /// Reads the secrets, and keeps them current. Without a receiver no secret is used, so an unusable one does not keep
 /// the host from being ready.
-fn authenticate(config: &Config, metrics: &Metrics, tasks: &mut Tasks) -> Arc<Authenticator> {
+fn authenticate(config: &HostConfig, metrics: &Metrics, tasks: &mut Tasks) -> Arc<Authenticator> {
     if config.receiver.is_none() {
         return Arc::new(Authenticator::new(AuthConfig::default()));
     }

@@ -5,13 +5,13 @@ use anyhow::Result;
 use super::host::Host;
 use super::{kubeconfig, signals};
 use crate::cli::RunFlags;
-use crate::config::Config;
+use crate::config::HostConfig;
 use crate::plugin::PluginState;
 
 /// `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let kubeconfig = flags.kubeconfig.clone();
-    let config: Config = flags.try_into()?;
+    let config: HostConfig = flags.try_into()?;
     let ended = signals::termination()?;
     let client = kubeconfig::client(kubeconfig.as_deref()).await?;
     let host = Host::start(client, config).await?;

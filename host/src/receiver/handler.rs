@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use super::Receiver;
 use super::answer::Answer;
 use super::body;
 use super::record::Record;
-use crate::auth::{AuthError, Verified};
+use crate::auth::{AuthError, Claim, Verified};
 use crate::delivery::{Delivery, delivery_id};
 use crate::detection::{Detection, ObjectKey};
 use crate::payload::PayloadError;
@@ -73,17 +74,25 @@ async fn handle(
     Ok(accept(submitted.await.map_err(fail)?, plugin))
 }
 
-/// Reads a delivery and checks its proof. Without an acceptable proof in the headers, the body is not read.
+/// Reads a delivery and checks its proof. The body is read only where its headers are acceptable.
 async fn verify(receiver: &Receiver, request: Request) -> Result<Verified<Delivery>, Answer> {
-    let (parts, body) = request.into_parts();
-    let refuse = |error| refuse(&error);
-    let claim = receiver.auth.claim(&parts.headers).map_err(refuse)?;
-    let body = body::read(&parts.headers, body, receiver.bounds).await?;
-    let delivery = Delivery {
-        headers: parts.headers,
-        body,
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let claim = match acceptable(receiver, &headers) {
+        Ok(claim) => claim,
+        Err(answer) => {
+            body::discard(body);
+            return Err(answer);
+        }
     };
-    claim.verify(delivery).map_err(refuse)
+    let body = body::read(body, receiver.bounds).await?;
+    let delivery = Delivery { headers, body };
+    claim.verify(delivery).map_err(|error| refuse(&error))
+}
+
+/// Decides what the headers alone decide: the length of the body, and whether they carry a proof.
+fn acceptable(receiver: &Receiver, headers: &HeaderMap) -> Result<Claim, Answer> {
+    body::check_length(headers, receiver.bounds)?;
+    receiver.auth.claim(headers).map_err(|error| refuse(&error))
 }
 
 async fn detect(

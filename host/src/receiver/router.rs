@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 
 use super::Receiver;
 use super::answer::Answer;
@@ -18,10 +18,14 @@ pub fn router(receiver: Arc<Receiver>) -> Router {
             "/webhook/{namespace}/{name}",
             post(handler::receive).fallback(wrong_method),
         )
-        .route("/", get(async || "ok"))
-        .route("/healthz", get(async || "ok"))
+        .route("/", healthy())
+        .route("/healthz", healthy())
         .fallback(no_route)
         .with_state(receiver)
+}
+
+fn healthy() -> MethodRouter<Arc<Receiver>> {
+    get(async || "ok").fallback(no_route)
 }
 
 async fn wrong_method() -> ([(axum::http::HeaderName, &'static str); 1], Answer) {
