@@ -131,7 +131,7 @@ book: docs
     set -euo pipefail
     tools="{{ cargo_target }}/tools"
     test -x "$tools/bin/mdbook" ||
-        cargo install --locked --root "$tools" --no-default-features mdbook@0.5.4
+        cargo install --locked --debug --root "$tools" --no-default-features mdbook@0.5.4
     "$tools/bin/mdbook" build docs --dest-dir "$(realpath "{{ cargo_target }}")/book"
 
 # Runs all checks of CI.

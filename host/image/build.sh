@@ -58,13 +58,14 @@ if ! is_there && ((EUID == 0)) && command -v apt-get >/dev/null; then
 fi
 is_there || die "install buildah and ca-certificates; in Debian: apt install buildah ca-certificates"
 
-# The folder of each tool contains its version, so a new version is installed beside the old one.
+# The folder of each tool contains its version, so a new version is installed beside the old one. A debug build of a tool
+# takes half of the time.
 if ! "$tools/zig-$zig/bin/python3" -m ziglang version >/dev/null 2>&1; then
     python3 -m venv --clear "$tools/zig-$zig" || die "install venv; in Debian: apt install python3-venv"
     "$tools/zig-$zig/bin/python3" -m pip install --quiet --disable-pip-version-check "ziglang==$zig"
 fi
 for tool in "cargo-zigbuild@$zigbuild" "cargo-cyclonedx@$cyclonedx"; do
-    [[ -x $tools/$tool/bin/${tool%@*} ]] || cargo install --locked --quiet --root "$tools/$tool" "$tool"
+    [[ -x $tools/$tool/bin/${tool%@*} ]] || cargo install --locked --debug --quiet --root "$tools/$tool" "$tool"
     PATH=$tools/$tool/bin:$PATH
 done
 export PATH=$tools/zig-$zig/bin:$PATH

@@ -36,7 +36,7 @@ exists and has the type of its default.
 {{- end }}
 {{- end }}
 
-{{/* A string, number or boolean as text. Numbers of values files are floating-point numbers, printed here without an exponent. */}}
+{{/* A string, number or boolean as text. Helm reads numbers of files as floating-point numbers; this prints no exponent. */}}
 {{- define "stoker-operator.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}
 {{- printf "%.0f" . }}
