@@ -12,8 +12,6 @@
 pub mod api;
 pub mod app;
 pub mod auth;
-#[cfg(feature = "authoring")]
-pub mod author;
 pub mod cli;
 pub mod config;
 pub mod controller;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A library, and the rooms (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("wasmtime", &["plugin"]),
     ("axum", &["webhook", "sandbox/git_server"]),
     ("hyper", &["webhook/server"]),
@@ -39,14 +39,12 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
     ("rustix", &["plugin/background", "plugin/lane"]),
-    ("quick_xml", &["author/junit"]),
     ("stoker_apiserver", &["sandbox"]),
-    ("stoker_guest_build", &["author"]),
+    ("stoker_author", &["app/plugin_commands"]),
 ];
 
 /// A room, and the rooms that it may know. Who is not named here is the composition root or knows nobody.
-const NEIGHBOURS: [(&str, &[&str]); 11] = [
-    ("author", &[]),
+const NEIGHBOURS: [(&str, &[&str]); 10] = [
     ("detection", &[]),
     ("delivery", &[]),
     ("payload", &[]),

@@ -3,6 +3,7 @@
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
 use crate::detection::{CommitId, Detection, GitRef};
+use crate::report::is_unprintable;
 
 /// The most repositories that one detection may name.
 const MAX_REPOSITORIES: usize = 32;
@@ -108,13 +109,9 @@ fn answer(what: impl Into<String>) -> CallError {
 /// A text from a guest that may be shown: at most so many bytes and a sign of what was cut off, and nothing that moves
 /// a terminal's cursor or changes the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for c in text.chars() {
-        let c = if is_hidden(c) {
+        let c = if is_unprintable(c) {
             char::REPLACEMENT_CHARACTER
         } else {
             c
