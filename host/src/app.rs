@@ -21,6 +21,8 @@ use anyhow::Result;
 use crate::cli::{Cli, Command};
 use crate::{api, telemetry};
 
+#[cfg(feature = "sandbox")]
+pub use demo::EXAMPLE_PLUGIN;
 pub use host::{Host, HostSettings};
 
 /// Runs a command.

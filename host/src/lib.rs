@@ -9,23 +9,23 @@
 //! Every arrow is one function, and every word between two arrows a type that is made in one place. The rooms know
 //! each other only by these types; which room may name which library is held by a test.
 
-pub mod api;
 pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod delivery;
-pub mod detection;
-pub mod git;
 pub mod leader;
 pub mod metrics;
 pub mod payload;
 pub mod plugin;
 pub mod plugin_maps;
-pub mod report;
 pub mod request;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
 pub mod telemetry;
 pub mod webhook;
+
+pub use stoker_api::{self as api, detection};
+pub use stoker_git as git;
+#[cfg(feature = "sandbox")]
+pub use stoker_local_cluster as sandbox;
+pub use stoker_report as report;

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
+use stoker::app::EXAMPLE_PLUGIN;
 use stoker::plugin::PluginState;
-use stoker::sandbox::EXAMPLE_PLUGIN;
 use stoker_tests::Stage;
 
 /// A ConfigMap with one file, as `kubectl create configmap --from-file` makes it.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use stoker::app::EXAMPLE_PLUGIN;
 use stoker::metrics::Metrics;
 use stoker::plugin::{
     Capacity, Catalog, Detector, PluginSources, PluginState, Sandbox, SettingsSource, SuppliedFiles,
 };
-use stoker::sandbox::EXAMPLE_PLUGIN;
 use stoker_tests::Stage;
 use tempfile::TempDir;
 use tokio::sync::watch;

@@ -24,6 +24,7 @@ use stoker::metrics::Metrics;
 use stoker::plugin::{Detector, Limits, SettingsSource};
 use stoker::sandbox::{GitServer, LocalCluster};
 use stoker::webhook::{self, Bounds};
+use stoker_http_client::http_client;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::JoinHandle;
@@ -119,7 +120,7 @@ impl Stage {
             .await?;
         git.commit("main", "Start").await?;
         let plugins = TempDir::new()?;
-        let http = stoker::git::http_client()?;
+        let http = http_client()?;
         Ok(Self {
             client,
             git,

@@ -24,6 +24,9 @@ use crate::plugin::SettingsSource;
 use crate::sandbox::{History, LocalCluster};
 use crate::webhook::Bounds;
 
+/// A component for a site's own payload format, which the demo drops into the plugin directory.
+pub const EXAMPLE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plugins/shipit.wasm"));
+
 /// What signs the demo's webhooks. It guards nothing but this demo, on loopback.
 const SECRET: &str = "stoker-demo-secret";
 const NAMESPACE: &str = "default";

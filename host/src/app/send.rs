@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use stoker_http_client::http_client;
 
 use super::text;
 use crate::auth::{SIGNATURE_HEADER, SecretSource, sign};
 use crate::cli::SendFlags;
-use crate::git;
 
 /// Bytes of an answer that are printed. A receiver's have some hundred.
 const ANSWER_BYTES: usize = 64 << 10;
@@ -20,7 +20,7 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
         (None, Some(path)) => read(path)?,
         (None, None) => bail!("give --ref or --body"),
     };
-    let request = git::http_client()?
+    let request = http_client()?
         .post(&flags.url)
         .headers(headers(&flags, &body)?)
         .body(body);

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use stoker_http_client::http_client;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
@@ -94,7 +95,7 @@ impl Server {
     /// How the plugins stand.
     pub async fn plugins(&self) -> Result<Vec<stoker::plugin::PluginStatus>> {
         let url = format!("http://127.0.0.1:{}/plugins", self.probes);
-        let answer = stoker::git::http_client()?.get(url).send().await?;
+        let answer = http_client()?.get(url).send().await?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 

@@ -9,16 +9,17 @@ use kube::Api;
 use kube::runtime::wait::await_condition;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
+use stoker_http_client::http_client;
 
 use super::super::text;
+use super::EXAMPLE_PLUGIN;
 use super::payloads::{self, Sent};
 use super::{NAME, SECRET};
 use crate::api::{GatewaySync, RefResolutionStatus};
 use crate::auth::{SIGNATURE_HEADER, sign};
 use crate::detection::CommitId;
-use crate::git;
 use crate::plugin::Detector;
-use crate::sandbox::{EXAMPLE_PLUGIN, History};
+use crate::sandbox::History;
 
 /// How long a step may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,7 +65,7 @@ impl Stage {
     ) -> Result<Self> {
         Ok(Self {
             url,
-            http: git::http_client()?,
+            http: http_client()?,
             objects,
             detector,
             plugins,

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use stoker_http_client::http_client;
 use url::Url;
 
 use crate::app::text;
 use crate::cli::ListFlags;
-use crate::git;
 use crate::metrics::Metrics;
 use crate::plugin::{
     Capacity, Catalog, Detector, Limits, PluginSources, PluginState, PluginStatus, Sandbox,
@@ -97,7 +97,7 @@ fn plugins_url(host: &str) -> Result<Url> {
 async fn fetch(url: &Url) -> Result<Vec<PluginStatus>> {
     // Errors name the address, which may hold a password.
     let place = url[..url::Position::BeforeUsername].to_owned() + &url[url::Position::BeforeHost..];
-    let answer = git::http_client()?.get(url.clone()).send().await;
+    let answer = http_client()?.get(url.clone()).send().await;
     let mut answer = answer
         .map_err(reqwest::Error::without_url)
         .with_context(|| format!("cannot reach {place}"))?;

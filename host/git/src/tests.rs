@@ -1,17 +1,14 @@
 //! What all tests of lookups share.
 
 pub(super) mod fake;
-#[cfg(feature = "sandbox")]
 mod forms;
 mod known;
 mod misbehaviour;
-#[cfg(feature = "sandbox")]
 mod transports;
 mod wire;
 
 use super::*;
-#[cfg(feature = "sandbox")]
-use crate::sandbox::GitServer;
+use stoker_local_cluster::GitServer;
 
 fn client() -> GitClient {
     GitClient::new().unwrap()

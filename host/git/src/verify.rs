@@ -5,7 +5,7 @@
 use super::error::{GitError, plain};
 use super::greeting;
 use super::packet::{Incoming, Packet, Packets};
-use crate::detection::CommitId;
+use stoker_api::detection::CommitId;
 
 /// Reads the answer to a `fetch` of one object, without its history where the server can do so.
 ///

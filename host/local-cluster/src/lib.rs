@@ -10,13 +10,10 @@ use std::path::Path;
 use kube::{Client, CustomResourceExt as _};
 use stoker_apiserver::ApiServer;
 
-use crate::api::GatewaySync;
+use stoker_api::GatewaySync;
 
 pub use git_server::{GitServer, GitServerError};
 pub use history::{History, REFS};
-
-/// A component for a site's own payload format, to be dropped into a plugin directory.
-pub const EXAMPLE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plugins/shipit.wasm"));
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]

@@ -9,13 +9,14 @@ use bytes::BytesMut;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use stoker_http_client::{BuiltClient, build};
+use stoker_report::chain;
 use url::Url;
 
+use super::AGENT;
 use super::address::{greeting_address, question_address, redirected, server, shown};
-use super::client;
 use super::error::{Cause, GitError, plain};
 use super::packet::Incoming;
-use crate::report::chain;
 
 const GREETING_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const QUESTION_TYPE: &str = "application/x-git-upload-pack-request";
@@ -34,8 +35,16 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(connect_limit: Duration) -> Result<Self, GitError> {
-        let settings = |builder: ClientBuilder| builder.redirect(Policy::none());
-        let (client, has_certificates) = client::build(connect_limit, settings)?;
+        let settings = |builder: ClientBuilder| {
+            builder
+                .user_agent(AGENT)
+                .redirect(Policy::none())
+                .connect_timeout(connect_limit)
+        };
+        let BuiltClient {
+            client,
+            has_certificates,
+        } = build(settings).map_err(|error| GitError::Client(error.into()))?;
         Ok(Self {
             client,
             has_certificates,

@@ -8,7 +8,7 @@ use super::greeting::{self, Capabilities, Fetch, Greeting, ObjectFormat};
 use super::lookup::{Lookup, Target};
 use super::packet::{Incoming, Packet, Packets, question};
 use super::{AGENT, RefKind, ResolvedRef, verify};
-use crate::detection::{CommitId, GitRef};
+use stoker_api::detection::{CommitId, GitRef};
 
 /// What the ref names on the server that was connected to.
 pub(super) async fn ask(

@@ -4,7 +4,7 @@
 
 use super::error::{GitError, plain};
 use super::packet::{Incoming, Line, Packet, Packets};
-use crate::detection::CommitId;
+use stoker_api::detection::CommitId;
 
 /// The first words of a server.
 #[derive(Debug)]

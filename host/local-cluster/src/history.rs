@@ -1,7 +1,7 @@
 //! What there is to run from the start: the first releases of a plant's gateways.
 
 use super::{GitServer, GitServerError};
-use crate::detection::CommitId;
+use stoker_api::detection::CommitId;
 
 /// The names in the history, for people who look for one to ask for.
 pub const REFS: &str = "branch main, tags v1.0.0 v2.0.0 v2.1.0 v2.2.0 v3.0.0";

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::lookup::missing;
-use crate::detection::{CommitId, GitRef};
+use stoker_api::detection::{CommitId, GitRef};
 
 /// What lies under an error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;

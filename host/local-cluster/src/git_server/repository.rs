@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::GitServerError;
-use crate::detection::CommitId;
+use stoker_api::detection::CommitId;
 
 /// Who makes commits and when, so that the same steps give the same ids.
 const AUTHOR: (&str, &str) = ("Stoker Demo", "demo@stoker.invalid");

@@ -4,6 +4,7 @@
 //! The definition that a cluster installs is generated from these types, so neither can drift from the other. The
 //! room has no behaviour beyond accessors and knows neither a client nor the web server.
 
+pub mod detection;
 mod gateway_sync;
 mod git;
 pub mod names;

@@ -6,7 +6,6 @@
 
 mod address;
 mod ask;
-mod client;
 mod connection;
 mod error;
 mod greeting;
@@ -23,9 +22,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::detection::{CommitId, GitRef, RepoUrl};
+use stoker_api::detection::{CommitId, GitRef, RepoUrl};
 
-pub use client::http_client;
 pub use error::GitError;
 
 use connection::Connection;

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// An HTTP server with answers from a function, which is given the head of a request.
-pub(in crate::git) struct Fake {
+pub(crate) struct Fake {
     address: String,
     seen: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
@@ -15,7 +15,7 @@ pub(in crate::git) struct Fake {
 
 impl Fake {
     /// Starts one; where the function gives none, no answer ever comes.
-    pub(in crate::git) async fn start(
+    pub(crate) async fn start(
         answer: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -41,11 +41,11 @@ impl Fake {
         }
     }
 
-    pub(in crate::git) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(in crate::git) fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -57,7 +57,7 @@ impl Drop for Fake {
 }
 
 /// Lets a function handle each connection, and tells the address.
-pub(in crate::git) async fn listen<F: Future<Output = ()> + Send + 'static>(
+pub(crate) async fn listen<F: Future<Output = ()> + Send + 'static>(
     handle: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,7 +87,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// An answer of HTTP.
-pub(in crate::git) fn reply(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn reply(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
@@ -95,12 +95,12 @@ pub(in crate::git) fn reply(status: &str, content_type: &str, body: &[u8]) -> Ve
     [head.as_bytes(), body].concat()
 }
 
-pub(in crate::git) fn redirect(to: &str) -> Vec<u8> {
+pub(crate) fn redirect(to: &str) -> Vec<u8> {
     format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes()
 }
 
 /// The answer to a request for the greeting.
-pub(in crate::git) fn greeting(body: &[u8]) -> Vec<u8> {
+pub(crate) fn greeting(body: &[u8]) -> Vec<u8> {
     reply(
         "200 OK",
         "application/x-git-upload-pack-advertisement",
@@ -109,12 +109,12 @@ pub(in crate::git) fn greeting(body: &[u8]) -> Vec<u8> {
 }
 
 /// The answer to a question.
-pub(in crate::git) fn answer(body: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(body: &[u8]) -> Vec<u8> {
     reply("200 OK", "application/x-git-upload-pack-result", body)
 }
 
 /// Packets: each text a line, except those of the special packets (`0000`).
-pub(in crate::git) fn packets(texts: &[&str]) -> Vec<u8> {
+pub(crate) fn packets(texts: &[&str]) -> Vec<u8> {
     let packet = |text: &&str| match *text {
         special @ ("0000" | "0001" | "0002") => special.to_owned(),
         text => format!("{:04x}{text}", text.len() + 4),

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use self::repository::Repository;
 use self::serve::Site;
-use crate::detection::{CommitId, GitRef, WordError};
+use stoker_api::detection::{CommitId, GitRef, WordError};
 
 /// The path of the repository, as `OWNER/NAME` names it at a forge.
 const REPOSITORY: &str = "demo/plant";

@@ -4,7 +4,7 @@
 
 use super::greeting::Advertised;
 use super::{RefKind, ResolvedRef};
-use crate::detection::{CommitId, GitRef, RefName};
+use stoker_api::detection::{CommitId, GitRef, RefName};
 
 /// The refs that a name may mean, the one that wins first, and what the server has of them.
 #[derive(Debug)]
