@@ -20,6 +20,8 @@ use crate::plugin::{
 
 /// The largest answer of a running Stoker, in bytes. A plugin takes some hundred of them.
 const STATUS_BYTES: usize = 16 << 20;
+/// The path of the plugins' status.
+const PATH: &str = "/plugins";
 
 pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
     let (plugins, mut complaints) = if let Some(host) = &flags.host {
@@ -81,16 +83,18 @@ fn unreadable(directories: &[PathBuf]) -> Vec<String> {
 /// Returns the address of the plugins' status. An address without a scheme means HTTP, the only protocol of the probes.
 fn plugins_url(host: &str) -> Result<Url> {
     let scheme = if host.contains("://") { "" } else { "http://" };
-    let base = host.trim_end_matches('/').trim_end_matches("/plugins");
-    let url = Url::parse(&format!("{scheme}{base}/plugins"));
-    let url = url
+    let url = Url::parse(&format!("{scheme}{host}"))
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.with_context(|| {
+    let mut url = url.with_context(|| {
         format!(
             "--host {host:?} is invalid: write the address of --health-probe-bind-address as http://HOST:PORT or HOST:PORT"
         )
-    })
+    })?;
+    let base = url.path().trim_end_matches('/').trim_end_matches(PATH);
+    let path = format!("{base}{PATH}");
+    url.set_path(&path);
+    Ok(url)
 }
 
 /// Fetches the plugins' status from a running Stoker.
