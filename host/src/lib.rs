@@ -11,8 +11,6 @@
 
 pub mod app;
 pub mod auth;
-#[cfg(feature = "authoring")]
-pub mod author;
 pub mod cli;
 pub mod config;
 pub mod controller;

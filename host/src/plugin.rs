@@ -33,7 +33,7 @@ mod supply;
 mod watch;
 
 pub use call::{CallReport, Question};
-pub use catalog::{Catalog, PluginSources};
+pub use catalog::{Catalog, PluginSources, read_component};
 pub use chain::{Declined, Detector, Verdict};
 pub use descriptor::Descriptor;
 pub use error::{CallError, LoadError, SandboxError, SettingsError};

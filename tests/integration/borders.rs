@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 11] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -35,6 +35,7 @@ const OWNERS: [(&str, &[&str]); 11] = [
         &["app/demo", "app/plugin_commands/list", "app/send"],
     ),
     ("rustix", &["plugin/background", "plugin/lane"]),
+    ("stoker_author", &["app/plugin_commands"]),
     ("stoker_local_cluster", &["app", "lib"]),
     ("wasmtime", &["plugin"]),
 ];

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::directory::read_component;
 use self::directory::{FileKey, Listing, Stock};
 use self::entry::{Entry, Workshop};
 use super::builtin;

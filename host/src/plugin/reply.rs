@@ -1,8 +1,11 @@
 //! What is made of a guest's words: nothing of them is believed before it was checked here.
 
+mod time;
+
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
 use crate::detection::{CommitId, Detection, GitRef};
+use crate::report::is_unprintable;
 
 /// The most repositories that one detection may name.
 const MAX_REPOSITORIES: usize = 32;
@@ -73,7 +76,7 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         .as_deref()
         .map(CommitId::parse)
         .transpose()
-        .map_err(|error| answer(error.to_string()))?;
+        .map_err(|error| answer(format!("with a commit that cannot be used: {error}")))?;
     if raw.repositories.len() > MAX_REPOSITORIES {
         return Err(answer(format!(
             "with more than {MAX_REPOSITORIES} repositories for one ref"
@@ -87,8 +90,9 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
             printable(name, 64)
         )));
     }
-    let occurred_at = raw.occurred_at.as_deref().map(str::parse).transpose();
-    let occurred_at = occurred_at.map_err(|_| answer("with a time that is not RFC 3339"))?;
+    let occurred_at = raw.occurred_at.as_deref().map(time::parse).transpose();
+    let occurred_at =
+        occurred_at.map_err(|why| answer(format!("with a time that cannot be used: {why}")))?;
     // An id that does not fit is left out: nothing depends on it.
     let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
     let delivery_id = raw.delivery_id.filter(is_fit);
@@ -108,13 +112,9 @@ fn answer(what: impl Into<String>) -> CallError {
 /// A text from a guest that may be shown: at most so many bytes and a sign of what was cut off, and nothing that moves
 /// a terminal's cursor or changes the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for c in text.chars() {
-        let c = if is_hidden(c) {
+        let c = if is_unprintable(c) {
             char::REPLACEMENT_CHARACTER
         } else {
             c
@@ -172,6 +172,14 @@ mod tests {
             ..raw("v1")
         };
         assert!(matches!(found(commit), Err(CallError::Answer { .. })));
+        let zeros = RawDetection {
+            commit: Some("0".repeat(40)),
+            ..raw("v1")
+        };
+        assert_eq!(
+            found(zeros).unwrap_err().to_string(),
+            "it answered with a commit that cannot be used: a commit id of all zeros means that there is no commit"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -65,7 +66,7 @@ impl Stock {
         match &key.place {
             Place::Directory(number) => {
                 let directory = self.directories.get(*number).ok_or_else(missing)?;
-                let bytes = read(&directory.join(&key.name), limit)?;
+                let bytes = read_component(&directory.join(&key.name), limit)?;
                 Ok(Content::of(bytes.into(), known))
             }
             Place::Supplied(bundle) => {
@@ -161,18 +162,31 @@ impl Content {
     }
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
-    // Before it is opened: to open a pipe is to wait for somebody who writes.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(LoadError::Unreadable(std::io::Error::other(
-            "it is not a regular file",
-        )));
+/// Reads the file of a component, of at most `limit` bytes.
+pub fn read_component(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    // Before it is opened: opening a named pipe waits for a writer.
+    let metadata = std::fs::metadata(path)?;
+    if let Some(kind) = irregular(metadata.file_type()) {
+        let error = std::io::Error::other(format!("it is {kind}, not a regular file"));
+        return Err(LoadError::Unreadable(error));
     }
-    let file = File::open(path)?;
-    check_size(file.metadata()?.len(), limit)?;
+    check_size(metadata.len(), limit)?;
     let mut bytes = Vec::new();
-    // It may have grown since.
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    // Some file systems report a length of 0, and a file can grow.
+    File::open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     check_size(bytes.len() as u64, limit)?;
     Ok(bytes)
+}
+
+/// Returns what a file is instead of a regular file.
+fn irregular(kind: FileType) -> Option<&'static str> {
+    Some(match kind {
+        kind if kind.is_file() => return None,
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a named pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    })
 }

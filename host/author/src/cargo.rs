@@ -1,4 +1,4 @@
-//! A Rust package to a core module.
+//! Builds the core module of a Rust package.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use stoker_guest_build::{STACK, TRIPLE};
 
 use super::error::AuthorError;
 
-/// One line that cargo prints for programs; those about other things lack the fields.
+/// One of cargo's JSON messages (The Cargo Book, "External tools"). Messages of other kinds lack these fields.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Message {
@@ -25,15 +25,14 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Compiles the package of a folder, and gives its module.
+/// Compiles the package in a folder and returns its module.
 pub(super) fn build(folder: &Path, profile: &str) -> Result<PathBuf, AuthorError> {
-    let is_installed = stoker_guest_build::is_installed(folder);
-    // Where there is no rustc to ask, cargo itself says it better.
-    if matches!(is_installed, Ok(false)) {
+    // Where rustc cannot be run, cargo reports the cause better.
+    if matches!(stoker_guest_build::is_installed(folder), Ok(false)) {
         return Err(AuthorError::NoTarget);
     }
     let manifest = folder.join("Cargo.toml");
-    // The flags of a project for this target, and `RUSTFLAGS`, take precedence over these as a whole.
+    // `RUSTFLAGS`, and the project's own flags for this target, replace these.
     let flags = format!("build.rustflags=[\"{STACK}\"]");
     let mut child = Command::new("cargo")
         .args(["build", "--profile", profile, "--target", TRIPLE])
@@ -58,12 +57,12 @@ pub(super) fn build(folder: &Path, profile: &str) -> Result<PathBuf, AuthorError
     }
     let status = child.wait().map_err(AuthorError::file(&manifest))?;
     if !status.success() {
-        return Err(AuthorError::Compile);
+        return Err(AuthorError::Cargo);
     }
     module.ok_or(AuthorError::NoModule(manifest))
 }
 
-/// The module that a message tells of, if it is the one of the package.
+/// Returns the module that a message reports, if it belongs to the package.
 fn module_of(line: &str, manifest: &Path) -> Option<PathBuf> {
     let message: Message = serde_json::from_str(line).ok()?;
     let is_module = message.reason == "compiler-artifact"

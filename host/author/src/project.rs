@@ -1,4 +1,4 @@
-//! A folder with a plugin: its payload files, its component, and whether that is older than what it is made of.
+//! The files of a plugin project: its payload files, its component, and whether the component is up to date.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,14 +12,14 @@ use super::manifest::MANIFEST;
 
 /// The folder of a project with its payload files.
 const PAYLOADS: &str = "payloads";
-/// What in a project is made by tools, or does not change the component.
-const NO_SOURCES: [&str; 5] = [PAYLOADS, "target", "node_modules", "__pycache__", "venv"];
-/// Likewise by the end of the name: components, reports, texts for people.
-const NO_ENDS: [&str; 4] = [".wasm", ".part", ".xml", ".md"];
-/// A project beyond this many files is not looked through further: what it has is no source of a plugin any more.
+/// Folders with files that tools write, or that do not change the component.
+const NOT_SOURCES: [&str; 5] = [PAYLOADS, "target", "node_modules", "__pycache__", "venv"];
+/// Ends of the names of such files: components, reports, texts for people.
+const NOT_SOURCE_ENDS: [&str; 4] = [".wasm", ".part", ".xml", ".md"];
+/// The most files of a project that are examined for changes. A project with more holds other things than a plugin.
 const MAX_FILES: usize = 2_000;
 
-/// A file, and when it was changed.
+/// A file, and the time of its last change.
 type Stamp = (SystemTime, PathBuf);
 
 /// A folder with a plugin.
@@ -30,10 +30,15 @@ pub struct Project {
 }
 
 impl Project {
-    /// The project of a folder, or of a folder of payload files in one.
+    /// Opens the project in a folder. The folder of its payload files means the project as well, unless it is a project
+    /// itself.
     pub fn open(folder: &Path) -> Result<Self, AuthorError> {
         let folder = fs::canonicalize(folder).map_err(AuthorError::file(folder))?;
-        let is_payloads = folder.file_name() == Some(OsStr::new(PAYLOADS));
+        if !folder.is_dir() {
+            return Err(AuthorError::NotAFolder(folder));
+        }
+        let is_payloads =
+            folder.file_name() == Some(OsStr::new(PAYLOADS)) && !is_buildable(&folder);
         let folder = match folder.parent().filter(|_| is_payloads) {
             Some(parent) => parent.to_owned(),
             None => folder,
@@ -42,46 +47,44 @@ impl Project {
         Ok(Self { folder, name })
     }
 
-    /// The name of its folder, which is the name of its component.
+    /// Returns the name of the folder, which is the name of the component too.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its folder.
+    /// Returns the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where a build puts the component.
+    /// Returns the file to which a build writes the component.
     #[must_use]
     pub fn component_file(&self) -> PathBuf {
         self.folder.join(format!("{}.wasm", self.name))
     }
 
-    /// The component that is there, if it is not older than what it is made of.
+    /// Returns the component, if there is one and it is not older than its sources.
     pub fn component(&self) -> Result<Option<PathBuf>, AuthorError> {
-        if !self.component_file().is_file() && files_ending("wasm", &self.folder).len() > 1 {
+        if !self.component_file().is_file() && files_with_extension("wasm", &self.folder).len() > 1
+        {
             return Err(AuthorError::Several {
                 folder: self.folder.clone(),
                 name: self.name.clone(),
             });
         }
-        let youngest = self.components().pop();
+        let newest = self.components().pop();
         let is_current = |(built, _): &Stamp| {
-            !self.is_buildable() || self.sources().iter().all(|(changed, _)| changed <= built)
+            // A folder with a component and payload files is tested as it is.
+            !is_buildable(&self.folder)
+                || self.sources().iter().all(|(changed, _)| changed <= built)
         };
-        Ok(youngest.filter(is_current).map(|(_, path)| path))
+        Ok(newest.filter(is_current).map(|(_, path)| path))
     }
 
-    /// A folder with a component and payload files, and no way to build it, is tested as it is.
-    fn is_buildable(&self) -> bool {
-        ["Cargo.toml", MANIFEST].map(|name| self.folder.join(name).is_file()) != [false; 2]
-    }
-
-    /// The components that there are, the youngest last. Plugins and guests of this repository are built with the
-    /// host, to its target directory; in the folder, it is the one of its name or else any.
+    /// Returns the components of the project, the newest last: the one with the name of the folder, or else any in the
+    /// folder. The plugins and guests of Stoker's own repository are built with the host, into its target directory.
     #[must_use]
     pub fn components(&self) -> Vec<Stamp> {
         let workspace = workspace_of(&self.folder);
@@ -93,7 +96,7 @@ impl Project {
         let own = if named.is_file() {
             vec![named]
         } else {
-            files_ending("wasm", &self.folder)
+            files_with_extension("wasm", &self.folder)
         };
         let mut components: Vec<_> = own
             .into_iter()
@@ -104,17 +107,17 @@ impl Project {
         components
     }
 
-    /// The payload files, by name.
+    /// Returns the payload files, by name.
     pub fn payload_files(&self) -> Result<Vec<PathBuf>, AuthorError> {
         let folder = self.folder.join(PAYLOADS);
-        let files = files_ending("json", &folder);
+        let files = files_with_extension("json", &folder);
         if files.is_empty() {
             return Err(AuthorError::NoPayloads(folder));
         }
         Ok(files)
     }
 
-    /// What changes the outcome of its tests, with the time of its last change: sources and payload files.
+    /// Returns the files that affect the results of the tests, with their times: sources and payload files.
     #[must_use]
     pub fn inputs(&self) -> Vec<Stamp> {
         let mut files = self.sources();
@@ -130,25 +133,34 @@ impl Project {
     }
 }
 
-fn files_ending(end: &str, folder: &Path) -> Vec<PathBuf> {
+fn is_buildable(folder: &Path) -> bool {
+    ["Cargo.toml", MANIFEST]
+        .iter()
+        .any(|name| folder.join(name).is_file())
+}
+
+fn files_with_extension(wanted: &str, folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == end))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == wanted)
+        })
         .collect();
     files.sort();
     files
 }
 
-/// The files below a folder that people write.
+/// Collects the files below a folder that people write.
 fn collect(folder: &Path, files: &mut Vec<Stamp>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = entry.file_name().display().to_string();
-        let is_made = name.starts_with('.')
-            || NO_SOURCES.contains(&name.as_str())
-            || NO_ENDS.iter().any(|end| name.ends_with(end));
-        if is_made || files.len() >= MAX_FILES {
+        let is_generated = name.starts_with('.')
+            || NOT_SOURCES.contains(&name.as_str())
+            || NOT_SOURCE_ENDS.iter().any(|end| name.ends_with(end));
+        if is_generated || files.len() >= MAX_FILES {
             continue;
         }
         if path.is_dir() {
@@ -181,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_older_than_its_sources_does_not_count() {
+    fn a_component_older_than_its_sources_is_out_of_date() {
         let folder = TempDir::new().unwrap();
         let project = Project::open(folder.path()).unwrap();
         assert!(project.component().unwrap().is_none());
@@ -189,14 +201,14 @@ mod tests {
         file(&folder, "Cargo.toml", 100);
         file(&folder, "src/lib.rs", 100);
         file(&folder, "other.wasm", 50);
-        for made in [
+        for other in [
             "target/x",
             "payloads/a.json",
             "README.md",
             "out.part",
             ".git/x",
         ] {
-            file(&folder, made, 10);
+            file(&folder, other, 10);
         }
         assert!(
             project
@@ -210,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_components_the_one_with_the_name_counts() {
+    fn of_several_components_the_one_with_the_name_of_the_folder_is_used() {
         let folder = TempDir::new().unwrap();
         let project = Project::open(folder.path()).unwrap();
         file(&folder, "a.wasm", 1);
@@ -225,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_payloads_means_its_project() {
+    fn the_folder_of_the_payload_files_means_the_project() {
         let folder = TempDir::new().unwrap();
         file(&folder, "payloads/b.json", 1);
         file(&folder, "payloads/a.json", 1);
@@ -236,5 +248,17 @@ mod tests {
             fs::canonicalize(folder.path()).unwrap().as_path()
         );
         assert_eq!(project.payload_files().unwrap().len(), 2);
+
+        file(&folder, "payloads/plugin.yaml", 1);
+        let project = Project::open(&folder.path().join("payloads")).unwrap();
+        assert_eq!(project.name(), "payloads");
+    }
+
+    #[test]
+    fn a_file_is_not_a_project() {
+        let folder = TempDir::new().unwrap();
+        file(&folder, "a.wasm", 1);
+        let opened = Project::open(&folder.path().join("a.wasm"));
+        assert!(matches!(opened, Err(AuthorError::NotAFolder(_))));
     }
 }

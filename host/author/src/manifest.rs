@@ -1,39 +1,41 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::error::AuthorError;
+use super::file;
 
 /// The file that says how a project in any language is built.
 pub(super) const MANIFEST: &str = "plugin.yaml";
+/// The largest `plugin.yaml`, in bytes. The templates' have some hundred.
+const MANIFEST_BYTES: u64 = 1 << 20;
 
-/// What `plugin.yaml` says.
+/// The content of a `plugin.yaml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
     /// Shell lines, run one after the other in the project's folder.
     pub(super) build: Vec<String>,
-    /// The module or component that they make.
+    /// The module or component that they write.
     pub(super) output: PathBuf,
-    /// The interface, for modules that do not carry their type.
-    #[serde(default = "wit_folder")]
+    /// The folder with the WIT, for modules that do not carry their type.
+    #[serde(default = "default_wit")]
     pub(super) wit: PathBuf,
-    /// The world in it.
-    #[serde(default = "world")]
+    /// The world in that WIT.
+    #[serde(default = "default_world")]
     pub(super) world: String,
-    /// A core module that answers in the place of WASI.
+    /// A core module that implements WASI preview 1, instead of Stoker's stubs.
     pub(super) adapter: Option<PathBuf>,
 }
 
 impl Manifest {
-    /// Reads the one of a folder, if it has one.
+    /// Reads the `plugin.yaml` of a folder, if there is one.
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, AuthorError> {
         let path = folder.join(MANIFEST);
-        let text = match fs::read_to_string(&path) {
+        let text = match file::read_text(&path, MANIFEST_BYTES) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(AuthorError::file(&path)(error)),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
         };
         serde_saphyr::from_str(&text)
             .map(Some)
@@ -44,16 +46,18 @@ impl Manifest {
     }
 }
 
-pub(super) fn wit_folder() -> PathBuf {
+pub(super) fn default_wit() -> PathBuf {
     "wit".into()
 }
 
-pub(super) fn world() -> String {
+pub(super) fn default_world() -> String {
     "payload-detector".to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -65,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interface_lies_in_wit_unless_it_says_otherwise() {
+    fn the_wit_is_in_the_folder_wit_by_default() {
         let manifest = read("build: [make]\noutput: out.wasm\n").unwrap().unwrap();
         assert_eq!(manifest.build, ["make"]);
         assert_eq!(
@@ -76,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_means_nothing_is_refused() {
+    fn unknown_and_missing_members_are_refused() {
         assert!(read("build: [make]\noutput: out.wasm\noutptu: x\n").is_err());
         assert!(read("output: out.wasm\n").is_err());
     }

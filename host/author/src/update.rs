@@ -1,53 +1,54 @@
-//! Writes into a payload file what the plugin says, and leaves the rest of the file as it is.
+//! Writes a plugin's answer into a payload file, and leaves the rest of the file as it is.
 
 use std::fs;
 use std::path::Path;
 
+use super::answer::Answer;
 use super::error::AuthorError;
-use super::expectation::Expectation;
 use super::payload::PayloadFile;
 
-/// The longest expectation that is kept on one line, where it was on one line before.
-const LINE: usize = 100;
+/// The longest answer, in bytes, that is written on one line where the replaced one was on one line.
+const LINE_BYTES: usize = 100;
 
 impl PayloadFile {
-    /// Writes what was said as what is expected.
-    pub fn expect(&self, path: &Path, said: &Expectation) -> Result<(), AuthorError> {
-        let text = self.with(said)?;
+    /// Writes an answer into the file as the expected one.
+    pub fn update(&self, path: &Path, answer: &Answer) -> Result<(), AuthorError> {
+        let text = self.with(answer)?;
         fs::write(path, text).map_err(AuthorError::file(path))
     }
 
-    fn with(&self, said: &Expectation) -> Result<String, AuthorError> {
-        let (text, place) = self.text();
-        let pretty = serde_json::to_string_pretty(said)?;
-        let (before, after, is_line) = if let Some(place) = place {
-            let is_line = !text[place.clone()].contains('\n');
-            let (before, after) = (&text[..place.start], &text[place.end..]);
+    /// Returns the text of the file with another expected answer.
+    fn with(&self, answer: &Answer) -> Result<String, AuthorError> {
+        let (text, span) = self.text();
+        let pretty = serde_json::to_string_pretty(answer)?;
+        let (before, after, is_line) = if let Some(span) = span {
+            let is_line = !text[span.clone()].contains('\n');
+            let (before, after) = (&text[..span.start], &text[span.end..]);
             (before.to_owned(), after.to_owned(), is_line)
         } else {
-            // A file that was left open: the member goes before the last brace.
+            // The file has no `expect`: the member goes before the last brace.
             let end = text.rfind('}').unwrap_or(text.len());
             let (body, end) = (text[..end].trim_end(), &text[end..]);
             let before = format!("{body},\n{}\"expect\": ", indent(body));
             (before, format!("\n{end}"), false)
         };
         let line = on_one_line(&pretty);
-        let said = if is_line && line.len() <= LINE {
+        let answer = if is_line && line.len() <= LINE_BYTES {
             line
         } else {
             shift(&pretty, &indent(&before))
         };
-        Ok(format!("{before}{said}{after}"))
+        Ok(format!("{before}{answer}{after}"))
     }
 }
 
-/// The white space at the start of the last line.
+/// Returns the white space at the start of the last line.
 fn indent(text: &str) -> String {
     let line = text.rsplit('\n').next().unwrap_or_default();
     line.chars().take_while(|c| c.is_whitespace()).collect()
 }
 
-/// Pretty JSON, further in. The indentation of a file's outermost members is its step.
+/// Indents pretty JSON. `step` is the indentation of the file's outermost members.
 fn shift(pretty: &str, step: &str) -> String {
     let mut lines = pretty.lines();
     let mut shifted = lines.next().unwrap_or_default().to_owned();
@@ -61,7 +62,7 @@ fn shift(pretty: &str, step: &str) -> String {
     shifted
 }
 
-/// No string of pretty JSON holds a line break.
+/// Puts pretty JSON on one line. No string in it holds a line break.
 fn on_one_line(pretty: &str) -> String {
     let mut line = String::new();
     for part in pretty.lines().map(str::trim_start) {
@@ -77,23 +78,23 @@ fn on_one_line(pretty: &str) -> String {
 mod tests {
     use tempfile::TempDir;
 
-    use super::super::expectation::Announced;
+    use super::super::answer::FoundRef;
     use super::*;
 
-    fn updated(text: &str, said: &Expectation) -> String {
+    fn updated(text: &str, answer: &Answer) -> String {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("a.json");
         fs::write(&path, text).unwrap();
         let file = PayloadFile::read(&path).unwrap();
-        file.expect(&path, said).unwrap();
+        file.update(&path, answer).unwrap();
         let updated = fs::read_to_string(&path).unwrap();
         let again = PayloadFile::read(&path).unwrap();
-        assert_eq!(again.expected.as_ref(), Some(said));
+        assert_eq!(again.expected.as_ref(), Some(answer));
         updated
     }
 
-    fn found() -> Expectation {
-        Expectation::Found(vec![Announced {
+    fn found() -> Answer {
+        Answer::Found(vec![FoundRef {
             r#ref: "v2".into(),
             commit: None,
             repositories: vec!["o/r".into()],
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_expectation_changes() {
+    fn only_the_expected_answer_changes() {
         let text = r#"{
     "expect": {
         "ignored": "x"
@@ -131,17 +132,17 @@ mod tests {
     }
 
     #[test]
-    fn one_line_stays_one_line() {
+    fn an_answer_on_one_line_stays_on_one_line() {
         let text = r#"{"description": "", "body": {}, "expect": {"notMine": true}}"#;
         let expected = r#"{"description": "", "body": {}, "expect": {"found": [{"ref": "v2", "repositories": ["o/r"]}]}}"#;
         assert_eq!(updated(text, &found()), expected);
     }
 
     #[test]
-    fn a_file_that_was_left_open_is_completed() {
+    fn a_file_without_an_expected_answer_gets_one() {
         let text = "{\n  \"description\": \"\",\n  \"body\": {}\n}\n";
-        let said = Expectation::Ignored("a, {\"b\"}".into());
+        let answer = Answer::Ignored("a, {\"b\"}".into());
         let expected = "{\n  \"description\": \"\",\n  \"body\": {},\n  \"expect\": {\n    \"ignored\": \"a, {\\\"b\\\"}\"\n  }\n}\n";
-        assert_eq!(updated(text, &said), expected);
+        assert_eq!(updated(text, &answer), expected);
     }
 }

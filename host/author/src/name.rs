@@ -1,11 +1,11 @@
 use super::error::AuthorError;
 
-/// The name of a new plugin: a DNS label, as the host demands, that begins with a letter, as languages do.
+/// The name of a new plugin: a DNS label, as the host requires, that starts with a letter, as identifiers do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginName(String);
 
 impl PluginName {
-    /// Takes a name as it was typed.
+    /// Parses a name.
     pub fn parse(name: &str) -> Result<Self, AuthorError> {
         let is_inner =
             |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
@@ -23,13 +23,13 @@ impl PluginName {
         }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as an identifier of a programming language.
+    /// Returns the name as an identifier of a programming language: with underscores instead of hyphens.
     #[must_use]
     pub fn identifier(&self) -> String {
         self.0.replace('-', "_")
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_a_dns_label_that_languages_take() {
+    fn a_name_is_a_dns_label_that_starts_with_a_letter() {
         let longest = "a".repeat(63);
         for name in ["a", "my-ci", "ci2", longest.as_str()] {
             assert!(PluginName::parse(name).is_ok(), "{name}");

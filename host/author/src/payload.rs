@@ -1,7 +1,6 @@
-//! Payload files: a delivery, and what the plugin should say of it.
+//! Payload files: a delivery, and the answer that is expected of the plugin.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -9,13 +8,18 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::answer::Answer;
 use super::error::AuthorError;
-use super::expectation::Expectation;
+use super::file;
 
-/// A payload file as it is written. The format is documented in docs/plugin-authoring.md.
+/// The largest payload file, and the largest body beside one, in bytes. It exceeds the largest webhooks that senders
+/// document, 25 MiB of GitHub, as escaped text.
+const PAYLOAD_BYTES: u64 = 64 << 20;
+
+/// The members of a payload file; docs/plugin-authoring.md documents them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Written<'a> {
+struct Members<'a> {
     #[serde(rename = "description")]
     _description: String,
     #[serde(default)]
@@ -30,62 +34,59 @@ struct Written<'a> {
     expect: Option<&'a RawValue>,
 }
 
-/// A payload file, read.
+/// A payload file.
 #[derive(Debug)]
 pub struct PayloadFile {
     /// The delivery's headers.
     pub headers: HeaderMap,
     /// The delivery's body.
     pub body: Vec<u8>,
-    /// What an operator would have configured for the plugin.
+    /// The settings of the plugin.
     pub settings: BTreeMap<String, String>,
-    /// What the plugin should say; a new file may leave it open.
-    pub expected: Option<Expectation>,
+    /// The answer that is expected of the plugin. A new file may lack it.
+    pub expected: Option<Answer>,
     text: String,
-    place: Option<Range<usize>>,
+    span: Option<Range<usize>>,
 }
 
 impl PayloadFile {
-    /// Reads one.
+    /// Reads a payload file.
     pub fn read(path: &Path) -> Result<Self, AuthorError> {
-        let text = fs::read_to_string(path).map_err(AuthorError::file(path))?;
-        let written: Written<'_> = serde_json::from_str(&text)?;
-        let body = match (written.body, written.body_text, written.body_file) {
+        let text = file::read_text(path, PAYLOAD_BYTES)?;
+        let members: Members<'_> = serde_json::from_str(&text)?;
+        let body = match (members.body, members.body_text, members.body_file) {
             (Some(body), None, None) => body.get().as_bytes().to_vec(),
             (None, Some(text), None) => text.into_bytes(),
-            (None, None, Some(file)) => {
-                let file = path.with_file_name(file);
-                fs::read(&file).map_err(AuthorError::file(&file))?
-            }
+            (None, None, Some(name)) => file::read(&path.with_file_name(name), PAYLOAD_BYTES)?,
             _ => return Err(AuthorError::Body),
         };
-        let headers = written
+        let headers = members
             .headers
             .iter()
             .map(header)
             .collect::<Result<_, _>>()?;
-        let expected = written
+        let expected = members
             .expect
             .map(|expect| serde_json::from_str(expect.get()))
             .transpose()?;
-        // The raw value is a part of the text: the distance of the two is where it stands.
-        let place = written.expect.map(|expect| {
+        // The raw value is a slice of the text, so the distance between the two is its position.
+        let span = members.expect.map(|expect| {
             let start = expect.get().as_ptr().addr() - text.as_ptr().addr();
             start..start + expect.get().len()
         });
         Ok(Self {
             headers,
             body,
-            settings: written.settings,
+            settings: members.settings,
             expected,
-            place,
+            span,
             text,
         })
     }
 
-    /// The file's text, and where in it the expectation stands.
+    /// Returns the text of the file, and the position of the expected answer in it.
     pub(super) fn text(&self) -> (&str, Option<Range<usize>>) {
-        (&self.text, self.place.clone())
+        (&self.text, self.span.clone())
     }
 }
 
@@ -98,6 +99,8 @@ fn header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue)
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_comes_as_json_as_text_or_as_a_file() {
+    fn a_body_is_json_text_or_a_file() {
         let body = |member: &str| {
             let text = format!(r#"{{"description":"",{member},"expect":{{"notMine":true}}}}"#);
             read(&text).map(|file| file.body)
@@ -129,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_beside_the_body_is_read() {
+    fn the_other_members_are_read() {
         let file = read(
             r#"{"description":"","headers":{"X-A":"b"},"settings":{"key":"word"},"body":1,"expect":{"failed":"trap"}}"#,
         )
         .unwrap();
         assert_eq!(file.headers["x-a"], "b");
         assert_eq!(file.settings["key"], "word");
-        assert_eq!(file.expected, Some(Expectation::Failed("trap".into())));
+        assert_eq!(file.expected, Some(Answer::Failed("trap".into())));
         assert!(
             read(r#"{"description":"","body":1}"#)
                 .unwrap()

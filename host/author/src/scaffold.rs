@@ -1,4 +1,4 @@
-//! A new project, from the templates that are part of the binary.
+//! Creates a project from one of the templates, which are part of the binary.
 
 use std::borrow::Cow;
 use std::fs;
@@ -7,25 +7,26 @@ use std::path::{Path, PathBuf};
 use super::error::AuthorError;
 use super::name::PluginName;
 
-/// Folder, name and content of each template file; written by the build script.
+/// The template, the path in it and the content of each file; the build script writes the list.
 const TEMPLATES: &[(&str, &str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
-/// The folder with what every language gets.
+/// The template whose files every project gets.
 const COMMON: &str = "common";
-/// The interface, which every project carries: a plugin is built without this repository.
+/// The interface. Every project has a copy, so that it can be built without Stoker's repository.
 const WIT: &str = include_str!("../../../wit/v0.1.0/detect.wit");
-/// At the end of names that tools would take for their own while they lie in this repository, as `Cargo.toml`.
-const DISGUISE: &str = ".in";
+/// An end of file names that is removed. Without it, tools would read files such as `Cargo.toml` as part of Stoker's
+/// own repository.
+const SUFFIX: &str = ".in";
 
-/// Writes a project into a folder that is not there yet or empty; gives the files, in order.
+/// Writes a project into a folder that does not exist or is empty, and returns the paths of its files, in order.
 pub fn scaffold(
     name: &PluginName,
     language: &str,
     folder: &Path,
 ) -> Result<Vec<PathBuf>, AuthorError> {
     let files = files(TEMPLATES, name, language)?;
-    let is_taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    if is_taken || folder.is_file() {
-        return Err(AuthorError::NotEmpty(folder.to_owned()));
+    let holds_files = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if holds_files || (folder.exists() && !folder.is_dir()) {
+        return Err(AuthorError::Exists(folder.to_owned()));
     }
     for (path, content) in &files {
         let path = folder.join(path);
@@ -54,15 +55,15 @@ fn files(
         if *folder != COMMON && *folder != language {
             continue;
         }
-        let path = path.strip_suffix(DISGUISE).unwrap_or(path);
-        // What is no text has no placeholders.
+        let path = path.strip_suffix(SUFFIX).unwrap_or(path);
+        // Binary files have no placeholders.
         let content = match std::str::from_utf8(content) {
             Ok(text) => Cow::Owned(fill(text, name).into_bytes()),
             Err(_) => Cow::Borrowed(*content),
         };
         files.push((fill(path, name).into(), content));
     }
-    // A language's own file takes the place of a common one.
+    // A file of the language replaces the common file with the same path.
     files.sort_by(|one, other| one.0.cmp(&other.0));
     files.reverse();
     files.dedup_by(|one, other| one.0 == other.0);

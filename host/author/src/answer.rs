@@ -1,34 +1,35 @@
 use serde::{Deserialize, Serialize};
 
-/// What a plugin says of a payload: what a payload file expects, and what was said.
+/// What a plugin answers to a delivery: the answer that a payload file expects, and the one that the plugin gave.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Expectation {
-    /// It announces these refs.
-    Found(Vec<Announced>),
-    /// There is nothing to do, for this reason.
+pub enum Answer {
+    /// The delivery announces these refs.
+    Found(Vec<FoundRef>),
+    /// The delivery is of the plugin's format and calls for no action, for this reason.
     Ignored(String),
-    /// It is malformed in this way.
+    /// The delivery is of the plugin's format and malformed, as this text says.
     Malformed(String),
-    /// Another format; also where the pre-filter keeps the plugin from being asked.
+    /// The delivery is of another format, or the pre-filter does not let it through. The value is always true.
     NotMine(bool),
-    /// There is no answer, or no plugin. A file gives a part of the text, since the rest may be measured.
+    /// The plugin gave no answer or cannot be used. A payload file holds a part of the text, because the rest may hold
+    /// measured values.
     Failed(String),
 }
 
-/// One ref that is announced.
+/// One ref that a delivery announces.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Announced {
+pub struct FoundRef {
     /// The ref.
     pub r#ref: String,
-    /// The commit that it points to.
+    /// The commit that the ref points to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// The repository's names and addresses.
+    /// The names and addresses of the repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<String>,
-    /// When it happened; compared as a time, whatever its offset.
+    /// The time of the event. Times are equal if they are the same instant, whatever their offsets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<jiff::Timestamp>,
     /// The sender's id of the delivery.
@@ -36,19 +37,19 @@ pub struct Announced {
     pub delivery_id: Option<String>,
 }
 
-impl Expectation {
-    /// Whether this is what was expected.
+impl Answer {
+    /// Reports whether `actual` is the answer that is expected.
     #[must_use]
-    pub fn is_met_by(&self, said: &Self) -> bool {
-        match (self, said) {
+    pub fn matches(&self, actual: &Self) -> bool {
+        match (self, actual) {
             (Self::Failed(part), Self::Failed(text)) => text.contains(part.as_str()),
-            _ => self == said,
+            _ => self == actual,
         }
     }
 
-    /// One or two words for a table.
+    /// Returns the kind of the answer, for a table.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Found(_) => "found",
             Self::Ignored(_) => "ignored",
