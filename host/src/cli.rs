@@ -16,7 +16,13 @@ use crate::telemetry;
 /// Stoker takes webhooks, asks WebAssembly plugins which git ref they announce, and syncs `GatewaySync` objects from
 /// it.
 #[derive(Debug, Parser)]
-#[command(name = "stoker", version, propagate_version = true)]
+// The last of several values of one flag holds, so that a chart's `extraArgs` can replace what comes before.
+#[command(
+    name = "stoker",
+    version,
+    propagate_version = true,
+    args_override_self = true
+)]
 pub struct Cli {
     /// How the log looks.
     #[arg(
@@ -223,5 +229,40 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn run_flags(arguments: &[&str]) -> RunFlags {
+        let arguments = ["stoker", "run"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).expect("arguments").command {
+            Command::Run(flags) => *flags,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_last_of_several_values_holds() {
+        let flags = run_flags(&[
+            "--health-probe-bind-address=:8081",
+            "--leader-elect",
+            "--max-body=1",
+            "--health-probe-bind-address=[::]:8082",
+            "--leader-elect=false",
+            "--max-body=2",
+        ]);
+        assert_eq!(flags.health_probe_bind_address, "[::]:8082");
+        assert!(!flags.leader_elect);
+        assert_eq!(flags.max_body, 2);
+    }
+
+    #[test]
+    fn global_flags_can_be_given_again() {
+        let cli = Cli::try_parse_from(["stoker", "--log=info", "run", "--log=warn", "--log=debug"]);
+        assert_eq!(cli.expect("arguments").log.as_deref(), Some("debug"));
+    }
+
+    #[test]
+    fn directories_add_up() {
+        let flags = run_flags(&["--plugin-dir=/a", "--plugin-dir=/b"]);
+        assert_eq!(flags.plugin_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
     }
 }

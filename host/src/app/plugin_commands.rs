@@ -99,6 +99,7 @@ fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
         headers,
         body: body.into(),
     };
-    let verified = Authenticator::new(AuthConfig::default()).verify(delivery)?;
+    let claim = Authenticator::new(AuthConfig::default()).claim(&delivery.headers)?;
+    let verified = claim.verify(delivery)?;
     Ok(Question::new(verified)?)
 }

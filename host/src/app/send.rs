@@ -10,8 +10,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use stoker_http_client::http_client;
 
 use super::text;
-use crate::auth::{SIGNATURE_HEADER, SecretSource, sign};
+use crate::auth::{SIGNATURE_HEADER, bearer, sign};
 use crate::cli::SendFlags;
+use crate::secrets::SecretSource;
 
 /// Bytes of an answer that are printed. A receiver's have some hundred.
 const ANSWER_BYTES: usize = 64 << 10;
@@ -67,7 +68,7 @@ fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
     let file = |path: &Option<PathBuf>| path.clone().map(SecretSource::File);
     if let Some(token) = file(&flags.token_file) {
         let token = token.read().context("the token cannot be used")?;
-        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        let value = HeaderValue::try_from(bearer(&token));
         let mut value = value.context("the token is not for a header")?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);

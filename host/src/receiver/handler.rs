@@ -1,30 +1,36 @@
-//! One delivery: read, verify, detect, request, answer.
+//! One delivery: find the object, verify the sender, detect the ref, submit the request, answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 
 use super::Receiver;
 use super::answer::Answer;
 use super::body;
 use super::record::Record;
-use crate::auth::{AuthError, Verified};
+use crate::auth::{AuthError, Claim, Verified};
 use crate::delivery::{Delivery, delivery_id};
-use crate::detection::{Detection, ObjectKey, Selection};
+use crate::detection::{Detection, ObjectKey};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
 use crate::report;
-use crate::request::{Announcement, RequestError, Submitted};
+use crate::request::{Announcement, Policy, RequestError, Submitted};
 
-/// Takes one delivery.
+/// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
+const ANSWER_TIME: Duration = Duration::from_secs(8);
+
+/// Answers one delivery.
 pub(super) async fn receive(
     State(receiver): State<Arc<Receiver>>,
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Answer {
-    // A path that is not UTF-8 names no object, which only the authenticated are told.
+    // A path that is not UTF-8 names no object, which only an authenticated sender is told.
     let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
     let record = Record::start(
         &receiver.metrics,
@@ -32,49 +38,72 @@ pub(super) async fn receive(
         &name,
         delivery_id(request.headers()),
     );
-    let answer = match judge(&receiver, &namespace, &name, request).await {
+    let answer = match handle(&receiver, &namespace, &name, request).await {
         Ok(answer) | Err(answer) => answer,
     };
     record.finish(&answer);
     answer
 }
 
-async fn judge(
+/// The error is the answer of a delivery that ends before its last step.
+async fn handle(
     receiver: &Receiver,
     namespace: &str,
     name: &str,
     request: Request,
 ) -> Result<Answer, Answer> {
-    let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body, receiver.bounds).await?;
-    let delivery = receiver
-        .auth
-        .verify(Delivery {
-            headers: parts.headers,
-            body,
-        })
-        .map_err(|error| refuse(&error))?;
-    let target = ObjectKey::new(namespace, name).map_err(|_| not_found(namespace, name))?;
+    let key = ObjectKey::new(namespace, name).ok();
+    let target = key.as_ref().and_then(|key| receiver.requests.find(key));
+    let delivery = verify(receiver, request).await?;
+
+    // From here on, the sender is authenticated.
+    let deadline = Instant::now() + ANSWER_TIME;
     let fail = |error| fail(&error, namespace, name);
-    let selection = receiver.requests.detectors(&target).await.map_err(fail)?;
-    let (plugin, detections) = detect(receiver, delivery, &selection).await?;
+    let key = key.ok_or_else(|| not_found(namespace, name))?;
+    let target = match target {
+        Some(target) => target,
+        // The object may have been created before the watch reported it.
+        None => receiver.requests.read(&key, deadline).await.map_err(fail)?,
+    };
+    let (plugin, detections) = detect(receiver, delivery, &target.policy).await?;
     let announcement = Announcement {
         plugin: plugin.descriptor().name.as_str().into(),
         detections,
     };
-    let submitted = receiver.requests.submit(&target, &announcement).await;
-    Ok(accept(submitted.map_err(fail)?, plugin))
+    let submitted = receiver.requests.submit(target, announcement, deadline);
+    Ok(accept(submitted.await.map_err(fail)?, plugin))
+}
+
+/// Reads a delivery and checks its proof. The body is read only where its headers are acceptable.
+async fn verify(receiver: &Receiver, request: Request) -> Result<Verified<Delivery>, Answer> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let claim = match acceptable(receiver, &headers) {
+        Ok(claim) => claim,
+        Err(answer) => {
+            body::discard(body);
+            return Err(answer);
+        }
+    };
+    let body = body::read(body, receiver.bounds).await?;
+    let delivery = Delivery { headers, body };
+    claim.verify(delivery).map_err(|error| refuse(&error))
+}
+
+/// Decides what the headers alone decide: the length of the body, and whether they carry a proof.
+fn acceptable(receiver: &Receiver, headers: &HeaderMap) -> Result<Claim, Answer> {
+    body::check_length(headers, receiver.bounds)?;
+    receiver.auth.claim(headers).map_err(|error| refuse(&error))
 }
 
 async fn detect(
     receiver: &Receiver,
     delivery: Verified<Delivery>,
-    selection: &Selection,
+    policy: &Policy,
 ) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
     let media_type = delivery.media_type();
     let question =
         Question::new(delivery).map_err(|error| not_json(&error, media_type.as_deref()))?;
-    match receiver.detector.detect(question, selection).await {
+    match receiver.detector.detect(question, &policy.detectors).await {
         Verdict::Found { plugin, detections } => Ok((plugin, detections)),
         Verdict::Ignored { plugin, reason } => Err(Answer::Ignored { plugin, reason }),
         Verdict::Malformed { plugin, why } => {
@@ -116,7 +145,7 @@ fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
 
 fn refuse(error: &AuthError) -> Answer {
     match error {
-        // What exactly was wrong helps an attacker more than a sender.
+        // The exact reason helps an attacker more than a sender.
         AuthError::Unauthorized(why) => {
             tracing::debug!(why, "a delivery was refused");
             Answer::refused(
@@ -124,7 +153,7 @@ fn refuse(error: &AuthError) -> Answer {
                 "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256)",
             )
         }
-        AuthError::Closed(_) => {
+        AuthError::Unusable(_) => {
             tracing::error!(error = %report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
             let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
             Answer::unavailable(error, None)
@@ -132,8 +161,8 @@ fn refuse(error: &AuthError) -> Answer {
     }
 }
 
-/// JSON is taken as JSON whatever its media type says; only for what is none does the media type tell whether the
-/// sender meant to send JSON at all.
+/// A body is parsed as JSON whatever its media type is. Where that fails, the media type shows whether the sender meant
+/// to send JSON.
 fn not_json(error: &PayloadError, media_type: Option<&str>) -> Answer {
     match media_type {
         Some(other) if !is_json(other) => {
@@ -158,7 +187,7 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
             let error = "the Kubernetes API server cannot be reached; try again";
             Answer::unavailable(error, None)
         }
-        RequestError::Refused(_) | RequestError::Nothing => {
+        RequestError::Invalid { .. } | RequestError::Refused(_) | RequestError::NoRef => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request was refused");
             Answer::Failed {
                 error: format!("{error}; see the log of Stoker"),

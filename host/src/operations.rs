@@ -1,4 +1,4 @@
-//! What the platform asks: is it alive, is it ready, what does it count.
+//! The HTTP endpoints for the people and programs that run Stoker: probes, the state of the plugins, metrics.
 
 use std::sync::Arc;
 
@@ -9,25 +9,26 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::watch;
 
-use crate::auth::{Authenticator, DoorState};
+use crate::auth::{AuthState, Authenticator};
 use crate::metrics::Metrics;
 use crate::plugin::{Detector, PluginStatus};
 
 /// The media type of the OpenMetrics text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether webhooks can be taken.
+/// What decides whether webhooks can be received.
 #[derive(Clone)]
 pub struct Readiness {
     /// Whether the objects were listed once.
-    pub objects_known: watch::Receiver<bool>,
-    /// Whether somebody can be let in at all.
+    pub objects_listed: watch::Receiver<bool>,
+    /// The state of the secrets.
     pub auth: Arc<Authenticator>,
-    /// Who knows the plugins.
+    /// The state of the plugins.
     pub detector: Arc<Detector>,
 }
 
-/// `/healthz`: the process answers. `/readyz`: it can take webhooks. `/plugins`: how each plugin stands, as JSON.
+/// The routes of the probes. `/healthz` answers while the process runs, `/readyz` once it can receive webhooks, and
+/// `/plugins` returns the state of each plugin as JSON.
 pub fn probe_router(readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
@@ -37,24 +38,16 @@ pub fn probe_router(readiness: Readiness) -> Router {
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    if !*readiness.objects_known.borrow() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the objects were not listed yet",
-        );
+    let not_ready = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
+    if !*readiness.objects_listed.borrow() {
+        return not_ready("the objects were not listed yet");
     }
     if !readiness.detector.is_complete() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the plugins were not looked at yet",
-        );
+        return not_ready("the plugins were not loaded yet");
     }
     match readiness.auth.state() {
-        DoorState::Closed(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the webhook secret cannot be used",
-        ),
-        DoorState::Open | DoorState::Locked => (StatusCode::OK, "ok"),
+        AuthState::Unusable(_) => not_ready("the webhook secret cannot be used"),
+        AuthState::Open | AuthState::Required => (StatusCode::OK, "ok"),
     }
 }
 
@@ -62,7 +55,7 @@ async fn plugins(State(readiness): State<Readiness>) -> Json<Vec<PluginStatus>> 
     Json(readiness.detector.status())
 }
 
-/// `/metrics` in the OpenMetrics text format.
+/// The route of the metrics: `/metrics`, in the OpenMetrics text format.
 pub fn metrics_router(metrics: Arc<Metrics>) -> Router {
     let encode = async |State(metrics): State<Arc<Metrics>>| match metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),

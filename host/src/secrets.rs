@@ -1,32 +1,35 @@
+//! Secrets from the environment and from files.
+
 use std::path::PathBuf;
 
-/// Where a secret comes from.
+/// The source of a secret.
 #[derive(Clone)]
 pub enum SecretSource {
-    /// The text itself, from the environment. Set but empty is a mistake, not a wish for an open door.
+    /// The text itself, from the environment. A variable that is set but empty is an error: it does not switch the
+    /// authentication off.
     Inline(String),
-    /// A file, as Kubernetes mounts it. One trailing line break is not part of the secret.
+    /// A file, as Kubernetes mounts it. One line break at its end is not part of the secret.
     File(PathBuf),
 }
 
 /// Why a configured secret cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// No characters, or nothing but white space.
+    /// It has no characters other than white space.
     #[error("the secret is empty")]
     Empty,
-    /// The file is not there or may not be read.
+    /// The file does not exist, or reading it is not permitted.
     #[error("cannot read {}: {kind}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         kind: std::io::ErrorKind,
     },
 }
 
 impl SecretSource {
-    /// The secret as it is now.
+    /// Reads the secret as it is now.
     pub fn read(&self) -> Result<String, SecretError> {
         let secret = match self {
             Self::Inline(text) => text.clone(),

@@ -188,6 +188,8 @@ impl IntoResponse for Answer {
             // RFC 9110 §15.5.2 asks for a challenge with every 401.
             StatusCode::UNAUTHORIZED => {
                 drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+                // A connection is kept for an authenticated sender only.
+                drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));
             }
             // The rest of the body is not read, so the connection cannot go on.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
