@@ -17,7 +17,7 @@ use crate::auth::{AuthConfig, Authenticator, DoorState};
 use crate::git::GitClient;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
-use crate::plugin::{self, Capacity, Catalog, Detector, PluginSources, Sandbox, SettingsSource};
+use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, SettingsSource, Supply};
 use crate::plugin_maps;
 use crate::report;
 use crate::request::{self, ObjectCache, Requester};
@@ -87,15 +87,14 @@ impl Host {
         let metrics = Arc::new(Metrics::new());
         let back = CancellationToken::new();
         let mut tasks = Tasks::new(&back);
-        let sources = PluginSources {
-            directories: plugin_directories,
-            supply: plugin_maps.map(|namespace| {
-                let (supply, follow) = plugin_maps::follow(client.clone(), &namespace);
-                tasks.spawn(follow);
-                supply
-            }),
-        };
-        let catalog = plugins(&metrics, sources, plugin_settings).await?;
+        let directories = plugin_directories.into_iter().map(Supply::Directory);
+        let mut supplies: Vec<_> = directories.collect();
+        if let Some(namespace) = plugin_maps {
+            let (supply, follow) = plugin_maps::follow(client.clone(), &namespace);
+            tasks.spawn(follow);
+            supplies.push(supply);
+        }
+        let catalog = plugins(&metrics, supplies, plugin_settings).await?;
         let detector = Arc::clone(catalog.detector());
         let (cache, follow, due) = request::follow(&client, namespace.as_deref());
         let (events, publish) = request::publish(client.clone());
@@ -182,12 +181,12 @@ impl Host {
 
 async fn plugins(
     metrics: &Metrics,
-    sources: PluginSources,
+    supplies: Vec<Supply>,
     settings: SettingsSource,
 ) -> Result<Catalog> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
     let detector = Arc::new(Detector::new(sandbox));
-    Ok(Catalog::open(detector, metrics.plugin.clone(), sources, settings).await?)
+    Ok(Catalog::open(detector, metrics.plugin.clone(), supplies, settings).await?)
 }
 
 /// What takes requests.

@@ -26,8 +26,8 @@ use crate::cli::{CheckFlags, LimitFlags, PluginCommand};
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
 use crate::plugin::{
-    Capacity, Catalog, Detector, Limits, Origin, Plugin, PluginSources, Question, Sandbox,
-    SettingsSource, Tuning,
+    Capacity, Catalog, Detector, Limits, Origin, Plugin, Question, Sandbox, SettingsSource, Supply,
+    Tuning,
 };
 
 pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
@@ -48,11 +48,8 @@ pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
 async fn open(directories: Vec<PathBuf>, settings: SettingsSource) -> Result<Arc<Detector>> {
     let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
     let metrics = Metrics::new().plugin;
-    let sources = PluginSources {
-        directories,
-        supply: None,
-    };
-    Catalog::open(Arc::clone(&detector), metrics, sources, settings).await?;
+    let supplies = directories.into_iter().map(Supply::Directory).collect();
+    Catalog::open(Arc::clone(&detector), metrics, supplies, settings).await?;
     Ok(detector)
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn run(flags: &AskFlags) -> Result<ExitCode> {
                 .to_owned(),
         );
     }
-    let (reply, report) = plugin.ask(&sandbox, &question).await;
+    let (reply, report) = plugin.ask_unfiltered(&sandbox, &question).await;
     lines.push(say(&reply));
     lines.extend(report.log.iter().map(|line| format!("log: {line}")));
     let peak = report.peak_memory / 1024;
