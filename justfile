@@ -70,18 +70,15 @@ test-e2e-kubeconfig *ARGS:
     cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --use-kubeconfig -- \
         cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
 
-# Creates a plugin from each template, for `bench`. Needs Go, Node.js, Python and a C compiler for WebAssembly.
-bench-templates:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cargo build --release --locked --workspace --bins
-    stoker="{{ cargo_target }}/release/stoker"
-    for language in rust c go js python; do
-        project="{{ cargo_target }}/templates/$language"
-        test -d "$project" || "$stoker" plugin new bench --lang "$language" --dir "$project"
-        "$stoker" plugin build --max-size 30000000 "$project"
-        "$stoker" plugin test --max-size 30000000 "$project"
-    done
+# Builds the project that `stoker plugin new` creates in each language, and then a fresh clone of it twice. Needs Go,
+# Node.js and Python; a language whose tools are missing is skipped with a message.
+[doc("Builds the template of each language, and a fresh clone of it twice.")]
+test-templates *LANGUAGES:
+    cargo build --release --locked --bin stoker
+    tests/templates/run.sh "{{ cargo_target }}/release/stoker" "{{ cargo_target }}/templates" {{ LANGUAGES }}
+
+# Creates a plugin from each template, for `bench`.
+bench-templates: test-templates
 
 # Measures, and writes docs/benchmarks.md with its plots. Run `just bench-templates` first to include the other languages.
 bench:

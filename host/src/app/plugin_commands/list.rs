@@ -14,8 +14,7 @@ use crate::app::text;
 use crate::cli::ListFlags;
 use crate::metrics::Metrics;
 use crate::plugin::{
-    Capacity, Catalog, Detector, Limits, PluginSources, PluginState, PluginStatus, Sandbox,
-    SettingsSource,
+    Capacity, Catalog, Detector, Limits, PluginState, PluginStatus, Sandbox, SettingsSource, Supply,
 };
 
 /// The largest answer of a running Stoker, in bytes. A plugin takes some hundred of them.
@@ -51,10 +50,11 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
 /// Loads the plugins as a host would.
 async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
     let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
-    let sources = PluginSources {
-        directories: flags.plugin_dir,
-        supply: None,
-    };
+    let supplies = flags
+        .plugin_dir
+        .into_iter()
+        .map(Supply::Directory)
+        .collect();
     let settings = SettingsSource {
         file: flags.plugin_settings,
         limits: Limits {
@@ -63,7 +63,7 @@ async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
         },
     };
     let metrics = Metrics::new().plugin;
-    Catalog::open(Arc::clone(&detector), metrics, sources, settings).await?;
+    Catalog::open(Arc::clone(&detector), metrics, supplies, settings).await?;
     Ok(detector.status())
 }
 
