@@ -239,7 +239,7 @@ impl Plugin {
         }
     }
 
-    /// Asks a fresh instance, whatever the pre-filter says.
+    /// Asks about a delivery without applying the pre-filter.
     pub async fn ask_unfiltered(
         &self,
         sandbox: &Sandbox,

@@ -1,4 +1,7 @@
-//! What is made of a guest's words: nothing of them is believed before it was checked here.
+//! Checks the answer of a guest, which is not trusted.
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
@@ -11,7 +14,7 @@ const MAX_REPOSITORY_BYTES: usize = 2048;
 /// The longest delivery id, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
-/// What a guest answered, as it said it.
+/// The answer of a guest, unchecked.
 #[derive(Debug)]
 pub(super) enum RawReply {
     NotMine,
@@ -20,7 +23,7 @@ pub(super) enum RawReply {
     Malformed(String),
 }
 
-/// One detection, as a guest said it.
+/// One detection of a guest, unchecked.
 #[derive(Debug, Default)]
 pub(super) struct RawDetection {
     pub(super) git_ref: String,
@@ -30,7 +33,7 @@ pub(super) struct RawDetection {
     pub(super) delivery_id: Option<String>,
 }
 
-/// What a plugin answered, checked.
+/// The answer of a plugin, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Another format.
@@ -43,7 +46,7 @@ pub enum Reply {
     Malformed(String),
 }
 
-/// Checks a guest's words.
+/// Checks an answer.
 pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> {
     let text = |text: String| printable(&text, TEXT_BYTES);
     Ok(match raw {
@@ -68,6 +71,12 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
 
 fn detection(raw: RawDetection) -> Result<Detection, CallError> {
     let git_ref = GitRef::parse(&raw.git_ref)?;
+    let is_zero = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte == b'0');
+    if raw.commit.as_ref().is_some_and(is_zero) {
+        return Err(answer(
+            "with a commit id of zeros, which stands for no commit: a deleted ref is `ignored`",
+        ));
+    }
     let commit = raw
         .commit
         .as_deref()
@@ -87,8 +96,7 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
             printable(name, 64)
         )));
     }
-    let occurred_at = raw.occurred_at.as_deref().map(str::parse).transpose();
-    let occurred_at = occurred_at.map_err(|_| answer("with a time that is not RFC 3339"))?;
+    let occurred_at = raw.occurred_at.as_deref().map(time).transpose()?.flatten();
     // An id that does not fit is left out: nothing depends on it.
     let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
     let delivery_id = raw.delivery_id.filter(is_fit);
@@ -101,12 +109,27 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
     })
 }
 
+/// Parses a time. One that is RFC 3339 and out of the range of timestamps, such as the last day of the year 9999, is
+/// left out, as is an id that does not fit.
+fn time(text: &str) -> Result<Option<Timestamp>, CallError> {
+    if let Ok(time) = text.parse() {
+        return Ok(Some(time));
+    }
+    let pieces = Pieces::parse(text);
+    let is_complete = |pieces: &Pieces<'_>| pieces.time().is_some() && pieces.offset().is_some();
+    if pieces.as_ref().is_ok_and(is_complete) {
+        Ok(None)
+    } else {
+        Err(answer("with a time that is not RFC 3339"))
+    }
+}
+
 fn answer(what: impl Into<String>) -> CallError {
     CallError::Answer { what: what.into() }
 }
 
-/// A text from a guest that may be shown: at most so many bytes and a sign of what was cut off, and nothing that moves
-/// a terminal's cursor or changes the direction of writing.
+/// A text that may be shown: at most so many bytes, with an ellipsis where it was cut off, and without characters that
+/// move a terminal's cursor or change the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
     let is_hidden = |c: char| {
         c.is_control()
@@ -164,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ref_that_git_refuses_is_told_apart_from_a_fault_of_the_plugin() {
+    fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
         assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
         assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
         let commit = RawDetection {
@@ -172,6 +195,26 @@ mod tests {
             ..raw("v1")
         };
         assert!(matches!(found(commit), Err(CallError::Answer { .. })));
+    }
+
+    #[test]
+    fn a_time_out_of_range_is_left_out_and_zeros_are_no_commit() {
+        let last = RawDetection {
+            occurred_at: Some("9999-12-31T23:59:59Z".into()),
+            ..raw("v1")
+        };
+        let Ok(Reply::Found(detections)) = found(last) else {
+            panic!("not found")
+        };
+        assert_eq!(detections[0].occurred_at, None);
+        for id in ["0".repeat(40), "0".repeat(64)] {
+            let zeros = RawDetection {
+                commit: Some(id),
+                ..raw("v1")
+            };
+            let why = found(zeros).unwrap_err().to_string();
+            assert!(why.contains("stands for no commit"), "{why}");
+        }
     }
 
     #[test]
