@@ -99,8 +99,10 @@ done
 rm -rf "$image/chart"
 mkdir -p "$image/chart"
 git archive HEAD $chart | tar -x -C "$image/chart"
-sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/$chart/values.yaml"
-grep -qxF "  repository: $repository" "$image/chart/$chart/values.yaml" || die "the chart does not name its image"
+for file in values.yaml files/defaults.yaml; do
+    sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/$chart/$file"
+    grep -qxF "  repository: $repository" "$image/chart/$chart/$file" || die "the chart does not name its image"
+done
 "$helm" package --destination "$image/chart" "$image/chart/$chart" >/dev/null
 package=$image/chart/stoker-operator-$version.tgz
 pushed=$("$helm" push ${plain[@]+"${plain[@]}"} "$package" "$charts" 2>&1) || die "$pushed"

@@ -5,8 +5,10 @@ mod kubeconfig;
 mod lead;
 mod plugin_commands;
 mod run;
+mod secret_refresh;
 mod send;
 mod signals;
+mod tasks;
 mod text;
 
 #[cfg(feature = "sandbox")]
@@ -23,7 +25,7 @@ use crate::{api, telemetry};
 
 #[cfg(feature = "sandbox")]
 pub use demo::EXAMPLE_PLUGIN;
-pub use host::{Host, HostSettings};
+pub use host::Host;
 
 /// Runs a command.
 pub async fn run(cli: Cli) -> Result<ExitCode> {

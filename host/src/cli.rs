@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::plugin::{AskFlags, CheckFlags, LimitFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
+pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};
 use crate::telemetry;
 
 /// The bridge from webhooks to GitOps.
@@ -16,7 +16,13 @@ use crate::telemetry;
 /// Stoker takes webhooks, asks WebAssembly plugins which git ref they announce, and syncs `GatewaySync` objects from
 /// it.
 #[derive(Debug, Parser)]
-#[command(name = "stoker", version, propagate_version = true)]
+// The last of several values of one flag holds, so that a chart's `extraArgs` can replace what comes before.
+#[command(
+    name = "stoker",
+    version,
+    propagate_version = true,
+    args_override_self = true
+)]
 pub struct Cli {
     /// How the log looks.
     #[arg(
@@ -69,7 +75,7 @@ pub enum Command {
     Sandbox(SandboxFlags),
     /// Print the definition of the custom resource, for `kubectl apply -f -`.
     Crd,
-    /// Look at plugins, and try them.
+    /// List, check and run plugins, and develop new ones.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Send a signed test webhook.
@@ -181,51 +187,6 @@ pub struct SandboxFlags {
     pub port: u16,
 }
 
-/// What to do with plugins.
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// List the plugins in the order in which they are asked, and say what is wrong with the others: those of
-    /// directories, or those of a Stoker that runs.
-    List(ListFlags),
-    /// Write a project for a new plugin.
-    #[cfg(feature = "authoring")]
-    New(NewFlags),
-    /// Build the component of a project, and check it.
-    #[cfg(feature = "authoring")]
-    Build(BuildFlags),
-    /// Tell whether a component can be used, and what it says of itself.
-    Check(CheckFlags),
-    /// Ask one component about one delivery.
-    Run(AskFlags),
-    /// Run the payload files of projects through their components, and compare what they say with what is expected. A
-    /// component that is missing, or older than its sources, is built first.
-    #[cfg(feature = "authoring")]
-    Test(TestFlags),
-}
-
-/// The flags of `stoker plugin list`.
-#[derive(Debug, Clone, Args)]
-pub struct ListFlags {
-    /// Directory of drop-in plugins. May be given several times.
-    #[arg(
-        long,
-        env = "STOKER_PLUGIN_DIR",
-        value_delimiter = ':',
-        value_name = "DIR"
-    )]
-    pub plugin_dir: Vec<PathBuf>,
-    /// File with limits and settings of the plugins.
-    #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
-    pub plugin_settings: Option<PathBuf>,
-    /// The probe address of a Stoker that runs, such as <http://localhost:8081>, to ask it how its plugins stand.
-    #[arg(
-        long,
-        value_name = "URL",
-        conflicts_with_all = ["plugin_dir", "plugin_settings"]
-    )]
-    pub host: Option<String>,
-}
-
 /// The flags of `stoker send`.
 #[derive(Debug, Clone, Args)]
 pub struct SendFlags {
@@ -268,5 +229,40 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn run_flags(arguments: &[&str]) -> RunFlags {
+        let arguments = ["stoker", "run"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).expect("arguments").command {
+            Command::Run(flags) => *flags,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_last_of_several_values_holds() {
+        let flags = run_flags(&[
+            "--health-probe-bind-address=:8081",
+            "--leader-elect",
+            "--max-body=1",
+            "--health-probe-bind-address=[::]:8082",
+            "--leader-elect=false",
+            "--max-body=2",
+        ]);
+        assert_eq!(flags.health_probe_bind_address, "[::]:8082");
+        assert!(!flags.leader_elect);
+        assert_eq!(flags.max_body, 2);
+    }
+
+    #[test]
+    fn global_flags_can_be_given_again() {
+        let cli = Cli::try_parse_from(["stoker", "--log=info", "run", "--log=warn", "--log=debug"]);
+        assert_eq!(cli.expect("arguments").log.as_deref(), Some("debug"));
+    }
+
+    #[test]
+    fn directories_add_up() {
+        let flags = run_flags(&["--plugin-dir=/a", "--plugin-dir=/b"]);
+        assert_eq!(flags.plugin_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
     }
 }

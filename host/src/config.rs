@@ -1,12 +1,13 @@
 //! What the flags mean, after everything that can be wrong with them was said.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::auth::{AuthConfig, SecretSource};
+use crate::auth::AuthConfig;
 use crate::cli::RunFlags;
 use crate::plugin::{Limits, SettingsSource};
-use crate::webhook::Bounds;
+use crate::receiver::Bounds;
+use crate::secrets::SecretSource;
 
 /// The largest body that may be allowed: each request holds one in memory.
 const MAX_BODY_LIMIT: usize = 64 << 20;
@@ -15,8 +16,8 @@ const MAX_BODY_LIMIT: usize = 64 << 20;
 const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
 
 /// What `stoker run` works with.
-#[derive(Debug, Clone)]
-pub struct Config {
+#[derive(Debug, Clone, Default)]
+pub struct HostConfig {
     /// The namespace whose objects are followed; none for all.
     pub namespace: Option<String>,
     /// Where webhooks come in; none where the receiver is off.
@@ -39,8 +40,6 @@ pub struct Config {
     pub own_namespace: Option<String>,
     /// The name of this replica in the election of the one that reconciles; none where it is alone.
     pub identity: Option<String>,
-    /// The file that says where the API server is; none for the usual places.
-    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Why flags mean nothing.
@@ -80,7 +79,7 @@ pub enum ConfigError {
     },
 }
 
-impl TryFrom<RunFlags> for Config {
+impl TryFrom<RunFlags> for HostConfig {
     type Error = ConfigError;
 
     fn try_from(flags: RunFlags) -> Result<Self, ConfigError> {
@@ -91,7 +90,7 @@ impl TryFrom<RunFlags> for Config {
             });
         }
         let receiver = (flags.webhook_receiver_port != 0)
-            .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.webhook_receiver_port)));
+            .then(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.webhook_receiver_port)));
         Ok(Self {
             namespace: set(flags.watch_namespace),
             receiver,
@@ -126,7 +125,6 @@ impl TryFrom<RunFlags> for Config {
             identity: flags.leader_elect.then(|| {
                 set(flags.pod_name).unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4()))
             }),
-            kubeconfig: flags.kubeconfig,
         })
     }
 }
@@ -149,14 +147,15 @@ fn plugin_limits(component_bytes: u64) -> Result<Limits, ConfigError> {
     })
 }
 
-/// An address as existing installations write it: `0` is off, `:8081` and `8081` are all addresses of the machine.
+/// An address as existing installations write it: `0` is off, `:8081` and `8081` are all addresses of the machine, which
+/// is `[::]` and takes IPv4 as well.
 fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     if matches!(text, "" | "0") {
         return Ok(None);
     }
     let port = text.strip_prefix(':').unwrap_or(text);
     let address = match port.parse::<u16>() {
-        Ok(port) => Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        Ok(port) => Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
         Err(_) => text.parse().ok(),
     };
     address.map(Some).ok_or_else(|| ConfigError::Address {
@@ -190,8 +189,9 @@ mod tests {
         let parse =
             |text| address("--x", text).map(|address| address.map(|address| address.to_string()));
         assert_eq!(parse("0").unwrap(), None);
-        assert_eq!(parse(":8081").unwrap().unwrap(), "0.0.0.0:8081");
-        assert_eq!(parse("8081").unwrap().unwrap(), "0.0.0.0:8081");
+        assert_eq!(parse(":8081").unwrap().unwrap(), "[::]:8081");
+        assert_eq!(parse("8081").unwrap().unwrap(), "[::]:8081");
+        assert_eq!(parse("0.0.0.0:8081").unwrap().unwrap(), "0.0.0.0:8081");
         assert_eq!(parse("127.0.0.1:8081").unwrap().unwrap(), "127.0.0.1:8081");
         assert_eq!(parse("[::]:8081").unwrap().unwrap(), "[::]:8081");
         assert!(parse("localhost").is_err() && parse(":x").is_err() && parse(":70000").is_err());

@@ -11,20 +11,22 @@
 
 pub mod app;
 pub mod auth;
-#[cfg(feature = "authoring")]
-pub mod author;
 pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod delivery;
 pub mod leader;
 pub mod metrics;
+pub mod operations;
 pub mod payload;
 pub mod plugin;
 pub mod plugin_maps;
+pub mod receiver;
 pub mod request;
+pub mod secrets;
+pub mod server;
 pub mod telemetry;
-pub mod webhook;
+mod watch_backoff;
 
 pub use stoker_api::{self as api, detection};
 pub use stoker_git as git;

@@ -4,7 +4,7 @@ use prometheus_client::registry::Registry;
 
 use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
-use crate::webhook::ReceiverMetrics;
+use crate::receiver::ReceiverMetrics;
 
 /// The metrics of all rooms, and their text.
 #[derive(Debug)]

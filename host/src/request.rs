@@ -1,26 +1,58 @@
-//! From what a delivery announces to a request on the object: which ref, whether it is news, and the write.
+//! From the refs that a delivery announces to a request on the object: finds the object, chooses the ref, decides
+//! whether a write is needed, and writes the annotations.
 //!
-//! The object is the queue: once the API server has stored the annotations, nothing that happens to this process can
-//! lose the request. This room writes annotations and events and nothing else, and knows neither HTTP servers nor
-//! plugins.
+//! The object is the queue. Once the API server has stored the annotations, no failure of this process loses the
+//! request. This module writes annotations and Events only, and knows neither HTTP servers nor plugins.
 
-mod cache;
 mod choose;
 mod events;
-mod repeat;
+mod objects;
+mod queue;
+mod state;
 mod writer;
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::detection::{Detection, GitRef, ObjectKey, Selection};
+use state::RequestState;
 
-pub use cache::{ObjectCache, follow};
 pub use events::{EventQueue, publish};
-pub use writer::Requester;
+pub use objects::{ObjectCache, follow};
+pub use queue::Requester;
 
-/// What a delivery announces, and who recognised it.
+/// The object that a delivery is for, as it was when the delivery arrived.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its namespace and name.
+    pub key: ObjectKey,
+    /// What it accepts.
+    pub policy: Policy,
+    state: RequestState,
+}
+
+#[cfg(test)]
+impl Target {
+    /// Returns an object on which nothing was requested.
+    pub(crate) fn for_tests(key: ObjectKey, policy: Policy) -> Self {
+        Self {
+            key,
+            policy,
+            state: RequestState::default(),
+        }
+    }
+}
+
+/// What an object accepts, by its `spec.webhook`.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// The plugins that may answer for it.
+    pub detectors: Selection,
+}
+
+/// The refs that a delivery announces, and the plugin that recognised it.
 #[derive(Debug, Clone)]
 pub struct Announcement {
     /// The name of the plugin.
@@ -29,44 +61,60 @@ pub struct Announcement {
     pub detections: Vec<Detection>,
 }
 
-/// What became of an announcement.
+/// The outcome of an announcement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
     /// The API server has stored a request for this ref.
     Written(GitRef),
-    /// This ref is already requested, and nothing was written.
+    /// This ref is requested already, by the API server's present state, and nothing was written.
     AlreadySet(GitRef),
 }
 
 /// Why an announcement did not become a request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum RequestError {
-    /// There is no such object.
+    /// The object does not exist.
     #[error("there is no GatewaySync {0}")]
     NotFound(ObjectKey),
-    /// The API server did not answer, or not in time. The same delivery may succeed later.
+    /// The stored object does not have the shape of a `GatewaySync`, so what it accepts is unknown.
+    #[error("the GatewaySync {key} is invalid: {why}")]
+    Invalid {
+        /// The object.
+        key: ObjectKey,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The API server did not answer before the deadline. The same delivery may succeed later.
     #[error("the Kubernetes API server cannot be reached")]
-    Unavailable(#[source] Option<Box<kube::Error>>),
-    /// The API server refused the write for good.
+    Unavailable(#[source] Option<Arc<kube::Error>>),
+    /// The API server refused the request.
     #[error("the Kubernetes API server refused the request")]
-    Refused(#[source] Box<kube::Error>),
-    /// No ref was announced.
+    Refused(#[source] Arc<kube::Error>),
+    /// The announcement holds no ref.
     #[error("the delivery announces no ref")]
-    Nothing,
+    NoRef,
 }
 
-/// Where announcements go.
-pub trait RequestSink: Send + Sync {
-    /// The plugins that may say what a delivery for this object announces.
-    fn detectors<'a>(
-        &'a self,
-        target: &'a ObjectKey,
-    ) -> BoxFuture<'a, Result<Selection, RequestError>>;
+/// The objects that deliveries are for, and the requests on them.
+pub trait Requests: Send + Sync {
+    /// Finds an object among those that are watched, without I/O.
+    ///
+    /// The search takes as long for an object that does not exist. An object that was created an instant ago may be
+    /// missing; [`Requests::read`] finds it.
+    fn find(&self, key: &ObjectKey) -> Option<Target>;
 
-    /// Makes an announcement a request on the object, and returns when it is stored.
-    fn submit<'a>(
+    /// Reads an object from the API server.
+    fn read<'a>(
         &'a self,
-        target: &'a ObjectKey,
-        announcement: &'a Announcement,
-    ) -> BoxFuture<'a, Result<Submitted, RequestError>>;
+        key: &'a ObjectKey,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Target, RequestError>>;
+
+    /// Makes an announcement a request on the object. Returns once it is stored, or at the deadline.
+    fn submit(
+        &self,
+        target: Target,
+        announcement: Announcement,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Submitted, RequestError>>;
 }

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Tests the chart without a cluster: renders each of values/*.yaml against golden/, and has each of refused/*.yaml
-# refused. `--update` writes the golden files instead; read the difference.
+# Tests the chart without a cluster: compares what each of values/*.yaml renders with golden/, checks that each of
+# refused/*.yaml is refused, and runs handover.sh. `--update` writes the golden files instead; read the difference.
 #
-# Comments at the beginning of a values file say how it is used:
-#   # args: ARGUMENTS    more arguments of helm, such as --kube-version 1.32.0
-#   # expect: WORDS      what the refusal must say (refused/ only)
+# Comments at the beginning of a values file set how it is used:
+#   # args: ARGUMENTS    additional arguments of helm, such as --kube-version 1.32.0
+#   # release: NAME      the release's name (default: stoker)
+#   # namespace: NAME    the release's namespace (default: stoker-system)
+#   # expect: WORDS      a part of the error message (refused/ only)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -20,15 +22,16 @@ fail() {
     failed=1
 }
 note() { sed -n "s/^# $2: //p" "$1"; }
-# The definition of the resource is in one golden file only; it would be most of the others.
+# The definition of the resource is in one golden file only, as it would be most of the others.
 render() {
-    local file=$1 args
+    local file=$1 args release namespace
     shift
     read -ra args <<<"$(note "$file" args)"
-    "$helm" template stoker "$rendered_chart" --namespace stoker-system --kube-version 1.35.0 --set crds.install=false \
-        --values "$file" ${args[@]+"${args[@]}"} "$@"
+    release=$(note "$file" release) namespace=$(note "$file" namespace)
+    "$helm" template "${release:-stoker}" "$rendered_chart" --namespace "${namespace:-stoker-system}" \
+        --kube-version 1.35.0 --set crds.install=false --values "$file" ${args[@]+"${args[@]}"} "$@"
 }
-# Helm shows what NOTES.txt says to whoever has a cluster, so here it is one more document.
+# `helm template` does not print NOTES.txt, so here it is one more document.
 with_notes() {
     cp -R "$chart" "$1"
     local templates=$1/templates
@@ -40,7 +43,7 @@ with_notes() {
     rm "$templates/NOTES.txt"
     printf 'notes: |\n{{ include "notes" . | indent 2 }}\n' >"$templates/notes.yaml"
 }
-# Runs what the notes print to send a webhook, with a kubectl and a curl that tell what they were asked.
+# Runs the lines of the notes that send a webhook, with a kubectl and a curl that print their arguments.
 printed_curl() {
     local lines
     lines=$(render "$1" --show-only templates/notes.yaml | sed -n '/^ *secret=/,/-d "$body"/p')
@@ -68,7 +71,7 @@ for file in $tests/values/*.yaml; do
     elif [[ $update ]]; then
         printf '%s\n' "$rendered" >"$golden"
     else
-        diff -u "$golden" <(printf '%s\n' "$rendered") || fail "$name: it renders otherwise than $golden"
+        diff -u "$golden" <(printf '%s\n' "$rendered") || fail "$name: it does not render $golden"
     fi
     count=$((count + 1))
 done
@@ -83,12 +86,12 @@ for file in $tests/refused/*.yaml; do
     if said=$(render "$file" 2>&1); then
         fail "refused/$name: it is not refused"
     elif [[ -z $expected || $said != *"$expected"* ]]; then
-        fail "refused/$name: it says otherwise than \"$expected\": $said"
+        fail "refused/$name: the message lacks \"$expected\": $said"
     fi
     count=$((count + 1))
 done
 
-# Of `{"ref": "v1.0.0"}` with `my-webhook-secret`, by another hand than openssl's.
+# The signature of `{"ref": "v1.0.0"}` with `my-webhook-secret`, by another program than openssl.
 signature=$(python3 -c 'import hmac, sys; print(hmac.digest(*(word.encode() for word in sys.argv[1:]), "sha256").hex())' \
     my-webhook-secret '{"ref": "v1.0.0"}')
 for name in guide-inline-secret guide-existing-secret; do
@@ -97,6 +100,8 @@ for name in guide-inline-secret guide-existing-secret; do
         [[ $said == *"$word"* ]] || fail "$name: the curl of the notes lacks \"$word\": $said"
     done
 done
+
+$tests/handover.sh "$helm" || fail "handover"
 
 if ((failed)); then exit 1; fi
 echo "ok: $count values files"

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Keeps the chart's README, schema and values in step, and the page of the book about them.
+"""Keeps what repeats the chart's values in step with values.yaml: the schema, the tables in the documents, and the copy
+of the defaults that the templates read.
 
-    values.py            fails where the README is stale, a value has no comment, or the schema does not know it
-    values.py --update   writes the table of values into the README, and into the book
+    values.py            fails if a value has no comment, the schema does not know it, or a repetition is out of date
+    values.py --update   writes the tables and the copy
+    values.py --paths    prints the path of each value and of each group of values
+    values.py --scalars  prints path and default of each number and boolean
 
-It reads values.yaml by its lines and needs no YAML library: the comment of a value is what stands right above it.
+It reads values.yaml line by line and needs no YAML library: the comment of a value is directly above it.
 """
 
 import json
@@ -14,14 +17,17 @@ from pathlib import Path
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "stoker-operator"
 BOOK = CHART.parents[1] / "docs"
+DEFAULTS = CHART / "files" / "defaults.yaml"
 BEGIN, END = "<!-- values: begin -->\n", "<!-- values: end -->\n"
 KEY = re.compile(r"^( *)([A-Za-z][A-Za-z0-9]*):(?: (.*))?$")
-# Objects that Kubernetes defines: their parts are no values of the chart.
+# Objects that Kubernetes defines: their fields are not values of the chart.
 OPAQUE = {"resources", "podSecurityContext", "securityContext"}
+# Helm passes these to the chart as a dependency of another one.
+OF_HELM = {"global", "enabled"}
 
 
 def entries(text):
-    """Yields path, default and comment of each value; the default is None where it has several lines."""
+    """Yields path, default and comment of each value; the default is None if it has several lines."""
     lines = text.splitlines()
     path, comment, opaque = [], [], None
     for number, line in enumerate(lines):
@@ -54,8 +60,14 @@ def table(found):
     return "\n".join(out) + "\n"
 
 
+def copy(text):
+    """values.yaml without its comments."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    return "\n".join(["# Written by tests/chart/values.py.", *lines]) + "\n"
+
+
 def known(schema, path):
-    """Whether the schema has this value, and lets nobody misspell it on the way there."""
+    """Whether the schema has this value, and refuses misspelt values beside it."""
     node = schema
     for word in path.split("."):
         if node.get("additionalProperties") is not False or word not in node.get("properties", {}):
@@ -74,26 +86,47 @@ def paths(schema, prefix=""):
             yield path
 
 
+def with_groups(found):
+    """The paths of the values and of the groups that contain them."""
+    every = {}
+    for path, _, _ in found:
+        words = path.split(".")
+        for count in range(1, len(words) + 1):
+            every[".".join(words[:count])] = None
+    return list(every)
+
+
 def main():
-    found = list(entries((CHART / "values.yaml").read_text()))
+    text = (CHART / "values.yaml").read_text()
+    found = list(entries(text))
+    if sys.argv[1:] == ["--paths"]:
+        print("\n".join(with_groups(found)))
+        return
+    if sys.argv[1:] == ["--scalars"]:
+        print("\n".join(f"{path} {default}" for path, default, _ in found if re.match(r"(true|false|\d+)$", default or "")))
+        return
     schema = json.loads((CHART / "values.schema.json").read_text())
     faults = [f"values.yaml: {path} has no comment" for path, _, comment in found if not comment]
     faults += [f"values.schema.json does not know {path}" for path, _, _ in found if not known(schema, path)]
-    # Helm itself hands `global` to a chart below another, and the parts of `plugins.settings` have no defaults.
-    names = {path for path, _, _ in found} | {"global"}
+    names = {path for path, _, _ in found} | OF_HELM
+    # The parts of `plugins.settings` have no defaults.
     is_part = re.compile(r"^plugins\.settings\.").match
-    faults += [f"values.yaml lacks {path}, which values.schema.json knows" for path in paths(schema)
-               if path not in names and not is_part(path)]
+    faults += [
+        f"values.yaml lacks {path}, which values.schema.json knows"
+        for path in paths(schema)
+        if path not in names and not is_part(path)
+    ]
 
+    wanted = {DEFAULTS: copy(text)}
     for page in (CHART / "README.md", BOOK / "helm-values.md"):
-        text = page.read_text()
-        before, rest = text.split(BEGIN)
+        before, rest = page.read_text().split(BEGIN)
         _, after = rest.split(END)
-        wanted = f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
+        wanted[page] = f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
+    for file, content in wanted.items():
         if sys.argv[1:] == ["--update"]:
-            page.write_text(wanted)
-        elif text != wanted:
-            faults.append(f"{page.name} is stale: run tests/chart/values.py --update")
+            file.write_text(content)
+        elif not file.exists() or file.read_text() != content:
+            faults.append(f"{file.name} is out of date: run tests/chart/values.py --update")
     for fault in faults:
         print(fault, file=sys.stderr)
     sys.exit(1 if faults else 0)

@@ -50,6 +50,7 @@ RUN_BY = {
         "kubectl get lease": "guide",
         "helm upgrade": "guide",
         "helm uninstall": "guide",
+        "helm install stoker-prod": "guide",
         "kubectl patch gatewaysync": "guide",
     },
     "docs/reference.md": {

@@ -13,7 +13,7 @@ def pages():
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return [page for page in listed.stdout.split() if not page.startswith("host/templates/")]
+    return [page for page in listed.stdout.split() if not page.startswith("host/author/templates/")]
 
 
 def without_fences(text):

@@ -1,80 +1,163 @@
-//! Which room may name which library: the borders that ARCHITECTURE.md draws.
+//! Which module of the host may name which library and which other module: the borders that ARCHITECTURE.md draws.
+//! Cargo enforces the borders between crates.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A library, and the rooms (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 13] = [
-    ("wasmtime", &["plugin"]),
-    ("axum", &["webhook", "sandbox/git_server"]),
-    ("hyper", &["webhook/server"]),
+use syn::visit::{self, Visit};
+use syn::{Attribute, ItemMod, ItemUse, UseTree};
+
+/// A library, and the modules (files or folders below `host/src`) that may name it.
+const OWNERS: [(&str, &[&str]); 12] = [
+    ("axum", &["app/tasks", "operations", "receiver"]),
+    ("clap", &["cli", "main"]),
+    ("hyper", &["server"]),
+    (
+        "k8s_openapi",
+        &["app/demo", "controller", "leader", "plugin_maps", "request"],
+    ),
     (
         "kube",
         &[
-            "api",
             "app",
             "controller",
             "leader",
             "plugin_maps",
             "request",
-            "sandbox",
+            "watch_backoff",
         ],
     ),
-    (
-        "k8s_openapi",
-        &[
-            "api",
-            "app/demo",
-            "controller",
-            "leader",
-            "plugin_maps",
-            "request",
-        ],
-    ),
-    (
-        "reqwest",
-        &["git", "app/send", "app/demo", "app/plugin_commands/list"],
-    ),
-    ("clap", &["cli", "main"]),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
+    (
+        "reqwest",
+        &["app/demo", "app/plugin_commands/list", "app/send"],
+    ),
     ("rustix", &["plugin/background", "plugin/lane"]),
-    ("quick_xml", &["author/junit"]),
-    ("stoker_apiserver", &["sandbox"]),
-    ("stoker_guest_build", &["author"]),
+    ("stoker_author", &["app/plugin_commands"]),
+    ("stoker_local_cluster", &["app", "lib"]),
+    ("wasmparser", &["plugin"]),
+    ("wasmtime", &["plugin"]),
 ];
 
-/// A room, and the rooms that it may know. Who is not named here is the composition root or knows nobody.
-const NEIGHBOURS: [(&str, &[&str]); 11] = [
-    ("author", &[]),
-    ("detection", &[]),
-    ("delivery", &[]),
+/// A module, and the other modules that it may name. A module without a row is part of the composition root or names
+/// no other module.
+const NEIGHBOURS: [(&str, &[&str]); 14] = [
+    ("auth", &["delivery", "secrets"]),
+    ("cli", &["telemetry"]),
+    ("controller", &["watch_backoff"]),
+    ("delivery", &["auth"]),
+    ("leader", &[]),
+    ("operations", &["auth", "metrics", "plugin"]),
     ("payload", &[]),
-    ("auth", &["delivery"]),
+    ("plugin", &["auth", "delivery", "payload"]),
+    ("plugin_maps", &["plugin", "watch_backoff"]),
     (
-        "plugin",
-        &["auth", "delivery", "detection", "payload", "report"],
+        "receiver",
+        &["auth", "delivery", "payload", "plugin", "request"],
     ),
-    ("plugin_maps", &["api", "plugin", "report"]),
-    ("request", &["api", "detection", "report"]),
-    ("git", &["detection", "report"]),
-    ("leader", &["report"]),
-    (
-        "webhook",
-        &[
-            "auth",
-            "delivery",
-            "detection",
-            "metrics",
-            "payload",
-            "plugin",
-            "report",
-            "request",
-        ],
-    ),
+    ("request", &["watch_backoff"]),
+    ("secrets", &[]),
+    ("server", &[]),
+    ("telemetry", &[]),
 ];
 
-fn sources() -> Vec<(String, String)> {
+/// A source file: its path below `host/src` without the extension, and the first two segments of the paths in it.
+struct Source {
+    module: String,
+    paths: BTreeSet<(String, String)>,
+    calls_verified: bool,
+}
+
+impl Source {
+    fn is_in(&self, module: &str) -> bool {
+        let rest = self.module.strip_prefix(module);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// Collects the paths of a file, except those of its tests.
+#[derive(Default)]
+struct Collector {
+    paths: BTreeSet<(String, String)>,
+    calls_verified: bool,
+}
+
+impl Collector {
+    fn add_tree(&mut self, tree: &UseTree, before: &[String]) {
+        let mut path = before.to_vec();
+        match tree {
+            UseTree::Path(part) => {
+                path.push(part.ident.to_string());
+                self.add_tree(&part.tree, &path);
+            }
+            UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.add_tree(tree, &path);
+                }
+            }
+            UseTree::Name(name) => {
+                path.push(name.ident.to_string());
+                self.add(&path);
+            }
+            UseTree::Rename(rename) => {
+                path.push(rename.ident.to_string());
+                self.add(&path);
+            }
+            UseTree::Glob(_) => self.add(&path),
+        }
+    }
+
+    fn add(&mut self, path: &[String]) {
+        let segment = |index: usize| path.get(index).cloned().unwrap_or_default();
+        self.paths.insert((segment(0), segment(1)));
+    }
+}
+
+fn is_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<syn::Ident>()
+                .is_ok_and(|name| name == "test")
+    })
+}
+
+impl<'ast> Visit<'ast> for Collector {
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        if !is_test(&item.attrs) {
+            self.add_tree(&item.tree, &[]);
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if !is_test(&item.attrs) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Vec<_> = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
+        if names.len() > 1 {
+            self.add(&names);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        if let syn::Expr::Path(function) = &*call.func {
+            self.calls_verified |= function.path.is_ident("Verified");
+        }
+        visit::visit_expr_call(self, call);
+    }
+}
+
+fn sources() -> Vec<Source> {
     fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -85,105 +168,109 @@ fn sources() -> Vec<(String, String)> {
             }
         }
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
     let mut files = Vec::new();
-    walk(&source, &mut files);
+    walk(&root, &mut files);
     let read = |path: PathBuf| {
-        let room = path
-            .strip_prefix(&source)
-            .unwrap()
-            .with_extension("")
-            .display()
-            .to_string();
-        (room, code(&fs::read_to_string(&path).unwrap()))
+        let mut collector = Collector::default();
+        collector.visit_file(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());
+        let module = path.strip_prefix(&root).unwrap().with_extension("");
+        Source {
+            module: module.display().to_string(),
+            paths: collector.paths,
+            calls_verified: collector.calls_verified,
+        }
     };
-    files
+    let is_test_file = |source: &Source| source.module.split('/').any(|part| part == "tests");
+    let sources: Vec<_> = files
         .into_iter()
         .map(read)
-        .filter(|(room, _)| !room.split('/').any(|part| part == "tests"))
-        .collect()
-}
-
-/// The code without comments, and without the tests at its end: what a test names is no dependency of a room.
-fn code(text: &str) -> String {
-    let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn is_in(file: &str, room: &str) -> bool {
-    file == room
-        || file
-            .strip_prefix(room)
-            .is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Whether a path of this crate or room is used: `name::…` that does not continue a longer name or path.
-fn names(code: &str, name: &str) -> bool {
-    code.match_indices(name).any(|(at, _)| {
-        let before = code[..at].chars().next_back();
-        let after = &code[at + name.len()..];
-        let starts = before.is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'));
-        starts && after.starts_with("::")
-    })
+        .filter(|source| !is_test_file(source))
+        .collect();
+    assert!(sources.len() > 50, "the sources were not found");
+    sources
 }
 
 #[test]
-fn every_library_is_named_only_by_the_rooms_that_own_it() {
-    let mut trespassers = Vec::new();
-    for (file, code) in sources() {
+fn a_library_is_named_only_by_the_modules_that_own_it() {
+    let mut violations = Vec::new();
+    for source in sources() {
         for (library, owners) in OWNERS {
-            if names(&code, library) && !owners.iter().any(|owner| is_in(&file, owner)) {
-                trespassers.push(format!("{file} names {library}, which only {owners:?} may"));
+            let is_named = source.paths.iter().any(|(first, _)| first == library);
+            if is_named && !owners.iter().any(|owner| source.is_in(owner)) {
+                violations.push(format!(
+                    "{} names {library}, which only {owners:?} may",
+                    source.module
+                ));
             }
         }
     }
-    assert!(trespassers.is_empty(), "{trespassers:#?}");
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 #[test]
-fn rooms_know_only_their_neighbours() {
-    let rooms: Vec<String> = {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
-        let names = fs::read_dir(root)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        names
-            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-            .collect()
-    };
-    let mut trespassers = Vec::new();
-    for (file, code) in sources() {
-        let Some((room, neighbours)) = NEIGHBOURS.iter().find(|(room, _)| is_in(&file, room))
-        else {
+fn a_module_names_only_its_neighbours() {
+    let sources = sources();
+    let modules: BTreeSet<_> = sources
+        .iter()
+        .filter_map(|source| source.module.split('/').next())
+        .collect();
+    let mut violations = Vec::new();
+    for source in &sources {
+        let row = NEIGHBOURS.iter().find(|(module, _)| source.is_in(module));
+        let Some((module, neighbours)) = row else {
             continue;
         };
-        for other in rooms
-            .iter()
-            .filter(|other| other != room && !neighbours.contains(&other.as_str()))
-        {
-            if code.contains(&format!("crate::{other}")) {
-                trespassers.push(format!("{file} knows {other}"));
+        for (_, other) in source.paths.iter().filter(|(first, _)| first == "crate") {
+            let other = other.as_str();
+            if modules.contains(other) && other != *module && !neighbours.contains(&other) {
+                violations.push(format!("{} names {other}", source.module));
             }
         }
     }
-    assert!(trespassers.is_empty(), "{trespassers:#?}");
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn every_row_names_a_module_that_exists() {
+    let sources = sources();
+    let exists = |module: &str| sources.iter().any(|source| source.is_in(module));
+    for (library, owners) in OWNERS {
+        for owner in owners {
+            assert!(exists(owner), "{owner}, an owner of {library}");
+        }
+    }
+    for (module, neighbours) in NEIGHBOURS {
+        assert!(exists(module), "{module}");
+        for neighbour in neighbours {
+            assert!(exists(neighbour), "{neighbour}, a neighbour of {module}");
+        }
+    }
 }
 
 #[test]
 fn what_proves_a_verification_is_made_in_one_place() {
     let makers: Vec<_> = sources()
         .into_iter()
-        .filter(|(_, code)| code.contains("Verified("))
+        .filter(|source| source.calls_verified)
+        .map(|source| source.module)
         .collect();
-    assert_eq!(
-        makers
+    assert_eq!(makers, ["auth"]);
+}
+
+#[test]
+fn grouped_imports_and_nested_modules_are_seen() {
+    let code = "use crate::{auth, plugin::{self, Detector}}; mod inner { use wasmtime::Engine; } \
+                #[cfg(test)] mod tests { use axum::Router; } fn f() { kube::Client::new(); }";
+    let mut collector = Collector::default();
+    collector.visit_file(&syn::parse_file(code).unwrap());
+    let names = |first: &str| collector.paths.iter().any(|(name, _)| name == first);
+    assert!(names("wasmtime") && names("kube") && !names("axum"));
+    let crate_paths = ["auth", "plugin"].map(|module| ("crate".to_owned(), module.to_owned()));
+    assert!(
+        crate_paths
             .iter()
-            .map(|(file, _)| file.as_str())
-            .collect::<Vec<_>>(),
-        ["auth"]
+            .all(|path| collector.paths.contains(path))
     );
 }
 
@@ -192,14 +279,8 @@ fn every_file_of_tests_is_run() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration");
     let main = fs::read_to_string(folder.join("main.rs")).unwrap();
     for entry in fs::read_dir(folder).unwrap() {
-        let name = entry
-            .unwrap()
-            .path()
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         assert!(
             name == "main" || main.contains(&format!("mod {name};")),
             "{name} is not part of main.rs"

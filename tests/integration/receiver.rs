@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use serde_json::json;
-use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
+use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
+use stoker::secrets::SecretSource;
 use stoker_tests::{SECRET, Stage};
 
 #[tokio::test]

@@ -266,7 +266,8 @@ fn api_server_arguments(port: u16) -> Vec<String> {
         "--disable-admission-plugins=ServiceAccount".to_owned(),
         // Who would guard an object by owning another needs a right for that, as in clusters that are strict.
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
-        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        // Both families, so that it accepts Services of either.
+        "--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112".to_owned(),
     ]
 }
 

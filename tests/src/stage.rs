@@ -17,13 +17,13 @@ use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config, CustomResourceExt as _};
 use serde_json::{Value, json};
 use stoker::api::GatewaySync;
-use stoker::app::{Host, HostSettings};
-use stoker::auth::{AuthConfig, SIGNATURE_HEADER, SecretSource, sign};
-use stoker::leader::Candidate;
+use stoker::app::Host;
+use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
+use stoker::config::HostConfig;
 use stoker::metrics::Metrics;
 use stoker::plugin::{Detector, Limits, SettingsSource};
 use stoker::sandbox::{GitServer, LocalCluster};
-use stoker::webhook::{self, Bounds};
+use stoker::secrets::SecretSource;
 use stoker_http_client::http_client;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
@@ -153,28 +153,23 @@ impl Stage {
 
     /// Starts receiver and controller. Webhooks go to the host that was started last.
     pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
-        let listener = webhook::listen(([127, 0, 0, 1], 0).into()).await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let host = Host::start(HostSettings {
-            client: self.client.clone(),
+        let config = HostConfig {
             namespace: self.watched.clone(),
-            receiver: Some(listener),
-            probes: None,
-            metrics: None,
+            receiver: Some(([127, 0, 0, 1], 0).into()),
             plugin_directories: vec![self.plugins.path().to_owned()],
-            plugin_maps: self.plugin_maps.then(|| self.namespace.clone()),
+            watches_plugin_maps: self.plugin_maps,
             plugin_settings: SettingsSource {
                 file: self.settings.clone(),
                 limits: Limits::default(),
             },
             auth,
-            bounds: Bounds::default(),
-            candidate: self.identity.map(|identity| Candidate {
-                namespace: self.namespace.clone(),
-                identity: identity.to_owned(),
-            }),
-        })
-        .await?;
+            own_namespace: Some(self.namespace.clone()),
+            identity: self.identity.map(str::to_owned),
+            ..HostConfig::default()
+        };
+        let host = Host::start(self.client.clone(), config).await?;
+        let address = host.receiver_address().context("the receiver is off")?;
+        let url = format!("http://{address}");
         host.wait_until_ready().await;
         let (detector, metrics) = (Arc::clone(&host.detector), Arc::clone(&host.metrics));
         let (stop, stopped) = oneshot::channel();

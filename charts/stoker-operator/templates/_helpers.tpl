@@ -21,7 +21,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 control-plane: controller-manager
 {{- end }}
 
-{{/* Labels of objects that a selector must not find, and of all others together with the selector's. */}}
+{{/* Labels of objects that no selector of the chart may match. */}}
 {{- define "stoker-operator.commonLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/name: {{ include "stoker-operator.name" . | quote }}
@@ -30,16 +30,29 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{/* Labels of all other objects. */}}
 {{- define "stoker-operator.labels" -}}
 {{ include "stoker-operator.commonLabels" . }}
 control-plane: controller-manager
+{{- end }}
+
+{{/* The labels of an object and those of a value, which win. Arguments: the root, the value. */}}
+{{- define "stoker-operator.labelsWith" -}}
+{{- $labels := include "stoker-operator.labels" (index . 0) | fromYaml }}
+{{- include "stoker-operator.stringMap" (mergeOverwrite $labels (index . 1)) }}
+{{- end }}
+
+{{/* The labels of the pods. The labels that the selectors match win over podLabels. */}}
+{{- define "stoker-operator.podLabels" -}}
+{{- $selector := include "stoker-operator.selectorLabels" . | fromYaml }}
+{{- include "stoker-operator.labelsWith" (list . (mergeOverwrite (deepCopy .Values.podLabels) $selector)) }}
 {{- end }}
 
 {{- define "stoker-operator.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (printf "%s-controller-manager" (include "stoker-operator.fullname" .)) .Values.serviceAccount.name }}
 {{- else }}
-{{- required "serviceAccount.name: with serviceAccount.create=false, name the ServiceAccount that is there" .Values.serviceAccount.name }}
+{{- required "serviceAccount.name: set it to the name of an existing ServiceAccount, as serviceAccount.create is false" .Values.serviceAccount.name }}
 {{- end }}
 {{- end }}
 
@@ -53,14 +66,27 @@ control-plane: controller-manager
 {{- end }}
 {{- end }}
 
-{{/* Kind of what grants rights: a Role where only the release's namespace is served. */}}
+{{/* The IP families of a Service, as its value sets them. Empty means the cluster's default. */}}
+{{- define "stoker-operator.ipFamilies" -}}
+{{- $fields := dict }}
+{{- range $field := list "ipFamilyPolicy" "ipFamilies" }}
+{{- with index $ $field }}
+{{- $_ := set $fields $field . }}
+{{- end }}
+{{- end }}
+{{- if $fields }}
+{{- toYaml $fields }}
+{{- end }}
+{{- end }}
+
+{{/* The kind of the objects that grant rights: Role if only the release's namespace is served. */}}
 {{- define "stoker-operator.roleKind" -}}
 {{- ternary "Role" "ClusterRole" (eq .Values.rbac.scope "namespace") }}
 {{- end }}
 
 {{/*
-The Secrets of the senders, as the sources of a projected volume. Empty where webhooks are not authenticated.
-A Secret that is named wins over one that is given inline.
+The Secrets of the senders, as the sources of a projected volume. Empty if webhooks are not authenticated.
+A Secret that is named wins over an inline secret.
 */}}
 {{- define "stoker-operator.webhookSecrets" -}}
 {{- $inline := printf "%s-webhook-auth" (include "stoker-operator.fullname" .) }}
@@ -69,7 +95,7 @@ A Secret that is named wins over one that is given inline.
 {{- with index $.Values.webhookReceiver $kind }}
 {{- if .secretRef.name }}
 - secret:
-    name: {{ .secretRef.name }}
+    name: {{ .secretRef.name | quote }}
     items:
       - key: {{ .secretRef.key | quote }}
         path: {{ $file }}
@@ -85,7 +111,7 @@ A Secret that is named wins over one that is given inline.
 {{- end }}
 {{- end }}
 
-{{/* Where the files of these sources are mounted, as Stoker's variables. */}}
+{{/* The environment variables that name the files of these sources. */}}
 {{- define "stoker-operator.webhookSecretFiles" -}}
 {{- $lines := list }}
 {{- range $file, $variable := dict "webhook-secret" "WEBHOOK_HMAC_SECRET_FILE" "webhook-token" "WEBHOOK_BEARER_TOKEN_FILE" }}
@@ -96,16 +122,44 @@ A Secret that is named wins over one that is given inline.
 {{- toYaml $lines }}
 {{- end }}
 
-{{/* The settings file: what `plugins.settings` says, and `enabled: false` for what `plugins.disable` names. */}}
+{{/* The environment of the container. A variable of extraEnv replaces the chart's variable of the same name. */}}
+{{- define "stoker-operator.environment" -}}
+{{- $own := list }}
+{{- range $variable, $field := dict "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" }}
+{{- $own = append $own (dict "name" $variable "valueFrom" (dict "fieldRef" (dict "fieldPath" $field))) }}
+{{- end }}
+{{- with include "stoker-operator.webhookSecrets" . }}
+{{- $own = include "stoker-operator.webhookSecretFiles" . | fromYamlArray | concat $own }}
+{{- end }}
+{{- $extra := list }}
+{{- $replaced := list }}
+{{- range .Values.extraEnv }}
+{{- $variable := deepCopy . }}
+{{- if not (kindIs "invalid" .value) }}
+{{- $_ := set $variable "value" (include "stoker-operator.text" .value) }}
+{{- end }}
+{{- $extra = append $extra $variable }}
+{{- $replaced = append $replaced .name }}
+{{- end }}
+{{- $kept := list }}
+{{- range $own }}
+{{- if not (has .name $replaced) }}
+{{- $kept = append $kept . }}
+{{- end }}
+{{- end }}
+{{- concat $kept $extra | toYaml }}
+{{- end }}
+
+{{/* The settings file: `plugins.settings`, and `enabled: false` for each name in `plugins.disable`. */}}
 {{- define "stoker-operator.pluginSettings" -}}
-{{- $settings := deepCopy .Values.plugins.settings }}
+{{- $settings := include "stoker-operator.withoutNull" .Values.plugins.settings | fromYaml }}
 {{- range .Values.plugins.disable }}
 {{- $settings = mergeOverwrite $settings (dict "plugins" (dict . (dict "enabled" false))) }}
 {{- end }}
 {{- toYaml $settings }}
 {{- end }}
 
-{{/* Replicas: without an election, only one may be the controller. */}}
+{{/* The number of replicas. Without leader election, only one may be the controller. */}}
 {{- define "stoker-operator.replicas" -}}
 {{- if .Values.leaderElection.enabled }}
 {{- int .Values.replicaCount }}
@@ -114,13 +168,13 @@ A Secret that is named wins over one that is given inline.
 {{- end }}
 {{- end }}
 
-{{/* Affinity: what the values say, and a wish to be on another node than the other replicas. */}}
+{{/* The affinity of the values, with a preference for nodes without another replica. */}}
 {{- define "stoker-operator.affinity" -}}
 {{- $labels := include "stoker-operator.selectorLabels" . | fromYaml }}
 {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $labels) }}
-{{- $wish := list (dict "weight" 100 "podAffinityTerm" $term) }}
-{{- $apart := dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $wish) }}
-{{- $affinity := default dict .Values.affinity }}
+{{- $preference := list (dict "weight" 100 "podAffinityTerm" $term) }}
+{{- $apart := dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $preference) }}
+{{- $affinity := .Values.affinity }}
 {{- if or (hasKey $affinity "podAntiAffinity") (hasKey $affinity "podAffinity") }}
 {{- toYaml $affinity }}
 {{- else }}

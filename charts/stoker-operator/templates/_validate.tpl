@@ -1,6 +1,9 @@
-{{/* What the schema cannot tell: values that do not go together, and what is not there yet. */}}
+{{/* What the schema cannot check: values that contradict each other, and values of features that do not exist yet. */}}
 {{- define "stoker-operator.validate" -}}
-{{- $later := "comes with a later version of Stoker and cannot be switched on yet" }}
+{{- if and (hasKey .Values "enabled") (eq (toString .Values.enabled) "false") }}
+{{- fail "enabled: this value only has a meaning as the condition of a dependency; set `condition: NAME.enabled` there" }}
+{{- end }}
+{{- $later := "comes with a later version of Stoker" }}
 {{- if .Values.webhook.enabled }}
 {{- fail (printf "webhook.enabled: the injection of agents %s; set it to false" $later) }}
 {{- end }}
@@ -10,13 +13,11 @@
 {{- if or .Values.agentImage.repository .Values.agentImage.tag }}
 {{- fail (printf "agentImage: it serves the injection of agents, which %s; leave it empty" $later) }}
 {{- end }}
-{{- $longest := printf "%s-webhook-receiver" (include "stoker-operator.fullname" .) }}
-{{- if and .Values.webhookReceiver.enabled (gt (len $longest) 63) }}
-{{- fail (printf "fullnameOverride: the name %s has more than the 63 characters of a Service's; set a shorter one" $longest) }}
-{{- end }}
+{{- include "stoker-operator.validateName" . }}
+{{- include "stoker-operator.validateScope" . }}
 {{- with .Values.webhookReceiver }}
 {{- if and (not .enabled) (or .ingress.enabled .httpRoute.enabled) }}
-{{- fail "webhookReceiver.enabled: an Ingress or HTTPRoute leads nowhere while the receiver is off" }}
+{{- fail "webhookReceiver.enabled: an Ingress or HTTPRoute needs the receiver, which is switched off" }}
 {{- end }}
 {{- if and .ingress.enabled (not .ingress.hosts) }}
 {{- fail "webhookReceiver.ingress.hosts: name at least one host" }}
@@ -29,18 +30,49 @@
 {{- fail "serviceMonitor.enabled: there is nothing to scrape while metrics.enabled is false" }}
 {{- end }}
 {{- if and .Values.prometheusRule.enabled (not .Values.metrics.enabled) }}
-{{- fail "prometheusRule.enabled: there are no metrics to alert of while metrics.enabled is false" }}
+{{- fail "prometheusRule.enabled: the alerts need metrics, and metrics.enabled is false" }}
 {{- end }}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (add 15 (int .Values.preStopSeconds) | int) }}
-{{- fail "terminationGracePeriodSeconds: it has to be 15 more than preStopSeconds at least, or webhooks that are under way are cut off" }}
+{{- fail "terminationGracePeriodSeconds: it must be at least 15 more than preStopSeconds, or webhooks in flight are cut off" }}
 {{- end }}
 {{- $ports := dict "8081" "the probes" }}
 {{- if .Values.webhookReceiver.enabled }}
-{{- include "stoker-operator.takePort" (list $ports "webhookReceiver.port" .Values.webhookReceiver.port) }}
+{{- include "stoker-operator.reservePort" (list $ports "webhookReceiver.port" .Values.webhookReceiver.port) }}
 {{- end }}
 {{- if .Values.metrics.enabled }}
-{{- include "stoker-operator.takePort" (list $ports "metrics.service.port" .Values.metrics.service.port) }}
+{{- include "stoker-operator.reservePort" (list $ports "metrics.service.port" .Values.metrics.service.port) }}
 {{- end }}
+{{- include "stoker-operator.validatePlugins" . }}
+{{- end }}
+
+{{/* The names of Services are the most restricted ones. */}}
+{{- define "stoker-operator.validateName" -}}
+{{- $service := printf "%s-webhook-receiver" (include "stoker-operator.fullname" .) }}
+{{- if gt (len $service) 63 }}
+{{- fail (printf "fullnameOverride: the name %s has more than the 63 characters of a Service's name; set a shorter one" $service) }}
+{{- end }}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $service) }}
+{{- fail (printf "fullnameOverride: %s is not the name of a Service, which has lower-case letters, digits and '-', and begins with a letter; set another one" $service) }}
+{{- end }}
+{{- end }}
+
+{{/*
+Two releases for the same namespaces would follow the same objects. The role of the agents, whose name is fixed, shows the
+other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and nothing is checked.
+*/}}
+{{- define "stoker-operator.validateScope" -}}
+{{- $kind := include "stoker-operator.roleKind" . }}
+{{- $serves := ternary "all namespaces" (printf "the namespace %s" .Release.Namespace) (eq $kind "ClusterRole") }}
+{{- $role := lookup "rbac.authorization.k8s.io/v1" $kind (ternary "" .Release.Namespace (eq $kind "ClusterRole")) "stoker-agent" }}
+{{- $owner := dig "metadata" "annotations" dict (default dict $role) | default dict }}
+{{- $name := get $owner "meta.helm.sh/release-name" }}
+{{- $namespace := get $owner "meta.helm.sh/release-namespace" }}
+{{- if and $name (or (ne $name .Release.Name) (ne $namespace .Release.Namespace)) }}
+{{- fail (printf "rbac.scope: the release %s in the namespace %s serves %s already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace and use a namespace for each" $name $namespace $serves) }}
+{{- end }}
+{{- end }}
+
+{{- define "stoker-operator.validatePlugins" -}}
 {{- $seen := dict }}
 {{- range .Values.plugins.configMaps }}
 {{- if hasKey $seen .name }}
@@ -51,22 +83,23 @@
 {{- $bytes := 0 }}
 {{- range $name, $text := .Values.plugins.inline }}
 {{- $text = regexReplaceAll "\\s" $text "" }}
-{{- /* "\0asm", as every WebAssembly file begins. */}}
+{{- /* "\0asm", the first bytes of each WebAssembly file. */}}
 {{- if not (hasPrefix "AGFzb" $text) }}
 {{- fail (printf "plugins.inline.%s: this is not the base64 of a WebAssembly file; make it with `base64 -w0 FILE`" $name) }}
 {{- end }}
 {{- $bytes = add $bytes (div (mul (len $text) 3) 4) }}
 {{- end }}
-{{- /* Helm keeps them twice, as values and as an object, in base64 of base64: of a Secret's 1 MiB that leaves a third. */}}
+{{- /* Helm stores them twice, as values and as an object, in base64 of base64. A third of the Secret's 1 MiB remains. */}}
 {{- if gt (int $bytes) 340000 }}
 {{- fail (printf "plugins.inline: %d bytes in all are more than the 340000 that Helm can keep; use plugins.configMaps or plugins.images" (int $bytes)) }}
 {{- end }}
 {{- if and .Values.plugins.images (semverCompare "<1.33.0-0" .Capabilities.KubeVersion.Version) }}
-{{- fail (printf "plugins.images: image volumes need Kubernetes 1.33, with the feature gate ImageVolume where it is not on, and this is %s" .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "plugins.images: image volumes need Kubernetes 1.33 with the feature gate ImageVolume, and this is %s" .Capabilities.KubeVersion.Version) }}
 {{- end }}
 {{- end }}
 
-{{- define "stoker-operator.takePort" -}}
+{{/* Fails if a port is in use. Arguments: the ports in use with their users, the value's name, its port. */}}
+{{- define "stoker-operator.reservePort" -}}
 {{- $ports := index . 0 }}
 {{- $value := index . 1 }}
 {{- $port := index . 2 | int | toString }}

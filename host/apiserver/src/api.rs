@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::body;
-use crate::log::RequestLog;
 use crate::patch::PatchKind;
 use crate::read;
 use crate::request::{self, Form, Place, Request, Target};
@@ -24,7 +23,6 @@ const JSON: &str = "application/json";
 /// The server without its connections.
 pub(crate) struct Api {
     pub(crate) store: Arc<Store>,
-    pub(crate) log: RequestLog,
     pub(crate) outage: watch::Sender<bool>,
     pub(crate) stop: CancellationToken,
     pub(crate) address: String,
@@ -82,7 +80,6 @@ impl Api {
         };
         let answer = result.unwrap_or_else(Answer::from);
         tracing::debug!(verb, path = request.path, code = answer.code(), "answered");
-        self.log.add(request, &verb, place, answer.code());
         answer
     }
 

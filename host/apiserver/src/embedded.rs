@@ -16,7 +16,6 @@ use crate::body;
 use crate::builtin;
 use crate::crd;
 use crate::error::Error;
-use crate::log::{RequestLog, RequestRecord};
 use crate::request::{Place, Query};
 use crate::server;
 use crate::status::Failure;
@@ -92,7 +91,6 @@ impl ApiServerBuilder {
         let address = listener.local_addr().map_err(listen)?;
         let api = Arc::new(Api {
             store: Arc::new(store),
-            log: RequestLog::default(),
             outage: watch::Sender::new(false),
             stop: CancellationToken::new(),
             address: address.to_string(),
@@ -215,13 +213,6 @@ impl ApiServer {
     /// watches are cut off. The objects stay.
     pub fn outage(&self, away: bool) {
         self.api.outage.send_replace(away);
-    }
-
-    /// The requests since the start, oldest first. Only the latest few thousand are remembered; their
-    /// numbers say whether some are missing.
-    #[must_use]
-    pub fn requests(&self) -> Vec<RequestRecord> {
-        self.api.log.all()
     }
 
     /// Stops the server and waits until its connections are closed.

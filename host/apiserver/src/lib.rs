@@ -25,7 +25,6 @@ mod discovery;
 mod embedded;
 mod error;
 mod lifecycle;
-mod log;
 mod meta;
 mod openapi;
 mod patch;
@@ -44,4 +43,3 @@ mod write;
 
 pub use embedded::{ApiServer, ApiServerBuilder};
 pub use error::Error;
-pub use log::RequestRecord;

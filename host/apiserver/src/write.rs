@@ -372,6 +372,3 @@ fn serve(state: &mut State, definition: &Value, resources: Option<Vec<Resource>>
     }
     state.registry = Arc::new(registry);
 }
-
-#[cfg(test)]
-mod tests;

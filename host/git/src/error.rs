@@ -27,7 +27,7 @@ pub enum GitError {
     Client(#[source] Cause),
     /// This machine has no certificates to check a server by.
     #[error(
-        "https cannot be used: this machine has no usable CA certificates; install them, or name a file of them in SSL_CERT_FILE"
+        "https cannot be used: this machine has no usable CA certificates; install them, or set SSL_CERT_FILE to a file of all of them, or SSL_CERT_DIR to folders of them"
     )]
     NoCertificates,
     /// No connection came about.

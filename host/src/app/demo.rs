@@ -15,14 +15,14 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use self::steps::Stage;
-use super::host::{Host, HostSettings, listen};
+use super::host::Host;
 use super::{signals, text};
 use crate::api::GatewaySync;
-use crate::auth::{AuthConfig, SecretSource, sign};
+use crate::auth::{AuthConfig, sign};
 use crate::cli::DemoFlags;
-use crate::plugin::SettingsSource;
+use crate::config::HostConfig;
 use crate::sandbox::{History, LocalCluster};
-use crate::webhook::Bounds;
+use crate::secrets::SecretSource;
 
 /// A component for a site's own payload format, which the demo drops into the plugin directory.
 pub const EXAMPLE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plugins/shipit.wasm"));
@@ -35,10 +35,6 @@ const NAME: &str = "plant";
 pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     let ended = signals::termination()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, flags.port));
-    let receiver = listen(Some(address))
-        .await
-        .context("choose another port with --port")?;
-    let address = receiver.as_ref().context("no listener")?.local_addr()?;
     let cluster = LocalCluster::start(0).await?;
     let client = cluster.client().await?;
     let directory = TempDir::with_prefix("stoker-demo-")?;
@@ -49,24 +45,20 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
 
     let history = History::write(&cluster.git).await?;
     let objects = create_objects(&client, cluster.git.url()).await?;
-    let host = Host::start(HostSettings {
-        client,
-        namespace: None,
-        receiver,
-        probes: None,
-        metrics: None,
+    let config = HostConfig {
+        receiver: Some(address),
         plugin_directories: vec![plugins.clone()],
-        plugin_maps: None,
-        plugin_settings: SettingsSource::default(),
         auth: AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
             bearer: None,
         },
-        bounds: Bounds::default(),
-        candidate: None,
-    })
-    .await?;
+        ..HostConfig::default()
+    };
+    let host = Host::start(client, config)
+        .await
+        .context("choose another port with --port")?;
     host.wait_until_ready().await;
+    let address = host.receiver_address().context("the receiver is off")?;
 
     text::print(&format!(
         "API server {}, git {}, receiver http://{address}, GatewaySync {NAMESPACE}/{NAME}\n",

@@ -1,7 +1,6 @@
-//! Everything that runs against one API server: receiver, controller, and the tasks behind them.
+//! Everything that runs against one API server: the receiver, the controller, and the tasks behind them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,311 +8,229 @@ use anyhow::{Context as _, Result};
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::lead::Reconciler;
-use crate::auth::{AuthConfig, Authenticator, DoorState};
+use super::secret_refresh::refresh_secrets;
+use super::tasks::{Servers, Tasks};
+use crate::auth::{AuthConfig, Authenticator};
+use crate::config::HostConfig;
 use crate::git::GitClient;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
-use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, SettingsSource, Supply};
-use crate::plugin_maps;
-use crate::report;
+use crate::operations::{self, Readiness};
+use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
+use crate::receiver::{self, Receiver};
 use crate::request::{self, ObjectCache, Requester};
-use crate::webhook::{self, Bounds, Readiness, Receiver};
+use crate::{plugin_maps, server};
 
-/// How often secret files are read again. kubelet needs a minute to bring a changed Secret.
-const SECRET_PERIOD: Duration = Duration::from_secs(10);
-
-/// How long what works in the background may take to end, once nothing comes in any more.
-const LONGEST_END: Duration = Duration::from_secs(5);
-
-/// What a host works with.
-pub struct HostSettings {
-    /// The API server.
-    pub client: Client,
-    /// The namespace whose objects are followed; none for all.
-    pub namespace: Option<String>,
-    /// Where webhooks come in; none where the receiver is off.
-    pub receiver: Option<TcpListener>,
-    /// Where the platform asks.
-    pub probes: Option<TcpListener>,
-    /// Where metrics are read.
-    pub metrics: Option<TcpListener>,
-    /// The directories of drop-in plugins.
-    pub plugin_directories: Vec<PathBuf>,
-    /// The namespace whose ConfigMaps are followed for plugins; none where they are not.
-    pub plugin_maps: Option<String>,
-    /// What operators say of the plugins.
-    pub plugin_settings: SettingsSource,
-    /// The secrets of the senders.
-    pub auth: AuthConfig,
-    /// How much of a delivery is taken.
-    pub bounds: Bounds,
-    /// What this replica is in the election of one that reconciles; none where it is alone.
-    pub candidate: Option<Candidate>,
-}
+/// How long the background tasks may take to end after the servers have drained.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 
 /// A running host.
 pub struct Host {
-    /// Who says what a delivery announces.
+    /// Asks the plugins.
     pub detector: Arc<Detector>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
+    receiver_address: Option<SocketAddr>,
     cache: Arc<ObjectCache>,
     servers: Servers,
-    /// Ends the tasks, once nothing comes in any more.
-    back: CancellationToken,
+    /// Ends the background tasks.
+    shutdown: CancellationToken,
     tasks: Tasks,
 }
 
 impl Host {
     /// Starts everything.
-    pub async fn start(settings: HostSettings) -> Result<Self> {
-        let HostSettings {
-            client,
-            namespace,
-            receiver,
-            probes,
-            metrics: metrics_listener,
-            plugin_directories,
-            plugin_maps,
-            plugin_settings,
-            auth,
-            bounds,
-            candidate,
-        } = settings;
+    pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
+        let listeners = Listeners::bind(&config).await?;
+        let receiver_address = listeners.receiver_address()?;
         let metrics = Arc::new(Metrics::new());
-        let back = CancellationToken::new();
-        let mut tasks = Tasks::new(&back);
-        let directories = plugin_directories.into_iter().map(Supply::Directory);
-        let mut supplies: Vec<_> = directories.collect();
-        if let Some(namespace) = plugin_maps {
-            let (supply, follow) = plugin_maps::follow(client.clone(), &namespace);
-            tasks.spawn(follow);
-            supplies.push(supply);
-        }
-        let catalog = plugins(&metrics, supplies, plugin_settings).await?;
-        let detector = Arc::clone(catalog.detector());
-        let (cache, follow, due) = request::follow(&client, namespace.as_deref());
-        let (events, publish) = request::publish(client.clone());
-        let cache = Arc::new(cache);
-        let requester = Requester::new(
-            client.clone(),
-            Arc::clone(&cache),
-            events,
-            namespace.clone(),
-        );
-        let requester = Arc::new(requester);
-        // Where nothing is received, no secret is needed, and none keeps the rest from being ready.
-        let auth = receiver.as_ref().map_or_else(AuthConfig::default, |_| auth);
-        let auth = Arc::new(Authenticator::new(auth));
-        let git = Arc::new(GitClient::new()?);
+        let shutdown = CancellationToken::new();
+        let mut tasks = Tasks::new(&shutdown);
 
-        let repeat = Arc::clone(&requester);
-        tasks.spawn(async move { repeat.repeat_deferred(due).await });
-        tasks.spawn(follow);
-        tasks.spawn(publish);
-        tasks.spawn(plugin::watch(catalog));
-        if receiver.is_some() {
-            tasks.spawn(keep_secrets(Arc::clone(&auth), Arc::clone(&metrics)));
-        }
+        let own_namespace = config
+            .own_namespace
+            .clone()
+            .unwrap_or_else(|| client.default_namespace().to_owned());
+        let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
+        let (cache, requester) = watch_objects(&client, config.namespace.as_deref(), &mut tasks);
+        let auth = authenticate(&config, &metrics, &mut tasks);
         let reconciler = Reconciler {
             client,
-            namespace,
-            git,
+            namespace: config.namespace,
+            git: Arc::new(GitClient::new()?),
             metrics: metrics.controller.clone(),
         };
-        tasks.spawn_essential(reconciler.run(candidate, back.clone()));
+        let candidate = config.identity.map(|identity| Candidate {
+            namespace: own_namespace,
+            identity,
+        });
+        tasks.spawn_essential(reconciler.run(candidate, shutdown.clone()));
 
         let readiness = Readiness {
-            objects_known: objects_known(&mut tasks, &cache),
+            objects_listed: objects_listed(&mut tasks, &cache),
             auth: Arc::clone(&auth),
             detector: Arc::clone(&detector),
         };
-        let receiver_state = Receiver {
+        let receiver = Receiver {
             auth,
             detector: Arc::clone(&detector),
             requests: requester,
             metrics: metrics.receiver.clone(),
-            bounds,
+            bounds: config.bounds,
         };
         let mut servers = Servers::default();
-        servers.spawn(receiver, webhook::router(Arc::new(receiver_state)));
-        servers.spawn(probes, webhook::probe_router(readiness));
-        let routes = webhook::metrics_router(Arc::clone(&metrics));
-        servers.spawn(metrics_listener, routes);
+        servers.spawn(listeners.receiver, receiver::router(Arc::new(receiver)));
+        servers.spawn(listeners.probes, operations::probe_router(readiness));
+        let metrics_routes = operations::metrics_router(Arc::clone(&metrics));
+        servers.spawn(listeners.metrics, metrics_routes);
         Ok(Self {
             detector,
             metrics,
+            receiver_address,
             cache,
             servers,
-            back,
+            shutdown,
             tasks,
         })
     }
 
-    /// Waits until the objects are known, so that a repeated request is recognised as one.
+    /// Returns the address of the receiver, where it is on. It has the port that was chosen for port 0.
+    #[must_use]
+    pub fn receiver_address(&self) -> Option<SocketAddr> {
+        self.receiver_address
+    }
+
+    /// Waits until the objects were listed once.
     pub async fn wait_until_ready(&self) {
         self.cache.wait_until_ready().await;
     }
 
-    /// Runs until `ended` is, or until something that must not end does; then drains and ends.
+    /// Runs until `ended` completes or an essential task ends; then drains the servers and ends the tasks.
     pub async fn run_until(mut self, ended: impl Future<Output = ()>) -> Result<()> {
         let result = tokio::select! {
             () = ended => Ok(()),
             Some(result) = self.tasks.join_next() => result,
         };
         let drained = self.servers.drain().await;
-        self.back.cancel();
-        // What is requested is stored, and what is not handled yet is handled after the next start: nothing is lost by
-        // not waiting for somebody who waits for an API server that is gone.
-        let ended = tokio::time::timeout(LONGEST_END, self.tasks.join())
+        self.shutdown.cancel();
+        // A request is stored before it is answered, and the next start handles what this one did not. So nothing is
+        // lost where a task waits for an API server that does not answer.
+        let ended = tokio::time::timeout(SHUTDOWN_TIME, self.tasks.join())
             .await
             .unwrap_or_else(|_| {
-                tracing::warn!("a task in the background did not end in time");
+                tracing::warn!(after = ?SHUTDOWN_TIME, "a background task did not end in time");
                 Ok(())
             });
         result.and(drained).and(ended)
     }
 }
 
-async fn plugins(
+/// The listeners of the servers that are on.
+struct Listeners {
+    receiver: Option<TcpListener>,
+    probes: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(config: &HostConfig) -> Result<Self> {
+        Ok(Self {
+            receiver: listen(config.receiver)
+                .await
+                .context("choose another port for the receiver (--webhook-receiver-port)")?,
+            probes: listen(config.probes)
+                .await
+                .context("choose another address with --health-probe-bind-address")?,
+            metrics: listen(config.metrics)
+                .await
+                .context("choose another address with --metrics-bind-address")?,
+        })
+    }
+
+    fn receiver_address(&self) -> Result<Option<SocketAddr>> {
+        let address = self.receiver.as_ref().map(TcpListener::local_addr);
+        Ok(address.transpose()?)
+    }
+}
+
+async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    match address {
+        Some(address) => Ok(Some(server::listen(address).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Loads the plugins, and follows their supplies.
+async fn load_plugins(
+    client: &Client,
+    config: &HostConfig,
+    own_namespace: &str,
     metrics: &Metrics,
-    supplies: Vec<Supply>,
-    settings: SettingsSource,
-) -> Result<Catalog> {
+    tasks: &mut Tasks,
+) -> Result<Arc<Detector>> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
     let detector = Arc::new(Detector::new(sandbox));
-    Ok(Catalog::open(detector, metrics.plugin.clone(), supplies, settings).await?)
+    let directories = config.plugin_directories.iter().cloned();
+    let mut supplies: Vec<_> = directories.map(Supply::Directory).collect();
+    if config.watches_plugin_maps {
+        let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace);
+        tasks.spawn(follow);
+        supplies.push(supply);
+    }
+    let catalog = Catalog::open(
+        Arc::clone(&detector),
+        metrics.plugin.clone(),
+        supplies,
+        config.plugin_settings.clone(),
+    )
+    .await?;
+    tasks.spawn(plugin::watch(catalog));
+    Ok(detector)
 }
 
-/// What takes requests.
-#[derive(Default)]
-struct Servers {
-    running: JoinSet<()>,
-    ended: CancellationToken,
+/// Watches the objects, and returns what stores requests on them.
+fn watch_objects(
+    client: &Client,
+    namespace: Option<&str>,
+    tasks: &mut Tasks,
+) -> (Arc<ObjectCache>, Arc<Requester>) {
+    let (cache, follow) = request::follow(client, namespace);
+    let cache = Arc::new(cache);
+    let (events, publish) = request::publish(client.clone());
+    tasks.spawn(follow);
+    tasks.spawn(publish);
+    let requester = Requester::new(
+        client.clone(),
+        Arc::clone(&cache),
+        events,
+        namespace.map(str::to_owned),
+    );
+    (cache, Arc::new(requester))
 }
 
-impl Servers {
-    /// Serves, where there is somebody to listen.
-    fn spawn(&mut self, listener: Option<TcpListener>, router: webhook::Router) {
-        if let Some(listener) = listener {
-            let serving = webhook::serve(listener, router, self.ended.clone());
-            self.running.spawn(serving);
-        }
+/// Reads the secrets, and keeps them current. Without a receiver no secret is used, so an unusable one does not keep
+/// the host from being ready.
+fn authenticate(config: &HostConfig, metrics: &Metrics, tasks: &mut Tasks) -> Arc<Authenticator> {
+    if config.receiver.is_none() {
+        return Arc::new(Authenticator::new(AuthConfig::default()));
     }
-
-    /// Takes no more, and answers what is under way.
-    async fn drain(&mut self) -> Result<()> {
-        self.ended.cancel();
-        let mut result = Ok(());
-        while let Some(server) = self.running.join_next().await {
-            result = result.and(server.context("a server ended early"));
-        }
-        result
-    }
+    let auth = Arc::new(Authenticator::new(config.auth.clone()));
+    let refresh = refresh_secrets(Arc::clone(&auth), metrics.receiver.clone());
+    tasks.spawn(refresh);
+    auth
 }
 
-/// What works in the background.
-struct Tasks {
-    running: JoinSet<Result<()>>,
-    ended: CancellationToken,
-}
-
-impl Tasks {
-    fn new(ended: &CancellationToken) -> Self {
-        Self {
-            running: JoinSet::new(),
-            ended: ended.clone(),
-        }
-    }
-
-    /// A task that has no end of its own.
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        let ended = self.ended.clone();
-        self.running.spawn(async move {
-            ended.run_until_cancelled_owned(task).await;
-            Ok(())
-        });
-    }
-
-    /// A task that ends by itself when it is told to. Without it there is no host.
-    fn spawn_essential(&mut self, task: impl Future<Output = Result<()>> + Send + 'static) {
-        self.running.spawn(task);
-    }
-
-    async fn join_next(&mut self) -> Option<Result<()>> {
-        let joined = self.running.join_next().await?;
-        Some(
-            joined
-                .map_err(anyhow::Error::from)
-                .and_then(|result| result),
-        )
-    }
-
-    /// Waits for all, and gives the first error: what one of them met keeps no other from coming to its end.
-    async fn join(&mut self) -> Result<()> {
-        let mut result = Ok(());
-        while let Some(ended) = self.join_next().await {
-            result = result.and(ended);
-        }
-        result
-    }
-}
-
-fn objects_known(tasks: &mut Tasks, cache: &Arc<ObjectCache>) -> watch::Receiver<bool> {
+fn objects_listed(tasks: &mut Tasks, cache: &Arc<ObjectCache>) -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
     let cache = Arc::clone(cache);
     tasks.spawn(async move {
         cache.wait_until_ready().await;
         sender.send_replace(true);
-        // Whoever asks for readiness keeps asking.
+        // The value is lost without its sender, and readiness is asked for again and again.
         std::future::pending::<()>().await;
     });
     receiver
-}
-
-/// Says how the door stands, at the start and whenever that changes.
-async fn keep_secrets(auth: Arc<Authenticator>, metrics: Arc<Metrics>) {
-    let mut told = None;
-    loop {
-        let state = auth.state();
-        metrics
-            .receiver
-            .set_unauthenticated(state == DoorState::Open);
-        metrics
-            .receiver
-            .set_secret_usable(!matches!(state, DoorState::Closed(_)));
-        if told.as_ref() != Some(&state) {
-            tell(&state);
-            told = Some(state);
-        }
-        if !auth.reads_files() {
-            return std::future::pending().await;
-        }
-        tokio::time::sleep(SECRET_PERIOD).await;
-        auth.refresh();
-    }
-}
-
-fn tell(state: &DoorState) {
-    match state {
-        DoorState::Open => tracing::warn!(
-            "NO WEBHOOK SECRET IS CONFIGURED: whoever reaches the receiver decides which ref a gateway runs; set WEBHOOK_HMAC_SECRET or --webhook-hmac-secret-file"
-        ),
-        DoorState::Closed(why) => {
-            tracing::error!(error = %report::chain(why), "the webhook secret cannot be used, so every webhook is refused");
-        }
-        DoorState::Locked => tracing::info!("webhooks must be signed"),
-    }
-}
-
-/// Listens on an address, where there is one.
-pub(super) async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
-    match address {
-        Some(address) => Ok(Some(webhook::listen(address).await?)),
-        None => Ok(None),
-    }
 }

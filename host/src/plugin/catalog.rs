@@ -18,6 +18,7 @@ use futures::stream::FuturesUnordered;
 use tokio::task::{JoinError, JoinSet};
 
 use self::entry::{Entry, Version};
+pub use self::files::read_component;
 use self::files::{Digest, FileKey, Files, Listing};
 use self::loading::{Candidate, Loaded, Loader, examine, load};
 use super::builtin;
@@ -28,7 +29,7 @@ use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
 use super::settings::{CurrentSettings, Settings, SettingsSource, Tuning};
 use super::supply::Supply;
-use stoker_report as report;
+use crate::report;
 
 /// The plugins that there are, and the state of each file.
 pub struct Catalog {

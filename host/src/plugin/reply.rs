@@ -1,11 +1,11 @@
 //! Checks the answer of a guest, which is not trusted.
 
-use jiff::Timestamp;
-use jiff::fmt::temporal::Pieces;
+mod time;
 
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
 use crate::detection::{CommitId, Detection, GitRef};
+use crate::report::is_unprintable;
 
 /// The most repositories that one detection may name.
 const MAX_REPOSITORIES: usize = 32;
@@ -71,18 +71,12 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
 
 fn detection(raw: RawDetection) -> Result<Detection, CallError> {
     let git_ref = GitRef::parse(&raw.git_ref)?;
-    let is_zero = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte == b'0');
-    if raw.commit.as_ref().is_some_and(is_zero) {
-        return Err(answer(
-            "with a commit id of zeros, which stands for no commit: a deleted ref is `ignored`",
-        ));
-    }
     let commit = raw
         .commit
         .as_deref()
         .map(CommitId::parse)
         .transpose()
-        .map_err(|error| answer(error.to_string()))?;
+        .map_err(|error| answer(format!("with a commit that cannot be used: {error}")))?;
     if raw.repositories.len() > MAX_REPOSITORIES {
         return Err(answer(format!(
             "with more than {MAX_REPOSITORIES} repositories for one ref"
@@ -96,7 +90,9 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
             printable(name, 64)
         )));
     }
-    let occurred_at = raw.occurred_at.as_deref().map(time).transpose()?.flatten();
+    let occurred_at = raw.occurred_at.as_deref().map(time::parse).transpose();
+    let occurred_at =
+        occurred_at.map_err(|why| answer(format!("with a time that cannot be used: {why}")))?;
     // An id that does not fit is left out: nothing depends on it.
     let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
     let delivery_id = raw.delivery_id.filter(is_fit);
@@ -109,21 +105,6 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
     })
 }
 
-/// Parses a time. One that is RFC 3339 and out of the range of timestamps, such as the last day of the year 9999, is
-/// left out, as is an id that does not fit.
-fn time(text: &str) -> Result<Option<Timestamp>, CallError> {
-    if let Ok(time) = text.parse() {
-        return Ok(Some(time));
-    }
-    let pieces = Pieces::parse(text);
-    let is_complete = |pieces: &Pieces<'_>| pieces.time().is_some() && pieces.offset().is_some();
-    if pieces.as_ref().is_ok_and(is_complete) {
-        Ok(None)
-    } else {
-        Err(answer("with a time that is not RFC 3339"))
-    }
-}
-
 fn answer(what: impl Into<String>) -> CallError {
     CallError::Answer { what: what.into() }
 }
@@ -131,13 +112,9 @@ fn answer(what: impl Into<String>) -> CallError {
 /// A text that may be shown: at most so many bytes, with an ellipsis where it was cut off, and without characters that
 /// move a terminal's cursor or change the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for c in text.chars() {
-        let c = if is_hidden(c) {
+        let c = if is_unprintable(c) {
             char::REPLACEMENT_CHARACTER
         } else {
             c
@@ -195,26 +172,14 @@ mod tests {
             ..raw("v1")
         };
         assert!(matches!(found(commit), Err(CallError::Answer { .. })));
-    }
-
-    #[test]
-    fn a_time_out_of_range_is_left_out_and_zeros_are_no_commit() {
-        let last = RawDetection {
-            occurred_at: Some("9999-12-31T23:59:59Z".into()),
+        let zeros = RawDetection {
+            commit: Some("0".repeat(40)),
             ..raw("v1")
         };
-        let Ok(Reply::Found(detections)) = found(last) else {
-            panic!("not found")
-        };
-        assert_eq!(detections[0].occurred_at, None);
-        for id in ["0".repeat(40), "0".repeat(64)] {
-            let zeros = RawDetection {
-                commit: Some(id),
-                ..raw("v1")
-            };
-            let why = found(zeros).unwrap_err().to_string();
-            assert!(why.contains("stands for no commit"), "{why}");
-        }
+        assert_eq!(
+            found(zeros).unwrap_err().to_string(),
+            "it answered with a commit that cannot be used: a commit id of all zeros means that there is no commit"
+        );
     }
 
     #[test]

@@ -1,18 +1,19 @@
-use crate::detection::{Detection, GitRef, RepoUrl};
+use super::state::RequestState;
+use crate::detection::{Detection, GitRef, RefName, RepoUrl};
 
-/// Chooses among the refs that one delivery announces, for an object that follows `repo` at `current`.
+/// Chooses among the refs that one delivery announces.
 ///
-/// A ref of the object's own repository goes before one of another, and one that the object already follows before
-/// one that it does not; of equals the sender's first.
+/// The object's own repository goes before others, then the ref that the object follows, then a ref of the kind that
+/// it follows. Of equals, the sender's first is chosen.
 pub(super) fn choose<'d>(
     detections: &'d [Detection],
-    repo: Option<&str>,
-    current: Option<&str>,
+    state: &RequestState,
 ) -> Option<&'d Detection> {
     if let [only] = detections {
         return Some(only);
     }
-    let repo = repo.and_then(|text| RepoUrl::parse(text).ok());
+    let repo = RepoUrl::parse(&state.repo).ok();
+    let current = GitRef::parse(state.current_ref()).ok();
     let rank = |detection: &&Detection| {
         let is_own = repo.as_ref().is_some_and(|repo| {
             detection
@@ -20,15 +21,29 @@ pub(super) fn choose<'d>(
                 .iter()
                 .any(|name| repo.is_named_by(name))
         });
+        let git_ref = &detection.git_ref;
         let is_current = current
-            .and_then(|text| GitRef::parse(text).ok())
-            .is_some_and(|current| {
-                current == detection.git_ref || current.short() == detection.git_ref.short()
-            });
-        (is_own, is_current)
+            .as_ref()
+            .is_some_and(|current| current == git_ref || current.short() == git_ref.short());
+        (
+            is_own,
+            is_current,
+            is_of_kind(git_ref, state.ref_kind.as_deref()),
+        )
     };
-    // `max_by_key` gives the last of equals, so the order is turned.
+    // `max_by_key` returns the last of equals, so the order is reversed.
     detections.iter().rev().max_by_key(rank)
+}
+
+/// Whether a ref is of the kind that an object follows, by `status.lastSyncRefKind`. A bare name may be of any kind.
+fn is_of_kind(git_ref: &GitRef, kind: Option<&str>) -> bool {
+    match git_ref.name() {
+        RefName::Tag(_) => kind == Some("Tag"),
+        RefName::Branch(_) => kind == Some("Branch"),
+        RefName::Commit(_) => kind == Some("Commit"),
+        RefName::Other(_) => kind == Some("Other"),
+        RefName::Bare(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -45,12 +60,18 @@ mod tests {
         }
     }
 
+    fn chosen_by(detections: &[Detection], current: Option<&str>, kind: Option<&str>) -> String {
+        let state = RequestState {
+            repo: "https://example.com/plant/config.git".to_owned(),
+            spec_ref: current.unwrap_or_default().to_owned(),
+            ref_kind: kind.map(str::to_owned),
+            ..RequestState::default()
+        };
+        choose(detections, &state).unwrap().git_ref.to_string()
+    }
+
     fn chosen(detections: &[Detection], current: Option<&str>) -> String {
-        let repo = "https://example.com/plant/config.git";
-        choose(detections, Some(repo), current)
-            .unwrap()
-            .git_ref
-            .to_string()
+        chosen_by(detections, current, None)
     }
 
     #[test]
@@ -77,5 +98,25 @@ mod tests {
             detection("refs/heads/main", &[]),
         ];
         assert_eq!(chosen(&detections, Some("main")), "refs/heads/main");
+    }
+
+    #[test]
+    fn a_ref_of_the_kind_that_is_followed_goes_before_others() {
+        let push = [
+            detection("refs/heads/main", &[]),
+            detection("refs/tags/v2.0.0", &[]),
+        ];
+        let kinds = [
+            (Some("Tag"), "refs/tags/v2.0.0"),
+            (Some("Branch"), "refs/heads/main"),
+            (None, "refs/heads/main"),
+        ];
+        for (kind, expected) in kinds {
+            assert_eq!(chosen_by(&push, Some("v1.1.0"), kind), expected, "{kind:?}");
+        }
+        assert_eq!(
+            chosen_by(&push, Some("main"), Some("Tag")),
+            "refs/heads/main"
+        );
     }
 }

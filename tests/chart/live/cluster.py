@@ -1,4 +1,4 @@
-"""The API server, by the programs that its users have: kubectl and helm."""
+"""The API server, by the programs of its users: kubectl and helm."""
 
 import contextlib
 import json
@@ -10,20 +10,20 @@ import tempfile
 import time
 
 
-# No program takes so long that does not hang.
+# A program that takes longer hangs.
 SECONDS = 300
 SHELL = ["bash", "-euo", "pipefail", "-c"]
 
 
 class Cluster:
     def __init__(self, tools, kubeconfig):
-        """The tools are in a folder, which comes first on the PATH."""
+        """`tools` is a folder of programs, which comes first on the PATH."""
         self.kubeconfig = kubeconfig
         path = os.pathsep.join([tools, os.environ["PATH"]])
         self.environment = {**os.environ, "KUBECONFIG": kubeconfig, "PATH": path}
 
     def run(self, *command, stdin=None, at=None):
-        """Runs a program and gives what it prints. Where it fails, so does the test, with what it said."""
+        """Runs a program and returns its output. If it fails, the test fails with its output."""
         ended = subprocess.run(
             command, cwd=at, input=stdin, env=self.environment, capture_output=True, text=True, timeout=SECONDS
         )
@@ -31,9 +31,17 @@ class Cluster:
             raise AssertionError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
         return ended.stdout
 
+    def failing(self, *command):
+        """Runs a program that must fail, and returns its output."""
+        try:
+            output = self.run(*command)
+        except AssertionError as failure:
+            return str(failure)
+        raise AssertionError(f"{' '.join(command)} did not fail:\n{output}")
+
     @contextlib.contextmanager
     def running(self, *command):
-        """Runs a program beside the test, and gives it with the file of what it prints. It does not outlive that."""
+        """Runs a program beside the test, and yields it with the file of its output. It is killed at the end."""
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(
                 command, env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -41,7 +49,7 @@ class Cluster:
             try:
                 yield process, output
             finally:
-                # With what a shell started.
+                # With the children of a shell.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -53,19 +61,19 @@ class Cluster:
         return self.run("helm", *arguments)
 
     def shell(self, script, at=None):
-        """Runs lines as somebody would paste them into a shell."""
+        """Runs lines in a shell."""
         return self.run(*SHELL, script, at=at)
 
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def find(self, *arguments):
-        """The object, or None where it is not there."""
-        said = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
-        return json.loads(said) if said.strip() else None
+        """The object, or None if it does not exist."""
+        output = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
+        return json.loads(output) if output.strip() else None
 
     def of_release(self, release):
-        """The names of all that has a release's label, whatever its kind and namespace."""
+        """The names of all objects with a release's label, of any kind and namespace."""
         found = []
         for kind in self.kubectl("api-resources", "--verbs=list", "-o", "name").split():
             selected = ["-A", "-l", f"app.kubernetes.io/instance={release}", "-o", "name", "--ignore-not-found"]
@@ -77,12 +85,12 @@ class Cluster:
 
 
 def until(what, is_so, seconds=30):
-    """Waits until something is true of another process, which tells nobody when it becomes so."""
+    """Polls until a condition of another process is true."""
     ends = time.monotonic() + seconds
     while True:
-        said = is_so()
-        if said:
-            return said
+        output = is_so()
+        if output:
+            return output
         if time.monotonic() > ends:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.05)

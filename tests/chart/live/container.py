@@ -1,4 +1,4 @@
-"""A container: a process that sees the files of an image read-only, as the user that it is given.
+"""A container: a process with the files of an image, read-only, and a given user.
 
 Networks, processes and devices are the machine's.
 """
@@ -28,12 +28,12 @@ if [ "$user" ]; then
     set -- "--userspec=$user:$user" --groups= "$@"
 fi
 cd /
-# What the container runs is found by the PATH of its image.
+# The PATH of the image finds the program of the container.
 PATH=$path exec "$setpriv" --no-new-privs "$chroot" "$@"
 """
 
 
-# From Python 3.12 on, and in what distributions made of those before, an archive says what it may do.
+# Python 3.12 and patched older versions restrict what an archive may do.
 SAFELY = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 
 
@@ -46,7 +46,7 @@ class ProgramImage:
         self.environment = {"PATH": "/"}
 
     def unpack(self, root):
-        """Puts the files of the image there, and gives the folders that are shared with this machine."""
+        """Writes the files of the image there, and returns the folders that are shared with this machine."""
         shutil.copy(self.program, f"{root}/stoker")
         shared = []
         for name in ("bin", "lib", "lib64", "usr"):
@@ -63,7 +63,7 @@ class ProgramImage:
 
 
 class ArchivedImage:
-    """An image in an archive, as the Open Container Initiative's image layout has it."""
+    """An image in an archive, in the image layout of the Open Container Initiative."""
 
     def __init__(self, archive):
         self.archive = archive
@@ -79,7 +79,7 @@ class ArchivedImage:
         return json.load(files.extractfile(f"blobs/{descriptor['digest'].replace(':', '/')}"))
 
     def unpack(self, root):
-        """Puts the files of the image there, and gives the folders that are shared with this machine: none."""
+        """Writes the files of the image there. No folder is shared with this machine."""
         with tarfile.open(self.archive) as files:
             for layer in self.layers:
                 blob = files.extractfile(f"blobs/{layer['digest'].replace(':', '/')}").read()
@@ -91,7 +91,7 @@ class ArchivedImage:
 class Container:
     def __init__(self, image, user, hosts):
         self.image = image
-        # Who is not root cannot become somebody else.
+        # Only root can become another user.
         self.user = str(user) if os.geteuid() == 0 else ""
         self.root = tempfile.mkdtemp(prefix="container-")
         os.chmod(self.root, 0o755)
@@ -103,7 +103,7 @@ class Container:
             file.writelines(f"127.0.0.1 {name}\n" for name in ["localhost", *hosts])
 
     def start(self, command, environment, output):
-        """Starts a command of the image, whose file the image's PATH finds."""
+        """Starts a command of the image."""
         unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
         path = self.image.environment["PATH"]
         enter = ["sh", "-euc", ENTER, "sh", self.root, self.user, " ".join(self.shared), path]
@@ -111,13 +111,13 @@ class Container:
         return subprocess.Popen([*unshare, *enter, *command], env=variables, stdout=output, stderr=subprocess.STDOUT)
 
     def run(self, command, environment=None):
-        """Runs a command of the image, and gives how it ended and what it printed."""
+        """Runs a command of the image, and returns its exit code and output."""
         with self.start(command, environment or {}, subprocess.PIPE) as process:
             try:
-                said, _ = process.communicate(timeout=60)
+                output, _ = process.communicate(timeout=60)
             finally:
                 process.kill()
-        return process.returncode, said.decode()
+        return process.returncode, output.decode()
 
     def remove(self):
         shutil.rmtree(self.root, ignore_errors=True)

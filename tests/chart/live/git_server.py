@@ -10,7 +10,7 @@ from cluster import free_port, until
 class Repository:
     def __init__(self, folder):
         self.path = f"{folder}/plant.git"
-        # Whatever the machine's git is set to.
+        # The machine's own settings of git have no effect.
         settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         for who in ("AUTHOR", "COMMITTER"):
             settings |= {f"GIT_{who}_NAME": "Test", f"GIT_{who}_EMAIL": "test@example.com"}
@@ -19,7 +19,7 @@ class Repository:
         self.tag("v1.0.0")
         self.port = free_port()
         command = ["git", "daemon", "--export-all", f"--base-path={folder}", "--reuseaddr", "--listen=127.0.0.1"]
-        # git runs its daemon as a child, so a group is what ends.
+        # git runs its daemon as a child, so the whole group is killed.
         self.server = subprocess.Popen(
             [*command, f"--port={self.port}"], env=self.environment, stdout=subprocess.DEVNULL, start_new_session=True
         )
@@ -45,7 +45,7 @@ class Repository:
         return ended.stdout.strip()
 
     def tag(self, name):
-        """A tag on a commit of its own, whose id it gives."""
+        """Creates a tag on a new commit, and returns the commit."""
         self.run("commit", "--quiet", "--allow-empty", "--message", name)
         self.run("tag", name)
         return self.commit(name)

@@ -1,8 +1,9 @@
-"""The user guide from top to bottom, then all that an operator does later, and the rights that all of it took."""
+"""The user guide, then what operators do later, and the rights that all of it needs."""
 
 import json
 import os
 import shlex
+import socket
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import rights
 from cluster import until
 from story import ACCOUNT, CHART, DEPLOYMENT, NAMESPACE, RELEASE, SECRET, Story, gateway_sync
 
-# The guide's payloads, and who should recognise them.
+# The guide's payloads, by the plugin that recognises them.
 PAYLOADS = {
     "github": lambda ref: {"action": "published", "release": {"tag_name": ref}},
     "argocd": lambda ref: {"app": {"metadata": {"annotations": {"git.ref": ref}}}},
@@ -18,7 +19,7 @@ PAYLOADS = {
     "generic": lambda ref: {"ref": ref},
 }
 GENERIC = PAYLOADS["generic"]
-# The Ingress that the guide has its readers make.
+# The Ingress of the guide.
 INGRESS = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "Ingress",
@@ -50,11 +51,21 @@ ANNOTATIONS, OPERATIONS = "docs/annotations.md", "docs/operations.md"
 AUTHORING, SETUP, SYMPTOMS = "docs/plugin-authoring.md", "docs/webhook-setup.md", "docs/troubleshooting.md"
 
 
+def has_address(address):
+    """Whether this machine has a loopback address."""
+    try:
+        with socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET):
+            return True
+    except OSError:
+        return False
+
+
 class Guide(Story):
     NAME = "guide"
 
-    def tell(self):
+    def play(self):
         self.install()
+        self.refuse_a_second_release()
         self.follow_the_guide()
         self.mount_a_plugin()
         self.give_a_plugin_inline()
@@ -66,8 +77,10 @@ class Guide(Story):
         self.request_by_hand()
         self.upgrade_again()
         self.repair_and_delete()
+        self.run_as_any_user()
         self.keep_to_one_namespace()
         self.uninstall()
+        self.install_under_another_name()
         self.compare_rights()
 
     def install(self):
@@ -76,22 +89,35 @@ class Guide(Story):
         manifest = self.cluster.helm("get", "manifest", RELEASE, "-n", NAMESPACE)
         strict = ["--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts"]
         self.cluster.kubectl("apply", *strict, "-f", "-", stdin=manifest)
-        self.say("option 2, an existing secret, installs, and the API server's own schemas take every object")
+        self.report("option 2, an existing secret, installs, and the API server's schemas accept every object")
         self.start_pod()
         holder = lambda: (self.cluster.find("lease", "a86165bb.stoker.io", "-n", NAMESPACE) or {}).get("spec", {})
         until("the pod leads", lambda: holder().get("holderIdentity") == self.pod.name)
-        self.say("the container runs as rendered, with the ServiceAccount's token, and leads")
+        self.report("the container runs as rendered, with the ServiceAccount's token, and leads")
+        for address in ("127.0.0.1", "::1"):
+            if has_address(address):
+                for port in (8081, 8443, 9444):
+                    socket.create_connection((address, port), timeout=5).close()
+        self.report("probes, metrics and receiver listen on each IP family of this machine")
+
+    def refuse_a_second_release(self):
+        other = ["other", CHART, "-n", "other", "--create-namespace", "--set", "crds.install=false"]
+        refused = self.cluster.failing("helm", "install", *other)
+        assert f"the release {RELEASE} in the namespace {NAMESPACE} serves all namespaces already" in refused, refused
+        self.cluster.helm("install", *other, "--set", "rbac.scope=namespace")
+        self.cluster.helm("uninstall", "other", "-n", "other")
+        self.report("a second release for all namespaces is refused, and one for its own namespace installs")
 
     def follow_the_guide(self):
         self.cluster.kubectl("create", "namespace", "my-namespace")
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
         self.until_resolved(self.git.commit("main"))
-        self.say("spec.git.ref is resolved and published without a webhook")
+        self.report("spec.git.ref is resolved and published without a webhook")
 
-        said = until("the object is known", self.curl_of_the_notes)
-        assert '"accepted":true' in said and '"ref":"v1.0.0"' in said, said
+        output = until("the object is known", self.curl_of_the_notes)
+        assert '"accepted":true' in output and '"ref":"v1.0.0"' in output, output
         self.until_resolved(self.git.commit("v1.0.0"))
-        self.say("the curl that helm prints is accepted as it is printed")
+        self.report("the curl that helm prints is accepted as it is printed")
 
         for number, (plugin, payload) in enumerate(PAYLOADS.items()):
             ref = f"v2.0.{number}"
@@ -101,36 +127,36 @@ class Guide(Story):
             self.until_resolved(commit)
             found = self.cluster.get("gatewaysync", "my-sync", "-n", "my-namespace")["metadata"]["annotations"]
             assert (found["stoker.io/requested-ref"], found["stoker.io/requested-by"]) == (ref, plugin), found
-        self.say(f"the payloads are recognised: {', '.join(PAYLOADS)}")
+        self.report(f"the payloads are recognised: {', '.join(PAYLOADS)}")
 
         assert self.send(GENERIC("v1.0.0"), signed=False)[0] == 401
         wrong = {"X-Hub-Signature-256": "sha256=" + "0" * 64}
         assert self.send(GENERIC("v1.0.0"), wrong, signed=False)[0] == 401
         assert self.send(GENERIC("v1.0.0"), name="nobody")[0] == 404
-        self.say("what is not signed, or wrongly, is refused with 401, and an object that is not there with 404")
+        self.report("a missing or wrong signature is answered with 401, and an unknown object with 404")
 
         self.cluster.apply(INGRESS)
         backend = INGRESS["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
         service = self.cluster.get("service", backend["name"], "-n", NAMESPACE)["spec"]
         assert backend["port"]["number"] in [port["port"] for port in service["ports"]], service
-        self.say("the guide's Ingress leads to the Service")
+        self.report("the guide's Ingress refers to the Service")
 
         self.patch({"polling": {"enabled": False}})
         commit = self.git.tag("v2.1.0")
         assert self.send(GENERIC("v2.1.0"))[0] == 202
         self.until_resolved(commit)
-        self.say("webhooks work with polling disabled")
+        self.report("webhooks work with polling disabled")
 
     def curl_of_the_notes(self):
         notes = self.cluster.helm("get", "notes", RELEASE, "-n", NAMESPACE)
-        begin, end = notes.index("  secret=$("), notes.index("Which plugins serve")
+        begin, end = notes.index("  secret=$("), notes.index("To list the plugins")
         lines = notes[begin:end].split("`helm test")[0]
         self.url()
-        said = self.cluster.shell(lines.replace("curl -X", "curl -s -X"))
-        return said if "no such" not in said else None
+        output = self.cluster.shell(lines.replace("curl -X", "curl -s -X"))
+        return output if "no such" not in output else None
 
     def mount_a_plugin(self):
-        """From nothing to a plugin in a mounted ConfigMap."""
+        """Creates a plugin and mounts it from a ConfigMap."""
         project = self.project = f"{self.scratch}/acme"
         self.cluster.run("stoker", "plugin", "new", "acme", "--lang", "rust", "--dir", project)
         self.cluster.run("stoker", "plugin", "build", project)
@@ -143,27 +169,24 @@ class Guide(Story):
         status, answer = until("the object is known", self.sample_is_accepted)
         assert answer["plugin"] == "acme", answer
         self.until_resolved(commit)
-        self.say("a plugin in a mounted ConfigMap answers")
+        self.report("a plugin in a mounted ConfigMap answers")
 
         broken = f"{self.scratch}/broken"
         Path(broken).write_bytes(b"broken")
         self.replace("acme-plugins", f"acme.wasm={broken}")
         self.pod.sync()
-        until("the broken plugin is seen", lambda: self.pod.plugins()["acme.wasm"]["state"] == "serving-previous")
+        until("the broken plugin is refused", lambda: self.pod.plugins()["acme.wasm"]["state"] == "serving-previous")
         assert self.sample_is_accepted()
         self.replace("acme-plugins", f"acme.wasm={project}/acme.wasm")
         self.pod.sync()
-        until("the plugin is whole again", lambda: self.pod.plugins()["acme.wasm"]["state"] == "serving")
-        self.say("a broken update of it changes nothing, and a good one is taken up")
+        until("the plugin is repaired", lambda: self.pod.plugins()["acme.wasm"]["state"] == "serving")
+        self.report("a broken update of the plugin has no effect, and a good one takes effect")
 
     def give_a_plugin_inline(self):
         self.cluster.shell("{ cat acme.wasm; head -c 340000 /dev/urandom; } | base64 -w0 > large.b64", at=self.project)
-        try:
-            self.upgrade("--set-file", f"plugins.inline.acme={self.project}/large.b64")
-        except AssertionError as refused:
-            assert "more than the 340000 that Helm can keep" in str(refused), refused
-        else:
-            raise AssertionError("a plugin that is too large for Helm is not refused")
+        large = ["--set-file", f"plugins.inline.acme={self.project}/large.b64"]
+        refused = self.cluster.failing("helm", "upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", *large)
+        assert "more than the 340000 that Helm can keep" in refused, refused
         self.cluster.shell("base64 -w0 acme.wasm > acme.b64", at=self.project)
         inline = ["--set-file", f"plugins.inline.acme={self.project}/acme.b64"]
         self.upgrade("--set-json", "plugins.configMaps=[]", *inline)
@@ -173,31 +196,31 @@ class Guide(Story):
         self.pod.sync()
         until("the plugin is off", lambda: self.send(self.payload, self.headers)[0] == 400)
         self.cluster.helm(*upgrade, "--set-json", "plugins.disable=[]", "--set-json", "plugins.inline=null")
-        self.say("a plugin in the values answers, and is switched off without a restart")
+        self.report("a plugin in the values answers, and is switched off without a restart")
 
     def label_a_plugin(self):
-        """Without a mount. The commands make the ConfigMap before the pod is there, and then once more under it."""
+        """Creates a plugin in a labelled ConfigMap, before the pod starts and while it runs."""
         self.bring_plugin(CHART_PAGE, "helm upgrade stoker")
         self.start_pod()
-        self.until_the_sample_is_taken_and_forgotten("acme-plugin")
+        self.until_the_sample_is_accepted_and_refused("acme-plugin")
 
         anvil = "kubectl create configmap anvil-plugin -n stoker-system --from-file=anvil.wasm"
         self.bring_plugin(AUTHORING, f"{anvil}\n")
         until("the labelled plugin answers", self.sample_is_accepted)
         self.bring_plugin(AUTHORING, f"{anvil} --dry-run")
-        self.until_the_sample_is_taken_and_forgotten("anvil-plugin")
+        self.until_the_sample_is_accepted_and_refused("anvil-plugin")
         assert "anvil-plugin/acme.wasm" in self.pod.log(), self.pod.log()
 
         begun = time.monotonic()
         self.bring_plugin(REFERENCE, "kubectl create configmap")
         until("the labelled plugin answers", self.sample_is_accepted)
         assert self.pod.plugins()["acme-plugin/acme.wasm"]["state"] == "serving"
-        self.say(f"a plugin in a labelled ConfigMap answers {time.monotonic() - begun:.1f} s after kubectl began")
+        self.report(f"a plugin in a labelled ConfigMap answers {time.monotonic() - begun:.1f} s after kubectl began")
 
-    def until_the_sample_is_taken_and_forgotten(self, config_map):
+    def until_the_sample_is_accepted_and_refused(self, config_map):
         until("the labelled plugin answers", self.sample_is_accepted)
         self.cluster.kubectl("delete", "configmap", config_map, "-n", NAMESPACE)
-        until("the plugin is gone", lambda: self.send(self.payload, self.headers)[0] == 400)
+        until("the plugin is removed", lambda: self.send(self.payload, self.headers)[0] == 400)
 
     def bring_plugin(self, page, beginning):
         file = "anvil.wasm" if page == AUTHORING else "acme.wasm"
@@ -221,7 +244,7 @@ class Guide(Story):
         until("the object is known", lambda: self.accepted(GENERIC("v3.0.0")))
         self.until_resolved(commit)
         assert self.send(GENERIC("v3.0.0"), signed=False)[0] == 401
-        self.say("option 1, an inline secret, is kept in a Secret")
+        self.report("option 1, an inline secret, is kept in a Secret")
 
     def give_a_token(self):
         self.follow(SETUP, "kubectl create secret generic webhook-token")
@@ -230,23 +253,23 @@ class Guide(Story):
         encoded = "jsonpath={.data.webhook-token}"
         token = f"TOKEN=$(kubectl get secret -n {NAMESPACE} webhook-token -o {encoded} | base64 -d)\ncurl -s -X"
         address = self.url().partition("/webhook/")[0]
-        said = self.follow(SETUP, "curl -X POST https://HOST", replace={"curl -X": token, "https://HOST": address})
-        assert '"accepted":true' in said, said
+        output = self.follow(SETUP, "curl -X POST https://HOST", replace={"curl -X": token, "https://HOST": address})
+        assert '"accepted":true' in output, output
         self.until_resolved(self.git.commit("v1.0.0"))
-        self.say("who cannot sign is let in by a token")
+        self.report("a sender that cannot sign authenticates with a token")
 
     def pause(self):
-        def is_told():
+        def is_reported():
             events = self.cluster.get("events.events.k8s.io", "-n", "my-namespace")["items"]
             return any(event["reason"] == "Paused" for event in events)
 
         self.patch({"paused": True})
-        until("the pause is told of", is_told)
+        until("the pause is reported", is_reported)
         assert self.send(GENERIC("v3.0.0"))[0] == 202
-        assert self.is_resolved(self.git.commit("v1.0.0")), "the pause did not hold"
+        assert self.is_resolved(self.git.commit("v1.0.0")), "the pause had no effect"
         self.patch({"paused": False})
         self.until_resolved(self.git.commit("v3.0.0"))
-        self.say("a request that comes in a pause is handled after it")
+        self.report("a request during a pause is handled afterwards")
 
     def look_around(self):
         described = self.follow(SYMPTOMS, "kubectl describe gatewaysync")
@@ -257,7 +280,7 @@ class Guide(Story):
         assert lists == self.follow(REFERENCE, "stoker plugin list --host") and "acme" in lists, lists
         in_the_pod = f"kubectl exec -n {NAMESPACE} deploy/{DEPLOYMENT} -- "
         assert lists == self.follow(SYMPTOMS, "kubectl exec", replace={in_the_pod: ""})
-        self.say("lease, conditions, events and plugins are there to be looked at")
+        self.report("lease, conditions, events and plugins are shown")
 
     def request_by_hand(self):
         annotate = "kubectl annotate gatewaysync -n my-namespace my-sync "
@@ -270,7 +293,7 @@ class Guide(Story):
                 self.until_resolved(self.git.commit("v1.0.0"))
         assert self.accepted(GENERIC("v1.0.0"))
         self.until_resolved(self.git.commit("v1.0.0"))
-        self.say("a person requests a ref by an annotation, and goes back to the spec without it")
+        self.report("an annotation requests a ref, and its removal returns to the spec")
 
     def upgrade_again(self):
         before = self.cluster.helm("get", "values", RELEASE, "-n", NAMESPACE)
@@ -278,7 +301,7 @@ class Guide(Story):
         assert self.cluster.helm("get", "values", RELEASE, "-n", NAMESPACE) == before
         self.start_pod()
         until("the object is known", lambda: self.accepted(GENERIC("v1.0.0")))
-        self.say("an upgrade keeps the values, and all goes on")
+        self.report("an upgrade keeps the values")
 
     def patch(self, spec):
         patch = json.dumps({"spec": spec})
@@ -291,37 +314,55 @@ class Guide(Story):
         # The garbage collector does not run here, so what is gone was removed by Stoker.
         gone = lambda: not self.cluster.find("configmap", "stoker-metadata-my-sync", "-n", "my-namespace")
         until("the published ConfigMap goes with its object", gone)
-        self.say("what is published is repaired, and removed with its object")
+        self.report("what is published is repaired, and removed with its object")
+
+    def run_as_any_user(self):
+        """As OpenShift's restricted-v2 does, which chooses the user id itself."""
+        users = ("runAsUser", "runAsGroup", "fsGroup")
+        self.upgrade("--set", ",".join(f"podSecurityContext.{user}=null" for user in users))
+        assert not set(users) & self.pod.spec["securityContext"].keys(), self.pod.spec["securityContext"]
+        self.report("the container runs as a user that the cluster chooses")
 
     def keep_to_one_namespace(self):
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url), *gateway_sync(NAMESPACE, self.git.url))
-        # A reconcile that is under way would be refused once the rights are gone.
+        # A reconciliation in progress would fail without the rights.
         self.stop_pod()
         self.upgrade("--set", "rbac.scope=namespace")
         roles = self.cluster.get("clusterrolebindings", "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
-        assert not roles, "a right beyond the namespace is left"
+        assert not roles, "a right beyond the namespace remains"
         commit = self.git.tag("v4.0.0")
         until("the object is known", lambda: self.send(GENERIC("v4.0.0"), namespace=NAMESPACE)[0] == 202)
         self.until_resolved(commit, NAMESPACE)
         assert self.send(GENERIC("v4.0.0"))[0] == 404
         self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", NAMESPACE, "--timeout=30s")
-        self.say("rbac.scope=namespace works with rights in its namespace alone")
+        self.report("rbac.scope=namespace works with rights in its namespace alone")
 
     def uninstall(self):
         self.stop_pod()
         self.follow(OPERATIONS, "helm uninstall")
         left = self.cluster.of_release(RELEASE)
-        assert left == ["customresourcedefinition.apiextensions.k8s.io/gatewaysyncs.stoker.io"], left
-        assert self.cluster.find("gatewaysync", "my-sync", "-n", "my-namespace"), "an object went with the chart"
-        assert self.cluster.find("secret", "webhook-hmac", "-n", NAMESPACE), "a user's secret went with the chart"
-        self.say("uninstalling leaves the definition and what users made, and nothing else")
+        assert not left, left
+        assert self.cluster.find("gatewaysync", "my-sync", "-n", "my-namespace"), "an object was removed with the chart"
+        assert self.cluster.find("secret", "webhook-hmac", "-n", NAMESPACE), "a user's secret was removed with the chart"
+        self.report("uninstalling leaves the definition and the users' objects, and nothing else")
 
         self.follow(OPERATIONS, "kubectl patch gatewaysync")
         self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", "my-namespace", "--timeout=30s")
-        self.say("an object that is left can be freed of its finalizer")
+        self.report("the finalizer of a remaining object can be removed")
+
+    def install_under_another_name(self):
+        """After the definition was kept with the first release's name on it."""
+        other = ["stoker-prod", CHART, "-n", "stoker-prod", "--create-namespace"]
+        refused = self.cluster.failing("helm", "install", *other)
+        assert "invalid ownership metadata" in refused, refused
+        self.follow(OPERATIONS, "helm install stoker-prod")
+        owner = self.cluster.get("crd", "gatewaysyncs.stoker.io")["metadata"]["annotations"]
+        assert owner["meta.helm.sh/release-name"] == "stoker-prod", owner
+        self.cluster.helm("uninstall", "stoker-prod", "-n", "stoker-prod")
+        self.report("a release of another name takes over the definition that was kept")
 
     def compare_rights(self):
         audit_log = os.path.join(os.path.dirname(self.cluster.kubeconfig), "audit.log")
         did, refused = rights.used(audit_log, f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}")
         rights.check(self.rights, did, refused)
-        self.say(f"{len(self.rights)} rights were granted; all were used, and none was missing")
+        self.report(f"{len(self.rights)} rights granted, all used, none missing")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Installs the chart in a real API server, plays the kubelet, and does what the documents tell people to do.
+"""Installs the chart in a real API server, replaces the kubelet, and runs the commands of the documents.
 
     live.py STORY --kubectl FILE --helm FILE --stoker FILE [--image ARCHIVE]
 
-The container runs the image, or else the program `--stoker`, which is also the one that people use by hand. KUBECONFIG
-names the API server, where nothing of Stoker is yet; its audit log lies beside that file.
+The container runs the image, or else the program `--stoker`, which is also the one that users run by hand. KUBECONFIG
+names an API server without any object of Stoker. Its audit log is beside that file.
 """
 
 import argparse
@@ -33,17 +33,17 @@ def main():
     parser.add_argument("--image", type=os.path.abspath)
     arguments = parser.parse_args()
     os.chdir(ROOT)
-    # What is made for the pod is read by its user.
+    # The pod's user reads the files that are created here.
     os.umask(0o022)
-    # So that nothing stays behind when the test is cut off.
+    # Cleans up when the test is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # A proxy could not reach what listens on this machine alone.
+    # A proxy cannot connect to servers that listen on this machine only.
     for variable in ("NO_PROXY", "no_proxy"):
         others = os.environ.get(variable)
         os.environ[variable] = ",".join(filter(None, [others, "127.0.0.1", "localhost"]))
     image = ArchivedImage(arguments.image) if arguments.image else ProgramImage(arguments.stoker)
     with tempfile.TemporaryDirectory(prefix="chart-") as scratch:
-        # What a container leaves behind goes with the rest.
+        # Files of containers are removed with the others.
         tempfile.tempdir = scratch
         os.chmod(scratch, 0o755)
         tools = os.path.join(scratch, "tools")
@@ -52,8 +52,8 @@ def main():
             os.symlink(getattr(arguments, name), os.path.join(tools, name))
         story = STORIES[arguments.story](Cluster(tools, os.environ["KUBECONFIG"]), image, scratch)
         try:
-            story.tell()
-            story.all_was_followed()
+            story.play()
+            story.check_every_block_was_run()
         finally:
             story.end()
 

@@ -1,4 +1,4 @@
-"""Plays the kubelet: runs the containers of pods as they are rendered, with arguments, environment and volumes."""
+"""Replaces the kubelet: runs the containers of pods as they are rendered, with arguments, environment and volumes."""
 
 import json
 import os
@@ -8,6 +8,15 @@ import urllib.request
 from cluster import is_taken, until
 from container import Container
 from volumes import Volumes
+
+
+# The user that OpenShift would choose, if the pod leaves the choice to the cluster.
+USER_OF_THE_CLUSTER = 1_000_650_000
+
+
+def user_of(spec):
+    """The user id of a pod's containers."""
+    return spec.get("securityContext", {}).get("runAsUser", USER_OF_THE_CLUSTER)
 
 
 class Pod:
@@ -22,9 +31,9 @@ class Pod:
         fields = {"metadata.name": self.name, "metadata.namespace": namespace}
         self.volumes = Volumes(cluster, namespace, self.spec, fields)
         for port in self.of_container["ports"]:
-            # Whoever listens there would be taken for the container.
+            # Another process on the port would be taken for the container.
             assert not is_taken(port["containerPort"]), f"port {port['containerPort']} of this machine is in use"
-        self.container = Container(image, self.spec["securityContext"]["runAsUser"], [])
+        self.container = Container(image, user_of(self.spec), [])
         self.sync()
         arguments, environment = process_of(self.of_container, fields)
         environment |= {"KUBERNETES_SERVICE_HOST": api_server[0], "KUBERNETES_SERVICE_PORT": api_server[1]}
@@ -33,7 +42,7 @@ class Pod:
             self.process = self.container.start([*image.entrypoint, *arguments], environment, log)
 
     def sync(self):
-        """Brings the volumes up to date, as the kubelet does every minute or so."""
+        """Updates the volumes, as the kubelet does about once a minute."""
         self.volumes.lay_out(self.container.root, self.of_container["volumeMounts"])
 
     def port(self, name):
@@ -58,22 +67,22 @@ class Pod:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
     def plugins(self):
-        """How the plugins stand, by where they come from."""
+        """The state of the plugins, by their source."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port('probes')}/plugins", timeout=5) as answer:
             return {plugin["from"]: plugin for plugin in json.load(answer)}
 
     def execute(self, *command):
-        """What `kubectl exec` does, and what that prints."""
-        code, said = self.container.run(command)
-        assert code == 0, f"{' '.join(command)} ended with {code}:\n{said}"
-        return said
+        """Runs a command in the container, as `kubectl exec` does, and returns its output."""
+        code, output = self.container.run(command)
+        assert code == 0, f"{' '.join(command)} ended with {code}:\n{output}"
+        return output
 
     def log(self):
         with open(self.log_path, encoding="utf-8") as file:
             return file.read()
 
     def stop(self):
-        """Ends it as the kubelet does, and insists on a clean end within the grace period."""
+        """Stops it as the kubelet does. It must exit with 0 within the grace period."""
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(self.spec["terminationGracePeriodSeconds"])
@@ -83,7 +92,7 @@ class Pod:
             self.remove()
 
     def remove(self):
-        """Ends it at once, and leaves nothing of it."""
+        """Kills it and removes its files."""
         self.process.kill()
         self.process.wait()
         self.container.remove()
@@ -91,24 +100,24 @@ class Pod:
 
 
 def run_to_its_end(cluster, image, pod, hosts):
-    """Runs a pod that ends by itself, where Services have these names, tells the API server how it ended, and gives
-    what it printed."""
+    """Runs a pod until it exits, with these names of Services, reports the result to the API server, and returns the
+    output."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     (of_container,) = pod["spec"]["containers"]
     arguments, environment = process_of(of_container, {})
-    container = Container(image, pod["spec"]["securityContext"]["runAsUser"], hosts)
+    container = Container(image, user_of(pod["spec"]), hosts)
     try:
         Volumes(cluster, namespace, pod["spec"], {}).lay_out(container.root, of_container.get("volumeMounts", []))
-        code, said = container.run([*image.entrypoint, *arguments], environment)
+        code, output = container.run([*image.entrypoint, *arguments], environment)
     finally:
         container.remove()
     status = json.dumps({"status": {"phase": "Failed" if code else "Succeeded"}})
     cluster.kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", status)
-    return said
+    return output
 
 
 def process_of(container, fields):
-    """The arguments of a container and its environment."""
+    """The arguments and the environment of a container."""
     environment = {}
     for variable in container.get("env", []):
         value = variable.get("value")

@@ -1,4 +1,4 @@
-"""The README: Stoker by hand, beside the cluster, then by the chart, with a plugin in a ConfigMap."""
+"""The README: Stoker by hand, then with the chart and a plugin in a ConfigMap."""
 
 import shlex
 import signal
@@ -13,7 +13,7 @@ PAGE = "README.md"
 class Readme(Story):
     NAME = "readme"
 
-    def tell(self):
+    def play(self):
         self.cluster.kubectl("create", "namespace", "my-namespace")
         self.run_by_hand()
         self.install_the_chart()
@@ -25,19 +25,19 @@ class Readme(Story):
         self.follow(PAGE, "stoker crd", replace={run: ""})
         self.cluster.kubectl("wait", "--for=condition=established", "--timeout=30s", "crd/gatewaysyncs.stoker.io")
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
-        # What the shell starts is what is ended.
+        # The process itself is stopped, not a shell around it.
         assignment, *command = shlex.split(run)
         with self.cluster.running("env", assignment, *command) as (host, log):
             self.until_resolved(self.git.commit("main"))
-            said = self.follow(PAGE, "stoker send")
-            assert said.startswith("202 Accepted"), said
+            output = self.follow(PAGE, "stoker send")
+            assert output.startswith("202 Accepted"), output
             self.until_resolved(self.git.commit("v1.0.0"))
             self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", "my-namespace", "--timeout=30s")
             host.send_signal(signal.SIGTERM)
             code = host.wait(30)
             log.seek(0)
             assert code == 0, log.read()
-        self.say("stoker crd, run and send work by hand")
+        self.report("stoker crd, run and send work by hand")
 
     def install_the_chart(self):
         self.follow(PAGE, "kubectl create namespace")
@@ -45,7 +45,7 @@ class Readme(Story):
         self.start_pod()
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
         self.until_resolved(self.git.commit("main"))
-        self.say("the chart installs, over the definition that was applied by hand")
+        self.report("the chart installs, over the definition that was applied by hand")
 
     def add_a_plugin(self):
         self.cluster.run("stoker", "plugin", "new", "acme", "--lang", "rust", at=self.scratch)
@@ -54,15 +54,15 @@ class Readme(Story):
         self.follow(PAGE, "kubectl create configmap", at=f"{self.scratch}/acme")
         until("the labelled plugin answers", lambda: self.accepted(payload, headers))
         self.until_resolved(commit)
-        self.say("a plugin in a ConfigMap answers")
+        self.report("a plugin in a ConfigMap answers")
 
     def test_without_a_secret(self):
         self.upgrade("--set", "webhookReceiver.hmac.secretRef.name=")
-        said = self.test_release()
-        assert said.startswith("404"), said
-        self.say("helm test passes without a secret")
+        output = self.test_release()
+        assert output.startswith("404"), output
+        self.report("helm test passes without a secret")
 
         status, answer = until("the object is known", lambda: self.accepted({"ref": "v1.0.0"}, signed=False))
         assert status == 202, answer
         self.until_resolved(self.git.commit("v1.0.0"))
-        self.say("the guide's curl, which is not signed, is accepted where no secret is configured")
+        self.report("an unsigned webhook is accepted if no secret is configured")

@@ -1,17 +1,17 @@
-"""Compares what a ServiceAccount may do with what it did, by the API server's audit log."""
+"""Compares the rights of a ServiceAccount with its requests in the API server's audit log."""
 
 import json
 
-# Rights that no request of the account shows.
+# Rights that no request of the account needs by itself.
 UNSEEN = {
-    # Asked for by the API server's OwnerReferencesPermissionEnforcement, which is on in this test, on behalf of the
-    # account when it makes a ConfigMap that its object owns. Without the right the test fails before.
+    # The admission plugin OwnerReferencesPermissionEnforcement, which is on in this test, checks this right when the
+    # account creates a ConfigMap with an owner. Without the right the test fails earlier.
     ("stoker.io", "gatewaysyncs/finalizers", "update"),
 }
 
 
 def granted(cluster, namespace, account):
-    """What the account may do, as group, resource, verb, and the roles that say so."""
+    """The rights of the account, as group, resource and verb."""
     rights = set()
     bindings = cluster.get("clusterrolebindings")["items"] + cluster.get("rolebindings", "-A")["items"]
     for binding in bindings:
@@ -28,7 +28,7 @@ def granted(cluster, namespace, account):
 
 
 def used(audit_log, account):
-    """What the account did, and what it was refused."""
+    """The rights that the account's requests used, and the requests that were forbidden."""
     did, refused = set(), []
     with open(audit_log, encoding="utf-8") as file:
         events = [json.loads(line) for line in file]
@@ -46,7 +46,7 @@ def used(audit_log, account):
 
 
 def check(rights, did, refused):
-    """Fails where a right is missing, or was never used."""
+    """Fails if a right is missing or was never used."""
     assert not refused, f"rights are missing: {refused}"
     idle = rights - did - UNSEEN
     assert not idle, f"rights were granted and never used: {sorted(idle)}"

@@ -1,4 +1,4 @@
-"""What the stories have in common: a release of the chart, whose pod runs, and what its users do with it."""
+"""What the stories have in common: a release of the chart with its pod, and what users do with it."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ SECRET = "my-webhook-secret"
 
 
 def gateway_sync(namespace, repository):
-    """An object, and the Secret that it names."""
+    """An object and the Secret that it names."""
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -49,7 +49,7 @@ def gateway_sync(namespace, repository):
 
 
 class Story:
-    """One story is told against an API server of its own. `NAME` is what the documents' commands are listed under."""
+    """A sequence of steps against an API server of its own. The documents' commands are listed under its `NAME`."""
 
     NAME = ""
 
@@ -62,7 +62,7 @@ class Story:
         self.shown = set()
         self.git = Repository(scratch)
 
-    def tell(self):
+    def play(self):
         raise NotImplementedError
 
     def end(self):
@@ -72,14 +72,14 @@ class Story:
         finally:
             self.git.stop()
 
-    def say(self, what):
+    def report(self, what):
         print(f"ok  {self.NAME}: {what}", flush=True)
 
-    # What the documents show.
+    # Commands of the documents.
 
     def shown_in(self, page, beginning, replace=None):
-        """Commands as a document shows them, but for what is replaced."""
-        assert commands.RUN_BY[page][beginning] == self.NAME, f"{page}: {beginning} is another story's"
+        """Returns a block of commands of a document, with replacements."""
+        assert commands.RUN_BY[page][beginning] == self.NAME, f"{page}: {beginning} belongs to another story"
         self.shown.add((page, beginning))
         script = commands.block(page, beginning)
         for there, here in (replace or {}).items():
@@ -88,23 +88,22 @@ class Story:
         return script
 
     def follow(self, page, beginning, replace=None, at=None):
-        """Runs commands of a document, and gives what they print. They run in the directory of the project, unless
-        told otherwise."""
+        """Runs a block of commands of a document and returns its output. The directory is the project's by default."""
         return self.cluster.shell(self.shown_in(page, beginning, replace), at=at)
 
-    def all_was_followed(self):
+    def check_every_block_was_run(self):
         listed = {
             (page, beginning)
             for page, blocks in commands.RUN_BY.items()
             for beginning, story in blocks.items()
             if story == self.NAME
         }
-        assert self.shown == listed, f"never run: {listed - self.shown}"
+        assert self.shown == listed, f"these blocks were not run: {listed - self.shown}"
 
-    # What is done to the release.
+    # The release.
 
     def prepare_namespace(self):
-        """As the controller manager does for each namespace."""
+        """Creates what the controller manager creates in each namespace."""
         authority = self.cluster.kubectl(
             "config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.certificate-authority-data}"
         )
@@ -120,7 +119,7 @@ class Story:
         )
 
     def start_pod(self):
-        """What Deployment and kubelet do after a change: another pod, with what is rendered now."""
+        """Replaces the pod, as Deployment and kubelet do after a change."""
         if self.pod:
             self.stop_pod()
         api_server = (self.server.hostname, str(self.server.port))
@@ -137,21 +136,21 @@ class Story:
         self.start_pod()
 
     def test_release(self, script=f"helm test {RELEASE} -n {NAMESPACE}"):
-        """Runs `helm test` with a kubelet beside it, and gives what the pod of the test printed."""
-        with self.cluster.running(*SHELL, script) as (helm, output):
+        """Runs `helm test`, with a kubelet beside it, and returns the output of the test's pod."""
+        with self.cluster.running(*SHELL, script) as (helm, log):
             selected = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=test"]
-            (pod,) = until("helm makes the pod of its test", lambda: self.cluster.get(*selected)["items"])
+            (pod,) = until("helm creates the pod of its test", lambda: self.cluster.get(*selected)["items"])
             self.url()
-            said = run_to_its_end(self.cluster, self.image, pod, [SERVICE])
+            output = run_to_its_end(self.cluster, self.image, pod, [SERVICE])
             code = helm.wait(60)
-            output.seek(0)
-            assert code == 0, f"helm test ended with {code}:\n{output.read()}{said}"
-        return said
+            log.seek(0)
+            assert code == 0, f"helm test ended with {code}:\n{log.read()}{output}"
+        return output
 
-    # What a sender does.
+    # The sender.
 
     def url(self, namespace="my-namespace", name="my-sync"):
-        """Where `kubectl port-forward` to the Service would lead."""
+        """The address that `kubectl port-forward` to the Service would connect to."""
         service = self.cluster.get("service", SERVICE, "-n", NAMESPACE)["spec"]
         labels = self.pod.template["metadata"]["labels"].items()
         assert service["selector"].items() <= labels, "the Service selects other pods"
@@ -187,7 +186,7 @@ class Story:
             raise AssertionError(f"{error}\n{self.pod.log() if self.pod else ''}") from None
 
     def commit_of_sample(self, project):
-        """The payload and headers of a plugin's sample, and the commit that its ref is given here."""
+        """Returns the payload and headers of a plugin's sample, and the commit of its ref, which is created here."""
         sample = json.loads(Path(project, "payloads/released.json").read_text())
         ref = sample["expect"]["found"][0]["ref"]
         return sample["body"], sample.get("headers", {}), self.git.tag(ref.removeprefix("refs/tags/"))

@@ -1,4 +1,4 @@
-"""Lays out the volumes of a pod as the kubelet does."""
+"""Writes the volumes of a pod as the kubelet does."""
 
 import base64
 import os
@@ -13,11 +13,11 @@ class Volumes:
         self.volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
 
     def lay_out(self, root, mounts):
-        """Below the root, as the objects are now. What changed since the last time is swapped as a whole."""
+        """Writes the volumes below the root, as the objects are now. A changed volume is replaced at once."""
         for mount in mounts:
             path = mount["mountPath"]
-            assert not mount.get("subPath"), f"{path}: what is mounted by subPath never changes"
-            assert path.startswith(("/etc/", "/var/run/")), f"{path}: this kubelet mounts below /etc and /var/run only"
+            assert not mount.get("subPath"), f"{path}: a mount with subPath is never updated"
+            assert path.startswith(("/etc/", "/var/run/")), f"{path}: this test mounts below /etc and /var/run only"
             lay_out(root + path, self._files(self.volumes[mount["name"]]))
 
     def _files(self, volume):
@@ -51,7 +51,7 @@ class Volumes:
     def _object(self, kind, source):
         name = source.get("name") or source["secretName"]
         found = self.cluster.find(kind, name, "-n", self.namespace)
-        assert found or source.get("optional"), f"{kind} {name} is not there, so the kubelet would not start the pod"
+        assert found or source.get("optional"), f"{kind} {name} does not exist, so the kubelet would not start the pod"
         return found or {}
 
 
@@ -60,12 +60,12 @@ def pick(files, source):
         return files
     wanted = {item["key"]: item["path"] for item in source["items"]}
     missing = wanted.keys() - files.keys()
-    assert not missing or source.get("optional"), f"{source}: there is no {missing}"
+    assert not missing or source.get("optional"), f"{source}: {missing} does not exist"
     return {path: files[key] for key, path in wanted.items() if key in files}
 
 
 def lay_out(folder, files):
-    """Files as links through `..data`, which is swapped as a whole where anything changed."""
+    """Writes the files as links through `..data`, which is replaced if anything changed."""
     os.makedirs(folder, exist_ok=True)
     data = os.path.join(folder, "..data")
     before = {}

@@ -33,7 +33,8 @@ pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question
         headers,
         body: Bytes::copy_from_slice(body),
     };
-    let verified = Authenticator::new(AuthConfig::default()).verify(delivery)?;
+    let claim = Authenticator::new(AuthConfig::default()).claim(&delivery.headers)?;
+    let verified = claim.verify(delivery)?;
     Ok(Arc::new(Question::new(verified)?))
 }
 
@@ -115,7 +116,7 @@ pub fn languages(folder: &Path) -> Result<Table> {
     Ok(Table {
         name: "languages",
         title: "Plugins in other languages",
-        text: "One call of the plugin that `stoker plugin new` writes in each language, to a fresh instance, about a body of 8 KiB; on one thread, median; the parse is measured in turn with each, so its row is the middle of several.",
+        text: "One call of the plugin that `stoker plugin new` writes in each language, with a new instance and a body of 8 KiB. One thread, median. The parse is measured in turn with each plugin, so its row is the median of several.",
         unit: "µs",
         rows,
     })

@@ -66,7 +66,7 @@ pub fn threads() -> Result<Table> {
     Ok(Table {
         name: "threads",
         title: "Two threads against one",
-        text: "Calls of the `github` plugin a second, each to a fresh instance, on one thread and on two. Where the two cores share a cache, handing a value from one to the other takes some 35 ns; a virtual machine may run them far apart for a while, where it takes some 175 ns, and then what the engine's pools share costs more. Which holds is measured before and after each pair. The ratio should be at least 1.6.",
+        text: "Calls of the `github` plugin per second, each with a new instance, on one thread and on two. Passing a value between two cores takes about 35 ns if they share a cache, and about 175 ns if a virtual machine runs them far apart, in which case the engine's shared pools cost more. The distance is measured before and after each pair. The ratio should be at least 1.6.",
         unit: "thousand calls a second",
         rows,
     })

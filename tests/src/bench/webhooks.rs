@@ -149,7 +149,7 @@ pub async fn resolution(stage: &Stage, stoker: &Server, tags: &[(&str, &str)]) -
     Ok(Table {
         name: "resolution",
         title: "From webhook to resolved commit",
-        text: "From the first byte of the webhook until a watch shows the commit in the object's status, 200 alternating tags. It includes three writes to the API server and a look at a git repository over HTTP, whose server starts two git processes for it.",
+        text: "From the first byte of the webhook until a watch shows the commit in the object's status, with 200 alternating tags. This includes three writes to the API server and one request to a git server over HTTP, which starts two git processes for it.",
         unit: "ms",
         rows: vec![
             Row::new("median", millis(100), "").at_most(12.0),

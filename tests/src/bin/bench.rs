@@ -65,7 +65,7 @@ async fn main() -> Result<()> {
     let platform = plugins::measure(&stage).await?;
     let version = stage.client.apiserver_version().await?;
     let head = format!(
-        "Written by `just bench` on {}.\n\nMachine: {}. API server: Kubernetes {}. Bodies: {BODY_BYTES} bytes, a signed GitHub release. Load generator, API server and Stoker share the machine.\nTrust the ratios within one run more than single figures.",
+        "Written by `just bench` on {}.\n\nMachine: {}. API server: Kubernetes {}. Bodies: {BODY_BYTES} bytes, a signed GitHub release. Load generator, API server and Stoker share the machine.\nThe ratios within one run are more reliable than single figures.",
         jiff::Timestamp::now().strftime("%Y-%m-%d"),
         process::machine()?,
         version.git_version,

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::resource::Resource;
 use crate::status::Cause;
 
-/// Both kinds of configuration may hold this many bytes.
+/// Bytes that the values of a ConfigMap or Secret may have together: `MaxSecretSize` of Kubernetes. Keys do not count,
+/// and base64 counts as the bytes that it encodes.
 const DATA_LIMIT: usize = 1024 * 1024;
 
 /// Fills in what the server knows better than the client.
@@ -33,6 +34,7 @@ pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) ->
     match (resource.name.group.as_str(), resource.name.plural.as_str()) {
         ("", "secrets") => {
             check_data(object, old, &mut causes);
+            check_size("data", &[("data", Form::Base64)], object, &mut causes);
             if old.is_some_and(|old| old["type"] != object["type"]) {
                 causes.push(Cause::invalid(
                     "type",
@@ -41,7 +43,12 @@ pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) ->
                 ));
             }
         }
-        ("", "configmaps") => check_data(object, old, &mut causes),
+        ("", "configmaps") => {
+            check_data(object, old, &mut causes);
+            let fields = [("data", Form::Text), ("binaryData", Form::Base64)];
+            // Kubernetes names the whole object here.
+            check_size("[]", &fields, object, &mut causes);
+        }
         (crate::crd::GROUP, _) => check_definition(object, old, &mut causes),
         ("" | "events.k8s.io", "events") => check_event(object, &mut causes),
         _ => {}
@@ -80,10 +87,13 @@ fn fill_namespace(namespace: &mut Value, old: Option<&Value>) {
 }
 
 fn check_data(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
-    let mut size = 0;
-    for field in ["data", "binaryData"] {
-        for (name, value) in object[field].as_object().into_iter().flatten() {
-            size += name.len() + value.as_str().map_or(0, str::len);
+    for (field, other) in [("data", "binaryData"), ("binaryData", "data")] {
+        for name in object[field]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+        {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             let dots = name == "." || name == ".." || name.starts_with("..");
             if name.is_empty() || name.len() > 253 || dots || !name.bytes().all(allowed) {
@@ -95,10 +105,14 @@ fn check_data(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
                     why,
                 ));
             }
+            if object[other].get(name).is_some() {
+                causes.push(Cause::invalid(
+                    format!("{field}[{name}]"),
+                    &json!(name),
+                    &format!("duplicate of key present in {other}"),
+                ));
+            }
         }
-    }
-    if size > DATA_LIMIT {
-        causes.push(Cause::too_long("data", DATA_LIMIT as u64));
     }
     let Some(old) = old.filter(|old| old["immutable"] == true) else {
         return;
@@ -110,6 +124,32 @@ fn check_data(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
                 "field is immutable when `immutable` is set",
             ));
         }
+    }
+}
+
+/// How a field holds bytes.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Text,
+    Base64,
+}
+
+/// The bytes that a value stands for.
+fn size(value: &Value, form: Form) -> usize {
+    let text = value.as_str().unwrap_or_default();
+    match form {
+        Form::Text => text.len(),
+        Form::Base64 => text.trim_end_matches('=').len() * 3 / 4,
+    }
+}
+
+fn check_size(named: &str, fields: &[(&str, Form)], object: &Value, causes: &mut Vec<Cause>) {
+    let values = fields.iter().flat_map(|(field, form)| {
+        let values = object[field].as_object().into_iter().flatten();
+        values.map(|(_, value)| size(value, *form))
+    });
+    if values.sum::<usize>() > DATA_LIMIT {
+        causes.push(Cause::too_long(named, DATA_LIMIT as u64));
     }
 }
 

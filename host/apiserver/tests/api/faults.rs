@@ -25,41 +25,6 @@ async fn an_outage_answers_nothing_and_loses_nothing() {
     assert_eq!(world.get(&path).await["data"]["a"], "1");
 }
 
-#[tokio::test]
-async fn requests_are_remembered() {
-    let world = World::new().await;
-    world.post(CONFIGS, &config("x")).await;
-    world
-        .post(&format!("{CONFIGS}?dryRun=All"), &config("y"))
-        .await;
-    world.get(&format!("{CONFIGS}/z")).await;
-    world.get("/version").await;
-    let log = world.server.requests();
-    let seen: Vec<_> = log
-        .iter()
-        .map(|one| {
-            (
-                one.number,
-                one.verb.as_str(),
-                one.resource.as_str(),
-                one.status,
-            )
-        })
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            (1, "create", "configmaps", 201),
-            (2, "create", "configmaps", 201),
-            (3, "get", "configmaps", 404),
-            (4, "get", "", 200)
-        ]
-    );
-    assert_eq!(log.iter().filter(|one| one.is_write()).count(), 1);
-    assert_eq!(log[2].name.as_deref(), Some("z"));
-    assert_eq!(log[2].namespace.as_deref(), Some("default"));
-}
-
 /// Sends a request with a host of its own and returns the first line of the answer.
 async fn first_line(world: &World, headers: &str) -> String {
     let mut stream = TcpStream::connect(world.server.address())

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{DEFINITION, SYNCS, World, refusal, sync};
+use crate::support::{CONFIGS, DEFINITION, SYNCS, World, config, refusal, sync};
 use stoker_apiserver::{ApiServer, Error};
 
 #[tokio::test]
@@ -65,6 +65,58 @@ async fn unknown_fields_are_dropped_told_of_or_refused() {
     let stored = world.get(&format!("{SYNCS}/x")).await;
     assert_eq!(stored["spec"]["nope"], json!(null));
     assert_eq!(stored["spec"]["extra"]["anything"], json!([1]));
+}
+
+/// Base64 of as many zero bytes, which has `A` for each six bits.
+fn encoded(bytes: usize) -> String {
+    let rest = ["", "==", "="][bytes % 3];
+    let letters = (bytes * 8).div_ceil(6);
+    "A".repeat(letters) + rest
+}
+
+#[tokio::test]
+async fn config_maps_and_secrets_hold_one_mebibyte_of_values() {
+    const LIMIT: usize = 1 << 20;
+    let world = World::new().await;
+    let too_long = "Too long: may not be more than 1048576 bytes";
+    let map = |name: &str, text: usize, binary: usize| {
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name },
+            "data": { "a-key-that-does-not-count": "x".repeat(text) }, "binaryData": { "b": encoded(binary) } })
+    };
+    for (name, text, binary) in [
+        ("text", LIMIT, 0),
+        ("binary", 0, LIMIT),
+        ("both", 5, LIMIT - 5),
+    ] {
+        let stored = world.post(CONFIGS, &map(name, text, binary)).await;
+        assert_eq!(stored["metadata"]["name"], name);
+        let refused = world.post(CONFIGS, &map("more", text, binary + 1)).await;
+        let expected = format!("ConfigMap \"more\" is invalid: []: {too_long}");
+        assert_eq!(refusal(&refused), (422, expected.as_str()));
+    }
+    let secret = |bytes: usize| {
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "x" },
+            "data": { "a-key-that-does-not-count": encoded(bytes) } })
+    };
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let refused = world.post(secrets, &secret(LIMIT + 1)).await;
+    let expected = format!("Secret \"x\" is invalid: data: {too_long}");
+    assert_eq!(refusal(&refused), (422, expected.as_str()));
+    let stored = world.post(secrets, &secret(LIMIT)).await;
+    assert_eq!(stored["metadata"]["name"], "x");
+}
+
+#[tokio::test]
+async fn a_key_is_text_or_binary() {
+    let world = World::new().await;
+    let mut map = config("x");
+    map["data"] = json!({ "a": "1" });
+    map["binaryData"] = json!({ "a": "AA==" });
+    let refused = world.post(CONFIGS, &map).await;
+    let expected = "ConfigMap \"x\" is invalid: [\
+        data[a]: Invalid value: \"a\": duplicate of key present in binaryData, \
+        binaryData[a]: Invalid value: \"a\": duplicate of key present in data]";
+    assert_eq!(refusal(&refused), (422, expected));
 }
 
 #[tokio::test]

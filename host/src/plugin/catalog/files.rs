@@ -1,7 +1,8 @@
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -66,7 +67,9 @@ impl Files {
     pub(super) fn read(&self, key: &FileKey, limit: u64) -> Result<Content, LoadError> {
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         match self.0.get(key.supply).ok_or_else(missing)? {
-            Source::Directory(path) => Ok(Content::of(read(&path.join(&key.name), limit)?)),
+            Source::Directory(path) => {
+                Ok(Content::of(read_component(&path.join(&key.name), limit)?))
+            }
             Source::Bundles(bundles) => {
                 let bundle = key.bundle.as_deref().ok_or_else(missing)?;
                 let name = key.name.to_str().ok_or_else(missing)?;
@@ -177,18 +180,31 @@ impl Content {
     }
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
-    // Before it is opened: opening a pipe waits for a writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(LoadError::Unreadable(std::io::Error::other(
-            "it is not a regular file",
-        )));
+/// Reads the file of a component, of at most `limit` bytes.
+pub fn read_component(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    // Before it is opened: opening a named pipe waits for a writer.
+    let metadata = std::fs::metadata(path)?;
+    if let Some(kind) = irregular(metadata.file_type()) {
+        let error = std::io::Error::other(format!("it is {kind}, not a regular file"));
+        return Err(LoadError::Unreadable(error));
     }
-    let file = File::open(path)?;
-    check_size(file.metadata()?.len(), limit)?;
+    check_size(metadata.len(), limit)?;
     let mut bytes = Vec::new();
-    // It may have grown since.
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    // Some file systems report a length of 0, and a file can grow.
+    File::open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     check_size(bytes.len() as u64, limit)?;
     Ok(bytes)
+}
+
+/// Returns what a file is instead of a regular file.
+fn irregular(kind: FileType) -> Option<&'static str> {
+    Some(match kind {
+        kind if kind.is_file() => return None,
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a named pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    })
 }

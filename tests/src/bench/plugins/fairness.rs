@@ -40,7 +40,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<Table> {
     Ok(Table {
         name: "fairness",
         title: "Beside a hostile plugin",
-        text: "What others wait for the answer to a repeated tag at the 99th percentile, counted from when each webhook was due: 200 of them a second, while a hostile plugin is asked 50 times a second. A plugin that keeps failing is benched; the second row of each pair has as many good answers between, so that it never is.",
+        text: "The time to the answer for a repeated tag at the 99th percentile, from the time at which each webhook was due. 200 of them are sent per second, while a hostile plugin is called 50 times per second. A plugin that keeps failing is benched. In the second row of each pair it answers correctly as often as it fails, so that it is never benched.",
         unit: "ms",
         rows,
     })

@@ -46,7 +46,7 @@ pub(super) async fn processor_time(stage: &Stage) -> Result<Table> {
     Ok(Table {
         name: "many-plugins",
         title: "Processor time with more plugins",
-        text: "User and system time of the whole process for each repeated tag on 16 connections, with four plugins and with all built-in ones and two more, in turn; the note has the median of the ratios.",
+        text: "User and system time of the whole process for each repeated tag on 16 connections. Four plugins, and all built-in ones with two more, are measured in turn. The note has the median of the ratios.",
         unit: "µs of CPU",
         rows: vec![
             Row::new("4 plugins", few, ""),
@@ -80,7 +80,7 @@ pub(super) async fn memory(stage: &Stage) -> Result<Table> {
     Ok(Table {
         name: "idle-plugin",
         title: "Memory of an idle plugin",
-        text: "Resident memory with 40 plugins of 15 KB more than without, by plugin; the median of five starts.",
+        text: "Difference of the resident memory with 40 plugins of 15 KB and without, divided by 40. Median of five starts.",
         unit: "KiB",
         rows: vec![Row::new("each", each, "").at_most(300.0)],
     })

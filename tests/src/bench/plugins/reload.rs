@@ -54,7 +54,7 @@ fn time_table(times: &[Duration], answered: usize) -> Table {
     Table {
         name: "reload",
         title: "From file to serving",
-        text: "From the moment a file of 15 KB is complete until it serves, 1000 times, with webhooks coming in.",
+        text: "From the time at which a file of 15 KB is complete until its plugin serves, 1000 times, while webhooks arrive.",
         unit: "ms",
         rows: vec![
             Row::new("median", millis(50), &note).at_most(50.0),

@@ -1,0 +1,70 @@
+{{/*
+Completes and converts the values in place. Each template includes this first.
+
+Helm removes the default of a value that is null. `--reuse-values` removes all defaults that the chart of the last
+release did not have. `--set-string` and `--set` pass strings, numbers and booleans of any type. After this, each value
+exists and has the type of its default.
+*/}}
+{{- define "stoker-operator.completeValues" -}}
+{{- include "stoker-operator.complete" (list .Values (.Files.Get "files/defaults.yaml" | fromYaml)) }}
+{{- end }}
+
+{{- define "stoker-operator.complete" -}}
+{{- $values := index . 0 }}
+{{- /* Null means none of these, as Kubernetes has defaults of its own for them. */}}
+{{- $optional := list "resources" "podSecurityContext" "securityContext" "topologySpreadConstraints" }}
+{{- range $key, $default := index . 1 }}
+{{- $value := index $values $key }}
+{{- if and (kindIs "invalid" $value) (has $key $optional) }}
+{{- $_ := set $values $key (ternary list dict (kindIs "slice" $default)) }}
+{{- else if has $key $optional }}
+{{- else if kindIs "map" $default }}
+{{- if kindIs "invalid" $value }}
+{{- $value = dict }}
+{{- $_ := set $values $key $value }}
+{{- end }}
+{{- include "stoker-operator.complete" (list $value $default) }}
+{{- else if kindIs "invalid" $value }}
+{{- $_ := set $values $key $default }}
+{{- else if and (kindIs "bool" $default) (kindIs "string" $value) }}
+{{- $_ := set $values $key (eq $value "true") }}
+{{- else if and (kindIs "float64" $default) (regexMatch "^[0-9]+$" (include "stoker-operator.text" $value)) }}
+{{- $_ := set $values $key (include "stoker-operator.text" $value | int64) }}
+{{- else if kindIs "string" $default }}
+{{- $_ := set $values $key (include "stoker-operator.text" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A string, number or boolean as text. Numbers of values files are floating-point numbers, printed here without an exponent. */}}
+{{- define "stoker-operator.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}
+{{- printf "%.0f" . }}
+{{- else }}
+{{- toString . }}
+{{- end }}
+{{- end }}
+
+{{/* A map of strings, such as labels, as YAML. Numbers and booleans become strings; null removes a key. */}}
+{{- define "stoker-operator.stringMap" -}}
+{{- $map := dict }}
+{{- range $key, $value := . }}
+{{- if not (kindIs "invalid" $value) }}
+{{- $_ := set $map $key (include "stoker-operator.text" $value) }}
+{{- end }}
+{{- end }}
+{{- toYaml $map }}
+{{- end }}
+
+{{/* A map without the keys that are null, at any depth, as YAML. */}}
+{{- define "stoker-operator.withoutNull" -}}
+{{- $map := dict }}
+{{- range $key, $value := . }}
+{{- if kindIs "map" $value }}
+{{- $_ := set $map $key (include "stoker-operator.withoutNull" $value | fromYaml) }}
+{{- else if not (kindIs "invalid" $value) }}
+{{- $_ := set $map $key $value }}
+{{- end }}
+{{- end }}
+{{- toYaml $map }}
+{{- end }}

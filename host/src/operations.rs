@@ -1,0 +1,70 @@
+//! The HTTP endpoints for the people and programs that run Stoker: probes, the state of the plugins, metrics.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::sync::watch;
+
+use crate::auth::{AuthState, Authenticator};
+use crate::metrics::Metrics;
+use crate::plugin::{Detector, PluginStatus};
+
+/// The media type of the OpenMetrics text format.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What decides whether webhooks can be received.
+#[derive(Clone)]
+pub struct Readiness {
+    /// Whether the objects were listed once.
+    pub objects_listed: watch::Receiver<bool>,
+    /// The state of the secrets.
+    pub auth: Arc<Authenticator>,
+    /// The state of the plugins.
+    pub detector: Arc<Detector>,
+}
+
+/// The routes of the probes. `/healthz` answers while the process runs, `/readyz` once it can receive webhooks, and
+/// `/plugins` returns the state of each plugin as JSON.
+pub fn probe_router(readiness: Readiness) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .route("/plugins", get(plugins))
+        .with_state(readiness)
+}
+
+async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
+    let not_ready = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
+    if !*readiness.objects_listed.borrow() {
+        return not_ready("the objects were not listed yet");
+    }
+    if !readiness.detector.is_complete() {
+        return not_ready("the plugins were not loaded yet");
+    }
+    match readiness.auth.state() {
+        AuthState::Unusable(_) => not_ready("the webhook secret cannot be used"),
+        AuthState::Open | AuthState::Required => (StatusCode::OK, "ok"),
+    }
+}
+
+async fn plugins(State(readiness): State<Readiness>) -> Json<Vec<PluginStatus>> {
+    Json(readiness.detector.status())
+}
+
+/// The route of the metrics: `/metrics`, in the OpenMetrics text format.
+pub fn metrics_router(metrics: Arc<Metrics>) -> Router {
+    let encode = async |State(metrics): State<Arc<Metrics>>| match metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => {
+            tracing::error!(error = %error, "cannot encode the metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    };
+    Router::new()
+        .route("/metrics", get(encode))
+        .with_state(metrics)
+}

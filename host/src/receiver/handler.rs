@@ -1,0 +1,202 @@
+//! One delivery: find the object, verify the sender, detect the ref, submit the request, answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+
+use super::Receiver;
+use super::answer::Answer;
+use super::body;
+use super::record::Record;
+use crate::auth::{AuthError, Claim, Verified};
+use crate::delivery::{Delivery, delivery_id};
+use crate::detection::{Detection, ObjectKey};
+use crate::payload::PayloadError;
+use crate::plugin::{Plugin, Question, Verdict};
+use crate::report;
+use crate::request::{Announcement, Policy, RequestError, Submitted};
+
+/// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
+const ANSWER_TIME: Duration = Duration::from_secs(8);
+
+/// Answers one delivery.
+pub(super) async fn receive(
+    State(receiver): State<Arc<Receiver>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Answer {
+    // A path that is not UTF-8 names no object, which only an authenticated sender is told.
+    let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
+    let record = Record::start(
+        &receiver.metrics,
+        &namespace,
+        &name,
+        delivery_id(request.headers()),
+    );
+    let answer = match handle(&receiver, &namespace, &name, request).await {
+        Ok(answer) | Err(answer) => answer,
+    };
+    record.finish(&answer);
+    answer
+}
+
+/// The error is the answer of a delivery that ends before its last step.
+async fn handle(
+    receiver: &Receiver,
+    namespace: &str,
+    name: &str,
+    request: Request,
+) -> Result<Answer, Answer> {
+    let key = ObjectKey::new(namespace, name).ok();
+    let target = key.as_ref().and_then(|key| receiver.requests.find(key));
+    let delivery = verify(receiver, request).await?;
+
+    // From here on, the sender is authenticated.
+    let deadline = Instant::now() + ANSWER_TIME;
+    let fail = |error| fail(&error, namespace, name);
+    let key = key.ok_or_else(|| not_found(namespace, name))?;
+    let target = match target {
+        Some(target) => target,
+        // The object may have been created before the watch reported it.
+        None => receiver.requests.read(&key, deadline).await.map_err(fail)?,
+    };
+    let (plugin, detections) = detect(receiver, delivery, &target.policy).await?;
+    let announcement = Announcement {
+        plugin: plugin.descriptor().name.as_str().into(),
+        detections,
+    };
+    let submitted = receiver.requests.submit(target, announcement, deadline);
+    Ok(accept(submitted.await.map_err(fail)?, plugin))
+}
+
+/// Reads a delivery and checks its proof. The body is read only where its headers are acceptable.
+async fn verify(receiver: &Receiver, request: Request) -> Result<Verified<Delivery>, Answer> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let claim = match acceptable(receiver, &headers) {
+        Ok(claim) => claim,
+        Err(answer) => {
+            body::discard(body);
+            return Err(answer);
+        }
+    };
+    let body = body::read(body, receiver.bounds).await?;
+    let delivery = Delivery { headers, body };
+    claim.verify(delivery).map_err(|error| refuse(&error))
+}
+
+/// Decides what the headers alone decide: the length of the body, and whether they carry a proof.
+fn acceptable(receiver: &Receiver, headers: &HeaderMap) -> Result<Claim, Answer> {
+    body::check_length(headers, receiver.bounds)?;
+    receiver.auth.claim(headers).map_err(|error| refuse(&error))
+}
+
+async fn detect(
+    receiver: &Receiver,
+    delivery: Verified<Delivery>,
+    policy: &Policy,
+) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
+    let media_type = delivery.media_type();
+    let question =
+        Question::new(delivery).map_err(|error| not_json(&error, media_type.as_deref()))?;
+    match receiver.detector.detect(question, &policy.detectors).await {
+        Verdict::Found { plugin, detections } => Ok((plugin, detections)),
+        Verdict::Ignored { plugin, reason } => Err(Answer::Ignored { plugin, reason }),
+        Verdict::Malformed { plugin, why } => {
+            let error = format!("plugin {}: {why}", plugin.descriptor().name);
+            Err(Answer::refused(StatusCode::BAD_REQUEST, error))
+        }
+        Verdict::Unrecognised { declined } => Err(Answer::Unrecognised { declined }),
+        Verdict::Unavailable { plugin, again_in } => {
+            let name = &plugin.descriptor().name;
+            let error = match again_in {
+                Some(_) => format!(
+                    "plugin {name} failed repeatedly and is not asked for a while; try again"
+                ),
+                None => format!("plugin {name} has no free instance; try again"),
+            };
+            Err(Answer::unavailable(error, again_in))
+        }
+        Verdict::Failed { plugin, error } => {
+            let name = &plugin.descriptor().name;
+            tracing::error!(plugin.file = %plugin.origin(), error = %report::chain(&error), "plugin failed");
+            Err(Answer::Failed {
+                error: format!("plugin {name} failed: {error}"),
+            })
+        }
+    }
+}
+
+fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
+    let (git_ref, message) = match submitted {
+        Submitted::Written(git_ref) => (git_ref, "ref requested"),
+        Submitted::AlreadySet(git_ref) => (git_ref, "ref already set"),
+    };
+    Answer::Accepted {
+        git_ref: git_ref.to_string(),
+        plugin,
+        message,
+    }
+}
+
+fn refuse(error: &AuthError) -> Answer {
+    match error {
+        // The exact reason helps an attacker more than a sender.
+        AuthError::Unauthorized(why) => {
+            tracing::debug!(why, "a delivery was refused");
+            Answer::refused(
+                StatusCode::UNAUTHORIZED,
+                "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256)",
+            )
+        }
+        AuthError::Unusable(_) => {
+            tracing::error!(error = %report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
+            let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
+            Answer::unavailable(error, None)
+        }
+    }
+}
+
+/// A body is parsed as JSON whatever its media type is. Where that fails, the media type shows whether the sender meant
+/// to send JSON.
+fn not_json(error: &PayloadError, media_type: Option<&str>) -> Answer {
+    match media_type {
+        Some(other) if !is_json(other) => {
+            let error = format!(
+                "the body is {other}, and not JSON: set the content type of the webhook to application/json"
+            );
+            Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
+        }
+        _ => Answer::refused(StatusCode::BAD_REQUEST, report::chain(error).to_string()),
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")
+}
+
+fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
+    match error {
+        RequestError::NotFound(_) => not_found(namespace, name),
+        RequestError::Unavailable(_) => {
+            tracing::warn!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request could not be stored");
+            let error = "the Kubernetes API server cannot be reached; try again";
+            Answer::unavailable(error, None)
+        }
+        RequestError::Invalid { .. } | RequestError::Refused(_) | RequestError::NoRef => {
+            tracing::error!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request was refused");
+            Answer::Failed {
+                error: format!("{error}; see the log of Stoker"),
+            }
+        }
+    }
+}
+
+fn not_found(namespace: &str, name: &str) -> Answer {
+    let error = format!("there is no GatewaySync {name:?} in namespace {namespace:?}");
+    Answer::refused(StatusCode::NOT_FOUND, error)
+}

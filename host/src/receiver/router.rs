@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get, post};
+
+use super::Receiver;
+use super::answer::Answer;
+use super::handler;
+
+/// The routes of the receiver.
+///
+/// `GET /` and `GET /healthz` answer 200 without a secret: the load balancers of GKE and AWS check the health of a
+/// backend on its serving port, by default at `/`.
+pub fn router(receiver: Arc<Receiver>) -> Router {
+    Router::new()
+        .route(
+            "/webhook/{namespace}/{name}",
+            post(handler::receive).fallback(wrong_method),
+        )
+        .route("/", healthy())
+        .route("/healthz", healthy())
+        .fallback(no_route)
+        .with_state(receiver)
+}
+
+fn healthy() -> MethodRouter<Arc<Receiver>> {
+    get(async || "ok").fallback(no_route)
+}
+
+async fn wrong_method() -> ([(axum::http::HeaderName, &'static str); 1], Answer) {
+    let error = "a webhook is sent with POST";
+    (
+        [(axum::http::header::ALLOW, "POST")],
+        Answer::refused(StatusCode::METHOD_NOT_ALLOWED, error),
+    )
+}
+
+async fn no_route() -> Answer {
+    Answer::refused(
+        StatusCode::NOT_FOUND,
+        "webhooks are received at /webhook/{namespace}/{name}",
+    )
+}

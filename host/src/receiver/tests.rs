@@ -1,0 +1,267 @@
+//! The routes with the built-in plugins, and objects in memory instead of an API server.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, to_bytes};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Method, Request, StatusCode};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
+use crate::detection::{ObjectKey, Selection};
+use crate::plugin::{
+    Capacity, Catalog, Detector, PluginMetrics, PluginSources, Sandbox, SettingsSource,
+};
+use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
+use crate::secrets::SecretSource;
+
+const SECRET: &str = "key";
+
+/// Objects in memory.
+#[derive(Default)]
+struct FakeRequests {
+    /// Objects that the watch has reported.
+    watched: HashMap<ObjectKey, Policy>,
+    /// Objects that only a read finds.
+    unwatched: HashMap<ObjectKey, Policy>,
+    /// Whether the API server does not answer.
+    is_down: bool,
+    reads: Mutex<Vec<ObjectKey>>,
+    submitted: Mutex<Vec<(ObjectKey, Announcement)>>,
+}
+
+impl Requests for FakeRequests {
+    fn find(&self, key: &ObjectKey) -> Option<Target> {
+        let policy = self.watched.get(key)?;
+        Some(Target::for_tests(key.clone(), policy.clone()))
+    }
+
+    fn read<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Result<Target, RequestError>> {
+        self.reads.lock().unwrap().push(key.clone());
+        let found = match self.unwatched.get(key) {
+            _ if self.is_down => Err(RequestError::Unavailable(None)),
+            Some(policy) => Ok(Target::for_tests(key.clone(), policy.clone())),
+            None => Err(RequestError::NotFound(key.clone())),
+        };
+        std::future::ready(found).boxed()
+    }
+
+    fn submit(
+        &self,
+        target: Target,
+        announcement: Announcement,
+        _deadline: Instant,
+    ) -> BoxFuture<'_, Result<Submitted, RequestError>> {
+        let outcome = match announcement.detections.first() {
+            _ if self.is_down => Err(RequestError::Unavailable(None)),
+            Some(detection) => Ok(Submitted::Written(detection.git_ref.clone())),
+            None => Err(RequestError::NoRef),
+        };
+        self.submitted
+            .lock()
+            .unwrap()
+            .push((target.key, announcement));
+        std::future::ready(outcome).boxed()
+    }
+}
+
+fn key() -> ObjectKey {
+    ObjectKey::new("plants", "north").unwrap()
+}
+
+fn with_object(policy: Policy) -> FakeRequests {
+    FakeRequests {
+        watched: HashMap::from([(key(), policy)]),
+        ..FakeRequests::default()
+    }
+}
+
+/// A receiver that requires signatures.
+struct Fixture {
+    router: axum::Router,
+    requests: Arc<FakeRequests>,
+}
+
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Fixture {
+    async fn new(requests: FakeRequests) -> Self {
+        let sandbox = Arc::new(Sandbox::new(Capacity::default()).unwrap());
+        let detector = Arc::new(Detector::new(sandbox));
+        let catalog = Catalog::open(
+            Arc::clone(&detector),
+            PluginMetrics::register(&mut Registry::default()),
+            PluginSources::default(),
+            SettingsSource::default(),
+        );
+        drop(catalog.await.unwrap());
+        let requests = Arc::new(requests);
+        let auth = AuthConfig {
+            hmac: Some(SecretSource::Inline(SECRET.to_owned())),
+            bearer: None,
+        };
+        let receiver = Receiver {
+            auth: Arc::new(Authenticator::new(auth)),
+            detector,
+            requests: Arc::clone(&requests) as Arc<dyn Requests>,
+            metrics: ReceiverMetrics::register(&mut Registry::default()),
+            bounds: Bounds::default(),
+        };
+        Self {
+            router: router(Arc::new(receiver)),
+            requests,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
+    }
+
+    /// Sends a signed webhook.
+    async fn post(&self, path: &str, body: &Value) -> Reply {
+        let body = body.to_string();
+        let request = Request::post(path)
+            .header(SIGNATURE_HEADER, sign(SECRET.as_bytes(), body.as_bytes()))
+            .body(Body::from(body));
+        self.send(request.unwrap()).await
+    }
+
+    fn reads(&self) -> usize {
+        self.requests.reads.lock().unwrap().len()
+    }
+
+    fn submitted(&self) -> usize {
+        self.requests.submitted.lock().unwrap().len()
+    }
+}
+
+const PATH: &str = "/webhook/plants/north";
+
+#[tokio::test]
+async fn a_signed_webhook_for_a_watched_object_is_submitted_without_a_read() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED);
+    let expected =
+        json!({"accepted": true, "ref": "v1", "plugin": "generic", "message": "ref requested"});
+    assert_eq!(reply.body, expected);
+    assert_eq!((fixture.reads(), fixture.submitted()), (0, 1));
+    let submitted = fixture.requests.submitted.lock().unwrap();
+    assert_eq!(submitted[0].0, key());
+    assert_eq!(&*submitted[0].1.plugin, "generic");
+}
+
+#[tokio::test]
+async fn an_object_that_the_watch_has_not_reported_is_read() {
+    let requests = FakeRequests {
+        unwatched: HashMap::from([(key(), Policy::default())]),
+        ..FakeRequests::default()
+    };
+    let fixture = Fixture::new(requests).await;
+    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED);
+    assert_eq!((fixture.reads(), fixture.submitted()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_unauthenticated_sender_cannot_tell_whether_an_object_exists() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    let mut replies = Vec::new();
+    for path in [
+        PATH,
+        "/webhook/plants/south",
+        "/webhook/No_Name/x",
+        "/webhook/%ff/x",
+    ] {
+        for signature in [None, Some(sign(b"other", b"{}"))] {
+            let mut request = Request::post(path);
+            if let Some(signature) = signature {
+                request = request.header(SIGNATURE_HEADER, signature);
+            }
+            let reply = fixture.send(request.body(Body::from("{}")).unwrap()).await;
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{path}");
+            replies.push((reply.body, reply.headers));
+        }
+    }
+    assert!(replies.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!((fixture.reads(), fixture.submitted()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_authenticated_sender_is_told_that_an_object_does_not_exist() {
+    let fixture = Fixture::new(FakeRequests::default()).await;
+    for path in [PATH, "/webhook/No_Name/x"] {
+        let reply = fixture.post(path, &json!({"ref": "v1"})).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(fixture.reads(), 1, "only a valid name is read");
+}
+
+#[tokio::test]
+async fn the_body_of_a_webhook_without_a_proof_is_not_read() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    let body = futures::stream::pending::<Result<&'static str, std::io::Error>>();
+    let request = Request::post(PATH).body(Body::from_stream(body)).unwrap();
+    let reply = fixture.send(request).await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn only_the_plugins_that_an_object_names_answer_for_it() {
+    let policy = Policy {
+        detectors: Selection::only(["github".to_owned()]),
+    };
+    let fixture = Fixture::new(with_object(policy)).await;
+    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(fixture.submitted(), 0);
+}
+
+#[tokio::test]
+async fn an_api_server_that_does_not_answer_is_a_503_with_retry_after() {
+    for requests in [with_object(Policy::default()), FakeRequests::default()] {
+        let fixture = Fixture::new(FakeRequests {
+            is_down: true,
+            ..requests
+        })
+        .await;
+        let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reply.headers["retry-after"], "5");
+    }
+}
+
+#[tokio::test]
+async fn health_checks_on_the_port_of_the_receiver_need_no_secret() {
+    let fixture = Fixture::new(FakeRequests::default()).await;
+    for path in ["/", "/healthz"] {
+        for method in [Method::GET, Method::HEAD] {
+            let request = Request::builder().method(method).uri(path);
+            let reply = fixture.send(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(reply.status, StatusCode::OK, "{path}");
+        }
+    }
+    let elsewhere = Request::get("/other").body(Body::empty()).unwrap();
+    assert_eq!(fixture.send(elsewhere).await.status, StatusCode::NOT_FOUND);
+}

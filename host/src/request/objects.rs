@@ -1,0 +1,250 @@
+//! The watched objects: what the receiver knows of each without asking the API server.
+
+use std::pin::pin;
+
+use futures::{Stream, StreamExt as _};
+use kube::api::{Api, ObjectMeta};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, Resource, ResourceExt as _};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use super::state::{RequestState, Resolved};
+use super::{Policy, RequestError, Target};
+use crate::api::GatewaySync;
+use crate::api::names::annotation;
+use crate::detection::{ObjectKey, Selection};
+use crate::report;
+use crate::watch_backoff::watch_backoff;
+
+/// The fields of a `GatewaySync` that the receiver uses. Each may be absent, so that an object that the controller
+/// rejects still takes requests.
+#[derive(Resource, Debug, Clone, Default, Deserialize, Serialize)]
+#[resource(inherit = GatewaySync)]
+pub(super) struct StoredObject {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Option<Spec>,
+    #[serde(default)]
+    status: Option<Status>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Spec {
+    git: Git,
+    paused: Option<bool>,
+    webhook: Option<Webhook>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Git {
+    repo: String,
+    r#ref: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Webhook {
+    detectors: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    observed_generation: Option<i64>,
+    ref_resolution_status: Option<String>,
+    last_sync_commit: Option<String>,
+    last_sync_ref: Option<String>,
+    last_sync_ref_kind: Option<String>,
+    last_handled_requested_at: Option<String>,
+}
+
+/// An object as the API server sends it: one that does not have the expected shape fails alone, and not the whole
+/// list.
+pub(super) type Guarded = DeserializeGuard<StoredObject>;
+
+/// The objects, as the watch reported them last.
+pub struct ObjectCache {
+    store: Store<Guarded>,
+    listed: OnceCell<()>,
+}
+
+impl ObjectCache {
+    pub(super) fn new(store: Store<Guarded>) -> Self {
+        Self {
+            store,
+            listed: OnceCell::new(),
+        }
+    }
+
+    /// Waits until the objects were listed once.
+    pub async fn wait_until_ready(&self) {
+        // One waiter at a time: a `Store` wakes only the one that began to wait last.
+        let listed = async {
+            // The writer lives as long as the watch. Without it, the objects are never listed.
+            if self.store.wait_until_ready().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        self.listed.get_or_init(|| listed).await;
+    }
+
+    /// Finds an object. One that does not have the expected shape is missing.
+    pub(super) fn find(&self, key: &ObjectKey) -> Option<Target> {
+        let reference = ObjectRef::new(key.name()).within(key.namespace());
+        target(key, &*self.store.get(&reference)?).ok()
+    }
+}
+
+/// Reads what decides about deliveries for an object.
+pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, RequestError> {
+    let object = object.0.as_ref().map_err(|invalid| RequestError::Invalid {
+        key: key.clone(),
+        why: invalid.error.clone(),
+    })?;
+    let webhook = object.spec.as_ref().and_then(|spec| spec.webhook.as_ref());
+    let detectors = webhook.and_then(|webhook| webhook.detectors.as_deref());
+    Ok(Target {
+        key: key.clone(),
+        policy: Policy {
+            detectors: detectors.map_or_else(Selection::all, Selection::only),
+        },
+        state: state(object),
+    })
+}
+
+fn state(object: &StoredObject) -> RequestState {
+    let annotation = |name: &str| {
+        object
+            .annotations()
+            .get(name)
+            .filter(|text| !text.is_empty())
+            .cloned()
+    };
+    let spec = object.spec.clone().unwrap_or_default();
+    let status = object.status.clone().unwrap_or_default();
+    // After a change of the spec, which may name another repository, nothing is known to be resolved.
+    let is_observed = status.observed_generation == object.metadata.generation;
+    let is_resolved = status.ref_resolution_status.as_deref() == Some("Resolved");
+    let is_fixed = matches!(status.last_sync_ref_kind.as_deref(), Some("Tag" | "Commit"));
+    let name = status.last_sync_ref.filter(|_| is_observed && is_resolved);
+    RequestState {
+        repo: spec.git.repo,
+        spec_ref: spec.git.r#ref,
+        is_paused: spec.paused.unwrap_or(false),
+        requested_ref: annotation(annotation::REQUESTED_REF),
+        requested_at: annotation(annotation::REQUESTED_AT),
+        handled_at: status.last_handled_requested_at,
+        ref_kind: status.last_sync_ref_kind,
+        resolved: name.map(|name| Resolved {
+            name,
+            commit: status.last_sync_commit,
+            is_fixed,
+        }),
+    }
+}
+
+/// Returns the cache of one namespace or of all, and the watch that keeps it current for as long as it is polled.
+pub fn follow(
+    client: &Client,
+    namespace: Option<&str>,
+) -> (ObjectCache, impl Future<Output = ()> + Send + use<>) {
+    let api: Api<Guarded> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let writer = reflector::store::Writer::default();
+    let cache = ObjectCache::new(writer.as_reader());
+    let events = watcher(api, watcher::Config::default())
+        .backoff(watch_backoff())
+        .modify(drop_unused)
+        .reflect(writer);
+    (cache, drive(events))
+}
+
+async fn drive(events: impl Stream<Item = watcher::Result<watcher::Event<Guarded>>>) {
+    let mut events = pin!(events);
+    while let Some(event) = events.next().await {
+        if let Err(error) = event {
+            tracing::warn!(error = %report::chain(&error), "the watch of the GatewaySync objects was interrupted");
+        }
+    }
+}
+
+/// Drops what only other programs use, so that a cached object stays small.
+fn drop_unused(object: &mut Guarded) {
+    object.managed_fields_mut().clear();
+    object
+        .annotations_mut()
+        .retain(|name, _| name.starts_with("stoker.io/"));
+    object.labels_mut().clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    fn read(object: Value) -> Result<Target, RequestError> {
+        let key = ObjectKey::new("plants", "north").unwrap();
+        target(&key, &serde_json::from_value(object).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_waiter_is_woken_when_the_objects_are_listed() {
+        let mut writer = reflector::store::Writer::default();
+        let cache = Arc::new(ObjectCache::new(writer.as_reader()));
+        let mut waiting = JoinSet::new();
+        for _ in 0..3 {
+            let cache = Arc::clone(&cache);
+            waiting.spawn(async move { cache.wait_until_ready().await });
+        }
+        tokio::task::yield_now().await;
+        writer.apply_watcher_event(&watcher::Event::Init);
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        let woken = tokio::time::timeout(Duration::from_mins(1), waiting.join_all()).await;
+        assert!(woken.is_ok(), "a waiter was not woken");
+    }
+
+    #[test]
+    fn an_object_without_spec_and_status_takes_requests() {
+        let metadata = json!({"namespace": "plants", "name": "north"});
+        let target = read(json!({ "metadata": metadata })).unwrap();
+        assert!(target.policy.detectors.has("generic"));
+        let target = read(json!({"metadata": metadata, "spec": null, "status": null})).unwrap();
+        assert_eq!(target.state, RequestState::default());
+    }
+
+    #[test]
+    fn an_object_of_another_shape_is_invalid() {
+        let metadata = json!({"namespace": "plants", "name": "north"});
+        for spec in [json!(5), json!({"webhook": {"detectors": "github"}})] {
+            let invalid = read(json!({"metadata": metadata, "spec": spec}));
+            assert!(matches!(invalid, Err(RequestError::Invalid { .. })));
+        }
+    }
+
+    #[test]
+    fn nothing_is_resolved_after_a_change_of_the_spec() {
+        let object = |generation: i64| {
+            json!({
+                "metadata": {"namespace": "plants", "name": "north", "generation": generation},
+                "status": {
+                    "observedGeneration": 2, "refResolutionStatus": "Resolved",
+                    "lastSyncRef": "v1", "lastSyncRefKind": "Tag",
+                },
+            })
+        };
+        assert!(read(object(2)).unwrap().state.resolved.is_some());
+        assert!(read(object(3)).unwrap().state.resolved.is_none());
+    }
+}

@@ -1,0 +1,209 @@
+use crate::detection::{Detection, GitRef, RefName};
+
+/// The state of an object, as far as it decides whether a request must be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RequestState {
+    /// `spec.git.repo`.
+    pub(super) repo: String,
+    /// `spec.git.ref`.
+    pub(super) spec_ref: String,
+    /// `spec.paused`.
+    pub(super) is_paused: bool,
+    /// The annotation `requested-ref`, unless it is empty.
+    pub(super) requested_ref: Option<String>,
+    /// The annotation `requested-at`, unless it is empty.
+    pub(super) requested_at: Option<String>,
+    /// The `requested-at` of the request that the controller handled last.
+    pub(super) handled_at: Option<String>,
+    /// The kind of the ref that the object follows, by its status.
+    pub(super) ref_kind: Option<String>,
+    /// The ref that the controller resolved last, unless the spec has changed since.
+    pub(super) resolved: Option<Resolved>,
+}
+
+/// The ref that the controller resolved last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resolved {
+    /// Its name.
+    pub(super) name: String,
+    /// The commit that it led to.
+    pub(super) commit: Option<String>,
+    /// Whether it is a tag or a commit, which lead to the same commit again unless somebody moves the tag by force.
+    pub(super) is_fixed: bool,
+}
+
+/// Whether a request must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The request must be written.
+    Write,
+    /// The object has this request already.
+    AlreadyRequested,
+}
+
+impl RequestState {
+    /// The ref that the object follows: the requested one, else the one of the spec.
+    pub(super) fn current_ref(&self) -> &str {
+        self.requested_ref.as_deref().unwrap_or(&self.spec_ref)
+    }
+
+    /// Decides about a request for the ref of a detection.
+    ///
+    /// A request that the controller has not handled yet is written again, because the controller may be asking git
+    /// right now, before the push that this delivery announces. While the object is paused, git is not asked.
+    pub(super) fn decide(&self, detection: &Detection) -> Decision {
+        if self.current_ref() != detection.git_ref.as_str() {
+            return Decision::Write;
+        }
+        if self.requested_ref.is_some() {
+            let Some(requested_at) = &self.requested_at else {
+                // The annotation was written by hand. Only a time stamp shows what was handled.
+                return Decision::Write;
+            };
+            if self.handled_at.as_ref() != Some(requested_at) {
+                return if self.is_paused {
+                    Decision::AlreadyRequested
+                } else {
+                    Decision::Write
+                };
+            }
+        }
+        if self.is_settled(detection) {
+            Decision::AlreadyRequested
+        } else {
+            Decision::Write
+        }
+    }
+
+    /// Whether the ref is resolved and leads to the announced commit. A push that names another commit shows that the
+    /// tag was moved.
+    fn is_settled(&self, detection: &Detection) -> bool {
+        let git_ref = &detection.git_ref;
+        let may_be_fixed = !matches!(git_ref.name(), RefName::Branch(_) | RefName::Other(_));
+        may_be_fixed
+            && self.resolved.as_ref().is_some_and(|resolved| {
+                let is_same_commit = match (&detection.commit, &resolved.commit) {
+                    (Some(announced), Some(commit)) => announced.as_str() == commit,
+                    (Some(_), None) => false,
+                    (None, _) => true,
+                };
+                resolved.is_fixed && is_named(git_ref, &resolved.name) && is_same_commit
+            })
+    }
+}
+
+fn is_named(git_ref: &GitRef, name: &str) -> bool {
+    name == git_ref.as_str() || name == git_ref.short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detection::CommitId;
+
+    fn detection(git_ref: &str) -> Detection {
+        Detection {
+            git_ref: GitRef::parse(git_ref).unwrap(),
+            commit: None,
+            repositories: Vec::new(),
+            occurred_at: None,
+            delivery_id: None,
+        }
+    }
+
+    fn pushed(git_ref: &str, digit: char) -> Detection {
+        Detection {
+            commit: Some(CommitId::parse(&id(digit)).unwrap()),
+            ..detection(git_ref)
+        }
+    }
+
+    fn id(digit: char) -> String {
+        digit.to_string().repeat(40)
+    }
+
+    /// An object on which `v1` was requested.
+    fn requested(is_handled: bool, resolved: Option<(&str, bool)>) -> RequestState {
+        RequestState {
+            spec_ref: "main".into(),
+            requested_ref: Some("v1".into()),
+            requested_at: Some("t1".into()),
+            handled_at: is_handled.then(|| "t1".into()),
+            resolved: resolved.map(|(name, is_fixed)| Resolved {
+                name: name.into(),
+                commit: Some(id('a')),
+                is_fixed,
+            }),
+            ..RequestState::default()
+        }
+    }
+
+    #[test]
+    fn another_ref_is_written() {
+        let state = requested(true, Some(("v1", true)));
+        assert_eq!(state.decide(&detection("v2")), Decision::Write);
+        assert_eq!(state.decide(&detection("refs/tags/v1")), Decision::Write);
+    }
+
+    #[test]
+    fn a_request_that_is_not_handled_is_written_again_unless_the_object_is_paused() {
+        let state = requested(false, None);
+        assert_eq!(state.decide(&detection("v1")), Decision::Write);
+        let paused = RequestState {
+            is_paused: true,
+            ..state
+        };
+        assert_eq!(paused.decide(&detection("v1")), Decision::AlreadyRequested);
+    }
+
+    #[test]
+    fn a_resolved_tag_is_settled_and_a_branch_never() {
+        let tag = requested(true, Some(("v1", true)));
+        assert_eq!(tag.decide(&detection("v1")), Decision::AlreadyRequested);
+        let branch = requested(true, Some(("v1", false)));
+        assert_eq!(branch.decide(&detection("v1")), Decision::Write);
+    }
+
+    #[test]
+    fn a_push_that_moves_the_tag_is_written() {
+        let state = requested(true, Some(("v1", true)));
+        assert_eq!(state.decide(&pushed("v1", 'b')), Decision::Write);
+        assert_eq!(state.decide(&pushed("v1", 'a')), Decision::AlreadyRequested);
+    }
+
+    #[test]
+    fn a_ref_that_did_not_resolve_is_written_again() {
+        assert_eq!(
+            requested(true, None).decide(&detection("v1")),
+            Decision::Write
+        );
+        let other = requested(true, Some(("v0", true)));
+        assert_eq!(other.decide(&detection("v1")), Decision::Write);
+    }
+
+    #[test]
+    fn a_resolved_tag_that_the_spec_names_is_settled() {
+        let state = RequestState {
+            spec_ref: "refs/tags/v1".into(),
+            resolved: Some(Resolved {
+                name: "v1".into(),
+                commit: None,
+                is_fixed: true,
+            }),
+            ..RequestState::default()
+        };
+        assert_eq!(
+            state.decide(&detection("refs/tags/v1")),
+            Decision::AlreadyRequested
+        );
+    }
+
+    #[test]
+    fn a_ref_that_was_annotated_by_hand_is_written_again() {
+        let state = RequestState {
+            requested_at: None,
+            ..requested(true, Some(("v1", true)))
+        };
+        assert_eq!(state.decide(&detection("v1")), Decision::Write);
+    }
+}
