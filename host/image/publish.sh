@@ -87,7 +87,7 @@ digest=$(push "dir:$image/layout")
 if found=$("$cosign" triangulate "$repository:$version" 2>&1); then
     [[ $found == *"${digest/:/-}"* ]] || die "$repository:$version is published already, as another image: $found"
 elif [[ $found != *MANIFEST_UNKNOWN* && $found != *NAME_UNKNOWN* && $found != *"404"* ]]; then
-    die "cannot tell whether $repository:$version is published: $found"
+    die "cannot find out whether $repository:$version is published: $found"
 fi
 push "docker://$repository:$version" >/dev/null
 "$cosign" sign --yes "$@" "$repository@$digest"

@@ -12,9 +12,9 @@ from pages import ROOT, end, pages, without_fences
 
 PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "stoker")
 
-CI, SYNOPSIS = "CI", "nobody: a synopsis"
-NO_KUBELET = "nobody: the test has no kubelet, and uses the container directly"
-NO_KIND = "nobody: the test has no kind"
+CI, SYNOPSIS = "CI", "not tested: a synopsis"
+NO_KUBELET = "not tested: the test has no kubelet, and uses the container directly"
+NO_KIND = "not tested: the test has no kind"
 
 # By page and beginning of the block: the story of tests/chart/live that runs it, or why nothing does.
 RUN_BY = {
@@ -22,7 +22,7 @@ RUN_BY = {
         "cargo run --release -- demo": CI,
         "cargo test": CI,
         "stoker crd": "readme",
-        "just image": "nobody: the test has no registry",
+        "just image": "not tested: the test has no registry",
         "stoker send": "readme",
         "stoker plugin new NAME": SYNOPSIS,
         "kubectl create namespace": "readme",
@@ -33,7 +33,7 @@ RUN_BY = {
         "kubectl create namespace": "guide",
         "kubectl create configmap acme-plugins": "guide",
         "helm upgrade stoker": "guide",
-        "cosign verify": "nobody: nothing is published yet",
+        "cosign verify": "not tested: nothing is published yet",
     },
     "docs/migrating.md": {
         "kubectl get gatewaysyncs": "migrating",
@@ -79,10 +79,10 @@ RUN_BY = {
     },
     "docs/webhook-setup.md": {
         "kubectl create secret generic webhook-token": "guide",
-        "kubectl annotate application": "nobody: it needs Argo CD",
+        "kubectl annotate application": "not tested: it needs Argo CD",
         "curl -X POST https://HOST": "guide",
     },
-    "docs/wit-versioning.md": {"stoker plugin check": "nobody: there is no version 0.2.0 of the interface yet"},
+    "docs/wit-versioning.md": {"stoker plugin check": "not tested: there is no version 0.2.0 of the interface yet"},
 }
 
 

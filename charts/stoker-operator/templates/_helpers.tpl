@@ -149,14 +149,9 @@ A Secret that is named wins over an inline secret.
 {{- with include "stoker-operator.webhookSecrets" . }}
 {{- $own = include "stoker-operator.webhookSecretFiles" . | fromYamlArray | concat $own }}
 {{- end }}
-{{- $extra := list }}
+{{- $extra := include "stoker-operator.textValues" .Values.extraEnv | fromYamlArray }}
 {{- $replaced := list }}
-{{- range .Values.extraEnv }}
-{{- $variable := deepCopy . }}
-{{- if not (kindIs "invalid" .value) }}
-{{- $_ := set $variable "value" (include "stoker-operator.text" .value) }}
-{{- end }}
-{{- $extra = append $extra $variable }}
+{{- range $extra }}
 {{- $replaced = append $replaced .name }}
 {{- end }}
 {{- $kept := list }}

@@ -68,6 +68,19 @@ exists and has the type of its default.
 {{- toYaml $map }}
 {{- end }}
 
+{{/* A list of environment variables or tolerations, as YAML. Numbers and booleans in `value` become strings. */}}
+{{- define "stoker-operator.textValues" -}}
+{{- $items := list }}
+{{- range . }}
+{{- $item := deepCopy . }}
+{{- if not (kindIs "invalid" .value) }}
+{{- $_ := set $item "value" (include "stoker-operator.text" .value) }}
+{{- end }}
+{{- $items = append $items $item }}
+{{- end }}
+{{- toYaml $items }}
+{{- end }}
+
 {{/* A map without the keys that are null, at any depth, as YAML. */}}
 {{- define "stoker-operator.withoutNull" -}}
 {{- $map := dict }}

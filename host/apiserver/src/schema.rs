@@ -1,6 +1,6 @@
 //! Structural schemas: validation, pruning and defaults of objects.
 //!
-//! A schema is compiled once from its JSON form. It prunes, sets defaults and validates, and it tells
+//! A schema is compiled once from its JSON form. It prunes, sets defaults and validates, and it defines for
 //! the `patch` modules how lists and maps are merged. It knows nothing of requests or storage.
 
 use std::collections::BTreeMap;
