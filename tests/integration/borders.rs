@@ -37,6 +37,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("rustix", &["plugin/background", "plugin/lane"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_local_cluster", &["app", "lib"]),
+    ("wasmparser", &["plugin"]),
     ("wasmtime", &["plugin"]),
 ];
 

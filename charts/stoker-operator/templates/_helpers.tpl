@@ -56,6 +56,24 @@ control-plane: controller-manager
 {{- end }}
 {{- end }}
 
+{{/*
+The security context of the pods. OpenShift chooses the ids itself and refuses others, so the default ids are left out
+there. Null is not enough: some versions of Helm ignore it in the values of a parent chart.
+*/}}
+{{- define "stoker-operator.podSecurityContext" -}}
+{{- $context := include "stoker-operator.withoutNull" .Values.podSecurityContext | fromYaml }}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- range list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- if eq (index $context . | toString) "65532" }}
+{{- $_ := unset $context . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $context }}
+{{- toYaml $context }}
+{{- end }}
+{{- end }}
+
 {{- define "stoker-operator.image" -}}
 {{- with .Values.image }}
 {{- if .digest }}

@@ -163,7 +163,7 @@ async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     }
 }
 
-/// Loads the plugins, and follows their sources.
+/// Loads the plugins, and follows their supplies.
 async fn load_plugins(
     client: &Client,
     config: &HostConfig,

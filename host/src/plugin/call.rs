@@ -83,7 +83,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// The question. There is none while `describe` runs, and no handle of a request to ask about it with.
+    /// The question. There is none while `describe` runs, and no handle of a request either.
     pub(super) fn question(&self) -> wasmtime::Result<&Question> {
         self.question
             .as_deref()

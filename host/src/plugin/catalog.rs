@@ -29,7 +29,7 @@ use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
 use super::settings::{CurrentSettings, Settings, SettingsSource, Tuning};
 use super::supply::Supply;
-use stoker_report as report;
+use crate::report;
 
 /// The plugins that there are, and the state of each file.
 pub struct Catalog {

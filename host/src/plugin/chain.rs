@@ -139,7 +139,7 @@ impl Detector {
         let mut declined = Vec::new();
         let mut failure = None;
         for plugin in candidates(&plugins, &question, selection) {
-            let reply = plugin.ask_unfiltered(&self.sandbox, &question).await.0;
+            let reply = plugin.ask(&self.sandbox, &question).await.0;
             match decide(Arc::clone(&plugin), reply) {
                 Decision::Declined => declined.push(plugin),
                 Decision::Claimed(verdict) => return verdict,

@@ -126,19 +126,19 @@ pub enum LoadError {
     },
     /// Compiling it would take more than its size accounts for.
     #[error(
-        "compiling it would take about {memory_mib} MiB of memory and {time:?}, and a file of its size may take {limit_mib} MiB and {time_limit:?}: {largest}; split that function, or build with size optimisation"
+        "compiling it would take about {memory_mib} MiB of memory and {seconds:.1} seconds, and a file of its size may take {limit_mib} MiB and {limit_seconds:.1} seconds: {cause}; build it with size optimisation"
     )]
     TooCostly {
         /// The memory that compiling would take, in MiB.
         memory_mib: u64,
         /// The processor time that compiling would take.
-        time: Duration,
+        seconds: f32,
         /// The memory that it may take, in MiB.
         limit_mib: u64,
         /// The processor time that it may take.
-        time_limit: Duration,
-        /// The function that takes the most.
-        largest: String,
+        limit_seconds: f32,
+        /// What takes the most.
+        cause: String,
     },
     /// The memory limit of the container leaves too little.
     #[error(

@@ -225,22 +225,8 @@ impl Plugin {
                 .any(|pointer| question.document().has(pointer))
     }
 
-    /// Asks about a delivery as the host does: [`Reply::NotMine`] without a call where the pre-filter does not let it
-    /// through.
+    /// Asks a fresh instance. A host asks only about what [`Self::wants`] lets through, and a plugin may rely on that.
     pub async fn ask(
-        &self,
-        sandbox: &Sandbox,
-        question: &Arc<Question>,
-    ) -> (Result<Reply, CallError>, CallReport) {
-        if self.wants(question) {
-            self.ask_unfiltered(sandbox, question).await
-        } else {
-            (Ok(Reply::NotMine), CallReport::default())
-        }
-    }
-
-    /// Asks a fresh instance, whatever the pre-filter says.
-    pub async fn ask_unfiltered(
         &self,
         sandbox: &Sandbox,
         question: &Arc<Question>,

@@ -1,4 +1,4 @@
-//! What is made of a guest's words: nothing of them is believed before it was checked here.
+//! Checks the answer of a guest, which is not trusted.
 
 mod time;
 
@@ -14,7 +14,7 @@ const MAX_REPOSITORY_BYTES: usize = 2048;
 /// The longest delivery id, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
-/// What a guest answered, as it said it.
+/// The answer of a guest, unchecked.
 #[derive(Debug)]
 pub(super) enum RawReply {
     NotMine,
@@ -23,7 +23,7 @@ pub(super) enum RawReply {
     Malformed(String),
 }
 
-/// One detection, as a guest said it.
+/// One detection of a guest, unchecked.
 #[derive(Debug, Default)]
 pub(super) struct RawDetection {
     pub(super) git_ref: String,
@@ -33,7 +33,7 @@ pub(super) struct RawDetection {
     pub(super) delivery_id: Option<String>,
 }
 
-/// What a plugin answered, checked.
+/// The answer of a plugin, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Another format.
@@ -46,7 +46,7 @@ pub enum Reply {
     Malformed(String),
 }
 
-/// Checks a guest's words.
+/// Checks an answer.
 pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> {
     let text = |text: String| printable(&text, TEXT_BYTES);
     Ok(match raw {
@@ -109,8 +109,8 @@ fn answer(what: impl Into<String>) -> CallError {
     CallError::Answer { what: what.into() }
 }
 
-/// A text from a guest that may be shown: at most so many bytes and a sign of what was cut off, and nothing that moves
-/// a terminal's cursor or changes the direction of writing.
+/// A text that may be shown: at most so many bytes, with an ellipsis where it was cut off, and without characters that
+/// move a terminal's cursor or change the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for c in text.chars() {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ref_that_git_refuses_is_told_apart_from_a_fault_of_the_plugin() {
+    fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
         assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
         assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
         let commit = RawDetection {

@@ -8,7 +8,7 @@ use super::super::settings::Tuning;
 use super::super::status::PluginState;
 use super::files::Digest;
 use super::loading::Loader;
-use stoker_report as report;
+use crate::report;
 
 /// One file, or one built-in plugin. Where its new version, or its new settings, cannot be used, the last version that
 /// could be used keeps serving.

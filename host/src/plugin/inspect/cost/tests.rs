@@ -174,6 +174,10 @@ fn what_would_take_hundreds_of_megabytes_is_refused() {
             component((1000, 1000), 0, 1, &calls(1000)),
         ),
         ("many functions", component((0, 0), 0, 50_000, &[])),
+        (
+            "locals that are not used",
+            component((0, 0), 50_000, 100, &[]),
+        ),
     ] {
         assert!(is_refused(&bytes), "{what}: {:?}", cost(&bytes));
     }
@@ -192,7 +196,7 @@ fn what_real_code_has_is_not_refused() {
         ),
         (
             "many locals",
-            component((0, 0), 10_000, 1, &count_up(0..10_000)),
+            component((0, 0), 5000, 1, &count_up(0..5000)),
         ),
         (
             "many small functions",
