@@ -65,7 +65,7 @@ struct Trial {
 /// this delivery: behind its pre-filter, a plugin may rely on what the pre-filter names.
 async fn try_empty_object(plugin: &Plugin, sandbox: &Sandbox) -> Result<Trial> {
     let question = Arc::new(question(HeaderMap::new(), b"{}".to_vec())?);
-    let (reply, report) = plugin.ask_unfiltered(sandbox, &question).await;
+    let (reply, report) = plugin.ask(sandbox, &question).await;
     if reply.is_err() && !plugin.wants(&question) {
         return Ok(Trial {
             failed: false,

@@ -30,7 +30,7 @@ pub(super) async fn run(flags: &PluginRunFlags) -> Result<ExitCode> {
                 .to_owned(),
         );
     }
-    let (reply, report) = loaded.plugin.ask_unfiltered(&sandbox, &question).await;
+    let (reply, report) = loaded.plugin.ask(&sandbox, &question).await;
     lines.extend(answer::lines(&reply));
     lines.extend(report.log.iter().map(|line| format!("log: {line}")));
     lines.push(format!(

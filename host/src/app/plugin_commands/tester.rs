@@ -125,6 +125,9 @@ impl Tester {
                 return Ok((Answer::Failed(why), Duration::ZERO));
             }
         };
+        if !plugin.wants(&question) {
+            return Ok((Answer::NotMine(true), Duration::ZERO));
+        }
         let (reply, report) = plugin.ask(&self.sandbox, &question).await;
         Ok((answer(reply), report.duration))
     }
