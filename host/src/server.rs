@@ -49,8 +49,9 @@ pub enum ServeError {
 
 /// Listens on an address.
 ///
-/// `[::]` stands for all addresses of both families. A machine without IPv6 listens on `0.0.0.0` in its place.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+/// `[::]` means all addresses of both families. A machine without IPv6 listens on `0.0.0.0` instead. Must be called in
+/// a runtime of tokio.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     let bound = match bind(address) {
         Err(error) if is_without_ipv6(&error) && is_every_address(address) => {
             bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
@@ -163,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_address_takes_both_families() {
-        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let listener = listen("[::]:0".parse().unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .await
@@ -178,15 +179,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_ipv4_address_stays_one() {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         assert!(listener.local_addr().unwrap().is_ipv4());
     }
 
     #[tokio::test]
     async fn a_port_in_use_is_an_error() {
-        let first = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let first = listen("[::]:0".parse().unwrap()).unwrap();
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, first.local_addr().unwrap().port()));
-        let error = listen(address).await.unwrap_err();
+        let error = listen(address).unwrap_err();
         assert_eq!(error.to_string(), format!("cannot listen on {address}"));
     }
 

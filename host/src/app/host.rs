@@ -44,7 +44,7 @@ pub struct Host {
 impl Host {
     /// Starts everything.
     pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
-        let listeners = Listeners::bind(&config).await?;
+        let listeners = Listeners::bind(&config)?;
         let receiver_address = listeners.receiver_address()?;
         let metrics = Arc::new(Metrics::new());
         let shutdown = CancellationToken::new();
@@ -136,16 +136,13 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn bind(config: &HostConfig) -> Result<Self> {
+    fn bind(config: &HostConfig) -> Result<Self> {
         Ok(Self {
             receiver: listen(config.receiver)
-                .await
                 .context("choose another port for the receiver (--webhook-receiver-port)")?,
             probes: listen(config.probes)
-                .await
                 .context("choose another address with --health-probe-bind-address")?,
             metrics: listen(config.metrics)
-                .await
                 .context("choose another address with --metrics-bind-address")?,
         })
     }
@@ -156,9 +153,9 @@ impl Listeners {
     }
 }
 
-async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     match address {
-        Some(address) => Ok(Some(server::listen(address).await?)),
+        Some(address) => Ok(Some(server::listen(address)?)),
         None => Ok(None),
     }
 }
