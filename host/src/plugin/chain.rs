@@ -176,7 +176,7 @@ enum Decision {
     Declined,
     /// The plugin says that the delivery is of its format.
     Claimed(Verdict),
-    /// It said nothing that can be used.
+    /// It gave no answer.
     Failed(Verdict),
 }
 
