@@ -357,7 +357,7 @@ async fn bundles_changed(supplies: &mut [Supply]) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Lists the files. `None` where the task that lists them ended early, so that nothing is known.

@@ -102,12 +102,12 @@ impl Entry {
         &mut self,
         loader: &Loader,
         version: Version,
-        loaded: Result<Plugin, LoadError>,
+        result: Result<Plugin, LoadError>,
     ) -> bool {
         self.stop_loading();
         let digest = version.digest;
         self.seen = Some(version);
-        match loaded {
+        match result {
             Ok(plugin) => {
                 self.serve(loader, plugin, digest);
                 true
