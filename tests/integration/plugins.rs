@@ -302,7 +302,7 @@ async fn a_plugin_without_a_pre_filter_that_fails_costs_no_other_sender_anything
     stage.create(json!({})).await?;
     stage.start_signed().await?;
     let failures = || {
-        let text = stage.host().unwrap().metrics.encode().unwrap();
+        let text = stage.metrics().unwrap();
         let line = "stoker_plugin_calls_total{plugin=\"a.wasm\",outcome=\"trap\"} ";
         let count = text.lines().find_map(|text| text.strip_prefix(line));
         count.map_or(0, |count| count.parse::<u32>().unwrap())

@@ -37,7 +37,9 @@ impl Manifest {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        serde_saphyr::from_str(&text)
+        // Errors are printed on one line, which a snippet of the file would not fit.
+        let options = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options(&text, options)
             .map(Some)
             .map_err(|source| AuthorError::Manifest {
                 path,
@@ -83,5 +85,8 @@ mod tests {
     fn unknown_and_missing_members_are_refused() {
         assert!(read("build: [make]\noutput: out.wasm\noutptu: x\n").is_err());
         assert!(read("output: out.wasm\n").is_err());
+        let error = read("build: [make").unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause.lines().count(), 1, "{cause}");
     }
 }

@@ -45,8 +45,8 @@ pub struct ListFlags {
     /// Largest size of a component in bytes, as --plugin-max-size of `stoker run`. The plugin settings override it.
     #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
     pub max_size: u64,
-    /// Address of the probes of a running Stoker, such as <http://localhost:8081> or localhost:8081. Its plugins are
-    /// listed, and the other flags are ignored.
+    /// Address of the probes of a running Stoker, such as localhost:8081. Its plugins are listed, and the other flags
+    /// are ignored.
     #[arg(long, value_name = "URL")]
     pub host: Option<String>,
 }

@@ -15,9 +15,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use crate::detection::{ObjectKey, Selection};
-use crate::plugin::{
-    Capacity, Catalog, Detector, PluginMetrics, PluginSources, Sandbox, SettingsSource,
-};
+use crate::plugin::{Capacity, Catalog, Detector, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
 use crate::secrets::SecretSource;
 
@@ -105,7 +103,7 @@ impl Fixture {
         let catalog = Catalog::open(
             Arc::clone(&detector),
             PluginMetrics::register(&mut Registry::default()),
-            PluginSources::default(),
+            Vec::new(),
             SettingsSource::default(),
         );
         drop(catalog.await.unwrap());

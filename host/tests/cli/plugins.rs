@@ -116,7 +116,7 @@ fn a_file_that_is_no_component_is_refused_at_once() {
         (&sparse, "more than the 4194304 that a plugin may have"),
         // Its length is reported as 0.
         ("/proc/self/status", "is not a WebAssembly component"),
-        (&text, "is not a WebAssembly component"),
+        (&text, "convert it with `wasm-tools parse`"),
         (&empty, "is not a WebAssembly component"),
     ] {
         for command in ["check", "run"] {
@@ -136,8 +136,6 @@ fn a_file_that_is_no_component_is_refused_at_once() {
             );
         }
     }
-    let advice = run(&["plugin", "check", &text]).out;
-    assert!(advice.contains("wasm-tools parse"), "{advice}");
 }
 
 #[test]

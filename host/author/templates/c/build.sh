@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles the plugin with clang and its linker where they are installed, and otherwise with those that the Python
-# package ziglang brings.
+# Compiles the plugin with clang and wasm-ld if they are installed, and otherwise with the compiler in the Python package
+# ziglang.
 set -eu
 
 if command -v clang >/dev/null && command -v wasm-ld >/dev/null; then
@@ -14,8 +14,8 @@ else
 fi
 
 mkdir -p build
-# Without a C library of the system there is nothing that would ask for an operating system. The usual stack would be
-# most of the memory that a host resets after each call.
+# Without a C library of the system, the module imports nothing from an operating system. The default stack would be most
+# of the memory that a host resets after each call.
 $compiler -std=c17 -Os -flto -Wall -Wextra -Wno-unused-parameter -ffreestanding -nostdlib -Ilibc \
   -Wl,--no-entry -Wl,--gc-sections -Wl,--strip-all -Wl,-z,stack-size=65536 \
   -o build/plugin.wasm detect.c component.c bindings/detector.c libc/libc.c

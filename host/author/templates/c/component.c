@@ -1,4 +1,4 @@
-// Hands detect.c to the generated bindings.
+// Connects detect.c to the generated bindings.
 
 #include "stoker.h"
 
@@ -17,6 +17,6 @@ bool exports_stoker_detect_detector_detect(request_t request, outcome_t *outcome
   return stoker_detect(request, outcome, why);
 }
 
-// The bindings call it so that the linker takes in an object file with the type of the component. There is none here:
-// `stoker plugin build` reads the type from wit/.
+// The bindings call this function so that the linker includes an object file with the type of the component. Here there
+// is no such file, because `stoker plugin build` reads the type from wit/.
 void __component_type_object_force_link_detector(void) {}

@@ -1,4 +1,4 @@
-// What a webhook of {{name}} announces.
+// Detects the ref that a webhook of {{name}} announces.
 
 #include "stoker.h"
 

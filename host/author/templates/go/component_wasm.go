@@ -2,9 +2,9 @@ package main
 
 import "unsafe"
 
-// How the component model passes values to and from Go: numbers are parameters, everything else lies in memory, as
-// words of 32 bits. The functions below are those of wit/detect.wit that this plugin uses. The pointers of Go for
-// WebAssembly are wider than a word, so no Go structure is passed as it is.
+// The component model passes numbers as parameters, and everything else in memory, as words of 32 bits. The functions
+// below are those of wit/detect.wit that this plugin uses. Pointers of Go for WebAssembly are wider than a word, so no Go
+// structure is passed as it is.
 
 //go:wasmimport stoker:detect/payload@0.1.0 [method]request.string-at
 func requestStringAt(handle int32, pointer string, result unsafe.Pointer)
@@ -18,20 +18,20 @@ func requestDrop(handle int32)
 // word is an address, a length, or the number of a case.
 type word = uint32
 
-// handed holds everything that the host writes to or reads from. An instance serves one call, so nothing is ever taken
-// out of it.
+// handed holds everything that the host writes to or reads from, so that it is not collected. An instance serves one call,
+// so nothing is removed from it.
 var handed []any
 
 //go:wasmexport cabi_realloc
 func cabiRealloc(old unsafe.Pointer, oldSize, align, size word) unsafe.Pointer {
-	// Of words of 64 bits, so that it is aligned for every type of the interface.
+	// Words of 64 bits are aligned for every type of the interface.
 	memory := make([]uint64, size/8+1)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&memory[0])), size), unsafe.Slice((*byte)(old), oldSize))
 	handed = append(handed, memory)
 	return unsafe.Pointer(&memory[0])
 }
 
-// hostRequest is a request that the host owns.
+// hostRequest is the handle of a request.
 type hostRequest int32
 
 func (r hostRequest) has(pointer string) bool {
@@ -41,7 +41,7 @@ func (r hostRequest) has(pointer string) bool {
 }
 
 func (r hostRequest) stringAt(pointer string) (string, bool) {
-	// Whether there is one, in the first byte, and where it lies.
+	// The first byte says whether there is a string; the other words are its address and length.
 	var result struct {
 		is      word
 		address word
@@ -51,7 +51,7 @@ func (r hostRequest) stringAt(pointer string) (string, bool) {
 	if result.is&0xff == 0 {
 		return "", false
 	}
-	// A word of 64 bits that holds an address is what a pointer of Go is here.
+	// A pointer of Go is a word of 64 bits here.
 	at := uint64(result.address)
 	return unsafe.String(*(**byte)(unsafe.Pointer(&at)), result.length), true
 }
@@ -68,7 +68,7 @@ func (m message) text(s string) message {
 	return append(m, address(unsafe.Pointer(bytes)), word(len(s)))
 }
 
-// optional writes a text that is absent where it is empty.
+// optional writes a text, or its absence if it is empty.
 func (m message) optional(s string) message {
 	if s == "" {
 		return append(m, 0, 0, 0)
@@ -76,7 +76,7 @@ func (m message) optional(s string) message {
 	return append(m, 1).text(s)
 }
 
-// texts writes a list of those texts that are not empty.
+// texts writes a list of the texts that are not empty.
 func (m message) texts(all ...string) message {
 	var list message
 	for _, s := range all {
@@ -94,7 +94,7 @@ func (m message) list(elements message, length int) message {
 	return append(m, address(elements.pass()), word(length))
 }
 
-// pass makes the message stay where it is.
+// pass keeps the message in memory and returns its address.
 func (m message) pass() unsafe.Pointer {
 	handed = append(handed, m)
 	return unsafe.Pointer(&m[0])
@@ -118,21 +118,21 @@ func exportDescribe() unsafe.Pointer {
 
 //go:wasmexport stoker:detect/detector@0.1.0#detect
 func exportDetect(handle int32) unsafe.Pointer {
-	// The host refuses an answer while it still lends out the request.
+	// The host refuses an answer while the guest holds the request.
 	defer requestDrop(handle)
-	said, err := detect(hostRequest(handle))
+	result, err := detect(hostRequest(handle))
 	if err != nil {
 		return append(message{1}.text(err.Error()), 0).pass()
 	}
-	answer := message{0, word(said.verdict)}
-	switch said.verdict {
+	answer := message{0, word(result.verdict)}
+	switch result.verdict {
 	case ignored:
-		answer = answer.text(said.reason)
+		answer = answer.text(result.reason)
 	case found:
 		detection := message{}.
-			text(said.gitRef).
-			optional(said.commit).
-			texts(said.repository).
+			text(result.gitRef).
+			optional(result.commit).
+			texts(result.repository).
 			optional(""). // occurred-at
 			optional(""). // delivery-id
 			texts()       // attributes

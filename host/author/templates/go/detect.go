@@ -1,7 +1,7 @@
-// Package main tells Stoker which git ref a webhook of {{name}} announces.
+// Package main detects the git ref that a webhook of {{name}} announces.
 //
-// This file knows nothing of WebAssembly, so go test runs it as it is; component.go hands it to the interface in
-// wit/detect.wit.
+// This file does not depend on WebAssembly, so go test runs it natively; component_wasm.go connects it to the interface
+// in wit/detect.wit.
 package main
 
 import "errors"
@@ -10,39 +10,40 @@ const (
 	name    = "{{name}}"
 	version = "0.1.0"
 	summary = "Releases of {{name}}"
-	// The plugin is asked where there is a value at this JSON pointer.
+	// A delivery without a value at this JSON pointer is not offered to the plugin.
 	pointer = "/{{ident}}"
 )
 
-// request is what the detection needs to know of a request. The interface offers more: add it here when you use it.
+// request has the functions of a request that the detection uses. The interface has more: add them here to use them.
 type request interface {
-	// has says whether there is a value at a JSON pointer.
+	// has reports whether there is a value at a JSON pointer.
 	has(pointer string) bool
-	// stringAt gives the string at a JSON pointer, if there is one.
+	// stringAt returns the string at a JSON pointer, if there is one.
 	stringAt(pointer string) (string, bool)
 }
 
 type verdict int
 
 const (
-	// notMine is another format: the next plugin is asked.
+	// notMine: the request is of another format; the next plugin is called.
 	notMine verdict = iota
-	// ignored is this format, and nothing to do.
+	// ignored: the request is of this format and calls for no action.
 	ignored
-	// found is a ref.
+	// found: the request announces a ref.
 	found
 )
 
-// outcome is what a request is to this plugin.
+// outcome is the answer of the plugin.
 type outcome struct {
 	verdict verdict
-	// reason says why it is ignored.
+	// reason says why the request is ignored.
 	reason string
-	// gitRef, commit and repository are what was found. Only the first must not be empty.
+	// gitRef, commit and repository are what was found. All but gitRef may be empty.
 	gitRef, commit, repository string
 }
 
-// detect looks at one request. The error is for one of this format that is malformed, in words for the sender.
+// detect detects the ref of a request. An error means that the request is of this format and malformed; its text is for
+// the sender.
 func detect(r request) (outcome, error) {
 	if !r.has(pointer) {
 		return outcome{verdict: notMine}, nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// sample has the strings of a request, by their pointers.
+// sample is a request with these strings, by their pointers.
 type sample map[string]string
 
 func (s sample) has(pointer string) bool {

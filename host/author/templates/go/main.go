@@ -1,4 +1,4 @@
 package main
 
-// A component has functions that are called, and no program that runs; the compiler asks for one all the same.
+// The compiler requires a main function. A component only exports functions, so it is never called.
 func main() {}

@@ -1,4 +1,4 @@
-// Makes the component: the JavaScript engine, and what it knew after it had read component.js.
+// Builds the component: a JavaScript engine, with its state after it has loaded component.js.
 
 import { mkdir, writeFile } from "node:fs/promises";
 
@@ -8,7 +8,7 @@ const { component } = await componentize({
   sourcePath: "component.js",
   witPath: "wit",
   worldName: "payload-detector",
-  // A plugin gets nothing of the system: no output, no clock, no random numbers, no network.
+  // A plugin has no output, clock, random numbers or network.
   disableFeatures: ["stdio", "random", "clocks", "http", "fetch-event"],
 });
 await mkdir("build", { recursive: true });

@@ -1,19 +1,20 @@
-// What a webhook of {{name}} announces. Nothing here knows of WebAssembly, so `npm test` runs it as it is.
+// Detects the ref that a webhook of {{name}} announces. This file does not depend on WebAssembly, so `npm test` runs it
+// natively.
 
 export const NAME = "{{name}}";
 export const VERSION = "0.1.0";
 export const SUMMARY = "Releases of {{name}}";
 
-// The plugin is asked where there is a value at this JSON pointer.
+// A delivery without a value at this JSON pointer is not offered to the plugin.
 export const POINTER = "/{{ident}}";
 
-// Looks at one request and says what it is:
+// Detects the ref of a request. Returns one of
 //
-//   { tag: "not-mine" }              another format: the next plugin is asked
-//   { tag: "ignored", val: REASON }  this format, and nothing to do
-//   { tag: "found", val: [...] }     the refs that it announces
+//   { tag: "not-mine" }              the request is of another format; the next plugin is called
+//   { tag: "ignored", val: REASON }  the request is of this format and calls for no action
+//   { tag: "found", val: [...] }     the request announces these refs
 //
-// Throws a text, in words for the sender, where the request is of this format and malformed.
+// or throws a text for the sender, if the request is of this format and malformed.
 export function detect(request) {
   if (request.kindAt(POINTER) === undefined) {
     return { tag: "not-mine" };
@@ -37,7 +38,7 @@ export function detect(request) {
 function required(request, pointer) {
   const value = request.stringAt(pointer);
   if (value === undefined) {
-    // A text and no Error: the interface has a string here, and anything else thrown is a fault of the plugin.
+    // The interface has a string here. Throwing anything else, such as an Error, is a failure of the plugin.
     throw `${pointer} is missing`;
   }
   return value;

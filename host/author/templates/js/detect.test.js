@@ -13,10 +13,10 @@ function sample(body) {
 }
 
 test("a release announces its tag", () => {
-  const said = detect(sample({ "{{ident}}": { event: "released", tag: "v1.2.3", repository: "plant/line" } }));
-  assert.equal(said.tag, "found");
-  assert.equal(said.val[0].gitRef, "v1.2.3");
-  assert.deepEqual(said.val[0].repositories, ["plant/line"]);
+  const outcome = detect(sample({ "{{ident}}": { event: "released", tag: "v1.2.3", repository: "plant/line" } }));
+  assert.equal(outcome.tag, "found");
+  assert.equal(outcome.val[0].gitRef, "v1.2.3");
+  assert.deepEqual(outcome.val[0].repositories, ["plant/line"]);
 });
 
 test("other events are ignored", () => {

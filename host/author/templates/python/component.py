@@ -1,4 +1,4 @@
-"""Hands detect.py to the interface in wit/detect.wit. The modules that start with wit_ are made in the build."""
+"""Connects detect.py to the interface in wit/detect.wit. The build generates the modules that start with wit_."""
 
 import detect as plugin
 from componentize_py_types import Err
@@ -19,17 +19,17 @@ class Detector(exports.Detector):
 
     def detect(self, req):
         try:
-            said = plugin.detect(req)
+            outcome = plugin.detect(req)
         except plugin.Malformed as malformed:
             raise Err(str(malformed))
-        if isinstance(said, plugin.NotMine):
+        if isinstance(outcome, plugin.NotMine):
             return Outcome_NotMine()
-        if isinstance(said, plugin.Ignored):
-            return Outcome_Ignored(said.reason)
+        if isinstance(outcome, plugin.Ignored):
+            return Outcome_Ignored(outcome.reason)
         detection = Detection(
-            git_ref=said.git_ref,
-            commit=said.commit,
-            repositories=said.repositories,
+            git_ref=outcome.git_ref,
+            commit=outcome.commit,
+            repositories=outcome.repositories,
             occurred_at=None,
             delivery_id=None,
             attributes=[],

@@ -1,6 +1,6 @@
-"""What a webhook of {{name}} announces.
+"""Detects the ref that a webhook of {{name}} announces.
 
-Nothing here knows of WebAssembly, so the tests run it as it is.
+This module does not depend on WebAssembly, so the tests run it natively.
 """
 
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ NAME = "{{name}}"
 VERSION = "0.1.0"
 SUMMARY = "Releases of {{name}}"
 
-# The plugin is asked where there is a value at this JSON pointer.
+# A delivery without a value at this JSON pointer is not offered to the plugin.
 POINTER = "/{{ident}}"
 
 
 class Request(Protocol):
-    """What the detection needs to know of a request. The interface offers more: wit/detect.wit tells what."""
+    """The functions of a request that the detection uses. wit/detect.wit has more."""
 
     def kind_at(self, pointer: str) -> Optional[object]:
-        """The kind of the value at a JSON pointer; None where there is no value."""
+        """Returns the kind of the value at a JSON pointer, or None."""
 
     def string_at(self, pointer: str) -> Optional[str]:
-        """The string at a JSON pointer, if there is one."""
+        """Returns the string at a JSON pointer, or None."""
 
 
 @dataclass(frozen=True)
 class NotMine:
-    """Another format: the next plugin is asked."""
+    """The request is of another format; the next plugin is called."""
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """This format, and nothing to do."""
+    """The request is of this format and calls for no action."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Found:
-    """A ref."""
+    """The request announces a ref."""
 
     git_ref: str
     commit: Optional[str]
@@ -46,11 +46,11 @@ class Found:
 
 
 class Malformed(Exception):
-    """This format, and malformed, in words for the sender."""
+    """The request is of this format and malformed; the text is for the sender."""
 
 
 def detect(request: Request) -> Union[NotMine, Ignored, Found]:
-    """Looks at one request."""
+    """Detects the ref of a request."""
     if request.kind_at(POINTER) is None:
         return NotMine()
     event = _required(request, "/{{ident}}/event")

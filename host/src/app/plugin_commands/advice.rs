@@ -6,15 +6,15 @@ use crate::plugin::{CallError, LoadError};
 pub(super) fn on(error: &LoadError) -> Option<&'static str> {
     Some(match error {
         LoadError::UnknownImport { name, .. } if name.starts_with("wasi:") => WASI,
-        LoadError::MissingInterface { .. }
-        | LoadError::MissingFunction { .. }
-        | LoadError::WrongVersion { .. }
-        | LoadError::WrongTypes(_) => VERSION,
+        LoadError::UnknownImport { name, .. } if name.starts_with("stoker:detect/") => VERSION,
+        LoadError::WrongVersion { .. }
+        | LoadError::WrongTypes(_)
+        | LoadError::MissingInterface { .. }
+        | LoadError::MissingFunction { .. } => VERSION,
         LoadError::UnknownImport { .. } => IMPORT,
         LoadError::TooLarge { .. }
-        | LoadError::TooCostly { .. }
-        | LoadError::CompileTimedOut { .. } => SIZE,
-        LoadError::NotWasm { .. } | LoadError::Damaged { .. } => FORMAT,
+        | LoadError::CompileTimedOut { .. }
+        | LoadError::TooCostly { .. } => SIZE,
         LoadError::CoreModule => CORE,
         LoadError::WrongWorld { .. } => WORLD,
         LoadError::InitialMemory { .. } | LoadError::Describe(CallError::OutOfMemory { .. }) => {
@@ -49,10 +49,6 @@ const SIZE: &str = "\
 A component of Rust or C has between a few and a few hundred kilobytes: build it in release mode, with opt-level = \"z\",
 lto and strip, or with -Oz and -s. A component of JavaScript or Python holds an interpreter and has 12 to 20 million
 bytes: raise the limit, here with --max-size, in a cluster with `stoker run --plugin-max-size`.";
-
-const FORMAT: &str = "\
-A component is a binary file that starts with the bytes 00 61 73 6D. If this file is WebAssembly text (.wat), convert it
-with `wasm-tools parse`; if it is base64, decode it; if it is empty or was downloaded, fetch or build it again.";
 
 const CORE: &str = "\
 Compilers make core modules; a component wraps such a module in the types of its interface. `stoker plugin build` does

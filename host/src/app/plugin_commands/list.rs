@@ -50,8 +50,11 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
 /// Loads the plugins as a host would.
 async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
     let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
-    let directories = flags.plugin_dir.into_iter();
-    let supplies = directories.map(Supply::Directory).collect();
+    let supplies = flags
+        .plugin_dir
+        .into_iter()
+        .map(Supply::Directory)
+        .collect();
     let settings = SettingsSource {
         file: flags.plugin_settings,
         limits: Limits {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use stoker_author::{Answer, Case, FoundRef, Outcome, PayloadFile, Project, Suite};
 
-use super::question;
+use super::{advice, question};
 use crate::app::text;
 use crate::metrics::Metrics;
 use crate::plugin::{
@@ -71,6 +71,7 @@ impl Tester {
                     .to_string(),
             ),
             bytes: read_component(&component, self.limits.component_bytes)
+                .inspect_err(advise)
                 .with_context(|| format!("{} cannot be used", component.display()))?,
             compiled: None,
             refused: None,
@@ -148,6 +149,7 @@ impl Subject {
             let why = report::chain(&error).to_string();
             // Only its description depends on its settings.
             if !matches!(error, LoadError::Describe(_) | LoadError::Descriptor { .. }) {
+                advise(&error);
                 self.refused = Some(why.clone());
             }
             why
@@ -160,6 +162,13 @@ impl Subject {
         let plugin = Plugin::load(sandbox, metrics, origin, bytes, Arc::clone(&tuning)).await?;
         let plugin = self.compiled.insert(plugin);
         plugin.retuned(sandbox, metrics, tuning).await
+    }
+}
+
+/// Prints advice on an error, if there is any.
+fn advise(error: &LoadError) {
+    if let Some(advice) = advice::on(error) {
+        text::note(advice);
     }
 }
 

@@ -1,4 +1,4 @@
-// As much of a C library as a plugin needs, so that the compiler alone is enough to build one.
+// The functions of a C library that a plugin needs, so that a compiler alone can build it.
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,12 +6,12 @@
 
 enum { ALIGNMENT = 16, PAGE = 65536 };
 
-// Where the linker ended its own data.
+// The end of the data that the linker placed.
 extern unsigned char __heap_base;
 
 static uintptr_t next;
 
-// Takes memory from the end of what is used. Nothing is given back: an instance serves one call.
+// Allocates memory after the last allocation. Nothing is freed, because an instance serves one call.
 void *malloc(size_t size) {
   if (next == 0) {
     next = ((uintptr_t)&__heap_base + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -33,7 +33,7 @@ void *calloc(size_t count, size_t size) {
   return malloc(count * size);
 }
 
-// How large the old block was is not kept, so as much as was asked for is copied: what lies behind it is memory too.
+// The size of the old block is not stored, so `size` bytes are copied: what follows the block is memory too.
 void *realloc(void *old, size_t size) {
   void *memory = malloc(size);
   return old ? memcpy(memory, old, size) : memory;

@@ -1,35 +1,36 @@
-//! What a webhook of {{name}} announces. Nothing here knows of WebAssembly, so `cargo test` runs it as it is.
+//! Detects the ref that a webhook of {{name}} announces. This module does not depend on WebAssembly, so `cargo test` runs
+//! it natively.
 
 /// The name of the plugin.
 pub const NAME: &str = "{{name}}";
 
-/// What `stoker plugin list` says of it.
+/// The summary that `stoker plugin list` shows.
 pub const SUMMARY: &str = "Releases of {{name}}";
 
-/// The plugin is asked where there is a value at this JSON pointer.
+/// A delivery without a value at this JSON pointer is not offered to the plugin.
 pub const POINTER: &str = "/{{ident}}";
 
-/// What the detection needs to know of a request. The interface offers more: add it here when you use it.
+/// The functions of a request that the detection uses. The interface has more: add them here to use them.
 pub trait Request {
-    /// Whether there is a value at a JSON pointer.
+    /// Reports whether there is a value at a JSON pointer.
     fn has(&self, pointer: &str) -> bool;
 
-    /// The string at a JSON pointer.
+    /// Returns the string at a JSON pointer, if there is one.
     fn string_at(&self, pointer: &str) -> Option<String>;
 }
 
-/// What a request is to this plugin.
+/// The answer of the plugin.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Another format: the next plugin is asked.
+    /// The request is of another format; the next plugin is called.
     NotMine,
-    /// This format, and nothing to do, with the reason.
+    /// The request is of this format and calls for no action, for this reason.
     Ignored(String),
-    /// A release.
+    /// The request announces a ref.
     Found(Release),
 }
 
-/// The ref that a request announces.
+/// A ref that a request announces.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Release {
     /// The tag, as the sender wrote it.
@@ -40,7 +41,8 @@ pub struct Release {
     pub repositories: Vec<String>,
 }
 
-/// Looks at one request. The error is for one of this format that is malformed, in words for the sender.
+/// Detects the ref of a request. An error means that the request is of this format and malformed; its text is for the
+/// sender.
 pub fn detect(request: impl Request) -> Result<Outcome, String> {
     if !request.has(POINTER) {
         return Ok(Outcome::NotMine);
@@ -60,7 +62,7 @@ pub fn detect(request: impl Request) -> Result<Outcome, String> {
 }
 
 fn required(request: &impl Request, pointer: &str) -> Result<String, String> {
-    // Not `format!`, whose machinery would be three kilobytes of the component.
+    // `format!` would add three kilobytes to the component.
     request
         .string_at(pointer)
         .ok_or_else(|| pointer.to_owned() + " is missing")
@@ -70,7 +72,7 @@ fn required(request: &impl Request, pointer: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    /// The strings of a request, by their pointers.
+    /// A request with these strings, by their pointers.
     struct Sample(&'static [(&'static str, &'static str)]);
 
     impl Request for Sample {

@@ -1,6 +1,6 @@
-//! Tells Stoker which git ref a webhook of {{name}} announces.
+//! Detects the git ref that a webhook of {{name}} announces, for Stoker.
 //!
-//! What it detects is in `detect`; the rest of this file hands it to the interface in `wit/detect.wit`.
+//! The detection is in `detect`; this file connects it to the interface in `wit/detect.wit`.
 
 pub mod detect;
 
