@@ -1,4 +1,4 @@
-//! Hostile guests: each costs its own request an error, and nobody else anything.
+//! Hostile guests: each fails its own request, and affects no other.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn behave(stage: &Stage, behaviour: &str) -> Result<Answer> {
         .await
 }
 
-/// What the guest does, the status it leads to, and a word of the error.
+/// What the guest does, and words of the error.
 const FAULTS: [(&str, &str); 9] = [
     ("loop", "did not answer within"),
     ("host-call-loop", "did not answer within"),
@@ -40,7 +40,7 @@ async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
     let stage = stage().await?;
     for (behaviour, word) in FAULTS {
         let answer = behave(&stage, behaviour).await?;
-        // Failures in a row would bench it.
+        // Failures in a row would open its circuit breaker.
         assert_eq!(behave(&stage, "ok").await?.status, 202);
         assert_eq!(answer.status, 500, "{behaviour} {answer:?}");
         let error = answer.body["error"].as_str().unwrap_or_default().to_owned();
@@ -48,7 +48,7 @@ async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
             error.contains("hostile") && error.contains(word),
             "{behaviour}: {error}"
         );
-        // The next delivery meets nothing of it.
+        // The next delivery is unaffected.
         assert_eq!(
             stage.send_json(&json!({"ref": "v1"})).await?.status,
             202,
@@ -59,7 +59,7 @@ async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_ref_that_is_none_and_a_reason_that_is_too_long_do_no_harm() -> Result<()> {
+async fn an_invalid_ref_and_a_reason_that_is_too_long_do_no_harm() -> Result<()> {
     let stage = stage().await?;
     let answer = behave(&stage, "invalid-ref").await?;
     assert_eq!(answer.status, 400, "{answer:?}");

@@ -1,4 +1,4 @@
-//! Plugins in labelled ConfigMaps, which nobody mounts.
+//! Plugins in labelled ConfigMaps, which are not mounted.
 
 use anyhow::Result;
 use k8s_openapi::ByteString;
@@ -42,11 +42,11 @@ async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
     let commit = stage.git.tag("v3").await?;
     let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
 
-    // Without the label it is somebody's ConfigMap.
+    // Without the label it is no bundle of plugins.
     let params = PostParams::default();
     maps.create(&params, &map("site", "site.wasm", EXAMPLE_PLUGIN))
         .await?;
-    // Events come in order: when the other is known, this one was passed over.
+    // Events come in order: when the other one is known, this one was ignored.
     maps.create(&params, &labelled(map("other", "other.wasm", b"no plugin")))
         .await?;
     let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });

@@ -1,4 +1,4 @@
-//! Drop-in plugins: what is taken, what is refused and in which words, and what a change does.
+//! Drop-in plugins: which files are accepted, how the others are refused, and what a change does.
 
 use std::sync::Arc;
 use std::time::Duration;

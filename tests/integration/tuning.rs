@@ -1,4 +1,5 @@
-//! What operators say of plugins: limits, settings, who may answer for an object; and who is benched.
+//! What operators configure for plugins: limits, settings, which plugins may answer for an object; and the circuit
+//! breaker.
 
 use anyhow::Result;
 use serde_json::json;
@@ -7,7 +8,7 @@ use stoker_tests::Stage;
 
 const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile.wasm"));
 
-/// A stage whose settings file says this, with an object whose spec has this in addition, and the hostile guest.
+/// A stage with this settings file, an object with this spec, and the hostile guest.
 async fn stage(settings: &str, spec: serde_json::Value) -> Result<Stage> {
     let mut stage = Stage::set().await?;
     std::fs::write(stage.plugins.path().join("hostile.wasm"), HOSTILE)?;
@@ -38,11 +39,11 @@ async fn a_plugin_is_switched_off_and_on_while_it_runs() -> Result<()> {
     let is_off = |state: &PluginState| *state == PluginState::Disabled;
     stage.until_state("built-in generic", is_off).await?;
     assert_eq!(stage.send_json(&body).await?.status, 400);
-    // Nobody is woken for what was wanted.
+    // A plugin that is disabled on purpose must not raise an alert.
     let line = "stoker_plugin_usable{plugin=\"built-in generic\"} 1";
     stage.until_metrics(|text| text.contains(line)).await?;
 
-    // What cannot be read changes nothing.
+    // A file that cannot be read changes nothing.
     std::fs::write(file, "plugins: [")?;
     let line = "stoker_plugin_settings_usable 0";
     stage.until_metrics(|text| text.contains(line)).await?;
@@ -51,7 +52,7 @@ async fn a_plugin_is_switched_off_and_on_while_it_runs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_plugin_is_bent_to_a_format_while_it_runs() -> Result<()> {
+async fn a_plugin_gets_other_settings_while_it_runs() -> Result<()> {
     let stage = stage("plugins: {}", json!({})).await?;
     let body = json!({"build": {"branch": "main", "state": "done"}});
     assert_eq!(stage.send_json(&body).await?.status, 400);
@@ -91,7 +92,7 @@ async fn a_plugin_that_keeps_failing_is_not_asked_for_a_while() -> Result<()> {
     for _ in 0..5 {
         assert_eq!(provoke().await?.status, 500);
     }
-    // `generic` would take it, but the header says that it is for the plugin on the bench.
+    // `generic` would claim it, but the header says that it is for the failing plugin.
     let answer = provoke().await?;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.headers["retry-after"], "1");

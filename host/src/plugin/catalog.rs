@@ -37,6 +37,8 @@ pub struct Catalog {
     loader: Arc<Loader>,
     settings: CurrentSettings,
     supplies: Vec<Supply>,
+    /// What was supplied at the last scan.
+    supplied: Arc<Files>,
     files: BTreeMap<FileKey, Entry>,
     /// In the order in which they are asked.
     builtins: Vec<Entry>,
@@ -85,6 +87,7 @@ impl Catalog {
             loader: Arc::new(loader),
             settings,
             supplies,
+            supplied: Arc::default(),
             files: BTreeMap::new(),
             builtins: builtins.into_iter().map(Entry::builtin).collect(),
             loads: JoinSet::new(),
@@ -142,8 +145,8 @@ impl Catalog {
         let settings = self.settings.get().clone();
         let (files, all_known) = Files::of(&mut self.supplies);
         self.all_supplies_known = all_known;
-        let files = Arc::new(files);
-        let Some(listing) = list(&files, settings.files_per_directory()).await else {
+        self.supplied = Arc::new(files);
+        let Some(listing) = list(&self.supplied, settings.files_per_directory()).await else {
             return;
         };
         self.forget_missing(&listing);
@@ -151,19 +154,19 @@ impl Catalog {
             let new = || Entry::new(key.origin());
             self.files.entry(key.clone()).or_insert_with(new);
         }
-        self.report_bundles(&files);
-        self.put_in_place(&settings, &files);
-        self.retune_builtins(&settings, &files).await;
+        self.report_bundles();
+        self.put_in_place(&settings);
+        self.retune_builtins(&settings).await;
         for (key, is_within) in &listing.files {
             let changed = if *is_within {
-                self.examine(&files, key, &settings).await
+                self.examine(key, &settings).await
             } else {
                 let limit = settings.files_per_directory();
                 let entry = self.files.get_mut(key);
                 entry.is_some_and(|entry| entry.exclude(&self.loader, limit))
             };
             if changed {
-                self.put_in_place(&settings, &files);
+                self.put_in_place(&settings);
             }
         }
         self.check_complete();
@@ -189,7 +192,6 @@ impl Catalog {
         plugin: Option<Result<Plugin, LoadError>>,
     ) {
         let settings = self.settings.get().clone();
-        let (files, _) = Files::of(&mut self.supplies);
         let Some(entry) = self.files.get_mut(key).filter(|entry| entry.has(&version)) else {
             return;
         };
@@ -206,11 +208,11 @@ impl Catalog {
             changed |= entry.retune(&loader, Version { digest, tuning }).await;
         }
         if changed {
-            self.put_in_place(&settings, &files);
+            self.put_in_place(&settings);
         }
     }
 
-    async fn retune_builtins(&mut self, settings: &Settings, files: &Files) {
+    async fn retune_builtins(&mut self, settings: &Settings) {
         let loader = Arc::clone(&self.loader);
         for index in 0..self.builtins.len() {
             let entry = &mut self.builtins[index];
@@ -219,21 +221,21 @@ impl Catalog {
                 tuning: Arc::clone(settings.tuning(entry.origin().key())),
             };
             if entry.retune(&loader, version).await {
-                self.put_in_place(settings, files);
+                self.put_in_place(settings);
             }
         }
     }
 
     /// Reads and inspects one file. Returns whether anything changed at once; a file that has to be compiled changes
     /// nothing yet.
-    async fn examine(&mut self, files: &Arc<Files>, key: &FileKey, settings: &Settings) -> bool {
+    async fn examine(&mut self, key: &FileKey, settings: &Settings) -> bool {
         let Some(entry) = self.files.get_mut(key) else {
             return false;
         };
         let loader = Arc::clone(&self.loader);
         let tuning = Arc::clone(settings.tuning(entry.origin().key()));
         let known = entry.known_digests(&tuning);
-        let examined = examine_apart(files, key, &tuning, known).await;
+        let examined = examine_apart(&self.supplied, key, &tuning, known).await;
         let (digest, inspected) = match examined {
             Ok(examined) => examined,
             Err(error) => {
@@ -255,7 +257,7 @@ impl Catalog {
                     version: version.clone(),
                     inspected,
                 };
-                let task = load(loader, Arc::clone(files), candidate);
+                let task = load(loader, Arc::clone(&self.supplied), candidate);
                 entry.begin(version, self.loads.spawn(task));
                 false
             }
@@ -302,8 +304,8 @@ impl Catalog {
     }
 
     /// Logs once each bundle that cannot be used as a whole.
-    fn report_bundles(&mut self, files: &Files) {
-        let refused = files.refused_bundles();
+    fn report_bundles(&mut self) {
+        let refused = self.supplied.refused_bundles();
         let refused: BTreeMap<_, _> = refused
             .map(|(bundle, why)| (bundle.to_owned(), why.to_owned()))
             .collect();
@@ -355,7 +357,7 @@ async fn bundles_changed(supplies: &mut [Supply]) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Lists the files. `None` where the task that lists them ended early, so that nothing is known.

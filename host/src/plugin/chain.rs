@@ -142,11 +142,10 @@ impl Detector {
             let reply = plugin.ask(&self.sandbox, &question).await.0;
             match decide(Arc::clone(&plugin), reply) {
                 Decision::Declined => declined.push(plugin),
-                Decision::Claimed(verdict) => return verdict,
                 Decision::Failed(verdict) if plugin.wants_everything() => {
                     failure.get_or_insert(verdict);
                 }
-                Decision::Failed(verdict) => return verdict,
+                Decision::Claimed(verdict) | Decision::Failed(verdict) => return verdict,
             }
         }
         failure.unwrap_or_else(|| Verdict::Unrecognised {
@@ -176,7 +175,7 @@ enum Decision {
     Declined,
     /// The plugin says that the delivery is of its format.
     Claimed(Verdict),
-    /// It said nothing that can be used.
+    /// It gave no answer.
     Failed(Verdict),
 }
 

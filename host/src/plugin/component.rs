@@ -167,3 +167,39 @@ fn check_functions(engine: &Engine, component: &Component) -> Result<(), LoadErr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::limits::Capacity;
+    use super::*;
+
+    /// A component that passes a text to another: the code between them copies from one memory to the other.
+    const COMPOSED: &str = r#"(component
+        (component $callee
+            (core module $m
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 8)
+                (func (export "f") (param i32 i32)))
+            (core instance $i (instantiate $m))
+            (func (export "f") (param "text" string) (canon lift
+                (core func $i "f")
+                (memory (core memory $i "memory"))
+                (realloc (core func $i "realloc")))))
+        (component $caller
+            (import "f" (func $f (param "text" string)))
+            (core module $memory (memory (export "memory") 1))
+            (core instance $i (instantiate $memory))
+            (core func $lowered (canon lower (func $f) (memory (core memory $i "memory"))))
+            (core module $m (import "" "f" (func (param i32 i32))))
+            (core instance (instantiate $m (with "" (instance (export "f" (func $lowered)))))))
+        (instance $a (instantiate $callee))
+        (instance (instantiate $caller (with "f" (func $a "f")))))"#;
+
+    #[tokio::test]
+    async fn a_component_of_components_is_compiled_and_takes_a_place_for_each_memory() {
+        let bytes = wat::parse_str(COMPOSED).unwrap();
+        let sandbox = Sandbox::new(Capacity::default()).unwrap();
+        let component = Component::from_binary(sandbox.engine(), &bytes).unwrap();
+        assert_eq!(places(&component), 2);
+    }
+}

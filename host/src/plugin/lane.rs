@@ -84,8 +84,8 @@ impl SlowLane {
         if !pace.is_slow() {
             let first =
                 std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-            if let Poll::Ready(said) = first {
-                return Some(said);
+            if let Poll::Ready(result) = first {
+                return Some(result);
             }
         }
         let meter = Meter {

@@ -259,7 +259,7 @@ impl Plugin {
                 tracing::warn!(plugin.file = %file, time = ?time, "plugin failed repeatedly, so its circuit breaker is open");
             }
             Change::Closed => {
-                tracing::info!(plugin.file = %file, "plugin answers again, so its circuit breaker is closed")
+                tracing::info!(plugin.file = %file, "plugin answers again, so its circuit breaker is closed");
             }
         }
         if !self.is_retired.load(Ordering::Relaxed) {

@@ -82,12 +82,12 @@ impl Listed {
         sha256: Option<String>,
         state: PluginState,
     ) -> Self {
-        let said = plugin.map(|plugin| plugin.descriptor());
+        let descriptor = plugin.map(|plugin| plugin.descriptor());
         let status = PluginStatus {
             from,
-            name: said.map(|said| said.name.clone()),
-            version: said.map(|said| said.version.clone()),
-            summary: said.map(|said| said.summary.clone()),
+            name: descriptor.map(|descriptor| descriptor.name.clone()),
+            version: descriptor.map(|descriptor| descriptor.version.clone()),
+            summary: descriptor.map(|descriptor| descriptor.summary.clone()),
             sha256,
             state,
         };

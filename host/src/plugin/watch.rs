@@ -35,7 +35,7 @@ pub async fn watch(mut catalog: Catalog) {
             // Without a watcher, the channel is closed.
             Ok(()) = changes.changed() => settle(&mut changes).await,
             () = sleep_until(next) => watcher.follow(&directories),
-            changed = catalog.changed() => if let Changed::Loaded(loaded) = changed {
+            other = catalog.changed() => if let Changed::Loaded(loaded) = other {
                 catalog.take(*loaded).await;
                 continue;
             },

@@ -106,25 +106,25 @@ impl Instance {
         &self,
         store: &mut Store<Guest>,
     ) -> Result<RawDescriptor> {
-        let said = self.0.stoker_detect_detector().call_describe(store).await?;
+        let descriptor = self.0.stoker_detect_detector().call_describe(store).await?;
         Ok(RawDescriptor {
-            name: said.name,
-            version: said.version,
-            summary: said.summary,
-            headers: said.headers,
-            pointers: said.pointers,
+            name: descriptor.name,
+            version: descriptor.version,
+            summary: descriptor.summary,
+            headers: descriptor.headers,
+            pointers: descriptor.pointers,
         })
     }
 
     pub(in super::super) async fn detect(&self, store: &mut Store<Guest>) -> Result<RawReply> {
         use generated::exports::stoker::detect::detector::Outcome;
 
-        let said = self
+        let answer = self
             .0
             .stoker_detect_detector()
             .call_detect(store, Request::new_borrow(0))
             .await?;
-        Ok(match said {
+        Ok(match answer {
             Ok(Outcome::NotMine) => RawReply::NotMine,
             Ok(Outcome::Ignored(reason)) => RawReply::Ignored(reason),
             Ok(Outcome::Found(found)) => RawReply::Found(

@@ -102,12 +102,12 @@ impl Entry {
         &mut self,
         loader: &Loader,
         version: Version,
-        loaded: Result<Plugin, LoadError>,
+        result: Result<Plugin, LoadError>,
     ) -> bool {
         self.stop_loading();
         let digest = version.digest;
         self.seen = Some(version);
-        match loaded {
+        match result {
             Ok(plugin) => {
                 self.serve(loader, plugin, digest);
                 true
@@ -147,8 +147,8 @@ impl Entry {
     }
 
     fn serve(&mut self, loader: &Loader, plugin: Plugin, digest: Option<Digest>) {
-        let said = plugin.descriptor();
-        tracing::info!(plugin.file = %plugin.origin(), plugin.name = %said.name, plugin.version = %said.version, "plugin loaded");
+        let descriptor = plugin.descriptor();
+        tracing::info!(plugin.file = %plugin.origin(), plugin.name = %descriptor.name, plugin.version = %descriptor.version, "plugin loaded");
         if let Some(old) = &self.serving {
             old.plugin.retire();
         }

@@ -39,7 +39,7 @@ impl fmt::Display for FileKey {
 }
 
 /// Where plugin files are, at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Files(Vec<Source>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]

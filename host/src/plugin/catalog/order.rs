@@ -56,9 +56,10 @@ pub(super) fn order(files: &[Candidate<'_>], builtins: &[Candidate<'_>]) -> Orde
             Candidate { name: None, .. } => Place::NotLoaded,
             Candidate {
                 name: Some(name), ..
-            } => match taken.get(name) {
-                Some(first) => Place::Duplicate(*first),
-                None => {
+            } => {
+                if let Some(first) = taken.get(name) {
+                    Place::Duplicate(*first)
+                } else {
                     taken.insert(name, index);
                     if builtins.iter().any(|builtin| builtin.name == Some(name)) {
                         replacements.insert(name, index);
@@ -66,7 +67,7 @@ pub(super) fn order(files: &[Candidate<'_>], builtins: &[Candidate<'_>]) -> Orde
                     }
                     Place::Asked
                 }
-            },
+            }
         };
         match place {
             Place::Asked => order.asked.push(Id::File(index)),

@@ -7,12 +7,12 @@ use super::super::settings::Settings;
 use super::super::status::{Listed, PluginState};
 use super::Catalog;
 use super::entry::Entry;
-use super::files::{FileKey, Files};
+use super::files::FileKey;
 use super::order::{Candidate, Id, Place, order};
 
 impl Catalog {
     /// Replaces the plugins of the detector by those that serve now.
-    pub(super) fn put_in_place(&mut self, settings: &Settings, files: &Files) {
+    pub(super) fn put_in_place(&mut self, settings: &Settings) {
         let keys: Vec<_> = self.files.keys().cloned().collect();
         let entries: Vec<_> = self.files.values().collect();
         let of_files: Vec<_> = entries
@@ -56,7 +56,7 @@ impl Catalog {
             };
             aside.push(listed(id, state));
         }
-        for (bundle, why) in files.refused_bundles() {
+        for (bundle, why) in self.supplied.refused_bundles() {
             let why = why.to_owned();
             aside.push(Listed::new(
                 bundle.to_owned(),

@@ -10,7 +10,7 @@
 //!
 //! | file                                   | bytes      | estimate | measured |
 //! |----------------------------------------|------------|----------|----------|
-//! | SpiderMonkey (`componentize-js`)       | 12,047,332 | 394 MB   | 321 MB   |
+//! | `SpiderMonkey` (`componentize-js`)       | 12,047,332 | 394 MB   | 321 MB   |
 //! | Go, with net/http and regexp           |  5,885,055 | 137 MB   | 116 MB   |
 //! | Rust, `spidermonkey-embedding-splicer` |  5,708,611 | 162 MB   | 152 MB   |
 //! | Rust, `wasm-tools`                     |  2,399,288 | 132 MB   | 111 MB   |
@@ -54,7 +54,7 @@ const BRANCH_VALUE: u64 = 50;
 const ADAPTER: u64 = 20_000;
 const ADAPTER_PART: u64 = 2000;
 
-/// Nanoseconds for each 1,000 bytes of work: SpiderMonkey takes 2,482 MB of work and 8.3 seconds.
+/// Nanoseconds for each 1,000 bytes of work: `SpiderMonkey` takes 2,482 MB of work and 8.3 seconds.
 const TIME_OF_WORK: u64 = 3300;
 /// Nanoseconds for each value that is alive at a branch, and for each loop around the branch: the allocation of
 /// registers looks at all of them. A hundred loops in one another, a jump table of 2,000 to all of them and 300 locals,

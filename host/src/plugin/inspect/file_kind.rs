@@ -176,7 +176,7 @@ fn was_text(bytes: &[u8]) -> bool {
 
 /// Whether each of several line feeds has a carriage return before it.
 fn has_converted_line_endings(bytes: &[u8]) -> bool {
-    let feeds = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let feeds = bytes.split(|byte| *byte == b'\n').count() - 1;
     let pairs = bytes.windows(2).filter(|pair| *pair == b"\r\n").count();
     feeds >= 4 && feeds == pairs
 }

@@ -7,7 +7,7 @@ fn parse(text: &str) -> Result<Settings, SettingsError> {
 }
 
 #[test]
-fn what_is_not_said_stays_as_it_is() {
+fn what_is_not_set_stays_as_it_is() {
     let nothing = [
         "",
         "{}",

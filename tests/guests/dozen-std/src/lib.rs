@@ -1,8 +1,8 @@
-//! The plugin `dozen` with the standard library below it.
+//! The plugin `dozen` with the standard library.
 
 use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request};
 
-/// Asked where there is a tag.
+/// Its pre-filter names the tag.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "dozen-std",
     version: "1.0.0",
@@ -11,7 +11,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     pointers: &["/acme/tag"],
 };
 
-/// Says what a build announces.
+/// Returns the ref of a build.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(Detection::new(request.required("/acme/tag")?)
         .commit(request.string_at("/acme/commit"))

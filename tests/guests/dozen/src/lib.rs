@@ -1,10 +1,10 @@
-//! A plugin as small as one that does something gets: its size is what the kit costs.
+//! The smallest plugin that does something: its size is what the SDK costs.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request};
 
-/// Asked where there is a tag.
+/// Its pre-filter names the tag.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "dozen",
     version: "1.0.0",
@@ -13,7 +13,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     pointers: &["/acme/tag"],
 };
 
-/// Says what a build announces.
+/// Returns the ref of a build.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(Detection::new(request.required("/acme/tag")?)
         .commit(request.string_at("/acme/commit"))

@@ -1,4 +1,4 @@
-//! Computes for ever where it should say what it is.
+//! Computes for ever in `describe`.
 
 #![cfg(target_arch = "wasm32")]
 
