@@ -1,5 +1,7 @@
 //! The routes with the built-in plugins, and objects in memory instead of an API server.
 
+mod bodies;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
