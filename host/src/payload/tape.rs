@@ -9,7 +9,7 @@ use super::pointer::{self, Tokens};
 
 /// Of an array, the place of each element whose index is a multiple of this is kept. Without it, reading a list of
 /// thousands by index would take time in the square of its length.
-const STRIDE: usize = 64;
+const STRIDE: usize = 16;
 
 /// The nodes of a JSON text in the order of the text. A container is followed by what it contains: an array by its
 /// elements, an object by name, value, name, value.

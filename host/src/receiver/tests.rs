@@ -18,7 +18,7 @@ use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use crate::detection::{ObjectKey, Selection};
 use crate::plugin::{
-    Capacity, Catalog, Detector, PluginMetrics, PluginSources, Sandbox, SettingsSource,
+    Capacity, Catalog, Detector, Limits, PluginMetrics, PluginSources, Sandbox, SettingsSource,
 };
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
 use crate::secrets::SecretSource;
@@ -102,13 +102,20 @@ struct Reply {
 
 impl Fixture {
     async fn new(requests: FakeRequests) -> Self {
+        Self::with_limits(requests, Limits::default()).await
+    }
+
+    async fn with_limits(requests: FakeRequests, limits: Limits) -> Self {
         let sandbox = Arc::new(Sandbox::new(Capacity::default()).unwrap());
         let detector = Arc::new(Detector::new(sandbox));
         let catalog = Catalog::open(
             Arc::clone(&detector),
             PluginMetrics::register(&mut Registry::default()),
             PluginSources::default(),
-            SettingsSource::default(),
+            SettingsSource {
+                limits,
+                ..SettingsSource::default()
+            },
         );
         drop(catalog.await.unwrap());
         let requests = Arc::new(requests);

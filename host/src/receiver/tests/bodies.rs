@@ -1,5 +1,7 @@
 //! Bodies of every kind, with the built-in plugins behind them.
 
+use std::time::Duration;
+
 use super::*;
 
 async fn fixture() -> Fixture {
@@ -181,7 +183,12 @@ fn pushes(tags: usize) -> [(&'static [(&'static str, &'static str)], Value); 2] 
 
 #[tokio::test]
 async fn a_push_of_thousands_of_refs_is_accepted() {
-    let fixture = fixture().await;
+    // A build for tests is many times slower than a release.
+    let limits = Limits {
+        wall_time: Duration::from_secs(5),
+        ..Limits::default()
+    };
+    let fixture = Fixture::with_limits(with_object(Policy::default()), limits).await;
     for tags in [299, 2897, 6000] {
         for (headers, body) in pushes(tags) {
             let reply = fixture.deliver(headers, body.to_string()).await;
