@@ -1,4 +1,4 @@
-# What people and CI run. `cargo run --release -- demo` and `cargo test` need nothing of this.
+# The commands of people and CI. `cargo run --release -- demo` and `cargo test` work without it.
 
 cargo_target := env("CARGO_TARGET_DIR", "target")
 image_arch := if arch() == "aarch64" { "arm64" } else { "amd64" }
@@ -23,12 +23,12 @@ test:
 test-plugins *FLAGS:
     cargo run --release --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
 
-# Renders the Helm chart and compares it with what it should be, then installs it in a real kube-apiserver and goes
-# through the documents, story by story. Builds helm and the control plane on first use.
-[doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and goes through the documents.")]
+# Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
+# commands of the documents, story by story. Builds helm and the control plane on first use.
+[doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]
 test-chart: render-chart (chart-stories "values readme quick-start guide migrating")
 
-# Builds the container image for this machine's architecture, and goes through the same stories with it.
+# Builds the container image for this machine's architecture, and runs the same stories with it.
 test-image: && (chart-stories "readme quick-start guide migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar")
     host/image/build.sh --arch {{ image_arch }}
 
@@ -47,11 +47,11 @@ chart-stories STORIES *ARGS:
             --stoker "{{ cargo_target }}/release/stoker" "$@"
     done
 
-# Renders the Helm chart and compares it with what it should be; `--update` takes what it is. Builds helm on first use.
+# Renders the Helm chart and compares it with the golden files; `--update` writes them. Builds helm on first use.
 render-chart *ARGS:
     tests/chart/run.sh {{ ARGS }}
 
-# Plays the demo, and fails if a step went otherwise than expected.
+# Runs the demo, and fails if a step has an unexpected result.
 demo:
     cargo run --release --locked -- demo --once
 
@@ -70,20 +70,17 @@ test-e2e-kubeconfig *ARGS:
     cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --use-kubeconfig -- \
         cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
 
-# Makes a plugin of each template, for `bench`. Needs Go, Node.js, Python and a C compiler for WebAssembly.
-bench-templates:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cargo build --release --locked --workspace --bins
-    stoker="{{ cargo_target }}/release/stoker"
-    for language in rust c go js python; do
-        project="{{ cargo_target }}/templates/$language"
-        test -d "$project" || "$stoker" plugin new bench --lang "$language" --dir "$project"
-        "$stoker" plugin build --max-size 30000000 "$project"
-        "$stoker" plugin test --max-size 30000000 "$project"
-    done
+# Builds the project that `stoker plugin new` creates in each language, and then a fresh clone of it twice. Needs Go,
+# Node.js and Python; a language whose tools are missing is skipped with a message.
+[doc("Builds the template of each language, and a fresh clone of it twice.")]
+test-templates *LANGUAGES:
+    cargo build --release --locked --bin stoker
+    tests/templates/run.sh "{{ cargo_target }}/release/stoker" "{{ cargo_target }}/templates" {{ LANGUAGES }}
 
-# Measures, and writes docs/benchmarks.md with its plots. `just bench-templates` before it adds the other languages.
+# Creates a plugin from each template, for `bench`.
+bench-templates: test-templates
+
+# Measures, and writes docs/benchmarks.md with its plots. Run `just bench-templates` first to include the other languages.
 bench:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -97,24 +94,24 @@ bench:
 image *ARGS:
     host/image/build.sh {{ ARGS }}
 
-# Pushes the image of `just image` and the chart, of the tag that is checked out, and signs both: `IMAGE` such as
-# ghcr.io/acme/stoker-operator, `CHARTS` such as oci://ghcr.io/acme/charts. More words are flags of cosign.
+# Pushes and signs the image of `just image` and the chart, of the tag that is checked out: `IMAGE` such as
+# ghcr.io/acme/stoker-operator, `CHARTS` such as oci://ghcr.io/acme/charts. More arguments are flags of cosign.
 [doc("Pushes and signs the image and the chart of the tag that is checked out.")]
 [positional-arguments]
 publish IMAGE CHARTS *COSIGN:
     host/image/publish.sh "$@"
 
-# Logs in at a registry, for `publish`. The password comes on standard input.
+# Logs in at a registry, for `publish`. Reads the password from standard input.
 login REGISTRY USER:
     mkdir -p ~/.docker
     buildah login --authfile ~/.docker/config.json --username {{ quote(USER) }} --password-stdin {{ quote(REGISTRY) }}
 
-# Checks the links between the documents, and that each command in them is run by somebody.
+# Checks the links between the documents, and that each of their commands is tested.
 docs:
     python3 -B tests/docs/links.py
     python3 -B tests/docs/commands.py
 
-# Draws docs/demo.svg, what the demo prints, for the README.
+# Draws docs/demo.svg, the output of the demo, for the README.
 picture:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -131,10 +128,10 @@ book: docs
     set -euo pipefail
     tools="{{ cargo_target }}/tools"
     test -x "$tools/bin/mdbook" ||
-        cargo install --locked --root "$tools" --no-default-features mdbook@0.5.4
+        cargo install --locked --debug --root "$tools" --no-default-features mdbook@0.5.4
     "$tools/bin/mdbook" build docs --dest-dir "$(realpath "{{ cargo_target }}")/book"
 
-# All that CI holds.
+# Runs all checks of CI.
 ci:
     .ci/run
 

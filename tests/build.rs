@@ -15,6 +15,7 @@ const GUESTS: [&[&str]; 2] = [
         "stoker-guest-hostile-describe",
         "stoker-guest-hostile-start",
         "stoker-guest-plain-std",
+        "stoker-guest-unfiltered",
     ],
     &["stoker-guest-dozen-std"],
 ];

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Builds the container image: a static program, without the commands for plugin authors and the demo, the certificates
-# of public authorities, and nothing else.
+# Builds the container image. It contains a static program, without the commands for plugin authors and the demo, and the
+# certificates of public authorities.
 #
 #   build.sh [--arch amd64|arm64]...   (default: both)
 #
-# Writes into target/image, for each architecture, two archives, stoker-ARCH.oci.tar for registries and .docker.tar for
-# what loads images by their names, as kind does, and the software bill of materials, stoker-ARCH.cdx.json. What it lacks
-# it installs below target/tools, but for buildah, which comes from Debian's packages where it runs as root. Times in the
-# image are the commit's, and paths of this machine are left out; the certificates are this machine's.
+# For each architecture it writes three files to target/image: the archives stoker-ARCH.oci.tar, for registries, and
+# stoker-ARCH.docker.tar, for tools that load images by name, such as kind, and the software bill of materials,
+# stoker-ARCH.cdx.json. It installs missing tools below target/tools, and buildah from Debian's packages if it runs as
+# root. Times in the image are those of the commit, and paths of this machine are removed. The certificates are those of
+# this machine.
 #
 # Environment:
-#   CARGO_TARGET_DIR  where build output goes (default: target/ of this tree)
+#   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
 #   IMAGE             name of the image (default: localhost/stoker)
 set -euo pipefail
-# Modes of files are part of the image.
+# The modes of files are part of the image.
 umask 022
 
 zig=0.14.1 zigbuild=0.24.1 cyclonedx=0.5.9
@@ -57,31 +58,32 @@ if ! is_there && ((EUID == 0)) && command -v apt-get >/dev/null; then
 fi
 is_there || die "install buildah and ca-certificates; in Debian: apt install buildah ca-certificates"
 
-# Each in a place that names its version, so that another version is another place.
+# The folder of each tool contains its version, so a new version is installed beside the old one. A debug build of a tool
+# takes half of the time.
 if ! "$tools/zig-$zig/bin/python3" -m ziglang version >/dev/null 2>&1; then
     python3 -m venv --clear "$tools/zig-$zig" || die "install venv; in Debian: apt install python3-venv"
     "$tools/zig-$zig/bin/python3" -m pip install --quiet --disable-pip-version-check "ziglang==$zig"
 fi
 for tool in "cargo-zigbuild@$zigbuild" "cargo-cyclonedx@$cyclonedx"; do
-    [[ -x $tools/$tool/bin/${tool%@*} ]] || cargo install --locked --quiet --root "$tools/$tool" "$tool"
+    [[ -x $tools/$tool/bin/${tool%@*} ]] || cargo install --locked --debug --quiet --root "$tools/$tool" "$tool"
     PATH=$tools/$tool/bin:$PATH
 done
 export PATH=$tools/zig-$zig/bin:$PATH
 
-# Layers that were made as root, without a daemon and without mounts. It is told the time by a flag, which newer versions
-# refuse beside the variable.
+# Layers are built as root, without a daemon and without mounts. A flag sets the time; newer versions refuse it together
+# with the variable.
 build() {
     env --unset=SOURCE_DATE_EPOCH buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"
 }
 
-# Whoever is not root owns the layers by numbers that are root's in a namespace alone.
+# Without root, the layers belong to user ids that only a user namespace can remove.
 if [[ -d $image ]]; then
     if ((EUID)); then buildah unshare rm -rf "$image"; else rm -rf "$image"; fi
 fi
 mkdir -p "$image"
 revision=$(git rev-parse HEAD)
 [[ -z $(git status --porcelain) ]] || revision+=-dirty
-# For rustc: what separates the flags is no space, since paths may have some.
+# Flags of rustc. The separator is not a space, because paths may contain spaces.
 printf -v CARGO_ENCODED_RUSTFLAGS '%s\x1f' "--remap-path-prefix=$root=/stoker" \
     "--remap-path-prefix=$target=/stoker/target" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
@@ -99,7 +101,7 @@ for architecture in "${architectures[@]}"; do
     mkdir -p "$files/usr/bin" "$files/etc/ssl/certs"
     install -m 755 "$target/$triple/release/stoker" "$files/usr/bin/stoker"
     install -m 644 "$certificates" "$files/etc/ssl/certs/ca-certificates.crt"
-    # Whoever asks for a name of the user, as ssh does, finds one.
+    # Programs that look up the user's name, such as ssh, find one.
     echo 'stoker:x:65532:65532::/:/sbin/nologin' >"$files/etc/passwd"
     echo 'stoker:x:65532:' >"$files/etc/group"
 

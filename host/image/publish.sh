@@ -4,12 +4,12 @@
 #   publish.sh IMAGE CHARTS [COSIGN FLAG]...
 #
 # IMAGE is a repository, such as ghcr.io/acme/stoker-operator, and CHARTS the registry of the chart, such as
-# oci://ghcr.io/acme/charts. The chart that is pushed names that image. Without flags, cosign signs without a key, as the
-# identity of the workflow that runs this, or of the person who is asked for one. `just image` comes first; who is not
-# logged in at the registries is refused by them. The helm and the cosign that the machine lacks are built with Go.
+# oci://ghcr.io/acme/charts. The pushed chart refers to that image. Without flags, cosign signs without a key, with the
+# identity of the workflow that runs this, or of the person who confirms it. Run `just image` and log in at the registries
+# first. Missing versions of helm and cosign are built with Go.
 #
 # Environment:
-#   CARGO_TARGET_DIR  where build output goes (default: target/ of this tree)
+#   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
 set -euo pipefail
 
 cosign_version=v2.6.1
@@ -20,10 +20,10 @@ die() {
     exit 1
 }
 
-(($# >= 2)) || die "say where to: publish.sh IMAGE CHARTS [COSIGN FLAG]..."
+(($# >= 2)) || die "usage: publish.sh IMAGE CHARTS [COSIGN FLAG]..."
 repository=$1 charts=$2
 shift 2
-[[ $charts == oci://* ]] || die "$charts is no registry of charts, such as oci://ghcr.io/acme/charts"
+[[ $charts == oci://* ]] || die "$charts is not a registry of charts, such as oci://ghcr.io/acme/charts"
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 target=${CARGO_TARGET_DIR:-target}
@@ -32,16 +32,16 @@ chart=charts/stoker-operator
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 revision=$(git rev-parse HEAD)
 
-# All that can be wrong is looked at before anything is pushed.
+# All checks come before the first push.
 git tag --points-at HEAD | grep -qxF "v$version" || die "check out the tag v$version"
 [[ -z $(git status --porcelain) ]] || die "there are changes that are not committed"
 for line in "version: $version" "appVersion: \"$version\""; do
-    grep -qxF "$line" $chart/Chart.yaml || die "Chart.yaml does not say $line"
+    grep -qxF "$line" $chart/Chart.yaml || die "Chart.yaml lacks the line $line"
 done
-[[ -r $image/revision && $(<"$image/revision") == "$revision" ]] || die "the image is of another commit: just image"
+[[ -r $image/revision && $(<"$image/revision") == "$revision" ]] || die "the image was built from another commit: run just image"
 for architecture in "${architectures[@]}"; do
     for file in "$image/stoker-$architecture".{oci.tar,cdx.json}; do
-        [[ -r $file ]] || die "$file is missing: just image"
+        [[ -r $file ]] || die "$file is missing: run just image"
     done
 done
 
@@ -56,13 +56,13 @@ if [[ -z $cosign || $("$cosign" version --json 2>/dev/null) != *"\"$cosign_versi
         GOBIN=$(dirname "$cosign") GOFLAGS='' go install "github.com/sigstore/cosign/v2/cmd/cosign@$cosign_version"
 fi
 
-# A registry on this machine speaks plain HTTP, as cosign takes for granted.
+# A registry on this machine uses plain HTTP. cosign does this without a flag.
 verify=() plain=()
 [[ $repository != localhost:* ]] || verify=(--tls-verify=false)
 [[ $charts != oci://localhost:* ]] || plain=(--plain-http)
 
 build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
-# The digest of the manifest in an archive, which it keeps in a registry.
+# The digest of the manifest in an archive. It is the same in a registry.
 digest_of() {
     tar -xOf "$image/stoker-$1.oci.tar" index.json |
         python3 -c 'import json, sys; print(json.load(sys.stdin)["manifests"][0]["digest"])'
@@ -74,7 +74,7 @@ build manifest create "$list" >/dev/null
 for architecture in "${architectures[@]}"; do
     build manifest add "$list" "oci-archive:$image/stoker-$architecture.oci.tar" >/dev/null
 done
-# Some versions of buildah end with 0 though they could not push, and write no digest then.
+# Some versions of buildah exit with 0 after a failed push. They do not write a digest then.
 push() {
     rm -f "$image/digest"
     build manifest push --all --format oci ${verify[@]+"${verify[@]}"} --digestfile "$image/digest" "$list" "$1" >&2
@@ -83,11 +83,11 @@ push() {
 }
 rm -rf "$image/layout"
 digest=$(push "dir:$image/layout")
-# What is published stays as it is; what was interrupted is finished.
+# A published image is never replaced. An interrupted release continues.
 if found=$("$cosign" triangulate "$repository:$version" 2>&1); then
     [[ $found == *"${digest/:/-}"* ]] || die "$repository:$version is published already, as another image: $found"
 elif [[ $found != *MANIFEST_UNKNOWN* && $found != *NAME_UNKNOWN* && $found != *"404"* ]]; then
-    die "cannot tell whether $repository:$version is published: $found"
+    die "cannot find out whether $repository:$version is published: $found"
 fi
 push "docker://$repository:$version" >/dev/null
 "$cosign" sign --yes "$@" "$repository@$digest"
@@ -101,13 +101,13 @@ mkdir -p "$image/chart"
 git archive HEAD $chart | tar -x -C "$image/chart"
 for file in values.yaml files/defaults.yaml; do
     sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/$chart/$file"
-    grep -qxF "  repository: $repository" "$image/chart/$chart/$file" || die "the chart does not name its image"
+    grep -qxF "  repository: $repository" "$image/chart/$chart/$file" || die "$file of the chart does not name the image"
 done
 "$helm" package --destination "$image/chart" "$image/chart/$chart" >/dev/null
 package=$image/chart/stoker-operator-$version.tgz
 pushed=$("$helm" push ${plain[@]+"${plain[@]}"} "$package" "$charts" 2>&1) || die "$pushed"
 chart_digest=$(sed -n 's/^Digest: //p' <<<"$pushed")
-[[ $chart_digest ]] || die "helm does not say which digest it pushed: $pushed"
+[[ $chart_digest ]] || die "the output of helm lacks the digest: $pushed"
 "$cosign" sign --yes "$@" "${charts#oci://}/stoker-operator@$chart_digest"
 
 echo "published $repository:$version@$digest and $charts/stoker-operator:$version@$chart_digest"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the software bill of materials of the image's program: `sbom.py TRIPLE FILE`. Needs cargo-cyclonedx.
 
-cargo-cyclonedx describes a package as the workspace builds it, with the features that any of its members asks for. So
-what the program is not built of is left out here, and what its built-in plugins are built of is added.
+cargo-cyclonedx describes a package with the features of the whole workspace. This script removes the crates that are not
+linked into the program, and adds those of its built-in plugins.
 """
 
 import json
@@ -21,13 +21,13 @@ def cargo(*arguments):
 
 
 def crates(package, *arguments):
-    """Name and version of what is linked into a package."""
+    """Name and version of the crates that are linked into a package."""
     flags = ["--locked", "--edges=normal,no-proc-macro", "--prefix=none", "--format={p}", "-p", package, *arguments]
     return set(re.findall(r"^(\S+) v(\S+)", cargo("tree", *flags), re.M))
 
 
 def described(target):
-    """What cargo-cyclonedx says of each package of the workspace, by its folder."""
+    """The output of cargo-cyclonedx for each package of the workspace, by its folder."""
     cargo("cyclonedx", "--quiet", "--format=json", "--target", target, "--override-filename", NAME)
     texts = {}
     for file in [*ROOT.glob(f"*/{NAME}.json"), *ROOT.glob(f"*/*/{NAME}.json"), *ROOT.glob(f"*/*/*/{NAME}.json")]:
@@ -39,7 +39,7 @@ def described(target):
 def main():
     triple, path = sys.argv[1:]
     wasm = "wasm32-unknown-unknown"
-    # The one that is an example is not built in.
+    # The example is not built in.
     plugins = [folder.parent for folder in ROOT.glob("plugins/*/payloads") if folder.parent.name != "shipit"]
     built = crates("stoker", "--no-default-features", "--target", triple)
     for plugin in plugins:

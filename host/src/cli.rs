@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::plugin::{AskFlags, CheckFlags, LimitFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
+pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};
 use crate::telemetry;
 
 /// The bridge from webhooks to GitOps.
@@ -75,7 +75,7 @@ pub enum Command {
     Sandbox(SandboxFlags),
     /// Print the definition of the custom resource, for `kubectl apply -f -`.
     Crd,
-    /// Look at plugins, and try them.
+    /// List, check and run plugins, and develop new ones.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Send a signed test webhook.
@@ -185,51 +185,6 @@ pub struct SandboxFlags {
     /// Port of the API server; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-}
-
-/// What to do with plugins.
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// List the plugins in the order in which they are asked, and say what is wrong with the others: those of
-    /// directories, or those of a Stoker that runs.
-    List(ListFlags),
-    /// Write a project for a new plugin.
-    #[cfg(feature = "authoring")]
-    New(NewFlags),
-    /// Build the component of a project, and check it.
-    #[cfg(feature = "authoring")]
-    Build(BuildFlags),
-    /// Tell whether a component can be used, and what it says of itself.
-    Check(CheckFlags),
-    /// Ask one component about one delivery.
-    Run(AskFlags),
-    /// Run the payload files of projects through their components, and compare what they say with what is expected. A
-    /// component that is missing, or older than its sources, is built first.
-    #[cfg(feature = "authoring")]
-    Test(TestFlags),
-}
-
-/// The flags of `stoker plugin list`.
-#[derive(Debug, Clone, Args)]
-pub struct ListFlags {
-    /// Directory of drop-in plugins. May be given several times.
-    #[arg(
-        long,
-        env = "STOKER_PLUGIN_DIR",
-        value_delimiter = ':',
-        value_name = "DIR"
-    )]
-    pub plugin_dir: Vec<PathBuf>,
-    /// File with limits and settings of the plugins.
-    #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
-    pub plugin_settings: Option<PathBuf>,
-    /// The probe address of a Stoker that runs, such as <http://localhost:8081>, to ask it how its plugins stand.
-    #[arg(
-        long,
-        value_name = "URL",
-        conflicts_with_all = ["plugin_dir", "plugin_settings"]
-    )]
-    pub host: Option<String>,
 }
 
 /// The flags of `stoker send`.

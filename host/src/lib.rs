@@ -1,18 +1,16 @@
 //! Stoker: a webhook becomes a commit that a gateway runs.
 //!
 //! ```text
-//! HTTP request ─ webhook ─► Delivery ─ auth ─► Verified<Delivery> ─ plugin ─► Detection
-//!                                                                                │
-//!      commit ◄─ git ◄─ controller ◄─ watch ◄─ GatewaySync (annotations) ◄─ request
+//! HTTP request ─ receiver ─► Delivery ─ auth ─► Verified<Delivery> ─ plugin ─► Detection
+//!                                                                                 │
+//!     commit ◄─ git ◄─ controller ◄─ watch ◄─ GatewaySync (annotations) ◄─ request
 //! ```
 //!
-//! Every arrow is one function, and every word between two arrows a type that is made in one place. The rooms know
-//! each other only by these types; which room may name which library is held by a test.
+//! Each arrow is a module, and each type between two arrows is made in one place. A test checks which module may name
+//! which library and which other module.
 
 pub mod app;
 pub mod auth;
-#[cfg(feature = "authoring")]
-pub mod author;
 pub mod cli;
 pub mod config;
 pub mod controller;

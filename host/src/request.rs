@@ -66,7 +66,7 @@ pub struct Announcement {
 pub enum Submitted {
     /// The API server has stored a request for this ref.
     Written(GitRef),
-    /// This ref is requested already, by the API server's present state, and nothing was written.
+    /// This ref is requested already, by the API server's present state. At most the time stamp was written again.
     AlreadySet(GitRef),
 }
 

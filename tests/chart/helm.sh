@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
-# Prints the path of the helm that the tests of the chart use, and builds it first where it is not there.
-# What it does meanwhile it says on standard error.
+# Prints the path of the helm that the chart's tests use, and builds it if it is missing. Messages go to standard error.
 #
 # Environment:
-#   CARGO_TARGET_DIR  where build output goes (default: target/ of this tree)
+#   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
 set -euo pipefail
 
-# Golden files depend on it: helm's functions and its default Kubernetes version change.
+# The golden files depend on the version, because helm's functions change.
 version=v3.19.0
 
-# helm that was built from the module proxy does not know its patch version, so the build that we made is known by its
-# place.
+# A helm that was built by `go install` does not know its patch version, so the folder's name has it.
 if helm=$(command -v helm) && [[ $("$helm" version --template '{{.Version}}') == "$version" ]]; then
     echo "$helm"
     exit

@@ -103,7 +103,8 @@ def main():
         print("\n".join(with_groups(found)))
         return
     if sys.argv[1:] == ["--scalars"]:
-        print("\n".join(f"{path} {default}" for path, default, _ in found if re.match(r"(true|false|\d+)$", default or "")))
+        scalars = [(path, default) for path, default, _ in found if re.match(r"(true|false|\d+)$", default or "")]
+        print("\n".join(" ".join(scalar) for scalar in scalars))
         return
     schema = json.loads((CHART / "values.schema.json").read_text())
     faults = [f"values.yaml: {path} has no comment" for path, _, comment in found if not comment]

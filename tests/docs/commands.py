@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The commands that the documents show, and who runs each of them, so that none of them is wrong.
+"""The commands in the documents, and the test that runs each of them.
 
-Run by itself, this checks that `RUN_BY` names every block of commands, and none that is not there. A block is indented,
-and begins with one of `PROGRAMS`; what stands between fences is `plugin-authoring.md`'s, whose test reads them itself.
+This script checks that `RUN_BY` lists every block of commands, and no others. A block is indented and begins with one of
+`PROGRAMS`. Fenced blocks are not included: only `plugin-authoring.md` has fenced commands, and has its own test.
 """
 
 import re
@@ -12,17 +12,17 @@ from pages import ROOT, end, pages, without_fences
 
 PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "stoker")
 
-CI, SYNOPSIS = "CI", "nobody: a synopsis"
-NO_KUBELET = "nobody: the test has no kubelet, and goes to the container itself"
-NO_KIND = "nobody: the test has no kind"
+CI, SYNOPSIS = "CI", "not tested: a synopsis"
+NO_KUBELET = "not tested: the test has no kubelet, and uses the container directly"
+NO_KIND = "not tested: the test has no kind"
 
-# By page and beginning: the story of tests/chart/live that runs the block, or why nobody does.
+# By page and beginning of the block: the story of tests/chart/live that runs it, or why nothing does.
 RUN_BY = {
     "README.md": {
         "cargo run --release -- demo": CI,
         "cargo test": CI,
         "stoker crd": "readme",
-        "just image": "nobody: the test has no registry",
+        "just image": "not tested: the test has no registry",
         "stoker send": "readme",
         "stoker plugin new NAME": SYNOPSIS,
         "kubectl create namespace": "readme",
@@ -33,7 +33,7 @@ RUN_BY = {
         "kubectl create namespace": "guide",
         "kubectl create configmap acme-plugins": "guide",
         "helm upgrade stoker": "guide",
-        "cosign verify": "nobody: nothing is published yet",
+        "cosign verify": "not tested: nothing is published yet",
     },
     "docs/migrating.md": {
         "kubectl get gatewaysyncs": "migrating",
@@ -79,10 +79,10 @@ RUN_BY = {
     },
     "docs/webhook-setup.md": {
         "kubectl create secret generic webhook-token": "guide",
-        "kubectl annotate application": "nobody: it wants Argo CD",
+        "kubectl annotate application": "not tested: it needs Argo CD",
         "curl -X POST https://HOST": "guide",
     },
-    "docs/wit-versioning.md": {"stoker plugin check": "nobody: there is no version 0.2.0 of the interface yet"},
+    "docs/wit-versioning.md": {"stoker plugin check": "not tested: there is no version 0.2.0 of the interface yet"},
 }
 
 
@@ -94,22 +94,22 @@ def blocks(page):
 
 
 def block(page, beginning):
-    """The one block of commands of a page that begins so."""
+    """The only block of commands of a page with this beginning."""
     (found,) = [text for text in blocks(page) if text.startswith(beginning)]
     return found
 
 
 def main():
-    faults = [f"{page} is not there" for page in RUN_BY if not (ROOT / page).exists()]
+    faults = [f"{page} does not exist" for page in RUN_BY if not (ROOT / page).exists()]
     for page in pages():
         named = RUN_BY.get(page, {})
         shown = [text for text in blocks(page) if text.split()[0] in PROGRAMS]
         for text in shown:
             if sum(text.startswith(beginning) for beginning in named) != 1:
-                faults.append(f"{page}: who runs `{text.splitlines()[0]}`?")
+                faults.append(f"{page}: RUN_BY does not list `{text.splitlines()[0]}`")
         for beginning in named:
             if sum(text.startswith(beginning) for text in shown) != 1:
-                faults.append(f"{page}: there is not one block that begins with `{beginning}`")
+                faults.append(f"{page}: not exactly one block begins with `{beginning}`")
     end(faults)
 
 

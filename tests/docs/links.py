@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks the links between the project's documents: each file is there, and each heading that one points at.
+"""Checks the links between the project's documents: each target exists, with its heading.
 
-Pages of the book link to pages of the book alone, and every page is in its SUMMARY.
+Pages of the book link to pages of the book only, and every page is in its SUMMARY.
 """
 
 import re
@@ -27,11 +27,11 @@ def faults_of(page):
         path, _, anchor = target.partition("#")
         to = (page.parent / path).resolve() if path else page
         if not to.exists():
-            yield f"{target} is not there"
+            yield f"{target} does not exist"
         elif anchor and anchor not in anchors(to):
             yield f"{target}: there is no such heading"
         elif page.parent == BOOK and to.suffix == ".md" and to.parent != BOOK:
-            yield f"{target} leads out of the book"
+            yield f"{target} is not in the book"
 
 
 def main():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws what a command printed as a terminal shows it: `picture.py TITLE FILE.svg < OUTPUT`. Needs the package rich."""
+"""Draws the output of a command as a terminal shows it: `picture.py TITLE FILE.svg < OUTPUT`. Needs the package rich."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from rich.theme import Theme
 
 
 class Steps(RegexHighlighter):
-    """Marks what a reader of the demo looks for."""
+    """Highlights the important parts of the demo's output."""
 
     base_style = "step."
     highlights = [
@@ -44,7 +44,7 @@ def main():
     for line in lines:
         console.print(line, markup=False, emoji=False, soft_wrap=True)
     picture = console.export_svg(title=title, theme=MONOKAI, unique_id="demo")
-    # Fonts of the reader's machine, so that nothing is fetched to see the picture.
+    # Uses fonts of the reader's machine, so that the picture loads nothing.
     picture = re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.S)
     picture = picture.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace")
     with open(path, "w", encoding="utf-8") as file:

@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 11] = [
+const OWNERS: [(&str, &[&str]); 13] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -34,8 +34,10 @@ const OWNERS: [(&str, &[&str]); 11] = [
         "reqwest",
         &["app/demo", "app/plugin_commands/list", "app/send"],
     ),
-    ("rustix", &["plugin/background", "plugin/lane"]),
+    ("rustix", &["plugin/background", "plugin/lane", "server"]),
+    ("stoker_author", &["app/plugin_commands"]),
     ("stoker_local_cluster", &["app", "lib"]),
+    ("wasmparser", &["plugin"]),
     ("wasmtime", &["plugin"]),
 ];
 

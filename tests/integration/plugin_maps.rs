@@ -92,3 +92,34 @@ async fn bundles_have_an_order_and_files_that_are_no_plugins_are_left_alone() ->
     stage.until_gone("a/README.md").await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_map_that_holds_no_usable_plugin_is_reported() -> Result<()> {
+    let (mut stage, maps) = stage().await?;
+    let params = PostParams::default();
+    let mut without_key = labelled(map("empty", "x.wasm", b""));
+    without_key.binary_data = Some([("acme.wasm.gz".to_owned(), ByteString(vec![31, 139]))].into());
+    // What a template makes of a binary file: every byte that is not UTF-8 becomes U+FFFD.
+    let mut as_text = labelled(map("text", "x.wasm", b""));
+    as_text.binary_data = None;
+    let text = String::from_utf8_lossy(EXAMPLE_PLUGIN).into_owned();
+    as_text.data = Some([("acme.wasm".to_owned(), text)].into());
+    for map in [without_key, as_text] {
+        maps.create(&params, &map).await?;
+    }
+    stage.start_signed().await?;
+    let says = |words: &'static str| move |state: &PluginState| matches!(state, PluginState::Refused { why } if why.contains(words));
+    stage
+        .until_state("empty", says("no key that ends in .wasm"))
+        .await?;
+    stage
+        .until_state("text/acme.wasm", says("use `binaryData`"))
+        .await?;
+    let line = "stoker_plugin_usable{plugin=\"empty\"} 0";
+    stage.until_metrics(|text| text.contains(line)).await?;
+
+    maps.delete("empty", &DeleteParams::default()).await?;
+    stage.until_gone("empty").await?;
+    stage.until_metrics(|text| !text.contains(line)).await?;
+    Ok(())
+}

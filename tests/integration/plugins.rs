@@ -9,11 +9,15 @@ use sha2::{Digest as _, Sha256};
 use stoker::app::EXAMPLE_PLUGIN;
 use stoker::metrics::Metrics;
 use stoker::plugin::{
-    Capacity, Catalog, Detector, PluginSources, PluginState, Sandbox, SettingsSource, SuppliedFiles,
+    Bundles, Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource, Supply,
 };
 use stoker_tests::Stage;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use wasm_encoder::{
+    CodeSection, ComponentSection as _, Encode as _, Function, FunctionSection, Module,
+    ModuleSection, TypeSection, ValType,
+};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::{ManglingAndAbi, Resolve};
 
@@ -21,6 +25,7 @@ const DESCRIBE_TRAPS: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-describe.wasm"));
 const DOZEN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/dozen.wasm"));
 const DOZEN_STD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/dozen-std.wasm"));
+const UNFILTERED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/unfiltered.wasm"));
 const WIT: &str = include_str!("../../wit/v0.1.0/detect.wit");
 
 /// A component of any world; each of its functions traps.
@@ -56,13 +61,13 @@ async fn open(directory: &TempDir) -> Arc<Detector> {
 async fn catalog(directory: &TempDir) -> Catalog {
     let sandbox = Sandbox::new(Capacity::default()).unwrap();
     let detector = Arc::new(Detector::new(sandbox.into()));
-    let sources = PluginSources {
-        directories: vec![directory.path().to_owned()],
-        supply: None,
-    };
+    let supplies = vec![Supply::Directory(directory.path().to_owned())];
     let metrics = Metrics::new().plugin;
-    let settings = SettingsSource::default();
-    Catalog::open(detector, metrics, sources, settings)
+    let settings = SettingsSource {
+        file: Some(directory.path().join("settings.yaml")).filter(|file| file.exists()),
+        ..SettingsSource::default()
+    };
+    Catalog::open(detector, metrics, supplies, settings)
         .await
         .unwrap()
 }
@@ -79,7 +84,7 @@ async fn refusal(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_component_is_told_so() {
+async fn a_file_that_is_no_component_is_reported() {
     assert!(refusal(b"").await.contains("not a WebAssembly component"));
     assert!(refusal(b"AGFzbQ0AAQA=").await.contains("base64"));
     assert!(
@@ -95,7 +100,7 @@ async fn a_file_that_is_no_component_is_told_so() {
 }
 
 #[tokio::test]
-async fn another_world_is_told_so() {
+async fn another_world_is_reported() {
     let other = component("package a:b@1.0.0; interface i { f: func(); } world w { export i; }");
     let why = refusal(&other).await;
     assert!(
@@ -105,7 +110,7 @@ async fn another_world_is_told_so() {
 }
 
 #[tokio::test]
-async fn another_version_is_told_so() {
+async fn another_version_is_reported() {
     let why = refusal(&component(
         &WIT.replace("@0.1.0", "@0.2.0")
             .replace("version = 0.1.0", "version = 0.2.0"),
@@ -117,8 +122,41 @@ async fn another_version_is_told_so() {
     );
 }
 
+/// The interface in a later version, with a function that was added to an import.
+fn later(added: &str) -> String {
+    let wit = WIT.replace("@0.1.0", "@0.1.1");
+    let get = "  get: func(key: string) -> option<string>;\n";
+    assert!(wit.contains(get));
+    wit.replace(get, &format!("{get}{added}"))
+}
+
 #[tokio::test]
-async fn other_types_under_the_same_version_are_told_so() {
+async fn a_later_version_is_linked_where_it_needs_nothing_new() {
+    // It is linked, so what fails is its `describe`, which traps.
+    let why = refusal(&component(&later(""))).await;
+    assert!(why.contains("`describe` failed"), "{why}");
+}
+
+#[tokio::test]
+async fn what_a_later_version_needs_is_named() {
+    let added = "  @since(version = 0.1.1)\n  names: func() -> list<string>;\n";
+    let why = refusal(&component(&later(added))).await;
+    assert!(
+        why.contains("function names of stoker:detect/settings@0.1.1"),
+        "{why}"
+    );
+
+    let wit = later("").replace("  import payload;", "  import clock;\n  import payload;");
+    let wit = wit.replace(
+        "/// What a component exports.",
+        "@since(version = 0.1.1)\ninterface clock { now: func() -> u64; }\n\n/// What a component exports.",
+    );
+    let why = refusal(&component(&wit)).await;
+    assert!(why.contains("stoker:detect/clock@0.1.1"), "{why}");
+}
+
+#[tokio::test]
+async fn other_types_under_the_same_version_are_reported() {
     let changed = WIT.replace(
         "    name: string,\n",
         "    name: string,\n    title: string,\n",
@@ -142,9 +180,152 @@ async fn an_import_that_plugins_do_not_get_is_named() {
 }
 
 #[tokio::test]
-async fn a_trap_in_describe_is_told_so() {
+async fn a_trap_in_describe_is_reported() {
     assert!(refusal(&component(WIT)).await.contains("`describe` failed"));
     assert!(refusal(DESCRIBE_TRAPS).await.contains("`describe` failed"));
+}
+
+#[tokio::test]
+async fn a_description_that_breaks_the_rules_is_reported_as_any_answer_that_does() {
+    let name = DOZEN
+        .windows(5)
+        .position(|bytes| bytes == b"dozen")
+        .unwrap();
+    let mut latin_1 = DOZEN.to_vec();
+    latin_1[name + 4] = 0xe9;
+    let why = refusal(&latin_1).await;
+    assert!(
+        why.contains("`describe` failed") && why.contains("was refused") && why.contains("utf-8"),
+        "{why}"
+    );
+}
+
+/// A component with one more module, which it does not use and which is compiled all the same: so many functions, each
+/// of which adds to a local so often.
+fn with_module(component: &[u8], functions: u32, additions: u32) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([], []);
+    let (mut declared, mut code) = (FunctionSection::new(), CodeSection::new());
+    for _ in 0..functions {
+        declared.function(0);
+        let mut function = Function::new([(1, ValType::I32)]);
+        for addition in 0..additions {
+            function
+                .instructions()
+                .local_get(0)
+                .i32_const(addition.cast_signed())
+                .i32_mul()
+                .local_set(0);
+        }
+        function.instructions().end();
+        code.function(&function);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&declared).section(&code);
+    let mut bytes = component.to_vec();
+    bytes.push(ModuleSection(&module).id());
+    ModuleSection(&module).encode(&mut bytes);
+    bytes
+}
+
+#[tokio::test]
+async fn a_file_that_takes_too_much_to_compile_is_reported() {
+    // A hundred thousand functions without a body, in 400 KB, would take 600 MB.
+    let why = refusal(&with_module(EXAMPLE_PLUGIN, 100_000, 0)).await;
+    assert!(why.contains("compiling it would take about"), "{why}");
+}
+
+#[tokio::test]
+async fn what_needs_no_compiling_does_not_wait_for_the_compiler() -> Result<()> {
+    let directory = TempDir::new()?;
+    let file = |name: &str| directory.path().join(name);
+    std::fs::write(file("settings.yaml"), "plugins: {}")?;
+    std::fs::write(file("gone.wasm"), EXAMPLE_PLUGIN)?;
+    let catalog = catalog(&directory).await;
+    let detector = Arc::clone(catalog.detector());
+    let until = async |from: &str, is_true: &dyn Fn(Option<&PluginState>) -> bool| {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            let status = detector.status();
+            let entry = status.iter().find(|plugin| plugin.from == from);
+            if is_true(entry.map(|entry| &entry.state)) {
+                return;
+            }
+            tick.tick().await;
+        }
+    };
+    let steps = async {
+        // 1.5 MB: it compiles for seconds.
+        let part = file(".part");
+        std::fs::write(&part, with_module(EXAMPLE_PLUGIN, 8000, 25))?;
+        std::fs::rename(&part, file("large.wasm"))?;
+        let is_loading = |state: Option<&PluginState>| state == Some(&PluginState::Loading);
+        until("large.wasm", &is_loading).await;
+
+        std::fs::remove_file(file("gone.wasm"))?;
+        until("gone.wasm", &|state| state.is_none()).await;
+        std::fs::write(&part, "plugins: {generic: {enabled: false}}")?;
+        std::fs::rename(&part, file("settings.yaml"))?;
+        let is_off = |state: Option<&PluginState>| state == Some(&PluginState::Disabled);
+        until("built-in generic", &is_off).await;
+        std::fs::write(&part, DOZEN)?;
+        std::fs::rename(&part, file("small.wasm"))?;
+        let is_serving = |state: Option<&PluginState>| state == Some(&PluginState::Serving);
+        until("small.wasm", &is_serving).await;
+        std::fs::write(&part, b"broken")?;
+        std::fs::rename(&part, file("broken.wasm"))?;
+        let is_refused =
+            |state: Option<&PluginState>| matches!(state, Some(PluginState::Refused { .. }));
+        until("broken.wasm", &is_refused).await;
+
+        let large = detector
+            .status()
+            .into_iter()
+            .find(|plugin| plugin.from == "large.wasm");
+        assert_eq!(large.map(|plugin| plugin.state), Some(PluginState::Loading));
+        until("large.wasm", &is_serving).await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        () = stoker::plugin::watch(catalog) => unreachable!("it has no end"),
+        done = tokio::time::timeout(Duration::from_secs(120), steps) => done?,
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_without_a_pre_filter_that_fails_costs_no_other_sender_anything() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    std::fs::write(stage.plugins.path().join("a.wasm"), UNFILTERED)?;
+    let settings = stage.plugins.path().join("settings.yaml");
+    std::fs::write(&settings, "plugins: {a: {settings: {fails: always}}}")?;
+    stage.settings = Some(settings.clone());
+    stage.create(json!({})).await?;
+    stage.start_signed().await?;
+    let failures = || {
+        let text = stage.metrics().unwrap();
+        let line = "stoker_plugin_calls_total{plugin=\"a.wasm\",outcome=\"trap\"} ";
+        let count = text.lines().find_map(|text| text.strip_prefix(line));
+        count.map_or(0, |count| count.parse::<u32>().unwrap())
+    };
+    // The first delivery finds out that it fails, and `generic` takes it. After that the plugin is asked last.
+    for _ in 0..8 {
+        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+    }
+    assert_eq!(failures(), 1);
+    // What no other plugin claims may be its own.
+    let own = json!({"unfiltered": "main"});
+    for _ in 1..5 {
+        assert_eq!(stage.send_json(&own).await?.status, 500);
+    }
+    assert_eq!(stage.send_json(&own).await?.status, 503);
+    assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+    assert_eq!(failures(), 5);
+
+    std::fs::write(&settings, "plugins: {}")?;
+    let is_serving = |state: &PluginState| *state == PluginState::Serving;
+    stage.until_state("a.wasm", is_serving).await?;
+    assert_eq!(stage.send_json(&own).await?.body["plugin"], "unfiltered");
+    Ok(())
 }
 
 #[test]
@@ -170,7 +351,7 @@ async fn a_plugin_of_a_dozen_lines_serves() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_component_that_is_too_large_is_told_so() {
+async fn a_component_that_is_too_large_is_reported() {
     let why = refusal(&vec![0; (4 << 20) + 1]).await;
     assert!(
         why.contains("4194305 bytes") && why.contains("4194304"),
@@ -272,20 +453,16 @@ async fn plugins_are_not_all_known_before_their_supply_is() -> Result<()> {
     let (sender, supply) = watch::channel(None);
     let sandbox = Sandbox::new(Capacity::default())?;
     let detector = Arc::new(Detector::new(sandbox.into()));
-    let sources = PluginSources {
-        directories: Vec::new(),
-        supply: Some(supply),
-    };
     let settings = SettingsSource::default();
     let mut catalog = Catalog::open(
         Arc::clone(&detector),
         Metrics::new().plugin,
-        sources,
+        vec![Supply::Bundles(supply)],
         settings,
     )
     .await?;
     assert!(!detector.is_complete());
-    sender.send_replace(Some(SuppliedFiles::default()));
+    sender.send_replace(Some(Bundles::default()));
     catalog.rescan().await;
     assert!(detector.is_complete());
     Ok(())
@@ -309,7 +486,7 @@ async fn a_file_that_came_before_the_watch_is_taken() -> Result<()> {
     };
     tokio::select! {
         () = stoker::plugin::watch(catalog) => unreachable!("it has no end"),
-        // Sooner than the look that is made now and then.
+        // Sooner than the periodic scan.
         waited = tokio::time::timeout(Duration::from_secs(20), taken) => Ok(waited?),
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use futures::future::try_join_all;
 use serde_json::json;
+use stoker::api::GatewaySync;
 use stoker_tests::Stage;
 
 #[tokio::test]
@@ -12,7 +13,16 @@ async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<(
     stage.git.annotated_tag("v1").await?;
     let first = stage.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(first.body["message"], "ref requested");
-    let before = stage.until_resolved(commit.as_str()).await?;
+    let is_handled = |object: &GatewaySync| {
+        let handled = object.status.as_ref().map(|status| {
+            (
+                status.last_sync_commit.as_deref(),
+                status.last_handled_requested_at.as_deref(),
+            )
+        });
+        handled == Some((Some(commit.as_str()), object.requested_at()))
+    };
+    let before = stage.until("the request is handled", is_handled).await?;
     let repeat = stage.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(
         (repeat.status, &repeat.body["message"]),

@@ -283,6 +283,11 @@ impl Stage {
         Ok(&self.host()?.url)
     }
 
+    /// The metrics of the host, as text.
+    pub fn metrics(&self) -> Result<String> {
+        Ok(self.host()?.metrics.encode()?)
+    }
+
     fn host(&self) -> Result<&RunningHost> {
         self.hosts.back().context("no host runs")
     }

@@ -56,6 +56,24 @@ control-plane: controller-manager
 {{- end }}
 {{- end }}
 
+{{/*
+The security context of the pods. OpenShift chooses the ids itself and refuses others, so the default ids are left out
+there. Null is not enough: some versions of Helm ignore it in the values of a parent chart.
+*/}}
+{{- define "stoker-operator.podSecurityContext" -}}
+{{- $context := include "stoker-operator.withoutNull" .Values.podSecurityContext | fromYaml }}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- range list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- if eq (index $context . | toString) "65532" }}
+{{- $_ := unset $context . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $context }}
+{{- toYaml $context }}
+{{- end }}
+{{- end }}
+
 {{- define "stoker-operator.image" -}}
 {{- with .Values.image }}
 {{- if .digest }}
@@ -131,14 +149,9 @@ A Secret that is named wins over an inline secret.
 {{- with include "stoker-operator.webhookSecrets" . }}
 {{- $own = include "stoker-operator.webhookSecretFiles" . | fromYamlArray | concat $own }}
 {{- end }}
-{{- $extra := list }}
+{{- $extra := include "stoker-operator.textValues" .Values.extraEnv | fromYamlArray }}
 {{- $replaced := list }}
-{{- range .Values.extraEnv }}
-{{- $variable := deepCopy . }}
-{{- if not (kindIs "invalid" .value) }}
-{{- $_ := set $variable "value" (include "stoker-operator.text" .value) }}
-{{- end }}
-{{- $extra = append $extra $variable }}
+{{- range $extra }}
 {{- $replaced = append $replaced .name }}
 {{- end }}
 {{- $kept := list }}

@@ -9,21 +9,26 @@ exists and has the type of its default.
 {{- include "stoker-operator.complete" (list .Values (.Files.Get "files/defaults.yaml" | fromYaml)) }}
 {{- end }}
 
+{{/* Arguments: the values, their defaults. */}}
 {{- define "stoker-operator.complete" -}}
 {{- $values := index . 0 }}
-{{- /* Null means none of these, as Kubernetes has defaults of its own for them. */}}
+{{- /* Null removes these, because Kubernetes has defaults for them. */}}
 {{- $optional := list "resources" "podSecurityContext" "securityContext" "topologySpreadConstraints" }}
 {{- range $key, $default := index . 1 }}
 {{- $value := index $values $key }}
-{{- if and (kindIs "invalid" $value) (has $key $optional) }}
+{{- if has $key $optional }}
+{{- if kindIs "invalid" $value }}
 {{- $_ := set $values $key (ternary list dict (kindIs "slice" $default)) }}
-{{- else if has $key $optional }}
+{{- end }}
 {{- else if kindIs "map" $default }}
 {{- if kindIs "invalid" $value }}
 {{- $value = dict }}
 {{- $_ := set $values $key $value }}
 {{- end }}
 {{- include "stoker-operator.complete" (list $value $default) }}
+{{- if not $default }}
+{{- include "stoker-operator.removeNull" $value }}
+{{- end }}
 {{- else if kindIs "invalid" $value }}
 {{- $_ := set $values $key $default }}
 {{- else if and (kindIs "bool" $default) (kindIs "string" $value) }}
@@ -36,7 +41,16 @@ exists and has the type of its default.
 {{- end }}
 {{- end }}
 
-{{/* A string, number or boolean as text. Numbers of values files are floating-point numbers, printed here without an exponent. */}}
+{{/* Removes the keys of a map that are null, in place. */}}
+{{- define "stoker-operator.removeNull" -}}
+{{- range $key, $value := . }}
+{{- if kindIs "invalid" $value }}
+{{- $_ := unset $ $key }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A string, number or boolean as text. Helm reads numbers of files as floating-point numbers; this prints no exponent. */}}
 {{- define "stoker-operator.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}
 {{- printf "%.0f" . }}
@@ -45,15 +59,26 @@ exists and has the type of its default.
 {{- end }}
 {{- end }}
 
-{{/* A map of strings, such as labels, as YAML. Numbers and booleans become strings; null removes a key. */}}
+{{/* A map of strings, such as labels, as YAML. Numbers and booleans become strings. */}}
 {{- define "stoker-operator.stringMap" -}}
 {{- $map := dict }}
 {{- range $key, $value := . }}
-{{- if not (kindIs "invalid" $value) }}
 {{- $_ := set $map $key (include "stoker-operator.text" $value) }}
 {{- end }}
-{{- end }}
 {{- toYaml $map }}
+{{- end }}
+
+{{/* A list of environment variables or tolerations, as YAML. Numbers and booleans in `value` become strings. */}}
+{{- define "stoker-operator.textValues" -}}
+{{- $items := list }}
+{{- range . }}
+{{- $item := deepCopy . }}
+{{- if not (kindIs "invalid" .value) }}
+{{- $_ := set $item "value" (include "stoker-operator.text" .value) }}
+{{- end }}
+{{- $items = append $items $item }}
+{{- end }}
+{{- toYaml $items }}
 {{- end }}
 
 {{/* A map without the keys that are null, at any depth, as YAML. */}}

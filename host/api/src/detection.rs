@@ -36,11 +36,16 @@ pub enum WordError {
         text: String,
     },
     /// Neither 40 nor 64 hexadecimal digits.
-    #[error("{text:?} is not a full commit id of 40 or 64 hexadecimal digits")]
+    #[error("{text:?} is not a full commit id: {why}")]
     CommitFormat {
-        /// The text, as it was given.
+        /// The text, as it was given; at most 64 characters of it.
         text: String,
+        /// What is wrong with it.
+        why: String,
     },
+    /// The commit id of all zeros, by which git means that there is no commit (githooks(5), "post-receive").
+    #[error("a commit id of all zeros means that there is no commit")]
+    NoCommit,
     /// Not the name of a Kubernetes object or namespace.
     #[error("{text:?} is not the name of a Kubernetes object")]
     NameFormat {

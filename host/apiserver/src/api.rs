@@ -1,4 +1,4 @@
-//! From a request to its answer. Knows the rooms that do the work, and nothing of connections.
+//! Routes a request to the module that handles it. It knows nothing of connections.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) struct Api {
     pub(crate) address: String,
 }
 
-/// What goes back.
+/// An answer.
 pub(crate) enum Answer {
     Json {
         code: u16,
@@ -65,7 +65,7 @@ impl From<Failure> for Answer {
 }
 
 impl Api {
-    /// Answers a request, whatever it is.
+    /// Answers any request.
     pub(crate) fn answer(&self, request: &Request) -> Answer {
         let target = Target::parse(&request.path);
         let place = match &target {
@@ -95,7 +95,7 @@ impl Api {
         }
     }
 
-    /// The resource a path is about, if it is served at that path.
+    /// The resource of a path, if it is served at that path.
     fn find(&self, place: &Place) -> Result<Arc<Resource>, Failure> {
         let registry = self.store.with(|state| state.registry.clone());
         let found = registry.find(&place.group, &place.version, &place.resource);

@@ -1,4 +1,4 @@
-//! The resources that are served from the start.
+//! The built-in resources.
 
 use serde_json::{Map, Value, json};
 
@@ -28,7 +28,7 @@ const EVENT_FIELDS: [&str; 12] = [
     "message",
 ];
 
-/// What the table of built-in resources says about one of them.
+/// One entry of the table of built-in resources.
 struct Entry {
     group: &'static str,
     version: &'static str,
@@ -176,7 +176,7 @@ const ENTRIES: [Entry; 8] = [
     },
 ];
 
-/// The registry a new server starts with.
+/// The registry of a new server.
 pub(crate) fn registry() -> Result<Registry, Error> {
     let meta = read(META)?;
     let core = read(CORE)?;
@@ -192,7 +192,7 @@ pub(crate) fn metadata() -> Result<Value, Error> {
     read(META)
 }
 
-/// Adds the fields every object has to the schema of its content.
+/// Adds the fields of every object to the schema of its content.
 pub(crate) fn with_envelope(mut content: Value, meta: &Value) -> Value {
     let Some(schema) = content.as_object_mut() else {
         return content;
@@ -200,7 +200,7 @@ pub(crate) fn with_envelope(mut content: Value, meta: &Value) -> Value {
     let properties = schema
         .entry("properties")
         .or_insert_with(|| Value::Object(Map::new()));
-    // Whatever else it is will be refused by its name.
+    // Another type is refused later, with the name of the definition.
     let Some(properties) = properties.as_object_mut() else {
         return content;
     };

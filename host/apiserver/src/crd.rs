@@ -1,4 +1,4 @@
-//! Custom resource definitions: what they say, and what is refused in them.
+//! Custom resource definitions: the resources that they define, and their checks.
 
 use serde_json::{Value, json};
 
@@ -11,10 +11,10 @@ use crate::time;
 
 pub(crate) const GROUP: &str = "apiextensions.k8s.io";
 pub(crate) const PLURAL: &str = "customresourcedefinitions";
-/// Holds a definition back until the objects of its kind are gone.
+/// The finalizer that keeps a definition until the objects of its kind are gone.
 pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// Fills in the names a definition leaves out, and its status.
+/// Sets the names that a definition omits, and its status.
 pub(crate) fn fill(definition: &mut Value, old: Option<&Value>) {
     let names = &mut definition["spec"]["names"];
     if let Some(kind) = names["kind"].as_str().map(ToOwned::to_owned) {
@@ -52,12 +52,12 @@ pub(crate) fn fill(definition: &mut Value, old: Option<&Value>) {
     definition["status"]["storedVersions"] = stored.into();
 }
 
-/// A condition that holds from now on.
+/// A condition that is true from now on.
 pub(crate) fn condition(kind: &str, reason: &str, message: &str) -> Value {
     json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": time::now() })
 }
 
-/// The name under which the objects of a definition are stored.
+/// The name under which a definition's objects are stored.
 pub(crate) fn defines(definition: &Value) -> GroupResource {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let spec = &definition["spec"];
@@ -67,7 +67,7 @@ pub(crate) fn defines(definition: &Value) -> GroupResource {
     }
 }
 
-/// The resources a definition asks for, one for each served version.
+/// The resources that a definition defines, one for each served version.
 pub(crate) fn resources(definition: &Value) -> Result<Vec<Resource>, Failure> {
     check(definition)?;
     let versions = definition["spec"]["versions"]
@@ -133,7 +133,7 @@ fn check(definition: &Value) -> Result<(), Failure> {
     }
 }
 
-/// What the real server takes and this one does not.
+/// Features of Kubernetes that this server does not implement.
 fn check_implemented(spec: &Value) -> Result<(), Failure> {
     let refuse = |what: String| Err(Failure::not_implemented(what));
     let strategy = &spec["conversion"]["strategy"];

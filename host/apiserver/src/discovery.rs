@@ -1,10 +1,10 @@
-//! What is served, in the documents clients discover it by.
+//! The discovery documents.
 
 use serde_json::{Value, json};
 
 use crate::resource::{Registry, Resource, VERBS, api_version};
 
-/// `/version`. The types the project uses are those of this release.
+/// `/version`. The project's types are those of this release.
 pub(crate) fn version() -> Value {
     json!({
         "major": "1",
@@ -98,7 +98,7 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
 
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
-/// `/api` and `/apis` for clients that want all of it at once.
+/// `/api` and `/apis` for clients that request aggregated discovery.
 pub(crate) fn aggregated(registry: &Registry, core: bool) -> Value {
     let groups = registry
         .groups()

@@ -1,4 +1,4 @@
-//! Starting and stopping the server, and what a test can do to it.
+//! Starts and stops the server, and simulates outages.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,14 +22,14 @@ use crate::status::Failure;
 use crate::store::{State, Store};
 use crate::write::{self, Intent};
 
-/// Changes a watch may be behind before it has to list again.
+/// Changes that a watch may lag behind before it has to list again.
 const HISTORY: usize = 4096;
-/// How long open connections may take to end when the server stops.
+/// The time that open connections have to end when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
-/// Namespaces that are always there.
+/// Namespaces that always exist.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// What a server is started with.
+/// The options of a server.
 #[derive(Debug)]
 #[must_use = "a server runs from `start` on"]
 pub struct ApiServerBuilder {
@@ -40,25 +40,25 @@ pub struct ApiServerBuilder {
 }
 
 impl ApiServerBuilder {
-    /// The port to listen on. By default any that is free.
+    /// Sets the port to listen on. The default is any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.address.set_port(port);
         self
     }
 
-    /// The loopback address to listen on, `127.0.0.1` by default. Others are refused at the start.
+    /// Sets the loopback address to listen on, `127.0.0.1` by default. `start` refuses other addresses.
     pub fn ip(mut self, ip: IpAddr) -> Self {
         self.address.set_ip(ip);
         self
     }
 
-    /// How many changes are remembered for watches, 4096 by default.
+    /// Sets the number of changes that are kept for watches, 4096 by default.
     pub fn history(mut self, changes: usize) -> Self {
         self.history = changes;
         self
     }
 
-    /// Whether objects are deleted when the last of their owners is gone. On by default.
+    /// Sets whether objects are deleted when the last of their owners is gone. On by default.
     pub fn garbage_collection(mut self, on: bool) -> Self {
         self.collect = on;
         self
@@ -104,7 +104,7 @@ impl ApiServerBuilder {
     }
 }
 
-/// Creates what is there from the start.
+/// Creates the initial objects.
 fn prepare(state: &mut State, definitions: Vec<Value>) -> Result<(), Error> {
     for name in NAMESPACES {
         let namespace =
@@ -147,7 +147,7 @@ fn create(state: &mut State, group: &str, plural: &str, object: Value) -> Result
     write::create(state, &intent, object).map(drop)
 }
 
-/// A running server. It stops when this is dropped.
+/// A running server. It stops when it is dropped.
 pub struct ApiServer {
     address: SocketAddr,
     api: Arc<Api>,
@@ -163,7 +163,7 @@ impl fmt::Debug for ApiServer {
 }
 
 impl ApiServer {
-    /// A server with the built-in resources, on a free port of `127.0.0.1`.
+    /// Returns the default options: the built-in resources, and a free port of `127.0.0.1`.
     pub fn builder() -> ApiServerBuilder {
         ApiServerBuilder {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -173,7 +173,7 @@ impl ApiServer {
         }
     }
 
-    /// Where the server listens.
+    /// The address on which the server listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -185,7 +185,7 @@ impl ApiServer {
         format!("http://{}", self.address)
     }
 
-    /// The text of a kubeconfig file that leads here, with the context `stoker`.
+    /// The text of a kubeconfig file for this server, with the context `stoker`.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
         format!(
@@ -209,8 +209,8 @@ impl ApiServer {
         )
     }
 
-    /// Begins or ends an outage. During one, every request is answered with 503 and running
-    /// watches are cut off. The objects stay.
+    /// Starts or ends an outage. During an outage, every request is answered with 503, and running
+    /// watches end. The objects are kept.
     pub fn outage(&self, away: bool) {
         self.api.outage.send_replace(away);
     }

@@ -1,7 +1,7 @@
-//! What can go wrong before the server answers its first request, and when it stops.
+//! Errors of starting the server.
 //!
-//! Failures of single requests are not errors of this kind: the client reads them as `Status`
-//! objects, see the `status` module.
+//! Failures of requests are not among them: the client receives those as `Status`
+//! objects; see the `status` module.
 
 use std::net::SocketAddr;
 
@@ -9,40 +9,40 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is reachable from other machines, and nothing here authenticates a caller.
+    /// The address is not a loopback address. Callers are not authenticated, so other machines must not connect.
     #[error(
         "refusing to listen on {address}: the embedded API server has no authentication and listens on loopback only"
     )]
     NotLoopback {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
     },
     /// The listening socket could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A custom resource definition is no YAML or JSON.
+    /// A custom resource definition is neither YAML nor JSON.
     #[error("cannot read a custom resource definition: {reason}")]
     Unreadable {
-        /// Where and why reading stopped.
+        /// The position and the reason.
         reason: String,
     },
-    /// A custom resource definition is invalid or uses what the server does not implement.
+    /// A custom resource definition is invalid, or uses a feature that the server does not implement.
     #[error("custom resource definition {name}: {reason}")]
     Definition {
         /// The definition's `metadata.name`.
         name: String,
-        /// The message of the `Status` a client would have got.
+        /// The message of the `Status` that a client would receive.
         reason: String,
     },
-    /// The schemas built into the crate do not compile. A defect of the crate.
+    /// The built-in schemas do not compile, which is a bug of this crate.
     #[error("built-in schemas: {reason}")]
     BuiltIn {
-        /// What did not compile.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,12 +1,12 @@
 //! A small Kubernetes API over loopback HTTP, in memory.
 //!
-//! The server stores objects, validates and defaults custom resources by their definitions, and
-//! tells watches of changes, like a cluster's API server does. Programs reach it through their
-//! ordinary Kubernetes client and `kubectl` through [`ApiServer::kubeconfig`]. What it does not
-//! implement it refuses by name.
+//! The server stores objects, validates custom resources and sets their defaults by their definitions, and
+//! reports changes to watches, as a cluster's API server does. Programs connect to it with their
+//! ordinary Kubernetes client, and `kubectl` with [`ApiServer::kubeconfig`]. It refuses requests
+//! that it does not implement, and names the missing feature.
 //!
-//! Nothing authenticates a caller, so it listens on loopback only and refuses requests that were
-//! meant for another host. Nothing is kept when it stops.
+//! Callers are not authenticated, so it listens on loopback addresses only and refuses requests
+//! for other hosts. Nothing is kept when it stops.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), stoker_apiserver::Error> {

@@ -1,7 +1,7 @@
-//! How objects go away: finalizers, and what else goes away with an object.
+//! Deletion: finalizers, and the objects that are deleted with an object.
 //!
-//! A namespace takes its content with it, a definition the objects of its kind, and an owner its
-//! dependents. The last two wait for finalizers like everything else.
+//! A namespace is deleted with its content, a definition with the objects of its kind, and an owner with its
+//! dependents. Finalizers are respected in all of them.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::resource::{GroupResource, Registry};
 use crate::store::{Key, State};
 use crate::time;
 
-/// What a deletion came to.
+/// The result of a deletion.
 #[derive(Debug)]
 pub(crate) enum Deletion {
-    /// The object is gone.
+    /// The object was removed.
     Gone(Arc<Value>),
-    /// It waits for finalizers or for what depends on it.
+    /// The object waits for its finalizers or its dependents.
     Waiting(Arc<Value>),
 }
 
-/// Whether something still wants to be done before the object goes away.
+/// Whether finalizers or dependents keep the object.
 pub(crate) fn is_held(object: &Value) -> bool {
     object["metadata"]["finalizers"]
         .as_array()
@@ -32,7 +32,7 @@ pub(crate) fn is_terminating(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
 
-/// Deletes an object, or marks it when it is held.
+/// Deletes an object, or marks it as being deleted if something keeps it.
 pub(crate) fn delete(state: &mut State, key: &Key) -> Option<Deletion> {
     let object = state.get(key)?.clone();
     if key.resource == GroupResource::new("", "namespaces") {
@@ -52,7 +52,7 @@ pub(crate) fn delete(state: &mut State, key: &Key) -> Option<Deletion> {
     erase(state, key).map(Deletion::Gone)
 }
 
-/// The object with the marks of a deletion that is under way.
+/// The object, marked as being deleted.
 fn marked(object: &Value) -> Value {
     let mut object = object.clone();
     let metadata = &mut object["metadata"];
@@ -64,7 +64,7 @@ fn marked(object: &Value) -> Value {
     object
 }
 
-/// Removes an object and everything that was waiting for that.
+/// Removes an object and everything that waited for its removal.
 pub(crate) fn erase(state: &mut State, key: &Key) -> Option<Arc<Value>> {
     let last = state.remove(key)?;
     if key.resource == GroupResource::new(crd::GROUP, crd::PLURAL) {
@@ -80,7 +80,7 @@ pub(crate) fn erase(state: &mut State, key: &Key) -> Option<Arc<Value>> {
     Some(last)
 }
 
-/// Deletes what the removed object owned, unless it has another owner.
+/// Deletes the dependents of the removed object that have no other owner.
 fn collect(state: &mut State, owner: &Key, uid: &Value) {
     if uid.is_null() {
         return;
@@ -120,7 +120,7 @@ fn exists(state: &State, uid: &Value) -> bool {
         .any(|(_, object)| object["metadata"]["uid"] == *uid)
 }
 
-/// Lets the dependents of an object stay when it goes.
+/// Removes the references of an object's dependents to it, so that they stay.
 pub(crate) fn orphan(state: &mut State, uid: &Value) {
     let owned: Vec<(Key, Arc<Value>)> = state
         .all()
@@ -159,7 +159,7 @@ fn delete_namespace(state: &mut State, key: &Key, object: &Value) -> Option<Dele
     Some(Deletion::Waiting(marked))
 }
 
-/// Removes a namespace that is being deleted once nothing is left in it.
+/// Removes a namespace that is being deleted if it is empty.
 fn finish_namespace(state: &mut State, name: &str) {
     if name.is_empty() || state.all().any(|(key, _)| key.namespace == name) {
         return;
@@ -207,7 +207,7 @@ fn delete_definition(state: &mut State, key: &Key, object: &Value) -> Option<Del
     for one in objects {
         delete(state, &one);
     }
-    // Deleting the objects may have finished the deletion already.
+    // The deletion of the objects may have removed the namespace already.
     if state.get(key).is_some_and(|one| !is_held(one)) {
         erase(state, key);
     }
@@ -218,7 +218,7 @@ fn delete_definition(state: &mut State, key: &Key, object: &Value) -> Option<Del
     }
 }
 
-/// Lets go of a definition that is being deleted once no object of its kind is left.
+/// Removes the finalizer of a definition that is being deleted if no object of its kind is left.
 fn finish_definition(state: &mut State, resource: &GroupResource) {
     if state.list(resource, None).next().is_some() {
         return;

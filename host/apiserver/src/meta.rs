@@ -1,11 +1,11 @@
-//! Names, labels and annotations: what may stand in an object's metadata.
+//! The rules of names, labels and annotations.
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::status::Cause;
 
-/// All annotations of one object together.
+/// Bytes of all annotations of one object together.
 const ANNOTATION_LIMIT: usize = 256 * 1024;
 const SUBDOMAIN_LIMIT: usize = 253;
 const LABEL_LIMIT: usize = 63;
@@ -23,16 +23,16 @@ const VALUE: &str = "a valid label must be an empty string or consist of alphanu
     must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
     validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/// What kind of name a resource's objects have.
+/// The form of the names of a resource's objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameKind {
-    /// Labels with dots between them.
+    /// Labels, separated by dots.
     Subdomain,
-    /// One label, as namespaces have it.
+    /// One label, as for namespaces.
     Label,
 }
 
-/// Checks the metadata of an object that is to be stored.
+/// Checks the metadata of an object before it is stored.
 pub(crate) fn check(object: &Value, names: NameKind) -> Vec<Cause> {
     let metadata = &object["metadata"];
     let mut causes = Vec::new();
@@ -144,7 +144,7 @@ fn is_word(text: &str) -> bool {
     text.bytes().all(inner) && text.starts_with(outer) && text.ends_with(outer)
 }
 
-/// A name nobody has yet, most likely.
+/// A name with a random suffix, which is very likely unused.
 pub(crate) fn generated(prefix: &str) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     const ADDED: usize = 5;

@@ -1,7 +1,7 @@
-//! The schemas of what is served, as `OpenAPI` 3 documents.
+//! The schemas of the resources, as `OpenAPI` 3 documents.
 //!
-//! A document names the schemas and, for each resource, the operations with the query parameters
-//! clients look for before they rely on them.
+//! A document contains the schemas and, for each resource, the operations with the query parameters
+//! that clients check before they use them.
 
 use serde_json::{Map, Value, json};
 
@@ -71,7 +71,7 @@ fn kind(resource: &Resource) -> Value {
     json!({ "group": resource.name.group, "version": resource.version, "kind": resource.kind })
 }
 
-/// The group back to front, as with the real server's schemas of custom resources.
+/// The group with its parts reversed, as Kubernetes names the schemas of custom resources.
 fn schema_name(resource: &Resource) -> String {
     let group = if resource.name.group.is_empty() {
         "core"

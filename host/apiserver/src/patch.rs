@@ -1,6 +1,6 @@
-//! The ways to change an object without sending all of it, and who owns which of its fields.
+//! Patches, and the owners of fields.
 //!
-//! Everything here works on values. Nothing is stored and no request is looked at.
+//! This module works on values. It stores nothing and reads no request.
 
 use serde_json::Value;
 
@@ -12,10 +12,10 @@ pub(crate) mod fields;
 pub(crate) mod managers;
 mod strategic;
 
-/// Operations one JSON patch may have.
+/// Maximum number of operations of a JSON patch.
 const OPERATION_LIMIT: usize = 10_000;
 
-/// How a patch is to be understood.
+/// The type of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PatchKind {
     Json,
@@ -25,7 +25,7 @@ pub(crate) enum PatchKind {
 }
 
 impl PatchKind {
-    /// Reads the content type. Which ones there are depends on the resource.
+    /// Reads the content type. The supported types depend on the resource.
     pub(crate) fn of(content_type: &str, resource: &Resource) -> Result<Self, Failure> {
         let media = content_type.split(';').next().unwrap_or_default().trim();
         match media {
@@ -47,7 +47,7 @@ impl PatchKind {
     }
 }
 
-/// Applies a patch of any kind but the one that tracks owners.
+/// Applies a patch of any type except server-side apply.
 pub(crate) fn patched(
     kind: PatchKind,
     object: &Value,

@@ -1,4 +1,4 @@
-//! Reading objects: one, or a list, in the form the client asked for.
+//! Reads one object or a list, in the form that the client requests.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::store::{Key, State};
 use crate::table;
 use crate::write::view;
 
-/// What a list or watch selects of a resource.
+/// The selection of a list or watch.
 pub(crate) fn selection(resource: &Resource, query: &Query) -> Result<Selection, Failure> {
     let events = resource.stored_as().plural == "events";
     Selection::parse(
@@ -29,7 +29,7 @@ pub(crate) fn selection(resource: &Resource, query: &Query) -> Result<Selection,
     )
 }
 
-/// The version a reader has seen already. Zero and nothing mean any.
+/// The resource version that a client has seen. Zero and a missing version mean any.
 pub(crate) fn version(query: &Query) -> Result<Option<u64>, Failure> {
     let Some(text) = query.get("resourceVersion") else {
         return Ok(None);
@@ -61,13 +61,13 @@ pub(crate) fn get(
     Ok(view(resource, object))
 }
 
-/// A list with the revision it is of.
+/// A list with its revision.
 pub(crate) struct Listed {
     pub(crate) objects: Vec<Arc<Value>>,
     pub(crate) revision: u64,
 }
 
-/// The objects a list selects.
+/// The objects that a list selects.
 pub(crate) fn list(
     state: &State,
     resource: &Resource,
@@ -121,7 +121,7 @@ fn check_not_ahead(state: &State, version: Option<u64>) -> Result<(), Failure> {
     Err(Failure::new(504, "Timeout", message).with_causes(&[cause]))
 }
 
-/// A list in the form the client asked for.
+/// A list in the form that the client requests.
 pub(crate) fn shown_list(resource: &Resource, form: Form, listed: &Listed) -> Value {
     let metadata = json!({ "resourceVersion": listed.revision.to_string() });
     let objects = listed.objects.iter();
@@ -155,7 +155,7 @@ pub(crate) fn list_of(resource: &Resource, metadata: &Value, items: &[Value]) ->
     })
 }
 
-/// The items of a list of built-in objects do not say again what they are.
+/// The items of a list of built-in objects, which have no `apiVersion` and `kind`.
 pub(crate) fn item(resource: &Resource, object: &Value) -> Value {
     let mut object = view(resource, object);
     if !resource.custom
@@ -167,9 +167,9 @@ pub(crate) fn item(resource: &Resource, object: &Value) -> Value {
     object
 }
 
-/// One object, in its view already, in the form the client asked for.
+/// One object, in its view already, in the form that the client requests.
 pub(crate) fn shown(resource: &Resource, form: Form, object: Value) -> Value {
-    // Deletions answer with a `Status`, which has no other form.
+    // The answer to a deletion is a `Status`, which has no other form.
     if object["kind"] == "Status" {
         return object;
     }

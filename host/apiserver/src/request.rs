@@ -1,6 +1,6 @@
-//! What a request asks for: its path, its query, and what it accepts.
+//! Parses a request: its path, its query, and the accepted media types.
 //!
-//! Nothing here reads or writes objects.
+//! This module does not read or write objects.
 
 use std::borrow::Cow;
 
@@ -19,12 +19,12 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
-/// The pairs of the query, in their order.
+/// The pairs of the query, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query(pub(crate) Vec<(String, String)>);
 
 impl Query {
-    /// A value that is there and not empty.
+    /// A value that is present and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = self
             .0
@@ -34,7 +34,7 @@ impl Query {
         value.filter(|value| !value.is_empty())
     }
 
-    /// Whatever is there and does not say no means yes.
+    /// Whether a flag is present and not false.
     pub(crate) fn flag(&self, name: &str) -> bool {
         let value = self
             .0
@@ -55,7 +55,7 @@ impl Query {
         })
     }
 
-    /// Whether nothing is to be stored.
+    /// Whether the request is a dry run.
     pub(crate) fn dry_run(&self) -> Result<bool, Failure> {
         match self.get("dryRun") {
             None => Ok(false),
@@ -67,16 +67,16 @@ impl Query {
     }
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// To objects.
+    /// Objects.
     Resource(Place),
-    /// Anywhere else. The parts of the path.
+    /// Any other path, as its parts.
     Other(Vec<String>),
 }
 
-/// One object, or all of a resource.
+/// One object, or all objects of a resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) group: String,
@@ -113,7 +113,7 @@ impl Place {
             ..Self::default()
         };
         let rest = match rest {
-            // A namespace is an object, and objects are in it.
+            // The path of a namespace is also the beginning of the paths of its objects.
             ["namespaces", namespace, inner @ ..]
                 if !matches!(inner, [] | ["status" | "finalize"]) =>
             {
@@ -136,7 +136,7 @@ impl Place {
     }
 }
 
-/// Resolves percent signs. A broken one stays as it is.
+/// Decodes percent-encoding. An invalid escape is kept.
 fn decoded(part: &str) -> Cow<'_, str> {
     if !part.contains('%') {
         return Cow::Borrowed(part);
@@ -154,7 +154,7 @@ fn decoded(part: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The form an answer has.
+/// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Plain,
@@ -164,10 +164,10 @@ pub(crate) enum Form {
     Discovery,
 }
 
-/// What every answer can be given as, for the message that says so.
+/// The supported media types, for messages.
 const OFFERED: &str = "application/json, application/json;stream=watch";
 
-/// The first form the client accepts. `discovery` says whether the one for groups is on offer.
+/// The first supported form that the client accepts. `discovery` says whether aggregated discovery is supported.
 pub(crate) fn form(accept: &str, query: &Query, discovery: bool) -> Result<Form, Failure> {
     if accept.trim().is_empty() {
         return Ok(Form::Plain);

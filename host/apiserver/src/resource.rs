@@ -1,4 +1,4 @@
-//! What is served: resources, and the registry that finds one by its path.
+//! Resources, and the registry that finds one by its path.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::schema::Schema;
 use crate::table::Column;
 
-/// A resource without its version: how objects are stored and how messages name them.
+/// A resource without its version, by which objects are stored and named in messages.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct GroupResource {
     pub(crate) group: String,
@@ -47,37 +47,37 @@ pub(crate) struct Resource {
     pub(crate) short_names: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
-    /// Defined by a custom resource definition.
+    /// Whether a custom resource definition defines it.
     pub(crate) custom: bool,
-    /// `status` is written through a path of its own.
+    /// Whether `status` has a path of its own.
     pub(crate) status: bool,
     pub(crate) rules: Rules,
     pub(crate) schema: Schema,
-    /// What the schema was compiled from, for those who ask for the schema.
+    /// The source of the schema, for `OpenAPI` documents.
     pub(crate) source: Value,
     pub(crate) columns: Vec<Column>,
     pub(crate) view: View,
-    /// Paths a field selector may name.
+    /// Paths that a field selector may use.
     pub(crate) selectable: Vec<&'static str>,
 }
 
-/// How the objects of a resource differ from what is stored.
+/// The difference between a resource's objects and the stored ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
-    /// Not at all.
+    /// None.
     Plain,
-    /// They are events in their newer form and stored in the older one.
+    /// Events in the newer form, stored in the older one.
     Events,
 }
 
-/// Where resources differ in how they are written.
+/// Rules of writes that differ between resources.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rules {
-    /// Changes outside of metadata and status count up `metadata.generation`.
+    /// Changes outside of metadata and status increment `metadata.generation`.
     pub(crate) generation: bool,
-    /// A replacement may leave out the resource version.
+    /// A replacement may omit the resource version.
     pub(crate) unconditional: bool,
-    /// A replacement of what does not exist creates it.
+    /// A replacement creates an object that does not exist.
     pub(crate) upsert: bool,
 }
 
@@ -86,7 +86,7 @@ impl Resource {
         api_version(&self.name.group, &self.version)
     }
 
-    /// Under which name the objects are stored. Differs for a second view of the same objects.
+    /// The name under which the objects are stored. It differs for a second view of the same objects.
     pub(crate) fn stored_as(&self) -> GroupResource {
         if self.view == View::Events {
             GroupResource::new("", "events")
@@ -100,7 +100,7 @@ impl Resource {
     }
 }
 
-/// What can be done with every resource.
+/// The verbs of every resource.
 pub(crate) const VERBS: [&str; 8] = [
     "create",
     "delete",
@@ -112,7 +112,7 @@ pub(crate) const VERBS: [&str; 8] = [
     "watch",
 ];
 
-/// `group/version`, or the version alone for the group without a name.
+/// `group/version`, or only the version for the core group.
 pub(crate) fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() {
         version.to_owned()
@@ -121,7 +121,7 @@ pub(crate) fn api_version(group: &str, version: &str) -> String {
     }
 }
 
-/// All served resources.
+/// All resources.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
     resources: BTreeMap<(String, String, String), Arc<Resource>>,
@@ -162,7 +162,7 @@ impl Registry {
             .collect()
     }
 
-    /// The groups and their versions, the group without a name first, the preferred version first.
+    /// The groups and their versions. The core group and the preferred versions are first.
     pub(crate) fn groups(&self) -> Vec<(String, Vec<String>)> {
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         for resource in self.all() {

@@ -1,7 +1,7 @@
-//! Structural schemas: what an object may look like, and what to do with one that does not.
+//! Structural schemas: validation, pruning and defaults of objects.
 //!
-//! A schema is compiled once from its JSON form. It prunes, fills in defaults, validates, and tells
-//! the `patch` rooms how lists and maps merge. It knows nothing of requests or storage.
+//! A schema is compiled once from its JSON form. It prunes, sets defaults and validates, and it defines for
+//! the `patch` modules how lists and maps are merged. It knows nothing of requests or storage.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,13 @@ pub(crate) use compile::Refusal;
 pub(crate) struct Schema {
     pub(crate) kind: Kind,
     pub(crate) properties: BTreeMap<String, Self>,
-    /// The schema of the values under names that `properties` does not list.
+    /// The schema of fields that `properties` does not list.
     pub(crate) additional: Option<Box<Self>>,
     pub(crate) items: Option<Box<Self>>,
     pub(crate) list: ListKind,
-    /// An object that is owned and replaced as one value.
+    /// Whether the object is owned and replaced as one value.
     pub(crate) atomic: bool,
-    /// What a strategic merge patch does with a list.
+    /// The effect of a strategic merge patch on a list.
     pub(crate) strategy: Strategy,
     preserve_unknown: bool,
     nullable: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Schema {
     not: Option<Box<Self>>,
 }
 
-/// What a strategic merge patch does with a list.
+/// The effect of a strategic merge patch on a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Strategy {
     #[default]
@@ -50,7 +50,7 @@ pub(crate) enum Strategy {
     Merge,
 }
 
-/// The JSON type a schema asks for.
+/// The JSON type of a schema.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     #[default]
@@ -64,13 +64,13 @@ pub(crate) enum Kind {
     IntOrString,
 }
 
-/// How a list merges with another and who owns its items.
+/// How lists are merged and their items owned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum ListKind {
     #[default]
     Atomic,
     Set,
-    /// Items are told apart by these fields.
+    /// These fields identify an item.
     Map(Vec<String>),
 }
 
@@ -91,7 +91,7 @@ struct Bounds {
 }
 
 impl Kind {
-    /// The name the type has in a schema.
+    /// The name of the type in a schema.
     fn name(self) -> &'static str {
         match self {
             Self::Any => "",
@@ -106,7 +106,7 @@ impl Kind {
     }
 }
 
-/// The name of the type a value has.
+/// The name of a value's type.
 fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -125,8 +125,7 @@ impl Schema {
         self.properties.get(name).or(self.additional.as_deref())
     }
 
-    /// Whether the fields of an object of this schema have names of their own instead of being the
-    /// keys of a map.
+    /// Whether the schema declares a field by its name, so that it is not the key of a map.
     pub(crate) fn declares(&self, name: &str) -> bool {
         self.properties.contains_key(name)
     }

@@ -1,4 +1,4 @@
-//! Label and field selectors: parsing and matching. Knows nothing of requests or storage.
+//! Parses and matches label and field selectors. It knows nothing of requests or storage.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ mod label;
 pub(crate) use field::FieldSelector;
 pub(crate) use label::LabelSelector;
 
-/// What a list or watch asks for.
+/// The selectors of a list or watch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
     labels: LabelSelector,
@@ -18,8 +18,8 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// `known` are the paths that may be asked for besides the name and the namespace, `alias` gives
-    /// a path the name it has in a stored object.
+    /// `known` are the allowed paths in addition to the name and the namespace. `alias` returns
+    /// the name of a path in a stored object.
     pub(crate) fn parse(
         labels: Option<&str>,
         fields: Option<&str>,

@@ -1,4 +1,4 @@
-//! The HTTP side: listening, reading requests, writing answers. The web framework ends here.
+//! The HTTP server: it listens, reads requests and writes answers. No other module uses the web framework.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -18,15 +18,15 @@ use crate::api::{Answer, Api};
 use crate::request::{Query, Request};
 use crate::status::Failure;
 
-/// What one request may send.
+/// Maximum size of a request's body in bytes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
-/// Serves until the API's stop is asked for and the connections are done.
+/// Serves until the server is stopped and the connections have ended.
 pub(crate) fn spawn(listener: TcpListener, api: Arc<Api>) -> JoinHandle<()> {
     let stop = api.stop.clone();
     let router = Router::new().fallback(handle).with_state(api);
     tokio::spawn(async move {
-        // A watch writes small pieces; held back to be sent together, each would be 40 ms late.
+        // Without this, each small piece of a watch would be delayed by 40 ms.
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap_or_default());
         let serving = axum::serve(listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await });
@@ -77,8 +77,8 @@ async fn read(request: AxumRequest) -> Result<Request, Failure> {
     })
 }
 
-/// A page in a browser on the same machine can reach loopback, too. It can neither choose the host
-/// nor hide its origin, so both have to be local.
+/// A page in a browser on the same machine can connect to loopback addresses too. It can neither choose the host
+/// nor hide its origin, so both must be local.
 fn check_caller(headers: &HeaderMap) -> Result<(), Failure> {
     let refuse = |what: &str| {
         Err(Failure::new(

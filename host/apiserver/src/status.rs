@@ -1,7 +1,7 @@
-//! Refusals, as the `Status` objects a client reads.
+//! Failures, as the `Status` objects that a client receives.
 //!
-//! Everything the server refuses is a [`Failure`]. The wording follows the real API server's,
-//! because clients and people match on it.
+//! Every refused request is a [`Failure`]. The messages are those of Kubernetes,
+//! because clients and people compare them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::resource::GroupResource;
 
-/// What this server is called where it refuses something by name.
+/// The name of this server in messages about missing features.
 const SERVER: &str = "the embedded API server";
 
 /// A refused request.
@@ -18,11 +18,11 @@ pub(crate) struct Failure {
     pub(crate) code: u16,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
-    /// `Null` when there is nothing more to say.
+    /// `Null` if there are no details.
     pub(crate) details: Value,
 }
 
-/// One field that is wrong, and why.
+/// One invalid field, with the reason.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cause {
     pub(crate) reason: &'static str,
@@ -44,7 +44,7 @@ impl Failure {
         Self::new(400, "BadRequest", message)
     }
 
-    /// Something the real server does and this one does not.
+    /// A feature of Kubernetes that this server does not implement.
     pub(crate) fn not_implemented(what: impl fmt::Display) -> Self {
         Self::new(
             501,
@@ -53,7 +53,7 @@ impl Failure {
         )
     }
 
-    /// A path under `/api` or `/apis` that leads nowhere here.
+    /// An unknown path under `/api` or `/apis`.
     pub(crate) fn no_such_resource(what: impl fmt::Display) -> Self {
         Self::new(
             404,
@@ -89,7 +89,7 @@ impl Failure {
         Self::about(409, "Conflict", resource, name, message)
     }
 
-    /// The object changed since the client read it.
+    /// The object has changed since the client read it.
     pub(crate) fn modified(resource: &GroupResource, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
@@ -114,7 +114,7 @@ impl Failure {
         )
     }
 
-    /// An object with wrong fields.
+    /// An object with invalid fields.
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let lines: Vec<String> = causes.iter().map(ToString::to_string).collect();
         let what = if lines.len() == 1 {
@@ -290,7 +290,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The `Status` of a deletion that is done.
+/// The `Status` of a completed deletion.
 pub(crate) fn deleted(resource: &GroupResource, name: &str, uid: &str) -> Value {
     let mut status =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" });

@@ -1,7 +1,7 @@
-//! The objects, the counter that orders their changes, and the record of the latest changes.
+//! The objects, the counter that orders their changes, and the history of the latest changes.
 //!
-//! One lock guards everything. Watches do not buffer: they read the record at their own pace, and
-//! one that is too slow finds its place gone.
+//! One lock protects everything. Watches have no buffers: they read the history at their own pace, and
+//! a watch that is too slow has to start again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,37 +11,37 @@ use tokio::sync::watch;
 
 use crate::resource::{GroupResource, Registry};
 
-/// Where an object is stored.
+/// The key of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) resource: GroupResource,
-    /// Empty for objects without one.
+    /// Empty for objects without a namespace.
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
 
-/// One change. An object that is new has no `before`, one that is gone no `after`.
+/// One change. A new object has no `before`, and a removed one has no `after`.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) revision: u64,
     pub(crate) key: Key,
     pub(crate) before: Option<Arc<Value>>,
-    /// The last state, also for an object that is gone.
+    /// The last state, even of a removed object.
     pub(crate) object: Arc<Value>,
     pub(crate) gone: bool,
 }
 
-/// What the lock guards.
+/// The state that the lock protects.
 #[derive(Debug)]
 pub(crate) struct State {
     objects: BTreeMap<Key, Arc<Value>>,
     revision: u64,
     history: VecDeque<Arc<Change>>,
     history_limit: usize,
-    /// The newest change that is no longer in the history.
+    /// The newest change that is not in the history any more.
     forgotten: u64,
     pub(crate) registry: Arc<Registry>,
-    /// Whether objects whose owner is gone are deleted.
+    /// Whether objects without a remaining owner are deleted.
     pub(crate) collect: bool,
 }
 
@@ -69,7 +69,7 @@ impl Store {
         }
     }
 
-    /// Runs `work` on the state and wakes the watches afterwards if it changed anything.
+    /// Runs `work` on the state, and notifies the watches if it changed anything.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.revision;
@@ -86,7 +86,7 @@ impl Store {
         result
     }
 
-    /// Tells of new revisions.
+    /// Notifies of new revisions.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
     }
@@ -95,7 +95,7 @@ impl Store {
 /// The history does not reach back far enough.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooOld {
-    /// The oldest revision a watch could start from.
+    /// The oldest revision from which a watch can start.
     pub(crate) oldest: u64,
 }
 
@@ -124,7 +124,7 @@ impl State {
         })
     }
 
-    /// Everything there is.
+    /// All objects.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
         self.objects.iter()
     }
@@ -139,7 +139,7 @@ impl State {
         object
     }
 
-    /// Removes an object and returns its last state, which has a revision of its own.
+    /// Removes an object and returns its last state, with a new revision.
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
         let before = self.objects.remove(key)?;
         self.revision += 1;

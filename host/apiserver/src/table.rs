@@ -1,4 +1,4 @@
-//! Objects as rows of a table, which is what `kubectl get` shows.
+//! Objects as rows of a table, as `kubectl get` shows them.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ pub(crate) use path::{JsonPath, PathError};
 
 use crate::time;
 
-/// One column: its description and where its cells come from.
+/// One column: its description and the source of its cells.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
@@ -20,31 +20,31 @@ pub(crate) struct Column {
     pub(crate) cell: Cell,
 }
 
-/// Where a cell comes from.
+/// The source of a cell.
 #[derive(Debug, Clone)]
 pub(crate) enum Cell {
-    /// A place in the object.
+    /// A path in the object.
     Path(JsonPath),
-    /// A time in the object, shown as how long ago it was.
+    /// A time in the object, shown as its age.
     Age(JsonPath),
     /// Computed, for built-in kinds.
     Computed(fn(&Value) -> Value),
 }
 
-/// How much of the object goes with its row.
+/// The part of the object that a row includes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Include {
     /// Its metadata.
     #[default]
     Metadata,
-    /// All of it.
+    /// The whole object.
     Object,
     /// Nothing.
     None,
 }
 
 impl Column {
-    /// The column every table starts with.
+    /// The first column of every table.
     pub(crate) fn name() -> Self {
         Self {
             format: "name".to_owned(),
@@ -54,7 +54,7 @@ impl Column {
         }
     }
 
-    /// How long ago the object was created.
+    /// The age of the object.
     pub(crate) fn age() -> Self {
         Self::computed("Age", "string", 0, |object| {
             age(&object["metadata"]["creationTimestamp"])
@@ -88,7 +88,7 @@ impl Column {
         }
     }
 
-    /// Texts that were found in several places stand beside each other; other types show the first.
+    /// Several strings are joined. Of other types, the first value is shown.
     fn shown(&self, found: &[&Value]) -> Value {
         match (self.kind.as_str(), found) {
             (_, []) => Value::Null,
@@ -117,14 +117,14 @@ impl Column {
     }
 }
 
-/// A text as it is, everything else as JSON.
+/// A string as it is, any other value as JSON.
 fn text(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-/// How long ago a time was, as a cell.
+/// The age of a time, as a cell.
 fn age(value: &Value) -> Value {
     let Some(text) = value.as_str() else {
         return "<unknown>".into();
@@ -162,7 +162,7 @@ fn row(columns: &[Column], object: &Value, include: Include) -> Value {
     row
 }
 
-/// The metadata of an object as an object of its own.
+/// The metadata of an object as a `PartialObjectMetadata`.
 pub(crate) fn partial(object: &Value) -> Value {
     json!({
         "kind": "PartialObjectMetadata",

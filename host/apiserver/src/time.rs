@@ -1,19 +1,19 @@
-//! Clock readings in the two forms Kubernetes writes them.
+//! Times in the two formats of Kubernetes.
 
 use jiff::Timestamp;
 
-/// Now, in whole seconds, as `metadata.creationTimestamp` has it.
+/// Now, in whole seconds, as in `metadata.creationTimestamp`.
 pub(crate) fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// How long ago `text` was, in whole seconds. Nothing when it is no RFC 3339 time.
+/// The age of the time `text` in whole seconds. `None` if it is not an RFC 3339 time.
 pub(crate) fn seconds_since(text: &str) -> Option<i64> {
     let then: Timestamp = text.parse().ok()?;
     Some(Timestamp::now().as_second() - then.as_second())
 }
 
-/// A duration as a person reads it, two units at most: `5s`, `3m20s`, `4h`, `12d`.
+/// A duration for people, with at most two units: `5s`, `3m20s`, `4h`, `12d`.
 pub(crate) fn human(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let years = days / 365;

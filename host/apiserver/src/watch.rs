@@ -1,7 +1,7 @@
-//! Watches: the changes of a resource as they happen.
+//! Watches: streams of a resource's changes.
 //!
-//! A watch keeps its place in the store's history and nothing else, so a client that does not read
-//! costs nothing. When its place is gone it is told so and has to list again.
+//! A watch only keeps its position in the store's history, so a client that does not read
+//! costs nothing. If the position is no longer in the history, the client receives an error and has to list again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::status::{Cause, Failure};
 use crate::store::{Change, State, Store};
 use crate::write::view;
 
-/// Changes that are turned into lines under one lock.
+/// Changes that are converted to lines under one lock.
 const BATCH: usize = 64;
 const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
-/// How long a watch lasts when the client does not say.
+/// The default duration of a watch.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(45);
-/// Tells a client that it has seen everything there was when it came.
+/// The annotation that marks the end of the initial events.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
-/// What a watch looks at.
+/// The selection of a watch.
 pub(crate) struct Scope {
     resource: Arc<Resource>,
     place: Place,
@@ -37,7 +37,7 @@ pub(crate) struct Scope {
     form: Form,
 }
 
-/// What ends a watch from outside.
+/// The signals that end a watch.
 #[derive(Clone)]
 pub(crate) struct Ends {
     pub(crate) stop: CancellationToken,
@@ -108,7 +108,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Starts at the present, with everything that is there.
+    /// Starts now, with all existing objects.
     fn begin(&mut self, everything: bool) {
         let store = self.store.clone();
         store.with(|state| {
@@ -131,7 +131,7 @@ impl Watch {
         self.lines.push_back(line.into());
     }
 
-    /// The next line, or nothing when the watch is over.
+    /// The next line, or `None` if the watch has ended.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(line) = self.lines.pop_front() {
@@ -147,7 +147,7 @@ impl Watch {
         }
     }
 
-    /// Reads on in the history. Says whether there was anything.
+    /// Reads the next changes of the history. Returns whether there were any.
     fn catch_up(&mut self) -> bool {
         let store = self.store.clone();
         let (changes, current, served) = store.with(|state| {
@@ -173,9 +173,9 @@ impl Watch {
                 true
             }
             Ok(changes) if changes.is_empty() => {
-                // A definition took its resource with it.
+                // The resource was removed with its definition.
                 self.done = !served;
-                // A client may have come with a version from the future of this server.
+                // A client may have a version that this server has not reached yet.
                 self.position = self.position.max(current);
                 false
             }
@@ -227,7 +227,7 @@ impl Scope {
         covered.map(|(_, object)| object.clone()).collect()
     }
 
-    /// A change as this watch sees it: what comes into its selection is added, what leaves it deleted.
+    /// A change for this watch: an object that enters its selection is added, and one that leaves it is deleted.
     fn event(&self, change: &Change) -> Option<(&'static str, Value)> {
         let key = &change.key;
         if key.resource != self.resource.stored_as() || !self.covers(&key.namespace, &key.name) {
@@ -269,13 +269,13 @@ impl Scope {
     }
 }
 
-/// Initial events can be asked for in one way only.
+/// Checks the query parameters of initial events.
 fn check_initial(query: &Query) -> Result<(), Failure> {
-    let (asked, matching) = (
+    let (initial, matching) = (
         query.get("sendInitialEvents"),
         query.get("resourceVersionMatch"),
     );
-    let cause = match (asked, matching) {
+    let cause = match (initial, matching) {
         (Some(_), Some("NotOlderThan")) | (None, None) => return Ok(()),
         (Some(_), _) => Cause::forbidden(
             "resourceVersionMatch",

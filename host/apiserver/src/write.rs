@@ -1,6 +1,6 @@
-//! Writing objects: from what a client sent to what is stored.
+//! Writes objects: from the body of a request to the stored object.
 //!
-//! Everything here runs under the store's lock, so a check holds until the write is done.
+//! All of it runs under the store's lock, so a check is valid until the write is complete.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) use delete::{delete, delete_all};
 pub(crate) use patch::{check_options, patch};
 pub(crate) use replace::update;
 
-/// What happens to fields the schema does not know.
+/// The treatment of fields that the schema does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
     Ignore,
@@ -32,15 +32,15 @@ pub(crate) enum Unknown {
     Refuse,
 }
 
-/// One write: what, by whom, and how.
+/// One write: its target, its writer and its options.
 pub(crate) struct Intent {
-    /// As the client sees it.
+    /// The resource of the request.
     pub(crate) resource: Arc<Resource>,
-    /// As it is stored. Differs for the second view of events.
+    /// The stored resource. It differs for the second view of events.
     pub(crate) stored: Arc<Resource>,
     pub(crate) namespace: String,
     pub(crate) name: Option<String>,
-    /// Only the status is written.
+    /// Whether only the status is written.
     pub(crate) status: bool,
     pub(crate) manager: Manager,
     pub(crate) dry_run: bool,
@@ -48,12 +48,12 @@ pub(crate) struct Intent {
     pub(crate) unknown: Unknown,
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) object: Value,
     pub(crate) created: bool,
-    /// For the client to show.
+    /// Warnings for the client.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -129,12 +129,12 @@ impl Intent {
         Failure::invalid(&self.resource.name.group, &self.resource.kind, name, causes)
     }
 
-    /// The object as this client sees it.
+    /// The object in the form of the request.
     fn view(&self, object: &Value) -> Value {
         view(&self.resource, object)
     }
 
-    /// What the client sent, as it is stored.
+    /// The sent object in the stored form.
     fn unview(&self, object: Value) -> Value {
         let mut object = if self.resource.view == View::Events {
             events::to_stored(&object)
@@ -191,7 +191,7 @@ fn check_kind(intent: &Intent, body: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prunes and fills in defaults. Returns what the client is to be warned about.
+/// Prunes an object and sets its defaults. Returns warnings for the client.
 fn shape(intent: &Intent, object: &mut Value) -> Result<Vec<String>, Failure> {
     let resource = &intent.resource;
     if object["metadata"].is_null() {
@@ -206,7 +206,7 @@ fn shape(intent: &Intent, object: &mut Value) -> Result<Vec<String>, Failure> {
     if let Some(metadata) = resource.schema.field("metadata") {
         let mut causes = Vec::new();
         metadata.check(&object["metadata"], "metadata", &mut causes);
-        // Metadata is typed: what does not fit cannot even be read.
+        // Metadata is typed: a value of the wrong type cannot be decoded.
         if let Some(cause) = causes
             .iter()
             .find(|cause| cause.reason == "FieldValueTypeInvalid")
@@ -239,7 +239,7 @@ fn shape(intent: &Intent, object: &mut Value) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// Built-in kinds are typed, and a null in them is the same as nothing.
+/// Removes nulls of built-in kinds. They are typed, and a null is a missing field.
 fn drop_nulls(object: &mut Value) {
     drop_null_metadata(object);
     for field in object
@@ -256,7 +256,7 @@ fn drop_nulls(object: &mut Value) {
     }
 }
 
-/// Metadata is typed, and a null in it is the same as nothing.
+/// Removes nulls of metadata. It is typed, and a null is a missing field.
 fn drop_null_metadata(object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|_, value| !value.is_null() && *value != json!([]) && *value != json!({}));
@@ -294,7 +294,7 @@ fn check_place(intent: &Intent, object: &mut Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything that may be wrong with an object that is about to be stored.
+/// All violations of an object that is about to be stored.
 fn check_content(intent: &Intent, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
     let names = if intent.stored.is("", "namespaces") {
         crate::meta::NameKind::Label
@@ -311,7 +311,7 @@ fn check_content(intent: &Intent, object: &Value, old: Option<&Value>) -> Result
     Err(intent.invalid(name, &causes))
 }
 
-/// Objects are created in namespaces that are there to stay.
+/// Checks that the namespace exists and is not being deleted.
 fn check_namespace(state: &State, intent: &Intent, name: &str) -> Result<(), Failure> {
     if !intent.resource.namespaced {
         return Ok(());
@@ -340,7 +340,7 @@ fn check_namespace(state: &State, intent: &Intent, name: &str) -> Result<(), Fai
     Err(Failure::forbidden(&intent.resource.name, name, &why).with_causes(&[cause]))
 }
 
-/// The resources a definition asks for, or nothing for other objects.
+/// The resources that a definition defines, or `None` for other objects.
 fn defined(
     state: &State,
     intent: &Intent,
@@ -362,7 +362,7 @@ fn defined(
     crd::resources(object).map(Some)
 }
 
-/// Serves what a definition asks for from now on.
+/// Serves the resources of a definition from now on.
 fn serve(state: &mut State, definition: &Value, resources: Option<Vec<Resource>>) {
     let Some(resources) = resources else { return };
     let mut registry = (*state.registry).clone();

@@ -1,4 +1,4 @@
-//! The nested cargo.
+//! Compiles guests with a nested cargo.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,11 @@ use std::process::Command;
 use super::target::TRIPLE;
 use super::{Error, target_directory};
 
-/// The stack of a guest, in bytes. The usual megabyte would be most of the memory that a host resets after each call.
+/// The linker flag for a stack of 64 KiB. The default of one megabyte would be most of the memory that a host resets after
+/// each call.
 pub const STACK: &str = "-Clink-arg=-zstack-size=65536";
 
-/// What the outer cargo sets for its own compilations, and what would change the bytes of a guest.
+/// Variables that the outer cargo sets for its own compilations, or that would change the bytes of a guest.
 const NOT_INHERITED: [&str; 9] = [
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
@@ -23,7 +24,7 @@ const NOT_INHERITED: [&str; 9] = [
     "RUSTFLAGS",
 ];
 
-/// Compiles the packages, and gives the folder of their modules.
+/// Compiles the packages and returns the folder of their modules.
 pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error> {
     for path in watched(packages) {
         println_cargo(&format!(
@@ -31,8 +32,8 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
             workspace.join(path).display()
         ));
     }
-    // A directory of its own, shared by all profiles of the outer cargo: in the same one, the nested cargo would wait
-    // for the outer, which waits for it.
+    // The nested cargo has its own target directory, which all profiles of the outer cargo share. In the same directory
+    // it would wait for the lock of the outer cargo, which waits for the nested one.
     let target_directory = target_directory(workspace, "guests");
     let mut arguments = vec![
         "build",
@@ -73,7 +74,7 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
     Ok(target_directory.join(TRIPLE).join("plugin"))
 }
 
-/// What the guests are made of.
+/// Returns the files on which the guests depend.
 fn watched(packages: &[&str]) -> Vec<String> {
     let shared = ["Cargo.lock", "Cargo.toml", "rust-toolchain.toml", "wit"];
     let mut paths: Vec<_> = shared.iter().map(|&path| path.to_owned()).collect();
@@ -90,7 +91,8 @@ fn watched(packages: &[&str]) -> Vec<String> {
     paths
 }
 
-/// Panics name source files; without the remapping they would name where this checkout and cargo's home lie.
+/// Returns the flags of rustc. Panic messages hold the paths of source files; without the remapping, the bytes of a guest
+/// would depend on the paths of the checkout and of cargo's home.
 fn flags(workspace: &Path) -> String {
     let home =
         env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));

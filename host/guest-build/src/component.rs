@@ -1,4 +1,4 @@
-//! From a core module to a component, in this process.
+//! Makes a component of a core module.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -9,38 +9,38 @@ use wit_parser::Resolve;
 
 use super::{strip, wasip1};
 
-/// Custom sections with the type of a module begin with it; languages add something of their own.
+/// The names of custom sections with the type of a module start with this word. Languages append to it.
 const TYPE_SECTION: &str = "component-type";
 
-/// Why a module cannot become a component. The text says what to do.
+/// Why a module cannot be made a component. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// No module at all.
+    /// The bytes are not a module.
     #[error("it is not a WebAssembly module: {0}")]
     Module(String),
-    /// The interface cannot be read.
+    /// The WIT cannot be read.
     #[error("the interface in {path} cannot be read: {why}")]
     Wit {
-        /// Where it should be.
+        /// Its folder or file.
         path: String,
-        /// What is wrong.
+        /// The cause.
         why: String,
     },
-    /// The interface of the module is not known.
+    /// The module carries no type, and there is no WIT.
     #[error(
-        "the module does not say which interface it has, and there is no folder `wit` beside it; put the WIT of stoker:detect there"
+        "the module does not carry its type, and there is no folder `wit` beside it; put the WIT of stoker:detect there"
     )]
     NoType,
-    /// The module imports something under the name of WASI that is not of it.
-    #[error("it imports {0} of wasi_snapshot_preview1, which has no such thing")]
+    /// The module imports from WASI preview 1 something other than a function of integers.
+    #[error("it imports {0} from wasi_snapshot_preview1, which WASI does not define")]
     Wasi(String),
-    /// The module does not fit its interface.
-    #[error("the module does not fit its interface: {0}")]
+    /// The module does not match its interface.
+    #[error("the module does not match its interface: {0}")]
     Misfit(String),
 }
 
 impl ComponentError {
-    /// With its causes, for the outermost text alone says little.
+    /// Keeps the causes, because the outermost text alone says little.
     fn misfit(error: impl Display) -> Self {
         Self::Misfit(format!("{error:#}"))
     }
@@ -52,21 +52,21 @@ impl From<BinaryReaderError> for ComponentError {
     }
 }
 
-/// What a module needs, beside its own bytes, to become a component.
+/// What is needed besides a module to make a component of it.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Recipe<'a> {
-    /// The interface and the world in it, for modules that do not carry their type.
+    /// The WIT and the world in it, for modules that do not carry their type.
     pub world: Option<(&'a Path, &'a str)>,
-    /// A core module that answers in the place of WASI; without one, stubs do.
+    /// A core module that implements WASI preview 1. Without one, stubs do.
     pub adapter: Option<&'a [u8]>,
 }
 
-/// A component, made of a module.
+/// A component that was made of a module.
 #[derive(Debug)]
 pub struct Component {
-    /// Its bytes, without what nothing runs.
+    /// Its bytes, without custom sections.
     pub bytes: Vec<u8>,
-    /// The functions of WASI in whose place there are stubs.
+    /// The functions of WASI that stubs replace.
     pub stubs: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ pub fn componentize(module: &[u8], recipe: Recipe<'_>) -> Result<Component, Comp
     Ok(Component { bytes, stubs })
 }
 
-/// Whether a module carries the type of its interface.
+/// Reports whether a module carries the type of its interface.
 fn is_typed(module: &[u8]) -> Result<bool, ComponentError> {
     for payload in Parser::new(0).parse_all(module) {
         if let Payload::CustomSection(section) = payload?
@@ -113,7 +113,7 @@ fn is_typed(module: &[u8]) -> Result<bool, ComponentError> {
     Ok(false)
 }
 
-/// Writes into a module which interface it has.
+/// Writes the type of its interface into a module.
 fn embed(module: &mut Vec<u8>, path: &Path, world: &str) -> Result<(), ComponentError> {
     let mut resolve = Resolve::default();
     resolve
@@ -130,7 +130,7 @@ fn embed(module: &mut Vec<u8>, path: &Path, world: &str) -> Result<(), Component
 mod tests {
     use super::*;
 
-    /// A core module of nothing.
+    /// An empty core module.
     const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
 
     fn released() -> std::path::PathBuf {
@@ -149,7 +149,7 @@ mod tests {
             };
             componentize(EMPTY, recipe)
         };
-        // It is known now what the module should have, and does not.
+        // With its type, the module lacks the exports of its interface.
         let typed = with(&wit, "payload-detector");
         assert!(matches!(typed, Err(ComponentError::Misfit(_))), "{typed:?}");
         let nowhere = with(Path::new("/nowhere"), "payload-detector");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_refused() {
+    fn bytes_that_are_not_a_module_are_refused() {
         let broken = componentize(b"\0asm\x01\0\0\0\x01", Recipe::default());
         assert!(matches!(broken, Err(ComponentError::Module(_))));
     }

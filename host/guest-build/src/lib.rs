@@ -1,8 +1,8 @@
-//! Makes WebAssembly components: of core modules, for `stoker plugin build`, and of guests of this workspace, for build
-//! scripts.
+//! Makes WebAssembly components: of core modules, for `stoker plugin build`, and of the guests of this workspace (plugins
+//! and guests of the tests), for build scripts.
 //!
-//! For build scripts, a nested cargo with a target directory of its own compiles them for `wasm32-unknown-unknown`.
-//! The same sources give the same bytes, wherever the checkout lies.
+//! For build scripts, a nested cargo with its own target directory compiles the guests for `wasm32-unknown-unknown`. The
+//! same sources give the same bytes, whatever the path of the checkout.
 
 mod compile;
 mod component;
@@ -16,29 +16,29 @@ pub use compile::STACK;
 pub use component::{Component, ComponentError, Recipe, componentize};
 pub use target::{TRIPLE, is_installed};
 
-/// The folder of the target directory with the plugins of this workspace, as components.
+/// The folder of the target directory with the components of the plugins of this workspace.
 pub const PLUGINS: &str = "plugins";
-/// The folder of the target directory with the guests of the tests, as components.
+/// The folder of the target directory with the components of the guests of the tests.
 pub const GUESTS: &str = "guest-components";
 
-/// Why there are no components. Each text is one line that says what to do.
+/// Why the guests cannot be built. Each text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The standard library for the target is missing, and cannot be added.
+    /// The standard library of the target is not installed, and cannot be installed.
     #[error(
-        "the plugins need the WebAssembly target; type: rustup target add {} --toolchain {toolchain}",
+        "the WebAssembly target of Rust is not installed; run: rustup target add {} --toolchain {toolchain}",
         target::TRIPLE
     )]
     NoTarget {
-        /// The toolchain that needs it.
+        /// The toolchain that lacks it.
         toolchain: String,
     },
-    /// A program did not run.
+    /// A program cannot be started.
     #[error("cannot run {program}: {source}")]
     Run {
         /// The program.
         program: String,
-        /// What the operating system said.
+        /// The cause.
         source: std::io::Error,
     },
     /// The guests do not compile.
@@ -47,37 +47,37 @@ pub enum Error {
         /// The arguments of the nested cargo.
         arguments: String,
     },
-    /// A module is no component of the interface.
+    /// A module cannot be made a component.
     #[error("cannot make a component of {module}: {why}")]
     Component {
         /// The module.
         module: String,
-        /// What is wrong.
+        /// The cause.
         why: String,
     },
-    /// A file could not be read or written.
+    /// A file cannot be read or written.
     #[error("cannot access {path}: {source}")]
     File {
         /// The file.
         path: String,
-        /// What the operating system said.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
-/// What to build, and where.
+/// The guests to build, and where their components go.
 pub struct Guests<'a> {
     /// The root of the workspace.
     pub workspace: &'a Path,
     /// The packages, whose names are `stoker-plugin-NAME` or `stoker-guest-NAME`.
     pub packages: &'a [&'a str],
-    /// Where components go, as `NAME.wasm`; they also go where people find them in the target directory, plugins to
-    /// [`PLUGINS`] and the others to [`GUESTS`].
+    /// The folder to which the components are written, as `NAME.wasm`. Plugins are also written to [`PLUGINS`] and other
+    /// guests to [`GUESTS`], because the name of this folder usually holds a hash.
     pub out: &'a Path,
 }
 
 impl Guests<'_> {
-    /// Builds all of them, and tells cargo what they depend on.
+    /// Builds the guests, and declares to cargo the files that they depend on.
     pub fn build(&self) -> Result<(), Error> {
         target::ensure()?;
         let modules = compile::run(self.workspace, self.packages)?;
@@ -90,7 +90,6 @@ impl Guests<'_> {
             let component = component_of(&module)?;
             let file = format!("{name}.wasm");
             write(&self.out.join(&file), &component)?;
-            // Where people find it: the other place has a hash in its name.
             let folder = if package.starts_with("stoker-plugin-") {
                 PLUGINS
             } else {
@@ -115,7 +114,7 @@ fn component_of(module: &Path) -> Result<Vec<u8>, Error> {
     Ok(component?.bytes)
 }
 
-/// Writes a file through another name, for somebody may be reading the one that is there.
+/// Replaces a file in one step, because another process may be reading it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let part = path.with_extension("part");
     path.parent()
@@ -132,7 +131,7 @@ fn file_error(path: &Path, source: std::io::Error) -> Error {
     }
 }
 
-/// A folder beside what cargo builds in a workspace.
+/// Returns a folder in the target directory of a workspace.
 #[must_use]
 pub fn target_directory(workspace: &Path, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
@@ -140,7 +139,7 @@ pub fn target_directory(workspace: &Path, name: &str) -> PathBuf {
     target.join(name)
 }
 
-/// The root of the workspace, from the folder of a package in it.
+/// Returns the root of the workspace of a package.
 #[must_use]
 pub fn workspace_of(package: &Path) -> PathBuf {
     let is_root = |folder: &&Path| folder.join("Cargo.lock").is_file();

@@ -1,16 +1,16 @@
-//! Takes from a component what nothing runs: names, and who produced it.
+//! Removes the custom sections of a component, such as names and producers.
 
 /// The magic number, the version and the layer.
 const HEADER_BYTES: usize = 8;
-/// Where the header says whether it is a component's.
+/// The position of the layer in the header: 1 for a component.
 const LAYER: usize = 6;
-/// The sections of every layer, and of a component, that are meant here (component model, binary format).
+/// Numbers of sections: of every layer, and of a component (component model, binary format).
 const CUSTOM: u8 = 0;
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
 
-/// The same without its custom sections, at any depth; none where it is not in the binary format. Of a small plugin
-/// they are an eighth.
+/// Returns the binary without its custom sections, at any depth, or `None` if it is not in the binary format. The custom
+/// sections are an eighth of a small plugin.
 pub(super) fn custom_sections(binary: &[u8]) -> Option<Vec<u8>> {
     let (header, mut rest) = binary.split_at_checked(HEADER_BYTES)?;
     let is_component = header.get(LAYER) == Some(&1);
@@ -45,7 +45,7 @@ fn push_section(binary: &mut Vec<u8>, id: u8, content: &[u8]) {
     binary.extend(content);
 }
 
-/// A number in LEB128 and what follows it.
+/// Parses a number in LEB128, and returns it with the bytes after it.
 fn number(mut bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut number = 0;
     for shift in (0..32).step_by(7) {
@@ -72,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn custom_sections_go_and_the_others_stay() {
+    fn custom_sections_are_removed() {
         let long = [7; 300];
-        // What is section 4 of a module is its tables, not a component.
+        // Section 4 of a module holds its tables, not a component.
         let module = binary(0, &[(CUSTOM, &[4, 1, 2]), (4, &[1, 2]), (10, &long)]);
         let bare = binary(0, &[(4, &[1, 2]), (10, &long)]);
         let inner = binary(1, &[(CUSTOM, &long)]);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_too_early_is_no_component() {
+    fn a_truncated_component_is_not_stripped() {
         let whole = binary(1, &[(11, &[9])]);
         assert!((1..3).all(|cut| custom_sections(&whole[..whole.len() - cut]).is_none()));
         assert_eq!(custom_sections(b"asm"), None);

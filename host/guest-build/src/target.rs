@@ -1,4 +1,4 @@
-//! The standard library for WebAssembly: there, or added through rustup.
+//! The standard library for WebAssembly, which rustup installs if it is missing.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 
 use super::Error;
 
-/// The target of all guests: no WASI, so nothing to import but the interface.
+/// The target of all guests. It has no WASI, so guests import only the interface.
 pub const TRIPLE: &str = "wasm32-unknown-unknown";
 
-/// Makes sure that guests can be compiled. rustup does not add the targets of `rust-toolchain.toml` to a toolchain
-/// that is there already where `RUSTUP_AUTO_INSTALL=0`.
+/// Installs the target if it is missing. With `RUSTUP_AUTO_INSTALL=0`, rustup does not add the targets of
+/// `rust-toolchain.toml` to an installed toolchain.
 pub(super) fn ensure() -> Result<(), Error> {
     if is_installed(Path::new("."))? {
         return Ok(());
@@ -27,7 +27,7 @@ pub(super) fn ensure() -> Result<(), Error> {
     }
 }
 
-/// Whether the toolchain that compiles in a folder has it.
+/// Reports whether the toolchain that is used in a folder has the target.
 pub fn is_installed(folder: &Path) -> Result<bool, Error> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let output = Command::new(&rustc)

@@ -1,8 +1,8 @@
-//! What stands in for WASI preview 1 where a compiler cannot leave it out.
+//! Stubs for WASI preview 1.
 //!
-//! A language with a runtime of its own starts it through these functions, whether or not the plugin needs an
-//! operating system. Each import gets a function that answers as a system would that has nothing: no arguments, no
-//! environment, no open file; a clock that stands still; zeros for random bytes. What is written is dropped.
+//! Some languages start their runtime through these functions, whether or not the plugin needs an operating system. Each
+//! imported function is replaced by a stub that behaves as a system without anything: no arguments, no environment, no
+//! open files, a clock that stands still, zeros as random bytes. Output is dropped.
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
@@ -21,10 +21,10 @@ pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 const BAD_FILE: i32 = 8;
 const NOT_SUPPORTED: i32 = 52;
 
-/// What the clock says, in nanoseconds: one second. Go's runtime takes zero for a broken clock.
+/// The time of the clock, in nanoseconds: one second. Go's runtime treats zero as a broken clock.
 const NOW: i64 = 1_000_000_000;
 
-/// A core module with these functions.
+/// Returns a core module that exports stubs for these functions.
 pub(super) fn adapter(imports: &[Import]) -> Vec<u8> {
     let mut types = TypeSection::new();
     let mut functions = FunctionSection::new();
@@ -59,7 +59,7 @@ const MEMORY: MemoryType = MemoryType {
 /// A function that a module imports: its name, parameters and results.
 pub(super) type Import = (String, Vec<ValType>, Vec<ValType>);
 
-/// The functions of WASI preview 1 that a module imports, with their types: whatever they are, an adapter fits.
+/// Returns the functions of WASI preview 1 that a module imports, with the types that it gives them.
 pub(super) fn imports(module: &[u8]) -> Result<Vec<Import>> {
     let mut types = Vec::new();
     let mut found: Vec<Import> = Vec::new();
@@ -159,7 +159,7 @@ fn answer(error: i32) -> Function {
     })
 }
 
-/// Both parameters lead to a number to write: how many, and how many bytes.
+/// Writes zero to both parameters, which are addresses: the number of entries, and their bytes.
 fn two_zeros() -> Function {
     function(0, |code| {
         code.local_get(0).i32_const(0).i32_store(at(2));
@@ -187,7 +187,7 @@ fn zeros() -> Function {
     })
 }
 
-/// Says that everything was written: the sum of the lengths of the pieces, each eight bytes of address and length.
+/// Reports everything as written: the sum of the lengths of the pieces, each an address and a length of four bytes.
 fn write() -> Function {
     const PIECE: u32 = 1;
     const PIECES_LEFT: u32 = 2;
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_function_of_the_system_gets_a_sound_answer() {
+    fn every_function_gets_a_valid_stub() {
         use ValType::{I32, I64};
         let import = |name: &str, parameters: &[ValType], results: &[ValType]| {
             (name.to_owned(), parameters.to_vec(), results.to_vec())
@@ -237,13 +237,13 @@ mod tests {
             import("random_get", &[I32; 2], &[I32]),
             import("poll_oneoff", &[I32; 4], &[I32]),
             import("proc_exit", &[I32], &[]),
-            // Not as in WASI: it must be sound all the same.
+            // Its type is not that of WASI; the stub must be valid nevertheless.
             import("clock_time_get", &[I64], &[I64]),
         ];
         for import in imports {
             let adapter = adapter(std::slice::from_ref(&import));
             Validator::new().validate_all(&adapter).unwrap();
-            // What it exports is what was imported.
+            // The stub has the name of the import.
             let mut exported = Vec::new();
             for payload in Parser::new(0).parse_all(&adapter) {
                 if let Payload::ExportSection(exports) = payload.unwrap() {

@@ -1,9 +1,9 @@
-//! How an error is told: once, where it is handled, with its causes.
+//! Formats errors and foreign texts for people.
 
 use std::error::Error;
 use std::fmt;
 
-/// Prints an error and its causes on one line, a cause behind a colon.
+/// Formats an error and its causes on one line, separated by colons and escaped as by [`escape`].
 #[must_use]
 pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl fmt::Display + 'a {
     Chain(error)
@@ -30,7 +30,39 @@ impl fmt::Display for Chain<'_> {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    escape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Escapes the characters on which a terminal acts, as `\u{1b}`: a text from a plugin, a file name or another program
+/// must not move the cursor, change colours or reverse the direction of writing.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// Reports whether a character is a control character, or invisible formatting such as a change of direction (Unicode,
+/// general categories Cc, Cf, Zl and Zp).
+#[must_use]
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -48,5 +80,20 @@ mod tests {
             chain(&error).to_string(),
             "cannot open the door: it is stuck"
         );
+    }
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_escaped() {
+        for (text, expected) in [
+            ("a b – ü", "a b – ü"),
+            ("\u{1b}[31mred", r"\u{1b}[31mred"),
+            ("a\tb\nc\r", r"a\tb\nc\r"),
+            ("\u{9b}2J\u{7f}", r"\u{9b}2J\u{7f}"),
+            ("a\u{202e}b\u{2066}\u{feff}", r"a\u{202e}b\u{2066}\u{feff}"),
+        ] {
+            assert_eq!(escape(text), expected);
+        }
+        let error = std::io::Error::other("\u{1b}]0;title\u{7} is missing");
+        assert_eq!(chain(&error).to_string(), r"\u{1b}]0;title\u{7} is missing");
     }
 }

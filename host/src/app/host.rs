@@ -19,7 +19,7 @@ use crate::git::GitClient;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
-use crate::plugin::{self, Capacity, Catalog, Detector, PluginSources, Sandbox};
+use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
 use crate::receiver::{self, Receiver};
 use crate::request::{self, ObjectCache, Requester};
 use crate::{plugin_maps, server};
@@ -163,7 +163,7 @@ async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     }
 }
 
-/// Loads the plugins, and follows their sources.
+/// Loads the plugins, and follows their supplies.
 async fn load_plugins(
     client: &Client,
     config: &HostConfig,
@@ -173,18 +173,17 @@ async fn load_plugins(
 ) -> Result<Arc<Detector>> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
     let detector = Arc::new(Detector::new(sandbox));
-    let sources = PluginSources {
-        directories: config.plugin_directories.clone(),
-        supply: config.watches_plugin_maps.then(|| {
-            let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace);
-            tasks.spawn(follow);
-            supply
-        }),
-    };
+    let directories = config.plugin_directories.iter().cloned();
+    let mut supplies: Vec<_> = directories.map(Supply::Directory).collect();
+    if config.watches_plugin_maps {
+        let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace);
+        tasks.spawn(follow);
+        supplies.push(supply);
+    }
     let catalog = Catalog::open(
         Arc::clone(&detector),
         metrics.plugin.clone(),
-        sources,
+        supplies,
         config.plugin_settings.clone(),
     )
     .await?;

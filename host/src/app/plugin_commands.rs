@@ -1,9 +1,10 @@
-//! `stoker plugin …`: the room of the plugins, at the command line. No cluster is asked.
+//! `stoker plugin …`. No command needs a cluster.
 
 mod advice;
-mod ask;
+mod answer;
 mod check;
 mod list;
+mod run;
 
 #[cfg(feature = "authoring")]
 mod project;
@@ -13,7 +14,7 @@ mod test;
 mod tester;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -25,16 +26,13 @@ use crate::auth::{AuthConfig, Authenticator};
 use crate::cli::{CheckFlags, LimitFlags, PluginCommand};
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
-use crate::plugin::{
-    Capacity, Catalog, Detector, Limits, Origin, Plugin, PluginSources, Question, Sandbox,
-    SettingsSource, Tuning,
-};
+use crate::plugin::{Limits, LoadError, Origin, Plugin, Question, Sandbox, Tuning, read_component};
 
 pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
     match command {
         PluginCommand::List(flags) => list::run(flags).await,
         PluginCommand::Check(flags) => check::run(&flags.file, tuning(&flags)?).await,
-        PluginCommand::Run(flags) => ask::run(&flags).await,
+        PluginCommand::Run(flags) => run::run(&flags).await,
         #[cfg(feature = "authoring")]
         PluginCommand::New(flags) => project::new(&flags),
         #[cfg(feature = "authoring")]
@@ -44,37 +42,31 @@ pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
     }
 }
 
-/// The plugins of these directories, as a host would have them.
-async fn open(directories: Vec<PathBuf>, settings: SettingsSource) -> Result<Arc<Detector>> {
-    let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
-    let metrics = Metrics::new().plugin;
-    let sources = PluginSources {
-        directories,
-        supply: None,
-    };
-    Catalog::open(Arc::clone(&detector), metrics, sources, settings).await?;
-    Ok(detector)
+/// A plugin that was loaded outside of a host, and the size of its file in bytes.
+struct Loaded {
+    plugin: Plugin,
+    size: u64,
 }
 
-/// Loads one file as the host would, without those around it. What to do about a refusal is told before it is.
-async fn load(file: &Path, sandbox: &Sandbox, tuning: Tuning) -> Result<Plugin> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let name = file.file_name().unwrap_or_default().display().to_string();
-    let metrics = Metrics::new().plugin;
-    let plugin = Plugin::load(
-        sandbox,
-        &metrics,
-        Origin::File(name),
-        bytes,
-        Arc::new(tuning),
-    )
-    .await;
-    if let Err(error) = &plugin
+/// Loads a component as a host would. If the component cannot be used, advice is printed before the error is returned.
+async fn load(file: &Path, sandbox: &Sandbox, tuning: Tuning) -> Result<Loaded> {
+    let loaded = try_load(file, sandbox, tuning).await;
+    if let Err(error) = &loaded
         && let Some(advice) = advice::on(error)
     {
         text::print(advice)?;
     }
-    plugin.with_context(|| format!("{} cannot be used", file.display()))
+    loaded.with_context(|| format!("{} cannot be used", file.display()))
+}
+
+async fn try_load(file: &Path, sandbox: &Sandbox, tuning: Tuning) -> Result<Loaded, LoadError> {
+    let bytes = read_component(file, tuning.limits.component_bytes)?;
+    let size = bytes.len() as u64;
+    let name = file.file_name().unwrap_or_default().display().to_string();
+    let metrics = Metrics::new().plugin;
+    let origin = Origin::File(name);
+    let plugin = Plugin::load(sandbox, &metrics, origin, bytes, Arc::new(tuning)).await?;
+    Ok(Loaded { plugin, size })
 }
 
 fn limits(flags: &LimitFlags) -> Limits {
@@ -86,24 +78,22 @@ fn limits(flags: &LimitFlags) -> Limits {
 }
 
 fn tuning(flags: &CheckFlags) -> Result<Tuning> {
-    let setting = |text: &String| {
-        let (key, value) = text
-            .split_once('=')
-            .with_context(|| format!("{text:?} is no setting: use KEY=VALUE"))?;
-        Ok((key.to_owned(), value.to_owned()))
-    };
+    let settings = flags.settings.iter().map(|text| setting(text));
     Ok(Tuning {
         limits: limits(&flags.limits),
-        settings: flags
-            .settings
-            .iter()
-            .map(setting)
-            .collect::<Result<BTreeMap<_, _>>>()?,
+        settings: settings.collect::<Result<BTreeMap<_, _>>>()?,
         ..Tuning::default()
     })
 }
 
-/// A delivery that needs no secret, since it comes from the person at the command line.
+fn setting(text: &str) -> Result<(String, String)> {
+    let setting = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) =
+        setting.with_context(|| format!("--setting {text:?} is invalid: write it as KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Makes a delivery. It needs no signature, because it comes from the person at the command line.
 fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
     let delivery = Delivery {
         headers,

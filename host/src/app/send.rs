@@ -1,9 +1,11 @@
 //! `stoker send`: one signed webhook, as a sender would send it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use stoker_http_client::http_client;
 
@@ -14,6 +16,9 @@ use crate::secrets::SecretSource;
 
 /// Bytes of an answer that are printed. A receiver's have some hundred.
 const ANSWER_BYTES: usize = 64 << 10;
+/// The largest body that is read, in bytes. Senders' webhooks have at most 25 MiB (GitHub, "Webhook events and
+/// payloads").
+const BODY_BYTES: u64 = 64 << 20;
 
 pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
     let body = match (&flags.r#ref, &flags.body) {
@@ -76,15 +81,25 @@ fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-/// A file, or standard input for `-`.
+/// Reads a body from a file, or from standard input for `-`.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    if path == Path::new("-") {
-        let mut body = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin(), &mut body)
-            .context("cannot read standard input")?;
-        return Ok(body);
-    }
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    let (source, name): (Box<dyn Read>, _) = if path == Path::new("-") {
+        (Box::new(std::io::stdin()), "standard input".to_owned())
+    } else {
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+        (Box::new(file), name)
+    };
+    let mut body = Vec::new();
+    source
+        .take(BODY_BYTES + 1)
+        .read_to_end(&mut body)
+        .with_context(|| format!("cannot read {name}"))?;
+    ensure!(
+        body.len() as u64 <= BODY_BYTES,
+        "{name} has more than {BODY_BYTES} bytes, the most that a body may have"
+    );
+    Ok(body)
 }
 
 /// A header as NAME=VALUE, or as `curl` takes it: "NAME: VALUE".

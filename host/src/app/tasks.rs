@@ -50,11 +50,13 @@ impl Tasks {
         }
     }
 
-    /// Spawns a task that has no end of its own.
+    /// Spawns a task that runs until the shutdown. The host goes on if the task has nothing left to do before, as the
+    /// publisher of events without a receiver.
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.running.spawn(async move {
-            shutdown.run_until_cancelled_owned(task).await;
+            shutdown.run_until_cancelled(task).await;
+            shutdown.cancelled().await;
             Ok(())
         });
     }

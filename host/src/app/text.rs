@@ -1,23 +1,35 @@
-//! What commands print for a person or a pipe.
+//! Writes the output of commands, for a person or a pipe.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-/// Prints a whole text. A reader that went away, as `head` does, is no error.
+use crate::report;
+
+/// Prints a text. A reader that closes the pipe early, as `head` does, is not an error.
 pub(super) fn print(text: &str) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    let ends = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{ends}").and_then(|()| out.flush()) {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Tells a person how it goes, where it is not the result.
+/// Prints lines that hold foreign texts, such as file names and the answers of plugins: a line stays one line, and
+/// nothing in it acts on the terminal.
+pub(super) fn print_lines(lines: &[String]) -> Result<ExitCode> {
+    let lines: Vec<_> = lines.iter().map(|line| report::escape(line)).collect();
+    print(&lines.join("\n"))
+}
+
+/// Prints progress on standard error.
 #[cfg(feature = "authoring")]
 pub(super) fn note(text: &str) {
-    // Who reads no notes misses nothing.
-    drop(writeln!(std::io::stderr().lock(), "{text}"));
+    let mut err = std::io::stderr().lock();
+    for line in text.lines() {
+        // The command goes on without a reader.
+        drop(writeln!(err, "{}", report::escape(line)));
+    }
 }

@@ -1,18 +1,63 @@
-//! The flags of those `stoker plugin` commands that are about one component or one project.
+//! The commands below `stoker plugin` and their flags.
 
 use std::path::PathBuf;
 
-use clap::Args;
 #[cfg(feature = "authoring")]
 use clap::ValueEnum;
+use clap::{Args, Subcommand};
 
-/// What a plugin may use, where the defaults of a host do not suit it.
+/// The commands below `stoker plugin`.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List plugins in the order in which webhooks are offered to them, and report those that cannot be used. The
+    /// plugins are the built-in ones and those of --plugin-dir, or those of the running Stoker at --host.
+    List(ListFlags),
+    /// Create a project for a new plugin.
+    #[cfg(feature = "authoring")]
+    New(NewFlags),
+    /// Build the component of a project, and check it.
+    #[cfg(feature = "authoring")]
+    Build(BuildFlags),
+    /// Check whether a component can be used, and print its description.
+    Check(CheckFlags),
+    /// Run a component on one delivery, and print its answer.
+    Run(PluginRunFlags),
+    /// Run the payload files of projects through their components, and compare the answers with the expected ones. A
+    /// component that is missing, or older than its sources, is built first.
+    #[cfg(feature = "authoring")]
+    Test(TestFlags),
+}
+
+/// The flags of `stoker plugin list`.
 #[derive(Debug, Clone, Args)]
-pub struct LimitFlags {
-    /// Bytes that the component may have, as `stoker run --plugin-max-size`.
+pub struct ListFlags {
+    /// Directory with plugins (*.wasm). Can be repeated.
+    #[arg(
+        long,
+        env = "STOKER_PLUGIN_DIR",
+        value_delimiter = ':',
+        value_name = "DIR"
+    )]
+    pub plugin_dir: Vec<PathBuf>,
+    /// File with limits and settings of the plugins, in YAML.
+    #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
+    pub plugin_settings: Option<PathBuf>,
+    /// Largest size of a component in bytes, as --plugin-max-size of `stoker run`. The plugin settings override it.
     #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
     pub max_size: u64,
-    /// Bytes of memory that one call may use, as `memory` in the plugin settings.
+    /// Address of the probes of a running Stoker, such as localhost:8081. Its plugins are listed, and the other flags
+    /// are ignored.
+    #[arg(long, value_name = "URL")]
+    pub host: Option<String>,
+}
+
+/// The limits of a plugin, for where the defaults of `stoker run` do not suit it.
+#[derive(Debug, Clone, Args)]
+pub struct LimitFlags {
+    /// Largest size of a component in bytes, as --plugin-max-size of `stoker run`.
+    #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
+    pub max_size: u64,
+    /// Most memory of one call in bytes, as `memory` in the plugin settings.
     #[arg(long, default_value_t = 16 << 20, value_name = "BYTES")]
     pub memory: usize,
 }
@@ -20,26 +65,26 @@ pub struct LimitFlags {
 /// The flags of `stoker plugin check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckFlags {
-    /// The component.
+    /// The file of the component.
     pub file: PathBuf,
-    /// What it may use.
+    /// The limits of the component.
     #[command(flatten)]
     pub limits: LimitFlags,
-    /// A setting that it is told, as KEY=VALUE. May be given several times.
+    /// A setting of the plugin, as KEY=VALUE. Can be repeated.
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
 }
 
 /// The flags of `stoker plugin run`.
 #[derive(Debug, Clone, Args)]
-pub struct AskFlags {
-    /// The component, and what it gets.
+pub struct PluginRunFlags {
+    /// The component, its limits and its settings.
     #[command(flatten)]
     pub plugin: CheckFlags,
-    /// A header of the delivery, as NAME=VALUE or "NAME: VALUE". May be given several times.
+    /// A header of the delivery, as NAME=VALUE or "NAME: VALUE". Can be repeated.
     #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
     pub headers: Vec<String>,
-    /// The file with the body, or - for standard input.
+    /// The file with the body of the delivery; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub body: PathBuf,
 }
@@ -48,11 +93,11 @@ pub struct AskFlags {
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Language {
-    /// Rust, with cargo.
+    /// Rust, built with cargo.
     Rust,
-    /// C, with clang or zig.
+    /// C, built with clang or zig.
     C,
-    /// JavaScript.
+    /// JavaScript, built with Node.js.
     Js,
     /// Python.
     Python,
@@ -62,9 +107,9 @@ pub enum Language {
 
 #[cfg(feature = "authoring")]
 impl Language {
-    /// The word for it, which is its template's folder.
+    /// Returns the name of the template.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn template(self) -> &'static str {
         match self {
             Self::Rust => "rust",
             Self::C => "c",
@@ -79,12 +124,12 @@ impl Language {
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, Args)]
 pub struct NewFlags {
-    /// The plugin's name: lower-case letters, digits and hyphens.
+    /// The name of the plugin: lower-case letters, digits and hyphens.
     pub name: String,
-    /// The language that it is written in.
+    /// The language of the project.
     #[arg(long, value_enum)]
     pub lang: Language,
-    /// The folder for the project [default: the name].
+    /// The folder of the project [default: the name].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
@@ -93,13 +138,13 @@ pub struct NewFlags {
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, Args)]
 pub struct BuildFlags {
-    /// The project: a folder with a plugin.yaml or a Cargo.toml.
+    /// The folder of the project, with a plugin.yaml or a Cargo.toml.
     #[arg(default_value = ".", value_name = "DIR")]
     pub folder: PathBuf,
-    /// The cargo profile that a Rust package is built with.
+    /// The cargo profile for a Rust package.
     #[arg(long, default_value = "release", value_name = "PROFILE")]
     pub profile: String,
-    /// What the component may use.
+    /// The limits of the component.
     #[command(flatten)]
     pub limits: LimitFlags,
 }
@@ -108,19 +153,20 @@ pub struct BuildFlags {
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, Args)]
 pub struct TestFlags {
-    /// Projects: folders with payloads/*.json.
+    /// The folders of projects, with payload files in payloads/*.json.
     #[arg(default_value = ".", value_name = "DIR")]
     pub folders: Vec<PathBuf>,
-    /// Write what the plugin says into the files that expect something else; a failure only into those that expect one.
+    /// Write the answers into the payload files that expect other ones. A failure is written only where a failure is
+    /// expected.
     #[arg(long)]
     pub update: bool,
-    /// Test again when the sources, the component or a payload file changes, until Ctrl-C.
+    /// Test again whenever the sources, the component or a payload file change, until Ctrl-C.
     #[arg(long)]
     pub watch: bool,
-    /// Write the results as JUnit XML.
+    /// Write the results to a file as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// What the components may use.
+    /// The limits of the components.
     #[command(flatten)]
     pub limits: LimitFlags,
 }

@@ -1,3 +1,3 @@
-//! Where the types of the WIT end: one file for each released version, each turning them into the room's own.
+//! The types of the WIT: one file for each released version, each converting them to the plain types of this module.
 
 pub(super) mod v0_1;

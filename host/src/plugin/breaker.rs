@@ -1,14 +1,15 @@
-//! Who fails too often sits on the bench for a while, so that one plugin's time-outs do not slow each webhook.
+//! A circuit breaker: a plugin that fails too often is not asked for a while, so that its time-outs do not slow each
+//! webhook.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many more failures than answers, and the plugin is benched.
+/// So many more failures than answers open the breaker.
 const FAILURES: u32 = 5;
-/// The first time on the bench; each further one in a row is twice as long.
+/// How long the breaker is open the first time. Each further time in a row is twice as long.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The longest time on the bench: how late a plugin that recovered is noticed.
+/// The longest time: how late a plugin that recovered is noticed.
 const LONGEST: Duration = Duration::from_mins(1);
 /// When another trial is made although the last one has not ended: its caller may be gone.
 const TRIAL: Duration = Duration::from_secs(20);
@@ -17,30 +18,30 @@ const TRIAL: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
-    /// Whether there is anything to count. As long as a plugin answers there is not, and its callers write nothing that
-    /// others read: two threads that ask it do not wait for one another's memory.
-    is_troubled: AtomicBool,
+    /// Whether the state is other than closed without failures. While a plugin answers, its callers write nothing that
+    /// other threads read.
+    is_failing: AtomicBool,
 }
 
 #[derive(Debug)]
 enum State {
     /// It is asked. `score` is its failures less its answers, never below zero.
-    Playing { score: u32 },
+    Closed { score: u32 },
     /// It is not asked before `until`.
-    Benched { until: Instant, time: Duration },
+    Open { until: Instant, time: Duration },
     /// One call was let through to see; no other before `until`.
     Trial { until: Instant, time: Duration },
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self::Playing { score: 0 }
+        Self::Closed { score: 0 }
     }
 }
 
 /// The permission for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pass {
+pub(super) enum Permission {
     Regular,
     Trial,
 }
@@ -60,48 +61,58 @@ pub(super) enum Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// The plugin is not asked for this long.
-    Benched(Duration),
+    Opened(Duration),
     /// It answers again.
-    Recovered,
+    Closed,
 }
 
 impl Breaker {
-    /// Lets a call through, or says how long the plugin stays on the bench. After that one call goes through as a
-    /// trial, and the others wait for how it ends.
-    pub(super) fn admit(&self, now: Instant) -> Result<Pass, Duration> {
-        if !self.is_troubled.load(Ordering::Relaxed) {
-            return Ok(Pass::Regular);
+    /// Lets a call through, or returns how long the breaker stays open. After that one call goes through as a trial, and
+    /// its end decides about the others.
+    pub(super) fn admit(&self, now: Instant) -> Result<Permission, Duration> {
+        if !self.is_failing.load(Ordering::Relaxed) {
+            return Ok(Permission::Regular);
         }
         let mut state = self.lock();
         match *state {
-            State::Playing { .. } => Ok(Pass::Regular),
-            State::Benched { until, .. } | State::Trial { until, .. } if now < until => {
+            State::Closed { .. } => Ok(Permission::Regular),
+            State::Open { until, .. } | State::Trial { until, .. } if now < until => {
                 Err(until - now)
             }
-            State::Benched { time, .. } | State::Trial { time, .. } => {
+            State::Open { time, .. } | State::Trial { time, .. } => {
                 *state = State::Trial {
                     until: now + TRIAL,
                     time,
                 };
-                Ok(Pass::Trial)
+                Ok(Permission::Trial)
             }
         }
     }
 
-    /// Whether the plugin is on the bench, or was not seen to answer since.
-    pub(super) fn is_benched(&self) -> bool {
-        !matches!(*self.lock(), State::Playing { .. })
+    /// Whether the plugin failed more often than it has answered since.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether the breaker is open, or a trial has not closed it yet.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(*self.lock(), State::Closed { .. })
     }
 
     /// Notes how a call ended.
-    pub(super) fn record(&self, pass: Pass, ended: Ended, now: Instant) -> Option<Change> {
-        if ended != Ended::Failed && !self.is_troubled.load(Ordering::Relaxed) {
+    pub(super) fn record(
+        &self,
+        permission: Permission,
+        ended: Ended,
+        now: Instant,
+    ) -> Option<Change> {
+        if ended != Ended::Failed && !self.is_failing.load(Ordering::Relaxed) {
             return None;
         }
         let mut state = self.lock();
-        let change = state.after(pass, ended, now);
-        let is_troubled = !matches!(*state, State::Playing { score: 0 });
-        self.is_troubled.store(is_troubled, Ordering::Relaxed);
+        let change = state.after(permission, ended, now);
+        let is_failing = !matches!(*state, State::Closed { score: 0 });
+        self.is_failing.store(is_failing, Ordering::Relaxed);
         change
     }
 
@@ -112,9 +123,9 @@ impl Breaker {
 
 impl State {
     /// Goes on to the state after a call that ended.
-    fn after(&mut self, pass: Pass, ended: Ended, now: Instant) -> Option<Change> {
-        match (pass, &mut *self) {
-            (Pass::Regular, Self::Playing { score }) => match ended {
+    fn after(&mut self, permission: Permission, ended: Ended, now: Instant) -> Option<Change> {
+        match (permission, &mut *self) {
+            (Permission::Regular, Self::Closed { score }) => match ended {
                 Ended::Undecided => None,
                 Ended::Answered => {
                     *score = score.saturating_sub(1);
@@ -122,35 +133,37 @@ impl State {
                 }
                 Ended::Failed => {
                     *score += 1;
-                    (*score >= FAILURES).then(|| self.bench(SHORTEST, now))
+                    (*score >= FAILURES).then(|| self.open(SHORTEST, now))
                 }
             },
-            // It began before the plugin was benched, and says nothing new.
-            (Pass::Regular, _) | (Pass::Trial, Self::Playing { .. }) => None,
-            (Pass::Trial, Self::Benched { time, .. } | Self::Trial { time, .. }) => match ended {
-                Ended::Answered => {
-                    *self = Self::default();
-                    Some(Change::Recovered)
+            // It began before the breaker opened, and says nothing new.
+            (Permission::Regular, _) | (Permission::Trial, Self::Closed { .. }) => None,
+            (Permission::Trial, Self::Open { time, .. } | Self::Trial { time, .. }) => {
+                match ended {
+                    Ended::Answered => {
+                        *self = Self::default();
+                        Some(Change::Closed)
+                    }
+                    Ended::Failed => {
+                        let time = (*time * 2).min(LONGEST);
+                        Some(self.open(time, now))
+                    }
+                    Ended::Undecided => {
+                        let time = *time;
+                        *self = Self::Open { until: now, time };
+                        None
+                    }
                 }
-                Ended::Failed => {
-                    let time = (*time * 2).min(LONGEST);
-                    Some(self.bench(time, now))
-                }
-                Ended::Undecided => {
-                    let time = *time;
-                    *self = Self::Benched { until: now, time };
-                    None
-                }
-            },
+            }
         }
     }
 
-    fn bench(&mut self, time: Duration, now: Instant) -> Change {
-        *self = Self::Benched {
+    fn open(&mut self, time: Duration, now: Instant) -> Change {
+        *self = Self::Open {
             until: now + time,
             time,
         };
-        Change::Benched(time)
+        Change::Opened(time)
     }
 }
 
@@ -162,67 +175,85 @@ mod tests {
         Duration::from_secs(number)
     }
 
-    fn benched(now: Instant) -> Breaker {
+    fn open(now: Instant) -> Breaker {
         let breaker = Breaker::default();
         for _ in 1..FAILURES {
-            assert_eq!(breaker.record(Pass::Regular, Ended::Failed, now), None);
+            assert_eq!(
+                breaker.record(Permission::Regular, Ended::Failed, now),
+                None
+            );
         }
-        let change = breaker.record(Pass::Regular, Ended::Failed, now);
-        assert_eq!(change, Some(Change::Benched(seconds(1))));
+        let change = breaker.record(Permission::Regular, Ended::Failed, now);
+        assert_eq!(change, Some(Change::Opened(seconds(1))));
         breaker
     }
 
     #[test]
-    fn failures_bench_and_answers_make_up_for_them() {
+    fn failures_open_the_breaker_and_answers_make_up_for_them() {
         let now = Instant::now();
         let breaker = Breaker::default();
         for _ in 0..100 {
-            assert_eq!(breaker.record(Pass::Regular, Ended::Failed, now), None);
-            assert_eq!(breaker.record(Pass::Regular, Ended::Answered, now), None);
+            assert_eq!(
+                breaker.record(Permission::Regular, Ended::Failed, now),
+                None
+            );
+            assert_eq!(
+                breaker.record(Permission::Regular, Ended::Answered, now),
+                None
+            );
         }
-        assert_eq!(breaker.admit(now), Ok(Pass::Regular));
-        let breaker = benched(now);
-        assert!(breaker.is_benched());
+        assert_eq!(breaker.admit(now), Ok(Permission::Regular));
+        let breaker = open(now);
+        assert!(breaker.is_open());
         assert_eq!(breaker.admit(now), Err(seconds(1)));
     }
 
     #[test]
     fn one_trial_decides_about_the_next_time() {
         let start = Instant::now();
-        let breaker = benched(start);
+        let breaker = open(start);
         let mut now = start + seconds(1);
         for time in [2, 4, 8, 16, 32, 60, 60] {
-            assert_eq!(breaker.admit(now), Ok(Pass::Trial));
+            assert_eq!(breaker.admit(now), Ok(Permission::Trial));
             assert_eq!(breaker.admit(now), Err(TRIAL));
-            let change = breaker.record(Pass::Trial, Ended::Failed, now);
-            assert_eq!(change, Some(Change::Benched(seconds(time))));
+            let change = breaker.record(Permission::Trial, Ended::Failed, now);
+            assert_eq!(change, Some(Change::Opened(seconds(time))));
             now += seconds(time);
         }
-        assert_eq!(breaker.admit(now), Ok(Pass::Trial));
-        let change = breaker.record(Pass::Trial, Ended::Answered, now);
-        assert_eq!(change, Some(Change::Recovered));
-        assert!(!breaker.is_benched());
-        assert_eq!(breaker.admit(now), Ok(Pass::Regular));
+        assert_eq!(breaker.admit(now), Ok(Permission::Trial));
+        let change = breaker.record(Permission::Trial, Ended::Answered, now);
+        assert_eq!(change, Some(Change::Closed));
+        assert!(!breaker.is_open());
+        assert_eq!(breaker.admit(now), Ok(Permission::Regular));
     }
 
     #[test]
     fn a_trial_that_says_nothing_is_made_again() {
         let start = Instant::now();
-        let breaker = benched(start);
+        let breaker = open(start);
         let now = start + seconds(1);
-        assert_eq!(breaker.admit(now), Ok(Pass::Trial));
-        assert_eq!(breaker.record(Pass::Trial, Ended::Undecided, now), None);
-        assert_eq!(breaker.admit(now), Ok(Pass::Trial));
+        assert_eq!(breaker.admit(now), Ok(Permission::Trial));
+        assert_eq!(
+            breaker.record(Permission::Trial, Ended::Undecided, now),
+            None
+        );
+        assert_eq!(breaker.admit(now), Ok(Permission::Trial));
         // One whose caller went away is not waited for, for ever.
-        assert_eq!(breaker.admit(now + TRIAL), Ok(Pass::Trial));
+        assert_eq!(breaker.admit(now + TRIAL), Ok(Permission::Trial));
     }
 
     #[test]
-    fn a_call_from_before_the_bench_changes_nothing() {
+    fn a_call_from_before_the_breaker_opened_changes_nothing() {
         let now = Instant::now();
-        let breaker = benched(now);
-        assert_eq!(breaker.record(Pass::Regular, Ended::Failed, now), None);
-        assert_eq!(breaker.record(Pass::Regular, Ended::Answered, now), None);
+        let breaker = open(now);
+        assert_eq!(
+            breaker.record(Permission::Regular, Ended::Failed, now),
+            None
+        );
+        assert_eq!(
+            breaker.record(Permission::Regular, Ended::Answered, now),
+            None
+        );
         assert_eq!(breaker.admit(now), Err(seconds(1)));
     }
 }

@@ -6,8 +6,7 @@ use super::metrics::PluginMetrics;
 use super::sandbox::Sandbox;
 
 /// The plugins that are part of the binary, in the order in which they are asked. `gitea` is before `github`, whose
-/// headers its senders send as well. `generic` is last: a top-level `ref` stands in the payloads of many senders that
-/// mean something else by it.
+/// headers its senders send as well. `generic` is last: many senders have a top-level `ref` with another meaning.
 const COMPONENTS: [(&str, &[u8]); 10] = [
     (
         "gitea",
@@ -51,7 +50,7 @@ const COMPONENTS: [(&str, &[u8]); 10] = [
     ),
 ];
 
-/// Loads them with the limits of everybody. The settings come later: what is wrong with those must not end the host.
+/// Loads them with the default limits. The settings come later, so that a fault in them does not end the host.
 pub(super) async fn load(
     sandbox: &Sandbox,
     metrics: &PluginMetrics,

@@ -1,4 +1,4 @@
-//! One question to one fresh instance, within the limits.
+//! One call of one fresh instance, within the limits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,39 +8,25 @@ use http::{HeaderMap, HeaderName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
-use super::bindings::v0_1::Detector;
+use super::bindings::v0_1::{Detector, InstanceError};
+use super::component::is_about_address_space;
 use super::descriptor::RawDescriptor;
-use super::error::CallError;
+use super::error::{CallError, LoadError};
 use super::lane::Pace;
-use super::limits::{Limits, TEXT_BYTES};
+use super::limits::{Limits, TABLE_ELEMENTS, TEXT_BYTES};
 use super::reply::{self, RawReply};
 use super::sandbox::Sandbox;
 use super::settings::Tuning;
+use super::withheld::is_withheld;
 use crate::auth::Verified;
 use crate::delivery::Delivery;
 use crate::payload::{Document, PayloadError};
 
-/// Handles of resources that a guest may hold. One is lent to it; the rest is for what a later version lends.
+/// Handles of resources that a guest may hold. It borrows one; the rest is for later versions.
 const MAX_HANDLES: usize = 64;
 
-/// A guest that had fewer turns than this has not used its time, however long ago it began.
+/// A guest that ran for fewer ticks than this has not used its time, however long ago it began.
 const FEWEST_TURNS: u32 = 8;
-
-/// Headers that no guest sees, whatever sends them: credentials and signatures.
-const WITHHELD: [&str; 12] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "x-hub-signature",
-    "x-hub-signature-256",
-    "x-gitea-signature",
-    "x-forgejo-signature",
-    "x-gogs-signature",
-    "x-gitlab-token",
-    "webhook-signature",
-    "x-nexus-webhook-signature",
-    "x-jfrog-event-auth",
-];
 
 /// A verified delivery: what plugins are asked about.
 pub struct Question {
@@ -74,7 +60,7 @@ impl Question {
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let name = HeaderName::try_from(name).ok()?;
-        if WITHHELD.contains(&name.as_str()) {
+        if is_withheld(name.as_str()) {
             return None;
         }
         self.delivery.headers.get(&name)?.to_str().ok()
@@ -102,7 +88,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// The question. There is none while `describe` runs, and no handle of a request to ask about it with.
+    /// The question. There is none while `describe` runs, and no handle of a request either.
     pub(super) fn question(&self) -> wasmtime::Result<&Question> {
         self.question
             .as_deref()
@@ -124,10 +110,12 @@ impl Guest {
     }
 }
 
-/// Refuses memory beyond the limit and remembers that it did: the error that the engine hands on has no type.
+/// Refuses memory beyond the limit, all memories of the instance together. It remembers that it did, since the error
+/// that the engine returns has no type.
 struct MemoryGuard {
     limit: usize,
-    peak: usize,
+    /// Bytes of all memories. Memories never shrink, so this is also the peak.
+    used: usize,
     refused: Option<Refused>,
 }
 
@@ -142,13 +130,14 @@ impl ResourceLimiter for MemoryGuard {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.limit {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
             self.refused = Some(Refused {
                 at_start: current == 0,
             });
             return Err(wasmtime::Error::msg("more memory than a plugin may have"));
         }
-        self.peak = self.peak.max(desired);
+        self.used = used;
         Ok(true)
     }
 
@@ -158,38 +147,52 @@ impl ResourceLimiter for MemoryGuard {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= 10_000)
+        Ok(desired <= TABLE_ELEMENTS as usize)
     }
 }
 
-/// A component with what it may use: all that is needed to ask it.
+/// A component with what it may use: everything that a call needs.
 pub(super) struct Callee {
     pub(super) detector: Detector,
     pub(super) label: Arc<str>,
     pub(super) tuning: Arc<Tuning>,
     pub(super) pace: Arc<Pace>,
+    /// The places in the pool that one instance takes.
+    pub(super) places: u32,
 }
 
-/// Asks a fresh instance what the component is.
+/// Calls `describe` of a fresh instance.
 pub(super) async fn describe(
     sandbox: &Sandbox,
     callee: &Arc<Callee>,
-) -> Result<RawDescriptor, CallError> {
-    let instance = admit(sandbox, None).await?;
-    let callee_of_call = Arc::clone(callee);
+) -> Result<RawDescriptor, LoadError> {
+    let held = admit(sandbox, None, callee.places).await;
+    let held = held.map_err(LoadError::Describe)?;
+    let detector = callee.detector.clone();
     let mut store = store(sandbox, callee, None);
     let call = async move {
-        let _held = instance;
-        let said = match callee_of_call.detector.instantiate(&mut store).await {
-            Ok(instance) => instance.describe(&mut store).await,
+        let _held = held;
+        let result = match detector.instantiate(&mut store).await {
+            Ok(instance) => {
+                let described = instance.describe(&mut store).await;
+                described.map_err(InstanceError::Run)
+            }
             Err(error) => Err(error),
         };
-        (said, store.into_data())
+        (result, store.into_data())
     };
-    finish(sandbox, callee, call).await.0
+    let (result, _) = finish(sandbox, callee, call).await;
+    result.map_err(|failure| match failure {
+        Failure::Types(source) => LoadError::WrongTypes(source),
+        Failure::Call(CallError::OutOfMemory {
+            limit,
+            at_start: true,
+        }) => LoadError::InitialMemory { limit },
+        Failure::Call(error) => LoadError::Describe(error),
+    })
 }
 
-/// Asks a fresh instance about a delivery. `turns` are the calls that the plugin may have at the same time.
+/// Calls `detect` of a fresh instance. `turns` are the calls that the plugin may have at the same time.
 pub(super) async fn detect(
     sandbox: &Sandbox,
     callee: &Arc<Callee>,
@@ -197,54 +200,95 @@ pub(super) async fn detect(
     question: &Arc<Question>,
 ) -> (Result<RawReply, CallError>, CallReport) {
     let started = Instant::now();
-    let instance = match admit(sandbox, Some(turns)).await {
-        Ok(instance) => instance,
+    let held = match admit(sandbox, Some(turns), callee.places).await {
+        Ok(held) => held,
         Err(busy) => return (Err(busy), CallReport::default()),
     };
-    let callee_of_call = Arc::clone(callee);
+    let detector = callee.detector.clone();
     let mut store = store(sandbox, callee, Some(Arc::clone(question)));
     let call = async move {
-        let _held = instance;
-        let said = match callee_of_call.detector.instantiate(&mut store).await {
-            Ok(instance) => instance.detect(&mut store).await,
+        let _held = held;
+        let result = match detector.instantiate(&mut store).await {
+            Ok(instance) => {
+                let detected = instance.detect(&mut store).await;
+                detected.map_err(InstanceError::Run)
+            }
             Err(error) => Err(error),
         };
-        (said, store.into_data())
+        (result, store.into_data())
     };
-    let (said, mut report) = finish(sandbox, callee, call).await;
+    let (result, mut report) = finish(sandbox, callee, call).await;
     report.duration = started.elapsed();
-    (said, report)
+    let result = result.map_err(|failure| match failure {
+        Failure::Types(source) => CallError::Refused(source),
+        Failure::Call(error) => error,
+    });
+    (result, report)
 }
 
-/// A place among all instances, and one among those of the plugin. They go with the call, wherever it runs.
+/// Why a call has no result.
+enum Failure {
+    Types(wasmtime::Error),
+    Call(CallError),
+}
+
+/// Runs a call to its end, on this thread or in the slow lane.
+async fn finish<T: Send + 'static>(
+    sandbox: &Sandbox,
+    callee: &Callee,
+    call: impl Future<Output = (Result<T, InstanceError>, Guest)> + Send + 'static,
+) -> (Result<T, Failure>, CallReport) {
+    let Some((result, guest)) = sandbox.slow_lane().run(&callee.pace, call).await else {
+        return (Err(Failure::Call(CallError::Busy)), CallReport::default());
+    };
+    for line in &guest.log {
+        tracing::debug!(plugin.file = %callee.label, message = %line, "plugin log");
+    }
+    let result = result.map_err(|error| match error {
+        InstanceError::Types(error) => Failure::Types(error),
+        InstanceError::Run(error) => {
+            Failure::Call(classify(error, &guest.memory, &callee.tuning.limits))
+        }
+    });
+    let report = CallReport {
+        peak_memory: guest.memory.used,
+        log: guest.log,
+        ..CallReport::default()
+    };
+    (result, report)
+}
+
+/// Places among those of all plugins, and one among the calls of this plugin. They go with the call, wherever it runs.
 struct Held {
     _turn: Option<OwnedSemaphorePermit>,
-    _instance: OwnedSemaphorePermit,
+    _places: OwnedSemaphorePermit,
 }
 
-/// Waits for a free instance, but not for long.
-async fn admit(sandbox: &Sandbox, turns: Option<&Arc<Semaphore>>) -> Result<Held, CallError> {
+/// Waits for free places, but not for long.
+async fn admit(
+    sandbox: &Sandbox,
+    turns: Option<&Arc<Semaphore>>,
+    places: u32,
+) -> Result<Held, CallError> {
     let instances = sandbox.instances();
-    let at_once = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-    // Nearly always there is one, and no clock need be asked.
-    let turn = turns.map(at_once);
-    if let (None | Some(Some(_)), Some(instance)) = (&turn, at_once(instances)) {
+    // Nearly always there are some, and no timer is needed.
+    let turn = turns.map(|turns| Arc::clone(turns).try_acquire_owned().ok());
+    if let None | Some(Some(_)) = &turn
+        && let Ok(places) = Arc::clone(instances).try_acquire_many_owned(places)
+    {
         return Ok(Held {
             _turn: turn.flatten(),
-            _instance: instance,
+            _places: places,
         });
     }
     let wait = async {
-        let turn = match turn.flatten() {
-            Some(turn) => Some(turn),
-            None => match turns {
-                Some(turns) => Some(acquire(turns).await?),
-                None => None,
-            },
+        let turn = match (turn.flatten(), turns) {
+            (None, Some(turns)) => Some(acquire(turns, 1).await?),
+            (turn, _) => turn,
         };
         Ok(Held {
             _turn: turn,
-            _instance: acquire(instances).await?,
+            _places: acquire(instances, places).await?,
         })
     };
     tokio::time::timeout(sandbox.capacity().queue_time, wait)
@@ -252,36 +296,19 @@ async fn admit(sandbox: &Sandbox, turns: Option<&Arc<Semaphore>>) -> Result<Held
         .unwrap_or(Err(CallError::Busy))
 }
 
-async fn acquire(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
-    let permit = Arc::clone(places).acquire_owned().await;
+async fn acquire(
+    semaphore: &Arc<Semaphore>,
+    permits: u32,
+) -> Result<OwnedSemaphorePermit, CallError> {
+    let permit = Arc::clone(semaphore).acquire_many_owned(permits).await;
     permit.map_err(|_| CallError::Busy)
-}
-
-async fn finish<T: Send + 'static>(
-    sandbox: &Sandbox,
-    callee: &Callee,
-    call: impl Future<Output = (wasmtime::Result<T>, Guest)> + Send + 'static,
-) -> (Result<T, CallError>, CallReport) {
-    let Some((said, guest)) = sandbox.slow_lane().run(&callee.pace, call).await else {
-        return (Err(CallError::Busy), CallReport::default());
-    };
-    for line in &guest.log {
-        tracing::debug!(plugin.file = %callee.label, message = %line, "plugin says");
-    }
-    let said = said.map_err(|error| classify(error, &guest.memory, &callee.tuning.limits));
-    let report = CallReport {
-        peak_memory: guest.memory.peak,
-        log: guest.log,
-        ..CallReport::default()
-    };
-    (said, report)
 }
 
 fn store(sandbox: &Sandbox, callee: &Arc<Callee>, question: Option<Arc<Question>>) -> Store<Guest> {
     let limits = &callee.tuning.limits;
     let memory = MemoryGuard {
         limit: limits.memory_bytes,
-        peak: 0,
+        used: 0,
         refused: None,
     };
     let guest = Guest {
@@ -328,6 +355,7 @@ fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> Ca
             what: trap.to_string(),
         },
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => CallError::Busy,
+        None if is_about_address_space(&error) => CallError::NoAddressSpace(error),
         // The engine has no type for it.
         None if error
             .root_cause()

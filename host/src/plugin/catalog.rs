@@ -1,46 +1,69 @@
-//! Which plugins there are: the built-in ones and the files in the plugin directories, as they are now.
+//! Which plugins there are: the built-in ones, and the files that are supplied, as they are now.
+//!
+//! A scan does at once what needs no compiling: it takes out what is gone, gives other settings to what serves, and
+//! refuses what cannot be used. What has to be compiled is compiled in tasks, and takes its place when it is ready.
 
-mod directory;
 mod entry;
+mod files;
+mod loading;
+mod order;
+mod placing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use self::directory::{FileKey, Listing, Stock};
-use self::entry::{Entry, Workshop};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::task::{JoinError, JoinSet};
+
+use self::entry::{Entry, Version};
+pub use self::files::read_component;
+use self::files::{Digest, FileKey, Files, Listing};
+use self::loading::{Candidate, Loaded, Loader, examine, load};
 use super::builtin;
 use super::chain::Detector;
 use super::error::{LoadError, SandboxError};
+use super::inspect::Inspected;
+use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
-use super::settings::{CurrentSettings, Settings, SettingsSource};
-use super::status::{PluginState, Standing};
-use super::supply::{SuppliedFiles, Supply};
+use super::settings::{CurrentSettings, Settings, SettingsSource, Tuning};
+use super::supply::Supply;
 use crate::report;
 
-/// Where drop-in plugins come from.
-#[derive(Debug, Clone, Default)]
-pub struct PluginSources {
-    /// Directories of plugin files.
-    pub directories: Vec<PathBuf>,
-    /// Files that somebody else follows, where somebody does.
-    pub supply: Option<Supply>,
-}
-
-/// The plugins that there are, and what became of each file.
+/// The plugins that there are, and the state of each file.
 pub struct Catalog {
     detector: Arc<Detector>,
-    metrics: PluginMetrics,
+    loader: Arc<Loader>,
     settings: CurrentSettings,
-    stock: Arc<Stock>,
-    supply: Option<Supply>,
+    supplies: Vec<Supply>,
     files: BTreeMap<FileKey, Entry>,
     /// In the order in which they are asked.
     builtins: Vec<Entry>,
-    /// Files whose name another one has, as they were told last.
+    /// Files that are being compiled, or wait for it.
+    loads: JoinSet<Loaded>,
+    /// Whether every supply was known at the last scan.
+    all_supplies_known: bool,
+    reported: Reported,
+}
+
+/// What changed without an event in a directory.
+pub(super) enum Changed {
+    /// The bundles. The files have to be scanned.
+    Bundles,
+    /// A file was compiled, and can be put in place.
+    Loaded(Box<Result<Loaded, JoinError>>),
+}
+
+/// What was logged, so that it is logged once.
+#[derive(Default)]
+struct Reported {
+    /// Files whose name another one has.
     duplicates: BTreeMap<FileKey, String>,
-    /// Plugins that the settings name and nobody knows, as they were told.
-    told: BTreeSet<String>,
+    /// Bundles that cannot be used as a whole.
+    bundles: BTreeMap<String, String>,
+    /// Plugins that the settings name and that do not exist.
+    unknown: BTreeSet<String>,
 }
 
 impl Catalog {
@@ -48,30 +71,31 @@ impl Catalog {
     pub async fn open(
         detector: Arc<Detector>,
         metrics: PluginMetrics,
-        sources: PluginSources,
+        supplies: Vec<Supply>,
         settings: SettingsSource,
     ) -> Result<Self, SandboxError> {
         let settings = CurrentSettings::open(settings)?;
         let builtins = builtin::load(detector.sandbox(), &metrics).await?;
+        let loader = Loader {
+            sandbox: Arc::clone(detector.sandbox()),
+            metrics,
+        };
         let mut catalog = Self {
             detector,
-            metrics,
+            loader: Arc::new(loader),
             settings,
-            stock: Arc::new(Stock {
-                directories: sources.directories,
-                supplied: SuppliedFiles::default(),
-            }),
-            supply: sources.supply,
+            supplies,
             files: BTreeMap::new(),
             builtins: builtins.into_iter().map(Entry::builtin).collect(),
-            duplicates: BTreeMap::new(),
-            told: BTreeSet::new(),
+            loads: JoinSet::new(),
+            all_supplies_known: false,
+            reported: Reported::default(),
         };
         catalog.rescan().await;
         Ok(catalog)
     }
 
-    /// Who asks these plugins.
+    /// The detector that asks these plugins.
     #[must_use]
     pub fn detector(&self) -> &Arc<Detector> {
         &self.detector
@@ -88,33 +112,38 @@ impl Catalog {
                 parent
             }
         });
-        self.stock
-            .directories
-            .iter()
-            .map(PathBuf::as_path)
-            .chain(settings)
+        let directories = self.supplies.iter().filter_map(|supply| match supply {
+            Supply::Directory(path) => Some(path.as_path()),
+            Supply::Bundles(_) => None,
+        });
+        directories.chain(settings)
     }
 
-    /// Waits until other files are supplied than those that were looked at.
-    pub(super) async fn supplied_anew(&mut self) {
-        let changed = match &mut self.supply {
-            Some(supply) => supply.changed().await.is_ok(),
-            None => false,
-        };
-        if !changed {
-            // Nobody supplies any.
-            std::future::pending::<()>().await;
+    /// Waits for a change that makes no event in a directory.
+    pub(super) async fn changed(&mut self) -> Changed {
+        tokio::select! {
+            () = bundles_changed(&mut self.supplies) => Changed::Bundles,
+            Some(loaded) = self.loads.join_next() => Changed::Loaded(Box::new(loaded)),
         }
     }
 
-    /// Looks at every file again, by its bytes: neither the kind of an event nor a time of modification tells
-    /// reliably that a mounted file changed. What changed is loaded, one file at a time, and put in place at once; what
-    /// is gone or switched off does not wait for that.
+    /// Scans, and waits until everything that has to be compiled is.
     pub async fn rescan(&mut self) {
+        self.scan().await;
+        while let Some(loaded) = self.loads.join_next().await {
+            self.take(loaded).await;
+        }
+    }
+
+    /// Reads every file again and compares its bytes: neither the kind of an event nor a time of modification says
+    /// reliably that a mounted file changed.
+    pub(super) async fn scan(&mut self) {
         self.refresh_settings();
         let settings = self.settings.get().clone();
-        let is_complete = self.take_supply();
-        let Some(listing) = self.list(settings.files_per_directory()).await else {
+        let (files, all_known) = Files::of(&mut self.supplies);
+        self.all_supplies_known = all_known;
+        let files = Arc::new(files);
+        let Some(listing) = list(&files, settings.files_per_directory()).await else {
             return;
         };
         self.forget_missing(&listing);
@@ -122,107 +151,176 @@ impl Catalog {
             let new = || Entry::new(key.origin());
             self.files.entry(key.clone()).or_insert_with(new);
         }
-        self.put_in_place(&settings);
-        let detector = Arc::clone(&self.detector);
-        let metrics = self.metrics.clone();
-        let workshop = Workshop {
-            sandbox: detector.sandbox(),
-            metrics: &metrics,
+        self.report_bundles(&files);
+        self.put_in_place(&settings, &files);
+        self.retune_builtins(&settings, &files).await;
+        for (key, is_within) in &listing.files {
+            let changed = if *is_within {
+                self.examine(&files, key, &settings).await
+            } else {
+                let limit = settings.files_per_directory();
+                let entry = self.files.get_mut(key);
+                entry.is_some_and(|entry| entry.exclude(&self.loader, limit))
+            };
+            if changed {
+                self.put_in_place(&settings, &files);
+            }
+        }
+        self.check_complete();
+    }
+
+    /// Takes what became of a task. One that was aborted has no result: another version took its place.
+    pub(super) async fn take(&mut self, loaded: Result<Loaded, JoinError>) {
+        if let Ok(Loaded {
+            key,
+            version,
+            plugin,
+        }) = loaded
+        {
+            self.finish(&key, version, plugin).await;
+        }
+        self.check_complete();
+    }
+
+    async fn finish(
+        &mut self,
+        key: &FileKey,
+        version: Version,
+        plugin: Option<Result<Plugin, LoadError>>,
+    ) {
+        let settings = self.settings.get().clone();
+        let (files, _) = Files::of(&mut self.supplies);
+        let Some(entry) = self.files.get_mut(key).filter(|entry| entry.has(&version)) else {
+            return;
         };
+        let Some(plugin) = plugin else {
+            entry.forget_version();
+            return;
+        };
+        let loader = Arc::clone(&self.loader);
+        let digest = version.digest;
+        let mut changed = entry.finish(&loader, version, plugin);
+        // The settings may have changed while it was compiled.
+        let tuning = Arc::clone(settings.tuning(entry.origin().key()));
+        if entry.serves(digest) {
+            changed |= entry.retune(&loader, Version { digest, tuning }).await;
+        }
+        if changed {
+            self.put_in_place(&settings, &files);
+        }
+    }
+
+    async fn retune_builtins(&mut self, settings: &Settings, files: &Files) {
+        let loader = Arc::clone(&self.loader);
         for index in 0..self.builtins.len() {
             let entry = &mut self.builtins[index];
-            let tuning = settings.tuning(entry.origin().key());
-            if entry.retune(&workshop, tuning).await {
-                self.put_in_place(&settings);
+            let version = Version {
+                digest: None,
+                tuning: Arc::clone(settings.tuning(entry.origin().key())),
+            };
+            if entry.retune(&loader, version).await {
+                self.put_in_place(settings, files);
             }
-        }
-        for (key, is_within) in &listing.files {
-            if self.look(&workshop, key, *is_within, &settings).await {
-                self.put_in_place(&settings);
-            }
-        }
-        if is_complete {
-            self.detector.set_complete();
-            self.tell_unknown_settings();
         }
     }
 
-    /// Takes what is supplied at the moment. False as long as that is not known.
-    fn take_supply(&mut self) -> bool {
-        let Some(supply) = &mut self.supply else {
-            return true;
-        };
-        let Some(supplied) = supply.borrow_and_update().clone() else {
-            return false;
-        };
-        if self.stock.supplied != supplied {
-            self.stock = Arc::new(Stock {
-                directories: self.stock.directories.clone(),
-                supplied,
-            });
-        }
-        true
-    }
-
-    async fn look(
-        &mut self,
-        workshop: &Workshop<'_>,
-        key: &FileKey,
-        is_within: bool,
-        settings: &Settings,
-    ) -> bool {
+    /// Reads and inspects one file. Returns whether anything changed at once; a file that has to be compiled changes
+    /// nothing yet.
+    async fn examine(&mut self, files: &Arc<Files>, key: &FileKey, settings: &Settings) -> bool {
         let Some(entry) = self.files.get_mut(key) else {
             return false;
         };
-        if is_within {
-            let tuning = settings.tuning(entry.origin().key());
-            entry.look(workshop, &self.stock, key, tuning).await
-        } else {
-            entry.exclude(workshop, settings.files_per_directory())
+        let loader = Arc::clone(&self.loader);
+        let tuning = Arc::clone(settings.tuning(entry.origin().key()));
+        let known = entry.known_digests(&tuning);
+        let examined = examine_apart(files, key, &tuning, known).await;
+        let (digest, inspected) = match examined {
+            Ok(examined) => examined,
+            Err(error) => {
+                entry.forget_version();
+                return entry.refuse(&loader, &error);
+            }
+        };
+        let version = Version {
+            digest: Some(digest),
+            tuning,
+        };
+        match inspected {
+            None if entry.serves(Some(digest)) => entry.retune(&loader, version).await,
+            None => false,
+            Some(Err(error)) => entry.finish(&loader, version, Err(error)),
+            Some(Ok(inspected)) => {
+                let candidate = Candidate {
+                    key: key.clone(),
+                    version: version.clone(),
+                    inspected,
+                };
+                let task = load(loader, Arc::clone(files), candidate);
+                entry.begin(version, self.loads.spawn(task));
+                false
+            }
         }
-    }
-
-    /// None where the task that lists them ended early, so that nothing is known.
-    async fn list(&self, limit: usize) -> Option<Listing> {
-        let stock = Arc::clone(&self.stock);
-        tokio::task::spawn_blocking(move || Listing::of(&stock, limit))
-            .await
-            .ok()
     }
 
     fn refresh_settings(&mut self) {
         let Some(refreshed) = self.settings.refresh() else {
             return;
         };
-        self.metrics.set_settings_usable(refreshed.is_ok());
+        self.loader.metrics.set_settings_usable(refreshed.is_ok());
         match refreshed {
             Ok(()) => {
                 tracing::info!("plugin settings read");
-                self.told.clear();
+                self.reported.unknown.clear();
             }
             Err(error) => {
-                tracing::error!(error = %report::chain(&error), "the plugin settings cannot be used, and those before stay in force");
+                tracing::error!(error = %report::chain(&error), "the plugin settings cannot be used, and the previous ones stay in force");
             }
         }
     }
 
-    /// A plugin that is named may come later; more often its name is mistyped. Said once.
-    fn tell_unknown_settings(&mut self) {
+    fn check_complete(&mut self) {
+        if self.all_supplies_known && self.loads.is_empty() {
+            self.detector.set_complete();
+            self.report_unknown_settings();
+        }
+    }
+
+    /// Logs once each plugin that the settings name and that does not exist. It may come later; more often its name is
+    /// mistyped.
+    fn report_unknown_settings(&mut self) {
         let entries = self.files.values().chain(&self.builtins);
         let known: BTreeSet<_> = entries.map(|entry| entry.origin().key()).collect();
-        let unknown = self
-            .settings
-            .get()
-            .keys()
-            .filter(|key| !known.contains(key));
-        for key in unknown {
-            if self.told.insert(key.to_owned()) {
+        let keys = self.settings.get().keys();
+        for key in keys.filter(|key| !known.contains(key)) {
+            if self.reported.unknown.insert(key.to_owned()) {
                 tracing::warn!(
                     plugin.key = key,
-                    "the plugin settings name a plugin that is not there"
+                    "the plugin settings name a plugin that does not exist"
                 );
             }
         }
+    }
+
+    /// Logs once each bundle that cannot be used as a whole.
+    fn report_bundles(&mut self, files: &Files) {
+        let refused = files.refused_bundles();
+        let refused: BTreeMap<_, _> = refused
+            .map(|(bundle, why)| (bundle.to_owned(), why.to_owned()))
+            .collect();
+        for (bundle, why) in &refused {
+            if self.reported.bundles.get(bundle) != Some(why) {
+                tracing::warn!(plugin.bundle = %bundle, error = %why, "plugins refused");
+            }
+            self.loader
+                .metrics
+                .set_usable(&Origin::File(bundle.clone()), false);
+        }
+        for bundle in self.reported.bundles.keys() {
+            if !refused.contains_key(bundle) {
+                self.loader.metrics.forget(&Origin::File(bundle.clone()));
+            }
+        }
+        self.reported.bundles = refused;
     }
 
     fn forget_missing(&mut self, listing: &Listing) {
@@ -238,121 +336,49 @@ impl Catalog {
                 .values()
                 .any(|other| other.origin() == entry.origin());
             if !is_left {
-                self.metrics.forget(entry.origin());
+                self.loader.metrics.forget(entry.origin());
             }
         }
-    }
-
-    /// The chain: files by directory and name, then the built-in plugins. A file with the name of a built-in one
-    /// takes its place there, or a replaced `generic` would be asked before everybody else.
-    fn put_in_place(&mut self, settings: &Settings) {
-        let mut chain: Vec<Standing> = Vec::new();
-        let mut places: Vec<_> = self.builtins.iter().map(Place::of).collect();
-        let (mut aside, mut duplicates) = (Vec::new(), BTreeMap::new());
-        let mut taken: BTreeMap<String, String> = BTreeMap::new();
-        for (key, entry) in &self.files {
-            let standing =
-                |state| Standing::new(key.to_string(), entry.plugin(), entry.sha256(), state);
-            let is_enabled = settings.tuning(key.origin().key()).enabled;
-            let Some(plugin) = entry.plugin().filter(|_| is_enabled) else {
-                let state = if is_enabled {
-                    entry.state()
-                } else {
-                    PluginState::Disabled
-                };
-                aside.push(standing(state));
-                continue;
-            };
-            let name = &plugin.descriptor().name;
-            if let Some(by) = taken.get(name) {
-                let why = duplicate(name, by);
-                aside.push(standing(PluginState::Refused { why: why.clone() }));
-                duplicates.insert(key.clone(), why);
-                continue;
-            }
-            taken.insert(name.clone(), key.to_string());
-            let standing = standing(entry.state());
-            match places.iter_mut().find(|place| place.is_of(name)) {
-                Some(place) => place.replacement = Some(standing),
-                None => chain.push(standing),
-            }
-        }
-        for place in places {
-            place.put(settings, &mut chain, &mut aside);
-        }
-        self.tell_duplicates(duplicates);
-        self.tell_usable(chain.iter().chain(&aside));
-        self.detector.replace(chain, aside);
-    }
-
-    fn tell_usable<'a>(&self, standings: impl Iterator<Item = &'a Standing>) {
-        let mut usable = BTreeMap::new();
-        for standing in standings {
-            // What is switched off, or replaced, is so on purpose, and what is loading is not known to be refused.
-            let is_refused = match standing.status.state {
-                PluginState::Refused { .. } | PluginState::ServingPrevious { .. } => true,
-                PluginState::Loading
-                | PluginState::Serving
-                | PluginState::Benched
-                | PluginState::Replaced { .. }
-                | PluginState::Disabled => false,
-            };
-            *usable.entry(standing.status.from.as_str()).or_default() |= !is_refused;
-        }
-        let entries = self.files.values().chain(&self.builtins);
-        for origin in entries.map(Entry::origin) {
-            let is_usable = usable.get(origin.to_string().as_str()).copied();
-            self.metrics
-                .set_usable(origin, is_usable.unwrap_or_default());
-        }
-    }
-
-    fn tell_duplicates(&mut self, duplicates: BTreeMap<FileKey, String>) {
-        for (key, why) in &duplicates {
-            if self.duplicates.get(key) != Some(why) {
-                tracing::warn!(plugin.file = %key, error = %why, "plugin refused");
-            }
-        }
-        self.duplicates = duplicates;
     }
 }
 
-fn duplicate(name: &str, by: &str) -> String {
-    let (name, by) = (name.to_owned(), by.to_owned());
-    LoadError::Duplicate { name, by }.to_string()
-}
-
-/// The place of a built-in plugin in the chain.
-struct Place<'a> {
-    entry: &'a Entry,
-    replacement: Option<Standing>,
-}
-
-impl<'a> Place<'a> {
-    fn of(entry: &'a Entry) -> Self {
-        Self {
-            entry,
-            replacement: None,
+/// Waits until any supply has other bundles than those of the last scan. Never returns where there are none.
+async fn bundles_changed(supplies: &mut [Supply]) {
+    let bundles = supplies.iter_mut().filter_map(|supply| match supply {
+        Supply::Bundles(bundles) => Some(Box::pin(bundles.changed())),
+        Supply::Directory(_) => None,
+    });
+    let mut changes: FuturesUnordered<_> = bundles.collect();
+    while let Some(changed) = changes.next().await {
+        // One whose sender is gone never changes again.
+        if changed.is_ok() {
+            return;
         }
     }
+    std::future::pending().await
+}
 
-    fn is_of(&self, name: &str) -> bool {
-        self.entry
-            .plugin()
-            .is_some_and(|plugin| plugin.descriptor().name == name)
-    }
+/// Lists the files. `None` where the task that lists them ended early, so that nothing is known.
+async fn list(files: &Arc<Files>, limit: usize) -> Option<Listing> {
+    let files = Arc::clone(files);
+    tokio::task::spawn_blocking(move || Listing::of(&files, limit))
+        .await
+        .ok()
+}
 
-    fn put(self, settings: &Settings, chain: &mut Vec<Standing>, aside: &mut Vec<Standing>) {
-        let (origin, plugin) = (self.entry.origin(), self.entry.plugin());
-        let standing = |state| Standing::new(origin.to_string(), plugin, None, state);
-        if let Some(replacement) = self.replacement {
-            let by = replacement.status.from.clone();
-            chain.push(replacement);
-            aside.push(standing(PluginState::Replaced { by }));
-        } else if settings.tuning(origin.key()).enabled {
-            chain.push(standing(self.entry.state()));
-        } else {
-            aside.push(standing(PluginState::Disabled));
-        }
-    }
+/// Reads and inspects a file on a thread that may block.
+async fn examine_apart(
+    files: &Arc<Files>,
+    key: &FileKey,
+    tuning: &Tuning,
+    known: Vec<Digest>,
+) -> Result<(Digest, Option<Result<Inspected, LoadError>>), LoadError> {
+    let (files, key, limit) = (
+        Arc::clone(files),
+        key.clone(),
+        tuning.limits.component_bytes,
+    );
+    let examine = move || examine(&files, &key, limit, |digest| known.contains(&digest));
+    let examined = tokio::task::spawn_blocking(examine).await;
+    examined.unwrap_or_else(|error| Err(std::io::Error::from(error).into()))
 }

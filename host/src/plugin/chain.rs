@@ -1,4 +1,12 @@
-//! Who is asked about a delivery, in which order, and when to stop.
+//! Which plugins are asked about a delivery, in which order, and when to stop.
+//!
+//! - A plugin whose pre-filter does not let the delivery through is not asked.
+//! - The first plugin that claims the delivery decides: it found refs, ignores it, or says that it is malformed.
+//! - A plugin with a pre-filter that fails decides as well: the delivery bears its sign, and a plugin behind it might
+//!   misread it. The sender should try again.
+//! - A plugin without a pre-filter that fails decides nothing, since nothing says that the delivery is its own: the
+//!   plugins behind it are asked, and its failure is the answer only where none of them claims the delivery. From its
+//!   first failure on, until it has answered as often as it failed, it is asked after all others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,84 +19,84 @@ use super::error::CallError;
 use super::load::Plugin;
 use super::reply::Reply;
 use super::sandbox::Sandbox;
-use super::status::{PluginStatus, Standing};
+use super::status::{Listed, PluginStatus};
 use crate::detection::{Detection, Selection};
 
-/// What the plugins, together, say of a delivery.
+/// What the plugins, together, say about a delivery.
 #[derive(Debug)]
 pub enum Verdict {
     /// One of them recognised it.
     Found {
-        /// Who.
+        /// The plugin.
         plugin: Arc<Plugin>,
         /// The refs it announces, at least one.
         detections: Vec<Detection>,
     },
     /// One of them recognised it, and there is nothing to do.
     Ignored {
-        /// Who.
+        /// The plugin.
         plugin: Arc<Plugin>,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// One of them recognised it, and it is malformed.
     Malformed {
-        /// Who.
+        /// The plugin.
         plugin: Arc<Plugin>,
-        /// In which way.
+        /// In which way it is malformed.
         why: String,
     },
-    /// One of them failed. The ones behind it were not asked: they might take for theirs what is not.
+    /// One of them failed.
     Failed {
-        /// Who.
+        /// The plugin.
         plugin: Arc<Plugin>,
-        /// How.
+        /// The failure.
         error: CallError,
     },
-    /// One that may know it cannot be asked at the moment.
+    /// One of them cannot be asked at the moment.
     Unavailable {
-        /// Who.
+        /// The plugin.
         plugin: Arc<Plugin>,
         /// When it can be asked, where that is known.
         again_in: Option<Duration>,
     },
     /// None of them recognised it.
     Unrecognised {
-        /// Every plugin, in order, and why it passed or was not asked.
+        /// Every plugin, in order, and why it declined or was not asked.
         declined: Vec<Declined>,
     },
 }
 
-/// A plugin that passed.
+/// A plugin that declined, or was not asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declined {
     /// Its name.
     pub plugin: String,
-    /// Why, in words for the sender.
+    /// Why, for the sender.
     pub reason: String,
 }
 
-/// Asks the plugins that are loaded at the moment.
+/// Asks the plugins that are loaded.
 pub struct Detector {
     sandbox: Arc<Sandbox>,
     chain: ArcSwap<Vec<Arc<Plugin>>>,
-    standings: ArcSwap<Vec<Standing>>,
+    listed: ArcSwap<Vec<Listed>>,
     is_complete: AtomicBool,
 }
 
 impl Detector {
-    /// A detector that knows no plugin yet.
+    /// A detector without plugins.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
         Self {
             sandbox,
             chain: ArcSwap::default(),
-            standings: ArcSwap::default(),
+            listed: ArcSwap::default(),
             is_complete: AtomicBool::new(false),
         }
     }
 
-    /// Whether every source of plugins was looked at: before, one that is there may not be asked yet.
+    /// Whether every supply of plugins was read and its plugins are loaded. Before, a plugin may be missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.is_complete.load(Ordering::Relaxed)
@@ -110,81 +118,98 @@ impl Detector {
         self.chain.load_full()
     }
 
-    /// How everything stands: first who is asked, in order, then who is not.
+    /// The state of every plugin and file: first those that are asked, in order, then the others.
     #[must_use]
     pub fn status(&self) -> Vec<PluginStatus> {
-        self.standings.load().iter().map(Standing::now).collect()
+        self.listed.load().iter().map(Listed::now).collect()
     }
 
-    /// Puts other plugins in place: those that are asked, in order, and those that are not. Questions that are on their
-    /// way go on with the ones they met.
-    pub(super) fn replace(&self, mut asked: Vec<Standing>, not_asked: Vec<Standing>) {
-        let plugins = asked.iter().filter_map(|standing| standing.plugin.clone());
+    /// Replaces the plugins: those that are asked, in order, and the others. Calls that are in flight keep theirs.
+    pub(super) fn replace(&self, mut asked: Vec<Listed>, not_asked: Vec<Listed>) {
+        let plugins = asked.iter().filter_map(|listed| listed.plugin.clone());
         self.chain.store(Arc::new(plugins.collect()));
         asked.extend(not_asked);
-        self.standings.store(Arc::new(asked));
+        self.listed.store(Arc::new(asked));
     }
 
-    /// Asks one after the other, of those that are selected, until one says that the delivery is its own.
+    /// Asks the selected plugins, one after the other, until one decides.
     pub async fn detect(&self, question: Question, selection: &Selection) -> Verdict {
         let question = Arc::new(question);
         let plugins = self.plugins();
-        let mut asked_in_vain = Vec::new();
-        let mut passed_over = None;
-        let candidates = plugins
-            .iter()
-            .filter(|plugin| selection.has(&plugin.descriptor().name) && plugin.wants(&question));
-        for plugin in candidates {
-            let plugin = Arc::clone(plugin);
-            return match plugin.ask(&self.sandbox, &question).await.0 {
-                Ok(Reply::NotMine) => {
-                    asked_in_vain.push(plugin);
-                    continue;
+        let mut declined = Vec::new();
+        let mut failure = None;
+        for plugin in candidates(&plugins, &question, selection) {
+            let reply = plugin.ask(&self.sandbox, &question).await.0;
+            match decide(Arc::clone(&plugin), reply) {
+                Decision::Declined => declined.push(plugin),
+                Decision::Claimed(verdict) => return verdict,
+                Decision::Failed(verdict) if plugin.wants_everything() => {
+                    failure.get_or_insert(verdict);
                 }
-                // It would be asked about anything, so nothing says that this delivery is its own. Any other has a
-                // sign that it is: whoever comes next might misread it, and the sender had better try again.
-                Err(CallError::Benched { again_in }) if plugin.wants_everything() => {
-                    passed_over = Some((plugin, again_in));
-                    continue;
-                }
-                Err(CallError::Benched { again_in }) => Verdict::Unavailable {
-                    plugin,
-                    again_in: Some(again_in),
-                },
-                Err(CallError::Busy) => Verdict::Unavailable {
-                    plugin,
-                    again_in: None,
-                },
-                Ok(Reply::Found(detections)) => Verdict::Found { plugin, detections },
-                Ok(Reply::Ignored(reason)) => Verdict::Ignored { plugin, reason },
-                Ok(Reply::Malformed(why)) => Verdict::Malformed { plugin, why },
-                Err(CallError::Ref(error)) => Verdict::Malformed {
-                    plugin,
-                    why: CallError::Ref(error).to_string(),
-                },
-                Err(error) => Verdict::Failed { plugin, error },
-            };
+                Decision::Failed(verdict) => return verdict,
+            }
         }
-        match passed_over {
-            Some((plugin, again_in)) => Verdict::Unavailable {
-                plugin,
-                again_in: Some(again_in),
-            },
-            None => Verdict::Unrecognised {
-                declined: explain(&plugins, &asked_in_vain, selection),
-            },
-        }
+        failure.unwrap_or_else(|| Verdict::Unrecognised {
+            declined: explain(&plugins, &declined, selection),
+        })
     }
 }
 
-fn explain(
+/// The plugins that are asked, in order: those that fail at every delivery come last.
+fn candidates(
     plugins: &[Arc<Plugin>],
-    asked_in_vain: &[Arc<Plugin>],
+    question: &Question,
     selection: &Selection,
-) -> Vec<Declined> {
+) -> impl Iterator<Item = Arc<Plugin>> {
+    let wanted = plugins
+        .iter()
+        .filter(|plugin| selection.has(&plugin.descriptor().name) && plugin.wants(question))
+        .cloned();
+    let (last, first): (Vec<_>, Vec<_>) =
+        wanted.partition(|plugin| plugin.wants_everything() && plugin.is_failing());
+    first.into_iter().chain(last)
+}
+
+/// What a plugin's reply means for the delivery.
+enum Decision {
+    /// The plugin says that the delivery is of another format.
+    Declined,
+    /// The plugin says that the delivery is of its format.
+    Claimed(Verdict),
+    /// It said nothing that can be used.
+    Failed(Verdict),
+}
+
+fn decide(plugin: Arc<Plugin>, reply: Result<Reply, CallError>) -> Decision {
+    use Decision::{Claimed, Declined, Failed};
+
+    match reply {
+        Ok(Reply::NotMine) => Declined,
+        Ok(Reply::Found(detections)) => Claimed(Verdict::Found { plugin, detections }),
+        Ok(Reply::Ignored(reason)) => Claimed(Verdict::Ignored { plugin, reason }),
+        Ok(Reply::Malformed(why)) => Claimed(Verdict::Malformed { plugin, why }),
+        Err(CallError::Ref(error)) => Claimed(Verdict::Malformed {
+            plugin,
+            why: CallError::Ref(error).to_string(),
+        }),
+        // It claimed the delivery, with an answer that cannot be used.
+        Err(error @ CallError::Answer { .. }) => Claimed(Verdict::Failed { plugin, error }),
+        Err(CallError::Benched { again_in }) => Failed(Verdict::Unavailable {
+            plugin,
+            again_in: Some(again_in),
+        }),
+        Err(CallError::Busy | CallError::NoAddressSpace(_)) => Failed(Verdict::Unavailable {
+            plugin,
+            again_in: None,
+        }),
+        Err(error) => Failed(Verdict::Failed { plugin, error }),
+    }
+}
+
+fn explain(plugins: &[Arc<Plugin>], asked: &[Arc<Plugin>], selection: &Selection) -> Vec<Declined> {
     let declined = plugins.iter().map(|plugin| {
         let name = &plugin.descriptor().name;
-        let was_asked = asked_in_vain.iter().any(|other| Arc::ptr_eq(other, plugin));
+        let was_asked = asked.iter().any(|other| Arc::ptr_eq(other, plugin));
         let reason = if was_asked {
             "it says that this is not its format".to_owned()
         } else if !selection.has(name) {

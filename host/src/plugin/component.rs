@@ -1,8 +1,8 @@
-//! From bytes to a linked component: what is wrong with one is told by names, before the engine tells it in types.
+//! From bytes to a compiled and linked component.
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -10,38 +10,17 @@ use wasmtime::component::types::ComponentItem;
 use super::background;
 use super::bindings::v0_1::{self, Detector};
 use super::error::LoadError;
-use super::reply;
+use super::inspect::{CompileCost, Inspected, inspect};
+use super::memory;
 use super::sandbox::Sandbox;
 
 /// A component that was compiled and linked.
 pub(super) struct Linked {
     pub(super) detector: Detector,
-    /// The interfaces of the host that it uses, by their full names.
+    /// The interfaces of the host that it imports, by their full names.
     pub(super) imports: Arc<[String]>,
-}
-
-/// Compiles and links a component, on a thread of its own: that takes milliseconds to seconds, and a panic in there
-/// must not end more than this.
-pub(super) async fn link(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Linked, LoadError> {
-    check_header(&bytes)?;
-    let engine = sandbox.engine().clone();
-    let compiler = Arc::clone(sandbox.compiler());
-    let limit = sandbox.capacity().compile_time;
-    // Before the time is taken: to wait for another's end is not its fault.
-    let turn = compiler.acquire_owned().await;
-    // A compilation cannot be interrupted. One that takes too long is not waited for, but the next one waits for its
-    // end, so that there is never more than one.
-    let (sender, linked) = oneshot::channel();
-    let compile = move || {
-        let _turn = turn;
-        // Nobody listens any more where it took too long.
-        let (Ok(()) | Err(_)) = sender.send(background::in_parallel(|| link_now(&engine, &bytes)));
-    };
-    background::spawn("plugin-compiler", compile)?;
-    tokio::time::timeout(limit, linked)
-        .await
-        .map_err(|_| LoadError::CompileTimedOut { limit })?
-        .map_err(|_| LoadError::CompilerPanic)?
+    /// The places in the pool of instances that an instance takes.
+    pub(super) places: u32,
 }
 
 /// Refuses a component over the limit, before it is read where its size is known.
@@ -53,87 +32,138 @@ pub(super) fn check_size(bytes: u64, limit: u64) -> Result<(), LoadError> {
     }
 }
 
-/// Tells what is not a component at all, in plainer words than the compiler has. The first eight bytes are the magic
-/// number, a version, and a layer: 0 for a core module, 1 for a component (component model, binary format).
-fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
-    match bytes {
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(LoadError::CoreModule),
-        _ => Err(LoadError::NotWasm),
-    }
+/// Inspects, compiles and links a component. `label` names it in the log.
+pub(super) async fn link(
+    sandbox: &Sandbox,
+    label: &str,
+    bytes: Vec<u8>,
+) -> Result<Linked, LoadError> {
+    let inspecting = move || inspect(&bytes).map(|inspected| (inspected, bytes));
+    let inspected = tokio::task::spawn_blocking(inspecting).await;
+    let (inspected, bytes) = inspected.map_err(std::io::Error::from)??;
+    let turn = turn(sandbox, &inspected.cost).await;
+    compile(sandbox, label, inspected, bytes, turn).await
 }
 
-fn link_now(engine: &Engine, bytes: &[u8]) -> Result<Linked, LoadError> {
-    let component = Component::from_binary(engine, bytes).map_err(LoadError::Invalid)?;
-    let imports = check_world(engine, &component)?;
+/// Waits until the component may be compiled. One that takes little does not wait for one that takes much.
+pub(super) async fn turn(sandbox: &Sandbox, cost: &CompileCost) -> Option<OwnedSemaphorePermit> {
+    let compilers = sandbox.compilers();
+    let queue: &Arc<Semaphore> = if cost.is_small() {
+        &compilers.small
+    } else {
+        &compilers.large
+    };
+    // The semaphores are never closed.
+    Arc::clone(queue).acquire_owned().await.ok()
+}
+
+/// Compiles and links an inspected component, on a thread of its own: that takes milliseconds to seconds, and a panic
+/// in there must not end more than this.
+pub(super) async fn compile(
+    sandbox: &Sandbox,
+    label: &str,
+    inspected: Inspected,
+    bytes: Vec<u8>,
+    turn: Option<OwnedSemaphorePermit>,
+) -> Result<Linked, LoadError> {
+    let Inspected { cost, imports } = inspected;
+    let available = memory::available();
+    let threads = cost.threads(available, background::threads());
+    let needed_mib = cost.memory(1) >> 20;
+    let Some(threads) = threads else {
+        return Err(LoadError::NoMemory {
+            needed_mib,
+            available_mib: available >> 20,
+        });
+    };
+    // Before the compiler runs: should it take the process down after all, this is the last line.
+    tracing::info!(
+        plugin.file = label,
+        bytes = bytes.len(),
+        estimated_memory_mib = needed_mib,
+        threads,
+        "compiling plugin"
+    );
+    let engine = sandbox.engine().clone();
+    let limit = sandbox.capacity().compile_time;
+    // A compilation cannot be interrupted. One that takes too long is not waited for, but the next one waits for its
+    // end, so that two never run at once.
+    let (sender, linked) = oneshot::channel();
+    let work = move || {
+        let _turn = turn;
+        let compiled = background::in_parallel(threads, || link_now(&engine, &bytes, imports));
+        // The receiver is gone where it took too long.
+        let (Ok(()) | Err(_)) = sender.send(compiled);
+    };
+    background::spawn("plugin-compiler", work)?;
+    tokio::time::timeout(limit, linked)
+        .await
+        .map_err(|_| LoadError::CompileTimedOut { limit })?
+        .map_err(|_| LoadError::CompilerPanic)?
+}
+
+fn link_now(engine: &Engine, bytes: &[u8], imports: Vec<String>) -> Result<Linked, LoadError> {
+    let component = Component::from_binary(engine, bytes).map_err(|error| {
+        if is_about_address_space(&error) {
+            LoadError::NoAddressSpace(error)
+        } else {
+            LoadError::Unsupported(error)
+        }
+    })?;
+    check_functions(engine, &component)?;
     let detector = Detector::link(engine, &component).map_err(LoadError::WrongTypes)?;
     Ok(Linked {
         detector,
         imports: imports.into(),
+        places: places(&component),
     })
 }
 
-/// Tells by names what does not fit, since the linker's own words are about instances and types. Gives the interfaces
-/// that the component imports.
-fn check_world(engine: &Engine, component: &Component) -> Result<Vec<String>, LoadError> {
-    let world = component.component_type();
-    let mut exports = world
-        .exports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect::<Vec<_>>();
-    if !exports.iter().any(|name| name == v0_1::DETECTOR) {
-        let other = exports
-            .iter()
-            .find_map(|name| name.strip_prefix("stoker:detect/detector@"));
-        if let Some(version) = other {
-            return Err(LoadError::WrongVersion {
-                version: reply::printable(version, 32),
-            });
-        }
-        exports.truncate(8);
-        let found = if exports.is_empty() {
-            "nothing".to_owned()
-        } else {
-            exports.join(", ")
+/// Whether the operating system refused a mapping.
+pub(super) fn is_about_address_space(error: &wasmtime::Error) -> bool {
+    let is_memory = |error: &std::io::Error| error.kind() == std::io::ErrorKind::OutOfMemory;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(is_memory))
+        || format!("{error:#}").contains("Cannot allocate memory")
+}
+
+/// A place is a memory and two tables of the pool. Nearly every component takes one; a composed one takes several.
+fn places(component: &Component) -> u32 {
+    let required = component.resources_required();
+    required.map_or(1, |required| {
+        required
+            .num_memories
+            .max(required.num_tables.div_ceil(2))
+            .max(1)
+    })
+}
+
+/// Names the function that a component imports and this host does not have: the linker's own words are about instances
+/// and types.
+fn check_functions(engine: &Engine, component: &Component) -> Result<(), LoadError> {
+    for (interface, item) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else {
+            continue;
         };
-        return Err(LoadError::WrongWorld {
-            found: reply::printable(&found, 512),
-        });
-    }
-    let mut imports = Vec::new();
-    for (name, item) in world.imports(engine) {
-        // A component may import types by themselves; only instances, functions and modules give it anything.
-        if matches!(item.ty, ComponentItem::Type(_)) {
+        let name = interface
+            .split_once('@')
+            .map_or(interface, |(name, _)| name);
+        let offered = v0_1::IMPORTS
+            .iter()
+            .find(|(offered, _)| name.strip_prefix("stoker:detect/") == Some(*offered));
+        let Some((_, functions)) = offered else {
             continue;
+        };
+        for (function, item) in instance.exports(engine) {
+            let is_function = matches!(item.ty, ComponentItem::ComponentFunc(_));
+            if is_function && !functions.contains(&function) {
+                return Err(LoadError::MissingFunction {
+                    function: super::reply::printable(function, 128),
+                    interface: super::reply::printable(interface, 128),
+                });
+            }
         }
-        if is_offered(name) {
-            imports.push(name.to_owned());
-            continue;
-        }
-        return Err(LoadError::UnknownImport {
-            name: reply::printable(name, 128),
-            hint: import_hint(name),
-        });
     }
-    Ok(imports)
-}
-
-fn is_offered(import: &str) -> bool {
-    let interface = import
-        .split_once('@')
-        .map_or(import, |(interface, _)| interface);
-    matches!(
-        interface,
-        "stoker:detect/payload" | "stoker:detect/settings" | "stoker:detect/diagnostics"
-    )
-}
-
-fn import_hint(import: &str) -> &'static str {
-    if import.starts_with("wasi:") {
-        "; plugins have no WASI, which the standard library of most languages asks for: build Rust for wasm32-unknown-unknown, C for wasm32-freestanding, JavaScript with every WASI feature off, Python with --stub-wasi, and make the component with `stoker plugin build`"
-    } else if import.starts_with("stoker:detect/") {
-        "; build it with the WIT of this version"
-    } else {
-        ""
-    }
+    Ok(())
 }

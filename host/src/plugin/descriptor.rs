@@ -6,7 +6,7 @@ const MAX_FILTERS: usize = 32;
 /// The longest header name or pointer, in bytes.
 const MAX_FILTER_BYTES: usize = 256;
 
-/// What a component says of itself, before anything was checked.
+/// The description of a component, unchecked.
 #[derive(Debug, Default)]
 pub(super) struct RawDescriptor {
     pub(super) name: String,
@@ -16,7 +16,7 @@ pub(super) struct RawDescriptor {
     pub(super) pointers: Vec<String>,
 }
 
-/// What a component says of itself, checked.
+/// The description of a component, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
     /// A DNS label.
@@ -25,9 +25,9 @@ pub struct Descriptor {
     pub version: String,
     /// For people, one printable line.
     pub summary: String,
-    /// Headers, any one of which makes it worth asking.
+    /// Headers. The plugin is asked about a delivery that has any of them.
     pub headers: Vec<http::HeaderName>,
-    /// JSON pointers, any one of which makes it worth asking.
+    /// JSON pointers. The plugin is asked about a delivery that has a value at any of them.
     pub pointers: Vec<String>,
 }
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pre_filter_must_be_one() {
+    fn a_pre_filter_must_be_valid() {
         let headers = RawDescriptor {
             headers: vec!["x y".into()],
             ..raw("x")

@@ -1,8 +1,8 @@
-//! Where calls run: the first moments on the thread that asks, the rest on a thread of its own.
+//! Which thread a call runs on: the calling one until it yields, and then one thread for all slow calls.
 //!
-//! A call that is over within one tick, as nearly all are, pays nothing. One that is not would take its thread from
-//! everybody's webhooks again and again until its time is up; it goes on in the slow lane, where it shares one thread
-//! with its like. A plugin whose call did so of late begins there.
+//! Nearly all calls end within one tick and never leave the calling thread. A longer one would keep that thread from
+//! answering other webhooks, tick after tick, until its time is up. It goes on in the slow lane, a thread that all slow
+//! calls share. The next calls of a slow plugin begin there.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,20 +17,21 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::SandboxError;
 
-/// A call that used the slow lane's processor for so long is slow. Time that passed is no measure: it may have lost the
-/// processor to somebody else. Nor are turns: to fill or copy memory is one, however much it is.
+/// A call that used this much processor time in the slow lane is slow. Elapsed time is no measure, since the thread may
+/// have waited for a processor. The number of ticks is none either: filling or copying memory is one instruction,
+/// however long it takes.
 const SLOW: Duration = Duration::from_millis(1);
-/// So many calls in a row have to be quick before one begins again on the thread that asks.
+/// The calls that have to be quick, one after the other, before one begins on the calling thread again.
 const PROBATION: u32 = 64;
 
-/// The thread of the calls that take longer. It ends with this value.
+/// The thread of the slow calls. It ends with this value.
 #[derive(Debug)]
 pub(super) struct SlowLane {
     handle: Handle,
     _ends: oneshot::Sender<()>,
 }
 
-/// What is known of how long a plugin's calls take.
+/// How long the calls of one plugin took.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// Calls that begin in the slow lane.
@@ -53,8 +54,8 @@ impl Pace {
 
 impl SlowLane {
     pub(super) fn open() -> Result<Self, SandboxError> {
-        // Whoever comes is looked at before the next turn of those who are there: a turn takes a tick, and the usual
-        // interval would let newcomers wait for thirty of them.
+        // A new call runs before the next turn of the calls that are there: a turn takes a tick, and with the default
+        // interval a new call would wait for thirty of them.
         let runtime = runtime::Builder::new_current_thread()
             .global_queue_interval(1)
             .build()
@@ -71,9 +72,9 @@ impl SlowLane {
         })
     }
 
-    /// Runs a call to its end. None where it was ended with the lane, or by a panic.
+    /// Runs a call to its end. Returns `None` where the lane or a panic ended it.
     ///
-    /// All that a call ever waits for is its own next turn: what is not ready at once is a guest that still runs.
+    /// A call waits for nothing but its own next turn: one that is not ready at once is a guest that still runs.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         pace: &Arc<Pace>,
@@ -96,7 +97,7 @@ impl SlowLane {
     }
 }
 
-/// How long a call used the processor. It is told of when the call ends, also where nobody waits for it any more.
+/// Measures how long a call uses the processor, until the call ends or its caller goes away.
 struct Meter {
     pace: Arc<Pace>,
     used: Duration,
@@ -122,7 +123,7 @@ impl Drop for Meter {
     }
 }
 
-/// What this thread has had of the processor.
+/// The processor time of this thread.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime)
         .try_into()

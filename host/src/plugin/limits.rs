@@ -1,16 +1,17 @@
 use std::time::Duration;
 
-/// What one plugin may use. The defaults suit components of some kilobytes; what each number protects stands beside
-/// it.
+/// What one plugin may use. The defaults suit components of some kilobytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Real time of one call, waiting for the processor included.
     pub wall_time: Duration,
-    /// Bytes of linear memory. It also bounds the one instruction that cannot be interrupted, a `memory.copy`.
+    /// Bytes of linear memory, all memories of a composed component together. It also bounds the one instruction that
+    /// cannot be interrupted, a `memory.copy`.
     pub memory_bytes: usize,
     /// Bytes that cross from the guest to the host in one call: results, arguments of imports.
     pub transfer_bytes: usize,
-    /// Bytes of a component's file. Compiling takes time and memory in proportion.
+    /// Bytes of a component's file. Compiling takes time and memory in proportion; a file that would take more for its
+    /// size is refused.
     pub component_bytes: u64,
     /// Log lines that a guest may write in one call.
     pub log_lines: usize,
@@ -42,7 +43,7 @@ impl Default for Limits {
 /// What all plugins together may use: fixed when the sandbox is made.
 #[derive(Debug, Clone)]
 pub struct Capacity {
-    /// Instances at the same time; a call beyond waits.
+    /// Instances at the same time; a further call waits. A composed component counts once for each of its memories.
     pub instances: u32,
     /// How long a call waits for its turn before the sender is asked to come back.
     pub queue_time: Duration,
@@ -60,8 +61,12 @@ impl Default for Capacity {
     }
 }
 
-/// The most memory that any plugin can be given, in bytes. Instances reserve address space for it, not memory.
+/// The most memory that a plugin can be given, in bytes. Instances reserve address space for it, not memory.
 pub(super) const MAX_MEMORY_BYTES: usize = 256 << 20;
+
+/// The most elements of one table. A table of function pointers, by which a language calls through them; the largest
+/// seen is that of an interpreter, with some thousands.
+pub(super) const TABLE_ELEMENTS: u32 = 10_000;
 
 /// Bytes of one log line, of a reason, of an error text.
 pub(super) const TEXT_BYTES: usize = 1024;

@@ -1,4 +1,4 @@
-//! A plugin: a component that was asked what it is, and can be asked about deliveries.
+//! A plugin: a compiled component with its description, which can be asked about deliveries.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -30,7 +30,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What it is called in the settings: a file by its name without `.wasm`, wherever it lies.
+    /// Its key in the settings: the name of a file without `.wasm` and without its folder.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -54,8 +54,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Whether a name is one of a plugin file. Names with a leading dot are not files that somebody dropped in: kubelet
-/// keeps the versions of a mounted ConfigMap below such, and editors and copy tools their temporary files.
+/// Whether a name is that of a plugin file. Names with a leading dot are not: kubelet keeps the versions of a mounted
+/// ConfigMap below such names, and editors and copy tools keep their temporary files there.
 pub(super) fn is_plugin_file(name: &OsStr) -> bool {
     let is_hidden = name.as_encoded_bytes().starts_with(b".");
     let extension = Path::new(name).extension();
@@ -72,7 +72,7 @@ pub struct Plugin {
     turns: Arc<Semaphore>,
     breaker: Breaker,
     calls: PluginCalls,
-    /// Another version is in its place; only calls that were under way are left.
+    /// Another version replaced it; only calls that were in flight are left.
     is_retired: AtomicBool,
 }
 
@@ -86,17 +86,29 @@ impl Plugin {
         tuning: Arc<Tuning>,
     ) -> Result<Self, LoadError> {
         component::check_size(bytes.len() as u64, tuning.limits.component_bytes)?;
-        let Linked { detector, imports } = component::link(sandbox, bytes).await?;
+        let linked = component::link(sandbox, &origin.to_string(), bytes).await?;
+        Self::of_linked(sandbox, metrics, origin, linked, tuning).await
+    }
+
+    /// Makes a plugin of a compiled component: runs its `describe` once under the limits of a call.
+    pub(super) async fn of_linked(
+        sandbox: &Sandbox,
+        metrics: &PluginMetrics,
+        origin: Origin,
+        linked: Linked,
+        tuning: Arc<Tuning>,
+    ) -> Result<Self, LoadError> {
         let callee = Callee {
-            detector,
+            detector: linked.detector,
             label: origin.to_string().into(),
             tuning,
             pace: Arc::default(),
+            places: linked.places,
         };
-        Self::probe(sandbox, metrics, origin, callee, imports).await
+        Self::probe(sandbox, metrics, origin, callee, linked.imports).await
     }
 
-    /// The same component with other settings: asked again what it is, and not compiled again.
+    /// The same component with other settings. `describe` is called again, and nothing is compiled.
     pub async fn retuned(
         &self,
         sandbox: &Sandbox,
@@ -108,6 +120,7 @@ impl Plugin {
             label: Arc::clone(&self.callee.label),
             tuning,
             pace: Arc::default(),
+            places: self.callee.places,
         };
         let imports = Arc::clone(&self.imports);
         Self::probe(sandbox, metrics, self.origin.clone(), callee, imports).await
@@ -121,9 +134,7 @@ impl Plugin {
         imports: Arc<[String]>,
     ) -> Result<Self, LoadError> {
         let callee = Arc::new(callee);
-        let raw = call::describe(sandbox, &callee)
-            .await
-            .map_err(probe_error)?;
+        let raw = call::describe(sandbox, &callee).await?;
         let descriptor = Descriptor::try_from(raw)?;
         let calls = metrics.calls(&origin);
         let turns = Arc::new(Semaphore::new(callee.tuning.limits.concurrent_calls));
@@ -145,13 +156,13 @@ impl Plugin {
         &self.origin
     }
 
-    /// What it says of itself.
+    /// Its description of itself.
     #[must_use]
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
-    /// What it gets.
+    /// Its limits and settings.
     #[must_use]
     pub fn tuning(&self) -> &Arc<Tuning> {
         &self.callee.tuning
@@ -169,10 +180,15 @@ impl Plugin {
         &self.imports
     }
 
-    /// Whether it failed so often that it is not asked for a while.
+    /// Whether its circuit breaker is open: it failed so often that it is not asked for a while.
     #[must_use]
     pub fn is_benched(&self) -> bool {
-        self.breaker.is_benched()
+        self.breaker.is_open()
+    }
+
+    /// Whether it failed more often than it has answered since.
+    pub(super) fn is_failing(&self) -> bool {
+        self.breaker.is_failing()
     }
 
     /// Whether its pre-filter names nothing, or the whole body, so that it is asked about every delivery.
@@ -184,12 +200,12 @@ impl Plugin {
         (headers.is_empty() && pointers.is_empty()) || pointers.iter().any(String::is_empty)
     }
 
-    /// Begins to be asked: what is counted of the version before is not its own.
+    /// Resets what is measured of the version before.
     pub(super) fn begin_counting(&self) {
         self.calls.begin();
     }
 
-    /// Ends to be asked. What becomes of the calls that are under way says nothing of the version that follows.
+    /// Takes it out of service. The calls that are in flight say nothing of the version that follows.
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Relaxed);
     }
@@ -209,40 +225,45 @@ impl Plugin {
                 .any(|pointer| question.document().has(pointer))
     }
 
-    /// Asks a fresh instance, whatever the pre-filter says.
+    /// Asks a fresh instance. A host asks only about what [`Self::wants`] lets through, and a plugin may rely on that.
     pub async fn ask(
         &self,
         sandbox: &Sandbox,
         question: &Arc<Question>,
     ) -> (Result<Reply, CallError>, CallReport) {
-        let pass = match self.breaker.admit(Instant::now()) {
-            Ok(pass) => pass,
+        let permission = match self.breaker.admit(Instant::now()) {
+            Ok(permission) => permission,
             Err(again_in) => {
                 let benched = Err(CallError::Benched { again_in });
                 self.calls.record(&benched, &CallReport::default());
                 return (benched, CallReport::default());
             }
         };
-        let _under_way = self.calls.under_way();
-        let (said, report) = call::detect(sandbox, &self.callee, &self.turns, question).await;
-        let reply = said.and_then(|raw| reply::check(raw, &self.callee.tuning.limits));
+        let _in_flight = self.calls.in_flight();
+        let (raw, report) = call::detect(sandbox, &self.callee, &self.turns, question).await;
+        let reply = raw.and_then(|raw| reply::check(raw, &self.callee.tuning.limits));
         self.calls.record(&reply, &report);
-        if let Some(change) = self.breaker.record(pass, ended(&reply), Instant::now()) {
-            self.tell(change);
+        if let Some(change) = self
+            .breaker
+            .record(permission, ended(&reply), Instant::now())
+        {
+            self.report(change);
         }
         (reply, report)
     }
 
-    fn tell(&self, change: Change) {
+    fn report(&self, change: Change) {
         let file = &self.callee.label;
         match change {
-            Change::Benched(time) => {
-                tracing::warn!(plugin.file = %file, time = ?time, "plugin failed repeatedly, and is not asked for a while");
+            Change::Opened(time) => {
+                tracing::warn!(plugin.file = %file, time = ?time, "plugin failed repeatedly, so its circuit breaker is open");
             }
-            Change::Recovered => tracing::info!(plugin.file = %file, "plugin answers again"),
+            Change::Closed => {
+                tracing::info!(plugin.file = %file, "plugin answers again, so its circuit breaker is closed")
+            }
         }
         if !self.is_retired.load(Ordering::Relaxed) {
-            self.calls.set_benched(change != Change::Recovered);
+            self.calls.set_benched(change != Change::Closed);
         }
     }
 }
@@ -256,11 +277,13 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// What a call says of the plugin's health. An answer that cannot be used costs no more than one that can.
+/// What a call says about the plugin's health. An answer that cannot be used costs no more than one that can.
 fn ended(reply: &Result<Reply, CallError>) -> Ended {
     match reply {
         Ok(_) | Err(CallError::Answer { .. } | CallError::Ref(_)) => Ended::Answered,
-        Err(CallError::Busy | CallError::Benched { .. }) => Ended::Undecided,
+        Err(CallError::Busy | CallError::NoAddressSpace(_) | CallError::Benched { .. }) => {
+            Ended::Undecided
+        }
         Err(
             CallError::TimedOut { .. }
             | CallError::OutOfMemory { .. }
@@ -269,17 +292,5 @@ fn ended(reply: &Result<Reply, CallError>) -> Ended {
             | CallError::TransferTooLarge { .. }
             | CallError::Refused(_),
         ) => Ended::Failed,
-    }
-}
-
-/// The types of exports are compared only when an instance is made, so a mismatch shows in the first call.
-fn probe_error(error: CallError) -> LoadError {
-    match error {
-        CallError::Refused(source) => LoadError::WrongTypes(source),
-        CallError::OutOfMemory {
-            limit,
-            at_start: true,
-        } => LoadError::InitialMemory { limit },
-        other => LoadError::Describe(other),
     }
 }

@@ -19,7 +19,7 @@ const CALL_BUCKETS: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3,
 /// What plugins answer; the other outcomes are those of [`CallError`].
 const ANSWERS: [&str; 4] = ["found", "ignored", "malformed", "not-mine"];
 
-/// A plugin by the name of its file; names that guests give themselves are never labels.
+/// A plugin, by the name of its file. The names that guests give themselves are never labels.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PluginLabels {
     plugin: OriginLabel,
@@ -45,7 +45,7 @@ struct ReloadLabels {
     result: &'static str,
 }
 
-/// What the plugins' room counts.
+/// The metrics of the plugins.
 #[derive(Debug, Clone)]
 pub struct PluginMetrics {
     calls: Family<CallLabels, Counter>,
@@ -55,7 +55,7 @@ pub struct PluginMetrics {
     benched: Family<PluginLabels, Gauge>,
     reloads: Family<ReloadLabels, Counter>,
     settings_usable: Gauge,
-    under_way: Gauge,
+    in_flight: Gauge,
 }
 
 impl PluginMetrics {
@@ -71,7 +71,7 @@ impl PluginMetrics {
             benched: Family::default(),
             reloads: Family::default(),
             settings_usable: Gauge::default(),
-            under_way: Gauge::default(),
+            in_flight: Gauge::default(),
         };
         metrics.settings_usable.set(1);
         metrics.name(registry.sub_registry_with_prefix("stoker_plugin"));
@@ -117,7 +117,7 @@ impl PluginMetrics {
         registry.register(
             "calls_in_flight",
             "Calls that have no answer yet, those that wait for an instance included",
-            self.under_way.clone(),
+            self.in_flight.clone(),
         );
         let instances = ConstGauge::new(i64::from(Capacity::default().instances));
         registry.register(
@@ -148,12 +148,12 @@ impl PluginMetrics {
             duration: self.durations.get_or_create_owned(&labels),
             memory: self.memory.get_or_create_owned(&labels),
             benched: self.benched.get_or_create_owned(&labels),
-            under_way: self.under_way.clone(),
+            in_flight: self.in_flight.clone(),
             origin: origin.clone(),
         }
     }
 
-    /// Tells whether a file serves.
+    /// Sets whether a file serves.
     pub(super) fn set_usable(&self, origin: &Origin, usable: bool) {
         self.usable
             .get_or_create(&PluginLabels {
@@ -180,12 +180,12 @@ impl PluginMetrics {
         }
     }
 
-    /// Tells whether the settings file is in force as it is.
+    /// Sets whether the settings file is in force as it is.
     pub(super) fn set_settings_usable(&self, usable: bool) {
         self.settings_usable.set(i64::from(usable));
     }
 
-    /// Counts a file that was loaded.
+    /// Counts a file that was loaded or refused.
     pub(super) fn reloaded(&self, succeeded: bool) {
         let result = if succeeded { "success" } else { "error" };
         self.reloads.get_or_create(&ReloadLabels { result }).inc();
@@ -203,26 +203,26 @@ pub(super) struct PluginCalls {
     duration: Histogram,
     memory: Gauge<i64, AtomicI64>,
     benched: Gauge<i64, AtomicI64>,
-    under_way: Gauge<i64, AtomicI64>,
+    in_flight: Gauge<i64, AtomicI64>,
     origin: Origin,
 }
 
 /// A call that has no answer yet, for as long as it lives.
-pub(super) struct UnderWay<'a>(&'a Gauge<i64, AtomicI64>);
+pub(super) struct InFlight<'a>(&'a Gauge<i64, AtomicI64>);
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
 impl PluginCalls {
-    pub(super) fn under_way(&self) -> UnderWay<'_> {
-        self.under_way.inc();
-        UnderWay(&self.under_way)
+    pub(super) fn in_flight(&self) -> InFlight<'_> {
+        self.in_flight.inc();
+        InFlight(&self.in_flight)
     }
 
-    /// Begins anew, for another version.
+    /// Resets what is measured of one version, for another one.
     pub(super) fn begin(&self) {
         self.memory.set(0);
         self.benched.set(0);
@@ -247,7 +247,7 @@ impl PluginCalls {
             }
         };
         let peak = i64::try_from(report.peak_memory).unwrap_or(i64::MAX);
-        // Nearly always it is the peak already, and then nobody else's copy of it becomes stale.
+        // Nearly always this is below the peak, and nothing is written that other threads read.
         if self.memory.get() < peak {
             self.memory.inner().fetch_max(peak, Ordering::Relaxed);
         }

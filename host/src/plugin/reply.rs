@@ -1,8 +1,11 @@
-//! What is made of a guest's words: nothing of them is believed before it was checked here.
+//! Checks the answer of a guest, which is not trusted.
+
+mod time;
 
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
 use crate::detection::{CommitId, Detection, GitRef};
+use crate::report::is_unprintable;
 
 /// The most repositories that one detection may name.
 const MAX_REPOSITORIES: usize = 32;
@@ -11,7 +14,7 @@ const MAX_REPOSITORY_BYTES: usize = 2048;
 /// The longest delivery id, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
-/// What a guest answered, as it said it.
+/// The answer of a guest, unchecked.
 #[derive(Debug)]
 pub(super) enum RawReply {
     NotMine,
@@ -20,7 +23,7 @@ pub(super) enum RawReply {
     Malformed(String),
 }
 
-/// One detection, as a guest said it.
+/// One detection of a guest, unchecked.
 #[derive(Debug, Default)]
 pub(super) struct RawDetection {
     pub(super) git_ref: String,
@@ -30,7 +33,7 @@ pub(super) struct RawDetection {
     pub(super) delivery_id: Option<String>,
 }
 
-/// What a plugin answered, checked.
+/// The answer of a plugin, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Another format.
@@ -43,7 +46,7 @@ pub enum Reply {
     Malformed(String),
 }
 
-/// Checks a guest's words.
+/// Checks an answer.
 pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> {
     let text = |text: String| printable(&text, TEXT_BYTES);
     Ok(match raw {
@@ -88,14 +91,15 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         .as_deref()
         .map(CommitId::parse)
         .transpose()
-        .map_err(|error| answer(error.to_string()))?;
+        .map_err(|error| answer(format!("with a commit that cannot be used: {error}")))?;
     // Names and an id are written by the sender, and a request is valid without them.
     let mut repositories = raw.repositories;
     repositories
         .retain(|name| name.len() <= MAX_REPOSITORY_BYTES && !name.chars().any(char::is_control));
     repositories.truncate(MAX_REPOSITORIES);
-    let occurred_at = raw.occurred_at.as_deref().map(str::parse).transpose();
-    let occurred_at = occurred_at.map_err(|_| answer("with a time that is not RFC 3339"))?;
+    let occurred_at = raw.occurred_at.as_deref().map(time::parse).transpose();
+    let occurred_at =
+        occurred_at.map_err(|why| answer(format!("with a time that cannot be used: {why}")))?;
     let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
     let delivery_id = raw.delivery_id.filter(is_fit);
     Ok(Detection {
@@ -111,16 +115,12 @@ fn answer(what: impl Into<String>) -> CallError {
     CallError::Answer { what: what.into() }
 }
 
-/// A text from a guest that may be shown: at most so many bytes and a sign of what was cut off, and nothing that moves
-/// a terminal's cursor or changes the direction of writing.
+/// A text that may be shown: at most so many bytes, with an ellipsis where it was cut off, and without characters that
+/// move a terminal's cursor or change the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for c in text.chars() {
-        let c = if is_hidden(c) {
+        let c = if is_unprintable(c) {
             char::REPLACEMENT_CHARACTER
         } else {
             c
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ref_that_git_refuses_is_told_apart_from_a_fault_of_the_plugin() {
+    fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
         assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
         assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
         let commit = RawDetection {
@@ -178,6 +178,14 @@ mod tests {
             ..raw("v1")
         };
         assert!(matches!(found(commit), Err(CallError::Answer { .. })));
+        let zeros = RawDetection {
+            commit: Some("0".repeat(40)),
+            ..raw("v1")
+        };
+        assert_eq!(
+            found(zeros).unwrap_err().to_string(),
+            "it answered with a commit that cannot be used: a commit id of all zeros means that there is no commit"
+        );
     }
 
     #[test]

@@ -9,29 +9,44 @@ use wasmtime::{
 
 use super::error::SandboxError;
 use super::lane::SlowLane;
-use super::limits::{Capacity, MAX_MEMORY_BYTES};
+use super::limits::{Capacity, Limits, MAX_MEMORY_BYTES, TABLE_ELEMENTS};
 
-/// How often a running guest is looked at. A guest that computes holds its thread no longer than two of these.
+/// The period of the engine's clock. A guest that computes holds its thread no longer than two of these.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// What every guest lives in: one engine, a bounded number of instances, and somebody who looks at the clock.
+/// Core instances of one component. One made by the usual tools has three to five, itself and the shims of the
+/// canonical ABI; one made of Python has 38.
+pub(super) const CORE_INSTANCES: u32 = 64;
+/// Memories of one component: one for each component that it is composed of.
+const MEMORIES: u32 = 8;
+/// Tables of one component: two for each component that it is composed of.
+const TABLES: u32 = 2 * MEMORIES;
+
+/// What every guest runs in: one engine, a bounded number of instances, and a clock.
 pub struct Sandbox {
     engine: Engine,
     capacity: Capacity,
     instances: Arc<Semaphore>,
-    compiler: Arc<Semaphore>,
+    compilers: Compilers,
     slow_lane: SlowLane,
     is_pooled: bool,
 }
 
+/// One permit for each compilation at a time. A small component does not wait for the end of a large one.
+#[derive(Debug)]
+pub(super) struct Compilers {
+    pub(super) small: Arc<Semaphore>,
+    pub(super) large: Arc<Semaphore>,
+}
+
 impl Sandbox {
-    /// Starts the engine and its clock. Where the address space is too short for a pool of instances, each is
+    /// Starts the engine and its clock. Where the address space is too small for a pool of instances, each instance is
     /// allocated on its own: slower, with the same limits.
     pub fn new(capacity: Capacity) -> Result<Self, SandboxError> {
         let (engine, is_pooled) = match Engine::new(&config(&capacity, true)) {
             Ok(engine) => (engine, true),
             Err(error) => {
-                tracing::warn!(error = %error, "no address space for a pool of plugin instances, so each call allocates its own");
+                tracing::warn!(error = %format!("{error:#}"), "the address space is too small for a pool of plugin instances, so each call allocates its own: is `ulimit -v` or `vm.overcommit_memory` set?");
                 (
                     Engine::new(&config(&capacity, false)).map_err(SandboxError::Engine)?,
                     false,
@@ -39,10 +54,14 @@ impl Sandbox {
             }
         };
         start_ticker(engine.weak())?;
+        let one = || Arc::new(Semaphore::new(1));
         Ok(Self {
             engine,
             instances: Arc::new(Semaphore::new(capacity.instances as usize)),
-            compiler: Arc::new(Semaphore::new(1)),
+            compilers: Compilers {
+                small: one(),
+                large: one(),
+            },
             slow_lane: SlowLane::open()?,
             capacity,
             is_pooled,
@@ -65,14 +84,13 @@ impl Sandbox {
         &self.engine
     }
 
-    /// The instances that there are: a permit for each that is not in use.
+    /// The places of the pool: a permit for each memory, with two tables, that is not in use.
     pub(super) fn instances(&self) -> &Arc<Semaphore> {
         &self.instances
     }
 
-    /// One permit, for one compilation at a time.
-    pub(super) fn compiler(&self) -> &Arc<Semaphore> {
-        &self.compiler
+    pub(super) fn compilers(&self) -> &Compilers {
+        &self.compilers
     }
 
     pub(super) fn slow_lane(&self) -> &SlowLane {
@@ -91,20 +109,24 @@ fn config(capacity: &Capacity, pooled: bool) -> Config {
         .max_wasm_stack(256 << 10)
         .async_stack_size(512 << 10)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // The code between the components of a composed component copies from one memory to another.
+        .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(8));
-    config.allocation_strategy(if pooled {
-        InstanceAllocationStrategy::Pooling(pool(capacity))
+    if pooled {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
     } else {
-        InstanceAllocationStrategy::OnDemand
-    });
+        // Address space for what a plugin usually has, not for all that a 32-bit index can reach. A memory that grows
+        // beyond it is moved. The compiled code checks each access.
+        config
+            .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+            .memory_reservation(Limits::default().memory_bytes as u64)
+            .memory_reservation_for_growth(1 << 20)
+            .memory_guard_size(64 << 10)
+            .guard_before_linear_memory(false);
+    }
     config
 }
-
-/// Core instances of one component. One made by the usual tools has three to five, itself and the shims of the
-/// canonical ABI; one made of Python has 38.
-const CORE_INSTANCES: u32 = 64;
 
 /// Sizes of the pool. A component made by the usual tools has one memory and two tables. What is not used costs address
 /// space, or is a mere count.
@@ -124,10 +146,10 @@ fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
         .total_stacks(capacity.instances)
         .max_memory_size(MAX_MEMORY_BYTES)
         .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(1)
-        .max_tables_per_component(4)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
         .max_component_instance_size(512 << 10)
-        .table_elements(10_000)
+        .table_elements(TABLE_ELEMENTS as usize)
         .linear_memory_keep_resident(keep_resident)
         .table_keep_resident(keep_resident)
         .async_stack_keep_resident(64 << 10)
@@ -135,7 +157,7 @@ fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
     pool
 }
 
-/// Whether the kernel has the PAGEMAP_SCAN call, which came with Linux 6.7.
+/// Whether the kernel has the `PAGEMAP_SCAN` call, which came with Linux 6.7.
 fn has_pagemap_scan() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release
@@ -144,7 +166,7 @@ fn has_pagemap_scan() -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 7)
 }
 
-/// Moves the engine's clock on. The thread ends when the engine is gone.
+/// Advances the engine's clock. The thread ends with the engine.
 fn start_ticker(engine: EngineWeak) -> Result<(), SandboxError> {
     let tick = move || {
         while let Some(engine) = engine.upgrade() {

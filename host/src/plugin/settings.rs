@@ -1,4 +1,4 @@
-//! The settings file: what operators say of plugins, in YAML.
+//! The settings file: the limits and the settings of each plugin, in YAML.
 //!
 //! ```yaml
 //! pluginsPerDirectory: 64
@@ -12,8 +12,8 @@
 //!     limits: {wallTime: 20ms}
 //! ```
 //!
-//! A plugin is named by its file without `.wasm`, a built-in one by its name: what a component calls itself is known
-//! only after it was asked, and it is asked with its settings.
+//! The key of a plugin is the name of its file without `.wasm`, or the name of a built-in one. A component's own name is
+//! no key: it is known only after `describe` ran, and `describe` runs with the settings.
 
 mod file;
 
@@ -27,19 +27,19 @@ use self::file::File;
 use super::error::SettingsError;
 use super::limits::Limits;
 
-/// Plugin files that are read from one directory, unless the settings say otherwise.
+/// The default of plugin files that are read from one directory.
 const FILES_PER_DIRECTORY: usize = 64;
 /// The largest settings file, in bytes; a ConfigMap holds no more.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// What one plugin gets.
+/// The limits and the settings of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuning {
     /// What it may use.
     pub limits: Limits,
-    /// What it is told when it asks for a setting.
+    /// The settings that it can read.
     pub settings: BTreeMap<String, String>,
-    /// Whether it is asked at all.
+    /// Whether it is asked.
     pub enabled: bool,
 }
 
@@ -75,7 +75,7 @@ impl Settings {
         }
     }
 
-    /// Reads the text of a file; `limits` are those of which it says nothing.
+    /// Parses the text of a file. `limits` are the defaults.
     pub fn parse(text: &str, limits: &Limits) -> Result<Self, SettingsError> {
         // Lines around a fault would bring settings into the log.
         let options = serde_saphyr::options! { with_snippet: false };
@@ -83,7 +83,7 @@ impl Settings {
         let file = file.map_err(|error| SettingsError::Format {
             why: error.to_string(),
         })?;
-        file.unwrap_or_default().mean(limits)
+        file.unwrap_or_default().settings(limits)
     }
 
     /// The plugin files that are read from one directory.
@@ -92,7 +92,7 @@ impl Settings {
         self.files_per_directory
     }
 
-    /// What the plugin of this key gets.
+    /// The limits and the settings of the plugin with this key.
     #[must_use]
     pub fn tuning(&self, key: &str) -> &Arc<Tuning> {
         self.plugins.get(key).unwrap_or(&self.common)
@@ -113,13 +113,13 @@ impl Default for Settings {
 /// Where settings come from.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsSource {
-    /// The file; without one, every plugin gets the limits below and no settings.
+    /// The file. Without one, every plugin has the limits below and no settings.
     pub file: Option<PathBuf>,
-    /// The limits of which the file says nothing.
+    /// The default limits.
     pub limits: Limits,
 }
 
-/// The settings as they are in force, and the bytes they come from.
+/// The settings in force, and the digest of the file they come from.
 #[derive(Debug)]
 pub(super) struct CurrentSettings {
     source: SettingsSource,
@@ -151,13 +151,13 @@ impl CurrentSettings {
         &self.settings
     }
 
-    /// Reads the file again. Where it is gone or wrong, what was in force before stays. None where nothing is new.
+    /// Reads the file again. Where it is gone or invalid, the settings stay. Returns `None` where nothing changed.
     pub(super) fn refresh(&mut self) -> Option<Result<(), SettingsError>> {
         let result = match self.changed() {
             Ok(None) => return None,
             Ok(Some(content)) => self.take(&content),
             Err(error) => {
-                // When it is there again, it is news whatever it says.
+                // When it exists again, it is read whatever it holds.
                 self.digest = None;
                 Err(error)
             }
@@ -181,7 +181,7 @@ impl CurrentSettings {
     }
 
     fn take(&mut self, content: &[u8]) -> Result<(), SettingsError> {
-        // One that is wrong is not looked at again before it changes.
+        // An invalid file is not parsed again before it changes.
         self.digest = Some(digest(content));
         let text = std::str::from_utf8(content).map_err(|error| SettingsError::Format {
             why: error.to_string(),

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::load::Plugin;
 
-/// A plugin or a file, and how it stands. This is also what `GET /plugins` answers, as JSON.
+/// A plugin or a file, and its state. `GET /plugins` answers a list of these, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginStatus {
-    /// Where it comes from: `built-in NAME`, or the name of a file.
+    /// Where it comes from: `built-in NAME`, the name of a file, `CONFIGMAP/FILE`, or the name of a ConfigMap that cannot be
+    /// used as a whole.
     pub from: String,
-    /// What it calls itself, where it could be asked.
+    /// Its name for itself, where it could be loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its version, for people.
@@ -22,24 +23,24 @@ pub struct PluginStatus {
     /// SHA-256 of the file that serves, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// How it stands.
+    /// Its state.
     #[serde(flatten)]
     pub state: PluginState,
 }
 
-/// How a plugin stands.
+/// The state of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum PluginState {
-    /// It is being looked at for the first time.
+    /// It is loaded for the first time.
     Loading,
     /// It is asked.
     Serving,
-    /// It failed repeatedly, and is not asked for a while.
+    /// It failed repeatedly, so its circuit breaker is open: it is not asked for a while.
     Benched,
-    /// The version before is asked, or the one with the settings before, because what is there now cannot be used.
+    /// The version before, or the one with the settings before, is asked, because the present one cannot be used.
     ServingPrevious {
-        /// Why the new one cannot be used.
+        /// Why the present one cannot be used.
         why: String,
     },
     /// It cannot be used.
@@ -57,7 +58,7 @@ pub enum PluginState {
 }
 
 impl PluginState {
-    /// Why not all is well; none where it is.
+    /// What is wrong, where something is.
     #[must_use]
     pub fn complaint(&self) -> Option<&str> {
         match self {
@@ -68,13 +69,13 @@ impl PluginState {
     }
 }
 
-/// A status, and the plugin that it is about, where there is one.
-pub(super) struct Standing {
+/// A status, and the plugin that it belongs to where there is one.
+pub(super) struct Listed {
     pub(super) status: PluginStatus,
     pub(super) plugin: Option<Arc<Plugin>>,
 }
 
-impl Standing {
+impl Listed {
     pub(super) fn new(
         from: String,
         plugin: Option<&Arc<Plugin>>,
@@ -96,7 +97,7 @@ impl Standing {
         }
     }
 
-    /// The status at this moment: whether a plugin is benched changes with each call.
+    /// The status at this moment: each call may open or close the circuit breaker.
     pub(super) fn now(&self) -> PluginStatus {
         let mut status = self.status.clone();
         let is_benched = self

@@ -1,68 +1,182 @@
-//! Plugin files that lie in no directory: somebody else follows them, and hands over all of them at each change.
+//! Where plugin files come from, and how many are taken.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::load::is_plugin_file;
 
-/// The files as they are now, by bundle and by name. To the catalog, a bundle is what a directory is.
+/// Bytes of all plugins in bundles together, and their number. They are kept in memory, and whoever may write bundles
+/// must not be able to use it up.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_FILES: usize = 256;
+
+/// A supplier of plugin files. Suppliers are in the order of the chain; each also has the limit of files that the
+/// settings set for a directory.
+#[derive(Debug, Clone)]
+pub enum Supply {
+    /// A directory of files, which are read when they are needed.
+    Directory(PathBuf),
+    /// Bundles of files in memory, such as ConfigMaps. `None` until it is known which there are.
+    Bundles(watch::Receiver<Option<Bundles>>),
+}
+
+/// The bundles at one moment, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SuppliedFiles(BTreeMap<String, BTreeMap<String, Bytes>>);
+pub struct Bundles {
+    files: BTreeMap<String, BTreeMap<String, Bytes>>,
+    refused: BTreeMap<String, String>,
+}
 
-/// Where they come from; none as long as nobody knows which there are.
-pub type Supply = watch::Receiver<Option<SuppliedFiles>>;
-
-impl SuppliedFiles {
-    /// Puts files in the place of those that the bundle had. What is no plugin, by its name, is left out; bytes that
-    /// are there already are not kept twice.
+impl Bundles {
+    /// Replaces the files of a bundle. Files that are no plugins, by their name, are left out, and bytes that are there
+    /// already are not kept twice. A bundle without a plugin, and one that would be too much beside the others, are
+    /// refused; in the second case the bundle stays as it was.
     pub fn replace(&mut self, bundle: &str, files: impl IntoIterator<Item = (String, Bytes)>) {
-        let before = self.0.remove(bundle).unwrap_or_default();
-        let files = files
+        self.refused.remove(bundle);
+        let before = self.files.remove(bundle);
+        let files: BTreeMap<_, _> = files
             .into_iter()
             .filter(|(name, _)| is_plugin_file(name.as_ref()))
             .map(|(name, bytes)| {
-                let same = before.get(&name).filter(|same| **same == bytes);
-                let bytes = same.cloned().unwrap_or(bytes);
+                let same = before.as_ref().and_then(|before| before.get(&name));
+                let bytes = same
+                    .filter(|same| **same == bytes)
+                    .cloned()
+                    .unwrap_or(bytes);
                 (name, bytes)
             })
             .collect();
-        self.0.insert(bundle.to_owned(), files);
+        let why = if files.is_empty() {
+            Some(
+                "it is labelled as a bundle of plugins and has no key that ends in .wasm"
+                    .to_owned(),
+            )
+        } else {
+            self.too_much(&files).map(|what| {
+                let stays = if before.is_some() { "; its plugins stay as they were" } else { "" };
+                format!("{what}{stays}; remove others and apply this one again, or mount the plugins from a volume")
+            })
+        };
+        match (why, before) {
+            (None, _) => {
+                self.files.insert(bundle.to_owned(), files);
+            }
+            (Some(why), before) => {
+                self.refused.insert(bundle.to_owned(), why);
+                if let Some(before) = before.filter(|_| !files.is_empty()) {
+                    self.files.insert(bundle.to_owned(), before);
+                }
+            }
+        }
     }
 
-    /// Leaves only the bundles that are wanted.
+    /// Removes every bundle for which `is_wanted` is false.
     pub fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
-        self.0.retain(|bundle, _| is_wanted(bundle));
+        self.files.retain(|bundle, _| is_wanted(bundle));
+        self.refused.retain(|bundle, _| is_wanted(bundle));
     }
 
-    /// Whether there is such a bundle, empty or not.
-    #[must_use]
-    pub fn has(&self, bundle: &str) -> bool {
-        self.0.contains_key(bundle)
-    }
-
-    /// How many files there are.
+    /// The number of files.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.values().map(BTreeMap::len).sum()
+        self.files.values().map(BTreeMap::len).sum()
     }
 
     /// The bytes of all files.
     #[must_use]
     pub fn size(&self) -> usize {
-        let files = self.0.values().flat_map(BTreeMap::values);
-        files.map(Bytes::len).sum()
+        size(self.files.values())
+    }
+
+    /// The bundles that cannot be used as they are, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.refused
+            .iter()
+            .map(|(bundle, why)| (bundle.as_str(), why.as_str()))
     }
 
     /// The bundles and the names of the files in each, in the order of the chain.
     pub(super) fn names(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        self.0
+        self.files
             .iter()
             .map(|(bundle, files)| (bundle.as_str(), files.keys().map(String::as_str)))
     }
 
     pub(super) fn bytes(&self, bundle: &str, name: &str) -> Option<&Bytes> {
-        self.0.get(bundle)?.get(name)
+        self.files.get(bundle)?.get(name)
+    }
+
+    fn too_much(&self, more: &BTreeMap<String, Bytes>) -> Option<String> {
+        let count = self.count() + more.len();
+        let bytes = self.size() + size([more]);
+        if count > MAX_FILES {
+            Some(format!(
+                "with it, all bundles have {count} plugins, more than {MAX_FILES}"
+            ))
+        } else if bytes > MAX_BYTES {
+            Some(format!(
+                "with it, all bundles have {bytes} bytes of plugins, more than {MAX_BYTES}"
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+fn size<'a>(bundles: impl IntoIterator<Item = &'a BTreeMap<String, Bytes>>) -> usize {
+    let files = bundles.into_iter().flat_map(BTreeMap::values);
+    files.map(Bytes::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, size: usize) -> (String, Bytes) {
+        (name.to_owned(), vec![0; size].into())
+    }
+
+    fn refused(bundles: &Bundles) -> Vec<&str> {
+        bundles.refused().map(|(bundle, _)| bundle).collect()
+    }
+
+    #[test]
+    fn a_bundle_without_plugins_is_refused_until_it_has_some() {
+        let mut bundles = Bundles::default();
+        bundles.replace("a", [file("README.md", 1), file(".hidden.wasm", 1)]);
+        assert_eq!((refused(&bundles), bundles.count()), (vec!["a"], 0));
+        bundles.replace("a", [file("a.wasm", 1), file("README.md", 1)]);
+        assert_eq!((refused(&bundles), bundles.count()), (vec![], 1));
+        bundles.replace("a", []);
+        assert_eq!((refused(&bundles), bundles.count()), (vec!["a"], 0));
+        bundles.retain(|_| false);
+        assert!(refused(&bundles).is_empty());
+    }
+
+    #[test]
+    fn a_bundle_that_is_too_much_stays_as_it_was() {
+        let mut bundles = Bundles::default();
+        bundles.replace("z", [file("z.wasm", MAX_BYTES)]);
+        bundles.replace("a", [file("a.wasm", 1)]);
+        assert_eq!((refused(&bundles), bundles.size()), (vec!["a"], MAX_BYTES));
+        bundles.replace("z", [file("z.wasm", MAX_BYTES + 1)]);
+        assert_eq!(
+            (refused(&bundles), bundles.size()),
+            (vec!["a", "z"], MAX_BYTES)
+        );
+        bundles.replace("z", [file("z.wasm", 1)]);
+        bundles.replace("a", [file("a.wasm", 1)]);
+        assert_eq!((refused(&bundles), bundles.size()), (vec![], 2));
+    }
+
+    #[test]
+    fn many_files_without_bytes_are_too_many() {
+        let mut bundles = Bundles::default();
+        let names = (0..=MAX_FILES).map(|number| file(&format!("{number}.wasm"), 0));
+        bundles.replace("a", names);
+        assert_eq!((refused(&bundles), bundles.count()), (vec!["a"], 0));
     }
 }

@@ -1,4 +1,4 @@
-//! When the files change: a rescan shortly after the last of a burst of events, and one now and then in any case.
+//! When the files are scanned: shortly after the last of a burst of events, and periodically.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,41 +6,46 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Changed};
 
-/// How long it must be quiet after an event of a file that may be half written. kubelet makes a directory, and then
-/// swaps a link: whoever reads at the first event reads the old files.
+/// The time without events after one of a file that may be half written. kubelet makes a directory, and then swaps a
+/// link: a scan at the first event would read the old files.
 const QUIET: Duration = Duration::from_millis(15);
-/// How long it must be quiet after a file was closed or moved into place, and so is complete: only for the others that
-/// may come with it.
+/// The time without events after a file was closed or moved into place, and so is complete. Other files may come with
+/// it.
 const QUIET_ONCE_COMPLETE: Duration = Duration::from_millis(3);
-/// A directory that is never quiet is read all the same.
+/// A directory with events all the time is scanned after this time.
 const LONGEST_BURST: Duration = Duration::from_secs(1);
-/// Events can be missed: on network file systems, or while a directory is not there.
+/// Events can be missed, on network file systems, or while a directory does not exist.
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// Keeps the catalog as the directories are, for as long as it is polled.
+/// Keeps the catalog up to date for as long as this is polled.
 pub async fn watch(mut catalog: Catalog) {
     let (sender, mut changes) = watch::channel(Change::UnderWay);
     let mut watcher = Watcher::new(sender);
     let directories: Vec<_> = catalog.watched().map(Path::to_owned).collect();
     watcher.follow(&directories);
-    // What changed between the first look and the watch made no event.
-    catalog.rescan().await;
+    // What changed between the first scan and the watch made no event.
+    catalog.scan().await;
+    let mut next = Instant::now() + PERIOD;
     loop {
         tokio::select! {
-            // Without a watcher nobody sends, and that is no event.
+            // Without a watcher, the channel is closed.
             Ok(()) = changes.changed() => settle(&mut changes).await,
-            () = catalog.supplied_anew() => {}
-            () = tokio::time::sleep(PERIOD) => watcher.follow(&directories),
+            () = sleep_until(next) => watcher.follow(&directories),
+            changed = catalog.changed() => if let Changed::Loaded(loaded) = changed {
+                catalog.take(*loaded).await;
+                continue;
+            },
         }
-        catalog.rescan().await;
+        catalog.scan().await;
+        next = Instant::now() + PERIOD;
     }
 }
 
-/// Waits until nothing more comes.
+/// Waits until no more events come.
 async fn settle(changes: &mut watch::Receiver<Change>) {
     let burst_ends = Instant::now() + LONGEST_BURST;
     while Instant::now() < burst_ends {
@@ -59,13 +64,13 @@ async fn settle(changes: &mut watch::Receiver<Change>) {
 enum Change {
     /// There may be more to come.
     UnderWay,
-    /// It is all there.
+    /// It is complete.
     Complete,
 }
 
 impl Change {
-    /// Reading is an event as well; were it taken for a change, each look would cause the next. What is not known to
-    /// complete a file may leave it half written: some file systems tell the kind wrongly.
+    /// Reading is an event as well, and must not cause a scan. An event that does not surely complete a file may leave it
+    /// half written: some file systems report the wrong kind.
     fn of(event: &notify::Result<Event>) -> Option<Self> {
         // An error may have swallowed an event.
         let Ok(event) = event else {
@@ -89,7 +94,7 @@ impl Change {
     }
 }
 
-/// The directories that are followed; one that appears later is followed from then on.
+/// Watches directories. One that appears later is watched from then on.
 struct Watcher {
     inner: Option<RecommendedWatcher>,
 }
@@ -103,12 +108,12 @@ impl Watcher {
         };
         let inner = notify::recommended_watcher(notify);
         if let Err(error) = &inner {
-            tracing::warn!(error = %error, period = ?PERIOD, "cannot watch the plugin directories, so they are read periodically");
+            tracing::warn!(error = %error, period = ?PERIOD, "cannot watch the plugin directories, so they are only scanned periodically");
         }
         Self { inner: inner.ok() }
     }
 
-    /// Following a directory that is followed already changes nothing.
+    /// Watches the directories that are not watched yet.
     fn follow(&mut self, directories: &[impl AsRef<Path>]) {
         let Some(inner) = &mut self.inner else { return };
         for directory in directories {
@@ -143,6 +148,6 @@ mod tests {
         settle(&mut changes).await;
         std::fs::read(directory.path().join("b.wasm")).unwrap();
         let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
-        assert!(more.is_err(), "reading was told as a change");
+        assert!(more.is_err(), "reading was reported as a change");
     }
 }

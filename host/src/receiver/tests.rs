@@ -17,9 +17,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use crate::detection::{ObjectKey, Selection};
-use crate::plugin::{
-    Capacity, Catalog, Detector, Limits, PluginMetrics, PluginSources, Sandbox, SettingsSource,
-};
+use crate::plugin::{Capacity, Catalog, Detector, Limits, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
 use crate::secrets::SecretSource;
 
@@ -111,7 +109,7 @@ impl Fixture {
         let catalog = Catalog::open(
             Arc::clone(&detector),
             PluginMetrics::register(&mut Registry::default()),
-            PluginSources::default(),
+            Vec::new(),
             SettingsSource {
                 limits,
                 ..SettingsSource::default()

@@ -158,7 +158,9 @@ impl Queue {
         for (submission, detection) in chosen {
             let outcome = outcome.clone().map(|decision| match decision {
                 Decision::Write => Submitted::Written(detection.git_ref),
-                Decision::AlreadyRequested => Submitted::AlreadySet(detection.git_ref),
+                Decision::Renew | Decision::AlreadyRequested => {
+                    Submitted::AlreadySet(detection.git_ref)
+                }
             });
             // The receiving end is gone where the deadline has passed.
             submission.answer.send(outcome).ok();
@@ -177,12 +179,14 @@ impl Queue {
         let is_one_ref = batch
             .iter()
             .all(|(_, other)| other.git_ref == detection.git_ref);
-        if is_one_ref {
+        let decision = if is_one_ref {
             let watched = &last.target.state;
-            let decision = self.decide(key, watched, detection, deadline).await?;
-            if decision == Decision::AlreadyRequested {
-                return Ok(decision);
-            }
+            self.decide(key, watched, detection, deadline).await?
+        } else {
+            Decision::Write
+        };
+        if decision == Decision::AlreadyRequested {
+            return Ok(decision);
         }
         let plugin = &last.announcement.plugin;
         let writer = &self.writer;
@@ -190,11 +194,11 @@ impl Queue {
             .write(key, &detection.git_ref, plugin, deadline)
             .await?;
         self.remember(key, requested_at, detection);
-        Ok(Decision::Write)
+        Ok(decision)
     }
 
-    /// Decides whether a request is written. That it is not needed is never decided by the watch, which may be behind,
-    /// but by a read that begins after the announcement arrived.
+    /// Decides whether a request is written. The watch may be behind, so it never decides that the object has the
+    /// request already: a read does, which begins after the announcement arrived.
     async fn decide(
         &self,
         key: &ObjectKey,
@@ -204,7 +208,7 @@ impl Queue {
     ) -> Result<Decision, RequestError> {
         let may_be_requested = match self.written_since(key, watched) {
             Some(written) => written == detection.git_ref.as_str(),
-            None => watched.decide(detection) == Decision::AlreadyRequested,
+            None => watched.decide(detection) != Decision::Write,
         };
         if may_be_requested {
             let present = self.writer.read(key, deadline).await?;

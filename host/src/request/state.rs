@@ -35,9 +35,12 @@ pub(super) struct Resolved {
 /// Whether a request must be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The request must be written.
+    /// The object has another request, or none.
     Write,
-    /// The object has this request already.
+    /// The object has a request for this ref that is not handled yet. It is written again with a new time stamp,
+    /// because the controller may be asking git right now, before the push that this delivery announces.
+    Renew,
+    /// The object has this request, and nothing needs to be written.
     AlreadyRequested,
 }
 
@@ -48,9 +51,6 @@ impl RequestState {
     }
 
     /// Decides about a request for the ref of a detection.
-    ///
-    /// A request that the controller has not handled yet is written again, because the controller may be asking git
-    /// right now, before the push that this delivery announces. While the object is paused, git is not asked.
     pub(super) fn decide(&self, detection: &Detection) -> Decision {
         if self.current_ref() != detection.git_ref.as_str() {
             return Decision::Write;
@@ -61,10 +61,11 @@ impl RequestState {
                 return Decision::Write;
             };
             if self.handled_at.as_ref() != Some(requested_at) {
+                // Git is not asked while the object is paused.
                 return if self.is_paused {
                     Decision::AlreadyRequested
                 } else {
-                    Decision::Write
+                    Decision::Renew
                 };
             }
         }
@@ -146,9 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_not_handled_is_written_again_unless_the_object_is_paused() {
+    fn a_request_that_is_not_handled_is_renewed_unless_the_object_is_paused() {
         let state = requested(false, None);
-        assert_eq!(state.decide(&detection("v1")), Decision::Write);
+        assert_eq!(state.decide(&detection("v1")), Decision::Renew);
         let paused = RequestState {
             is_paused: true,
             ..state

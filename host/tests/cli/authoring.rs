@@ -1,4 +1,4 @@
-//! The author's way: `stoker plugin new`, `build` and `test`.
+//! `stoker plugin new`, `build` and `test`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::{Ended, TARGET, author, built_plugin, ended, run};
 
-/// Runs a command in a folder, as an author does.
+/// Runs a command in a folder.
 fn run_in(folder: &Path, arguments: &[&str]) -> Ended {
     ended(author(arguments).current_dir(folder))
 }
@@ -78,21 +78,91 @@ fn a_new_project_is_built_checked_and_passes() {
 }
 
 #[test]
+fn a_plugin_may_rely_on_its_pre_filter() {
+    let folder = TempDir::new().unwrap();
+    let new = ["plugin", "new", "trusting", "--lang", "rust"];
+    assert_eq!(run_in(folder.path(), &new).code, 0);
+    let project = folder.path().join("trusting");
+    let source = project.join("src/detect.rs");
+    let detect = fs::read_to_string(&source).unwrap();
+    let trusting = detect.replacen("return Ok(Outcome::NotMine)", "panic!()", 1);
+    assert_ne!(detect, trusting);
+    fs::write(&source, trusting).unwrap();
+
+    let build = run_in(&project, &["plugin", "build"]);
+    assert_eq!(build.code, 0, "{}{}", build.out, build.err);
+    let check = run_in(&project, &["plugin", "check", "trusting.wasm"]);
+    assert_eq!(check.code, 0, "{}{}", check.out, check.err);
+    for expected in ["trusting.wasm can be used", "matches the pre-filter"] {
+        assert!(check.out.contains(expected), "{}", check.out);
+    }
+    let test = run_in(&project, &["plugin", "test"]);
+    assert_eq!(test.code, 0, "{}{}", test.out, test.err);
+
+    // Without a pre-filter, a host would offer it every delivery.
+    let library = project.join("src/lib.rs");
+    let all = fs::read_to_string(&library).unwrap();
+    let all = all.replace("vec![detect::POINTER.into()]", "Vec::new()");
+    fs::write(&library, all).unwrap();
+    let build = run_in(&project, &["plugin", "build"]);
+    assert_eq!(build.code, 1, "{}", build.out);
+    assert!(
+        build.out.contains("can be loaded, but fails on a delivery"),
+        "{}",
+        build.out
+    );
+}
+
+#[test]
+fn a_folder_whose_name_is_not_plain_is_a_project() {
+    let folder = TempDir::new().unwrap();
+    let new = [
+        "plugin",
+        "new",
+        "my-ci",
+        "--lang",
+        "go",
+        "--dir",
+        "my plugins/ü",
+    ];
+    let new = run_in(folder.path(), &new);
+    assert_eq!(new.code, 0, "{}", new.err);
+    assert!(new.out.contains("\n  cd 'my plugins/ü'\n"), "{}", new.out);
+    assert!(
+        new.out.contains("--from-file=my-ci.wasm=ü.wasm\n"),
+        "{}",
+        new.out
+    );
+    assert!(folder.path().join("my plugins/ü/detect.go").is_file());
+}
+
+#[test]
 fn what_cannot_become_a_project_says_what_to_do() {
     let folder = TempDir::new().unwrap();
     let taken = folder.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("file"), "mine").unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
     for (name, expected) in [
         ("My_CI", "lower-case letters"),
         ("../x", "lower-case letters"),
-        ("taken", "not empty"),
+        ("taken", "not an empty folder"),
+        ("file", "not an empty folder"),
     ] {
         let new = run_in(folder.path(), &["plugin", "new", name, "--lang", "rust"]);
         assert_eq!(new.code, 1, "{name}");
         assert!(new.err.contains(expected), "{}", new.err);
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    for command in ["build", "test"] {
+        let refused = run_in(folder.path(), &["plugin", command, "file"]);
+        assert_eq!(refused.code, 1, "{command}");
+        assert!(
+            refused.err.contains("give the folder of a plugin project"),
+            "{}",
+            refused.err
+        );
+    }
 }
 
 #[test]
@@ -109,8 +179,13 @@ fn a_build_that_stops_names_what_stopped_it() {
         ),
         ("build: ['no-such-compiler']\noutput: x", "was not found"),
         ("build: ['true']\noutput: x", "did not make"),
-        ("build: ['echo text > x']\noutput: x", "no WebAssembly"),
-        ("build: ['true']\noutptu: x", "is not understood"),
+        ("build: ['true']\noutput: .", "it is not a regular file"),
+        (
+            "build: ['mkfifo pipe']\noutput: pipe",
+            "it is not a regular file",
+        ),
+        ("build: ['echo text > x']\noutput: x", "is not WebAssembly"),
+        ("build: ['true']\noutptu: x", "is invalid"),
         // An empty core module.
         (
             r#"{build: ["printf '\\0asm\\1\\0\\0\\0' > x"], output: x}"#,
@@ -141,7 +216,7 @@ fn a_payload_file_that_expects_something_else_fails_until_it_is_updated() {
     }
     let report = fs::read_to_string(report).unwrap();
     for expected in [
-        r#"<testsuite name="shipit" tests="2" failures="1""#,
+        r#"<testsuite name="shipit" tests="2" skipped="0" errors="0" failures="1""#,
         "+ &quot;v2&quot;",
     ] {
         assert!(report.contains(expected), "{report}");

@@ -1,4 +1,4 @@
-//! docs/plugin-authoring.md, followed to the letter.
+//! Runs the commands of docs/plugin-authoring.md.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::{ended, shell};
 
 const GUIDE: &str = include_str!("../../../docs/plugin-authoring.md");
 
-/// The lines of the guide's `sh` blocks. What needs a cluster stands in `console` blocks.
+/// Returns the lines of the `sh` blocks of the guide. Commands that need a cluster are in other blocks.
 fn script() -> String {
     let mut script = String::new();
     for block in GUIDE.split("\n```sh\n").skip(1) {
@@ -20,23 +20,23 @@ fn script() -> String {
 }
 
 #[test]
-fn every_command_of_the_guide_does_what_it_says() {
+fn every_command_of_the_guide_succeeds() {
     let folder = TempDir::new().unwrap();
     let script = script();
     assert!(script.contains("stoker plugin new"), "{script}");
-    let followed = ended(shell(&script).current_dir(folder.path()));
-    assert_eq!(followed.code, 0, "{}{}", followed.out, followed.err);
+    let output = ended(shell(&script).current_dir(folder.path()));
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
     for expected in ["can be used", "0 failed", "found: v2.4.0"] {
-        assert!(followed.out.contains(expected), "{}", followed.out);
+        assert!(output.out.contains(expected), "{}", output.out);
     }
-    // What the guide shows of the written expectation.
+    // The guide shows the answer that `--update` writes.
     let payload = fs::read_to_string(folder.path().join("anvil/payloads/passed.json")).unwrap();
-    let expectation = &payload[payload.find("  \"expect\"").unwrap()..];
-    assert!(GUIDE.contains(expectation.trim_end()), "{payload}");
+    let answer = &payload[payload.find("  \"expect\"").unwrap()..];
+    assert!(GUIDE.contains(answer.trim_end()), "{payload}");
 }
 
 #[test]
-fn every_file_that_the_guide_names_is_there() {
+fn every_file_that_the_guide_links_to_exists() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let links = GUIDE.split("](").skip(1);
     for link in links.map(|rest| rest.split(')').next().unwrap()) {

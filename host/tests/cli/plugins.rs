@@ -1,13 +1,18 @@
 //! `stoker plugin list`, `check` and `run`.
 
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Command;
+
 use tempfile::TempDir;
 
-use crate::support::{built_plugin, file, run};
+use crate::support::{built_plugin, ended, file, run, stoker};
 
 #[test]
-fn plugins_are_listed_in_the_order_in_which_they_are_asked() {
+fn plugins_are_listed_in_the_order_in_which_webhooks_are_offered_to_them() {
     let directory = TempDir::new().unwrap();
-    std::fs::copy(
+    fs::copy(
         built_plugin("shipit.wasm"),
         directory.path().join("shipit.wasm"),
     )
@@ -50,7 +55,7 @@ fn plugins_are_listed_in_the_order_in_which_they_are_asked() {
 }
 
 #[test]
-fn a_plugin_is_checked_and_asked() {
+fn a_plugin_is_checked_and_run() {
     let github = built_plugin("github.wasm");
     let check = run(&["plugin", "check", &github]);
     assert_eq!(check.code, 0, "{}", check.err);
@@ -82,4 +87,193 @@ fn a_plugin_is_checked_and_asked() {
     );
     let ping = ask("ping");
     assert!(ping.out.starts_with("ignored: "), "{}", ping.out);
+}
+
+#[test]
+fn a_file_that_is_no_component_is_refused_at_once() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let pipe = path("pipe.wasm");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let sparse = path("sparse.wasm");
+    File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
+    let text = file(&directory, "text.wat", "(component)");
+    let empty = file(&directory, "empty.wasm", "");
+    let body = file(&directory, "body.json", "{}");
+    for (file, expected) in [
+        (pipe.as_str(), "it is a named pipe, not a regular file"),
+        (
+            directory.path().to_str().unwrap(),
+            "it is a directory, not a regular file",
+        ),
+        ("/dev/zero", "it is a device, not a regular file"),
+        (&sparse, "more than the 4194304 that a plugin may have"),
+        // Its length is reported as 0.
+        ("/proc/self/status", "is not a WebAssembly component"),
+        (&text, "convert it with `wasm-tools parse`"),
+        (&empty, "is not a WebAssembly component"),
+    ] {
+        for command in ["check", "run"] {
+            let mut arguments = vec!["plugin", command, file];
+            if command == "run" {
+                arguments.extend(["--body", &body]);
+            }
+            let refused = run(&arguments);
+            assert_eq!(refused.code, 1, "{arguments:?}");
+            assert!(
+                refused
+                    .err
+                    .starts_with(&format!("error: {file} cannot be used: "))
+                    && refused.err.contains(expected),
+                "{arguments:?}: {}",
+                refused.err
+            );
+        }
+    }
+}
+
+#[test]
+fn a_body_is_read_up_to_a_limit() {
+    let shipit = built_plugin("shipit.wasm");
+    for (body, expected) in [
+        ("/dev/zero", "has more than 67108864 bytes"),
+        ("/nowhere", "cannot read /nowhere"),
+        ("/dev/null", "the body /dev/null cannot be used"),
+    ] {
+        let refused = run(&["plugin", "run", &shipit, "--body", body]);
+        assert_eq!(refused.code, 1, "{body}");
+        assert!(refused.err.contains(expected), "{}", refused.err);
+    }
+}
+
+#[test]
+fn nothing_that_is_printed_acts_on_the_terminal() {
+    let directory = TempDir::new().unwrap();
+    let plugin = directory.path().join("shi pit\u{1b}[31m\n\u{202e}ü.wasm");
+    fs::copy(built_plugin("shipit.wasm"), &plugin).unwrap();
+    let plugin = plugin.to_str().unwrap();
+    let check = run(&["plugin", "check", plugin]);
+    assert_eq!(check.code, 0, "{}", check.err);
+    let shown = r"shi pit\u{1b}[31m\n\u{202e}ü.wasm";
+    assert!(
+        check.out.contains(&format!("{shown} can be used\n")),
+        "{}",
+        check.out
+    );
+
+    fs::write(plugin, "text").unwrap();
+    let check = run(&["plugin", "check", plugin]);
+    assert!(!check.err.contains('\u{1b}'), "{}", check.err);
+    let list = run(&[
+        "plugin",
+        "list",
+        "--plugin-dir",
+        directory.path().to_str().unwrap(),
+    ]);
+    assert!(
+        list.out.contains(&format!("\n{shown}: cannot be used: ")),
+        "{}",
+        list.out
+    );
+    assert!(!list.out.contains(['\u{1b}', '\u{202e}']), "{}", list.out);
+}
+
+#[test]
+fn a_plugin_directory_that_cannot_be_read_is_reported() {
+    let directory = TempDir::new().unwrap();
+    let dir = directory.path().to_str().unwrap();
+    let list = run(&["plugin", "list", "--plugin-dir", dir]);
+    assert_eq!(list.code, 0, "{}", list.out);
+    let file = file(&directory, "file", "");
+    for unreadable in ["/no where", &file] {
+        let list = run(&[
+            "plugin",
+            "list",
+            "--plugin-dir",
+            dir,
+            "--plugin-dir",
+            unreadable,
+        ]);
+        assert_eq!(list.code, 1, "{}", list.out);
+        let expected = format!("\nthe plugin directory {unreadable} cannot be read: ");
+        assert!(list.out.contains(&expected), "{}", list.out);
+        assert!(list.out.contains("\ngeneric "), "{}", list.out);
+    }
+}
+
+#[test]
+fn the_largest_size_of_a_component_is_a_flag_of_list() {
+    let directory = TempDir::new().unwrap();
+    let dir = directory.path().to_str().unwrap();
+    fs::copy(
+        built_plugin("shipit.wasm"),
+        directory.path().join("shipit.wasm"),
+    )
+    .unwrap();
+    let list = |size: &str| run(&["plugin", "list", "--plugin-dir", dir, "--max-size", size]);
+    let refused = list("1000");
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(
+        refused.out.contains("more than the 1000"),
+        "{}",
+        refused.out
+    );
+    assert_eq!(list("100000").code, 0);
+}
+
+/// Answers one request with a body, and returns the address and the first line of the request.
+fn probes(body: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let length = connection.read(&mut request).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length:";
+        write!(connection, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+        let request = String::from_utf8_lossy(&request[..length]).into_owned();
+        request.lines().next().unwrap().to_owned()
+    });
+    (address, served)
+}
+
+#[test]
+fn the_plugins_of_a_running_host_are_listed_by_its_address() {
+    let (address, served) = probes(
+        r#"[{"from":"a.wasm","name":"a\u001b[31m","version":"1","summary":"s","state":"refused","why":"x\u0007"}]"#,
+    );
+    // The environment of the host's own container does not get in the way.
+    let list =
+        ended(stoker(&["plugin", "list", "--host", &address]).env("STOKER_PLUGIN_DIR", "/nowhere"));
+    assert_eq!(served.join().unwrap(), "GET /plugins HTTP/1.1");
+    assert_eq!(list.code, 1, "{}{}", list.out, list.err);
+    for expected in [r"a\u{1b}[31m", r"a.wasm: cannot be used: x\u{7}"] {
+        assert!(list.out.contains(expected), "{}", list.out);
+    }
+
+    let (address, served) = probes("<html>");
+    let other = run(&["plugin", "list", "--host", &address]);
+    served.join().unwrap();
+    assert!(
+        other
+            .err
+            .contains("does not answer as the probes of a Stoker do"),
+        "{}",
+        other.err
+    );
+    for host in [":8081", "localhost:port", "ftp://localhost"] {
+        let refused = run(&["plugin", "list", "--host", host]);
+        assert_eq!(refused.code, 1, "{host}");
+        assert!(
+            refused.err.contains("as http://HOST:PORT or HOST:PORT"),
+            "{}",
+            refused.err
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! The binary, started as a person starts it.
+//! Starts the binary as a user does.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// What a command left behind.
+/// The result of a command.
 pub(crate) struct Ended {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-/// The binary, without what the tester's own environment would tell it.
+/// The binary, without the variables of the developer's own environment.
 pub(crate) fn stoker(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stoker"));
     command.args(arguments).stdin(Stdio::null());
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
 pub(crate) fn ended(command: &mut Command) -> Ended {
     let output = command.output().expect("the binary starts");
     Ended {
-        code: output.status.code().expect("it ends by itself"),
+        code: output.status.code().expect("it exits without a signal"),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
@@ -57,11 +57,12 @@ pub(crate) fn built_plugin(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Where authors' builds go in tests: kept between runs, for the bindings take a minute to compile.
+/// The target directory of the projects that tests build. It is kept between runs, because the bindings take a minute to
+/// compile.
 pub(crate) const TARGET: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/authoring");
 
-/// What keeps the builds of a test off the network: the crates that they need are those of this workspace.
-fn at_home(command: &mut Command) {
+/// Keeps builds off the network: they need only crates of this workspace.
+fn offline(command: &mut Command) {
     command
         .env("CARGO_NET_OFFLINE", "true")
         .env_remove("RUSTFLAGS")
@@ -69,14 +70,14 @@ fn at_home(command: &mut Command) {
         .env("CARGO_TARGET_DIR", TARGET);
 }
 
-/// The binary, started in the folder of a project.
+/// The binary, for commands that build a project.
 pub(crate) fn author(arguments: &[&str]) -> Command {
     let mut command = stoker(arguments);
-    at_home(&mut command);
+    offline(&mut command);
     command
 }
 
-/// A script that finds the binary as everybody does, and ends at the first line that fails.
+/// A shell script with the binary on its `PATH`, which ends at the first line that fails.
 pub(crate) fn shell(script: &str) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_stoker"));
     let mut path = vec![binary.parent().unwrap().to_owned()];
@@ -87,11 +88,11 @@ pub(crate) fn shell(script: &str) -> Command {
         .stdin(Stdio::null())
         .env("PATH", std::env::join_paths(path).unwrap())
         .env_remove("STOKER_PLUGIN_DIR");
-    at_home(&mut command);
+    offline(&mut command);
     command
 }
 
-/// A process that is stopped with the test, however that ends.
+/// A process that is killed at the end of the test.
 pub(crate) struct Running {
     child: Child,
     output: BufReader<Box<dyn Read>>,
@@ -118,13 +119,13 @@ impl Running {
         }
     }
 
-    /// Reads on to the first line that the function is true of.
+    /// Reads up to the first line for which the function returns true.
     pub(crate) fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         let mut lines = self.output.by_ref().lines().map(Result::unwrap);
         lines.find(|line| wanted(line)).unwrap()
     }
 
-    /// Tells it to end as a platform does, and returns the exit code and the rest of its output.
+    /// Sends SIGTERM, and returns the exit code and the rest of the output.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         let killed = Command::new("kill")
             .arg(self.child.id().to_string())

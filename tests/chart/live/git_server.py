@@ -30,8 +30,8 @@ class Repository:
             raise
 
     def answers(self):
-        ask = ["git", "ls-remote", "--quiet", self.url]
-        return subprocess.run(ask, env=self.environment, capture_output=True, timeout=60).returncode == 0
+        command = ["git", "ls-remote", "--quiet", self.url]
+        return subprocess.run(command, env=self.environment, capture_output=True, timeout=60).returncode == 0
 
     def stop(self):
         os.killpg(self.server.pid, signal.SIGKILL)

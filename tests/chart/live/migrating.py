@@ -46,7 +46,8 @@ class Migrating(Story):
         self.report("a request from before the upgrade is handled, and a new one too")
         # There is no Deployment controller here.
         rollout = f"kubectl rollout status -n {NAMESPACE} deploy/{DEPLOYMENT}"
-        output = self.test_release(self.shown_in(PAGE, "kubectl rollout status", replace={rollout: ""}))
+        script = self.shown_in(PAGE, "kubectl rollout status", replace={rollout: ""})
+        output = self.test_release(script)
         assert output.startswith("404"), output
         self.report("helm test passes")
 

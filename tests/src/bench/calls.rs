@@ -12,8 +12,8 @@ use stoker::auth::{AuthConfig, Authenticator};
 use stoker::delivery::Delivery;
 use stoker::metrics::Metrics;
 use stoker::plugin::{
-    Capacity, Catalog, Detector, Limits, Origin, Plugin, PluginSources, Question, Reply, Sandbox,
-    SettingsSource, Tuning,
+    Capacity, Catalog, Detector, Limits, Origin, Plugin, Question, Reply, Sandbox, SettingsSource,
+    Tuning,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -47,7 +47,7 @@ pub fn detector(runtime: &Runtime, metrics: &Metrics) -> Result<Arc<Detector>> {
     let catalog = Catalog::open(
         Arc::clone(&detector),
         metrics.plugin.clone(),
-        PluginSources::default(),
+        Vec::new(),
         SettingsSource::default(),
     );
     runtime.block_on(catalog)?;

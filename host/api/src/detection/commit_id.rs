@@ -7,16 +7,19 @@ use super::WordError;
 pub struct CommitId(String);
 
 impl CommitId {
-    /// Takes a full id in any case. The id of all zeros, which git uses for "no commit", is refused.
+    /// Parses a full id in any case. The id of all zeros, by which git means that there is no commit, is an error.
     pub fn parse(text: &str) -> Result<Self, WordError> {
-        let digits =
-            matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !digits || text.bytes().all(|byte| byte == b'0') {
-            return Err(WordError::CommitFormat {
-                text: text.chars().take(64).collect(),
-            });
-        }
-        Ok(Self(text.to_ascii_lowercase()))
+        let why = if let Some(other) = text.chars().find(|c| !c.is_ascii_hexdigit()) {
+            format!("{other:?} is not a hexadecimal digit")
+        } else if !matches!(text.len(), 40 | 64) {
+            format!("it has {} digits, not 40 or 64", text.len())
+        } else if text.bytes().all(|byte| byte == b'0') {
+            return Err(WordError::NoCommit);
+        } else {
+            return Ok(Self(text.to_ascii_lowercase()));
+        };
+        let text = text.chars().take(64).collect();
+        Err(WordError::CommitFormat { text, why })
     }
 
     /// All the digits.
@@ -55,15 +58,37 @@ mod tests {
     }
 
     #[test]
-    fn refuses_abbreviations_other_letters_and_the_zero_id() {
-        for text in [
-            "",
-            "abc1234",
-            &"g".repeat(40),
-            &"0".repeat(40),
-            &"a".repeat(41),
+    fn an_error_says_what_is_wrong() {
+        for (text, expected) in [
+            (
+                "",
+                r#""" is not a full commit id: it has 0 digits, not 40 or 64"#,
+            ),
+            (
+                "abc1234",
+                r#""abc1234" is not a full commit id: it has 7 digits, not 40 or 64"#,
+            ),
+            (&"a".repeat(39), "it has 39 digits, not 40 or 64"),
+            (&"a".repeat(41), "it has 41 digits, not 40 or 64"),
+            (&"a".repeat(65), "it has 65 digits, not 40 or 64"),
+            (&"0".repeat(39), "it has 39 digits, not 40 or 64"),
+            (&"g".repeat(40), "'g' is not a hexadecimal digit"),
+            (&"é".repeat(20), "'é' is not a hexadecimal digit"),
+            (
+                &format!("{} ", "a".repeat(39)),
+                "' ' is not a hexadecimal digit",
+            ),
+            (
+                &"0".repeat(40),
+                "a commit id of all zeros means that there is no commit",
+            ),
+            (
+                &"0".repeat(64),
+                "a commit id of all zeros means that there is no commit",
+            ),
         ] {
-            assert!(CommitId::parse(text).is_err(), "{text}");
+            let error = CommitId::parse(text).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Paths that lead to no object: discovery, schemas, health.
+//! Paths of no object: discovery, schemas, health.
 
 use crate::api::{Answer, Api, not_allowed};
 use crate::discovery;

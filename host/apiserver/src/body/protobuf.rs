@@ -1,21 +1,21 @@
-//! The few objects that `kubectl create` sends as protocol buffers whatever the server says.
+//! The few objects that `kubectl create` always sends as protocol buffers.
 //!
-//! Only reading, and only the kinds and fields in the tables below. Everything else is refused, so
-//! nothing that was sent is lost silently.
+//! This module only reads, and only the kinds and fields in the tables below. It refuses everything else, so
+//! that nothing is lost silently.
 
 use serde_json::{Map, Value};
 
 use crate::builtin::prepare::base64;
 use crate::status::Failure;
 
-/// What every message begins with.
+/// The first bytes of every message.
 const MAGIC: &[u8] = b"k8s\0";
 const WIRE_VARINT: u64 = 0;
 const WIRE_64: u64 = 1;
 const WIRE_BYTES: u64 = 2;
 const WIRE_32: u64 = 5;
 
-/// How a field is written.
+/// The type of a field.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -167,7 +167,7 @@ fn broken() -> Failure {
     Failure::bad_request("couldn't get version/kind; protobuf parse error: the message is broken")
 }
 
-/// The object's own message within the envelope.
+/// The object's message within the envelope.
 fn raw(mut body: &[u8]) -> Result<&[u8], Failure> {
     while !body.is_empty() {
         let (number, content) = next(&mut body)?;
@@ -183,7 +183,7 @@ enum Content<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Reads one field off the front.
+/// Reads the first field.
 fn next<'a>(body: &mut &'a [u8]) -> Result<(u64, Content<'a>), Failure> {
     let tag = varint(body)?;
     let length = match tag & 7 {
@@ -285,7 +285,7 @@ fn set_number(
 ) -> Result<(), Failure> {
     let value: Value = match kind {
         Kind::Bool => (number != 0).into(),
-        // An integer that says nothing is a zero.
+        // A missing integer is zero.
         Kind::Int if number == 0 => return Ok(()),
         Kind::Int => number.cast_signed().into(),
         _ => return Err(broken()),
@@ -309,7 +309,7 @@ fn text(bytes: &[u8]) -> Result<String, Failure> {
         .map_err(|_| broken())
 }
 
-/// A point in time. The one before all others means none.
+/// A time. A time without seconds means none.
 fn time(bytes: &[u8]) -> Result<Option<Value>, Failure> {
     let parts = message(
         bytes,

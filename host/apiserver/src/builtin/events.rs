@@ -1,8 +1,8 @@
-//! The two forms of an event. Events are stored in the older one.
+//! The two forms of an event. Events are stored in the older form.
 
 use serde_json::{Map, Value, json};
 
-/// Fields that have another name in the newer form: older, newer.
+/// Fields with another name in the newer form: older, newer.
 const RENAMED: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),
@@ -13,7 +13,7 @@ const RENAMED: [(&str, &str); 7] = [
     ("reportingComponent", "reportingController"),
 ];
 
-/// From the stored form to the one of `events.k8s.io`.
+/// Converts the stored form to that of `events.k8s.io`.
 pub(crate) fn to_newer(event: &Value) -> Value {
     renamed(event, "events.k8s.io/v1", |name| {
         RENAMED
@@ -23,7 +23,7 @@ pub(crate) fn to_newer(event: &Value) -> Value {
     })
 }
 
-/// From the form of `events.k8s.io` to the stored one.
+/// Converts the form of `events.k8s.io` to the stored one.
 pub(crate) fn to_stored(event: &Value) -> Value {
     let mut stored = renamed(event, "v1", |name| {
         RENAMED
@@ -38,7 +38,7 @@ pub(crate) fn to_stored(event: &Value) -> Value {
     stored
 }
 
-/// The stored name of a field a selector asks for.
+/// The stored name of a selector's field.
 pub(crate) fn selector_path(path: &str) -> String {
     let (first, rest) = path
         .split_once('.')

@@ -1,4 +1,4 @@
-//! What the server itself fills in and checks in objects of built-in kinds.
+//! Fills in and checks fields in objects of built-in kinds.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ use crate::status::Cause;
 /// and base64 counts as the bytes that it encodes.
 const DATA_LIMIT: usize = 1024 * 1024;
 
-/// Fills in what the server knows better than the client.
+/// Sets the fields that only the server sets.
 ///
-/// An object of the wrong shape stays as it is; its validation says what is wrong.
+/// An object with fields of wrong types is not changed, because its validation reports them.
 pub(crate) fn fill(resource: &Resource, object: &mut Value, old: Option<&Value>) {
     let causes = resource.schema.validate(object);
     if causes
@@ -28,7 +28,7 @@ pub(crate) fn fill(resource: &Resource, object: &mut Value, old: Option<&Value>)
     }
 }
 
-/// What a schema cannot say about built-in kinds.
+/// Checks the rules of built-in kinds that a schema cannot express.
 pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     match (resource.name.group.as_str(), resource.name.plural.as_str()) {
@@ -78,7 +78,7 @@ fn fill_namespace(namespace: &mut Value, old: Option<&Value>) {
         namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
     }
     if let Some(old) = old {
-        // Finalizers of the content go away when the content does.
+        // The finalizers are removed with the content.
         namespace["spec"] = old["spec"].clone();
     } else {
         namespace["spec"] = json!({ "finalizers": ["kubernetes"] });
@@ -153,7 +153,7 @@ fn check_size(named: &str, fields: &[(&str, Form)], object: &Value, causes: &mut
     }
 }
 
-/// What is served under a name cannot become something else.
+/// Checks that the scope and the kind of a definition do not change.
 fn check_definition(definition: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let Some(old) = old else { return };
     for (field, place) in [

@@ -1,5 +1,5 @@
-//! Server-side apply: the fields a manager sends are set and owned, the ones it no longer sends go
-//! away unless somebody else owns them, too.
+//! Server-side apply: the fields that a manager sends are set and owned. The fields that it no longer sends are
+//! removed, unless another manager owns them too.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use super::managers::{Manager, Owned, Owners};
 use crate::schema::{ListKind, Schema};
 use crate::status::{Cause, Failure};
 
-/// An object after an apply, with its owners as they are then.
+/// An object after an apply, with the owners of its fields.
 pub(crate) struct Applied {
     pub(crate) object: Value,
     pub(crate) owners: Owners,
 }
 
-/// Applies `config` to `live`, which is null when there is no object yet.
+/// Applies `config` to `live`, which is null if the object does not exist.
 pub(crate) fn apply(
     live: &Value,
     config: &Value,
@@ -43,7 +43,7 @@ pub(crate) fn apply(
         .into_iter()
         .filter(|path| !sent.contains(path) && !is_held(path, &sent) && !is_held(path, &others))
         .collect();
-    // What holds others goes first: an item without its keys could no longer be found.
+    // Containers are removed first: an item without its keys could not be found any more.
     left.sort_by_key(Vec::len);
     for path in &left {
         fields::remove(&mut object, path);
@@ -53,14 +53,14 @@ pub(crate) fn apply(
     Ok(Applied { object, owners })
 }
 
-/// Whether a field, or one below it, is in a set.
+/// Whether a set contains a field or a field below it.
 fn is_held(path: &fields::Path, set: &FieldSet) -> bool {
     set.range(path.clone()..)
         .next()
         .is_some_and(|next| next.starts_with(path))
 }
 
-/// The fields a manager can own through the path it writes to.
+/// The fields that a manager can own through the path of its request.
 fn relevant(config: &Value, schema: &Schema, manager: &Manager) -> fields::Fields {
     let mut fields = fields::of_object(config, schema);
     if !manager.subresource.is_empty() {
@@ -70,7 +70,7 @@ fn relevant(config: &Value, schema: &Schema, manager: &Manager) -> fields::Field
     fields
 }
 
-/// A null in a configuration says nothing.
+/// Removes nulls from a configuration, which have no effect.
 fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(object) => {

@@ -1,4 +1,4 @@
-//! Sets of fields, as `metadata.managedFields` has them.
+//! Sets of fields, as in `metadata.managedFields`.
 //!
 //! A field is the path to it. Each step is written as in the `FieldsV1` format: `f:` and a name,
 //! `k:` and the keys of a list's item, or `v:` and an item itself.
@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 
 use crate::schema::{ListKind, Schema};
 
-/// The way to a field.
+/// The path of a field.
 pub(crate) type Path = Vec<String>;
-/// Fields.
+/// A set of fields.
 pub(crate) type FieldSet = BTreeSet<Path>;
-/// Fields with their values. A field that only holds others has a null.
+/// Fields with their values. A field that only contains others has null.
 pub(crate) type Fields = BTreeMap<Path, Value>;
 
-/// Fields nobody owns, because only the server writes them or they name the object.
+/// Fields without owners: only the server writes them, or they identify the object.
 const UNOWNED: [&str; 9] = [
     "name",
     "namespace",
@@ -68,7 +68,7 @@ fn collect(value: &Value, schema: Option<&Schema>, path: Path, fields: &mut Fiel
         {
             for (name, value) in object {
                 let path = below(field(name));
-                // The keys of a map are owned, the names of a type are not.
+                // The keys of a map have owners. The fields of a type do not.
                 if value.is_object() && schema.is_some_and(|one| !one.declares(name)) {
                     fields.insert(path.clone(), Value::Null);
                 }
@@ -103,7 +103,7 @@ fn collect(value: &Value, schema: Option<&Schema>, path: Path, fields: &mut Fiel
     }
 }
 
-/// How the item of a keyed list is named.
+/// The step to an item of a keyed list.
 pub(crate) fn item_step(item: &Value, keys: &[String]) -> String {
     let named: Map<String, Value> = keys
         .iter()
@@ -117,7 +117,7 @@ pub(crate) fn set_of(fields: &Fields) -> FieldSet {
     fields.keys().cloned().collect()
 }
 
-/// The fields that are new or have another value.
+/// The fields that are new or have changed.
 pub(crate) fn changed(before: &Fields, after: &Fields) -> FieldSet {
     let differs = |(path, value): &(&Path, &Value)| before.get(*path) != Some(*value);
     after
@@ -152,7 +152,7 @@ fn parse_at(value: &Value, path: &mut Path, set: &mut FieldSet) {
     }
 }
 
-/// The same item is named by the same text, whoever wrote it.
+/// Normalises a step, so that equal items have equal texts.
 fn normal(step: &str) -> String {
     let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
     for prefix in ["k:", "v:"] {
@@ -169,7 +169,7 @@ pub(crate) fn to_value(set: &FieldSet) -> Value {
     for path in set {
         let mut node = &mut root;
         for step in path {
-            // A field that is owned itself and has owned fields below says so with a dot.
+            // A dot means that the field itself is owned, in addition to the fields below it.
             node = &mut node[step.as_str()];
             if node.is_null() {
                 *node = Value::Object(Map::new());
@@ -183,7 +183,7 @@ pub(crate) fn to_value(set: &FieldSet) -> Value {
     root
 }
 
-/// A path as people read it: `.spec.git.repo`, `.status.conditions[type="Ready"].status`.
+/// A path for messages: `.spec.git.repo`, `.status.conditions[type="Ready"].status`.
 pub(crate) fn shown(path: &[String]) -> String {
     let mut text = String::new();
     for step in path {
@@ -212,7 +212,7 @@ pub(crate) fn shown(path: &[String]) -> String {
     text
 }
 
-/// Takes a field out of an object, and what is left empty by that.
+/// Removes a field from an object, and its parents that become empty.
 pub(crate) fn remove(object: &mut Value, path: &[String]) {
     let [step, rest @ ..] = path else { return };
     let (prefix, text) = parts(step);
@@ -247,7 +247,7 @@ pub(crate) fn remove(object: &mut Value, path: &[String]) {
     }
 }
 
-/// What kind of step it is, and which. Clients can send steps of no kind.
+/// The kind of a step and its content. A client can send an invalid step.
 fn parts(step: &str) -> (&str, &str) {
     step.split_at_checked(2).unwrap_or((step, ""))
 }

@@ -1,4 +1,4 @@
-//! `metadata.managedFields`: who owns which fields, and how writes change that.
+//! `metadata.managedFields`: the owners of fields, and how writes change them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::fields::{self, FieldSet, Fields};
 use crate::time;
 
-/// Who writes, and how.
+/// The identity of a writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manager {
     pub(crate) name: String,
@@ -25,12 +25,12 @@ pub(crate) struct Owned {
     time: Value,
 }
 
-/// Every owner of an object's fields.
+/// All owners of an object's fields.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Owners(pub(crate) Vec<Owned>);
 
 impl Owners {
-    /// Reads them from an object.
+    /// Reads the owners from an object.
     pub(crate) fn of(object: &Value) -> Self {
         let entries = object["metadata"]["managedFields"].as_array();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -44,7 +44,7 @@ impl Owners {
             fields: fields::parse(&entry["fieldsV1"]),
             time: entry["time"].clone(),
         };
-        // A client that wants to forget all owners sends one empty entry.
+        // A client removes all owners with one empty entry.
         let known = |entry: &&Value| entry["operation"].is_string();
         Self(
             entries
@@ -56,7 +56,7 @@ impl Owners {
         )
     }
 
-    /// Writes them into an object.
+    /// Writes the owners to an object.
     pub(crate) fn write(&self, object: &mut Value) {
         let Some(metadata) = object["metadata"].as_object_mut() else {
             return;
@@ -71,7 +71,7 @@ impl Owners {
         );
     }
 
-    /// The fields a manager owns.
+    /// The fields that a manager owns.
     pub(crate) fn fields_of(&self, manager: &Manager) -> FieldSet {
         self.0
             .iter()
@@ -80,13 +80,13 @@ impl Owners {
             .unwrap_or_default()
     }
 
-    /// The fields of everybody else.
+    /// The fields that other managers own.
     pub(crate) fn fields_of_others(&self, manager: &Manager) -> FieldSet {
         let others = self.0.iter().filter(|one| one.manager != *manager);
         others.flat_map(|one| one.fields.iter().cloned()).collect()
     }
 
-    /// A plain write: what it changed belongs to the writer and to nobody else.
+    /// Records an update: the writer becomes the only owner of the changed fields.
     pub(crate) fn updated(&mut self, manager: &Manager, before: &Fields, after: &Fields) {
         let changed = fields::changed(before, after);
         let present = fields::set_of(after);
@@ -97,7 +97,7 @@ impl Owners {
         self.set(manager, own);
     }
 
-    /// An apply: the writer owns exactly what it sent.
+    /// Records an apply: the writer owns exactly the fields that it sent.
     pub(crate) fn applied(
         &mut self,
         manager: &Manager,
@@ -138,7 +138,7 @@ impl Owners {
         self.0.retain(|one| !one.fields.is_empty());
     }
 
-    /// Who else owns fields that are about to change, with the fields.
+    /// The other owners of the fields that an apply would change, with these fields.
     pub(crate) fn conflicts<'a>(
         &'a self,
         manager: &Manager,
@@ -171,7 +171,7 @@ impl Owned {
         entry
     }
 
-    /// How a conflict names the owner.
+    /// The name of the owner in a conflict's message.
     pub(crate) fn shown(&self) -> String {
         let Manager {
             name,

@@ -1,7 +1,7 @@
-//! Strategic merge patches: maps merge, and so do the lists whose schema says so.
+//! Strategic merge patches: maps are merged, and also lists whose schema says so.
 //!
-//! Of the directives, the order of a list and deletions from a list of texts are understood.
-//! The others are refused by name.
+//! Of the directives, the order of a list and deletions from a list of strings are supported.
+//! The others are refused, and named in the message.
 
 use serde_json::{Map, Value};
 
@@ -93,7 +93,7 @@ fn directive(
     if let Some(field) = name.strip_prefix(ORDER) {
         let schema = schema.and_then(|schema| schema.field(field));
         if let Some(list) = fields.get_mut(field).and_then(Value::as_array_mut) {
-            // What the order does not mention stays behind what it does.
+            // Items that the order does not list come last.
             list.sort_by_key(|item| {
                 values
                     .iter()

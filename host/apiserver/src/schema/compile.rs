@@ -1,13 +1,13 @@
-//! From the JSON form of a schema to the compiled one.
+//! Compiles a schema from its JSON form.
 
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{Bounds, Kind, ListKind, Schema, Strategy};
 
-/// What the real server takes and this one does not.
+/// Keywords of Kubernetes that this server does not implement.
 const UNIMPLEMENTED: [&str; 2] = ["x-kubernetes-validations", "x-kubernetes-embedded-resource"];
-/// What no structural schema may have.
+/// Keywords that are forbidden in a structural schema.
 const FORBIDDEN: [&str; 7] = [
     "$ref",
     "$schema",
@@ -17,20 +17,20 @@ const FORBIDDEN: [&str; 7] = [
     "patternProperties",
     "additionalItems",
 ];
-/// Words without a meaning for an object's content.
+/// Keywords without a meaning for an object's content.
 const DESCRIPTIVE: [&str; 4] = ["description", "title", "example", "externalDocs"];
 
 /// Why a schema did not compile.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
-    /// The real server would take it.
+    /// Kubernetes would accept it.
     Unimplemented(String),
-    /// The real server would refuse it, too.
+    /// Kubernetes would refuse it too.
     Invalid { path: String, why: String },
 }
 
 impl Schema {
-    /// Compiles the schema that stands at `path` of its definition.
+    /// Compiles the schema at `path` of its definition.
     pub(crate) fn compile(source: &Value, path: &str) -> Result<Self, Refusal> {
         Compiler {
             inside_value: false,
@@ -41,7 +41,7 @@ impl Schema {
 
 #[derive(Clone, Copy)]
 struct Compiler {
-    /// Below `allOf` and its like a schema restricts a value and needs no type.
+    /// In `allOf`, `anyOf`, `oneOf` and `not`, a schema restricts a value and needs no type.
     inside_value: bool,
 }
 
@@ -63,7 +63,7 @@ impl Compiler {
         }
         if source.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
             schema.kind = Kind::IntOrString;
-            // They only say again what the type says.
+            // They repeat the type.
             schema.any_of.clear();
         }
         if let Some(keys) = source.get("x-kubernetes-list-map-keys") {
@@ -145,7 +145,7 @@ impl Compiler {
     }
 }
 
-/// Reads a numeric limit, or says that `key` is none.
+/// Reads a numeric limit. An error names `key`.
 fn bound(bounds: &mut Bounds, key: &str, value: &Value) -> bool {
     let (count, number, flag) = (value.as_u64(), value.as_f64(), value == true);
     match key {

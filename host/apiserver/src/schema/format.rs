@@ -1,6 +1,6 @@
-//! The `format` keyword, for the formats that occur in Kubernetes schemas.
+//! The `format` keyword, for the formats of Kubernetes schemas.
 //!
-//! An unknown format says nothing, as with the real server.
+//! An unknown format is ignored, as in Kubernetes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

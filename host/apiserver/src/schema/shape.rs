@@ -1,11 +1,11 @@
-//! Bringing an object into the shape its schema declares: pruning and defaulting.
+//! Prunes an object and sets its defaults.
 
 use serde_json::{Map, Value};
 
 use super::{Kind, Schema};
 
 impl Schema {
-    /// Removes the fields the schema does not declare and returns their paths, sorted.
+    /// Removes the fields that the schema does not declare, and returns their paths, sorted.
     pub(crate) fn prune(&self, value: &mut Value) -> Vec<String> {
         let mut unknown = Vec::new();
         self.prune_at(value, "", &mut unknown);
@@ -43,8 +43,8 @@ impl Schema {
         });
     }
 
-    /// Fills in the defaults of missing fields. A null where none is allowed counts as missing when
-    /// there is a default.
+    /// Sets the defaults of missing fields. A null that the schema does not allow counts as missing if
+    /// it has a default.
     pub(crate) fn fill(&self, value: &mut Value) {
         match value {
             Value::Object(object) => {
@@ -79,7 +79,7 @@ impl Schema {
     }
 }
 
-/// One step further down a path as messages show it.
+/// Appends a step to a path for messages.
 pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()

@@ -1,4 +1,4 @@
-//! Does a value fit a schema? Every violation is one [`Cause`].
+//! Validates a value against a schema. Every violation is one [`Cause`].
 
 use serde_json::{Map, Value};
 
@@ -7,14 +7,14 @@ use super::{Kind, ListKind, Schema, type_of};
 use crate::status::Cause;
 
 impl Schema {
-    /// What is wrong with `value`, in the order of its fields.
+    /// The violations of `value`, in the order of its fields.
     pub(crate) fn validate(&self, value: &Value) -> Vec<Cause> {
         let mut causes = Vec::new();
         self.check(value, "", &mut causes);
         causes
     }
 
-    /// Checks the field that stands at `path` of its object.
+    /// Validates the field at `path` of its object.
     pub(crate) fn check(&self, value: &Value, path: &str, causes: &mut Vec<Cause>) {
         if value.is_null() && self.nullable {
             return;
@@ -120,7 +120,7 @@ impl Schema {
         }
     }
 
-    /// What tells an item of this list from the others.
+    /// The identity of an item of this list.
     fn item_key(&self, item: &Value) -> Value {
         let ListKind::Map(keys) = &self.list else {
             return item.clone();
@@ -200,7 +200,7 @@ impl super::Bounds {
     }
 }
 
-/// JSON has one kind of number; `2.0` is an integer to a schema.
+/// Whether a number is an integer. JSON has one type of number, so `2.0` is one.
 fn is_integer(value: &Value) -> bool {
     value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
 }

@@ -1,13 +1,13 @@
-//! Field selectors: `path=value` and `path!=value` over a short list of known paths.
+//! Field selectors: `path=value` and `path!=value`, for known paths.
 
 use serde_json::Value;
 
 use crate::status::Failure;
 
-/// Paths every resource can be selected by.
+/// Paths that are allowed for every resource.
 const ALWAYS: [&str; 2] = ["metadata.name", "metadata.namespace"];
 
-/// All requirements must hold. None matches everything.
+/// All requirements must match. Without requirements, every object matches.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FieldSelector {
     requirements: Vec<Requirement>,
@@ -72,9 +72,9 @@ impl Requirement {
     }
 }
 
-/// What stands at `path` as text. A missing field is the empty text, as in a typed object.
+/// The value at `path` as text. A missing field is an empty text, as in a typed object.
 fn text_at(object: &Value, path: &str) -> String {
-    // The name an event's reporter has in a selector is the one of an older field.
+    // A selector names the reporter of an event by an older field.
     if path == "source" {
         let source = text_at(object, "source.component");
         return if source.is_empty() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::status::Failure;
 
-/// All requirements must hold. None matches everything.
+/// All requirements must match. Without requirements, every object matches.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LabelSelector {
     requirements: Vec<(String, Test)>,

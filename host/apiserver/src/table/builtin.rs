@@ -85,7 +85,7 @@ impl Column {
     }
 }
 
-/// Where an event says when it was first or last seen, the best place first.
+/// The fields with the time at which an event was first or last seen, in order of preference.
 const FIRST: [&str; 2] = ["/firstTimestamp", "/eventTime"];
 const LAST: [&str; 4] = [
     "/series/lastObservedTime",

@@ -1,7 +1,7 @@
-//! The part of `JSONPath` that printer columns use.
+//! The subset of `JSONPath` that printer columns use.
 //!
 //! Fields (`.a`, `['a']`), indexes, wildcards, and filters that compare a field of a list's item
-//! with a text or number. Slices, unions, recursive descent and scripts are refused by name.
+//! with a string or number. Slices, unions, recursive descent and scripts are refused, and named in the message.
 
 use serde_json::Value;
 
@@ -11,12 +11,12 @@ pub(crate) struct JsonPath {
     steps: Vec<Step>,
 }
 
-/// Why a path was not taken.
+/// Why a path is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PathError {
-    /// It is a path, but not of the part that is understood here.
+    /// The path is valid, but not in the supported subset.
     Unimplemented(&'static str),
-    /// It is none.
+    /// The path is invalid.
     Invalid(String),
 }
 
@@ -43,7 +43,7 @@ impl JsonPath {
             } else if let Some(after) = rest.strip_prefix('.') {
                 let (name, remaining) = name(after);
                 match name.as_str() {
-                    // A lone dot is the whole object.
+                    // A single dot means the whole object.
                     "" if remaining.is_empty() || remaining.starts_with('[') => {}
                     "" => return Err(invalid()),
                     "*" => steps.push(Step::All),
@@ -61,7 +61,7 @@ impl JsonPath {
         Ok(Self { steps })
     }
 
-    /// Everything the path leads to.
+    /// All values at the path.
     pub(crate) fn find<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
         self.steps.iter().fold(vec![value], |found, step| {
             found
@@ -122,7 +122,7 @@ fn name(text: &str) -> (String, &str) {
     (name, "")
 }
 
-/// Where the bracket that is open at the start of `text` closes. Quoted ones do not count.
+/// The position of the bracket that closes the one at the start of `text`. Quoted brackets do not count.
 fn closing(text: &str) -> Option<usize> {
     let (mut depth, mut quote) = (1, None);
     for (at, letter) in text.char_indices() {
@@ -140,7 +140,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// What stands between brackets. `Err(None)` is no path at all.
+/// Parses the content of brackets. `Err(None)` means an invalid path.
 fn bracket(text: &str) -> Result<Step, Option<PathError>> {
     let text = text.trim();
     if text == "*" {

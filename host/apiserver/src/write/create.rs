@@ -1,4 +1,4 @@
-//! New objects.
+//! Creation of objects.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ pub(crate) fn create(state: &mut State, intent: &Intent, body: Value) -> Result<
     })
 }
 
-/// Stores a new object that is in its stored form already.
+/// Stores a new object in its stored form.
 pub(super) fn store(
     state: &mut State,
     intent: &Intent,

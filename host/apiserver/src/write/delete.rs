@@ -1,4 +1,4 @@
-//! Deletions of one object or of many.
+//! Deletion of one object or of many.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::selector::Selection;
 use crate::status::{self, Cause, Failure};
 use crate::store::{Key, State};
 
-/// Namespaces nobody deletes.
+/// Namespaces that cannot be deleted.
 const PERMANENT: [&str; 3] = ["default", "kube-system", "kube-public"];
 
-/// What a client wants of a deletion.
+/// The options of a deletion.
 struct Options<'a> {
     body: &'a Value,
     orphan: bool,
@@ -45,7 +45,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Deletes one object. Returns it when it stays for a while, and a `Status` when it is gone.
+/// Deletes one object. Returns the object if something keeps it, and a `Status` if it was removed.
 pub(crate) fn delete(
     state: &mut State,
     intent: &Intent,
@@ -119,7 +119,7 @@ fn check_preconditions(
     Ok(())
 }
 
-/// Deletes everything that is selected and returns what that was.
+/// Deletes all selected objects and returns them.
 pub(crate) fn delete_all(
     state: &mut State,
     intent: &Intent,
@@ -140,7 +140,7 @@ pub(crate) fn delete_all(
         .collect();
     let mut deleted = Vec::new();
     for (key, object) in chosen {
-        // One may have gone with another.
+        // It may have been removed with another object.
         match remove(state, intent, &key, &options) {
             Ok(_) => deleted.push(object),
             Err(failure) if failure.code == 404 => {}

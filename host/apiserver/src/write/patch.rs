@@ -10,7 +10,7 @@ use crate::request::Query;
 use crate::status::{Cause, Failure};
 use crate::store::State;
 
-/// An apply has to say who applies, and only an apply can be forced.
+/// Checks that an apply names its manager, and that only an apply is forced.
 pub(crate) fn check_options(kind: PatchKind, query: &Query) -> Result<(), Failure> {
     let apply = kind == PatchKind::Apply;
     let cause = if apply && query.get("fieldManager").is_none() {
@@ -28,7 +28,7 @@ pub(crate) fn check_options(kind: PatchKind, query: &Query) -> Result<(), Failur
     ))
 }
 
-/// Changes an object as a patch says.
+/// Applies a patch to an object.
 pub(crate) fn patch(
     state: &mut State,
     intent: &Intent,
@@ -55,7 +55,7 @@ pub(crate) fn patch(
     })
 }
 
-/// A patch that leads to unknown fields is wrong as a whole.
+/// Refuses a patch with unknown fields.
 fn as_patch(intent: &Intent, name: &str, body: &[u8], failure: Failure) -> Failure {
     let Some((_, why)) = failure.message.split_once(": strict") else {
         return failure;
@@ -115,7 +115,7 @@ fn applied(state: &mut State, intent: &Intent, body: &[u8]) -> Result<Written, F
     })
 }
 
-/// The configuration a client applies, in the stored form.
+/// The configuration of an apply, in the stored form.
 fn configuration(intent: &Intent, body: &[u8]) -> Result<Value, Failure> {
     let mut config: Value = crate::body::yaml(body)
         .map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")))?;
@@ -157,7 +157,7 @@ fn configuration(intent: &Intent, body: &[u8]) -> Result<Value, Failure> {
     Ok(intent.unview(config))
 }
 
-/// Leaves of a configuration what can be written through its path.
+/// Keeps the part of a configuration that its path can write.
 fn narrow(intent: &Intent, config: &mut Value) {
     let Some(fields) = config.as_object_mut() else {
         return;

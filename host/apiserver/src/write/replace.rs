@@ -1,4 +1,4 @@
-//! Changes of objects that exist, from wherever the changed object comes.
+//! Changes of existing objects, by replacement or patch.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::patch::managers::Owners;
 use crate::status::{Cause, Failure};
 use crate::store::State;
 
-/// Metadata a write does not change.
+/// Metadata that a write does not change.
 const KEPT: [&str; 7] = [
     "uid",
     "creationTimestamp",
@@ -23,7 +23,7 @@ const KEPT: [&str; 7] = [
     "resourceVersion",
 ];
 
-/// Replaces an object with the one the client sent.
+/// Replaces an object with the sent one.
 pub(crate) fn update(state: &mut State, intent: &Intent, body: Value) -> Result<Written, Failure> {
     check_kind(intent, &body)?;
     let mut object = body;
@@ -60,7 +60,7 @@ pub(crate) fn update(state: &mut State, intent: &Intent, body: Value) -> Result<
     })
 }
 
-/// Stores the changed form of `old`, which is in its stored form already.
+/// Stores a changed object. `old` is in its stored form.
 pub(super) fn store(
     state: &mut State,
     intent: &Intent,
@@ -92,7 +92,7 @@ pub(super) fn store(
     let leaves = lifecycle::is_terminating(&object)
         && !lifecycle::is_held(&object)
         && !stored.is("", "namespaces");
-    // Nothing changed: nobody is told, and the object keeps its version.
+    // Nothing changed: watches are not notified, and the object keeps its version.
     if (object == **old && !leaves) || intent.dry_run {
         return Ok(object);
     }
@@ -110,7 +110,7 @@ pub(super) fn store(
     Ok((*object).clone())
 }
 
-/// Optimistic concurrency: a client that read another version has to read again.
+/// Optimistic concurrency: refuses a write that is based on another version.
 fn check_unchanged(
     intent: &Intent,
     old: &Value,
@@ -147,7 +147,8 @@ fn check_unchanged(
     Ok(())
 }
 
-/// The parts of the old and the changed object that a write to this path keeps and takes.
+/// Combines the part of the old object that a write to this path keeps with the part of the changed one that it
+/// replaces.
 fn combined(intent: &Intent, old: &Value, changed: Value) -> Value {
     if intent.status {
         let mut object = old.clone();
@@ -178,7 +179,7 @@ fn combined(intent: &Intent, old: &Value, changed: Value) -> Value {
     object
 }
 
-/// Nobody can hold back an object that is already going.
+/// Refuses new finalizers on an object that is being deleted.
 fn check_finalizers(intent: &Intent, old: &Value, object: &Value) -> Result<(), Failure> {
     if !lifecycle::is_terminating(old) {
         return Ok(());
@@ -206,7 +207,7 @@ fn check_finalizers(intent: &Intent, old: &Value, object: &Value) -> Result<(), 
     Err(intent.invalid(name, &[Cause::forbidden("metadata.finalizers", &why)]))
 }
 
-/// What `metadata.generation` counts the changes of.
+/// The part of an object whose changes `metadata.generation` counts.
 fn content(object: &Value) -> Vec<(&String, &Value)> {
     let fields = object.as_object().into_iter().flatten();
     fields

@@ -1,4 +1,4 @@
-//! How objects go away.
+//! Deletion.
 
 use http::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What clients find out about the server, and the forms they can have answers in.
+//! Discovery, and the forms of answers.
 
 use serde_json::{Value, json};
 

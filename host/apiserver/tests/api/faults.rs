@@ -1,4 +1,4 @@
-//! Outages, the log of requests, strangers, and the end.
+//! Outages, requests of other origins, and the shutdown.
 
 use futures::TryStreamExt as _;
 use kube::api::WatchParams;
@@ -25,7 +25,7 @@ async fn an_outage_answers_nothing_and_loses_nothing() {
     assert_eq!(world.get(&path).await["data"]["a"], "1");
 }
 
-/// Sends a request with a host of its own and returns the first line of the answer.
+/// Sends a request with another host and returns the first line of the answer.
 async fn first_line(world: &World, headers: &str) -> String {
     let mut stream = TcpStream::connect(world.server.address())
         .await

@@ -1,4 +1,4 @@
-//! The server as its clients see it, through an ordinary Kubernetes client.
+//! Tests of the server with an ordinary Kubernetes client.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What every test here starts with.
+//! Helpers of all tests.
 
 use http::{Method, Request};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
@@ -27,7 +27,7 @@ impl World {
             .await
             .expect("a server");
         let mut config = Config::new(server.url().parse().expect("an address"));
-        // A refusal is to be seen, not to be tried again for minutes.
+        // A failure is returned at once and not retried.
         config.default_retry = false;
         let client = Client::try_from(config).expect("a client");
         Self { server, client }
@@ -42,7 +42,7 @@ impl World {
         )
     }
 
-    /// Sends a request as it is and returns the object that comes back, whatever it says.
+    /// Sends a request and returns the object of the answer, even a failure.
     pub(crate) async fn send(&self, method: Method, path: &str, media: &str, body: &str) -> Value {
         let request = Request::builder()
             .method(method)
@@ -98,7 +98,7 @@ pub(crate) fn config(name: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "a": "1" } })
 }
 
-/// The code and the message of a refusal.
+/// The code and the message of a failure.
 pub(crate) fn refusal(status: &Value) -> (u64, &str) {
     assert_eq!(status["status"], "Failure", "{status}");
     (

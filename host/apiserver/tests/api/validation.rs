@@ -1,4 +1,4 @@
-//! What a custom resource's definition makes of the objects that are written.
+//! Validation, pruning and defaults of written objects.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -261,7 +261,7 @@ async fn a_server_does_not_start_with_a_definition_it_cannot_serve() {
     assert!(matches!(outside, Err(Error::NotLoopback { .. })));
 }
 
-/// Objects with one field that is not what it should be.
+/// Objects with one invalid field.
 fn odd_objects(version: &str, kind: &str, value: &Value) -> Vec<Value> {
     let mut objects = Vec::new();
     for field in [

@@ -1,4 +1,4 @@
-//! Watching objects, and the client's own machinery on top of that.
+//! Watches, and the client's watcher and reflector.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::support::{CONFIGS, SYNCS, World, config, refusal, sync, version};
 
-/// The events of a watch that ends by itself.
+/// The events of a watch until it ends.
 async fn events(world: &World, path: &str) -> Vec<Value> {
     let request = http::Request::get(path)
         .body(Vec::new())

@@ -1,4 +1,4 @@
-//! Creating, reading and replacing objects.
+//! Creation, reading and replacement of objects.
 
 use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;

@@ -1,4 +1,4 @@
-//! `stoker plugin check`: everything about one component that a host, or a cluster, could refuse.
+//! `stoker plugin check`: checks a component for everything for which a host, or a cluster, could refuse it.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,77 +8,105 @@ use std::time::Instant;
 use anyhow::Result;
 use http::HeaderMap;
 
-use super::ask::say;
-use super::{load, question};
+use super::{answer, load, question};
 use crate::app::text;
-use crate::plugin::{Capacity, Descriptor, Sandbox, Tuning};
+use crate::plugin::{Capacity, Descriptor, Plugin, Sandbox, Tuning};
 
-/// What a ConfigMap holds, in bytes, whether they are text or base64 in the manifest (Kubernetes, "ConfigMaps").
+/// The most bytes in a ConfigMap, whether its manifest holds text or base64 (Kubernetes, "ConfigMaps").
 const CONFIG_MAP_BYTES: u64 = 1 << 20;
-/// What all annotations of an object hold together, in bytes. A plain `kubectl apply` keeps the whole manifest, base64
-/// and all, in one (Kubernetes, "Annotations").
+/// The most bytes in all annotations of an object together. A plain `kubectl apply` keeps a copy of the manifest in one
+/// of them, in base64 (Kubernetes, "Annotations").
 const ANNOTATION_BYTES: u64 = 256 << 10;
-/// What else of a manifest is in that annotation, generously.
+/// The bytes of that copy beside the component, rounded up generously.
 const MANIFEST_BYTES: u64 = 4 << 10;
 
 pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
     let sandbox = Sandbox::new(Capacity::default())?;
     let started = Instant::now();
-    let plugin = load(file, &sandbox, tuning).await?;
-    let loaded = started.elapsed();
-    let nothing = Arc::new(question(HeaderMap::new(), b"{}".to_vec())?);
-    let (reply, report) = plugin.ask(&sandbox, &nothing).await;
-    let imports = plugin.imports().join(", ");
-    let said = plugin.descriptor();
-    let size = std::fs::metadata(file)?.len();
-    let verdict = if reply.is_ok() {
+    let loaded = load(file, &sandbox, tuning).await?;
+    let load_time = started.elapsed();
+    let trial = try_empty_object(&loaded.plugin, &sandbox).await?;
+    let verdict = if trial.failed {
+        "can be loaded, but fails on a delivery"
+    } else {
         "can be used"
-    } else {
-        "can be loaded, and fails when it is asked"
     };
-    text::print(&format!(
-        "{} {verdict}\nname:     {}\nversion:  {}\nsummary:  {}\nworld:    {}\nimports:  {}\nasked on: {}\nsize:     {}\nloaded:   in {} µs\non {{}}:    {} ({} µs, {} KiB of memory at most)",
-        file.display(),
-        said.name,
-        said.version,
-        said.summary,
-        plugin.world(),
-        if imports.is_empty() { "none" } else { &imports },
-        pre_filter(said),
-        size_advice(size),
-        loaded.as_micros(),
-        say(&reply),
-        report.duration.as_micros(),
-        report.peak_memory / 1024,
-    ))?;
-    Ok(if reply.is_ok() {
-        ExitCode::SUCCESS
-    } else {
+    let descriptor = loaded.plugin.descriptor();
+    let imports = loaded.plugin.imports().join(", ");
+    text::print_lines(&[
+        format!("{} {verdict}", file.display()),
+        format!("name:     {}", descriptor.name),
+        format!("version:  {}", descriptor.version),
+        format!("summary:  {}", descriptor.summary),
+        format!("world:    {}", loaded.plugin.world()),
+        format!(
+            "imports:  {}",
+            if imports.is_empty() { "none" } else { &imports }
+        ),
+        format!("asked on: {}", pre_filter(descriptor)),
+        format!("size:     {}", size_advice(loaded.size)),
+        format!("loaded:   in {} µs", load_time.as_micros()),
+        format!("on {{}}:    {}", trial.text),
+    ])?;
+    Ok(if trial.failed {
         ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
-fn pre_filter(said: &Descriptor) -> String {
-    let headers = said.headers.iter().map(|name| format!("header {name}"));
-    let pointers = said
+/// The result of running a plugin on a delivery.
+struct Trial {
+    failed: bool,
+    text: String,
+}
+
+/// Runs the plugin on `{}` without headers, to measure one call. Whether it fails matters only if a host would offer it
+/// this delivery: behind its pre-filter, a plugin may rely on what the pre-filter names.
+async fn try_empty_object(plugin: &Plugin, sandbox: &Sandbox) -> Result<Trial> {
+    let question = Arc::new(question(HeaderMap::new(), b"{}".to_vec())?);
+    let (reply, report) = plugin.ask(sandbox, &question).await;
+    if reply.is_err() && !plugin.wants(&question) {
+        return Ok(Trial {
+            failed: false,
+            text: "never offered to it, because nothing in it matches the pre-filter".to_owned(),
+        });
+    }
+    Ok(Trial {
+        failed: reply.is_err(),
+        text: format!(
+            "{} ({} µs, at most {} KiB of memory)",
+            answer::lines(&reply).join("; "),
+            report.duration.as_micros(),
+            report.peak_memory / 1024
+        ),
+    })
+}
+
+fn pre_filter(descriptor: &Descriptor) -> String {
+    let headers = descriptor
+        .headers
+        .iter()
+        .map(|name| format!("header {name}"));
+    let pointers = descriptor
         .pointers
         .iter()
         .map(|pointer| format!("value at {pointer}"));
     let all = headers.chain(pointers).collect::<Vec<_>>();
     if all.is_empty() {
-        "none: it is asked about every webhook".to_owned()
+        "none: every webhook is offered to the plugin".to_owned()
     } else {
         all.join(", or ")
     }
 }
 
-/// The size, and how a component of it comes into a cluster.
+/// Returns the size, and the ways to bring a component of that size into a cluster.
 fn size_advice(bytes: u64) -> String {
     let encoded = bytes.div_ceil(3) * 4;
     let advice = if bytes > CONFIG_MAP_BYTES {
-        "more than a ConfigMap holds; mount it from a volume or an image"
+        "too large for a ConfigMap; mount it from a volume or an image"
     } else if encoded + MANIFEST_BYTES > ANNOTATION_BYTES {
-        "it fits a ConfigMap, by kubectl create or kubectl apply --server-side; for a plain apply it is too large"
+        "it fits a ConfigMap with `kubectl create` or `kubectl apply --server-side`; a plain `kubectl apply` would fail"
     } else {
         "it fits a ConfigMap"
     };
@@ -90,13 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_says_how_a_component_comes_into_a_cluster() {
+    fn the_advice_depends_on_the_size() {
         for (bytes, expected) in [
             (11_029, "11029 bytes, 14708 as base64: it fits a ConfigMap"),
             (193_536, "as base64: it fits a ConfigMap"),
             (193_537, "kubectl apply --server-side"),
             (1 << 20, "kubectl apply --server-side"),
-            ((1 << 20) + 1, "more than a ConfigMap holds"),
+            ((1 << 20) + 1, "too large for a ConfigMap"),
         ] {
             let advice = size_advice(bytes);
             assert!(advice.contains(expected), "{advice}");

@@ -1,29 +1,45 @@
-//! `stoker plugin list`: who is asked, in which order, and what is wrong with the others.
+//! `stoker plugin list`: lists plugins in the order in which webhooks are offered to them, and what is wrong with the
+//! others.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use stoker_http_client::http_client;
+use url::Url;
 
-use super::open;
 use crate::app::text;
 use crate::cli::ListFlags;
-use crate::plugin::{Limits, PluginState, PluginStatus, SettingsSource};
+use crate::metrics::Metrics;
+use crate::plugin::{
+    Capacity, Catalog, Detector, Limits, PluginState, PluginStatus, Sandbox, SettingsSource, Supply,
+};
+
+/// The largest answer of a running Stoker, in bytes. A plugin takes some hundred of them.
+const STATUS_BYTES: usize = 16 << 20;
+/// The path of the plugins' status.
+const PATH: &str = "/plugins";
 
 pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
-    let plugins = if let Some(host) = &flags.host {
-        ask(host).await?
+    let (plugins, mut complaints) = if let Some(host) = &flags.host {
+        (fetch(&plugins_url(host)?).await?, Vec::new())
     } else {
-        let settings = SettingsSource {
-            file: flags.plugin_settings,
-            limits: Limits::default(),
-        };
-        open(flags.plugin_dir, settings).await?.status()
+        let complaints = unreadable(&flags.plugin_dir);
+        (load(flags).await?, complaints)
     };
-    text::print(&table(&plugins))?;
-    let all_is_well = plugins
-        .iter()
-        .all(|plugin| plugin.state.complaint().is_none());
+    let all_is_well = complaints.is_empty()
+        && plugins
+            .iter()
+            .all(|plugin| plugin.state.complaint().is_none());
+    complaints.extend(plugins.iter().filter_map(remark));
+    let mut lines = table(&plugins);
+    if !complaints.is_empty() {
+        lines.push(String::new());
+        lines.extend(complaints);
+    }
+    text::print_lines(&lines)?;
     Ok(if all_is_well {
         ExitCode::SUCCESS
     } else {
@@ -31,53 +47,115 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
     })
 }
 
-/// Asks a Stoker that runs.
-async fn ask(host: &str) -> Result<Vec<PluginStatus>> {
-    let url = format!("{}/plugins", host.trim_end_matches('/'));
-    let answer = http_client()?.get(&url).send().await;
-    let answer = answer
+/// Loads the plugins as a host would.
+async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
+    let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
+    let supplies = flags
+        .plugin_dir
+        .into_iter()
+        .map(Supply::Directory)
+        .collect();
+    let settings = SettingsSource {
+        file: flags.plugin_settings,
+        limits: Limits {
+            component_bytes: flags.max_size,
+            ..Limits::default()
+        },
+    };
+    let metrics = Metrics::new().plugin;
+    Catalog::open(Arc::clone(&detector), metrics, supplies, settings).await?;
+    Ok(detector.status())
+}
+
+/// Returns a line for each directory that cannot be read. A host waits for such a directory to appear; here it is most
+/// often a mistake.
+fn unreadable(directories: &[PathBuf]) -> Vec<String> {
+    let errors = directories.iter().filter_map(|directory| {
+        let error = fs::read_dir(directory).err()?;
+        Some(format!(
+            "the plugin directory {} cannot be read: {error}",
+            directory.display()
+        ))
+    });
+    errors.collect()
+}
+
+/// Returns the address of the plugins' status. An address without a scheme means HTTP, the only protocol of the probes.
+fn plugins_url(host: &str) -> Result<Url> {
+    let scheme = if host.contains("://") { "" } else { "http://" };
+    let url = Url::parse(&format!("{scheme}{host}"))
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    let mut url = url.with_context(|| {
+        format!(
+            "--host {host:?} is invalid: write the address of --health-probe-bind-address as http://HOST:PORT or HOST:PORT"
+        )
+    })?;
+    let base = url.path().trim_end_matches('/').trim_end_matches(PATH);
+    let path = format!("{base}{PATH}");
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// Fetches the plugins' status from a running Stoker.
+async fn fetch(url: &Url) -> Result<Vec<PluginStatus>> {
+    // Errors name the address, which may hold a password.
+    let place = url[..url::Position::BeforeUsername].to_owned() + &url[url::Position::BeforeHost..];
+    let answer = http_client()?.get(url.clone()).send().await;
+    let mut answer = answer
         .map_err(reqwest::Error::without_url)
-        .with_context(|| format!("cannot ask {url}"))?;
+        .with_context(|| format!("cannot reach {place}"))?;
     let status = answer.status();
     ensure!(
         status.is_success(),
-        "{url} answers {status}; it should be the address of --health-probe-bind-address"
+        "{place} answers {status}; --host takes the address of --health-probe-bind-address"
     );
-    let body = answer.bytes().await?;
-    serde_json::from_slice(&body)
-        .with_context(|| format!("{url} is not the probe address of a Stoker"))
+    let mut body = Vec::new();
+    while let Some(part) = answer
+        .chunk()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .with_context(|| format!("cannot read the answer of {place}"))?
+    {
+        ensure!(
+            body.len() + part.len() <= STATUS_BYTES,
+            "{place} answers with more than {STATUS_BYTES} bytes; --host takes the address of --health-probe-bind-address"
+        );
+        body.extend_from_slice(&part);
+    }
+    serde_json::from_slice(&body).with_context(|| {
+        format!("{place} does not answer as the probes of a Stoker do; --host takes the address of --health-probe-bind-address")
+    })
 }
 
-fn table(plugins: &[PluginStatus]) -> String {
-    let mut lines = vec![line(["NAME", "VERSION", "STATE", "FROM", "SUMMARY"])];
-    let mut complaints = Vec::new();
-    for plugin in plugins {
-        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+fn table(plugins: &[PluginStatus]) -> Vec<String> {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let mut lines = vec![row(["NAME", "VERSION", "STATE", "FROM", "SUMMARY"])];
+    lines.extend(plugins.iter().map(|plugin| {
         let (name, version) = (or_dash(&plugin.name), or_dash(&plugin.version));
         let summary = plugin.summary.as_deref().unwrap_or_default();
-        let state = word(&plugin.state);
-        lines.push(line([&name, &version, state, &plugin.from, summary]));
-        let complaint = match &plugin.state {
-            PluginState::Replaced { by } => Some(format!("is replaced by {by}")),
-            PluginState::ServingPrevious { why } => Some(format!(
-                "cannot be used as it is now, so what was before serves: {why}"
-            )),
-            PluginState::Refused { why } => Some(format!("cannot be used: {why}")),
-            state => state.complaint().map(str::to_owned),
-        };
-        complaints.extend(complaint.map(|text| format!("{}: {text}", plugin.from)));
-    }
-    if !complaints.is_empty() {
-        lines.push(String::new());
-        lines.extend(complaints);
-    }
-    lines.join("\n")
+        row([&name, &version, word(&plugin.state), &plugin.from, summary])
+    }));
+    lines
 }
 
-fn line([name, version, state, from, summary]: [&str; 5]) -> String {
+fn row([name, version, state, from, summary]: [&str; 5]) -> String {
     format!("{name:<16} {version:<10} {state:<10} {from:<24} {summary}")
         .trim_end()
         .to_owned()
+}
+
+/// Returns a line about a plugin that does not serve as it is.
+fn remark(plugin: &PluginStatus) -> Option<String> {
+    let text = match &plugin.state {
+        PluginState::Replaced { by } => format!("is replaced by {by}"),
+        PluginState::ServingPrevious { why } => {
+            format!("cannot be used, so the previous version serves: {why}")
+        }
+        PluginState::Refused { why } => format!("cannot be used: {why}"),
+        state => state.complaint()?.to_owned(),
+    };
+    Some(format!("{}: {text}", plugin.from))
 }
 
 fn word(state: &PluginState) -> &'static str {
@@ -89,5 +167,37 @@ fn word(state: &PluginState) -> &'static str {
         PluginState::Refused { .. } => "refused",
         PluginState::Replaced { .. } => "replaced",
         PluginState::Disabled => "disabled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_means_http() {
+        for (host, expected) in [
+            ("localhost:8081", "http://localhost:8081/plugins"),
+            ("localhost", "http://localhost/plugins"),
+            ("127.0.0.1:8081/", "http://127.0.0.1:8081/plugins"),
+            ("[::1]:8081", "http://[::1]:8081/plugins"),
+            ("http://stoker:8081", "http://stoker:8081/plugins"),
+            ("HTTPS://proxy/stoker/", "https://proxy/stoker/plugins"),
+            ("http://stoker:8081/plugins", "http://stoker:8081/plugins"),
+        ] {
+            assert_eq!(plugins_url(host).unwrap().as_str(), expected, "{host}");
+        }
+        for host in [
+            "",
+            ":8081",
+            "http://",
+            "localhost:port",
+            "::1:8081",
+            "ftp://host",
+            "a b:1",
+        ] {
+            let error = plugins_url(host).unwrap_err().to_string();
+            assert!(error.contains("http://HOST:PORT or HOST:PORT"), "{error}");
+        }
     }
 }

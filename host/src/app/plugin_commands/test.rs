@@ -1,4 +1,4 @@
-//! `stoker plugin test`: projects, once or whenever something of them changes.
+//! `stoker plugin test`: tests projects, once or after each change.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use stoker_author::{AuthorError, Outcome, Project, Suite, junit};
 
 use super::limits;
 use super::tester::Tester;
 use crate::app::{signals, text};
-use crate::author::{AuthorError, Outcome, Project, Suite, junit};
 use crate::cli::TestFlags;
 
-/// How often files are looked at. A glance at some dozen files costs nothing that a watcher of the system would save.
-const GLANCE: Duration = Duration::from_millis(300);
+/// How often the files are examined for changes. Examining some dozen files costs too little for a file watcher.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(super) async fn run(flags: &TestFlags) -> Result<ExitCode> {
     let folders = flags.folders.iter();
@@ -32,13 +32,13 @@ pub(super) async fn run(flags: &TestFlags) -> Result<ExitCode> {
             () = &mut stop => return Ok(ExitCode::SUCCESS),
             code = once(&tester, &projects, flags) => code?,
         };
-        text::note("waiting for a change; Ctrl-C ends");
-        // The run itself may have built the component, so that one counts from its end.
+        text::note("waiting for a change; press Ctrl-C to stop");
+        // The run itself may have built the component, so it is compared from here on.
         let component = components(&projects);
         while inputs(&projects) == before && components(&projects) == component {
             tokio::select! {
                 () = &mut stop => return Ok(code),
-                () = tokio::time::sleep(GLANCE) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
     }
@@ -66,15 +66,18 @@ async fn once(tester: &Tester, projects: &[Project], flags: &TestFlags) -> Resul
         suites.push(suite);
     }
     let failed: usize = suites.iter().map(Suite::failed).sum();
-    let all: usize = suites.iter().map(|suite| suite.cases.len()).sum();
+    let total: usize = suites.iter().map(|suite| suite.cases.len()).sum();
     let updated = suites.iter().flat_map(|suite| &suite.cases);
     let updated = updated.filter(|case| matches!(case.outcome, Outcome::Updated(_)));
     let updated = match updated.count() {
         0 => String::new(),
         count => format!(" ({count} updated)"),
     };
-    lines.push(format!("{} passed{updated}, {failed} failed", all - failed));
-    text::print(&lines.join("\n"))?;
+    lines.push(format!(
+        "{} passed{updated}, {failed} failed",
+        total - failed
+    ));
+    text::print_lines(&lines)?;
     if let Some(file) = &flags.junit {
         fs::write(file, junit(&suites)?)
             .with_context(|| format!("cannot write {}", file.display()))?;

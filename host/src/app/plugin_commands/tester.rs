@@ -1,22 +1,22 @@
-//! The payload files of a project, asked of its component in a sandbox like the host's.
+//! Runs the payload files of a project through its component, in a sandbox like the host's.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use stoker_author::{Answer, Case, FoundRef, Outcome, PayloadFile, Project, Suite};
 
-use super::question;
+use super::{advice, question};
 use crate::app::text;
-use crate::author::{Announced, Case, Expectation, Outcome, PayloadFile, Project, Suite};
 use crate::metrics::Metrics;
 use crate::plugin::{
     CallError, Capacity, Limits, LoadError, Origin, Plugin, PluginMetrics, Reply, Sandbox, Tuning,
+    read_component,
 };
 use crate::report;
 
-/// What all projects are tested with.
+/// Tests projects, all in one sandbox.
 pub(super) struct Tester {
     sandbox: Sandbox,
     metrics: PluginMetrics,
@@ -24,12 +24,12 @@ pub(super) struct Tester {
     update: bool,
 }
 
-/// A component, and the plugin that was made of it: compiled once, however many settings it is tried with.
+/// A component under test. It is compiled once, however many settings it is tested with.
 struct Subject {
     origin: Origin,
     bytes: Vec<u8>,
     compiled: Option<Plugin>,
-    /// Why it cannot be used whatever its settings are: compiling a large one to learn it again takes a minute.
+    /// Why the component cannot be used with any settings. It is kept because compiling a large one takes a minute.
     refused: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Tester {
         })
     }
 
-    /// Tests a project. One that cannot be tested has failed.
+    /// Tests a project. A project that cannot be tested counts as one failed test.
     pub(super) async fn test(&self, project: &Project) -> Suite {
         let cases = match self.cases(project).await {
             Ok(cases) => cases,
@@ -70,7 +70,9 @@ impl Tester {
                     .display()
                     .to_string(),
             ),
-            bytes: fs::read(&component)?,
+            bytes: read_component(&component, self.limits.component_bytes)
+                .inspect_err(advise)
+                .with_context(|| format!("{} cannot be used", component.display()))?,
             compiled: None,
             refused: None,
         };
@@ -92,23 +94,24 @@ impl Tester {
 
     async fn case(&self, subject: &mut Subject, path: &Path) -> Result<(Outcome, Duration)> {
         let file = PayloadFile::read(path)?;
-        let (said, duration) = self.ask(subject, &file).await?;
-        let outcome = Outcome::of(file.expected.as_ref(), &said);
-        // That it fails is not what anybody wants to keep by accident.
-        let is_wanted = !matches!(said, Expectation::Failed(_))
-            || matches!(file.expected, Some(Expectation::Failed(_)));
-        if self.update && is_wanted && matches!(outcome, Outcome::Failed(_)) {
-            file.expect(path, &said)?;
-            return Ok((Outcome::Updated(said.word()), duration));
+        let (answer, duration) = self.answer(subject, &file).await?;
+        let outcome = Outcome::of(file.expected.as_ref(), &answer);
+        // A failure must not become the expected answer by accident.
+        let may_update = !matches!(answer, Answer::Failed(_))
+            || matches!(file.expected, Some(Answer::Failed(_)));
+        if self.update && may_update && matches!(outcome, Outcome::Failed(_)) {
+            file.update(path, &answer)?;
+            return Ok((Outcome::Updated(answer.kind()), duration));
         }
         Ok((outcome, duration))
     }
 
-    async fn ask(
+    /// Returns the plugin's answer to the delivery of a payload file, and the time that it took.
+    async fn answer(
         &self,
         subject: &mut Subject,
         file: &PayloadFile,
-    ) -> Result<(Expectation, Duration)> {
+    ) -> Result<(Answer, Duration)> {
         let question = Arc::new(question(file.headers.clone(), file.body.clone())?);
         let tuning = Arc::new(Tuning {
             limits: self.limits.clone(),
@@ -119,19 +122,20 @@ impl Tester {
             Ok(plugin) => plugin,
             Err(why) => {
                 let why = format!("it cannot be used: {why}");
-                return Ok((Expectation::Failed(why), Duration::ZERO));
+                return Ok((Answer::Failed(why), Duration::ZERO));
             }
         };
         if !plugin.wants(&question) {
-            return Ok((Expectation::NotMine(true), Duration::ZERO));
+            return Ok((Answer::NotMine(true), Duration::ZERO));
         }
         let (reply, report) = plugin.ask(&self.sandbox, &question).await;
-        Ok((said(reply), report.duration))
+        Ok((answer(reply), report.duration))
     }
 }
 
 impl Subject {
-    /// A plugin that has failed nobody yet, for one that fails often would not be asked for a while.
+    /// Returns the plugin with these settings. It is a new one each time, because a plugin that has failed often is not
+    /// called for a while.
     async fn plugin(&mut self, tester: &Tester, tuning: Arc<Tuning>) -> Result<Plugin, String> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());
@@ -143,8 +147,9 @@ impl Subject {
         };
         plugin.map_err(|error| {
             let why = report::chain(&error).to_string();
-            // Only what it says of itself depends on its settings.
+            // Only its description depends on its settings.
             if !matches!(error, LoadError::Describe(_) | LoadError::Descriptor { .. }) {
+                advise(&error);
                 self.refused = Some(why.clone());
             }
             why
@@ -160,7 +165,14 @@ impl Subject {
     }
 }
 
-/// The component of a project, built if it is missing or older than its sources.
+/// Prints advice on an error, if there is any.
+fn advise(error: &LoadError) {
+    if let Some(advice) = advice::on(error) {
+        text::note(advice);
+    }
+}
+
+/// Returns the component of a project. It is built first if it is missing or older than its sources.
 async fn component(project: &Project) -> Result<PathBuf> {
     if let Some(component) = project.component()? {
         return Ok(component);
@@ -171,16 +183,16 @@ async fn component(project: &Project) -> Result<PathBuf> {
     Ok(tokio::task::spawn_blocking(build).await??)
 }
 
-fn said(reply: Result<Reply, CallError>) -> Expectation {
+fn answer(reply: Result<Reply, CallError>) -> Answer {
     match reply {
-        Ok(Reply::NotMine) => Expectation::NotMine(true),
-        Ok(Reply::Ignored(reason)) => Expectation::Ignored(reason),
-        Ok(Reply::Malformed(why)) => Expectation::Malformed(why),
-        Err(error) => Expectation::Failed(report::chain(&error).to_string()),
-        Ok(Reply::Found(found)) => Expectation::Found(
+        Ok(Reply::NotMine) => Answer::NotMine(true),
+        Ok(Reply::Ignored(reason)) => Answer::Ignored(reason),
+        Ok(Reply::Malformed(why)) => Answer::Malformed(why),
+        Err(error) => Answer::Failed(report::chain(&error).to_string()),
+        Ok(Reply::Found(found)) => Answer::Found(
             found
                 .into_iter()
-                .map(|one| Announced {
+                .map(|one| FoundRef {
                     r#ref: one.git_ref.to_string(),
                     commit: one.commit.map(|commit| commit.to_string()),
                     repositories: one.repositories,

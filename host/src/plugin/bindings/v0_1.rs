@@ -1,15 +1,18 @@
-//! `stoker:detect@0.1`: what the host offers to a guest, and what a guest's words become.
+//! `stoker:detect@0.1`: what the host offers to a guest, and the plain types that a guest's answers become.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use wasmtime::component::{Component, InstancePre, Linker, Resource};
-use wasmtime::{Engine, Result, Store};
+use wasmtime::{Engine, Error, Result, Store};
 
 use self::generated::stoker::detect::{diagnostics, payload, settings};
 use super::super::call::Guest;
 use super::super::descriptor::RawDescriptor;
 use super::super::reply::{RawDetection, RawReply};
 use crate::payload::Kind;
+
+use generated::PayloadDetectorIndices;
 
 mod generated {
     #![allow(
@@ -34,28 +37,64 @@ type Request = Resource<payload::Request>;
 /// The world that a component of this version targets.
 pub(in super::super) const WORLD: &str = "stoker:detect/payload-detector@0.1.0";
 
-/// The interface that a component of this version exports.
-pub(in super::super) const DETECTOR: &str = "stoker:detect/detector@0.1.0";
+/// The interfaces that a component of this version may import, with their functions.
+pub(in super::super) const IMPORTS: [(&str, &[&str]); 3] = [
+    (
+        "payload",
+        &[
+            "[method]request.header",
+            "[method]request.string-at",
+            "[method]request.kind-at",
+            "[method]request.len-at",
+            "[method]request.json-at",
+            "[method]request.body",
+        ],
+    ),
+    ("settings", &["get"]),
+    ("diagnostics", &["log"]),
+];
 
 /// A component of this version, compiled and linked.
 #[derive(Clone)]
-pub(in super::super) struct Detector(generated::PayloadDetectorPre<Guest>);
+pub(in super::super) struct Detector {
+    instance_pre: InstancePre<Guest>,
+    indices: Arc<PayloadDetectorIndices>,
+}
+
+/// Why an instance gave no answer.
+#[derive(Debug)]
+pub(in super::super) enum InstanceError {
+    /// What the component exports has other types than the interface. They are compared only when it is instantiated.
+    Types(Error),
+    /// It failed while it was instantiated, which runs its start functions, or while it was called.
+    Run(Error),
+}
 
 impl Detector {
-    /// Links a component. Whether the types of what it exports fit shows only when it is instantiated.
+    /// Links a component.
     pub(in super::super) fn link(engine: &Engine, component: &Component) -> Result<Self> {
         let mut linker = Linker::<Guest>::new(engine);
         generated::PayloadDetector::add_to_linker::<_, wasmtime::component::HasSelf<_>>(
             &mut linker,
             |guest| guest,
         )?;
-        let pre: InstancePre<Guest> = linker.instantiate_pre(component)?;
-        Ok(Self(generated::PayloadDetectorPre::new(pre)?))
+        let instance_pre: InstancePre<Guest> = linker.instantiate_pre(component)?;
+        let indices = PayloadDetectorIndices::new(&instance_pre)?;
+        Ok(Self {
+            instance_pre,
+            indices: Arc::new(indices),
+        })
     }
 
-    /// Instantiates it, which runs its start function.
-    pub(in super::super) async fn instantiate(&self, store: &mut Store<Guest>) -> Result<Instance> {
-        self.0.instantiate_async(store).await.map(Instance)
+    /// Instantiates it, which runs its start functions.
+    pub(in super::super) async fn instantiate(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> Result<Instance, InstanceError> {
+        let instance = self.instance_pre.instantiate_async(&mut *store).await;
+        let instance = instance.map_err(InstanceError::Run)?;
+        let exports = self.indices.load(store, &instance);
+        exports.map(Instance).map_err(InstanceError::Types)
     }
 }
 
@@ -166,5 +205,25 @@ impl diagnostics::Host for Guest {
     fn log(&mut self, message: String) -> Result<()> {
         self.log(&message);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_functions_are_those_of_the_released_interface() {
+        let wit = include_str!("../../../../wit/v0.1.0/detect.wit");
+        for (interface, functions) in IMPORTS {
+            let start = wit.find(&format!("interface {interface} {{")).unwrap();
+            let text = wit[start..].split("\n}").next().unwrap();
+            let declared = text.lines().filter(|line| line.contains(": func("));
+            assert_eq!(declared.count(), functions.len(), "{interface}");
+            for function in functions {
+                let name = function.rsplit('.').next().unwrap();
+                assert!(text.contains(&format!(" {name}: func(")), "{function}");
+            }
+        }
     }
 }

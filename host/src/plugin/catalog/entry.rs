@@ -1,35 +1,36 @@
 use std::sync::Arc;
 
+use tokio::task::AbortHandle;
+
 use super::super::error::{CallError, LoadError};
 use super::super::load::{Origin, Plugin};
-use super::super::metrics::PluginMetrics;
-use super::super::sandbox::Sandbox;
 use super::super::settings::Tuning;
 use super::super::status::PluginState;
-use super::directory::{Content, Digest, FileKey, Stock};
+use super::files::Digest;
+use super::loading::Loader;
 use crate::report;
 
-/// One file, or one built-in plugin. Where its new version, or its new settings, cannot be used, the last that could
-/// be goes on.
+/// One file, or one built-in plugin. Where its new version, or its new settings, cannot be used, the last version that
+/// could be used keeps serving.
 pub(super) struct Entry {
     origin: Origin,
-    /// What was looked at last; none where that has to be done again.
-    seen: Option<(Option<Digest>, Arc<Tuning>)>,
-    good: Option<Good>,
+    /// What serves, is refused or is being loaded. `None` where the file has to be loaded again.
+    seen: Option<Version>,
+    serving: Option<Serving>,
     refused: Option<String>,
+    loading: Option<AbortHandle>,
 }
 
-/// What serves.
-struct Good {
+/// The bytes of a file, by their digest, with the settings that it has. A built-in plugin has no digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) digest: Option<Digest>,
+    pub(super) tuning: Arc<Tuning>,
+}
+
+struct Serving {
     plugin: Arc<Plugin>,
-    /// Of its file, where it has one.
     digest: Option<Digest>,
-}
-
-/// Where plugins are loaded.
-pub(super) struct Workshop<'a> {
-    pub(super) sandbox: &'a Sandbox,
-    pub(super) metrics: &'a PluginMetrics,
 }
 
 impl Entry {
@@ -37,122 +38,133 @@ impl Entry {
         Self {
             origin,
             seen: None,
-            good: None,
+            serving: None,
             refused: None,
+            loading: None,
         }
     }
 
     pub(super) fn builtin(plugin: Arc<Plugin>) -> Self {
-        Self {
-            origin: plugin.origin().clone(),
-            seen: Some((None, Arc::clone(plugin.tuning()))),
-            good: Some(Good {
-                plugin,
-                digest: None,
-            }),
-            refused: None,
-        }
-    }
-
-    /// Looks at the file as it is now. Tells whether anything became different.
-    pub(super) async fn look(
-        &mut self,
-        workshop: &Workshop<'_>,
-        stock: &Arc<Stock>,
-        key: &FileKey,
-        tuning: &Arc<Tuning>,
-    ) -> bool {
-        let limit = tuning.limits.component_bytes;
-        // With other settings the bytes may be needed again.
-        let seen = self.seen.as_ref().filter(|(_, before)| before == tuning);
-        let known = seen.and_then(|(digest, _)| *digest);
-        // One file at a time is in memory.
-        let (stock, key) = (Arc::clone(stock), key.clone());
-        let read = move || stock.read(&key, limit, known);
-        let content = tokio::task::spawn_blocking(read).await;
-        match content.unwrap_or_else(|error| Err(std::io::Error::from(error).into())) {
-            Ok(Content { digest, bytes }) => {
-                self.refresh(workshop, Some(digest), bytes, tuning).await
-            }
-            Err(error) => {
-                self.seen = None;
-                self.refuse(workshop, &error)
-            }
-        }
-    }
-
-    /// Gives what serves other settings. Tells whether anything became different.
-    pub(super) async fn retune(&mut self, workshop: &Workshop<'_>, tuning: &Arc<Tuning>) -> bool {
-        self.refresh(workshop, None, None, tuning).await
-    }
-
-    /// Is beyond the number of files that are read, and does not serve. Tells whether anything became different.
-    pub(super) fn exclude(&mut self, workshop: &Workshop<'_>, limit: usize) -> bool {
-        self.seen = None;
-        let served = self.good.take().is_some();
-        self.refuse(workshop, &LoadError::TooMany { limit }) || served
-    }
-
-    async fn refresh(
-        &mut self,
-        workshop: &Workshop<'_>,
-        digest: Option<Digest>,
-        bytes: Option<Vec<u8>>,
-        tuning: &Arc<Tuning>,
-    ) -> bool {
-        let seen = (digest, Arc::clone(tuning));
-        if self.seen.as_ref() == Some(&seen) {
-            return false;
-        }
-        let Workshop { sandbox, metrics } = workshop;
-        let tuning = Arc::clone(tuning);
-        let loaded = match (&self.good, bytes) {
-            (Some(good), _) if good.digest == digest => {
-                good.plugin.retuned(sandbox, metrics, tuning).await
-            }
-            (_, Some(bytes)) => {
-                Plugin::load(sandbox, metrics, self.origin.clone(), bytes, tuning).await
-            }
-            (_, None) => return false,
+        let version = Version {
+            digest: None,
+            tuning: Arc::clone(plugin.tuning()),
         };
-        self.seen = Some(seen);
+        let mut entry = Self::new(plugin.origin().clone());
+        entry.seen = Some(version);
+        entry.serving = Some(Serving {
+            plugin,
+            digest: None,
+        });
+        entry
+    }
+
+    /// Whether this version is what the entry has already.
+    pub(super) fn has(&self, version: &Version) -> bool {
+        self.seen.as_ref() == Some(version)
+    }
+
+    /// The bytes that need not be inspected with these settings: those that serve, are being loaded, or are what the
+    /// entry has already.
+    pub(super) fn known_digests(&self, tuning: &Arc<Tuning>) -> Vec<Digest> {
+        let seen = self.seen.as_ref();
+        let seen = seen.filter(|seen| self.loading.is_some() || seen.tuning == *tuning);
+        let serving = self.serving.as_ref().and_then(|serving| serving.digest);
+        let seen = seen.and_then(|seen| seen.digest);
+        seen.into_iter().chain(serving).collect()
+    }
+
+    /// Whether only the settings differ from those of what serves, so that nothing has to be compiled.
+    pub(super) fn serves(&self, digest: Option<Digest>) -> bool {
+        let serving = self.serving.as_ref();
+        serving.is_some_and(|serving| serving.digest == digest)
+    }
+
+    /// Gives what serves other settings. Returns whether anything changed.
+    pub(super) async fn retune(&mut self, loader: &Loader, version: Version) -> bool {
+        let Some(serving) = self.serving.as_ref().filter(|_| !self.has(&version)) else {
+            return false;
+        };
+        let (sandbox, metrics) = (&loader.sandbox, &loader.metrics);
+        let tuning = Arc::clone(&version.tuning);
+        let retuned = serving.plugin.retuned(sandbox, metrics, tuning).await;
+        self.finish(loader, version, retuned)
+    }
+
+    /// Notes that a version is being loaded, by a task that ends when another version replaces it.
+    pub(super) fn begin(&mut self, version: Version, task: AbortHandle) {
+        self.stop_loading();
+        self.loading = Some(task);
+        self.seen = Some(version);
+    }
+
+    /// Takes what became of a version. Returns whether anything changed.
+    pub(super) fn finish(
+        &mut self,
+        loader: &Loader,
+        version: Version,
+        loaded: Result<Plugin, LoadError>,
+    ) -> bool {
+        self.stop_loading();
+        let digest = version.digest;
+        self.seen = Some(version);
         match loaded {
-            Ok(plugin) => self.take(workshop, plugin, digest),
+            Ok(plugin) => {
+                self.serve(loader, plugin, digest);
+                true
+            }
             Err(error) => {
                 if may_pass(&error) {
                     self.seen = None;
                 }
-                self.refuse(workshop, &error)
+                self.refuse(loader, &error)
             }
         }
     }
 
-    fn take(&mut self, workshop: &Workshop<'_>, plugin: Plugin, digest: Option<Digest>) -> bool {
-        let said = plugin.descriptor();
-        tracing::info!(plugin.file = %plugin.origin(), plugin.name = %said.name, plugin.version = %said.version, "plugin loaded");
-        if let Some(old) = &self.good {
-            old.plugin.retire();
-        }
-        plugin.begin_counting();
-        workshop.metrics.reloaded(true);
-        self.refused = None;
-        self.good = Some(Good {
-            plugin: Arc::new(plugin),
-            digest,
-        });
-        true
+    /// Loads the file again at the next scan, whatever it holds then.
+    pub(super) fn forget_version(&mut self) {
+        self.stop_loading();
+        self.seen = None;
     }
 
-    /// Says once why it cannot be used.
-    fn refuse(&mut self, workshop: &Workshop<'_>, error: &LoadError) -> bool {
+    /// Takes out of service what is beyond the number of files that are read. Returns whether anything changed.
+    pub(super) fn exclude(&mut self, loader: &Loader, limit: usize) -> bool {
+        self.forget_version();
+        let served = self.serving.take().is_some();
+        self.refuse(loader, &LoadError::TooMany { limit }) || served
+    }
+
+    /// Logs once why the entry cannot be used. Returns whether that changed.
+    pub(super) fn refuse(&mut self, loader: &Loader, error: &LoadError) -> bool {
         let why = report::chain(error).to_string();
         if self.refused.as_ref() == Some(&why) {
             return false;
         }
-        tracing::warn!(plugin.file = %self.origin, error = %why, previous_version_serves = self.good.is_some(), "plugin refused");
-        workshop.metrics.reloaded(false);
+        tracing::warn!(plugin.file = %self.origin, error = %why, previous_version_serves = self.serving.is_some(), "plugin refused");
+        loader.metrics.reloaded(false);
         self.refused = Some(why);
         true
+    }
+
+    fn serve(&mut self, loader: &Loader, plugin: Plugin, digest: Option<Digest>) {
+        let said = plugin.descriptor();
+        tracing::info!(plugin.file = %plugin.origin(), plugin.name = %said.name, plugin.version = %said.version, "plugin loaded");
+        if let Some(old) = &self.serving {
+            old.plugin.retire();
+        }
+        plugin.begin_counting();
+        loader.metrics.reloaded(true);
+        self.refused = None;
+        self.serving = Some(Serving {
+            plugin: Arc::new(plugin),
+            digest,
+        });
+    }
+
+    fn stop_loading(&mut self) {
+        if let Some(task) = self.loading.take() {
+            task.abort();
+        }
     }
 
     pub(super) fn origin(&self) -> &Origin {
@@ -160,16 +172,16 @@ impl Entry {
     }
 
     pub(super) fn plugin(&self) -> Option<&Arc<Plugin>> {
-        self.good.as_ref().map(|good| &good.plugin)
+        self.serving.as_ref().map(|serving| &serving.plugin)
     }
 
     pub(super) fn sha256(&self) -> Option<String> {
-        Some(hex::encode(self.good.as_ref()?.digest?))
+        Some(hex::encode(self.serving.as_ref()?.digest?))
     }
 
-    /// How it stands by itself, whatever the others are called.
+    /// Its own state, whatever the others are called.
     pub(super) fn state(&self) -> PluginState {
-        match (&self.refused, &self.good) {
+        match (&self.refused, &self.serving) {
             (None, Some(_)) => PluginState::Serving,
             (None, None) => PluginState::Loading,
             (Some(why), Some(_)) => PluginState::ServingPrevious { why: why.clone() },
@@ -178,11 +190,20 @@ impl Entry {
     }
 }
 
-/// Whether the same file may be found good later: a busy machine is no fault of a plugin.
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.stop_loading();
+    }
+}
+
+/// Whether the same file may be usable later: a busy machine is no fault of a plugin.
 fn may_pass(error: &LoadError) -> bool {
     matches!(
         error,
-        LoadError::Describe(CallError::Busy | CallError::TimedOut { .. })
+        LoadError::Describe(
+            CallError::Busy | CallError::TimedOut { .. } | CallError::NoAddressSpace(_)
+        ) | LoadError::NoMemory { .. }
+            | LoadError::NoAddressSpace(_)
     )
 }
 
@@ -191,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_looked_at_yet_does_not_serve() {
+    fn what_was_not_loaded_yet_does_not_serve() {
         let mut entry = Entry::new(Origin::File("acme.wasm".to_owned()));
         assert_eq!(entry.state(), PluginState::Loading);
         entry.refused = Some("it is empty".to_owned());

@@ -1,4 +1,4 @@
-//! The file as it is written; what it means after every number in it was found to be in bounds.
+//! The format of the file, and the bounds of its numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,7 +60,7 @@ struct LimitsEntry {
     concurrent_calls: Option<usize>,
 }
 
-/// A block whose last line was commented out is nothing to YAML, and means the same as none.
+/// A block whose last line was commented out is null in YAML, and means the same as no block.
 fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -68,7 +68,7 @@ fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 }
 
 impl File {
-    pub(super) fn mean(self, limits: &Limits) -> Result<Settings, SettingsError> {
+    pub(super) fn settings(self, limits: &Limits) -> Result<Settings, SettingsError> {
         let files = self.plugins_per_directory;
         within("pluginsPerDirectory", &files, 1..=1024)?;
         let common = self.limits.over(limits, "limits")?;
@@ -101,7 +101,7 @@ impl File {
 }
 
 impl LimitsEntry {
-    /// These limits, where they say something, and those others.
+    /// These limits where they are set, and the others elsewhere.
     fn over(&self, others: &Limits, place: &str) -> Result<Limits, SettingsError> {
         let at = |name: &str| format!("{place}.{name}");
         let mut limits = others.clone();

@@ -59,14 +59,14 @@ fn an_entry_may_be_empty() {
 }
 
 #[test]
-fn what_is_wrong_is_told_without_what_stands_beside_it() {
+fn an_error_does_not_show_the_settings_beside_it() {
     let why = parse("plugins:\n  a:\n    settings: {token: s3cr3t}\n    limit: {}\n");
     let why = why.unwrap_err().to_string();
     assert!(why.contains("limit") && !why.contains("s3cr3t"), "{why}");
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn an_error_names_its_place() {
     for (text, word) in [
         ("limit: {}", "limit"),
         ("limits: {walltime: 1s}", "walltime"),
@@ -115,7 +115,7 @@ fn a_file_that_turns_wrong_leaves_what_was_in_force() {
         current.refresh(),
         Some(Err(SettingsError::Unreadable { .. }))
     ));
-    assert!(current.refresh().is_none(), "told once");
+    assert!(current.refresh().is_none(), "reported once");
 
     std::fs::write(&file, "{}").unwrap();
     assert!(matches!(current.refresh(), Some(Ok(()))));

@@ -29,7 +29,7 @@ const BEHAVIOURS: [&str; 8] = [
 
 pub(super) async fn measure(stage: &Stage) -> Result<Table> {
     let alone = others_beside(stage, &[]).await?;
-    let mut rows = vec![Row::new("nobody else", alone, "")];
+    let mut rows = vec![Row::new("no hostile plugin", alone, "")];
     for behaviour in BEHAVIOURS {
         let p99 = others_beside(stage, &[behaviour]).await?;
         rows.push(row(behaviour, p99, alone));

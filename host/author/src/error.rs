@@ -1,0 +1,135 @@
+use std::path::{Path, PathBuf};
+
+use stoker_guest_build::ComponentError;
+
+/// Why a project cannot be created, built or tested. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorError {
+    /// The name of a new plugin is invalid.
+    #[error(
+        "the plugin name {name:?} is invalid: use 1 to 63 lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The folder of a new project exists.
+    #[error("{} exists and is not an empty folder; choose another name, or another folder with --dir", .0.display())]
+    Exists(PathBuf),
+    /// There is no template for the language.
+    #[error("this Stoker has no template for {0}")]
+    NoTemplate(String),
+    /// A file cannot be read or written.
+    #[error("cannot access {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The folder of a project is a file.
+    #[error("{} is a file; give the folder of a plugin project", .0.display())]
+    NotAFolder(PathBuf),
+    /// The folder is not a project.
+    #[error(
+        "{} is not a plugin project: it has neither a plugin.yaml nor a Cargo.toml; create one with `stoker plugin new`", .0.display()
+    )]
+    NoProject(PathBuf),
+    /// The `plugin.yaml` is invalid.
+    #[error(
+        "{} is invalid: it needs `build` (a list of shell lines) and `output` (the file that they write), and may have `wit`, `world` and `adapter`", path.display()
+    )]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// A line of `build` failed.
+    #[error("the build failed with {how} at the line: {line}")]
+    Line {
+        /// The line.
+        line: String,
+        /// How it ended.
+        how: String,
+    },
+    /// A program cannot be started.
+    #[error("cannot start {program}; is it installed?")]
+    Start {
+        /// The program.
+        program: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The WebAssembly target of Rust is not installed.
+    #[error(
+        "the WebAssembly target of Rust is not installed; run: rustup target add {}",
+        stoker_guest_build::TRIPLE
+    )]
+    NoTarget,
+    /// Cargo failed.
+    #[error("cargo failed; its messages are above")]
+    Cargo,
+    /// The package builds no module.
+    #[error("{} builds no WebAssembly module; add to it: [lib] crate-type = [\"cdylib\"]", .0.display())]
+    NoModule(PathBuf),
+    /// The build did not write its output.
+    #[error(
+        "the build succeeded but did not make {}, the `output` of plugin.yaml", .0.display()
+    )]
+    NoOutput(PathBuf),
+    /// The output of the build is not WebAssembly.
+    #[error("{} is not WebAssembly: it does not start with the header of a module or a component", .0.display())]
+    NotWasm(PathBuf),
+    /// The module cannot be made a component.
+    #[error("cannot make a component of {}", path.display())]
+    Component {
+        /// The module.
+        path: PathBuf,
+        /// The cause.
+        source: ComponentError,
+    },
+    /// A folder holds several components, and none has the name of the folder.
+    #[error(
+        "{} holds several components; name the one to test {name}.wasm, after the folder", folder.display()
+    )]
+    Several {
+        /// The folder.
+        folder: PathBuf,
+        /// Its name.
+        name: String,
+    },
+    /// A project has no payload files.
+    #[error("there is no payload file (*.json) in {}; docs/plugin-authoring.md describes them", .0.display())]
+    NoPayloads(PathBuf),
+    /// A payload file is not in its format.
+    #[error("the payload file is invalid")]
+    Payload(#[from] serde_json::Error),
+    /// A payload file has no body, or several.
+    #[error(
+        "the payload file is invalid: it needs exactly one of `body` (JSON), `bodyText` (a string) and `bodyFile` (a path relative to the payload file)"
+    )]
+    Body,
+    /// A header of a payload file is invalid.
+    #[error("the payload file is invalid: {name:?} or its value cannot be a header")]
+    Header {
+        /// The name of the header.
+        name: String,
+    },
+    /// The report cannot be written as XML.
+    #[error("cannot write the JUnit report")]
+    Report(#[from] quick_junit::SerializeError),
+}
+
+impl AuthorError {
+    /// For `map_err`: the error of an access to a file.
+    pub(super) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+
+    /// Reports whether a file is missing.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+}

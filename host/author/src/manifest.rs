@@ -1,0 +1,92 @@
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::error::AuthorError;
+use super::file;
+
+/// The file that says how a project in any language is built.
+pub(super) const MANIFEST: &str = "plugin.yaml";
+/// The largest `plugin.yaml`, in bytes. The templates' have some hundred.
+const MANIFEST_BYTES: u64 = 1 << 20;
+
+/// The content of a `plugin.yaml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    /// Shell lines, run one after the other in the project's folder.
+    pub(super) build: Vec<String>,
+    /// The module or component that they write.
+    pub(super) output: PathBuf,
+    /// The folder with the WIT, for modules that do not carry their type.
+    #[serde(default = "default_wit")]
+    pub(super) wit: PathBuf,
+    /// The world in that WIT.
+    #[serde(default = "default_world")]
+    pub(super) world: String,
+    /// A core module that implements WASI preview 1, instead of Stoker's stubs.
+    pub(super) adapter: Option<PathBuf>,
+}
+
+impl Manifest {
+    /// Reads the `plugin.yaml` of a folder, if there is one.
+    pub(super) fn read(folder: &Path) -> Result<Option<Self>, AuthorError> {
+        let path = folder.join(MANIFEST);
+        let text = match file::read_text(&path, MANIFEST_BYTES) {
+            Ok(text) => text,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Errors are printed on one line, which a snippet of the file would not fit.
+        let options = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options(&text, options)
+            .map(Some)
+            .map_err(|source| AuthorError::Manifest {
+                path,
+                source: Box::new(source),
+            })
+    }
+}
+
+pub(super) fn default_wit() -> PathBuf {
+    "wit".into()
+}
+
+pub(super) fn default_world() -> String {
+    "payload-detector".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Manifest>, AuthorError> {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join(MANIFEST), text).unwrap();
+        Manifest::read(folder.path())
+    }
+
+    #[test]
+    fn the_wit_is_in_the_folder_wit_by_default() {
+        let manifest = read("build: [make]\noutput: out.wasm\n").unwrap().unwrap();
+        assert_eq!(manifest.build, ["make"]);
+        assert_eq!(
+            (manifest.wit.as_path(), manifest.world.as_str()),
+            (Path::new("wit"), "payload-detector")
+        );
+        assert!(Manifest::read(Path::new("/nowhere")).unwrap().is_none());
+    }
+
+    #[test]
+    fn unknown_and_missing_members_are_refused() {
+        assert!(read("build: [make]\noutput: out.wasm\noutptu: x\n").is_err());
+        assert!(read("output: out.wasm\n").is_err());
+        let error = read("build: [make").unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause.lines().count(), 1, "{cause}");
+    }
+}

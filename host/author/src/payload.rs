@@ -1,0 +1,158 @@
+//! Payload files: a delivery, and the answer that is expected of the plugin.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::Answer;
+use super::error::AuthorError;
+use super::file;
+
+/// The largest payload file, and the largest body beside one, in bytes. It exceeds the largest webhooks that senders
+/// document, 25 MiB of GitHub, as escaped text.
+const PAYLOAD_BYTES: u64 = 64 << 20;
+
+/// The members of a payload file; docs/plugin-authoring.md documents them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Members<'a> {
+    #[serde(rename = "description")]
+    _description: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+    body_text: Option<String>,
+    body_file: Option<PathBuf>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    #[serde(borrow)]
+    expect: Option<&'a RawValue>,
+}
+
+/// A payload file.
+#[derive(Debug)]
+pub struct PayloadFile {
+    /// The delivery's headers.
+    pub headers: HeaderMap,
+    /// The delivery's body.
+    pub body: Vec<u8>,
+    /// The settings of the plugin.
+    pub settings: BTreeMap<String, String>,
+    /// The answer that is expected of the plugin. A new file may lack it.
+    pub expected: Option<Answer>,
+    text: String,
+    span: Option<Range<usize>>,
+}
+
+impl PayloadFile {
+    /// Reads a payload file.
+    pub fn read(path: &Path) -> Result<Self, AuthorError> {
+        let text = file::read_text(path, PAYLOAD_BYTES)?;
+        let members: Members<'_> = serde_json::from_str(&text)?;
+        let body = match (members.body, members.body_text, members.body_file) {
+            (Some(body), None, None) => body.get().as_bytes().to_vec(),
+            (None, Some(text), None) => text.into_bytes(),
+            (None, None, Some(name)) => file::read(&path.with_file_name(name), PAYLOAD_BYTES)?,
+            _ => return Err(AuthorError::Body),
+        };
+        let headers = members
+            .headers
+            .iter()
+            .map(header)
+            .collect::<Result<_, _>>()?;
+        let expected = members
+            .expect
+            .map(|expect| serde_json::from_str(expect.get()))
+            .transpose()?;
+        // The raw value is a slice of the text, so the distance between the two is its position.
+        let span = members.expect.map(|expect| {
+            let start = expect.get().as_ptr().addr() - text.as_ptr().addr();
+            start..start + expect.get().len()
+        });
+        Ok(Self {
+            headers,
+            body,
+            settings: members.settings,
+            expected,
+            span,
+            text,
+        })
+    }
+
+    /// Returns the text of the file, and the position of the expected answer in it.
+    pub(super) fn text(&self) -> (&str, Option<Range<usize>>) {
+        (&self.text, self.span.clone())
+    }
+}
+
+fn header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), AuthorError> {
+    match (name.parse(), value.parse()) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        _ => Err(AuthorError::Header { name: name.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<PayloadFile, AuthorError> {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("body.bin"), b"\xff{}").unwrap();
+        let path = folder.path().join("payload.json");
+        fs::write(&path, text).unwrap();
+        PayloadFile::read(&path)
+    }
+
+    #[test]
+    fn a_body_is_json_text_or_a_file() {
+        let body = |member: &str| {
+            let text = format!(r#"{{"description":"",{member},"expect":{{"notMine":true}}}}"#);
+            read(&text).map(|file| file.body)
+        };
+        assert_eq!(body(r#""body":{"a" : 1}"#).unwrap(), br#"{"a" : 1}"#);
+        assert_eq!(body(r#""bodyText":" {} ""#).unwrap(), b" {} ");
+        assert_eq!(body(r#""bodyFile":"body.bin""#).unwrap(), b"\xff{}");
+        for wrong in [
+            r#""body":{},"bodyText":"""#,
+            r#""headers":{}"#,
+            r#""bodyFile":"absent""#,
+        ] {
+            assert!(body(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_other_members_are_read() {
+        let file = read(
+            r#"{"description":"","headers":{"X-A":"b"},"settings":{"key":"word"},"body":1,"expect":{"failed":"trap"}}"#,
+        )
+        .unwrap();
+        assert_eq!(file.headers["x-a"], "b");
+        assert_eq!(file.settings["key"], "word");
+        assert_eq!(file.expected, Some(Answer::Failed("trap".into())));
+        assert!(
+            read(r#"{"description":"","body":1}"#)
+                .unwrap()
+                .expected
+                .is_none()
+        );
+        for wrong in [
+            r#"{"body":1,"expect":{"notMine":true}}"#,
+            r#"{"description":"","body":1,"expcet":{"notMine":true}}"#,
+            r#"{"description":"","body":1,"expect":{"found":[{"refs":"v1"}]}}"#,
+            r#"{"description":"","body":1,"headers":{"a b":"c"}}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The files of a plugin project: its payload files, its component, and whether the component is up to date.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use stoker_guest_build::{GUESTS, PLUGINS, target_directory, workspace_of};
+
+use super::error::AuthorError;
+use super::manifest::MANIFEST;
+
+/// The folder of a project with its payload files.
+const PAYLOADS: &str = "payloads";
+/// Folders with files that tools write, or that do not change the component.
+const NOT_SOURCES: [&str; 5] = [PAYLOADS, "target", "node_modules", "__pycache__", "venv"];
+/// Ends of the names of such files: components, reports, texts for people.
+const NOT_SOURCE_ENDS: [&str; 4] = [".wasm", ".part", ".xml", ".md"];
+/// The most files of a project that are examined for changes. A project with more holds other things than a plugin.
+const MAX_FILES: usize = 2_000;
+
+/// A file, and the time of its last change.
+type Stamp = (SystemTime, PathBuf);
+
+/// A folder with a plugin.
+#[derive(Debug, Clone)]
+pub struct Project {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Project {
+    /// Opens the project in a folder. The folder of its payload files means the project as well, unless it is a project
+    /// itself.
+    pub fn open(folder: &Path) -> Result<Self, AuthorError> {
+        let folder = fs::canonicalize(folder).map_err(AuthorError::file(folder))?;
+        if !folder.is_dir() {
+            return Err(AuthorError::NotAFolder(folder));
+        }
+        let is_payloads =
+            folder.file_name() == Some(OsStr::new(PAYLOADS)) && !is_buildable(&folder);
+        let folder = match folder.parent().filter(|_| is_payloads) {
+            Some(parent) => parent.to_owned(),
+            None => folder,
+        };
+        let name = folder.file_name().unwrap_or_default().display().to_string();
+        Ok(Self { folder, name })
+    }
+
+    /// Returns the name of the folder, which is the name of the component too.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the file to which a build writes the component.
+    #[must_use]
+    pub fn component_file(&self) -> PathBuf {
+        self.folder.join(format!("{}.wasm", self.name))
+    }
+
+    /// Returns the component, if there is one and it is not older than its sources.
+    pub fn component(&self) -> Result<Option<PathBuf>, AuthorError> {
+        if !self.component_file().is_file() && files_with_extension("wasm", &self.folder).len() > 1
+        {
+            return Err(AuthorError::Several {
+                folder: self.folder.clone(),
+                name: self.name.clone(),
+            });
+        }
+        let newest = self.components().pop();
+        let is_current = |(built, _): &Stamp| {
+            // A folder with a component and payload files is tested as it is.
+            !is_buildable(&self.folder)
+                || self.sources().iter().all(|(changed, _)| changed <= built)
+        };
+        Ok(newest.filter(is_current).map(|(_, path)| path))
+    }
+
+    /// Returns the components of the project, the newest last: the one with the name of the folder, or else any in the
+    /// folder. The plugins and guests of Stoker's own repository are built with the host, into its target directory.
+    #[must_use]
+    pub fn components(&self) -> Vec<Stamp> {
+        let workspace = workspace_of(&self.folder);
+        let named = self.component_file();
+        let built = [PLUGINS, GUESTS].map(|place| {
+            let file = format!("{}.wasm", self.name);
+            target_directory(&workspace, place).join(file)
+        });
+        let own = if named.is_file() {
+            vec![named]
+        } else {
+            files_with_extension("wasm", &self.folder)
+        };
+        let mut components: Vec<_> = own
+            .into_iter()
+            .chain(built)
+            .filter_map(|path| Some((changed(&path)?, path)))
+            .collect();
+        components.sort();
+        components
+    }
+
+    /// Returns the payload files, by name.
+    pub fn payload_files(&self) -> Result<Vec<PathBuf>, AuthorError> {
+        let folder = self.folder.join(PAYLOADS);
+        let files = files_with_extension("json", &folder);
+        if files.is_empty() {
+            return Err(AuthorError::NoPayloads(folder));
+        }
+        Ok(files)
+    }
+
+    /// Returns the files that affect the results of the tests, with their times: sources and payload files.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<Stamp> {
+        let mut files = self.sources();
+        collect(&self.folder.join(PAYLOADS), &mut files);
+        files.sort();
+        files
+    }
+
+    fn sources(&self) -> Vec<Stamp> {
+        let mut files = Vec::new();
+        collect(&self.folder, &mut files);
+        files
+    }
+}
+
+fn is_buildable(folder: &Path) -> bool {
+    ["Cargo.toml", MANIFEST]
+        .iter()
+        .any(|name| folder.join(name).is_file())
+}
+
+fn files_with_extension(wanted: &str, folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == wanted)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Collects the files below a folder that people write.
+fn collect(folder: &Path, files: &mut Vec<Stamp>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name().display().to_string();
+        let is_generated = name.starts_with('.')
+            || NOT_SOURCES.contains(&name.as_str())
+            || NOT_SOURCE_ENDS.iter().any(|end| name.ends_with(end));
+        if is_generated || files.len() >= MAX_FILES {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, files);
+        } else if let Some(changed) = changed(&path) {
+            files.push((changed, path));
+        }
+    }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|data| data.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn file(folder: &TempDir, name: &str, age: u64) {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let file = File::create(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age))
+            .unwrap();
+    }
+
+    #[test]
+    fn a_component_older_than_its_sources_is_out_of_date() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        assert!(project.component().unwrap().is_none());
+
+        file(&folder, "Cargo.toml", 100);
+        file(&folder, "src/lib.rs", 100);
+        file(&folder, "other.wasm", 50);
+        for other in [
+            "target/x",
+            "payloads/a.json",
+            "README.md",
+            "out.part",
+            ".git/x",
+        ] {
+            file(&folder, other, 10);
+        }
+        assert!(
+            project
+                .component()
+                .unwrap()
+                .unwrap()
+                .ends_with("other.wasm")
+        );
+        file(&folder, "src/lib.rs", 10);
+        assert!(project.component().unwrap().is_none());
+    }
+
+    #[test]
+    fn of_several_components_the_one_with_the_name_of_the_folder_is_used() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        file(&folder, "a.wasm", 1);
+        file(&folder, "b.wasm", 1);
+        assert!(matches!(
+            project.component(),
+            Err(AuthorError::Several { .. })
+        ));
+        let named = format!("{}.wasm", project.name());
+        file(&folder, &named, 5);
+        assert!(project.component().unwrap().unwrap().ends_with(named));
+    }
+
+    #[test]
+    fn the_folder_of_the_payload_files_means_the_project() {
+        let folder = TempDir::new().unwrap();
+        file(&folder, "payloads/b.json", 1);
+        file(&folder, "payloads/a.json", 1);
+        file(&folder, "payloads/a.txt", 1);
+        let project = Project::open(&folder.path().join("payloads")).unwrap();
+        assert_eq!(
+            project.folder(),
+            fs::canonicalize(folder.path()).unwrap().as_path()
+        );
+        assert_eq!(project.payload_files().unwrap().len(), 2);
+
+        file(&folder, "payloads/plugin.yaml", 1);
+        let project = Project::open(&folder.path().join("payloads")).unwrap();
+        assert_eq!(project.name(), "payloads");
+    }
+
+    #[test]
+    fn a_file_is_not_a_project() {
+        let folder = TempDir::new().unwrap();
+        file(&folder, "a.wasm", 1);
+        let opened = Project::open(&folder.path().join("a.wasm"));
+        assert!(matches!(opened, Err(AuthorError::NotAFolder(_))));
+    }
+}

@@ -1,0 +1,34 @@
+//! A plugin's answer as text.
+
+use crate::detection::Detection;
+use crate::plugin::{CallError, Reply};
+use crate::report;
+
+/// Returns the lines that describe an answer: one for each ref, or else a single one.
+pub(super) fn lines(reply: &Result<Reply, CallError>) -> Vec<String> {
+    match reply {
+        Ok(Reply::NotMine) => vec!["not mine".to_owned()],
+        Ok(Reply::Ignored(reason)) => vec![format!("ignored: {reason}")],
+        Ok(Reply::Malformed(why)) => vec![format!("malformed: {why}")],
+        Ok(Reply::Found(found)) => found.iter().map(detection).collect(),
+        Err(error) => vec![format!("failed: {}", report::chain(error))],
+    }
+}
+
+fn detection(found: &Detection) -> String {
+    let names = (!found.repositories.is_empty()).then(|| found.repositories.join(" or "));
+    let parts = [
+        Some(format!("found: {}", found.git_ref)),
+        found
+            .commit
+            .as_ref()
+            .map(|commit| format!("commit {commit}")),
+        names.map(|names| format!("of {names}")),
+        found.occurred_at.map(|time| format!("at {time}")),
+        found
+            .delivery_id
+            .as_ref()
+            .map(|id| format!("delivery {id}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,210 @@
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{File, FileType};
+use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::component::check_size;
+use super::super::error::LoadError;
+use super::super::load::{Origin, is_plugin_file};
+use super::super::supply::{Bundles, Supply};
+
+/// The SHA-256 of a file.
+pub(super) type Digest = [u8; 32];
+
+/// A file, in the order of the chain: by supply as it was configured, then by bundle, then by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FileKey {
+    supply: usize,
+    bundle: Option<String>,
+    name: OsString,
+}
+
+impl FileKey {
+    pub(super) fn origin(&self) -> Origin {
+        Origin::File(self.to_string())
+    }
+}
+
+impl fmt::Display for FileKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(bundle) = &self.bundle {
+            write!(out, "{bundle}/")?;
+        }
+        write!(out, "{}", self.name.display())
+    }
+}
+
+/// Where plugin files are, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Files(Vec<Source>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Directory(PathBuf),
+    Bundles(Bundles),
+}
+
+impl Files {
+    /// What is supplied now, and whether every supply is known.
+    pub(super) fn of(supplies: &mut [Supply]) -> (Self, bool) {
+        let mut all_known = true;
+        let sources = supplies.iter_mut().map(|supply| match supply {
+            Supply::Directory(path) => Source::Directory(path.clone()),
+            Supply::Bundles(bundles) => {
+                let bundles = bundles.borrow_and_update().clone();
+                all_known &= bundles.is_some();
+                Source::Bundles(bundles.unwrap_or_default())
+            }
+        });
+        (Self(sources.collect()), all_known)
+    }
+
+    /// Reads a file of at most so many bytes.
+    pub(super) fn read(&self, key: &FileKey, limit: u64) -> Result<Content, LoadError> {
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        match self.0.get(key.supply).ok_or_else(missing)? {
+            Source::Directory(path) => {
+                Ok(Content::of(read_component(&path.join(&key.name), limit)?))
+            }
+            Source::Bundles(bundles) => {
+                let bundle = key.bundle.as_deref().ok_or_else(missing)?;
+                let name = key.name.to_str().ok_or_else(missing)?;
+                let bytes = bundles.bytes(bundle, name).ok_or_else(missing)?;
+                check_size(bytes.len() as u64, limit)?;
+                Ok(Content::of(bytes.to_vec()))
+            }
+        }
+    }
+
+    /// The bundles that cannot be used as a whole, and why.
+    pub(super) fn refused_bundles(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .filter_map(|source| match source {
+                Source::Bundles(bundles) => Some(bundles),
+                Source::Directory(_) => None,
+            })
+            .flat_map(Bundles::refused)
+    }
+}
+
+/// The names of all plugin files.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Every plugin file, and whether it is within the number that is read.
+    pub(super) files: Vec<(FileKey, bool)>,
+    /// Supplies that could not be listed.
+    unreadable: Vec<usize>,
+}
+
+impl Listing {
+    /// Lists the files, with the limit of each directory and of each bundle. A directory that is not there is empty.
+    pub(super) fn of(files: &Files, limit: usize) -> Self {
+        let mut listing = Self::default();
+        for (supply, source) in files.0.iter().enumerate() {
+            match source {
+                Source::Directory(path) => listing.add_directory(supply, path, limit),
+                Source::Bundles(bundles) => {
+                    for (bundle, names) in bundles.names() {
+                        let names = names.map(OsString::from);
+                        listing.add(supply, Some(bundle), names, limit);
+                    }
+                }
+            }
+        }
+        listing
+    }
+
+    fn add_directory(&mut self, supply: usize, path: &Path, limit: usize) {
+        match names(path) {
+            Ok(names) => self.add(supply, None, names.into_iter(), limit),
+            Err(error) => {
+                tracing::warn!(directory = %path.display(), error = %error, "cannot read the plugin directory");
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    self.unreadable.push(supply);
+                }
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        supply: usize,
+        bundle: Option<&str>,
+        names: impl Iterator<Item = OsString>,
+        limit: usize,
+    ) {
+        let keys = names.map(|name| FileKey {
+            supply,
+            bundle: bundle.map(str::to_owned),
+            name,
+        });
+        let keys = keys.enumerate();
+        self.files
+            .extend(keys.map(|(index, key)| (key, index < limit)));
+    }
+
+    /// Whether the file is there, or may be there because its supply could not be listed.
+    pub(super) fn may_have(&self, key: &FileKey) -> bool {
+        self.unreadable.contains(&key.supply) || self.files.iter().any(|(other, _)| other == key)
+    }
+}
+
+/// The names of the plugin files in a directory, in order.
+fn names(directory: &Path) -> std::io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if is_plugin_file(&name) && !directory.join(&name).is_dir() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The bytes of a file, and their digest.
+pub(super) struct Content {
+    pub(super) digest: Digest,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Content {
+    fn of(bytes: Vec<u8>) -> Self {
+        let digest = Sha256::digest(&bytes).into();
+        Self { digest, bytes }
+    }
+}
+
+/// Reads the file of a component, of at most `limit` bytes.
+pub fn read_component(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    // Before it is opened: opening a named pipe waits for a writer.
+    let metadata = std::fs::metadata(path)?;
+    if let Some(kind) = irregular(metadata.file_type()) {
+        let error = std::io::Error::other(format!("it is {kind}, not a regular file"));
+        return Err(LoadError::Unreadable(error));
+    }
+    check_size(metadata.len(), limit)?;
+    let mut bytes = Vec::new();
+    // Some file systems report a length of 0, and a file can grow.
+    File::open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    check_size(bytes.len() as u64, limit)?;
+    Ok(bytes)
+}
+
+/// Returns what a file is instead of a regular file.
+fn irregular(kind: FileType) -> Option<&'static str> {
+    Some(match kind {
+        kind if kind.is_file() => return None,
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a named pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    })
+}

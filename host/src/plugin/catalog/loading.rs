@@ -1,0 +1,81 @@
+//! From a file to a plugin: read and inspected at once, compiled in a task of its own when its turn comes.
+
+use std::sync::Arc;
+
+use super::super::component;
+use super::super::error::LoadError;
+use super::super::inspect::{Inspected, inspect};
+use super::super::load::Plugin;
+use super::super::metrics::PluginMetrics;
+use super::super::sandbox::Sandbox;
+use super::entry::Version;
+use super::files::{Digest, FileKey, Files};
+
+/// What loading takes.
+pub(super) struct Loader {
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) metrics: PluginMetrics,
+}
+
+/// A file whose bytes may be compiled.
+pub(super) struct Candidate {
+    pub(super) key: FileKey,
+    pub(super) version: Version,
+    pub(super) inspected: Inspected,
+}
+
+/// What became of a candidate. `None` where the file changed while it waited for its turn.
+pub(in super::super) struct Loaded {
+    pub(super) key: FileKey,
+    pub(super) version: Version,
+    pub(super) plugin: Option<Result<Plugin, LoadError>>,
+}
+
+/// Reads a file and inspects it. `None` in the place of what was found where `is_known` says that nothing is new.
+pub(super) fn examine(
+    files: &Files,
+    key: &FileKey,
+    limit: u64,
+    is_known: impl Fn(Digest) -> bool,
+) -> Result<(Digest, Option<Result<Inspected, LoadError>>), LoadError> {
+    let content = files.read(key, limit)?;
+    let inspected = (!is_known(content.digest)).then(|| inspect(&content.bytes));
+    Ok((content.digest, inspected))
+}
+
+/// Compiles a candidate. The file is read when its turn comes, so that those that wait are not in memory.
+pub(super) async fn load(loader: Arc<Loader>, files: Arc<Files>, candidate: Candidate) -> Loaded {
+    let Candidate {
+        key,
+        version,
+        inspected,
+    } = candidate;
+    let turn = component::turn(&loader.sandbox, &inspected.cost).await;
+    let (limit, file) = (version.tuning.limits.component_bytes, key.clone());
+    let read = tokio::task::spawn_blocking(move || files.read(&file, limit)).await;
+    let bytes = match read {
+        Ok(Ok(content)) if Some(content.digest) == version.digest => content.bytes,
+        _ => {
+            return Loaded {
+                key,
+                version,
+                plugin: None,
+            };
+        }
+    };
+    let label = key.to_string();
+    let linked = component::compile(&loader.sandbox, &label, inspected, bytes, turn).await;
+    let plugin = match linked {
+        Ok(linked) => {
+            let (sandbox, metrics) = (&loader.sandbox, &loader.metrics);
+            let tuning = Arc::clone(&version.tuning);
+            Plugin::of_linked(sandbox, metrics, key.origin(), linked, tuning).await
+        }
+        Err(error) => Err(error),
+    };
+    Loaded {
+        key,
+        version,
+        plugin: Some(plugin),
+    }
+}

@@ -1,0 +1,147 @@
+//! Which of the supplied plugins is asked, and in which order.
+
+use std::collections::BTreeMap;
+
+/// A plugin or a file, as far as the order depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate<'a> {
+    /// The name in its description. `None` where it could not be loaded.
+    pub(super) name: Option<&'a str>,
+    /// Whether the settings enable it.
+    pub(super) is_enabled: bool,
+}
+
+/// What becomes of a candidate, by its index among the files or among the built-in plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is asked.
+    Asked,
+    /// The settings disable it.
+    Disabled,
+    /// It could not be loaded.
+    NotLoaded,
+    /// The file of this index has the same name and comes first.
+    Duplicate(usize),
+    /// The file of this index has the name of this built-in plugin and is asked in its place.
+    Replaced(usize),
+}
+
+/// A file or a built-in plugin, by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Id {
+    File(usize),
+    Builtin(usize),
+}
+
+/// The order of the plugins.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Those that are asked, in order.
+    pub(super) asked: Vec<Id>,
+    /// The others, and why.
+    pub(super) aside: Vec<(Id, Place)>,
+}
+
+/// Orders the plugins: files first, in the order in which they are supplied, then the built-in ones. A file with the
+/// name of a built-in plugin takes its place: otherwise a file that replaces `generic` would be asked before all others.
+pub(super) fn order(files: &[Candidate<'_>], builtins: &[Candidate<'_>]) -> Order {
+    let mut order = Order::default();
+    let mut replacements: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, file) in files.iter().enumerate() {
+        let place = match file {
+            Candidate {
+                is_enabled: false, ..
+            } => Place::Disabled,
+            Candidate { name: None, .. } => Place::NotLoaded,
+            Candidate {
+                name: Some(name), ..
+            } => match taken.get(name) {
+                Some(first) => Place::Duplicate(*first),
+                None => {
+                    taken.insert(name, index);
+                    if builtins.iter().any(|builtin| builtin.name == Some(name)) {
+                        replacements.insert(name, index);
+                        continue;
+                    }
+                    Place::Asked
+                }
+            },
+        };
+        match place {
+            Place::Asked => order.asked.push(Id::File(index)),
+            _ => order.aside.push((Id::File(index), place)),
+        }
+    }
+    for (index, builtin) in builtins.iter().enumerate() {
+        let replacement = builtin.name.and_then(|name| replacements.get(name));
+        if let Some(file) = replacement {
+            order.asked.push(Id::File(*file));
+            order
+                .aside
+                .push((Id::Builtin(index), Place::Replaced(*file)));
+        } else if builtin.is_enabled {
+            order.asked.push(Id::Builtin(index));
+        } else {
+            order.aside.push((Id::Builtin(index), Place::Disabled));
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(name: &str) -> Candidate<'_> {
+        Candidate {
+            name: Some(name),
+            is_enabled: true,
+        }
+    }
+
+    fn off(name: &str) -> Candidate<'_> {
+        Candidate {
+            is_enabled: false,
+            ..on(name)
+        }
+    }
+
+    const UNLOADED: Candidate<'_> = Candidate {
+        name: None,
+        is_enabled: true,
+    };
+
+    #[test]
+    fn files_come_first_and_the_first_of_one_name_is_asked() {
+        let files = [on("acme"), UNLOADED, on("acme"), off("other"), on("third")];
+        let order = order(&files, &[on("github"), on("generic")]);
+        let asked = [Id::File(0), Id::File(4), Id::Builtin(0), Id::Builtin(1)];
+        assert_eq!(order.asked, asked);
+        let aside = [
+            (Id::File(1), Place::NotLoaded),
+            (Id::File(2), Place::Duplicate(0)),
+            (Id::File(3), Place::Disabled),
+        ];
+        assert_eq!(order.aside, aside);
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_the_built_in_plugin_of_its_name() {
+        let builtins = [on("github"), off("gitlab"), on("generic")];
+        let order = order(&[on("generic"), on("acme"), off("github")], &builtins);
+        assert_eq!(order.asked, [Id::File(1), Id::Builtin(0), Id::File(0)]);
+        let aside = [
+            (Id::File(2), Place::Disabled),
+            (Id::Builtin(1), Place::Disabled),
+            (Id::Builtin(2), Place::Replaced(0)),
+        ];
+        assert_eq!(order.aside, aside);
+    }
+
+    #[test]
+    fn a_disabled_file_leaves_its_name_to_the_next() {
+        let order = order(&[off("acme"), on("acme")], &[]);
+        assert_eq!(order.asked, [Id::File(1)]);
+    }
+}

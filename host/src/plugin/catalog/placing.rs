@@ -1,0 +1,115 @@
+//! From the entries of the catalog to the plugins of the detector, and to their states.
+
+use std::collections::BTreeMap;
+
+use super::super::error::LoadError;
+use super::super::settings::Settings;
+use super::super::status::{Listed, PluginState};
+use super::Catalog;
+use super::entry::Entry;
+use super::files::{FileKey, Files};
+use super::order::{Candidate, Id, Place, order};
+
+impl Catalog {
+    /// Replaces the plugins of the detector by those that serve now.
+    pub(super) fn put_in_place(&mut self, settings: &Settings, files: &Files) {
+        let keys: Vec<_> = self.files.keys().cloned().collect();
+        let entries: Vec<_> = self.files.values().collect();
+        let of_files: Vec<_> = entries
+            .iter()
+            .map(|entry| candidate(entry, settings))
+            .collect();
+        let builtins: Vec<_> = self.builtins.iter().collect();
+        let of_builtins: Vec<_> = builtins
+            .iter()
+            .map(|entry| candidate(entry, settings))
+            .collect();
+        let order = order(&of_files, &of_builtins);
+        let entry = |id: Id| match id {
+            Id::File(index) => entries[index],
+            Id::Builtin(index) => builtins[index],
+        };
+        let listed = |id: Id, state: Option<PluginState>| {
+            let entry = entry(id);
+            let state = state.unwrap_or_else(|| entry.state());
+            let from = entry.origin().to_string();
+            Listed::new(from, entry.plugin(), entry.sha256(), state)
+        };
+        let asked: Vec<_> = order.asked.iter().map(|id| listed(*id, None)).collect();
+        let mut duplicates = BTreeMap::new();
+        let mut aside = Vec::with_capacity(order.aside.len());
+        for (id, place) in order.aside {
+            let state = match place {
+                Place::Asked | Place::NotLoaded => None,
+                Place::Disabled => Some(PluginState::Disabled),
+                Place::Replaced(by) => Some(PluginState::Replaced {
+                    by: keys[by].to_string(),
+                }),
+                Place::Duplicate(first) => {
+                    let name = entry(id).plugin().map(|plugin| &plugin.descriptor().name);
+                    let why = duplicate(name.map_or("", String::as_str), &keys[first]);
+                    if let Id::File(index) = id {
+                        duplicates.insert(keys[index].clone(), why.clone());
+                    }
+                    Some(PluginState::Refused { why })
+                }
+            };
+            aside.push(listed(id, state));
+        }
+        for (bundle, why) in files.refused_bundles() {
+            let why = why.to_owned();
+            aside.push(Listed::new(
+                bundle.to_owned(),
+                None,
+                None,
+                PluginState::Refused { why },
+            ));
+        }
+        self.report_duplicates(duplicates);
+        self.set_usable(asked.iter().chain(&aside));
+        self.detector.replace(asked, aside);
+    }
+    fn set_usable<'a>(&self, listed: impl Iterator<Item = &'a Listed>) {
+        let mut usable = BTreeMap::new();
+        for listed in listed {
+            // What is disabled or replaced is so on purpose, and what is loading is not known to be refused.
+            let is_refused = match listed.status.state {
+                PluginState::Refused { .. } | PluginState::ServingPrevious { .. } => true,
+                PluginState::Loading
+                | PluginState::Serving
+                | PluginState::Benched
+                | PluginState::Replaced { .. }
+                | PluginState::Disabled => false,
+            };
+            *usable.entry(listed.status.from.as_str()).or_default() |= !is_refused;
+        }
+        let entries = self.files.values().chain(&self.builtins);
+        for origin in entries.map(Entry::origin) {
+            let is_usable = usable.get(origin.to_string().as_str()).copied();
+            let metrics = &self.loader.metrics;
+            metrics.set_usable(origin, is_usable.unwrap_or_default());
+        }
+    }
+
+    fn report_duplicates(&mut self, duplicates: BTreeMap<FileKey, String>) {
+        for (key, why) in &duplicates {
+            if self.reported.duplicates.get(key) != Some(why) {
+                tracing::warn!(plugin.file = %key, error = %why, "plugin refused");
+            }
+        }
+        self.reported.duplicates = duplicates;
+    }
+}
+
+fn candidate<'a>(entry: &'a Entry, settings: &Settings) -> Candidate<'a> {
+    let name = entry
+        .plugin()
+        .map(|plugin| plugin.descriptor().name.as_str());
+    let is_enabled = settings.tuning(entry.origin().key()).enabled;
+    Candidate { name, is_enabled }
+}
+
+fn duplicate(name: &str, first: &FileKey) -> String {
+    let (name, by) = (name.to_owned(), first.to_string());
+    LoadError::Duplicate { name, by }.to_string()
+}

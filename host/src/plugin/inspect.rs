@@ -1,0 +1,56 @@
+//! What a file is, found without compiling it.
+//!
+//! The compiler can be interrupted neither when it takes too long nor when it takes too much memory. So everything that
+//! makes a file unusable and that its bytes show is found here first: that it is no component (`file_kind`), that it
+//! targets another world (`world`), that it makes too many instances of itself (`instances`), and that it would take
+//! the compiler too much (`cost`).
+
+mod cost;
+mod file_kind;
+mod instances;
+mod world;
+
+use wasmparser::{Parser, ValidPayload, Validator};
+
+pub(super) use self::cost::CompileCost;
+use self::cost::CostModel;
+use self::instances::Instances;
+use self::world::World;
+use super::error::LoadError;
+
+/// What is known of a component that may be compiled.
+#[derive(Debug, Clone)]
+pub(super) struct Inspected {
+    /// What compiling it takes.
+    pub(super) cost: CompileCost,
+    /// The interfaces of the host that it imports, by their full names.
+    pub(super) imports: Vec<String>,
+}
+
+/// Validates a file and refuses what cannot be a plugin. Takes time and memory in proportion to the bytes.
+pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
+    file_kind::check_header(bytes)?;
+    let mut validator = Validator::new();
+    let mut world = World::default();
+    let mut instances = Instances::default();
+    let mut cost = CostModel::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        let invalid = |error| file_kind::invalid(bytes, error);
+        let payload = payload.map_err(invalid)?;
+        match validator.payload(&payload).map_err(invalid)? {
+            ValidPayload::Func(function, body) => {
+                cost.add_function(function, &body).map_err(invalid)?;
+            }
+            ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
+        }
+        cost.add_section(&payload)?;
+        instances.add(&payload)?;
+        if instances.is_outermost() {
+            world.add(&payload);
+        }
+    }
+    let imports = world.check()?;
+    let cost = cost.total(bytes.len(), instances.total());
+    cost.check()?;
+    Ok(Inspected { cost, imports })
+}

@@ -1,0 +1,151 @@
+use wasmparser::{ComponentTypeRef, Payload};
+
+use super::super::bindings::v0_1;
+use super::super::error::LoadError;
+use super::super::reply::printable;
+
+/// The exports that a message names at most.
+const SHOWN_EXPORTS: usize = 8;
+
+/// What a component imports and exports, by name.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl World {
+    /// Notes the names in a section of the outermost component.
+    pub(super) fn add(&mut self, payload: &Payload<'_>) {
+        match payload {
+            Payload::ComponentImportSection(section) => {
+                let imports = section.clone().into_iter().flatten();
+                // A component may import types by themselves. Only instances, functions and modules give it anything.
+                let imports =
+                    imports.filter(|import| !matches!(import.ty, ComponentTypeRef::Type(_)));
+                self.imports
+                    .extend(imports.map(|import| import.name.name.to_owned()));
+            }
+            Payload::ComponentExportSection(section) => {
+                let exports = section.clone().into_iter().flatten();
+                self.exports
+                    .extend(exports.map(|export| export.name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Refuses another world, and returns the interfaces of the host that the component imports.
+    pub(super) fn check(self) -> Result<Vec<String>, LoadError> {
+        // An import that plugins do not get is the likelier cause of the two: a library or a runtime brought it in.
+        if let Some(foreign) = self
+            .imports
+            .iter()
+            .find(|name| !name.starts_with("stoker:detect/"))
+        {
+            return Err(LoadError::UnknownImport {
+                name: printable(foreign, 128),
+                hint: import_hint(foreign),
+            });
+        }
+        self.check_exports()?;
+        match self.imports.iter().find(|name| !is_offered(name)) {
+            Some(name) => Err(LoadError::MissingInterface {
+                name: printable(name, 128),
+            }),
+            None => Ok(self.imports),
+        }
+    }
+
+    fn check_exports(&self) -> Result<(), LoadError> {
+        let versions = self
+            .exports
+            .iter()
+            .filter_map(|name| name.strip_prefix("stoker:detect/detector@"));
+        let mut versions = versions.peekable();
+        if versions.clone().any(is_compatible) {
+            return Ok(());
+        }
+        if let Some(version) = versions.peek() {
+            return Err(LoadError::WrongVersion {
+                version: printable(version, 32),
+            });
+        }
+        let shown = self.exports.iter().take(SHOWN_EXPORTS);
+        let shown = shown.map(String::as_str).collect::<Vec<_>>().join(", ");
+        let found = if shown.is_empty() { "nothing" } else { &shown };
+        Err(LoadError::WrongWorld {
+            found: printable(found, 512),
+        })
+    }
+}
+
+/// Whether a version of the interface is one that this host links: within 0.1, versions differ only in imports that
+/// were added (`docs/wit-versioning.md`).
+fn is_compatible(version: &str) -> bool {
+    let patch = version.strip_prefix("0.1.");
+    patch.is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_offered(import: &str) -> bool {
+    let offered = import.split_once('@').filter(|(interface, version)| {
+        let interface = interface.strip_prefix("stoker:detect/");
+        interface.is_some_and(|name| v0_1::IMPORTS.iter().any(|(offered, _)| *offered == name))
+            && is_compatible(version)
+    });
+    offered.is_some()
+}
+
+fn import_hint(import: &str) -> &'static str {
+    if import.starts_with("wasi:") {
+        "; plugins have no WASI, which the standard library of most languages asks for: build Rust for wasm32-unknown-unknown, C for wasm32-freestanding, JavaScript with every WASI feature off, Python with --stub-wasi, and make the component with `stoker plugin build`"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(imports: &[&str], exports: &[&str]) -> Result<Vec<String>, LoadError> {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        World {
+            imports: owned(imports),
+            exports: owned(exports),
+        }
+        .check()
+    }
+
+    #[test]
+    fn every_version_within_0_1_is_accepted_and_no_other() {
+        for version in ["0.1.0", "0.1.1", "0.1.27"] {
+            let payload = format!("stoker:detect/payload@{version}");
+            let detector = format!("stoker:detect/detector@{version}");
+            assert!(world(&[&payload], &[&detector]).is_ok(), "{version}");
+        }
+        for version in ["0.2.0", "1.0.0", "0.1.0-rc.1", "0.10.0", "0.1.", "0.1"] {
+            let detector = format!("stoker:detect/detector@{version}");
+            let refused = world(&[], &[&detector]);
+            assert!(
+                matches!(refused, Err(LoadError::WrongVersion { .. })),
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_component_lacks_is_named() {
+        let detector = "stoker:detect/detector@0.1.1";
+        let refused = world(&["stoker:detect/clock@0.1.1"], &[detector]);
+        assert!(
+            matches!(refused, Err(LoadError::MissingInterface { name }) if name.contains("clock"))
+        );
+        let refused = world(&["wasi:io/poll@0.2.6"], &[]);
+        assert!(
+            matches!(refused, Err(LoadError::UnknownImport { name, .. }) if name.starts_with("wasi:io"))
+        );
+        let refused = world(&[], &["a:b/c@1.0.0"]);
+        assert!(matches!(refused, Err(LoadError::WrongWorld { found }) if found.contains("a:b/c")));
+    }
+}
