@@ -39,6 +39,14 @@ impl Delivery {
         delivery_id(&self.headers)
     }
 
+    /// The compression of the body that the sender claims, if any (RFC 9110 §8.4).
+    #[must_use]
+    pub fn content_encoding(&self) -> Option<String> {
+        let value = self.headers.get(http::header::CONTENT_ENCODING)?;
+        let value = value.to_str().ok()?.trim().to_ascii_lowercase();
+        (!value.is_empty() && value != "identity").then_some(value)
+    }
+
     /// The media type that the sender claims, without parameters, in lower case.
     #[must_use]
     pub fn media_type(&self) -> Option<String> {

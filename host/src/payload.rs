@@ -1,39 +1,30 @@
-//! The body as JSON, parsed once and looked into by pointer.
+//! The body as JSON, parsed once and read by pointer.
 //!
-//! A tree of owned values would cost more than everything else that a webhook causes: a plugin asks for a handful of
-//! strings, and nobody needs the rest. So `serde_json` does the strict parsing and drives a flat tape of nodes that
-//! point back into the body; only strings with escapes are copied. What the tape answers agrees with
-//! `serde_json::Value`, which the tests hold it to; of duplicate names the last counts, as there.
+//! A tree of owned values would cost more than everything else that a webhook causes: a plugin reads a handful of
+//! strings and nothing else. So `serde_json` does the strict parsing and writes a flat tape of nodes that point back
+//! into the body; only strings with escapes are copied. What the tape returns agrees with `serde_json::Value`, which
+//! the tests check; of duplicate names the last counts, as there. Two things that RFC 8259 allows and `serde_json`
+//! refuses are accepted: a lone surrogate makes only the string that holds it unusable, and a number may be of any
+//! size.
 //!
-//! This room does no I/O and knows no framework.
+//! This module does no I/O and depends on no framework.
 
+mod error;
 mod pointer;
 mod raw;
+mod repair;
 mod tape;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
+pub use error::PayloadError;
 use pointer::Tokens;
 use tape::{Node, Tape};
 
 /// A UTF-8 byte order mark, which RFC 8259 §8.1 lets a reader ignore.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// Why a body is not JSON.
-#[derive(Debug, thiserror::Error)]
-pub enum PayloadError {
-    /// No bytes.
-    #[error("the body is empty")]
-    Empty,
-    /// Not a JSON text by RFC 8259, or nested deeper than 128 levels.
-    #[error("the body is not JSON: {0}")]
-    Syntax(#[from] serde_json::Error),
-    /// More bytes than offsets of 32 bits reach.
-    #[error("the body is larger than 4 GiB")]
-    TooLarge,
-}
 
 /// The kinds of JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +43,8 @@ pub enum Kind {
     Object,
 }
 
-/// A JSON text that can be asked for what stands at a pointer (RFC 6901).
-#[derive(Debug)]
+/// A JSON text whose values are found by JSON pointer (RFC 6901). The default has none.
+#[derive(Debug, Default)]
 pub struct Document {
     body: Bytes,
     tape: Tape,
@@ -71,7 +62,7 @@ impl Document {
         if u32::try_from(text.len()).is_err() {
             return Err(PayloadError::TooLarge);
         }
-        let tape = Tape::parse(&text)?;
+        let tape = parse(&text)?;
         Ok(Self { body: text, tape })
     }
 
@@ -81,7 +72,8 @@ impl Document {
         self.find(pointer).is_some()
     }
 
-    /// The string at the pointer; none where there is no value, or one that is no string.
+    /// The string at the pointer. `None` if there is no value, if it is not a string, or if the string holds a lone
+    /// surrogate.
     #[must_use]
     pub fn string_at(&self, pointer: &str) -> Option<&str> {
         self.tape.text(self.find(pointer)?, &self.body)
@@ -103,7 +95,7 @@ impl Document {
     /// The text of the value at the pointer, exactly as it was sent.
     #[must_use]
     pub fn json_at(&self, pointer: &str) -> Option<Cow<'_, str>> {
-        // The tape keeps no offsets of containers, since hardly a plugin asks: their text is looked for again.
+        // The tape keeps no offsets of containers, since plugins rarely read their text: it is searched again.
         let node = self.find(pointer)?;
         node.text().or_else(|| {
             let body = std::str::from_utf8(&self.body).ok()?;
@@ -114,6 +106,21 @@ impl Document {
     fn find(&self, pointer: &str) -> Option<&Node> {
         self.tape.find(Tokens::parse(pointer)?, &self.body)
     }
+}
+
+/// Parses a text, after a repair if the parser refuses it.
+fn parse(text: &[u8]) -> Result<Tape, PayloadError> {
+    let error = match Tape::parse(text) {
+        Ok(tape) => return Ok(tape),
+        Err(error) => error,
+    };
+    let Some(repaired) = repair::repair(text) else {
+        return Err(PayloadError::explain(text, error));
+    };
+    let mut tape =
+        Tape::parse(&repaired.text).map_err(|error| PayloadError::explain(text, error))?;
+    tape.withhold(&repaired.unusable);
+    Ok(tape)
 }
 
 #[cfg(test)]

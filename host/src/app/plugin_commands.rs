@@ -101,5 +101,7 @@ fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
     };
     let claim = Authenticator::new(AuthConfig::default()).claim(&delivery.headers)?;
     let verified = claim.verify(delivery)?;
-    Ok(Question::new(verified)?)
+    let (question, parsed) = Question::new(verified);
+    parsed?;
+    Ok(question)
 }

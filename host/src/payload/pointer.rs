@@ -6,7 +6,7 @@ pub(super) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// None where the text is no pointer: it must be empty or start with a slash (RFC 6901 §3).
+    /// Returns `None` if the text is not a pointer: it must be empty or start with a slash (RFC 6901 §3).
     pub(super) fn parse(pointer: &'a str) -> Option<Self> {
         match pointer.strip_prefix('/') {
             Some(rest) => Some(Self { rest: Some(rest) }),

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::pointer::{self, Tokens};
 
-/// The text at the end of the tokens, in a text that is known to be JSON.
+/// The text of the value that the tokens lead to, in a text that was parsed before.
 pub(super) fn find<'a>(text: &'a str, tokens: Tokens<'_>) -> Option<&'a str> {
     let mut text = text.trim_matches([' ', '\t', '\n', '\r']);
     for token in tokens {
@@ -70,7 +70,8 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
     type Value = bool;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
+        // As bytes, since a name may hold a lone surrogate, which is not valid Unicode.
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -81,7 +82,7 @@ impl Visitor<'_> for Name<'_> {
         out.write_str("the name of a member")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<bool, E> {
+        Ok(name == self.0.as_bytes())
     }
 }

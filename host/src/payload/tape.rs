@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
@@ -6,13 +7,19 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use super::Kind;
 use super::pointer::{self, Tokens};
 
+/// Of an array, the place of each element whose index is a multiple of this is kept. Without it, reading a list of
+/// thousands by index would take time in the square of its length.
+const STRIDE: usize = 16;
+
 /// The nodes of a JSON text in the order of the text. A container is followed by what it contains: an array by its
 /// elements, an object by name, value, name, value.
 #[derive(Debug, Default)]
 pub(super) struct Tape {
     nodes: Vec<Node>,
-    /// The strings that had escapes.
-    unescaped: Vec<Box<str>>,
+    /// The strings that had escapes; `None` for one that is not valid Unicode.
+    unescaped: Vec<Option<Box<str>>>,
+    /// For each long array, by its place: the places of the elements [`STRIDE`], 2 × [`STRIDE`] and so on.
+    strides: BTreeMap<usize, Vec<usize>>,
 }
 
 /// One value, or the name of a member.
@@ -22,23 +29,23 @@ pub(super) enum Node {
     Boolean(bool),
     Unsigned(u64),
     Negative(i64),
-    /// A number with a fraction or an exponent, whose text its value does not tell.
+    /// A number with a fraction or an exponent. Its text cannot be derived from its value.
     Fraction,
-    /// A string without escapes: where it stands in the body.
+    /// A string without escapes, by its place in the body.
     Text {
         start: u32,
         bytes: u32,
     },
-    /// A string with escapes: its place among the copies.
+    /// A string with escapes, by its place among the copies.
     Unescaped {
         copy: u32,
     },
-    /// How many elements, and the place of the node behind the last.
+    /// The number of elements, and the place of the node behind the last.
     Array {
         len: u32,
         end: u32,
     },
-    /// How many members, and the place of the node behind the last.
+    /// The number of members, and the place of the node behind the last.
     Object {
         len: u32,
         end: u32,
@@ -57,7 +64,7 @@ impl Node {
         }
     }
 
-    /// The JSON text of a literal or an integer: JSON knows just one way to write each.
+    /// The JSON text of a literal or an integer: JSON has one way to write each.
     pub(super) fn text(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Null => Some("null".into()),
@@ -79,10 +86,10 @@ impl Node {
 
 impl Tape {
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
-        // An object of short members has about one node to 16 bytes; a wrong guess costs one more allocation.
+        // An object of short members has about one node per 16 bytes. A wrong estimate costs one more allocation.
         let mut tape = Self {
             nodes: Vec::with_capacity(body.len() / 16 + 8),
-            unescaped: Vec::new(),
+            ..Self::default()
         };
         let mut parser = serde_json::Deserializer::from_slice(body);
         Builder {
@@ -94,6 +101,15 @@ impl Tape {
         Ok(tape)
     }
 
+    /// Makes strings with escapes unusable, by their order in the text.
+    pub(super) fn withhold(&mut self, strings: &[usize]) {
+        for &string in strings {
+            if let Some(text) = self.unescaped.get_mut(string) {
+                *text = None;
+            }
+        }
+    }
+
     /// The string that a node is.
     pub(super) fn text<'a>(&'a self, node: &Node, body: &'a [u8]) -> Option<&'a str> {
         match *node {
@@ -101,7 +117,7 @@ impl Tape {
                 let start = start as usize;
                 std::str::from_utf8(body.get(start..start + bytes as usize)?).ok()
             }
-            Node::Unescaped { copy } => self.unescaped.get(copy as usize).map(AsRef::as_ref),
+            Node::Unescaped { copy } => self.unescaped.get(copy as usize)?.as_deref(),
             _ => None,
         }
     }
@@ -113,7 +129,7 @@ impl Tape {
             place = match *self.nodes.get(place)? {
                 Node::Object { end, .. } => self.member(place + 1, end as usize, &token, body)?,
                 Node::Array { end, .. } => {
-                    self.element(place + 1, end as usize, pointer::index(&token)?)?
+                    self.element(place, end as usize, pointer::index(&token)?)?
                 }
                 _ => return None,
             };
@@ -132,7 +148,7 @@ impl Tape {
         found
     }
 
-    /// Compares lengths first, and bytes: most names differ in the former, and what was parsed need not be checked again.
+    /// Compares lengths first, since most names differ in length. The bytes were parsed, so they are not checked again.
     fn is_named(&self, node: &Node, name: &str, body: &[u8]) -> bool {
         match *node {
             Node::Text { start, bytes } => {
@@ -142,13 +158,18 @@ impl Tape {
             Node::Unescaped { copy } => self
                 .unescaped
                 .get(copy as usize)
-                .is_some_and(|text| **text == *name),
+                .is_some_and(|text| text.as_deref() == Some(name)),
             _ => false,
         }
     }
 
-    fn element(&self, mut place: usize, end: usize, index: usize) -> Option<usize> {
-        for _ in 0..index {
+    fn element(&self, array: usize, end: usize, index: usize) -> Option<usize> {
+        let (mut place, mut left) = (array + 1, index);
+        if let Some(nearest) = (index / STRIDE).checked_sub(1) {
+            place = *self.strides.get(&array)?.get(nearest)?;
+            left = index % STRIDE;
+        }
+        for _ in 0..left {
             if place >= end {
                 return None;
             }
@@ -169,7 +190,7 @@ impl Tape {
 /// Writes what the parser reads onto the tape.
 struct Builder<'t> {
     tape: &'t mut Tape,
-    /// Where the body starts in memory: a string that the parser lends from it is kept as its distance.
+    /// The address of the body. A string that the parser borrows from it is kept as an offset.
     base: usize,
 }
 
@@ -183,12 +204,12 @@ impl Builder<'_> {
 
     fn copy<E: serde::de::Error>(&mut self, text: Cow<'_, str>) -> Result<(), E> {
         let copy = offset(self.tape.unescaped.len())?;
-        self.tape.unescaped.push(text.into());
+        self.tape.unescaped.push(Some(text.into()));
         self.tape.nodes.push(Node::Unescaped { copy });
         Ok(())
     }
 
-    /// Reserves the place of a container, to be written when its end is known.
+    /// Reserves the place of a container, which is written when its end is known.
     fn open(&mut self) -> usize {
         self.tape.nodes.push(Node::Null);
         self.tape.nodes.len() - 1
@@ -258,11 +279,21 @@ impl<'de> Visitor<'de> for Builder<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
         let place = self.open();
-        let mut len = 0;
-        while elements.next_element_seed(self.again())?.is_some() {
+        let (mut len, mut strides) = (0, Vec::new());
+        loop {
+            let element = self.tape.nodes.len();
+            if elements.next_element_seed(self.again())?.is_none() {
+                break;
+            }
+            if len > 0 && len % STRIDE == 0 {
+                strides.push(element);
+            }
             len += 1;
         }
-        let end = offset(self.tape.nodes.len())?;
+        if !strides.is_empty() {
+            self.tape.strides.insert(place, strides);
+        }
+        let (len, end) = (offset(len)?, offset(self.tape.nodes.len())?);
         self.tape.nodes[place] = Node::Array { len, end };
         Ok(())
     }

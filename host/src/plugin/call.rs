@@ -28,17 +28,22 @@ const MAX_HANDLES: usize = 64;
 /// A guest that ran for fewer ticks than this has not used its time, however long ago it began.
 const FEWEST_TURNS: u32 = 8;
 
-/// A verified delivery whose body is JSON: what plugins are asked about.
+/// A verified delivery: what plugins are asked about.
 pub struct Question {
     delivery: Verified<Delivery>,
     document: Document,
 }
 
 impl Question {
-    /// Parses the body, once for all plugins.
-    pub fn new(delivery: Verified<Delivery>) -> Result<Self, PayloadError> {
-        let document = Document::parse(&delivery.body)?;
-        Ok(Self { delivery, document })
+    /// Parses the body, once for all plugins. If it is not JSON, the error is returned beside the question: plugins then
+    /// find no values in it, but can still decide by the headers.
+    #[must_use]
+    pub fn new(delivery: Verified<Delivery>) -> (Self, Result<(), PayloadError>) {
+        let (document, parsed) = match Document::parse(&delivery.body) {
+            Ok(document) => (document, Ok(())),
+            Err(error) => (Document::default(), Err(error)),
+        };
+        (Self { delivery, document }, parsed)
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {

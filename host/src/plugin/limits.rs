@@ -17,7 +17,8 @@ pub struct Limits {
     pub log_lines: usize,
     /// Bytes of all log lines of one call.
     pub log_bytes: usize,
-    /// Refs that one delivery may announce.
+    /// Refs that one delivery may announce; of more, the first and the last are kept. The largest known pushes, of
+    /// whole repositories to a mirror, have some thousands.
     pub detections: usize,
     /// Calls at the same time; one beyond waits. It keeps one plugin from taking every instance there is.
     pub concurrent_calls: usize,
@@ -28,11 +29,12 @@ impl Default for Limits {
         Self {
             wall_time: Duration::from_millis(50),
             memory_bytes: 16 << 20,
-            transfer_bytes: 1 << 20,
+            // An answer of 4096 refs has about 2 MiB.
+            transfer_bytes: 4 << 20,
             component_bytes: 4 << 20,
             log_lines: 16,
             log_bytes: 8 << 10,
-            detections: 256,
+            detections: 4096,
             concurrent_calls: 16,
         }
     }

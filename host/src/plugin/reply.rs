@@ -56,17 +56,32 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
         RawReply::Found(found) if found.is_empty() => {
             return Err(answer("that it found something, and named no ref"));
         }
-        RawReply::Found(found) if found.len() > limits.detections => {
-            return Err(answer(format!(
-                "with {} refs, more than {}",
-                found.len(),
-                limits.detections
-            )));
-        }
-        RawReply::Found(found) => {
-            Reply::Found(found.into_iter().map(detection).collect::<Result<_, _>>()?)
-        }
+        RawReply::Found(found) => Reply::Found(usable(found, limits.detections)?),
     })
+}
+
+/// The detections that can be used. One that cannot does not affect the others; if there are no others, the error of the
+/// first is returned. Of more than `limit`, the first and the last are kept: the order is that of git, in which older
+/// tags are in the middle.
+fn usable(mut found: Vec<RawDetection>, limit: usize) -> Result<Vec<Detection>, CallError> {
+    if let Some(beyond) = found.len().checked_sub(limit) {
+        let middle = limit.div_ceil(2);
+        found.drain(middle..middle + beyond);
+    }
+    let mut error = None;
+    let mut usable = Vec::with_capacity(found.len());
+    for raw in found {
+        match detection(raw) {
+            Ok(detection) => usable.push(detection),
+            Err(why) => {
+                error.get_or_insert(why);
+            }
+        }
+    }
+    match error {
+        Some(error) if usable.is_empty() => Err(error),
+        _ => Ok(usable),
+    }
 }
 
 fn detection(raw: RawDetection) -> Result<Detection, CallError> {
@@ -77,29 +92,20 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         .map(CommitId::parse)
         .transpose()
         .map_err(|error| answer(format!("with a commit that cannot be used: {error}")))?;
-    if raw.repositories.len() > MAX_REPOSITORIES {
-        return Err(answer(format!(
-            "with more than {MAX_REPOSITORIES} repositories for one ref"
-        )));
-    }
-    let is_bad =
-        |name: &&String| name.len() > MAX_REPOSITORY_BYTES || name.chars().any(char::is_control);
-    if let Some(name) = raw.repositories.iter().find(is_bad) {
-        return Err(answer(format!(
-            "with {:?} as the name of a repository",
-            printable(name, 64)
-        )));
-    }
+    // Names and an id are written by the sender, and a request is valid without them.
+    let mut repositories = raw.repositories;
+    repositories
+        .retain(|name| name.len() <= MAX_REPOSITORY_BYTES && !name.chars().any(char::is_control));
+    repositories.truncate(MAX_REPOSITORIES);
     let occurred_at = raw.occurred_at.as_deref().map(time::parse).transpose();
     let occurred_at =
         occurred_at.map_err(|why| answer(format!("with a time that cannot be used: {why}")))?;
-    // An id that does not fit is left out: nothing depends on it.
     let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
     let delivery_id = raw.delivery_id.filter(is_fit);
     Ok(Detection {
         git_ref,
         commit,
-        repositories: raw.repositories,
+        repositories,
         occurred_at,
         delivery_id,
     })
@@ -183,16 +189,66 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_endless_answers_are_refused() {
-        let limits = Limits::default();
-        assert!(check(RawReply::Found(vec![]), &limits).is_err());
-        let many = (0..=limits.detections).map(|_| raw("v1")).collect();
-        assert!(check(RawReply::Found(many), &limits).is_err());
-        let repositories = RawDetection {
-            repositories: vec!["o/r".into(); 33],
+    fn a_detection_that_cannot_be_used_does_not_affect_the_others() {
+        let commit = || RawDetection {
+            commit: Some("abc".into()),
+            ..raw("v2")
+        };
+        let refs = |found: Vec<RawDetection>| {
+            let reply = check(RawReply::Found(found), &Limits::default());
+            reply.map(|reply| match reply {
+                Reply::Found(found) => found
+                    .iter()
+                    .map(|one| one.git_ref.to_string())
+                    .collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            })
+        };
+        let found = refs(vec![raw("a b"), raw("v1"), commit(), raw(""), raw("v3")]);
+        assert_eq!(found.unwrap(), ["v1", "v3"]);
+        let first = refs(vec![raw("a b"), commit()]);
+        assert!(matches!(first, Err(CallError::Ref(_))));
+        let first = refs(vec![commit(), raw("a b")]);
+        assert!(matches!(first, Err(CallError::Answer { .. })));
+    }
+
+    #[test]
+    fn what_is_beyond_the_bounds_is_left_out() {
+        for limit in [1, 2, 255, 256] {
+            let limits = Limits {
+                detections: limit,
+                ..Limits::default()
+            };
+            let many = (0..300).map(|number| raw(&format!("v{number}"))).collect();
+            let Ok(Reply::Found(found)) = check(RawReply::Found(many), &limits) else {
+                panic!("not found")
+            };
+            assert_eq!(found.len(), limit);
+            assert_eq!(found[0].git_ref.as_str(), "v0");
+            if limit > 1 {
+                assert_eq!(found[limit - 1].git_ref.as_str(), "v299");
+            }
+        }
+        let names = ["x".repeat(3000), "a\nb".to_owned()];
+        let names = names
+            .into_iter()
+            .chain((0..40).map(|number| format!("o/r{number}")));
+        let many_names = RawDetection {
+            repositories: names.collect(),
+            delivery_id: Some("x".repeat(300)),
             ..raw("v1")
         };
-        assert!(found(repositories).is_err());
+        let Ok(Reply::Found(found)) = found(many_names) else {
+            panic!("not found")
+        };
+        assert_eq!(found[0].repositories.len(), 32);
+        assert_eq!(found[0].repositories[31], "o/r31");
+        assert_eq!(found[0].delivery_id, None);
+    }
+
+    #[test]
+    fn an_answer_without_refs_and_an_invalid_time_are_refused() {
+        assert!(check(RawReply::Found(vec![]), &Limits::default()).is_err());
         let time = RawDetection {
             occurred_at: Some("yesterday".into()),
             ..raw("v1")

@@ -100,10 +100,16 @@ async fn detect(
     delivery: Verified<Delivery>,
     policy: &Policy,
 ) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
-    let media_type = delivery.media_type();
-    let question =
-        Question::new(delivery).map_err(|error| not_json(&error, media_type.as_deref()))?;
-    match receiver.detector.detect(question, &policy.detectors).await {
+    let form = BodyForm::of(&delivery);
+    let (question, parsed) = Question::new(delivery);
+    let verdict = receiver.detector.detect(question, &policy.detectors).await;
+    if let Err(error) = parsed
+        && !matches!(verdict, Verdict::Ignored { .. })
+    {
+        // No plugin ignores the delivery by its headers alone, and none can read its body.
+        return Err(not_json(&error, &form));
+    }
+    match verdict {
         Verdict::Found { plugin, detections } => Ok((plugin, detections)),
         Verdict::Ignored { plugin, reason } => Err(Answer::Ignored { plugin, reason }),
         Verdict::Malformed { plugin, why } => {
@@ -161,10 +167,28 @@ fn refuse(error: &AuthError) -> Answer {
     }
 }
 
-/// A body is parsed as JSON whatever its media type is. Where that fails, the media type shows whether the sender meant
-/// to send JSON.
-fn not_json(error: &PayloadError, media_type: Option<&str>) -> Answer {
-    match media_type {
+/// The form of a body by its headers.
+struct BodyForm {
+    media_type: Option<String>,
+    content_encoding: Option<String>,
+}
+
+impl BodyForm {
+    fn of(delivery: &Delivery) -> Self {
+        Self {
+            media_type: delivery.media_type(),
+            content_encoding: delivery.content_encoding(),
+        }
+    }
+}
+
+/// A body is parsed as JSON whatever its headers are. Where that fails, they show what the sender meant to send.
+fn not_json(error: &PayloadError, form: &BodyForm) -> Answer {
+    if let Some(encoding) = &form.content_encoding {
+        let error = format!("the body is compressed with {encoding}: send it without compression");
+        return Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
+    }
+    match &form.media_type {
         Some(other) if !is_json(other) => {
             let error = format!(
                 "the body is {other}, and not JSON: set the content type of the webhook to application/json"

@@ -1,5 +1,7 @@
 //! The routes with the built-in plugins, and objects in memory instead of an API server.
 
+mod bodies;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +17,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use crate::detection::{ObjectKey, Selection};
-use crate::plugin::{Capacity, Catalog, Detector, PluginMetrics, Sandbox, SettingsSource};
+use crate::plugin::{Capacity, Catalog, Detector, Limits, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
 use crate::secrets::SecretSource;
 
@@ -98,13 +100,20 @@ struct Reply {
 
 impl Fixture {
     async fn new(requests: FakeRequests) -> Self {
+        Self::with_limits(requests, Limits::default()).await
+    }
+
+    async fn with_limits(requests: FakeRequests, limits: Limits) -> Self {
         let sandbox = Arc::new(Sandbox::new(Capacity::default()).unwrap());
         let detector = Arc::new(Detector::new(sandbox));
         let catalog = Catalog::open(
             Arc::clone(&detector),
             PluginMetrics::register(&mut Registry::default()),
             Vec::new(),
-            SettingsSource::default(),
+            SettingsSource {
+                limits,
+                ..SettingsSource::default()
+            },
         );
         drop(catalog.await.unwrap());
         let requests = Arc::new(requests);

@@ -4,8 +4,8 @@
 //! {"app": {"metadata": {"annotations": {"git.ref": "v2.0.0"}}}}
 //! ```
 //!
-//! No commit is named: the revision in the application's status is what Argo CD synced from the application's source,
-//! which need be neither this ref nor in the same repository. For the same reason its times are not used.
+//! The commit is not known: the revision in the application's status is of the application's source, which may be
+//! another ref of another repository. For the same reason, its times are not used.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -17,7 +17,10 @@ use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request, pointer}
 const REF: &str = "/app/metadata/annotations/git.ref";
 const SOURCES: &str = "/app/spec/sources";
 
-/// Asked where the application has the annotation.
+/// A host accepts no more names of a repository.
+const MAX_SOURCES: u32 = 31;
+
+/// Asked about applications with the annotation.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "argocd",
     version: env!("CARGO_PKG_VERSION"),
@@ -28,10 +31,10 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 stoker_plugin::detector!(DESCRIPTOR, detect);
 
-/// Says what a notification of Argo CD announces.
+/// Returns what a notification of Argo CD announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let detection = Detection::new(request.required(REF)?);
-    let sources = 0..request.len_at(SOURCES).unwrap_or_default();
+    let sources = 0..request.len_at(SOURCES).unwrap_or_default().min(MAX_SOURCES);
     let repositories =
         sources.filter_map(|at| request.string_at(&pointer::element(SOURCES, at, "/repoURL")));
     let repositories = request

@@ -1,14 +1,24 @@
 //! Bitbucket Cloud, "Event payloads", `repo:push`.
 
-use stoker_plugin::{Change, Detection, Kind, Malformed, Request, pointer, text};
+use stoker_plugin::{Detection, Kind, Malformed, Outcome, Request, list, pointer, push, text};
 
-pub(crate) const CHANGES: &str = "/push/changes";
+const CHANGES: &str = "/push/changes";
 
-/// Names are bare, with their type beside them. Of a deleted ref, only `old` is there.
-pub(crate) fn change(request: &impl Request, index: u32) -> Result<Change, Malformed> {
+pub(crate) fn push(request: &impl Request) -> Result<Outcome, Malformed> {
+    let names = ["/repository/full_name", "/repository/links/html/href"];
+    let about = Detection::default()
+        .repositories(request.strings_at(&names))
+        .delivery_id(request.header("x-request-uuid"));
+    list::changes(request, CHANGES, |request, index| {
+        change(request, index, &about)
+    })
+}
+
+/// Names are bare, with their type beside them. Of a deleted ref, there is only `old`.
+fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outcome, Malformed> {
     let at = |rest| pointer::element(CHANGES, index, rest);
     if !matches!(request.kind_at(&at("/new")), Some(Kind::Object)) {
-        return Ok(Change::Deleted(request.required(&at("/old/name"))?));
+        return Ok(Outcome::deleted(&request.required(&at("/old/name"))?));
     }
     let name = request.required(&at("/new/name"))?;
     let git_ref = match request.string_at(&at("/new/type")).as_deref() {
@@ -16,11 +26,10 @@ pub(crate) fn change(request: &impl Request, index: u32) -> Result<Change, Malfo
         Some("tag") => text::concat(&["refs/tags/", &name]),
         _ => name,
     };
-    let names = ["/repository/full_name", "/repository/links/html/href"];
-    Ok(Change::Set(
-        Detection::new(git_ref)
-            .commit(request.string_at(&at("/new/target/hash")))
-            .repositories(request.strings_at(&names))
-            .delivery_id(request.header("x-request-uuid")),
-    ))
+    let detection = Detection {
+        git_ref,
+        ..about.clone()
+    };
+    let commit = request.string_at(&at("/new/target/hash"));
+    Ok(push::announced(detection.commit(commit)))
 }

@@ -1,35 +1,42 @@
-//! Bitbucket Data Center, "Event payload", `repo:refs_changed`.
+//! Bitbucket Data Center, "Event payload", `repo:refs_changed` and `mirror:repo_synchronized`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use stoker_plugin::{Change, Detection, Malformed, Request, pointer, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, push, text};
 
-pub(crate) const CHANGES: &str = "/changes";
+const CHANGES: &str = "/changes";
 const CLONE_LINKS: &str = "/repository/links/clone";
 /// One for each protocol.
 const MAX_LINKS: u32 = 4;
 
-pub(crate) fn change(request: &impl Request, index: u32) -> Result<Change, Malformed> {
+pub(crate) fn push(request: &impl Request) -> Result<Outcome, Malformed> {
+    let about = Detection::default()
+        .repositories(repositories(request))
+        .delivery_id(request.header("x-request-id"));
+    list::changes(request, CHANGES, |request, index| {
+        change(request, index, &about)
+    })
+}
+
+fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outcome, Malformed> {
     let at = |rest| pointer::element(CHANGES, index, rest);
     let git_ref = request.required(&at("/ref/id"))?;
     let hash = request.string_at(&at("/toHash")).unwrap_or_default();
     let kind = request.string_at(&at("/type"));
     if kind.as_deref() == Some("DELETE") || text::is_zero_id(&hash) {
-        return Ok(Change::Deleted(git_ref));
+        return Ok(Outcome::deleted(&git_ref));
     }
-    // Of an annotated tag it is the tag object, which is no commit.
+    // Of an annotated tag it is the tag object, not the commit.
     let commit = git_ref.starts_with("refs/heads/").then_some(hash);
-    Ok(Change::Set(
-        Detection::new(git_ref)
-            .commit(commit)
-            .repositories(repositories(request))
-            .delivery_id(request.header("x-request-id")),
-    ))
+    let detection = Detection {
+        git_ref,
+        ..about.clone()
+    };
+    Ok(push::announced(detection.commit(commit)))
 }
 
-/// The addresses to clone from, and `PROJECT/repository`. Links that are not there, or not in a list, are no reason to
-/// refuse what else is known.
+/// The clone URLs, and `PROJECT/repository`. Links that are missing or malformed are skipped.
 fn repositories(request: &impl Request) -> Vec<String> {
     let count = request
         .len_at(CLONE_LINKS)

@@ -4,8 +4,9 @@
 //! |---|---|---|
 //! | `repo:push` | Cloud | each branch and tag of the push that was not deleted |
 //! | `repo:refs_changed` | Data Center | the same |
+//! | `mirror:repo_synchronized` | Data Center | the same, once a mirror has it |
 //!
-//! Every other event is this plugin's own too, and ignored.
+//! Every other event is of this plugin's format too, and ignored.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -17,27 +18,35 @@ mod data_center;
 #[cfg(test)]
 mod tests;
 
-use stoker_plugin::{Descriptor, Malformed, Outcome, Request, changes};
+use stoker_plugin::{Descriptor, Malformed, Outcome, Request};
 
-/// Asked where Bitbucket's header names the event.
+/// The only member of the body that tests a connection. Some versions of Bitbucket send it without a header.
+const TEST: &str = "/test";
+
+/// Asked about deliveries with Bitbucket's header, and about connection tests.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "bitbucket",
     version: env!("CARGO_PKG_VERSION"),
     summary: "Bitbucket Cloud and Data Center pushes, with every branch and tag in them",
     headers: &["x-event-key"],
-    pointers: &[],
+    pointers: &[TEST],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect);
 
-/// Says what a delivery of Bitbucket announces.
+/// Returns what a delivery of Bitbucket announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = request.header("x-event-key") else {
-        return Ok(Outcome::NotMine);
+        let is_test = request.is_true(TEST) && request.len_at("") == Some(1);
+        return Ok(if is_test {
+            Outcome::ignored(&["connection test"])
+        } else {
+            Outcome::NotMine
+        });
     };
     match event.as_str() {
-        "repo:push" => changes(request, cloud::CHANGES, cloud::change),
-        "repo:refs_changed" => changes(request, data_center::CHANGES, data_center::change),
+        "repo:push" => cloud::push(request),
+        "repo:refs_changed" | "mirror:repo_synchronized" => data_center::push(request),
         "diagnostics:ping" => Ok(Outcome::ignored(&["ping"])),
         other => Ok(Outcome::ignored(&["event ", other])),
     }

@@ -2,31 +2,35 @@ use alloc::string::String;
 
 use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
 
-use crate::cdevents;
+use crate::cdevents::Announcement;
+use crate::data::{self, Unreadable};
 
-/// The header that an event has whose attributes are headers, and whose data is the body (CloudEvents, HTTP protocol
-/// binding, 3.1).
+/// A header of events in binary mode: their attributes are headers, and their data is the body (CloudEvents, HTTP
+/// protocol binding, 3.1).
 pub(crate) const BINARY: &str = "ce-specversion";
 
-/// The attributes of an event, and the pointer to its data.
+/// The attributes of an event.
 pub(crate) struct Event {
     kind: String,
     id: Option<String>,
     time: Option<String>,
-    data: String,
+    /// The pointer to the event in structured mode; `None` in binary mode.
+    at: Option<String>,
 }
 
 impl Event {
+    /// Values of headers are percent-encoded (HTTP protocol binding, 3.1.3.2).
     pub(crate) fn binary(request: &impl Request) -> Result<Self, Malformed> {
-        version(request.header(BINARY), BINARY)?;
-        let Some(kind) = request.header("ce-type").filter(|kind| !kind.is_empty()) else {
+        let header = |name| Some(text::percent_decoded(&request.header(name)?));
+        version(header(BINARY), BINARY)?;
+        let Some(kind) = header("ce-type").filter(|kind| !kind.is_empty()) else {
             return Err(Malformed::at("ce-type", "is missing"));
         };
         Ok(Self {
             kind,
-            id: request.header("ce-id"),
-            time: request.header("ce-time"),
-            data: String::new(),
+            id: header("ce-id"),
+            time: header("ce-time"),
+            at: None,
         })
     }
 
@@ -39,7 +43,7 @@ impl Event {
             kind: request.required(&member("/type"))?,
             id: request.string_at(&member("/id")),
             time: request.string_at(&member("/time")),
-            data: member("/data"),
+            at: Some(at.into()),
         })
     }
 
@@ -54,12 +58,29 @@ impl Event {
         {
             return Ok(self.ignored());
         }
-        let said = match self.kind.strip_prefix("dev.cdevents.") {
-            Some(kind) => cdevents::announced(request, &self.data, kind)?,
-            None => self.other(request, types.is_some())?,
+        let cdevent = match self.kind.strip_prefix("dev.cdevents.") {
+            Some(kind) => match Announcement::of(kind) {
+                Some(announcement) => Some(announcement),
+                None => return Ok(self.ignored()),
+            },
+            None => None,
         };
-        Ok(match said {
-            Some(Outcome::Found(found)) => Outcome::Found(
+        let data = match data::of_event(request, self.at.as_deref()) {
+            Ok(data) => data,
+            Err(Unreadable::Malformed(why)) => return Err(why),
+            Err(Unreadable::NotJson(why)) if types.is_some() || cdevent.is_some() => {
+                return Err(why);
+            }
+            Err(Unreadable::NotJson(Malformed(why))) => {
+                return Ok(Outcome::ignored(&["event ", &self.kind, ": ", &why]));
+            }
+        };
+        let outcome = match cdevent {
+            Some(announcement) => announcement.outcome(&data)?,
+            None => self.other(&data, types.is_some())?,
+        };
+        Ok(match outcome {
+            Outcome::Found(found) => Outcome::Found(
                 found
                     .into_iter()
                     .map(|one| {
@@ -68,27 +89,26 @@ impl Event {
                     })
                     .collect(),
             ),
-            Some(other) => other,
-            None => self.ignored(),
+            other => other,
         })
     }
 
-    /// What data announces of which nothing is known but where its ref is.
-    fn other(&self, request: &impl Request, is_wanted: bool) -> Result<Option<Outcome>, Malformed> {
-        let place = request.configured_pointer("ref")?;
-        let place = text::concat(&[&self.data, place.as_deref().unwrap_or("/ref")]);
-        if !is_wanted && request.kind_at(&place).is_none() {
-            return Ok(None);
+    /// An event that is not a CDEvent announces the ref in its data.
+    fn other(&self, data: &impl Request, is_wanted: bool) -> Result<Outcome, Malformed> {
+        let place = data.configured_pointer("ref")?;
+        let place = place.as_deref().unwrap_or("/ref");
+        if !is_wanted && data.kind_at(place).is_none() {
+            return Ok(self.ignored());
         }
-        let git_ref = request.required(&place)?;
-        if push::is_deletion(request, &self.data) {
-            return Ok(Some(Outcome::ignored(&[&git_ref, " was deleted"])));
+        let git_ref = data.required(place)?;
+        if push::is_deletion(data) {
+            return Ok(Outcome::deleted(&git_ref));
         }
-        let commit = push::commit(request, &self.data, &git_ref);
+        let commit = push::commit(data, &git_ref);
         let detection = Detection::new(git_ref)
             .commit(commit)
-            .repositories(push::repositories(request, &self.data));
-        Ok(Some(detection.into()))
+            .repositories(push::repositories(data));
+        Ok(push::announced(detection))
     }
 
     fn ignored(&self) -> Outcome {
@@ -96,11 +116,13 @@ impl Event {
     }
 }
 
-/// Within a major version attributes are only added.
-fn version(said: Option<String>, place: &str) -> Result<(), Malformed> {
-    if said.is_some_and(|version| version.starts_with("1.")) {
+/// Within a major version, attributes are only added. Version 0.3 has the attributes that are read here, too.
+fn version(version: Option<String>, place: &str) -> Result<(), Malformed> {
+    let is_known =
+        |version: String| version == "1" || version.starts_with("1.") || version == "0.3";
+    if version.is_some_and(is_known) {
         Ok(())
     } else {
-        Err(Malformed::at(place, "is not 1.0"))
+        Err(Malformed::at(place, "is neither 1.0 nor 0.3"))
     }
 }

@@ -1,76 +1,84 @@
-//! CloudEvents 1.0 over HTTP in each of their modes: binary, structured and batched.
+//! CloudEvents 1.0 and 0.3 over HTTP in each of their modes: binary, structured and batched.
 //!
 //! | Type of the event | Announces |
 //! |---|---|
 //! | `dev.cdevents.branch.created` | the branch |
-//! | `dev.cdevents.change.merged` | the commit, where the change is named by its id |
-//! | `dev.cdevents.artifact.packaged`, `….published` | the version of the artifact, or its tag where that is a digest |
+//! | `dev.cdevents.change.merged` | the commit, if the change is named by its id |
+//! | `dev.cdevents.artifact.packaged`, `….published` | the version of the artifact, or its tag if the version is a digest |
 //! | `dev.cdevents.service.deployed`, `….upgraded` | the same of the artifact that runs |
 //! | any other of `dev.cdevents.` | nothing |
 //! | any other | the `ref` in its data, unless it was deleted |
 //!
-//! An event that announces nothing is this plugin's own too, and ignored; but Harbor's events are images, and another
-//! plugin's. The event's id is that of the delivery, and its time is when it happened.
+//! An event that announces nothing is of this plugin's format too, and ignored; but Harbor's events, which are about
+//! images, are of another plugin's. The event's id is that of the delivery, and its time is when it happened.
+//!
+//! The data is JSON: a value, a string that holds JSON, or Base64 (`data_base64`). Of a batch, an event that cannot be
+//! used does not affect the others.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
-//! | `type` | the types of event that are meant: `com.example.release.*, dev.cdevents.branch.created.*` | every type |
-//! | `ref` | JSON pointer to the ref within the data of an event that is no CDEvent | `/ref` |
+//! | `type` | patterns of types: `com.example.release.*, dev.cdevents.branch.created.*` | every type |
+//! | `ref` | JSON pointer to the ref within the data of an event that is not a CDEvent | `/ref` |
 //!
-//! The types are separated by commas, and `*` stands for any run of characters. Where data of a type that `type` names
-//! has no ref, it is malformed; where `type` is not given, the event is ignored.
+//! Patterns are separated by commas, and `*` matches any run of characters. If the data of a type that matches `type`
+//! has no ref, the event is malformed; without the setting `type`, such an event is ignored.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
 mod cdevents;
+mod data;
 mod event;
 
 #[cfg(test)]
 mod tests;
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use stoker_plugin::{Descriptor, Malformed, Outcome, Request, pointer};
+use stoker_plugin::{Descriptor, Malformed, Outcome, Request, list, pointer};
 
 use event::Event;
 
-/// Asked where a header or the body says that an event, or the first of several, is a CloudEvent.
+/// Asked about deliveries that have the version of the specification: in a header, in the body, or in the first or
+/// second event of a batch.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "cloudevents",
     version: env!("CARGO_PKG_VERSION"),
     summary: "CloudEvents: CDEvents of branches, changes, artifacts and services, and any with a ref in its data",
     headers: &[event::BINARY],
-    pointers: &["/specversion", "/0/specversion"],
+    pointers: &["/specversion", "/0/specversion", "/1/specversion"],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect);
 
-/// Says what a CloudEvent, or several in a batch, announce.
+/// Returns what a CloudEvent, or a batch of them, announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
-    if request.header(event::BINARY).is_some() {
+    if request.header(event::BINARY).is_some() && !has_event_type(request) {
         return Event::binary(request)?.announce(request);
     }
     if request.kind_at("/specversion").is_some() {
         return Event::structured(request, "")?.announce(request);
     }
-    if request.kind_at("/0/specversion").is_none() {
+    let is_event = |index| {
+        request
+            .kind_at(&pointer::element("", index, "/specversion"))
+            .is_some()
+    };
+    if !is_event(0) && !is_event(1) {
         return Ok(Outcome::NotMine);
     }
-    let (mut found, mut ignored) = (Vec::new(), None::<String>);
-    for index in 0..request.len_at("").unwrap_or_default() {
-        let event = Event::structured(request, &pointer::element("", index, ""))?;
-        match event.announce(request)? {
-            Outcome::Found(more) => found.extend(more),
-            Outcome::Ignored(why) => ignored = ignored.or(Some(why)),
-            Outcome::NotMine => {}
-        }
+    let mut events = list::Parts::default();
+    for index in list::read(request.len_at("").unwrap_or_default()) {
+        let event = Event::structured(request, &pointer::element("", index, ""));
+        events.add(event.and_then(|event| event.announce(request)));
     }
-    Ok(match ignored {
-        _ if !found.is_empty() => Outcome::Found(found),
-        Some(why) => Outcome::Ignored(why),
-        None => Outcome::NotMine,
-    })
+    events.outcome().unwrap_or(Ok(Outcome::NotMine))
+}
+
+/// Whether the body is an event, or a batch, by its media type, whatever the other headers are (HTTP protocol binding,
+/// 3).
+fn has_event_type(request: &impl Request) -> bool {
+    const TYPE: &str = "application/cloudevents";
+    let media_type = request.header("content-type").unwrap_or_default();
+    let start = media_type.trim_ascii_start().get(..TYPE.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
 }

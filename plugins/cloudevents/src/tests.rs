@@ -14,6 +14,12 @@ fn no_delivery_makes_it_panic_or_say_what_a_host_would_refuse() {
     survives_anything(
         &[
             "1.0",
+            "0.3",
+            "base64",
+            "application/json",
+            "application/avro",
+            "eyJyZWYiOiAidjEuMC4wIn0=",
+            "{\"ref\": \"v1\", \"subject\": {\"id\": \"main\"}}",
             "dev.cdevents.branch.created.0.2.0",
             "dev.cdevents.change.merged.0.2.0",
             "dev.cdevents.artifact.published.0.2.0",

@@ -1,34 +1,36 @@
-//! Any sender whose body has a `ref` at the top level, and by settings any sender whose body has one anywhere.
+//! Any sender whose body has a `ref` at the top level, or at a place that the settings name.
 //!
 //! ```json
 //! {"ref": "v2.0.0"}
 //! ```
 //!
-//! Pushes in the shapes of GitHub and GitLab are such bodies, so what those say of the commit, of the repository and
-//! of a deletion is understood.
+//! Pushes in the shapes of GitHub and GitLab are such bodies, so their commit, repository and deletion are read.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
 //! | `ref` | JSON pointer to the ref, bare or full | `/ref` |
-//! | `ref-prefix` | what is put before a ref that does not start with `refs/`, such as `refs/tags/` | nothing |
-//! | `commit` | JSON pointer to the commit's id | where GitHub and GitLab have it, `/commit`, `/sha` |
-//! | `repository` | JSON pointer to the repository's name or URL | where GitHub and GitLab have it |
+//! | `ref-prefix` | prefix of a ref that does not start with `refs/`, such as `refs/tags/` | none |
+//! | `commit` | JSON pointer to the commit's id | the places of GitHub and GitLab, `/commit`, `/sha` |
+//! | `repository` | JSON pointer to the repository's name or URL | the places of GitHub and GitLab |
 //! | `occurred-at` | JSON pointer to the time, as RFC 3339 | not known |
 //! | `delivery-id` | JSON pointer to the sender's id of the delivery | not known |
 //! | `when-header` | lines `Name` or `Name: value`: the headers of these deliveries | any |
-//! | `when` | lines `/pointer` or `/pointer = value`: what is there in those that announce a ref | any |
+//! | `when` | lines `/pointer` or `/pointer = value`: values in the body of those that announce a ref | any |
 //!
-//! Headers tell who sends, so where a `when-header` does not hold the delivery is somebody else's. The body tells what
-//! happened, so where a `when` does not hold there is nothing to do. Every line must hold. A value is compared with a
+//! Headers identify the sender: if a `when-header` does not hold, the delivery is of another format. The body describes
+//! the event: if a `when` does not hold, the delivery is ignored. Every line must hold. A value is compared with a
 //! string, or with the JSON text of a number, `true`, `false` or `null`.
 //!
-//! The plugin is asked where the first of these is there: the headers of `when-header`, the pointer of `ref`, `/ref`.
+//! The plugin is asked about deliveries with the headers of `when-header`; without this setting, about those with a
+//! value at the pointer of `ref`. In either case it is asked about messages that confirm a subscription of Amazon SNS or
+//! Azure Event Grid, which it ignores.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
 mod conditions;
+mod handshake;
 mod places;
 
 #[cfg(test)]
@@ -44,30 +46,36 @@ use places::Places;
 
 const REF: &str = "/ref";
 
-/// Asked where there is a `ref`, unless settings say otherwise.
+/// Asked about bodies with a `ref`, unless the settings name another place.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "generic",
     version: env!("CARGO_PKG_VERSION"),
-    summary: "Any body with a ref, at the top level or where the settings say",
-    headers: &[],
+    summary: "Any body with a ref, at the top level or at the place in the settings",
+    headers: &handshake::HEADERS,
     pointers: &[REF],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect, pre_filter);
 
-/// The deliveries that the settings mean. Where the place of the ref is not one, all of them: somebody should be told.
+/// The deliveries that the settings select. If the setting `ref` is invalid, all of them, so that a sender is told.
 pub fn pre_filter(settings: &impl Settings) -> PreFilter {
-    let headers = conditions::header_names(settings);
+    let mut headers = conditions::header_names(settings);
     let pointers = match settings.configured_pointer("ref") {
         _ if !headers.is_empty() => Vec::new(),
         Ok(pointer) => Vec::from([pointer.unwrap_or_else(|| REF.into())]),
-        Err(_) => Vec::new(),
+        Err(_) => return PreFilter::default(),
     };
+    for name in handshake::HEADERS {
+        headers.push(name.into());
+    }
     PreFilter { headers, pointers }
 }
 
-/// Says what a body with a ref announces.
+/// Returns what a body with a ref announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
+    if let Some(outcome) = handshake::answer(request) {
+        return Ok(outcome);
+    }
     if !conditions::headers_hold(request)? {
         return Ok(Outcome::NotMine);
     }
@@ -75,7 +83,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::Ignored(why));
     }
     let places = Places::configured(request)?;
-    // GitLab names the kind of an event in the body. A job has a `ref` too, and announces nothing.
+    // GitLab names the event in the body. A job has a `ref` too, but announces nothing.
     if places.git_ref.is_none()
         && let Some(kind) = request.string_at("/object_kind")
         && !matches!(kind.as_str(), "push" | "tag_push")
@@ -89,7 +97,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         git_ref = text::concat(&[&prefix, &git_ref]);
     }
     if places.is_deletion(request) {
-        return Ok(Outcome::ignored(&[&git_ref, " was deleted"]));
+        return Ok(Outcome::deleted(&git_ref));
     }
     let commit = places.commit(request, &git_ref);
     Ok(Detection::new(git_ref)

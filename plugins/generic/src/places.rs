@@ -1,4 +1,4 @@
-//! Where in a body the parts of a detection are.
+//! The places of a detection's properties in a body.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use stoker_plugin::{Malformed, Request, push, text};
 
 use crate::conditions::scalar_at;
 
-/// Where an operator says that each part is.
+/// The places in the settings.
 pub(crate) struct Places {
     pub(crate) git_ref: Option<String>,
     pub(crate) commit: Option<String>,
@@ -30,19 +30,19 @@ impl Places {
     pub(crate) fn commit(&self, request: &impl Request, git_ref: &str) -> Option<String> {
         match &self.commit {
             Some(at) => request.string_at(at),
-            None => push::commit(request, "", git_ref),
+            None => push::commit(request, git_ref),
         }
     }
 
     pub(crate) fn is_deletion(&self, request: &impl Request) -> bool {
         let commit = self.commit.as_deref().and_then(|at| request.string_at(at));
-        commit.as_deref().is_some_and(text::is_zero_id) || push::is_deletion(request, "")
+        commit.as_deref().is_some_and(text::is_zero_id) || push::is_deletion(request)
     }
 
     pub(crate) fn repositories(&self, request: &impl Request) -> Vec<String> {
         match &self.repository {
             Some(at) => request.string_at(at).into_iter().collect(),
-            None => push::repositories(request, ""),
+            None => push::repositories(request),
         }
     }
 
@@ -50,7 +50,7 @@ impl Places {
         request.string_at(self.occurred_at.as_deref()?)
     }
 
-    /// Many a sender numbers its deliveries.
+    /// Some senders number their deliveries.
     pub(crate) fn delivery_id(&self, request: &impl Request) -> Option<String> {
         scalar_at(request, self.delivery_id.as_deref()?)
     }

@@ -1,18 +1,18 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
 
 /// The senders' headers, the youngest first.
 pub(crate) const EVENT: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 const DELIVERY: [&str; 3] = ["x-forgejo-delivery", "x-gitea-delivery", "x-gogs-delivery"];
 
-/// Says what a delivery of Gitea, Forgejo or Gogs announces.
+/// Returns what a delivery of Gitea, Forgejo or Gogs announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = first(request, &EVENT) else {
         return Ok(Outcome::NotMine);
     };
     match event.as_str() {
-        "push" => push(request),
+        "push" => pushed(request),
         "create" => create(request),
         "release" => release(request),
         "delete" => delete(request),
@@ -20,52 +20,59 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     }
 }
 
-fn push(request: &impl Request) -> Result<Outcome, Malformed> {
+fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
     let after = request.string_at("/after").unwrap_or_default();
     if text::is_zero_id(&after) {
-        return Ok(Outcome::ignored(&[&git_ref, " was deleted"]));
+        return Ok(Outcome::deleted(&git_ref));
     }
-    // Of an annotated tag, `after` is the tag object, which is no commit; the head commit is what it points to.
+    // The test delivery of all three is a push of the default branch that changes nothing.
+    if request
+        .string_at("/before")
+        .is_some_and(|before| before == after)
+    {
+        return Ok(Outcome::ignored(&[
+            "test delivery: ",
+            &git_ref,
+            " was not changed",
+        ]));
+    }
+    // Of an annotated tag, `after` is the tag object; the head commit is what it points to.
     let commit = if git_ref.starts_with("refs/heads/") {
         Some(after)
     } else {
         request.string_at("/head_commit/id")
     };
-    Ok(about(request, git_ref).commit(commit).into())
+    Ok(push::announced(about(request, git_ref).commit(commit)))
 }
 
-/// The name is bare, with its kind beside it. So is an id; but that of a tag may be the tag object's.
+/// The name is bare, with its kind and an id beside it. The id of a tag may be that of the tag object.
 fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     let kind = request.required("/ref_type")?;
+    // Some versions of Gitea send the names of git's folders.
     let prefix = match kind.as_str() {
-        "tag" => "refs/tags/",
-        "branch" => "refs/heads/",
+        "tag" | "tags" => "refs/tags/",
+        "branch" | "branches" | "heads" => "refs/heads/",
         _ => return Ok(Outcome::ignored(&["created ", &kind])),
     };
     let name = request.required("/ref")?;
-    // Versions differ in whether they send the whole name.
+    // Some versions send the full name.
     let git_ref = if name.starts_with("refs/") {
         name
     } else {
         text::concat(&[prefix, &name])
     };
-    let commit = match kind.as_str() {
-        "branch" => request.string_at("/sha"),
-        _ => None,
-    };
-    Ok(about(request, git_ref).commit(commit).into())
+    let sha = request.string_at("/sha");
+    let commit = sha.filter(|_| git_ref.starts_with("refs/heads/"));
+    Ok(push::announced(about(request, git_ref).commit(commit)))
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
-    Ok(Outcome::ignored(&[
-        &request.required("/ref")?,
-        " was deleted",
-    ]))
+    Ok(Outcome::deleted(&request.required("/ref")?))
 }
 
-/// An update is a change of the words as well, of any release however old, and would put a gateway back to its tag. The
-/// tag of a draft that becomes a release was announced by itself.
+/// An update may be a change of the text of an old release, which would set a gateway back to its tag. The tag of a
+/// draft that becomes a release is announced by an event of its own.
 fn release(request: &impl Request) -> Result<Outcome, Malformed> {
     let action = request.required("/action")?;
     if action != "published" {

@@ -6,10 +6,10 @@
 //! | `create` | the branch or tag |
 //! | `release`, published | the release's tag, unless it is a draft |
 //!
-//! Every other event is this plugin's own too, and ignored.
+//! Every other event is of this plugin's format too, and ignored. So is a test delivery.
 //!
-//! Each of the three sends the headers of those it descends from as well, and GitHub's, in shapes that are nearly
-//! GitHub's. So this plugin is asked before the one for GitHub, and believes the youngest of the headers.
+//! Each of the three also sends the headers of those that it descends from, and GitHub's, with bodies that are similar
+//! to GitHub's. So this plugin is asked before the one for GitHub, and reads the youngest of the headers.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -24,7 +24,7 @@ use stoker_plugin::Descriptor;
 
 pub use detect::detect;
 
-/// Asked where a header of one of the three names the event.
+/// Asked about deliveries with a header of one of the three.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "gitea",
     version: env!("CARGO_PKG_VERSION"),

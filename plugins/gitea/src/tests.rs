@@ -21,6 +21,8 @@ fn no_delivery_makes_it_panic_or_say_what_a_host_would_refuse() {
             "published",
             "deleted",
             "tag",
+            "tags",
+            "heads",
             "branch",
         ],
         detect,

@@ -1,18 +1,21 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, text, time};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text, time};
 
 const ACTION: &str = "/action";
-/// The headers of senders that send GitHub's as well, and mean something else by them.
+/// The headers of senders that also send GitHub's, with another meaning.
 const RELATIVES: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
-/// Says what a delivery of GitHub announces.
+/// The branches of a merge queue. GitHub makes one for each attempt to merge, and deletes it minutes later.
+const MERGE_QUEUE: &str = "refs/heads/gh-readonly-queue/";
+
+/// Returns what a delivery of GitHub announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     if RELATIVES.iter().any(|name| request.header(name).is_some()) {
         return Ok(Outcome::NotMine);
     }
     let Some(event) = request.header("x-github-event") else {
-        // By hand, the action may be left out: who sends a release means it.
+        // A release that was sent by hand may have no action.
         return match request.kind_at(ACTION) {
             Some(_) => release(request, Some(&request.required(ACTION)?)),
             None => release(request, None),
@@ -20,7 +23,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     };
     match event.as_str() {
         "release" => release(request, Some(&request.required(ACTION)?)),
-        "push" => push(request),
+        "push" => pushed(request),
         "create" => create(request),
         "delete" => delete(request),
         "ping" => Ok(Outcome::ignored(&["ping"])),
@@ -28,8 +31,8 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     }
 }
 
-/// One release made in one go is sent as `created`, `published` and `released`. The last is also what becomes of a
-/// pre-release later on; its `published_at` is then that of the pre-release, so it says nothing about this event.
+/// A new release is sent as `created`, `published` and `released`. The last also reports that a pre-release became a
+/// release; `published_at` is then the time of the pre-release, not of this event.
 fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malformed> {
     if let Some(action) = action
         && !matches!(action, "published" | "released")
@@ -39,7 +42,7 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
     if request.is_true("/release/draft") {
         return Ok(Outcome::ignored(&["draft"]));
     }
-    // Bare, as it was sent: a host takes a bare name for a tag first, and the tag of a release is one.
+    // The name stays bare: a host looks up a bare name as a tag first, which it is.
     let tag = request.required("/release/tag_name")?;
     let published_at = match action {
         Some("released") => None,
@@ -48,26 +51,24 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
     Ok(about(request, tag).occurred_at(published_at).into())
 }
 
-fn push(request: &impl Request) -> Result<Outcome, Malformed> {
+fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
     let after = request.string_at("/after").unwrap_or_default();
     if request.is_true("/deleted") || text::is_zero_id(&after) {
-        return Ok(Outcome::ignored(&[&git_ref, " was deleted"]));
+        return Ok(Outcome::deleted(&git_ref));
     }
-    // Of an annotated tag, `after` is the tag object, which is no commit; the head commit is what it points to.
+    // Of an annotated tag, `after` is the tag object; the head commit is what it points to.
     let commit = if git_ref.starts_with("refs/heads/") {
         Some(after)
     } else {
         request.string_at("/head_commit/id")
     };
-    Ok(about(request, git_ref)
-        .commit(commit)
-        .occurred_at(pushed_at(request))
-        .into())
+    let detection = about(request, git_ref).commit(commit);
+    Ok(announced(detection.occurred_at(pushed_at(request))))
 }
 
-/// The name is sent bare. Its kind is sent beside it, so it is given in full: a tag of the same name must not be
-/// taken for a new branch.
+/// The name is bare, with its kind beside it. The full name is announced, since a tag may have the name of the new
+/// branch.
 fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     let kind = request.required("/ref_type")?;
     let prefix = match kind.as_str() {
@@ -76,14 +77,19 @@ fn create(request: &impl Request) -> Result<Outcome, Malformed> {
         _ => return Ok(Outcome::ignored(&["created ", &kind])),
     };
     let name = request.required("/ref")?;
-    Ok(about(request, text::concat(&[prefix, &name])).into())
+    Ok(announced(about(request, text::concat(&[prefix, &name]))))
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
-    Ok(Outcome::ignored(&[
-        &request.required("/ref")?,
-        " was deleted",
-    ]))
+    Ok(Outcome::deleted(&request.required("/ref")?))
+}
+
+fn announced(detection: Detection) -> Outcome {
+    if detection.git_ref.starts_with(MERGE_QUEUE) {
+        Outcome::ignored(&[&detection.git_ref, " is a branch of the merge queue"])
+    } else {
+        push::announced(detection)
+    }
 }
 
 fn about(request: &impl Request, git_ref: String) -> Detection {
@@ -98,7 +104,7 @@ fn about(request: &impl Request, git_ref: String) -> Detection {
         .delivery_id(request.header("x-github-delivery"))
 }
 
-/// When the push happened. The time of the head commit does not say that: a branch may be set back to an old commit.
+/// The time of the push. The time of the head commit may be earlier: a branch may be reset to an old commit.
 fn pushed_at(request: &impl Request) -> Option<String> {
     let pointer = "/repository/pushed_at";
     // A number in a push, a string in every other event.

@@ -6,9 +6,9 @@
 //! | `push` | the branch or tag, unless it was deleted |
 //! | `create` | the branch or tag |
 //!
-//! Every other event is this plugin's own too, and ignored: several of them have a top-level `ref` that announces
-//! nothing, and no other plugin should take it for one. What Gitea, Forgejo and Gogs send, with GitHub's headers beside
-//! their own, is not.
+//! Every other event is of this plugin's format too, and ignored: several of them have a top-level `ref` that announces
+//! nothing, which another plugin could misread. So are the branches of a merge queue. Deliveries of Gitea, Forgejo and
+//! Gogs, which send GitHub's headers beside their own, are of another format.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -23,7 +23,7 @@ use stoker_plugin::Descriptor;
 
 pub use detect::detect;
 
-/// Asked where GitHub's header names the event, and about a release that somebody sends by hand, without headers.
+/// Asked about deliveries with GitHub's header, and about a release that was sent by hand, without headers.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "github",
     version: env!("CARGO_PKG_VERSION"),

@@ -1,16 +1,18 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, push, text};
 
-/// Says what a delivery of GitLab announces.
+const CHANGES: &str = "/changes";
+
+/// Returns what a delivery of GitLab announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = request.header("x-gitlab-event") else {
         return Ok(Outcome::NotMine);
     };
     match event.as_str() {
-        "Push Hook" | "Tag Push Hook" => push(request),
+        "Push Hook" | "Tag Push Hook" => pushed(request),
         "Release Hook" => release(request),
-        // The name of what happened is in the body only.
+        // The body names the event.
         "System Hook" => system(request),
         other => Ok(Outcome::ignored(&["event ", other])),
     }
@@ -22,21 +24,42 @@ fn system(request: &impl Request) -> Result<Outcome, Malformed> {
         None => request.required("/event_name")?,
     };
     match kind.as_str() {
-        "push" | "tag_push" => push(request),
+        "push" | "tag_push" => pushed(request),
+        "repository_update" => updated(request),
         "release" => release(request),
         other => Ok(Outcome::ignored(&["system event ", other])),
     }
 }
 
 /// `after` of an annotated tag is the tag object; `checkout_sha` is the commit, of a branch and of a tag alike.
-fn push(request: &impl Request) -> Result<Outcome, Malformed> {
+fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
     let after = request.string_at("/after").unwrap_or_default();
     if text::is_zero_id(&after) {
-        return Ok(Outcome::ignored(&[&git_ref, " was deleted"]));
+        return Ok(Outcome::deleted(&git_ref));
     }
     let commit = request.string_at("/checkout_sha");
-    Ok(about(request, git_ref).commit(commit).into())
+    Ok(push::announced(about(request, git_ref).commit(commit)))
+}
+
+/// A push of any number of refs, which hooks of a whole instance send ("System hooks").
+fn updated(request: &impl Request) -> Result<Outcome, Malformed> {
+    let about = about(request, String::new());
+    list::changes(request, CHANGES, |request, index| {
+        let at = |rest| pointer::element(CHANGES, index, rest);
+        let git_ref = request.required(&at("/ref"))?;
+        let after = request.string_at(&at("/after")).unwrap_or_default();
+        if text::is_zero_id(&after) {
+            return Ok(Outcome::deleted(&git_ref));
+        }
+        // Of an annotated tag it is the tag object, not the commit.
+        let commit = git_ref.starts_with("refs/heads/").then_some(after);
+        let detection = Detection {
+            git_ref,
+            ..about.clone()
+        };
+        Ok(push::announced(detection.commit(commit)))
+    })
 }
 
 fn release(request: &impl Request) -> Result<Outcome, Malformed> {
@@ -57,8 +80,7 @@ fn about(request: &impl Request, git_ref: String) -> Detection {
         "/project/git_ssh_url",
         "/project/web_url",
     ];
-    // The event's id is that of what happened, and the same for each hook that hears of it; a key for one delivery
-    // came later.
+    // The event's id is the same in all webhooks about one event. Newer versions send a key for each delivery.
     let delivery = request
         .header("idempotency-key")
         .or_else(|| request.header("x-gitlab-event-uuid"));

@@ -1,4 +1,4 @@
-//! GitLab's webhooks, of projects and groups.
+//! GitLab's webhooks, of projects, groups and whole instances.
 //!
 //! | Event | Announces |
 //! |---|---|
@@ -6,8 +6,10 @@
 //! | `Tag Push Hook` | the tag, unless it was deleted |
 //! | `Release Hook`, created or updated | the release's tag |
 //! | `System Hook` about one of them | the same |
+//! | `System Hook` `repository_update` | each branch and tag of the push that was not deleted |
 //!
-//! Every other event is this plugin's own too, and ignored: a pipeline and a job have a `ref` that announces nothing.
+//! Every other event is of this plugin's format too, and ignored: a pipeline and a job have a `ref` that announces
+//! nothing.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -22,7 +24,7 @@ use stoker_plugin::Descriptor;
 
 pub use detect::detect;
 
-/// Asked where GitLab's header names the event.
+/// Asked about deliveries with GitLab's header.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "gitlab",
     version: env!("CARGO_PKG_VERSION"),

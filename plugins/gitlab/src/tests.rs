@@ -19,6 +19,7 @@ fn no_delivery_makes_it_panic_or_say_what_a_host_would_refuse() {
             "System Hook",
             "push",
             "tag_push",
+            "repository_update",
             "release",
             "create",
             "update",

@@ -1,16 +1,15 @@
-//! The names of an object's members: the host answers for a name that one has, but names none.
+//! The names of an object's members. The host returns the value of a name, but does not list the names.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// More than any sender updates at once.
-const MAX_KEYS: usize = 64;
+use stoker_plugin::list::MAX_REFS;
 
-/// The names in the JSON text of an object, in their order, without those that hold an escape: no tag does.
+/// The names in the JSON text of an object, in their order. Names with an escape are skipped: no tag has one.
 pub(crate) fn of_object(json: &str) -> Vec<String> {
     let mut keys = Vec::new();
     let mut depth = 0;
-    // Within an object, the strings before a colon are the names, and those behind one are not.
+    // The strings before a colon are names, and those behind it are values.
     let mut is_name = true;
     let mut rest = json;
     loop {
@@ -27,7 +26,8 @@ pub(crate) fn of_object(json: &str) -> Vec<String> {
             '"' => {
                 let (string, after) = string(rest);
                 rest = after;
-                if depth == 1 && is_name && !string.contains('\\') && keys.len() < MAX_KEYS {
+                if depth == 1 && is_name && !string.contains('\\') && keys.len() < MAX_REFS as usize
+                {
                     keys.push(string.into());
                 }
             }
@@ -36,7 +36,7 @@ pub(crate) fn of_object(json: &str) -> Vec<String> {
     }
 }
 
-/// What stands before the quote that ends a string, and behind it.
+/// The text before the quote that ends a string, and the text behind it.
 fn string(text: &str) -> (&str, &str) {
     let mut is_escaped = false;
     let is_end = |letter| {

@@ -6,17 +6,17 @@
 //! | Docker Hub | with `push_data` | the tag |
 //! | Quay | with `updated_tags`, a list or a map | each of the tags |
 //!
-//! What else these senders tell of is this plugin's own too, and ignored. GitHub's packages are GitHub's events.
+//! Other events of these senders are of this plugin's format too, and ignored. GitHub's packages are GitHub's events.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
-//! | `ref` | the git ref that a tag stands for, with `{tag}` where the tag goes: `{tag}`, `refs/tags/v{tag}` | every push is ignored |
-//! | `image` | the images that are meant, by name as the registry has it: `plant/line-7, plant/line-8*` | every image |
-//! | `tags` | the tags that are meant: `v*, stable` | every tag |
-//! | `repository` | the name or URL of the git repository that the refs are in | not known |
+//! | `ref` | the git ref for a tag, with `{tag}` in place of the tag: `{tag}`, `refs/tags/v{tag}` | every push is ignored |
+//! | `image` | patterns of images, by their names in the registry: `plant/line-7, plant/line-8*` | every image |
+//! | `tags` | patterns of tags: `v*, stable` | every tag |
+//! | `repository` | the name or URL of the git repository that has the refs | not known |
 //!
-//! `image` and `tags` are separated by commas, and `*` stands for any run of characters. A tag of an image is no ref of
-//! git by itself, and only the operator knows whether one stands for the other; so without `ref` nothing is announced.
+//! Patterns are separated by commas, and `*` matches any run of characters. The tag of an image is not a git ref, and
+//! only the operator knows which ref belongs to it; so nothing is announced without `ref`.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -31,7 +31,7 @@ mod tests;
 
 use stoker_plugin::{Descriptor, Malformed, Outcome, Request};
 
-/// Asked where the body has what only these senders' have, or is a CloudEvent, as some of Harbor's are.
+/// Asked about bodies with a member that only these senders have, and about CloudEvents, which Harbor can send.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "registry",
     version: env!("CARGO_PKG_VERSION"),
@@ -48,7 +48,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 stoker_plugin::detector!(DESCRIPTOR, detect);
 
-/// Says what a delivery of a registry announces.
+/// Returns what a delivery of a registry announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     if request.kind_at("/specversion").is_some() {
         senders::harbor_event(request)

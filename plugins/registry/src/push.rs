@@ -5,16 +5,19 @@ use stoker_plugin::{Detection, Outcome, Request, text};
 
 /// The place of the tag in the setting `ref`.
 const TAG: &str = "{tag}";
-/// What becomes of a push without that setting.
+/// Refs among which a repeated one is left out: a registry may list an image once for each platform. To compare each
+/// ref with all others would take time in the square of their number.
+const PLATFORMS: usize = 64;
+/// The reason to ignore a push without that setting.
 const NO_REF: &str =
-    "the setting ref does not say which git ref an image's tag stands for, such as refs/tags/{tag}";
+    "the setting ref is missing: the git ref for the tag of an image, such as refs/tags/{tag}";
 
 /// An image that was pushed.
 pub(crate) struct Push {
     image: String,
     tags: Vec<String>,
     occurred_at: Option<String>,
-    /// Where it is pulled from, without a tag.
+    /// The address that it is pulled from, without a tag.
     pub(crate) address: Option<String>,
     pub(crate) delivery_id: Option<String>,
 }
@@ -35,7 +38,7 @@ impl Push {
         self
     }
 
-    /// The refs that the tags stand for, of those images and tags that the settings mean.
+    /// The refs of the tags, if the settings select the image and the tags.
     pub(crate) fn announce(self, request: &impl Request) -> Outcome {
         let Some(template) = request.configured("ref") else {
             return Outcome::ignored(&[NO_REF]);
@@ -60,7 +63,8 @@ impl Push {
                 continue;
             }
             let git_ref = fill(&template, tag);
-            if found.iter().all(|one| one.git_ref != git_ref) {
+            let mut latest = found.iter().rev().take(PLATFORMS);
+            if latest.all(|one| one.git_ref != git_ref) {
                 found.push(
                     Detection::new(git_ref)
                         .repositories(repository.clone())

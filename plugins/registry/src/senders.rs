@@ -1,8 +1,9 @@
-//! The shapes of the senders.
+//! The formats of the senders.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use stoker_plugin::{Kind, Malformed, Outcome, Request, pointer, text, time};
+use stoker_plugin::{Kind, Malformed, Outcome, Request, list, pointer, text, time};
 
 use crate::keys;
 use crate::push::Push;
@@ -22,7 +23,7 @@ pub(crate) fn harbor(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(push.announce(request))
 }
 
-/// The same place, the format `CloudEvents`.
+/// Harbor, the format `CloudEvents`.
 pub(crate) fn harbor_event(request: &impl Request) -> Result<Outcome, Malformed> {
     match request.string_at("/type") {
         Some(kind) if kind == "harbor.artifact.pushed" => {}
@@ -36,17 +37,15 @@ pub(crate) fn harbor_event(request: &impl Request) -> Result<Outcome, Malformed>
     Ok(push.announce(request))
 }
 
-/// What was pushed without a tag has none, or its digest in its place.
+/// An artifact that was pushed without a tag has none, or its digest in place of it.
 fn harbor_push(request: &impl Request, data: &str) -> Result<Push, Malformed> {
     let image = request.required(&text::concat(&[data, "/repository/repo_full_name"]))?;
     let resources = text::concat(&[data, "/resources"]);
-    let count = array_len(request, &resources)?;
-    let tag = |index| request.string_at(&pointer::element(&resources, index, "/tag"));
-    let tags = (0..count).filter_map(tag).filter(|tag| !tag.contains(':'));
+    let tags = strings(request, &resources, "/tag")?.filter(|tag| !tag.contains(':'));
     Ok(Push::of(image, tags.collect()))
 }
 
-/// Docker Hub, "Webhooks". What it calls `callback_url` is for those who test the image; nothing is sent there.
+/// Docker Hub, "Webhooks". Nothing is sent to its `callback_url`, which is for tests of the image.
 pub(crate) fn docker_hub(request: &impl Request) -> Result<Outcome, Malformed> {
     if request.kind_at("/repository/repo_name").is_none() {
         return Ok(Outcome::NotMine);
@@ -57,7 +56,7 @@ pub(crate) fn docker_hub(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(push.announce(request))
 }
 
-/// Quay, "Repository push". Each of its notifications has the address of the image, and only a push has tags.
+/// Quay, "Repository push". Every notification has the address of the image, and only a push has tags.
 pub(crate) fn quay(request: &impl Request) -> Result<Outcome, Malformed> {
     const TAGS: &str = "/updated_tags";
     let Some(address) = request.string_at("/docker_url") else {
@@ -66,19 +65,29 @@ pub(crate) fn quay(request: &impl Request) -> Result<Outcome, Malformed> {
     let tags = match request.kind_at(TAGS) {
         None => return Ok(Outcome::ignored(&["no push to ", &address])),
         Some(Kind::Object) => keys::of_object(&request.json_at(TAGS).unwrap_or_default()),
-        Some(_) => (0..array_len(request, TAGS)?)
-            .filter_map(|index| request.string_at(&pointer::element(TAGS, index, "")))
-            .collect(),
+        Some(_) => strings(request, TAGS, "")?.collect(),
     };
+    if is_sample(request, &tags) {
+        return Ok(Outcome::ignored(&["test notification of ", &address]));
+    }
     let mut push = Push::of(request.required("/repository")?, tags);
     push.address = Some(address);
     Ok(push.announce(request))
 }
 
-fn array_len(request: &impl Request, pointer: &str) -> Result<u32, Malformed> {
-    match request.kind_at(pointer) {
-        Some(Kind::Array) => Ok(request.len_at(pointer).unwrap_or_default()),
-        Some(_) => Err(Malformed::at(pointer, "is not an array")),
-        None => Err(Malformed::at(pointer, "is missing")),
-    }
+/// Whether these are the tags of the fixed sample that Quay's "Test notification" sends. A push has no
+/// `pruned_image_count`.
+fn is_sample(request: &impl Request, tags: &[String]) -> bool {
+    let is_fixed = matches!(tags, [first, second] if first == "latest" && second == "foo");
+    is_fixed && request.json_at("/pruned_image_count").as_deref() == Some("3")
+}
+
+/// The strings in an array, or in its elements at a pointer. An element without one is skipped.
+fn strings<R: Request>(
+    request: &R,
+    array: &str,
+    rest: &'static str,
+) -> Result<impl Iterator<Item = String>, Malformed> {
+    let string = move |index| request.string_at(&pointer::element(array, index, rest));
+    Ok(list::read(list::len(request, array)?).filter_map(string))
 }

@@ -1,4 +1,4 @@
-//! What a plugin says, in types that are the same with and without a host.
+//! The answers of a plugin, in types that are the same with and without a host.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,18 +10,18 @@ use crate::text;
 pub struct Descriptor {
     /// 1 to 63 lower-case letters, digits and hyphens. A plugin that is dropped in replaces a built-in one of its name.
     pub name: &'static str,
-    /// The plugin's own version, for people.
+    /// The version of the plugin, for people.
     pub version: &'static str,
-    /// One line on what it detects, for people.
+    /// What it detects, in one line for people.
     pub summary: &'static str,
-    /// With `pointers`, the pre-filter: headers, any one of which must be present for the plugin to be asked.
+    /// With `pointers`, the pre-filter: the plugin is asked if one of these headers is present, or if one of the pointers
+    /// leads to a value.
     pub headers: &'static [&'static str],
-    /// JSON pointers, any one of which must lead to a value for the plugin to be asked. Where neither a header nor a
-    /// pointer is named, it is asked about every delivery.
+    /// JSON pointers. A plugin without headers and pointers is asked about every delivery.
     pub pointers: &'static [&'static str],
 }
 
-/// Which deliveries a plugin is asked about, where that depends on its settings.
+/// The deliveries that a plugin is asked about, if that depends on its settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PreFilter {
     /// As [`Descriptor::headers`].
@@ -51,20 +51,20 @@ impl From<&Descriptor> for PreFilter {
 pub struct Detection {
     /// The ref as the sender wrote it.
     pub git_ref: String,
-    /// The commit that the sender says the ref points to.
+    /// The commit that the ref points to, by the sender.
     pub commit: Option<String>,
     /// Names or URLs of the repository.
     pub repositories: Vec<String>,
     /// When it happened.
     pub occurred_at: Option<String>,
-    /// The sender's own id of this delivery.
+    /// The sender's id of this delivery.
     pub delivery_id: Option<String>,
-    /// Names and values of which a host uses those it knows. None is known yet.
+    /// Names and values. A host ignores those that it does not know; no name is defined yet.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Detection {
-    /// A ref of which nothing else is known yet.
+    /// A ref without further properties.
     pub fn new(git_ref: impl Into<String>) -> Self {
         Self {
             git_ref: git_ref.into(),
@@ -72,14 +72,14 @@ impl Detection {
         }
     }
 
-    /// Names the commit, if the text is a full id: the host takes any other for a fault of the plugin.
+    /// Sets the commit, if the text is a full id: any other is a fault of the plugin to a host.
     #[must_use]
     pub fn commit(mut self, id: Option<String>) -> Self {
         self.commit = id.filter(|id| text::is_commit_id(id));
         self
     }
 
-    /// Adds names of the repository. An empty one, and one that was named already, is left out.
+    /// Adds names of the repository. Empty ones and duplicates are left out.
     #[must_use]
     pub fn repositories(mut self, names: impl IntoIterator<Item = String>) -> Self {
         for name in names {
@@ -90,14 +90,14 @@ impl Detection {
         self
     }
 
-    /// Says when it happened, if the text is RFC 3339: the host takes any other for a fault of the plugin.
+    /// Sets the time, if the text is RFC 3339: any other is a fault of the plugin to a host.
     #[must_use]
     pub fn occurred_at(mut self, time: Option<String>) -> Self {
         self.occurred_at = time.filter(|time| text::is_timestamp(time));
         self
     }
 
-    /// Gives the sender's id of the delivery, unless it is empty.
+    /// Sets the sender's id of the delivery, unless it is empty.
     #[must_use]
     pub fn delivery_id(mut self, id: Option<String>) -> Self {
         self.delivery_id = id.filter(|id| !id.is_empty());
@@ -105,22 +105,28 @@ impl Detection {
     }
 }
 
-/// What a delivery is to a plugin.
+/// The answer of a plugin about a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Another format: the next plugin is asked.
     NotMine,
-    /// This plugin's format, and nothing to do, with the reason. No other plugin is asked.
+    /// This plugin's format, but there is nothing to do, with the reason. No other plugin is asked.
     Ignored(String),
     /// The refs that the delivery announces, at least one.
     Found(Vec<Detection>),
 }
 
 impl Outcome {
-    /// Ignored for a reason that is put together from parts: formatting would double the size of a small plugin.
+    /// Ignored, with a reason that is the concatenation of its parts: formatting would double the size of a small plugin.
     #[must_use]
     pub fn ignored(reason: &[&str]) -> Self {
         Self::Ignored(text::concat(reason))
+    }
+
+    /// Ignored, because the ref of this name was deleted.
+    #[must_use]
+    pub fn deleted(git_ref: &str) -> Self {
+        Self::ignored(&[git_ref, " was deleted"])
     }
 }
 
@@ -130,18 +136,18 @@ impl From<Detection> for Outcome {
     }
 }
 
-/// A delivery of the plugin's format that is malformed, in words for the sender.
+/// A delivery of the plugin's format that is malformed, with a text for the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
 impl Malformed {
-    /// What is wrong at a place in the body: `Malformed::at("/ref", "is empty")`.
+    /// An error at a place in the body: `Malformed::at("/ref", "is empty")`.
     #[must_use]
     pub fn at(pointer: &str, what: &str) -> Self {
         Self(text::concat(&[pointer, " ", what]))
     }
 
-    /// What the operator has to mend before a delivery can be judged: `Malformed::setting("ref", "is no pointer")`.
+    /// A setting that is invalid, so that no delivery can be answered: `Malformed::setting("ref", "is not a pointer")`.
     #[must_use]
     pub fn setting(key: &str, what: &str) -> Self {
         Self(text::concat(&["the setting ", key, " ", what]))
@@ -153,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_detection_keeps_only_what_the_host_would_take() {
+    fn a_detection_keeps_only_what_the_host_accepts() {
         let none = Detection::new("v1")
             .commit(Some("abc1234".into()))
             .repositories([String::new()])
@@ -172,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_put_together_from_parts() {
+    fn texts_are_concatenated_from_parts() {
         assert_eq!(
             Outcome::ignored(&["event ", "ping"]),
             Outcome::Ignored("event ping".into())

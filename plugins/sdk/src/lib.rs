@@ -18,11 +18,11 @@
 //! stoker_plugin::detector!(DESCRIPTOR, detect);
 //! ```
 //!
-//! On `wasm32` the crate has no standard library below it and brings a panic handler and a small allocator, so that
-//! the plugin above is `no_std` too: one of a dozen lines is eight kilobytes. Each of the two is a feature. With
-//! `allocator` alone a plugin has the standard library, for a kilobyte and what it uses of it; with neither it also has
-//! the library's own allocator, which gives memory back, for ten more. On any other target a plugin is an ordinary
-//! library, tested without a host through the feature `testing`.
+//! On `wasm32` the crate is `no_std` and brings a panic handler and a small allocator, so that a plugin can be `no_std`
+//! too. Each of the two is a feature. With `allocator` alone, a plugin has the standard library, for a kilobyte and what
+//! it uses of it. With neither, it also has the allocator of the standard library, which frees memory, for ten
+//! kilobytes more. On any other target a plugin is an ordinary library, which is tested without a host through the
+//! feature `testing`.
 
 #![cfg_attr(all(target_arch = "wasm32", feature = "panic-handler"), no_std)]
 
@@ -31,7 +31,10 @@ extern crate alloc;
 mod answer;
 #[cfg(any(all(target_arch = "wasm32", feature = "allocator"), test))]
 mod arena;
-mod change;
+pub mod base64;
+mod json;
+pub mod list;
+mod part;
 pub mod pointer;
 pub mod push;
 mod request;
@@ -49,17 +52,16 @@ mod panic;
 pub mod testing;
 
 pub use answer::{Descriptor, Detection, Malformed, Outcome, PreFilter};
-pub use change::{Change, changes};
 #[cfg(target_arch = "wasm32")]
 pub use guest::log;
+pub use part::Part;
 pub use request::{Kind, Request, Settings};
 
 /// Exports a [`Descriptor`] constant and a function `fn(&impl Request) -> Result<Outcome, Malformed>` as the
-/// component. Anywhere but on `wasm32` it is nothing.
+/// component. On targets other than `wasm32` it expands to nothing.
 ///
-/// Where the settings decide which deliveries the plugin can judge, a third item, a function
-/// `fn(&impl Settings) -> PreFilter`, gives the pre-filter in place of the descriptor's. The host asks for it when the
-/// plugin is loaded and whenever its settings change.
+/// If the pre-filter depends on the settings, a third item, a function `fn(&impl Settings) -> PreFilter`, returns it in
+/// place of the descriptor's. The host calls it when the plugin is loaded and whenever its settings change.
 #[macro_export]
 macro_rules! detector {
     ($descriptor:path, $detect:path) => {

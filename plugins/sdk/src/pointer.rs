@@ -2,20 +2,25 @@
 
 use alloc::string::String;
 
+use crate::text;
+
 /// The pointer to a member, with the escapes that its name needs: `~` becomes `~0` and `/` becomes `~1`.
 #[must_use]
 pub fn member(parent: &str, name: &str) -> String {
-    let mut pointer = String::with_capacity(parent.len() + 1 + name.len());
-    pointer.push_str(parent);
-    pointer.push('/');
+    text::concat(&[parent, "/", &escaped(name)])
+}
+
+/// The name as a token of a pointer.
+pub(crate) fn escaped(name: &str) -> String {
+    let mut token = String::with_capacity(name.len());
     for letter in name.chars() {
         match letter {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            _ => pointer.push(letter),
+            '~' => token.push_str("~0"),
+            '/' => token.push_str("~1"),
+            _ => token.push(letter),
         }
     }
-    pointer
+    token
 }
 
 /// The pointer to an element of an array, and from there on, where `rest` is not empty.

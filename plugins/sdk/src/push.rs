@@ -1,16 +1,40 @@
-//! Where a push in the shape of GitHub or GitLab has what it tells, below any place in a body: whole deliveries are
-//! such pushes, and what an event carries may be one. `base` is the JSON pointer to the push, empty for the whole body.
+//! Pushes: the places of their properties in the shapes of GitHub and GitLab, and the refs that nobody pushed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Kind, Request, text};
+use crate::{Detection, Kind, Outcome, Request, text};
 
-/// The id of the commit that the ref points to. In the push of an annotated tag `after` is the tag object, which is no
-/// commit. What it points to is GitLab's `checkout_sha` and GitHub's head commit.
-pub fn commit(request: &impl Request, base: &str, git_ref: &str) -> Option<String> {
+/// Where forges keep refs of their own, such as the head of a pull request: GitHub, Gitea and Azure DevOps, Bitbucket,
+/// GitLab with its merge trains and pipelines, Gerrit.
+const FORGE_REFS: [&str; 8] = [
+    "refs/pull/",
+    "refs/pull-requests/",
+    "refs/merge-requests/",
+    "refs/keep-around/",
+    "refs/pipelines/",
+    "refs/environments/",
+    "refs/changes/",
+    "refs/for/",
+];
+
+/// The answer about a ref that was set. It is ignored if the forge made the ref for itself: nobody reviewed what it
+/// points to, and it does not last.
+#[must_use]
+pub fn announced(detection: Detection) -> Outcome {
+    let git_ref = &detection.git_ref;
+    if FORGE_REFS.iter().any(|forge| git_ref.starts_with(forge)) {
+        Outcome::ignored(&[git_ref, " is a ref of the forge's own"])
+    } else {
+        detection.into()
+    }
+}
+
+/// The id of the commit that the ref points to. In the push of an annotated tag, `after` is the tag object. The commit
+/// that it points to is GitLab's `checkout_sha` and GitHub's head commit.
+pub fn commit(request: &impl Request, git_ref: &str) -> Option<String> {
     let id_at = |place| {
-        let id = request.string_at(&text::concat(&[base, place]));
+        let id = request.string_at(place);
         id.filter(|id| text::is_commit_id(id))
     };
     let after = id_at("/after").filter(|_| !git_ref.starts_with("refs/tags/"));
@@ -21,22 +45,21 @@ pub fn commit(request: &impl Request, base: &str, git_ref: &str) -> Option<Strin
     })
 }
 
-/// Whether the push says that there is no such ref any more.
-pub fn is_deletion(request: &impl Request, base: &str) -> bool {
-    let after = request.string_at(&text::concat(&[base, "/after"]));
-    request.is_true(&text::concat(&[base, "/deleted"]))
-        || after.as_deref().is_some_and(text::is_zero_id)
+/// Whether the push deleted the ref.
+pub fn is_deletion(request: &impl Request) -> bool {
+    let after = request.string_at("/after");
+    request.is_true("/deleted") || after.as_deref().is_some_and(text::is_zero_id)
 }
 
 /// Names and URLs of the repository.
-pub fn repositories(request: &impl Request, base: &str) -> Vec<String> {
+pub fn repositories(request: &impl Request) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |parent: &str, members: &[&str]| {
         for member in members {
-            names.extend(request.string_at(&text::concat(&[base, parent, member])));
+            names.extend(request.string_at(&text::concat(&[parent, member])));
         }
     };
-    match request.kind_at(&text::concat(&[base, "/repository"])) {
+    match request.kind_at("/repository") {
         Some(Kind::Text) => add("/repository", &[""]),
         Some(Kind::Object) => add(
             "/repository",
@@ -61,4 +84,39 @@ pub fn repositories(request: &impl Request, base: &str) -> Vec<String> {
         ],
     );
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ref_of_the_forges_own_is_ignored() {
+        for git_ref in [
+            "refs/pull/7/head",
+            "refs/pull/7/merge",
+            "refs/pull-requests/7/from",
+            "refs/merge-requests/7/train",
+            "refs/merge-requests/7/head",
+            "refs/keep-around/ab",
+            "refs/changes/01/1/1",
+        ] {
+            let outcome = announced(Detection::new(git_ref));
+            assert_eq!(
+                outcome,
+                Outcome::ignored(&[git_ref, " is a ref of the forge's own"])
+            );
+        }
+        for git_ref in [
+            "refs/heads/main",
+            "refs/heads/refs/pull/7",
+            "refs/heads/dependabot/npm/x",
+            "refs/tags/pull/7",
+            "refs/deploy/line-7",
+            "pull/7",
+        ] {
+            let detection = Detection::new(git_ref);
+            assert_eq!(announced(detection.clone()), detection.into());
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::Malformed;
 
 /// The kinds of JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are those of JSON")]
 pub enum Kind {
     Null,
     Boolean,
@@ -17,18 +17,17 @@ pub enum Kind {
 
 /// What an operator configured for the plugin.
 pub trait Settings {
-    /// The value of one setting; none where it is not configured.
+    /// The value of a setting. `None` if it is not configured.
     fn setting(&self, key: &str) -> Option<String>;
 
-    /// The value of a setting without the white space around it, of which a file of settings adds some; none where
-    /// nothing is left.
+    /// The value of a setting without the white space around it, which a settings file adds. `None` if nothing is left.
     fn configured(&self, key: &str) -> Option<String> {
         let value = self.setting(key)?;
         let value = value.trim_ascii();
         (!value.is_empty()).then(|| value.into())
     }
 
-    /// The setting that says where in a body something is. An error, for the operator, where it is no JSON pointer.
+    /// A setting that is a JSON pointer into the body. An error for the operator if it is not a pointer.
     fn configured_pointer(&self, key: &str) -> Result<Option<String>, Malformed> {
         match self.configured(key) {
             Some(pointer) if !pointer.starts_with('/') => Err(Malformed::setting(
@@ -40,39 +39,46 @@ pub trait Settings {
     }
 }
 
-/// One delivery, and the settings under which it is judged. The host answers each question from the body that it parsed
-/// once; a plugin copies only what it asks for. Pointers are those of RFC 6901; [`crate::pointer`] makes them where a
-/// part is not known beforehand.
+/// One delivery, and the settings that apply to it. The host parses the body once; a plugin copies only what it reads.
+/// Pointers are those of RFC 6901; [`crate::pointer`] makes those of which a part is known only at run time.
 pub trait Request: Settings {
-    /// The first value of a header, by name in any case. None where it is absent, is not visible ASCII, or carries a
+    /// The first value of a header, by name in any case. `None` if it is absent, is not visible ASCII, or carries a
     /// credential or a signature.
     fn header(&self, name: &str) -> Option<String>;
 
-    /// The string at a pointer; none where nothing, or something other than a string, is there.
+    /// The string at a pointer. `None` if there is no value, if it is not a string, or if the string holds one half of a
+    /// surrogate pair.
     fn string_at(&self, pointer: &str) -> Option<String>;
 
-    /// The kind of the value at a pointer; none where there is no value.
+    /// The kind of the value at a pointer. `None` if there is no value.
     fn kind_at(&self, pointer: &str) -> Option<Kind>;
 
-    /// How many elements the array, or members the object, at a pointer has; none for any other value.
+    /// The number of elements of the array, or of members of the object, at a pointer. `None` for any other value.
     fn len_at(&self, pointer: &str) -> Option<u32>;
 
-    /// The JSON text of the value at a pointer, as it was sent; none where there is no value.
+    /// The JSON text of the value at a pointer, as it was sent. `None` if there is no value.
     fn json_at(&self, pointer: &str) -> Option<String>;
 
     /// The whole body, byte for byte.
     fn body(&self) -> Vec<u8>;
 
-    /// The string that this format cannot do without. An error, naming the place, where there is none or it is empty.
+    /// The name of a place in messages for the sender: where it is in the body.
+    fn place(&self, pointer: &str) -> String {
+        pointer.into()
+    }
+
+    /// A string that this format requires. An error that names the place if there is none, or if it is empty.
     fn required(&self, pointer: &str) -> Result<String, Malformed> {
-        match self.string_at(pointer) {
-            Some(text) if !text.is_empty() => Ok(text),
-            Some(_) => Err(Malformed::at(pointer, "is empty")),
-            None if self.kind_at(pointer).is_some() => {
-                Err(Malformed::at(pointer, "is not a string"))
-            }
-            None => Err(Malformed::at(pointer, "is missing")),
-        }
+        let what = match self.string_at(pointer) {
+            Some(text) if !text.is_empty() => return Ok(text),
+            Some(_) => "is empty",
+            None => match self.kind_at(pointer) {
+                Some(Kind::Text) => "holds half of a surrogate pair, and is no valid text",
+                Some(_) => "is not a string",
+                None => "is missing",
+            },
+        };
+        Err(Malformed::at(&self.place(pointer), what))
     }
 
     /// Whether `true` is at a pointer.
@@ -81,7 +87,7 @@ pub trait Request: Settings {
             && self.json_at(pointer).as_deref() == Some("true")
     }
 
-    /// The strings at these pointers, without those that are not there.
+    /// The strings at these pointers. A pointer without a string is skipped.
     fn strings_at(&self, pointers: &[&str]) -> Vec<String> {
         pointers
             .iter()

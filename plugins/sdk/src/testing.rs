@@ -10,7 +10,7 @@ pub use stranger::survives_anything;
 
 use crate::{Detection, Kind, Malformed, Outcome, PreFilter, Request, Settings, text};
 
-/// A delivery for tests. The JSON text at a pointer is without the spaces that the body may have.
+/// A delivery for tests. The JSON text at a pointer is without the white space of the body.
 #[derive(Debug, Clone, Default)]
 pub struct SampleRequest {
     headers: Vec<(String, String)>,
@@ -20,7 +20,7 @@ pub struct SampleRequest {
 }
 
 impl SampleRequest {
-    /// A delivery with this body, no headers and no settings.
+    /// A delivery with this body, without headers and settings.
     #[must_use]
     pub fn json(body: Value) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl SampleRequest {
         }
     }
 
-    /// A delivery with this body, be it JSON or not, no headers and no settings.
+    /// A delivery with this body, JSON or not, without headers and settings.
     pub fn bytes(body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         Self {
@@ -119,7 +119,7 @@ impl Request for SampleRequest {
     }
 }
 
-/// Panics where a host would refuse an answer, or take it for a fault of the plugin.
+/// Panics if a host would refuse an answer, or treat it as a fault of the plugin.
 fn assert_sound(said: &Result<Outcome, Malformed>, of: &dyn std::fmt::Debug) {
     match said {
         Ok(Outcome::NotMine) => {}
@@ -149,7 +149,7 @@ mod tests {
     use crate::Descriptor;
 
     #[test]
-    fn a_sample_answers_as_a_host_does() {
+    fn a_sample_is_read_as_in_a_host() {
         let body = r#"{"a": {"b/c": ["x", 1, null, true]}}"#;
         let sample = SampleRequest::bytes(body).with_header("X-Event", "push");
         assert_eq!(sample.header("x-event").as_deref(), Some("push"));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_of_white_space_is_none() {
+    fn a_setting_of_white_space_is_not_configured() {
         let sample = SampleRequest::json(Value::Null)
             .with_setting("ref", " /tag\n")
             .with_setting("empty", " \n")
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_says_what_it_lacks() {
+    fn a_required_string_is_checked() {
         let sample =
             SampleRequest::json(serde_json::json!({"empty": "", "number": 1, "text": "x"}));
         let why = |pointer| sample.required(pointer).unwrap_err().0;

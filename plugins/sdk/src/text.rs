@@ -1,10 +1,11 @@
-//! The forms of text that the host takes, so that a plugin passes on no other: what a sender wrote wrongly would count
-//! as the plugin's fault.
+//! Texts, and the forms of text that a host accepts. A plugin that passes another form on, because a sender wrote it,
+//! is at fault to the host.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::ops::Range;
 
-/// The parts in a row. Formatting, and the standard library's way of joining, would add kilobytes to a component.
+/// Concatenates the parts. Formatting, and the standard library's `concat`, would add kilobytes to a component.
 #[must_use]
 pub fn concat(parts: &[&str]) -> String {
     let mut text = String::new();
@@ -14,15 +15,15 @@ pub fn concat(parts: &[&str]) -> String {
     text
 }
 
-/// Whether the text is one of those that a list means, whose elements are separated by commas and may hold `*` for any
-/// run of characters: `v*, main`.
+/// Whether the text matches one of the patterns in a list. Patterns are separated by commas, and `*` matches any run of
+/// characters: `v*, main`.
 #[must_use]
 pub fn matches_any(list: &str, text: &str) -> bool {
     list.split(',')
         .any(|pattern| matches(pattern.trim_ascii().as_bytes(), text.as_bytes()))
 }
 
-/// A star first takes nothing; where the rest does not fit, the last one takes one byte more.
+/// A star first matches nothing. Where the rest does not match, the last star matches one byte more.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut next) = (0, 0);
     let mut star = None;
@@ -47,13 +48,37 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
         .is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
+/// The text without percent encoding (RFC 3986 §2.1). What is not an encoding, or not of valid UTF-8, stays as it is.
+#[must_use]
+pub fn percent_decoded(text: &str) -> String {
+    let mut decoded = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let encoded = match after {
+            [high, low, behind @ ..] if *first == b'%' => {
+                byte(*high, *low).map(|byte| (byte, behind))
+            }
+            _ => None,
+        };
+        let (byte, behind) = encoded.unwrap_or((*first, after));
+        decoded.push(byte);
+        rest = behind;
+    }
+    String::from_utf8(decoded).unwrap_or_else(|_| text.into())
+}
+
+fn byte(high: u8, low: u8) -> Option<u8> {
+    let digit = |letter: u8| char::from(letter).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
 /// Whether the text is the full id of a commit: 40 or 64 hexadecimal digits that are not all zero.
 #[must_use]
 pub fn is_commit_id(text: &str) -> bool {
     is_id_length(text) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) && !is_zero_id(text)
 }
 
-/// Whether the text is the id that git writes for "no commit": 40 or 64 zeros. As the new id of a ref it means that
+/// Whether the text is the id that git writes for "no commit": 40 or 64 zeros. As the new id of a ref, it means that
 /// the ref was deleted.
 #[must_use]
 pub fn is_zero_id(text: &str) -> bool {
@@ -97,7 +122,7 @@ fn timestamp(text: &[u8]) -> Option<()> {
     (month > 0 && day > 0).then_some(())
 }
 
-/// The number that stands there, if it is below the limit.
+/// The number at a place, if it is below the limit.
 fn below(text: &[u8], place: Range<usize>, limit: u32) -> Option<u32> {
     let mut number = 0;
     for byte in text.get(place)? {
@@ -121,7 +146,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_run() {
+    fn percent_encoding_is_decoded() {
+        for (encoded, text) in [
+            ("", ""),
+            ("release%2F2.4", "release/2.4"),
+            ("%e2%82%AC", "€"),
+            ("50%25%2", "50%%2"),
+            ("%zz%", "%zz%"),
+            ("%ff", "%ff"),
+        ] {
+            assert_eq!(percent_decoded(encoded), text);
+        }
+    }
+
+    #[test]
+    fn a_star_matches_any_run() {
         for (list, text) in [
             ("v*", "v1"),
             ("v*", "v"),

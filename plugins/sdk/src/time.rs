@@ -1,15 +1,15 @@
-//! Times as senders write them, in the form that the host takes.
+//! Times of senders, in the form that a host accepts.
 
 use alloc::string::String;
 
 use crate::Request;
 
 const SECONDS_OF_DAY: u32 = 86_400;
-/// What lies between 1 March of the year 0, from where this count of days goes, and 1970.
+/// Days from 1 March of the year 0, where the count of days starts, to 1970.
 const DAYS_BEFORE_1970: u32 = 719_468;
 const DAYS_OF_400_YEARS: u32 = 146_097;
 
-/// The time at a pointer that is a number of seconds since 1970; none where there is no such number.
+/// The time at a pointer that is a number of seconds since 1970. `None` if there is no such number.
 pub fn unix_at(request: &impl Request, pointer: &str) -> Option<String> {
     request.json_at(pointer)?.parse().ok().map(from_unix)
 }
@@ -17,7 +17,7 @@ pub fn unix_at(request: &impl Request, pointer: &str) -> Option<String> {
 /// Seconds since 1970 as RFC 3339 text.
 #[must_use]
 pub fn from_unix(seconds: u32) -> String {
-    // A year that starts in March has its leap day at the end, so the months before it have the same days each year.
+    // A year that starts in March has its leap day at the end, so all its months start at the same day each year.
     let days = seconds / SECONDS_OF_DAY + DAYS_BEFORE_1970;
     let day_of_era = days % DAYS_OF_400_YEARS;
     let year_of_era =
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn each_day_has_one_that_follows_it() {
+    fn days_are_in_order() {
         let days: Vec<_> = (0..u32::MAX / 86_400)
             .map(|day| from_unix(day * 86_400))
             .collect();

@@ -1,5 +1,5 @@
-//! An example of a site's own format: what the release board of a plant sends when a pipeline changes its state. To
-//! build one like it, and to drop it into a running host, is all that a new format takes.
+//! An example of a format of one's own: the message of a plant's release board when a pipeline changes its state. A new
+//! format needs a plugin like this one, which is built and dropped into a running host.
 //!
 //! ```json
 //! {
@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! The member that stands beside the pipeline names the state; only `promoted` announces a ref. Some boards write the
-//! state as a string as well.
+//! The member beside the pipeline names the state; only `promoted` announces a ref. Some boards also write the state as
+//! a string.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -25,7 +25,7 @@ mod tests;
 
 use stoker_plugin::{Descriptor, Detection, Kind, Malformed, Outcome, Request};
 
-/// Asked where there is a `shipit`.
+/// Asked about bodies with a `shipit`.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "shipit",
     version: env!("CARGO_PKG_VERSION"),
@@ -36,7 +36,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 stoker_plugin::detector!(DESCRIPTOR, detect);
 
-/// Says what a change of a pipeline announces.
+/// Returns what a change of a pipeline announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     if let Some(state) = request.string_at("/shipit/state")
         && state != "promoted"

@@ -35,7 +35,9 @@ pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question
     };
     let claim = Authenticator::new(AuthConfig::default()).claim(&delivery.headers)?;
     let verified = claim.verify(delivery)?;
-    Ok(Arc::new(Question::new(verified)?))
+    let (question, parsed) = Question::new(verified);
+    parsed?;
+    Ok(Arc::new(question))
 }
 
 /// The built-in plugins.

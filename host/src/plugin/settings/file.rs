@@ -148,7 +148,10 @@ impl LimitsEntry {
             &mut limits.log_lines,
             count(self.log_lines, "logLines", 0..=1024)?,
         );
-        set(&mut limits.detections, count(self.refs, "refs", 1..=1024)?);
+        set(
+            &mut limits.detections,
+            count(self.refs, "refs", 1..=16_384)?,
+        );
         let calls = count(self.concurrent_calls, "concurrentCalls", 1..=64)?;
         set(&mut limits.concurrent_calls, calls);
         Ok(limits)

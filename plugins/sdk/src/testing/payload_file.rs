@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{SampleRequest, assert_sound};
 use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 
-/// Asks a plugin about each `*.json` file of a folder, and compares what it says with what the file expects:
+/// Asks a plugin about each `*.json` file of a folder, and compares its answer with the expected one:
 ///
 /// ```json
 /// {
@@ -18,13 +18,13 @@ use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 /// }
 /// ```
 ///
-/// A file has `bodyText` instead of `body` where the bytes matter, and may leave `headers` and `settings` out. What
-/// `found` leaves out must not be there. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}`
-/// and `{"notMine": true}`; the last also where the pre-filter keeps the plugin from being asked.
+/// A file has `bodyText` instead of `body` if the bytes matter. `headers` and `settings` are optional. A property that
+/// `found` omits must be absent. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}` and
+/// `{"notMine": true}`; the last also if the pre-filter excludes the delivery.
 ///
 /// # Panics
 ///
-/// Where an answer differs, where a host would refuse it, and where a file cannot be read.
+/// If an answer differs, if a host would refuse it, or if a file cannot be read.
 pub fn check_payloads(
     folder: impl AsRef<Path>,
     plugin: &Descriptor,
@@ -37,7 +37,7 @@ pub fn check_payloads(
 ///
 /// # Panics
 ///
-/// As `check_payloads` does.
+/// Like `check_payloads`.
 pub fn check_payloads_with(
     folder: impl AsRef<Path>,
     pre_filter: impl Fn(&SampleRequest) -> PreFilter,
@@ -124,7 +124,7 @@ impl PayloadFile {
     }
 }
 
-/// The members of an object of strings, of which there are none without an object; nothing where it holds anything else.
+/// The members of an object of strings; empty without an object, and `None` if it has other values.
 fn texts(object: Option<&Value>) -> Option<Vec<(&str, &str)>> {
     let Some(object) = object else {
         return Some(Vec::new());
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_file_says_what_it_expects() {
+    fn a_payload_file_has_an_expectation() {
         let parse = |expect: Value| {
             PayloadFile::parse(&json!({"description": "", "body": {}, "expect": expect}))
         };
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_payload_file_is_refused() {
+    fn other_files_are_refused() {
         for value in [
             json!({"description": "", "body": {}}),
             json!({"body": {}, "expect": {"notMine": true}}),

@@ -3,12 +3,12 @@ use std::cell::Cell;
 use super::assert_sound;
 use crate::{Kind, Malformed, Outcome, Request, Settings};
 
-/// The length of the longest array or object that a stranger claims.
+/// The length of the longest array or object.
 const MAX_LEN: u32 = 5;
-/// How many strangers ask.
+/// The number of deliveries.
 const STRANGERS: u64 = 20_000;
 
-/// Texts that any plugin may meet.
+/// Texts that any plugin may read.
 const TEXTS: [&str; 12] = [
     "",
     "v1.0.0",
@@ -24,12 +24,12 @@ const TEXTS: [&str; 12] = [
     "6c1f0a3f0e3b9d57c8f2a4e1d0b6c7a8f9e0d1c2",
 ];
 
-/// Lets a plugin judge deliveries that answer each question in any way at all, in more ways than a body of JSON can.
-/// `words` are those that the plugin tells apart, such as the names of events.
+/// Asks a plugin about deliveries whose values are chosen at random, in more ways than a body of JSON allows. `words` are
+/// those that the plugin distinguishes, such as the names of events.
 ///
 /// # Panics
 ///
-/// Where the plugin panics, where a host would refuse what it says, and where it asks without end.
+/// If the plugin panics, if a host would refuse its answer, or if it does not stop reading.
 pub fn survives_anything(
     words: &'static [&'static str],
     detect: impl Fn(&Stranger) -> Result<Outcome, Malformed>,
@@ -49,7 +49,7 @@ pub fn survives_anything(
     }
 }
 
-/// A delivery that may answer anything, of its settings too, but the same question always alike.
+/// A delivery with random values and settings. The same question always has the same answer.
 #[derive(Debug)]
 pub struct Stranger {
     words: &'static [&'static str],
@@ -71,7 +71,7 @@ impl Stranger {
     }
 
     fn text(&self, about: &str) -> String {
-        // Every other text is a word of the plugin, so that it gets beyond its first question.
+        // Half of the texts are words of the plugin, so that it reads more than one.
         let texts = if self.words.is_empty() || self.dice(about, 2, 2) == 0 {
             &TEXTS
         } else {
@@ -97,7 +97,7 @@ impl Request for Stranger {
     }
 
     fn kind_at(&self, pointer: &str) -> Option<Kind> {
-        // Text twice as often as any other.
+        // Text is twice as likely as any other kind.
         let kinds = [
             Kind::Null,
             Kind::Boolean,
@@ -142,7 +142,7 @@ mod tests {
     use crate::Detection;
 
     #[test]
-    fn strangers_show_every_outcome() {
+    fn deliveries_lead_to_every_outcome() {
         let seen = std::cell::RefCell::new(HashSet::new());
         survives_anything(&["push"], |request| {
             if request.header("x-event").as_deref() != Some("push") {

@@ -1,0 +1,158 @@
+use serde_json::error::Category;
+
+/// Why a body is not JSON. Each text says what the sender has to change.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// No bytes, or only white space.
+    #[error("the body is empty")]
+    Empty,
+    /// The first bytes are those of a compressed format.
+    #[error("the body is compressed with {0}: send it without compression")]
+    Compressed(&'static str),
+    /// UTF-16 or UTF-32. RFC 8259 §8.1 requires UTF-8.
+    #[error("the body is {0}, and JSON has to be UTF-8: send it as UTF-8")]
+    WideText(&'static str),
+    /// Bytes that are not UTF-8, such as those of Latin-1.
+    #[error("the body is not UTF-8, which JSON has to be: byte {at} is invalid")]
+    NotUtf8 {
+        /// The number of the first invalid byte, counted from 1.
+        at: usize,
+    },
+    /// Another format, by the first bytes.
+    #[error("the body is {found}, and not JSON: {advice}")]
+    OtherFormat {
+        /// The name of the format.
+        found: &'static str,
+        /// What the sender has to change.
+        advice: &'static str,
+    },
+    /// Valid so far, but cut off.
+    #[error("the body ends too early: {0}")]
+    Truncated(#[source] serde_json::Error),
+    /// A whole JSON text, and more behind it.
+    #[error("the body holds more than one JSON value: {found} ({source})")]
+    Trailing {
+        /// What is behind the first value.
+        found: &'static str,
+        /// Where it starts.
+        source: serde_json::Error,
+    },
+    /// Not a JSON text by RFC 8259, or nested deeper than 128 levels.
+    #[error("the body is not JSON: {0}")]
+    Syntax(#[source] serde_json::Error),
+    /// More bytes than offsets of 32 bits reach.
+    #[error("the body is larger than 4 GiB")]
+    TooLarge,
+}
+
+/// Compressed formats by their first bytes (RFC 1952 §2.3.1, RFC 8878 §3.1.1, RFC 1950 §2.2).
+const COMPRESSED: [(&[u8], &str); 6] = [
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x78\x01", "deflate"),
+    (b"\x78\x5e", "deflate"),
+    (b"\x78\x9c", "deflate"),
+    (b"\x78\xda", "deflate"),
+];
+
+impl PayloadError {
+    /// Explains why the parser refused a body.
+    pub(super) fn explain(body: &[u8], error: serde_json::Error) -> Self {
+        let compressed = COMPRESSED.iter().find(|(start, _)| body.starts_with(start));
+        if let Some((_, format)) = compressed {
+            return Self::Compressed(format);
+        }
+        if let Some(encoding) = wide_text(body) {
+            return Self::WideText(encoding);
+        }
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => text.trim_ascii(),
+            Err(error) => {
+                return Self::NotUtf8 {
+                    at: error.valid_up_to() + 1,
+                };
+            }
+        };
+        if text.is_empty() {
+            return Self::Empty;
+        }
+        if let Some((found, advice)) = other_format(text) {
+            return Self::OtherFormat { found, advice };
+        }
+        match error.classify() {
+            Category::Eof => Self::Truncated(error),
+            // The parser has no kind for it.
+            _ if error.to_string().starts_with("trailing characters") => Self::Trailing {
+                found: trailing(body),
+                source: error,
+            },
+            _ => Self::Syntax(error),
+        }
+    }
+}
+
+/// UTF-16 and UTF-32 by their byte order mark or, since JSON starts with two ASCII characters, by their zero bytes.
+fn wide_text(body: &[u8]) -> Option<&'static str> {
+    let first = body.first_chunk::<4>()?;
+    let mark = match *first {
+        [0xFF, 0xFE, 0, 0] => "UTF-32 (little-endian)",
+        [0, 0, 0xFE, 0xFF] => "UTF-32 (big-endian)",
+        [0xFF, 0xFE, ..] => "UTF-16 (little-endian)",
+        [0xFE, 0xFF, ..] => "UTF-16 (big-endian)",
+        _ => "",
+    };
+    Some(match first.map(|byte| byte == 0) {
+        _ if !mark.is_empty() => mark,
+        [false, true, true, true] => "UTF-32 (little-endian)",
+        [true, true, true, false] => "UTF-32 (big-endian)",
+        [false, true, false, true] => "UTF-16 (little-endian)",
+        [true, false, true, false] => "UTF-16 (big-endian)",
+        _ => return None,
+    })
+}
+
+/// Formats that are often sent in place of JSON, and what to change.
+fn other_format(text: &str) -> Option<(&'static str, &'static str)> {
+    let is_form = || {
+        let name = text.split('=').next().unwrap_or_default();
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.%+[]".contains(&byte);
+        name.len() < text.len() && !name.is_empty() && name.bytes().all(is_name)
+    };
+    let has_single_quotes = || {
+        let inner = text.trim_start_matches(['{', '[', ' ', '\t', '\r', '\n']);
+        inner.starts_with('\'')
+    };
+    Some(if text.starts_with('<') {
+        ("XML or HTML", "send JSON")
+    } else if text.starts_with("--") && text.contains("\r\n") {
+        (
+            "a multipart form",
+            "set the content type of the webhook to application/json",
+        )
+    } else if is_form() {
+        (
+            "a form",
+            "set the content type of the webhook to application/json",
+        )
+    } else if has_single_quotes() {
+        (
+            "in single quotes",
+            "write strings and names in double quotes",
+        )
+    } else {
+        return None;
+    })
+}
+
+/// What is behind the first value of a body.
+fn trailing(body: &[u8]) -> &'static str {
+    let mut values =
+        serde_json::Deserializer::from_slice(body).into_iter::<serde::de::IgnoredAny>();
+    values.next();
+    let rest = body.get(values.byte_offset()..).unwrap_or_default();
+    match rest.trim_ascii_start() {
+        [0, ..] => "zero bytes follow it; send the bytes of the text alone",
+        [b'{' | b'[', ..] => "another one follows it; send one webhook for each",
+        _ => "other characters follow it",
+    }
+}

@@ -1,0 +1,145 @@
+//! The data of an event, in each form in which an event may carry it.
+
+use alloc::string::String;
+
+use stoker_plugin::{Kind, Malformed, Part, Request, base64, text};
+
+/// Why data cannot be read.
+pub(crate) enum Unreadable {
+    /// It is of another format than JSON, by its media type.
+    NotJson(Malformed),
+    /// It is not what the event states.
+    Malformed(Malformed),
+}
+
+/// The data of an event, which is at a pointer or, in binary mode, is the body.
+pub(crate) fn of_event<'r, R: Request>(
+    request: &'r R,
+    event: Option<&str>,
+) -> Result<Part<'r, R>, Unreadable> {
+    match event {
+        Some(at) => structured(request, at),
+        None => binary(request),
+    }
+}
+
+fn binary<R: Request>(request: &R) -> Result<Part<'_, R>, Unreadable> {
+    let media_type = request.header("content-type");
+    match request.kind_at("") {
+        // The host reports why.
+        None => Err(unreadable(media_type, "the body", "is not JSON")),
+        Some(Kind::Text) => Ok(in_string(request, "", media_type)),
+        Some(_) => Ok(Part::at(request, "")),
+    }
+}
+
+/// The data is the member `data`, or the member `data_base64` if it is bytes (CloudEvents, JSON event format, 3.1). In
+/// version 0.3 it is `data` in either case.
+fn structured<'r, R: Request>(request: &'r R, at: &str) -> Result<Part<'r, R>, Unreadable> {
+    let member = |name| text::concat(&[at, name]);
+    let media_type = request.string_at(&member("/datacontenttype"));
+    let (data, bytes) = (member("/data"), member("/data_base64"));
+    let encoding = request.string_at(&member("/datacontentencoding"));
+    if let Some(encoded) = request.string_at(&bytes) {
+        return in_base64(request, &bytes, &encoded, media_type);
+    }
+    match request.string_at(&data) {
+        Some(encoded) if encoding.is_some_and(|it| it.eq_ignore_ascii_case("base64")) => {
+            in_base64(request, &data, &encoded, media_type)
+        }
+        Some(_) if is_json(media_type.as_deref()) => Ok(in_string(request, &data, media_type)),
+        Some(_) => Err(unreadable(media_type, &data, "is not JSON")),
+        None => Ok(Part::at(request, &data)),
+    }
+}
+
+/// SDKs write JSON into a string if they are given text.
+fn in_string<'r, R: Request>(
+    request: &'r R,
+    place: &str,
+    media_type: Option<String>,
+) -> Part<'r, R> {
+    let json = request
+        .string_at(place)
+        .filter(|_| is_json(media_type.as_deref()))
+        .and_then(|json| Part::of_text(request, place, json));
+    json.unwrap_or_else(|| Part::at(request, place))
+}
+
+/// SDKs write Base64 if they are given bytes, even if these are JSON.
+fn in_base64<'r, R: Request>(
+    request: &'r R,
+    place: &str,
+    encoded: &str,
+    media_type: Option<String>,
+) -> Result<Part<'r, R>, Unreadable> {
+    if !is_json(media_type.as_deref()) {
+        return Err(unreadable(media_type, place, "is not JSON"));
+    }
+    let malformed = |what| Unreadable::Malformed(Malformed::at(place, what));
+    let bytes = base64::decode(encoded)
+        .ok_or_else(|| malformed("is not padded standard Base64 (RFC 4648 section 4)"))?;
+    String::from_utf8(bytes)
+        .ok()
+        .and_then(|json| Part::of_text(request, place, json))
+        .ok_or_else(|| malformed("encodes no JSON"))
+}
+
+fn unreadable(media_type: Option<String>, place: &str, what: &str) -> Unreadable {
+    match media_type {
+        Some(other) if !is_json(Some(&other)) => Unreadable::NotJson(Malformed(text::concat(&[
+            "the data is ",
+            &other,
+            ", and not JSON",
+        ]))),
+        _ => Unreadable::Malformed(Malformed::at(place, what)),
+    }
+}
+
+/// Whether a media type is that of JSON. Without one, data is JSON (CloudEvents, JSON event format, 3.1).
+fn is_json(media_type: Option<&str>) -> bool {
+    let Some(media_type) = media_type else {
+        return true;
+    };
+    let essence = media_type.split(';').next().unwrap_or_default();
+    let Some((_, subtype)) = essence.trim_ascii().split_once('/') else {
+        return false;
+    };
+    let ends_with = |suffix: &str| {
+        let start = subtype.len().checked_sub(suffix.len());
+        let end = start.and_then(|start| subtype.get(start..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    };
+    subtype.eq_ignore_ascii_case("json") || ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_json;
+
+    #[test]
+    fn media_types_of_json_are_known() {
+        for media_type in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON",
+            "text/json",
+            "application/vnd.github+json",
+            " application/cloudevents+JSON ;v=1",
+        ] {
+            assert!(is_json(Some(media_type)), "{media_type}");
+        }
+        assert!(is_json(None));
+        for media_type in [
+            "",
+            "json",
+            "text/plain",
+            "application/xml",
+            "application/avro",
+            "application/jsonp",
+            "application/jsön",
+        ] {
+            assert!(!is_json(Some(media_type)), "{media_type}");
+        }
+    }
+}

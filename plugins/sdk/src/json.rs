@@ -1,0 +1,353 @@
+//! A JSON text that is not the body, such as a string that holds one. The host parses only the body.
+//!
+//! A text is read from its start for each question: such texts are short, and a tree would make the component larger.
+
+use alloc::string::String;
+
+use crate::Kind;
+
+/// Levels of arrays and objects, as in the body.
+const MAX_DEPTH: u32 = 128;
+
+/// Whether a text is one JSON value (RFC 8259).
+pub(crate) fn is_valid(text: &str) -> bool {
+    let mut reader = Reader { text, at: 0 };
+    reader.value(MAX_DEPTH).is_some() && reader.at == text.len()
+}
+
+/// The text of the value at a JSON pointer (RFC 6901). Of duplicate names the last counts, as in the body.
+pub(crate) fn find<'t>(text: &'t str, pointer: &str) -> Option<&'t str> {
+    let mut found = text.trim_matches(is_space);
+    let mut rest = pointer;
+    while !rest.is_empty() {
+        rest = rest.strip_prefix('/')?;
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (token, behind) = rest.split_at(end);
+        found = child(found, token)?;
+        rest = behind;
+    }
+    Some(found)
+}
+
+/// The kind of a value, by the text that [`find`] returned.
+pub(crate) fn kind(value: &str) -> Option<Kind> {
+    Some(match value.bytes().next()? {
+        b'{' => Kind::Object,
+        b'[' => Kind::Array,
+        b'"' => Kind::Text,
+        b'n' => Kind::Null,
+        b't' | b'f' => Kind::Boolean,
+        _ => Kind::Number,
+    })
+}
+
+/// The number of elements or members, by the text that [`find`] returned.
+pub(crate) fn len(value: &str) -> Option<u32> {
+    let mut len = 0;
+    let mut reader = Reader { text: value, at: 0 };
+    reader.children(MAX_DEPTH, &mut |_, _| len += 1)?;
+    Some(len)
+}
+
+/// The string, by the text that [`find`] returned. `None` for another value, and for one with a lone surrogate.
+pub(crate) fn string(value: &str) -> Option<String> {
+    unescaped(value.strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// The text of one element or member.
+fn child<'t>(text: &'t str, token: &str) -> Option<&'t str> {
+    let (mut found, mut index) = (None, 0);
+    let wanted_index = token.parse::<u32>().ok();
+    let mut reader = Reader { text, at: 0 };
+    reader.children(MAX_DEPTH, &mut |name, value| {
+        let is_wanted = match name {
+            Some(name) => unescaped(name).is_some_and(|name| is_token(token, &name)),
+            None => Some(index) == wanted_index,
+        };
+        if is_wanted {
+            found = Some(value);
+        }
+        index += 1;
+    })?;
+    found
+}
+
+/// Whether the token of a pointer is the name of a member (RFC 6901 §4).
+fn is_token(token: &str, name: &str) -> bool {
+    token == crate::pointer::escaped(name)
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+/// Reads a text from its start to its end. Each method returns `None` where the grammar is violated.
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+/// Receives the name, as it is written, and the text of each child.
+type Visit<'v, 't> = &'v mut dyn FnMut(Option<&'t str>, &'t str);
+
+impl<'t> Reader<'t> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Skips bytes of a kind, and returns how many.
+    fn skip(&mut self, is_skipped: fn(u8) -> bool) -> usize {
+        let start = self.at;
+        while self.peek().is_some_and(is_skipped) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn eat(&mut self, wanted: u8) -> Option<()> {
+        (self.peek()? == wanted).then(|| self.at += 1)
+    }
+
+    fn space(&mut self) {
+        self.skip(|byte| is_space(char::from(byte)));
+    }
+
+    /// Skips a value and the white space around it, and returns its text.
+    fn value(&mut self, depth: u32) -> Option<&'t str> {
+        self.space();
+        let start = self.at;
+        match self.peek()? {
+            b'{' | b'[' => self.children(depth, &mut |_, _| {})?,
+            b'"' => {
+                self.string()?;
+            }
+            b'n' => self.word("null")?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            _ => self.number()?,
+        }
+        let value = self.text.get(start..self.at);
+        self.space();
+        value
+    }
+
+    /// Skips an array or object.
+    fn children(&mut self, depth: u32, visit: Visit<'_, 't>) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        let (is_object, end) = match self.peek()? {
+            b'{' => (true, b'}'),
+            b'[' => (false, b']'),
+            _ => return None,
+        };
+        self.at += 1;
+        self.space();
+        if self.eat(end).is_some() {
+            return Some(());
+        }
+        loop {
+            let mut name = None;
+            if is_object {
+                self.space();
+                name = Some(self.string()?);
+                self.space();
+                self.eat(b':')?;
+            }
+            visit(name, self.value(depth)?);
+            if self.eat(end).is_some() {
+                return Some(());
+            }
+            self.eat(b',')?;
+        }
+    }
+
+    /// Skips a string, and returns what is between its quotes.
+    fn string(&mut self) -> Option<&'t str> {
+        self.eat(b'"')?;
+        let start = self.at;
+        loop {
+            match self.peek()? {
+                b'"' => break,
+                0..=0x1f => return None,
+                b'\\' => {
+                    self.at += 1;
+                    match self.peek()? {
+                        b'u' => {
+                            code_unit(self.text.get(self.at + 1..)?)?;
+                            self.at += 5;
+                        }
+                        byte => {
+                            simple_escape(byte)?;
+                            self.at += 1;
+                        }
+                    }
+                }
+                _ => self.at += 1,
+            }
+        }
+        let string = self.text.get(start..self.at);
+        self.at += 1;
+        string
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.text.get(self.at..)?.strip_prefix(word)?;
+        self.at += word.len();
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        self.eat(b'-');
+        if self.eat(b'0').is_none() {
+            self.digits()?;
+        }
+        if self.eat(b'.').is_some() {
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        (self.skip(|byte| byte.is_ascii_digit()) > 0).then_some(())
+    }
+}
+
+/// The text that a string without its quotes means. `None` if it holds a lone surrogate.
+fn unescaped(string: &str) -> Option<String> {
+    let mut text = String::with_capacity(string.len());
+    let mut rest = string;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let byte = *escape.as_bytes().first()?;
+        rest = escape.get(1..)?;
+        if byte != b'u' {
+            text.push(simple_escape(byte)?);
+            continue;
+        }
+        let mut code = code_unit(rest)?;
+        rest = rest.get(4..)?;
+        if let 0xD800..=0xDBFF = code {
+            let low = code_unit(rest.strip_prefix("\\u")?)?;
+            code = 0x1_0000 + ((code - 0xD800) << 10) + low.checked_sub(0xDC00)?;
+            rest = rest.get(6..)?;
+        }
+        text.push(char::from_u32(code)?);
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// The UTF-16 code unit that four hexadecimal digits at the start of a text write.
+fn code_unit(text: &str) -> Option<u32> {
+    let mut unit = 0;
+    for byte in text.as_bytes().get(..4)? {
+        unit = unit * 16 + char::from(*byte).to_digit(16)?;
+    }
+    Some(unit)
+}
+
+/// The character of an escape other than `\u`.
+fn simple_escape(byte: u8) -> Option<char> {
+    Some(match byte {
+        b'"' | b'\\' | b'/' => char::from(byte),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found_by_pointer() {
+        let text = r#" {"a" : {"b/c": ["x", -1.5e+2, null, {"~": "\u0061\n\ud83d\ude00"}], "a": 1}, "r\u0065f":"first", "ref":"last"} "#;
+        let at = |pointer| find(text, pointer);
+        assert_eq!(at("/a/b~1c/0"), Some(r#""x""#));
+        assert_eq!(at("/a/b~1c/1"), Some("-1.5e+2"));
+        assert_eq!(at("/a/a"), Some("1"));
+        assert_eq!(string(at("/a/b~1c/3/~0").unwrap()).unwrap(), "a\n😀");
+        assert_eq!(string(at("/ref").unwrap()).as_deref(), Some("last"));
+        assert_eq!(len(at("/a/b~1c").unwrap()), Some(4));
+        assert_eq!(len(at("").unwrap()), Some(3));
+        assert_eq!(len(at("/a/a").unwrap()), None);
+        assert_eq!(kind(at("/a/b~1c/2").unwrap()), Some(Kind::Null));
+        assert_eq!(kind(at("/a/b~1c/1").unwrap()), Some(Kind::Number));
+        for nowhere in ["/b", "/a/b~1c/4", "/ref/0", "/a/b~1c/x", "ref", "/a/b"] {
+            assert_eq!(at(nowhere), None, "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_that_of_rfc_8259() {
+        for text in [
+            "{}",
+            "[]",
+            " [ 1 , 2 ] ",
+            "\"\"",
+            "-0",
+            "0.5",
+            "1E9",
+            "true",
+            r#"{"a":{"a":[{}]}}"#,
+            r#""\ud83d""#,
+        ] {
+            assert!(is_valid(text), "{text}");
+            assert!(is_found_whole(text), "{text}");
+        }
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\":}",
+            "{\"a\"}",
+            "{a:1}",
+            "01",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "tru",
+            "nulll",
+            "\"a\nb\"",
+            r#""\x""#,
+            r#""\u12g4""#,
+            "\"",
+            "[] []",
+            "{\"a\":1,}",
+            "-",
+            "'a'",
+        ] {
+            assert!(!is_valid(text), "{text}");
+        }
+        assert!(is_valid(&("[".repeat(128) + &"]".repeat(128))));
+        assert!(!is_valid(&("[".repeat(129) + &"]".repeat(129))));
+    }
+
+    /// Whether the empty pointer leads to the text.
+    fn is_found_whole(text: &str) -> bool {
+        find(text, "") == Some(text.trim())
+    }
+
+    #[test]
+    fn a_lone_surrogate_makes_only_its_string_unusable() {
+        let text =
+            r#"{"message": "cut \ud83d", "low": "\ude00x", "pair": "\ud83d\u0041", "ref": "v1"}"#;
+        let at = |pointer| string(find(text, pointer).unwrap());
+        assert_eq!(at("/ref").as_deref(), Some("v1"));
+        assert_eq!(
+            (at("/message"), at("/low"), at("/pair")),
+            (None, None, None)
+        );
+    }
+}
