@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use self::repository::Repository;
 use self::serve::Site;
-use stoker_api::detection::{CommitId, GitRef, WordError};
+use stoker_api::detection::{CommitId, GitRef, ParseError};
 
 /// The path of the repository, as `OWNER/NAME` names it at a forge.
 const REPOSITORY: &str = "demo/plant";
@@ -53,7 +53,7 @@ pub enum GitServerError {
     },
     /// Not the name of a branch or a tag.
     #[error("not the name of a branch or a tag")]
-    Name(#[source] WordError),
+    Name(#[source] ParseError),
     /// No directory for the repository.
     #[error("cannot make a directory for the git repository")]
     Directory(#[source] std::io::Error),
