@@ -288,7 +288,7 @@ async fn what_needs_no_compiling_does_not_wait_for_the_compiler() -> Result<()> 
     };
     tokio::select! {
         () = stoker::plugin::watch(catalog) => unreachable!("it has no end"),
-        done = tokio::time::timeout(Duration::from_secs(120), steps) => done?,
+        done = tokio::time::timeout(Duration::from_mins(2), steps) => done?,
     }
 }
 

@@ -37,7 +37,6 @@ pub struct Question {
 impl Question {
     /// Parses the body, once for all plugins. If it is not JSON, the error is returned beside the question: plugins then
     /// find no values in it, but can still decide by the headers.
-    #[must_use]
     pub fn new(delivery: Verified<Delivery>) -> (Self, Result<(), PayloadError>) {
         let (document, parsed) = match Document::parse(&delivery.body) {
             Ok(document) => (document, Ok(())),

@@ -28,7 +28,7 @@ pub(super) struct StoredObject {
     #[serde(default)]
     spec: Option<Spec>,
     #[serde(default)]
-    status: Option<Status>,
+    status: Option<StoredStatus>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -54,7 +54,7 @@ struct Webhook {
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Status {
+struct StoredStatus {
     observed_generation: Option<i64>,
     ref_resolution_status: Option<String>,
     last_sync_commit: Option<String>,
@@ -239,7 +239,7 @@ mod tests {
             json!({
                 "metadata": {"namespace": "plants", "name": "north", "generation": generation},
                 "status": {
-                    "observedGeneration": 2, "refResolutionStatus": "Resolved",
+                    "observedGeneration": 2, "refStoredStatus": "Resolved",
                     "lastSyncRef": "v1", "lastSyncRefKind": "Tag",
                 },
             })

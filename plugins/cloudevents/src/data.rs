@@ -28,7 +28,7 @@ fn binary<R: Request>(request: &R) -> Result<Part<'_, R>, Unreadable> {
     match request.kind_at("") {
         // The host reports why.
         None => Err(unreadable(media_type, "the body", "is not JSON")),
-        Some(Kind::Text) => Ok(in_string(request, "", media_type)),
+        Some(Kind::Text) => Ok(in_string(request, "", media_type.as_deref())),
         Some(_) => Ok(Part::at(request, "")),
     }
 }
@@ -47,21 +47,19 @@ fn structured<'r, R: Request>(request: &'r R, at: &str) -> Result<Part<'r, R>, U
         Some(encoded) if encoding.is_some_and(|it| it.eq_ignore_ascii_case("base64")) => {
             in_base64(request, &data, &encoded, media_type)
         }
-        Some(_) if is_json(media_type.as_deref()) => Ok(in_string(request, &data, media_type)),
+        Some(_) if is_json(media_type.as_deref()) => {
+            Ok(in_string(request, &data, media_type.as_deref()))
+        }
         Some(_) => Err(unreadable(media_type, &data, "is not JSON")),
         None => Ok(Part::at(request, &data)),
     }
 }
 
 /// SDKs write JSON into a string if they are given text.
-fn in_string<'r, R: Request>(
-    request: &'r R,
-    place: &str,
-    media_type: Option<String>,
-) -> Part<'r, R> {
+fn in_string<'r, R: Request>(request: &'r R, place: &str, media_type: Option<&str>) -> Part<'r, R> {
     let json = request
         .string_at(place)
-        .filter(|_| is_json(media_type.as_deref()))
+        .filter(|_| is_json(media_type))
         .and_then(|json| Part::of_text(request, place, json));
     json.unwrap_or_else(|| Part::at(request, place))
 }

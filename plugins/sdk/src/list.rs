@@ -51,6 +51,7 @@ impl Parts {
     }
 
     /// All refs that were found. If there are none, the first part gives the reason; `None` if there was no part.
+    #[must_use]
     pub fn outcome(mut self) -> Option<Result<Outcome, Malformed>> {
         if self.found.is_empty() {
             return self.reason;

@@ -62,11 +62,14 @@ async fn what_the_headers_decide_is_decided_whatever_the_body_is() {
     assert_eq!(fixture.submitted(), 0);
 }
 
+/// Headers and body of a delivery, the status of the answer, and words of the error.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_explained() {
     let fixture = fixture().await;
     let json = ("content-type", "application/json");
-    let cases: &[(&[(&str, &str)], &[u8], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&[json], b"", 400, "empty"),
         (&[json], b"{\"a\":\"caf\xe9\"}", 400, "not UTF-8"),
         (&[json], b"\x1f\x8b\x08\0", 400, "compressed with gzip"),
