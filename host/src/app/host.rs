@@ -208,8 +208,7 @@ fn watch_objects(
     (cache, Arc::new(requester))
 }
 
-/// Reads the secrets, and keeps them current. Without a receiver they are not used, so that a secret that cannot be used does
-/// not prevent readiness.
+/// Reads the secrets, and keeps them current. Without a receiver they are not used, and cannot prevent readiness.
 fn authenticate(config: &HostConfig, metrics: &Metrics, tasks: &mut Tasks) -> Arc<Authenticator> {
     if config.receiver.is_none() {
         return Arc::new(Authenticator::new(AuthConfig::default()));

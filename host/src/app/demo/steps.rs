@@ -225,7 +225,7 @@ impl DemoSteps {
         let mark = if in_time { "ok" } else { "UNEXPECTED" };
         let size = EXAMPLE_PLUGIN.len();
         text::print(&format!(
-            "7  plugin added               {} ({size} bytes) is loaded after {}  [{mark}]",
+            "7  plugin added               {} ({size} bytes) loaded after {}  [{mark}]",
             path.display(),
             millis(started.elapsed())
         ))?;
