@@ -1,5 +1,5 @@
-//! A real Kubernetes control plane for tests: one etcd and one kube-apiserver,
-//! both reachable from this machine only and both gone when it is dropped.
+//! A real Kubernetes control plane for tests: one etcd and one kube-apiserver.
+//! Both are reachable from this machine only, and stop when it is dropped.
 
 mod server;
 
@@ -22,27 +22,27 @@ use uuid::Uuid;
 
 use server::Server;
 
-/// How long the control plane may take to become ready. It needs about two
-/// seconds on an idle machine; the rest is for a busy one.
+/// The time limit for the control plane to become ready. It needs about two
+/// seconds on an idle machine, and more on a busy one.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// How often readiness is asked for.
+/// The interval between two readiness checks.
 const POLL_PERIOD: Duration = Duration::from_millis(50);
 
-/// What kube-apiserver logs, before it exits, about a port somebody else has.
+/// The log message of kube-apiserver if its port is in use.
 const PORT_TAKEN: &str = "address already in use";
 
-/// Where etcd listens, relative to the directory both servers run in. A socket
-/// file in a private directory can neither clash with another control plane nor
-/// be reached by another user, as a port could.
+/// The socket of etcd, relative to the working directory of both servers. In
+/// contrast to a port, a socket file in a private directory cannot conflict with
+/// another control plane, and cannot be reached by another user.
 const ETCD_SOCKET: &str = "unix://etcd.sock";
 
 /// A running control plane. Dropping it kills both servers, waits for them and
 /// removes everything they wrote.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // Fields are dropped in this order: the API server goes before the etcd it
-    // uses, and the directory when nobody writes to it any more.
+    // Fields are dropped in this order: the API server before the etcd that it
+    // uses, and the directory last.
     _api_server: Server,
     _etcd: Server,
     directory: TempDir,
@@ -59,8 +59,7 @@ impl ControlPlane {
     /// error then shows the end of that program's log.
     pub async fn start(assets: &Path) -> Result<Self> {
         match Self::start_once(assets).await {
-            // The port was free when it was chosen, so somebody took it in the
-            // moment before the API server did.
+            // Another process opened the port after it was chosen.
             Err(error) if format!("{error:#}").contains(PORT_TAKEN) => {
                 Self::start_once(assets).await
             }
@@ -68,7 +67,7 @@ impl ControlPlane {
         }
     }
 
-    /// The kubeconfig file of an administrator of this control plane.
+    /// Returns the path of a kubeconfig file with administrator rights.
     #[must_use]
     pub fn kubeconfig_path(&self) -> PathBuf {
         kubeconfig_in(self.directory.path())
@@ -136,7 +135,7 @@ async fn wait_until_ready(
     )
 }
 
-/// How to reach one API server as its administrator.
+/// The address and the administrator's credentials of an API server.
 #[derive(Debug)]
 struct Access {
     directory: PathBuf,
@@ -145,11 +144,11 @@ struct Access {
 }
 
 impl Access {
-    /// Writes the files that tell the API server whom to trust.
+    /// Writes the keys, tokens and policies of the API server.
     fn create(directory: &Path, port: u16) -> Result<Self> {
         let signing_key = KeyPair::generate().context("cannot generate a key")?;
-        // The server takes a PKCS#8 key to sign with, but refuses the same file
-        // as the key to verify with; hence the public half in a file of its own.
+        // The server signs with a PKCS#8 key, but does not accept the same file
+        // for verification. So the public key has its own file.
         write(directory, "sign.pem", &signing_key.serialize_pem())?;
         write(directory, "verify.pem", &signing_key.public_key_pem())?;
 
@@ -167,12 +166,11 @@ impl Access {
         })
     }
 
-    /// Tries once to use the API and, if that works, leaves the kubeconfig that
-    /// it worked with for others.
+    /// Tries once to use the API. If that succeeds, it writes the kubeconfig file.
     async fn connect(&self) -> Result<String> {
-        // The server makes this certificate itself on its first start. The file
-        // has the certificate and then the authority that signed it, which is
-        // what a client needs in order to verify the server for real.
+        // The server creates this certificate at its first start. The file
+        // contains the certificate and the authority that signed it, which
+        // clients need to verify the server.
         let certificate = self.directory.join("certs").join("apiserver.crt");
         let authority = fs::read(&certificate)
             .with_context(|| format!("cannot read {}", certificate.display()))?;
@@ -181,15 +179,15 @@ impl Access {
         let client = client_for(kubeconfig.clone()).await?;
         let readiness = http::Request::get("/readyz").body(Vec::new())?;
         client.request_text(readiness).await.context("not ready")?;
-        // A controller inside the server creates this namespace a little after
-        // the server calls itself ready. Tests expect it in every cluster.
+        // A controller in the server creates this namespace shortly after the
+        // server is ready. Tests expect it in every cluster.
         Api::<Namespace>::all(client.clone())
             .get("default")
             .await
             .context("cannot read the default namespace")?;
         let version = client.apiserver_version().await?.git_version;
 
-        // JSON is YAML too, so every reader of kubeconfig files takes it.
+        // JSON is valid YAML, so every reader of kubeconfig files accepts it.
         fs::write(kubeconfig_in(&self.directory), format!("{kubeconfig:#}\n"))
             .context("cannot write the kubeconfig")?;
         Ok(version)
@@ -214,7 +212,7 @@ impl Access {
     }
 }
 
-/// What is noted of who asked for what: what service accounts did, whose rights are under test.
+/// Returns the audit policy. It records the requests of service accounts, whose rights are tested.
 fn audit_policy() -> Value {
     json!({
         "apiVersion": "audit.k8s.io/v1",
@@ -225,8 +223,8 @@ fn audit_policy() -> Value {
 }
 
 fn etcd_arguments() -> Vec<String> {
-    // etcd insists on host and port in the addresses it tells to others. It has
-    // no others to tell, so that nothing listens there does no harm.
+    // etcd requires a host and a port in its advertised addresses. No other
+    // member uses them, so nothing needs to listen there.
     let advertised = "http://127.0.0.1:1";
     vec![
         "--name=control-plane".to_owned(),
@@ -247,8 +245,8 @@ fn api_server_arguments(port: u16) -> Vec<String> {
         "--cert-dir=certs".to_owned(),
         format!("--secure-port={port}"),
         "--bind-address=127.0.0.1".to_owned(),
-        // Without these two the server looks for an address that other machines
-        // could reach it at, and fails on a machine that has none.
+        // Without these two flags, the server searches for an address that other
+        // machines can reach, and fails on a machine without one.
         "--advertise-address=127.0.0.1".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
@@ -257,16 +255,16 @@ fn api_server_arguments(port: u16) -> Vec<String> {
         "--token-auth-file=tokens.csv".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
         "--audit-policy-file=audit.json".to_owned(),
-        // Beside the kubeconfig, for tests to read.
+        // Next to the kubeconfig file. Tests read it.
         "--audit-log-path=audit.log".to_owned(),
-        // Written before the answer is sent, so that what a test saw done is there.
+        // The log is written before the answer, so that a test finds the requests that it made.
         "--audit-log-mode=blocking".to_owned(),
-        // It refuses pods until a controller that does not run here has made
-        // their service account.
+        // This plugin refuses pods until a controller, which does not run here,
+        // has created their service account.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
-        // Who would guard an object by owning another needs a right for that, as in clusters that are strict.
+        // Requires a right for owner references that block deletion, as on OpenShift.
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
-        // Both families, so that it accepts Services of either.
+        // Both families, so that the server accepts Services of both.
         "--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112".to_owned(),
     ]
 }
@@ -275,7 +273,7 @@ async fn client_for(kubeconfig: Value) -> Result<Client> {
     let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig)?;
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    // A proxy that HTTPS_PROXY names could not reach a loopback address here.
+    // A proxy of HTTPS_PROXY cannot reach the loopback address of this machine.
     config.proxy_url = None;
     Ok(Client::try_from(config)?)
 }
@@ -285,7 +283,7 @@ fn kubeconfig_in(directory: &Path) -> PathBuf {
 }
 
 fn program_in(assets: &Path, name: &str) -> Result<PathBuf> {
-    // Absolute, because the server runs in a directory of its own.
+    // Absolute, because the server has another working directory.
     let program = std::path::absolute(assets.join(name))?;
     if !program.is_file() {
         bail!(
@@ -301,7 +299,7 @@ fn write(directory: &Path, name: &str, content: &str) -> Result<()> {
     fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A port nobody listens on at the moment.
+/// Returns a port on which no process listens.
 fn free_port() -> Result<u16> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
@@ -316,8 +314,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_exits_early_is_reported_with_its_log() {
-        // A program that is on every machine and complains about options it
-        // does not know stands in for both servers.
+        // `cat` replaces both servers. It exists on every machine, and reports
+        // unknown options.
         let assets = tempfile::tempdir().unwrap();
         symlink("/bin/cat", assets.path().join("etcd")).unwrap();
         symlink("/bin/cat", assets.path().join("kube-apiserver")).unwrap();

@@ -1,4 +1,4 @@
-//! What the integration tests and the benchmarks stand on: a cluster, a repository and a host.
+//! The environment of the integration tests and the benchmarks: a cluster, a repository and hosts.
 
 pub mod bench;
 pub mod control_plane;

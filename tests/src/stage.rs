@@ -1,5 +1,5 @@
-//! One test's world. Without further ado it is the embedded API server; where `STOKER_TEST_KUBECONFIG` names a
-//! cluster, it is that one.
+//! The environment of a test. It uses the embedded API server, or the cluster of `STOKER_TEST_KUBECONFIG` if that
+//! variable is set.
 
 mod plugins;
 
@@ -29,35 +29,35 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::JoinHandle;
 
-/// What signs the tests' webhooks.
+/// The HMAC secret of the tests' webhooks.
 pub const SECRET: &str = "test-secret";
-/// The one object of a stage.
+/// The name of the object of a stage.
 const NAME: &str = "plant";
-/// How long anything may take before a test gives up on it.
+/// The time limit of each wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// On a shared cluster one host at a time, since each follows every object.
+/// Runs one test at a time on a shared cluster, because each host reconciles every object.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// A cluster, a repository, and, once it is started, a host.
+/// A cluster, a repository, and the hosts that were started.
 pub struct Stage {
     /// A client of the API server.
     pub client: Client,
     /// The repository that the object follows.
     pub git: GitServer,
-    /// The embedded API server, where this is one.
+    /// The embedded API server, or `None` with a real cluster.
     pub api: Option<stoker_apiserver::ApiServer>,
     /// The namespace of this test.
     pub namespace: String,
     /// The directory of drop-in plugins.
     pub plugins: TempDir,
-    /// The settings file of the plugins, for a host that is started after it was named.
+    /// The settings file of the plugins, for hosts that are started later.
     pub settings: Option<PathBuf>,
-    /// The namespace that hosts follow, for those that are started after it was named; none for all.
+    /// The namespace whose objects are reconciled by hosts that are started later, or `None` for all namespaces.
     pub watched: Option<String>,
-    /// Who hosts are in an election, for those that are started after it was named.
+    /// The name in the leader election of hosts that are started later.
     pub identity: Option<&'static str>,
-    /// Whether hosts follow the labelled ConfigMaps of the namespace for plugins.
+    /// Whether hosts load plugins from the labelled ConfigMaps of the namespace.
     pub plugin_maps: bool,
     http: reqwest::Client,
     hosts: VecDeque<RunningHost>,
@@ -72,7 +72,7 @@ struct RunningHost {
     task: JoinHandle<Result<()>>,
 }
 
-/// What a sender was told.
+/// An answer to a webhook.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -84,7 +84,7 @@ pub struct Answer {
 }
 
 impl Stage {
-    /// A cluster with the custom resource and a namespace of its own, and a repository.
+    /// Returns a stage with the custom resource, a new namespace and a repository.
     pub async fn set() -> Result<Self> {
         let (client, git, api, turn) =
             if let Some(path) = std::env::var_os("STOKER_TEST_KUBECONFIG") {
@@ -137,7 +137,7 @@ impl Stage {
         })
     }
 
-    /// A stage with a host that requires signatures, and the object.
+    /// Returns a stage with the object and a host that requires signatures.
     pub async fn with_host() -> Result<Self> {
         let mut stage = Self::set().await?;
         stage.create(json!({})).await?;
@@ -145,13 +145,13 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts receiver and controller, which want every webhook signed.
+    /// Starts a host that requires signatures.
     pub async fn start_signed(&mut self) -> Result<()> {
         let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
         self.start(AuthConfig { hmac, bearer: None }).await
     }
 
-    /// Starts receiver and controller. Webhooks go to the host that was started last.
+    /// Starts a host. Webhooks are sent to the host that was started last.
     pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
         let config = HostConfig {
             namespace: self.watched.clone(),
@@ -187,20 +187,20 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends the host that was started first, as SIGTERM does.
+    /// Stops the host that was started first, as SIGTERM does.
     pub async fn stop(&mut self) -> Result<()> {
         let host = self.hosts.pop_front().context("no host runs")?;
         drop(host.stop);
         host.task.await?
     }
 
-    /// The objects of this test.
+    /// Returns the API of the objects in the namespace of this test.
     #[must_use]
     pub fn objects(&self) -> Api<GatewaySync> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Creates the object, following `main`, with `spec` merged over it.
+    /// Creates the object with the ref `main`. `spec` is merged into its spec.
     pub async fn create(&self, spec: Value) -> Result<GatewaySync> {
         let mut object = json!({
             "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": NAME},
@@ -225,12 +225,12 @@ impl Stage {
             .await?)
     }
 
-    /// The object as it is now.
+    /// Reads the object.
     pub async fn object(&self) -> Result<GatewaySync> {
         Ok(self.objects().get(NAME).await?)
     }
 
-    /// Waits until something is true of the object.
+    /// Waits until the condition holds for the object. `what` describes it in the error.
     pub async fn until(
         &self,
         what: &str,
@@ -240,14 +240,14 @@ impl Stage {
             object.is_some_and(&is_true)
         });
         if let Ok(object) = tokio::time::timeout(PATIENCE, wait).await {
-            object?.with_context(|| format!("the object went away before {what}"))
+            object?.with_context(|| format!("the object was deleted before {what}"))
         } else {
             let object = serde_json::to_string_pretty(&self.object().await?)?;
             anyhow::bail!("not in time: {what}; the object is\n{object}")
         }
     }
 
-    /// Waits until the object's status names this commit.
+    /// Waits until the status of the object has this commit.
     pub async fn until_resolved(&self, commit: &str) -> Result<GatewaySync> {
         let is_resolved = |object: &GatewaySync| {
             object
@@ -258,7 +258,7 @@ impl Stage {
         self.until(&format!("commit {commit}"), is_resolved).await
     }
 
-    /// A kubeconfig file of the API server.
+    /// Returns a kubeconfig file of the API server.
     pub fn kubeconfig(&self) -> Result<PathBuf> {
         match (&self.api, std::env::var_os("STOKER_TEST_KUBECONFIG")) {
             (Some(api), _) => {
@@ -271,7 +271,7 @@ impl Stage {
         }
     }
 
-    /// Where webhooks for the object go.
+    /// Returns the URL of webhooks for the object.
     pub fn url(&self) -> Result<String> {
         Ok(format!(
             "{}/webhook/{}/{NAME}",
@@ -280,12 +280,12 @@ impl Stage {
         ))
     }
 
-    /// The receiver.
+    /// Returns the base URL of the receiver.
     pub fn base_url(&self) -> Result<&str> {
         Ok(&self.host()?.url)
     }
 
-    /// The metrics of the host, as text.
+    /// Returns the metrics of the host as text.
     pub fn metrics(&self) -> Result<String> {
         Ok(self.host()?.metrics.encode()?)
     }
@@ -308,12 +308,12 @@ impl Stage {
         self.post(&self.url()?, &headers, body).await
     }
 
-    /// Sends a signed webhook whose body is this JSON.
+    /// Sends a signed webhook with this JSON body.
     pub async fn send_json(&self, body: &Value) -> Result<Answer> {
         self.send(&[], &serde_json::to_vec(body)?).await
     }
 
-    /// Sends exactly this.
+    /// Sends a request with exactly these headers and this body.
     pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
         let mut request = self.http.post(url).body(body.to_vec());
         for (name, value) in headers {

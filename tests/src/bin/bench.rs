@@ -1,4 +1,4 @@
-//! Measures the whole binary and writes the figures: `bench docs`.
+//! Runs the benchmarks and writes their results: `bench docs`.
 
 use std::path::PathBuf;
 
@@ -18,17 +18,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
-    /// Where benchmarks.md and the plots go.
+    /// Folder for benchmarks.md and the plots.
     #[arg(default_value = "docs")]
     folder: PathBuf,
-    /// Projects made of the templates, one for each language.
+    /// Folder with a project of the template of each language.
     #[arg(long, default_value = "target/templates")]
     templates: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Role {
-    /// Be the server that does the least.
+    /// Run the minimal server for comparison.
     #[command(hide = true)]
     Floor { port: u16 },
 }

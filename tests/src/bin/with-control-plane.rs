@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::print_stderr,
-    reason = "standard error is where this program talks to its user; standard output belongs to the command"
+    reason = "this program reports on standard error; standard output belongs to the command"
 )]
 
 use std::ffi::OsString;
@@ -20,15 +20,15 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::timeout;
 
-/// How long the command may take to stop before it is asked more firmly. Test
-/// runners give their tests some ten seconds, so this has to be more.
+/// The time limit for the command to stop after each signal. It exceeds the ten
+/// seconds that test runners usually give their tests.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// Starts etcd and kube-apiserver, runs a command against them and stops them.
 ///
-/// The command finds the cluster in KUBECONFIG. It also finds it in
-/// `STOKER_TEST_KUBECONFIG`, which nothing but this program sets: a test that
-/// looks there cannot touch a cluster it was not meant for.
+/// The command gets the cluster in KUBECONFIG and in `STOKER_TEST_KUBECONFIG`.
+/// Only this program sets the second variable, so that a test that reads it
+/// cannot change another cluster by mistake.
 #[derive(Debug, Parser)]
 #[command(name = "with-control-plane", verbatim_doc_comment)]
 struct Arguments {
@@ -57,8 +57,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<u8> {
-    // Before anything is started, so that no signal can end this process
-    // without what it started being stopped.
+    // Signals are handled before anything is started, so that the servers are
+    // stopped whenever this process is.
     let mut stop_requests = StopRequests::listen()?;
     let cluster = tokio::select! {
         cluster = Cluster::provide(&arguments) => cluster?,
@@ -75,11 +75,11 @@ async fn run(arguments: Arguments) -> Result<u8> {
         }
     };
     let status = status.context("cannot wait for the command")?;
-    // A run that was cut short is not a success, whatever the command says.
+    // An interrupted run is not a success, even if the command exits with 0.
     Ok(request.map_or_else(|| code_for_status(status), code_for_signal))
 }
 
-/// The cluster the command gets.
+/// The cluster of the command.
 enum Cluster {
     Own(ControlPlane),
     Given(OsString),
@@ -93,7 +93,7 @@ impl Cluster {
             return Ok(Self::Given(kubeconfig));
         }
         let assets = arguments.assets.as_deref().context(
-            "give the directory with kube-apiserver and etcd, with --assets or KUBEBUILDER_ASSETS",
+            "--assets or KUBEBUILDER_ASSETS must name the directory with kube-apiserver and etcd",
         )?;
         let control_plane = ControlPlane::start(assets)
             .await
@@ -136,33 +136,33 @@ fn spawn(command: &[OsString], cluster: &Cluster) -> Result<Child> {
         .with_context(|| format!("cannot run {}", program.display()))
 }
 
-/// The hosts the command must not use a proxy for: those it was told, and the
-/// loopback address of its own cluster, which a proxy elsewhere cannot reach.
+/// Returns the hosts for which the command must not use a proxy: the configured
+/// ones, and the loopback address of its own cluster.
 fn no_proxy() -> OsString {
-    let told = ["NO_PROXY", "no_proxy"]
+    let configured = ["NO_PROXY", "no_proxy"]
         .into_iter()
         .filter_map(std::env::var_os)
         .find(|hosts| !hosts.is_empty());
-    let Some(mut hosts) = told else {
+    let Some(mut hosts) = configured else {
         return "127.0.0.1".into();
     };
     hosts.push(",127.0.0.1");
     hosts
 }
 
-/// Makes the command stop: more firmly each time it takes too long or another
-/// request comes in.
+/// Stops the command. If it takes too long or another signal arrives, the next
+/// signal is stronger.
 async fn stop(
     command: &mut Child,
     request: Signal,
     stop_requests: &mut StopRequests,
 ) -> std::io::Result<ExitStatus> {
-    // Ctrl-C in a terminal goes to the command as well. To send it once more
-    // would tell most test runners to skip their clean-up.
+    // Ctrl-C in a terminal reaches the command too. With a second one, most
+    // test runners skip their clean-up.
     if request != Signal::SIGINT {
         send(command, Signal::SIGTERM);
     }
-    for firmer in [Signal::SIGTERM, Signal::SIGKILL] {
+    for stronger in [Signal::SIGTERM, Signal::SIGKILL] {
         tokio::select! {
             outcome = timeout(STOP_LIMIT, command.wait()) => {
                 if let Ok(status) = outcome {
@@ -171,13 +171,13 @@ async fn stop(
             }
             _ = stop_requests.next() => {}
         }
-        send(command, firmer);
+        send(command, stronger);
     }
     command.wait().await
 }
 
 fn send(command: &Child, signal: Signal) {
-    // There is no id once the command was waited for; it needs no signal then.
+    // After the command ended, it has no id and needs no signal.
     let id = command.id().and_then(|id| i32::try_from(id).ok());
     if let Some(id) = id
         && let Err(error) = kill(Pid::from_raw(id), signal)
@@ -186,7 +186,7 @@ fn send(command: &Child, signal: Signal) {
     }
 }
 
-/// The signals that ask this program to stop.
+/// The signals that stop this program.
 struct StopRequests {
     interrupt: unix::Signal,
     terminate: unix::Signal,
@@ -194,8 +194,7 @@ struct StopRequests {
 
 impl StopRequests {
     fn listen() -> Result<Self> {
-        let listen_for =
-            |kind| unix::signal(kind).context("cannot listen for the signals that stop this");
+        let listen_for = |kind| unix::signal(kind).context("cannot listen for signals");
         Ok(Self {
             interrupt: listen_for(SignalKind::interrupt())?,
             terminate: listen_for(SignalKind::terminate())?,
@@ -210,7 +209,7 @@ impl StopRequests {
     }
 }
 
-/// What a shell reports for a command with this status.
+/// Returns the exit code that a shell reports for this status.
 fn code_for_status(status: ExitStatus) -> u8 {
     let code = status
         .code()
@@ -227,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_is_the_one_a_shell_would_report() {
+    fn the_exit_code_is_that_of_a_shell() {
         assert_eq!(code_for_status(ExitStatus::from_raw(0)), 0);
         assert_eq!(code_for_status(ExitStatus::from_raw(3 << 8)), 3);
         assert_eq!(code_for_status(ExitStatus::from_raw(9)), 137);
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_dashes_is_the_command() {
+    fn the_arguments_after_the_dashes_are_the_command() {
         let arguments =
             Arguments::parse_from(["with-control-plane", "--assets", "bin", "--", "ls", "-l"]);
         assert_eq!(arguments.assets, Some(PathBuf::from("bin")));

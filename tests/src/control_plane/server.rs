@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// How many of a server's last log lines an error shows.
+/// The number of a server's last log lines in an error.
 const LOG_LINES_SHOWN: usize = 20;
 
-/// Replaces the shell by the server, after leaving a guard behind that kills
-/// the server once the pipe on standard input closes. The pipe closes when this
-/// process ends in any way at all, so not even a SIGKILL leaves servers running.
-/// The guard kills by process group, which cannot be reused while it is a member.
+/// Starts a guard and then replaces the shell by the server. The guard kills the
+/// server when the pipe on standard input closes. The pipe closes when this
+/// process ends, even by SIGKILL, so that no server is left running. The guard
+/// kills its process group, whose id is not reused while the guard is a member.
 const GUARDED_EXEC: &str = r#"
     exec 3<&0 </dev/null
     { read -r _ <&3; kill -KILL 0; } &
@@ -21,7 +21,7 @@ const GUARDED_EXEC: &str = r#"
     exec "$@"
 "#;
 
-/// A server process that ends when this is dropped, or when this process does.
+/// A server process. It ends when this value is dropped, or when this process ends.
 #[derive(Debug)]
 pub(super) struct Server {
     name: &'static str,
@@ -30,7 +30,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `program` in `directory`, which also gets its log.
+    /// Starts `program` in `directory`, to which it also writes its log.
     pub(super) fn start(
         name: &'static str,
         program: &Path,
@@ -45,11 +45,10 @@ impl Server {
             .arg(program)
             .args(arguments)
             .current_dir(directory)
-            // Both servers would otherwise take settings from variables that
-            // happen to be set, such as ETCD_NAME or HTTPS_PROXY.
+            // Both servers read variables such as ETCD_NAME or HTTPS_PROXY.
             .env_clear()
-            // A Ctrl-C in the terminal goes to the whole foreground group. The
-            // servers have to outlive it: whoever uses them still cleans up.
+            // A Ctrl-C in the terminal ends the whole foreground group. The
+            // servers stay in use while the command cleans up.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output.try_clone().context("cannot share the log file")?)
@@ -68,7 +67,7 @@ impl Server {
         }
     }
 
-    /// The last lines the server wrote, for an error message.
+    /// Returns the last lines of the server's log, for an error message.
     pub(super) fn log_end(&self) -> String {
         let log = match fs::read(&self.log) {
             Ok(log) => String::from_utf8_lossy(&log).into_owned(),
@@ -82,8 +81,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both only fail for a process that is gone already. Killing is enough:
-        // nothing these servers hold is kept.
+        // Both calls fail only if the process has ended. The server is killed,
+        // because its data is not needed any more.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_server_is_gone() {
+    fn dropping_a_server_ends_its_process() {
         let directory = tempfile::tempdir().unwrap();
         let server = sleeping_server(&directory);
         let id = Pid::from_raw(server.child.id().try_into().unwrap());
@@ -128,7 +127,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut server = sleeping_server(&directory);
 
-        // What the end of this process would do to the pipe.
+        // The end of this process closes the pipe in the same way.
         drop(server.child.stdin.take());
 
         let status = server.child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Waiting for what becomes of plugins: nothing announces it to the outside.
+//! Waits for changes of the plugins, which are polled because a host does not announce them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use stoker::plugin::{Descriptor, Detector, Plugin, PluginState, PluginStatus};
 use super::{PATIENCE, Stage};
 
 impl Stage {
-    /// Waits until a plugin of this name serves from this origin.
+    /// Waits until the plugin of this name and origin is loaded.
     pub async fn until_plugin(&self, name: &str, origin: &str) -> Result<()> {
-        let what = format!("plugin {name} serves from {origin}");
+        let what = format!("plugin {name} is loaded from {origin}");
         let is_there = |plugin: &Arc<Plugin>| {
             plugin.descriptor().name == name && plugin.origin().to_string() == origin
         };
@@ -19,7 +19,7 @@ impl Stage {
             .await
     }
 
-    /// Waits until a plugin says this of itself.
+    /// Waits until the description of a plugin meets the condition.
     pub async fn until_described(
         &self,
         name: &str,
@@ -27,12 +27,12 @@ impl Stage {
     ) -> Result<()> {
         let is_there =
             |plugin: &Arc<Plugin>| plugin.descriptor().name == name && is_true(plugin.descriptor());
-        let what = format!("plugin {name} says otherwise of itself");
+        let what = format!("plugin {name} has the expected description");
         self.until_detector(&what, |detector| detector.plugins().iter().any(is_there))
             .await
     }
 
-    /// Waits until the file with this SHA-256 serves.
+    /// Waits until the file with this SHA-256 is loaded.
     pub async fn until_digest(&self, from: &str, sha256: &str) -> Result<()> {
         let is_there =
             |plugin: &PluginStatus| plugin.from == from && plugin.sha256.as_deref() == Some(sha256);
@@ -41,37 +41,38 @@ impl Stage {
             .await
     }
 
-    /// Waits until the plugin of this origin stands as it should.
+    /// Waits until the state of the plugin of this origin meets the condition.
     pub async fn until_state(
         &self,
         from: &str,
         is_true: impl Fn(&PluginState) -> bool,
     ) -> Result<()> {
         let is_there = |plugin: &PluginStatus| plugin.from == from && is_true(&plugin.state);
-        let what = format!("plugin {from} stands otherwise");
+        let what = format!("plugin {from} has the expected state");
         self.until_detector(&what, |detector| detector.status().iter().any(is_there))
             .await
     }
 
-    /// Waits until there is no plugin of this origin.
+    /// Waits until no plugin of this origin is listed.
     pub async fn until_gone(&self, from: &str) -> Result<()> {
         let is_there = |plugin: &PluginStatus| plugin.from == from;
-        let what = format!("plugin {from} is still there");
+        let what = format!("plugin {from} is not listed");
         self.until_detector(&what, |detector| !detector.status().iter().any(is_there))
             .await
     }
 
-    /// Waits until the metrics say so.
+    /// Waits until the metrics meet the condition.
     pub async fn until_metrics(&self, is_true: impl Fn(&str) -> bool) -> Result<()> {
         let metrics = &self.host()?.metrics;
         let says = |_: &Detector| metrics.encode().is_ok_and(|text| is_true(&text));
-        self.until_detector("the metrics say otherwise", says).await
+        self.until_detector("the metrics have the expected values", says)
+            .await
     }
 
     async fn until_detector(&self, what: &str, is_true: impl Fn(&Detector) -> bool) -> Result<()> {
         let host = self.host()?;
         let wait = async {
-            // Nothing announces a change of the plugins to the outside.
+            // A host does not announce changes of its plugins.
             let mut tick = tokio::time::interval(Duration::from_millis(5));
             while !is_true(&host.detector) {
                 tick.tick().await;
