@@ -1,7 +1,7 @@
-//! One delivery inside: what a fresh instance costs against what merely parsing the body would.
+//! Compares the detection of a ref in a fresh instance with parsing the body.
 #![expect(
     clippy::unwrap_used,
-    reason = "a benchmark that cannot be set up has nothing to measure"
+    reason = "a benchmark cannot continue without its setup"
 )]
 
 use std::hint::black_box;
@@ -64,7 +64,7 @@ fn detection(criterion: &mut Criterion) {
         let ask = || async { plugin.ask(&sandbox, black_box(&question)).await.0 };
         group.bench_function(label, |bencher| bencher.to_async(&runtime).iter(ask));
     }
-    // Ten that decline: all but `github` look for another header, or for a value that is not there.
+    // Ten plugins that decline: their pre-filters need other headers or values.
     let others: Vec<_> = plugins
         .iter()
         .filter(|plugin| plugin.descriptor().name != "github")

@@ -1,4 +1,4 @@
-//! What the Helm chart has a copy of.
+//! The copies of generated files in the Helm chart.
 
 const DEFINITION: &str = include_str!("../../charts/stoker-operator/files/crd.yaml");
 
@@ -8,6 +8,6 @@ fn the_chart_installs_the_definition_that_the_binary_prints() {
     assert_eq!(
         DEFINITION.trim_end(),
         printed.trim_end(),
-        "type: stoker crd > charts/stoker-operator/files/crd.yaml"
+        "run: stoker crd > charts/stoker-operator/files/crd.yaml"
     );
 }

@@ -1,4 +1,4 @@
-//! The user guide from top to bottom: every example of a payload as it is printed there.
+//! The examples of the user guide, with the payloads as they are printed there.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -83,8 +83,7 @@ async fn generic() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_curl_of_the_github_setup_needs_no_signature_where_no_secret_is_configured()
--> Result<()> {
+async fn the_curl_of_the_github_setup_needs_no_signature_without_a_secret() -> Result<()> {
     let mut stage = Stage::set().await?;
     stage.create(json!({})).await?;
     stage.start(stoker::auth::AuthConfig::default()).await?;
@@ -100,7 +99,7 @@ async fn the_curl_of_the_github_setup_needs_no_signature_where_no_secret_is_conf
 }
 
 #[tokio::test]
-async fn a_long_poll_interval_and_no_polling_at_all_leave_webhooks_instant() -> Result<()> {
+async fn webhooks_are_handled_at_once_with_a_long_interval_and_without_polling() -> Result<()> {
     for polling in [
         json!({"enabled": true, "interval": "5m"}),
         json!({"enabled": false}),
@@ -111,7 +110,7 @@ async fn a_long_poll_interval_and_no_polling_at_all_leave_webhooks_instant() -> 
         let first = stage.git.commit("main", "First").await?;
         assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
         stage.until_resolved(first.as_str()).await?;
-        // The same branch again: resolved before, and looked at afresh all the same.
+        // A repeated request of a branch resolves it again.
         let second = stage.git.commit("main", "Second").await?;
         assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
         stage.until_resolved(second.as_str()).await?;

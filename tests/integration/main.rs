@@ -1,8 +1,5 @@
-//! What must hold of the rooms together.
-#![expect(
-    clippy::unwrap_used,
-    reason = "where a test cannot go on, it has failed"
-)]
+//! Integration tests of the whole host.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod borders;
 mod chart;

@@ -1,4 +1,4 @@
-//! Every answer of the receiver, and what it takes to get it.
+//! The answers of the receiver.
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Namespace;
@@ -10,7 +10,7 @@ use stoker::secrets::SecretSource;
 use stoker_tests::{SECRET, Stage};
 
 #[tokio::test]
-async fn an_object_that_does_not_exist_is_404_to_the_authenticated_only() -> Result<()> {
+async fn a_missing_object_is_404_for_authenticated_senders_only() -> Result<()> {
     let stage = Stage::with_host().await?;
     let body = br#"{"ref":"v1"}"#;
     let signature = sign(SECRET.as_bytes(), body);
@@ -47,7 +47,7 @@ async fn other_paths_and_methods_are_refused_in_json() -> Result<()> {
 }
 
 #[tokio::test]
-async fn json_is_json_whatever_the_media_type_says() -> Result<()> {
+async fn json_is_accepted_with_any_media_type() -> Result<()> {
     let stage = Stage::with_host().await?;
     stage.git.tag("v1").await?;
     let body = br#"{"ref":"v1"}"#;
@@ -72,7 +72,7 @@ async fn json_is_json_whatever_the_media_type_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_415_or_400_and_says_what_to_do() -> Result<()> {
+async fn other_formats_are_415_or_400_with_an_explanation() -> Result<()> {
     let stage = Stage::with_host().await?;
     let form = b"payload=%7B%7D";
     let signature = sign(SECRET.as_bytes(), form);
@@ -150,7 +150,7 @@ async fn a_ping_is_200_and_ignored() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_ref_that_git_would_not_take_is_400() -> Result<()> {
+async fn a_ref_that_git_refuses_is_400() -> Result<()> {
     let stage = Stage::with_host().await?;
     for git_ref in ["a b", "--upload-pack=x", "a..b", "x\u{0}y", ""] {
         let answer = stage.send_json(&json!({"ref": git_ref})).await?;
@@ -160,7 +160,7 @@ async fn a_ref_that_git_would_not_take_is_400() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_413_before_its_signature_counts() -> Result<()> {
+async fn a_body_over_the_limit_is_413_without_a_check_of_its_signature() -> Result<()> {
     let stage = Stage::with_host().await?;
     let body = vec![b' '; (1 << 20) + 1];
     let answer = stage.post(&stage.url()?, &[], &body).await?;
@@ -169,7 +169,7 @@ async fn a_body_over_the_limit_is_413_before_its_signature_counts() -> Result<()
 }
 
 #[tokio::test]
-async fn a_body_at_the_limit_is_taken() -> Result<()> {
+async fn a_body_at_the_limit_is_accepted() -> Result<()> {
     let stage = Stage::with_host().await?;
     stage.git.tag("v1").await?;
     let mut body = br#"{"ref":"v1"}"#.to_vec();
@@ -179,7 +179,7 @@ async fn a_body_at_the_limit_is_taken() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_empty_or_unreadable_closes_the_door() -> Result<()> {
+async fn with_an_empty_or_unreadable_secret_every_webhook_is_503() -> Result<()> {
     for source in [
         SecretSource::Inline(String::new()),
         SecretSource::File("/nonexistent".into()),
@@ -200,9 +200,9 @@ async fn a_secret_that_is_empty_or_unreadable_closes_the_door() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_away_is_503_and_the_delivery_can_be_sent_again() -> Result<()> {
+async fn an_unreachable_api_server_is_503_and_a_repeated_delivery_succeeds() -> Result<()> {
     let stage = Stage::with_host().await?;
-    // Only the embedded server can be sent away.
+    // Only the embedded server can simulate an outage.
     let Some(api) = &stage.api else { return Ok(()) };
     let commit = stage.git.commit("main", "A release").await?;
     stage.git.tag("v1").await?;
@@ -217,7 +217,7 @@ async fn an_api_server_that_is_away_is_503_and_the_delivery_can_be_sent_again() 
 }
 
 #[tokio::test]
-async fn a_webhook_under_way_is_answered_before_the_end() -> Result<()> {
+async fn a_webhook_in_progress_is_answered_before_the_shutdown() -> Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let mut stage = Stage::with_host().await?;
@@ -235,10 +235,10 @@ async fn a_webhook_under_way_is_answered_before_the_end() -> Result<()> {
         sign(SECRET.as_bytes(), body)
     );
     connection.write_all(head.as_bytes()).await?;
-    // The server has read the headers once it asks for the body.
-    let mut asked = [0; 25];
-    connection.read_exact(&mut asked).await?;
-    assert!(asked.starts_with(b"HTTP/1.1 100"));
+    // The server has read the headers when it requests the body.
+    let mut interim = [0; 25];
+    connection.read_exact(&mut interim).await?;
+    assert!(interim.starts_with(b"HTTP/1.1 100"));
 
     let ended = async { stage.stop().await };
     let answered = async {
@@ -254,7 +254,7 @@ async fn a_webhook_under_way_is_answered_before_the_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_host_of_one_namespace_knows_no_other() -> Result<()> {
+async fn a_host_of_one_namespace_ignores_others() -> Result<()> {
     let mut stage = Stage::set().await?;
     let mut object = stage.create(json!({})).await?;
     let other = format!("{}-other", stage.namespace);

@@ -1,4 +1,4 @@
-//! What a repeat does, and what many webhooks at once do.
+//! Repeated and concurrent webhooks.
 
 use anyhow::Result;
 use futures::future::try_join_all;
@@ -34,7 +34,7 @@ async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<(
 }
 
 #[tokio::test]
-async fn a_branch_is_requested_afresh_each_time() -> Result<()> {
+async fn each_push_to_a_branch_is_a_new_request() -> Result<()> {
     let stage = Stage::with_host().await?;
     let mut stamps = Vec::new();
     for message in ["First", "Second", "Third"] {
@@ -57,7 +57,7 @@ async fn a_branch_is_requested_afresh_each_time() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_ref_that_did_not_resolve_is_tried_again() -> Result<()> {
+async fn a_ref_that_was_not_resolved_is_requested_again() -> Result<()> {
     let stage = Stage::with_host().await?;
     assert_eq!(stage.send_json(&json!({"ref": "v9"})).await?.status, 202);
     let failed = |object: &stoker::api::GatewaySync| {
@@ -68,7 +68,7 @@ async fn a_ref_that_did_not_resolve_is_tried_again() -> Result<()> {
                 && status.last_handled_requested_at.is_some()
         })
     };
-    stage.until("the failure is told", failed).await?;
+    stage.until("the failure is reported", failed).await?;
     let commit = stage.git.commit("main", "Late").await?;
     stage.git.tag("v9").await?;
     let again = stage.send_json(&json!({"ref": "v9"})).await?;
@@ -102,7 +102,7 @@ async fn alternating_refs_on_sixteen_connections_are_all_accepted() -> Result<()
 }
 
 #[tokio::test]
-async fn the_last_of_a_burst_of_pushes_is_the_one_that_counts() -> Result<()> {
+async fn the_last_push_of_a_burst_is_resolved() -> Result<()> {
     let stage = Stage::with_host().await?;
     let mut last = None;
     for push in 0..12 {
@@ -114,7 +114,7 @@ async fn the_last_of_a_burst_of_pushes_is_the_one_that_counts() -> Result<()> {
 }
 
 #[tokio::test]
-async fn back_and_forth_ends_at_the_last_word() -> Result<()> {
+async fn with_alternating_requests_the_last_one_applies() -> Result<()> {
     let stage = Stage::with_host().await?;
     stage.git.tag("v1").await?;
     stage.git.commit("main", "Second").await?;
@@ -136,8 +136,8 @@ async fn back_and_forth_ends_at_the_last_word() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_request_that_was_not_looked_at_yet_is_not_written_again() -> Result<()> {
-    // Paused, so that nobody looks.
+async fn a_request_that_is_not_handled_yet_is_not_written_again() -> Result<()> {
+    // The controller does not handle requests of a paused object.
     let mut stage = Stage::set().await?;
     stage.create(json!({"paused": true})).await?;
     stage.start(stoker::auth::AuthConfig::default()).await?;

@@ -1,11 +1,11 @@
-//! A released WIT never changes: every compiled component relies on it.
+//! Released WIT files never change, because compiled components depend on them.
 
 use std::fs;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-/// Released folders below `wit/`, with the digest of their files. A new version is a new folder and a new line.
+/// The released folders of `wit/`, with the digests of their files. A new version is a new folder and a new line.
 const RELEASED: [(&str, &str); 1] = [(
     "v0.1.0",
     "1c0f2e81e4e80e2486699ff578c1a3037c795024eb71d7fd4aec92f845bcfab7",
@@ -34,13 +34,13 @@ fn released_interfaces_are_frozen() {
         assert_eq!(
             digest(&root.join(version)),
             expected,
-            "wit/{version} is released: put a change into a new folder"
+            "wit/{version} is released and must not change: add a new folder"
         );
     }
 }
 
 #[test]
-fn every_folder_is_released_and_holds_the_version_of_its_name() {
+fn every_folder_is_listed_and_has_the_version_of_its_name() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     for entry in fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! What the benchmarks stand on: a body as it comes in, a server that does the least, a load, and a report.
+//! The parts of the benchmarks: bodies, a minimal server, a load generator, measurements and a report.
 
 pub mod calls;
 pub mod floor;
@@ -14,10 +14,10 @@ pub mod webhooks;
 
 use serde_json::{Value, json};
 
-/// Bytes of the body that every figure is about.
+/// The size of the measured bodies in bytes.
 pub const BODY_BYTES: usize = 8 << 10;
 
-/// A GitHub release as it comes in: the tag, and as many assets as fill [`BODY_BYTES`].
+/// Returns a release webhook of GitHub with this tag, and with enough assets to fill [`BODY_BYTES`].
 #[must_use]
 pub fn release(tag: &str) -> Vec<u8> {
     let mut assets: Vec<Value> = Vec::new();
@@ -25,7 +25,7 @@ pub fn release(tag: &str) -> Vec<u8> {
         let body = serde_json::to_vec(&document(tag, &assets)).unwrap_or_default();
         let missing = BODY_BYTES.saturating_sub(body.len());
         if missing < 160 {
-            // White space behind the last brace is JSON too, and makes the size exact.
+            // White space after the last brace is valid JSON, and makes the size exact.
             let mut body = body;
             body.resize(BODY_BYTES, b' ');
             return body;

@@ -1,4 +1,4 @@
-//! Calls inside one process: two threads against one, and components made of other languages.
+//! Calls of plugins in this process, and a comparison of the languages.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use tokio::runtime::{Builder, Runtime};
 use super::BODY_BYTES;
 use super::report::{Row, Table};
 
-/// How long a kind of call is measured.
+/// The duration of a measurement.
 const TIME: Duration = Duration::from_secs(1);
 
-/// A verified delivery with this body.
+/// Returns a verified delivery with this body.
 pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question>> {
     let mut headers = HeaderMap::new();
     if let Some(event) = event {
@@ -40,7 +40,7 @@ pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question
     Ok(Arc::new(question))
 }
 
-/// The built-in plugins.
+/// Returns a detector with the built-in plugins.
 pub fn detector(runtime: &Runtime, metrics: &Metrics) -> Result<Arc<Detector>> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
     let detector = Arc::new(Detector::new(sandbox));
@@ -54,12 +54,12 @@ pub fn detector(runtime: &Runtime, metrics: &Metrics) -> Result<Arc<Detector>> {
     Ok(detector)
 }
 
-/// A runtime for one thread.
+/// Returns a runtime for one thread.
 pub fn runtime() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// One call of each component in a folder, made of the templates by `just bench-templates`.
+/// Measures a call of each component in a folder. `just bench-templates` builds them of the templates.
 pub fn languages(folder: &Path) -> Result<Table> {
     let (runtime, metrics) = (runtime()?, Metrics::new());
     let sandbox = Sandbox::new(Capacity::default())?;
@@ -96,7 +96,7 @@ pub fn languages(folder: &Path) -> Result<Table> {
                 .0
                 .map(drop)?)
         };
-        // In turn, so that a machine that is slow for a while is slow for both.
+        // Both are measured in turn, so that a slow phase of the machine affects both.
         let (value, micros) = in_turn(|| Ok(parse()?), call)?;
         values.push(value);
         let peak = report.peak_memory / 1024;
@@ -124,7 +124,7 @@ pub fn languages(folder: &Path) -> Result<Table> {
     })
 }
 
-/// What the plugins of the templates understand, and much that they do not look at.
+/// Returns a body that the plugins of the templates recognize, with many fields that they do not read.
 fn announcement() -> Vec<u8> {
     let parts: Vec<Value> = (0..60)
         .map(|number| json!({"id": 70_000 + number, "name": format!("part-{number}"), "state": "released", "size": 1_048_576, "sum": number * 7}))
@@ -138,7 +138,7 @@ fn announcement() -> Vec<u8> {
     body
 }
 
-/// Microseconds of one run of each of two, the medians of many that were made in turn.
+/// Runs two functions in turn, and returns the median of each in microseconds.
 fn in_turn(one: impl Fn() -> Result<()>, other: impl Fn() -> Result<()>) -> Result<(f64, f64)> {
     let micros = |run: &dyn Fn() -> Result<()>| -> Result<f64> {
         let before = Instant::now();
@@ -154,7 +154,7 @@ fn in_turn(one: impl Fn() -> Result<()>, other: impl Fn() -> Result<()>) -> Resu
     Ok((median(&mut of_one), median(&mut of_other)))
 }
 
-/// The value in the middle.
+/// Returns the median.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The least that a receiver can do: read the body, check its signature, answer.
+//! A minimal receiver for comparison. It reads the body, checks its signature and answers.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use sha2::Sha256;
 use stoker::auth::sign;
 use tokio::net::TcpListener;
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub async fn serve(port: u16, secret: String) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let router = Router::new()
@@ -50,13 +50,13 @@ fn is_signed(secret: &str, claimed: &str, body: &[u8]) -> bool {
     hex::decode_to_slice(digits, &mut bytes).is_ok() && mac.verify_slice(&bytes).is_ok()
 }
 
-/// A signed request for a path, of a GitHub release.
+/// Returns a signed request with a release of GitHub.
 #[must_use]
 pub fn signed_request(path: &str, secret: &str, body: &[u8]) -> Vec<u8> {
     signed_request_with(path, secret, "x-github-event: release", body)
 }
 
-/// A signed request for a path, with one more header.
+/// Returns a signed request with one more header.
 #[must_use]
 pub fn signed_request_with(path: &str, secret: &str, header: &str, body: &[u8]) -> Vec<u8> {
     let mut request = format!(

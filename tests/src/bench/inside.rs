@@ -1,4 +1,4 @@
-//! What criterion measured of the inside.
+//! Reads the results of the criterion benchmarks.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::report::{Row, Table};
 
-/// What criterion measured of the inside: medians in nanoseconds.
+/// Returns the medians of the criterion benchmarks of the detection.
 pub fn inside() -> Result<Table> {
     let folder = std::env::current_exe()?
         .parent()

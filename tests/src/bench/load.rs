@@ -1,4 +1,4 @@
-//! Many requests on few connections, each waiting for its answer.
+//! A load generator: many requests on few connections. Each request waits for the previous answer of its connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,16 +9,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// What a load met.
+/// The result of a load.
 pub struct Outcome {
-    /// From the first byte sent to the last received, sorted.
+    /// The times from the first byte sent to the last byte received, sorted.
     pub latencies: Vec<Duration>,
-    /// Answers other than 202.
+    /// The number of answers other than 202.
     pub others: usize,
 }
 
 impl Outcome {
-    /// The latency below which this share of the requests stayed.
+    /// Returns the latency that this share of the requests did not exceed.
     #[must_use]
     pub fn percentile(&self, share: f64) -> Duration {
         #[expect(
@@ -33,7 +33,7 @@ impl Outcome {
     }
 }
 
-/// Sends the requests in turn, so many of them, on so many connections.
+/// Sends `total` requests on a number of connections, and repeats `requests` in turn.
 pub async fn run(
     port: u16,
     requests: Vec<Vec<u8>>,
@@ -65,12 +65,12 @@ pub async fn run(
     gather(tasks).await
 }
 
-/// Connections of a paced load: enough for what is under way at one time.
+/// The number of connections of a paced load, which is enough for the requests at one time.
 const LANES: u32 = 16;
 
-/// Sends the requests in turn, so many a second whatever becomes of those before, for so long.
+/// Sends the requests in turn at a rate per second, for some time, without regard to the answers.
 ///
-/// The latency of each is counted from when it was due, so that a server that stalls cannot hide it.
+/// A latency is measured from the time at which the request was due, so that it includes the stalls of a server.
 pub async fn paced(
     port: u16,
     requests: Vec<Vec<u8>>,
@@ -119,13 +119,13 @@ async fn gather(mut tasks: JoinSet<Result<(Vec<Duration>, usize)>>) -> Result<Ou
     Ok(outcome)
 }
 
-/// One request and its answer.
+/// Sends a request, and returns the status of its answer.
 async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> Result<u16> {
     stream.write_all(request).await?;
     answer(stream, buffer).await
 }
 
-/// Reads one answer, which must announce its length.
+/// Reads an answer with a `Content-Length`, and returns its status.
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
     buffer.clear();
     loop {

@@ -1,4 +1,5 @@
-//! The plugin platform under measurement: what a bad plugin does to others, what a reload costs, what many plugins cost.
+//! Measures the plugin platform: the effect of hostile plugins on other webhooks, reloads, and the cost of many
+//! plugins.
 
 mod fairness;
 mod many;
@@ -11,15 +12,14 @@ use super::server::Server;
 use super::webhooks;
 use crate::Stage;
 
-/// A guest that does whatever it is told to.
+/// A guest whose behaviour is chosen by a header.
 const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile.wasm"));
-/// A guest whose start function takes long.
+/// A guest with a slow start function.
 const HOSTILE_START: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-start.wasm"));
-/// A guest as anybody would write one.
+/// An ordinary guest.
 const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/plain-std.wasm"));
 
-/// Everything of the platform that is measured through the whole binary. The stage has an object and the tags `v1` and
-/// `v2`.
+/// Runs all measurements of the platform. The stage must have an object and the tags `v1` and `v2`.
 pub async fn measure(stage: &Stage) -> Result<Vec<Table>> {
     let (reload, leaks) = reload::measure(stage).await?;
     Ok(vec![
@@ -31,7 +31,7 @@ pub async fn measure(stage: &Stage) -> Result<Vec<Table>> {
     ])
 }
 
-/// A component that does the same and has another digest: with one more custom section, which nobody reads.
+/// Returns a component with the same behaviour and another digest, which has one more custom section.
 fn variant(component: &[u8], number: u32) -> Vec<u8> {
     let name = b"variant";
     let content = number.to_le_bytes();
@@ -45,7 +45,7 @@ fn variant(component: &[u8], number: u32) -> Vec<u8> {
     bytes
 }
 
-/// `stoker run` whose object has `v1` resolved, so that a request for it is answered without a write.
+/// Starts `stoker run` and resolves `v1`, so that requests of this tag are answered without a write.
 async fn settled(
     stage: &Stage,
     plugins: Option<&std::path::Path>,

@@ -1,4 +1,4 @@
-//! A process from outside: its processor time and its memory, as Linux counts them.
+//! The processor time and the memory of a process, as Linux reports them.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use anyhow::{Context as _, Result};
 /// Linux reports process times in hundredths of a second (`proc_pid_stat(5)`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// User and system time that a process has used.
+/// Returns the user and system time of a process.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold spaces; utime and stime are the 14th and 15th field of all.
+    // The name in parentheses may contain spaces. utime and stime are the 14th and 15th field.
     let rest = stat.rsplit_once(')').context("no name")?.1;
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let ticks: u32 = fields[11].parse::<u32>()? + fields[12].parse::<u32>()?;
     Ok(TICK * ticks)
 }
 
-/// Resident memory of a process in KiB.
+/// Returns the resident memory of a process in KiB.
 pub fn resident_kib(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
@@ -31,7 +31,7 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
         .parse()?)
 }
 
-/// What a process holds.
+/// The resources of a process.
 pub struct Holdings {
     /// Resident memory in KiB.
     pub resident_kib: u64,
@@ -41,7 +41,7 @@ pub struct Holdings {
     pub mappings: usize,
 }
 
-/// What a process holds at the moment.
+/// Returns the current resources of a process.
 pub fn holdings(pid: u32) -> Result<Holdings> {
     Ok(Holdings {
         resident_kib: resident_kib(pid)?,
@@ -52,7 +52,7 @@ pub fn holdings(pid: u32) -> Result<Holdings> {
     })
 }
 
-/// The processor, as Linux names it, and the kernel.
+/// Returns the names of the processor and of the kernel.
 pub fn machine() -> Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
     let models: Vec<&str> = cpus

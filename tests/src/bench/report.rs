@@ -1,4 +1,4 @@
-//! The figures as Markdown, a plot to each table, goals that were missed included.
+//! Writes the results as Markdown, with a plot for each table. Missed goals are shown too.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,29 +7,29 @@ use anyhow::Result;
 
 use super::svg;
 
-/// One figure.
+/// A result.
 pub struct Row {
-    /// What was measured.
+    /// The name of the measured case.
     pub what: String,
-    /// The figure.
+    /// The measured value.
     pub value: f64,
-    /// What else there is to say of it.
+    /// A remark.
     pub note: String,
-    /// What it should be.
+    /// The goal, if there is one.
     pub goal: Option<Goal>,
 }
 
-/// What a figure should be.
+/// The goal of a value.
 #[derive(Clone, Copy)]
 pub enum Goal {
-    /// No more than this.
+    /// An upper bound.
     AtMost(f64),
-    /// No less than this.
+    /// A lower bound.
     AtLeast(f64),
 }
 
 impl Goal {
-    /// The bound.
+    /// Returns the bound.
     #[must_use]
     pub fn bound(self) -> f64 {
         match self {
@@ -37,7 +37,7 @@ impl Goal {
         }
     }
 
-    /// Whether a figure is within it.
+    /// Returns whether a value meets the goal.
     #[must_use]
     pub fn is_met(self, value: f64) -> bool {
         match self {
@@ -48,7 +48,7 @@ impl Goal {
 }
 
 impl Row {
-    /// A figure without a goal.
+    /// Returns a result without a goal.
     #[must_use]
     pub fn new(what: &str, value: f64, note: &str) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Row {
         }
     }
 
-    /// The most that it should be.
+    /// Sets an upper bound as the goal.
     #[must_use]
     pub fn at_most(self, goal: f64) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Row {
         }
     }
 
-    /// The least that it should be.
+    /// Sets a lower bound as the goal.
     #[must_use]
     pub fn at_least(self, goal: f64) -> Self {
         Self {
@@ -78,17 +78,17 @@ impl Row {
     }
 }
 
-/// Figures of one kind.
+/// Results of one kind.
 pub struct Table {
-    /// The file of its plot, without ending.
+    /// The file name of the plot, without its extension.
     pub name: &'static str,
-    /// Its heading.
+    /// The heading.
     pub title: &'static str,
-    /// What is measured, and how.
+    /// The description of the measurement.
     pub text: &'static str,
-    /// The unit of all figures.
+    /// The unit of all values.
     pub unit: &'static str,
-    /// The figures.
+    /// The results.
     pub rows: Vec<Row>,
 }
 

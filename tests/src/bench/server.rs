@@ -1,4 +1,4 @@
-//! A server under measurement: a process of its own, killed at the end.
+//! A measured server, which is a separate process and is killed at the end.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use super::{load, process};
 use crate::{SECRET, Stage};
 
-/// A server under measurement.
+/// A measured server.
 pub struct Server {
     child: Child,
     port: u16,
@@ -20,7 +20,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// `stoker run` against the stage's API server, with these drop-in plugins and settings.
+    /// Starts `stoker run` against the stage's API server, with these drop-in plugins and settings.
     pub async fn stoker(
         stage: &Stage,
         plugins: Option<&Path>,
@@ -54,14 +54,14 @@ impl Server {
         Self::answers(child, port, probes).await
     }
 
-    /// The server that does the least.
+    /// Starts the minimal server for comparison.
     pub async fn floor() -> Result<Self> {
         let port = free_port().await?;
         let child = Command::new(std::env::current_exe()?)
             .args(["floor", &port.to_string()])
             .kill_on_drop(true)
             .spawn()
-            .context("cannot start the least server")?;
+            .context("cannot start the minimal server")?;
         Self::answers(child, port, 0).await
     }
 
@@ -81,25 +81,25 @@ impl Server {
         })
     }
 
-    /// The id of the process.
+    /// Returns the id of the process.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("the server ended")
     }
 
-    /// Where it takes requests, on loopback.
+    /// Returns the port, on the loopback address.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How the plugins stand.
+    /// Returns the state of the plugins.
     pub async fn plugins(&self) -> Result<Vec<stoker::plugin::PluginStatus>> {
         let url = format!("http://127.0.0.1:{}/plugins", self.probes);
         let answer = http_client()?.get(url).send().await?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
-    /// Sends so many requests, and gives the processor microseconds of each.
+    /// Sends `total` requests, and returns the processor time of one in microseconds.
     pub async fn load(
         &self,
         requests: Vec<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! Horizontal bars: the only plot that the benchmarks need.
+//! Plots with horizontal bars.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ const LABELS: f64 = 300.0;
 const BARS: f64 = 380.0;
 const LINE: f64 = 26.0;
 
-/// The rows as bars, with a mark where the goal is.
+/// Returns a plot with a bar for each row and a mark at its goal.
 #[must_use]
 pub fn bars(unit: &str, rows: &[Row]) -> String {
     let most = rows

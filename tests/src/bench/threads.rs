@@ -1,4 +1,4 @@
-//! What a second thread is worth.
+//! Measures the gain of a second thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,16 +13,16 @@ use super::calls::{detector, median, question, runtime};
 use super::release;
 use super::report::{Row, Table};
 
-/// How long each side of a comparison runs.
+/// The duration of each measurement of a pair.
 const TIME: Duration = Duration::from_millis(250);
-/// Pairs of which the medians are taken.
+/// The number of pairs, of which the medians are used.
 const ROUNDS: usize = 24;
-/// How often a value is handed over to learn how long that takes.
+/// The number of handovers for measuring the time of one.
 const HANDOVERS: u32 = 100_000;
-/// Nanoseconds of a handover between two cores that share a cache, at most.
+/// The maximum time of a handover between two cores that share a cache, in nanoseconds.
 const NEAR: f64 = 90.0;
 
-/// How many calls two threads make, against one.
+/// Compares the calls per second of two threads with those of one.
 pub fn threads() -> Result<Table> {
     ensure!(
         available_parallelism()?.get() > 1,
@@ -30,7 +30,7 @@ pub fn threads() -> Result<Table> {
     );
     let (setup, metrics) = (runtime()?, Metrics::new());
     let detector = detector(&setup, &metrics)?;
-    // Each thread has webhooks of its own.
+    // Each thread has its own webhooks.
     let question = || question(&release("v2.0.0"), Some("release"));
     let questions = [question()?, question()?];
     let (mut one, mut two) = (Vec::new(), Vec::new());
@@ -44,7 +44,7 @@ pub fn threads() -> Result<Table> {
         match (before < NEAR, after < NEAR) {
             (true, true) => near.extend(ratio),
             (false, false) => far.extend(ratio),
-            // The machine moved the threads in between.
+            // The machine moved the threads during the measurement.
             _ => moved.extend(ratio),
         }
     }
@@ -72,7 +72,7 @@ pub fn threads() -> Result<Table> {
     })
 }
 
-/// Calls a second, with a thread for each question.
+/// Returns the calls per second, with a thread for each question.
 fn rate(detector: &Arc<Detector>, questions: &[Arc<Question>]) -> Result<f64> {
     let count = |question: &Arc<Question>| -> Result<u32> {
         let runtime = runtime()?;
@@ -100,14 +100,14 @@ fn rate(detector: &Arc<Detector>, questions: &[Arc<Question>]) -> Result<f64> {
             .collect();
         let ended = running.into_iter().map(|thread| match thread.join() {
             Ok(calls) => calls,
-            Err(_) => Err(anyhow::anyhow!("a thread ended early")),
+            Err(_) => Err(anyhow::anyhow!("a thread panicked")),
         });
         ended.sum::<Result<u32>>()
     })?;
     Ok(f64::from(total) / TIME.as_secs_f64())
 }
 
-/// Nanoseconds to hand a value from one thread to another.
+/// Returns the time to pass a value from one thread to another, in nanoseconds.
 fn handover() -> f64 {
     let value = AtomicU32::new(0);
     let take_turns = |first: u32| {

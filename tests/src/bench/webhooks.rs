@@ -1,4 +1,4 @@
-//! Webhooks through the whole binary: what they cost, how long they take, and when the commit is there.
+//! Measures webhooks through the whole binary: processor time, latency, and the time until the commit is resolved.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use super::server::Server;
 use super::{floor, process, release};
 use crate::{SECRET, Stage};
 
-/// A signed release of this tag for the stage's object, as bytes to send.
+/// Returns a signed request with a release of this tag for the stage's object.
 #[must_use]
 pub fn request(stage: &Stage, tag: &str) -> Vec<u8> {
     floor::signed_request(&path(stage), SECRET, &release(tag))
 }
 
-/// The path of the stage's object.
+/// Returns the path of webhooks for the stage's object.
 #[must_use]
 pub fn path(stage: &Stage) -> String {
     format!("/webhook/{}/plant", stage.namespace)
 }
 
-/// Requests the tag, and waits until it is resolved: before that, a request for it is news.
+/// Requests the tag, and waits until it is resolved. Later requests of the tag are repetitions.
 pub async fn settle(stage: &Stage, stoker: &Server, tag: &str) -> Result<()> {
     stoker.load(vec![request(stage, tag)], 1, 1).await?;
     let is_settled = |object: &stoker::api::GatewaySync| {
@@ -36,9 +36,9 @@ pub async fn settle(stage: &Stage, stoker: &Server, tag: &str) -> Result<()> {
     Ok(())
 }
 
-/// The resident memory of an idle process.
+/// Measures the resident memory of an idle process.
 pub async fn memory(stoker: &Server) -> Result<Table> {
-    // Long enough for start-up allocations to be given back.
+    // The allocations of the start are released within this time.
     tokio::time::sleep(Duration::from_secs(5)).await;
     #[expect(clippy::cast_precision_loss, reason = "KiB of one process")]
     let resident = process::resident_kib(stoker.pid()?)? as f64 / 1024.0;
@@ -51,7 +51,7 @@ pub async fn memory(stoker: &Server) -> Result<Table> {
     })
 }
 
-/// Processor time, and time to the answer.
+/// Measures processor time and latency.
 pub async fn webhooks(stage: &Stage, stoker: &Server, least: &Server) -> Result<(Table, Table)> {
     settle(stage, stoker, "v1").await?;
     let (mut cpu, mut latency) = (Vec::new(), Vec::new());
@@ -77,7 +77,7 @@ pub async fn webhooks(stage: &Stage, stoker: &Server, least: &Server) -> Result<
     Ok((cpu, latency))
 }
 
-/// The rows of processor time and of latency for so many connections.
+/// Returns the rows of processor time and of latency for a number of connections.
 async fn under_load(
     stage: &Stage,
     stoker: &Server,
@@ -91,11 +91,11 @@ async fn under_load(
     let (floor, floor_taken) = least.load(repeated(), 20_000, connections).await?;
     let (repeat, repeat_taken) = stoker.load(repeated(), 20_000, connections).await?;
     let alternating = vec![request("v1"), request("v2")];
-    let (news, news_taken) = stoker.load(alternating, 3_000, connections).await?;
+    let (writes, writes_taken) = stoker.load(alternating, 3_000, connections).await?;
 
     let plural = if connections == 1 { "" } else { "s" };
     let name = |what: &str| format!("{what}, {connections} connection{plural}");
-    let [least, repeat_name, news_name] =
+    let [least, repeat_name, writes_name] =
         ["the floor", "repeated tag", "alternating tags"].map(name);
     // The absolute goal is for sixteen connections.
     let limit = if connections == 16 { 60.0 } else { f64::MAX };
@@ -104,12 +104,12 @@ async fn under_load(
     let cpu = [
         Row::new(&least, floor, ""),
         Row::new(&repeat_name, repeat, &ratio).at_most((goal * 10.0).round() / 10.0),
-        Row::new(&news_name, news, "a write to the API server each"),
+        Row::new(&writes_name, writes, "a write to the API server each"),
     ];
     let latency = [
         (least, floor_taken),
         (repeat_name, repeat_taken),
-        (news_name, news_taken),
+        (writes_name, writes_taken),
     ]
     .map(|(name, taken)| {
         let micros = |share| taken.percentile(share).as_secs_f64() * 1e6;
@@ -119,7 +119,7 @@ async fn under_load(
     Ok((cpu, latency))
 }
 
-/// From the webhook to the commit in the object's status.
+/// Measures the time from a webhook to the commit in the status of the object.
 pub async fn resolution(stage: &Stage, stoker: &Server, tags: &[(&str, &str)]) -> Result<Table> {
     let mut events = watcher(stage.objects(), watcher::Config::default())
         .applied_objects()

@@ -8,14 +8,14 @@ use crate::bench::report::{Row, Table};
 use crate::bench::{floor, load, webhooks};
 use crate::{SECRET, Stage};
 
-/// How often the hostile plugin is asked, each second.
+/// The number of webhooks for the hostile plugin per second.
 const HITS: u32 = 50;
-/// How often somebody else sends a webhook, each second.
+/// The number of other webhooks per second.
 const OTHERS: u32 = 200;
-/// How long each behaviour is borne.
+/// The duration of each measurement.
 const TIME: Duration = Duration::from_secs(5);
 
-/// What the guest does.
+/// The behaviours of the guest.
 const BEHAVIOURS: [&str; 8] = [
     "loop",
     "host-call-loop",
@@ -33,7 +33,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<Table> {
     for behaviour in BEHAVIOURS {
         let p99 = others_beside(stage, &[behaviour]).await?;
         rows.push(row(behaviour, p99, alone));
-        // As many good answers between keep it off the bench, so that each of its calls is borne.
+        // With as many correct answers, the plugin is never benched, and every failing call takes effect.
         let p99 = others_beside(stage, &[behaviour, "ok"]).await?;
         rows.push(row(&format!("{behaviour}, never benched"), p99, alone));
     }
@@ -51,7 +51,7 @@ fn row(what: &str, p99: f64, alone: f64) -> Row {
     Row::new(what, p99, &note).at_most(((alone + 5.0) * 100.0).round() / 100.0)
 }
 
-/// The 99th percentile of others in milliseconds, beside a plugin that does these things in turn.
+/// Returns the 99th percentile of the other webhooks in milliseconds, beside a plugin with these behaviours in turn.
 async fn others_beside(stage: &Stage, behaviours: &[&str]) -> Result<f64> {
     let directory = TempDir::new()?;
     std::fs::write(directory.path().join("hostile.wasm"), HOSTILE)?;
@@ -74,13 +74,13 @@ async fn others_beside(stage: &Stage, behaviours: &[&str]) -> Result<f64> {
     };
     ensure!(
         outcome.others == 0,
-        "{} of the others were not answered 202 beside {behaviours:?}",
+        "{} of the other webhooks were not answered with 202 beside {behaviours:?}",
         outcome.others
     );
     Ok(outcome.percentile(0.99).as_secs_f64() * 1e3)
 }
 
-/// A signed request that makes the guest behave so.
+/// Returns a signed request that triggers the behaviour.
 fn provoke(stage: &Stage, behaviour: &str) -> Vec<u8> {
     let header = match behaviour {
         "slow-start" => "x-slow-start: yes".to_owned(),

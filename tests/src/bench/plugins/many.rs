@@ -9,16 +9,16 @@ use crate::bench::calls::median;
 use crate::bench::report::{Row, Table};
 use crate::bench::{process, webhooks};
 
-/// Pairs of which the median is taken.
+/// The number of pairs, of which the median is used.
 const ROUNDS: usize = 7;
-/// Webhooks of each.
+/// The number of webhooks of each measurement.
 const WEBHOOKS: usize = 10_000;
-/// Pairs of processes whose memory is compared: it differs from one start to the next by some MiB.
+/// The number of pairs of processes for the memory, which differs by some MiB between two starts.
 const MEMORY_ROUNDS: usize = 5;
-/// Idle plugins whose memory is compared with none.
+/// The number of idle plugins.
 const IDLE: u32 = 40;
 
-/// What is switched off, so that four plugins are left.
+/// Settings that disable all plugins but four.
 const FOUR: &str = "plugins:\n  gitea: {enabled: false}\n  gitlab: {enabled: false}\n  bitbucket: {enabled: false}\n  azure-devops: {enabled: false}\n  registry: {enabled: false}\n  cloudevents: {enabled: false}\n";
 
 pub(super) async fn processor_time(stage: &Stage) -> Result<Table> {

@@ -12,11 +12,11 @@ use crate::bench::report::{Row, Table};
 use crate::bench::server::Server;
 use crate::bench::{load, process, webhooks};
 
-/// How often the plugin is replaced.
+/// The number of reloads.
 const RELOADS: u32 = 1000;
-/// After so many of them the process has what it needs, and should take no more.
+/// The number of reloads after which the resources of the process should not grow.
 const WARM: u32 = 100;
-/// Webhooks a second meanwhile.
+/// The number of webhooks per second during the reloads.
 const OTHERS: u32 = 100;
 
 pub(super) async fn measure(stage: &Stage) -> Result<(Table, Table)> {
@@ -50,7 +50,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<(Table, Table)> {
 
 fn time_table(times: &[Duration], answered: usize) -> Table {
     let millis = |share: usize| times[times.len() * share / 100].as_secs_f64() * 1e3;
-    let note = format!("{answered} webhooks meanwhile, all answered 202");
+    let note = format!("{answered} webhooks meanwhile, all answered with 202");
     Table {
         name: "reload",
         title: "From file to serving",
@@ -92,7 +92,7 @@ fn leak_table(before: &Holdings, after: &Holdings) -> Table {
     }
 }
 
-/// Puts another version in place, and waits until it serves.
+/// Replaces the plugin by another version, and waits until it is loaded.
 async fn replace(server: &Server, directory: &Path, number: u32) -> Result<Duration> {
     let bytes = variant(PLAIN, number);
     let digest = hex::encode(Sha256::digest(&bytes));
@@ -108,7 +108,7 @@ async fn replace(server: &Server, directory: &Path, number: u32) -> Result<Durat
     };
     tokio::time::timeout(Duration::from_secs(10), wait)
         .await
-        .context("the plugin does not serve")?
+        .context("the plugin was not loaded in time")?
 }
 
 async fn is_there(server: &Server, digest: &str) -> Result<bool> {
