@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::detection::{Detection, GitRef, ObjectKey, Selection};
+use crate::detection::{Detection, DetectorSelection, GitRef, ObjectKey};
 use state::RequestState;
 
 pub use events::{EventQueue, publish};
@@ -49,7 +49,7 @@ impl Target {
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// The plugins that may answer for it.
-    pub detectors: Selection,
+    pub detectors: DetectorSelection,
 }
 
 /// The refs that a delivery announces, and the plugin that recognised it.

@@ -1,7 +1,7 @@
-//! The words of the domain: what a delivery announces, about which repository, for which object.
+//! The parsed values that the modules exchange: refs, commit ids, repositories, object keys and detections.
 //!
-//! Parse, don't validate: each type has one constructor that refuses what is not one, so that whoever holds a value
-//! need not look again. This room knows no framework, does no I/O and reads no clock.
+//! Each parsed type has one constructor, which refuses invalid input. A value is therefore valid wherever it is used,
+//! and is not checked again. The module depends on no framework, does no I/O and reads no clock.
 
 mod commit_id;
 mod git_ref;
@@ -13,66 +13,66 @@ pub use commit_id::CommitId;
 pub use git_ref::{GitRef, RefName};
 pub use object_key::ObjectKey;
 pub use repo::RepoUrl;
-pub use selection::Selection;
+pub use selection::DetectorSelection;
 
-/// Why a text is not a word of the domain.
+/// The reason why a text cannot be parsed as one of the types of this module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WordError {
-    /// No text at all.
+pub enum ParseError {
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// More bytes than the word may have.
+    /// The text is too long.
     #[error("it has {length} bytes, more than {limit}")]
     TooLong {
-        /// The bytes it has.
+        /// The length of the text in bytes.
         length: usize,
-        /// The bytes it may have.
+        /// The maximum length in bytes.
         limit: usize,
     },
-    /// Against git's rules for reference names (`git check-ref-format`).
+    /// The text violates git's rules for ref names (`git check-ref-format`).
     #[error("git does not accept {text:?} as the name of a ref")]
     RefFormat {
-        /// The text, as it was given.
+        /// The text.
         text: String,
     },
-    /// Neither 40 nor 64 hexadecimal digits.
+    /// The text does not consist of 40 or 64 hexadecimal digits.
     #[error("{text:?} is not a full commit id: {why}")]
     CommitFormat {
-        /// The text, as it was given; at most 64 characters of it.
+        /// The text, cut after 64 characters.
         text: String,
-        /// What is wrong with it.
+        /// What is invalid.
         why: String,
     },
-    /// The commit id of all zeros, by which git means that there is no commit (githooks(5), "post-receive").
+    /// The commit id consists of zeros, which stand for "no commit" (githooks(5), "post-receive").
     #[error("a commit id of all zeros means that there is no commit")]
     NoCommit,
-    /// Not the name of a Kubernetes object or namespace.
+    /// The text is not the name of a Kubernetes object or namespace.
     #[error("{text:?} is not the name of a Kubernetes object")]
     NameFormat {
-        /// The text, as it was given.
+        /// The text.
         text: String,
     },
-    /// Not the address of a repository that can be fetched from.
+    /// The text is not the address of a remote repository.
     #[error("{text:?} is not the address of a git repository: {why}")]
     RepoFormat {
-        /// The text, with any password left out.
+        /// The text without its credentials.
         text: String,
-        /// What is wrong with it.
+        /// What is invalid.
         why: &'static str,
     },
 }
 
-/// One ref that a delivery announces, after everything that a plugin said of it was checked.
+/// A ref that a delivery announces. The answer of the plugin was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detection {
-    /// The ref, as the sender wrote it.
+    /// The ref, in the form in which the sender wrote it.
     pub git_ref: GitRef,
-    /// The commit that the sender says it points to.
+    /// The commit of the ref, as the sender reports it.
     pub commit: Option<CommitId>,
-    /// Names (`owner/name`) or URLs of the repository.
+    /// The names (`owner/name`) or URLs of the repository.
     pub repositories: Vec<String>,
-    /// When it happened, by the sender's clock.
+    /// The time of the event, by the sender's clock.
     pub occurred_at: Option<jiff::Timestamp>,
-    /// The sender's id of the delivery.
+    /// The id that the sender gave to the delivery.
     pub delivery_id: Option<String>,
 }

@@ -8,7 +8,7 @@ use super::schema;
 use super::status::GatewaySyncStatus;
 use super::sync::SyncSpec;
 
-/// What to sync to which gateways.
+/// Which files are synced to which gateways.
 #[derive(CustomResource, Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[kube(
     group = "stoker.io",
@@ -18,7 +18,7 @@ use super::sync::SyncSpec;
     singular = "gatewaysync",
     shortname = "gs",
     namespaced,
-    doc = "Keeps a set of gateways in step with a ref of a git repository.",
+    doc = "Keeps a set of gateways at the commit of a git ref.",
     derive = "PartialEq",
     status = "GatewaySyncStatus",
     printcolumn = r#"{"name":"Ref","type":"string","jsonPath":".status.lastSyncRef"}"#,
@@ -33,42 +33,42 @@ use super::sync::SyncSpec;
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::without_null)]
 pub struct GatewaySyncSpec {
-    /// The repository, and the ref of it that the gateways follow.
+    /// The git repository and the ref that the gateways follow.
     pub git: GitSource,
-    /// How often the repository is asked whether the ref has moved.
+    /// How often the repository is checked for a new commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
-    /// How the agents reach their gateways.
+    /// How agents connect to their gateways.
     pub gateway: Gateway,
-    /// What is copied where.
+    /// Which files are copied to which gateways.
     pub sync: SyncSpec,
-    /// While true, nothing is resolved or published.
+    /// Whether the controller stops resolving and publishing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// The agent beside each gateway.
+    /// The agent container in each gateway's pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,
-    /// Which webhooks are taken for this object.
+    /// Which webhooks are accepted for this object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookSpec>,
 }
 
 impl GatewaySync {
-    /// The ref that was asked for by annotation, unless it is empty.
+    /// Returns the ref that is requested by annotation, unless it is empty.
     #[must_use]
     pub fn requested_ref(&self) -> Option<&str> {
         self.annotation(annotation::REQUESTED_REF)
             .filter(|text| !text.is_empty())
     }
 
-    /// When something was last asked for by annotation.
+    /// Returns the time of the last request by annotation, unless it is empty.
     #[must_use]
     pub fn requested_at(&self) -> Option<&str> {
         self.annotation(annotation::REQUESTED_AT)
             .filter(|text| !text.is_empty())
     }
 
-    /// Whether the object holds the controller's finalizer.
+    /// Returns whether the object has the controller's finalizer.
     #[must_use]
     pub fn has_finalizer(&self) -> bool {
         self.finalizers()
@@ -82,21 +82,21 @@ impl GatewaySync {
 }
 
 impl GatewaySyncSpec {
-    /// Whether the object is paused.
+    /// Returns whether the object is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.paused.unwrap_or(false)
     }
 }
 
-/// How often the repository is asked whether the ref has moved.
+/// How often the repository is checked for a new commit.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Polling {
-    /// Whether the repository is asked at all without a webhook.
+    /// Whether the repository is checked without a webhook.
     #[serde(default = "enabled")]
     pub enabled: bool,
-    /// The time between two looks, such as `30s`, `5m` or `1h30m`. Zero or less means no polling.
+    /// The time between two checks, such as `30s`, `5m` or `1h30m`. Zero or less disables polling.
     #[serde(default = "interval")]
     pub interval: String,
 }
@@ -110,46 +110,46 @@ impl Default for Polling {
     }
 }
 
-/// How the agents reach their gateways.
+/// How agents connect to their gateways.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
     /// The port of the gateway's HTTP interface.
     #[serde(default = "gateway_port")]
     pub port: i32,
-    /// Whether the gateway is spoken to over TLS.
+    /// Whether agents connect over TLS.
     #[serde(default = "no")]
     pub tls: bool,
-    /// The gateway's API.
+    /// How agents authenticate to the gateway's API.
     pub api: GatewayApi,
 }
 
-/// The gateway's API.
+/// How agents authenticate to the gateway's API.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayApi {
-    /// The Secret that holds the API key.
+    /// The name of the Secret that holds the API key.
     #[schemars(length(min = 1))]
     pub secret_name: String,
-    /// The key inside the Secret.
+    /// The key in the data of the Secret.
     #[serde(default = "secret_key")]
     pub secret_key: String,
 }
 
-/// The agent beside each gateway.
+/// The agent container in each gateway's pod.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Agent {
-    /// The image of the agent.
+    /// The container image of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<AgentImage>,
-    /// What the agent's container asks for and may use, as in a pod.
+    /// The resource requirements of the agent's container, as in a pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::resource_requirements")]
     pub resources: Option<serde_json::Value>,
 }
 
-/// The image of the agent.
+/// The container image of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentImage {
@@ -159,16 +159,16 @@ pub struct AgentImage {
     /// The tag of the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// When the image is pulled.
+    /// The pull policy of the image, as in a pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<String>,
 }
 
-/// Which webhooks are taken for an object.
+/// Which webhooks are accepted for an object.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSpec {
-    /// The plugins that may answer for this object, by name. Without this list, any plugin may.
+    /// The names of the plugins that may detect refs for this object. Without this list, every plugin may.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::detectors")]
     pub detectors: Option<Vec<String>>,

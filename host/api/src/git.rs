@@ -1,43 +1,43 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The repository, and the ref of it that the gateways follow.
+/// The git repository and the ref that the gateways follow.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GitSource {
-    /// The address of the repository.
+    /// The URL of the repository, with the scheme http, https, git or ssh, or in the form `user@host:path`.
     #[schemars(length(min = 1))]
     pub repo: String,
-    /// A tag, a branch, a full ref name or a full commit id. A tag goes before a branch of the same name.
+    /// A tag, a branch, a full ref name or a full commit id. A tag takes precedence over a branch of the same name.
     #[serde(rename = "ref")]
     pub git_ref: String,
-    /// How to sign in. Without it the repository is asked anonymously.
+    /// The credentials for the repository. Without them, it is read anonymously.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<GitAuth>,
 }
 
-/// How to sign in at the repository.
+/// The credentials for a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GitAuth {
-    /// With an ssh key.
+    /// An SSH key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh_key: Option<SshKey>,
-    /// With a token.
+    /// A token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
-    /// As an installation of a GitHub App.
+    /// An installation of a GitHub App.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub github_app: Option<GitHubApp>,
 }
 
-/// Signs in with an ssh key.
+/// An SSH key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SshKey {
     /// The private key.
     pub secret_ref: SecretKey,
-    /// The host keys to trust. Without it any host key is taken.
+    /// The host keys to trust. Without them, every host key is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<KnownHosts>,
 }
@@ -50,7 +50,7 @@ pub struct KnownHosts {
     pub secret_ref: SecretKey,
 }
 
-/// Signs in with a token.
+/// A token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
@@ -58,7 +58,7 @@ pub struct Token {
     pub secret_ref: SecretKey,
 }
 
-/// Signs in as an installation of a GitHub App.
+/// An installation of a GitHub App.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GitHubApp {
@@ -66,9 +66,9 @@ pub struct GitHubApp {
     pub app_id: i64,
     /// The id of the installation.
     pub installation_id: i64,
-    /// The app's private key, PEM.
+    /// The private key of the app, in PEM format.
     pub private_key_secret_ref: SecretKey,
-    /// The address of the API, where it is not the public one.
+    /// The URL of the GitHub API, if it is not the public one.
     #[serde(rename = "apiBaseURL", skip_serializing_if = "Option::is_none")]
     pub api_base_url: Option<String>,
 }
@@ -80,7 +80,7 @@ pub struct SecretKey {
     /// The name of the Secret.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// The key inside the Secret.
+    /// The key in the data of the Secret.
     #[schemars(length(min = 1))]
     pub key: String,
 }

@@ -1,8 +1,8 @@
-//! The `GatewaySync` custom resource as Rust types: what a user asks for, what the controller reports, and the names
-//! (annotations, conditions, reasons, the finalizer) that both sides and their tools agree on.
+//! The `GatewaySync` custom resource as Rust types: its spec, its status, and the names that the receiver, the
+//! controller and other tools share (annotations, conditions, reasons, the finalizer).
 //!
-//! The definition that a cluster installs is generated from these types, so neither can drift from the other. The
-//! room has no behaviour beyond accessors and knows neither a client nor the web server.
+//! The definition that a cluster installs is generated from these types, so the two cannot differ. The crate has no
+//! behaviour beyond accessors, and depends on neither a Kubernetes client nor a web server.
 
 pub mod detection;
 mod gateway_sync;
@@ -25,7 +25,7 @@ pub use sync::{
     DesignerSessionPolicy, FilePatch, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
 };
 
-/// The definition of the custom resource as YAML, for `kubectl apply`.
+/// Returns the definition of the custom resource as YAML, for `kubectl apply`.
 pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
     serde_saphyr::to_string(&GatewaySync::crd())
 }

@@ -1,11 +1,13 @@
-//! What the schema of the custom resource needs beyond what is derived.
+//! Adjustments of the derived schema of the custom resource.
 
 use schemars::transform::transform_subschemas;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-/// Takes `null` out of every optional field: an API server drops a null on its own where the schema does not name it,
-/// and fills in the default. It would keep the null, and leave the default out, where the schema does.
+/// Removes `null` from the type of every optional field.
+///
+/// An API server drops a null value and applies the default if the schema does not allow null. If the schema allows
+/// it, the server keeps the null value and does not apply the default.
 pub(super) fn without_null(schema: &mut Schema) {
     transform_subschemas(&mut without_null, schema);
     let Some(fields) = schema.as_object_mut() else {
@@ -29,7 +31,7 @@ pub(super) fn without_null(schema: &mut Schema) {
     }
 }
 
-/// The schema of `T`, where the fields are those of an `Option<T>`.
+/// Returns the schema of `T` if `fields` are the schema of an `Option<T>`.
 fn optional(fields: &Map<String, Value>) -> Option<Map<String, Value>> {
     let [Value::Object(inner), null] = fields.get("anyOf")?.as_array()?.as_slice() else {
         return None;
@@ -37,13 +39,13 @@ fn optional(fields: &Map<String, Value>) -> Option<Map<String, Value>> {
     (null == &json!({ "type": "null" })).then(|| inner.clone())
 }
 
-/// A pod's resource requirements. Nothing here reads them, so they stay as they were written.
+/// Returns the schema of a container's resource requirements. The value is passed on unchanged.
 pub(super) fn resource_requirements(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "properties": {
             "claims": {
-                "description": "Names of the claims, defined in the pod, that the container uses.",
+                "description": "The names of the pod's resource claims that the container uses.",
                 "type": "array",
                 "items": {
                     "type": "object",
@@ -56,8 +58,8 @@ pub(super) fn resource_requirements(_: &mut SchemaGenerator) -> Schema {
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
             },
-            "limits": quantities("The most that the container may use."),
-            "requests": quantities("The least that the container needs."),
+            "limits": quantities("The maximum of each resource that the container may use."),
+            "requests": quantities("The amount of each resource that the container requests."),
         },
     })
 }
@@ -73,10 +75,12 @@ fn quantities(description: &str) -> Value {
     })
 }
 
-/// Names of plugins, each a DNS label: a set that is not empty, since an object that takes no webhook needs none.
+/// Returns the schema of a set of plugin names, which are DNS labels.
+///
+/// The set must not be empty, because an empty set would exclude every plugin.
 pub(super) fn detectors(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "description": "The plugins that may answer for this object, by name. Without this list, any plugin may.",
+        "description": "The names of the plugins that may detect refs for this object. Without this list, every plugin may.",
         "type": "array",
         "minItems": 1,
         "maxItems": 64,
@@ -90,7 +94,7 @@ pub(super) fn detectors(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Conditions with the limits that Kubernetes sets for its own, one of each type.
+/// Returns the schema of a list of conditions with the limits of Kubernetes. Each type occurs at most once.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     let type_pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
     json_schema!({

@@ -4,52 +4,50 @@ use serde::{Deserialize, Serialize};
 
 use super::schema;
 
-/// What the controller last found.
+/// The most recently observed state.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::without_null)]
 pub struct GatewaySyncStatus {
-    /// The generation of the object whose ref was looked at last.
+    /// The generation of the object whose ref the controller last tried to resolve.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// When the ref in use or its commit last changed.
+    /// The time of the last change of `lastSyncRef` or `lastSyncCommit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,
-    /// The ref that was resolved last, as it was asked for. It moves when the ref or its commit changes: a new ref on
-    /// the same commit counts.
+    /// The ref that was last resolved, as it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_ref: Option<String>,
-    /// Whether that ref is a tag, a branch, a commit, or something else.
+    /// The kind of `lastSyncRef`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_ref_kind: Option<SyncedRefKind>,
     /// The commit that the ref was resolved to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_commit: Option<String>,
-    /// The first seven digits of that commit.
+    /// The first seven digits of `lastSyncCommit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_commit_short: Option<String>,
-    /// The `stoker.io/requested-at` annotation of the request that was handled last, whether or not its ref could be
-    /// resolved.
+    /// The `stoker.io/requested-at` annotation of the last handled request, even if its ref was not resolved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
-    /// Whether the ref in use is resolved.
+    /// Whether the ref is resolved to a commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_resolution_status: Option<RefResolutionStatus>,
-    /// How many profiles the object has.
+    /// The number of profiles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_count: Option<i32>,
-    /// The gateways that were found.
+    /// The discovered gateways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub discovered_gateways: Vec<DiscoveredGateway>,
-    /// The state of the object, one aspect each.
+    /// The latest conditions of the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
 impl GatewaySyncStatus {
-    /// The condition of a type.
+    /// Returns the condition of the given type.
     #[must_use]
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         self.conditions
@@ -58,33 +56,33 @@ impl GatewaySyncStatus {
     }
 }
 
-/// Whether the ref in use is resolved.
+/// Whether the ref is resolved to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum RefResolutionStatus {
-    /// Nothing was tried yet.
+    /// The controller did not try to resolve the ref yet.
     NotResolved,
-    /// It is being tried.
+    /// The controller is resolving the ref.
     Resolving,
-    /// It is.
+    /// The ref is resolved.
     Resolved,
-    /// It could not be resolved.
+    /// The ref could not be resolved.
     Error,
 }
 
-/// What a ref turned out to be.
+/// The kind of a resolved ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum SyncedRefKind {
     /// A tag.
     Tag,
     /// A branch.
     Branch,
-    /// A commit, by its id.
+    /// A full commit id.
     Commit,
     /// Any other ref.
     Other,
 }
 
-/// A gateway that was found, and how far it is.
+/// A discovered gateway and the state of its sync.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscoveredGateway {
@@ -97,44 +95,44 @@ pub struct DiscoveredGateway {
     /// The service account of its pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
-    /// The profile that it chose.
+    /// The profile that it uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// How far it is.
+    /// The state of its sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_status: Option<GatewayState>,
-    /// When it was last synced.
+    /// The time of its last sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,
-    /// How long that took.
+    /// The duration of its last sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_duration: Option<String>,
-    /// The commit that it has.
+    /// The commit on the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub synced_commit: Option<String>,
-    /// The ref that it has.
+    /// The ref on the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub synced_ref: Option<String>,
     /// The version of its agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
-    /// What the gateway answered when it was told to read its files.
+    /// The gateway's answer to the last request to scan its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scan_result: Option<String>,
-    /// How many files the last sync changed.
+    /// The number of files that its last sync changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_changed: Option<i32>,
-    /// The projects that it has.
+    /// The projects on the gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub projects_synced: Vec<String>,
 }
 
-/// How far a gateway is.
+/// The state of a gateway's sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum GatewayState {
-    /// Not synced yet.
+    /// The gateway is not synced yet.
     Pending,
-    /// Synced.
+    /// The gateway is synced.
     Synced,
     /// The last sync failed.
     Error,

@@ -3,44 +3,44 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is copied where.
+/// Which files are copied to which gateways.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncSpec {
-    /// What holds for every profile that says nothing else.
+    /// The values of fields that a profile does not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub defaults: Option<SyncDefaults>,
-    /// The profiles by name. A gateway chooses one.
+    /// The profiles by name. Each gateway uses one of them.
     #[schemars(extend("minProperties" = 1))]
     pub profiles: BTreeMap<String, SyncProfile>,
 }
 
-/// What holds for every profile that says nothing else.
+/// The values of fields that a profile does not set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncDefaults {
-    /// Patterns of files that are never copied.
+    /// Patterns of files that no profile copies.
     #[serde(default = "exclude_patterns")]
     pub exclude_patterns: Vec<String>,
-    /// Values for templates.
+    /// The variables of the templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, String>,
-    /// Seconds between two syncs of an agent.
+    /// The time between two syncs of an agent, in seconds.
     #[serde(default = "sync_period")]
     #[schemars(range(min = 5, max = 3600))]
     pub sync_period: i32,
-    /// What to do while a designer is open on the gateway.
+    /// What an agent does while a designer is open on the gateway.
     #[serde(default)]
     pub designer_session_policy: DesignerSessionPolicy,
-    /// Whether agents only count what they would change.
+    /// Whether agents count the changes without making them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
-    /// Whether agents copy nothing.
+    /// Whether agents stop syncing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
 }
 
-/// What a cluster fills in where `defaults` is there and empty, which is also what holds where it is absent.
+/// The values that the API server applies to an empty `defaults`. They hold without `defaults` too.
 impl Default for SyncDefaults {
     fn default() -> Self {
         Self {
@@ -54,35 +54,35 @@ impl Default for SyncDefaults {
     }
 }
 
-/// What one kind of gateway gets.
+/// The files and settings for one kind of gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncProfile {
-    /// What is copied where, in this order: the later goes over the earlier.
+    /// The files to copy, in this order. A later mapping overwrites the files of an earlier one.
     #[schemars(length(min = 1))]
     pub mappings: Vec<Mapping>,
-    /// Patterns of files that are not copied, besides the default ones.
+    /// Patterns of files that are not copied, in addition to those of the defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_patterns: Vec<String>,
-    /// Values for templates. They go over the default ones, key by key.
+    /// The variables of the templates. They override those of the defaults, key by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, String>,
-    /// Seconds between two syncs of an agent.
+    /// The time between two syncs of an agent, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 5, max = 3600))]
     pub sync_period: Option<i32>,
-    /// Whether agents only count what they would change.
+    /// Whether agents count the changes without making them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
-    /// Whether agents copy nothing.
+    /// Whether agents stop syncing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// What to do while a designer is open on the gateway.
+    /// What an agent does while a designer is open on the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub designer_session_policy: Option<DesignerSessionPolicy>,
 }
 
-/// One file or folder of the repository and its place on the gateway.
+/// A file or folder of the repository and its destination on the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mapping {
@@ -92,10 +92,10 @@ pub struct Mapping {
     /// The path below the gateway's data folder. It may be a template.
     #[schemars(length(min = 1))]
     pub destination: String,
-    /// What the source must be.
+    /// The required type of the source.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<MappingType>,
-    /// Whether it is an error that the source is missing.
+    /// Whether a missing source is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
     /// Whether the files are templates.
@@ -110,15 +110,15 @@ pub struct Mapping {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FilePatch {
-    /// A pattern of the files below the destination.
+    /// A pattern of the files to change, relative to the destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Values by their path inside the file.
+    /// The values by their path in the file.
     #[schemars(extend("minProperties" = 1))]
     pub set: BTreeMap<String, String>,
 }
 
-/// What the source of a mapping must be.
+/// The required type of a mapping's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MappingType {
@@ -128,16 +128,16 @@ pub enum MappingType {
     File,
 }
 
-/// What to do while a designer is open on the gateway.
+/// What an agent does while a designer is open on the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DesignerSessionPolicy {
-    /// Sync all the same.
+    /// The agent syncs.
     #[default]
     Proceed,
-    /// Wait until it is closed.
+    /// The agent waits until the designer is closed.
     Wait,
-    /// Do not sync, and report an error.
+    /// The agent does not sync and reports an error.
     Fail,
 }
 

@@ -1,4 +1,4 @@
-//! The generated definition against the table of what a cluster must accept and refuse.
+//! Compares the generated definition with the fields, defaults and limits of the contract.
 
 mod objects;
 
@@ -14,7 +14,7 @@ fn root() -> Value {
     version()["schema"]["openAPIV3Schema"].clone()
 }
 
-/// Every field of a schema as a line: path, `!` where it is required, type, and what limits it.
+/// Writes a line for each field of a schema: its path, `!` if it is required, its type and its limits.
 fn describe(schema: &Value, path: &str, lines: &mut Vec<String>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() {
@@ -181,7 +181,7 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
 }
 
 #[test]
-fn status_has_the_fields_of_the_contract_and_two_more() {
+fn status_has_the_fields_of_the_contract_and_two_of_its_own() {
     assert_lines(
         &described("status"),
         "
@@ -242,7 +242,7 @@ fn schema_is_structural() {
             schema["type"].is_string() || schema["x-kubernetes-int-or-string"] == true,
             "{path} has no type"
         );
-        // A status that is null is dropped by every API server; elsewhere a null would be kept.
+        // Every API server drops a null status. It would keep a null in other fields.
         assert!(
             !fields.contains_key("nullable") || path == ".status",
             "{path} is nullable"
@@ -263,7 +263,7 @@ fn schema_is_structural() {
     }
     let mut schema = root();
     assert_eq!(schema["required"], json!(["spec"]));
-    // kube leaves the type of the two free-form ones to the server.
+    // kube leaves the types of these fields to the server.
     for name in ["metadata", "apiVersion", "kind"] {
         schema["properties"].as_object_mut().unwrap().remove(name);
     }
@@ -271,7 +271,7 @@ fn schema_is_structural() {
 }
 
 #[test]
-fn lists_merge_as_the_contract_says() {
+fn lists_have_the_merge_strategy_of_the_contract() {
     let schema = root();
     let status = &schema["properties"]["status"]["properties"];
     assert_eq!(status["conditions"]["x-kubernetes-list-type"], "map");
@@ -304,7 +304,7 @@ fn names_scope_and_subresource_are_those_of_the_contract() {
 }
 
 #[test]
-fn columns_are_those_of_the_contract_in_its_order() {
+fn columns_are_those_of_the_contract_in_the_same_order() {
     let version = version();
     let columns = version["additionalPrinterColumns"]
         .as_array()
@@ -352,7 +352,7 @@ fn columns_are_those_of_the_contract_in_its_order() {
 }
 
 #[test]
-fn definition_is_yaml_that_reads_back() {
+fn the_definition_survives_a_round_trip_through_yaml() {
     let text = crd_yaml().unwrap();
     let back: Value = serde_saphyr::from_str(&text).unwrap();
     assert_eq!(back, serde_json::to_value(GatewaySync::crd()).unwrap());

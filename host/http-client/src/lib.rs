@@ -1,7 +1,7 @@
-//! The HTTP client that everything uses: TLS roots of the machine, proxies of the environment, time limits.
+//! The HTTP client, with the CA certificates of the machine, the proxies of the environment, and time limits.
 //!
-//! The proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name are used, except for this machine
-//! itself.
+//! The proxies of `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY` are used, except for the hosts in `NO_PROXY` and for
+//! this machine.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rustls::crypto::{CryptoProvider, ring};
 
 /// The `User-Agent` of requests that are not sent to a git server.
 const USER_AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
-/// Hosts that are never reached through a proxy: this machine itself.
+/// The addresses of this machine, which are never reached through a proxy.
 const LOCAL: &str = "localhost,127.0.0.0/8,::1";
 /// The time limit of a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,9 +23,9 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 #[error("cannot set up the HTTP client")]
 pub struct HttpClientError(#[source] reqwest::Error);
 
-/// Returns a client for requests of the command line.
+/// Returns a client for the requests of the command line.
 ///
-/// It follows no redirect, because what is sent may be signed for one receiver.
+/// It follows no redirect, because a request may be signed for one receiver.
 pub fn http_client() -> Result<Client, HttpClientError> {
     let settings = |builder: ClientBuilder| {
         builder
@@ -37,23 +37,23 @@ pub fn http_client() -> Result<Client, HttpClientError> {
     build(settings).map(|built| built.client)
 }
 
-/// A client, and whether it can be used for https.
+/// A client, and whether it supports https.
 #[derive(Debug)]
 pub struct BuiltClient {
     /// The client.
     pub client: Client,
-    /// Whether the machine has CA certificates. Without them, as in a small container image, only http works.
+    /// Whether the machine has CA certificates. Without them, as in a minimal container image, only http works.
     pub has_certificates: bool,
 }
 
 /// Builds a client with the proxies and certificates of the machine, and the given settings.
 ///
-/// Installs `ring` as the default provider of cryptography for TLS where the process has none.
+/// Installs `ring` as the default cryptography provider of TLS if the process has none.
 pub fn build(
     settings: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> Result<BuiltClient, HttpClientError> {
     if CryptoProvider::get_default().is_none() {
-        // An error means that another thread installed it first.
+        // An error means that another thread has installed one.
         ring::default_provider().install_default().ok();
     }
     let failed = |error: reqwest::Error| HttpClientError(error.without_url());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn no_variable_and_a_socks_proxy_mean_no_proxy() {
+    fn without_a_variable_and_with_a_socks_proxy_no_proxy_is_used() {
         assert!(proxies(|_| None).unwrap().is_empty());
         assert!(proxies(|_| Some(" ".to_owned())).unwrap().is_empty());
         assert!(

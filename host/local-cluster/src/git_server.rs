@@ -1,6 +1,6 @@
-//! A git repository to play with: made by the `git` program, served over smart HTTP on this machine.
+//! A git repository, kept by the `git` program and served read-only over smart HTTP on this machine.
 //!
-//! It knows nothing of who asks: `git clone` is served as any other client.
+//! Every client is served, including `git clone`.
 
 mod repository;
 mod serve;
@@ -19,50 +19,48 @@ use tokio::task::JoinHandle;
 
 use self::repository::Repository;
 use self::serve::Site;
-use stoker_api::detection::{CommitId, GitRef, WordError};
+use stoker_api::detection::{CommitId, GitRef, ParseError};
 
-/// The path of the repository, as `OWNER/NAME` names it at a forge.
+/// The path of the repository, in the form `OWNER/NAME` of a forge.
 const REPOSITORY: &str = "demo/plant";
-/// Its default branch.
+/// The default branch.
 const MAIN: &str = "refs/heads/main";
 
-/// Why there is no repository, or why it does not change.
+/// The reason why the repository cannot be created, changed or served.
 #[derive(Debug, thiserror::Error)]
 pub enum GitServerError {
-    /// No `git` on this machine.
-    #[error(
-        "the program git is not installed, or not found in PATH; the demonstration keeps its repository with it"
-    )]
+    /// `git` is not installed.
+    #[error("git is not installed or not in PATH; the local git repository needs it")]
     NoGit,
-    /// A program did not run.
+    /// A program could not be run.
     #[error("cannot run {program}")]
     Run {
-        /// The program.
+        /// The name of the program.
         program: &'static str,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// `git` said no.
+    /// A `git` command failed.
     #[error("git {command} failed: {message}")]
     Git {
-        /// What it was to do.
+        /// The subcommand.
         command: String,
-        /// What it says.
+        /// The standard error output.
         message: String,
     },
-    /// Not the name of a branch or a tag.
-    #[error("not the name of a branch or a tag")]
-    Name(#[source] WordError),
-    /// No directory for the repository.
-    #[error("cannot make a directory for the git repository")]
+    /// The name of a branch or a tag is invalid.
+    #[error("the name of the branch or tag is invalid")]
+    Name(#[source] ParseError),
+    /// The directory of the repository could not be created or written.
+    #[error("cannot create the directory of the git repository")]
     Directory(#[source] std::io::Error),
-    /// No port to serve it on.
-    #[error("cannot serve the git repository on a port of this machine")]
+    /// No port could be opened.
+    #[error("cannot listen on a port for the git repository")]
     Listen(#[source] std::io::Error),
 }
 
-/// A bare repository in a temporary directory, and its server. Both go with the value.
+/// A bare repository in a temporary directory, and its server. Dropping the value removes both.
 #[derive(Debug)]
 pub struct GitServer {
     site: Arc<Site>,
@@ -72,7 +70,7 @@ pub struct GitServer {
 }
 
 impl GitServer {
-    /// Makes an empty repository, with `main` as its default branch, and serves it on a free port.
+    /// Creates an empty repository with the default branch `main`, and serves it on a free port.
     pub async fn start() -> Result<Self, GitServerError> {
         let repository = Repository::create(REPOSITORY).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -82,8 +80,8 @@ impl GitServer {
         let site = Arc::new(Site::new(repository));
         let app = serve::router(Arc::clone(&site));
         let task = tokio::spawn(async move {
-            // It ends with the value, which aborts it.
-            // Answers come in small pieces; held back to be sent together, each would be 40 ms late.
+            // Nagle's algorithm would delay the small pieces of an answer by 40 ms. The task ends when the value is
+            // dropped.
             let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap_or_default());
             axum::serve(listener, app).await.ok();
         });
@@ -95,31 +93,33 @@ impl GitServer {
         })
     }
 
-    /// The address to clone from.
+    /// Returns the URL for clones.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The name that a forge would give it, `OWNER/NAME`.
+    /// Returns the name of the repository in the form `OWNER/NAME`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         REPOSITORY
     }
 
-    /// Where the bare repository is on this machine.
+    /// Returns the directory of the bare repository.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.repository().path()
     }
 
-    /// The HTTP requests that came in so far. The first lookup of a client makes two, any further lookup one.
+    /// Returns the number of HTTP requests received so far. The first lookup of a client makes two requests, each
+    /// further lookup one.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.site.requests()
     }
 
-    /// Adds a commit to a branch, which is made if there is none: the next revision of a gateway's configuration.
+    /// Adds a commit to a branch, which is created if it is missing. The commit is the next revision of a gateway's
+    /// configuration.
     pub async fn commit(&self, branch: &str, message: &str) -> Result<CommitId, GitServerError> {
         let name = full_name("refs/heads/", branch)?;
         let mut revision = self.revision.lock().await;
@@ -131,7 +131,7 @@ impl GitServer {
         Ok(id)
     }
 
-    /// Sets a lightweight tag to the tip of `main`, and gives that commit.
+    /// Sets a lightweight tag to the tip of `main`, and returns that commit.
     pub async fn tag(&self, name: &str) -> Result<CommitId, GitServerError> {
         let tip = self.id_of(MAIN).await?;
         self.set_ref(&full_name("refs/tags/", name)?, tip.as_str())
@@ -139,14 +139,14 @@ impl GitServer {
         Ok(tip)
     }
 
-    /// Sets an annotated tag to the tip of `main`, and gives that commit.
+    /// Sets an annotated tag to the tip of `main`, and returns that commit.
     pub async fn annotated_tag(&self, name: &str) -> Result<CommitId, GitServerError> {
         let tip = self.id_of(MAIN).await?;
         self.annotate(name, tip.as_str()).await?;
         Ok(tip)
     }
 
-    /// Sets an annotated tag to what `target` names: a branch, an id, or another annotated tag.
+    /// Sets an annotated tag to `target`, which is a branch, an id, or another annotated tag.
     pub async fn annotate(&self, name: &str, target: &str) -> Result<(), GitServerError> {
         let message = format!("Release {name}");
         let arguments = [
@@ -162,7 +162,7 @@ impl GitServer {
         self.repository().git(&arguments).await.map(drop)
     }
 
-    /// Sets a ref of any full name to what `target` names.
+    /// Sets a ref, given by its full name, to `target`.
     pub async fn set_ref(&self, name: &str, target: &str) -> Result<(), GitServerError> {
         self.repository()
             .git(&["update-ref", "--", name, target])
@@ -170,7 +170,7 @@ impl GitServer {
             .map(drop)
     }
 
-    /// Deletes a ref by its full name.
+    /// Deletes a ref, given by its full name.
     pub async fn delete_ref(&self, name: &str) -> Result<(), GitServerError> {
         self.repository()
             .git(&["update-ref", "-d", "--", name])
@@ -178,7 +178,7 @@ impl GitServer {
             .map(drop)
     }
 
-    /// The id of what `target` names: the tag's own, if that is an annotated one.
+    /// Returns the id of `target`. For an annotated tag, this is the id of the tag object.
     pub async fn id_of(&self, target: &str) -> Result<CommitId, GitServerError> {
         self.repository().id_of(target).await
     }

@@ -1,12 +1,12 @@
-//! What there is to run from the start: the first releases of a plant's gateways.
+//! The initial history of the repository: the first releases of a plant's gateways.
 
 use super::{GitServer, GitServerError};
 use stoker_api::detection::CommitId;
 
-/// The names in the history, for people who look for one to ask for.
+/// The refs of the history, for the output of `stoker sandbox`.
 pub const REFS: &str = "branch main, tags v1.0.0 v2.0.0 v2.1.0 v2.2.0 v3.0.0";
 
-/// Tags of both kinds, and the branch `main`, which is ahead of them. v1.0.0 is the oldest.
+/// The commits of the history: annotated and lightweight tags, and the branch `main`, which is ahead of them.
 #[derive(Debug)]
 pub struct History {
     /// The commit of v2.0.0, an annotated tag.
@@ -17,12 +17,12 @@ pub struct History {
     pub v2_2_0: CommitId,
     /// The commit of v3.0.0, an annotated tag.
     pub v3_0_0: CommitId,
-    /// The tip of the branch.
+    /// The tip of `main`.
     pub main: CommitId,
 }
 
 impl History {
-    /// Writes it into an empty repository.
+    /// Writes the history into an empty repository.
     pub async fn write(git: &GitServer) -> Result<Self, GitServerError> {
         git.commit("main", "Connect line 1").await?;
         git.tag("v1.0.0").await?;

@@ -1,5 +1,5 @@
-//! A cluster and a repository for one machine and one process: what `stoker demo`, `stoker sandbox` and the tests run
-//! against. Nothing of it is used by `stoker run`, and a release image leaves it out.
+//! A Kubernetes API server and a git repository in one process. `stoker demo`, `stoker sandbox` and the tests run
+//! against them. `stoker run` does not use this crate, and the container image does not contain it.
 
 mod git_server;
 mod history;
@@ -15,37 +15,37 @@ use stoker_api::GatewaySync;
 pub use git_server::{GitServer, GitServerError};
 pub use history::{History, REFS};
 
-/// Why there is no sandbox.
+/// The reason why the cluster cannot be started or used.
 #[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The API server.
+pub enum LocalClusterError {
+    /// The API server did not start.
     #[error("cannot start the embedded API server")]
     ApiServer(#[from] stoker_apiserver::Error),
-    /// The repository.
+    /// The git server did not start.
     #[error("cannot start the git server")]
     Git(#[from] GitServerError),
-    /// The definition of the custom resource.
-    #[error("cannot write the definition of the custom resource")]
+    /// The definition of the custom resource could not be serialized.
+    #[error("cannot serialize the definition of the custom resource")]
     Definition(#[from] serde_json::Error),
-    /// What the API server says of itself.
-    #[error("cannot make a client of the embedded API server")]
+    /// The kubeconfig of the API server could not be used.
+    #[error("cannot create a client of the embedded API server")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The kubeconfig file.
+    /// The kubeconfig file could not be written.
     #[error("cannot write the kubeconfig file")]
     Kubeconfig(#[from] std::io::Error),
 }
 
-/// An API server that knows `GatewaySync`, and a git repository.
+/// An API server with the `GatewaySync` resource, and a git repository.
 pub struct LocalCluster {
     /// The API server.
     pub api: ApiServer,
-    /// The repository.
+    /// The git server.
     pub git: GitServer,
 }
 
 impl LocalCluster {
-    /// Starts both on loopback; port 0 takes a free one.
-    pub async fn start(port: u16) -> Result<Self, SandboxError> {
+    /// Starts both on the loopback address. `port` is the port of the API server; 0 chooses a free one.
+    pub async fn start(port: u16) -> Result<Self, LocalClusterError> {
         let definition = serde_json::to_value(GatewaySync::crd())?;
         let api = ApiServer::builder()
             .port(port)
@@ -56,9 +56,10 @@ impl LocalCluster {
         Ok(Self { api, git })
     }
 
-    /// A client of the API server.
-    pub async fn client(&self) -> Result<Client, SandboxError> {
-        let refuse = |error: Box<dyn std::error::Error + Send + Sync>| SandboxError::Client(error);
+    /// Returns a client of the API server.
+    pub async fn client(&self) -> Result<Client, LocalClusterError> {
+        let failed =
+            |error: Box<dyn std::error::Error + Send + Sync>| LocalClusterError::Client(error);
         let kubeconfig = kube::config::Kubeconfig::from_yaml(&self.api.kubeconfig())
             .map_err(|e| refuse(e.into()))?;
         let options = kube::config::KubeConfigOptions::default();
@@ -69,7 +70,7 @@ impl LocalCluster {
     }
 
     /// Writes a kubeconfig file that only its owner can read.
-    pub fn write_kubeconfig(&self, path: &Path) -> Result<(), SandboxError> {
+    pub fn write_kubeconfig(&self, path: &Path) -> Result<(), LocalClusterError> {
         use std::os::unix::fs::OpenOptionsExt as _;
 
         let mut options = std::fs::OpenOptions::new();

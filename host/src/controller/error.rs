@@ -4,7 +4,7 @@ use kube::core::Status;
 use kube::core::error_boundary::InvalidObject;
 
 use crate::api::names::reason;
-use crate::detection::WordError;
+use crate::detection::ParseError;
 use crate::git::GitError;
 
 /// The API server answers in milliseconds; a call that lasts this long is lost.
@@ -20,10 +20,10 @@ pub enum ControllerError {
     InvalidObject(#[source] Box<InvalidObject>),
     /// The object's name or namespace is not one.
     #[error("the object has no usable name")]
-    Name(#[source] WordError),
+    Name(#[source] ParseError),
     /// `spec.git.repo` is not the address of a repository.
     #[error("spec.git.repo cannot be used")]
-    Repo(#[source] WordError),
+    Repo(#[source] ParseError),
     /// The ref in use is not one.
     #[error("the ref {text:?} cannot be used")]
     Ref {
@@ -31,7 +31,7 @@ pub enum ControllerError {
         text: String,
         /// Why not.
         #[source]
-        source: WordError,
+        source: ParseError,
     },
     /// The repository did not give the commit of the ref.
     #[error(transparent)]

@@ -20,7 +20,7 @@ use super::load::Plugin;
 use super::reply::Reply;
 use super::sandbox::Sandbox;
 use super::status::{Listed, PluginStatus};
-use crate::detection::{Detection, Selection};
+use crate::detection::{Detection, DetectorSelection};
 
 /// What the plugins, together, say about a delivery.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Detector {
     }
 
     /// Asks the selected plugins, one after the other, until one decides.
-    pub async fn detect(&self, question: Question, selection: &Selection) -> Verdict {
+    pub async fn detect(&self, question: Question, selection: &DetectorSelection) -> Verdict {
         let question = Arc::new(question);
         let plugins = self.plugins();
         let mut declined = Vec::new();
@@ -158,7 +158,7 @@ impl Detector {
 fn candidates(
     plugins: &[Arc<Plugin>],
     question: &Question,
-    selection: &Selection,
+    selection: &DetectorSelection,
 ) -> impl Iterator<Item = Arc<Plugin>> {
     let wanted = plugins
         .iter()
@@ -205,7 +205,11 @@ fn decide(plugin: Arc<Plugin>, reply: Result<Reply, CallError>) -> Decision {
     }
 }
 
-fn explain(plugins: &[Arc<Plugin>], asked: &[Arc<Plugin>], selection: &Selection) -> Vec<Declined> {
+fn explain(
+    plugins: &[Arc<Plugin>],
+    asked: &[Arc<Plugin>],
+    selection: &DetectorSelection,
+) -> Vec<Declined> {
     let declined = plugins.iter().map(|plugin| {
         let name = &plugin.descriptor().name;
         let was_asked = asked.iter().any(|other| Arc::ptr_eq(other, plugin));

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::detection::WordError;
+use crate::detection::ParseError;
 
 /// Why the sandbox cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -291,7 +291,7 @@ pub enum CallError {
     },
     /// Its answer has a ref that git does not accept; the sender wrote it.
     #[error("it found a ref that cannot be used: {0}")]
-    Ref(#[from] WordError),
+    Ref(#[from] ParseError),
     /// All instances, or those that the plugin may have, are in use.
     #[error("it has no free instance")]
     Busy,

@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
-use crate::detection::{ObjectKey, Selection};
+use crate::detection::{DetectorSelection, ObjectKey};
 use crate::plugin::{Capacity, Catalog, Detector, Limits, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
 use crate::secrets::SecretSource;
@@ -237,7 +237,7 @@ async fn the_body_of_a_webhook_without_a_proof_is_not_read() {
 #[tokio::test]
 async fn only_the_plugins_that_an_object_names_answer_for_it() {
     let policy = Policy {
-        detectors: Selection::only(["github".to_owned()]),
+        detectors: DetectorSelection::only(["github".to_owned()]),
     };
     let fixture = Fixture::new(with_object(policy)).await;
     let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;

@@ -15,7 +15,7 @@ use super::state::{RequestState, Resolved};
 use super::{Policy, RequestError, Target};
 use crate::api::GatewaySync;
 use crate::api::names::annotation;
-use crate::detection::{ObjectKey, Selection};
+use crate::detection::{DetectorSelection, ObjectKey};
 use crate::report;
 use crate::watch_backoff::watch_backoff;
 
@@ -111,7 +111,7 @@ pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, Reques
     Ok(Target {
         key: key.clone(),
         policy: Policy {
-            detectors: detectors.map_or_else(Selection::all, Selection::only),
+            detectors: detectors.map_or_else(DetectorSelection::all, DetectorSelection::only),
         },
         state: state(object),
     })

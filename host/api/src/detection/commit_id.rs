@@ -1,34 +1,35 @@
 use std::fmt;
 
-use super::WordError;
+use super::ParseError;
 
-/// The full id of a commit: 40 (SHA-1) or 64 (SHA-256) hexadecimal digits, in lower case.
+/// The full id of a commit: 40 (SHA-1) or 64 (SHA-256) hexadecimal digits in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommitId(String);
 
 impl CommitId {
-    /// Parses a full id in any case. The id of all zeros, by which git means that there is no commit, is an error.
-    pub fn parse(text: &str) -> Result<Self, WordError> {
+    /// Parses a full id. The digits may be in upper case. An id of zeros is an error, because it stands for "no
+    /// commit".
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         let why = if let Some(other) = text.chars().find(|c| !c.is_ascii_hexdigit()) {
             format!("{other:?} is not a hexadecimal digit")
         } else if !matches!(text.len(), 40 | 64) {
             format!("it has {} digits, not 40 or 64", text.len())
         } else if text.bytes().all(|byte| byte == b'0') {
-            return Err(WordError::NoCommit);
+            return Err(ParseError::NoCommit);
         } else {
             return Ok(Self(text.to_ascii_lowercase()));
         };
         let text = text.chars().take(64).collect();
-        Err(WordError::CommitFormat { text, why })
+        Err(ParseError::CommitFormat { text, why })
     }
 
-    /// All the digits.
+    /// Returns all digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first seven digits, for people.
+    /// Returns the first seven digits, for display.
     #[must_use]
     pub fn short(&self) -> &str {
         &self.0[..7]
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_both_hash_lengths_in_any_case() {
+    fn accepts_both_hash_lengths_in_upper_and_lower_case() {
         assert_eq!(
             CommitId::parse(&"AB".repeat(20)).unwrap().as_str(),
             "ab".repeat(20)
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_is_wrong() {
+    fn errors_name_the_reason() {
         for (text, expected) in [
             (
                 "",

@@ -1,59 +1,59 @@
 use std::fmt;
 
-use super::{CommitId, WordError};
+use super::{CommitId, ParseError};
 
-/// A git ref as somebody wrote it: a full name (`refs/tags/v1`), a bare one (`v1`), or a full commit id.
+/// A git ref in one of three forms: a full name (`refs/tags/v1`), a bare name (`v1`), or a full commit id.
 ///
-/// Valid by the rules of `git check-ref-format --allow-onelevel`, no longer than [`GitRef::MAX_BYTES`], and without a
-/// leading hyphen, which a git command line would take for an option.
+/// It is valid by the rules of `git check-ref-format --allow-onelevel`, has at most [`GitRef::MAX_BYTES`] bytes, and
+/// does not start with a hyphen, so that no git command reads it as an option.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GitRef(String);
 
-/// What a ref names, as far as its text tells.
+/// The kind of a ref, derived from its text alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefName<'a> {
-    /// `refs/tags/NAME`.
+    /// `refs/tags/NAME`. The value is `NAME`.
     Tag(&'a str),
-    /// `refs/heads/NAME`.
+    /// `refs/heads/NAME`. The value is `NAME`.
     Branch(&'a str),
-    /// Any other full name, `refs/` included.
+    /// Any other full name. The value includes `refs/`.
     Other(&'a str),
     /// A full commit id.
     Commit(CommitId),
-    /// A bare name: a tag, else a branch, of that name. `heads/x` and `tags/x` are bare names too.
+    /// A bare name, which means the tag of that name, or else the branch. `heads/x` and `tags/x` are bare names too.
     Bare(&'a str),
 }
 
 impl GitRef {
-    /// The longest ref that is accepted: most file systems take no longer name, so no server holds one.
+    /// The maximum length in bytes. Most file systems allow no longer file name, so git servers store no longer ref.
     pub const MAX_BYTES: usize = 255;
 
-    /// Takes a ref in any of its three forms.
-    pub fn parse(text: &str) -> Result<Self, WordError> {
+    /// Parses a ref in one of its three forms.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         if text.is_empty() {
-            return Err(WordError::Empty);
+            return Err(ParseError::Empty);
         }
         if text.len() > Self::MAX_BYTES {
-            return Err(WordError::TooLong {
+            return Err(ParseError::TooLong {
                 length: text.len(),
                 limit: Self::MAX_BYTES,
             });
         }
         if text.starts_with('-') || gix_validate::reference::name_partial(text.into()).is_err() {
-            return Err(WordError::RefFormat {
+            return Err(ParseError::RefFormat {
                 text: text.to_owned(),
             });
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// As it was written.
+    /// Returns the ref as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What it names.
+    /// Returns the kind of the ref.
     #[must_use]
     pub fn name(&self) -> RefName<'_> {
         if let Some(tag) = self.0.strip_prefix("refs/tags/") {
@@ -69,7 +69,7 @@ impl GitRef {
         }
     }
 
-    /// The name that `git clone --branch` takes: without `refs/tags/` or `refs/heads/`.
+    /// Returns the name for `git clone --branch`, which is the ref without `refs/tags/` or `refs/heads/`.
     #[must_use]
     pub fn short(&self) -> &str {
         match self.name() {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_the_forms_apart() {
+    fn distinguishes_the_forms() {
         let commit = "ab".repeat(20);
         let cases = [
             ("refs/tags/v1.0", RefName::Tag("v1.0")),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_git_refuses() {
+    fn refuses_names_that_git_refuses() {
         let long = "x".repeat(256);
         for text in [
             "",

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::WordError;
+use super::ParseError;
 
 /// The namespace and name of a `GatewaySync`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,15 +10,16 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
-    /// Takes names by Kubernetes' rules: a namespace is an RFC 1123 label, a name an RFC 1123 subdomain.
-    pub fn new(namespace: &str, name: &str) -> Result<Self, WordError> {
+    /// Checks the names by the rules of Kubernetes: the namespace must be an RFC 1123 label, the name an RFC 1123
+    /// subdomain.
+    pub fn new(namespace: &str, name: &str) -> Result<Self, ParseError> {
         if namespace.len() > 63 || !is_label(namespace) {
-            return Err(WordError::NameFormat {
+            return Err(ParseError::NameFormat {
                 text: namespace.chars().take(64).collect(),
             });
         }
         if name.len() > 253 || !name.split('.').all(is_label) {
-            return Err(WordError::NameFormat {
+            return Err(ParseError::NameFormat {
                 text: name.chars().take(64).collect(),
             });
         }
@@ -28,13 +29,13 @@ impl ObjectKey {
         })
     }
 
-    /// The namespace.
+    /// Returns the namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_names_that_kubernetes_takes() {
+    fn accepts_the_names_that_kubernetes_accepts() {
         assert_eq!(
             ObjectKey::new("my-ns", "plant-7.edge").unwrap().to_string(),
             "my-ns/plant-7.edge"

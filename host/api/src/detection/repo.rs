@@ -2,70 +2,66 @@ use std::fmt;
 
 use url::Url;
 
-use super::WordError;
+use super::ParseError;
 
-/// The address of a git repository, as an object's `spec.git.repo` gives it.
+/// The address of a git repository, as in `spec.git.repo` of an object.
 ///
-/// It prints without the credentials that may stand in it.
+/// Its `Display` and `Debug` forms omit the credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RepoUrl {
     url: Url,
-    written: String,
+    /// The address as it was written, without its credentials.
+    shown: String,
 }
 
 impl RepoUrl {
-    /// Takes `http`, `https`, `git` and `ssh` URLs, and the scp form `user@host:path`, which is read as ssh. Local
-    /// paths, `file:` and remote helpers (`ext::`) are refused: they would let whoever writes an object read files,
-    /// or run programs, as Stoker.
-    pub fn parse(text: &str) -> Result<Self, WordError> {
+    /// Parses an `http`, `https`, `git` or `ssh` URL, or the scp form `user@host:path`, which means ssh.
+    ///
+    /// Local paths, `file:` URLs and remote helpers (`ext::`) are refused. With them, the author of an object could
+    /// read files or run programs with the rights of Stoker.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
         let refuse = |why| {
-            Err(WordError::RepoFormat {
+            Err(ParseError::RepoFormat {
                 text: redact(text),
                 why,
             })
         };
         if text.is_empty() {
-            return Err(WordError::Empty);
+            return Err(ParseError::Empty);
         }
         if text.len() > 2048 {
-            return Err(WordError::TooLong {
+            return Err(ParseError::TooLong {
                 length: text.len(),
                 limit: 2048,
             });
         }
         if text.starts_with('-') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return refuse("it starts with a hyphen, or holds a space or a control character");
+            return refuse("it starts with a hyphen, or contains a space or a control character");
         }
         let address = scp_form(text).unwrap_or_else(|| text.to_owned());
         let Ok(url) = Url::parse(&address) else {
             return refuse("use https://, http://, git://, ssh:// or user@host:path");
         };
         if !matches!(url.scheme(), "http" | "https" | "git" | "ssh") {
-            return refuse("only http, https, git and ssh are used");
+            return refuse("the scheme must be http, https, git or ssh");
         }
         if url.host_str().is_none_or(str::is_empty) || url.path().trim_matches('/').is_empty() {
-            return refuse("it names no host, or no path on it");
+            return refuse("the host or the path is missing");
         }
-        Ok(Self {
-            url,
-            written: text.to_owned(),
-        })
+        let shown = redact(text);
+        Ok(Self { url, shown })
     }
 
-    /// The address with its credentials, for the one who connects to it.
+    /// Returns the address with its credentials, for connecting to the repository.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// As it was written, credentials included.
-    #[must_use]
-    pub fn as_written(&self) -> &str {
-        &self.written
-    }
-
-    /// Whether a sender's name (`owner/name`) or URL means this repository: scheme, credentials, port, `.git` and the
-    /// case of letters do not matter, since a sender may name the repository by another transport.
+    /// Returns whether a sender's name (`owner/name`) or URL refers to this repository.
+    ///
+    /// The scheme, the credentials, the port, `.git` and the case of letters are ignored, because a sender may use the
+    /// URL of another transport.
     #[must_use]
     pub fn is_named_by(&self, name: &str) -> bool {
         let path = canonical_path(self.url.path());
@@ -78,7 +74,7 @@ impl RepoUrl {
     }
 }
 
-/// `user@host:path` as an ssh URL; none where the text has a scheme or is no scp form.
+/// Returns `user@host:path` as an ssh URL, or `None` if the text is not in this form.
 fn scp_form(text: &str) -> Option<String> {
     let (authority, path) = text.split_once(':')?;
     let is_scp = !path.starts_with("//")
@@ -88,7 +84,7 @@ fn scp_form(text: &str) -> Option<String> {
     is_scp.then(|| format!("ssh://{authority}/{}", path.trim_start_matches('/')))
 }
 
-/// Host names have no case; `url` lowers it only for the schemes that it knows.
+/// Compares hosts without case. `url` converts host names to lower case for special schemes only.
 fn same_host(one: &Url, other: &Url) -> bool {
     let host = |url: &Url| url.host_str().map(str::to_ascii_lowercase);
     host(one) == host(other)
@@ -99,7 +95,7 @@ fn canonical_path(path: &str) -> String {
     path.strip_suffix(".git").unwrap_or(path).to_lowercase()
 }
 
-/// The text without what stands between `://` and `@`.
+/// Removes the credentials, which are the text between `://` and `@`.
 fn redact(text: &str) -> String {
     match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
@@ -111,7 +107,7 @@ fn redact(text: &str) -> String {
 
 impl fmt::Display for RepoUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&redact(&self.written))
+        out.write_str(&self.shown)
     }
 }
 
@@ -126,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_forms_of_an_address() {
+    fn accepts_every_form_of_a_remote_address() {
         for text in [
             "https://github.com/o/r.git",
             "http://127.0.0.1:8080/r",
@@ -158,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn is_named_in_any_transport_and_spelling() {
+    fn a_repository_is_recognized_by_its_name_and_by_urls_of_other_transports() {
         let repo = RepoUrl::parse("https://user:token@GitHub.com/Owner/Repo.git").unwrap();
         for name in [
             "owner/repo",

@@ -1,23 +1,23 @@
 use std::sync::Arc;
 
-/// The plugins that may answer for an object.
+/// The plugins that may detect refs for an object (`spec.webhook.detectors`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection(Option<Arc<[String]>>);
+pub struct DetectorSelection(Option<Arc<[String]>>);
 
-impl Selection {
-    /// Any of them.
+impl DetectorSelection {
+    /// Selects every plugin.
     #[must_use]
     pub fn all() -> Self {
         Self(None)
     }
 
-    /// Only those that are named. An object that names none allows none.
+    /// Selects the named plugins only. An empty list selects no plugin.
     #[must_use]
     pub fn only(names: impl Into<Arc<[String]>>) -> Self {
         Self(Some(names.into()))
     }
 
-    /// Whether the plugin of this name may answer.
+    /// Returns whether the plugin of this name is selected.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0
@@ -25,7 +25,7 @@ impl Selection {
             .is_none_or(|names| names.iter().any(|other| other == name))
     }
 
-    /// The names, where there is a choice.
+    /// Returns the selected names. There are none if every plugin is selected.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0
             .iter()
@@ -39,10 +39,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_not_named_may_not_answer() {
-        assert!(Selection::all().has("x") && Selection::default().has("x"));
-        let only = Selection::only(["github".to_owned()]);
+    fn a_plugin_that_is_not_named_is_not_selected() {
+        assert!(DetectorSelection::all().has("x") && DetectorSelection::default().has("x"));
+        let only = DetectorSelection::only(["github".to_owned()]);
         assert!(only.has("github") && !only.has("generic"));
-        assert!(!Selection::only([]).has("github"));
+        assert!(!DetectorSelection::only([]).has("github"));
     }
 }

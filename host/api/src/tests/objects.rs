@@ -1,11 +1,11 @@
-//! Objects as clusters hold them.
+//! Objects as clusters store them.
 
 use serde_json::json;
 
 use super::super::*;
 
 #[test]
-fn an_object_of_the_go_operator_is_read_and_kept() {
+fn an_object_of_the_go_operator_survives_a_round_trip() {
     let object = json!({
         "apiVersion": "stoker.io/v1alpha1",
         "kind": "GatewaySync",

@@ -1,6 +1,6 @@
-//! The repository itself, in the hands of the `git` program.
+//! The repository on disk, read and written by the `git` program.
 //!
-//! It knows no network.
+//! The module does no network I/O.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use tokio::process::Command;
 use super::GitServerError;
 use stoker_api::detection::CommitId;
 
-/// Who makes commits and when, so that the same steps give the same ids.
+/// The author of all commits. Author and time are fixed, so that the same steps give the same ids.
 const AUTHOR: (&str, &str) = ("Stoker Demo", "demo@stoker.invalid");
 const FIRST_TIME: u64 = 1_767_225_600;
-/// What the repository allows: fetches without files, and of commits that no ref points to.
+/// Allows partial clones, and fetches of commits that no ref points to.
 const CONFIG: &str = "\n[uploadpack]\n\tallowFilter = true\n\tallowAnySHA1InWant = true\n";
 
-/// A bare repository in a temporary directory, which goes with the value.
+/// A bare repository in a temporary directory. Dropping the value removes the directory.
 #[derive(Debug)]
 pub(super) struct Repository {
     home: TempDir,
@@ -27,7 +27,7 @@ pub(super) struct Repository {
 }
 
 impl Repository {
-    /// Makes an empty one, below a directory that is its own.
+    /// Creates an empty repository in a new temporary directory.
     pub(super) async fn create(name: &str) -> Result<Self, GitServerError> {
         let home = tempfile::Builder::new()
             .prefix("stoker-git-")
@@ -56,7 +56,7 @@ impl Repository {
         &self.path
     }
 
-    /// Adds a commit to a branch, given by its full name.
+    /// Adds a commit to a branch, which is given by its full name.
     pub(super) async fn commit(
         &self,
         branch: &str,
@@ -71,7 +71,7 @@ impl Repository {
         printed_id(&output, "fast-import")
     }
 
-    /// The id of what `target` names.
+    /// Returns the id of `target`.
     pub(super) async fn id_of(&self, target: &str) -> Result<CommitId, GitServerError> {
         let output = self
             .git(&["rev-parse", "--verify", "--end-of-options", target])
@@ -79,7 +79,7 @@ impl Repository {
         printed_id(&output, "rev-parse")
     }
 
-    /// Runs git and gives what it prints.
+    /// Runs git and returns its output.
     pub(super) async fn git(&self, arguments: &[&str]) -> Result<Vec<u8>, GitServerError> {
         self.git_with_input(arguments, b"").await
     }
@@ -93,7 +93,7 @@ impl Repository {
         succeeded(output, arguments)
     }
 
-    /// Runs a program in the repository, with nothing of the caller's settings.
+    /// Runs a program in the repository, without the environment and the git configuration of the caller.
     async fn run(
         &self,
         program: &'static str,
@@ -134,7 +134,7 @@ impl Repository {
         let stdin = child.stdin.take();
         let write = async {
             if let Some(mut stdin) = stdin {
-                // A program that ends early needs no more input; its status tells whether that is a fault.
+                // A program may end before it has read all input. Its exit status shows whether it failed.
                 stdin.write_all(input).await.ok();
             }
         };
@@ -142,12 +142,13 @@ impl Repository {
         output.map_err(failed)
     }
 
-    /// Lets git answer a question of a client that speaks this version of the protocol. It never changes anything.
+    /// Runs `git upload-pack` for a request of a client with this version of the protocol. The repository is not
+    /// changed.
     pub(super) async fn upload_pack(
         &self,
         protocol: Option<&OsStr>,
         options: &[&str],
-        question: &[u8],
+        request: &[u8],
     ) -> Result<Vec<u8>, GitServerError> {
         let arguments = [
             &["upload-pack", "--strict", "--stateless-rpc"],
@@ -155,8 +156,8 @@ impl Repository {
             &["."],
         ]
         .concat();
-        let output = self.run("git", &arguments, protocol, question).await?;
-        // What it refuses, it refuses in its answer, and ends with a failure.
+        let output = self.run("git", &arguments, protocol, request).await?;
+        // `git upload-pack` writes a refusal into its output, and then fails. The client gets this output.
         if output.stdout.is_empty() {
             succeeded(output, &arguments)
         } else {
@@ -164,9 +165,9 @@ impl Repository {
         }
     }
 
-    /// Unpacks a question that the client compressed.
-    pub(super) async fn gunzip(&self, question: &[u8]) -> Result<Vec<u8>, GitServerError> {
-        Ok(self.run("gzip", &["-dc"], None, question).await?.stdout)
+    /// Decompresses a request that the client compressed with gzip.
+    pub(super) async fn gunzip(&self, request: &[u8]) -> Result<Vec<u8>, GitServerError> {
+        Ok(self.run("gzip", &["-dc"], None, request).await?.stdout)
     }
 }
 
@@ -179,7 +180,7 @@ fn succeeded(output: Output, arguments: &[&str]) -> Result<Vec<u8>, GitServerErr
     Err(GitServerError::Git { command, message })
 }
 
-/// The id in the last line that a command printed.
+/// Returns the id in the last line of a command's output.
 fn printed_id(output: &[u8], command: &str) -> Result<CommitId, GitServerError> {
     let text = String::from_utf8_lossy(output);
     let line = text.lines().last().unwrap_or_default();
@@ -189,7 +190,7 @@ fn printed_id(output: &[u8], command: &str) -> Result<CommitId, GitServerError> 
     })
 }
 
-/// What `git fast-import` reads to make one commit and to print its id.
+/// Returns the input with which `git fast-import` creates one commit and prints its id.
 fn import_stream(branch: &str, message: &str, revision: u64, parent: Option<&CommitId>) -> String {
     let data = |text: &str| format!("data {}\n{text}\n", text.len());
     let (name, mail) = AUTHOR;
@@ -207,7 +208,7 @@ fn import_stream(branch: &str, message: &str, revision: u64, parent: Option<&Com
     parts.concat()
 }
 
-/// The configuration of one plant's gateway, with a project.
+/// Returns the files of a gateway's configuration.
 fn files(revision: u64) -> [(&'static str, String); 4] {
     let project = format!(
         "{{\n  \"title\": \"Boiler\",\n  \"enabled\": true,\n  \"revision\": {revision}\n}}\n"

@@ -1,6 +1,4 @@
-//! The repository's smart HTTP, read-only.
-//!
-//! It may name the web framework, and knows nothing of how commits come about.
+//! The read-only smart HTTP server of the repository.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -16,10 +14,10 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use super::repository::Repository;
 use super::{GitServerError, REPOSITORY};
 
-/// More than any question of a client that knows none of the objects.
-const MAX_QUESTION: usize = 1024 * 1024;
+/// The limit of a request's body. A fetch request of a client without any object is far smaller.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// What is served, and how often it was asked.
+/// The served repository, and the number of requests for it.
 #[derive(Debug)]
 pub(super) struct Site {
     repository: Repository,
@@ -43,11 +41,11 @@ impl Site {
     }
 }
 
-/// The site for a server.
+/// Returns the routes of the git server.
 pub(super) fn router(site: Arc<Site>) -> Router {
     Router::new()
         .fallback(serve)
-        .layer(DefaultBodyLimit::max(MAX_QUESTION))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(site)
 }
 
@@ -60,15 +58,15 @@ async fn serve(
 ) -> Response {
     site.requests.fetch_add(1, Ordering::Relaxed);
     let Some(service) = service(uri.path()) else {
-        return (StatusCode::NOT_FOUND, "there is no such repository\n").into_response();
+        return (StatusCode::NOT_FOUND, "repository not found\n").into_response();
     };
     let answer = match (method, service) {
-        (Method::GET, "info/refs") if asks_to_read(&uri) => greet(&site.repository, &headers).await,
+        (Method::GET, "info/refs") if is_fetch(&uri) => advertise(&site.repository, &headers).await,
         (Method::POST, "git-upload-pack") => answer(&site.repository, &headers, &body).await,
         (_, "info/refs" | "git-receive-pack") => {
             return (StatusCode::FORBIDDEN, "this repository is read-only\n").into_response();
         }
-        _ => return (StatusCode::NOT_FOUND, "nothing here\n").into_response(),
+        _ => return (StatusCode::NOT_FOUND, "not found\n").into_response(),
     };
     match answer {
         Ok((content_type, bytes)) => (
@@ -82,7 +80,7 @@ async fn serve(
 
 type Answer = Result<(&'static str, Vec<u8>), GitServerError>;
 
-async fn greet(repository: &Repository, headers: &HeaderMap) -> Answer {
+async fn advertise(repository: &Repository, headers: &HeaderMap) -> Answer {
     let mut bytes = b"001e# service=git-upload-pack\n0000".to_vec();
     bytes.extend(
         repository
@@ -93,21 +91,25 @@ async fn greet(repository: &Repository, headers: &HeaderMap) -> Answer {
 }
 
 async fn answer(repository: &Repository, headers: &HeaderMap, body: &[u8]) -> Answer {
-    let is_packed = headers
+    let is_compressed = headers
         .get(CONTENT_ENCODING)
         .is_some_and(|value| value == "gzip");
-    let unpacked = if is_packed {
+    let uncompressed = if is_compressed {
         Some(repository.gunzip(body).await?)
     } else {
         None
     };
     let bytes = repository
-        .upload_pack(protocol(headers), &[], unpacked.as_deref().unwrap_or(body))
+        .upload_pack(
+            protocol(headers),
+            &[],
+            uncompressed.as_deref().unwrap_or(body),
+        )
         .await?;
     Ok(("application/x-git-upload-pack-result", bytes))
 }
 
-/// The version of the protocol, in the words of the client.
+/// Returns the protocol version that the client requests.
 fn protocol(headers: &HeaderMap) -> Option<&OsStr> {
     headers
         .get("git-protocol")
@@ -115,13 +117,13 @@ fn protocol(headers: &HeaderMap) -> Option<&OsStr> {
         .map(OsStr::new)
 }
 
-/// What is asked of the repository, given a path; none if it is not a path of it. `.git` may be left out.
+/// Returns the part of a path after the name of the repository, or `None` for other paths. `.git` may be left out.
 fn service(path: &str) -> Option<&str> {
     let rest = path.strip_prefix('/')?.strip_prefix(REPOSITORY)?;
     rest.strip_prefix(".git").unwrap_or(rest).strip_prefix('/')
 }
 
-fn asks_to_read(uri: &Uri) -> bool {
+fn is_fetch(uri: &Uri) -> bool {
     uri.query()
         .unwrap_or_default()
         .split('&')

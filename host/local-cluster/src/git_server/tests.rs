@@ -1,4 +1,4 @@
-//! The repository as the `git` program sees it from outside.
+//! Tests of the server with the `git` program as its client.
 
 use std::process::Stdio;
 
@@ -25,7 +25,7 @@ async fn git(arguments: &[&str]) -> (bool, String) {
 }
 
 #[tokio::test]
-async fn a_clone_holds_what_was_committed() {
+async fn a_clone_contains_the_committed_files() {
     let server = GitServer::start().await.unwrap();
     server.commit("main", "Set the plant up").await.unwrap();
     let last = server.commit("main", "Raise the setpoint").await.unwrap();
@@ -65,7 +65,7 @@ async fn a_clone_holds_what_was_committed() {
 }
 
 #[tokio::test]
-async fn a_clone_of_many_refs_sends_a_compressed_question() {
+async fn a_compressed_request_of_a_clone_with_many_refs_is_answered() {
     let server = GitServer::start().await.unwrap();
     for number in 0..40 {
         server
@@ -101,7 +101,7 @@ async fn the_same_steps_give_the_same_ids() {
 }
 
 #[tokio::test]
-async fn refs_come_and_go() {
+async fn refs_can_be_set_and_deleted() {
     let server = GitServer::start().await.unwrap();
     let commit = server.commit("main", "One").await.unwrap();
     server
@@ -125,7 +125,7 @@ async fn refs_come_and_go() {
 }
 
 #[tokio::test]
-async fn nothing_can_be_pushed() {
+async fn pushes_are_refused() {
     let server = GitServer::start().await.unwrap();
     server.commit("main", "One").await.unwrap();
     let directory = server.directory().to_str().unwrap();
