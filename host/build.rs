@@ -18,7 +18,7 @@ const BUILT_IN: [&str; 10] = [
     "stoker-plugin-kargo",
     "stoker-plugin-generic",
 ];
-/// The one that the demo adds while it runs.
+/// The plugin that `stoker demo` adds while it runs.
 const EXAMPLE: &str = "stoker-plugin-shipit";
 
 fn main() -> ExitCode {

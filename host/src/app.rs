@@ -1,4 +1,4 @@
-//! The only place where the rooms are put together: each command, from its flags to its exit code.
+//! The commands, from their flags to their exit codes. This is the only module that combines the others.
 
 mod host;
 mod kubeconfig;
@@ -43,7 +43,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Commands that talk to a person by themselves log only what is wrong.
+/// Returns the default filter for commands other than `stoker run`. They print their results, and log only errors.
 fn quiet(command: &Command) -> Option<&'static str> {
     (!matches!(command, Command::Run(_))).then_some("error")
 }

@@ -1,4 +1,4 @@
-//! The command line, as it is typed. What it means is [`crate::config`]'s to say.
+//! The flags of the command line. [`crate::config`] checks the flags of `stoker run` and converts them.
 
 mod plugin;
 
@@ -11,12 +11,12 @@ pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
 pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};
 use crate::telemetry;
 
-/// The bridge from webhooks to GitOps.
+/// Syncs gateways to the git refs that webhooks announce.
 ///
-/// Stoker takes webhooks, asks WebAssembly plugins which git ref they announce, and syncs `GatewaySync` objects from
-/// it.
+/// Stoker receives webhooks, detects the git ref that they announce with WebAssembly plugins, and syncs `GatewaySync`
+/// objects to it.
 #[derive(Debug, Parser)]
-// The last of several values of one flag holds, so that a chart's `extraArgs` can replace what comes before.
+// The last value of a repeated flag applies, so that the chart's `extraArgs` can override earlier flags.
 #[command(
     name = "stoker",
     version,
@@ -24,7 +24,7 @@ use crate::telemetry;
     args_override_self = true
 )]
 pub struct Cli {
-    /// How the log looks.
+    /// Format of the log.
     #[arg(
         long,
         global = true,
@@ -33,22 +33,22 @@ pub struct Cli {
         env = "STOKER_LOG_FORMAT"
     )]
     pub log_format: LogFormat,
-    /// Which lines are logged: a level, or target=level pairs [default: info].
+    /// Filter of the log: a level, or target=level pairs separated by commas [default: info].
     #[arg(long, global = true, env = "STOKER_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// How the log looks.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum LogFormat {
-    /// For people on a terminal, JSON elsewhere.
+    /// Text on a terminal, JSON otherwise.
     Auto,
-    /// For people.
+    /// Text.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -62,15 +62,15 @@ impl From<LogFormat> for telemetry::Format {
     }
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Receive webhooks and sync from them, against a Kubernetes cluster.
+    /// Receive webhooks and sync the `GatewaySync` objects of a Kubernetes cluster.
     Run(Box<RunFlags>),
-    /// Show the whole way on this machine: an API server, a git repository, signed webhooks, a plugin dropped in.
+    /// Run a demonstration on this machine, with an API server, a git repository, signed webhooks and a drop-in plugin.
     #[cfg(feature = "sandbox")]
     Demo(DemoFlags),
-    /// Serve an API server and a git repository on this machine, to try things with kubectl.
+    /// Serve an API server and a git repository on this machine, for use with kubectl and `stoker run`.
     #[cfg(feature = "sandbox")]
     Sandbox(SandboxFlags),
     /// Print the definition of the custom resource, for `kubectl apply -f -`.
@@ -85,27 +85,28 @@ pub enum Command {
 /// The flags of `stoker run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunFlags {
-    /// Port on which webhooks are received, on all addresses; 0 switches the receiver off.
+    /// Port of the receiver, on all IPv4 and IPv6 addresses. 0 disables the receiver.
     #[arg(long, default_value_t = 9444, value_name = "PORT")]
     pub webhook_receiver_port: u16,
-    /// The secret that signs webhooks. Only from the environment, since other users see command lines.
+    /// The HMAC secret of the webhooks. It is read from the environment only, because command lines are visible to
+    /// other users.
     #[arg(skip = std::env::var("WEBHOOK_HMAC_SECRET").ok())]
     pub webhook_hmac_secret: Option<String>,
-    /// File with the secret that signs webhooks (instead of the environment variable `WEBHOOK_HMAC_SECRET`); it is
-    /// read again when it changes.
+    /// File with the HMAC secret of the webhooks, instead of the environment variable `WEBHOOK_HMAC_SECRET`. It is read
+    /// again when it changes.
     #[arg(long, env = "WEBHOOK_HMAC_SECRET_FILE", value_name = "FILE")]
     pub webhook_hmac_secret_file: Option<PathBuf>,
-    /// The token of senders that cannot sign. Only from the environment.
+    /// The bearer token of senders that cannot sign. It is read from the environment only.
     #[arg(skip = std::env::var("WEBHOOK_BEARER_TOKEN").ok())]
     pub webhook_bearer_token: Option<String>,
-    /// File with the bearer token of senders that cannot sign (instead of the environment variable
-    /// `WEBHOOK_BEARER_TOKEN`).
+    /// File with the bearer token of senders that cannot sign, instead of the environment variable
+    /// `WEBHOOK_BEARER_TOKEN`. It is read again when it changes.
     #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
     pub webhook_bearer_token_file: Option<PathBuf>,
-    /// Bytes that the body of a webhook may have.
+    /// Largest body of a webhook in bytes.
     #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
     pub max_body: usize,
-    /// Directory of drop-in plugins (*.wasm), watched for changes. May be given several times.
+    /// Directory with drop-in plugins (*.wasm), which is watched for changes. Can be repeated.
     #[arg(
         long,
         env = "STOKER_PLUGIN_DIR",
@@ -113,8 +114,7 @@ pub struct RunFlags {
         value_name = "DIR"
     )]
     pub plugin_dir: Vec<PathBuf>,
-    /// Take plugins from the ConfigMaps with the label `stoker.io/plugin=true` in the own namespace as well, without a
-    /// mount.
+    /// Load plugins from the ConfigMaps with the label `stoker.io/plugin=true` in the own namespace too.
     #[arg(
         long,
         num_args = 0..=1,
@@ -124,24 +124,24 @@ pub struct RunFlags {
         action = clap::ArgAction::Set
     )]
     pub plugin_watch_configmaps: bool,
-    /// File with limits and settings of the plugins, in YAML; it is read again when it changes.
+    /// File with limits and settings of the plugins, in YAML. It is read again when it changes.
     #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
     pub plugin_settings: Option<PathBuf>,
-    /// Bytes that a plugin's file may have, unless the settings say otherwise. Components made of JavaScript or Python
-    /// have 12 to 20 million.
+    /// Largest size of a plugin's file in bytes. The plugin settings override it. Components made of JavaScript or
+    /// Python have 12 to 20 million bytes.
     #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
     pub plugin_max_size: u64,
-    /// Address of /healthz, /readyz and /plugins; 0 switches them off.
+    /// Address of /healthz, /readyz and /plugins. 0 disables them.
     #[arg(long, default_value = ":8081", value_name = "ADDRESS")]
     pub health_probe_bind_address: String,
-    /// Address of /metrics; 0 switches it off.
+    /// Address of /metrics. 0 disables it.
     #[arg(long, default_value = "0", value_name = "ADDRESS")]
     pub metrics_bind_address: String,
-    /// Follow the objects of this namespace alone [default: of all namespaces].
+    /// Namespace whose objects are reconciled [default: all namespaces].
     #[arg(long, value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
-    /// Reconcile only while this replica holds the lease `a86165bb.stoker.io`. Every replica receives webhooks. Needed
-    /// where more than one runs.
+    /// Reconcile only while this replica holds the lease `a86165bb.stoker.io`. Every replica receives webhooks. The
+    /// flag is required if more than one replica runs.
     #[arg(
         long,
         num_args = 0..=1,
@@ -151,14 +151,14 @@ pub struct RunFlags {
         action = clap::ArgAction::Set
     )]
     pub leader_elect: bool,
-    /// The name of this replica in the election; no two may have the same [default: one that is made up].
+    /// Name of this replica in the leader election, which must be unique [default: a random name].
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub pod_name: Option<String>,
-    /// The own namespace: of the lease, and of plugin ConfigMaps [default: that of the kubeconfig, or the one that this runs in].
+    /// The own namespace, which has the lease and the ConfigMaps with plugins [default: the namespace of the
+    /// kubeconfig or of the pod].
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub pod_namespace: Option<String>,
-    /// The kubeconfig file [default: the one of `KUBECONFIG`, of the home directory, or the cluster that this runs
-    /// in].
+    /// Kubeconfig file [default: `KUBECONFIG`, the file in the home directory, or the service account of the pod].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
@@ -167,10 +167,10 @@ pub struct RunFlags {
 #[cfg(feature = "sandbox")]
 #[derive(Debug, Clone, Args)]
 pub struct DemoFlags {
-    /// Port on which webhooks are received, on the loopback address.
+    /// Port of the receiver, on the loopback address.
     #[arg(long, default_value_t = 9444)]
     pub port: u16,
-    /// End after the steps; the exit code is 0 only if every step went as expected.
+    /// Exit after the last step. The exit code is 0 if every step succeeded.
     #[arg(long)]
     pub once: bool,
 }
@@ -179,10 +179,10 @@ pub struct DemoFlags {
 #[cfg(feature = "sandbox")]
 #[derive(Debug, Clone, Args)]
 pub struct SandboxFlags {
-    /// Where the kubeconfig file is written.
+    /// File to which the kubeconfig is written.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: PathBuf,
-    /// Port of the API server; 0 takes a free one.
+    /// Port of the API server. 0 chooses a free port.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
 }
@@ -190,12 +190,12 @@ pub struct SandboxFlags {
 /// The flags of `stoker send`.
 #[derive(Debug, Clone, Args)]
 pub struct SendFlags {
-    /// Where to send it: http(s)://HOST/webhook/NAMESPACE/NAME.
+    /// URL of the receiver: http(s)://HOST/webhook/NAMESPACE/NAME.
     pub url: String,
-    /// The secret to sign with; without one, the webhook is not signed.
+    /// HMAC secret. Without it, the webhook is not signed.
     #[arg(long, env = "WEBHOOK_HMAC_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
-    /// A file with the secret to sign with, as a receiver reads it: without one line break at its end.
+    /// File with the HMAC secret. One line break at the end is ignored, as by the receiver.
     #[arg(
         long,
         env = "WEBHOOK_HMAC_SECRET_FILE",
@@ -203,19 +203,19 @@ pub struct SendFlags {
         conflicts_with = "secret"
     )]
     pub secret_file: Option<PathBuf>,
-    /// A file with a token to send in `Authorization`, for receivers that take one.
+    /// File with a bearer token for the `Authorization` header.
     #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// The ref to announce, in the generic format.
+    /// Ref to announce, in the format of the plugin `generic`.
     #[arg(long, required_unless_present = "body")]
     pub r#ref: Option<String>,
-    /// A file with the body to send as it is, or - for standard input.
+    /// File with the body, which is sent unchanged. `-` reads standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "ref")]
     pub body: Option<PathBuf>,
-    /// A header to send, as NAME=VALUE or "NAME: VALUE". May be given several times.
+    /// Header to send, as NAME=VALUE or "NAME: VALUE". Can be repeated.
     #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
     pub headers: Vec<String>,
-    /// The status that the answer should have; any other one ends with 1. Without it, each of 200 to 299 is as expected.
+    /// Expected status of the answer. With another status the exit code is 1 [default: any of 200 to 299].
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
     pub expect: Option<u16>,
 }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_values_holds() {
+    fn the_last_value_of_a_repeated_flag_applies() {
         let flags = run_flags(&[
             "--health-probe-bind-address=:8081",
             "--leader-elect",
@@ -255,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn global_flags_can_be_given_again() {
+    fn global_flags_can_be_repeated() {
         let cli = Cli::try_parse_from(["stoker", "--log=info", "run", "--log=warn", "--log=debug"]);
         assert_eq!(cli.expect("arguments").log.as_deref(), Some("debug"));
     }
 
     #[test]
-    fn directories_add_up() {
+    fn plugin_directories_accumulate() {
         let flags = run_flags(&["--plugin-dir=/a", "--plugin-dir=/b"]);
         assert_eq!(flags.plugin_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
     }

@@ -1,4 +1,4 @@
-//! What the flags mean, after everything that can be wrong with them was said.
+//! The configuration of `stoker run`, converted from the flags. Invalid flags are errors.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,72 +9,72 @@ use crate::plugin::{Limits, SettingsSource};
 use crate::receiver::Bounds;
 use crate::secrets::SecretSource;
 
-/// The largest body that may be allowed: each request holds one in memory.
+/// The upper bound of `--max-body`. Each request holds its body in memory.
 const MAX_BODY_LIMIT: usize = 64 << 20;
 
-/// The largest plugin that may be allowed: compiling takes memory in proportion.
+/// The upper bound of `--plugin-max-size`. The memory for compiling grows with the size.
 const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
 
-/// What `stoker run` works with.
+/// The configuration of `stoker run`.
 #[derive(Debug, Clone, Default)]
 pub struct HostConfig {
-    /// The namespace whose objects are followed; none for all.
+    /// The namespace whose objects are reconciled, or `None` for all namespaces.
     pub namespace: Option<String>,
-    /// Where webhooks come in; none where the receiver is off.
+    /// The address of the receiver, or `None` if it is disabled.
     pub receiver: Option<SocketAddr>,
-    /// Where the platform asks; none where nobody does.
+    /// The address of the probes and of `/plugins`, or `None` if they are disabled.
     pub probes: Option<SocketAddr>,
-    /// Where metrics are read; none where nobody does.
+    /// The address of the metrics, or `None` if they are disabled.
     pub metrics: Option<SocketAddr>,
     /// The directories of drop-in plugins.
     pub plugin_directories: Vec<PathBuf>,
-    /// Whether the ConfigMaps of the own namespace are followed for plugins.
+    /// Whether plugins are loaded from the ConfigMaps of the own namespace.
     pub watches_plugin_maps: bool,
-    /// What operators say of the plugins.
+    /// The limits and settings of the plugins.
     pub plugin_settings: SettingsSource,
-    /// The secrets of the senders.
+    /// The secrets that authenticate webhooks.
     pub auth: AuthConfig,
-    /// How much of a delivery is taken.
+    /// The bounds of a delivery.
     pub bounds: Bounds,
-    /// The namespace that this runs in; none where only the kubeconfig may tell.
+    /// The own namespace, or `None` to use the one of the kubeconfig or of the pod.
     pub own_namespace: Option<String>,
-    /// The name of this replica in the election of the one that reconciles; none where it is alone.
+    /// The name of this replica in the leader election, or `None` without an election.
     pub identity: Option<String>,
 }
 
-/// Why flags mean nothing.
+/// The reason why a flag is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not an address to listen on.
-    #[error("{flag} {text:?} is not an address: use PORT, :PORT or IP:PORT, or 0 for none")]
+    /// The value is not an address to listen on.
+    #[error("{flag} {text:?} is not an address: use PORT, :PORT or IP:PORT, or 0 to disable it")]
     Address {
         /// The flag.
         flag: &'static str,
-        /// What was given.
+        /// The value.
         text: String,
     },
-    /// Two sources of one secret.
+    /// A secret has two sources.
     #[error("both {file} and the environment variable {variable} are set: use one of them")]
     TwoSecrets {
-        /// The flag of the file.
+        /// The flag with the file.
         file: &'static str,
-        /// The variable.
+        /// The environment variable.
         variable: &'static str,
     },
-    /// A limit that protects nothing, or lets nothing in.
+    /// The size limit of plugins is out of range.
     #[error("--plugin-max-size {bytes} is not between 1024 and {limit} bytes")]
     PluginMaxSize {
-        /// What was given.
+        /// The value.
         bytes: u64,
-        /// The largest that is taken.
+        /// The largest valid value.
         limit: u64,
     },
-    /// A limit that protects nothing.
+    /// The size limit of bodies is out of range.
     #[error("--max-body {bytes} is not between 1 and {limit} bytes")]
     MaxBody {
-        /// What was given.
+        /// The value.
         bytes: usize,
-        /// The largest that is taken.
+        /// The largest valid value.
         limit: usize,
     },
 }
@@ -129,7 +129,7 @@ impl TryFrom<RunFlags> for HostConfig {
     }
 }
 
-/// What is set to nothing is not set.
+/// Treats an empty value as absent.
 fn set(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
@@ -147,8 +147,10 @@ fn plugin_limits(component_bytes: u64) -> Result<Limits, ConfigError> {
     })
 }
 
-/// An address as existing installations write it: `0` is off, `:8081` and `8081` are all addresses of the machine, which
-/// is `[::]` and takes IPv4 as well.
+/// Parses an address in the forms of the Go operator.
+///
+/// `0` and the empty text disable the server. `:8081` and `8081` mean all addresses, which is `[::]` and includes
+/// IPv4.
 fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     if matches!(text, "" | "0") {
         return Ok(None);
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_as_existing_installations_write_them() {
+    fn addresses_have_the_forms_of_the_go_operator() {
         let parse =
             |text| address("--x", text).map(|address| address.map(|address| address.to_string()));
         assert_eq!(parse("0").unwrap(), None);
@@ -198,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_has_one_source() {
+    fn a_secret_with_two_sources_is_an_error() {
         let names = ("--file", "VARIABLE");
         assert!(secret(None, None, names).unwrap().is_none());
         assert!(secret(Some("x".into()), Some("/f".into()), names).is_err());
-        // Set but empty is a source: the door closes rather than opens.
+        // An empty variable is a source, so that webhooks are refused rather than accepted without a signature.
         assert!(matches!(
             secret(Some(String::new()), None, names).unwrap(),
             Some(SecretSource::Inline(_))

@@ -1,14 +1,13 @@
-//! One webhook as it came in: its headers and its bytes.
+//! A webhook as it was received: its headers and the bytes of its body.
 //!
-//! Nothing in it was checked. What was checked is a [`crate::auth::Verified`].
+//! Nothing in it is verified. A verified delivery is a [`crate::auth::Verified`].
 
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// Where senders put their own id of a delivery, in the order of preference.
+/// The headers in which senders give the id of a delivery, in the order of preference.
 ///
-/// GitHub keeps the id in a requested redelivery; GitLab, Bitbucket Data Center, Standard Webhooks and CloudEvents
-/// (binary mode) document theirs likewise.
+/// They are documented by GitHub, Gitea, Forgejo, GitLab, Standard Webhooks, Bitbucket and CloudEvents (binary mode).
 const ID_HEADERS: [&str; 8] = [
     "x-github-delivery",
     "x-gitea-delivery",
@@ -20,26 +19,20 @@ const ID_HEADERS: [&str; 8] = [
     "ce-id",
 ];
 
-/// The longest delivery id that is kept, in bytes. GitHub's has 36.
+/// The maximum length of a delivery id in bytes. Longer ids are ignored. The ids of GitHub have 36 bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// One webhook as it came in.
+/// A webhook as it was received.
 #[derive(Debug)]
 pub struct Delivery {
     /// All headers.
     pub headers: HeaderMap,
-    /// The raw bytes that a signature covers.
+    /// The bytes of the body, which a signature covers.
     pub body: Bytes,
 }
 
 impl Delivery {
-    /// The sender's id of this delivery, where it gives one that is fit for a log line.
-    #[must_use]
-    pub fn id(&self) -> Option<&str> {
-        delivery_id(&self.headers)
-    }
-
-    /// The compression of the body that the sender claims, if any (RFC 9110 §8.4).
+    /// Returns the compression of the body that the sender declares, if any (RFC 9110 §8.4).
     #[must_use]
     pub fn content_encoding(&self) -> Option<String> {
         let value = self.headers.get(http::header::CONTENT_ENCODING)?;
@@ -47,7 +40,7 @@ impl Delivery {
         (!value.is_empty() && value != "identity").then_some(value)
     }
 
-    /// The media type that the sender claims, without parameters, in lower case.
+    /// Returns the media type that the sender declares, without parameters and in lower case.
     #[must_use]
     pub fn media_type(&self) -> Option<String> {
         let value = self
@@ -60,7 +53,7 @@ impl Delivery {
     }
 }
 
-/// The sender's id of a delivery with these headers.
+/// Returns the id of the delivery with these headers, if it is fit for a log line: printable ASCII of limited length.
 #[must_use]
 pub fn delivery_id(headers: &HeaderMap) -> Option<&str> {
     ID_HEADERS.iter().find_map(|name| {
@@ -79,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_taken_from_the_first_header_that_holds_a_fit_one() {
+    fn the_id_is_read_from_the_first_header_with_a_valid_value() {
         let mut headers = HeaderMap::new();
         assert_eq!(delivery_id(&headers), None);
         headers.insert("ce-id", HeaderValue::from_static("event-7"));

@@ -1,4 +1,4 @@
-//! Stoker: a webhook becomes a commit that a gateway runs.
+//! Stoker receives webhooks and syncs gateways to the git refs that they announce.
 //!
 //! ```text
 //! HTTP request ─ receiver ─► Delivery ─ auth ─► Verified<Delivery> ─ plugin ─► Detection
@@ -6,8 +6,8 @@
 //!     commit ◄─ git ◄─ controller ◄─ watch ◄─ GatewaySync (annotations) ◄─ request
 //! ```
 //!
-//! Each arrow is a module, and each type between two arrows is made in one place. A test checks which module may name
-//! which library and which other module.
+//! Each arrow is a module. Each type between two arrows is created in one place. A test checks which libraries and
+//! modules each module uses.
 
 pub mod app;
 pub mod auth;

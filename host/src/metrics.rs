@@ -1,4 +1,4 @@
-//! What is counted: one registry, one struct for each room.
+//! The metrics: one registry, with one struct for each module.
 
 use prometheus_client::registry::Registry;
 
@@ -6,20 +6,20 @@ use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
 
-/// The metrics of all rooms, and their text.
+/// The metrics of all modules.
 #[derive(Debug)]
 pub struct Metrics {
-    /// The plugins' room.
+    /// The metrics of the plugins.
     pub plugin: PluginMetrics,
-    /// The receiver's room.
+    /// The metrics of the receiver.
     pub receiver: ReceiverMetrics,
-    /// The controller's room.
+    /// The metrics of the controller.
     pub controller: ControllerMetrics,
     registry: Registry,
 }
 
 impl Metrics {
-    /// Registers every room's metrics.
+    /// Registers the metrics of every module.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::default();
@@ -31,7 +31,7 @@ impl Metrics {
         }
     }
 
-    /// The OpenMetrics text of everything.
+    /// Returns all metrics in the OpenMetrics text format.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;

@@ -20,28 +20,28 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-/// Open connections at one time; further ones wait in the kernel's queue.
+/// The number of open connections. Further connections wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
-/// From the first byte of a request to the end of its headers, and between two requests.
+/// The time limit for the headers of a request, and for the pause between two requests of a connection.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Bytes of all headers of a request together. GitHub's are below 2 KiB.
+/// The limit of the headers of a request, in bytes. GitHub sends less than 2 KiB.
 const HEADER_BYTES: usize = 64 << 10;
-/// How long requests that are under way may take once the process is told to end.
+/// The time limit for the remaining requests after the shutdown began.
 const DRAIN_TIME: Duration = Duration::from_secs(15);
-/// Connections that wait for a place in the kernel's queue, as many as tokio's own listeners have.
+/// The length of the kernel's queue of connections, as for the listeners of tokio.
 const BACKLOG: i32 = 1024;
-/// After an error of the listener, such as too many open files, which passes when connections end.
+/// The pause after an error of the listener, such as too many open files, which ends when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why the server could not serve.
+/// The reason why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is taken, or not of this machine.
+    /// The address is in use, or is not an address of this machine.
     #[error("cannot listen on {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
@@ -49,8 +49,8 @@ pub enum ServeError {
 
 /// Listens on an address.
 ///
-/// `[::]` means all addresses of both families. A machine without IPv6 listens on `0.0.0.0` instead. Must be called in
-/// a runtime of tokio.
+/// `[::]` means all IPv4 and IPv6 addresses. A machine without IPv6 listens on `0.0.0.0` instead. The function must
+/// be called in a tokio runtime.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     let bound = match bind(address) {
         Err(error) if is_without_ipv6(&error) && is_every_address(address) => {
@@ -65,7 +65,7 @@ fn is_every_address(address: SocketAddr) -> bool {
     address.is_ipv6() && address.ip().is_unspecified()
 }
 
-/// Whether the kernel was started without IPv6, or has it switched off.
+/// Returns whether the kernel has no IPv6, or has it disabled.
 fn is_without_ipv6(error: &io::Error) -> bool {
     let Some(code) = error.raw_os_error() else {
         return false;
@@ -75,7 +75,7 @@ fn is_without_ipv6(error: &io::Error) -> bool {
         .any(|errno| errno.raw_os_error() == code)
 }
 
-/// Binds a socket. The kernel's `bindv6only` decides nothing: `[::]` always takes IPv4 as well.
+/// Binds a socket. `[::]` includes IPv4, whatever the kernel's `bindv6only` is.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -85,7 +85,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if is_every_address(address) {
         socket.set_only_v6(false)?;
     }
-    // As the standard library does: a restart does not wait for connections of the process before.
+    // A restart does not wait for the connections of the previous process, as with the standard library.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -94,7 +94,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves until the shutdown, then lets the requests that are under way finish.
+/// Serves until the shutdown, and then waits for the remaining requests.
 pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -107,7 +107,7 @@ where
     let graceful = GracefulShutdown::new();
     while let Some(stream) = accept(&listener, &connections, &shutdown).await {
         let (stream, permit) = stream;
-        // Small answers leave at once; where that cannot be set, they leave a little later.
+        // Small answers are sent without delay. Without this option they are only sent a little later.
         stream.set_nodelay(true).ok();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -117,7 +117,7 @@ where
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = pin!(connection).await {
-                tracing::debug!(error = %crate::report::chain(&error), "a connection ended early");
+                tracing::debug!(error = %crate::report::chain(&error), "a connection failed");
             }
             drop(permit);
         });
@@ -127,7 +127,7 @@ where
         .await
         .is_err()
     {
-        tracing::warn!(after = ?DRAIN_TIME, "some webhooks were still under way, and were cut off");
+        tracing::warn!(after = ?DRAIN_TIME, "some requests did not finish before the shutdown, and were aborted");
     }
 }
 
@@ -163,13 +163,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_address_takes_both_families() {
+    async fn the_unspecified_address_accepts_ipv4_and_ipv6() {
         let listener = listen("[::]:0".parse().unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .await
             .unwrap();
-        // Where the machine has IPv6 at all.
+        // Only if the machine has IPv6.
         if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
             TcpStream::connect((Ipv6Addr::LOCALHOST, port))
                 .await
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_ipv4_address_stays_one() {
+    async fn an_ipv4_address_is_bound_as_ipv4() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         assert!(listener.local_addr().unwrap().is_ipv4());
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_lack_of_ipv6_leads_to_ipv4() {
+    fn only_missing_ipv6_leads_to_ipv4() {
         let is_without = |errno: Errno| is_without_ipv6(&errno.into());
         assert!(is_without(Errno::AFNOSUPPORT) && is_without(Errno::ADDRNOTAVAIL));
         assert!(!is_without(Errno::ADDRINUSE) && !is_without(Errno::ACCESS));

@@ -1,4 +1,4 @@
-//! The log: for people on a terminal, JSON elsewhere, and never in the way of an answer.
+//! The log on standard error: text on a terminal, JSON otherwise. Writing it never delays an answer.
 
 use std::io::IsTerminal as _;
 
@@ -6,45 +6,47 @@ use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
-/// Which lines are written where nothing is said.
+/// The filter if none is configured.
 const DEFAULT_FILTER: &str = "info";
 
-/// How lines look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// As the output suggests: for people on a terminal, JSON elsewhere.
+    /// Text on a terminal, JSON otherwise.
     Auto,
-    /// For people.
+    /// Text.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Why there is no log.
+/// The reason why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter is none.
-    #[error("{filter:?} is no log filter: use a level (info, debug) or target=level pairs")]
+    /// The filter is invalid.
+    #[error(
+        "the log filter {filter:?} is invalid: use a level such as info, or target=level pairs"
+    )]
     Filter {
-        /// What was given.
+        /// The filter.
         filter: String,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
-    /// There is one already.
-    #[error("the log is set up already")]
+    /// The log was started before.
+    #[error("the log was started already")]
     AlreadySet,
 }
 
-/// Starts the log, which goes to standard error. Lines that were not written yet are written when the guard goes.
+/// Starts the log on standard error. Dropping the guard writes the remaining lines.
 pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, TelemetryError> {
     let text = filter.unwrap_or(DEFAULT_FILTER);
     let filter = EnvFilter::try_new(text).map_err(|source| TelemetryError::Filter {
         filter: text.to_owned(),
         source,
     })?;
-    // Where the reader is slower than the webhooks come in, lines are dropped rather than answers held back.
+    // If the reader of the log is too slow, lines are dropped. Answers do not wait for it.
     let (writer, guard) = NonBlocking::new(std::io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -168,7 +168,9 @@ impl Stage {
             ..HostConfig::default()
         };
         let host = Host::start(self.client.clone(), config).await?;
-        let address = host.receiver_address().context("the receiver is off")?;
+        let address = host
+            .receiver_address()
+            .context("the receiver is disabled")?;
         let url = format!("http://{address}");
         host.wait_until_ready().await;
         let (detector, metrics) = (Arc::clone(&host.detector), Arc::clone(&host.metrics));

@@ -1,4 +1,4 @@
-//! `stoker demo`: the whole way, step by step, on this machine.
+//! `stoker demo`: sends webhooks to a Stoker on this machine, step by step, and prints what becomes of them.
 
 mod payloads;
 mod steps;
@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use tempfile::TempDir;
 
-use self::steps::Stage;
+use self::steps::DemoSteps;
 use super::host::Host;
 use super::{signals, text};
 use crate::api::GatewaySync;
@@ -24,10 +24,10 @@ use crate::config::HostConfig;
 use crate::sandbox::{History, LocalCluster};
 use crate::secrets::SecretSource;
 
-/// A component for a site's own payload format, which the demo drops into the plugin directory.
+/// A plugin for a format of a site's own, which the demo copies into the plugin directory.
 pub const EXAMPLE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plugins/shipit.wasm"));
 
-/// What signs the demo's webhooks. It guards nothing but this demo, on loopback.
+/// The HMAC secret of the demo's webhooks. It is public, because it protects only the demo on the loopback address.
 const SECRET: &str = "stoker-demo-secret";
 const NAMESPACE: &str = "default";
 const NAME: &str = "plant";
@@ -58,7 +58,9 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         .await
         .context("choose another port with --port")?;
     host.wait_until_ready().await;
-    let address = host.receiver_address().context("the receiver is off")?;
+    let address = host
+        .receiver_address()
+        .context("the receiver is disabled")?;
 
     text::print(&format!(
         "API server {}, git {}, receiver http://{address}, GatewaySync {NAMESPACE}/{NAME}\n",
@@ -67,31 +69,31 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     ))?;
     let url = format!("http://{address}/webhook/{NAMESPACE}/{NAME}");
     let detector = std::sync::Arc::clone(&host.detector);
-    let stage = Stage::new(url.clone(), objects, detector, plugins)?;
+    let steps = DemoSteps::new(url.clone(), objects, detector, plugins)?;
     let mut ended = pin!(ended);
-    let went_well = tokio::select! {
-        went_well = stage.play(&history) => went_well?,
+    let succeeded = tokio::select! {
+        succeeded = steps.run(&history) => succeeded?,
         () = &mut ended => false,
     };
-    if flags.once || !went_well {
+    if flags.once || !succeeded {
         host.run_until(std::future::ready(())).await?;
     } else {
-        text::print(&go_on(&url, &kubeconfig.display().to_string()))?;
+        text::print(&next_commands(&url, &kubeconfig.display().to_string()))?;
         host.run_until(ended).await?;
     }
     cluster.api.shutdown().await;
-    Ok(if went_well {
+    Ok(if succeeded {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-/// Creates what the demo's webhooks are for.
+/// Creates the `GatewaySync` and the Secret of its gateway.
 async fn create_objects(client: &Client, repo: &str) -> Result<Api<GatewaySync>> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
     secrets
-        .create(&PostParams::default(), &gateway_key()?)
+        .create(&PostParams::default(), &gateway_secret()?)
         .await
         .context("cannot create the gateway's Secret")?;
     let objects: Api<GatewaySync> = Api::namespaced(client.clone(), NAMESPACE);
@@ -115,8 +117,8 @@ fn object(repo: &str) -> Result<GatewaySync> {
     }))?)
 }
 
-/// The gateway's API key, which the controller looks for before it publishes anything for the gateway.
-fn gateway_key() -> Result<Secret> {
+/// Returns the Secret with the gateway's API key. The controller publishes nothing while it is missing.
+fn gateway_secret() -> Result<Secret> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -125,10 +127,10 @@ fn gateway_key() -> Result<Secret> {
     }))?)
 }
 
-fn go_on(url: &str, kubeconfig: &str) -> String {
+fn next_commands(url: &str, kubeconfig: &str) -> String {
     let body = r#"{"ref":"v1.0.0"}"#;
     let signature = sign(SECRET.as_bytes(), body.as_bytes());
     format!(
-        "\nGo on yourself:\n  curl -X POST {url} -H 'Content-Type: application/json' -H 'X-Hub-Signature-256: {signature}' -d '{body}'\n  stoker send {url} --secret {SECRET} --ref v2.0.0\n  kubectl --kubeconfig {kubeconfig} get gs -w\n  kubectl --kubeconfig {kubeconfig} describe gs {NAME}\n\nCtrl-C ends it."
+        "\nNext commands to try:\n  curl -X POST {url} -H 'Content-Type: application/json' -H 'X-Hub-Signature-256: {signature}' -d '{body}'\n  stoker send {url} --secret {SECRET} --ref v2.0.0\n  kubectl --kubeconfig {kubeconfig} get gs -w\n  kubectl --kubeconfig {kubeconfig} describe gs {NAME}\n\nPress Ctrl-C to exit."
     )
 }

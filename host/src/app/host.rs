@@ -29,7 +29,7 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 
 /// A running host.
 pub struct Host {
-    /// Asks the plugins.
+    /// Detects refs with the plugins.
     pub detector: Arc<Detector>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
@@ -160,7 +160,7 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     }
 }
 
-/// Loads the plugins, and follows their supplies.
+/// Loads the plugins, and watches their sources for changes.
 async fn load_plugins(
     client: &Client,
     config: &HostConfig,
@@ -208,8 +208,8 @@ fn watch_objects(
     (cache, Arc::new(requester))
 }
 
-/// Reads the secrets, and keeps them current. Without a receiver no secret is used, so an unusable one does not keep
-/// the host from being ready.
+/// Reads the secrets, and keeps them current. Without a receiver they are not used, so that a secret that cannot be used does
+/// not prevent readiness.
 fn authenticate(config: &HostConfig, metrics: &Metrics, tasks: &mut Tasks) -> Arc<Authenticator> {
     if config.receiver.is_none() {
         return Arc::new(Authenticator::new(AuthConfig::default()));
@@ -226,7 +226,7 @@ fn objects_listed(tasks: &mut Tasks, cache: &Arc<ObjectCache>) -> watch::Receive
     tasks.spawn(async move {
         cache.wait_until_ready().await;
         sender.send_replace(true);
-        // The value is lost without its sender, and readiness is asked for again and again.
+        // The receiver of the channel reads the value for as long as the sender exists.
         std::future::pending::<()>().await;
     });
     receiver

@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// A client of the cluster that a file names, or of the one that this machine or pod belongs to.
+/// Returns a client of the cluster in the kubeconfig file. Without a file, the default kubeconfig or the service
+/// account of the pod is used.
 pub(super) async fn client(file: Option<&Path>) -> Result<Client> {
     let config = match file {
         Some(path) => {
@@ -16,8 +17,8 @@ pub(super) async fn client(file: Option<&Path>) -> Result<Client> {
             })?
         }
         None => Config::infer().await.context(
-            "found no Kubernetes cluster: give --kubeconfig, set KUBECONFIG, or try `stoker demo`, which needs none",
+            "found no Kubernetes cluster: use --kubeconfig, set KUBECONFIG, or try `stoker demo`, which needs no cluster",
         )?,
     };
-    Client::try_from(config).context("cannot make a client of the Kubernetes API")
+    Client::try_from(config).context("cannot create a client of the Kubernetes API")
 }

@@ -1,4 +1,4 @@
-//! Reconciling, for as long as this replica leads.
+//! Runs the controller while this replica is the leader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::controller::{self, ControllerMetrics};
 use crate::git::GitClient;
 use crate::leader::{self, Candidate, Leadership};
 
-/// How long passes under way may take to come to their end. Nothing is lost with one that does not: what it was for is
-/// still on the object, and the replica that waits for the lease makes it again.
-const LONGEST_PASS_END: Duration = Duration::from_secs(1);
+/// The time limit for unfinished passes at the shutdown. A pass that is aborted is repeated by the next leader,
+/// because the object still has the request.
+const PASS_DEADLINE: Duration = Duration::from_secs(1);
 
-/// What reconciles.
+/// The parts of the controller.
 pub(super) struct Reconciler {
     pub(super) client: Client,
     pub(super) namespace: Option<String>,
@@ -25,7 +25,8 @@ pub(super) struct Reconciler {
 }
 
 impl Reconciler {
-    /// Reconciles whenever this replica leads, until it is told to end. One without a candidate is alone, and leads.
+    /// Reconciles while this replica is the leader, until the shutdown. Without a candidate, there is no election and
+    /// this replica is the leader.
     pub(super) async fn run(
         self,
         candidate: Option<Candidate>,
@@ -42,7 +43,7 @@ impl Reconciler {
         };
         let reconciling = async {
             let result = self.while_leading(leadership, shutdown).await;
-            // The lease is given back when nothing is written any more.
+            // The lease is released when nothing is written any more.
             retire.cancel();
             result
         };
@@ -73,10 +74,10 @@ impl Reconciler {
             );
             tokio::select! {
                 ended = passes => return ended.context("the controller ended"),
-                // Passes that are under way are dropped: before long another replica makes them.
+                // Unfinished passes are dropped. The new leader repeats them.
                 () = leadership.lost() => self.metrics.forget_all(),
-                () = overdue(&shutdown) => {
-                    tracing::warn!("what is reconciled at the end is left to the next start, or the next leader");
+                () = past_deadline(&shutdown) => {
+                    tracing::warn!("some passes did not finish before the shutdown; the next leader repeats them");
                     return Ok(());
                 }
             }
@@ -84,9 +85,9 @@ impl Reconciler {
     }
 }
 
-async fn overdue(shutdown: &CancellationToken) {
+async fn past_deadline(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
-    tokio::time::sleep(LONGEST_PASS_END).await;
+    tokio::time::sleep(PASS_DEADLINE).await;
 }
 
 #[cfg(test)]
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn ends_in_time_where_the_api_server_never_answers() {
+    async fn ends_in_time_if_the_api_server_does_not_answer() {
         let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
             std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
         });
@@ -110,10 +111,13 @@ mod tests {
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(reconciler.run(None, shutdown.clone()));
         tokio::time::sleep(Duration::from_mins(1)).await;
-        let told = Instant::now();
+        let shut_down = Instant::now();
         shutdown.cancel();
         let ended = tokio::time::timeout(Duration::from_mins(10), running).await;
-        ended.expect("it never ends").unwrap().unwrap();
-        assert!(told.elapsed() <= LONGEST_PASS_END + Duration::from_millis(1));
+        ended
+            .expect("the reconciler does not end")
+            .unwrap()
+            .unwrap();
+        assert!(shut_down.elapsed() <= PASS_DEADLINE + Duration::from_millis(1));
     }
 }

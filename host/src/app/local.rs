@@ -6,7 +6,7 @@ use super::{signals, text};
 use crate::cli::SandboxFlags;
 use crate::sandbox::{History, LocalCluster, REFS};
 
-/// `stoker sandbox`.
+/// Runs `stoker sandbox`.
 pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
     let ended = signals::termination()?;
     let cluster = LocalCluster::start(flags.port).await?;
@@ -14,7 +14,7 @@ pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
     cluster.write_kubeconfig(&flags.kubeconfig)?;
     let file = flags.kubeconfig.display();
     text::print(&format!(
-        "API server  {}\ngit         {}\n            {REFS}; push to {}\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nEverything is in memory. Ctrl-C ends it.",
+        "API server  {}\ngit         {}\n            {REFS}; push to {}\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nObjects are kept in memory only. Press Ctrl-C to exit.",
         cluster.api.url(),
         cluster.git.url(),
         cluster.git.directory().display(),

@@ -8,7 +8,7 @@ use crate::cli::RunFlags;
 use crate::config::HostConfig;
 use crate::plugin::PluginState;
 
-/// `stoker run`.
+/// Runs `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let kubeconfig = flags.kubeconfig.clone();
     let config: HostConfig = flags.try_into()?;
@@ -17,12 +17,16 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let host = Host::start(client, config).await?;
     for status in host.detector.status() {
         if status.state == PluginState::Serving {
-            tracing::info!(plugin.file = %status.from, plugin.name = status.name, "plugin serves");
+            tracing::info!(plugin.file = %status.from, plugin.name = status.name, "plugin loaded");
         }
     }
     let receiver = host.receiver_address().map(|address| address.to_string());
-    tracing::info!(receiver, version = env!("CARGO_PKG_VERSION"), "stoker runs");
+    tracing::info!(
+        receiver,
+        version = env!("CARGO_PKG_VERSION"),
+        "stoker started"
+    );
     host.run_until(ended).await?;
-    tracing::info!("stoker ended");
+    tracing::info!("stoker stopped");
     Ok(ExitCode::SUCCESS)
 }

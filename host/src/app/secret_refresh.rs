@@ -1,4 +1,4 @@
-//! Keeps the secrets of the senders current, and reports their state.
+//! Keeps the secrets current, and reports their state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::report;
 /// The time between two reads of the secret files. The kubelet needs up to a minute to update a mounted Secret.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Reads the secret files again and again, and reports the state at the start and whenever it changes.
+/// Reads the secret files periodically, and reports the state at the start and after each change.
 pub(super) async fn refresh_secrets(auth: Arc<Authenticator>, metrics: ReceiverMetrics) {
     let mut reported = None;
     loop {
@@ -32,7 +32,7 @@ pub(super) async fn refresh_secrets(auth: Arc<Authenticator>, metrics: ReceiverM
 fn log(state: &AuthState) {
     match state {
         AuthState::Open => tracing::warn!(
-            "NO WEBHOOK SECRET IS CONFIGURED: everyone who can reach the receiver decides which ref a gateway runs; set WEBHOOK_HMAC_SECRET or --webhook-hmac-secret-file"
+            "NO WEBHOOK SECRET IS CONFIGURED: everybody who can connect to the receiver decides which ref a gateway runs; set WEBHOOK_HMAC_SECRET or --webhook-hmac-secret-file"
         ),
         AuthState::Unusable(why) => {
             tracing::error!(error = %report::chain(why), "the webhook secret cannot be used, so every webhook is refused");

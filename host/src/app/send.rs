@@ -1,4 +1,4 @@
-//! `stoker send`: one signed webhook, as a sender would send it.
+//! `stoker send`: sends a signed webhook.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,17 +14,16 @@ use crate::auth::{SIGNATURE_HEADER, bearer, sign};
 use crate::cli::SendFlags;
 use crate::secrets::SecretSource;
 
-/// Bytes of an answer that are printed. A receiver's have some hundred.
+/// The maximum number of bytes of an answer that are printed. The answers of a receiver have some hundred.
 const ANSWER_BYTES: usize = 64 << 10;
-/// The largest body that is read, in bytes. Senders' webhooks have at most 25 MiB (GitHub, "Webhook events and
-/// payloads").
+/// The maximum size of a body in bytes. The webhooks of GitHub have at most 25 MiB ("Webhook events and payloads").
 const BODY_BYTES: u64 = 64 << 20;
 
 pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
     let body = match (&flags.r#ref, &flags.body) {
         (Some(git_ref), _) => serde_json::to_vec(&serde_json::json!({ "ref": git_ref }))?,
         (None, Some(path)) => read(path)?,
-        (None, None) => bail!("give --ref or --body"),
+        (None, None) => bail!("--ref or --body is required"),
     };
     let request = http_client()?
         .post(&flags.url)
@@ -37,27 +36,27 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
         .with_context(|| format!("cannot send the webhook to {}", flags.url))?;
     let status = answer.status();
     text::print(&status.to_string())?;
-    let mut said = Vec::new();
-    while said.len() < ANSWER_BYTES
+    let mut body = Vec::new();
+    while body.len() < ANSWER_BYTES
         && let Some(part) = answer
             .chunk()
             .await
             .map_err(reqwest::Error::without_url)
             .context("cannot read the rest of the answer")?
     {
-        said.extend_from_slice(&part);
+        body.extend_from_slice(&part);
     }
-    said.truncate(ANSWER_BYTES);
-    text::print(&String::from_utf8_lossy(&said))?;
+    body.truncate(ANSWER_BYTES);
+    text::print(&String::from_utf8_lossy(&body))?;
     match flags.expect {
         Some(expected) if status == expected => Ok(ExitCode::SUCCESS),
-        Some(expected) => bail!("the answer should have been {expected}"),
+        Some(expected) => bail!("the status of the answer should have been {expected}"),
         None if status.is_success() => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::FAILURE),
     }
 }
 
-/// The headers of a sender: what the body is, what the flags say, and how it proves who it is.
+/// Returns the headers of the webhook: the content type, the headers of the flags, the token and the signature.
 fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -69,7 +68,7 @@ fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
     if let Some(token) = file(&flags.token_file) {
         let token = token.read().context("the token cannot be used")?;
         let value = HeaderValue::try_from(bearer(&token));
-        let mut value = value.context("the token is not for a header")?;
+        let mut value = value.context("the token is not a valid header value")?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
@@ -97,25 +96,25 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
         .with_context(|| format!("cannot read {name}"))?;
     ensure!(
         body.len() as u64 <= BODY_BYTES,
-        "{name} has more than {BODY_BYTES} bytes, the most that a body may have"
+        "{name} has more than {BODY_BYTES} bytes, the maximum size of a body"
     );
     Ok(body)
 }
 
-/// A header as NAME=VALUE, or as `curl` takes it: "NAME: VALUE".
+/// Parses a header, as NAME=VALUE or, as for `curl`, "NAME: VALUE".
 pub(super) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
     let parts = text
         .split_once([':', '='])
-        .context("a header is NAME=VALUE, or \"NAME: VALUE\"")?;
+        .context("a header must have the form NAME=VALUE or \"NAME: VALUE\"")?;
     let name: HeaderName = parts
         .0
         .trim()
         .parse()
-        .with_context(|| format!("{:?} is not the name of a header", parts.0))?;
+        .with_context(|| format!("the header name {:?} is invalid", parts.0))?;
     let value = parts
         .1
         .trim()
         .parse()
-        .with_context(|| format!("the header {name} has a value that no header can have"))?;
+        .with_context(|| format!("the value of the header {name} is invalid"))?;
     Ok((name, value))
 }

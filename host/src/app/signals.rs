@@ -1,7 +1,7 @@
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Ends when the process is told to: SIGTERM from a platform, SIGINT from a person.
+/// Returns a future that completes when the process receives SIGTERM or SIGINT.
 pub(super) fn termination() -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

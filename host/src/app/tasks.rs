@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server;
 
-/// The servers.
+/// The running servers.
 #[derive(Default)]
 pub(super) struct Servers {
     running: JoinSet<()>,
@@ -16,7 +16,7 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Serves the routes, where there is a listener.
+    /// Serves the routes if there is a listener.
     pub(super) fn spawn(&mut self, listener: Option<TcpListener>, router: Router) {
         if let Some(listener) = listener {
             let serving = server::serve(listener, router, self.shutdown.clone());
@@ -24,18 +24,18 @@ impl Servers {
         }
     }
 
-    /// Accepts no more connections, and waits for the requests that are under way.
+    /// Stops accepting connections, and waits for the remaining requests.
     pub(super) async fn drain(&mut self) -> Result<()> {
         self.shutdown.cancel();
         let mut result = Ok(());
         while let Some(server) = self.running.join_next().await {
-            result = result.and(server.context("a server ended early"));
+            result = result.and(server.context("a server failed"));
         }
         result
     }
 }
 
-/// The background tasks.
+/// The running background tasks.
 pub(super) struct Tasks {
     running: JoinSet<Result<()>>,
     shutdown: CancellationToken,
@@ -50,8 +50,7 @@ impl Tasks {
         }
     }
 
-    /// Spawns a task that runs until the shutdown. The host goes on if the task has nothing left to do before, as the
-    /// publisher of events without a receiver.
+    /// Spawns a task that runs until the shutdown. The host continues if the task completes before.
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.running.spawn(async move {
@@ -61,7 +60,7 @@ impl Tasks {
         });
     }
 
-    /// Spawns a task that ends by itself at the shutdown. If it ends before, the host ends.
+    /// Spawns a task that ends by itself at the shutdown. If it ends before, the host stops.
     pub(super) fn spawn_essential(
         &mut self,
         task: impl Future<Output = Result<()>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Writes the output of commands, for a person or a pipe.
+//! Prints the output of commands.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -17,8 +17,8 @@ pub(super) fn print(text: &str) -> Result<ExitCode> {
     }
 }
 
-/// Prints lines that hold foreign texts, such as file names and the answers of plugins: a line stays one line, and
-/// nothing in it acts on the terminal.
+/// Prints lines with untrusted text, such as file names and answers of plugins. Control characters are escaped, so that
+/// they neither break the line nor affect the terminal.
 pub(super) fn print_lines(lines: &[String]) -> Result<ExitCode> {
     let lines: Vec<_> = lines.iter().map(|line| report::escape(line)).collect();
     print(&lines.join("\n"))
@@ -29,7 +29,7 @@ pub(super) fn print_lines(lines: &[String]) -> Result<ExitCode> {
 pub(super) fn note(text: &str) {
     let mut err = std::io::stderr().lock();
     for line in text.lines() {
-        // The command goes on without a reader.
+        // The command continues if nothing reads standard error.
         drop(writeln!(err, "{}", report::escape(line)));
     }
 }

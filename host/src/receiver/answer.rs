@@ -1,4 +1,4 @@
-//! The one place where what happened becomes a status and a JSON body.
+//! The answers of the receiver: their statuses, headers and JSON bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use serde::Serialize;
 
 use crate::plugin::{Declined, Plugin};
 
-/// After which time a sender may try again, where nothing says more.
+/// The default time after which a sender may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What a sender is told.
+/// An answer to a webhook.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The ref is requested: written now, or before.
+    /// The ref is requested, by this delivery or an earlier one.
     Accepted {
         git_ref: String,
         plugin: Arc<Plugin>,
         message: &'static str,
     },
-    /// Recognised, and nothing to do.
+    /// A plugin recognised the delivery, and there is nothing to do.
     Ignored { plugin: Arc<Plugin>, reason: String },
-    /// The sender must send something else.
+    /// The request is invalid.
     Refused { status: StatusCode, error: String },
-    /// No plugin knows the format.
+    /// No plugin recognised the format.
     Unrecognised { declined: Vec<Declined> },
-    /// Later, the same delivery may succeed.
+    /// The same delivery may succeed later.
     Unavailable {
         error: String,
         retry_after: Duration,
     },
-    /// The fault is on this side, and trying again does not help.
+    /// Stoker failed, and a repeated delivery would fail too.
     Failed { error: String },
 }
 
@@ -58,12 +58,12 @@ enum Body<'a> {
     Unrecognised {
         accepted: bool,
         error: &'a str,
-        plugins: Vec<Looked<'a>>,
+        plugins: Vec<DeclinedBy<'a>>,
     },
 }
 
 #[derive(Serialize)]
-struct Looked<'a> {
+struct DeclinedBy<'a> {
     plugin: &'a str,
     reason: &'a str,
 }
@@ -83,7 +83,7 @@ impl Answer {
         }
     }
 
-    /// Whole seconds, by RFC 9110 §10.2.3; those that have begun count.
+    /// Returns the value of `Retry-After` in whole seconds, rounded up (RFC 9110 §10.2.3).
     fn retry_after(&self) -> Option<HeaderValue> {
         match self {
             Self::Unavailable { retry_after, .. } => {
@@ -105,7 +105,7 @@ impl Answer {
         }
     }
 
-    /// A stable word for logs.
+    /// Returns the kind of the answer, for logs.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Accepted { .. } => "accepted",
@@ -117,7 +117,7 @@ impl Answer {
         }
     }
 
-    /// The plugin that recognised the delivery.
+    /// Returns the plugin that recognised the delivery.
     pub(super) fn plugin(&self) -> Option<&Plugin> {
         match self {
             Self::Accepted { plugin, .. } | Self::Ignored { plugin, .. } => Some(plugin),
@@ -125,7 +125,7 @@ impl Answer {
         }
     }
 
-    /// What the sender is told beyond the status, for the log line.
+    /// Returns the text of the answer, for logs.
     pub(super) fn detail(&self) -> &str {
         match self {
             Self::Accepted { message, .. } => message,
@@ -161,7 +161,7 @@ impl Answer {
                 error,
             },
             Self::Unrecognised { declined } => {
-                let plugins = declined.iter().map(|one| Looked {
+                let plugins = declined.iter().map(|one| DeclinedBy {
                     plugin: &one.plugin,
                     reason: &one.reason,
                 });
@@ -185,13 +185,13 @@ impl IntoResponse for Answer {
             drop(headers.insert(header::RETRY_AFTER, seconds));
         }
         match self.status() {
-            // RFC 9110 §15.5.2 asks for a challenge with every 401.
+            // RFC 9110 §15.5.2 requires a challenge in every 401.
             StatusCode::UNAUTHORIZED => {
                 drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-                // A connection is kept for an authenticated sender only.
+                // Only connections of authenticated senders stay open.
                 drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));
             }
-            // The rest of the body is not read, so the connection cannot go on.
+            // The rest of the body is not read, so the connection cannot be reused.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
                 drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));
             }

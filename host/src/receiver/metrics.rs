@@ -7,20 +7,22 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Upper bounds in seconds: a repeated request takes tens of microseconds, a write milliseconds, and senders give up
-/// after ten seconds.
+/// The upper bounds of the buckets in seconds. A repeated request takes tens of microseconds and a write some
+/// milliseconds. Senders wait for at most ten seconds.
 const BUCKETS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0];
 
-/// `source` is the plugin that recognised the delivery, else `unknown`: the label that existing dashboards know. A
-/// built-in plugin stands there by its name and a file by its own without `.wasm`; what a component calls itself could
-/// be anything.
+/// The labels of a counted webhook.
+///
+/// `source` is the plugin that recognised the delivery, or `unknown`; the Go operator uses the same label. Its value is
+/// the name of a built-in plugin, or the file name of a drop-in plugin without `.wasm`. The name in the description of
+/// a component is not used, because it is untrusted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     source: String,
     status_code: u16,
 }
 
-/// What the receiver counts.
+/// The metrics of the receiver.
 #[derive(Debug, Clone)]
 pub struct ReceiverMetrics {
     requests: Family<Labels, Counter>,
@@ -31,7 +33,7 @@ pub struct ReceiverMetrics {
 }
 
 impl ReceiverMetrics {
-    /// Makes the metrics and registers them.
+    /// Creates the metrics and registers them.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
@@ -41,12 +43,12 @@ impl ReceiverMetrics {
             unauthenticated: Gauge::default(),
             secret_usable: Gauge::default(),
         };
-        // Where nothing is received, nobody says otherwise.
+        // Without a receiver, the value is not updated.
         metrics.set_secret_usable(true);
         let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
         registry.register(
             "requests",
-            "Webhooks, by the plugin that recognised them and status",
+            "Webhooks by recognising plugin and status",
             metrics.requests.clone(),
         );
         registry.register(
@@ -56,28 +58,28 @@ impl ReceiverMetrics {
         );
         registry.register(
             "requests_in_flight",
-            "Webhooks that have no answer yet",
+            "Webhooks without an answer yet",
             metrics.in_flight.clone(),
         );
         registry.register(
             "unauthenticated",
-            "1 where no secret is configured, so that everybody may say which ref a gateway runs",
+            "1 if no secret is configured, so that every sender is accepted",
             metrics.unauthenticated.clone(),
         );
         registry.register(
             "secret_usable",
-            "Whether the configured secrets can be used; without that, every webhook is refused",
+            "0 if a configured secret cannot be used, so that every webhook is refused",
             metrics.secret_usable.clone(),
         );
         metrics
     }
 
-    /// Tells whether everybody is let in.
+    /// Sets whether webhooks are accepted without authentication.
     pub fn set_unauthenticated(&self, is_open: bool) {
         self.unauthenticated.set(i64::from(is_open));
     }
 
-    /// Shows whether what is configured to check senders by can be used.
+    /// Sets whether the configured secrets can be used.
     pub fn set_secret_usable(&self, is_usable: bool) {
         self.secret_usable.set(i64::from(is_usable));
     }

@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::answer::Answer;
 use super::metrics::ReceiverMetrics;
 
-/// The line that a delivery leaves in the log, and what is counted of it.
+/// Writes the log line of a delivery and updates the metrics.
 pub(super) struct Record<'a> {
     metrics: &'a ReceiverMetrics,
     namespace: &'a str,
@@ -50,7 +50,7 @@ impl<'a> Record<'a> {
 }
 
 impl Drop for Record<'_> {
-    /// Also where the sender went away before its answer.
+    /// Runs even if the sender disconnected before the answer.
     fn drop(&mut self) {
         self.metrics.ended();
     }

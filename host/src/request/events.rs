@@ -1,5 +1,6 @@
-//! Events on the objects, for people: `kubectl describe` shows who asked for what. They leave after the answer and
-//! are dropped where they come too fast; the annotations are what counts.
+//! Kubernetes events about requests, which `kubectl describe` shows.
+//!
+//! They are written after the answer, and are dropped if there are too many. The controller reads only the annotations.
 
 use std::time::Duration;
 
@@ -16,19 +17,19 @@ use crate::api::names::reason;
 use crate::detection::GitRef;
 use crate::report;
 
-/// Who reports, as existing installations know it.
+/// The reporting controller of the events, with the name that the Go operator uses.
 const COMPONENT: &str = "webhook-receiver";
-/// Events that wait for being written.
+/// The maximum number of events that wait for being written.
 const QUEUE: usize = 64;
-/// Between two events: a flood of webhooks must not become a flood of objects.
+/// The pause between two events, which limits the number of event objects.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes events and never waits.
+/// A queue of events. Adding an event never waits.
 #[derive(Clone)]
 pub struct EventQueue(mpsc::Sender<Event>);
 
 impl EventQueue {
-    /// Notes that a webhook became a request.
+    /// Adds an event about a webhook that was accepted for the object.
     pub(super) fn received(&self, object: &ObjectMeta, git_ref: &GitRef, plugin: &str) {
         let now = Timestamp::now();
         let name = object.name.clone().unwrap_or_default();
@@ -56,12 +57,12 @@ impl EventQueue {
             ..Event::default()
         };
         if self.0.try_send(event).is_err() {
-            tracing::debug!("an event was dropped, because too many wait");
+            tracing::debug!("an event was dropped because the queue is full");
         }
     }
 }
 
-/// A queue, and the task that writes what is in it for as long as it is polled.
+/// Returns a queue, and the task that writes its events.
 pub fn publish(client: Client) -> (EventQueue, impl Future<Output = ()> + Send) {
     let (sender, mut events) = mpsc::channel::<Event>(QUEUE);
     let write = async move {

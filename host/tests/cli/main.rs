@@ -165,7 +165,7 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
     host.wait_for(|line| {
         assert!(!line.contains("s3cret"), "{line}");
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line["message"] == "stoker runs"
+        line["message"] == "stoker started"
     });
 
     let url = format!("http://127.0.0.1:{port}/webhook/default/absent");
@@ -207,7 +207,7 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
 
     let (code, log) = host.terminate();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("stoker ended"), "{log}");
+    assert!(log.contains("stoker stopped"), "{log}");
     assert!(!log.contains("s3cret"), "{log}");
     let (code, _) = sandbox.terminate();
     assert_eq!(code, Some(0));
@@ -238,7 +238,7 @@ fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
     let mut host = Running::logging(command);
     host.wait_for(|line| {
         assert!(!line.contains("secret"), "{line}");
-        line.contains("stoker runs")
+        line.contains("stoker started")
     });
 
     let ready = get(probes, "/readyz");

@@ -1,4 +1,4 @@
-//! What the demo's senders send, after the shapes that the senders document.
+//! The webhooks of the demo, in the documented formats of their senders.
 
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ impl Sent {
     }
 }
 
-/// GitHub, "Webhook events and payloads", `release`.
+/// A release of GitHub ("Webhook events and payloads", `release`).
 pub(super) fn github_release(tag: &str) -> Sent {
     let mut sent = Sent::new(json!({
         "action": "published",
@@ -45,7 +45,7 @@ pub(super) fn github_release(tag: &str) -> Sent {
     sent
 }
 
-/// Argo CD has no webhook template of its own; this is the convention of the user guide in a whole application.
+/// A sync of Argo CD, which has no webhook format of its own. The body has the format of this project's user guide.
 pub(super) fn argocd(tag: &str) -> Sent {
     Sent::new(json!({"app": {
         "metadata": {"name": "plant-edge", "namespace": "argocd", "annotations": {"git.ref": tag}},
@@ -54,7 +54,7 @@ pub(super) fn argocd(tag: &str) -> Sent {
     }}))
 }
 
-/// A promotion as Kargo's `http` step sends it by the convention of the user guide.
+/// A promotion of Kargo, sent by its `http` step in the format of this project's user guide.
 pub(super) fn kargo(tag: &str, commit: &CommitId) -> Sent {
     Sent::new(json!({"freight": {
         "name": "f5f87aa23c9e97f43eb83dd63768ee41f5ba3766", "alias": "quiet-ocelot",
@@ -62,12 +62,12 @@ pub(super) fn kargo(tag: &str, commit: &CommitId) -> Sent {
     }}))
 }
 
-/// Anything that can send JSON.
+/// A webhook in the format of the plugin `generic`.
 pub(super) fn generic(git_ref: &str) -> Sent {
     Sent::new(json!({"ref": git_ref}))
 }
 
-/// A site's own format, which nothing knows until its plugin is there.
+/// A webhook in a format of a site's own, which no built-in plugin recognizes.
 pub(super) fn shipit(version: &str, commit: &CommitId) -> Sent {
     Sent::new(json!({"shipit": {
         "pipeline": "plant-edge", "at": "2026-03-02T09:00:00Z",

@@ -1,4 +1,4 @@
-//! One line for each step: what was sent, the answer, which plugin found what, the commit, how long.
+//! The steps of the demo. Each prints a line with the webhook, the answer, the detected ref, the commit and the times.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::detection::CommitId;
 use crate::plugin::Detector;
 use crate::sandbox::History;
 
-/// How long a step may take before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a change that nothing announces is looked for.
-const POLL: Duration = Duration::from_millis(2);
+/// The time limit of a step.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval between two checks for the new plugin.
+const POLL_PERIOD: Duration = Duration::from_millis(2);
 
-/// Where the steps are played.
-pub(super) struct Stage {
+/// The environment of the steps.
+pub(super) struct DemoSteps {
     url: String,
     http: reqwest::Client,
     objects: Api<GatewaySync>,
@@ -35,14 +35,14 @@ pub(super) struct Stage {
     plugins: PathBuf,
 }
 
-/// What a step must lead to.
+/// The expected result of a step.
 enum Expect<'a> {
-    /// This plugin finds it, and the object comes to this commit.
+    /// The plugin detects the ref, and the object is resolved to the commit.
     Commit {
         plugin: &'static str,
         commit: &'a CommitId,
     },
-    /// This status, and nothing else happens.
+    /// The answer has this status.
     Status(u16),
 }
 
@@ -56,7 +56,7 @@ struct Answer {
     error: Option<String>,
 }
 
-impl Stage {
+impl DemoSteps {
     pub(super) fn new(
         url: String,
         objects: Api<GatewaySync>,
@@ -72,8 +72,8 @@ impl Stage {
         })
     }
 
-    /// Plays every step, and tells whether all went as expected.
-    pub(super) async fn play(&self, history: &History) -> Result<bool> {
+    /// Runs every step, and returns whether all succeeded.
+    pub(super) async fn run(&self, history: &History) -> Result<bool> {
         let found = |plugin, commit| Expect::Commit { plugin, commit };
         let mut all = true;
         let steps = [
@@ -108,7 +108,7 @@ impl Stage {
                 Expect::Status(401),
             ),
             (
-                "a format of our own",
+                "a site's own format",
                 payloads::shipit("v3.0.0", &history.v3_0_0),
                 true,
                 Expect::Status(400),
@@ -122,7 +122,7 @@ impl Stage {
         all &= self
             .step(
                 8,
-                "a format of our own",
+                "a site's own format",
                 sent,
                 true,
                 &found("shipit", &history.v3_0_0),
@@ -142,7 +142,7 @@ impl Stage {
         let started = Instant::now();
         let (status, answer) = self.send(sent, signed).await?;
         let answered = started.elapsed();
-        let went_well = match expect {
+        let succeeded = match expect {
             Expect::Status(expected) => status == *expected,
             Expect::Commit { plugin, commit } => {
                 status == 202
@@ -161,12 +161,12 @@ impl Stage {
             }
             _ => answer.error.unwrap_or_default(),
         };
-        let mark = if went_well { "ok" } else { "UNEXPECTED" };
+        let mark = if succeeded { "ok" } else { "UNEXPECTED" };
         text::print(&format!(
             "{number}  {title:<26} {status} in {:<9} {what}  [{mark}]",
             millis(answered)
         ))?;
-        Ok(went_well)
+        Ok(succeeded)
     }
 
     async fn send(&self, sent: Sent, signed: bool) -> Result<(u16, Answer)> {
@@ -187,9 +187,9 @@ impl Stage {
         Ok((status, serde_json::from_slice(&answer.bytes().await?)?))
     }
 
-    /// Waits until the object says that it came to this commit.
+    /// Waits until the status of the object has this commit.
     async fn resolved(&self, commit: &CommitId) -> Result<()> {
-        let is_there = |object: Option<&GatewaySync>| {
+        let is_resolved = |object: Option<&GatewaySync>| {
             object
                 .and_then(|object| object.status.as_ref())
                 .is_some_and(|status| {
@@ -197,39 +197,39 @@ impl Stage {
                         && status.last_sync_commit.as_deref() == Some(commit.as_str())
                 })
         };
-        let wait = await_condition(self.objects.clone(), NAME, is_there);
-        tokio::time::timeout(PATIENCE, wait)
+        let wait = await_condition(self.objects.clone(), NAME, is_resolved);
+        tokio::time::timeout(STEP_TIMEOUT, wait)
             .await
             .context("the commit was not resolved in time")??;
         Ok(())
     }
 
-    /// Drops the component of the example format into the plugin directory, and waits until it serves.
+    /// Copies the example plugin into the plugin directory, and waits until it is loaded.
     async fn drop_in(&self) -> Result<bool> {
         let started = Instant::now();
         let path = self.plugins.join("shipit.wasm");
         std::fs::write(&path, EXAMPLE_PLUGIN)
             .with_context(|| format!("cannot write {}", path.display()))?;
         let serves = async {
-            let is_there = || {
+            let is_serving = || {
                 self.detector
                     .plugins()
                     .iter()
                     .any(|plugin| plugin.descriptor().name == "shipit")
             };
-            while !is_there() {
-                tokio::time::sleep(POLL).await;
+            while !is_serving() {
+                tokio::time::sleep(POLL_PERIOD).await;
             }
         };
-        let in_time = tokio::time::timeout(PATIENCE, serves).await.is_ok();
+        let in_time = tokio::time::timeout(STEP_TIMEOUT, serves).await.is_ok();
         let mark = if in_time { "ok" } else { "UNEXPECTED" };
         let size = EXAMPLE_PLUGIN.len();
         text::print(&format!(
-            "7  plugin dropped in          {} ({size} bytes) serves after {}  [{mark}]",
+            "7  plugin added               {} ({size} bytes) is loaded after {}  [{mark}]",
             path.display(),
             millis(started.elapsed())
         ))?;
-        ensure!(in_time, "the dropped-in plugin was not loaded");
+        ensure!(in_time, "the plugin was not loaded in time");
         Ok(in_time)
     }
 }
