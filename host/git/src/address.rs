@@ -1,18 +1,19 @@
-//! Where the requests of smart HTTP go, and how their addresses are shown.
+//! The addresses of smart HTTP (gitprotocol-http): where requests are sent, with which credentials, and how addresses
+//! are shown.
 //!
-//! It knows addresses and credentials, and sends nothing.
+//! This module sends nothing.
 
 use url::Url;
 
 use super::error::{GitError, plain};
 
-const GREETING_PATH: &str = "/info/refs";
+const ADVERTISEMENT_PATH: &str = "/info/refs";
 
-/// Where a redirect leads, with the credentials only where they were meant for.
+/// Returns the address that a redirect leads to. It has the credentials only on the server that they are meant for.
 pub(super) fn redirected(from: &Url, location: Option<&str>) -> Result<Url, GitError> {
     let refuse = |why| Err(GitError::Redirect { why });
     let Some(Ok(mut target)) = location.map(|location| from.join(location)) else {
-        return refuse("it names no address");
+        return refuse("it has no address");
     };
     match (from.scheme(), target.scheme()) {
         ("http", "http" | "https") | ("https", "https") => {}
@@ -29,11 +30,11 @@ pub(super) fn redirected(from: &Url, location: Option<&str>) -> Result<Url, GitE
     if is_set {
         Ok(target)
     } else {
-        refuse("it names no address")
+        refuse("it has no address")
     }
 }
 
-/// Whether what `from` may know may be told to `to`: the same server, or its encrypted side.
+/// Whether credentials for `from` may be sent to `to`: the same server, or the same server by https.
 fn is_same_server(from: &Url, to: &Url) -> bool {
     let port = Url::port_or_known_default;
     let is_upgrade = (from.scheme(), port(from)) == ("http", Some(80))
@@ -42,12 +43,25 @@ fn is_same_server(from: &Url, to: &Url) -> bool {
         && (is_upgrade || (from.scheme() == to.scheme() && port(from) == port(to)))
 }
 
-/// Where the greeting of a repository is asked for.
-pub(super) fn greeting_address(repo: &Url) -> Url {
+/// Whether an address has a user name but no password.
+pub(super) fn lacks_password(url: &Url) -> bool {
+    !url.username().is_empty() && url.password().is_none_or(str::is_empty)
+}
+
+/// Returns the address of the advertisement of a repository.
+///
+/// A user name alone is not sent. Git, too, first sends a request without credentials, and servers answer 401 to an
+/// empty password, even if the repository is public.
+pub(super) fn advertisement_address(repo: &Url) -> Url {
     let mut url = repo.clone();
+    if lacks_password(repo) {
+        // They fail only for addresses without a host, which no repository has.
+        url.set_username("").ok();
+        url.set_password(None).ok();
+    }
     url.set_fragment(None);
     url.set_path(&format!(
-        "{}{GREETING_PATH}",
+        "{}{ADVERTISEMENT_PATH}",
         repo.path().trim_end_matches('/')
     ));
     url.query_pairs_mut()
@@ -55,15 +69,15 @@ pub(super) fn greeting_address(repo: &Url) -> Url {
     url
 }
 
-/// Where questions go, given where the greeting came from; none if that is no address of a greeting.
-pub(super) fn question_address(greeting: &Url) -> Option<Url> {
-    let mut url = greeting.clone();
+/// Returns the address of requests, from the address of the advertisement. `None` if that is not one.
+pub(super) fn request_address(advertisement: &Url) -> Option<Url> {
+    let mut url = advertisement.clone();
     url.set_path(&format!(
         "{}/git-upload-pack",
-        greeting.path().strip_suffix(GREETING_PATH)?
+        advertisement.path().strip_suffix(ADVERTISEMENT_PATH)?
     ));
     url.set_query(None);
-    let kept: Vec<_> = greeting
+    let kept: Vec<_> = advertisement
         .query_pairs()
         .filter(|(key, _)| key != "service")
         .collect();
@@ -73,17 +87,17 @@ pub(super) fn question_address(greeting: &Url) -> Option<Url> {
     Some(url)
 }
 
-/// The repository's address for people: without credentials, of which a query may hold some, too.
+/// The address of the repository for messages: without credentials and without the query, which may contain some.
 pub(super) fn shown(target: &Url) -> String {
     let path = target.path();
     let path = path
-        .strip_suffix(GREETING_PATH)
+        .strip_suffix(ADVERTISEMENT_PATH)
         .or_else(|| path.strip_suffix("/git-upload-pack"))
         .unwrap_or(path);
     plain(format!("{}://{}{path}", target.scheme(), server(target)).as_bytes())
 }
 
-/// The host, and the port where it is none of the usual.
+/// The host, and the port if it is not the default.
 pub(super) fn server(target: &Url) -> String {
     let host = target.host_str().unwrap_or_default();
     target
@@ -101,7 +115,7 @@ mod tests {
 
     #[test]
     fn addresses_are_those_of_smart_http() {
-        for (repo, greeting, question) in [
+        for (repo, advertisement, request) in [
             (
                 "http://h/o/r",
                 "http://h/o/r/info/refs?service=git-upload-pack",
@@ -118,14 +132,30 @@ mod tests {
                 "http://h/r/git-upload-pack?k=v",
             ),
         ] {
-            let address = greeting_address(&Url::parse(repo).unwrap());
-            assert_eq!(address.as_str(), greeting);
-            assert_eq!(question_address(&address).unwrap().as_str(), question);
+            let address = advertisement_address(&Url::parse(repo).unwrap());
+            assert_eq!(address.as_str(), advertisement);
+            assert_eq!(request_address(&address).unwrap().as_str(), request);
         }
         assert_eq!(
-            question_address(&Url::parse("http://h/sign-in").unwrap()),
+            request_address(&Url::parse("http://h/sign-in").unwrap()),
             None
         );
+    }
+
+    #[test]
+    fn a_user_name_without_a_password_is_not_sent() {
+        for (repo, authority) in [
+            ("https://org@h/r", "h"),
+            ("https://user:@h/r", "h"),
+            ("https://me%40plant@h/r", "h"),
+            ("https://TOKEN@h:8443/r", "h:8443"),
+            ("https://:secret@h/r", ":secret@h"),
+            ("https://u:p@h/r", "u:p@h"),
+        ] {
+            let address = advertisement_address(&Url::parse(repo).unwrap());
+            let expected = format!("https://{authority}/r/info/refs?service=git-upload-pack");
+            assert_eq!(address.as_str(), expected);
+        }
     }
 
     #[test]
@@ -135,6 +165,8 @@ mod tests {
             ("https://u:p@h/r", "https://h:443/r", "https://u:p@h/r"),
             ("http://u:p@h/r", "https://h/r", "https://u:p@h/r"),
             ("https://u:p@h/r", "https://other/r", "https://other/r"),
+            ("https://h/r", "https://u@h/r", "https://h/r"),
+            ("https://h/r", "https://u:p@h/r", "https://h/r"),
             ("https://u:p@h/r", "https://h:8443/r", "https://h:8443/r"),
             ("http://u:p@h:8080/r", "https://h/r", "https://h/r"),
             (
@@ -164,9 +196,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_for_people_holds_no_credentials() {
+    fn a_shown_address_has_no_credentials() {
         let url =
-            greeting_address(&Url::parse("https://u:s3cret@h:8443/o/r?token=s3cret").unwrap());
+            advertisement_address(&Url::parse("https://u:s3cret@h:8443/o/r?token=s3cret").unwrap());
         assert_eq!(shown(&url), "https://h:8443/o/r");
     }
 }

@@ -1,6 +1,6 @@
-//! A conversation with a git server, whatever carries it.
+//! A connection to a git server by any transport.
 //!
-//! It knows transports, and not what is said.
+//! This module knows transports, and not the protocol that they carry.
 
 use bytes::BytesMut;
 use url::Url;
@@ -8,20 +8,21 @@ use url::Url;
 use super::Limits;
 use super::error::GitError;
 use super::http::{Http, HttpConnection};
-use super::packet::Incoming;
+use super::packet::PacketSource;
+use super::request::Request;
 use super::tcp::TcpConnection;
 
-/// An open conversation.
+/// An open connection.
 #[derive(Debug)]
 pub(super) enum Connection {
-    /// By requests and answers.
+    /// Requests and responses of HTTP.
     Http(Box<HttpConnection>),
-    /// On one connection.
+    /// One TCP connection.
     Tcp(TcpConnection),
 }
 
 impl Connection {
-    /// Connects; the server's greeting comes first.
+    /// Connects. The server sends its advertisement first.
     pub(super) async fn open(http: &Http, repo: &Url, limits: &Limits) -> Result<Self, GitError> {
         match repo.scheme() {
             "http" | "https" => http.open(repo).await.map(Box::new).map(Self::Http),
@@ -32,12 +33,12 @@ impl Connection {
         }
     }
 
-    /// Goes on with a server that greeted before; none where each conversation begins with the greeting.
+    /// Connects to a server whose advertisement is known. `None` if every connection begins with the advertisement.
     pub(super) fn resume(http: &Http, repo: &Url) -> Option<Self> {
         http.resume(repo).map(Box::new).map(Self::Http)
     }
 
-    /// Whether the next conversation about this repository can go on from here.
+    /// Whether the next lookup in this repository can do without the advertisement.
     pub(super) fn can_resume(&self) -> bool {
         match self {
             Self::Http(connection) => !connection.was_redirected(),
@@ -45,15 +46,20 @@ impl Connection {
         }
     }
 
-    /// Asks a question of version 2; its answer is read next.
-    pub(super) async fn ask(&mut self, question: Vec<u8>) -> Result<(), GitError> {
+    /// Whether each request is independent of the answer before it, so that an answer need not be read to its end.
+    pub(super) fn is_stateless(&self) -> bool {
+        matches!(self, Self::Http(_))
+    }
+
+    /// Sends a request. Its answer is read next.
+    pub(super) async fn send(&mut self, request: &Request) -> Result<(), GitError> {
         match self {
-            Self::Http(connection) => connection.ask(question).await,
-            Self::Tcp(connection) => connection.ask(&question).await,
+            Self::Http(connection) => connection.send(request).await,
+            Self::Tcp(connection) => connection.send(request).await,
         }
     }
 
-    /// Takes leave once the last answer was read whole. What goes wrong here harms nobody.
+    /// Ends the connection in an orderly way after the last answer. Errors do not matter any more.
     pub(super) async fn close(&mut self) {
         match self {
             Self::Http(connection) => connection.finish().await,
@@ -62,7 +68,7 @@ impl Connection {
     }
 }
 
-impl Incoming for Connection {
+impl PacketSource for Connection {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
         match self {
             Self::Http(connection) => connection.read(buffer).await,

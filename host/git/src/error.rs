@@ -1,36 +1,36 @@
-//! Why a ref has no commit: one variant for each thing that can go wrong.
-//!
-//! It knows words, and not where they come from.
+//! The errors of lookups.
 
 use std::time::Duration;
 
-use super::lookup::missing;
+use super::candidates::missing;
 use stoker_api::detection::{CommitId, GitRef};
 
-/// What lies under an error.
+/// The cause of an error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a ref has no commit. No text holds credentials; what a server wrote is cut, and cleared of control characters.
+/// The reason why a ref could not be resolved to a commit.
+///
+/// No message contains credentials. What a server wrote is shortened, and its control characters are replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// An address that cannot be asked yet.
+    /// The transport is not supported yet.
     #[error("{scheme} is not supported yet; use the https:// address of the repository")]
     UnsupportedTransport {
         /// The transport.
         scheme: String,
     },
-    /// The address cannot be sent over `git:`.
-    #[error("the path of the repository holds control characters")]
+    /// The path cannot be sent by the `git:` transport.
+    #[error("the path of the repository contains control characters")]
     ForbiddenPath,
-    /// No HTTP client on this machine.
+    /// The HTTP client cannot be created.
     #[error("cannot set up the HTTP client")]
     Client(#[source] Cause),
-    /// This machine has no certificates to check a server by.
+    /// This machine has no CA certificates.
     #[error(
         "https cannot be used: this machine has no usable CA certificates; install them, or set SSL_CERT_FILE to a file of all of them, or SSL_CERT_DIR to folders of them"
     )]
     NoCertificates,
-    /// No connection came about.
+    /// The connection failed.
     #[error("cannot connect to {host}")]
     Unreachable {
         /// The server, with its port.
@@ -39,39 +39,39 @@ pub enum GitError {
         #[source]
         source: Cause,
     },
-    /// No connection came about in time.
+    /// The connection was not established in time.
     #[error("cannot connect to {host} within {limit:?}")]
     ConnectTimeout {
         /// The server, with its port.
         host: String,
-        /// The time it had.
+        /// The limit.
         limit: Duration,
     },
-    /// The connection broke.
-    #[error("the connection to the git server broke")]
+    /// The connection was interrupted.
+    #[error("the connection to the git server was interrupted")]
     Interrupted(#[source] Cause),
-    /// The server took too long.
+    /// The lookup took too long.
     #[error("the git server did not answer within {limit:?}")]
     Timeout {
-        /// The time it had.
+        /// The limit.
         limit: Duration,
     },
-    /// The server sent too much.
-    #[error("the git server's answer has more than the {limit} bytes that are read")]
+    /// The answers are too large.
+    #[error("the git server's answer is larger than the limit of {limit} bytes")]
     TooLarge {
-        /// The bytes it may have.
+        /// The limit.
         limit: usize,
     },
-    /// The answer ended in the middle.
+    /// The answer is incomplete.
     #[error("the git server's answer ends too early")]
     Truncated,
-    /// The answer is not git's protocol.
-    #[error("the git server's answer cannot be read: {why}")]
+    /// The answer does not follow git's protocol.
+    #[error("the git server's answer is malformed: {why}")]
     Malformed {
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// The server wants to know who asks, or refuses the one who does.
+    /// The server requires credentials, or rejects the ones in the address.
     #[error(
         "the git server refuses access (HTTP {status}): the repository is private, the credentials are wrong, or there is no such repository"
     )]
@@ -79,72 +79,90 @@ pub enum GitError {
         /// The status of the answer.
         status: u16,
     },
-    /// No repository at this address.
+    /// The server requires credentials, and the address has a user name without a password.
+    #[error(
+        "the git server refuses access (HTTP {status}), and the address has a user name without a password, so no credentials are sent: use USER:PASSWORD@ in front of the host"
+    )]
+    PasswordMissing {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// There is no repository at this address.
     #[error("there is no repository at {url}, or it is not public")]
     RepositoryNotFound {
-        /// The address that was asked.
+        /// The address of the repository.
         url: String,
     },
-    /// Any other refusal.
+    /// Any other status of an error.
     #[error("the git server answered with HTTP status {status}")]
     Status {
         /// The status of the answer.
         status: u16,
     },
-    /// Something else answers there, a web page for one.
+    /// The server is not a git server, such as a web site.
     #[error(
-        "not a git repository: {url} answers with {content} (is it the address of a web page, or is a sign-in in the way?)"
+        "not a git repository: {url} answers with {content} (is it the address of a web page, or does the server require a login?)"
     )]
     NotGit {
-        /// The address that was asked.
+        /// The address of the repository.
         url: String,
-        /// What it answers with.
+        /// The media type of the answer.
         content: String,
     },
-    /// The server sends elsewhere, in a way that is not followed.
+    /// The server redirects in a way that is not followed.
     #[error("the git server's redirect is not followed: {why}")]
     Redirect {
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
-    /// The server says no in its own words.
-    #[error("the git server says: {message}")]
+    /// The server reports an error in its own words.
+    #[error("the git server reports: {message}")]
     Remote {
-        /// Its words.
+        /// Its message.
         message: String,
     },
-    /// Nothing of that name.
+    /// The repository has no such ref.
     #[error("the repository has no {}", missing(git_ref))]
     RefNotFound {
-        /// What was looked for.
+        /// The ref.
         git_ref: GitRef,
     },
-    /// No such object.
+    /// The repository has no such commit.
     #[error("the repository has no commit {id}")]
     CommitNotFound {
-        /// What was looked for.
+        /// The id.
         id: CommitId,
     },
-    /// The id of something else.
+    /// The id is that of another object.
     #[error("{id} is not a commit but {found}")]
     NotACommit {
-        /// What was looked for.
+        /// The id.
         id: CommitId,
-        /// What it is instead.
+        /// What it is instead, such as "a directory".
         found: String,
     },
-    /// An old server, which shows no more than the tips of its refs.
+    /// The ref leads to another object than a commit.
+    #[error("{name} leads to {id}, which is not a commit but {found}")]
+    RefNotACommit {
+        /// The full name of the ref on the server.
+        name: String,
+        /// The object that it leads to.
+        id: CommitId,
+        /// What it is instead, such as "a directory".
+        found: &'static str,
+    },
+    /// A server of version 0 or 1, which shows only the objects that its refs point to.
     #[error(
-        "this git server cannot tell whether it has the commit {id}: no ref points to it, and the server does not speak version 2 of git's protocol; name a tag or a branch"
+        "the commit {id} cannot be verified: no ref points to it, and the git server does not support version 2 of git's protocol; use a tag or a branch"
     )]
     CommitUnverifiable {
-        /// What was looked for.
+        /// The id.
         id: CommitId,
     },
 }
 
 impl GitError {
-    /// One word for the kind of failure, fit for the label of a metric. There are as many as variants.
+    /// One word for the kind of error, suitable as the label of a metric.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -160,6 +178,7 @@ impl GitError {
             Self::Truncated => "Truncated",
             Self::Malformed { .. } => "Malformed",
             Self::AccessDenied { .. } => "AccessDenied",
+            Self::PasswordMissing { .. } => "PasswordMissing",
             Self::RepositoryNotFound { .. } => "RepositoryNotFound",
             Self::Status { .. } => "Status",
             Self::NotGit { .. } => "NotGit",
@@ -168,17 +187,19 @@ impl GitError {
             Self::RefNotFound { .. } => "RefNotFound",
             Self::CommitNotFound { .. } => "CommitNotFound",
             Self::NotACommit { .. } => "NotACommit",
+            Self::RefNotACommit { .. } => "RefNotACommit",
             Self::CommitUnverifiable { .. } => "CommitUnverifiable",
         }
     }
 
-    /// Whether a server that is in order said it of what was looked for.
+    /// Whether a server that works reported it about the ref.
     pub(super) fn is_about_the_ref(&self) -> bool {
         matches!(
             self,
             Self::RefNotFound { .. }
                 | Self::CommitNotFound { .. }
                 | Self::NotACommit { .. }
+                | Self::RefNotACommit { .. }
                 | Self::CommitUnverifiable { .. }
         )
     }
@@ -188,7 +209,7 @@ impl GitError {
     }
 }
 
-/// What a server wrote, fit for a line of a log: no control characters, and no more than 200 characters.
+/// What a server wrote, as part of a message: without control characters, and at most 200 characters.
 pub(super) fn plain(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.trim()

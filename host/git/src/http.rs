@@ -1,6 +1,6 @@
-//! The smart HTTP transport: a GET for the greeting, a POST for each question.
+//! The smart HTTP transport (gitprotocol-http): a GET for the advertisement, and a POST for each request.
 //!
-//! It knows requests and answers, and not what is said.
+//! This module knows HTTP, and not the protocol that it carries.
 
 use std::error::Error;
 use std::time::Duration;
@@ -14,18 +14,21 @@ use stoker_report::chain;
 use url::Url;
 
 use super::AGENT;
-use super::address::{greeting_address, question_address, redirected, server, shown};
+use super::address::{
+    advertisement_address, lacks_password, redirected, request_address, server, shown,
+};
 use super::error::{Cause, GitError, plain};
-use super::packet::Incoming;
+use super::packet::PacketSource;
+use super::request::{Request, Version};
 
-const GREETING_TYPE: &str = "application/x-git-upload-pack-advertisement";
-const QUESTION_TYPE: &str = "application/x-git-upload-pack-request";
-const ANSWER_TYPE: &str = "application/x-git-upload-pack-result";
+const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
+const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
+const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 const MAX_REDIRECTS: usize = 5;
-/// How long the end of an answer is waited for. It only saves the connection for the next question.
+/// The longest wait for the end of an answer. It only keeps the connection for the next request.
 const MAX_FINISH: Duration = Duration::from_millis(100);
 
-/// The client, whose connections its clones share.
+/// The HTTP client. Clones share its connections.
 #[derive(Debug, Clone)]
 pub(super) struct Http {
     client: Client,
@@ -52,21 +55,32 @@ impl Http {
         })
     }
 
-    /// Asks for the greeting, and follows where it leads.
+    /// Requests the advertisement, and follows redirects.
     pub(super) async fn open(&self, repo: &Url) -> Result<HttpConnection, GitError> {
-        let mut target = greeting_address(repo);
+        self.request_advertisement(repo)
+            .await
+            .map_err(|error| match error {
+                GitError::AccessDenied { status } if lacks_password(repo) => {
+                    GitError::PasswordMissing { status }
+                }
+                error => error,
+            })
+    }
+
+    async fn request_advertisement(&self, repo: &Url) -> Result<HttpConnection, GitError> {
+        let mut target = advertisement_address(repo);
         for redirects in 0..=MAX_REDIRECTS {
             let response = self
-                .send(&target, || version_2(self.client.get(target.clone())))
+                .send(&target, || with_version_2(self.client.get(target.clone())))
                 .await?;
             if !response.status().is_redirection() {
-                check(&response, &target, GREETING_TYPE)?;
-                let question = question_address(&target).ok_or(GitError::Redirect {
+                check(&response, &target, ADVERTISEMENT_TYPE)?;
+                let address = request_address(&target).ok_or(GitError::Redirect {
                     why: "it leads to an address that is not that of a git repository",
                 })?;
                 return Ok(HttpConnection {
                     http: self.clone(),
-                    question,
+                    address,
                     was_redirected: redirects > 0,
                     response: Some(response),
                 });
@@ -79,18 +93,18 @@ impl Http {
         })
     }
 
-    /// Is ready to ask without a greeting. Where one would lead elsewhere, the question is refused.
+    /// Returns a connection without requesting the advertisement. If that would be redirected, requests fail.
     pub(super) fn resume(&self, repo: &Url) -> Option<HttpConnection> {
         Some(HttpConnection {
             http: self.clone(),
-            question: question_address(&greeting_address(repo))?,
+            address: request_address(&advertisement_address(repo))?,
             was_redirected: false,
             response: None,
         })
     }
 
-    /// Sends a request; once more if the connection breaks, since the server may have given up an idle one. All that
-    /// is sent can be sent twice.
+    /// Sends a request, and once more if the connection breaks, because the server may have closed an idle one. All
+    /// requests are idempotent.
     async fn send(
         &self,
         target: &Url,
@@ -123,44 +137,48 @@ impl Http {
     }
 }
 
-/// A conversation by requests and answers.
+/// A connection to the repository at one address.
 #[derive(Debug)]
 pub(super) struct HttpConnection {
     http: Http,
-    question: Url,
+    /// The address of requests.
+    address: Url,
     was_redirected: bool,
     /// The answer that is being read.
     response: Option<Response>,
 }
 
 impl HttpConnection {
-    /// Whether the repository was found elsewhere than at its own address.
+    /// Whether the repository was found at another address than its own.
     pub(super) fn was_redirected(&self) -> bool {
         self.was_redirected
     }
 
-    /// Asks a question.
-    pub(super) async fn ask(&mut self, question: Vec<u8>) -> Result<(), GitError> {
+    /// Sends a request.
+    pub(super) async fn send(&mut self, request: &Request) -> Result<(), GitError> {
         self.finish().await;
-        let request = || {
-            let post = self.http.client.post(self.question.clone());
-            version_2(post)
-                .header(CONTENT_TYPE, QUESTION_TYPE)
-                .header(ACCEPT, ANSWER_TYPE)
-                .body(question.clone())
+        let post = || {
+            let post = self.http.client.post(self.address.clone());
+            let post = match request.version {
+                Version::V2 => with_version_2(post),
+                Version::V0 => post,
+            };
+            post.header(CONTENT_TYPE, REQUEST_TYPE)
+                .header(ACCEPT, RESULT_TYPE)
+                .body(request.body.clone())
         };
-        let response = self.http.send(&self.question, request).await?;
+        let response = self.http.send(&self.address, post).await?;
         if response.status().is_redirection() {
             return Err(GitError::Redirect {
                 why: "only the first request may be redirected",
             });
         }
-        check(&response, &self.question, ANSWER_TYPE)?;
+        check(&response, &self.address, RESULT_TYPE)?;
         self.response = Some(response);
         Ok(())
     }
 
-    /// Waits for the end of the answer, so that the connection can be used again.
+    /// Waits a moment for the end of the answer, so that the connection can be used again.
     pub(super) async fn finish(&mut self) {
         let Some(mut response) = self.response.take() else {
             return;
@@ -170,7 +188,7 @@ impl HttpConnection {
     }
 }
 
-impl Incoming for HttpConnection {
+impl PacketSource for HttpConnection {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
         let Some(response) = &mut self.response else {
             return Ok(0);
@@ -189,8 +207,8 @@ impl Incoming for HttpConnection {
     }
 }
 
-/// What lies below the words of the HTTP libraries, which say no more than that a request failed. They hold the
-/// address, too, and it may hold credentials.
+/// The cause below the errors of the HTTP libraries. Those say only that a request failed, and contain the address,
+/// which may contain credentials.
 fn cause(error: &reqwest::Error) -> Cause {
     let library = error.source();
     match library.and_then(Error::source).or(library) {
@@ -199,11 +217,11 @@ fn cause(error: &reqwest::Error) -> Cause {
     }
 }
 
-fn version_2(request: RequestBuilder) -> RequestBuilder {
+fn with_version_2(request: RequestBuilder) -> RequestBuilder {
     request.header(HeaderName::from_static("git-protocol"), "version=2")
 }
 
-/// Refuses an answer that does not come from a git server. A sign-in page comes with a status of success, too.
+/// Fails if an answer is not one of a git server. A login page also comes with a status of success.
 fn check(response: &Response, target: &Url, expected: &str) -> Result<(), GitError> {
     match response.status() {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

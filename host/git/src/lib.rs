@@ -1,20 +1,21 @@
-//! From a ref to a commit: one look at a remote repository, without a clone.
+//! Looks up the commit of a ref in a remote repository, without a clone.
 //!
-//! The room speaks git's wire protocol (version 2, and 0 and 1 where a server knows no other) over http(s) and `git:`.
-//! It caches no ref: of earlier lookups it only remembers what a server can do. It knows nothing of the cluster, of
-//! webhooks or of plugins.
+//! The crate speaks git's wire protocol (version 2, and versions 0 and 1 with servers that do not support it) by http,
+//! https and `git:`. It caches no ref: between lookups, it remembers only the capabilities of servers and which ids are
+//! commits. It knows nothing of the cluster, of webhooks or of plugins.
 
 mod address;
-mod ask;
+mod advertisement;
+mod cache;
+mod candidates;
 mod connection;
 mod error;
-mod greeting;
+mod fetch;
 mod http;
-mod lookup;
 mod packet;
-mod servers;
+mod request;
+mod resolve;
 mod tcp;
-mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -26,16 +27,17 @@ use stoker_api::detection::{CommitId, GitRef, RepoUrl};
 
 pub use error::GitError;
 
+use advertisement::Advertisement;
+use cache::{CapabilityCache, KnownCommits};
 use connection::Connection;
-use greeting::Greeting;
 use packet::Packets;
 
-/// What this program calls itself to servers.
+/// The name and version that this program sends to servers.
 const AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 
-/// Where commits are looked up. The one that asks real servers is [`GitClient`].
+/// Looks up refs. [`GitClient`] is the implementation for real servers.
 pub trait RefSource: Send + Sync + 'static {
-    /// Looks at the remote now; no answer comes from an earlier look.
+    /// Looks up the commit of a ref now. The result never comes from an earlier lookup.
     fn resolve(
         &self,
         repo: &RepoUrl,
@@ -43,7 +45,7 @@ pub trait RefSource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<ResolvedRef, GitError>> + Send;
 }
 
-/// What a ref turned out to name.
+/// The kind of a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefKind {
     /// A tag.
@@ -52,7 +54,7 @@ pub enum RefKind {
     Branch,
     /// The id of a commit.
     Commit,
-    /// Any other ref, a pull request's for one.
+    /// Any other ref, such as that of a pull request.
     Other,
 }
 
@@ -65,7 +67,7 @@ pub struct ResolvedRef {
 }
 
 impl ResolvedRef {
-    /// A commit, and what names it.
+    /// Returns a commit and the kind of ref that names it, without a full name.
     #[must_use]
     pub fn new(commit: CommitId, kind: RefKind) -> Self {
         Self {
@@ -75,7 +77,7 @@ impl ResolvedRef {
         }
     }
 
-    /// With its full name on the server.
+    /// Sets the full name of the ref on the server.
     #[must_use]
     pub fn with_full_name(self, full_name: String) -> Self {
         Self {
@@ -84,34 +86,34 @@ impl ResolvedRef {
         }
     }
 
-    /// The commit; for an annotated tag the one that it leads to.
+    /// The commit. For an annotated tag, it is the commit that the tag leads to.
     #[must_use]
     pub fn commit(&self) -> &CommitId {
         &self.commit
     }
 
-    /// What the ref is.
+    /// The kind of the ref.
     #[must_use]
     pub fn kind(&self) -> RefKind {
         self.kind
     }
 
-    /// Its full name on the server (`refs/tags/v1`); none for the id of a commit. For `HEAD` it is the branch that
-    /// `HEAD` stands for, where the server says.
+    /// The full name of the ref on the server, such as `refs/tags/v1`. `None` for the id of a commit. For `HEAD`, it is
+    /// the branch that `HEAD` points to, if the server names it.
     #[must_use]
     pub fn full_name(&self) -> Option<&str> {
         self.full_name.as_deref()
     }
 }
 
-/// What one lookup may take.
+/// The limits of one lookup.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// For everything: names, connections, questions and answers.
+    /// The time for everything: DNS, connections, requests and answers.
     pub total: Duration,
-    /// For one connection, TLS included.
+    /// The time to establish one connection, including TLS.
     pub connect: Duration,
-    /// The bytes of all answers together.
+    /// The size of all answers together, in bytes.
     pub answer_bytes: usize,
 }
 
@@ -125,63 +127,70 @@ impl Default for Limits {
     }
 }
 
-/// Asks git servers. Its connections stay open between lookups, and clones share them.
+/// A client of git servers. Its connections stay open between lookups, and clones share them.
 ///
-/// The proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name are used for http(s), except to this
+/// It uses the proxies of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` for http and https, except to this
 /// machine itself.
 #[derive(Debug, Clone)]
 pub struct GitClient {
     http: http::Http,
     limits: Limits,
-    servers: Arc<servers::Servers>,
+    capabilities: Arc<CapabilityCache>,
+    commits: Arc<KnownCommits>,
 }
 
 impl GitClient {
-    /// Makes a client with the default limits. It connects to nothing yet.
+    /// Creates a client with the default limits, without a connection.
     ///
-    /// Where this process has no default provider of cryptography for TLS, `ring` becomes it.
+    /// If the process has no default provider of cryptography for TLS, `ring` becomes the default.
     pub fn new() -> Result<Self, GitError> {
         Self::with_limits(Limits::default())
     }
 
-    /// Makes a client with other limits.
+    /// Creates a client with other limits.
     pub fn with_limits(limits: Limits) -> Result<Self, GitError> {
         Ok(Self {
             http: http::Http::new(limits.connect)?,
             limits,
-            servers: Arc::default(),
+            capabilities: Arc::default(),
+            commits: Arc::default(),
         })
     }
 
-    /// Asks a server that spoke version 2 before, without its greeting. None if it now answers otherwise: then it may
-    /// have changed, or its repository have moved, and the greeting tells.
-    async fn ask_known(
+    /// Looks up a ref on a server whose capabilities are known. `None` if the server does not answer as they say: then
+    /// it may have changed, or the repository may have moved.
+    async fn resolve_with_known_capabilities(
         &self,
         repo: &RepoUrl,
         git_ref: &GitRef,
     ) -> Option<Result<ResolvedRef, GitError>> {
-        let can = self.servers.recall(repo.url())?;
-        let connection = Connection::resume(&self.http, repo.url())?;
-        let outcome = ask::ask(self.packets(connection), Greeting::V2(can), git_ref).await;
+        let known = self.capabilities.get(repo.url())?;
+        let mut packets = self.packets(Connection::resume(&self.http, repo.url())?);
+        let advertisement = Advertisement::V2(known);
+        let outcome = resolve::resolve(&mut packets, advertisement, git_ref, &self.commits).await;
         let is_answer = outcome
             .as_ref()
             .map_or_else(GitError::is_about_the_ref, |_| true);
         if !is_answer {
-            self.servers.forget(repo.url());
+            self.capabilities.remove(repo.url());
         }
         is_answer.then_some(outcome)
     }
 
-    /// Lets a server introduce itself, then asks it.
-    async fn ask_anew(&self, repo: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
+    /// Reads the advertisement of a server, and looks up a ref.
+    async fn resolve_with_advertisement(
+        &self,
+        repo: &RepoUrl,
+        git_ref: &GitRef,
+    ) -> Result<ResolvedRef, GitError> {
         let connection = Connection::open(&self.http, repo.url(), &self.limits).await?;
         let can_resume = connection.can_resume();
         let mut packets = self.packets(connection);
-        let greeting = greeting::read(&mut packets).await?;
-        if let (true, Greeting::V2(can)) = (can_resume, &greeting) {
-            self.servers.keep(repo.url(), can.clone());
+        let advertisement = advertisement::read(&mut packets).await?;
+        if let (true, Advertisement::V2(capabilities)) = (can_resume, &advertisement) {
+            self.capabilities.insert(repo.url(), capabilities.clone());
         }
-        ask::ask(packets, greeting, git_ref).await
+        resolve::resolve(&mut packets, advertisement, git_ref, &self.commits).await
     }
 
     fn packets(&self, connection: Connection) -> Packets<Connection> {
@@ -192,18 +201,18 @@ impl GitClient {
 impl RefSource for GitClient {
     async fn resolve(&self, repo: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
         let lookup = async {
-            match self.ask_known(repo, git_ref).await {
+            match self.resolve_with_known_capabilities(repo, git_ref).await {
                 Some(outcome) => outcome,
-                None => self.ask_anew(repo, git_ref).await,
+                None => self.resolve_with_advertisement(repo, git_ref).await,
             }
         };
         let limit = self.limits.total;
         match tokio::time::timeout(limit, lookup).await {
             Err(_) => {
-                self.servers.forget(repo.url());
+                self.capabilities.remove(repo.url());
                 Err(GitError::Timeout { limit })
             }
-            // `git daemon` has no status to say it with.
+            // `git daemon` reports it as text.
             Ok(Err(GitError::Remote { message }))
                 if message.contains("repository not exported") =>
             {

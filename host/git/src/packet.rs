@@ -1,6 +1,7 @@
-//! Packet lines, the frames of git's protocol: read from any source of bytes, and written for questions.
+//! Packet lines, the frames of git's protocol (gitprotocol-common): reading them from any source of bytes, and writing
+//! them.
 //!
-//! It knows no transport, and no meaning of a line except that one with `ERR` is a refusal.
+//! This module knows no transport, and of the meaning of lines only that a line with `ERR` is an error.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use gix_packetline::PacketLineRef;
@@ -8,9 +9,9 @@ use gix_packetline::decode::{Stream, streaming};
 
 use super::error::{GitError, plain};
 
-/// Where packets come from.
-pub(super) trait Incoming: Send {
-    /// Adds some bytes to the buffer and tells how many; none at the end.
+/// A source of packets.
+pub(super) trait PacketSource: Send {
+    /// Appends bytes to the buffer, and returns how many: 0 at the end.
     fn read(
         &mut self,
         buffer: &mut BytesMut,
@@ -24,7 +25,7 @@ pub(super) enum Packet {
     Line(Line),
     /// The end of a list.
     Flush,
-    /// The border between two parts of a list.
+    /// The end of one section of a list.
     Delimiter,
 }
 
@@ -33,12 +34,12 @@ pub(super) enum Packet {
 pub(super) struct Line(Bytes);
 
 impl Line {
-    /// As they came.
+    /// All bytes.
     pub(super) fn data(&self) -> &[u8] {
         &self.0
     }
 
-    /// Without the newline at the end, which senders may leave out.
+    /// The bytes without the optional newline at the end.
     pub(super) fn text(&self) -> &[u8] {
         self.0.strip_suffix(b"\n").unwrap_or(&self.0)
     }
@@ -53,8 +54,8 @@ pub(super) struct Packets<S> {
     limit: usize,
 }
 
-impl<S: Incoming> Packets<S> {
-    /// Reads no more than `limit` bytes from the source.
+impl<S: PacketSource> Packets<S> {
+    /// Returns the packets of a source, of which at most `limit` bytes are read.
     pub(super) fn new(source: S, limit: usize) -> Self {
         Self {
             source,
@@ -64,13 +65,17 @@ impl<S: Incoming> Packets<S> {
         }
     }
 
-    /// The source, for the next question. What was read beyond the last answer is dropped.
+    /// Returns the source, for the next request. The rest of the last answer is dropped.
     pub(super) fn source(&mut self) -> &mut S {
         self.buffer.clear();
         &mut self.source
     }
 
-    /// The next packet. A refusal is an error, and so is the end of the source.
+    /// Reads the next packet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the packet is an error of the server, or if the source ends.
     pub(super) async fn next(&mut self) -> Result<Packet, GitError> {
         loop {
             if let Some(packet) = self.take()? {
@@ -94,7 +99,7 @@ impl<S: Incoming> Packets<S> {
         }
     }
 
-    /// The next packet if it is in the buffer as a whole.
+    /// Takes the next packet, if the buffer contains all of it.
     fn take(&mut self) -> Result<Option<Packet>, GitError> {
         let decoded = streaming(&self.buffer).map_err(|_| {
             let start = plain(&self.buffer[..self.buffer.len().min(16)]);
@@ -121,29 +126,15 @@ impl<S: Incoming> Packets<S> {
     }
 }
 
-/// The digits before each packet, which tell its length.
+/// The number of digits before each packet. They are its length.
 const PREFIX: usize = 4;
 
-/// A question of version 2: a command, what the client says of itself, and the command's arguments.
-pub(super) fn question(command: &str, capabilities: &[String], arguments: &[String]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    put_line(&mut out, &format!("command={command}"));
-    for capability in capabilities {
-        put_line(&mut out, capability);
-    }
-    out.extend_from_slice(b"0001");
-    for argument in arguments {
-        put_line(&mut out, argument);
-    }
-    out.extend_from_slice(b"0000");
-    out
-}
-
-fn put_line(out: &mut Vec<u8>, text: &str) {
+/// Appends a line as one packet.
+pub(super) fn put_line(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(format!("{:04x}{text}\n", PREFIX + text.len() + 1).as_bytes());
 }
 
-/// One packet with these bytes, and no newline.
+/// Returns one packet of these bytes, without a newline.
 pub(super) fn frame(data: &[u8]) -> Vec<u8> {
     let mut out = format!("{:04x}", PREFIX + data.len()).into_bytes();
     out.extend_from_slice(data);

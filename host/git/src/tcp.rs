@@ -1,4 +1,4 @@
-//! The `git:` transport: one connection, without encryption and without a sign-in.
+//! The `git:` transport: one TCP connection, without encryption and without credentials.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use url::{Host, Url};
 
 use super::Limits;
 use super::error::GitError;
-use super::packet::{Incoming, frame};
+use super::packet::{PacketSource, frame};
+use super::request::Request;
 
 const PORT: u16 = 9418;
 
-/// A conversation on one connection.
+/// A connection to `git daemon`.
 #[derive(Debug)]
 pub(super) struct TcpConnection(TcpStream);
 
 impl TcpConnection {
-    /// Connects and names the repository.
+    /// Connects, and sends the name of the repository.
     pub(super) async fn open(repo: &Url, limits: &Limits) -> Result<Self, GitError> {
         let request = request(repo)?;
         let host = match repo.host() {
@@ -33,12 +34,12 @@ impl TcpConnection {
         Ok(Self(stream))
     }
 
-    /// Asks a question.
-    pub(super) async fn ask(&mut self, question: &[u8]) -> Result<(), GitError> {
-        self.0.write_all(question).await.map_err(broken)
+    /// Sends a request.
+    pub(super) async fn send(&mut self, request: &Request) -> Result<(), GitError> {
+        self.0.write_all(&request.body).await.map_err(broken)
     }
 
-    /// Tells the server that nothing more is asked, so that it does not take the end for a fault.
+    /// Sends the end of the requests, so that the server does not log an error.
     pub(super) async fn close(&mut self) {
         if self.0.write_all(b"0000").await.is_ok() {
             self.0.shutdown().await.ok();
@@ -46,7 +47,7 @@ impl TcpConnection {
     }
 }
 
-impl Incoming for TcpConnection {
+impl PacketSource for TcpConnection {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
         buffer.reserve(8 * 1024);
         self.0.read_buf(buffer).await.map_err(broken)
@@ -72,7 +73,8 @@ async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Gi
     }
 }
 
-/// The packet that opens a conversation: the service and the path, the host for servers of several, and the version.
+/// The first packet of a connection (gitprotocol-pack, "Git Transport"): the service, the path, the host, for servers
+/// with several, and the version.
 fn request(repo: &Url) -> Result<Vec<u8>, GitError> {
     let mut path = percent_decoded(repo.path());
     if path.iter().any(u8::is_ascii_control) {

@@ -1,4 +1,4 @@
-//! What all tests of lookups share.
+//! Tests of lookups, and what they share.
 
 pub(super) mod fake;
 mod forms;

@@ -61,12 +61,12 @@ impl LocalCluster {
         let failed =
             |error: Box<dyn std::error::Error + Send + Sync>| LocalClusterError::Client(error);
         let kubeconfig = kube::config::Kubeconfig::from_yaml(&self.api.kubeconfig())
-            .map_err(|e| refuse(e.into()))?;
+            .map_err(|e| failed(e.into()))?;
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
-            .map_err(|e| refuse(e.into()))?;
-        Client::try_from(config).map_err(|e| refuse(e.into()))
+            .map_err(|e| failed(e.into()))?;
+        Client::try_from(config).map_err(|e| failed(e.into()))
     }
 
     /// Writes a kubeconfig file that only its owner can read.

@@ -239,7 +239,7 @@ mod tests {
             json!({
                 "metadata": {"namespace": "plants", "name": "north", "generation": generation},
                 "status": {
-                    "observedGeneration": 2, "refStoredStatus": "Resolved",
+                    "observedGeneration": 2, "refResolutionStatus": "Resolved",
                     "lastSyncRef": "v1", "lastSyncRefKind": "Tag",
                 },
             })

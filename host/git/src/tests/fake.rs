@@ -1,4 +1,4 @@
-//! Servers that are none: they say what a test wants them to say.
+//! Servers with the answers that a test needs.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// An HTTP server with answers from a function, which is given the head of a request.
+/// An HTTP server whose answers come from a function of the head of a request.
 pub(crate) struct Fake {
     address: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -14,7 +14,7 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// Starts one; where the function gives none, no answer ever comes.
+    /// Starts a server. If the function returns `None`, the request is never answered.
     pub(crate) async fn start(
         answer: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
@@ -56,7 +56,7 @@ impl Drop for Fake {
     }
 }
 
-/// Lets a function handle each connection, and tells the address.
+/// Calls a function with each connection, and returns the address.
 pub(crate) async fn listen<F: Future<Output = ()> + Send + 'static>(
     handle: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> (String, JoinHandle<()>) {
@@ -70,7 +70,7 @@ pub(crate) async fn listen<F: Future<Output = ()> + Send + 'static>(
     (address, task)
 }
 
-/// The head of the next request, whose body is read and dropped.
+/// Reads the head of the next request. The body is dropped.
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -86,7 +86,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     Some(head)
 }
 
-/// An answer of HTTP.
+/// A response of HTTP.
 pub(crate) fn reply(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
@@ -99,8 +99,8 @@ pub(crate) fn redirect(to: &str) -> Vec<u8> {
     format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes()
 }
 
-/// The answer to a request for the greeting.
-pub(crate) fn greeting(body: &[u8]) -> Vec<u8> {
+/// The answer to a request for the advertisement.
+pub(crate) fn advertisement(body: &[u8]) -> Vec<u8> {
     reply(
         "200 OK",
         "application/x-git-upload-pack-advertisement",
@@ -108,12 +108,12 @@ pub(crate) fn greeting(body: &[u8]) -> Vec<u8> {
     )
 }
 
-/// The answer to a question.
+/// The answer to a request.
 pub(crate) fn answer(body: &[u8]) -> Vec<u8> {
     reply("200 OK", "application/x-git-upload-pack-result", body)
 }
 
-/// Packets: each text a line, except those of the special packets (`0000`).
+/// Packets: each text is a line, except those of the special packets (`0000`).
 pub(crate) fn packets(texts: &[&str]) -> Vec<u8> {
     let packet = |text: &&str| match *text {
         special @ ("0000" | "0001" | "0002") => special.to_owned(),

@@ -166,7 +166,73 @@ async fn the_id_of_anything_else_is_refused() {
 }
 
 #[tokio::test]
-async fn each_lookup_is_a_fresh_look() {
+async fn a_name_that_leads_to_no_commit_is_an_error() {
+    let site = Site::new().await;
+    let server = &site.server;
+    let tree = server.id_of("main^{tree}").await.unwrap();
+    let blob = server.id_of("main:README.md").await.unwrap();
+    server.annotate("tree", "main^{tree}").await.unwrap();
+    server.annotate("blob", "main:README.md").await.unwrap();
+    server
+        .annotate("nested-tree", "refs/tags/tree")
+        .await
+        .unwrap();
+    for (name, id) in [
+        ("refs/tags/light-tree", &tree),
+        ("refs/tags/light-blob", &blob),
+        ("refs/notes/tree", &tree),
+    ] {
+        server.set_ref(name, id.as_str()).await.unwrap();
+    }
+    let client = client();
+    for (git_ref, full_name, id, found) in [
+        ("tree", "refs/tags/tree", &tree, "a directory"),
+        ("blob", "refs/tags/blob", &blob, "a file"),
+        ("nested-tree", "refs/tags/nested-tree", &tree, "a directory"),
+        ("light-tree", "refs/tags/light-tree", &tree, "a directory"),
+        (
+            "refs/tags/light-blob",
+            "refs/tags/light-blob",
+            &blob,
+            "a file",
+        ),
+        ("refs/notes/tree", "refs/notes/tree", &tree, "a directory"),
+    ] {
+        // The second lookup finds the server's capabilities in the cache.
+        for _ in 0..2 {
+            let error = resolve_by(&client, server.url(), git_ref)
+                .await
+                .unwrap_err();
+            let expected = format!("{full_name} leads to {id}, which is not a commit but {found}");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_commit_of_a_tag_is_verified_once() {
+    let site = Site::new().await;
+    let server = &site.server;
+    let client = client();
+    for (target, requests) in [(&site.first, 3), (&site.first, 1), (&site.second, 2)] {
+        server
+            .set_ref("refs/tags/stable", target.as_str())
+            .await
+            .unwrap();
+        let before = server.requests();
+        let found = resolve_by(&client, server.url(), "stable").await.unwrap();
+        assert_eq!(found.commit(), target);
+        assert_eq!(server.requests() - before, requests);
+    }
+    // An annotated tag of a commit that is known.
+    let before = server.requests();
+    let found = resolve_by(&client, server.url(), "nested").await.unwrap();
+    assert_eq!(found.commit(), &site.second);
+    assert_eq!(server.requests() - before, 1);
+}
+
+#[tokio::test]
+async fn no_result_comes_from_an_earlier_lookup() {
     let site = Site::new().await;
     let client = client();
     let before = site.server.requests();
@@ -189,7 +255,7 @@ async fn each_lookup_is_a_fresh_look() {
     assert_eq!(
         site.server.requests() - before,
         3,
-        "a server that is known is asked without its greeting"
+        "the capabilities of the server are known"
     );
     site.server.delete_ref("refs/tags/both").await.unwrap();
     assert_eq!(

@@ -1,12 +1,12 @@
-//! Servers that were asked before: their greeting is not waited for again, and a change of theirs is noticed.
+//! Servers whose capabilities are known: no advertisement is requested, and a change of the server is noticed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::fake::{Fake, answer, greeting, packets, redirect, reply};
+use super::fake::{Fake, advertisement, answer, packets, redirect, reply};
 use super::*;
 
-fn introduction() -> Vec<u8> {
-    greeting(&packets(&["version 2", "ls-refs", "0000"]))
+fn capabilities() -> Vec<u8> {
+    advertisement(&packets(&["version 2", "ls-refs", "0000"]))
 }
 
 fn main_at(digit: char) -> Vec<u8> {
@@ -16,14 +16,14 @@ fn main_at(digit: char) -> Vec<u8> {
     ]))
 }
 
-/// A server that greets, and answers its questions in this order.
+/// A server with these answers to requests, in this order.
 async fn server(answers: Vec<Vec<u8>>) -> Fake {
-    let asked = AtomicUsize::new(0);
+    let count = AtomicUsize::new(0);
     Fake::start(move |head| {
         if head.starts_with("GET ") {
-            return Some(introduction());
+            return Some(capabilities());
         }
-        Some(answers[asked.fetch_add(1, Ordering::Relaxed)].clone())
+        Some(answers[count.fetch_add(1, Ordering::Relaxed)].clone())
     })
     .await
 }
@@ -37,7 +37,7 @@ fn methods(fake: &Fake) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_known_server_is_asked_at_once() {
+async fn the_advertisement_of_a_known_server_is_not_requested() {
     let fake = server(vec![main_at('a'), main_at('b')]).await;
     let (client, url) = (client(), fake.url("/o/r"));
     for digit in ['a', 'b'] {
@@ -48,12 +48,12 @@ async fn a_known_server_is_asked_at_once() {
 }
 
 #[tokio::test]
-async fn a_known_server_that_answers_otherwise_is_greeted_again() {
+async fn a_known_server_that_answers_in_another_way_is_asked_for_its_advertisement() {
     for refusal in [
         reply("404 Not Found", "text/plain", b""),
         reply("500 Internal Server Error", "text/plain", b""),
         redirect("/elsewhere/git-upload-pack"),
-        answer(&packets(&["ERR no such question"])),
+        answer(&packets(&["ERR no such command"])),
         answer(b"<html>"),
     ] {
         let fake = server(vec![main_at('a'), refusal, main_at('b'), main_at('c')]).await;
@@ -70,7 +70,7 @@ async fn a_known_server_that_answers_otherwise_is_greeted_again() {
 }
 
 #[tokio::test]
-async fn a_ref_that_is_missing_is_an_answer() {
+async fn a_missing_ref_is_an_answer() {
     let nothing = answer(&packets(&["0000"]));
     let fake = server(vec![nothing.clone(), nothing]).await;
     let (client, url) = (client(), fake.url("/o/r"));
@@ -84,12 +84,12 @@ async fn a_ref_that_is_missing_is_an_answer() {
 }
 
 #[tokio::test]
-async fn where_a_redirect_leads_is_asked_each_time() {
+async fn a_redirected_server_is_not_remembered() {
     let fake = Fake::start(|head| {
         Some(if head.starts_with("GET /old/") {
             redirect("/new/info/refs?service=git-upload-pack")
         } else if head.starts_with("GET ") {
-            introduction()
+            capabilities()
         } else {
             main_at('a')
         })

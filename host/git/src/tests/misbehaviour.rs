@@ -1,4 +1,4 @@
-//! Servers that are not there, are none, or do not do what they should.
+//! Servers that are absent, are not git servers, or violate the protocol.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-use super::fake::{Fake, answer, greeting, listen, packets, redirect, reply};
+use super::fake::{Fake, advertisement, answer, listen, packets, redirect, reply};
 use super::*;
 
 const BLINK: Duration = Duration::from_millis(50);
@@ -103,10 +103,14 @@ async fn a_server_that_never_answers_runs_out_of_time() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_cut() {
+async fn an_endless_answer_is_an_error() {
     let body = packets(&vec!["a line that says nothing"; 1000]);
-    let endless =
-        Fake::start(move |_| Some(greeting(&[&packets(&["version 2"])[..], &body].concat()))).await;
+    let endless = Fake::start(move |_| {
+        Some(advertisement(
+            &[&packets(&["version 2"])[..], &body].concat(),
+        ))
+    })
+    .await;
     let client = GitClient::with_limits(Limits {
         answer_bytes: 1024,
         ..Limits::default()
@@ -122,7 +126,7 @@ async fn an_endless_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn a_server_that_is_absent_is_unreachable() {
     let port = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -141,7 +145,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_is_asked_once_more() {
+async fn a_request_is_repeated_once_if_the_server_closes_the_connection() {
     let count = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&count);
     let (address, task) = listen(move |stream| {
@@ -158,7 +162,7 @@ async fn a_server_that_hangs_up_is_asked_once_more() {
 }
 
 #[tokio::test]
-async fn ssh_is_not_supported_yet() {
+async fn ssh_is_reported_as_unsupported() {
     for url in [
         "ssh://git@git.example.com/o/r",
         "git@git.example.com:o/r.git",
@@ -186,6 +190,48 @@ async fn credentials_of_the_address_are_sent_to_its_server_only() {
 }
 
 #[tokio::test]
+async fn a_user_name_without_a_password_is_not_sent() {
+    for user in ["org", "org:", "me%40plant", "TOKEN"] {
+        let site = Fake::start(|head| {
+            Some(if head.contains("authorization") {
+                reply("401 Unauthorized", "text/plain", b"")
+            } else if head.starts_with("GET /old/") {
+                redirect("/new/info/refs?service=git-upload-pack")
+            } else if head.starts_with("GET ") {
+                advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+            } else {
+                answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+            })
+        })
+        .await;
+        for path in ["/old", "/o/r", "/o/r"] {
+            let url = site
+                .url(path)
+                .replace("http://", &format!("http://{user}@"));
+            assert_eq!(resolve(&url, "main").await.unwrap().commit(), &id('a'));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_requires_the_missing_password_is_reported() {
+    let site = Fake::start(|_| Some(reply("401 Unauthorized", "text/plain", b""))).await;
+    for (user, is_missing) in [
+        ("org@", true),
+        ("org:@", true),
+        ("org:x@", false),
+        ("", false),
+    ] {
+        let url = site
+            .url("/o/r")
+            .replace("http://", &format!("http://{user}"));
+        let error = resolve(&url, "main").await.unwrap_err();
+        let has_variant = matches!(error, GitError::PasswordMissing { status: 401 });
+        assert_eq!(has_variant, is_missing, "{user} {error}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_shows_no_credentials() {
     let port = TcpListener::bind("127.0.0.1:0")
         .await
@@ -200,10 +246,10 @@ async fn an_error_shows_no_credentials() {
 }
 
 #[tokio::test]
-async fn questions_are_asked_by_version_2_and_name_the_program() {
+async fn requests_use_version_2_and_name_the_program() {
     let fake = Fake::start(|head| {
         Some(if head.starts_with("GET ") {
-            greeting(&packets(&["version 2", "ls-refs", "0000"]))
+            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
         } else {
             answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
         })
@@ -234,10 +280,10 @@ async fn questions_are_asked_by_version_2_and_name_the_program() {
 }
 
 #[tokio::test]
-async fn a_redirected_question_is_refused() {
+async fn a_redirected_request_is_an_error() {
     let fake = Fake::start(|head| {
         Some(if head.starts_with("GET ") {
-            greeting(&packets(&["version 2", "ls-refs", "0000"]))
+            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
         } else {
             redirect("/x")
         })

@@ -5,12 +5,12 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::{copy, copy_bidirectional};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use super::fake::{Fake, greeting, listen, redirect};
+use super::fake::{Fake, listen, redirect};
 use super::*;
 
 fn git(directory: &Path) -> Command {
@@ -61,15 +61,37 @@ async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
     (format!("git://{address}"), task)
 }
 
-/// A server that knows no version 2, with the refs of a real one.
-async fn old_server(server: &GitServer) -> Fake {
-    let refs = run(
-        server.directory(),
-        &["upload-pack", "--advertise-refs", "."],
-    )
+/// A server of version 0: a real one behind a proxy that removes the request for version 2. Returns the address of its
+/// repository.
+async fn version_0(server: &GitServer) -> (String, JoinHandle<()>) {
+    const ASKED: &[u8] = b"git-protocol: version=2";
+    const REMOVED: &[u8] = b"x-protocol-x: version=2";
+    let host = server.url()[7..].split('/').next().unwrap().to_owned();
+    let name = host.clone();
+    let (address, task) = listen(move |mut stream| {
+        let name = name.clone();
+        async move {
+            let mut upstream = TcpStream::connect(name).await.unwrap();
+            let (mut from, mut to) = stream.split();
+            let (mut answers, mut requests) = upstream.split();
+            let forward = async {
+                let mut buffer = vec![0; 64 * 1024];
+                while let Ok(count @ 1..) = from.read(&mut buffer).await {
+                    let mut sent = buffer[..count].to_vec();
+                    if let Some(at) = sent.windows(ASKED.len()).position(|part| part == ASKED) {
+                        sent[at..at + ASKED.len()].copy_from_slice(REMOVED);
+                    }
+                    requests.write_all(&sent).await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = forward => {}
+                _ = copy(&mut answers, &mut to) => {}
+            }
+        }
+    })
     .await;
-    let body = [b"001e# service=git-upload-pack\n0000".to_vec(), refs].concat();
-    Fake::start(move |_| Some(greeting(&body))).await
+    (server.url().replace(&host, &address), task)
 }
 
 #[tokio::test]
@@ -85,8 +107,7 @@ async fn a_server_of_version_0_is_understood() {
         .await
         .unwrap();
     let tag = server.id_of("v1").await.unwrap();
-    let old = old_server(&server).await;
-    let url = old.url("/o/r.git");
+    let (url, task) = version_0(&server).await;
     for (name, commit, kind) in [
         ("v1", &first, RefKind::Tag),
         ("v2", &first, RefKind::Tag),
@@ -113,15 +134,46 @@ async fn a_server_of_version_0_is_understood() {
         resolve(&url, id('1').as_str()).await,
         Err(GitError::CommitUnverifiable { .. })
     ));
-    assert!(
-        old.seen()
-            .iter()
-            .all(|head| head.starts_with("GET /o/r.git/info/refs?service=git-upload-pack "))
-    );
+    task.abort();
 }
 
 #[tokio::test]
-async fn redirects_are_followed_and_the_questions_go_where_they_lead() {
+async fn a_name_that_leads_to_no_commit_is_an_error_by_every_transport() {
+    let server = GitServer::start().await.unwrap();
+    server.commit("main", "One").await.unwrap();
+    let tree = server.id_of("main^{tree}").await.unwrap();
+    let blob = server.id_of("main:README.md").await.unwrap();
+    server.annotate("tree", "main^{tree}").await.unwrap();
+    server.annotate("blob", "main:README.md").await.unwrap();
+    server
+        .set_ref("refs/tags/light-tree", tree.as_str())
+        .await
+        .unwrap();
+    server
+        .set_ref("refs/tags/light-blob", blob.as_str())
+        .await
+        .unwrap();
+    let (old, proxy) = version_0(&server).await;
+    let (base, daemon) = daemon(server.directory().parent().unwrap()).await;
+    for url in [old, format!("{base}/plant.git")] {
+        for (name, id, found) in [
+            ("tree", &tree, "a directory or a file"),
+            ("blob", &blob, "a directory or a file"),
+            ("light-tree", &tree, "a directory"),
+            ("light-blob", &blob, "a file"),
+        ] {
+            let error = resolve(&url, name).await.unwrap_err().to_string();
+            let expected =
+                format!("refs/tags/{name} leads to {id}, which is not a commit but {found}");
+            assert_eq!(error, expected, "{url}");
+        }
+    }
+    proxy.abort();
+    daemon.abort();
+}
+
+#[tokio::test]
+async fn redirects_are_followed_and_requests_are_sent_to_where_they_lead() {
     let server = GitServer::start().await.unwrap();
     let commit = server.commit("main", "One").await.unwrap();
     let target = format!("{}/info/refs?service=git-upload-pack", server.url());

@@ -1,20 +1,23 @@
-//! What servers write, read without a server.
+//! Reading the answers of servers, without a server.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
 
-use super::super::ask::read_list;
-use super::super::greeting::{self, Advertised, Capabilities, Fetch, Greeting, ObjectFormat};
-use super::super::lookup::{Lookup, Target};
-use super::super::packet::{Incoming, Packets};
-use super::super::verify;
+use super::super::advertisement::{
+    self, Advertised, Advertisement, Capabilities, FetchFeatures, ObjectFormat,
+};
+use super::super::candidates::{Query, RefCandidates};
+use super::super::fetch;
+use super::super::packet::{PacketSource, Packets};
+use super::super::request::Version;
+use super::super::resolve::{check_id, read_refs};
 use super::fake::packets;
 use super::*;
 
-/// Bytes that arrive in pieces of a few each.
+/// Bytes that arrive in small pieces.
 struct Pieces(Vec<u8>, usize);
 
-impl Incoming for Pieces {
+impl PacketSource for Pieces {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
         let count = self.0.len().min(self.1);
         buffer.extend(self.0.drain(..count));
@@ -26,33 +29,33 @@ fn arriving(bytes: Vec<u8>) -> Packets<Pieces> {
     Packets::new(Pieces(bytes, 7), 1024 * 1024)
 }
 
-async fn greeted(texts: &[&str]) -> Result<Greeting, GitError> {
-    greeting::read(&mut arriving(packets(texts))).await
+async fn advertised(texts: &[&str]) -> Result<Advertisement, GitError> {
+    advertisement::read(&mut arriving(packets(texts))).await
 }
 
-async fn old(bytes: Vec<u8>) -> Result<Vec<Advertised>, GitError> {
+async fn v0_refs(bytes: Vec<u8>) -> Result<Vec<Advertised>, GitError> {
     let mut packets = arriving(bytes);
     let mut found = Vec::new();
-    match greeting::read(&mut packets).await? {
-        Greeting::Old(first) => {
-            greeting::old_refs(&mut packets, first, |one| found.push(one)).await?;
+    match advertisement::read(&mut packets).await? {
+        Advertisement::V0(first) => {
+            advertisement::read_v0_refs(&mut packets, first, |one| found.push(one)).await?;
         }
-        Greeting::V2(_) => {}
+        Advertisement::V2(_) => {}
     }
     Ok(found)
 }
 
-fn lookup(name: &str) -> Lookup {
-    match Target::of(GitRef::parse(name).unwrap().name()) {
-        Target::Ref(lookup) => lookup,
-        Target::Commit(_) => panic!("{name} is the id of a commit"),
+fn candidates(name: &str) -> RefCandidates {
+    match Query::of(GitRef::parse(name).unwrap().name()) {
+        Query::Ref(candidates) => candidates,
+        Query::Commit(_) => panic!("{name} is the id of a commit"),
     }
 }
 
-async fn listed(name: &str, texts: &[&str]) -> Result<Option<ResolvedRef>, GitError> {
-    let mut lookup = lookup(name);
-    read_list(&mut arriving(packets(texts)), &mut lookup).await?;
-    Ok(lookup.winner())
+async fn listed(name: &str, texts: &[&str]) -> Result<Option<(RefKind, Advertised)>, GitError> {
+    let mut candidates = candidates(name);
+    read_refs(&mut arriving(packets(texts)), &mut candidates).await?;
+    Ok(candidates.into_winner())
 }
 
 fn line(digit: char, rest: &str) -> String {
@@ -72,19 +75,19 @@ async fn capabilities_are_read_with_and_without_the_prelude_of_smart_http() {
     let prelude = [&["# service=git-upload-pack\n", "0000"], &words[..]].concat();
     let expected = Capabilities {
         ls_refs: true,
-        fetch: Some(Fetch {
+        fetch: Some(FetchFeatures {
             shallow: true,
             filter: true,
         }),
         object_format: Some(ObjectFormat::Sha256),
     };
     for texts in [&words[..], &prelude[..]] {
-        let Greeting::V2(found) = greeted(texts).await.unwrap() else {
+        let Advertisement::V2(found) = advertised(texts).await.unwrap() else {
             panic!("not version 2")
         };
         assert_eq!(found, expected);
     }
-    let Greeting::V2(bare) = greeted(&["version 2", "ls-refs", "fetch", "0000"])
+    let Advertisement::V2(bare) = advertised(&["version 2", "ls-refs", "fetch", "0000"])
         .await
         .unwrap()
     else {
@@ -94,7 +97,7 @@ async fn capabilities_are_read_with_and_without_the_prelude_of_smart_http() {
         bare,
         Capabilities {
             ls_refs: true,
-            fetch: Some(Fetch::default()),
+            fetch: Some(FetchFeatures::default()),
             object_format: None
         }
     );
@@ -123,7 +126,7 @@ async fn the_refs_of_versions_0_and_1_are_read() {
     let one = [&["version 1"], &refs[..]].concat();
     let served = [&["# service=git-upload-pack", "0000"], &refs[..]].concat();
     for texts in [&refs, &one, &served] {
-        let found = old(packets(texts)).await.unwrap();
+        let found = v0_refs(packets(texts)).await.unwrap();
         let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(
             names,
@@ -138,8 +141,8 @@ async fn the_refs_of_versions_0_and_1_are_read() {
 #[tokio::test]
 async fn an_empty_repository_has_no_refs() {
     let none = format!("{} capabilities^{{}}\0multi_ack", "0".repeat(40));
-    assert_eq!(old(packets(&[&none, "0000"])).await.unwrap(), []);
-    assert_eq!(old(packets(&["0000"])).await.unwrap(), []);
+    assert_eq!(v0_refs(packets(&[&none, "0000"])).await.unwrap(), []);
+    assert_eq!(v0_refs(packets(&["0000"])).await.unwrap(), []);
     assert_eq!(
         listed(
             "HEAD",
@@ -159,18 +162,18 @@ async fn only_exact_names_count_and_a_tag_comes_before_a_branch() {
         line('3', "refs/heads/v1"),
         line('4', &format!("refs/tags/v1 peeled:{}", id('5'))),
     );
-    let found = listed("v1", &[&branch, &longer, &below, "0000"])
+    let (kind, found) = listed("v1", &[&branch, &longer, &below, "0000"])
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((found.commit(), found.kind()), (&id('3'), RefKind::Branch));
-    let found = listed("v1", &[&branch, &tag, "0000"])
+    assert_eq!((found.target(), kind), (&id('3'), RefKind::Branch));
+    let (kind, found) = listed("v1", &[&branch, &tag, "0000"])
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        (found.commit(), found.kind(), found.full_name()),
-        (&id('5'), RefKind::Tag, Some("refs/tags/v1"))
+        (found.target(), kind, &*found.name),
+        (&id('5'), RefKind::Tag, "refs/tags/v1")
     );
     assert_eq!(
         listed("v1", &[&longer, &below, "0000"]).await.unwrap(),
@@ -195,7 +198,7 @@ fn only_what_a_name_may_mean_is_asked_for() {
         ("refs/pull/7/head", &["refs/pull/7/head"]),
         ("HEAD", &["HEAD"]),
     ] {
-        assert_eq!(lookup(name).names().collect::<Vec<_>>(), expected);
+        assert_eq!(candidates(name).names().collect::<Vec<_>>(), expected);
     }
 }
 
@@ -214,7 +217,10 @@ async fn what_is_no_packet_or_no_ref_is_malformed() {
         let mut bytes = bytes.to_vec();
         bytes.extend_from_slice(b"0000");
         assert!(
-            matches!(old(bytes.clone()).await, Err(GitError::Malformed { .. })),
+            matches!(
+                v0_refs(bytes.clone()).await,
+                Err(GitError::Malformed { .. })
+            ),
             "{bytes:?}"
         );
     }
@@ -232,7 +238,7 @@ async fn what_is_no_packet_or_no_ref_is_malformed() {
         );
     }
     assert!(matches!(
-        greeted(&["version 2", "object-format=md5", "0000"]).await,
+        advertised(&["version 2", "object-format=md5", "0000"]).await,
         Err(GitError::Malformed { .. })
     ));
 }
@@ -241,11 +247,11 @@ async fn what_is_no_packet_or_no_ref_is_malformed() {
 async fn an_answer_may_not_end_early() {
     let whole = packets(&["version 2", "ls-refs", "0000"]);
     for length in 0..whole.len() {
-        let outcome = greeting::read(&mut arriving(whole[..length].to_vec())).await;
+        let outcome = advertisement::read(&mut arriving(whole[..length].to_vec())).await;
         assert!(matches!(outcome, Err(GitError::Truncated)), "{length}");
     }
     assert!(matches!(
-        old(packets(&[&line('a', "refs/heads/main")])).await,
+        v0_refs(packets(&[&line('a', "refs/heads/main")])).await,
         Err(GitError::Truncated)
     ));
 }
@@ -255,17 +261,17 @@ async fn an_answer_has_a_limit() {
     let many = line('a', "refs/heads/main");
     let bytes = packets(&vec![many.as_str(); 1000]);
     let mut packets = Packets::new(Pieces(bytes, 100), 4096);
-    let Greeting::Old(first) = greeting::read(&mut packets).await.unwrap() else {
+    let Advertisement::V0(first) = advertisement::read(&mut packets).await.unwrap() else {
         panic!("not an old server")
     };
-    let outcome = greeting::old_refs(&mut packets, first, drop).await;
+    let outcome = advertisement::read_v0_refs(&mut packets, first, drop).await;
     assert!(matches!(outcome, Err(GitError::TooLarge { limit: 4096 })));
 }
 
 #[tokio::test]
 async fn what_a_server_says_is_cut_and_cleaned() {
     let long = format!("ERR no\u{1b}[31m\n{}", "x".repeat(1000));
-    let Err(GitError::Remote { message }) = greeted(&[&long]).await else {
+    let Err(GitError::Remote { message }) = advertised(&[&long]).await else {
         panic!("no refusal")
     };
     assert!(
@@ -275,7 +281,8 @@ async fn what_a_server_says_is_cut_and_cleaned() {
 }
 
 async fn fetched(texts: &[&str]) -> Result<(), GitError> {
-    verify::read_fetched(&mut arriving(packets(texts)), &id('a')).await
+    let fetched = fetch::read(&mut arriving(packets(texts)), Version::V2, &id('a')).await?;
+    check_id(&id('a'), &fetched)
 }
 
 #[tokio::test]
@@ -361,16 +368,18 @@ async fn a_missing_commit_is_told_from_other_refusals() {
     ));
 }
 
-/// Reads the bytes in each way there is, and expects no panic.
+/// Reads the bytes in every way. None of them may panic.
 fn read_in_every_way(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     runtime.block_on(async {
-        drop(old(bytes.to_vec()).await);
-        drop(greeting::read(&mut arriving(bytes.to_vec())).await);
-        drop(read_list(&mut arriving(bytes.to_vec()), &mut lookup("v1")).await);
-        drop(verify::read_fetched(&mut arriving(bytes.to_vec()), &id('a')).await);
+        drop(v0_refs(bytes.to_vec()).await);
+        drop(advertisement::read(&mut arriving(bytes.to_vec())).await);
+        drop(read_refs(&mut arriving(bytes.to_vec()), &mut candidates("v1")).await);
+        for version in [Version::V0, Version::V2] {
+            drop(fetch::read(&mut arriving(bytes.to_vec()), version, &id('a')).await);
+        }
     });
 }
 

@@ -1,46 +1,86 @@
-//! What a server says first: its capabilities (version 2), or all its refs (versions 0 and 1).
+//! The advertisement, which a server sends first: its capabilities (version 2), or all its refs (versions 0 and 1).
 //!
-//! It knows packets, and not what anybody looks for among the refs.
+//! This module knows packets, and not which refs are looked up.
 
 use super::error::{GitError, plain};
-use super::packet::{Incoming, Line, Packet, Packets};
+use super::packet::{Line, Packet, PacketSource, Packets};
 use stoker_api::detection::CommitId;
 
-/// The first words of a server.
+/// The beginning of an advertisement.
 #[derive(Debug)]
-pub(super) enum Greeting {
-    /// It speaks version 2 and waits for a question.
+pub(super) enum Advertisement {
+    /// The server speaks version 2 and waits for a command.
     V2(Capabilities),
-    /// It speaks version 0 or 1; its refs follow, this being the first packet of them.
-    Old(Packet),
+    /// The server speaks version 0 or 1. This is the first packet of its refs; the others follow.
+    V0(Packet),
 }
 
-/// What a server of version 2 can do, as far as it is used here.
+/// The capabilities of a server of version 2 that matter here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
-    /// It lists refs.
+    /// Whether it lists refs.
     pub(super) ls_refs: bool,
-    /// It gives objects, and how.
-    pub(super) fetch: Option<Fetch>,
-    /// The object format, if it names one.
+    /// How it sends objects, if it does.
+    pub(super) fetch: Option<FetchFeatures>,
+    /// The object format, if the server names one.
     pub(super) object_format: Option<ObjectFormat>,
 }
 
-/// How a server gives objects.
+/// What a server can leave out when it sends objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Fetch {
-    /// Without the history before them, on demand.
+pub(super) struct FetchFeatures {
+    /// The history before a commit.
     pub(super) shallow: bool,
-    /// Without some kinds of them, on demand.
+    /// Objects of some types.
     pub(super) filter: bool,
 }
 
-/// How a repository names its objects.
+/// The capabilities of a server of version 0 or 1 that matter here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct V0Capabilities {
+    /// Whether it can leave out the history before a commit.
+    pub(super) shallow: bool,
+    /// Whether it can leave out objects of some types.
+    pub(super) filter: bool,
+    /// Whether it sends packs in packets, with side bands for messages and errors.
+    pub(super) side_band: bool,
+    /// The object format, if the server names one.
+    pub(super) object_format: Option<ObjectFormat>,
+    /// The branch that `HEAD` points to, if the server names it.
+    default_branch: Option<String>,
+}
+
+impl V0Capabilities {
+    /// Reads the words after the name of the first ref.
+    fn parse(text: &[u8]) -> Result<Self, GitError> {
+        let mut found = Self::default();
+        for word in text.trim_ascii().split(|&byte| byte == b' ') {
+            let (key, value) = split_at_byte(word, b'=').unwrap_or((word, b""));
+            match key {
+                b"shallow" => found.shallow = true,
+                b"filter" => found.filter = true,
+                b"side-band-64k" => found.side_band = true,
+                b"object-format" => found.object_format = Some(ObjectFormat::parse(value)?),
+                b"symref" => {
+                    if let (None, Some(target)) =
+                        (&found.default_branch, value.strip_prefix(b"HEAD:"))
+                    {
+                        found.default_branch = utf8(target).map(str::to_owned);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The hash that names the objects of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectFormat {
-    /// By 40 digits.
+    /// 40 hexadecimal digits.
     Sha1,
-    /// By 64 digits.
+    /// 64 hexadecimal digits.
     Sha256,
 }
 
@@ -50,13 +90,13 @@ impl ObjectFormat {
             b"sha1" => Ok(Self::Sha1),
             b"sha256" => Ok(Self::Sha256),
             _ => Err(GitError::malformed(format!(
-                "its object format {:?} is not known",
+                "the object format {:?} is unknown",
                 plain(name)
             ))),
         }
     }
 
-    /// As the protocol names it.
+    /// Its name in the protocol.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Sha1 => "sha1",
@@ -64,7 +104,7 @@ impl ObjectFormat {
         }
     }
 
-    /// The digits of an id.
+    /// The number of digits of an id.
     pub(super) fn digits(self) -> usize {
         match self {
             Self::Sha1 => 40,
@@ -80,14 +120,23 @@ pub(super) struct Advertised {
     pub(super) name: String,
     /// The object that it points to.
     pub(super) id: CommitId,
-    /// What that leads to, if it is an annotated tag.
+    /// The object that an annotated tag leads to.
     pub(super) peeled: Option<CommitId>,
-    /// The ref that it stands for.
+    /// The ref that a symbolic ref points to.
     pub(super) symref: Option<String>,
 }
 
-/// Reads the first words.
-pub(super) async fn read<S: Incoming>(packets: &mut Packets<S>) -> Result<Greeting, GitError> {
+impl Advertised {
+    /// The object that the ref leads to. The advertisement does not tell its type.
+    pub(super) fn target(&self) -> &CommitId {
+        self.peeled.as_ref().unwrap_or(&self.id)
+    }
+}
+
+/// Reads the beginning of an advertisement.
+pub(super) async fn read<S: PacketSource>(
+    packets: &mut Packets<S>,
+) -> Result<Advertisement, GitError> {
     let mut first = packets.next().await?;
     if is_text(&first, |text| text.starts_with(b"# service=")) {
         if packets.next().await? != Packet::Flush {
@@ -98,19 +147,19 @@ pub(super) async fn read<S: Incoming>(packets: &mut Packets<S>) -> Result<Greeti
         first = packets.next().await?;
     }
     if is_text(&first, |text| text == b"version 2") {
-        return capabilities(packets).await.map(Greeting::V2);
+        return capabilities(packets).await.map(Advertisement::V2);
     }
     if is_text(&first, |text| text == b"version 1") {
         first = packets.next().await?;
     }
-    Ok(Greeting::Old(first))
+    Ok(Advertisement::V0(first))
 }
 
 fn is_text(packet: &Packet, test: impl Fn(&[u8]) -> bool) -> bool {
     matches!(packet, Packet::Line(line) if test(line.text()))
 }
 
-async fn capabilities<S: Incoming>(packets: &mut Packets<S>) -> Result<Capabilities, GitError> {
+async fn capabilities<S: PacketSource>(packets: &mut Packets<S>) -> Result<Capabilities, GitError> {
     let mut found = Capabilities::default();
     loop {
         let line = match packets.next().await? {
@@ -129,7 +178,7 @@ async fn capabilities<S: Incoming>(packets: &mut Packets<S>) -> Result<Capabilit
                         .split(|&byte| byte == b' ')
                         .any(|feature| feature == wanted)
                 };
-                found.fetch = Some(Fetch {
+                found.fetch = Some(FetchFeatures {
                     shallow: has(b"shallow"),
                     filter: has(b"filter"),
                 });
@@ -140,14 +189,14 @@ async fn capabilities<S: Incoming>(packets: &mut Packets<S>) -> Result<Capabilit
     }
 }
 
-/// Reads the refs of a server of version 0 or 1 and shows each to `visit`.
-pub(super) async fn old_refs<S: Incoming>(
+/// Reads the refs of a server of version 0 or 1, calls `visit` with each, and returns the server's capabilities.
+pub(super) async fn read_v0_refs<S: PacketSource>(
     packets: &mut Packets<S>,
     first: Packet,
     mut visit: impl FnMut(Advertised) + Send,
-) -> Result<(), GitError> {
+) -> Result<V0Capabilities, GitError> {
     let mut packet = first;
-    let mut default = None;
+    let mut server = V0Capabilities::default();
     let mut is_first = true;
     let mut held: Option<Advertised> = None;
     while let Packet::Line(line) = packet {
@@ -155,13 +204,13 @@ pub(super) async fn old_refs<S: Incoming>(
         if let Some((ref_part, capabilities)) = split_at_byte(text, b'\0') {
             text = ref_part;
             if is_first {
-                default = default_branch(capabilities);
+                server = V0Capabilities::parse(capabilities)?;
             }
         }
         is_first = false;
         if !text.starts_with(b"shallow ") && !text.starts_with(b"unshallow ") {
-            let found = old_ref(text)?;
-            held = hold(held, found, default.as_deref(), &mut visit);
+            let found = v0_ref(text)?;
+            held = hold(held, found, server.default_branch.as_deref(), &mut visit);
         }
         packet = packets.next().await?;
     }
@@ -171,10 +220,10 @@ pub(super) async fn old_refs<S: Incoming>(
     if let Some(last) = held {
         visit(last);
     }
-    Ok(())
+    Ok(server)
 }
 
-/// Joins a peeled line to the ref before it; any other shows that ref and is held in its place.
+/// Adds a peeled line (`NAME^{}`) to the ref before it. Any other line completes that ref and is held in its place.
 fn hold(
     held: Option<Advertised>,
     found: Option<Advertised>,
@@ -198,8 +247,8 @@ fn hold(
     Some(found)
 }
 
-/// The ref in a line `ID NAME`; none where it stands for "no refs", or its name is not UTF-8.
-fn old_ref(text: &[u8]) -> Result<Option<Advertised>, GitError> {
+/// The ref in a line `ID NAME`. `None` if the line means that there are no refs, or if the name is not UTF-8.
+fn v0_ref(text: &[u8]) -> Result<Option<Advertised>, GitError> {
     let (id, name) = split_at_byte(text, b' ').ok_or_else(|| bad_ref(text))?;
     if name == b"capabilities^{}" {
         return Ok(None);
@@ -213,15 +262,7 @@ fn old_ref(text: &[u8]) -> Result<Option<Advertised>, GitError> {
     }))
 }
 
-/// The branch that `symref=HEAD:BRANCH` names among the capabilities.
-fn default_branch(capabilities: &[u8]) -> Option<String> {
-    let target = capabilities
-        .split(|&byte| byte == b' ')
-        .find_map(|word| word.strip_prefix(b"symref=HEAD:"))?;
-    utf8(target).map(str::to_owned)
-}
-
-/// The ref in a line of an answer to `ls-refs`; none for one that points nowhere yet, or whose name is not UTF-8.
+/// The ref in a line of the answer to `ls-refs`. `None` if it points to nothing yet, or if its name is not UTF-8.
 pub(super) fn listed_ref(line: &Line) -> Result<Option<Advertised>, GitError> {
     let text = line.text();
     let mut words = text.split(|&byte| byte == b' ');
@@ -251,7 +292,7 @@ pub(super) fn listed_ref(line: &Line) -> Result<Option<Advertised>, GitError> {
     Ok(Some(found))
 }
 
-/// The id of an object, in the form that commits have: the protocol does not tell which of them are commits.
+/// The id of an object of any type: the protocol does not tell which objects are commits.
 pub(super) fn object_id(text: &[u8]) -> Option<CommitId> {
     CommitId::parse(utf8(text)?).ok()
 }

@@ -1,14 +1,15 @@
-//! Which refs of a server a name may mean, and which of them wins.
+//! Which refs of a server a name may mean, and which of them has precedence.
 //!
-//! It knows names, and not how refs are asked for.
+//! This module knows names, and not how refs are listed.
 
-use super::greeting::Advertised;
-use super::{RefKind, ResolvedRef};
 use stoker_api::detection::{CommitId, GitRef, RefName};
 
-/// The refs that a name may mean, the one that wins first, and what the server has of them.
+use super::RefKind;
+use super::advertisement::Advertised;
+
+/// The refs that a name may mean, in order of precedence, and which of them the server has.
 #[derive(Debug)]
-pub(super) struct Lookup(Vec<Candidate>);
+pub(super) struct RefCandidates(Vec<Candidate>);
 
 #[derive(Debug)]
 struct Candidate {
@@ -17,17 +18,17 @@ struct Candidate {
     found: Option<Advertised>,
 }
 
-/// What a name asks for.
+/// What is looked up for a ref.
 #[derive(Debug)]
-pub(super) enum Target {
-    /// The commit of this id.
+pub(super) enum Query {
+    /// The commit with this id.
     Commit(CommitId),
     /// The commit that one of these refs leads to.
-    Ref(Lookup),
+    Ref(RefCandidates),
 }
 
-impl Target {
-    /// A bare name is a tag, else a branch. `heads/x` and `tags/x` are, after that, a branch and a tag called `x`.
+impl Query {
+    /// A bare name means a tag, or else a branch. `heads/x` and `tags/x` mean, after that, a branch and a tag named `x`.
     pub(super) fn of(name: RefName<'_>) -> Self {
         let tag = |name: &str| (format!("refs/tags/{name}"), RefKind::Tag);
         let branch = |name: &str| (format!("refs/heads/{name}"), RefKind::Branch);
@@ -50,18 +51,19 @@ impl Target {
             kind,
             found: None,
         });
-        Self::Ref(Lookup(candidates.collect()))
+        Self::Ref(RefCandidates(candidates.collect()))
     }
 }
 
-impl Lookup {
-    /// The names to ask for.
+impl RefCandidates {
+    /// The full names of the candidates.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|candidate| candidate.name.as_str())
     }
 
-    /// Takes note of a ref of the server. Servers show more than they are asked for: `v1` brings `v1.1` as well.
-    pub(super) fn see(&mut self, advertised: Advertised) {
+    /// Adds a ref of the server, if it is a candidate. A server lists more than the candidates: the prefix `v1` also
+    /// matches `v1.1`.
+    pub(super) fn add(&mut self, advertised: Advertised) {
         if let Some(candidate) = self
             .0
             .iter_mut()
@@ -71,27 +73,15 @@ impl Lookup {
         }
     }
 
-    /// The ref that wins.
-    pub(super) fn winner(self) -> Option<ResolvedRef> {
-        let (kind, found) = self
-            .0
+    /// Returns the first candidate that the server has, and its kind.
+    pub(super) fn into_winner(self) -> Option<(RefKind, Advertised)> {
+        self.0
             .into_iter()
-            .find_map(|candidate| Some((candidate.kind, candidate.found?)))?;
-        let commit = found.peeled.unwrap_or(found.id);
-        if found.name != "HEAD" {
-            return Some(ResolvedRef::new(commit, kind).with_full_name(found.name));
-        }
-        let full_name = found.symref.unwrap_or(found.name);
-        let kind = if full_name.starts_with("refs/heads/") {
-            RefKind::Branch
-        } else {
-            kind
-        };
-        Some(ResolvedRef::new(commit, kind).with_full_name(full_name))
+            .find_map(|candidate| Some((candidate.kind, candidate.found?)))
     }
 }
 
-/// What a repository without such a ref does not have.
+/// Describes what a repository without such a ref lacks.
 pub(super) fn missing(git_ref: &GitRef) -> String {
     match git_ref.name() {
         RefName::Tag(name) => format!("tag {name}"),

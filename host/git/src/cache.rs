@@ -1,0 +1,96 @@
+//! What the client remembers between lookups: the capabilities of servers, so that the next lookup does not wait for
+//! an advertisement, and ids of commits, so that each is verified once. Refs are never remembered.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use stoker_api::detection::CommitId;
+use url::Url;
+
+use super::advertisement::Capabilities;
+
+/// The largest number of repositories, and of commits, that are remembered. Forgetting one costs one request.
+const CAPACITY: usize = 16_384;
+
+/// The capabilities of the servers of repositories.
+#[derive(Debug, Default)]
+pub(super) struct CapabilityCache(Mutex<HashMap<Url, Capabilities>>);
+
+impl CapabilityCache {
+    /// Returns the capabilities that the server of a repository advertised.
+    pub(super) fn get(&self, repo: &Url) -> Option<Capabilities> {
+        lock(&self.0).get(repo).cloned()
+    }
+
+    /// Remembers the capabilities of the server of a repository.
+    pub(super) fn insert(&self, repo: &Url, capabilities: Capabilities) {
+        let mut known = lock(&self.0);
+        if known.len() >= CAPACITY {
+            known.clear();
+        }
+        known.insert(repo.clone(), capabilities);
+    }
+
+    /// Forgets a server that did not answer as its capabilities say.
+    pub(super) fn remove(&self, repo: &Url) {
+        lock(&self.0).remove(repo);
+    }
+}
+
+/// Ids that are known to be commits. An id is derived from the type and the content of its object, so what is a commit
+/// in one repository is one in every repository.
+#[derive(Debug, Default)]
+pub(super) struct KnownCommits(Mutex<HashSet<CommitId>>);
+
+impl KnownCommits {
+    pub(super) fn contains(&self, id: &CommitId) -> bool {
+        lock(&self.0).contains(id)
+    }
+
+    pub(super) fn insert(&self, id: CommitId) {
+        let mut known = lock(&self.0);
+        if known.len() >= CAPACITY {
+            known.clear();
+        }
+        known.insert(id);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repo(index: usize) -> Url {
+        Url::parse(&format!("https://h/o/r-{index}.git")).unwrap()
+    }
+
+    #[test]
+    fn capabilities_are_remembered_until_they_are_removed() {
+        let cache = CapabilityCache::default();
+        assert_eq!(cache.get(&repo(1)), None);
+        let capabilities = Capabilities {
+            ls_refs: true,
+            ..Capabilities::default()
+        };
+        cache.insert(&repo(1), capabilities.clone());
+        assert_eq!(cache.get(&repo(1)), Some(capabilities));
+        assert_eq!(cache.get(&repo(2)), None);
+        cache.remove(&repo(1));
+        assert_eq!(cache.get(&repo(1)), None);
+    }
+
+    #[test]
+    fn the_caches_are_bounded() {
+        let (servers, commits) = (CapabilityCache::default(), KnownCommits::default());
+        for index in 0..=CAPACITY {
+            servers.insert(&repo(index), Capabilities::default());
+            commits.insert(CommitId::parse(&format!("{:040x}", index + 1)).unwrap());
+        }
+        assert_eq!(lock(&servers.0).len(), 1);
+        assert_eq!(lock(&commits.0).len(), 1);
+    }
+}

@@ -1,0 +1,76 @@
+//! The requests of a client, in the form that every transport sends.
+
+use stoker_api::detection::CommitId;
+
+use super::AGENT;
+use super::advertisement::ObjectFormat;
+use super::packet::put_line;
+
+/// The version of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Version 0, or 1, which differs in the advertisement only.
+    V0,
+    /// Version 2.
+    V2,
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) version: Version,
+    pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    /// A command of version 2 (gitprotocol-v2): its name, the capabilities of the client, and its arguments.
+    pub(super) fn command(
+        name: &str,
+        object_format: Option<ObjectFormat>,
+        arguments: &[String],
+    ) -> Self {
+        let mut body = Vec::with_capacity(256);
+        put_line(&mut body, &format!("command={name}"));
+        for capability in capabilities(object_format) {
+            put_line(&mut body, &capability);
+        }
+        body.extend_from_slice(b"0001");
+        for argument in arguments {
+            put_line(&mut body, argument);
+        }
+        body.extend_from_slice(b"0000");
+        Self {
+            version: Version::V2,
+            body,
+        }
+    }
+
+    /// A request for one object by version 0 (gitprotocol-pack): the object with the capabilities of the client, how much
+    /// of it is wanted, and the end of the negotiation, since the client has no objects.
+    pub(super) fn want(
+        id: &CommitId,
+        features: &str,
+        object_format: Option<ObjectFormat>,
+        depth: &[String],
+    ) -> Self {
+        let mut body = Vec::with_capacity(256);
+        let capabilities = capabilities(object_format).join(" ");
+        put_line(&mut body, &format!("want {id} {features} {capabilities}"));
+        for line in depth {
+            put_line(&mut body, line);
+        }
+        body.extend_from_slice(b"0000");
+        put_line(&mut body, "done");
+        Self {
+            version: Version::V0,
+            body,
+        }
+    }
+}
+
+/// The capabilities of the client.
+fn capabilities(object_format: Option<ObjectFormat>) -> Vec<String> {
+    let mut capabilities = vec![format!("agent={AGENT}")];
+    capabilities.extend(object_format.map(|format| format!("object-format={}", format.name())));
+    capabilities
+}
