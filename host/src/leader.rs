@@ -20,7 +20,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::report;
 use lease::{Claim, Standing};
 
 /// The lease that existing installations know.
@@ -128,7 +127,7 @@ async fn campaign(mut election: Election, retire: CancellationToken) {
     match timeout(RELEASE_TIME, election.claim.release()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(error = %report::chain(&error), "the API server did not say whose the lease is, or take it back; one of ours ends by itself");
+            tracing::warn!(error = %stoker_report::chain(&error), "the API server did not say whose the lease is, or take it back; one of ours ends by itself");
         }
         Err(_) => tracing::warn!(
             "the API server did not answer in time about the lease; one of ours ends by itself"
@@ -162,7 +161,7 @@ impl Election {
                     self.told = Some(news);
                 }
             }
-            Ok(Err(error)) => self.trouble(&report::chain(&error).to_string()),
+            Ok(Err(error)) => self.trouble(&stoker_report::chain(&error).to_string()),
             Err(_) => self.trouble("the API server did not answer in time"),
         }
         let Some(deadline) = deadline.filter(|_| self.renewed.is_some()) else {

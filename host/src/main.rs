@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stoker::cli::Cli;
-use stoker::{app, report};
+use stoker::app;
 
 /// A webhook is hundreds of small, short-lived allocations.
 #[global_allocator]
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     match app::run(Cli::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", report::chain(error.as_ref()));
+            eprintln!("error: {}", stoker_report::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A component is compiled once and linked once. Every call goes to a fresh instance that is thrown away, so nothing of
 //! one delivery is left when the next one comes. What a component answers is checked before it becomes a
-//! [`Detection`](crate::detection::Detection). The types of the WIT end in `bindings`. No other module names
+//! [`Detection`](stoker_api::detection::Detection). The types of the WIT end in `bindings`. No other module names
 //! `wasmtime`, and this module knows neither HTTP servers nor Kubernetes.
 //!
 //! In the order in which a plugin passes them: `sandbox` (the engine that every guest runs in), `supply` (where files

@@ -10,11 +10,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
+use stoker_api::names::label;
 use tokio::sync::watch;
 
-use crate::api::names::label;
 use crate::plugin::{Bundles, Supply};
-use crate::report;
 
 /// ConfigMaps in one answer of the API server. Each may have a million bytes, and is in memory several times while it is
 /// read.
@@ -64,7 +63,7 @@ async fn keep(
                 known.retain(|bundle| bundle != gone);
             }
             Err(error) => {
-                tracing::warn!(error = %report::chain(&error), "the watch of the plugin ConfigMaps was interrupted");
+                tracing::warn!(error = %stoker_report::chain(&error), "the watch of the plugin ConfigMaps was interrupted");
             }
         }
         if listed.is_none() {

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::detection::{Detection, DetectorSelection, GitRef, ObjectKey};
 use state::RequestState;
+use stoker_api::detection::{Detection, DetectorSelection, GitRef, ObjectKey};
 
 pub use events::{EventQueue, publish};
 pub use objects::{ObjectCache, follow};

@@ -117,7 +117,7 @@ where
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = pin!(connection).await {
-                tracing::debug!(error = %crate::report::chain(&error), "a connection failed");
+                tracing::debug!(error = %stoker_report::chain(&error), "a connection failed");
             }
             drop(permit);
         });

@@ -4,7 +4,7 @@ const DEFINITION: &str = include_str!("../../charts/stoker-operator/files/crd.ya
 
 #[test]
 fn the_chart_installs_the_definition_that_the_binary_prints() {
-    let printed = stoker::api::crd_yaml().unwrap();
+    let printed = stoker_api::crd_yaml().unwrap();
     assert_eq!(
         DEFINITION.trim_end(),
         printed.trim_end(),

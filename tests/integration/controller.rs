@@ -113,7 +113,7 @@ async fn a_request_goes_once_the_spec_says_the_same() -> Result<()> {
     stage.send_json(&json!({"ref": "v1"})).await?;
     stage.until_resolved(commit.as_str()).await?;
     stage.patch(json!({"spec": {"git": {"ref": "v1"}}})).await?;
-    let is_cleared = |object: &stoker::api::GatewaySync| object.requested_ref().is_none();
+    let is_cleared = |object: &stoker_api::GatewaySync| object.requested_ref().is_none();
     let object = stage.until("the request is cleared", is_cleared).await?;
     assert!(
         object
@@ -160,7 +160,7 @@ async fn what_reads_files_or_runs_programs_is_never_asked_for_refs() -> Result<(
         let mut stage = Stage::set().await?;
         stage.create(json!({"git": {"repo": repo}})).await?;
         stage.start(AuthConfig::default()).await?;
-        let refused = |object: &stoker::api::GatewaySync| {
+        let refused = |object: &stoker_api::GatewaySync| {
             object
                 .status
                 .as_ref()

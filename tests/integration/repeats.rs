@@ -3,7 +3,7 @@
 use anyhow::Result;
 use futures::future::try_join_all;
 use serde_json::json;
-use stoker::api::GatewaySync;
+use stoker_api::GatewaySync;
 use stoker_tests::Stage;
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn each_push_to_a_branch_is_a_new_request() -> Result<()> {
 async fn a_ref_that_was_not_resolved_is_requested_again() -> Result<()> {
     let stage = Stage::with_host().await?;
     assert_eq!(stage.send_json(&json!({"ref": "v9"})).await?.status, 202);
-    let failed = |object: &stoker::api::GatewaySync| {
+    let failed = |object: &stoker_api::GatewaySync| {
         object.status.as_ref().is_some_and(|status| {
             status
                 .condition("RefResolved")

@@ -12,16 +12,16 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
+use stoker_api::GatewaySync;
+use stoker_local_cluster::{History, LocalCluster};
 use tempfile::TempDir;
 
 use self::steps::DemoSteps;
 use super::host::Host;
 use super::{signals, text};
-use crate::api::GatewaySync;
 use crate::auth::{AuthConfig, sign};
 use crate::cli::DemoFlags;
 use crate::config::HostConfig;
-use crate::sandbox::{History, LocalCluster};
 use crate::secrets::SecretSource;
 
 /// A plugin for a format of a site's own, which the demo copies into the plugin directory.

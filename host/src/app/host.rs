@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::Client;
+use stoker_git::GitClient;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,6 @@ use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
 use crate::config::HostConfig;
-use crate::git::GitClient;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};

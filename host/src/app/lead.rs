@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
 use kube::Client;
+use stoker_git::GitClient;
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::{self, ControllerMetrics};
-use crate::git::GitClient;
 use crate::leader::{self, Candidate, Leadership};
 
 /// The time limit for unfinished passes at the shutdown. A pass that is aborted is repeated by the next leader,

@@ -1,10 +1,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use stoker_local_cluster::{History, LocalCluster, REFS};
 
 use super::{signals, text};
 use crate::cli::SandboxFlags;
-use crate::sandbox::{History, LocalCluster, REFS};
 
 /// Runs `stoker sandbox`.
 pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {

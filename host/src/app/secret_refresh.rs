@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::auth::{AuthState, Authenticator};
 use crate::receiver::ReceiverMetrics;
-use crate::report;
 
 /// The time between two reads of the secret files. The kubelet needs up to a minute to update a mounted Secret.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -35,7 +34,7 @@ fn log(state: &AuthState) {
             "NO WEBHOOK SECRET IS CONFIGURED: everybody who can connect to the receiver decides which ref a gateway runs; set WEBHOOK_HMAC_SECRET or --webhook-hmac-secret-file"
         ),
         AuthState::Unusable(why) => {
-            tracing::error!(error = %report::chain(why), "the webhook secret cannot be used, so every webhook is refused");
+            tracing::error!(error = %stoker_report::chain(why), "the webhook secret cannot be used, so every webhook is refused");
         }
         AuthState::Required => tracing::info!("webhooks must be signed"),
     }

@@ -5,8 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::report;
-
 /// Prints a text. A reader that closes the pipe early, as `head` does, is not an error.
 pub(super) fn print(text: &str) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
@@ -20,7 +18,10 @@ pub(super) fn print(text: &str) -> Result<ExitCode> {
 /// Prints lines with untrusted text, such as file names and answers of plugins. Control characters are escaped, so that
 /// they neither break the line nor affect the terminal.
 pub(super) fn print_lines(lines: &[String]) -> Result<ExitCode> {
-    let lines: Vec<_> = lines.iter().map(|line| report::escape(line)).collect();
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| stoker_report::escape(line))
+        .collect();
     print(&lines.join("\n"))
 }
 
@@ -30,6 +31,6 @@ pub(super) fn note(text: &str) {
     let mut err = std::io::stderr().lock();
     for line in text.lines() {
         // The command continues if nothing reads standard error.
-        drop(writeln!(err, "{}", report::escape(line)));
+        drop(writeln!(err, "{}", stoker_report::escape(line)));
     }
 }

@@ -29,7 +29,6 @@ use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
 use super::settings::{CurrentSettings, Settings, SettingsSource, Tuning};
 use super::supply::Supply;
-use crate::report;
 
 /// The plugins that there are, and the state of each file.
 pub struct Catalog {
@@ -275,7 +274,7 @@ impl Catalog {
                 self.reported.unknown.clear();
             }
             Err(error) => {
-                tracing::error!(error = %report::chain(&error), "the plugin settings cannot be used, and the previous ones stay in force");
+                tracing::error!(error = %stoker_report::chain(&error), "the plugin settings cannot be used, and the previous ones stay in force");
             }
         }
     }

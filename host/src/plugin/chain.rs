@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use stoker_api::detection::{Detection, DetectorSelection};
 
 use super::call::Question;
 use super::error::CallError;
@@ -20,7 +21,6 @@ use super::load::Plugin;
 use super::reply::Reply;
 use super::sandbox::Sandbox;
 use super::status::{Listed, PluginStatus};
-use crate::detection::{Detection, DetectorSelection};
 
 /// What the plugins, together, say about a delivery.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::detection::ParseError;
+use stoker_api::detection::ParseError;
 
 /// Why the sandbox cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,11 @@
 
 mod time;
 
+use stoker_api::detection::{CommitId, Detection, GitRef};
+use stoker_report::is_unprintable;
+
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
-use crate::detection::{CommitId, Detection, GitRef};
-use crate::report::is_unprintable;
 
 /// The most repositories that one detection may name.
 const MAX_REPOSITORIES: usize = 32;

@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use stoker_api::detection::{Detection, ObjectKey};
 use tokio::time::Instant;
 
 use super::Receiver;
@@ -15,10 +16,8 @@ use super::body;
 use super::record::Record;
 use crate::auth::{AuthError, Claim, Verified};
 use crate::delivery::{Delivery, delivery_id};
-use crate::detection::{Detection, ObjectKey};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
-use crate::report;
 use crate::request::{Announcement, Policy, RequestError, Submitted};
 
 /// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
@@ -129,7 +128,7 @@ async fn detect(
         }
         Verdict::Failed { plugin, error } => {
             let name = &plugin.descriptor().name;
-            tracing::error!(plugin.file = %plugin.origin(), error = %report::chain(&error), "plugin failed");
+            tracing::error!(plugin.file = %plugin.origin(), error = %stoker_report::chain(&error), "plugin failed");
             Err(Answer::Failed {
                 error: format!("plugin {name} failed: {error}"),
             })
@@ -160,7 +159,7 @@ fn refuse(error: &AuthError) -> Answer {
             )
         }
         AuthError::Unusable(_) => {
-            tracing::error!(error = %report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
+            tracing::error!(error = %stoker_report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
             let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
             Answer::unavailable(error, None)
         }
@@ -195,7 +194,10 @@ fn not_json(error: &PayloadError, form: &BodyForm) -> Answer {
             );
             Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
         }
-        _ => Answer::refused(StatusCode::BAD_REQUEST, report::chain(error).to_string()),
+        _ => Answer::refused(
+            StatusCode::BAD_REQUEST,
+            stoker_report::chain(error).to_string(),
+        ),
     }
 }
 
@@ -207,12 +209,12 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
     match error {
         RequestError::NotFound(_) => not_found(namespace, name),
         RequestError::Unavailable(_) => {
-            tracing::warn!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request could not be stored");
+            tracing::warn!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request could not be stored");
             let error = "the Kubernetes API server cannot be reached; try again";
             Answer::unavailable(error, None)
         }
         RequestError::Invalid { .. } | RequestError::Refused(_) | RequestError::NoRef => {
-            tracing::error!(sync.namespace = namespace, sync.name = name, error = %report::chain(error), "a request was refused");
+            tracing::error!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request was refused");
             Answer::Failed {
                 error: format!("{error}; see the log of Stoker"),
             }

@@ -11,12 +11,12 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use stoker_api::detection::{DetectorSelection, ObjectKey};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
-use crate::detection::{DetectorSelection, ObjectKey};
 use crate::plugin::{Capacity, Catalog, Detector, Limits, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
 use crate::secrets::SecretSource;

@@ -1,5 +1,6 @@
+use stoker_api::detection::{Detection, GitRef, RefName, RepoUrl};
+
 use super::state::RequestState;
-use crate::detection::{Detection, GitRef, RefName, RepoUrl};
 
 /// Chooses among the refs that one delivery announces.
 ///

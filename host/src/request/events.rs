@@ -10,12 +10,10 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, Resource as _};
+use stoker_api::GatewaySync;
+use stoker_api::detection::GitRef;
+use stoker_api::names::reason;
 use tokio::sync::mpsc;
-
-use crate::api::GatewaySync;
-use crate::api::names::reason;
-use crate::detection::GitRef;
-use crate::report;
 
 /// The reporting controller of the events, with the name that the Go operator uses.
 const COMPONENT: &str = "webhook-receiver";
@@ -70,7 +68,7 @@ pub fn publish(client: Client) -> (EventQueue, impl Future<Output = ()> + Send) 
             let namespace = event.metadata.namespace.clone().unwrap_or_default();
             let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
             if let Err(error) = api.create(&PostParams::default(), &event).await {
-                tracing::debug!(error = %report::chain(&error), "cannot write an event");
+                tracing::debug!(error = %stoker_report::chain(&error), "cannot write an event");
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -9,14 +9,13 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::{Deserialize, Serialize};
+use stoker_api::GatewaySync;
+use stoker_api::detection::{DetectorSelection, ObjectKey};
+use stoker_api::names::annotation;
 use tokio::sync::OnceCell;
 
 use super::state::{RequestState, Resolved};
 use super::{Policy, RequestError, Target};
-use crate::api::GatewaySync;
-use crate::api::names::annotation;
-use crate::detection::{DetectorSelection, ObjectKey};
-use crate::report;
 use crate::watch_backoff::watch_backoff;
 
 /// The fields of a `GatewaySync` that the receiver uses. Each may be absent, so that an object that the controller
@@ -170,7 +169,7 @@ async fn drive(events: impl Stream<Item = watcher::Result<watcher::Event<Guarded
     let mut events = pin!(events);
     while let Some(event) = events.next().await {
         if let Err(error) = event {
-            tracing::warn!(error = %report::chain(&error), "the watch of the GatewaySync objects was interrupted");
+            tracing::warn!(error = %stoker_report::chain(&error), "the watch of the GatewaySync objects was interrupted");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::Client;
+use stoker_api::detection::{Detection, ObjectKey};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,7 +17,6 @@ use super::objects::ObjectCache;
 use super::state::{Decision, RequestState};
 use super::writer::{Stamp, Writer};
 use super::{Announcement, RequestError, Requests, Submitted, Target};
-use crate::detection::{Detection, ObjectKey};
 
 /// Objects whose last write is remembered. One more drops all others but those that are being written to.
 const MAX_REMEMBERED: usize = 4096;

@@ -1,4 +1,4 @@
-use crate::detection::{Detection, GitRef, RefName};
+use stoker_api::detection::{Detection, GitRef, RefName};
 
 /// The state of an object, as far as it decides whether a request must be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn is_named(git_ref: &GitRef, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::CommitId;
+    use stoker_api::detection::CommitId;
 
     fn detection(git_ref: &str) -> Detection {
         Detection {

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
+use stoker_api::detection::{GitRef, ObjectKey};
+use stoker_api::names::annotation;
 use tokio::time::{Instant, timeout_at};
 
 use super::events::EventQueue;
 use super::objects::{self, Guarded};
 use super::state::RequestState;
 use super::{RequestError, Target};
-use crate::api::names::annotation;
-use crate::detection::{GitRef, ObjectKey};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";

@@ -26,7 +26,7 @@ pub fn path(stage: &Stage) -> String {
 /// Requests the tag, and waits until it is resolved. Later requests of the tag are repetitions.
 pub async fn settle(stage: &Stage, stoker: &Server, tag: &str) -> Result<()> {
     stoker.load(vec![request(stage, tag)], 1, 1).await?;
-    let is_settled = |object: &stoker::api::GatewaySync| {
+    let is_settled = |object: &stoker_api::GatewaySync| {
         object
             .status
             .as_ref()

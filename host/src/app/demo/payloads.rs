@@ -2,8 +2,7 @@
 
 use http::HeaderMap;
 use serde_json::{Value, json};
-
-use crate::detection::CommitId;
+use stoker_api::detection::CommitId;
 
 /// A webhook to send.
 pub(super) struct Sent {

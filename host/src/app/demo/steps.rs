@@ -9,17 +9,17 @@ use kube::Api;
 use kube::runtime::wait::await_condition;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
+use stoker_api::detection::CommitId;
+use stoker_api::{GatewaySync, RefResolutionStatus};
 use stoker_http_client::http_client;
+use stoker_local_cluster::History;
 
 use super::super::text;
 use super::EXAMPLE_PLUGIN;
 use super::payloads::{self, Sent};
 use super::{NAME, SECRET};
-use crate::api::{GatewaySync, RefResolutionStatus};
 use crate::auth::{SIGNATURE_HEADER, sign};
-use crate::detection::CommitId;
 use crate::plugin::Detector;
-use crate::sandbox::History;
 
 /// The time limit of a step.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);

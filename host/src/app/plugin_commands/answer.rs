@@ -1,8 +1,8 @@
 //! A plugin's answer as text.
 
-use crate::detection::Detection;
+use stoker_api::detection::Detection;
+
 use crate::plugin::{CallError, Reply};
-use crate::report;
 
 /// Returns the lines that describe an answer: one for each ref, or else a single one.
 pub(super) fn lines(reply: &Result<Reply, CallError>) -> Vec<String> {
@@ -11,7 +11,7 @@ pub(super) fn lines(reply: &Result<Reply, CallError>) -> Vec<String> {
         Ok(Reply::Ignored(reason)) => vec![format!("ignored: {reason}")],
         Ok(Reply::Malformed(why)) => vec![format!("malformed: {why}")],
         Ok(Reply::Found(found)) => found.iter().map(detection).collect(),
-        Err(error) => vec![format!("failed: {}", report::chain(error))],
+        Err(error) => vec![format!("failed: {}", stoker_report::chain(error))],
     }
 }
 

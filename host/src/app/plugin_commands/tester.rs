@@ -14,7 +14,6 @@ use crate::plugin::{
     CallError, Capacity, Limits, LoadError, Origin, Plugin, PluginMetrics, Reply, Sandbox, Tuning,
     read_component,
 };
-use crate::report;
 
 /// Tests projects, all in one sandbox.
 pub(super) struct Tester {
@@ -50,7 +49,7 @@ impl Tester {
             Err(error) => vec![Case {
                 name: project.folder().display().to_string(),
                 duration: Duration::ZERO,
-                outcome: Outcome::Failed(vec![report::chain(error.as_ref()).to_string()]),
+                outcome: Outcome::Failed(vec![stoker_report::chain(error.as_ref()).to_string()]),
             }],
         };
         Suite {
@@ -80,7 +79,7 @@ impl Tester {
         for file in files {
             let tested = self.case(&mut subject, &file).await;
             let (outcome, duration) = tested.unwrap_or_else(|error| {
-                let why = report::chain(error.as_ref()).to_string();
+                let why = stoker_report::chain(error.as_ref()).to_string();
                 (Outcome::Failed(vec![why]), Duration::ZERO)
             });
             cases.push(Case {
@@ -146,7 +145,7 @@ impl Subject {
             None => self.load(tester, tuning).await,
         };
         plugin.map_err(|error| {
-            let why = report::chain(&error).to_string();
+            let why = stoker_report::chain(&error).to_string();
             // Only its description depends on its settings.
             if !matches!(error, LoadError::Describe(_) | LoadError::Descriptor { .. }) {
                 advise(&error);
@@ -188,7 +187,7 @@ fn answer(reply: Result<Reply, CallError>) -> Answer {
         Ok(Reply::NotMine) => Answer::NotMine(true),
         Ok(Reply::Ignored(reason)) => Answer::Ignored(reason),
         Ok(Reply::Malformed(why)) => Answer::Malformed(why),
-        Err(error) => Answer::Failed(report::chain(&error).to_string()),
+        Err(error) => Answer::Failed(stoker_report::chain(&error).to_string()),
         Ok(Reply::Found(found)) => Answer::Found(
             found
                 .into_iter()

@@ -8,7 +8,6 @@ use super::super::settings::Tuning;
 use super::super::status::PluginState;
 use super::files::Digest;
 use super::loading::Loader;
-use crate::report;
 
 /// One file, or one built-in plugin. Where its new version, or its new settings, cannot be used, the last version that
 /// could be used keeps serving.
@@ -136,7 +135,7 @@ impl Entry {
 
     /// Logs once why the entry cannot be used. Returns whether that changed.
     pub(super) fn refuse(&mut self, loader: &Loader, error: &LoadError) -> bool {
-        let why = report::chain(error).to_string();
+        let why = stoker_report::chain(error).to_string();
         if self.refused.as_ref() == Some(&why) {
             return false;
         }

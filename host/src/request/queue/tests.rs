@@ -7,10 +7,10 @@ use http::Method;
 use kube::client::Body;
 use kube::runtime::reflector;
 use serde_json::{Value, json};
+use stoker_api::detection::GitRef;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::detection::GitRef;
 use crate::request::events::publish;
 use crate::request::objects;
 
