@@ -280,7 +280,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Every pointer into a value, with what stands there.
+/// Every pointer into a value, with the value there.
 fn pointers(value: &Value, at: &str, into: &mut Vec<(String, Value)>) {
     into.push((at.to_owned(), value.clone()));
     match value {

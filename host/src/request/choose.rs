@@ -14,13 +14,19 @@ pub(super) fn choose<'d>(
     }
     let repo = RepoUrl::parse(&state.repo).ok();
     let current = GitRef::parse(state.current_ref()).ok();
-    let rank = |detection: &&Detection| {
-        let is_own = repo.as_ref().is_some_and(|repo| {
-            detection
-                .repositories
-                .iter()
-                .any(|name| repo.is_named_by(name))
-        });
+    let names_repo = |names: &[String]| {
+        let mut names = names.iter();
+        repo.as_ref()
+            .is_some_and(|repo| names.any(|name| repo.is_named_by(name)))
+    };
+    // All refs of a push have the same names of the repository, and there may be thousands.
+    let mut latest: (&[String], bool) = (&[], false);
+    let rank = |detection: &&'d Detection| {
+        let names = detection.repositories.as_slice();
+        if names != latest.0 {
+            latest = (names, names_repo(names));
+        }
+        let is_own = latest.1;
         let git_ref = &detection.git_ref;
         let is_current = current
             .as_ref()
@@ -89,6 +95,95 @@ mod tests {
             detection("v2", &["plant/config"]),
         ];
         assert_eq!(chosen(&detections, Some("v1")), "v2");
+    }
+
+    /// Refs with the names of their repository.
+    type Announced<'a> = &'a [(&'a str, &'a [&'a str])];
+
+    #[test]
+    fn each_criterion_goes_before_the_next() {
+        const OWN: &[&str] = &["app/code", "https://example.com/plant/config"];
+        const OTHER: &[&str] = &["app/code"];
+        let commit = "ab".repeat(20);
+        // What is announced, the ref that is followed and its kind, and what is chosen.
+        let cases: &[(Announced<'_>, Option<&str>, Option<&str>, &str)] = &[
+            (
+                &[("refs/heads/main", OTHER), ("refs/tags/v2", OWN)],
+                Some("main"),
+                Some("Branch"),
+                "refs/tags/v2",
+            ),
+            (
+                &[("refs/tags/v2", OWN), ("refs/heads/main", OWN)],
+                Some("main"),
+                Some("Branch"),
+                "refs/heads/main",
+            ),
+            (
+                &[
+                    ("refs/tags/v2", OWN),
+                    ("refs/tags/v3", OTHER),
+                    ("refs/heads/x", OWN),
+                ],
+                Some("main"),
+                Some("Branch"),
+                "refs/heads/x",
+            ),
+            (
+                &[
+                    ("refs/heads/x", &[]),
+                    ("refs/tags/v2", &[]),
+                    ("refs/tags/v3", &[]),
+                ],
+                Some("v1"),
+                Some("Tag"),
+                "refs/tags/v2",
+            ),
+            (
+                &[("refs/heads/v1", &[]), ("refs/tags/v1", &[])],
+                Some("v1"),
+                Some("Tag"),
+                "refs/tags/v1",
+            ),
+            (
+                &[("refs/tags/v1", &[]), ("refs/heads/v1", &[])],
+                Some("v1"),
+                Some("Branch"),
+                "refs/heads/v1",
+            ),
+            (
+                &[("v2", &[]), ("refs/tags/v3", &[])],
+                Some("v1"),
+                Some("Tag"),
+                "refs/tags/v3",
+            ),
+            (
+                &[("refs/tags/v3", &[]), (&commit, &[])],
+                Some("v1"),
+                Some("Commit"),
+                &commit,
+            ),
+            (
+                &[("refs/tags/v3", &[]), ("refs/deploy/x", &[])],
+                Some("refs/deploy/y"),
+                Some("Other"),
+                "refs/deploy/x",
+            ),
+            (
+                &[("refs/tags/v3", &[]), ("refs/heads/x", &[])],
+                None,
+                None,
+                "refs/tags/v3",
+            ),
+        ];
+        for (announced, current, kind, expected) in cases {
+            let detections: Vec<_> = announced
+                .iter()
+                .map(|(git_ref, names)| detection(git_ref, names))
+                .collect();
+            let chosen = chosen_by(&detections, *current, *kind);
+            assert_eq!(chosen, *expected, "{announced:?} {current:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use stoker_plugin::{
 
 const UPDATES: &str = "/resource/refUpdates";
 
-/// The subscription of an event that nobody subscribed to: the sample of the Test button.
+/// The id of the subscription in the sample of the Test button.
 const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Asked about bodies that name a publisher.

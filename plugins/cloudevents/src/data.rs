@@ -37,21 +37,23 @@ fn binary<R: Request>(request: &R) -> Result<Part<'_, R>, Unreadable> {
 /// version 0.3 it is `data` in either case.
 fn structured<'r, R: Request>(request: &'r R, at: &str) -> Result<Part<'r, R>, Unreadable> {
     let member = |name| text::concat(&[at, name]);
-    let media_type = request.string_at(&member("/datacontenttype"));
+    let media_type = || request.string_at(&member("/datacontenttype"));
     let (data, bytes) = (member("/data"), member("/data_base64"));
-    let encoding = request.string_at(&member("/datacontentencoding"));
     if let Some(encoded) = request.string_at(&bytes) {
-        return in_base64(request, &bytes, &encoded, media_type);
+        return in_base64(request, &bytes, &encoded, media_type());
     }
-    match request.string_at(&data) {
-        Some(encoded) if encoding.is_some_and(|it| it.eq_ignore_ascii_case("base64")) => {
-            in_base64(request, &data, &encoded, media_type)
-        }
-        Some(_) if is_json(media_type.as_deref()) => {
-            Ok(in_string(request, &data, media_type.as_deref()))
-        }
-        Some(_) => Err(unreadable(media_type, &data, "is not JSON")),
-        None => Ok(Part::at(request, &data)),
+    let Some(string) = request.string_at(&data) else {
+        return Ok(Part::at(request, &data));
+    };
+    let encoding = request.string_at(&member("/datacontentencoding"));
+    if encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64")) {
+        return in_base64(request, &data, &string, media_type());
+    }
+    let media_type = media_type();
+    if is_json(media_type.as_deref()) {
+        Ok(in_string(request, &data, media_type.as_deref()))
+    } else {
+        Err(unreadable(media_type, &data, "is not JSON"))
     }
 }
 

@@ -9,6 +9,21 @@ use crate::data::{self, Unreadable};
 /// protocol binding, 3.1).
 pub(crate) const BINARY: &str = "ce-specversion";
 
+/// The settings, which are read once for all events of a batch.
+pub(crate) struct Options {
+    types: Option<String>,
+    place: Result<Option<String>, Malformed>,
+}
+
+impl Options {
+    pub(crate) fn of(request: &impl Request) -> Self {
+        Self {
+            types: request.configured("type"),
+            place: request.configured_pointer("ref"),
+        }
+    }
+}
+
 /// The attributes of an event.
 pub(crate) struct Event {
     kind: String,
@@ -47,15 +62,16 @@ impl Event {
         })
     }
 
-    pub(crate) fn announce(self, request: &impl Request) -> Result<Outcome, Malformed> {
+    pub(crate) fn announce(
+        self,
+        request: &impl Request,
+        options: &Options,
+    ) -> Result<Outcome, Malformed> {
         if self.kind.starts_with("harbor.") {
             return Ok(Outcome::NotMine);
         }
-        let types = request.configured("type");
-        if types
-            .as_deref()
-            .is_some_and(|types| !text::matches_any(types, &self.kind))
-        {
+        let types = options.types.as_deref();
+        if types.is_some_and(|types| !text::matches_any(types, &self.kind)) {
             return Ok(self.ignored());
         }
         let cdevent = match self.kind.strip_prefix("dev.cdevents.") {
@@ -77,7 +93,7 @@ impl Event {
         };
         let outcome = match cdevent {
             Some(announcement) => announcement.outcome(&data)?,
-            None => self.other(&data, types.is_some())?,
+            None => self.other(&data, options)?,
         };
         Ok(match outcome {
             Outcome::Found(found) => Outcome::Found(
@@ -94,13 +110,17 @@ impl Event {
     }
 
     /// An event that is not a CDEvent announces the ref in its data.
-    fn other(&self, data: &impl Request, is_wanted: bool) -> Result<Outcome, Malformed> {
-        let place = data.configured_pointer("ref")?;
+    fn other(&self, data: &impl Request, options: &Options) -> Result<Outcome, Malformed> {
+        let place = options.place.clone()?;
         let place = place.as_deref().unwrap_or("/ref");
-        if !is_wanted && data.kind_at(place).is_none() {
+        if options.types.is_none() && data.kind_at(place).is_none() {
             return Ok(self.ignored());
         }
         let git_ref = data.required(place)?;
+        // A batch may have thousands of events, most of which have nothing else.
+        if data.len_at("") == Some(1) {
+            return Ok(push::announced(Detection::new(git_ref)));
+        }
         if push::is_deletion(data) {
             return Ok(Outcome::deleted(&git_ref));
         }

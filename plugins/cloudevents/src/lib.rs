@@ -36,7 +36,7 @@ mod tests;
 
 use stoker_plugin::{Descriptor, Malformed, Outcome, Request, list, pointer};
 
-use event::Event;
+use event::{Event, Options};
 
 /// Asked about deliveries that have the version of the specification: in a header, in the body, or in the first or
 /// second event of a batch.
@@ -52,11 +52,12 @@ stoker_plugin::detector!(DESCRIPTOR, detect);
 
 /// Returns what a CloudEvent, or a batch of them, announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
+    let options = Options::of(request);
     if request.header(event::BINARY).is_some() && !has_event_type(request) {
-        return Event::binary(request)?.announce(request);
+        return Event::binary(request)?.announce(request, &options);
     }
     if request.kind_at("/specversion").is_some() {
-        return Event::structured(request, "")?.announce(request);
+        return Event::structured(request, "")?.announce(request, &options);
     }
     let is_event = |index| {
         request
@@ -69,7 +70,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let mut events = list::Parts::default();
     for index in list::read(request.len_at("").unwrap_or_default()) {
         let event = Event::structured(request, &pointer::element("", index, ""));
-        events.add(event.and_then(|event| event.announce(request)));
+        events.add(event.and_then(|event| event.announce(request, &options)));
     }
     events.outcome().unwrap_or(Ok(Outcome::NotMine))
 }

@@ -1,5 +1,5 @@
-//! Messages by which a sender asks whether somebody wants its events. Nothing is fetched and nothing is confirmed: who
-//! sends such a message could otherwise choose an address that Stoker connects to.
+//! Messages by which a sender asks to confirm a subscription. They are ignored, with the address to open in the reason.
+//! Nothing is fetched: a sender could otherwise choose an address that Stoker connects to.
 
 use stoker_plugin::{Outcome, Request};
 
@@ -33,7 +33,7 @@ pub(crate) fn answer(request: &impl Request) -> Option<Outcome> {
     }
     match request.header(EVENT_GRID).as_deref() {
         Some("SubscriptionValidation") => Some(Outcome::ignored(&[
-            "Azure Event Grid asks to validate the subscription: use the schema CloudEvents v1.0, or open ",
+            "Azure Event Grid asks to validate the subscription: open ",
             &text("/0/data/validationUrl"),
         ])),
         Some("SubscriptionDeletion" | "Unsubscribe") => Some(Outcome::ignored(&[

@@ -57,7 +57,8 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 stoker_plugin::detector!(DESCRIPTOR, detect, pre_filter);
 
-/// The deliveries that the settings select. If the setting `ref` is invalid, all of them, so that a sender is told.
+/// The deliveries that the settings select. If the setting `ref` is invalid, all of them, so that the answer to
+/// a sender reports it.
 pub fn pre_filter(settings: &impl Settings) -> PreFilter {
     let mut headers = conditions::header_names(settings);
     let pointers = match settings.configured_pointer("ref") {
@@ -76,7 +77,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     if let Some(outcome) = handshake::answer(request) {
         return Ok(outcome);
     }
-    if !conditions::headers_hold(request)? {
+    if !conditions::headers_hold(request)? || is_without_ref(request) {
         return Ok(Outcome::NotMine);
     }
     if let Some(why) = conditions::unmet(request)? {
@@ -106,4 +107,12 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         .occurred_at(places.occurred_at(request))
         .delivery_id(places.delivery_id(request))
         .into())
+}
+
+/// Whether the plugin was asked for a header of [`handshake`] alone.
+fn is_without_ref(request: &impl Request) -> bool {
+    conditions::header_names(request).is_empty()
+        && request
+            .configured_pointer("ref")
+            .is_ok_and(|at| request.kind_at(at.as_deref().unwrap_or(REF)).is_none())
 }

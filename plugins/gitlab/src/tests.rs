@@ -1,17 +1,17 @@
-use stoker_plugin::testing::{check_payloads, survives_anything};
+use stoker_plugin::testing::{check_payloads, check_random_requests};
 
 use crate::{DESCRIPTOR, detect};
 
 const PAYLOADS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/payloads");
 
 #[test]
-fn says_of_each_payload_what_its_file_expects() {
+fn each_payload_file_is_answered_as_expected() {
     check_payloads(PAYLOADS, &DESCRIPTOR, detect);
 }
 
 #[test]
-fn no_delivery_makes_it_panic_or_say_what_a_host_would_refuse() {
-    survives_anything(
+fn no_delivery_causes_a_panic_or_an_invalid_answer() {
+    check_random_requests(
         &[
             "Push Hook",
             "Tag Push Hook",

@@ -35,7 +35,7 @@ use stoker_plugin::{Descriptor, Malformed, Outcome, Request};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "registry",
     version: env!("CARGO_PKG_VERSION"),
-    summary: "Image tags pushed to Harbor, Docker Hub or Quay, as the refs that the settings say",
+    summary: "Image tags pushed to Harbor, Docker Hub or Quay, as the refs that the settings name",
     headers: &[],
     pointers: &[
         "/event_data",

@@ -46,11 +46,7 @@ impl Push {
         if let Some(images) = request.configured("image")
             && !self.is_among(&images)
         {
-            return Outcome::ignored(&[
-                "image ",
-                &self.image,
-                " is none of those in the setting image",
-            ]);
+            return Outcome::ignored(&["image ", &self.image, " does not match the setting image"]);
         }
         let wanted = request.configured("tags");
         let repository = request.configured("repository");
@@ -75,7 +71,7 @@ impl Push {
         }
         match self.tags.first() {
             _ if !found.is_empty() => Outcome::Found(found),
-            Some(tag) => Outcome::ignored(&["tag ", tag, " is none of those in the setting tags"]),
+            Some(tag) => Outcome::ignored(&["tag ", tag, " does not match the setting tags"]),
             None => Outcome::ignored(&[&self.image, " was pushed without a tag"]),
         }
     }

@@ -1,7 +1,7 @@
 //! The global allocator of a component: an [`Arena`] in static memory, and more memory when that is full.
 #![expect(
     unsafe_code,
-    reason = "an allocator hands out addresses; each unsafe block says why it may"
+    reason = "an allocator returns addresses; each unsafe block has a comment on its safety"
 )]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -11,7 +11,7 @@ use core::ptr;
 
 use crate::arena::Arena;
 
-/// Enough for the strings of an ordinary delivery many times over.
+/// Many times the size of the strings of an ordinary delivery.
 const ARENA_BYTES: usize = 64 << 10;
 /// The unit in which WebAssembly adds memory.
 const PAGE_BYTES: usize = 64 << 10;
@@ -42,23 +42,23 @@ impl Bump {
     }
 }
 
-/// Adds at least so many bytes to the memory.
+/// Adds at least this many bytes to the memory.
 fn grow(bytes: usize) -> Option<Arena> {
     let pages = bytes.div_ceil(PAGE_BYTES);
     let old_pages = memory_grow::<0>(pages);
-    // The instruction answers -1 where it is refused.
+    // The instruction returns -1 if it fails.
     (old_pages != usize::MAX)
         .then(|| Arena::new(old_pages * PAGE_BYTES, (old_pages + pages) * PAGE_BYTES))
 }
 
 // SAFETY: Each block lies in static memory or in pages that this allocator added, which nothing else uses; `Arena`
-// aligns it and hands no address out twice.
+// aligns it and returns no address twice.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let block = self.with_arena(|arena| arena.allocate(layout, grow));
         let block: *mut u8 = block.map_or(ptr::null_mut(), ptr::with_exposed_provenance_mut);
-        // The host ends an instance that asks for more than it may have. To end it here as well lets the compiler drop
-        // what would put a message together.
+        // The host ends an instance that exceeds its memory. Ending it here, too, lets the compiler remove the code that
+        // formats a message.
         if block.is_null() {
             unreachable();
         }
@@ -71,9 +71,9 @@ unsafe impl GlobalAlloc for Bump {
         if self.with_arena(|arena| arena.resize(block.addr(), layout.size(), new_size)) {
             return block;
         }
-        // SAFETY: The caller vouches that `new_size`, rounded up to the alignment, does not overflow.
+        // SAFETY: The caller guarantees that `new_size`, rounded up to the alignment, does not overflow.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        // SAFETY: The caller vouches that `new_size` is not zero.
+        // SAFETY: The caller guarantees that `new_size` is not zero.
         let new = unsafe { self.alloc(new_layout) };
         // SAFETY: The new block is longer than the old one, and overlaps no other.
         unsafe { ptr::copy_nonoverlapping(block, new, layout.size()) };

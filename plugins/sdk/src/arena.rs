@@ -1,8 +1,8 @@
-//! Where the next block of memory goes.
+//! The placement of blocks of memory.
 //!
-//! An instance lives for one call, so blocks are laid one behind the other and none is given back: the code that
-//! would do so makes up a sixth of a small component. What fits into the arena that is part of the component's memory
-//! from the start costs no system call, whereas each `memory.grow` costs the host two.
+//! An instance lives for one call, so blocks are placed one behind the other and never freed: the code for this would be
+//! a sixth of a small component. The arena is part of the component's memory from the start and needs no system call,
+//! whereas each `memory.grow` needs two of the host.
 
 use core::alloc::Layout;
 
@@ -18,7 +18,7 @@ impl Arena {
         Self { next, limit }
     }
 
-    /// The address of a new block. `grow` adds at least so many bytes of memory and says where they start.
+    /// The address of a new block. `grow` adds at least this many bytes of memory and returns their addresses.
     pub(crate) fn allocate(
         &mut self,
         layout: Layout,
@@ -36,7 +36,7 @@ impl Arena {
         self.take(layout)
     }
 
-    /// Makes a block smaller, or the last one larger, where it is; false where there is no room.
+    /// Makes a block smaller, or the last one larger, in place. Returns false if there is no room.
     pub(crate) fn resize(&mut self, block: usize, old: usize, new: usize) -> bool {
         if new <= old {
             return true;
@@ -97,13 +97,13 @@ mod tests {
         let elsewhere = |bytes| Some(Arena::new(5000, 5000 + bytes));
         assert_eq!(arena.allocate(layout(200, 8), elsewhere), Some(5000));
         assert_eq!(arena.allocate(layout(8, 8), never), Some(5200));
-        // What is added behind the arena extends it, and nothing is lost.
+        // Memory that is added behind the arena extends it.
         let behind = |bytes| Some(Arena::new(5208, 5208 + bytes));
         assert_eq!(arena.allocate(layout(300, 8), behind), Some(5208));
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn impossible_layouts_are_refused() {
         let mut arena = Arena::new(1000, 1100);
         assert_eq!(arena.allocate(layout(200, 1), |_| None), None);
         assert_eq!(

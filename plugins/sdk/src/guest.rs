@@ -1,4 +1,4 @@
-//! The component's side of the interface. [`crate::detector!`] uses it; a plugin has no need to.
+//! The component's side of the interface, for [`crate::detector!`]. Plugins do not use it directly.
 
 use alloc::vec::Vec;
 
@@ -25,7 +25,7 @@ pub mod bindings {
         world: "payload-detector",
         pub_export_macro: true,
         default_bindings_module: "stoker_plugin::guest::bindings",
-        // One type instead of two, and nothing to convert.
+        // The types of this crate, so that nothing is converted.
         with: {
             "stoker:detect/detector@0.1.0/detection": crate::Detection,
             "stoker:detect/detector@0.1.0/outcome": crate::Outcome,
@@ -38,7 +38,7 @@ pub fn log(message: &str) {
     diagnostics::log(message);
 }
 
-/// The settings while no delivery is judged.
+/// The settings outside a call of `detect`.
 #[derive(Debug)]
 pub struct Configured;
 
@@ -87,7 +87,7 @@ impl crate::Request for Request {
     }
 }
 
-/// The descriptor in the interface's type, with this pre-filter in place of its own.
+/// The descriptor in the type of the interface, with this pre-filter in place of its own.
 #[must_use]
 pub fn describe(descriptor: &crate::Descriptor, filter: crate::PreFilter) -> Descriptor {
     Descriptor {

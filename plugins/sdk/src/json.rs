@@ -1,35 +1,113 @@
 //! A JSON text that is not the body, such as a string that holds one. The host parses only the body.
-//!
-//! A text is read from its start for each question: such texts are short, and a tree would make the component larger.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
 
-use crate::Kind;
+use crate::{Kind, pointer};
 
 /// Levels of arrays and objects, as in the body.
 const MAX_DEPTH: u32 = 128;
 
-/// Whether a text is one JSON value (RFC 8259).
-pub(crate) fn is_valid(text: &str) -> bool {
-    let mut reader = Reader { text, at: 0 };
-    reader.value(MAX_DEPTH).is_some() && reader.at == text.len()
+/// A JSON text (RFC 8259).
+///
+/// Only the children of the root are indexed. What is below them is read from its start for each question: a full tree
+/// would make the component larger, and events are flat.
+#[derive(Debug)]
+pub(crate) struct Json {
+    text: String,
+    /// The places of the name, as it is written, and of the value.
+    children: Vec<(Option<Range<usize>>, Range<usize>)>,
 }
 
-/// The text of the value at a JSON pointer (RFC 6901). Of duplicate names the last counts, as in the body.
-pub(crate) fn find<'t>(text: &'t str, pointer: &str) -> Option<&'t str> {
-    let mut found = text.trim_matches(is_space);
-    let mut rest = pointer;
-    while !rest.is_empty() {
-        rest = rest.strip_prefix('/')?;
-        let end = rest.find('/').unwrap_or(rest.len());
-        let (token, behind) = rest.split_at(end);
-        found = child(found, token)?;
-        rest = behind;
+impl Json {
+    /// Parses a text. `None` if it is not one JSON value.
+    pub(crate) fn parse(text: String) -> Option<Self> {
+        let mut children = Vec::new();
+        let place = |part: &str| {
+            let start = part.as_ptr().addr() - text.as_ptr().addr();
+            start..start + part.len()
+        };
+        let mut reader = Reader::new(&text);
+        reader.space();
+        if matches!(reader.peek(), Some(b'{' | b'[')) {
+            reader.children(MAX_DEPTH, &mut |name, value| {
+                children.push((name.map(place), place(value)));
+            })?;
+            reader.space();
+        } else {
+            reader.value(MAX_DEPTH)?;
+        }
+        let is_whole = reader.at == text.len();
+        is_whole.then_some(Self { text, children })
     }
-    Some(found)
+
+    /// The text of the value at a JSON pointer (RFC 6901). Of duplicate names the last counts, as in the body.
+    pub(crate) fn find(&self, pointer: &str) -> Option<&str> {
+        if pointer.is_empty() {
+            return Some(self.text.trim_matches(is_space));
+        }
+        let (token, mut rest) = split(pointer)?;
+        let mut picker = Picker::new(token);
+        for (name, value) in &self.children {
+            let name = name.clone().and_then(|place| self.text.get(place));
+            picker.offer(name, self.text.get(value.clone())?);
+        }
+        let mut found = picker.found?;
+        while !rest.is_empty() {
+            let (token, behind) = split(rest)?;
+            let mut picker = Picker::new(token);
+            Reader::new(found).children(MAX_DEPTH, &mut |name, value| picker.offer(name, value))?;
+            found = picker.found?;
+            rest = behind;
+        }
+        Some(found)
+    }
 }
 
-/// The kind of a value, by the text that [`find`] returned.
+/// The first token of a pointer, and the rest.
+fn split(pointer: &str) -> Option<(&str, &str)> {
+    let pointer = pointer.strip_prefix('/')?;
+    Some(pointer.split_at(pointer.find('/').unwrap_or(pointer.len())))
+}
+
+/// An index is written without a sign and without leading zeros (RFC 6901 §4).
+fn index(token: &str) -> Option<u32> {
+    let is_canonical = token == "0" || matches!(token.bytes().next(), Some(b'1'..=b'9'));
+    token.parse().ok().filter(|_| is_canonical)
+}
+
+/// Picks the child that a token of a pointer names.
+struct Picker<'t, 'p> {
+    token: &'p str,
+    wanted_index: Option<u32>,
+    index: u32,
+    found: Option<&'t str>,
+}
+
+impl<'t, 'p> Picker<'t, 'p> {
+    fn new(token: &'p str) -> Self {
+        Self {
+            token,
+            wanted_index: index(token),
+            index: 0,
+            found: None,
+        }
+    }
+
+    fn offer(&mut self, name: Option<&str>, value: &'t str) {
+        let is_wanted = match name {
+            Some(name) => unescaped(name).is_some_and(|name| self.token == pointer::escaped(&name)),
+            None => Some(self.index) == self.wanted_index,
+        };
+        if is_wanted {
+            self.found = Some(value);
+        }
+        self.index += 1;
+    }
+}
+
+/// The kind of a value, by the text that [`Json::find`] returned.
 pub(crate) fn kind(value: &str) -> Option<Kind> {
     Some(match value.bytes().next()? {
         b'{' => Kind::Object,
@@ -41,40 +119,16 @@ pub(crate) fn kind(value: &str) -> Option<Kind> {
     })
 }
 
-/// The number of elements or members, by the text that [`find`] returned.
+/// The number of elements or members, by the text that [`Json::find`] returned.
 pub(crate) fn len(value: &str) -> Option<u32> {
     let mut len = 0;
-    let mut reader = Reader { text: value, at: 0 };
-    reader.children(MAX_DEPTH, &mut |_, _| len += 1)?;
+    Reader::new(value).children(MAX_DEPTH, &mut |_, _| len += 1)?;
     Some(len)
 }
 
-/// The string, by the text that [`find`] returned. `None` for another value, and for one with a lone surrogate.
+/// The string, by the text that [`Json::find`] returned. `None` for another value, and for one with a lone surrogate.
 pub(crate) fn string(value: &str) -> Option<String> {
     unescaped(value.strip_prefix('"')?.strip_suffix('"')?)
-}
-
-/// The text of one element or member.
-fn child<'t>(text: &'t str, token: &str) -> Option<&'t str> {
-    let (mut found, mut index) = (None, 0);
-    let wanted_index = token.parse::<u32>().ok();
-    let mut reader = Reader { text, at: 0 };
-    reader.children(MAX_DEPTH, &mut |name, value| {
-        let is_wanted = match name {
-            Some(name) => unescaped(name).is_some_and(|name| is_token(token, &name)),
-            None => Some(index) == wanted_index,
-        };
-        if is_wanted {
-            found = Some(value);
-        }
-        index += 1;
-    })?;
-    found
-}
-
-/// Whether the token of a pointer is the name of a member (RFC 6901 §4).
-fn is_token(token: &str, name: &str) -> bool {
-    token == crate::pointer::escaped(name)
 }
 
 fn is_space(c: char) -> bool {
@@ -91,6 +145,10 @@ struct Reader<'t> {
 type Visit<'v, 't> = &'v mut dyn FnMut(Option<&'t str>, &'t str);
 
 impl<'t> Reader<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, at: 0 }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -272,7 +330,8 @@ mod tests {
     #[test]
     fn values_are_found_by_pointer() {
         let text = r#" {"a" : {"b/c": ["x", -1.5e+2, null, {"~": "\u0061\n\ud83d\ude00"}], "a": 1}, "r\u0065f":"first", "ref":"last"} "#;
-        let at = |pointer| find(text, pointer);
+        let json = Json::parse(text.into()).unwrap();
+        let at = |pointer| json.find(pointer);
         assert_eq!(at("/a/b~1c/0"), Some(r#""x""#));
         assert_eq!(at("/a/b~1c/1"), Some("-1.5e+2"));
         assert_eq!(at("/a/a"), Some("1"));
@@ -283,7 +342,16 @@ mod tests {
         assert_eq!(len(at("/a/a").unwrap()), None);
         assert_eq!(kind(at("/a/b~1c/2").unwrap()), Some(Kind::Null));
         assert_eq!(kind(at("/a/b~1c/1").unwrap()), Some(Kind::Number));
-        for nowhere in ["/b", "/a/b~1c/4", "/ref/0", "/a/b~1c/x", "ref", "/a/b"] {
+        for nowhere in [
+            "/b",
+            "/a/b~1c/4",
+            "/a/b~1c/00",
+            "/a/b~1c/+0",
+            "/ref/0",
+            "/a/b~1c/x",
+            "ref",
+            "/a/b",
+        ] {
             assert_eq!(at(nowhere), None, "{nowhere}");
         }
     }
@@ -302,8 +370,8 @@ mod tests {
             r#"{"a":{"a":[{}]}}"#,
             r#""\ud83d""#,
         ] {
-            assert!(is_valid(text), "{text}");
-            assert!(is_found_whole(text), "{text}");
+            let json = Json::parse(text.into()).unwrap();
+            assert_eq!(json.find(""), Some(text.trim()));
         }
         for text in [
             "",
@@ -328,22 +396,18 @@ mod tests {
             "-",
             "'a'",
         ] {
-            assert!(!is_valid(text), "{text}");
+            assert!(Json::parse(text.into()).is_none(), "{text}");
         }
-        assert!(is_valid(&("[".repeat(128) + &"]".repeat(128))));
-        assert!(!is_valid(&("[".repeat(129) + &"]".repeat(129))));
-    }
-
-    /// Whether the empty pointer leads to the text.
-    fn is_found_whole(text: &str) -> bool {
-        find(text, "") == Some(text.trim())
+        let nested = |levels| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(Json::parse(nested(128)).is_some() && Json::parse(nested(129)).is_none());
     }
 
     #[test]
     fn a_lone_surrogate_makes_only_its_string_unusable() {
         let text =
             r#"{"message": "cut \ud83d", "low": "\ude00x", "pair": "\ud83d\u0041", "ref": "v1"}"#;
-        let at = |pointer| string(find(text, pointer).unwrap());
+        let json = Json::parse(text.into()).unwrap();
+        let at = |pointer| string(json.find(pointer).unwrap());
         assert_eq!(at("/ref").as_deref(), Some("v1"));
         assert_eq!(
             (at("/message"), at("/low"), at("/pair")),

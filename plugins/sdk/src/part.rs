@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Kind, Request, Settings, json, text};
+use crate::json::{self, Json};
+use crate::{Kind, Request, Settings, text};
 
 /// The value at a pointer of a delivery, or a JSON text that a string of it holds. Pointers start at this value;
 /// headers and settings are those of the delivery.
@@ -11,7 +12,7 @@ use crate::{Kind, Request, Settings, json, text};
 pub struct Part<'a, R> {
     request: &'a R,
     at: String,
-    text: Option<String>,
+    json: Option<Json>,
 }
 
 impl<'a, R: Request> Part<'a, R> {
@@ -20,16 +21,16 @@ impl<'a, R: Request> Part<'a, R> {
         Self {
             request,
             at: pointer.into(),
-            text: None,
+            json: None,
         }
     }
 
     /// The value of a JSON text. `None` if the text is not JSON. Messages name `pointer` as its place.
     pub fn of_text(request: &'a R, pointer: &str, text: String) -> Option<Self> {
-        json::is_valid(&text).then(|| Self {
+        Some(Self {
             request,
             at: pointer.into(),
-            text: Some(text),
+            json: Some(Json::parse(text)?),
         })
     }
 }
@@ -46,29 +47,29 @@ impl<R: Request> Request for Part<'_, R> {
     }
 
     fn string_at(&self, pointer: &str) -> Option<String> {
-        match &self.text {
-            Some(text) => json::string(json::find(text, pointer)?),
+        match &self.json {
+            Some(json) => json::string(json.find(pointer)?),
             None => self.request.string_at(&self.place(pointer)),
         }
     }
 
     fn kind_at(&self, pointer: &str) -> Option<Kind> {
-        match &self.text {
-            Some(text) => json::kind(json::find(text, pointer)?),
+        match &self.json {
+            Some(json) => json::kind(json.find(pointer)?),
             None => self.request.kind_at(&self.place(pointer)),
         }
     }
 
     fn len_at(&self, pointer: &str) -> Option<u32> {
-        match &self.text {
-            Some(text) => json::len(json::find(text, pointer)?),
+        match &self.json {
+            Some(json) => json::len(json.find(pointer)?),
             None => self.request.len_at(&self.place(pointer)),
         }
     }
 
     fn json_at(&self, pointer: &str) -> Option<String> {
-        match &self.text {
-            Some(text) => json::find(text, pointer).map(String::from),
+        match &self.json {
+            Some(json) => json.find(pointer).map(String::from),
             None => self.request.json_at(&self.place(pointer)),
         }
     }

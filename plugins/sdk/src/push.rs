@@ -1,12 +1,12 @@
-//! Pushes: the places of their properties in the shapes of GitHub and GitLab, and the refs that nobody pushed.
+//! Pushes: the places of their properties in the shapes of GitHub and GitLab, and the refs that a forge makes for itself.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::{Detection, Kind, Outcome, Request, text};
 
-/// Where forges keep refs of their own, such as the head of a pull request: GitHub, Gitea and Azure DevOps, Bitbucket,
-/// GitLab with its merge trains and pipelines, Gerrit.
+/// The folders of refs that forges make for themselves, such as the head of a pull request: of GitHub, Gitea and Azure
+/// DevOps; of Bitbucket; of GitLab with its merge trains and pipelines; of Gerrit.
 const FORGE_REFS: [&str; 8] = [
     "refs/pull/",
     "refs/pull-requests/",
@@ -18,8 +18,8 @@ const FORGE_REFS: [&str; 8] = [
     "refs/for/",
 ];
 
-/// The answer about a ref that was set. It is ignored if the forge made the ref for itself: nobody reviewed what it
-/// points to, and it does not last.
+/// The answer about a ref that was set. It is ignored if the forge made the ref for itself: such a ref is not
+/// reviewed, and it does not last.
 #[must_use]
 pub fn announced(detection: Detection) -> Outcome {
     let git_ref = &detection.git_ref;

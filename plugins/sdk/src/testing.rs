@@ -1,12 +1,12 @@
 //! Tests of a plugin without a host.
 
 mod payload_file;
-mod stranger;
+mod random;
 
 use serde_json::Value;
 
 pub use payload_file::{check_payloads, check_payloads_with};
-pub use stranger::survives_anything;
+pub use random::check_random_requests;
 
 use crate::{Detection, Kind, Malformed, Outcome, PreFilter, Request, Settings, text};
 

@@ -23,7 +23,7 @@ pub fn matches_any(list: &str, text: &str) -> bool {
         .any(|pattern| matches(pattern.trim_ascii().as_bytes(), text.as_bytes()))
 }
 
-/// A star first matches nothing. Where the rest does not match, the last star matches one byte more.
+/// A star first matches nothing. If the rest does not match, the last star matches one byte more.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut next) = (0, 0);
     let mut star = None;

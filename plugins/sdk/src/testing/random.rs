@@ -6,7 +6,7 @@ use crate::{Kind, Malformed, Outcome, Request, Settings};
 /// The length of the longest array or object.
 const MAX_LEN: u32 = 5;
 /// The number of deliveries.
-const STRANGERS: u64 = 20_000;
+const REQUESTS: u64 = 20_000;
 
 /// Texts that any plugin may read.
 const TEXTS: [&str; 12] = [
@@ -30,34 +30,34 @@ const TEXTS: [&str; 12] = [
 /// # Panics
 ///
 /// If the plugin panics, if a host would refuse its answer, or if it does not stop reading.
-pub fn survives_anything(
+pub fn check_random_requests(
     words: &'static [&'static str],
-    detect: impl Fn(&Stranger) -> Result<Outcome, Malformed>,
+    detect: impl Fn(&RandomRequest) -> Result<Outcome, Malformed>,
 ) {
-    for seed in 0..STRANGERS {
-        let stranger = Stranger {
+    for seed in 0..REQUESTS {
+        let request = RandomRequest {
             words,
             seed,
             asked: Cell::new(0),
         };
-        assert_sound(&detect(&stranger), &seed);
+        assert_sound(&detect(&request), &seed);
         assert!(
-            stranger.asked.get() < 1000,
+            request.asked.get() < 1000,
             "{} questions about delivery {seed}",
-            stranger.asked.get()
+            request.asked.get()
         );
     }
 }
 
 /// A delivery with random values and settings. The same question always has the same answer.
 #[derive(Debug)]
-pub struct Stranger {
+pub struct RandomRequest {
     words: &'static [&'static str],
     seed: u64,
     asked: Cell<u32>,
 }
 
-impl Stranger {
+impl RandomRequest {
     /// A number below `below` that depends on the question.
     fn dice(&self, about: &str, salt: u64, below: usize) -> usize {
         self.asked.set(self.asked.get() + 1);
@@ -81,13 +81,13 @@ impl Stranger {
     }
 }
 
-impl Settings for Stranger {
+impl Settings for RandomRequest {
     fn setting(&self, key: &str) -> Option<String> {
         (self.dice(key, 9, 3) == 0).then(|| self.text(key))
     }
 }
 
-impl Request for Stranger {
+impl Request for RandomRequest {
     fn header(&self, name: &str) -> Option<String> {
         (self.dice(name, 1, 4) > 0).then(|| self.text(name))
     }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn deliveries_lead_to_every_outcome() {
         let seen = std::cell::RefCell::new(HashSet::new());
-        survives_anything(&["push"], |request| {
+        check_random_requests(&["push"], |request| {
             if request.header("x-event").as_deref() != Some("push") {
                 return Ok(Outcome::NotMine);
             }
@@ -158,6 +158,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "ignored without a reason")]
     fn an_answer_that_a_host_would_refuse_is_noticed() {
-        survives_anything(&[], |_| Ok(Outcome::ignored(&[])));
+        check_random_requests(&[], |_| Ok(Outcome::ignored(&[])));
     }
 }
