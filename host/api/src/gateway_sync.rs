@@ -118,7 +118,7 @@ pub struct Gateway {
     #[serde(default = "gateway_port")]
     pub port: i32,
     /// Whether agents connect over TLS.
-    #[serde(default = "no")]
+    #[serde(default = "disabled")]
     pub tls: bool,
     /// How agents authenticate to the gateway's API.
     pub api: GatewayApi,
@@ -186,7 +186,7 @@ fn gateway_port() -> i32 {
     8088
 }
 
-fn no() -> bool {
+fn disabled() -> bool {
     false
 }
 

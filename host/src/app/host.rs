@@ -97,7 +97,7 @@ impl Host {
         })
     }
 
-    /// Returns the address of the receiver, where it is on. It has the port that was chosen for port 0.
+    /// Returns the address of the receiver if it is enabled. For port 0, it has the chosen port.
     #[must_use]
     pub fn receiver_address(&self) -> Option<SocketAddr> {
         self.receiver_address
@@ -116,8 +116,8 @@ impl Host {
         };
         let drained = self.servers.drain().await;
         self.shutdown.cancel();
-        // A request is stored before it is answered, and the next start handles what this one did not. So nothing is
-        // lost where a task waits for an API server that does not answer.
+        // A request is stored before it is answered, and the next start handles the remaining ones. So nothing is lost
+        // if a task waits for an API server that does not answer.
         let ended = tokio::time::timeout(SHUTDOWN_TIME, self.tasks.join())
             .await
             .unwrap_or_else(|_| {
