@@ -1,29 +1,30 @@
-//! Keeps every `GatewaySync` true: resolves its ref to a commit, publishes the commit for the agents, and reports.
+//! Reconciles every `GatewaySync`: resolves its ref to a commit, publishes the commit for the agents, and reports.
 //!
-//! A pass is five steps, each a file: **dereference** (reads the cluster) → **validate** (pure) → **resolve** (asks
-//! git) → **publish** (writes the cluster) → **status** (pure, then one write). A pass may come at any time and as often
-//! as it likes: it asks git only for a new request, a changed spec, or when the polling interval is over, and writes
-//! only what differs.
+//! A pass has five steps, each in its own file: **dereference** (reads the cluster) → **validate** (pure) → **resolve**
+//! (asks the git server) → **publish** (writes the cluster) → **status** (pure, then one write). A pass is idempotent
+//! and may start at any time: it asks the git server only for a new request, for a changed spec, or after the polling
+//! interval, and it writes only what differs.
 //!
-//! The object is the queue: the receiver leaves requests as annotations, and whoever runs this room picks them up. The
-//! room knows neither the web server nor the sandbox of the plugins.
+//! The object is the queue: the receiver stores requests as annotations, and the controller acts on them. This module
+//! knows neither the receiver nor the plugins.
 
 mod clear;
 mod condition;
+mod config_map;
 mod dereference;
 mod duration;
 mod error;
 mod events;
 mod finalizer;
-mod memory;
 mod metrics;
-mod obstacle;
+mod ownership;
 mod profiles;
 mod publish;
 mod resolve;
+mod state;
 mod status;
 mod validate;
-mod wake;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ObjectMeta;
+use kube::api::{ObjectMeta, PatchParams};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
@@ -46,52 +47,49 @@ use tokio_util::sync::CancellationToken;
 pub use error::ControllerError;
 pub use metrics::ControllerMetrics;
 
-use crate::api::GatewaySync;
-use crate::detection::{ObjectKey, RepoUrl};
-use crate::git::RefSource;
-use crate::report;
-use dereference::Dereferenced;
-use memory::{Matter, Memory, Retry};
-use metrics::{Info, PassResult};
-use obstacle::Obstacle;
-use resolve::Resolution;
-use status::{Examined, Findings};
-use validate::Validated;
+use metrics::{ObjectInfo, PassResult};
+use publish::Publication;
+use resolve::{Blocked, Resolution};
+use state::{ObjectStates, Retry};
+use status::Outcome;
+use stoker_api::GatewaySync;
+use stoker_api::detection::{ObjectKey, RepoUrl};
+use stoker_git::RefSource;
 
-/// Who writes, in `managedFields`.
+/// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
-/// Passes at once: enough that some slow repositories do not hold up the rest.
+/// The number of passes at the same time, so that slow repositories do not delay the others.
 const CONCURRENCY: u16 = 16;
-/// After somebody else wrote first. Their write wakes a pass anyway, as a rule before this.
+/// The wait after another client wrote in the meantime. Usually its write starts the next pass before that.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 
-/// What every pass is given.
+/// What all passes share.
 struct Context<G> {
     client: Client,
     git: Arc<G>,
     metrics: ControllerMetrics,
-    memory: Memory,
+    states: ObjectStates,
     clock: fn() -> Timestamp,
 }
 
-/// How a pass ended, and when the next one is due if nothing happens before.
+/// The result of a pass, and when the next one is due if nothing changes until then.
 #[derive(Debug, PartialEq, Eq)]
-struct Done {
+struct ReconcileResult {
     result: PassResult,
     next: Option<Duration>,
 }
 
-impl Done {
+impl ReconcileResult {
     /// Nothing is left to do until something changes.
-    fn until_changed() -> Self {
+    fn done() -> Self {
         Self {
             result: PassResult::Success,
             next: None,
         }
     }
 
-    /// Something is missing. It is waited for, unless only a change of the object can help.
-    fn failed(retry: Option<Retry>) -> Self {
+    /// Something is missing. Without a retry, only a change of the object can help.
+    fn retry(retry: Option<Retry>) -> Self {
         Self {
             result: PassResult::Requeue,
             next: retry.map(|retry| retry.left),
@@ -99,8 +97,13 @@ impl Done {
     }
 }
 
-/// Runs the controller, for one namespace or for all, until it is told to stop; then the passes under way come to their end. Only one may run per
-/// cluster, or two would write over each other's status.
+/// Runs the controller for one namespace, or for all, until the token is cancelled and the current passes have ended.
+///
+/// Only one may run per cluster, because two would overwrite each other's status.
+///
+/// # Errors
+///
+/// Fails if the watch of the objects ends by itself.
 pub async fn run<G: RefSource>(
     client: Client,
     namespace: Option<&str>,
@@ -108,23 +111,23 @@ pub async fn run<G: RefSource>(
     metrics: ControllerMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
-    let (objects, reader) = wake::objects(client.clone(), namespace);
-    let published = wake::published(client.clone(), namespace);
+    let (objects, reader) = watch::objects(client.clone(), namespace);
+    let config_maps = watch::config_maps(client.clone(), namespace);
     let context = Arc::new(Context {
         client,
         git,
         metrics,
-        memory: Memory::default(),
+        states: ObjectStates::default(),
         clock: Timestamp::now,
     });
     controller::Controller::for_stream(objects, reader)
-        .watches_stream(published, published_by)
+        .watches_stream(config_maps, published_by)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(reconcile, retry, Arc::clone(&context))
         .for_each(|passed| {
             if let Err(error) = passed {
-                log(&context, &error);
+                handle_error(&context, &error);
             }
             std::future::ready(())
         })
@@ -136,7 +139,7 @@ pub async fn run<G: RefSource>(
     }
 }
 
-/// The object whose ConfigMap this is, by its name: the owner may have been removed.
+/// The object that a ConfigMap is published for, by the name of the ConfigMap: its owner reference may be missing.
 fn published_by(
     map: PartialObjectMeta<ConfigMap>,
 ) -> Option<ObjectRef<DeserializeGuard<GatewaySync>>> {
@@ -145,32 +148,39 @@ fn published_by(
     Some(ObjectRef::new(name).within(&map.metadata.namespace?))
 }
 
-/// Tells of an error once, and forgets an object that is gone.
-fn log<G>(context: &Context<G>, error: &controller::Error<ControllerError, watcher::Error>) {
+/// Logs an error, or forgets an object that does not exist any more.
+fn handle_error<G>(
+    context: &Context<G>,
+    error: &controller::Error<ControllerError, watcher::Error>,
+) {
     match error {
         controller::Error::ObjectNotFound(object) => {
             if let Ok(key) = ObjectKey::new(
                 object.namespace.as_deref().unwrap_or_default(),
                 &object.name,
             ) {
-                context.memory.forget(&key);
-                context.metrics.forget(&key);
+                forget(context, &key);
             }
         }
         controller::Error::ReconcilerFailed(error, object) => tracing::warn!(
             sync.namespace = object.namespace,
             sync.name = object.name,
             reason = error.reason(),
-            error = %report::chain(error),
-            "pass failed"
+            error = %stoker_report::chain(error),
+            "the pass failed"
         ),
         controller::Error::QueueError(_) | controller::Error::RunnerError(_) => {
-            tracing::warn!(error = %report::chain(error), "watch failed");
+            tracing::warn!(error = %stoker_report::chain(error), "the watch of the controller failed");
         }
     }
 }
 
-/// When to try again after an error. What only a change of the object can help waits for one.
+fn forget<G>(context: &Context<G>, key: &ObjectKey) {
+    context.states.remove(key);
+    context.metrics.forget(key);
+}
+
+/// When to try again after an error. An error that only a change of the object can fix is not retried.
 #[expect(clippy::needless_pass_by_value, reason = "the runtime calls it")]
 fn retry<G>(
     object: Arc<DeserializeGuard<GatewaySync>>,
@@ -178,7 +188,7 @@ fn retry<G>(
     context: Arc<Context<G>>,
 ) -> Action {
     match key_of(object.meta()) {
-        Ok(key) if !error.is_final() => Action::requeue(context.memory.error(&key)),
+        Ok(key) if !error.is_final() => Action::requeue(context.states.record_error(&key)),
         _ => Action::await_change(),
     }
 }
@@ -186,6 +196,13 @@ fn retry<G>(
 fn key_of(meta: &ObjectMeta) -> Result<ObjectKey, ControllerError> {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     ObjectKey::new(&text(&meta.namespace), &text(&meta.name)).map_err(ControllerError::Name)
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
 }
 
 async fn reconcile<G: RefSource>(
@@ -196,48 +213,49 @@ async fn reconcile<G: RefSource>(
     let meta = object.meta();
     let key = key_of(meta)?;
     let is_deleted = meta.deletion_timestamp.is_some();
-    let done = match &object.0 {
-        // Also where the object cannot be read: it must still be able to go.
+    let outcome = match &object.0 {
+        // Also if the object is invalid, so that it does not stay for ever.
         _ if is_deleted => remove(&context, &key, meta).await,
         Ok(sync) => pass(&context, &key, sync).await,
         Err(invalid) => Err(ControllerError::InvalidObject(Box::new(invalid.clone()))),
     };
-    let done = done.or_else(|error| {
+    let outcome = outcome.or_else(|error| {
         if !error.is_conflict() {
             return Err(error);
         }
         tracing::debug!(
             sync.namespace = key.namespace(),
             sync.name = key.name(),
-            "somebody else wrote first"
+            "another client wrote in the meantime"
         );
-        Ok(Done {
+        Ok(ReconcileResult {
             result: PassResult::Requeue,
             next: Some(CONFLICT_RETRY),
         })
     });
     if !is_deleted {
-        // Counting the last pass would bring the series of the object back.
-        let result = done.as_ref().map_or(PassResult::Error, |done| done.result);
+        // After a deletion, this would create the series of the object again.
+        let result = outcome
+            .as_ref()
+            .map_or(PassResult::Error, |outcome| outcome.result);
         context
             .metrics
             .observe_pass(&key, started.elapsed(), result);
     }
-    Ok(done?
+    Ok(outcome?
         .next
         .map_or_else(Action::await_change, Action::requeue))
 }
 
-/// The last pass over an object: it goes, with all that belongs to it.
+/// The last pass over an object, which is being deleted.
 async fn remove<G>(
     context: &Context<G>,
     key: &ObjectKey,
     meta: &ObjectMeta,
-) -> Result<Done, ControllerError> {
+) -> Result<ReconcileResult, ControllerError> {
     finalizer::clean_up(&context.client, key, meta).await?;
-    context.memory.forget(key);
-    context.metrics.forget(key);
-    Ok(Done::until_changed())
+    forget(context, key);
+    Ok(ReconcileResult::done())
 }
 
 /// One pass over an object that is not being deleted.
@@ -245,109 +263,74 @@ async fn pass<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
-) -> Result<Done, ControllerError> {
+) -> Result<ReconcileResult, ControllerError> {
     if !sync.has_finalizer() {
-        // The changed object wakes the next pass.
+        // This change of the object starts the next pass.
         finalizer::add(&context.client, key, &sync.metadata).await?;
-        return Ok(Done::until_changed());
+        return Ok(ReconcileResult::done());
     }
     if sync.spec.is_paused() {
-        tell(context, key, sync, &Findings::Paused).await?;
-        return Ok(Done::until_changed());
+        write_status(context, key, sync, &Outcome::Paused).await?;
+        return Ok(ReconcileResult::done());
     }
-    let matter = Matter::of(sync);
-    let validated = validate::validate(sync);
-    let (dereferenced, resolution) = look(context, key, sync, &matter, &validated).await?;
-    let published = match (&resolution, dereferenced.git.and(dereferenced.gateway_api)) {
-        (Some(Resolution::Unresolved(_)), _) | (None, Ok(())) => Ok(()),
-        (_, Err(missing)) => Err(missing),
-        (Some(Resolution::Resolved(resolved)), Ok(())) => {
-            let present = dereferenced.published.as_ref();
-            publish::publish(&context.client, key, sync, resolved, present).await
+    let refs = dereference::dereference(&context.client, key, sync).await?;
+    let desired = validate::validate(sync, &refs);
+    let resolution = resolve::resolve(context, key, &desired).await;
+    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution).await?;
+    let outcome = Outcome::Reconciled {
+        desired: &desired,
+        resolution: &resolution,
+        publication: &publication,
+    };
+    let written = write_status(context, key, sync, &outcome).await?;
+    match (publication, resolution) {
+        (Publication::Failed(error), _) => Err(error),
+        (Publication::Blocked(Blocked { retry, .. }), _)
+        | (_, Resolution::Blocked(Blocked { retry, .. })) => {
+            Ok(ReconcileResult::retry(Some(retry)))
         }
-    };
-    let obstacle = match published {
-        Ok(()) => None,
-        Err(error) => Some(Obstacle::new(error, || context.memory.fail(key, &matter))?),
-    };
-    let findings = Findings::Examined(Examined {
-        profiles: validated.profiles,
-        interval_fault: validated.interval_fault,
-        host_keys_checked: validated.host_keys_checked,
-        resolution: resolution.clone(),
-        obstacle: obstacle.as_ref().map(|obstacle| obstacle.message.clone()),
-    });
-    let written = tell(context, key, sync, &findings).await?;
-    match (obstacle, resolution) {
-        (Some(obstacle), _) => obstacle.end,
-        (None, Some(Resolution::Resolved(resolved))) => {
+        (_, Resolution::Failed(failure)) => Ok(ReconcileResult::retry(failure.retry)),
+        (Publication::Published | Publication::Skipped, Resolution::Resolved(resolved)) => {
             if resolved.request_is_obsolete {
-                clear::clear(&context.client, key, written.as_ref().unwrap_or(sync)).await?;
+                let meta = written.as_ref().unwrap_or(&sync.metadata);
+                clear::clear(&context.client, key, meta).await?;
             }
-            context.memory.succeed(key, &matter);
-            Ok(Done {
+            context.states.record_success(key, &desired.lookup_key);
+            Ok(ReconcileResult {
                 result: PassResult::Success,
-                next: resolved.next_look,
+                next: resolved.next_lookup,
             })
         }
-        (None, Some(Resolution::Unresolved(unresolved))) => Ok(Done::failed(unresolved.retry)),
-        (None, None) => Ok(Done::failed(None)),
     }
 }
 
-/// Dereferences and resolves. Where git is asked without credentials, neither waits for the other.
-async fn look<G: RefSource>(
+/// Writes the status and the events, and sets the metrics. Returns the new metadata of the object, if it was written.
+async fn write_status<G>(
     context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
-    matter: &Matter,
-    validated: &Validated,
-) -> Result<(Dereferenced, Option<Resolution>), ControllerError> {
-    let dereference = dereference::dereference(&context.client, key, sync);
-    let resolve = resolve::resolve(context, key, matter, validated);
-    if sync.spec.git.auth.is_none() {
-        let (dereferenced, resolution) = tokio::join!(dereference, resolve);
-        return Ok((dereferenced?, Some(resolution)));
-    }
-    let dereferenced = dereference.await?;
-    let resolution = match &dereferenced.git {
-        Ok(()) => Some(resolve.await),
-        Err(_) => None,
-    };
-    Ok((dereferenced, resolution))
-}
-
-/// Writes the status, then the events, and shows the metrics. Gives the object as written, if it was.
-async fn tell<G>(
-    context: &Context<G>,
-    key: &ObjectKey,
-    sync: &GatewaySync,
-    findings: &Findings,
-) -> Result<Option<GatewaySync>, ControllerError> {
-    let next = status::next(sync, findings, (context.clock)());
+    outcome: &Outcome<'_>,
+) -> Result<Option<ObjectMeta>, ControllerError> {
+    let next = status::next(sync, outcome, (context.clock)());
     let written = status::write(&context.client, key, sync, &next).await?;
     let before = sync.status.clone().unwrap_or_default();
-    events::publish(
-        &context.client,
-        sync,
-        &events::between(&before, &next, findings),
-    )
-    .await;
+    let events = events::between(&before, &next, outcome);
+    events::create(&context.client, sync, &events).await;
     context
         .metrics
         .show(key, sync.spec.is_paused(), &next, info(sync));
     Ok(written)
 }
 
-fn info(sync: &GatewaySync) -> Info {
+fn info(sync: &GatewaySync) -> ObjectInfo {
     let git = &sync.spec.git;
-    Info {
-        // Without credentials; an address that is none could hold some anywhere.
+    ObjectInfo {
+        // An invalid address is left out, because any part of it may be a credential.
         git_repo: RepoUrl::parse(&git.repo)
             .map(|repo| repo.to_string())
             .unwrap_or_default(),
         git_ref: git.git_ref.clone(),
-        auth_type: publish::auth_type(git.auth.as_ref()),
+        auth_type: config_map::auth_type(git.auth.as_ref()),
         polling_interval: sync.spec.polling.clone().unwrap_or_default().interval,
     }
 }

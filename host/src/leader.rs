@@ -1,10 +1,10 @@
-//! Which of several replicas leads: the one that holds a Lease (`coordination.k8s.io/v1`). All that others see of it is
-//! a channel that says whether this one does.
+//! Leader election: of several replicas, the one that holds a Lease (`coordination.k8s.io/v1`) leads. Other modules see
+//! only [`Leadership`].
 //!
-//! The holder renews its lease. Who waits watches the lease by a clock of its own and takes it when nothing happened for
-//! as long as the lease lasts: clocks of different machines are never compared, so the times that are written are for
-//! people. Every write names the version that it replaces, so of two who take it at the same time one is refused. A
-//! holder that cannot renew steps back well before another may take over, and one that ends gives the lease back.
+//! The holder renews the lease. The other replicas read it, and acquire it when it has not changed for its duration on
+//! their own clock. Clocks of different machines are never compared; the times in the lease are only for users. Every
+//! write has the resource version that it replaces, so only one of several replicas acquires the lease. A holder that
+//! cannot renew the lease stops leading well before another replica can acquire it, and a replica that ends releases it.
 
 mod lease;
 
@@ -20,45 +20,45 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use lease::{Claim, Standing};
+use lease::{LeaseLock, LeaseState};
 
-/// The lease that existing installations know.
+/// The name of the lease, which is that of the Go operator.
 const LEASE_NAME: &str = "a86165bb.stoker.io";
-/// How long a lease lasts that is not renewed.
+/// The duration of a lease that is not renewed.
 const LEASE_TIME: Duration = Duration::from_secs(15);
-/// A holder that could not renew for this long steps back. The rest of the lease's time is for what it began and for
-/// clocks that differ in speed.
+/// A holder that could not renew the lease for this time stops leading. The rest of the duration is for what it has
+/// begun, and for clocks that differ in speed.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two renewals.
+/// The time between two renewals.
 const RENEW_PERIOD: Duration = Duration::from_secs(2);
-/// Between two looks at somebody else's lease, and after an error: how late it is noticed that a lease was given back.
+/// The time between two reads of the lease of another replica, and after an error. It is the delay after a release.
 const RETRY_PERIOD: Duration = Duration::from_secs(1);
-/// How long one look or write may take.
+/// The longest read or write of the lease.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
-/// How long giving the lease back may take.
+/// The longest release of the lease.
 const RELEASE_TIME: Duration = Duration::from_secs(2);
 
-/// A replica that would lead.
+/// A replica that takes part in the election.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Where the lease is.
+    /// The namespace of the lease.
     pub namespace: String,
-    /// Who this is: no other replica may have the same name at the same time.
+    /// The name of the replica, which must be unique among the replicas.
     pub identity: String,
 }
 
-/// What the rest of the process sees of the election: whether this replica leads.
+/// Whether this replica leads.
 #[derive(Debug, Clone)]
 pub struct Leadership(watch::Receiver<bool>);
 
 impl Leadership {
-    /// Of a process that is alone: it always leads.
+    /// Returns the leadership of a process without other replicas, which always leads.
     #[must_use]
     pub fn undisputed() -> Self {
         Self(watch::channel(true).1)
     }
 
-    /// Whether this replica leads at the moment.
+    /// Returns whether this replica leads now.
     #[must_use]
     pub fn is_held(&self) -> bool {
         *self.0.borrow()
@@ -76,93 +76,86 @@ impl Leadership {
 
     async fn becomes(&mut self, wanted: bool) {
         if self.0.wait_for(|held| *held == wanted).await.is_err() {
-            // The election has ended, and so nothing changes any more.
+            // The election has ended, so nothing changes any more.
             pending::<()>().await;
         }
     }
 }
 
-/// Stands for election until it is told to retire; then it gives back what it holds. The future has to be polled for
-/// the election to go on.
-pub fn stand(
+/// Takes part in the election until the token is cancelled, and then releases the lease. The election runs only while
+/// the future is polled.
+pub fn elect(
     client: Client,
     candidate: Candidate,
-    retire: CancellationToken,
+    shutdown: CancellationToken,
 ) -> (Leadership, impl Future<Output = ()> + Send) {
     let (sender, receiver) = watch::channel(false);
     let api: Api<Lease> = Api::namespaced(client, &candidate.namespace);
-    let claim = Claim::new(api, LEASE_NAME, candidate.identity);
-    (
-        Leadership(receiver),
-        campaign(
-            Election {
-                claim,
-                held: sender,
-                renewed: None,
-                told: None,
-            },
-            retire,
-        ),
-    )
+    let election = Election {
+        lock: LeaseLock::new(api, LEASE_NAME, candidate.identity),
+        held: sender,
+        renewed: None,
+        logged: None,
+    };
+    (Leadership(receiver), run(election, shutdown))
 }
 
 struct Election {
-    claim: Claim,
+    lock: LeaseLock,
     held: watch::Sender<bool>,
-    /// When the last renewal that succeeded was begun; none while somebody else leads.
+    /// When the last successful renewal began. `None` while this replica does not lead.
     renewed: Option<Instant>,
-    /// The last trouble that was logged.
-    told: Option<String>,
+    /// The last message, which is logged once.
+    logged: Option<String>,
 }
 
-async fn campaign(mut election: Election, retire: CancellationToken) {
-    while let Some(pause) = retire.run_until_cancelled(election.turn()).await {
-        if retire.run_until_cancelled(sleep(pause)).await.is_none() {
+async fn run(mut election: Election, shutdown: CancellationToken) {
+    while let Some(pause) = shutdown.run_until_cancelled(election.step()).await {
+        if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
             break;
         }
     }
     if election.held.send_replace(false) {
-        tracing::info!("this replica ends, and leads no more");
+        tracing::info!("this replica ends and does not lead any more");
     }
-    match timeout(RELEASE_TIME, election.claim.release()).await {
+    match timeout(RELEASE_TIME, election.lock.release()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(error = %stoker_report::chain(&error), "the API server did not say whose the lease is, or take it back; one of ours ends by itself");
+            tracing::warn!(error = %stoker_report::chain(&error), "the lease could not be released; it expires by itself");
         }
         Err(_) => tracing::warn!(
-            "the API server did not answer in time about the lease; one of ours ends by itself"
+            "the API server did not answer in time, so the lease was not released; it expires by itself"
         ),
     }
 }
 
 impl Election {
-    /// Takes or renews the lease, or looks at whose it is. Gives the time until the next turn.
-    async fn turn(&mut self) -> Duration {
+    /// Acquires, renews or reads the lease. Returns the time until the next step.
+    async fn step(&mut self) -> Duration {
         let begun = Instant::now();
         let deadline = self.renewed.map(|renewed| renewed + RENEW_DEADLINE);
         let until = deadline.map_or(begun + REQUEST_TIME, |deadline| {
             deadline.min(begun + REQUEST_TIME)
         });
-        let standing = timeout_at(until, self.claim.stake(begun)).await;
-        match standing {
-            Ok(Ok(Standing::Ours)) => {
-                self.told = None;
+        match timeout_at(until, self.lock.acquire_or_renew(begun)).await {
+            Ok(Ok(LeaseState::Held)) => {
+                self.logged = None;
                 self.renewed = Some(begun);
                 if !self.held.send_replace(true) {
-                    tracing::info!(identity = self.claim.identity(), "this replica leads");
+                    tracing::info!(identity = self.lock.identity(), "this replica leads");
                 }
                 return RENEW_PERIOD;
             }
-            Ok(Ok(Standing::Theirs { holder })) => {
+            Ok(Ok(LeaseState::HeldByOther { holder })) => {
                 self.step_back();
-                let news = format!("replica {holder} leads");
-                if self.told.as_ref() != Some(&news) {
+                let message = format!("replica {holder} leads");
+                if self.logged.as_ref() != Some(&message) {
                     tracing::info!(holder, "another replica leads");
-                    self.told = Some(news);
+                    self.logged = Some(message);
                 }
             }
-            Ok(Err(error)) => self.trouble(&stoker_report::chain(&error).to_string()),
-            Err(_) => self.trouble("the API server did not answer in time"),
+            Ok(Err(error)) => self.log_error(&stoker_report::chain(&error).to_string()),
+            Err(_) => self.log_error("the API server did not answer in time"),
         }
         let Some(deadline) = deadline.filter(|_| self.renewed.is_some()) else {
             return RETRY_PERIOD;
@@ -171,14 +164,14 @@ impl Election {
         if left.is_zero() {
             self.step_back();
         }
-        // A holder looks again at its deadline, and not after it.
+        // A holder tries again at its deadline, and not after it.
         RETRY_PERIOD.min(left)
     }
 
-    fn trouble(&mut self, what: &str) {
-        if self.told.as_deref() != Some(what) {
-            tracing::warn!(error = what, "the lease cannot be read or written");
-            self.told = Some(what.to_owned());
+    fn log_error(&mut self, error: &str) {
+        if self.logged.as_deref() != Some(error) {
+            tracing::warn!(error, "the lease cannot be read or written");
+            self.logged = Some(error.to_owned());
         }
     }
 
@@ -186,8 +179,8 @@ impl Election {
         self.renewed = None;
         if self.held.send_replace(false) {
             tracing::warn!(
-                identity = self.claim.identity(),
-                "this replica leads no more"
+                identity = self.lock.identity(),
+                "this replica does not lead any more"
             );
         }
     }

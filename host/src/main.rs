@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use stoker::cli::Cli;
 use stoker::app;
+use stoker::cli::Cli;
 
 /// A webhook is hundreds of small, short-lived allocations.
 #[global_allocator]

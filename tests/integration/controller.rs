@@ -1,12 +1,12 @@
-//! The controller's side: what a request leads to, what polling finds, and what is left behind.
+//! The controller: requests, polling, and what is published and deleted.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 use stoker::auth::AuthConfig;
@@ -47,7 +47,7 @@ async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_others_remove_of_it_is_put_back() -> Result<()> {
+async fn what_others_remove_from_the_config_map_is_restored() -> Result<()> {
     let mut stage = Stage::set().await?;
     stage.create(json!({"polling": {"enabled": false}})).await?;
     stage.start(AuthConfig::default()).await?;
@@ -73,7 +73,7 @@ async fn what_others_remove_of_it_is_put_back() -> Result<()> {
         let repaired = await_condition(maps.clone(), name, is_whole);
         timeout(Duration::from_secs(20), repaired)
             .await
-            .map_err(|_| anyhow::anyhow!("it stays away: {removed}"))??;
+            .map_err(|_| anyhow::anyhow!("not restored: {removed}"))??;
     }
     Ok(())
 }
@@ -93,7 +93,7 @@ async fn a_poll_finds_a_new_commit() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_ref_that_is_annotated_by_hand_is_resolved() -> Result<()> {
+async fn a_ref_that_a_user_requests_is_resolved() -> Result<()> {
     let stage = Stage::with_host().await?;
     let commit = stage.git.commit("main", "A release").await?;
     stage.git.tag("v1").await?;
@@ -106,7 +106,7 @@ async fn a_ref_that_is_annotated_by_hand_is_resolved() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_request_goes_once_the_spec_says_the_same() -> Result<()> {
+async fn a_request_is_removed_once_the_spec_has_the_same_ref() -> Result<()> {
     let stage = Stage::with_host().await?;
     let commit = stage.git.commit("main", "A release").await?;
     stage.git.tag("v1").await?;
@@ -114,7 +114,7 @@ async fn a_request_goes_once_the_spec_says_the_same() -> Result<()> {
     stage.until_resolved(commit.as_str()).await?;
     stage.patch(json!({"spec": {"git": {"ref": "v1"}}})).await?;
     let is_cleared = |object: &stoker_api::GatewaySync| object.requested_ref().is_none();
-    let object = stage.until("the request is cleared", is_cleared).await?;
+    let object = stage.until("the request is removed", is_cleared).await?;
     assert!(
         object
             .metadata
@@ -125,26 +125,115 @@ async fn a_request_goes_once_the_spec_says_the_same() -> Result<()> {
     Ok(())
 }
 
+/// A ConfigMap that an agent of the Go operator creates.
+fn agent_status() -> Result<ConfigMap> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": "stoker-status-plant", "labels": {
+            "app.kubernetes.io/managed-by": "stoker-agent", "stoker.io/cr-name": "plant",
+        }},
+        "data": {"gw-0": "{}"},
+    }))?)
+}
+
 #[tokio::test]
-async fn what_belongs_to_an_object_goes_with_it() -> Result<()> {
+async fn the_config_maps_of_an_object_are_deleted_with_it() -> Result<()> {
     let stage = Stage::with_host().await?;
     let commit = stage.git.commit("main", "A release").await?;
     stage.send_json(&json!({"ref": "main"})).await?;
     let object = stage.until_resolved(commit.as_str()).await?;
+    let uid = object.metadata.uid.unwrap_or_default();
+    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    maps.create(&PostParams::default(), &agent_status()?)
+        .await?;
+    stage
+        .objects()
+        .delete("plant", &DeleteParams::default())
+        .await?;
+    await_condition(stage.objects(), "plant", conditions::is_deleted(&uid)).await?;
+    for name in ["stoker-metadata-plant", "stoker-status-plant"] {
+        let map = maps.get_opt(name).await?;
+        if stage.api.is_some() {
+            assert!(map.is_none(), "{name}");
+        } else if let Some(map) = map {
+            // A kube-apiserver alone has no garbage collector, which needs no more than this reference.
+            let owners = map.metadata.owner_references.unwrap_or_default();
+            assert_eq!(owners.len(), 1, "{name}");
+            assert_eq!(owners[0].uid, uid, "{name}");
+        }
+    }
+    assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn objects_of_others_are_neither_changed_nor_deleted() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let names = [
+        "stoker-metadata-plant",
+        "stoker-status-plant",
+        "stoker-changes-plant",
+    ];
+    let mut before = Vec::new();
+    for name in names {
+        let map = json!({"metadata": {"name": name}, "data": {"mine": "yes"}});
+        let map = serde_json::from_value(map)?;
+        before.push(maps.create(&PostParams::default(), &map).await?);
+    }
+    let secret = json!({"metadata": {"name": "stoker-github-token-plant"}});
+    let secret = secrets
+        .create(&PostParams::default(), &serde_json::from_value(secret)?)
+        .await?;
+    stage.git.commit("main", "A release").await?;
+    stage.create(json!({})).await?;
+    stage.start(AuthConfig::default()).await?;
+    let is_reported = |object: &stoker_api::GatewaySync| {
+        object
+            .status
+            .as_ref()
+            .and_then(|status| status.condition("Ready"))
+            .is_some_and(|ready| ready.message.contains("was not created by Stoker"))
+    };
+    let object = stage.until("the conflict is reported", is_reported).await?;
     let uid = object.metadata.uid.unwrap_or_default();
     stage
         .objects()
         .delete("plant", &DeleteParams::default())
         .await?;
     await_condition(stage.objects(), "plant", conditions::is_deleted(&uid)).await?;
-    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
-    assert!(maps.get_opt("stoker-metadata-plant").await?.is_none());
-    assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 404);
+    for (name, map) in names.iter().zip(before) {
+        assert_eq!(maps.get(name).await?, map);
+    }
+    assert_eq!(secrets.get("stoker-github-token-plant").await?, secret);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_bad_spec_is_refused_with_its_field() -> Result<()> {
+async fn a_tag_of_a_directory_is_reported_and_not_published() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    stage.git.commit("main", "A release").await?;
+    stage.git.annotate("v0.9-tree", "main^{tree}").await?;
+    stage.create(json!({"git": {"ref": "v0.9-tree"}})).await?;
+    stage.start(AuthConfig::default()).await?;
+    let is_reported = |object: &stoker_api::GatewaySync| {
+        object
+            .status
+            .as_ref()
+            .and_then(|status| status.condition("RefResolved"))
+            .is_some_and(|resolved| {
+                resolved.status == "False"
+                    && resolved.message.contains("is not a commit but a directory")
+            })
+    };
+    stage.until("the error is reported", is_reported).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    assert!(maps.get_opt("stoker-metadata-plant").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_invalid_spec_is_refused_with_its_field() -> Result<()> {
     let stage = Stage::set().await?;
     let Err(error) = stage.create(json!({"git": {"repo": ""}})).await else {
         panic!("accepted")
@@ -155,7 +244,7 @@ async fn a_bad_spec_is_refused_with_its_field() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_reads_files_or_runs_programs_is_never_asked_for_refs() -> Result<()> {
+async fn addresses_that_would_read_files_or_run_programs_are_refused() -> Result<()> {
     for repo in ["file:///etc", "ext::sh -c true", "/srv/git/x"] {
         let mut stage = Stage::set().await?;
         stage.create(json!({"git": {"repo": repo}})).await?;
@@ -169,7 +258,7 @@ async fn what_reads_files_or_runs_programs_is_never_asked_for_refs() -> Result<(
                     condition.status == "False" && condition.reason == "RefResolutionFailed"
                 })
         };
-        stage.until("the refusal is told", refused).await?;
+        stage.until("the error is reported", refused).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Several replicas: each receives, one reconciles.
+//! Several replicas: all of them receive, and one reconciles.
 
 use anyhow::Result;
 use serde_json::json;
@@ -16,7 +16,7 @@ async fn every_replica_receives_and_the_leader_reconciles() -> Result<()> {
     stage.identity = Some("second");
     stage.start_signed().await?;
 
-    // The second takes it, and the first does what it says.
+    // The second replica receives the webhook, and the first reconciles.
     let commit = stage.git.commit("main", "A release").await?;
     stage.git.annotated_tag("v1").await?;
     assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);
@@ -28,7 +28,7 @@ async fn every_replica_receives_and_the_leader_reconciles() -> Result<()> {
         })
         .await?;
 
-    // The first ends, and the second goes on alone.
+    // The first replica ends, and the second continues alone.
     stage.stop().await?;
     let commit = stage.git.commit("main", "Another").await?;
     stage.git.annotated_tag("v2").await?;

@@ -24,6 +24,8 @@ pub mod label {
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// The value of [`MANAGED_BY`] for objects that the controller manages.
     pub const CONTROLLER: &str = "stoker-controller";
+    /// The value of [`MANAGED_BY`] for what the agents keep.
+    pub const AGENT: &str = "stoker-agent";
 }
 
 /// Types of the conditions of a `GatewaySync`.
@@ -74,6 +76,8 @@ pub mod reason {
     pub const SIDECAR_PRESENT: &str = "SidecarPresent";
     /// The agent is missing in a gateway's pod.
     pub const SIDECAR_MISSING: &str = "SidecarMissing";
+    /// The ConfigMap for the agents is not Stoker's, so nothing is published.
+    pub const METADATA_TAKEN: &str = "MetadataTaken";
     /// A webhook was received for the object.
     pub const WEBHOOK_RECEIVED: &str = "WebhookReceived";
 }

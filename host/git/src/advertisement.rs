@@ -127,7 +127,7 @@ pub(super) struct Advertised {
 }
 
 impl Advertised {
-    /// The object that the ref leads to. The advertisement does not tell its type.
+    /// The object that the ref leads to. The advertisement does not contain its type.
     pub(super) fn target(&self) -> &CommitId {
         self.peeled.as_ref().unwrap_or(&self.id)
     }
@@ -292,7 +292,7 @@ pub(super) fn listed_ref(line: &Line) -> Result<Option<Advertised>, GitError> {
     Ok(Some(found))
 }
 
-/// The id of an object of any type: the protocol does not tell which objects are commits.
+/// The id of an object of any type: the protocol does not say which objects are commits.
 pub(super) fn object_id(text: &[u8]) -> Option<CommitId> {
     CommitId::parse(utf8(text)?).ok()
 }

@@ -91,7 +91,7 @@ pub(super) enum Fetched {
 /// Reads the answer to a request for one object that is expected to be, or to lead to, a commit.
 ///
 /// A server that leaves out the history names the commits at which it stops: the commit itself, or the one that an
-/// annotated tag leads to. If it names none, the first object of the pack tells: commits come before trees.
+/// annotated tag leads to. If it names none, the first object of the pack decides: commits come before trees.
 ///
 /// # Errors
 ///

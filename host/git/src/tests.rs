@@ -1,6 +1,7 @@
 //! Tests of lookups, and what they share.
 
 pub(super) mod fake;
+mod fetched;
 mod forms;
 mod known;
 mod misbehaviour;

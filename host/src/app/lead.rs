@@ -36,7 +36,7 @@ impl Reconciler {
         let (leadership, election) = match candidate {
             Some(candidate) => {
                 let (leadership, election) =
-                    leader::stand(self.client.clone(), candidate, retire.clone());
+                    leader::elect(self.client.clone(), candidate, retire.clone());
                 (leadership, election.boxed())
             }
             None => (Leadership::undisputed(), std::future::ready(()).boxed()),

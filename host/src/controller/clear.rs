@@ -1,32 +1,28 @@
-//! After the fifth step: takes the requested ref off an object whose spec has caught up with it. Writes to the cluster,
-//! and only if no newer request came in the meantime.
+//! After the fifth step: removes the requested ref from an object whose spec means the same by now.
 
 use kube::Client;
-use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ObjectMeta, Patch};
+use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
-use super::FIELD_MANAGER;
 use super::error::{ControllerError, within};
-use crate::api::GatewaySync;
-use crate::api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
-use crate::detection::ObjectKey;
+use super::patch_params;
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
 
-/// Removes the requested ref. Tells whether it did; it does not where somebody asked for something in the meantime.
+/// Removes the requested ref, and returns whether it did. It does not if there was another request in the meantime.
 pub(super) async fn clear(
     client: &Client,
     key: &ObjectKey,
-    sync: &GatewaySync,
+    meta: &ObjectMeta,
 ) -> Result<bool, ControllerError> {
-    let patch = Patch::Json::<()>(serde_json::from_value(removal(sync))?);
-    let objects = Api::<GatewaySync>::namespaced(client.clone(), key.namespace());
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let patch = Patch::Json::<()>(serde_json::from_value(removal(meta))?);
+    let objects =
+        Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), key.namespace());
     match within(
         "remove the requested ref",
-        objects.patch(key.name(), &params, &patch),
+        objects.patch(key.name(), &patch_params(), &patch),
     )
     .await
     {
@@ -36,19 +32,19 @@ pub(super) async fn clear(
     }
 }
 
-/// Removes the ref if it, and the time at which it was asked for, are still the same. Where no time was given, nothing
-/// may have changed at all: a patch cannot test that something is absent.
-fn removal(sync: &GatewaySync) -> Value {
-    let annotations = sync.annotations();
+/// The patch that removes the ref if it and the time of its request are unchanged. Without a time, the whole object must
+/// be unchanged, because a patch cannot test that an annotation is absent.
+fn removal(meta: &ObjectMeta) -> Value {
+    let annotation = |name| meta.annotations.as_ref().and_then(|all| all.get(name));
     let requested_ref = annotation_path(REQUESTED_REF);
-    let same_request = match annotations.get(REQUESTED_AT) {
+    let same_request = match annotation(REQUESTED_AT) {
         Some(at) => json!({ "op": "test", "path": annotation_path(REQUESTED_AT), "value": at }),
         None => {
-            json!({ "op": "test", "path": "/metadata/resourceVersion", "value": sync.metadata.resource_version })
+            json!({ "op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version })
         }
     };
     json!([
-        { "op": "test", "path": requested_ref, "value": annotations.get(REQUESTED_REF) },
+        { "op": "test", "path": requested_ref, "value": annotation(REQUESTED_REF) },
         same_request,
         { "op": "remove", "path": requested_ref },
     ])
@@ -67,19 +63,19 @@ mod tests {
     use crate::controller::tests::fixture::GatewaySyncExt as _;
 
     #[test]
-    fn removes_only_the_request_that_was_handled() {
+    fn the_patch_removes_only_the_request_that_was_handled() {
         let sync = GatewaySync::sample().requested("v1", Some("2026-01-01T00:00:00.5Z"));
         let expected = json!([
             {"op": "test", "path": "/metadata/annotations/stoker.io~1requested-ref", "value": "v1"},
             {"op": "test", "path": "/metadata/annotations/stoker.io~1requested-at", "value": "2026-01-01T00:00:00.5Z"},
             {"op": "remove", "path": "/metadata/annotations/stoker.io~1requested-ref"},
         ]);
-        assert_eq!(removal(&sync), expected);
+        assert_eq!(removal(&sync.metadata), expected);
     }
 
     #[test]
     fn without_a_time_the_object_must_be_unchanged() {
-        let patch = removal(&GatewaySync::sample().requested("v1", None));
+        let patch = removal(&GatewaySync::sample().requested("v1", None).metadata);
         assert_eq!(
             patch[1],
             json!({"op": "test", "path": "/metadata/resourceVersion", "value": "1"})

@@ -1,18 +1,18 @@
-//! Setting one condition among others. Pure.
+//! Setting and removing the conditions of a status. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// More of a message helps nobody, and a table of objects must stay readable.
+/// The longest message. It keeps the table of objects readable.
 const MESSAGE_CHARS: usize = 1024;
 
-/// What a condition says.
+/// The state of a condition.
 pub(super) struct State<'a> {
     pub(super) holds: bool,
     pub(super) reason: &'a str,
     pub(super) message: String,
 }
 
-/// Sets conditions for one generation at one time.
+/// Sets conditions, for one generation and at one time.
 pub(super) struct Setter<'a> {
     pub(super) conditions: &'a mut Vec<Condition>,
     pub(super) generation: Option<i64>,
@@ -20,7 +20,7 @@ pub(super) struct Setter<'a> {
 }
 
 impl Setter<'_> {
-    /// Sets the condition of a type. Its time moves only if its status does; its place in the list stays.
+    /// Sets the condition of a type. Its transition time changes only with its status, and its position in the list stays.
     pub(super) fn set(&mut self, type_: &str, state: State<'_>) {
         let State {
             holds,
@@ -54,7 +54,7 @@ impl Setter<'_> {
         }
     }
 
-    /// Takes the condition of a type away.
+    /// Removes the condition of a type.
     pub(super) fn unset(&mut self, type_: &str) {
         self.conditions.retain(|present| present.type_ != type_);
     }

@@ -1,65 +1,64 @@
-//! First step: whether the Secrets that the object names are there, and what is published for it. Reads from the
-//! cluster; of Secrets only metadata, so that no value of one enters this process.
+//! First step: the objects that an object refers to. Reads from the cluster. Of Secrets, it reads only metadata, so that
+//! no value of a Secret enters this process.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
 
-use super::error::{ControllerError, within};
+use super::error::{ControllerError, MissingSecret, within};
 use super::publish;
-use crate::api::GatewaySync;
-use crate::detection::ObjectKey;
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
 
-/// What the object names beside itself.
+/// The objects that an object refers to.
 #[derive(Debug)]
-pub(super) struct Dereferenced {
-    /// Whether the credentials for the repository are there.
-    pub(super) git: Result<(), ControllerError>,
-    /// Whether the API key of the gateways is there.
-    pub(super) gateway_api: Result<(), ControllerError>,
-    /// The ConfigMap that is published for the object, where there is one.
-    pub(super) published: Option<ConfigMap>,
+pub(super) struct References {
+    /// Whether all Secrets with credentials for the repository exist.
+    pub(super) git_secrets: Result<(), MissingSecret>,
+    /// Whether the Secret with the API key of the gateways exists. It is not checked if one for the repository is missing.
+    pub(super) gateway_secret: Result<(), MissingSecret>,
+    /// The ConfigMap with the name that the object's metadata is published under.
+    pub(super) config_map: Option<ConfigMap>,
 }
 
-/// Looks for the Secrets of an object. A Secret that is missing is a finding; an error is that nobody could tell.
+/// Reads the objects that an object refers to. A missing Secret is a result, and not an error.
 pub(super) async fn dereference(
     client: &Client,
     key: &ObjectKey,
     sync: &GatewaySync,
-) -> Result<Dereferenced, ControllerError> {
+) -> Result<References, ControllerError> {
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let name = publish::metadata_name(key);
-    let (secrets, published) = tokio::join!(
+    let (secrets, config_map) = tokio::join!(
         secrets(client, key, sync),
         within("read the metadata ConfigMap", config_maps.get_opt(&name)),
     );
-    let (git, gateway_api) = secrets?;
-    Ok(Dereferenced {
-        git,
-        gateway_api,
-        published: published?,
+    let (git_secrets, gateway_secret) = secrets?;
+    Ok(References {
+        git_secrets,
+        gateway_secret,
+        config_map: config_map?,
     })
 }
 
-type Found = Result<(), ControllerError>;
+type Existence = Result<(), MissingSecret>;
 
 async fn secrets(
     client: &Client,
     key: &ObjectKey,
     sync: &GatewaySync,
-) -> Result<(Found, Found), ControllerError> {
+) -> Result<(Existence, Existence), ControllerError> {
     let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), key.namespace());
     for (label, name) in git_secrets(sync) {
         let git = find(&secrets, key, label, name).await?;
         if git.is_err() {
-            // Nothing is done with the gateways while the repository cannot be asked.
             return Ok((git, Ok(())));
         }
     }
     let name = &sync.spec.gateway.api.secret_name;
-    let gateway_api = find(&secrets, key, "gateway API key", name).await?;
-    Ok((Ok(()), gateway_api))
+    let gateway = find(&secrets, key, "gateway API key", name).await?;
+    Ok((Ok(()), gateway))
 }
 
 fn git_secrets(sync: &GatewaySync) -> Vec<(&'static str, &str)> {
@@ -88,15 +87,15 @@ async fn find(
     key: &ObjectKey,
     label: &'static str,
     name: &str,
-) -> Result<Result<(), ControllerError>, ControllerError> {
+) -> Result<Existence, ControllerError> {
     let missing = |why: String| {
-        Ok(Err(ControllerError::SecretMissing {
+        Ok(Err(MissingSecret {
             label,
             name: name.to_owned(),
             why,
         }))
     };
-    // A name with a slash would ask for another object.
+    // A name with a slash would be the path of another object.
     if let Err(error) = ObjectKey::new(key.namespace(), name) {
         return missing(error.to_string());
     }

@@ -1,6 +1,6 @@
 //! Durations in the notation of `spec.polling.interval`: `90s`, `1h30m`, `1.5h`. Pure.
 
-/// Nanoseconds of each unit. The micro sign is there twice: keyboards write one, the Greek alphabet has the other.
+/// The nanoseconds of each unit. There are two characters for micro: U+00B5, which keyboards have, and the Greek letter.
 const UNITS: [(&str, i128); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -12,8 +12,8 @@ const UNITS: [(&str, i128); 8] = [
     ("h", 3_600 * 1_000_000_000),
 ];
 
-/// Reads a duration: an optional sign, then one or more decimal numbers, each with its unit; or `0` alone. Gives
-/// nanoseconds; nothing where the text is no duration, or one too long for 64 bits.
+/// Parses a duration as Go's `time.ParseDuration` does: an optional sign, then one or more decimal numbers with their
+/// units, or `0` alone. Returns nanoseconds, or `None` if the text is invalid or the duration needs more than 64 bits.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let (sign, mut rest) = match text.as_bytes().first()? {
         b'-' => (-1, &text[1..]),
@@ -41,9 +41,9 @@ fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(ends).unwrap_or(text.len()))
 }
 
-/// A decimal number of units; what is shorter than a nanosecond is cut off.
+/// Multiplies a decimal number with a unit. Fractions of a nanosecond are dropped.
 fn scale(number: &str, unit: i128) -> Option<i128> {
-    // More digits than this say nothing about nanoseconds, and the products stay far below 128 bits.
+    // More digits do not change the nanoseconds, and the products stay far below 128 bits.
     const DIGITS: usize = 18;
 
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -66,7 +66,7 @@ fn scale(number: &str, unit: i128) -> Option<i128> {
     Some(value(whole)? * unit + value(fraction)? * unit / divisor)
 }
 
-/// Writes whole seconds in the same notation: `30s`, `1m0s`, `1h0m0s`.
+/// Formats whole seconds in the same notation: `30s`, `1m0s`, `1h0m0s`.
 pub(super) fn from_seconds(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_every_form() {
+    fn every_form_is_parsed() {
         let second = 1_000_000_000;
         let cases = [
             ("0", 0),

@@ -1,106 +1,111 @@
+//! The errors of passes, and the limits of the calls that a pass waits for.
+
 use std::time::Duration;
 
 use kube::core::Status;
 use kube::core::error_boundary::InvalidObject;
 
-use crate::api::names::reason;
-use crate::detection::ParseError;
-use crate::git::GitError;
+use stoker_api::detection::ParseError;
+use stoker_api::names::reason;
+use stoker_git::GitError;
 
-/// The API server answers in milliseconds; a call that lasts this long is lost.
+/// The longest wait for the API server, which usually answers in milliseconds.
 pub(super) const API_TIMEOUT: Duration = Duration::from_secs(10);
-/// The git client has limits of its own; this one keeps a defect there from holding a place among the passes for ever.
+/// The longest wait for the git client. The client has shorter limits of its own; this one bounds a pass even if they fail.
 pub(super) const GIT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Everything that can go wrong in a pass.
+/// An error of a pass.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
     /// The object does not have the form of a `GatewaySync`.
     #[error("the object does not have the form of a GatewaySync")]
     InvalidObject(#[source] Box<InvalidObject>),
-    /// The object's name or namespace is not one.
-    #[error("the object has no usable name")]
+    /// The name or the namespace of the object is invalid.
+    #[error("the name of the object is invalid")]
     Name(#[source] ParseError),
-    /// `spec.git.repo` is not the address of a repository.
-    #[error("spec.git.repo cannot be used")]
+    /// `spec.git.repo` is invalid.
+    #[error("spec.git.repo is invalid")]
     Repo(#[source] ParseError),
-    /// The ref in use is not one.
-    #[error("the ref {text:?} cannot be used")]
+    /// The ref is invalid.
+    #[error("the ref {text:?} is invalid")]
     Ref {
-        /// The ref, as it was written.
+        /// The beginning of the ref.
         text: String,
-        /// Why not.
+        /// The reason.
         #[source]
         source: ParseError,
     },
-    /// The repository did not give the commit of the ref.
+    /// The lookup of the ref failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The git client did not come back.
-    #[error("no answer about the repository within {} s", GIT_TIMEOUT.as_secs())]
+    /// The lookup of the ref took too long.
+    #[error("the lookup of the ref did not end within {} s", GIT_TIMEOUT.as_secs())]
     GitTimeout,
-    /// A Secret that the object names is not there.
-    #[error("{label} secret {name:?} not found: {why}")]
-    SecretMissing {
-        /// What the Secret is for.
-        label: &'static str,
-        /// Its name.
-        name: String,
-        /// What the API server said.
-        why: String,
-    },
-    /// The ConfigMap's name is taken by something else.
-    #[error("the ConfigMap {name} belongs to {owner}")]
+    /// The name of the ConfigMap is taken.
+    #[error(
+        "the ConfigMap {name} exists, and it {whose}; delete it, or create the GatewaySync under another name"
+    )]
     MetadataTaken {
         /// The name of the ConfigMap.
         name: String,
-        /// Kind and name of its owner.
-        owner: String,
+        /// Whose it is, as the end of a sentence.
+        whose: String,
     },
     /// The API server refused a call.
     #[error("the API server refused to {call}")]
     Refused {
-        /// What was to be done.
+        /// The call, such as "patch the status".
         call: &'static str,
-        /// What it said.
+        /// The answer.
         #[source]
         status: Box<Status>,
     },
     /// A call to the API server failed.
     #[error("failed to {call}")]
     Call {
-        /// What was to be done.
+        /// The call, such as "patch the status".
         call: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: Box<kube::Error>,
     },
     /// The API server did not answer.
     #[error("failed to {call}: no answer within {} s", API_TIMEOUT.as_secs())]
     CallTimeout {
-        /// What was to be done.
+        /// The call, such as "patch the status".
         call: &'static str,
     },
-    /// Something could not be written as JSON.
-    #[error("failed to write JSON")]
+    /// A value could not be encoded as JSON.
+    #[error("failed to encode JSON")]
     Encode(#[from] serde_json::Error),
-    /// The watch of the objects came to an end on its own.
+    /// The watch of the objects ended by itself.
     #[error("the watch of the objects ended")]
     WatchEnded,
 }
 
+/// A Secret that the object refers to does not exist, or may not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{label} secret {name:?} not found: {why}")]
+pub(super) struct MissingSecret {
+    /// What the Secret is for.
+    pub(super) label: &'static str,
+    /// Its name.
+    pub(super) name: String,
+    /// The answer of the API server.
+    pub(super) why: String,
+}
+
 impl ControllerError {
-    /// The reason that conditions and events give for it: one of a small, fixed set.
+    /// The reason of the error in logs and events: one of a small, fixed set.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Repo(_) | Self::Ref { .. } | Self::Git(_) | Self::GitTimeout => {
                 reason::REF_RESOLUTION_FAILED
             }
+            Self::MetadataTaken { .. } => reason::METADATA_TAKEN,
             Self::InvalidObject(_)
             | Self::Name(_)
-            | Self::SecretMissing { .. }
-            | Self::MetadataTaken { .. }
             | Self::Refused { .. }
             | Self::Call { .. }
             | Self::CallTimeout { .. }
@@ -109,7 +114,7 @@ impl ControllerError {
         }
     }
 
-    /// Whether only a change of the object can help.
+    /// Whether only a change of the object can fix it.
     pub(super) fn is_final(&self) -> bool {
         matches!(
             self,
@@ -117,23 +122,23 @@ impl ControllerError {
         )
     }
 
-    /// Whether somebody else wrote first. The newer object is on its way here.
+    /// Whether another client wrote in the meantime. The watch delivers the newer object.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_conflict() || status.is_already_exists())
     }
 
-    /// Whether what was to be changed is gone.
+    /// Whether the object of the call does not exist any more.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_not_found())
     }
 
-    /// Whether a patch's own conditions did not hold.
+    /// Whether a test in a patch failed.
     pub(super) fn is_failed_test(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_invalid())
     }
 }
 
-/// Waits for an API call, but not for ever. The text completes "failed to …".
+/// Waits for a call of the API server, at most for [`API_TIMEOUT`]. The text completes "failed to …".
 pub(super) async fn within<T>(
     call: &'static str,
     answer: impl Future<Output = Result<T, kube::Error>>,

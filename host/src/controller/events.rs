@@ -1,44 +1,45 @@
-//! Events on the object, for people. What there is to tell is worked out purely from the status before and after, so
-//! that a pass that changes nothing tells nothing.
+//! Events on the object. They are computed purely from the status before and after a pass, so that a pass that changes
+//! nothing creates no event.
 
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
 
-use super::error::within;
-use super::resolve::{Resolution, Resolved, Unresolved};
-use super::status::{Examined, Findings};
-use crate::api::names::{condition, reason};
-use crate::api::{GatewaySync, GatewaySyncStatus};
-use crate::report;
+use super::error::{ControllerError, within};
+use super::publish::Publication;
+use super::resolve::{Resolution, ResolutionFailure, Resolved};
+use super::status::Outcome;
+use super::validate::Desired;
+use stoker_api::names::{condition, reason};
+use stoker_api::{GatewaySync, GatewaySyncStatus};
 
-/// Who reports, as tools that filter events know it.
+/// The name of the reporter, by which tools filter events.
 const COMPONENT: &str = "gatewaysync-controller";
-/// The API server takes notes below 1 KiB.
+/// The longest note. The API server accepts notes of less than 1 KiB.
 const NOTE_BYTES: usize = 1000;
 
-/// What there is to tell about the step from one status to the next.
+/// The events of a pass that changed the status.
 pub(super) fn between(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,
-    findings: &Findings,
+    outcome: &Outcome<'_>,
 ) -> Vec<Event> {
-    match findings {
-        Findings::Paused => pause(before).into_iter().collect(),
-        Findings::Examined(examined) => {
-            let resolution = examined
-                .resolution
-                .as_ref()
-                .and_then(|resolution| about_ref(before, after, resolution));
-            profiles(before, after, examined)
-                .into_iter()
-                .chain(resolution)
-                .collect()
-        }
-    }
+    let events = match outcome {
+        Outcome::Paused => [paused(before), None, None],
+        Outcome::Reconciled {
+            desired,
+            resolution,
+            publication,
+        } => [
+            profiles_invalid(before, after, desired),
+            ref_resolution(before, after, resolution),
+            metadata_taken(before, after, publication),
+        ],
+    };
+    events.into_iter().flatten().collect()
 }
 
-fn pause(before: &GatewaySyncStatus) -> Option<Event> {
+fn paused(before: &GatewaySyncStatus) -> Option<Event> {
     let was_paused = before
         .condition(condition::READY)
         .is_some_and(|found| found.reason == reason::PAUSED);
@@ -46,42 +47,38 @@ fn pause(before: &GatewaySyncStatus) -> Option<Event> {
     (!was_paused).then(|| event(EventType::Normal, reason::PAUSED, "Reconcile", note()))
 }
 
-fn profiles(
+fn profiles_invalid(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,
-    examined: &Examined,
+    desired: &Desired,
 ) -> Option<Event> {
-    let message = |status: &GatewaySyncStatus| {
-        status
-            .condition(condition::PROFILES_VALID)
-            .map(|found| found.message.clone())
-    };
-    let faults = examined
-        .profiles
-        .as_ref()
-        .err()
-        .filter(|_| message(before) != message(after))?;
+    let faults = desired.profiles.as_ref().err()?;
     let note = format!("Profile validation failed: {faults}");
-    Some(event(
-        EventType::Warning,
-        reason::PROFILES_INVALID,
-        "Validate",
-        note,
-    ))
+    let event = || {
+        event(
+            EventType::Warning,
+            reason::PROFILES_INVALID,
+            "Validate",
+            note,
+        )
+    };
+    has_new_message(condition::PROFILES_VALID, before, after).then(event)
 }
 
-fn about_ref(
+fn ref_resolution(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,
     resolution: &Resolution,
 ) -> Option<Event> {
     match resolution {
-        Resolution::Unresolved(Unresolved { reason, text, .. }) => {
-            let was_unresolved = before
+        Resolution::Failed(ResolutionFailure {
+            reason, message, ..
+        }) => {
+            let had_failed = before
                 .condition(condition::REF_RESOLVED)
                 .is_some_and(|found| found.status == "False");
-            let note = || format!("Ref resolution failed: {text}");
-            (!was_unresolved).then(|| event(EventType::Warning, reason, "Resolve", note()))
+            let note = || format!("Ref resolution failed: {message}");
+            (!had_failed).then(|| event(EventType::Warning, reason, "Resolve", note()))
         }
         Resolution::Resolved(Resolved { git_ref, found, .. }) => {
             let has_moved = before.last_sync_ref != after.last_sync_ref
@@ -89,7 +86,27 @@ fn about_ref(
             let note = || format!("Ref {:?} resolved to {}", git_ref.as_str(), found.commit);
             has_moved.then(|| event(EventType::Normal, reason::REF_RESOLVED, "Resolve", note()))
         }
+        Resolution::Blocked(_) => None,
     }
+}
+
+fn metadata_taken(
+    before: &GatewaySyncStatus,
+    after: &GatewaySyncStatus,
+    publication: &Publication,
+) -> Option<Event> {
+    let Publication::Failed(error @ ControllerError::MetadataTaken { .. }) = publication else {
+        return None;
+    };
+    let note = format!("Metadata not published: {error}");
+    let event = || event(EventType::Warning, error.reason(), "Publish", note);
+    has_new_message(condition::READY, before, after).then(event)
+}
+
+fn has_new_message(type_: &str, before: &GatewaySyncStatus, after: &GatewaySyncStatus) -> bool {
+    let message =
+        |status: &GatewaySyncStatus| status.condition(type_).map(|found| found.message.clone());
+    message(before) != message(after)
 }
 
 fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
@@ -104,10 +121,10 @@ fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
     }
 }
 
-/// Writes the events. One that cannot be written is lost, and the log says so.
-pub(super) async fn publish(client: &Client, sync: &GatewaySync, events: &[Event]) {
-    // A recorder folds events of one reason into the first one's text for six minutes. What is told here tells of
-    // changes, each with its own text, so each batch has a recorder that remembers nothing.
+/// Creates the events. If that fails, the event is lost, and the error is logged.
+pub(super) async fn create(client: &Client, sync: &GatewaySync, events: &[Event]) {
+    // A recorder merges events with one reason for six minutes, and keeps the text of the first. Here, each event has
+    // its own text, so each batch has its own recorder.
     let reporter = Reporter {
         controller: COMPONENT.to_owned(),
         instance: None,
@@ -124,8 +141,8 @@ pub(super) async fn publish(client: &Client, sync: &GatewaySync, events: &[Event
                 sync.namespace = sync.namespace(),
                 sync.name = sync.name_any(),
                 event.reason = event.reason,
-                error = %report::chain(&error),
-                "event not written"
+                error = %stoker_report::chain(&error),
+                "the event was not created"
             );
         }
     }

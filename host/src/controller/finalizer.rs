@@ -1,16 +1,23 @@
-//! Holding an object until what belongs to it is removed. Writes to the cluster: the finalizer, and deletions.
+//! The finalizer of an object, which keeps a deleted object until the garbage collector of Kubernetes can find what
+//! belongs to it. Writes the finalizer and owner references.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{Api, ObjectMeta, Patch};
 use kube::core::PartialObjectMeta;
 use serde_json::json;
 
-use super::FIELD_MANAGER;
 use super::error::{ControllerError, within};
-use crate::api::GatewaySync;
-use crate::api::names::FINALIZER;
-use crate::detection::ObjectKey;
+use super::{ownership, patch_params, publish};
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::{FINALIZER, label};
+
+/// The beginning of the names of the ConfigMaps in which agents report. The agents of the Go operator create them
+/// without an owner reference.
+const STATUS_PREFIX: &str = "stoker-status-";
+/// The finalizer that Kubernetes sets on an object that is deleted without its dependents (`--cascade=orphan`).
+const ORPHAN_FINALIZER: &str = "orphan";
 
 /// Adds the finalizer.
 pub(super) async fn add(
@@ -23,7 +30,7 @@ pub(super) async fn add(
     write(client, key, meta, &finalizers).await
 }
 
-/// Removes what belongs to a deleted object, then the finalizer.
+/// Adopts what belongs to a deleted object, then removes the finalizer.
 pub(super) async fn clean_up(
     client: &Client,
     key: &ObjectKey,
@@ -35,31 +42,57 @@ pub(super) async fn clean_up(
     if finalizers.len() == before {
         return Ok(());
     }
-    let config_maps =
-        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
-    for prefix in ["stoker-metadata-", "stoker-status-", "stoker-changes-"] {
-        let name = format!("{prefix}{}", key.name());
-        unless_gone(
-            within(
-                "delete a ConfigMap",
-                config_maps.delete(&name, &DeleteParams::default()),
-            )
-            .await,
-        )?;
+    if !finalizers.iter().any(|name| name == ORPHAN_FINALIZER) {
+        for (prefix, writer) in [
+            (publish::NAME_PREFIX, label::CONTROLLER),
+            (STATUS_PREFIX, label::AGENT),
+        ] {
+            adopt(client, key, meta, prefix, writer).await?;
+        }
     }
-    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), key.namespace());
-    let name = format!("stoker-github-token-{}", key.name());
-    unless_gone(
-        within(
-            "delete the token Secret",
-            secrets.delete(&name, &DeleteParams::default()),
-        )
-        .await,
-    )?;
     unless_gone(write(client, key, meta, &finalizers).await)
 }
 
-/// Writes the finalizers and nothing else, and only into the version that was read: the list is replaced as a whole.
+/// Makes the object the owner of a ConfigMap that belongs to it. A ConfigMap of somebody else is not changed.
+async fn adopt(
+    client: &Client,
+    key: &ObjectKey,
+    meta: &ObjectMeta,
+    prefix: &str,
+    writer: &str,
+) -> Result<(), ControllerError> {
+    let name = format!("{prefix}{}", key.name());
+    let config_maps =
+        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
+    let found = within("read a ConfigMap's metadata", config_maps.get_opt(&name)).await?;
+    let (Some(found), Some(uid)) = (found, meta.uid.as_deref()) else {
+        return Ok(());
+    };
+    if let Err(whose) = ownership::check(&found.metadata, key, Some(uid), writer) {
+        tracing::info!(
+            sync.namespace = key.namespace(),
+            sync.name = key.name(),
+            "the ConfigMap {name} stays: it {whose}"
+        );
+        return Ok(());
+    }
+    let owners = ownership::owners(&found.metadata, key, uid);
+    let present = found.metadata.owner_references.as_deref();
+    if ownership::is_same(present.unwrap_or_default(), &owners) {
+        return Ok(());
+    }
+    // The UID and the version are preconditions: nothing is written if another ConfigMap has the name by now.
+    let patch = json!({ "metadata": {
+        "uid": found.metadata.uid,
+        "resourceVersion": found.metadata.resource_version,
+        "ownerReferences": owners,
+    } });
+    let (params, patch) = (patch_params(), Patch::Merge(&patch));
+    let call = config_maps.patch(&name, &params, &patch);
+    unless_gone(within("add an owner reference", call).await)
+}
+
+/// Writes the finalizers, and only to the version that was read, because the list is replaced as a whole.
 async fn write(
     client: &Client,
     key: &ObjectKey,
@@ -69,15 +102,9 @@ async fn write(
     let patch = json!({ "metadata": { "resourceVersion": meta.resource_version, "finalizers": finalizers } });
     let objects =
         Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), key.namespace());
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    within(
-        "patch the finalizers",
-        objects.patch(key.name(), &params, &Patch::Merge(&patch)),
-    )
-    .await?;
+    let (params, patch) = (patch_params(), Patch::Merge(&patch));
+    let call = objects.patch(key.name(), &params, &patch);
+    within("patch the finalizers", call).await?;
     Ok(())
 }
 

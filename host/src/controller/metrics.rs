@@ -1,63 +1,35 @@
-//! What the controller counts. Series of an object go with the object.
+//! The metrics of the controller. The series of an object are removed with the object.
+
+mod labels;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::api::GatewaySyncStatus;
-use crate::api::names::condition;
-use crate::detection::ObjectKey;
+use labels::{ConditionLabels, InfoLabels, ObjectLabels, ResultLabels};
+use stoker_api::GatewaySyncStatus;
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::condition;
 
 const PASS_BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 const RESOLVE_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ObjectLabels {
-    name: String,
-    namespace: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    name: String,
-    namespace: String,
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConditionLabels {
-    name: String,
-    namespace: String,
-    r#type: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InfoLabels {
-    name: String,
-    namespace: String,
-    git_repo: String,
-    git_ref: String,
-    auth_type: &'static str,
-    polling_interval: String,
-}
-
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PassResult {
-    /// It went through.
+    /// All steps succeeded.
     Success,
-    /// It failed.
+    /// It failed with an error.
     Error,
-    /// It found something missing and tries again later.
+    /// Something is missing, and the pass is repeated later.
     Requeue,
 }
 
@@ -73,18 +45,18 @@ impl PassResult {
     }
 }
 
-/// What an object's info series tells.
+/// The labels of an object's info series.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Info {
+pub(super) struct ObjectInfo {
     pub(super) git_repo: String,
     pub(super) git_ref: String,
     pub(super) auth_type: &'static str,
     pub(super) polling_interval: String,
 }
 
-/// The labels that only the object's own past knows.
+/// The series of an object whose labels change with the object.
 #[derive(Debug, Clone, Default)]
-struct Past {
+struct ShownSeries {
     info: Option<InfoLabels>,
     conditions: Vec<String>,
 }
@@ -100,11 +72,11 @@ pub struct ControllerMetrics {
     conditions: Family<ConditionLabels, Gauge>,
     info: Family<InfoLabels, Gauge>,
     leader: Gauge,
-    past: Arc<Mutex<HashMap<ObjectKey, Past>>>,
+    shown: Arc<Mutex<HashMap<ObjectKey, ShownSeries>>>,
 }
 
 impl ControllerMetrics {
-    /// The metrics, shown by a registry.
+    /// Registers the metrics.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
@@ -116,20 +88,16 @@ impl ControllerMetrics {
             conditions: Family::default(),
             info: Family::default(),
             leader: Gauge::default(),
-            past: Arc::default(),
+            shown: Arc::default(),
         };
         let registry = registry.sub_registry_with_prefix("stoker_controller");
         registry.register(
             "reconcile_duration_seconds",
-            "Time that a pass took",
+            "Duration of a pass",
             metrics.pass_duration.clone(),
         );
-        registry.register(
-            "reconcile",
-            "Passes by how they ended",
-            metrics.passes.clone(),
-        );
-        let help = "Time until the commit of the ref was known, remembered ones included";
+        registry.register("reconcile", "Passes by result", metrics.passes.clone());
+        let help = "Duration of the resolution of the ref, including cached lookups";
         registry.register(
             "ref_resolve_duration_seconds",
             help,
@@ -147,30 +115,30 @@ impl ControllerMetrics {
         );
         registry.register(
             "condition_status",
-            "Whether a condition of the object holds",
+            "Whether a condition of the object is True",
             metrics.conditions.clone(),
         );
         registry.register(
             "cr_info",
-            "What the object asks for; always 1",
+            "Fields of the object's spec as labels; always 1",
             metrics.info.clone(),
         );
         registry.register(
             "leader",
-            "Whether this replica reconciles; exactly one does",
+            "Whether this replica reconciles; exactly one replica does",
             metrics.leader.clone(),
         );
         metrics
     }
 
-    /// Shows whether this replica reconciles.
+    /// Sets whether this replica reconciles.
     pub fn set_leading(&self, leads: bool) {
         self.leader.set(leads.into());
     }
 
-    /// Ends the series of all objects: another replica has them from now on.
+    /// Removes the series of all objects, because another replica has them from now on.
     pub fn forget_all(&self) {
-        let keys: Vec<_> = self.past().keys().cloned().collect();
+        let keys: Vec<_> = self.shown().keys().cloned().collect();
         for key in &keys {
             self.forget(key);
         }
@@ -178,26 +146,28 @@ impl ControllerMetrics {
 
     pub(super) fn observe_pass(&self, key: &ObjectKey, took: Duration, result: PassResult) {
         self.pass_duration
-            .get_or_create(&object_labels(key))
+            .get_or_create(&ObjectLabels::new(key))
             .observe(took.as_secs_f64());
-        self.passes.get_or_create(&result_labels(key, result)).inc();
+        self.passes
+            .get_or_create(&ResultLabels::new(key, result))
+            .inc();
     }
 
     pub(super) fn observe_resolution(&self, key: &ObjectKey, took: Duration) {
         self.resolve_duration
-            .get_or_create(&object_labels(key))
+            .get_or_create(&ObjectLabels::new(key))
             .observe(took.as_secs_f64());
     }
 
-    /// Shows an object's status.
+    /// Sets the metrics of an object's status.
     pub(super) fn show(
         &self,
         key: &ObjectKey,
         is_paused: bool,
         status: &GatewaySyncStatus,
-        info: Info,
+        info: ObjectInfo,
     ) {
-        let labels = object_labels(key);
+        let labels = ObjectLabels::new(key);
         let is_ready = status
             .condition(condition::READY)
             .is_some_and(|found| found.status == "True");
@@ -206,91 +176,57 @@ impl ControllerMetrics {
         for found in &status.conditions {
             let holds = found.status == "True";
             self.conditions
-                .get_or_create(&condition_labels(key, &found.type_))
+                .get_or_create(&ConditionLabels::new(key, &found.type_))
                 .set(holds.into());
         }
-        let info = info_labels(key, info);
+        let info = InfoLabels::new(key, info);
         self.info.get_or_create(&info).set(1);
         let conditions = status
             .conditions
             .iter()
             .map(|found| found.type_.clone())
             .collect();
-        let past = Past {
+        let now = ShownSeries {
             info: Some(info),
             conditions,
         };
         let before = self
-            .past()
-            .insert(key.clone(), past.clone())
+            .shown()
+            .insert(key.clone(), now.clone())
             .unwrap_or_default();
-        self.drop_past(key, before, &past);
+        self.remove_obsolete(key, before, &now);
     }
 
-    /// Takes the series of an object away.
+    /// Removes the series of an object.
     pub(super) fn forget(&self, key: &ObjectKey) {
-        let labels = object_labels(key);
+        let labels = ObjectLabels::new(key);
         self.pass_duration.remove(&labels);
         self.resolve_duration.remove(&labels);
         self.ready.remove(&labels);
         self.paused.remove(&labels);
         for result in PassResult::ALL {
-            self.passes.remove(&result_labels(key, result));
+            self.passes.remove(&ResultLabels::new(key, result));
         }
-        let before = self.past().remove(key).unwrap_or_default();
-        self.drop_past(key, before, &Past::default());
+        let before = self.shown().remove(key).unwrap_or_default();
+        self.remove_obsolete(key, before, &ShownSeries::default());
     }
 
-    /// Takes the series away that an object had before and has no longer.
-    fn drop_past(&self, key: &ObjectKey, before: Past, now: &Past) {
+    /// Removes the series that an object had before and does not have any more.
+    fn remove_obsolete(&self, key: &ObjectKey, before: ShownSeries, now: &ShownSeries) {
         for type_ in before
             .conditions
             .iter()
             .filter(|type_| !now.conditions.contains(type_))
         {
-            self.conditions.remove(&condition_labels(key, type_));
+            self.conditions.remove(&ConditionLabels::new(key, type_));
         }
         if let Some(info) = before.info.filter(|info| now.info.as_ref() != Some(info)) {
             self.info.remove(&info);
         }
     }
 
-    fn past(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectKey, Past>> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn object_labels(key: &ObjectKey) -> ObjectLabels {
-    ObjectLabels {
-        name: key.name().to_owned(),
-        namespace: key.namespace().to_owned(),
-    }
-}
-
-fn result_labels(key: &ObjectKey, result: PassResult) -> ResultLabels {
-    ResultLabels {
-        name: key.name().to_owned(),
-        namespace: key.namespace().to_owned(),
-        result: result.label(),
-    }
-}
-
-fn condition_labels(key: &ObjectKey, type_: &str) -> ConditionLabels {
-    ConditionLabels {
-        name: key.name().to_owned(),
-        namespace: key.namespace().to_owned(),
-        r#type: type_.to_owned(),
-    }
-}
-
-fn info_labels(key: &ObjectKey, info: Info) -> InfoLabels {
-    InfoLabels {
-        name: key.name().to_owned(),
-        namespace: key.namespace().to_owned(),
-        git_repo: info.git_repo,
-        git_ref: info.git_ref,
-        auth_type: info.auth_type,
-        polling_interval: info.polling_interval,
+    fn shown(&self) -> MutexGuard<'_, HashMap<ObjectKey, ShownSeries>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -299,8 +235,8 @@ mod tests {
     use prometheus_client::encoding::text::encode;
 
     use super::*;
-    use crate::api::GatewaySync;
     use crate::controller::tests::fixture::GatewaySyncExt as _;
+    use stoker_api::GatewaySync;
 
     /// The series of objects.
     fn text(registry: &Registry) -> Vec<String> {
@@ -312,8 +248,8 @@ mod tests {
             .collect()
     }
 
-    fn info(git_ref: &str) -> Info {
-        Info {
+    fn info(git_ref: &str) -> ObjectInfo {
+        ObjectInfo {
             git_repo: "https://h/r".to_owned(),
             git_ref: git_ref.to_owned(),
             auth_type: "none",

@@ -1,15 +1,15 @@
-//! The profiles as the agents read them, and whether they can be used. Pure.
+//! The profiles as the agents read them, and their validation. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::api::{
+use stoker_api::{
     DesignerSessionPolicy, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
 };
 
-/// One profile with the defaults worked in. Agents compare the whole text and sync again where a byte differs, so the
-/// order of the fields and what is left out are part of the format.
+/// One profile with the defaults applied. Agents compare the whole text, and sync again if a byte differs, so the order
+/// of the fields and the omitted fields are part of the format.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Published<'a> {
@@ -53,7 +53,8 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// All profiles as one JSON text: compact, names in byte order, and the characters that HTML gives a meaning escaped.
+/// All profiles as one JSON text: compact, with names in byte order, and with the characters escaped that Go escapes
+/// for HTML.
 pub(super) fn to_json(sync: &SyncSpec) -> Result<String, serde_json::Error> {
     let defaults = sync.defaults.clone().unwrap_or_default();
     let profiles: BTreeMap<_, _> = sync
@@ -108,7 +109,7 @@ fn publish_mapping(mapping: &Mapping) -> PublishedMapping<'_> {
     }
 }
 
-/// These characters stand in JSON text only inside of strings, so they can be replaced wherever they are.
+/// In JSON, these characters occur only in strings, so they can be replaced everywhere.
 fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
@@ -124,7 +125,11 @@ fn escape(json: &str) -> String {
     escaped
 }
 
-/// Tells what keeps the profiles from being used, all of it, each with the path of its field.
+/// Validates the profiles.
+///
+/// # Errors
+///
+/// Returns all faults, each with the path of its field.
 pub(super) fn check(sync: &SyncSpec) -> Result<(), String> {
     let mut faults = Vec::new();
     if let Some(defaults) = &sync.defaults {
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_the_text_that_agents_compare() {
+    fn the_text_is_the_one_that_agents_compare() {
         let sync = sync(json!({
             "defaults": {"excludePatterns": ["**/.git/"], "vars": {}, "designerSessionPolicy": "proceed"},
             "profiles": {"edge": {
@@ -206,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_hold_even_where_the_object_has_none() {
+    fn the_default_defaults_apply_to_an_object_without_defaults() {
         let sync = sync(
             json!({"profiles": {"p": {"mappings": [{"source": "a", "destination": "b", "type": "file"}]}}}),
         );
@@ -219,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_goes_over_the_defaults() {
+    fn a_profile_overrides_the_defaults() {
         let sync = sync(json!({
             "defaults": {"excludePatterns": [], "vars": {"a": "1", "b": "2"}, "syncPeriod": 60, "dryRun": true, "paused": true},
             "profiles": {
@@ -235,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_what_html_gives_a_meaning() {
+    fn characters_with_a_meaning_in_html_are_escaped() {
         let sync = sync(json!({
             "defaults": {"excludePatterns": []},
             "profiles": {"<p>": {"mappings": [{"source": "a&b\u{2028}\u{2029}\"\\\n\u{1}\u{8}\u{c}\u{7f}\u{e9}", "destination": "b"}]}},
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn names_every_fault_with_its_field() {
+    fn every_fault_has_the_path_of_its_field() {
         let sync = sync(json!({
             "defaults": {"vars": {"ok_1": "", "1x": ""}},
             "profiles": {"p": {

@@ -1,130 +1,144 @@
-//! Third step: the commit of the ref in use. Asks the git client, and only where what is remembered does not answer.
+//! Third step: the commit of the ref. Looks it up in the repository, unless the last lookup is still valid.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use super::Context;
-use super::error::{ControllerError, GIT_TIMEOUT};
-use super::memory::{Found, Look, Matter, Retry};
-use super::validate::{Request, Target, Validated};
-use crate::api::SyncedRefKind;
-use crate::api::names::reason;
-use crate::detection::{GitRef, ObjectKey, RepoUrl};
-use crate::git::{RefKind, RefSource, ResolvedRef};
-use crate::report;
+use super::error::{ControllerError, GIT_TIMEOUT, MissingSecret};
+use super::state::{Lookup, ResolvedCommit, Retry};
+use super::validate::{Desired, Impossible, RefLookup, RequestedRef};
+use stoker_api::SyncedRefKind;
+use stoker_api::detection::{GitRef, ObjectKey, RepoUrl};
+use stoker_api::names::reason;
+use stoker_git::{RefKind, RefSource, ResolvedRef};
 
-/// What became of the ref in use.
+/// The result of the step.
 #[derive(Debug, Clone)]
 pub(super) enum Resolution {
-    /// It has a commit.
+    /// The ref has a commit.
     Resolved(Resolved),
-    /// It has none.
-    Unresolved(Unresolved),
+    /// The ref is invalid, or its lookup failed.
+    Failed(ResolutionFailure),
+    /// The ref was not looked up, because a Secret with credentials is missing.
+    Blocked(Blocked),
 }
 
 /// A ref and its commit.
 #[derive(Debug, Clone)]
 pub(super) struct Resolved {
     pub(super) git_ref: GitRef,
-    pub(super) found: Found,
-    /// Whether the requested ref can be taken away without changing what is resolved.
+    pub(super) found: ResolvedCommit,
+    /// Whether the requested ref can be removed without a change of what is resolved.
     pub(super) request_is_obsolete: bool,
-    /// When to look again.
-    pub(super) next_look: Option<Duration>,
+    /// The time until the next lookup. `None` without polling.
+    pub(super) next_lookup: Option<Duration>,
 }
 
 /// A ref without a commit.
 #[derive(Debug, Clone)]
-pub(super) struct Unresolved {
+pub(super) struct ResolutionFailure {
     pub(super) reason: &'static str,
-    pub(super) text: String,
-    /// When to try again; never, where only a change of the object can help.
+    pub(super) message: String,
+    /// When to try again. `None` if only a change of the object can help.
     pub(super) retry: Option<Retry>,
 }
 
-/// Finds the commit of the ref in use.
+/// A step that waits for a Secret.
+#[derive(Debug, Clone)]
+pub(super) struct Blocked {
+    pub(super) secret: MissingSecret,
+    pub(super) retry: Retry,
+}
+
+/// Resolves the ref of an object.
 pub(super) async fn resolve<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
-    matter: &Matter,
-    validated: &Validated,
+    desired: &Desired,
 ) -> Resolution {
-    let target = match &validated.target {
-        Ok(target) => target,
-        Err(error) => {
-            let text = report::chain(error).to_string();
-            return Resolution::Unresolved(Unresolved {
+    let wanted = match &desired.lookup {
+        Ok(wanted) => wanted,
+        Err(Impossible::Secret(secret)) => {
+            return Resolution::Blocked(Blocked {
+                secret: secret.clone(),
+                retry: context.states.record_failure(key, &desired.lookup_key),
+            });
+        }
+        Err(Impossible::Invalid(error)) => {
+            return Resolution::Failed(ResolutionFailure {
                 reason: error.reason(),
-                text,
+                message: stoker_report::chain(error).to_string(),
                 retry: None,
             });
         }
     };
     let started = Instant::now();
-    let look = match context.memory.recall(key, matter, validated.interval) {
-        Some(look) => look,
-        None => look(context, key, matter, validated, target).await,
+    let cached = context
+        .states
+        .cached_lookup(key, &desired.lookup_key, desired.interval);
+    let lookup = match cached {
+        Some(lookup) => lookup,
+        None => look_up(context, key, desired, wanted).await,
     };
     context.metrics.observe_resolution(key, started.elapsed());
-    match look.outcome {
+    match lookup.result {
         Ok(found) => Resolution::Resolved(Resolved {
-            git_ref: target.git_ref.clone(),
-            request_is_obsolete: match target.request {
-                Request::Absent | Request::Differs => false,
-                Request::Same => true,
-                Request::Alias(_) => found.alias_agrees,
+            git_ref: wanted.git_ref.clone(),
+            request_is_obsolete: match wanted.requested {
+                RequestedRef::Absent | RequestedRef::Differs => false,
+                RequestedRef::Same => true,
+                RequestedRef::Alias(_) => found.alias_agrees,
             },
             found,
-            next_look: validated
+            next_lookup: desired
                 .interval
-                .map(|interval| interval.saturating_sub(look.at.elapsed())),
+                .map(|interval| interval.saturating_sub(lookup.at.elapsed())),
         }),
-        Err(text) => {
-            let retry = Some(context.memory.fail(key, matter));
-            Resolution::Unresolved(Unresolved {
-                reason: reason::REF_RESOLUTION_FAILED,
-                text,
-                retry,
-            })
-        }
+        Err(message) => Resolution::Failed(ResolutionFailure {
+            reason: reason::REF_RESOLUTION_FAILED,
+            message,
+            retry: Some(context.states.record_failure(key, &desired.lookup_key)),
+        }),
     }
 }
 
-async fn look<G: RefSource>(
+async fn look_up<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
-    matter: &Matter,
-    validated: &Validated,
-    target: &Target,
-) -> Look {
+    desired: &Desired,
+    wanted: &RefLookup,
+) -> Lookup {
     let at = Instant::now();
-    let outcome = match ask(&*context.git, &target.repo, &target.git_ref).await {
+    let git = &*context.git;
+    let result = match look_up_ref(git, &wanted.repo, &wanted.git_ref).await {
         Ok(resolved) => {
-            let alias_agrees = match &target.request {
-                Request::Alias(spec) => ask(&*context.git, &target.repo, spec)
+            let alias_agrees = match &wanted.requested {
+                RequestedRef::Alias(spec) => look_up_ref(git, &wanted.repo, spec)
                     .await
                     .is_ok_and(|other| is_same(&other, &resolved)),
-                Request::Absent | Request::Differs | Request::Same => false,
+                RequestedRef::Absent | RequestedRef::Differs | RequestedRef::Same => false,
             };
-            Ok(Found {
+            Ok(ResolvedCommit {
                 commit: resolved.commit().clone(),
                 kind: kind(resolved.kind()),
                 alias_agrees,
             })
         }
-        Err(error) if validated.has_credentials => Err(format!(
-            "{} (asked anonymously: the credentials in spec.git.auth are not used yet)",
-            report::chain(&error)
+        Err(error) if desired.has_credentials => Err(format!(
+            "{} (looked up without credentials: spec.git.auth is not used yet)",
+            stoker_report::chain(&error)
         )),
-        Err(error) => Err(report::chain(&error).to_string()),
+        Err(error) => Err(stoker_report::chain(&error).to_string()),
     };
-    let look = Look { at, outcome };
-    context.memory.keep(key, matter, look.clone());
-    look
+    let lookup = Lookup { at, result };
+    context
+        .states
+        .store_lookup(key, &desired.lookup_key, lookup.clone());
+    lookup
 }
 
-async fn ask<G: RefSource>(
+async fn look_up_ref<G: RefSource>(
     git: &G,
     repo: &RepoUrl,
     git_ref: &GitRef,
@@ -135,7 +149,7 @@ async fn ask<G: RefSource>(
         .map_err(ControllerError::from)
 }
 
-/// Whether both are the same thing. A tag and a branch on one commit are not: they part with the next push.
+/// Whether two refs are the same. A tag and a branch with the same commit are not: the next push moves only the branch.
 fn is_same(one: &ResolvedRef, other: &ResolvedRef) -> bool {
     one.commit() == other.commit() && kind(one.kind()) == kind(other.kind())
 }

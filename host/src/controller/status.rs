@@ -1,52 +1,46 @@
-//! Fifth step: what the object's status says. All of it is worked out here, purely, from what the steps before found;
-//! then the difference is written, if there is one.
+//! Fifth step: the status of the object. It is computed purely from the results of the other steps; then the difference
+//! is written, if there is one.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ObjectMeta, Patch};
+use kube::core::PartialObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::FIELD_MANAGER;
 use super::condition::{Setter, State};
-use super::duration;
 use super::error::{ControllerError, within};
-use super::resolve::{Resolution, Resolved, Unresolved};
-use crate::api::names::{condition, reason};
-use crate::api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
-use crate::detection::ObjectKey;
+use super::publish::Publication;
+use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
+use super::state::Retry;
+use super::validate::Desired;
+use super::{duration, patch_params};
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::{condition, reason};
+use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
-/// What a pass found.
+/// The outcome of a pass.
 #[derive(Debug)]
-pub(super) enum Findings {
-    /// The object is paused: nothing was looked at.
+pub(super) enum Outcome<'a> {
+    /// The object is paused, so nothing was done.
     Paused,
-    /// It was looked at.
-    Examined(Examined),
+    /// The steps were taken.
+    Reconciled {
+        desired: &'a Desired,
+        resolution: &'a Resolution,
+        publication: &'a Publication,
+    },
 }
 
-/// What a pass found out about an object that is not paused.
-#[derive(Debug)]
-pub(super) struct Examined {
-    pub(super) profiles: Result<(), String>,
-    pub(super) interval_fault: Option<String>,
-    pub(super) host_keys_checked: Option<bool>,
-    /// What became of the ref; nothing, if the pass did not come that far.
-    pub(super) resolution: Option<Resolution>,
-    /// What keeps the pass from going through, beside the ref and the profiles.
-    pub(super) obstacle: Option<String>,
-}
-
-/// The status that follows from the one before and what was found.
-pub(super) fn next(sync: &GatewaySync, findings: &Findings, now: Timestamp) -> GatewaySyncStatus {
+/// The next status of an object after a pass.
+pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) -> GatewaySyncStatus {
     let mut status = sync.status.clone().unwrap_or_default();
-    // Whole seconds are what the API keeps of a time.
+    // The API keeps times in whole seconds.
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    match findings {
-        Findings::Paused => {
-            let mut setter = setter(&mut status, sync, &now);
+    match outcome {
+        Outcome::Paused => {
             let message = "Reconciliation paused".to_owned();
-            setter.set(
+            setter(&mut status, sync, &now).set(
                 condition::READY,
                 State {
                     holds: false,
@@ -55,12 +49,35 @@ pub(super) fn next(sync: &GatewaySync, findings: &Findings, now: Timestamp) -> G
                 },
             );
         }
-        Findings::Examined(examined) => {
+        Outcome::Reconciled {
+            desired,
+            resolution,
+            publication,
+        } => {
             status.profile_count = i32::try_from(sync.spec.sync.profiles.len()).ok();
-            if let Some(resolution) = &examined.resolution {
-                note_resolution(&mut status, sync, resolution, &now);
+            set_ref_fields(&mut status, sync, resolution, &now);
+            let mut setter = setter(&mut status, sync, &now);
+            set_spec_conditions(&mut setter, desired);
+            if let Some(state) = ref_state(resolution) {
+                setter.set(condition::REF_RESOLVED, state);
             }
-            set_conditions(&mut setter(&mut status, sync, &now), examined);
+            // Gateways are not discovered yet.
+            setter.set(
+                condition::ALL_GATEWAYS_SYNCED,
+                State {
+                    holds: false,
+                    reason: reason::NO_GATEWAYS_DISCOVERED,
+                    message: "0/0 synced".to_owned(),
+                },
+            );
+            setter.set(
+                condition::READY,
+                State {
+                    holds: false,
+                    reason: reason::RECONCILING,
+                    message: ready_message(desired, resolution, publication),
+                },
+            );
         }
     }
     status
@@ -74,13 +91,16 @@ fn setter<'a>(status: &'a mut GatewaySyncStatus, sync: &GatewaySync, now: &'a Ti
     }
 }
 
-/// The fields about the ref. They keep the last commit when a later look fails.
-fn note_resolution(
+/// Sets the fields about the ref. After a failure, they keep the last commit.
+fn set_ref_fields(
     status: &mut GatewaySyncStatus,
     sync: &GatewaySync,
     resolution: &Resolution,
     now: &Time,
 ) {
+    if let Resolution::Blocked(_) = resolution {
+        return;
+    }
     status.observed_generation = sync.metadata.generation;
     if let Some(requested_at) = sync.requested_at() {
         status.last_handled_requested_at = Some(requested_at.to_owned());
@@ -101,62 +121,48 @@ fn note_resolution(
     }
 }
 
-fn set_conditions(setter: &mut Setter<'_>, examined: &Examined) {
-    setter.set(
-        condition::PROFILES_VALID,
-        profiles_state(&examined.profiles),
-    );
-    match examined.host_keys_checked {
-        Some(checked) => setter.set(
+/// Sets the conditions about the spec. Two of them exist only if they have something to report.
+fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired) {
+    setter.set(condition::PROFILES_VALID, profiles_state(&desired.profiles));
+    match desired.host_keys_verified {
+        Some(verified) => setter.set(
             condition::SSH_HOST_KEY_VERIFICATION,
-            host_key_state(checked),
+            host_key_state(verified),
         ),
         None => setter.unset(condition::SSH_HOST_KEY_VERIFICATION),
     }
-    match &examined.interval_fault {
-        Some(fault) => {
-            let (reason, message) = (
-                reason::POLLING_INTERVAL_INVALID,
-                format!("spec.polling.interval: {fault}"),
-            );
-            setter.set(
-                condition::POLLING_INTERVAL_VALID,
-                State {
-                    holds: false,
-                    reason,
-                    message,
-                },
-            );
-        }
+    match &desired.interval_fault {
+        Some(fault) => setter.set(
+            condition::POLLING_INTERVAL_VALID,
+            State {
+                holds: false,
+                reason: reason::POLLING_INTERVAL_INVALID,
+                message: format!("spec.polling.interval: {fault}"),
+            },
+        ),
         None => setter.unset(condition::POLLING_INTERVAL_VALID),
     }
-    if let Some(resolution) = &examined.resolution {
-        setter.set(condition::REF_RESOLVED, ref_state(resolution));
+}
+
+/// What the object lacks to be ready: the most important part of it.
+fn ready_message(desired: &Desired, resolution: &Resolution, publication: &Publication) -> String {
+    match (resolution, publication) {
+        (Resolution::Blocked(blocked), _) | (_, Publication::Blocked(blocked)) => {
+            let Blocked { secret, retry } = blocked;
+            format!("{secret}{}", retry_note(*retry))
+        }
+        (_, Publication::Failed(error)) => {
+            format!("Metadata not published: {}", stoker_report::chain(error))
+        }
+        _ if desired.profiles.is_err() => "Profiles invalid".to_owned(),
+        (Resolution::Resolved(_), _) => "Waiting for gateways to sync".to_owned(),
+        (Resolution::Failed(_), _) => "Ref not resolved".to_owned(),
     }
-    // Gateways are not looked for, so none is known to be synced.
-    let (reason, message) = (reason::NO_GATEWAYS_DISCOVERED, "0/0 synced".to_owned());
-    setter.set(
-        condition::ALL_GATEWAYS_SYNCED,
-        State {
-            holds: false,
-            reason,
-            message,
-        },
-    );
-    let message = match (&examined.obstacle, &examined.profiles, &examined.resolution) {
-        (Some(obstacle), _, _) => obstacle.clone(),
-        (None, Err(_), _) => "Profiles invalid".to_owned(),
-        (None, Ok(()), Some(Resolution::Resolved(_))) => "Waiting for gateways to sync".to_owned(),
-        (None, Ok(()), _) => "Ref not resolved".to_owned(),
-    };
-    setter.set(
-        condition::READY,
-        State {
-            holds: false,
-            reason: reason::RECONCILING,
-            message,
-        },
-    );
+}
+
+fn retry_note(retry: Retry) -> String {
+    let delay = duration::from_seconds(retry.delay.as_secs());
+    format!(" (retry in {delay})")
 }
 
 fn profiles_state(profiles: &Result<(), String>) -> State<'static> {
@@ -174,53 +180,50 @@ fn profiles_state(profiles: &Result<(), String>) -> State<'static> {
     }
 }
 
-fn host_key_state(checked: bool) -> State<'static> {
-    let (reason, message) = if checked {
+fn host_key_state(verified: bool) -> State<'static> {
+    let (reason, message) = if verified {
         (
             reason::HOST_KEY_VERIFICATION_ENABLED,
             "SSH host key verification enabled",
         )
     } else {
-        let hint = "Any SSH host key is accepted; set spec.git.auth.sshKey.knownHosts to check it";
+        let hint = "Any SSH host key is accepted; set spec.git.auth.sshKey.knownHosts to verify it";
         (reason::HOST_KEY_VERIFICATION_DISABLED, hint)
     };
     State {
-        holds: checked,
+        holds: verified,
         reason,
         message: message.to_owned(),
     }
 }
 
-fn ref_state(resolution: &Resolution) -> State<'static> {
+fn ref_state(resolution: &Resolution) -> Option<State<'_>> {
     match resolution {
-        Resolution::Resolved(Resolved { found, .. }) => State {
+        Resolution::Resolved(Resolved { found, .. }) => Some(State {
             holds: true,
             reason: reason::REF_RESOLVED,
             message: found.commit.to_string(),
-        },
-        Resolution::Unresolved(Unresolved {
+        }),
+        Resolution::Failed(ResolutionFailure {
             reason,
-            text,
+            message,
             retry,
         }) => {
-            let when = retry.map(|retry| {
-                format!(
-                    " (retry in {})",
-                    duration::from_seconds(retry.delay.as_secs())
-                )
-            });
-            let message = format!("Ref resolution failed{}: {text}", when.unwrap_or_default());
-            State {
+            let when = retry.map(retry_note).unwrap_or_default();
+            Some(State {
                 holds: false,
                 reason,
-                message,
-            }
+                message: format!("Ref resolution failed{when}: {message}"),
+            })
         }
+        Resolution::Blocked(_) => None,
     }
 }
 
-/// The merge patch from one status to the other, if they differ. It names only the fields that change, so what others
-/// wrote beside them stays; and it holds only for the version that was read, since a list is written as a whole.
+/// The merge patch from one status to the other. `None` if they are the same.
+///
+/// It contains only the fields that change, so that fields of other writers stay. It applies only to the version that
+/// was read, because lists are replaced as a whole.
 fn difference(
     sync: &GatewaySync,
     next: &GatewaySyncStatus,
@@ -246,25 +249,21 @@ fn difference(
         .then(|| json!({ "metadata": { "resourceVersion": version }, "status": changed })))
 }
 
-/// Writes a status where it differs. Gives the object as it is then, or nothing where nothing was to be written.
+/// Writes a status if it differs, and returns the new metadata of the object. `None` if nothing was written.
 pub(super) async fn write(
     client: &Client,
     key: &ObjectKey,
     sync: &GatewaySync,
     next: &GatewaySyncStatus,
-) -> Result<Option<GatewaySync>, ControllerError> {
+) -> Result<Option<ObjectMeta>, ControllerError> {
     let Some(patch) = difference(sync, next)? else {
         return Ok(None);
     };
-    let objects = Api::<GatewaySync>::namespaced(client.clone(), key.namespace());
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let written = within(
-        "patch the status",
-        objects.patch_status(key.name(), &params, &Patch::Merge(&patch)),
-    )
-    .await?;
-    Ok(Some(written))
+    // Only the metadata of the answer is parsed: the client library logs answers that it cannot parse, and the spec may
+    // contain credentials.
+    let objects =
+        Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), key.namespace());
+    let (params, patch) = (patch_params(), Patch::Merge(&patch));
+    let call = objects.patch_status(key.name(), &params, &patch);
+    Ok(Some(within("patch the status", call).await?.metadata))
 }

@@ -1,8 +1,9 @@
-//! Whole passes between an API server and a repository for tests: what is asked, what is written, when the next is due.
+//! Tests of whole passes, with an API server and a repository for tests: the lookups, the writes, and the next pass.
 
 mod fake_api;
 pub(super) mod fixture;
 
+mod config_maps;
 mod deletion;
 mod passes;
 mod requests;

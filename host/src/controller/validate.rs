@@ -1,73 +1,93 @@
-//! Second step: what the object's texts mean. Pure.
+//! Second step: whether an object and what it refers to are valid, and what they mean. Pure.
 
 use std::time::Duration;
 
-use super::error::ControllerError;
+use super::dereference::References;
+use super::error::{ControllerError, MissingSecret};
+use super::state::LookupKey;
 use super::{duration, profiles};
-use crate::api::{GatewaySync, GitAuth, Polling};
-use crate::detection::{GitRef, RepoUrl};
+use stoker_api::detection::{GitRef, RepoUrl};
+use stoker_api::{GatewaySync, GitAuth, Polling};
 
-/// What holds where the interval is no duration.
+/// The polling interval if that of the spec is invalid.
 const FALLBACK_INTERVAL: Duration = Duration::from_mins(1);
-/// An interval below this is one second: a slip such as `60ms` must not become a flood at the git server.
+/// The shortest polling interval. A typing error such as `60ms` must not flood the git server.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// An object whose texts were read.
+/// What an object asks for.
 #[derive(Debug)]
-pub(super) struct Validated {
-    /// What to ask the repository, unless the repository's address or the ref is none.
-    pub(super) target: Result<Target, ControllerError>,
-    /// What keeps the profiles from being used.
+pub(super) struct Desired {
+    /// The lookup of the ref.
+    pub(super) lookup: Result<RefLookup, Impossible>,
+    /// What the result of the lookup depends on.
+    pub(super) lookup_key: LookupKey,
+    /// Whether everything that the agents need exists.
+    pub(super) gateway: Result<(), MissingSecret>,
+    /// The faults of the profiles.
     pub(super) profiles: Result<(), String>,
-    /// How often the repository is asked without a request; never, if there is none.
+    /// The polling interval. `None` without polling.
     pub(super) interval: Option<Duration>,
-    /// What is wrong with the interval.
+    /// The fault of the polling interval.
     pub(super) interval_fault: Option<String>,
-    /// Whether ssh host keys are checked, where ssh is used.
-    pub(super) host_keys_checked: Option<bool>,
+    /// Whether the host keys of ssh servers are verified. `None` without ssh.
+    pub(super) host_keys_verified: Option<bool>,
     /// Whether the object has credentials for the repository.
     pub(super) has_credentials: bool,
 }
 
-/// What to ask the repository.
+/// The lookup of a ref.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct RefLookup {
     pub(super) repo: RepoUrl,
     pub(super) git_ref: GitRef,
-    pub(super) request: Request,
+    pub(super) requested: RequestedRef,
 }
 
-/// How a requested ref relates to the one of the spec.
+/// How the requested ref relates to that of the spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Request {
-    /// There is none.
+pub(super) enum RequestedRef {
+    /// No ref is requested.
     Absent,
-    /// It is another one.
+    /// They are different.
     Differs,
-    /// It is the same text.
+    /// They are the same text.
     Same,
-    /// It is the same name in other words. Whether both mean the same, only the repository can tell.
+    /// They are spellings of the same name. Only the repository can tell whether both mean the same.
     Alias(GitRef),
 }
 
-/// Reads the texts of an object.
-pub(super) fn validate(sync: &GatewaySync) -> Validated {
+/// Why the ref cannot be looked up.
+#[derive(Debug)]
+pub(super) enum Impossible {
+    /// A Secret with credentials is missing. It may be created later.
+    Secret(MissingSecret),
+    /// The spec or the requested ref is invalid. Only a change of the object can fix it.
+    Invalid(ControllerError),
+}
+
+/// Validates an object and what it refers to.
+pub(super) fn validate(sync: &GatewaySync, refs: &References) -> Desired {
     let spec = &sync.spec;
     let (interval, interval_fault) = interval(&spec.polling.clone().unwrap_or_default());
     let auth = spec.git.auth.as_ref();
-    Validated {
-        target: target(sync),
+    Desired {
+        lookup: match &refs.git_secrets {
+            Ok(()) => lookup(sync).map_err(Impossible::Invalid),
+            Err(missing) => Err(Impossible::Secret(missing.clone())),
+        },
+        lookup_key: LookupKey::of(sync),
+        gateway: refs.gateway_secret.clone(),
         profiles: profiles::check(&spec.sync),
         interval,
         interval_fault,
-        host_keys_checked: auth
+        host_keys_verified: auth
             .and_then(|auth| auth.ssh_key.as_ref())
             .map(|key| key.known_hosts.is_some()),
         has_credentials: auth.is_some_and(|auth| *auth != GitAuth::default()),
     }
 }
 
-fn target(sync: &GatewaySync) -> Result<Target, ControllerError> {
+fn lookup(sync: &GatewaySync) -> Result<RefLookup, ControllerError> {
     let git = &sync.spec.git;
     let repo = RepoUrl::parse(&git.repo).map_err(ControllerError::Repo)?;
     let text = sync.requested_ref().unwrap_or(&git.git_ref);
@@ -75,22 +95,22 @@ fn target(sync: &GatewaySync) -> Result<Target, ControllerError> {
         text: text.chars().take(64).collect(),
         source,
     })?;
-    let request = match sync.requested_ref() {
-        None => Request::Absent,
-        Some(requested) if requested == git.git_ref => Request::Same,
+    let requested = match sync.requested_ref() {
+        None => RequestedRef::Absent,
+        Some(requested) if requested == git.git_ref => RequestedRef::Same,
         Some(_) => match GitRef::parse(&git.git_ref) {
-            Ok(spec) if bare_name(&spec) == bare_name(&git_ref) => Request::Alias(spec),
-            _ => Request::Differs,
+            Ok(spec) if bare_name(&spec) == bare_name(&git_ref) => RequestedRef::Alias(spec),
+            _ => RequestedRef::Differs,
         },
     };
-    Ok(Target {
+    Ok(RefLookup {
         repo,
         git_ref,
-        request,
+        requested,
     })
 }
 
-/// The name without `refs/heads/` or `refs/tags/` and without one leading `v`.
+/// The name without `refs/heads/` or `refs/tags/`, and without one leading `v`.
 fn bare_name(git_ref: &GitRef) -> &str {
     let short = git_ref.short();
     short.strip_prefix('v').unwrap_or(short)
@@ -119,7 +139,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::tests::fixture::GatewaySyncExt as _;
+    use crate::controller::tests::fixture::{GatewaySyncExt as _, desired};
 
     fn polling(enabled: bool, interval: &str) -> Polling {
         Polling {
@@ -147,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_that_is_none_is_a_minute_and_told() {
+    fn an_invalid_interval_is_a_minute_and_reported() {
         let (interval, fault) = interval(&polling(true, "5 minutes"));
         assert_eq!(interval, Some(Duration::from_mins(1)));
         assert!(
@@ -158,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn the_requested_ref_goes_before_the_spec() {
-        let alias = |text| Request::Alias(GitRef::parse(text).unwrap());
+    fn the_requested_ref_has_precedence_over_the_spec() {
+        let alias = |text| RequestedRef::Alias(GitRef::parse(text).unwrap());
         let cases = [
-            ("main", None, "main", Request::Absent),
-            ("main", Some(""), "main", Request::Absent),
-            ("main", Some("main"), "main", Request::Same),
-            ("main", Some("dev"), "dev", Request::Differs),
+            ("main", None, "main", RequestedRef::Absent),
+            ("main", Some(""), "main", RequestedRef::Absent),
+            ("main", Some("main"), "main", RequestedRef::Same),
+            ("main", Some("dev"), "dev", RequestedRef::Differs),
             ("2.2.3", Some("v2.2.3"), "v2.2.3", alias("2.2.3")),
             (
                 "v2.2.3",
@@ -178,17 +198,17 @@ mod tests {
                 "refs/tags/main",
                 alias("refs/heads/main"),
             ),
-            ("vv1", Some("1"), "1", Request::Differs),
-            ("", Some("v1"), "v1", Request::Differs),
+            ("vv1", Some("1"), "1", RequestedRef::Differs),
+            ("", Some("v1"), "v1", RequestedRef::Differs),
         ];
         for (spec, requested, git_ref, request) in cases {
             let mut sync = GatewaySync::sample().git_ref(spec);
             if let Some(requested) = requested {
                 sync = sync.requested(requested, None);
             }
-            let target = validate(&sync).target.unwrap();
+            let lookup = desired(&sync).lookup.unwrap();
             assert_eq!(
-                (target.git_ref.as_str(), target.request),
+                (lookup.git_ref.as_str(), lookup.requested),
                 (git_ref, request),
                 "{spec} {requested:?}"
             );
@@ -196,20 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn a_ref_or_repository_that_is_none_is_refused() {
-        let requested = validate(&GatewaySync::sample().requested("--upload-pack=x", None))
-            .target
-            .unwrap_err();
+    fn an_invalid_ref_or_repository_is_an_error() {
+        let invalid = |sync: &GatewaySync| match desired(sync).lookup.unwrap_err() {
+            Impossible::Invalid(error) => error,
+            Impossible::Secret(missing) => panic!("{missing}"),
+        };
+        let requested = invalid(&GatewaySync::sample().requested("--upload-pack=x", None));
         assert!(
             matches!(&requested, ControllerError::Ref { text, .. } if text == "--upload-pack=x")
         );
-        let empty = validate(&GatewaySync::sample().git_ref(""))
-            .target
-            .unwrap_err();
+        let empty = invalid(&GatewaySync::sample().git_ref(""));
         assert!(matches!(empty, ControllerError::Ref { .. }));
-        let repo = validate(&GatewaySync::sample().repo("/srv/git"))
-            .target
-            .unwrap_err();
+        let repo = invalid(&GatewaySync::sample().repo("/srv/git"));
         assert!(matches!(repo, ControllerError::Repo(_)));
         for error in [requested, empty, repo] {
             assert!(error.is_final());
@@ -218,26 +236,26 @@ mod tests {
     }
 
     #[test]
-    fn tells_how_the_repository_is_signed_in_at() {
-        let with = |auth| validate(&GatewaySync::sample().auth(auth));
+    fn credentials_and_host_keys_come_from_the_spec() {
+        let with = |auth| desired(&GatewaySync::sample().auth(auth));
         let plain = with(json!({}));
         assert_eq!(
-            (plain.host_keys_checked, plain.has_credentials),
+            (plain.host_keys_verified, plain.has_credentials),
             (None, false)
         );
         let secret = json!({"name": "s", "key": "k"});
         let token = with(json!({"token": {"secretRef": secret}}));
         assert_eq!(
-            (token.host_keys_checked, token.has_credentials),
+            (token.host_keys_verified, token.has_credentials),
             (None, true)
         );
         let ssh = with(json!({"sshKey": {"secretRef": secret}}));
         assert_eq!(
-            (ssh.host_keys_checked, ssh.has_credentials),
+            (ssh.host_keys_verified, ssh.has_credentials),
             (Some(false), true)
         );
         let known =
             with(json!({"sshKey": {"secretRef": secret, "knownHosts": {"secretRef": secret}}}));
-        assert_eq!(known.host_keys_checked, Some(true));
+        assert_eq!(known.host_keys_verified, Some(true));
     }
 }

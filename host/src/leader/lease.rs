@@ -1,4 +1,4 @@
-//! One claim to one lease: what is known of it, and the writes that only the known version lets through.
+//! The lock of one replica on one lease: the version that was read last, and the writes that replace only this version.
 
 use std::time::Duration;
 
@@ -11,36 +11,37 @@ use tokio::time::Instant;
 
 use super::LEASE_TIME;
 
-/// The shortest lease there is. A lease that is given back says so, since it must last for more than nothing.
-const GIVEN_BACK_SECONDS: i32 = 1;
+/// The duration of a released lease. The API server does not accept a duration of zero.
+const RELEASED_SECONDS: i32 = 1;
 
-/// Whose the lease is.
+/// Which replica holds the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
-    Ours,
-    Theirs { holder: String },
+pub(super) enum LeaseState {
+    Held,
+    HeldByOther { holder: String },
 }
 
-pub(super) struct Claim {
+/// The lock of one replica.
+pub(super) struct LeaseLock {
     api: Api<Lease>,
     name: &'static str,
     identity: String,
-    known: Option<Known>,
+    observed: Option<Observed>,
 }
 
-/// The lease as it was seen last, and since when it has been like that, by the clock of this process.
-struct Known {
+/// The lease as it was read last, and since when it has been unchanged, on the clock of this process.
+struct Observed {
     lease: Lease,
     since: Instant,
 }
 
-impl Claim {
+impl LeaseLock {
     pub(super) fn new(api: Api<Lease>, name: &'static str, identity: String) -> Self {
         Self {
             api,
             name,
             identity,
-            known: None,
+            observed: None,
         }
     }
 
@@ -48,31 +49,34 @@ impl Claim {
         &self.identity
     }
 
-    /// Renews the lease, takes it where it is free, or tells whose it is.
-    pub(super) async fn stake(&mut self, now: Instant) -> Result<Standing, kube::Error> {
-        // A holder knows what it wrote last, and is refused if that is not the last word.
-        if let Some(standing) = self.renew(now).await? {
-            return Ok(standing);
+    /// Renews the lease, acquires it if it is free, or returns which replica holds it.
+    pub(super) async fn acquire_or_renew(
+        &mut self,
+        now: Instant,
+    ) -> Result<LeaseState, kube::Error> {
+        // A holder replaces the version that it wrote last. That fails if another replica has written since.
+        if let Some(state) = self.renew(now).await? {
+            return Ok(state);
         }
         let Some(lease) = self.api.get_opt(self.name).await? else {
             return self.create(now).await;
         };
-        // Somebody else's renewal may be as young as the answer; a write of our own is as old as its question.
+        // The renewal of another replica may be as recent as the answer. An own write is as old as its request.
         let seen = Instant::now();
-        self.learn(lease, seen);
-        let Some(known) = &self.known else {
-            return Ok(self.theirs());
+        self.observe(lease, seen);
+        let Some(observed) = &self.observed else {
+            return Ok(self.held_by_other());
         };
-        if !is_free(known, &self.identity, seen) {
-            return Ok(self.theirs());
+        if !is_free(observed, &self.identity, seen) {
+            return Ok(self.held_by_other());
         }
-        let taken = held(&known.lease, &self.identity);
-        self.write(taken, now).await
+        let acquired = held(&observed.lease, &self.identity);
+        self.write(acquired, now).await
     }
 
-    /// Gives the lease back, if it is ours.
+    /// Releases the lease, if this replica holds it.
     pub(super) async fn release(&self) -> Result<(), kube::Error> {
-        // What was written last may have been cut off before its answer came, so what is known does not count.
+        // The answer to the last write may have been lost, so the lease is read again.
         let Some(mut lease) = self.api.get_opt(self.name).await? else {
             return Ok(());
         };
@@ -81,7 +85,7 @@ impl Claim {
         }
         let spec = lease.spec.get_or_insert_default();
         spec.holder_identity = Some(String::new());
-        spec.lease_duration_seconds = Some(GIVEN_BACK_SECONDS);
+        spec.lease_duration_seconds = Some(RELEASED_SECONDS);
         spec.renew_time = Some(MicroTime(Timestamp::now()));
         self.api
             .replace(self.name, &PostParams::default(), &lease)
@@ -89,20 +93,20 @@ impl Claim {
         Ok(())
     }
 
-    async fn renew(&mut self, now: Instant) -> Result<Option<Standing>, kube::Error> {
-        let ours = self
-            .known
+    async fn renew(&mut self, now: Instant) -> Result<Option<LeaseState>, kube::Error> {
+        let own = self
+            .observed
             .as_ref()
-            .filter(|known| holder(&known.lease) == Some(&self.identity));
-        let Some(known) = ours else {
+            .filter(|observed| holder(&observed.lease) == Some(&self.identity));
+        let Some(observed) = own else {
             return Ok(None);
         };
-        let renewed = held(&known.lease, &self.identity);
+        let renewed = held(&observed.lease, &self.identity);
         let written = self.replace(renewed, now).await?;
-        Ok(written.then_some(Standing::Ours))
+        Ok(written.then_some(LeaseState::Held))
     }
 
-    async fn create(&mut self, now: Instant) -> Result<Standing, kube::Error> {
+    async fn create(&mut self, now: Instant) -> Result<LeaseState, kube::Error> {
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.name.to_owned()),
@@ -113,23 +117,23 @@ impl Claim {
         let lease = held(&lease, &self.identity);
         match self.api.create(&PostParams::default(), &lease).await {
             Ok(written) => {
-                self.learn(written, now);
-                Ok(Standing::Ours)
+                self.observe(written, now);
+                Ok(LeaseState::Held)
             }
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(self.theirs()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(self.held_by_other()),
             Err(error) => Err(error),
         }
     }
 
-    async fn write(&mut self, lease: Lease, now: Instant) -> Result<Standing, kube::Error> {
+    async fn write(&mut self, lease: Lease, now: Instant) -> Result<LeaseState, kube::Error> {
         if self.replace(lease, now).await? {
-            Ok(Standing::Ours)
+            Ok(LeaseState::Held)
         } else {
-            Ok(self.theirs())
+            Ok(self.held_by_other())
         }
     }
 
-    /// Replaces the version that is known. False where there is another by now, which then is to be read.
+    /// Replaces the version that was read last. Returns false if there is another version by now.
     async fn replace(&mut self, lease: Lease, now: Instant) -> Result<bool, kube::Error> {
         let answer = self
             .api
@@ -137,7 +141,7 @@ impl Claim {
             .await;
         match answer {
             Ok(written) => {
-                self.learn(written, now);
+                self.observe(written, now);
                 Ok(true)
             }
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
@@ -147,18 +151,21 @@ impl Claim {
         }
     }
 
-    fn learn(&mut self, lease: Lease, now: Instant) {
-        let since = match &self.known {
-            Some(known) if known.lease.spec == lease.spec => known.since,
+    fn observe(&mut self, lease: Lease, now: Instant) {
+        let since = match &self.observed {
+            Some(observed) if observed.lease.spec == lease.spec => observed.since,
             _ => now,
         };
-        self.known = Some(Known { lease, since });
+        self.observed = Some(Observed { lease, since });
     }
 
-    fn theirs(&self) -> Standing {
-        let holder = self.known.as_ref().and_then(|known| holder(&known.lease));
-        Standing::Theirs {
-            holder: holder.unwrap_or("somebody else").to_owned(),
+    fn held_by_other(&self) -> LeaseState {
+        let holder = self
+            .observed
+            .as_ref()
+            .and_then(|observed| holder(&observed.lease));
+        LeaseState::HeldByOther {
+            holder: holder.unwrap_or("unknown").to_owned(),
         }
     }
 }
@@ -168,12 +175,12 @@ fn holder(lease: &Lease) -> Option<&str> {
     (!holder.is_empty()).then_some(holder)
 }
 
-/// Whether the lease can be taken: it is nobody's, it is ours, or it was not renewed for as long as it lasts.
-fn is_free(known: &Known, identity: &str, now: Instant) -> bool {
-    let Some(holder) = holder(&known.lease) else {
+/// Whether the lease can be acquired: it has no holder, this replica is the holder, or it has expired.
+fn is_free(observed: &Observed, identity: &str, now: Instant) -> bool {
+    let Some(holder) = holder(&observed.lease) else {
         return true;
     };
-    let seconds = known
+    let seconds = observed
         .lease
         .spec
         .as_ref()
@@ -181,10 +188,10 @@ fn is_free(known: &Known, identity: &str, now: Instant) -> bool {
     let time = seconds
         .and_then(|seconds| u64::try_from(seconds).ok())
         .map_or(LEASE_TIME, Duration::from_secs);
-    holder == identity || now.saturating_duration_since(known.since) >= time
+    holder == identity || now.saturating_duration_since(observed.since) >= time
 }
 
-/// The lease as we would have it.
+/// The lease with this replica as its holder.
 fn held(lease: &Lease, identity: &str) -> Lease {
     let mut lease = lease.clone();
     let is_renewal = holder(&lease) == Some(identity);

@@ -11,7 +11,7 @@ use super::*;
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/stoker-system/leases";
 
-/// An API server that has at most one lease, and refuses what names a version that is not the last.
+/// An API server with at most one lease. It refuses writes of other versions than the last.
 #[derive(Clone, Default)]
 struct Leases(Arc<Mutex<Option<Value>>>);
 
@@ -24,7 +24,7 @@ impl Leases {
             async move {
                 let is_write = request.method() != Method::GET;
                 let (code, answer) = if line.is_cut_off.load(Ordering::Relaxed) {
-                    // So that turns do not fall on the deadline by themselves.
+                    // A delay, so that steps do not happen exactly at the deadline.
                     sleep(Duration::from_millis(100)).await;
                     refusal(503, "ServiceUnavailable")
                 } else {
@@ -87,17 +87,17 @@ fn refusal(code: u16, reason: &str) -> (u16, Value) {
     (code, status)
 }
 
-/// What is wrong between a replica and the API server.
+/// The faults of the connection between a replica and the API server.
 #[derive(Default)]
 struct Line {
     is_cut_off: AtomicBool,
-    /// What is written is written, but the writer does not learn of it.
+    /// Writes succeed, but their answers are lost.
     loses_answers: AtomicBool,
 }
 
 struct Replica {
     leadership: Leadership,
-    retire: CancellationToken,
+    shutdown: CancellationToken,
     line: Arc<Line>,
     task: JoinHandle<()>,
 }
@@ -109,23 +109,23 @@ impl Replica {
 
     fn start_over(line: Line, leases: &Leases, identity: &str) -> Self {
         let line = Arc::new(line);
-        let retire = CancellationToken::new();
+        let shutdown = CancellationToken::new();
         let candidate = Candidate {
             namespace: "stoker-system".to_owned(),
             identity: identity.to_owned(),
         };
         let client = leases.client(Arc::clone(&line));
-        let (leadership, election) = stand(client, candidate, retire.clone());
+        let (leadership, election) = elect(client, candidate, shutdown.clone());
         let task = tokio::spawn(election);
         Self {
             leadership,
-            retire,
+            shutdown,
             line,
             task,
         }
     }
 
-    /// How long it takes until this one leads.
+    /// Waits until this replica leads, and returns how long that took.
     async fn leads_after(&mut self) -> Duration {
         let begun = Instant::now();
         timeout(Duration::from_mins(5), self.leadership.gained())
@@ -136,7 +136,7 @@ impl Replica {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_leads_and_another_follows_within_two_seconds_of_its_end() {
+async fn one_replica_leads_and_another_within_two_seconds_of_its_end() {
     let leases = Leases::default();
     let mut first = Replica::start(&leases, "first");
     assert!(first.leads_after().await < Duration::from_secs(1));
@@ -146,7 +146,7 @@ async fn one_leads_and_another_follows_within_two_seconds_of_its_end() {
     assert_eq!(leases.spec()["holderIdentity"], "first");
     assert_eq!(leases.spec()["leaseTransitions"], 0);
 
-    first.retire.cancel();
+    first.shutdown.cancel();
     first.task.await.unwrap();
     assert!(!first.leadership.is_held());
     assert!(second.leads_after().await < Duration::from_secs(2));
@@ -155,7 +155,7 @@ async fn one_leads_and_another_follows_within_two_seconds_of_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_not_given_back_ends_by_itself() {
+async fn a_lease_that_is_not_released_expires() {
     let leases = Leases::default();
     let mut first = Replica::start(&leases, "first");
     first.leads_after().await;
@@ -168,7 +168,7 @@ async fn a_lease_that_is_not_given_back_ends_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_renew_steps_back_before_another_leads() {
+async fn a_holder_that_cannot_renew_stops_leading_before_another_leads() {
     let leases = Leases::default();
     let mut first = Replica::start(&leases, "first");
     first.leads_after().await;
@@ -186,14 +186,14 @@ async fn who_cannot_renew_steps_back_before_another_leads() {
         gained > lost + Duration::from_secs(1),
         "{lost:?} {gained:?}"
     );
-    // Back again, it waits like any other.
+    // Connected again, it waits like any other replica.
     first.line.is_cut_off.store(false, Ordering::Relaxed);
     sleep(Duration::from_mins(1)).await;
     assert!(!first.leadership.is_held() && second.leadership.is_held());
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_who_take_a_free_lease_one_leads() {
+async fn only_one_of_several_replicas_acquires_a_free_lease() {
     let leases = Leases::default();
     let names = ["a", "b", "c", "d"];
     for _ in 0..2 {
@@ -210,7 +210,7 @@ async fn of_many_who_take_a_free_lease_one_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_taken_by_force_is_given_up_at_once() {
+async fn a_holder_stops_leading_if_the_lease_is_changed_by_hand() {
     let leases = Leases::default();
     let mut first = Replica::start(&leases, "first");
     first.leads_after().await;
@@ -221,14 +221,14 @@ async fn a_lease_taken_by_force_is_given_up_at_once() {
     first.leadership.lost().await;
     assert!(begun.elapsed() <= RENEW_PERIOD);
     assert_eq!(leases.spec()["holderIdentity"], "by hand");
-    // Whoever ends does not give back what is another's.
-    first.retire.cancel();
+    // A replica that ends does not release the lease of another.
+    first.shutdown.cancel();
     first.task.await.unwrap();
     assert_eq!(leases.spec()["holderIdentity"], "by hand");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_taking_was_not_confirmed_is_given_back() {
+async fn a_lease_whose_acquisition_was_not_confirmed_is_released() {
     let leases = Leases::default();
     let line = Line {
         loses_answers: true.into(),
@@ -239,13 +239,13 @@ async fn a_lease_whose_taking_was_not_confirmed_is_given_back() {
     assert_eq!(leases.spec()["holderIdentity"], "first");
     assert!(!first.leadership.is_held());
     first.line.loses_answers.store(false, Ordering::Relaxed);
-    first.retire.cancel();
+    first.shutdown.cancel();
     first.task.await.unwrap();
     assert_eq!(leases.spec()["holderIdentity"], "");
 }
 
 #[tokio::test]
-async fn who_is_alone_leads() {
+async fn a_process_without_other_replicas_leads() {
     let mut leadership = Leadership::undisputed();
     leadership.gained().await;
     assert!(leadership.is_held());

@@ -4,15 +4,11 @@ use url::Url;
 
 use super::ParseError;
 
-/// The address of a git repository, as in `spec.git.repo` of an object.
+/// The address of a git repository, from `spec.git.repo` of an object.
 ///
-/// Its `Display` and `Debug` forms omit the credentials.
+/// It is displayed without its user name, password, query and fragment, because each of them may be a credential.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RepoUrl {
-    url: Url,
-    /// The address as it was written, without its credentials.
-    shown: String,
-}
+pub struct RepoUrl(Url);
 
 impl RepoUrl {
     /// Parses an `http`, `https`, `git` or `ssh` URL, or the scp form `user@host:path`, which means ssh.
@@ -48,14 +44,13 @@ impl RepoUrl {
         if url.host_str().is_none_or(str::is_empty) || url.path().trim_matches('/').is_empty() {
             return refuse("the host or the path is missing");
         }
-        let shown = redact(text);
-        Ok(Self { url, shown })
+        Ok(Self(url))
     }
 
     /// Returns the address with its credentials, for connecting to the repository.
     #[must_use]
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.0
     }
 
     /// Returns whether a sender's name (`owner/name`) or URL refers to this repository.
@@ -64,11 +59,9 @@ impl RepoUrl {
     /// URL of another transport.
     #[must_use]
     pub fn is_named_by(&self, name: &str) -> bool {
-        let path = canonical_path(self.url.path());
+        let path = canonical_path(self.0.path());
         match Self::parse(name) {
-            Ok(other) => {
-                same_host(&self.url, &other.url) && path == canonical_path(other.url.path())
-            }
+            Ok(other) => same_host(&self.0, &other.0) && path == canonical_path(other.0.path()),
             Err(_) => canonical_path(name) == path,
         }
     }
@@ -95,19 +88,38 @@ fn canonical_path(path: &str) -> String {
     path.strip_suffix(".git").unwrap_or(path).to_lowercase()
 }
 
-/// Removes the credentials, which are the text between `://` and `@`.
+/// The text of an invalid address, as part of a message. Without a parsed address, everything before the last `@`, and
+/// after the first `?` or `#`, may be a credential. Of that, only a scheme is kept.
 fn redact(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}://{}", &text[..scheme], &text[at + 1..])
-        }
-        _ => text.to_owned(),
+    let rest = match text.rfind('@') {
+        // Either the query contains an `@`, or the password a `?`.
+        Some(at) if text[..at].contains(['?', '#']) => "",
+        Some(at) => &text[at + 1..],
+        None => return text.split(['?', '#']).next().unwrap_or_default().to_owned(),
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let is_scheme = |scheme: &&str| {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        !scheme.is_empty() && scheme.chars().all(is_part)
+    };
+    match text
+        .split_once("://")
+        .map(|(scheme, _)| scheme)
+        .filter(is_scheme)
+    {
+        Some(scheme) => format!("{scheme}://{rest}"),
+        None => rest.to_owned(),
     }
 }
 
 impl fmt::Display for RepoUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.shown)
+        let host = self.0.host_str().unwrap_or_default();
+        write!(out, "{}://{host}", self.0.scheme())?;
+        if let Some(port) = self.0.port() {
+            write!(out, ":{port}")?;
+        }
+        out.write_str(self.0.path())
     }
 }
 
@@ -171,17 +183,49 @@ mod tests {
     }
 
     #[test]
-    fn prints_no_credentials() {
-        let repo = RepoUrl::parse("https://user:s3cret@h/o/r").unwrap();
-        assert_eq!(
-            format!("{repo} {repo:?}"),
-            "https://h/o/r RepoUrl(https://h/o/r)"
-        );
-        assert!(
-            !RepoUrl::parse("file://u:s3cret@h/r")
-                .unwrap_err()
-                .to_string()
-                .contains("s3cret")
-        );
+    fn displays_no_credentials() {
+        for (text, shown) in [
+            ("https://user:s3cret@h/o/r", "https://h/o/r"),
+            ("https:/user:s3cret@h/o/r", "https://h/o/r"),
+            ("https:user:s3cret@h/o/r", "https://h/o/r"),
+            ("https:\\\\user:s3cret@h/o/r", "https://h/o/r"),
+            ("HTTPS://s3cret@H:8443/o/r.git", "https://h:8443/o/r.git"),
+            ("https://h/o/r?private_token=s3cret", "https://h/o/r"),
+            ("https://h/o/r#s3cret", "https://h/o/r"),
+            ("s3cret@h:o/r.git", "ssh://h/o/r.git"),
+            ("ssh://git:s3cret@[::1]:22/o/r", "ssh://[::1]:22/o/r"),
+        ] {
+            let repo = RepoUrl::parse(text).unwrap();
+            assert_eq!(
+                format!("{repo} {repo:?}"),
+                format!("{shown} RepoUrl({shown})")
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_shows_no_credentials() {
+        for text in [
+            "file://u:s3cret@h/r",
+            "user:s3cret@h/x",
+            "https:/user:s3cret@h",
+            "https://user:s3cret@h",
+            "https://user:s3/cret@h:x/r",
+            "http//user:s3cret@h/r",
+            "ftp://h/r?private_token=s3cret",
+            "-https://user:s3cret@h/r",
+            "https://user:s3 cret@h/r",
+            "ext::sh -c s3cret@h",
+            "ftp://h/r#s3cret@h",
+            "https://u:s3cret://x@h",
+            "https://user:s3?cret@h/r",
+            "ftp://h/r?private_token=s3@cret",
+        ] {
+            let error = RepoUrl::parse(text).unwrap_err().to_string();
+            assert!(
+                !error.contains("s3") && !error.contains("cret"),
+                "{text}: {error}"
+            );
+        }
     }
 }

@@ -48,7 +48,7 @@ async fn the_advertisement_of_a_known_server_is_not_requested() {
 }
 
 #[tokio::test]
-async fn a_known_server_that_answers_in_another_way_is_asked_for_its_advertisement() {
+async fn the_advertisement_is_requested_again_after_an_unexpected_answer() {
     for refusal in [
         reply("404 Not Found", "text/plain", b""),
         reply("500 Internal Server Error", "text/plain", b""),

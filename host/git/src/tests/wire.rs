@@ -10,12 +10,12 @@ use super::super::candidates::{Query, RefCandidates};
 use super::super::fetch;
 use super::super::packet::{PacketSource, Packets};
 use super::super::request::Version;
-use super::super::resolve::{check_id, read_refs};
+use super::super::resolve::read_refs;
 use super::fake::packets;
 use super::*;
 
 /// Bytes that arrive in small pieces.
-struct Pieces(Vec<u8>, usize);
+pub(super) struct Pieces(Vec<u8>, usize);
 
 impl PacketSource for Pieces {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
@@ -25,7 +25,7 @@ impl PacketSource for Pieces {
     }
 }
 
-fn arriving(bytes: Vec<u8>) -> Packets<Pieces> {
+pub(super) fn arriving(bytes: Vec<u8>) -> Packets<Pieces> {
     Packets::new(Pieces(bytes, 7), 1024 * 1024)
 }
 
@@ -182,7 +182,7 @@ async fn only_exact_names_count_and_a_tag_comes_before_a_branch() {
 }
 
 #[test]
-fn only_what_a_name_may_mean_is_asked_for() {
+fn only_refs_that_a_name_may_mean_are_requested() {
     for (name, expected) in [
         ("v1", &["refs/tags/v1", "refs/heads/v1"][..]),
         (
@@ -278,94 +278,6 @@ async fn what_a_server_says_is_cut_and_cleaned() {
         message.starts_with("no [31m x") && message.len() == 200,
         "{message}"
     );
-}
-
-async fn fetched(texts: &[&str]) -> Result<(), GitError> {
-    let fetched = fetch::read(&mut arriving(packets(texts)), Version::V2, &id('a')).await?;
-    check_id(&id('a'), &fetched)
-}
-
-#[tokio::test]
-async fn a_fetched_commit_is_told_from_other_objects() {
-    let boundary = |digit| format!("shallow {}\n", id(digit));
-    let pack = |kind: u8| {
-        format!(
-            "\u{1}PACK\0\0\0\u{2}\0\0\0\u{1}{}x",
-            char::from(kind << 4 | 5)
-        )
-    };
-    fetched(&["shallow-info", &boundary('a')]).await.unwrap();
-    fetched(&["shallow-info", &boundary('b'), &boundary('a')])
-        .await
-        .unwrap();
-    fetched(&[
-        "packfile\n",
-        "\u{2}counting",
-        "\u{1}PA",
-        "\u{1}CK\0\0\0\u{2}\0\0\0\u{1}\u{15}",
-    ])
-    .await
-    .unwrap();
-    for (texts, what) in [
-        (
-            vec![
-                "shallow-info".to_owned(),
-                boundary('b'),
-                "0001".to_owned(),
-                "packfile".to_owned(),
-            ],
-            "an annotated tag of bbb",
-        ),
-        (vec!["packfile".to_owned(), pack(2)], "a directory"),
-        (vec!["packfile".to_owned(), pack(3)], "a file"),
-        (vec!["packfile".to_owned(), pack(4)], "an annotated tag"),
-    ] {
-        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        let Err(GitError::NotACommit { found, .. }) = fetched(&texts).await else {
-            panic!("{what}")
-        };
-        assert!(found.starts_with(what), "{found}");
-    }
-}
-
-#[tokio::test]
-async fn a_missing_commit_is_told_from_other_refusals() {
-    let named = format!("ERR want {} not valid", id('a'));
-    let band = format!("\u{3}upload-pack: not our ref {}", id('a'));
-    for texts in [
-        &["ERR upload-pack: not our ref"][..],
-        &[&named],
-        &["packfile", &band],
-    ] {
-        assert!(
-            matches!(fetched(texts).await, Err(GitError::CommitNotFound { .. })),
-            "{texts:?}"
-        );
-    }
-    assert!(matches!(
-        fetched(&["ERR too busy"]).await,
-        Err(GitError::Remote { .. })
-    ));
-    assert!(matches!(
-        fetched(&["shallow-info", "0000"]).await,
-        Err(GitError::Truncated)
-    ));
-    assert!(matches!(
-        fetched(&["packfile", "0000"]).await,
-        Err(GitError::Truncated)
-    ));
-    assert!(matches!(
-        fetched(&["packfile", "\u{9}x"]).await,
-        Err(GitError::Malformed { .. })
-    ));
-    assert!(matches!(
-        fetched(&["packfile", "\u{1}not a pack at all"]).await,
-        Err(GitError::Malformed { .. })
-    ));
-    assert!(matches!(
-        fetched(&["shallow x"]).await,
-        Err(GitError::Malformed { .. })
-    ));
 }
 
 /// Reads the bytes in every way. None of them may panic.

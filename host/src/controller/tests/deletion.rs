@@ -1,9 +1,9 @@
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::*;
-use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT};
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, after};
 
 fn deleted(sync: GatewaySync) -> GatewaySync {
     sync.with(|sync| {
@@ -12,13 +12,35 @@ fn deleted(sync: GatewaySync) -> GatewaySync {
     })
 }
 
-const CLEANED: [&str; 5] = [
-    "DELETE /api/v1/namespaces/edge/configmaps/stoker-metadata-plant",
-    "DELETE /api/v1/namespaces/edge/configmaps/stoker-status-plant",
-    "DELETE /api/v1/namespaces/edge/configmaps/stoker-changes-plant",
-    "DELETE /api/v1/namespaces/edge/secrets/stoker-github-token-plant",
+const AGENT_STATUS: &str = "/api/v1/namespaces/edge/configmaps/stoker-status-plant";
+
+/// The calls of a last pass that finds no ConfigMap without an owner.
+const CLEANED: [&str; 3] = [
+    "GET /api/v1/namespaces/edge/configmaps/stoker-metadata-plant",
+    "GET /api/v1/namespaces/edge/configmaps/stoker-status-plant",
     "PATCH /apis/stoker.io/v1alpha1/namespaces/edge/gatewaysyncs/plant",
 ];
+
+/// The ConfigMap of the agents, as those of the Go operator write it.
+fn agent_status() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "stoker-status-plant", "namespace": "edge", "uid": "uid-7", "labels": {
+            "app.kubernetes.io/managed-by": "stoker-agent", "stoker.io/cr-name": "plant",
+        }},
+        "data": {"gw-0": "{}"},
+    })
+}
+
+fn owner_uids(bench: &Bench, path: &str) -> Vec<Value> {
+    let object = bench.api.get(path).unwrap();
+    let owners = object["metadata"]["ownerReferences"].as_array().cloned();
+    owners
+        .unwrap_or_default()
+        .iter()
+        .map(|owner| owner["uid"].clone())
+        .collect()
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_new_object_gets_the_finalizer_and_keeps_those_of_others() {
@@ -35,7 +57,7 @@ async fn a_new_object_gets_the_finalizer_and_keeps_those_of_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_object_goes_with_all_that_belongs_to_it() {
+async fn a_deleted_object_leaves_its_config_map_to_the_garbage_collector() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
     assert!(bench.api.get(METADATA).is_some());
@@ -43,12 +65,88 @@ async fn a_deleted_object_goes_with_all_that_belongs_to_it() {
     bench.api.calls();
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     assert_eq!(bench.api.calls(), CLEANED);
-    assert!(bench.api.get(METADATA).is_none());
+    assert_eq!(owner_uids(&bench, METADATA), ["uid-1"]);
     assert!(bench.api.get(OBJECT).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_object_goes_too() {
+async fn the_config_map_of_the_agents_gets_an_owner_before_its_object_is_deleted() {
+    let bench = Bench::new(&deleted(GatewaySync::sample()));
+    bench.api.put(AGENT_STATUS, agent_status());
+    bench.pass().await.unwrap();
+    assert_eq!(owner_uids(&bench, AGENT_STATUS), ["uid-1"]);
+    assert_eq!(
+        bench.api.get(AGENT_STATUS).unwrap()["data"],
+        agent_status()["data"]
+    );
+    assert!(bench.api.get(OBJECT).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_is_replaced_in_the_meantime_is_not_adopted() {
+    let bench = Bench::new(&deleted(GatewaySync::sample()));
+    bench.api.put(AGENT_STATUS, agent_status());
+    bench.api.before(&format!("PATCH {AGENT_STATUS}"), |api| {
+        api.put(AGENT_STATUS, json!({"metadata": {"uid": "uid-8"}}));
+    });
+    assert_eq!(bench.pass().await.unwrap(), after(1));
+    assert_eq!(owner_uids(&bench, AGENT_STATUS), [Value::Null; 0]);
+    assert!(bench.object().has_finalizer());
+    bench.pass().await.unwrap();
+    assert_eq!(owner_uids(&bench, AGENT_STATUS), [Value::Null; 0]);
+    assert!(bench.api.get(OBJECT).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_deleted_without_its_dependents_adopts_none() {
+    let sync = deleted(GatewaySync::sample()).with(|sync| {
+        let finalizers = ["orphan", "stoker.io/finalizer"].map(str::to_owned);
+        sync.metadata.finalizers = Some(finalizers.into());
+    });
+    let bench = Bench::new(&sync);
+    bench.api.put(AGENT_STATUS, agent_status());
+    bench.pass().await.unwrap();
+    assert_eq!(bench.api.calls(), [format!("PATCH {OBJECT}")]);
+    assert_eq!(owner_uids(&bench, AGENT_STATUS), [Value::Null; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_of_others_stay_unchanged() {
+    let foreign = |kind: &str, name: &str| {
+        let plural = if kind == "Secret" {
+            "secrets"
+        } else {
+            "configmaps"
+        };
+        let path = format!("/api/v1/namespaces/edge/{plural}/{name}-plant");
+        let object = json!({
+            "apiVersion": "v1", "kind": kind, "data": {"mine": "yes"},
+            "metadata": {"name": format!("{name}-plant"), "uid": name, "labels": {"stoker.io/cr-name": "plant"}},
+        });
+        (path, object)
+    };
+    let bench = Bench::new(&GatewaySync::sample());
+    let paths = [
+        ("ConfigMap", "stoker-metadata"),
+        ("ConfigMap", "stoker-status"),
+        ("ConfigMap", "stoker-changes"),
+        ("Secret", "stoker-github-token"),
+    ]
+    .map(|(kind, name)| {
+        let (path, object) = foreign(kind, name);
+        bench.api.put(&path, object);
+        path
+    });
+    let before = paths.each_ref().map(|path| bench.api.get(path));
+    bench.pass().await.unwrap_err();
+    bench.change(deleted);
+    bench.pass().await.unwrap();
+    assert!(bench.api.get(OBJECT).is_none());
+    assert_eq!(paths.map(|path| bench.api.get(&path)), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_object_can_be_deleted() {
     let bench = Bench::new(&deleted(
         GatewaySync::sample().with(|sync| sync.spec.paused = Some(true)),
     ));
@@ -57,7 +155,7 @@ async fn a_paused_object_goes_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_cannot_be_read_goes_too() {
+async fn an_invalid_object_can_be_deleted() {
     let sync = deleted(GatewaySync::sample());
     let bench = Bench::new(&sync);
     let invalid = InvalidObject {
@@ -70,7 +168,7 @@ async fn an_object_that_cannot_be_read_goes_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_cannot_be_read_waits_for_a_change() {
+async fn an_invalid_object_waits_for_a_change() {
     let bench = Bench::new(&GatewaySync::sample());
     let invalid = InvalidObject {
         error: "no spec".to_owned(),
@@ -81,7 +179,7 @@ async fn an_object_that_cannot_be_read_waits_for_a_change() {
         .await
         .unwrap_err();
     assert_eq!(
-        report::chain(&error).to_string(),
+        stoker_report::chain(&error).to_string(),
         "the object does not have the form of a GatewaySync: no spec"
     );
     assert_eq!(
@@ -92,7 +190,7 @@ async fn an_object_that_cannot_be_read_waits_for_a_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_others_still_hold_is_left_to_them() {
+async fn an_object_without_the_finalizer_is_left_to_others() {
     let sync = deleted(GatewaySync::sample())
         .with(|sync| sync.metadata.finalizers = Some(vec!["other/one".to_owned()]));
     let bench = Bench::new(&sync);
@@ -101,7 +199,7 @@ async fn an_object_that_others_still_hold_is_left_to_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_that_fails_is_tried_again() {
+async fn a_deletion_that_fails_is_retried() {
     let bench = Bench::new(&deleted(GatewaySync::sample()));
     bench.api.refuse(CLEANED[1], 500, "no");
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));
@@ -109,8 +207,8 @@ async fn a_deletion_that_fails_is_tried_again() {
         .await
         .unwrap_err();
     assert_eq!(
-        report::chain(&error).to_string(),
-        "the API server refused to delete a ConfigMap: no: InternalError"
+        stoker_report::chain(&error).to_string(),
+        "the API server refused to read a ConfigMap's metadata: no: InternalError"
     );
     assert!(bench.object().has_finalizer());
     assert_eq!(

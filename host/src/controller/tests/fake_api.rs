@@ -1,5 +1,5 @@
-//! An API server for tests: it holds objects by their path, takes the patches that the controller sends, and notes
-//! every call.
+//! An API server for tests. It stores objects by their path, applies the patches that the controller sends, and records
+//! every call. It permits no deletion.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-/// Something that happens at the API server just before it answers.
+/// A change in the API server just before it answers.
 type Interruption = Box<dyn FnOnce(&FakeApi) + Send>;
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl FakeApi {
         Client::new(service, "default")
     }
 
-    /// Stores an object, in a new version.
+    /// Stores an object as a new version.
     pub(in crate::controller) fn put(&self, path: &str, mut object: Value) {
         let mut state = self.0.lock().unwrap();
         state.version += 1;
@@ -59,7 +59,7 @@ impl FakeApi {
         self.0.lock().unwrap().objects.remove(path)
     }
 
-    /// Refuses a call, such as `GET /api/v1/…`, from now on.
+    /// Refuses a call, such as `GET /api/v1/…`, until [`Self::allow`].
     pub(in crate::controller) fn refuse(&self, line: &str, code: u16, message: &str) {
         self.0
             .lock()
@@ -68,12 +68,12 @@ impl FakeApi {
             .insert(line.to_owned(), (code, message.to_owned()));
     }
 
-    /// Takes a refusal back.
+    /// Ends a refusal.
     pub(in crate::controller) fn allow(&self, line: &str) {
         self.0.lock().unwrap().refusals.remove(line);
     }
 
-    /// Lets something happen once, just before a call is answered.
+    /// Runs a function once, just before a call is answered.
     pub(in crate::controller) fn before(
         &self,
         line: &str,
@@ -86,8 +86,8 @@ impl FakeApi {
             .insert(line.to_owned(), Box::new(interruption));
     }
 
-    /// The calls since the last time, without those for events. Reads that follow each other are sorted: they are made
-    /// side by side.
+    /// Returns the calls since the last time, without those for events. Consecutive reads are sorted, because they are
+    /// made in parallel.
     pub(in crate::controller) fn calls(&self) -> Vec<String> {
         let mut calls = std::mem::take(&mut self.0.lock().unwrap().calls);
         let is_read = |call: &String| call.starts_with("GET ");
@@ -97,7 +97,7 @@ impl FakeApi {
         calls
     }
 
-    /// The events since the last time: type, reason, note.
+    /// Returns the events since the last time: type, reason and note.
     pub(in crate::controller) fn events(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().events)
     }
@@ -118,9 +118,13 @@ impl FakeApi {
             ));
             return respond(201, &body);
         }
+        let refusal = self.0.lock().unwrap().refusals.get(&line).cloned();
         if path.ends_with("/gatewaysyncs")
             || path.ends_with("/configmaps") && head.method == Method::GET
         {
+            if let Some((code, message)) = refusal {
+                return fail(code, &message);
+            }
             return self.collection(&head.uri.to_string(), path.rsplit('/').next().unwrap());
         }
         let interruption = self.0.lock().unwrap().interruptions.remove(&line);
@@ -128,7 +132,6 @@ impl FakeApi {
             interruption(self);
         }
         self.0.lock().unwrap().calls.push(line.clone());
-        let refusal = self.0.lock().unwrap().refusals.get(&line).cloned();
         if let Some((code, message)) = refusal {
             return fail(code, &message);
         }
@@ -136,9 +139,6 @@ impl FakeApi {
         match head.method {
             Method::GET => self
                 .get(&path)
-                .map_or_else(|| missing(&path), |object| respond(200, &object)),
-            Method::DELETE => self
-                .remove(&path)
                 .map_or_else(|| missing(&path), |object| respond(200, &object)),
             Method::POST => {
                 let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
@@ -153,7 +153,7 @@ impl FakeApi {
         }
     }
 
-    /// A list of the objects, or a watch in which nothing happens.
+    /// A list of the objects, or a watch without events.
     fn collection(&self, uri: &str, plural: &str) -> Answer {
         if uri.contains("watch=true") {
             let silence = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
@@ -188,9 +188,11 @@ impl FakeApi {
                 }
             }
             "application/merge-patch+json" => {
-                let version = &changes["metadata"]["resourceVersion"];
-                if !version.is_null() && *version != object["metadata"]["resourceVersion"] {
-                    return fail(409, "the object has been modified");
+                for precondition in ["uid", "resourceVersion"] {
+                    let wanted = &changes["metadata"][precondition];
+                    if !wanted.is_null() && *wanted != object["metadata"][precondition] {
+                        return fail(409, "the object has been modified");
+                    }
                 }
                 merge(&mut object, changes);
             }
@@ -209,7 +211,7 @@ impl FakeApi {
     }
 }
 
-/// RFC 7396.
+/// Applies a merge patch (RFC 7396).
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -228,7 +230,7 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// The operations of RFC 6902 that the controller uses. Tells whether all of them held.
+/// Applies the operations of RFC 6902 that the controller uses, and returns whether all of them succeeded.
 fn apply(target: &mut Value, operations: &Value) -> bool {
     operations.as_array().unwrap().iter().all(|operation| {
         let path = operation["path"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! Objects, a repository, and a controller between the two.
+//! Objects, a repository, and a controller for tests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,19 +10,21 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use super::fake_api::FakeApi;
-use crate::api::{GatewaySync, SyncedRefKind};
-use crate::controller::memory::{Found, Memory};
+use crate::controller::dereference::References;
 use crate::controller::resolve::Resolved;
+use crate::controller::state::{ObjectStates, ResolvedCommit};
+use crate::controller::validate::{Desired, validate};
 use crate::controller::{Context, ControllerError, ControllerMetrics, reconcile};
-use crate::detection::{CommitId, GitRef, RepoUrl};
-use crate::git::{GitError, RefKind, RefSource, ResolvedRef};
+use stoker_api::detection::{CommitId, GitRef, RepoUrl};
+use stoker_api::{GatewaySync, SyncedRefKind};
+use stoker_git::{GitError, RefKind, RefSource, ResolvedRef};
 
-/// The time of every test, with a fraction that no status may keep.
+/// The time of every test. Its fraction of a second must not appear in a status.
 pub(in crate::controller) fn noon() -> Timestamp {
     "2026-03-01T12:00:00.25Z".parse().unwrap()
 }
 
-/// Forty times a digit.
+/// The id that consists of one digit.
 pub(in crate::controller) fn commit(digit: char) -> CommitId {
     CommitId::parse(&digit.to_string().repeat(40)).unwrap()
 }
@@ -30,17 +32,27 @@ pub(in crate::controller) fn commit(digit: char) -> CommitId {
 pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
     Resolved {
         git_ref: GitRef::parse(git_ref).unwrap(),
-        found: Found {
+        found: ResolvedCommit {
             commit: commit('a'),
             kind: SyncedRefKind::Tag,
             alias_agrees: false,
         },
         request_is_obsolete: false,
-        next_look: Some(Duration::from_mins(1)),
+        next_lookup: Some(Duration::from_mins(1)),
     }
 }
 
-/// Builds objects step by step.
+/// What an object asks for, if the Secrets that it refers to exist.
+pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
+    let refs = References {
+        git_secrets: Ok(()),
+        gateway_secret: Ok(()),
+        config_map: None,
+    };
+    validate(sync, &refs)
+}
+
+/// A builder of objects.
 pub(in crate::controller) trait GatewaySyncExt: Sized {
     /// An object of generation 1 with the finalizer, the ref `main`, and one profile.
     fn sample() -> Self;
@@ -113,7 +125,7 @@ impl GatewaySyncExt for GatewaySync {
 
     fn polling(self, enabled: bool, interval: &str) -> Self {
         self.with(|sync| {
-            sync.spec.polling = Some(crate::api::Polling {
+            sync.spec.polling = Some(stoker_api::Polling {
                 enabled,
                 interval: interval.to_owned(),
             });
@@ -125,30 +137,30 @@ impl GatewaySyncExt for GatewaySync {
     }
 }
 
-/// A repository whose refs a test sets, and which counts how often it is asked.
+/// A repository whose refs a test sets. It records the lookups.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct FakeGit {
     refs: Mutex<Vec<(String, CommitId, RefKind)>>,
-    asked: Mutex<Vec<String>>,
+    looked_up: Mutex<Vec<String>>,
 }
 
 impl FakeGit {
-    /// Lets a ref name a commit from now on.
+    /// Sets the commit of a ref.
     pub(in crate::controller) fn set(&self, git_ref: &str, digit: char, kind: RefKind) {
         let mut refs = self.refs.lock().unwrap();
         refs.retain(|(name, ..)| name != git_ref);
         refs.push((git_ref.to_owned(), commit(digit), kind));
     }
 
-    /// The refs that were asked for since the last time.
-    pub(in crate::controller) fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+    /// Returns the refs that were looked up since the last call.
+    pub(in crate::controller) fn looked_up(&self) -> Vec<String> {
+        std::mem::take(&mut *self.looked_up.lock().unwrap())
     }
 }
 
 impl RefSource for FakeGit {
     async fn resolve(&self, _: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
-        self.asked.lock().unwrap().push(git_ref.to_string());
+        self.looked_up.lock().unwrap().push(git_ref.to_string());
         let refs = self.refs.lock().unwrap();
         match refs.iter().find(|(name, ..)| name == git_ref.as_str()) {
             Some((_, commit, kind)) => Ok(ResolvedRef::new(commit.clone(), *kind)),
@@ -162,13 +174,13 @@ impl RefSource for FakeGit {
 /// The path of the object of all tests.
 pub(in crate::controller) const OBJECT: &str =
     "/apis/stoker.io/v1alpha1/namespaces/edge/gatewaysyncs/plant";
-/// The path of what is published for it.
+/// The path of the ConfigMap that is published for it.
 pub(in crate::controller) const METADATA: &str =
     "/api/v1/namespaces/edge/configmaps/stoker-metadata-plant";
-/// The path of the Secret that it names.
+/// The path of the Secret that it refers to.
 pub(in crate::controller) const API_KEY: &str = "/api/v1/namespaces/edge/secrets/api-key";
 
-/// A controller, an API server that holds one object and the Secret it names, and a repository with the branch `main`.
+/// A controller, an API server with one object and the Secret that it refers to, and a repository with the branch `main`.
 pub(in crate::controller) struct Bench {
     pub(in crate::controller) api: FakeApi,
     pub(in crate::controller) git: Arc<FakeGit>,
@@ -188,7 +200,7 @@ impl Bench {
             client: api.client(),
             git: Arc::clone(&git),
             metrics: ControllerMetrics::register(&mut Registry::default()),
-            memory: Memory::default(),
+            states: ObjectStates::default(),
             clock: noon,
         };
         Self {
@@ -198,7 +210,7 @@ impl Bench {
         }
     }
 
-    /// The object as the API server has it.
+    /// The object in the API server.
     pub(in crate::controller) fn object(&self) -> GatewaySync {
         serde_json::from_value(self.api.get(OBJECT).unwrap()).unwrap()
     }
@@ -209,12 +221,12 @@ impl Bench {
             .put(OBJECT, serde_json::to_value(change(self.object())).unwrap());
     }
 
-    /// One pass over the object as the API server has it.
+    /// Runs a pass over the object in the API server.
     pub(in crate::controller) async fn pass(&self) -> Result<Action, ControllerError> {
         self.pass_over(self.object()).await
     }
 
-    /// One pass over the object as the controller's cache may still have it.
+    /// Runs a pass over an older version of the object, which may be in the controller's cache.
     pub(in crate::controller) async fn pass_over(
         &self,
         sync: GatewaySync,

@@ -2,11 +2,11 @@ use kube::runtime::controller::Action;
 
 use super::super::*;
 use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
-use crate::git::RefKind;
+use stoker_git::RefKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a pass may call that finds nothing new.
+/// The calls of a pass that finds nothing new.
 fn quiet() -> [String; 2] {
     [format!("GET {METADATA}"), format!("GET {API_KEY}")]
 }
@@ -26,7 +26,7 @@ async fn a_first_pass_resolves_publishes_and_reports() {
         format!("PATCH {OBJECT}/status"),
     ];
     assert_eq!(bench.api.calls(), expected);
-    assert_eq!(bench.git.asked(), ["main"]);
+    assert_eq!(bench.git.looked_up(), ["main"]);
     assert_eq!(
         bench.api.get(METADATA).unwrap()["data"]["commit"],
         commit('a').as_str()
@@ -45,19 +45,19 @@ async fn a_first_pass_resolves_publishes_and_reports() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_finds_nothing_new_writes_nothing_and_asks_nobody() {
+async fn a_pass_that_finds_nothing_new_writes_nothing_and_looks_nothing_up() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
     bench.api.calls();
-    bench.git.asked();
+    bench.git.looked_up();
     tokio::time::advance(20 * SECOND).await;
     assert_eq!(
         bench.pass().await.unwrap(),
         after(40),
-        "the poll is due when it was"
+        "the next poll is due at the same time"
     );
     assert_eq!(bench.api.calls(), quiet());
-    assert_eq!(bench.git.asked(), [""; 0]);
+    assert_eq!(bench.git.looked_up(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,14 +85,14 @@ async fn a_poll_that_finds_a_new_commit_publishes_and_reports_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_spec_is_looked_at_at_once() {
+async fn the_ref_of_a_changed_spec_is_looked_up_at_once() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
-    bench.git.asked();
-    // The same ref, but perhaps of another repository.
+    bench.git.looked_up();
+    // The same ref in another repository.
     bench.change(|sync| sync.repo("https://git.example/o/other.git").generation(2));
     bench.pass().await.unwrap();
-    assert_eq!(bench.git.asked(), ["main"]);
+    assert_eq!(bench.git.looked_up(), ["main"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,21 +101,21 @@ async fn without_polling_there_is_no_timer() {
         let bench = Bench::new(&GatewaySync::sample().polling(enabled, interval));
         assert_eq!(bench.pass().await.unwrap(), Action::await_change());
         tokio::time::advance(1000 * SECOND).await;
-        bench.git.asked();
+        bench.git.looked_up();
         assert_eq!(bench.pass().await.unwrap(), Action::await_change());
         assert_eq!(
-            bench.git.asked(),
+            bench.git.looked_up(),
             [""; 0],
-            "what woke the pass was no request"
+            "the pass was not started by a request"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ref_that_is_not_there_is_tried_again_even_without_polling() {
+async fn a_missing_ref_is_looked_up_again_even_without_polling() {
     let bench = Bench::new(&GatewaySync::sample().git_ref("gone").polling(false, "60s"));
     assert_eq!(bench.pass().await.unwrap(), after(30));
-    assert_eq!(bench.git.asked(), ["gone"]);
+    assert_eq!(bench.git.looked_up(), ["gone"]);
     let (status, reason, message) = bench.condition("RefResolved");
     assert_eq!(
         (status.as_str(), reason.as_str()),
@@ -129,21 +129,21 @@ async fn a_ref_that_is_not_there_is_tried_again_even_without_polling() {
     assert!(bench.api.get(METADATA).is_none());
     assert_eq!(bench.api.events().len(), 1);
 
-    // The pass that its own status write causes.
+    // A pass that another event starts.
     bench.api.calls();
     tokio::time::advance(SECOND).await;
     assert_eq!(bench.pass().await.unwrap(), after(29));
-    assert_eq!(bench.git.asked(), [""; 0]);
+    assert_eq!(bench.git.looked_up(), [""; 0]);
     assert_eq!(bench.api.calls(), quiet());
 
     tokio::time::advance(29 * SECOND).await;
     assert_eq!(bench.pass().await.unwrap(), after(60));
     assert!(bench.condition("RefResolved").2.contains("(retry in 1m0s)"));
-    assert_eq!(bench.api.events(), [""; 0], "told on entry only");
+    assert_eq!(bench.api.events(), [""; 0], "the event is created once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ref_that_goes_leaves_what_was_published() {
+async fn a_ref_that_disappears_does_not_change_what_is_published() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
     bench.change(|sync| sync.git_ref("gone").generation(2));
@@ -159,14 +159,14 @@ async fn a_ref_that_goes_leaves_what_was_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn texts_that_no_retry_can_help_wait_for_a_change() {
+async fn an_invalid_spec_waits_for_a_change() {
     for sync in [
         GatewaySync::sample().git_ref("a..b"),
         GatewaySync::sample().repo("/srv/git"),
     ] {
         let bench = Bench::new(&sync);
         assert_eq!(bench.pass().await.unwrap(), Action::await_change());
-        assert_eq!(bench.git.asked(), [""; 0]);
+        assert_eq!(bench.git.looked_up(), [""; 0]);
         let (status, reason, message) = bench.condition("RefResolved");
         assert_eq!(
             (status.as_str(), reason.as_str()),
@@ -177,11 +177,11 @@ async fn texts_that_no_retry_can_help_wait_for_a_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_object_is_left_alone() {
+async fn a_paused_object_is_only_reported() {
     let bench = Bench::new(&GatewaySync::sample().with(|sync| sync.spec.paused = Some(true)));
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     assert_eq!(bench.api.calls(), [format!("PATCH {OBJECT}/status")]);
-    assert_eq!(bench.git.asked(), [""; 0]);
+    assert_eq!(bench.git.looked_up(), [""; 0]);
     let expected = (
         "False".to_owned(),
         "Paused".to_owned(),
@@ -195,7 +195,7 @@ async fn a_paused_object_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn invalid_profiles_do_not_keep_the_commit_back() {
+async fn a_commit_is_published_with_invalid_profiles() {
     let bench = Bench::new(&GatewaySync::sample().with(|sync| {
         sync.spec
             .sync
@@ -219,11 +219,11 @@ async fn invalid_profiles_do_not_keep_the_commit_back() {
     );
     tokio::time::advance(60 * SECOND).await;
     bench.pass().await.unwrap();
-    assert_eq!(bench.api.events(), [""; 0], "the same fault is told once");
+    assert_eq!(bench.api.events(), [""; 0], "the event is created once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interval_that_is_none_is_told_until_it_is_one() {
+async fn an_invalid_interval_is_reported_until_it_is_valid() {
     let bench = Bench::new(&GatewaySync::sample().polling(true, "often"));
     assert_eq!(bench.pass().await.unwrap(), after(60));
     let (status, reason, message) = bench.condition("PollingIntervalValid");
@@ -248,53 +248,44 @@ async fn an_interval_that_is_none_is_told_until_it_is_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_change_on_the_published_is_repaired() {
-    let bench = Bench::new(&GatewaySync::sample());
-    bench.pass().await.unwrap();
-    let mut published = bench.api.get(METADATA).unwrap();
-    published["data"]["ref"] = "other".into();
-    published["metadata"]["labels"] = serde_json::json!({"mine": "yes"});
-    bench.api.put(METADATA, published);
-    bench.pass().await.unwrap();
-    let repaired = bench.api.get(METADATA).unwrap();
-    assert_eq!(repaired["data"]["ref"], "main");
-    assert_eq!(repaired["metadata"]["labels"].as_object().unwrap().len(), 3);
-    bench.api.remove(METADATA);
-    bench.pass().await.unwrap();
-    assert!(bench.api.get(METADATA).is_some());
+async fn credentials_in_an_address_are_not_shown() {
+    for repo in [
+        "user:s3cret@host/x",
+        "https:/user:s3cret@host",
+        "https:/user:s3cret@host/o/r",
+        "https://s3cret@host/o/r?private_token=s3cret#s3cret",
+        "https://user:s3cret@host",
+    ] {
+        let mut registry = prometheus_client::registry::Registry::default();
+        let bench = Bench::new(&GatewaySync::sample().repo(repo).git_ref("gone"));
+        let context = Context {
+            client: bench.api.client(),
+            git: Arc::clone(&bench.git),
+            metrics: ControllerMetrics::register(&mut registry),
+            states: ObjectStates::default(),
+            clock: super::fixture::noon,
+        };
+        let object = Arc::new(DeserializeGuard(Ok(bench.object())));
+        reconcile(object, Arc::new(context)).await.unwrap();
+        let mut shown = format!("{:?} {:?}", bench.object().status, bench.api.events());
+        prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
+        assert!(
+            shown.contains("Ref resolution failed") && shown.contains("cr_info"),
+            "{shown}"
+        );
+        assert!(!shown.contains("s3cret"), "{repo}: {shown}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_map_of_somebody_else_is_not_taken() {
-    let bench = Bench::new(&GatewaySync::sample());
-    let other = serde_json::json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "stoker-metadata-plant", "ownerReferences": [
-            {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "u", "controller": true},
-        ]},
-    });
-    bench.api.put(METADATA, other);
-    let error = bench.pass().await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the ConfigMap stoker-metadata-plant belongs to Deployment x"
-    );
-    assert_eq!(
-        ready_message(&bench),
-        format!("Metadata not published: {error}")
-    );
-    assert!(bench.api.get(METADATA).unwrap()["data"].is_null());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_status_that_changed_meanwhile_is_not_written_over() {
+async fn a_status_that_changed_in_the_meantime_is_not_overwritten() {
     let bench = Bench::new(&GatewaySync::sample());
     let stale = bench.object();
     bench.change(|sync| sync.condition("Foreign", "True"));
     assert_eq!(bench.pass_over(stale).await.unwrap(), after(1));
     assert_eq!(bench.object().status.unwrap().conditions.len(), 1);
     assert_eq!(bench.api.events(), [""; 0]);
-    bench.git.asked();
+    bench.git.looked_up();
     bench.pass().await.unwrap();
     assert!(
         bench
@@ -305,14 +296,14 @@ async fn a_status_that_changed_meanwhile_is_not_written_over() {
             .is_some()
     );
     assert_eq!(
-        bench.git.asked(),
+        bench.git.looked_up(),
         [""; 0],
-        "the look of the pass before still holds"
+        "the last lookup is still valid"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_does_not_answer_is_given_up_on() {
+async fn an_api_server_that_does_not_answer_is_an_error() {
     let bench = Bench::new(&GatewaySync::sample());
     let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
         std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
@@ -321,7 +312,7 @@ async fn an_api_server_that_does_not_answer_is_given_up_on() {
         client: Client::new(silent, "default"),
         git: Arc::clone(&bench.git),
         metrics: bench.context.metrics.clone(),
-        memory: Memory::default(),
+        states: ObjectStates::default(),
         clock: super::fixture::noon,
     };
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));

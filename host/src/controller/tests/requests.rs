@@ -1,8 +1,8 @@
 use super::super::*;
 use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
-use crate::api::SyncedRefKind;
-use crate::api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
-use crate::git::RefKind;
+use stoker_api::SyncedRefKind;
+use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
+use stoker_git::RefKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NONE: [&str; 0] = [];
@@ -16,7 +16,7 @@ fn handled(bench: &Bench) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_goes_before_the_spec_and_stays_while_it_differs() {
+async fn a_request_has_precedence_over_the_spec_and_stays_while_it_differs() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.git.set("refs/tags/v2", 'b', RefKind::Tag);
     bench.pass().await.unwrap();
@@ -35,34 +35,34 @@ async fn a_request_goes_before_the_spec_and_stays_while_it_differs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_new_request_is_looked_at_at_once_and_only_once() {
+async fn each_new_request_is_looked_up_at_once_and_once() {
     let bench = Bench::new(&GatewaySync::sample().polling(true, "1h"));
     bench.pass().await.unwrap();
-    bench.git.asked();
+    bench.git.looked_up();
     for (at, digit) in [("t1", 'b'), ("t2", 'c')] {
         // A push to the branch that is synced already.
         bench.git.set("main", digit, RefKind::Branch);
         bench.change(|sync| sync.requested("main", Some(at)));
         bench.pass().await.unwrap();
-        assert_eq!(bench.git.asked(), ["main"]);
+        assert_eq!(bench.git.looked_up(), ["main"]);
         assert_eq!(
             bench.object().status.unwrap().last_sync_commit.as_deref(),
             Some(commit(digit).as_str())
         );
         assert_eq!(handled(&bench).as_deref(), Some(at));
         bench.pass().await.unwrap();
-        assert_eq!(bench.git.asked(), NONE);
+        assert_eq!(bench.git.looked_up(), NONE);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_alone_asks_for_a_look_at_the_spec() {
+async fn a_time_alone_starts_a_lookup_of_the_ref_of_the_spec() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
-    bench.git.asked();
+    bench.git.looked_up();
     bench.change(|sync| sync.requested("", Some("t1")));
     bench.pass().await.unwrap();
-    assert_eq!(bench.git.asked(), ["main"]);
+    assert_eq!(bench.git.looked_up(), ["main"]);
     assert_eq!(handled(&bench).as_deref(), Some("t1"));
 }
 
@@ -71,16 +71,16 @@ async fn a_ref_without_a_time_is_a_request_too() {
     let bench = Bench::new(&GatewaySync::sample().polling(false, ""));
     bench.git.set("dev", 'b', RefKind::Branch);
     bench.pass().await.unwrap();
-    bench.git.asked();
+    bench.git.looked_up();
     bench.change(|sync| sync.requested("dev", None));
     bench.pass().await.unwrap();
     bench.pass().await.unwrap();
-    assert_eq!(bench.git.asked(), ["dev"]);
+    assert_eq!(bench.git.looked_up(), ["dev"]);
     assert_eq!(handled(&bench), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_fails_is_handled_and_starts_the_wait_over_once() {
+async fn a_request_that_fails_is_handled_and_resets_the_wait_once() {
     let bench = Bench::new(&GatewaySync::sample().git_ref("gone"));
     assert_eq!(bench.pass().await.unwrap(), after(30));
     tokio::time::advance(30 * SECOND).await;
@@ -97,10 +97,10 @@ async fn a_request_that_fails_is_handled_and_starts_the_wait_over_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_for_what_is_no_ref_is_told_and_waits_for_the_next() {
+async fn an_invalid_request_is_reported_and_waits_for_the_next() {
     let bench = Bench::new(&GatewaySync::sample().requested("-x", Some("t1")));
     bench.pass().await.unwrap();
-    assert_eq!(bench.git.asked(), NONE);
+    assert_eq!(bench.git.looked_up(), NONE);
     assert_eq!(bench.condition("RefResolved").1, "RefResolutionFailed");
     assert_eq!(handled(&bench).as_deref(), Some("t1"));
     bench.change(|sync| sync.requested("main", Some("t2")));
@@ -109,33 +109,33 @@ async fn a_request_for_what_is_no_ref_is_told_and_waits_for_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spec_that_caught_up_clears_the_request_but_not_its_time() {
+async fn a_request_for_the_ref_of_the_spec_is_removed_but_not_its_time() {
     let bench = Bench::new(&GatewaySync::sample().requested("main", Some("t1")));
     bench.pass().await.unwrap();
     assert_eq!(requested_ref(&bench), None);
     let annotations = bench.object().metadata.annotations.unwrap();
     assert!(!annotations.contains_key(REQUESTED_REF));
     assert_eq!(annotations[REQUESTED_AT], "t1");
-    bench.git.asked();
+    bench.git.looked_up();
     bench.api.calls();
     bench.pass().await.unwrap();
     assert_eq!(
-        bench.git.asked(),
+        bench.git.looked_up(),
         NONE,
-        "the clearing changed nothing that matters"
+        "the removal does not start a lookup"
     );
     assert_eq!(bench.api.calls().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_a_time_is_cleared_too() {
+async fn a_request_without_a_time_is_removed_too() {
     let bench = Bench::new(&GatewaySync::sample().requested("main", None));
     bench.pass().await.unwrap();
     assert_eq!(requested_ref(&bench), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_webhook_between_the_look_and_the_clearing_is_kept() {
+async fn a_request_between_the_lookup_and_the_removal_stays() {
     for (at, newer) in [(Some("t1"), Some("t2")), (None, Some("t2")), (None, None)] {
         let bench = Bench::new(&GatewaySync::sample().requested("main", at));
         bench.api.before(&format!("PATCH {OBJECT}"), move |api| {
@@ -155,7 +155,7 @@ async fn a_webhook_between_the_look_and_the_clearing_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_cleared_in_other_words_only_if_the_repository_agrees() {
+async fn a_request_in_another_spelling_is_removed_only_if_the_repository_agrees() {
     let tag = RefKind::Tag;
     let branch = RefKind::Branch;
     let cases = [
@@ -181,7 +181,7 @@ async fn a_request_is_cleared_in_other_words_only_if_the_repository_agrees() {
             bench.git.set(spec, digit, kind);
         }
         bench.pass().await.unwrap();
-        assert_eq!(bench.git.asked(), [requested, spec]);
+        assert_eq!(bench.git.looked_up(), [requested, spec]);
         assert_eq!(
             requested_ref(&bench).is_none(),
             cleared,
@@ -196,10 +196,10 @@ async fn a_request_is_cleared_in_other_words_only_if_the_repository_agrees() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_definition_that_does_not_know_the_handled_time_causes_no_extra_look() {
+async fn a_definition_without_the_handled_time_causes_no_extra_lookup() {
     let bench = Bench::new(&GatewaySync::sample().requested("main", Some("t1")));
     bench.pass().await.unwrap();
-    bench.git.asked();
+    bench.git.looked_up();
     bench.change(|sync| {
         sync.with(|sync| {
             sync.status
@@ -208,17 +208,17 @@ async fn a_definition_that_does_not_know_the_handled_time_causes_no_extra_look()
         })
     });
     bench.pass().await.unwrap();
-    assert_eq!(bench.git.asked(), NONE);
+    assert_eq!(bench.git.looked_up(), NONE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_to_a_paused_object_waits_until_it_is_not() {
+async fn a_request_to_a_paused_object_waits_until_the_object_is_resumed() {
     let sync = GatewaySync::sample()
         .with(|sync| sync.spec.paused = Some(true))
         .requested("main", Some("t1"));
     let bench = Bench::new(&sync);
     bench.pass().await.unwrap();
-    assert_eq!((bench.git.asked().len(), handled(&bench)), (0, None));
+    assert_eq!((bench.git.looked_up().len(), handled(&bench)), (0, None));
     bench.change(|sync| sync.with(|sync| sync.spec.paused = None).generation(2));
     bench.pass().await.unwrap();
     assert_eq!(handled(&bench).as_deref(), Some("t1"));

@@ -3,7 +3,7 @@ use prometheus_client::registry::Registry;
 use super::super::*;
 use super::fixture::{Bench, GatewaySyncExt as _, METADATA};
 
-/// Lets tasks run, and virtual time pass, until something is so.
+/// Waits, in virtual time, until a condition is true.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -11,7 +11,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_passes_over_what_is_there_polls_and_ends_when_told() {
+async fn the_controller_reconciles_existing_objects_polls_and_ends() {
     let bench = Bench::new(&GatewaySync::sample());
     let metrics = ControllerMetrics::register(&mut Registry::default());
     let shutdown = CancellationToken::new();
@@ -26,10 +26,44 @@ async fn runs_passes_over_what_is_there_polls_and_ends_when_told() {
 
     until(|| bench.api.get(METADATA).is_some()).await;
     let started = Instant::now();
-    bench.git.asked();
-    until(|| bench.git.asked() == ["main"]).await;
+    bench.git.looked_up();
+    until(|| bench.git.looked_up() == ["main"]).await;
     assert_eq!(started.elapsed().as_secs(), 60);
 
+    shutdown.cancel();
+    assert!(task.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_of_the_api_server_the_watches_restart_within_seconds() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let lists = [
+        "GET /apis/stoker.io/v1alpha1/gatewaysyncs",
+        "GET /api/v1/configmaps",
+    ];
+    for list in lists {
+        bench.api.refuse(list, 503, "the API server is starting");
+    }
+    let shutdown = CancellationToken::new();
+    let run = run(
+        bench.api.client(),
+        None,
+        Arc::clone(&bench.git),
+        ControllerMetrics::register(&mut Registry::default()),
+        shutdown.clone(),
+    );
+    let task = tokio::spawn(run);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    for list in lists {
+        bench.api.allow(list);
+    }
+    let restored = Instant::now();
+    until(|| bench.api.get(METADATA).is_some()).await;
+    assert!(
+        restored.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        restored.elapsed()
+    );
     shutdown.cancel();
     assert!(task.await.unwrap().is_ok());
 }

@@ -15,7 +15,7 @@ fn reconciling(message: &str) -> (String, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn missing_credentials_keep_the_ref_from_being_looked_at() {
+async fn a_ref_is_not_looked_up_without_its_credentials() {
     let reference = json!({"name": "cred", "key": "k"});
     let app = json!({"appId": 1, "installationId": 2, "privateKeySecretRef": reference});
     let cases = [
@@ -29,7 +29,7 @@ async fn missing_credentials_keep_the_ref_from_being_looked_at() {
         let message =
             format!("{label} secret \"cred\" not found: \"cred\" not found (retry in 30s)");
         assert_eq!(ready(&bench), reconciling(&message));
-        assert_eq!(bench.git.asked(), [""; 0]);
+        assert_eq!(bench.git.looked_up(), [""; 0]);
         assert!(
             bench
                 .object()
@@ -51,7 +51,7 @@ async fn the_wait_for_a_secret_grows_with_time_and_not_with_passes() {
     assert_eq!(
         bench.api.calls(),
         [format!("GET {METADATA}"), format!("GET {API_KEY}")],
-        "its own status write causes no other"
+        "nothing changed"
     );
     tokio::time::advance(30 * SECOND).await;
     assert_eq!(bench.pass().await.unwrap(), after(60));
@@ -61,7 +61,7 @@ async fn the_wait_for_a_secret_grows_with_time_and_not_with_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_api_key_keeps_the_commit_from_being_published_but_not_from_being_told() {
+async fn a_commit_is_reported_but_not_published_without_the_api_key() {
     let bench = Bench::new(&GatewaySync::sample());
     let secret = bench.api.remove(API_KEY).unwrap();
     bench.pass().await.unwrap();
@@ -74,7 +74,7 @@ async fn a_missing_api_key_keeps_the_commit_from_being_published_but_not_from_be
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_may_not_be_read_counts_as_missing() {
+async fn a_forbidden_secret_is_a_missing_secret() {
     let bench = Bench::new(&GatewaySync::sample());
     bench
         .api
@@ -86,7 +86,7 @@ async fn a_secret_that_may_not_be_read_counts_as_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_leads_elsewhere_is_not_followed() {
+async fn an_invalid_name_of_a_secret_is_not_requested() {
     let sync = GatewaySync::sample()
         .with(|sync| sync.spec.gateway.api.secret_name = "../configmaps/x".to_owned());
     let bench = Bench::new(&sync);
@@ -96,7 +96,7 @@ async fn a_name_that_leads_elsewhere_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_in_trouble_is_an_error_and_no_missing_secret() {
+async fn an_error_of_the_api_server_is_not_a_missing_secret() {
     let bench = Bench::new(&GatewaySync::sample());
     let line = format!("GET {API_KEY}");
     bench.api.refuse(&line, 500, "etcd is away");
@@ -108,13 +108,13 @@ async fn an_api_server_in_trouble_is_an_error_and_no_missing_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_are_not_used_are_told_where_the_anonymous_look_fails() {
+async fn unused_credentials_are_reported_if_the_lookup_fails() {
     let auth = json!({"token": {"secretRef": {"name": "api-key", "key": "k"}}});
     let bench = Bench::new(&GatewaySync::sample().git_ref("gone").auth(auth));
     bench.pass().await.unwrap();
     let message = bench.condition("RefResolved").2;
     assert!(
-        message.ends_with("(asked anonymously: the credentials in spec.git.auth are not used yet)"),
+        message.ends_with("(looked up without credentials: spec.git.auth is not used yet)"),
         "{message}"
     );
 }

@@ -1,22 +1,66 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::resolve::Unresolved;
+use super::super::error::MissingSecret;
+use super::super::resolve::ResolutionFailure;
+use super::super::validate::Desired;
 use super::super::*;
-use super::fixture::{GatewaySyncExt as _, commit, noon, resolved};
-use crate::api::{GatewayState, GatewaySyncStatus, RefResolutionStatus};
+use super::fixture::{GatewaySyncExt as _, commit, desired, noon, resolved};
+use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus};
 
-fn examined(resolution: Option<Resolution>) -> Examined {
-    Examined {
-        profiles: Ok(()),
-        interval_fault: None,
-        host_keys_checked: None,
-        resolution,
-        obstacle: None,
+/// The results of the steps of a pass.
+struct Steps {
+    desired: Desired,
+    resolution: Resolution,
+    publication: Publication,
+}
+
+impl Steps {
+    fn new(resolution: Resolution) -> Self {
+        Self {
+            desired: desired(&GatewaySync::sample()),
+            resolution,
+            publication: Publication::Skipped,
+        }
+    }
+
+    fn outcome(&self) -> Outcome<'_> {
+        Outcome::Reconciled {
+            desired: &self.desired,
+            resolution: &self.resolution,
+            publication: &self.publication,
+        }
     }
 }
 
-fn found(git_ref: &str) -> Findings {
-    Findings::Examined(examined(Some(Resolution::Resolved(resolved(git_ref)))))
+fn found(git_ref: &str) -> Steps {
+    Steps {
+        publication: Publication::Published,
+        ..Steps::new(Resolution::Resolved(resolved(git_ref)))
+    }
+}
+
+fn failed(message: &str) -> Resolution {
+    Resolution::Failed(ResolutionFailure {
+        reason: "RefResolutionFailed",
+        message: message.to_owned(),
+        retry: None,
+    })
+}
+
+fn blocked() -> Blocked {
+    let secret = MissingSecret {
+        label: "token",
+        name: "t".to_owned(),
+        why: "gone".to_owned(),
+    };
+    let delay = Duration::from_secs(30);
+    let retry = Retry { delay, left: delay };
+    Blocked { secret, retry }
+}
+
+/// The next status after a pass.
+fn next(sync: &GatewaySync, steps: &Steps) -> GatewaySyncStatus {
+    status::next(sync, &steps.outcome(), noon())
 }
 
 fn states(status: &GatewaySyncStatus) -> Vec<String> {
@@ -34,17 +78,16 @@ fn time(text: &str) -> Time {
 }
 
 #[test]
-fn tells_everything_about_a_resolved_ref() {
-    let status = status::next(
+fn the_status_describes_a_resolved_ref() {
+    let status = next(
         &GatewaySync::sample().requested("v1", Some("t1")),
         &found("v1"),
-        noon(),
     );
     let expected = GatewaySyncStatus {
         observed_generation: Some(1),
         last_sync_time: Some(time("2026-03-01T12:00:00Z")),
         last_sync_ref: Some("v1".to_owned()),
-        last_sync_ref_kind: Some(crate::api::SyncedRefKind::Tag),
+        last_sync_ref_kind: Some(stoker_api::SyncedRefKind::Tag),
         last_sync_commit: Some("a".repeat(40)),
         last_sync_commit_short: Some("aaaaaaa".to_owned()),
         last_handled_requested_at: Some("t1".to_owned()),
@@ -70,7 +113,7 @@ fn tells_everything_about_a_resolved_ref() {
 }
 
 #[test]
-fn ref_and_time_move_when_either_the_ref_or_the_commit_does() {
+fn ref_and_time_change_with_the_ref_or_the_commit() {
     let old = "2026-01-01T00:00:00Z";
     let before = GatewaySync::sample().with(|sync| {
         let status = sync.status.get_or_insert_default();
@@ -78,23 +121,20 @@ fn ref_and_time_move_when_either_the_ref_or_the_commit_does() {
         status.last_sync_ref = Some("v1".to_owned());
         status.last_sync_commit = Some("a".repeat(40));
     });
-    assert_eq!(
-        status::next(&before, &found("v1"), noon()).last_sync_time,
-        Some(time(old))
-    );
-    let other_ref = status::next(&before, &found("v1.0"), noon());
+    assert_eq!(next(&before, &found("v1")).last_sync_time, Some(time(old)));
+    let other_ref = next(&before, &found("v1.0"));
     assert_eq!(other_ref.last_sync_ref.as_deref(), Some("v1.0"));
     assert_eq!(other_ref.last_sync_time, Some(time("2026-03-01T12:00:00Z")));
     let before =
         before.with(|sync| sync.status.as_mut().unwrap().last_sync_commit = Some("b".repeat(40)));
     assert_eq!(
-        status::next(&before, &found("v1"), noon()).last_sync_time,
+        next(&before, &found("v1")).last_sync_time,
         Some(time("2026-03-01T12:00:00Z"))
     );
 }
 
 #[test]
-fn a_transition_is_a_change_of_the_status_and_of_nothing_else() {
+fn a_transition_is_a_change_of_the_status_of_a_condition() {
     let at = |status: &GatewaySyncStatus, type_| {
         status
             .condition(type_)
@@ -106,7 +146,7 @@ fn a_transition_is_a_change_of_the_status_and_of_nothing_else() {
         .condition("RefResolved", "False")
         .condition("Ready", "False")
         .generation(2);
-    let status = status::next(&before, &found("v1"), noon());
+    let status = next(&before, &found("v1"));
     assert_eq!(
         Some(at(&status, "RefResolved")),
         Some(time("2026-03-01T12:00:00Z"))
@@ -122,7 +162,7 @@ fn a_transition_is_a_change_of_the_status_and_of_nothing_else() {
 }
 
 #[test]
-fn what_others_wrote_stays() {
+fn fields_of_other_writers_stay() {
     let before = GatewaySync::sample()
         .condition("Foreign", "True")
         .condition("SidecarInjected", "True")
@@ -130,91 +170,99 @@ fn what_others_wrote_stays() {
             sync.status
                 .get_or_insert_default()
                 .discovered_gateways
-                .push(crate::api::DiscoveredGateway {
+                .push(stoker_api::DiscoveredGateway {
                     name: "g".to_owned(),
                     sync_status: Some(GatewayState::Synced),
                     ..Default::default()
                 });
         });
-    let status = status::next(&before, &found("v1"), noon());
+    let status = next(&before, &found("v1"));
     let old = before.status.unwrap();
     assert_eq!(status.discovered_gateways, old.discovered_gateways);
     assert_eq!(status.conditions[..2], old.conditions);
 }
 
 #[test]
-fn host_keys_are_told_only_where_ssh_is_used() {
-    let check = |host_keys_checked| {
-        let findings = Findings::Examined(Examined {
-            host_keys_checked,
-            ..examined(None)
-        });
+fn host_keys_are_reported_only_with_ssh() {
+    let check = |host_keys_verified| {
+        let mut steps = found("v1");
+        steps.desired.host_keys_verified = host_keys_verified;
         let before = GatewaySync::sample().condition("SSHHostKeyVerification", "True");
-        let status = status::next(&before, &findings, noon());
-        status
+        next(&before, &steps)
             .condition("SSHHostKeyVerification")
             .map(|found| (found.status.clone(), found.reason.clone()))
     };
-    let told = |status: &str, reason: &str| Some((status.to_owned(), reason.to_owned()));
+    let reported = |status: &str, reason: &str| Some((status.to_owned(), reason.to_owned()));
     assert_eq!(check(None), None);
     assert_eq!(
         check(Some(true)),
-        told("True", "HostKeyVerificationEnabled")
+        reported("True", "HostKeyVerificationEnabled")
     );
     assert_eq!(
         check(Some(false)),
-        told("False", "HostKeyVerificationDisabled")
+        reported("False", "HostKeyVerificationDisabled")
     );
 }
 
 #[test]
-fn ready_tells_the_first_thing_that_is_missing() {
-    let unresolved = || {
-        let unresolved = Unresolved {
-            reason: "RefResolutionFailed",
-            text: "gone".to_owned(),
-            retry: None,
-        };
-        Some(Resolution::Unresolved(unresolved))
-    };
-    let ready = |examined: Examined| {
-        let status = status::next(
-            &GatewaySync::sample(),
-            &Findings::Examined(examined),
-            noon(),
-        );
+fn ready_reports_the_most_important_fault() {
+    let ready = |resolution, publication, has_faults: bool| {
+        let mut steps = Steps::new(resolution);
+        steps.publication = publication;
+        if has_faults {
+            steps.desired.profiles = Err("x".to_owned());
+        }
+        let status = next(&GatewaySync::sample(), &steps);
         status.condition("Ready").unwrap().message.clone()
     };
-    let invalid = || Err("x".to_owned());
-    let obstacle = || Some("no key".to_owned());
-    assert_eq!(
-        ready(Examined {
-            profiles: invalid(),
-            obstacle: obstacle(),
-            ..examined(unresolved())
-        }),
-        "no key"
-    );
-    assert_eq!(
-        ready(Examined {
-            profiles: invalid(),
-            ..examined(unresolved())
-        }),
-        "Profiles invalid"
-    );
-    assert_eq!(ready(examined(unresolved())), "Ref not resolved");
+    let found = || Resolution::Resolved(resolved("v1"));
+    let taken = || ControllerError::MetadataTaken {
+        name: "m".to_owned(),
+        whose: "was not created by Stoker".to_owned(),
+    };
+    let missing = "token secret \"t\" not found: gone (retry in 30s)";
+    for (resolution, publication, has_faults, expected) in [
+        (
+            Resolution::Blocked(blocked()),
+            Publication::Skipped,
+            true,
+            missing,
+        ),
+        (found(), Publication::Blocked(blocked()), true, missing),
+        (
+            found(),
+            Publication::Failed(taken()),
+            true,
+            "Metadata not published: the ConfigMap m exists, and it was not created by Stoker; \
+             delete it, or create the GatewaySync under another name",
+        ),
+        (
+            failed("gone"),
+            Publication::Skipped,
+            true,
+            "Profiles invalid",
+        ),
+        (
+            failed("gone"),
+            Publication::Skipped,
+            false,
+            "Ref not resolved",
+        ),
+        (
+            found(),
+            Publication::Published,
+            false,
+            "Waiting for gateways to sync",
+        ),
+    ] {
+        assert_eq!(ready(resolution, publication, has_faults), expected);
+    }
 }
 
 #[test]
-fn a_long_message_is_cut() {
-    let text = "\u{e9}".repeat(5000);
-    let unresolved = Unresolved {
-        reason: "RefResolutionFailed",
-        text,
-        retry: None,
-    };
-    let findings = Findings::Examined(examined(Some(Resolution::Unresolved(unresolved))));
-    let status = status::next(&GatewaySync::sample(), &findings, noon());
+fn a_long_message_is_shortened() {
+    let steps = Steps::new(failed(&"\u{e9}".repeat(5000)));
+    let status = next(&GatewaySync::sample(), &steps);
     assert_eq!(
         status
             .condition("RefResolved")
@@ -224,16 +272,16 @@ fn a_long_message_is_cut() {
             .count(),
         1024
     );
-    let events = events::between(&GatewaySyncStatus::default(), &status, &findings);
+    let events = events::between(&GatewaySyncStatus::default(), &status, &steps.outcome());
     assert!(events[0].note.as_ref().unwrap().len() <= 1000);
 }
 
 #[test]
-fn a_generation_counts_as_observed_once_its_ref_was_looked_at() {
-    let observed = |findings: &Findings| {
-        status::next(&GatewaySync::sample(), findings, noon()).observed_generation
-    };
-    assert_eq!(observed(&Findings::Paused), None);
-    assert_eq!(observed(&Findings::Examined(examined(None))), None);
-    assert_eq!(observed(&found("v1")), Some(1));
+fn a_generation_is_observed_after_the_lookup_of_its_ref() {
+    let sample = GatewaySync::sample();
+    let paused = status::next(&sample, &Outcome::Paused, noon());
+    assert_eq!(paused.observed_generation, None);
+    let waiting = Steps::new(Resolution::Blocked(blocked()));
+    assert_eq!(next(&sample, &waiting).observed_generation, None);
+    assert_eq!(next(&sample, &found("v1")).observed_generation, Some(1));
 }

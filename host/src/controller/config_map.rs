@@ -1,0 +1,263 @@
+//! The content of the ConfigMap for the agents, and the patch that updates it. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+use serde_json::{Map, Value, json};
+
+use super::error::ControllerError;
+use super::resolve::Resolved;
+use super::{ownership, profiles, publish};
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::label;
+use stoker_api::{GatewaySync, GitAuth};
+
+/// The ConfigMap of an object and its commit.
+pub(super) fn wanted(
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    resolved: &Resolved,
+) -> Result<ConfigMap, ControllerError> {
+    let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
+    let mut labels = BTreeMap::from([(label::MANAGED_BY.to_owned(), label::CONTROLLER.to_owned())]);
+    labels.extend(ownership::cr_name(key).map(|name| (label::CR_NAME.to_owned(), name.to_owned())));
+    Ok(ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(publish::metadata_name(key)),
+            namespace: Some(key.namespace().to_owned()),
+            labels: Some(labels),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        data: Some(data(sync, resolved)?),
+        ..ConfigMap::default()
+    })
+}
+
+fn data(
+    sync: &GatewaySync,
+    resolved: &Resolved,
+) -> Result<BTreeMap<String, String>, ControllerError> {
+    let spec = &sync.spec;
+    let entries = [
+        ("commit", resolved.found.commit.to_string()),
+        ("ref", resolved.git_ref.short().to_owned()),
+        ("gitURL", spec.git.repo.clone()),
+        ("paused", spec.is_paused().to_string()),
+        ("authType", auth_type(spec.git.auth.as_ref()).to_owned()),
+        ("profiles", profiles::to_json(&spec.sync)?),
+        ("gatewayPort", spec.gateway.port.to_string()),
+        ("gatewayTLS", spec.gateway.tls.to_string()),
+    ];
+    Ok(entries.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// The kind of credentials with which the agents fetch from the repository. If there are several, this is the order of
+/// precedence.
+pub(super) fn auth_type(auth: Option<&GitAuth>) -> &'static str {
+    match auth {
+        Some(GitAuth {
+            ssh_key: Some(_), ..
+        }) => "ssh",
+        Some(GitAuth { token: Some(_), .. }) => "token",
+        Some(GitAuth {
+            github_app: Some(_),
+            ..
+        }) => "githubApp",
+        _ => "none",
+    }
+}
+
+/// The merge patch that updates a ConfigMap. `None` if it is up to date.
+///
+/// Labels, annotations and owner references of others stay, and keys of others are removed from the data. The patch
+/// applies only to the version that was read.
+pub(super) fn difference(
+    key: &ObjectKey,
+    present: &ConfigMap,
+    wanted: &ConfigMap,
+) -> Option<Value> {
+    let mut patch = Map::new();
+    let mut metadata = Map::new();
+    let data = changes(present.data.as_ref(), wanted.data.as_ref(), true);
+    if !data.is_empty() {
+        patch.insert("data".to_owned(), data.into());
+    }
+    let labels = changes(
+        present.metadata.labels.as_ref(),
+        wanted.metadata.labels.as_ref(),
+        false,
+    );
+    if !labels.is_empty() {
+        metadata.insert("labels".to_owned(), labels.into());
+    }
+    if let [owner, ..] = wanted.owner_references() {
+        let owners = ownership::owners(&present.metadata, key, &owner.uid);
+        if !ownership::is_same(present.owner_references(), &owners) {
+            metadata.insert("ownerReferences".to_owned(), json!(owners));
+        }
+    }
+    if patch.is_empty() && metadata.is_empty() {
+        return None;
+    }
+    metadata.insert(
+        "resourceVersion".to_owned(),
+        json!(present.metadata.resource_version),
+    );
+    patch.insert("metadata".to_owned(), metadata.into());
+    Some(patch.into())
+}
+
+fn changes(
+    present: Option<&BTreeMap<String, String>>,
+    wanted: Option<&BTreeMap<String, String>>,
+    removes: bool,
+) -> Map<String, Value> {
+    let empty = BTreeMap::new();
+    let (before, after) = (present.unwrap_or(&empty), wanted.unwrap_or(&empty));
+    let mut changes = Map::new();
+    for name in before
+        .keys()
+        .filter(|name| removes && !after.contains_key(*name))
+    {
+        changes.insert(name.clone(), Value::Null);
+    }
+    for (name, value) in after
+        .iter()
+        .filter(|(name, value)| before.get(*name) != Some(value))
+    {
+        changes.insert(name.clone(), json!(value));
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+    use super::*;
+    use crate::controller::tests::fixture::{GatewaySyncExt as _, resolved};
+
+    fn key() -> ObjectKey {
+        ObjectKey::new("edge", "plant").unwrap()
+    }
+
+    fn sample() -> ConfigMap {
+        wanted(&key(), &GatewaySync::sample(), &resolved("refs/tags/v1")).unwrap()
+    }
+
+    fn present() -> ConfigMap {
+        let mut present = sample();
+        present.metadata.resource_version = Some("7".to_owned());
+        present
+    }
+
+    #[test]
+    fn contains_everything_that_agents_read() {
+        let wanted = sample();
+        let data = wanted.data.as_ref().unwrap();
+        let lines: Vec<_> = data
+            .iter()
+            .filter(|(name, _)| *name != "profiles")
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        let expected = [
+            "authType=none",
+            &format!("commit={}", "a".repeat(40)),
+            "gatewayPort=8088",
+            "gatewayTLS=false",
+            "gitURL=https://git.example/o/r.git",
+            "paused=false",
+            "ref=v1",
+        ];
+        assert_eq!(lines, expected);
+        assert!(data["profiles"].starts_with(r#"{"p":{"mappings":["#));
+        let metadata = json!({
+            "name": "stoker-metadata-plant",
+            "namespace": "edge",
+            "labels": {"stoker.io/cr-name": "plant", "app.kubernetes.io/managed-by": "stoker-controller"},
+            "ownerReferences": [{
+                "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "name": "plant", "uid": "uid-1",
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        });
+        assert_eq!(serde_json::to_value(&wanted.metadata).unwrap(), metadata);
+    }
+
+    #[test]
+    fn leaves_out_a_label_that_would_be_too_long() {
+        let key = ObjectKey::new("edge", &"x".repeat(64)).unwrap();
+        let map = wanted(&key, &GatewaySync::sample(), &resolved("main")).unwrap();
+        assert_eq!(map.labels().len(), 1);
+    }
+
+    #[test]
+    fn an_up_to_date_config_map_is_not_written() {
+        let mut present = present();
+        present
+            .labels_mut()
+            .insert("team".to_owned(), "edge".to_owned());
+        present
+            .annotations_mut()
+            .insert("note".to_owned(), "x".to_owned());
+        assert_eq!(difference(&key(), &present, &sample()), None);
+    }
+
+    #[test]
+    fn replaces_the_data_and_repairs_labels_and_owner() {
+        let mut present = present();
+        let data = present.data.as_mut().unwrap();
+        data.insert("commit".to_owned(), "old".to_owned());
+        data.insert("stray".to_owned(), "x".to_owned());
+        present.labels_mut().clear();
+        let mut before = present.metadata.owner_references.take().unwrap().remove(0);
+        before.uid = "uid-0".to_owned();
+        let other = OwnerReference {
+            kind: "Team".to_owned(),
+            name: "edge".to_owned(),
+            ..OwnerReference::default()
+        };
+        present.metadata.owner_references = Some(vec![before, other]);
+        let patch = difference(&key(), &present, &sample()).unwrap();
+        assert_eq!(
+            patch["data"],
+            json!({"commit": "a".repeat(40), "stray": null})
+        );
+        assert_eq!(patch["metadata"]["resourceVersion"], "7");
+        assert_eq!(patch["metadata"]["labels"].as_object().unwrap().len(), 2);
+        let owners: Vec<_> = patch["metadata"]["ownerReferences"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| o["uid"].clone())
+            .collect();
+        assert_eq!(owners, ["uid-1", ""]);
+    }
+
+    #[test]
+    fn credentials_have_one_order_of_precedence() {
+        let secret = json!({"name": "s", "key": "k"});
+        let app = json!({"appId": 1, "installationId": 2, "privateKeySecretRef": secret});
+        let cases = [
+            (json!({}), "none"),
+            (json!({"githubApp": app}), "githubApp"),
+            (
+                json!({"githubApp": app, "token": {"secretRef": secret}}),
+                "token",
+            ),
+            (
+                json!({"githubApp": app, "token": {"secretRef": secret}, "sshKey": {"secretRef": secret}}),
+                "ssh",
+            ),
+        ];
+        assert_eq!(auth_type(None), "none");
+        for (auth, expected) in cases {
+            assert_eq!(
+                auth_type(serde_json::from_value(auth).ok().as_ref()),
+                expected
+            );
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Which ConfigMaps belong to an object. Pure.
+//!
+//! Only such a ConfigMap is written. None is deleted: each has an owner reference to the object, and the garbage
+//! collector of Kubernetes deletes it with the object.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource as _;
+use kube::api::ObjectMeta;
+
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::label;
+
+/// The longest value of a label in Kubernetes. Names of objects may be longer.
+const LABEL_VALUE_BYTES: usize = 63;
+
+/// Checks that a ConfigMap belongs to the object with this key and UID: the object is its controller, or it has the
+/// labels of a writer for an object of this name, and no other controller.
+///
+/// # Errors
+///
+/// Returns whose it is, as the end of a sentence about it.
+pub(super) fn check(
+    found: &ObjectMeta,
+    key: &ObjectKey,
+    uid: Option<&str>,
+    writer: &str,
+) -> Result<(), String> {
+    let owners = found.owner_references.as_deref().unwrap_or_default();
+    let controller = owners.iter().find(|owner| owner.controller == Some(true));
+    match controller {
+        Some(owner) if is_gateway_sync(owner) && Some(&*owner.uid) == uid => Ok(()),
+        // The object was deleted and created again.
+        Some(owner)
+            if is_gateway_sync(owner)
+                && owner.name == key.name()
+                && is_labelled(found, key, writer) =>
+        {
+            Ok(())
+        }
+        Some(owner) => Err(format!("is controlled by {} {}", owner.kind, owner.name)),
+        None if is_labelled(found, key, writer) => Ok(()),
+        None => Err("was not created by Stoker".to_owned()),
+    }
+}
+
+fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: &str) -> bool {
+    let label = |name: &str| Some(found.labels.as_ref()?.get(name)?.as_str());
+    label(label::MANAGED_BY) == Some(writer) && label(label::CR_NAME) == cr_name(key)
+}
+
+/// The value of the label `stoker.io/cr-name`. `None` if the name is too long for a label.
+pub(super) fn cr_name(key: &ObjectKey) -> Option<&str> {
+    Some(key.name()).filter(|name| name.len() <= LABEL_VALUE_BYTES)
+}
+
+/// The owner references of a ConfigMap that belongs to an object: the one to the object, and those to others. References
+/// to an earlier object are removed.
+pub(super) fn owners(found: &ObjectMeta, key: &ObjectKey, uid: &str) -> Vec<OwnerReference> {
+    let others = found.owner_references.iter().flatten();
+    let is_earlier = |owner: &&OwnerReference| is_gateway_sync(owner) && owner.name == key.name();
+    let others = others.filter(|owner| !is_earlier(owner)).cloned();
+    [reference(key, uid)].into_iter().chain(others).collect()
+}
+
+/// The owner reference to an object.
+pub(super) fn reference(key: &ObjectKey, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: GatewaySync::api_version(&()).into_owned(),
+        kind: GatewaySync::kind(&()).into_owned(),
+        name: key.name().to_owned(),
+        uid: uid.to_owned(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// Whether two lists have the same owner references, in any order.
+pub(super) fn is_same(one: &[OwnerReference], other: &[OwnerReference]) -> bool {
+    one.len() == other.len() && one.iter().all(|owner| other.contains(owner))
+}
+
+fn is_gateway_sync(owner: &OwnerReference) -> bool {
+    owner.kind == GatewaySync::kind(&())
+        && owner.api_version.split('/').next() == Some(&*GatewaySync::group(&()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn checked(found: Value) -> Result<(), String> {
+        let key = ObjectKey::new("edge", "plant").unwrap();
+        let found: ObjectMeta = serde_json::from_value(found).unwrap();
+        check(&found, &key, Some("uid-1"), label::CONTROLLER)
+    }
+
+    fn owner(kind: &str, name: &str, uid: &str, controller: bool) -> Value {
+        let group = if kind == "GatewaySync" {
+            "stoker.io/v1alpha1"
+        } else {
+            "apps/v1"
+        };
+        json!({"apiVersion": group, "kind": kind, "name": name, "uid": uid, "controller": controller})
+    }
+
+    fn labels(writer: &str, name: &str) -> Value {
+        json!({"app.kubernetes.io/managed-by": writer, "stoker.io/cr-name": name})
+    }
+
+    #[test]
+    fn a_config_map_belongs_to_its_controller_or_to_the_object_of_its_labels() {
+        let ours = labels("stoker-controller", "plant");
+        let earlier = owner("GatewaySync", "plant", "uid-0", true);
+        for found in [
+            json!({"ownerReferences": [owner("GatewaySync", "plant", "uid-1", true)]}),
+            json!({"labels": ours}),
+            json!({"labels": ours, "ownerReferences": [owner("Deployment", "x", "u", false)]}),
+            json!({"labels": ours, "ownerReferences": [earlier]}),
+        ] {
+            assert_eq!(checked(found.clone()), Ok(()), "{found}");
+        }
+        let unknown = "was not created by Stoker";
+        for (found, whose) in [
+            (json!({}), unknown),
+            (json!({"labels": labels("stoker-agent", "plant")}), unknown),
+            (
+                json!({"labels": labels("stoker-controller", "other")}),
+                unknown,
+            ),
+            (json!({"labels": labels("Helm", "plant")}), unknown),
+            (json!({"labels": {"stoker.io/cr-name": "plant"}}), unknown),
+            (
+                json!({"labels": {"app.kubernetes.io/managed-by": "stoker-controller"}}),
+                unknown,
+            ),
+            (
+                json!({"ownerReferences": [owner("GatewaySync", "plant", "uid-1", false)]}),
+                unknown,
+            ),
+            (
+                json!({"ownerReferences": [earlier]}),
+                "is controlled by GatewaySync plant",
+            ),
+            (
+                json!({"labels": ours, "ownerReferences": [owner("Deployment", "x", "uid-1", true)]}),
+                "is controlled by Deployment x",
+            ),
+            (
+                json!({"labels": ours, "ownerReferences": [owner("GatewaySync", "other", "uid-2", true)]}),
+                "is controlled by GatewaySync other",
+            ),
+        ] {
+            assert_eq!(checked(found.clone()), Err(whose.to_owned()), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_for_a_label_is_left_out() {
+        let key = ObjectKey::new("edge", &"x".repeat(64)).unwrap();
+        let check = |found: Value| {
+            let found: ObjectMeta = serde_json::from_value(found).unwrap();
+            check(&found, &key, Some("uid-1"), label::CONTROLLER)
+        };
+        let writer = json!({"app.kubernetes.io/managed-by": "stoker-controller"});
+        assert!(check(json!({"labels": writer})).is_ok());
+        assert!(check(json!({"labels": labels("stoker-controller", "x")})).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+use serde_json::json;
+
+use super::super::*;
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit};
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_others_to_the_config_map_are_repaired() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    let mut published = bench.api.get(METADATA).unwrap();
+    published["data"]["ref"] = "other".into();
+    published["metadata"]["labels"] = json!({"mine": "yes"});
+    bench.api.put(METADATA, published);
+    bench.pass().await.unwrap();
+    let repaired = bench.api.get(METADATA).unwrap();
+    assert_eq!(repaired["data"]["ref"], "main");
+    assert_eq!(repaired["metadata"]["labels"].as_object().unwrap().len(), 3);
+    bench.api.remove(METADATA);
+    bench.pass().await.unwrap();
+    assert!(bench.api.get(METADATA).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_of_others_is_reported_and_not_overwritten() {
+    let deployment = json!([
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "u", "controller": true},
+    ]);
+    for (owners, whose) in [
+        (deployment, "is controlled by Deployment x"),
+        (json!([]), "was not created by Stoker"),
+    ] {
+        let bench = Bench::new(&GatewaySync::sample());
+        let other = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"mine": "yes"},
+            "metadata": {"name": "stoker-metadata-plant", "ownerReferences": owners},
+        });
+        bench.api.put(METADATA, other);
+        let error = bench.pass().await.unwrap_err();
+        let text = format!(
+            "the ConfigMap stoker-metadata-plant exists, and it {whose}; \
+             delete it, or create the GatewaySync under another name"
+        );
+        assert_eq!(error.to_string(), text);
+        let message = format!("Metadata not published: {text}");
+        assert_eq!(bench.condition("Ready").2, message);
+        assert_eq!(bench.condition("RefResolved").0, "True");
+        let event = format!("Warning MetadataTaken: {message}");
+        assert_eq!(bench.api.events()[1..], [event]);
+        assert_eq!(
+            bench.api.get(METADATA).unwrap()["data"],
+            json!({"mine": "yes"})
+        );
+
+        bench.pass().await.unwrap_err();
+        assert_eq!(bench.api.events(), [""; 0], "the event is created once");
+        bench.api.remove(METADATA);
+        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert_eq!(
+            bench.api.get(METADATA).unwrap()["data"]["commit"],
+            commit('a').as_str()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_config_map_of_an_earlier_object_or_of_the_go_operator_is_updated() {
+    let labels = json!({
+        "app.kubernetes.io/managed-by": "stoker-controller", "stoker.io/cr-name": "plant",
+    });
+    let earlier = json!([{
+        "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "name": "plant", "uid": "uid-0", "controller": true,
+    }]);
+    for owners in [earlier, json!([])] {
+        let bench = Bench::new(&GatewaySync::sample());
+        let present = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"commit": "old"},
+            "metadata": {"name": "stoker-metadata-plant", "labels": labels, "ownerReferences": owners},
+        });
+        bench.api.put(METADATA, present);
+        assert_eq!(bench.pass().await.unwrap(), after(60));
+        let updated = bench.api.get(METADATA).unwrap();
+        assert_eq!(updated["data"]["commit"], commit('a').as_str());
+        let owners = updated["metadata"]["ownerReferences"].as_array().unwrap();
+        assert_eq!((owners.len(), &owners[0]["uid"]), (1, &"uid-1".into()));
+    }
+}
