@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::{Cli, Command};
-use crate::{api, telemetry};
+use crate::telemetry;
 
 #[cfg(feature = "sandbox")]
 pub use demo::EXAMPLE_PLUGIN;
@@ -37,7 +37,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(flags) => demo::run(flags).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(flags) => local::run(flags).await,
-        Command::Crd => text::print(&api::crd_yaml()?),
+        Command::Crd => text::print(&stoker_api::crd_yaml()?),
         Command::Plugin(command) => plugin_commands::run(command).await,
         Command::Send(flags) => send::run(flags).await,
     }

@@ -27,9 +27,3 @@ pub mod secrets;
 pub mod server;
 pub mod telemetry;
 mod watch_backoff;
-
-pub use stoker_api::{self as api, detection};
-pub use stoker_git as git;
-#[cfg(feature = "sandbox")]
-pub use stoker_local_cluster as sandbox;
-pub use stoker_report as report;

@@ -36,7 +36,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
     ("stoker_author", &["app/plugin_commands"]),
-    ("stoker_local_cluster", &["app", "lib"]),
+    ("stoker_local_cluster", &["app"]),
     ("wasmparser", &["plugin"]),
     ("wasmtime", &["plugin"]),
 ];
