@@ -19,7 +19,7 @@ def described(text):
         cell = line.split("|")[1] if line.startswith("| `stoker_") else ""
         first, *others = re.findall(r"`([a-z_]+)`", cell) or [""]
         names.add(first)
-        names |= {"stoker_controller" + other for other in others}
+        names |= {other if other.startswith("stoker_") else "stoker_controller" + other for other in others}
     return names - {""}
 
 

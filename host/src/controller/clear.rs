@@ -4,12 +4,12 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
 use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
-
-use super::error::{ControllerError, within};
-use super::patch_params;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
+
+use super::error::{ControllerError, within};
+use super::patch_params;
 
 /// Removes the requested ref, and returns whether it did. It does not if there was another request in the meantime.
 pub(super) async fn clear(

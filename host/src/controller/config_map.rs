@@ -6,13 +6,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use serde_json::{Map, Value, json};
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::label;
+use stoker_api::{GatewaySync, GitAuth};
 
 use super::error::ControllerError;
 use super::resolve::Resolved;
 use super::{ownership, profiles, publish};
-use stoker_api::detection::ObjectKey;
-use stoker_api::names::label;
-use stoker_api::{GatewaySync, GitAuth};
 
 /// The ConfigMap of an object and its commit.
 pub(super) fn wanted(

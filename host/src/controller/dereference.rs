@@ -5,11 +5,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
 
 use super::error::{ControllerError, MissingSecret, within};
 use super::publish;
-use stoker_api::GatewaySync;
-use stoker_api::detection::ObjectKey;
 
 /// The objects that an object refers to.
 #[derive(Debug)]

@@ -4,14 +4,14 @@
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
+use stoker_api::names::{condition, reason};
+use stoker_api::{GatewaySync, GatewaySyncStatus};
 
 use super::error::{ControllerError, within};
 use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, Resolved};
 use super::status::Outcome;
 use super::validate::Desired;
-use stoker_api::names::{condition, reason};
-use stoker_api::{GatewaySync, GatewaySyncStatus};
 
 /// The name of the reporter, by which tools filter events.
 const COMPONENT: &str = "gatewaysync-controller";

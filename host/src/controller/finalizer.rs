@@ -6,12 +6,12 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
 use kube::core::PartialObjectMeta;
 use serde_json::json;
-
-use super::error::{ControllerError, within};
-use super::{ownership, patch_params, publish};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::{FINALIZER, label};
+
+use super::error::{ControllerError, within};
+use super::{ownership, patch_params, publish};
 
 /// The beginning of the names of the ConfigMaps in which agents report. The agents of the Go operator create them
 /// without an owner reference.

@@ -4,15 +4,15 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PostParams};
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::label;
 
 use super::dereference::References;
 use super::error::{ControllerError, within};
 use super::resolve::{Blocked, Resolution, Resolved};
 use super::validate::Desired;
 use super::{Context, FIELD_MANAGER, config_map, ownership, patch_params};
-use stoker_api::GatewaySync;
-use stoker_api::detection::ObjectKey;
-use stoker_api::names::label;
 
 /// The beginning of the names of the ConfigMaps. The name of the object follows.
 pub(super) const NAME_PREFIX: &str = "stoker-metadata-";

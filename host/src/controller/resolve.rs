@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use stoker_api::SyncedRefKind;
+use stoker_api::detection::{GitRef, ObjectKey, RepoUrl};
+use stoker_api::names::reason;
+use stoker_git::{RefKind, RefSource, ResolvedRef};
 use tokio::time::{Instant, timeout};
 
 use super::Context;
 use super::error::{ControllerError, GIT_TIMEOUT, MissingSecret};
 use super::state::{Lookup, ResolvedCommit, Retry};
 use super::validate::{Desired, Impossible, RefLookup, RequestedRef};
-use stoker_api::SyncedRefKind;
-use stoker_api::detection::{GitRef, ObjectKey, RepoUrl};
-use stoker_api::names::reason;
-use stoker_git::{RefKind, RefSource, ResolvedRef};
 
 /// The result of the step.
 #[derive(Debug, Clone)]

@@ -7,6 +7,9 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
 use kube::core::PartialObjectMeta;
 use serde_json::{Map, Value, json};
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::{condition, reason};
+use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
 use super::condition::{Setter, State};
 use super::error::{ControllerError, within};
@@ -15,9 +18,6 @@ use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
 use super::state::Retry;
 use super::validate::Desired;
 use super::{duration, patch_params};
-use stoker_api::detection::ObjectKey;
-use stoker_api::names::{condition, reason};
-use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
 /// The outcome of a pass.
 #[derive(Debug)]

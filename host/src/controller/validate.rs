@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use stoker_api::detection::{GitRef, RepoUrl};
+use stoker_api::{GatewaySync, GitAuth, Polling};
+
 use super::dereference::References;
 use super::error::{ControllerError, MissingSecret};
 use super::state::LookupKey;
 use super::{duration, profiles};
-use stoker_api::detection::{GitRef, RepoUrl};
-use stoker_api::{GatewaySync, GitAuth, Polling};
 
 /// The polling interval if that of the spec is invalid.
 const FALLBACK_INTERVAL: Duration = Duration::from_mins(1);

@@ -10,10 +10,10 @@ use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, Resource};
-
-use crate::watch_backoff::watch_backoff;
 use stoker_api::GatewaySync;
 use stoker_api::names::label;
+
+use crate::watch_backoff::watch_backoff;
 
 type Guarded = DeserializeGuard<GatewaySync>;
 

@@ -1,9 +1,9 @@
 //! The labels of the controller's metrics.
 
 use prometheus_client::encoding::EncodeLabelSet;
+use stoker_api::detection::ObjectKey;
 
 use super::{ObjectInfo, PassResult};
-use stoker_api::detection::ObjectKey;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ObjectLabels {

@@ -8,6 +8,9 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use stoker_api::detection::{CommitId, GitRef, RepoUrl};
+use stoker_api::{GatewaySync, SyncedRefKind};
+use stoker_git::{GitError, RefKind, RefSource, ResolvedRef};
 
 use super::fake_api::FakeApi;
 use crate::controller::dereference::References;
@@ -15,9 +18,6 @@ use crate::controller::resolve::Resolved;
 use crate::controller::state::{ObjectStates, ResolvedCommit};
 use crate::controller::validate::{Desired, validate};
 use crate::controller::{Context, ControllerError, ControllerMetrics, reconcile};
-use stoker_api::detection::{CommitId, GitRef, RepoUrl};
-use stoker_api::{GatewaySync, SyncedRefKind};
-use stoker_git::{GitError, RefKind, RefSource, ResolvedRef};
 
 /// The time of every test. Its fraction of a second must not appear in a status.
 pub(in crate::controller) fn noon() -> Timestamp {

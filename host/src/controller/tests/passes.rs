@@ -1,8 +1,8 @@
 use kube::runtime::controller::Action;
+use stoker_git::RefKind;
 
 use super::super::*;
 use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
-use stoker_git::RefKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,8 +1,9 @@
-use super::super::*;
-use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
 use stoker_api::SyncedRefKind;
 use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
 use stoker_git::RefKind;
+
+use super::super::*;
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NONE: [&str; 0] = [];

@@ -1,11 +1,11 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus};
 
 use super::super::error::MissingSecret;
 use super::super::resolve::ResolutionFailure;
 use super::super::validate::Desired;
 use super::super::*;
 use super::fixture::{GatewaySyncExt as _, commit, desired, noon, resolved};
-use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus};
 
 /// The results of the steps of a pass.
 struct Steps {
