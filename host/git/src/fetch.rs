@@ -60,7 +60,7 @@ impl Fetch {
                 Request::command("fetch", self.object_format, &arguments)
             }
             Version::V0 => {
-                let filter = self.filter.then_some(" filter").unwrap_or_default();
+                let filter = if self.filter { " filter" } else { "" };
                 let features = format!("side-band-64k no-progress{filter}");
                 Request::want(id, &features, self.object_format, &depth)
             }

@@ -103,12 +103,11 @@ async fn verify_target(
         // The pack begins with the tag, and the type of what the tag leads to is not known yet.
         Fetched::Object(ObjectType::Tag) => {
             match peeled_type(packets, fetch, found.target()).await? {
-                Some(ObjectType::Commit) => Ok(found.target().clone()),
                 Some(ObjectType::Tree) => refuse("a directory"),
                 Some(ObjectType::Blob) => refuse("a file"),
                 Some(ObjectType::Tag) | None if fetch.shallow => refuse("a directory or a file"),
-                // Without support for shallow clones, such a server cannot say more.
-                Some(ObjectType::Tag) | None => Ok(found.target().clone()),
+                // It is a commit, or the server, without support for shallow clones, cannot say more.
+                Some(ObjectType::Commit | ObjectType::Tag) | None => Ok(found.target().clone()),
             }
         }
     }
