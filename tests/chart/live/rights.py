@@ -7,6 +7,8 @@ UNSEEN = {
     # The admission plugin OwnerReferencesPermissionEnforcement, which is on in this test, checks this right when the
     # account creates a ConfigMap with an owner. Without the right the test fails earlier.
     ("stoker.io", "gatewaysyncs/finalizers", "update"),
+    # The same plugin checks this right when the account adds an owner reference to an existing ConfigMap.
+    ("", "configmaps", "delete"),
 }
 
 
