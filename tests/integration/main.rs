@@ -7,6 +7,7 @@ mod controller;
 mod guests;
 mod guide;
 mod leader;
+mod plugin_files;
 mod plugin_maps;
 mod plugins;
 mod receiver;
