@@ -1,7 +1,7 @@
 //! The names that the receiver, the controller and other tools share.
 
-/// The finalizer of a `GatewaySync`. It delays the deletion of the object until the objects that belong to it are
-/// deleted.
+/// The finalizer of a `GatewaySync`. It delays the deletion of the object until the objects that belong to it have an
+/// owner reference, by which the garbage collector deletes them.
 pub const FINALIZER: &str = "stoker.io/finalizer";
 
 /// Annotations of a `GatewaySync`.
@@ -24,7 +24,7 @@ pub mod label {
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// The value of [`MANAGED_BY`] for objects that the controller manages.
     pub const CONTROLLER: &str = "stoker-controller";
-    /// The value of [`MANAGED_BY`] for what the agents keep.
+    /// The value of [`MANAGED_BY`] for objects that the agents manage.
     pub const AGENT: &str = "stoker-agent";
 }
 

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn contains_everything_that_agents_read() {
+    fn the_config_map_contains_everything_that_agents_read() {
         let wanted = sample();
         let data = wanted.data.as_ref().unwrap();
         let lines: Vec<_> = data
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_a_label_that_would_be_too_long() {
+    fn a_label_that_would_be_too_long_is_omitted() {
         let key = ObjectKey::new("edge", &"x".repeat(64)).unwrap();
         let map = wanted(&key, &GatewaySync::sample(), &resolved("main")).unwrap();
         assert_eq!(map.labels().len(), 1);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn replaces_the_data_and_repairs_labels_and_owner() {
+    fn data_labels_and_owners_are_restored() {
         let mut present = present();
         let data = present.data.as_mut().unwrap();
         data.insert("commit".to_owned(), "old".to_owned());
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_have_one_order_of_precedence() {
+    fn credentials_have_an_order_of_precedence() {
         let secret = json!({"name": "s", "key": "k"});
         let app = json!({"appId": 1, "installationId": 2, "privateKeySecretRef": secret});
         let cases = [

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_duration() {
+    fn an_invalid_duration_is_refused() {
         let cases = [
             "",
             "3",
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_seconds_as_people_know_them() {
+    fn seconds_are_formatted_with_larger_units() {
         let cases = [
             (0, "0s"),
             (30, "30s"),

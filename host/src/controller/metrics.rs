@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn series_have_the_names_and_labels_that_dashboards_use_and_go_with_the_object() {
+    fn series_have_the_names_and_labels_of_dashboards_and_are_removed_with_the_object() {
         let mut registry = Registry::default();
         let metrics = ControllerMetrics::register(&mut registry);
         let key = ObjectKey::new("edge", "plant").unwrap();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_object_leaves_no_old_series() {
+    fn a_changed_object_has_no_old_series() {
         let mut registry = Registry::default();
         let metrics = ControllerMetrics::register(&mut registry);
         let key = ObjectKey::new("edge", "plant").unwrap();

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::Context;
 use super::error::{ControllerError, GIT_TIMEOUT, MissingSecret};
 use super::state::{Lookup, ResolvedCommit, Retry};
-use super::validate::{Desired, Impossible, RefLookup, RequestedRef};
+use super::validate::{Desired, LookupError, RefLookup, RequestedRef};
 
 /// The result of the step.
 #[derive(Debug, Clone)]
@@ -59,13 +59,13 @@ pub(super) async fn resolve<G: RefSource>(
 ) -> Resolution {
     let wanted = match &desired.lookup {
         Ok(wanted) => wanted,
-        Err(Impossible::Secret(secret)) => {
+        Err(LookupError::MissingSecret(secret)) => {
             return Resolution::Blocked(Blocked {
                 secret: secret.clone(),
                 retry: context.states.record_failure(key, &desired.lookup_key),
             });
         }
-        Err(Impossible::Invalid(error)) => {
+        Err(LookupError::Invalid(error)) => {
             return Resolution::Failed(ResolutionFailure {
                 reason: error.reason(),
                 message: stoker_report::chain(error).to_string(),

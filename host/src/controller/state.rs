@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn errors_of_a_pass_wait_from_one_second_on() {
+    async fn the_waits_after_errors_start_with_one_second() {
         let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
         assert_eq!(states.record_error(&key), SECOND);
         states.store_lookup(&key, &one, found());

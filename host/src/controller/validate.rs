@@ -19,7 +19,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Desired {
     /// The lookup of the ref.
-    pub(super) lookup: Result<RefLookup, Impossible>,
+    pub(super) lookup: Result<RefLookup, LookupError>,
     /// What the result of the lookup depends on.
     pub(super) lookup_key: LookupKey,
     /// Whether everything that the agents need exists.
@@ -59,9 +59,9 @@ pub(super) enum RequestedRef {
 
 /// Why the ref cannot be looked up.
 #[derive(Debug)]
-pub(super) enum Impossible {
+pub(super) enum LookupError {
     /// A Secret with credentials is missing. It may be created later.
-    Secret(MissingSecret),
+    MissingSecret(MissingSecret),
     /// The spec or the requested ref is invalid. Only a change of the object can fix it.
     Invalid(ControllerError),
 }
@@ -73,8 +73,8 @@ pub(super) fn validate(sync: &GatewaySync, refs: &References) -> Desired {
     let auth = spec.git.auth.as_ref();
     Desired {
         lookup: match &refs.git_secrets {
-            Ok(()) => lookup(sync).map_err(Impossible::Invalid),
-            Err(missing) => Err(Impossible::Secret(missing.clone())),
+            Ok(()) => lookup(sync).map_err(LookupError::Invalid),
+            Err(missing) => Err(LookupError::MissingSecret(missing.clone())),
         },
         lookup_key: LookupKey::of(sync),
         gateway: refs.gateway_secret.clone(),
@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn an_invalid_ref_or_repository_is_an_error() {
         let invalid = |sync: &GatewaySync| match desired(sync).lookup.unwrap_err() {
-            Impossible::Invalid(error) => error,
-            Impossible::Secret(missing) => panic!("{missing}"),
+            LookupError::Invalid(error) => error,
+            LookupError::MissingSecret(missing) => panic!("{missing}"),
         };
         let requested = invalid(&GatewaySync::sample().requested("--upload-pack=x", None));
         assert!(
