@@ -10,17 +10,17 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 use stoker::auth::AuthConfig;
-use stoker_tests::Stage;
+use stoker_tests::TestCluster;
 use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.annotated_tag("v1").await?;
-    stage.send_json(&json!({"ref": "refs/tags/v1"})).await?;
-    stage.until_resolved(commit.as_str()).await?;
-    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.annotated_tag("v1").await?;
+    cluster.send_json(&json!({"ref": "refs/tags/v1"})).await?;
+    cluster.until_resolved(commit.as_str()).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let is_published = |map: Option<&ConfigMap>| {
         map.and_then(|map| map.data.as_ref())
             .is_some_and(|data| data["commit"] == commit.as_str() && data["ref"] == "v1")
@@ -35,7 +35,7 @@ async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
             data["gitURL"].as_str(),
             data["paused"].as_str()
         ),
-        ("v1", stage.git.url(), "false")
+        ("v1", cluster.git.url(), "false")
     );
     let profiles: Value = serde_json::from_str(&data["profiles"])?;
     assert_eq!(
@@ -48,10 +48,12 @@ async fn a_resolved_ref_is_published_for_the_agents() -> Result<()> {
 
 #[tokio::test]
 async fn what_others_remove_from_the_config_map_is_restored() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    stage.create(json!({"polling": {"enabled": false}})).await?;
-    stage.start(AuthConfig::default()).await?;
-    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let mut cluster = TestCluster::new().await?;
+    cluster
+        .create(json!({"polling": {"enabled": false}}))
+        .await?;
+    cluster.start(AuthConfig::default()).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let is_whole = |map: Option<&ConfigMap>| {
         map.is_some_and(|map| {
             map.data
@@ -80,41 +82,43 @@ async fn what_others_remove_from_the_config_map_is_restored() -> Result<()> {
 
 #[tokio::test]
 async fn a_poll_finds_a_new_commit() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    stage
+    let mut cluster = TestCluster::new().await?;
+    cluster
         .create(json!({"polling": {"interval": "200ms"}}))
         .await?;
-    stage.start(AuthConfig::default()).await?;
-    let first = stage.git.commit("main", "First").await?;
-    stage.until_resolved(first.as_str()).await?;
-    let second = stage.git.commit("main", "Second").await?;
-    stage.until_resolved(second.as_str()).await?;
+    cluster.start(AuthConfig::default()).await?;
+    let first = cluster.git.commit("main", "First").await?;
+    cluster.until_resolved(first.as_str()).await?;
+    let second = cluster.git.commit("main", "Second").await?;
+    cluster.until_resolved(second.as_str()).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_ref_that_a_user_requests_is_resolved() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.tag("v1").await?;
-    stage.git.commit("main", "Later").await?;
-    stage
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.tag("v1").await?;
+    cluster.git.commit("main", "Later").await?;
+    cluster
         .patch(json!({"metadata": {"annotations": {"stoker.io/requested-ref": "v1"}}}))
         .await?;
-    stage.until_resolved(commit.as_str()).await?;
+    cluster.until_resolved(commit.as_str()).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_request_is_removed_once_the_spec_has_the_same_ref() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.tag("v1").await?;
-    stage.send_json(&json!({"ref": "v1"})).await?;
-    stage.until_resolved(commit.as_str()).await?;
-    stage.patch(json!({"spec": {"git": {"ref": "v1"}}})).await?;
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.tag("v1").await?;
+    cluster.send_json(&json!({"ref": "v1"})).await?;
+    cluster.until_resolved(commit.as_str()).await?;
+    cluster
+        .patch(json!({"spec": {"git": {"ref": "v1"}}}))
+        .await?;
     let is_cleared = |object: &stoker_api::GatewaySync| object.requested_ref().is_none();
-    let object = stage.until("the request is removed", is_cleared).await?;
+    let object = cluster.until("the request is removed", is_cleared).await?;
     assert!(
         object
             .metadata
@@ -137,22 +141,22 @@ fn agent_status() -> Result<ConfigMap> {
 
 #[tokio::test]
 async fn the_config_maps_of_an_object_are_deleted_with_it() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.send_json(&json!({"ref": "main"})).await?;
-    let object = stage.until_resolved(commit.as_str()).await?;
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.send_json(&json!({"ref": "main"})).await?;
+    let object = cluster.until_resolved(commit.as_str()).await?;
     let uid = object.metadata.uid.unwrap_or_default();
-    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     maps.create(&PostParams::default(), &agent_status()?)
         .await?;
-    stage
+    cluster
         .objects()
         .delete("plant", &DeleteParams::default())
         .await?;
-    await_condition(stage.objects(), "plant", conditions::is_deleted(&uid)).await?;
+    await_condition(cluster.objects(), "plant", conditions::is_deleted(&uid)).await?;
     for name in ["stoker-metadata-plant", "stoker-status-plant"] {
         let map = maps.get_opt(name).await?;
-        if stage.api.is_some() {
+        if cluster.api.is_some() {
             assert!(map.is_none(), "{name}");
         } else if let Some(map) = map {
             // A kube-apiserver alone has no garbage collector, which needs no more than this reference.
@@ -161,15 +165,18 @@ async fn the_config_maps_of_an_object_are_deleted_with_it() -> Result<()> {
             assert_eq!(owners[0].uid, uid, "{name}");
         }
     }
-    assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 404);
+    assert_eq!(
+        cluster.send_json(&json!({"ref": "main"})).await?.status,
+        404
+    );
     Ok(())
 }
 
 #[tokio::test]
 async fn objects_of_others_are_neither_changed_nor_deleted() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
-    let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let mut cluster = TestCluster::new().await?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let names = [
         "stoker-metadata-plant",
         "stoker-status-plant",
@@ -185,9 +192,9 @@ async fn objects_of_others_are_neither_changed_nor_deleted() -> Result<()> {
     let secret = secrets
         .create(&PostParams::default(), &serde_json::from_value(secret)?)
         .await?;
-    stage.git.commit("main", "A release").await?;
-    stage.create(json!({})).await?;
-    stage.start(AuthConfig::default()).await?;
+    cluster.git.commit("main", "A release").await?;
+    cluster.create(json!({})).await?;
+    cluster.start(AuthConfig::default()).await?;
     let is_reported = |object: &stoker_api::GatewaySync| {
         object
             .status
@@ -195,13 +202,15 @@ async fn objects_of_others_are_neither_changed_nor_deleted() -> Result<()> {
             .and_then(|status| status.condition("Ready"))
             .is_some_and(|ready| ready.message.contains("was not created by Stoker"))
     };
-    let object = stage.until("the conflict is reported", is_reported).await?;
+    let object = cluster
+        .until("the conflict is reported", is_reported)
+        .await?;
     let uid = object.metadata.uid.unwrap_or_default();
-    stage
+    cluster
         .objects()
         .delete("plant", &DeleteParams::default())
         .await?;
-    await_condition(stage.objects(), "plant", conditions::is_deleted(&uid)).await?;
+    await_condition(cluster.objects(), "plant", conditions::is_deleted(&uid)).await?;
     for (name, map) in names.iter().zip(before) {
         assert_eq!(maps.get(name).await?, map);
     }
@@ -211,11 +220,11 @@ async fn objects_of_others_are_neither_changed_nor_deleted() -> Result<()> {
 
 #[tokio::test]
 async fn a_tag_of_a_directory_is_reported_and_not_published() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    stage.git.commit("main", "A release").await?;
-    stage.git.annotate("v0.9-tree", "main^{tree}").await?;
-    stage.create(json!({"git": {"ref": "v0.9-tree"}})).await?;
-    stage.start(AuthConfig::default()).await?;
+    let mut cluster = TestCluster::new().await?;
+    cluster.git.commit("main", "A release").await?;
+    cluster.git.annotate("v0.9-tree", "main^{tree}").await?;
+    cluster.create(json!({"git": {"ref": "v0.9-tree"}})).await?;
+    cluster.start(AuthConfig::default()).await?;
     let is_reported = |object: &stoker_api::GatewaySync| {
         object
             .status
@@ -226,16 +235,16 @@ async fn a_tag_of_a_directory_is_reported_and_not_published() -> Result<()> {
                     && resolved.message.contains("is not a commit but a directory")
             })
     };
-    stage.until("the error is reported", is_reported).await?;
-    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    cluster.until("the error is reported", is_reported).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     assert!(maps.get_opt("stoker-metadata-plant").await?.is_none());
     Ok(())
 }
 
 #[tokio::test]
 async fn an_invalid_spec_is_refused_with_its_field() -> Result<()> {
-    let stage = Stage::set().await?;
-    let Err(error) = stage.create(json!({"git": {"repo": ""}})).await else {
+    let cluster = TestCluster::new().await?;
+    let Err(error) = cluster.create(json!({"git": {"repo": ""}})).await else {
         panic!("accepted")
     };
     let text = error.to_string();
@@ -246,9 +255,9 @@ async fn an_invalid_spec_is_refused_with_its_field() -> Result<()> {
 #[tokio::test]
 async fn addresses_that_would_read_files_or_run_programs_are_refused() -> Result<()> {
     for repo in ["file:///etc", "ext::sh -c true", "/srv/git/x"] {
-        let mut stage = Stage::set().await?;
-        stage.create(json!({"git": {"repo": repo}})).await?;
-        stage.start(AuthConfig::default()).await?;
+        let mut cluster = TestCluster::new().await?;
+        cluster.create(json!({"git": {"repo": repo}})).await?;
+        cluster.start(AuthConfig::default()).await?;
         let refused = |object: &stoker_api::GatewaySync| {
             object
                 .status
@@ -258,7 +267,7 @@ async fn addresses_that_would_read_files_or_run_programs_are_refused() -> Result
                     condition.status == "False" && condition.reason == "RefResolutionFailed"
                 })
         };
-        stage.until("the error is reported", refused).await?;
+        cluster.until("the error is reported", refused).await?;
     }
     Ok(())
 }

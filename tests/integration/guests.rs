@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
-use stoker_tests::{Answer, Stage};
+use stoker_tests::{Answer, TestCluster};
 
 const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile.wasm"));
 
-async fn stage() -> Result<Stage> {
-    let stage = Stage::with_host().await?;
-    stage.git.tag("v1").await?;
-    std::fs::write(stage.plugins.path().join("hostile.wasm"), HOSTILE)?;
-    stage.until_plugin("hostile", "hostile.wasm").await?;
-    Ok(stage)
+async fn cluster() -> Result<TestCluster> {
+    let cluster = TestCluster::with_host().await?;
+    cluster.git.tag("v1").await?;
+    std::fs::write(cluster.plugins.path().join("hostile.wasm"), HOSTILE)?;
+    cluster.until_plugin("hostile", "hostile.wasm").await?;
+    Ok(cluster)
 }
 
-async fn behave(stage: &Stage, behaviour: &str) -> Result<Answer> {
-    stage
+async fn behave(cluster: &TestCluster, behaviour: &str) -> Result<Answer> {
+    cluster
         .send(&[("x-behaviour", behaviour)], br#"{"ref":"v1"}"#)
         .await
 }
@@ -36,11 +36,11 @@ const FAULTS: [(&str, &str); 8] = [
 
 #[tokio::test]
 async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
-    let stage = stage().await?;
+    let cluster = cluster().await?;
     for (behaviour, word) in FAULTS {
-        let answer = behave(&stage, behaviour).await?;
+        let answer = behave(&cluster, behaviour).await?;
         // Failures in a row would open its circuit breaker.
-        assert_eq!(behave(&stage, "ok").await?.status, 202);
+        assert_eq!(behave(&cluster, "ok").await?.status, 202);
         assert_eq!(answer.status, 500, "{behaviour} {answer:?}");
         let error = answer.body["error"].as_str().unwrap_or_default().to_owned();
         assert!(
@@ -49,7 +49,7 @@ async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
         );
         // The next delivery is unaffected.
         assert_eq!(
-            stage.send_json(&json!({"ref": "v1"})).await?.status,
+            cluster.send_json(&json!({"ref": "v1"})).await?.status,
             202,
             "after {behaviour}"
         );
@@ -59,44 +59,44 @@ async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
 
 #[tokio::test]
 async fn an_invalid_ref_and_what_is_too_long_do_no_harm() -> Result<()> {
-    let stage = stage().await?;
-    let answer = behave(&stage, "invalid-ref").await?;
+    let cluster = cluster().await?;
+    let answer = behave(&cluster, "invalid-ref").await?;
     assert_eq!(answer.status, 400, "{answer:?}");
-    let answer = behave(&stage, "giant-reason").await?;
+    let answer = behave(&cluster, "giant-reason").await?;
     let reason = answer.body["ignored"].as_str().unwrap_or_default();
     let is_sound = reason.len() <= 1100 && !reason.chars().any(char::is_control);
     assert!(answer.status == 500 || is_sound, "{answer:?}");
-    assert_eq!(behave(&stage, "log-flood").await?.status / 100, 2);
-    let answer = behave(&stage, "many-detections").await?;
+    assert_eq!(behave(&cluster, "log-flood").await?.status / 100, 2);
+    let answer = behave(&cluster, "many-detections").await?;
     assert_eq!(answer.status, 202, "{answer:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_guest_that_declines_leaves_the_delivery_to_the_next() -> Result<()> {
-    let stage = stage().await?;
-    let answer = behave(&stage, "not-mine").await?;
+    let cluster = cluster().await?;
+    let answer = behave(&cluster, "not-mine").await?;
     assert_eq!(
         (answer.status, answer.body["plugin"].as_str()),
         (202, Some("generic"))
     );
-    assert_eq!(behave(&stage, "ok").await?.body["plugin"], "hostile");
+    assert_eq!(behave(&cluster, "ok").await?.body["plugin"], "hostile");
     Ok(())
 }
 
 #[tokio::test]
 async fn others_are_answered_while_a_guest_loops() -> Result<()> {
-    let stage = stage().await?;
+    let cluster = cluster().await?;
     let looping = async {
         for _ in 0..5 {
-            behave(&stage, "loop").await?;
+            behave(&cluster, "loop").await?;
         }
         anyhow::Ok(())
     };
     let others = async {
         let mut answered = 0;
         for _ in 0..20 {
-            let answer = stage.send_json(&json!({"ref": "main"})).await?;
+            let answer = cluster.send_json(&json!({"ref": "main"})).await?;
             anyhow::ensure!(answer.status == 202, "{answer:?}");
             answered += 1;
         }

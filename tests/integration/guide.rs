@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use stoker_tests::Stage;
+use stoker_tests::TestCluster;
 
 const GITHUB: &str = r#"{
   "action": "published",
@@ -40,17 +40,17 @@ const GENERIC: &str = r#"{
 "#;
 
 async fn example(plugin: &str, body: &str) -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.annotated_tag("v2.0.0").await?;
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.annotated_tag("v2.0.0").await?;
 
-    let answer = stage.send(&[], body.as_bytes()).await?;
+    let answer = cluster.send(&[], body.as_bytes()).await?;
     assert_eq!(answer.status, 202, "{answer:?}");
     let expected =
         json!({"accepted": true, "ref": "v2.0.0", "plugin": plugin, "message": "ref requested"});
     assert_eq!(answer.body, expected);
 
-    let object = stage.until_resolved(commit.as_str()).await?;
+    let object = cluster.until_resolved(commit.as_str()).await?;
     let annotations = object.metadata.annotations.unwrap_or_default();
     assert_eq!(annotations["stoker.io/requested-ref"], "v2.0.0");
     assert_eq!(annotations["stoker.io/requested-by"], plugin);
@@ -84,17 +84,17 @@ async fn generic() -> Result<()> {
 
 #[tokio::test]
 async fn the_curl_of_the_github_setup_needs_no_signature_without_a_secret() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    stage.create(json!({})).await?;
-    stage.start(stoker::auth::AuthConfig::default()).await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.tag("v1.0.0").await?;
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({})).await?;
+    cluster.start(stoker::auth::AuthConfig::default()).await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.tag("v1.0.0").await?;
     let json = [("content-type", "application/json")];
-    let answer = stage
-        .post(&stage.url()?, &json, br#"{"ref": "v1.0.0"}"#)
+    let answer = cluster
+        .post(&cluster.url()?, &json, br#"{"ref": "v1.0.0"}"#)
         .await?;
     assert_eq!(answer.status, 202);
-    stage.until_resolved(commit.as_str()).await?;
+    cluster.until_resolved(commit.as_str()).await?;
     Ok(())
 }
 
@@ -104,23 +104,29 @@ async fn webhooks_are_handled_at_once_with_a_long_interval_and_without_polling()
         json!({"enabled": true, "interval": "5m"}),
         json!({"enabled": false}),
     ] {
-        let mut stage = Stage::set().await?;
-        stage.create(json!({"polling": polling})).await?;
-        stage.start(stoker::auth::AuthConfig::default()).await?;
-        let first = stage.git.commit("main", "First").await?;
-        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
-        stage.until_resolved(first.as_str()).await?;
+        let mut cluster = TestCluster::new().await?;
+        cluster.create(json!({"polling": polling})).await?;
+        cluster.start(stoker::auth::AuthConfig::default()).await?;
+        let first = cluster.git.commit("main", "First").await?;
+        assert_eq!(
+            cluster.send_json(&json!({"ref": "main"})).await?.status,
+            202
+        );
+        cluster.until_resolved(first.as_str()).await?;
         // A repeated request of a branch resolves it again.
-        let second = stage.git.commit("main", "Second").await?;
-        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
-        stage.until_resolved(second.as_str()).await?;
+        let second = cluster.git.commit("main", "Second").await?;
+        assert_eq!(
+            cluster.send_json(&json!({"ref": "main"})).await?.status,
+            202
+        );
+        cluster.until_resolved(second.as_str()).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn missing_and_invalid_signatures_are_401() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     let body = br#"{"ref": "v1.0.0"}"#;
     let mut answers: Vec<Value> = Vec::new();
     for headers in [
@@ -128,7 +134,7 @@ async fn missing_and_invalid_signatures_are_401() -> Result<()> {
         &[("x-hub-signature-256", "sha256=00")],
         &[("x-hub-signature-256", "sha1=00")],
     ] {
-        let answer = stage.post(&stage.url()?, headers, body).await?;
+        let answer = cluster.post(&cluster.url()?, headers, body).await?;
         assert_eq!(answer.status, 401);
         answers.push(answer.body);
     }
@@ -136,7 +142,7 @@ async fn missing_and_invalid_signatures_are_401() -> Result<()> {
         answers.windows(2).all(|pair| pair[0] == pair[1]),
         "all refusals look alike: {answers:?}"
     );
-    let object = stage.object().await?;
+    let object = cluster.object().await?;
     assert!(
         !object
             .metadata

@@ -2,26 +2,26 @@
 
 use anyhow::Result;
 use serde_json::json;
-use stoker_tests::Stage;
+use stoker_tests::TestCluster;
 
 #[tokio::test]
 async fn every_replica_receives_and_the_leader_reconciles() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    stage.create(json!({})).await?;
-    stage.identity = Some("first");
-    stage.start_signed().await?;
-    stage
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({})).await?;
+    cluster.identity = Some("first");
+    cluster.start_signed().await?;
+    cluster
         .until_metrics(|text| text.contains("stoker_controller_leader 1"))
         .await?;
-    stage.identity = Some("second");
-    stage.start_signed().await?;
+    cluster.identity = Some("second");
+    cluster.start_signed().await?;
 
     // The second replica receives the webhook, and the first reconciles.
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.annotated_tag("v1").await?;
-    assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);
-    stage.until_resolved(commit.as_str()).await?;
-    stage
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.annotated_tag("v1").await?;
+    assert_eq!(cluster.send_json(&json!({"ref": "v1"})).await?.status, 202);
+    cluster.until_resolved(commit.as_str()).await?;
+    cluster
         .until_metrics(|text| {
             text.contains("stoker_controller_leader 0")
                 && !text.contains("stoker_controller_cr_ready{")
@@ -29,12 +29,12 @@ async fn every_replica_receives_and_the_leader_reconciles() -> Result<()> {
         .await?;
 
     // The first replica ends, and the second continues alone.
-    stage.stop().await?;
-    let commit = stage.git.commit("main", "Another").await?;
-    stage.git.annotated_tag("v2").await?;
-    assert_eq!(stage.send_json(&json!({"ref": "v2"})).await?.status, 202);
-    stage.until_resolved(commit.as_str()).await?;
-    stage
+    cluster.stop().await?;
+    let commit = cluster.git.commit("main", "Another").await?;
+    cluster.git.annotated_tag("v2").await?;
+    assert_eq!(cluster.send_json(&json!({"ref": "v2"})).await?.status, 202);
+    cluster.until_resolved(commit.as_str()).await?;
+    cluster
         .until_metrics(|text| {
             text.contains("stoker_controller_leader 1")
                 && text.contains("stoker_controller_cr_ready{")

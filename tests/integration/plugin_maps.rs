@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use stoker::app::EXAMPLE_PLUGIN;
 use stoker::plugin::PluginState;
-use stoker_tests::Stage;
+use stoker_tests::TestCluster;
 
 /// A ConfigMap with one file, as `kubectl create configmap --from-file` makes it.
 fn map(name: &str, file: &str, bytes: &[u8]) -> ConfigMap {
@@ -27,19 +27,19 @@ fn labelled(mut map: ConfigMap) -> ConfigMap {
     map
 }
 
-async fn stage() -> Result<(Stage, Api<ConfigMap>)> {
-    let mut stage = Stage::set().await?;
-    stage.plugin_maps = true;
-    let maps = Api::namespaced(stage.client.clone(), &stage.namespace);
-    Ok((stage, maps))
+async fn cluster() -> Result<(TestCluster, Api<ConfigMap>)> {
+    let mut cluster = TestCluster::new().await?;
+    cluster.plugin_maps = true;
+    let maps = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    Ok((cluster, maps))
 }
 
 #[tokio::test]
 async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
-    let (mut stage, maps) = stage().await?;
-    stage.start_signed().await?;
-    stage.create(json!({})).await?;
-    let commit = stage.git.tag("v3").await?;
+    let (mut cluster, maps) = cluster().await?;
+    cluster.start_signed().await?;
+    cluster.create(json!({})).await?;
+    let commit = cluster.git.tag("v3").await?;
     let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
 
     // Without the label it is no bundle of plugins.
@@ -50,32 +50,32 @@ async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
     maps.create(&params, &labelled(map("other", "other.wasm", b"no plugin")))
         .await?;
     let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });
-    stage.until_state("other/other.wasm", is_refused).await?;
-    stage.until_gone("site/site.wasm").await?;
+    cluster.until_state("other/other.wasm", is_refused).await?;
+    cluster.until_gone("site/site.wasm").await?;
     let label = json!({"metadata": {"labels": {"stoker.io/plugin": "true"}}});
     let patch = PatchParams::default();
     maps.patch("site", &patch, &Patch::Merge(&label)).await?;
-    stage.until_plugin("shipit", "site/site.wasm").await?;
-    let answer = stage.send_json(&body).await?;
+    cluster.until_plugin("shipit", "site/site.wasm").await?;
+    let answer = cluster.send_json(&body).await?;
     anyhow::ensure!(answer.status == 202, "{answer:?}");
-    stage.until_resolved(commit.as_str()).await?;
+    cluster.until_resolved(commit.as_str()).await?;
 
     let mut broken = labelled(map("site", "site.wasm", b"broken"));
     broken.metadata.resource_version = maps.get("site").await?.metadata.resource_version;
     maps.replace("site", &params, &broken).await?;
     let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
-    stage.until_state("site/site.wasm", is_previous).await?;
+    cluster.until_state("site/site.wasm", is_previous).await?;
 
     maps.delete("site", &DeleteParams::default()).await?;
-    stage.until_gone("site/site.wasm").await?;
-    let answer = stage.send_json(&body).await?;
+    cluster.until_gone("site/site.wasm").await?;
+    let answer = cluster.send_json(&body).await?;
     anyhow::ensure!(answer.body["plugin"] != "shipit", "{answer:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn bundles_have_an_order_and_files_that_are_no_plugins_are_left_alone() -> Result<()> {
-    let (mut stage, maps) = stage().await?;
+    let (mut cluster, maps) = cluster().await?;
     let params = PostParams::default();
     // Those that are there are taken before the first webhook.
     let mut first = labelled(map("a", "shared.wasm", EXAMPLE_PLUGIN));
@@ -83,19 +83,19 @@ async fn bundles_have_an_order_and_files_that_are_no_plugins_are_left_alone() ->
     for map in [first, labelled(map("b", "second.wasm", EXAMPLE_PLUGIN))] {
         maps.create(&params, &map).await?;
     }
-    stage.start_signed().await?;
+    cluster.start_signed().await?;
     let is_serving = |state: &PluginState| *state == PluginState::Serving;
-    stage.until_state("a/shared.wasm", is_serving).await?;
+    cluster.until_state("a/shared.wasm", is_serving).await?;
     // Two plugins of one name: the first serves, as it does in directories.
     let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });
-    stage.until_state("b/second.wasm", is_refused).await?;
-    stage.until_gone("a/README.md").await?;
+    cluster.until_state("b/second.wasm", is_refused).await?;
+    cluster.until_gone("a/README.md").await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_map_that_holds_no_usable_plugin_is_reported() -> Result<()> {
-    let (mut stage, maps) = stage().await?;
+    let (mut cluster, maps) = cluster().await?;
     let params = PostParams::default();
     let mut without_key = labelled(map("empty", "x.wasm", b""));
     without_key.binary_data = Some([("acme.wasm.gz".to_owned(), ByteString(vec![31, 139]))].into());
@@ -107,19 +107,19 @@ async fn a_map_that_holds_no_usable_plugin_is_reported() -> Result<()> {
     for map in [without_key, as_text] {
         maps.create(&params, &map).await?;
     }
-    stage.start_signed().await?;
+    cluster.start_signed().await?;
     let says = |words: &'static str| move |state: &PluginState| matches!(state, PluginState::Refused { why } if why.contains(words));
-    stage
+    cluster
         .until_state("empty", says("no key that ends in .wasm"))
         .await?;
-    stage
+    cluster
         .until_state("text/acme.wasm", says("use `binaryData`"))
         .await?;
     let line = "stoker_plugin_usable{plugin=\"empty\"} 0";
-    stage.until_metrics(|text| text.contains(line)).await?;
+    cluster.until_metrics(|text| text.contains(line)).await?;
 
     maps.delete("empty", &DeleteParams::default()).await?;
-    stage.until_gone("empty").await?;
-    stage.until_metrics(|text| !text.contains(line)).await?;
+    cluster.until_gone("empty").await?;
+    cluster.until_metrics(|text| !text.contains(line)).await?;
     Ok(())
 }

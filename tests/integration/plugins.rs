@@ -11,7 +11,7 @@ use stoker::metrics::Metrics;
 use stoker::plugin::{
     Bundles, Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource, Supply,
 };
-use stoker_tests::Stage;
+use stoker_tests::TestCluster;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -22,37 +22,43 @@ const UNFILTERED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/unfil
 
 #[tokio::test]
 async fn a_plugin_without_a_pre_filter_that_fails_costs_no_other_sender_anything() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    std::fs::write(stage.plugins.path().join("a.wasm"), UNFILTERED)?;
-    let settings = stage.plugins.path().join("settings.yaml");
+    let mut cluster = TestCluster::new().await?;
+    std::fs::write(cluster.plugins.path().join("a.wasm"), UNFILTERED)?;
+    let settings = cluster.plugins.path().join("settings.yaml");
     std::fs::write(&settings, "plugins: {a: {settings: {fails: always}}}")?;
-    stage.settings = Some(settings.clone());
-    stage.create(json!({})).await?;
-    stage.start_signed().await?;
+    cluster.settings = Some(settings.clone());
+    cluster.create(json!({})).await?;
+    cluster.start_signed().await?;
     let failures = || {
-        let text = stage.metrics().unwrap();
+        let text = cluster.metrics().unwrap();
         let line = "stoker_plugin_calls_total{plugin=\"a.wasm\",outcome=\"trap\"} ";
         let count = text.lines().find_map(|text| text.strip_prefix(line));
         count.map_or(0, |count| count.parse::<u32>().unwrap())
     };
     // The first delivery finds out that it fails, and `generic` takes it. After that the plugin is asked last.
     for _ in 0..8 {
-        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+        assert_eq!(
+            cluster.send_json(&json!({"ref": "main"})).await?.status,
+            202
+        );
     }
     assert_eq!(failures(), 1);
     // What no other plugin claims may be its own.
     let own = json!({"unfiltered": "main"});
     for _ in 1..5 {
-        assert_eq!(stage.send_json(&own).await?.status, 500);
+        assert_eq!(cluster.send_json(&own).await?.status, 500);
     }
-    assert_eq!(stage.send_json(&own).await?.status, 503);
-    assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+    assert_eq!(cluster.send_json(&own).await?.status, 503);
+    assert_eq!(
+        cluster.send_json(&json!({"ref": "main"})).await?.status,
+        202
+    );
     assert_eq!(failures(), 5);
 
     std::fs::write(&settings, "plugins: {}")?;
     let is_serving = |state: &PluginState| *state == PluginState::Serving;
-    stage.until_state("a.wasm", is_serving).await?;
-    assert_eq!(stage.send_json(&own).await?.body["plugin"], "unfiltered");
+    cluster.until_state("a.wasm", is_serving).await?;
+    assert_eq!(cluster.send_json(&own).await?.body["plugin"], "unfiltered");
     Ok(())
 }
 
@@ -65,14 +71,14 @@ fn a_plugin_of_a_dozen_lines_is_small() {
 
 #[tokio::test]
 async fn a_plugin_of_a_dozen_lines_serves() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    stage.git.tag("v4").await?;
+    let cluster = TestCluster::with_host().await?;
+    cluster.git.tag("v4").await?;
     let body = json!({"acme": {"tag": "v4"}});
     for (name, bytes) in [("dozen", DOZEN), ("dozen-std", DOZEN_STD)] {
-        let file = stage.plugins.path().join("acme.wasm");
+        let file = cluster.plugins.path().join("acme.wasm");
         std::fs::write(&file, bytes)?;
-        stage.until_plugin(name, "acme.wasm").await?;
-        let answer = stage.send_json(&body).await?;
+        cluster.until_plugin(name, "acme.wasm").await?;
+        let answer = cluster.send_json(&body).await?;
         assert_eq!(answer.body["plugin"].as_str(), Some(name), "{answer:?}");
     }
     Ok(())
@@ -123,29 +129,29 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
 
 #[tokio::test]
 async fn a_format_is_rejected_before_and_accepted_after_its_plugin_is_dropped_in() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.tag("v3").await?;
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.tag("v3").await?;
     let body = json!({"shipit": {"pipeline": "plant", "at": "2026-03-02T09:00:00Z", "promoted": {
         "version": "v3", "revision": commit.as_str(), "repository": "demo/plant"}}});
-    assert_eq!(stage.send_json(&body).await?.status, 400);
-    std::fs::write(stage.plugins.path().join("shipit.wasm"), EXAMPLE_PLUGIN)?;
-    stage.until_plugin("shipit", "shipit.wasm").await?;
-    let answer = stage.send_json(&body).await?;
+    assert_eq!(cluster.send_json(&body).await?.status, 400);
+    std::fs::write(cluster.plugins.path().join("shipit.wasm"), EXAMPLE_PLUGIN)?;
+    cluster.until_plugin("shipit", "shipit.wasm").await?;
+    let answer = cluster.send_json(&body).await?;
     assert_eq!(
         (answer.status, answer.body["plugin"].as_str()),
         (202, Some("shipit")),
         "{answer:?}"
     );
-    stage.until_resolved(commit.as_str()).await?;
+    cluster.until_resolved(commit.as_str()).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     // As kubelet lays it out: files are links through `..data`, which is swapped for a new version.
-    let stage = Stage::with_host().await?;
-    let root = stage.plugins.path();
+    let cluster = TestCluster::with_host().await?;
+    let root = cluster.plugins.path();
     let version = |name: &str| {
         let folder = root.join(name);
         std::fs::create_dir(&folder)?;
@@ -154,7 +160,7 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     version("..2026_01")?;
     std::os::unix::fs::symlink("..2026_01", root.join("..data"))?;
     std::os::unix::fs::symlink("..data/site.wasm", root.join("site.wasm"))?;
-    stage.until_plugin("shipit", "site.wasm").await?;
+    cluster.until_plugin("shipit", "site.wasm").await?;
 
     std::fs::create_dir(root.join("..2026_02"))?;
     std::fs::write(root.join("..2026_02/site.wasm"), b"broken")?;
@@ -162,8 +168,8 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     std::fs::rename(root.join("..data_tmp"), root.join("..data"))?;
     // A file whose new version cannot be used keeps the one before.
     let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
-    stage.until_state("site.wasm", is_previous).await?;
-    stage.until_plugin("shipit", "site.wasm").await?;
+    cluster.until_state("site.wasm", is_previous).await?;
+    cluster.until_plugin("shipit", "site.wasm").await?;
     Ok(())
 }
 
@@ -212,21 +218,21 @@ async fn a_file_that_came_before_the_watch_is_taken() -> Result<()> {
 
 #[tokio::test]
 async fn no_webhook_fails_while_its_plugin_is_replaced() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.tag("v3").await?;
-    let file = stage.plugins.path().join("shipit.wasm");
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.tag("v3").await?;
+    let file = cluster.plugins.path().join("shipit.wasm");
     std::fs::write(&file, EXAMPLE_PLUGIN)?;
-    stage.until_plugin("shipit", "shipit.wasm").await?;
+    cluster.until_plugin("shipit", "shipit.wasm").await?;
     let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
     let replaced = async {
         for number in 0..30_u8 {
             // One more custom section: another file, and the same plugin. Between two, one that cannot be used.
-            let part = stage.plugins.path().join(".part");
+            let part = cluster.plugins.path().join(".part");
             let section = [0, 3, 1, b'v', number];
             std::fs::write(&part, [EXAMPLE_PLUGIN, &section].concat())?;
             std::fs::rename(&part, &file)?;
             let digest = hex::encode(Sha256::digest(std::fs::read(&file)?));
-            stage.until_digest("shipit.wasm", &digest).await?;
+            cluster.until_digest("shipit.wasm", &digest).await?;
             std::fs::write(&part, [EXAMPLE_PLUGIN, &[0, 200]].concat())?;
             std::fs::rename(&part, &file)?;
         }
@@ -237,7 +243,7 @@ async fn no_webhook_fails_while_its_plugin_is_replaced() -> Result<()> {
     loop {
         tokio::select! {
             result = &mut replaced => break result?,
-            answer = stage.send_json(&body) => {
+            answer = cluster.send_json(&body) => {
                 let answer = answer?;
                 anyhow::ensure!(answer.body["plugin"] == "shipit" && answer.status == 202, "{answer:?}");
                 answered += 1;
@@ -245,6 +251,6 @@ async fn no_webhook_fails_while_its_plugin_is_replaced() -> Result<()> {
         }
     }
     assert!(answered > 0);
-    stage.until_resolved(commit.as_str()).await?;
+    cluster.until_resolved(commit.as_str()).await?;
     Ok(())
 }

@@ -7,11 +7,11 @@ use kube::api::{ObjectMeta, PostParams};
 use serde_json::json;
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use stoker::secrets::SecretSource;
-use stoker_tests::{SECRET, Stage};
+use stoker_tests::{SECRET, TestCluster};
 
 #[tokio::test]
 async fn a_missing_object_is_404_for_authenticated_senders_only() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     let body = br#"{"ref":"v1"}"#;
     let signature = sign(SECRET.as_bytes(), body);
     for path in [
@@ -20,26 +20,26 @@ async fn a_missing_object_is_404_for_authenticated_senders_only() -> Result<()> 
         "/webhook/default/..%2f..",
         "/webhook/default/%ff",
     ] {
-        let url = format!("{}{path}", stage.base_url()?);
-        let known = stage
+        let url = format!("{}{path}", cluster.base_url()?);
+        let known = cluster
             .post(&url, &[(SIGNATURE_HEADER, &signature)], body)
             .await?;
         assert_eq!(known.status, 404, "{path} {known:?}");
         assert_eq!(known.body["accepted"], false);
-        assert_eq!(stage.post(&url, &[], body).await?.status, 401, "{path}");
+        assert_eq!(cluster.post(&url, &[], body).await?.status, 401, "{path}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn other_paths_and_methods_are_refused_in_json() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let elsewhere = stage.post(stage.base_url()?, &[], b"").await?;
+    let cluster = TestCluster::with_host().await?;
+    let elsewhere = cluster.post(cluster.base_url()?, &[], b"").await?;
     assert_eq!(
         (elsewhere.status, elsewhere.body["accepted"].as_bool()),
         (404, Some(false))
     );
-    let get = reqwest::get(stage.url()?).await?;
+    let get = reqwest::get(cluster.url()?).await?;
     assert_eq!(get.status(), 405);
     assert_eq!(get.headers()["allow"], "POST");
     assert_eq!(get.headers()["content-type"], "application/json");
@@ -48,8 +48,8 @@ async fn other_paths_and_methods_are_refused_in_json() -> Result<()> {
 
 #[tokio::test]
 async fn json_is_accepted_with_any_media_type() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    stage.git.tag("v1").await?;
+    let cluster = TestCluster::with_host().await?;
+    cluster.git.tag("v1").await?;
     let body = br#"{"ref":"v1"}"#;
     let signature = sign(SECRET.as_bytes(), body);
     for media_type in [
@@ -63,7 +63,7 @@ async fn json_is_accepted_with_any_media_type() -> Result<()> {
             ("content-type", media_type),
         ];
         assert_eq!(
-            stage.post(&stage.url()?, &headers, body).await?.status,
+            cluster.post(&cluster.url()?, &headers, body).await?.status,
             202,
             "{media_type}"
         );
@@ -73,14 +73,14 @@ async fn json_is_accepted_with_any_media_type() -> Result<()> {
 
 #[tokio::test]
 async fn other_formats_are_415_or_400_with_an_explanation() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     let form = b"payload=%7B%7D";
     let signature = sign(SECRET.as_bytes(), form);
     let headers = [
         (SIGNATURE_HEADER, signature.as_str()),
         ("content-type", "application/x-www-form-urlencoded"),
     ];
-    let answer = stage.post(&stage.url()?, &headers, form).await?;
+    let answer = cluster.post(&cluster.url()?, &headers, form).await?;
     assert_eq!(answer.status, 415);
     assert!(
         answer.body["error"]
@@ -89,7 +89,7 @@ async fn other_formats_are_415_or_400_with_an_explanation() -> Result<()> {
             .contains("application/json")
     );
     for body in [&b""[..], b"{", b"\xff", b"{\"ref\":\"\xff\"}", b"ref=v1"] {
-        let answer = stage.send(&[], body).await?;
+        let answer = cluster.send(&[], body).await?;
         assert_eq!(answer.status, 400, "{body:?}");
     }
     Ok(())
@@ -97,8 +97,8 @@ async fn other_formats_are_415_or_400_with_an_explanation() -> Result<()> {
 
 #[tokio::test]
 async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let answer = stage.send_json(&json!({"hello": "world"})).await?;
+    let cluster = TestCluster::with_host().await?;
+    let answer = cluster.send_json(&json!({"hello": "world"})).await?;
     assert_eq!(answer.status, 400);
     let plugins = answer.body["plugins"].as_array().context("no plugins")?;
     let names: Vec<_> = plugins
@@ -130,8 +130,8 @@ async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
 
 #[tokio::test]
 async fn a_ping_is_200_and_ignored() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let answer = stage
+    let cluster = TestCluster::with_host().await?;
+    let answer = cluster
         .send(
             &[("x-github-event", "ping")],
             br#"{"zen":"Keep it logically awesome.","hook_id":1}"#,
@@ -151,9 +151,9 @@ async fn a_ping_is_200_and_ignored() -> Result<()> {
 
 #[tokio::test]
 async fn a_ref_that_git_refuses_is_400() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     for git_ref in ["a b", "--upload-pack=x", "a..b", "x\u{0}y", ""] {
-        let answer = stage.send_json(&json!({"ref": git_ref})).await?;
+        let answer = cluster.send_json(&json!({"ref": git_ref})).await?;
         assert_eq!(answer.status, 400, "{git_ref:?} {answer:?}");
     }
     Ok(())
@@ -161,20 +161,20 @@ async fn a_ref_that_git_refuses_is_400() -> Result<()> {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_413_without_a_check_of_its_signature() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     let body = vec![b' '; (1 << 20) + 1];
-    let answer = stage.post(&stage.url()?, &[], &body).await?;
+    let answer = cluster.post(&cluster.url()?, &[], &body).await?;
     assert_eq!(answer.status, 413);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_body_at_the_limit_is_accepted() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    stage.git.tag("v1").await?;
+    let cluster = TestCluster::with_host().await?;
+    cluster.git.tag("v1").await?;
     let mut body = br#"{"ref":"v1"}"#.to_vec();
     body.resize(1 << 20, b' ');
-    assert_eq!(stage.send(&[], &body).await?.status, 202);
+    assert_eq!(cluster.send(&[], &body).await?.status, 202);
     Ok(())
 }
 
@@ -184,15 +184,15 @@ async fn with_an_empty_or_unreadable_secret_every_webhook_is_503() -> Result<()>
         SecretSource::Inline(String::new()),
         SecretSource::File("/nonexistent".into()),
     ] {
-        let mut stage = Stage::set().await?;
-        stage.create(json!({})).await?;
-        stage
+        let mut cluster = TestCluster::new().await?;
+        cluster.create(json!({})).await?;
+        cluster
             .start(AuthConfig {
                 hmac: Some(source),
                 bearer: None,
             })
             .await?;
-        let answer = stage.send_json(&json!({"ref": "v1"})).await?;
+        let answer = cluster.send_json(&json!({"ref": "v1"})).await?;
         assert_eq!(answer.status, 503);
         assert!(answer.headers.contains_key("retry-after"));
     }
@@ -201,18 +201,20 @@ async fn with_an_empty_or_unreadable_secret_every_webhook_is_503() -> Result<()>
 
 #[tokio::test]
 async fn an_unreachable_api_server_is_503_and_a_repeated_delivery_succeeds() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     // Only the embedded server can simulate an outage.
-    let Some(api) = &stage.api else { return Ok(()) };
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.tag("v1").await?;
+    let Some(api) = &cluster.api else {
+        return Ok(());
+    };
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.tag("v1").await?;
     api.outage(true);
-    let answer = stage.send_json(&json!({"ref": "v1"})).await?;
+    let answer = cluster.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.headers.contains_key("retry-after"));
     api.outage(false);
-    assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);
-    stage.until_resolved(commit.as_str()).await?;
+    assert_eq!(cluster.send_json(&json!({"ref": "v1"})).await?.status, 202);
+    cluster.until_resolved(commit.as_str()).await?;
     Ok(())
 }
 
@@ -220,9 +222,9 @@ async fn an_unreachable_api_server_is_503_and_a_repeated_delivery_succeeds() -> 
 async fn a_webhook_in_progress_is_answered_before_the_shutdown() -> Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    let mut stage = Stage::with_host().await?;
-    stage.git.tag("v1").await?;
-    let (body, url) = (br#"{"ref":"v1"}"#, reqwest::Url::parse(&stage.url()?)?);
+    let mut cluster = TestCluster::with_host().await?;
+    cluster.git.tag("v1").await?;
+    let (body, url) = (br#"{"ref":"v1"}"#, reqwest::Url::parse(&cluster.url()?)?);
     let address = (
         url.host_str().context("host")?.to_owned(),
         url.port().context("port")?,
@@ -240,7 +242,7 @@ async fn a_webhook_in_progress_is_answered_before_the_shutdown() -> Result<()> {
     connection.read_exact(&mut interim).await?;
     assert!(interim.starts_with(b"HTTP/1.1 100"));
 
-    let ended = async { stage.stop().await };
+    let ended = async { cluster.stop().await };
     let answered = async {
         connection.write_all(body).await?;
         let mut answer = String::new();
@@ -255,31 +257,31 @@ async fn a_webhook_in_progress_is_answered_before_the_shutdown() -> Result<()> {
 
 #[tokio::test]
 async fn a_host_of_one_namespace_ignores_others() -> Result<()> {
-    let mut stage = Stage::set().await?;
-    let mut object = stage.create(json!({})).await?;
-    let other = format!("{}-other", stage.namespace);
+    let mut cluster = TestCluster::new().await?;
+    let mut object = cluster.create(json!({})).await?;
+    let other = format!("{}-other", cluster.namespace);
     let namespace = serde_json::from_value(json!({"metadata": {"name": other}}))?;
-    Api::<Namespace>::all(stage.client.clone())
+    Api::<Namespace>::all(cluster.client.clone())
         .create(&PostParams::default(), &namespace)
         .await?;
     object.metadata = ObjectMeta {
         name: object.metadata.name,
         ..ObjectMeta::default()
     };
-    Api::namespaced(stage.client.clone(), &other)
+    Api::namespaced(cluster.client.clone(), &other)
         .create(&PostParams::default(), &object)
         .await?;
-    stage.watched = Some(stage.namespace.clone());
-    stage.start_signed().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.annotated_tag("v1").await?;
-    assert_eq!(stage.send_json(&json!({"ref": "v1"})).await?.status, 202);
-    stage.until_resolved(commit.as_str()).await?;
+    cluster.watched = Some(cluster.namespace.clone());
+    cluster.start_signed().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.annotated_tag("v1").await?;
+    assert_eq!(cluster.send_json(&json!({"ref": "v1"})).await?.status, 202);
+    cluster.until_resolved(commit.as_str()).await?;
 
     let body = br#"{"ref": "v1"}"#;
-    let elsewhere = format!("{}/webhook/{other}/plant", stage.base_url()?);
+    let elsewhere = format!("{}/webhook/{other}/plant", cluster.base_url()?);
     let signature = sign(SECRET.as_bytes(), body);
-    let answer = stage
+    let answer = cluster
         .post(&elsewhere, &[(SIGNATURE_HEADER, &signature)], body)
         .await?;
     assert_eq!(answer.status, 404, "{answer:?}");

@@ -4,14 +4,14 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use serde_json::json;
 use stoker_api::GatewaySync;
-use stoker_tests::Stage;
+use stoker_tests::TestCluster;
 
 #[tokio::test]
 async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    let commit = stage.git.commit("main", "A release").await?;
-    stage.git.annotated_tag("v1").await?;
-    let first = stage.send_json(&json!({"ref": "v1"})).await?;
+    let cluster = TestCluster::with_host().await?;
+    let commit = cluster.git.commit("main", "A release").await?;
+    cluster.git.annotated_tag("v1").await?;
+    let first = cluster.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(first.body["message"], "ref requested");
     let is_handled = |object: &GatewaySync| {
         let handled = object.status.as_ref().map(|status| {
@@ -22,29 +22,31 @@ async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<(
         });
         handled == Some((Some(commit.as_str()), object.requested_at()))
     };
-    let before = stage.until("the request is handled", is_handled).await?;
-    let repeat = stage.send_json(&json!({"ref": "v1"})).await?;
+    let before = cluster.until("the request is handled", is_handled).await?;
+    let repeat = cluster.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(
         (repeat.status, &repeat.body["message"]),
         (202, &json!("ref already set"))
     );
-    let after = stage.object().await?;
+    let after = cluster.object().await?;
     assert_eq!(after.metadata.annotations, before.metadata.annotations);
     Ok(())
 }
 
 #[tokio::test]
 async fn each_push_to_a_branch_is_a_new_request() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     let mut stamps = Vec::new();
     for message in ["First", "Second", "Third"] {
-        let commit = stage.git.commit("main", message).await?;
-        let answer = stage.send_json(&json!({"ref": "refs/heads/main"})).await?;
+        let commit = cluster.git.commit("main", message).await?;
+        let answer = cluster
+            .send_json(&json!({"ref": "refs/heads/main"}))
+            .await?;
         assert_eq!(
             (answer.status, &answer.body["message"]),
             (202, &json!("ref requested"))
         );
-        let object = stage.until_resolved(commit.as_str()).await?;
+        let object = cluster.until_resolved(commit.as_str()).await?;
         stamps.push(
             object.metadata.annotations.unwrap_or_default()["stoker.io/requested-at"].clone(),
         );
@@ -58,8 +60,8 @@ async fn each_push_to_a_branch_is_a_new_request() -> Result<()> {
 
 #[tokio::test]
 async fn a_ref_that_was_not_resolved_is_requested_again() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    assert_eq!(stage.send_json(&json!({"ref": "v9"})).await?.status, 202);
+    let cluster = TestCluster::with_host().await?;
+    assert_eq!(cluster.send_json(&json!({"ref": "v9"})).await?.status, 202);
     let failed = |object: &stoker_api::GatewaySync| {
         object.status.as_ref().is_some_and(|status| {
             status
@@ -68,22 +70,22 @@ async fn a_ref_that_was_not_resolved_is_requested_again() -> Result<()> {
                 && status.last_handled_requested_at.is_some()
         })
     };
-    stage.until("the failure is reported", failed).await?;
-    let commit = stage.git.commit("main", "Late").await?;
-    stage.git.tag("v9").await?;
-    let again = stage.send_json(&json!({"ref": "v9"})).await?;
+    cluster.until("the failure is reported", failed).await?;
+    let commit = cluster.git.commit("main", "Late").await?;
+    cluster.git.tag("v9").await?;
+    let again = cluster.send_json(&json!({"ref": "v9"})).await?;
     assert_eq!(again.body["message"], "ref requested");
-    stage.until_resolved(commit.as_str()).await?;
+    cluster.until_resolved(commit.as_str()).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn alternating_refs_on_sixteen_connections_are_all_accepted() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    stage.git.tag("v1").await?;
-    stage.git.tag("v2").await?;
+    let cluster = TestCluster::with_host().await?;
+    cluster.git.tag("v1").await?;
+    cluster.git.tag("v2").await?;
     let senders = (0..16).map(|sender| {
-        let stage = &stage;
+        let cluster = &cluster;
         async move {
             for round in 0..8 {
                 let git_ref = if (sender + round) % 2 == 0 {
@@ -91,7 +93,7 @@ async fn alternating_refs_on_sixteen_connections_are_all_accepted() -> Result<()
                 } else {
                     "v2"
                 };
-                let answer = stage.send_json(&json!({ "ref": git_ref })).await?;
+                let answer = cluster.send_json(&json!({ "ref": git_ref })).await?;
                 anyhow::ensure!(answer.status == 202, "{answer:?}");
             }
             anyhow::Ok(())
@@ -103,30 +105,33 @@ async fn alternating_refs_on_sixteen_connections_are_all_accepted() -> Result<()
 
 #[tokio::test]
 async fn the_last_push_of_a_burst_is_resolved() -> Result<()> {
-    let stage = Stage::with_host().await?;
+    let cluster = TestCluster::with_host().await?;
     let mut last = None;
     for push in 0..12 {
-        last = Some(stage.git.commit("main", &format!("Push {push}")).await?);
-        assert_eq!(stage.send_json(&json!({"ref": "main"})).await?.status, 202);
+        last = Some(cluster.git.commit("main", &format!("Push {push}")).await?);
+        assert_eq!(
+            cluster.send_json(&json!({"ref": "main"})).await?.status,
+            202
+        );
     }
-    stage.until_resolved(last.unwrap().as_str()).await?;
+    cluster.until_resolved(last.unwrap().as_str()).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn with_alternating_requests_the_last_one_applies() -> Result<()> {
-    let stage = Stage::with_host().await?;
-    stage.git.tag("v1").await?;
-    stage.git.commit("main", "Second").await?;
-    stage.git.tag("v2").await?;
+    let cluster = TestCluster::with_host().await?;
+    cluster.git.tag("v1").await?;
+    cluster.git.commit("main", "Second").await?;
+    cluster.git.tag("v2").await?;
     for _ in 0..10 {
         for git_ref in ["v1", "v2", "v1"] {
             assert_eq!(
-                stage.send_json(&json!({ "ref": git_ref })).await?.status,
+                cluster.send_json(&json!({ "ref": git_ref })).await?.status,
                 202
             );
         }
-        let object = stage.object().await?;
+        let object = cluster.object().await?;
         assert_eq!(
             object.metadata.annotations.unwrap_or_default()["stoker.io/requested-ref"],
             "v1"
@@ -138,21 +143,21 @@ async fn with_alternating_requests_the_last_one_applies() -> Result<()> {
 #[tokio::test]
 async fn a_request_that_is_not_handled_yet_is_not_written_again() -> Result<()> {
     // The controller does not handle requests of a paused object.
-    let mut stage = Stage::set().await?;
-    stage.create(json!({"paused": true})).await?;
-    stage.start(stoker::auth::AuthConfig::default()).await?;
-    let first = stage.send_json(&json!({"ref": "v1"})).await?;
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({"paused": true})).await?;
+    cluster.start(stoker::auth::AuthConfig::default()).await?;
+    let first = cluster.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(first.body["message"], "ref requested");
-    let stamp = stage.object().await?.requested_at().map(str::to_owned);
+    let stamp = cluster.object().await?.requested_at().map(str::to_owned);
     for _ in 0..3 {
-        let repeat = stage.send_json(&json!({"ref": "v1"})).await?;
+        let repeat = cluster.send_json(&json!({"ref": "v1"})).await?;
         assert_eq!(
             (repeat.status, &repeat.body["message"]),
             (202, &json!("ref already set"))
         );
     }
     assert_eq!(
-        stage.object().await?.requested_at().map(str::to_owned),
+        cluster.object().await?.requested_at().map(str::to_owned),
         stamp
     );
     Ok(())

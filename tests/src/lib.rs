@@ -2,6 +2,6 @@
 
 pub mod bench;
 pub mod control_plane;
-mod stage;
+mod test_cluster;
 
-pub use stage::{Answer, SECRET, Stage};
+pub use test_cluster::{Answer, SECRET, TestCluster};

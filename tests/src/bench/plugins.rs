@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::report::Table;
 use super::server::Server;
 use super::webhooks;
-use crate::Stage;
+use crate::TestCluster;
 
 /// A guest whose behaviour is chosen by a header.
 const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile.wasm"));
@@ -19,15 +19,15 @@ const HOSTILE_START: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/ho
 /// An ordinary guest.
 const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/plain-std.wasm"));
 
-/// Runs all measurements of the platform. The stage must have an object and the tags `v1` and `v2`.
-pub async fn measure(stage: &Stage) -> Result<Vec<Table>> {
-    let (reload, leaks) = reload::measure(stage).await?;
+/// Runs all measurements of the platform. The cluster must have an object and the tags `v1` and `v2`.
+pub async fn measure(cluster: &TestCluster) -> Result<Vec<Table>> {
+    let (reload, leaks) = reload::measure(cluster).await?;
     Ok(vec![
-        fairness::measure(stage).await?,
+        fairness::measure(cluster).await?,
         reload,
         leaks,
-        many::processor_time(stage).await?,
-        many::memory(stage).await?,
+        many::processor_time(cluster).await?,
+        many::memory(cluster).await?,
     ])
 }
 
@@ -47,11 +47,11 @@ fn variant(component: &[u8], number: u32) -> Vec<u8> {
 
 /// Starts `stoker run` and resolves `v1`, so that requests of this tag are answered without a write.
 async fn settled(
-    stage: &Stage,
+    cluster: &TestCluster,
     plugins: Option<&std::path::Path>,
     settings: Option<&std::path::Path>,
 ) -> Result<Server> {
-    let server = Server::stoker(stage, plugins, settings).await?;
-    webhooks::settle(stage, &server, "v1").await?;
+    let server = Server::stoker(cluster, plugins, settings).await?;
+    webhooks::settle(cluster, &server, "v1").await?;
     Ok(server)
 }

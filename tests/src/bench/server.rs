@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use super::{load, process};
-use crate::{SECRET, Stage};
+use crate::{SECRET, TestCluster};
 
 /// A measured server.
 pub struct Server {
@@ -20,14 +20,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `stoker run` against the stage's API server, with these drop-in plugins and settings.
+    /// Starts `stoker run` against the cluster's API server, with these drop-in plugins and settings.
     pub async fn stoker(
-        stage: &Stage,
+        cluster: &TestCluster,
         plugins: Option<&Path>,
         settings: Option<&Path>,
     ) -> Result<Self> {
         let (port, probes) = (free_port().await?, free_port().await?);
-        let kubeconfig = stage.kubeconfig()?;
+        let kubeconfig = cluster.kubeconfig()?;
         let binary = std::env::current_exe()?.with_file_name("stoker");
         let mut command = Command::new(&binary);
         command

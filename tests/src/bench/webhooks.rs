@@ -9,30 +9,30 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use super::report::{Row, Table};
 use super::server::Server;
 use super::{floor, process, release};
-use crate::{SECRET, Stage};
+use crate::{SECRET, TestCluster};
 
-/// Returns a signed request with a release of this tag for the stage's object.
+/// Returns a signed request with a release of this tag for the cluster's object.
 #[must_use]
-pub fn request(stage: &Stage, tag: &str) -> Vec<u8> {
-    floor::signed_request(&path(stage), SECRET, &release(tag))
+pub fn request(cluster: &TestCluster, tag: &str) -> Vec<u8> {
+    floor::signed_request(&path(cluster), SECRET, &release(tag))
 }
 
-/// Returns the path of webhooks for the stage's object.
+/// Returns the path of webhooks for the cluster's object.
 #[must_use]
-pub fn path(stage: &Stage) -> String {
-    format!("/webhook/{}/plant", stage.namespace)
+pub fn path(cluster: &TestCluster) -> String {
+    format!("/webhook/{}/plant", cluster.namespace)
 }
 
 /// Requests the tag, and waits until it is resolved. Later requests of the tag are repetitions.
-pub async fn settle(stage: &Stage, stoker: &Server, tag: &str) -> Result<()> {
-    stoker.load(vec![request(stage, tag)], 1, 1).await?;
+pub async fn settle(cluster: &TestCluster, stoker: &Server, tag: &str) -> Result<()> {
+    stoker.load(vec![request(cluster, tag)], 1, 1).await?;
     let is_settled = |object: &stoker_api::GatewaySync| {
         object
             .status
             .as_ref()
             .is_some_and(|status| status.last_sync_ref.as_deref() == Some(tag))
     };
-    stage.until("the tag is resolved", is_settled).await?;
+    cluster.until("the tag is resolved", is_settled).await?;
     Ok(())
 }
 
@@ -52,11 +52,15 @@ pub async fn memory(stoker: &Server) -> Result<Table> {
 }
 
 /// Measures processor time and latency.
-pub async fn webhooks(stage: &Stage, stoker: &Server, least: &Server) -> Result<(Table, Table)> {
-    settle(stage, stoker, "v1").await?;
+pub async fn webhooks(
+    cluster: &TestCluster,
+    stoker: &Server,
+    least: &Server,
+) -> Result<(Table, Table)> {
+    settle(cluster, stoker, "v1").await?;
     let (mut cpu, mut latency) = (Vec::new(), Vec::new());
     for connections in [1, 16] {
-        let (used, taken) = under_load(stage, stoker, least, connections).await?;
+        let (used, taken) = under_load(cluster, stoker, least, connections).await?;
         cpu.extend(used);
         latency.extend(taken);
     }
@@ -79,12 +83,12 @@ pub async fn webhooks(stage: &Stage, stoker: &Server, least: &Server) -> Result<
 
 /// Returns the rows of processor time and of latency for a number of connections.
 async fn under_load(
-    stage: &Stage,
+    cluster: &TestCluster,
     stoker: &Server,
     least: &Server,
     connections: usize,
 ) -> Result<([Row; 3], [Row; 3])> {
-    let request = |tag: &str| request(stage, tag);
+    let request = |tag: &str| request(cluster, tag);
     let repeated = || vec![request("v1")];
     least.load(repeated(), 2_000, connections).await?;
     stoker.load(repeated(), 2_000, connections).await?;
@@ -120,15 +124,19 @@ async fn under_load(
 }
 
 /// Measures the time from a webhook to the commit in the status of the object.
-pub async fn resolution(stage: &Stage, stoker: &Server, tags: &[(&str, &str)]) -> Result<Table> {
-    let mut events = watcher(stage.objects(), watcher::Config::default())
+pub async fn resolution(
+    cluster: &TestCluster,
+    stoker: &Server,
+    tags: &[(&str, &str)],
+) -> Result<Table> {
+    let mut events = watcher(cluster.objects(), watcher::Config::default())
         .applied_objects()
         .boxed();
     let mut taken = Vec::new();
     for round in 0..200 {
         let (tag, commit) = tags[round % tags.len()];
         let started = Instant::now();
-        stoker.load(vec![request(stage, tag)], 1, 1).await?;
+        stoker.load(vec![request(cluster, tag)], 1, 1).await?;
         loop {
             let object = events.try_next().await?.context("the watch ended")?;
             let status = object.status.as_ref();

@@ -9,7 +9,7 @@ use stoker_tests::bench::inside::inside;
 use stoker_tests::bench::report;
 use stoker_tests::bench::server::Server;
 use stoker_tests::bench::{BODY_BYTES, calls, floor, plugins, process, threads, webhooks};
-use stoker_tests::{SECRET, Stage};
+use stoker_tests::{SECRET, TestCluster};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,26 +44,28 @@ async fn main() -> Result<()> {
         anyhow::Ok([threads::threads()?, calls::languages(&templates)?])
     });
     let calls = calls.await??;
-    let stage = Stage::set().await?;
-    stage.git.commit("main", "First").await?;
-    let first = stage.git.tag("v1").await?;
-    stage.git.commit("main", "Second").await?;
-    let second = stage.git.tag("v2").await?;
-    stage.create(json!({"polling": {"enabled": false}})).await?;
-    let stoker = Server::stoker(&stage, None, None).await?;
+    let cluster = TestCluster::new().await?;
+    cluster.git.commit("main", "First").await?;
+    let first = cluster.git.tag("v1").await?;
+    cluster.git.commit("main", "Second").await?;
+    let second = cluster.git.tag("v2").await?;
+    cluster
+        .create(json!({"polling": {"enabled": false}}))
+        .await?;
+    let stoker = Server::stoker(&cluster, None, None).await?;
     let least = Server::floor().await?;
 
     let idle = webhooks::memory(&stoker).await?;
-    let (cpu, latency) = webhooks::webhooks(&stage, &stoker, &least).await?;
+    let (cpu, latency) = webhooks::webhooks(&cluster, &stoker, &least).await?;
     let resolved = webhooks::resolution(
-        &stage,
+        &cluster,
         &stoker,
         &[("v1", first.as_str()), ("v2", second.as_str())],
     )
     .await?;
     drop((stoker, least));
-    let platform = plugins::measure(&stage).await?;
-    let version = stage.client.apiserver_version().await?;
+    let platform = plugins::measure(&cluster).await?;
+    let version = cluster.client.apiserver_version().await?;
     let head = format!(
         "Written by `just bench` on {}.\n\nMachine: {}. API server: Kubernetes {}. Bodies: {BODY_BYTES} bytes, a signed GitHub release. Load generator, API server and Stoker share the machine.\nThe ratios within one run are more reliable than single figures.",
         jiff::Timestamp::now().strftime("%Y-%m-%d"),

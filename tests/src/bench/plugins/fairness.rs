@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{HOSTILE, HOSTILE_START, settled};
 use crate::bench::report::{Row, Table};
 use crate::bench::{floor, load, webhooks};
-use crate::{SECRET, Stage};
+use crate::{SECRET, TestCluster};
 
 /// The number of webhooks for the hostile plugin per second.
 const HITS: u32 = 50;
@@ -27,14 +27,14 @@ const BEHAVIOURS: [&str; 8] = [
     "slow-start",
 ];
 
-pub(super) async fn measure(stage: &Stage) -> Result<Table> {
-    let alone = others_beside(stage, &[]).await?;
+pub(super) async fn measure(cluster: &TestCluster) -> Result<Table> {
+    let alone = others_beside(cluster, &[]).await?;
     let mut rows = vec![Row::new("no hostile plugin", alone, "")];
     for behaviour in BEHAVIOURS {
-        let p99 = others_beside(stage, &[behaviour]).await?;
+        let p99 = others_beside(cluster, &[behaviour]).await?;
         rows.push(row(behaviour, p99, alone));
         // With as many correct answers, the plugin is never benched, and every failing call takes effect.
-        let p99 = others_beside(stage, &[behaviour, "ok"]).await?;
+        let p99 = others_beside(cluster, &[behaviour, "ok"]).await?;
         rows.push(row(&format!("{behaviour}, never benched"), p99, alone));
     }
     Ok(Table {
@@ -52,18 +52,20 @@ fn row(what: &str, p99: f64, alone: f64) -> Row {
 }
 
 /// Returns the 99th percentile of the other webhooks in milliseconds, beside a plugin with these behaviours in turn.
-async fn others_beside(stage: &Stage, behaviours: &[&str]) -> Result<f64> {
+async fn others_beside(cluster: &TestCluster, behaviours: &[&str]) -> Result<f64> {
     let directory = TempDir::new()?;
     std::fs::write(directory.path().join("hostile.wasm"), HOSTILE)?;
     std::fs::write(directory.path().join("hostile-start.wasm"), HOSTILE_START)?;
-    let server = settled(stage, Some(directory.path()), None).await?;
+    let server = settled(cluster, Some(directory.path()), None).await?;
     let others = load::paced(
         server.port(),
-        vec![webhooks::request(stage, "v1")],
+        vec![webhooks::request(cluster, "v1")],
         OTHERS,
         TIME,
     );
-    let hostile = behaviours.iter().map(|behaviour| provoke(stage, behaviour));
+    let hostile = behaviours
+        .iter()
+        .map(|behaviour| provoke(cluster, behaviour));
     let hostile: Vec<_> = hostile.collect();
     let each = u32::try_from(hostile.len()).unwrap_or(1);
     let outcome = if hostile.is_empty() {
@@ -81,11 +83,11 @@ async fn others_beside(stage: &Stage, behaviours: &[&str]) -> Result<f64> {
 }
 
 /// Returns a signed request that triggers the behaviour.
-fn provoke(stage: &Stage, behaviour: &str) -> Vec<u8> {
+fn provoke(cluster: &TestCluster, behaviour: &str) -> Vec<u8> {
     let header = match behaviour {
         "slow-start" => "x-slow-start: yes".to_owned(),
         other => format!("x-behaviour: {other}"),
     };
     let body = br#"{"ref":"v1"}"#;
-    floor::signed_request_with(&webhooks::path(stage), SECRET, &header, body)
+    floor::signed_request_with(&webhooks::path(cluster), SECRET, &header, body)
 }

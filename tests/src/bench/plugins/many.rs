@@ -4,7 +4,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 
 use super::{HOSTILE, HOSTILE_START, PLAIN, settled, variant};
-use crate::Stage;
+use crate::TestCluster;
 use crate::bench::calls::median;
 use crate::bench::report::{Row, Table};
 use crate::bench::{process, webhooks};
@@ -21,7 +21,7 @@ const IDLE: u32 = 40;
 /// Settings that disable all plugins but four.
 const FOUR: &str = "plugins:\n  gitea: {enabled: false}\n  gitlab: {enabled: false}\n  bitbucket: {enabled: false}\n  azure-devops: {enabled: false}\n  registry: {enabled: false}\n  cloudevents: {enabled: false}\n";
 
-pub(super) async fn processor_time(stage: &Stage) -> Result<Table> {
+pub(super) async fn processor_time(cluster: &TestCluster) -> Result<Table> {
     let directory = TempDir::new()?;
     let (four, two) = (
         directory.path().join("four.yaml"),
@@ -31,9 +31,9 @@ pub(super) async fn processor_time(stage: &Stage) -> Result<Table> {
     std::fs::create_dir(&two)?;
     std::fs::write(two.join("hostile.wasm"), HOSTILE)?;
     std::fs::write(two.join("hostile-start.wasm"), HOSTILE_START)?;
-    let few = settled(stage, None, Some(&four)).await?;
-    let many = settled(stage, Some(&two), None).await?;
-    let request = || vec![webhooks::request(stage, "v1")];
+    let few = settled(cluster, None, Some(&four)).await?;
+    let many = settled(cluster, Some(&two), None).await?;
+    let request = || vec![webhooks::request(cluster, "v1")];
     let (mut of_few, mut of_many, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (cpu, _) = few.load(request(), WEBHOOKS, 16).await?;
@@ -60,7 +60,7 @@ pub(super) async fn processor_time(stage: &Stage) -> Result<Table> {
     })
 }
 
-pub(super) async fn memory(stage: &Stage) -> Result<Table> {
+pub(super) async fn memory(cluster: &TestCluster) -> Result<Table> {
     let directory = TempDir::new()?;
     for number in 0..IDLE {
         let file = directory.path().join(format!("{number}.wasm"));
@@ -68,8 +68,8 @@ pub(super) async fn memory(stage: &Stage) -> Result<Table> {
     }
     let mut all = Vec::new();
     for _ in 0..MEMORY_ROUNDS {
-        let none = settled(stage, None, None).await?;
-        let many = settled(stage, Some(directory.path()), None).await?;
+        let none = settled(cluster, None, None).await?;
+        let many = settled(cluster, Some(directory.path()), None).await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
         let resident = |pid| process::holdings(pid).map(|held| held.resident_kib);
         let more = resident(many.pid()?)?.saturating_sub(resident(none.pid()?)?);

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{PLAIN, settled, variant};
-use crate::Stage;
+use crate::TestCluster;
 use crate::bench::process::Holdings;
 use crate::bench::report::{Row, Table};
 use crate::bench::server::Server;
@@ -19,12 +19,12 @@ const WARM: u32 = 100;
 /// The number of webhooks per second during the reloads.
 const OTHERS: u32 = 100;
 
-pub(super) async fn measure(stage: &Stage) -> Result<(Table, Table)> {
+pub(super) async fn measure(cluster: &TestCluster) -> Result<(Table, Table)> {
     let directory = TempDir::new()?;
-    let server = settled(stage, Some(directory.path()), None).await?;
+    let server = settled(cluster, Some(directory.path()), None).await?;
     let mut times = Vec::new();
     let mut before = process::holdings(server.pid()?)?;
-    let webhook = vec![webhooks::request(stage, "v1")];
+    let webhook = vec![webhooks::request(cluster, "v1")];
     let (mut answered, mut failed) = (0, 0);
     for number in 0..RELOADS {
         if number == WARM {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use stoker::plugin::{Descriptor, Detector, Plugin, PluginState, PluginStatus};
 
-use super::{PATIENCE, Stage};
+use super::{PATIENCE, TestCluster};
 
-impl Stage {
+impl TestCluster {
     /// Waits until the plugin of this name and origin is loaded.
     pub async fn until_plugin(&self, name: &str, origin: &str) -> Result<()> {
         let what = format!("plugin {name} is loaded from {origin}");

@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 
 /// The HMAC secret of the tests' webhooks.
 pub const SECRET: &str = "test-secret";
-/// The name of the object of a stage.
+/// The name of the object of a cluster.
 const NAME: &str = "plant";
 /// The time limit of each wait.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// A cluster, a repository, and the hosts that were started.
-pub struct Stage {
+pub struct TestCluster {
     /// A client of the API server.
     pub client: Client,
     /// The repository that the object follows.
@@ -83,9 +83,9 @@ pub struct Answer {
     pub body: Value,
 }
 
-impl Stage {
-    /// Returns a stage with the custom resource, a new namespace and a repository.
-    pub async fn set() -> Result<Self> {
+impl TestCluster {
+    /// Returns a cluster with the custom resource, a new namespace and a repository.
+    pub async fn new() -> Result<Self> {
         let (client, git, api, turn) =
             if let Some(path) = std::env::var_os("STOKER_TEST_KUBECONFIG") {
                 let turn = ONE_AT_A_TIME.lock().await;
@@ -137,12 +137,12 @@ impl Stage {
         })
     }
 
-    /// Returns a stage with the object and a host that requires signatures.
+    /// Returns a cluster with the object and a host that requires signatures.
     pub async fn with_host() -> Result<Self> {
-        let mut stage = Self::set().await?;
-        stage.create(json!({})).await?;
-        stage.start_signed().await?;
-        Ok(stage)
+        let mut cluster = Self::new().await?;
+        cluster.create(json!({})).await?;
+        cluster.start_signed().await?;
+        Ok(cluster)
     }
 
     /// Starts a host that requires signatures.
