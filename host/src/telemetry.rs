@@ -9,6 +9,10 @@ use tracing_subscriber::fmt::time::SystemTime;
 /// The filter if none is configured.
 const DEFAULT_FILTER: &str = "info";
 
+/// A directive before every filter, which a later one for the same target replaces. The Kubernetes client logs whole
+/// answers that it cannot parse, and objects may contain credentials.
+const QUIET: &str = "kube_client=error";
+
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -42,7 +46,7 @@ pub enum TelemetryError {
 /// Starts the log on standard error. Dropping the guard writes the remaining lines.
 pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, TelemetryError> {
     let text = filter.unwrap_or(DEFAULT_FILTER);
-    let filter = EnvFilter::try_new(text).map_err(|source| TelemetryError::Filter {
+    let filter = EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|source| TelemetryError::Filter {
         filter: text.to_owned(),
         source,
     })?;
