@@ -4,6 +4,7 @@
 //! a request names, and all refusals look alike to the sender. This module knows neither HTTP servers nor Kubernetes.
 
 mod scheme;
+mod withheld;
 
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use http::HeaderMap;
 
 use crate::delivery::Delivery;
 use crate::secrets::{SecretError, SecretSource};
-use scheme::{Evidence, Keys, SCHEMES};
+use scheme::{Evidence, Keys};
 
 pub use scheme::{SIGNATURE_HEADER, bearer, sign};
+pub use withheld::is_withheld;
 
 /// A value whose sender was verified. [`Claim::verify`] is the only way to make one.
 #[derive(Debug)]
@@ -146,12 +148,6 @@ impl Requirement {
             (Err(why), _) | (_, Err(why)) => Self::Unusable(why),
         }
     }
-}
-
-/// Whether a header carries the proof of a scheme, in lower case.
-#[must_use]
-pub fn is_proof(header: &str) -> bool {
-    SCHEMES.iter().any(|scheme| scheme.header == header)
 }
 
 #[cfg(test)]

@@ -35,7 +35,6 @@ mod settings;
 mod status;
 mod supply;
 mod watch;
-mod withheld;
 
 pub use call::{CallReport, Question};
 pub use catalog::{Catalog, read_component};

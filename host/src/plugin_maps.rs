@@ -14,10 +14,12 @@ use stoker_api::names::label;
 use tokio::sync::watch;
 
 use crate::plugin::{Bundles, Supply};
+use crate::watch_backoff::watch_backoff;
 
 /// ConfigMaps in one answer of the API server. Each may have a million bytes, and is in memory several times while it is
 /// read.
 const PAGE: u32 = 4;
+
 /// Returns the files of the ConfigMaps, and the watch that keeps them current for as long as it is polled.
 pub fn follow(
     client: Client,
@@ -30,7 +32,7 @@ pub fn follow(
     let (sender, supply) = watch::channel(None);
     (
         Supply::Bundles(supply),
-        keep(watcher(api, config).default_backoff(), sender),
+        keep(watcher(api, config).backoff(watch_backoff()), sender),
     )
 }
 
@@ -78,7 +80,7 @@ async fn keep(
     }
 }
 
-/// Takes the files of a ConfigMap, as a mount would show them: text as well, which is refused for what it is.
+/// Adds the files of a ConfigMap. Text values are included, so that the log can explain why they are refused.
 fn put(known: &mut Bundles, map: ConfigMap) {
     let name = map.name_any();
     let binary = map.binary_data.into_iter().flatten();

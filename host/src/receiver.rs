@@ -1,7 +1,6 @@
 //! The receiver: `POST /webhook/{namespace}/{name}`, from the headers to the answer.
 //!
-//! The object is found, the sender verified, the ref detected, the request submitted. Each step hands the next a type
-//! that only it can make. This module knows neither `wasmtime` nor Kubernetes; the types of the web server end here.
+//! The object is found, the sender verified, the ref detected, the request submitted. This module knows neither `wasmtime` nor Kubernetes; the types of the web server end here.
 
 mod answer;
 mod body;

@@ -64,7 +64,7 @@ pub struct Announcement {
 /// The outcome of an announcement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
-    /// The API server has stored a request for this ref.
+    /// The API server has stored a request for this ref, or for a later one that supersedes it.
     Written(GitRef),
     /// This ref is requested already, by the API server's present state. At most the time stamp was written again.
     AlreadySet(GitRef),

@@ -46,10 +46,11 @@ pub enum TelemetryError {
 /// Starts the log on standard error. Dropping the guard writes the remaining lines.
 pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, TelemetryError> {
     let text = filter.unwrap_or(DEFAULT_FILTER);
-    let filter = EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|source| TelemetryError::Filter {
-        filter: text.to_owned(),
-        source,
-    })?;
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|source| TelemetryError::Filter {
+            filter: text.to_owned(),
+            source,
+        })?;
     // If the reader of the log is too slow, lines are dropped. Answers do not wait for it.
     let (writer, guard) = NonBlocking::new(std::io::stderr());
     let lines = tracing_subscriber::fmt()

@@ -47,7 +47,7 @@ const NEIGHBOURS: [(&str, &[&str]); 14] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["watch_backoff"]),
-    ("delivery", &["auth"]),
+    ("delivery", &[]),
     ("leader", &[]),
     ("operations", &["auth", "metrics", "plugin"]),
     ("payload", &[]),

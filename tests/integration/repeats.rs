@@ -3,7 +3,6 @@
 use anyhow::Result;
 use futures::future::try_join_all;
 use serde_json::json;
-use stoker_api::GatewaySync;
 use stoker_tests::TestCluster;
 
 #[tokio::test]
@@ -13,16 +12,7 @@ async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<(
     cluster.git.annotated_tag("v1").await?;
     let first = cluster.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(first.body["message"], "ref requested");
-    let is_handled = |object: &GatewaySync| {
-        let handled = object.status.as_ref().map(|status| {
-            (
-                status.last_sync_commit.as_deref(),
-                status.last_handled_requested_at.as_deref(),
-            )
-        });
-        handled == Some((Some(commit.as_str()), object.requested_at()))
-    };
-    let before = cluster.until("the request is handled", is_handled).await?;
+    let before = cluster.until_handled(commit.as_str()).await?;
     let repeat = cluster.send_json(&json!({"ref": "v1"})).await?;
     assert_eq!(
         (repeat.status, &repeat.body["message"]),
@@ -46,7 +36,7 @@ async fn each_push_to_a_branch_is_a_new_request() -> Result<()> {
             (answer.status, &answer.body["message"]),
             (202, &json!("ref requested"))
         );
-        let object = cluster.until_resolved(commit.as_str()).await?;
+        let object = cluster.until_handled(commit.as_str()).await?;
         stamps.push(
             object.metadata.annotations.unwrap_or_default()["stoker.io/requested-at"].clone(),
         );

@@ -258,6 +258,18 @@ impl TestCluster {
         self.until(&format!("commit {commit}"), is_resolved).await
     }
 
+    /// Waits until the request on the object is handled and led to this commit.
+    pub async fn until_handled(&self, commit: &str) -> Result<GatewaySync> {
+        let is_handled = |object: &GatewaySync| {
+            object.status.as_ref().is_some_and(|status| {
+                status.last_sync_commit.as_deref() == Some(commit)
+                    && status.last_handled_requested_at.as_deref() == object.requested_at()
+            })
+        };
+        self.until(&format!("commit {commit} by a request"), is_handled)
+            .await
+    }
+
     /// Returns a kubeconfig file of the API server.
     pub fn kubeconfig(&self) -> Result<PathBuf> {
         match (&self.api, std::env::var_os("STOKER_TEST_KUBECONFIG")) {

@@ -61,6 +61,12 @@ impl GatewaySync {
             .filter(|text| !text.is_empty())
     }
 
+    /// Returns the ref that the gateways should run: the requested one, otherwise `spec.git.ref`.
+    #[must_use]
+    pub fn effective_ref(&self) -> &str {
+        self.requested_ref().unwrap_or(&self.spec.git.git_ref)
+    }
+
     /// Returns the time of the last request by annotation, unless it is empty.
     #[must_use]
     pub fn requested_at(&self) -> Option<&str> {

@@ -35,7 +35,7 @@ fn test_case(suite: &str, case: &Case) -> TestCase {
     test
 }
 
-/// The library drops control characters. These two are no characters of XML 1.0 either (section 2.2).
+/// Replaces U+FFFE and U+FFFF, which XML 1.0 forbids. The library drops control characters.
 fn text(text: &str) -> XmlString {
     let replacement = char::REPLACEMENT_CHARACTER.to_string();
     XmlString::new(text.replace(['\u{fffe}', '\u{ffff}'], &replacement))

@@ -10,13 +10,13 @@ use stoker_guest_build::{GUESTS, PLUGINS, target_directory, workspace_of};
 use super::error::AuthorError;
 use super::manifest::MANIFEST;
 
-/// The folder of a project with its payload files.
+/// The directory of the payload files.
 const PAYLOADS: &str = "payloads";
-/// Folders with files that tools write, or that do not change the component.
+/// Directories that are not scanned for sources.
 const NOT_SOURCES: [&str; 5] = [PAYLOADS, "target", "node_modules", "__pycache__", "venv"];
-/// Ends of the names of such files: components, reports, texts for people.
+/// Suffixes of files that are not sources.
 const NOT_SOURCE_ENDS: [&str; 4] = [".wasm", ".part", ".xml", ".md"];
-/// The most files of a project that are examined for changes. A project with more holds other things than a plugin.
+/// The maximum number of files that are scanned.
 const MAX_FILES: usize = 2_000;
 
 /// A file, and the time of its last change.
@@ -30,8 +30,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// Opens the project in a folder. The folder of its payload files means the project as well, unless it is a project
-    /// itself.
+    /// Opens the project in a directory. `payloads/` stands for its parent project, unless it is a project itself.
     pub fn open(folder: &Path) -> Result<Self, AuthorError> {
         let folder = fs::canonicalize(folder).map_err(AuthorError::file(folder))?;
         if !folder.is_dir() {
@@ -76,7 +75,7 @@ impl Project {
         }
         let newest = self.components().pop();
         let is_current = |(built, _): &Stamp| {
-            // A folder with a component and payload files is tested as it is.
+            // A directory that cannot be built is never out of date.
             !is_buildable(&self.folder)
                 || self.sources().iter().all(|(changed, _)| changed <= built)
         };
@@ -152,7 +151,7 @@ fn files_with_extension(wanted: &str, folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Collects the files below a folder that people write.
+/// Collects the source files below a directory.
 fn collect(folder: &Path, files: &mut Vec<Stamp>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

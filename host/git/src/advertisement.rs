@@ -2,9 +2,10 @@
 //!
 //! This module knows packets, and not which refs are looked up.
 
+use stoker_api::detection::CommitId;
+
 use super::error::{GitError, plain};
 use super::packet::{Line, Packet, PacketSource, Packets};
-use stoker_api::detection::CommitId;
 
 /// The beginning of an advertisement.
 #[derive(Debug)]

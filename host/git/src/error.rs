@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::candidates::missing;
 use stoker_api::detection::{CommitId, GitRef};
+use stoker_report::is_unprintable;
+
+use super::candidates::missing;
 
 /// The cause of an error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -209,12 +211,12 @@ impl GitError {
     }
 }
 
-/// What a server wrote, as part of a message: without control characters, and at most 200 characters.
+/// What a server wrote, as part of a message: without control and formatting characters, and at most 200 characters.
 pub(super) fn plain(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.trim()
         .chars()
         .take(200)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_unprintable(c) { ' ' } else { c })
         .collect()
 }

@@ -8,8 +8,9 @@ mod misbehaviour;
 mod transports;
 mod wire;
 
-use super::*;
 use stoker_local_cluster::GitServer;
+
+use super::*;
 
 fn client() -> GitClient {
     GitClient::new().unwrap()

@@ -1,7 +1,8 @@
 //! The initial history of the repository: the first releases of a plant's gateways.
 
-use super::{GitServer, GitServerError};
 use stoker_api::detection::CommitId;
+
+use super::{GitServer, GitServerError};
 
 /// The refs of the history, for the output of `stoker sandbox`.
 pub const REFS: &str = "branch main, tags v1.0.0 v2.0.0 v2.1.0 v2.2.0 v3.0.0";

@@ -93,8 +93,8 @@ fn setting(text: &str) -> Result<(String, String)> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// Makes a delivery. It needs no signature, because it comes from the person at the command line. A body that is not JSON
-/// is an error, although a host asks plugins about it, too: it is most likely a mistake.
+/// Makes a delivery. It needs no signature, because it comes from the person at the command line. A host also accepts
+/// bodies that are not JSON. On the command line, such a body is most likely a mistake.
 fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
     let delivery = Delivery {
         headers,

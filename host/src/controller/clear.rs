@@ -11,12 +11,12 @@ use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
 use super::error::{ControllerError, within};
 use super::patch_params;
 
-/// Removes the requested ref, and returns whether it did. It does not if there was another request in the meantime.
+/// Removes the requested ref, unless there was another request in the meantime.
 pub(super) async fn clear(
     client: &Client,
     key: &ObjectKey,
     meta: &ObjectMeta,
-) -> Result<bool, ControllerError> {
+) -> Result<(), ControllerError> {
     let patch = Patch::Json::<()>(serde_json::from_value(removal(meta))?);
     let objects =
         Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), key.namespace());
@@ -26,8 +26,9 @@ pub(super) async fn clear(
     )
     .await
     {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_failed_test() || error.is_conflict() || error.is_gone() => Ok(false),
+        Ok(_) => Ok(()),
+        // A newer request came in between, or the object is gone.
+        Err(error) if error.is_failed_test() || error.is_conflict() || error.is_gone() => Ok(()),
         Err(error) => Err(error),
     }
 }

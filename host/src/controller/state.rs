@@ -31,10 +31,7 @@ impl LookupKey {
         Self {
             uid: sync.uid(),
             generation: sync.metadata.generation,
-            git_ref: sync
-                .requested_ref()
-                .unwrap_or(&sync.spec.git.git_ref)
-                .to_owned(),
+            git_ref: sync.effective_ref().to_owned(),
             requested_at: sync.requested_at().map(str::to_owned),
         }
     }

@@ -91,7 +91,7 @@ pub(super) fn validate(sync: &GatewaySync, refs: &References) -> Desired {
 fn lookup(sync: &GatewaySync) -> Result<RefLookup, ControllerError> {
     let git = &sync.spec.git;
     let repo = RepoUrl::parse(&git.repo).map_err(ControllerError::Repo)?;
-    let text = sync.requested_ref().unwrap_or(&git.git_ref);
+    let text = sync.effective_ref();
     let git_ref = GitRef::parse(text).map_err(|source| ControllerError::Ref {
         text: text.chars().take(64).collect(),
         source,

@@ -5,9 +5,9 @@ use std::thread::{Builder, JoinHandle, available_parallelism};
 
 use rayon::ThreadPoolBuilder;
 
-/// The nice value of these threads (`nice(2)`): the scheduler gives a thread that answers webhooks nine times as much.
+/// The nice value of these threads (`nice(2)`). A thread with nice 0 gets about nine times the processor time.
 const NICE: i32 = 10;
-/// The most threads of one compilation: a plugin has too few functions for more.
+/// The maximum number of threads for one compilation. More do not help, because a plugin has few functions.
 const MOST_THREADS: usize = 4;
 
 /// Starts a thread of low priority.
@@ -30,7 +30,7 @@ pub(super) fn threads() -> u64 {
     available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS) as u64)
 }
 
-/// Works with so many threads. They have the priority of the calling thread, and end with the work.
+/// Runs `work` on a pool of this many threads. They have the priority of the calling thread, and end with the work.
 pub(super) fn in_parallel<T: Send>(threads: u64, work: impl FnOnce() -> T + Send) -> T {
     let pool = ThreadPoolBuilder::new()
         .num_threads(usize::try_from(threads).unwrap_or(1))

@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many more failures than answers open the breaker.
+/// The breaker opens when failures exceed answers by this number.
 const FAILURES: u32 = 5;
 /// How long the breaker is open the first time. Each further time in a row is twice as long.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The longest time: how late a plugin that recovered is noticed.
+/// The maximum time. A plugin that has recovered is noticed after at most this time.
 const LONGEST: Duration = Duration::from_mins(1);
-/// When another trial is made although the last one has not ended: its caller may be gone.
+/// The time after which another trial starts if the last one has not ended.
 const TRIAL: Duration = Duration::from_secs(20);
 
 /// Counts the failures of one plugin.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
-    /// Whether the state is other than closed without failures. While a plugin answers, its callers write nothing that
-    /// other threads read.
+    /// Whether the score is above zero or the breaker is not closed. It is read without the lock, which keeps
+    /// successful calls free of contention.
     is_failing: AtomicBool,
 }
 
@@ -29,7 +29,7 @@ enum State {
     Closed { score: u32 },
     /// It is not asked before `until`.
     Open { until: Instant, time: Duration },
-    /// One call was let through to see; no other before `until`.
+    /// One trial call is running. No other starts before `until`.
     Trial { until: Instant, time: Duration },
 }
 
@@ -51,7 +51,7 @@ pub(super) enum Permission {
 pub(super) enum Ended {
     /// With an answer, whatever it is.
     Answered,
-    /// With a fault of the plugin that costs the host.
+    /// The plugin failed.
     Failed,
     /// It did not begin, or says nothing of the plugin.
     Undecided,
@@ -99,7 +99,7 @@ impl Breaker {
         !matches!(*self.lock(), State::Closed { .. })
     }
 
-    /// Notes how a call ended.
+    /// Records the end of a call.
     pub(super) fn record(
         &self,
         permission: Permission,
@@ -122,7 +122,7 @@ impl Breaker {
 }
 
 impl State {
-    /// Goes on to the state after a call that ended.
+    /// Updates the state after a call.
     fn after(&mut self, permission: Permission, ended: Ended, now: Instant) -> Option<Change> {
         match (permission, &mut *self) {
             (Permission::Regular, Self::Closed { score }) => match ended {
@@ -136,7 +136,7 @@ impl State {
                     (*score >= FAILURES).then(|| self.open(SHORTEST, now))
                 }
             },
-            // It began before the breaker opened, and says nothing new.
+            // The call began before the breaker opened.
             (Permission::Regular, _) | (Permission::Trial, Self::Closed { .. }) => None,
             (Permission::Trial, Self::Open { time, .. } | Self::Trial { time, .. }) => {
                 match ended {
@@ -238,7 +238,7 @@ mod tests {
             None
         );
         assert_eq!(breaker.admit(now), Ok(Permission::Trial));
-        // One whose caller went away is not waited for, for ever.
+        // A trial whose caller is gone expires.
         assert_eq!(breaker.admit(now + TRIAL), Ok(Permission::Trial));
     }
 

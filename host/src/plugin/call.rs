@@ -17,16 +17,15 @@ use super::limits::{Limits, TABLE_ELEMENTS, TEXT_BYTES};
 use super::reply::{self, RawReply};
 use super::sandbox::Sandbox;
 use super::settings::Tuning;
-use super::withheld::is_withheld;
-use crate::auth::Verified;
+use crate::auth::{Verified, is_withheld};
 use crate::delivery::Delivery;
 use crate::payload::{Document, PayloadError};
 
-/// Handles of resources that a guest may hold. It borrows one; the rest is for later versions.
+/// The maximum number of resource handles of a guest. A guest needs one.
 const MAX_HANDLES: usize = 64;
 
-/// A guest that ran for fewer ticks than this has not used its time, however long ago it began.
-const FEWEST_TURNS: u32 = 8;
+/// The minimum number of ticks before a call can time out.
+const MIN_TICKS: u32 = 8;
 
 /// A verified delivery: what plugins are asked about.
 pub struct Question {
@@ -79,6 +78,7 @@ pub struct CallReport {
 
 /// What the store of one instance holds: what it may see, and what it used.
 pub(super) struct Guest {
+    /// The delivery. `None` during `describe`, which has no request.
     question: Option<Arc<Question>>,
     callee: Arc<Callee>,
     memory: MemoryGuard,
@@ -87,7 +87,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// The question. There is none while `describe` runs, and no handle of a request either.
+    /// The delivery. An error during `describe`, which has no request.
     pub(super) fn question(&self) -> wasmtime::Result<&Question> {
         self.question
             .as_deref()
@@ -109,8 +109,7 @@ impl Guest {
     }
 }
 
-/// Refuses memory beyond the limit, all memories of the instance together. It remembers that it did, since the error
-/// that the engine returns has no type.
+/// Limits the memory of an instance. It records a refusal, because the engine's error has no type.
 struct MemoryGuard {
     limit: usize,
     /// Bytes of all memories. Memories never shrink, so this is also the peak.
@@ -257,20 +256,20 @@ async fn finish<T: Send + 'static>(
     (result, report)
 }
 
-/// Places among those of all plugins, and one among the calls of this plugin. They go with the call, wherever it runs.
+/// The permits of one call. They are released when the call ends, on either thread.
 struct Held {
     _turn: Option<OwnedSemaphorePermit>,
     _places: OwnedSemaphorePermit,
 }
 
-/// Waits for free places, but not for long.
+/// Waits for free slots, at most `queue_time`.
 async fn admit(
     sandbox: &Sandbox,
     turns: Option<&Arc<Semaphore>>,
     places: u32,
 ) -> Result<Held, CallError> {
     let instances = sandbox.instances();
-    // Nearly always there are some, and no timer is needed.
+    // Usually slots are free, and no timer is needed.
     let turn = turns.map(|turns| Arc::clone(turns).try_acquire_owned().ok());
     if let None | Some(Some(_)) = &turn
         && let Ok(places) = Arc::clone(instances).try_acquire_many_owned(places)
@@ -321,15 +320,15 @@ fn store(sandbox: &Sandbox, callee: &Arc<Callee>, question: Option<Arc<Question>
     store.limiter(|guest| &mut guest.memory);
     store.set_hostcall_fuel(limits.transfer_bytes);
     store.set_max_component_handles(MAX_HANDLES);
-    // Set before the instance is made: start functions are code of the guest as well. The first tick may be about to
-    // come, so a guest has at least the time of one before it lets others go first.
+    // Start functions run during instantiation, so the deadline is set first. The first tick may be near, so the guest
+    // yields at the second.
     let deadline = Instant::now() + limits.wall_time;
     let mut turns = 0;
     store.set_epoch_deadline(2);
     store.epoch_deadline_callback(move |_| {
         turns += 1;
-        // One that hardly ran is not at fault for the time that it waited.
-        let is_over = Instant::now() >= deadline && turns >= FEWEST_TURNS;
+        // A guest with fewer ticks was waiting for the processor.
+        let is_over = Instant::now() >= deadline && turns >= MIN_TICKS;
         Ok(if is_over {
             UpdateDeadline::Interrupt
         } else {
@@ -355,7 +354,7 @@ fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> Ca
         },
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => CallError::Busy,
         None if is_about_address_space(&error) => CallError::NoAddressSpace(error),
-        // The engine has no type for it.
+        // The engine has no error type for this.
         None if error
             .root_cause()
             .to_string()

@@ -1,7 +1,6 @@
-//! Which plugins there are: the built-in ones, and the files that are supplied, as they are now.
+//! The plugins: the built-in ones, and those of the files that are supplied now.
 //!
-//! A scan does at once what needs no compiling: it takes out what is gone, gives other settings to what serves, and
-//! refuses what cannot be used. What has to be compiled is compiled in tasks, and takes its place when it is ready.
+//! A scan removes missing files, applies settings and refuses unusable files. Compilation runs in tasks.
 
 mod entry;
 mod files;
@@ -310,7 +309,7 @@ impl Catalog {
             .collect();
         for (bundle, why) in &refused {
             if self.reported.bundles.get(bundle) != Some(why) {
-                tracing::warn!(plugin.bundle = %bundle, error = %why, "plugins refused");
+                tracing::warn!(plugin.bundle = %bundle, error = %why, "plugin ConfigMap refused");
             }
             self.loader
                 .metrics

@@ -1,12 +1,13 @@
 //! Which plugins are asked about a delivery, in which order, and when to stop.
 //!
 //! - A plugin whose pre-filter does not let the delivery through is not asked.
-//! - The first plugin that claims the delivery decides: it found refs, ignores it, or says that it is malformed.
-//! - A plugin with a pre-filter that fails decides as well: the delivery bears its sign, and a plugin behind it might
-//!   misread it. The sender should try again.
-//! - A plugin without a pre-filter that fails decides nothing, since nothing says that the delivery is its own: the
-//!   plugins behind it are asked, and its failure is the answer only where none of them claims the delivery. From its
-//!   first failure on, until it has answered as often as it failed, it is asked after all others.
+//! - The first plugin that recognises the delivery decides: it found refs, ignores the delivery, or says that it is
+//!   malformed.
+//! - A failing plugin with a pre-filter ends the search: the delivery carries its header or pointer, and another plugin
+//!   might misread it.
+//! - A failing plugin without a pre-filter does not end the search; its failure is the answer only if no other plugin
+//!   recognises the delivery. From its first failure on, until it has answered as often as it failed, it is asked after
+//!   all others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,7 +155,7 @@ impl Detector {
     }
 }
 
-/// The plugins that are asked, in order: those that fail at every delivery come last.
+/// The plugins that are asked, in order. Plugins without a pre-filter that are failing come last.
 fn candidates(
     plugins: &[Arc<Plugin>],
     question: &Question,
@@ -191,16 +192,21 @@ fn decide(plugin: Arc<Plugin>, reply: Result<Reply, CallError>) -> Decision {
             plugin,
             why: CallError::Ref(error).to_string(),
         }),
-        // It claimed the delivery, with an answer that cannot be used.
+        // The plugin recognised the delivery, but its answer cannot be used.
         Err(error @ CallError::Answer { .. }) => Claimed(Verdict::Failed { plugin, error }),
         Err(CallError::Benched { again_in }) => Failed(Verdict::Unavailable {
             plugin,
             again_in: Some(again_in),
         }),
-        Err(CallError::Busy | CallError::NoAddressSpace(_)) => Failed(Verdict::Unavailable {
-            plugin,
-            again_in: None,
-        }),
+        Err(error @ (CallError::Busy | CallError::NoAddressSpace(_))) => {
+            if matches!(error, CallError::NoAddressSpace(_)) {
+                tracing::warn!(plugin.file = %plugin.origin(), error = %stoker_report::chain(&error), "the plugin cannot be called");
+            }
+            Failed(Verdict::Unavailable {
+                plugin,
+                again_in: None,
+            })
+        }
         Err(error) => Failed(Verdict::Failed { plugin, error }),
     }
 }

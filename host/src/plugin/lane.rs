@@ -1,8 +1,7 @@
 //! Which thread a call runs on: the calling one until it yields, and then one thread for all slow calls.
 //!
-//! Nearly all calls end within one tick and never leave the calling thread. A longer one would keep that thread from
-//! answering other webhooks, tick after tick, until its time is up. It goes on in the slow lane, a thread that all slow
-//! calls share. The next calls of a slow plugin begin there.
+//! Nearly all calls end within one tick and never leave the calling thread. A longer call would block its thread. It
+//! moves to the slow lane, a thread shared by all slow calls. The next calls of a slow plugin start there.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,11 +16,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::SandboxError;
 
-/// A call that used this much processor time in the slow lane is slow. Elapsed time is no measure, since the thread may
-/// have waited for a processor. The number of ticks is none either: filling or copying memory is one instruction,
-/// however long it takes.
+/// A call that used this much processor time in the slow lane is slow. Processor time is measured, because elapsed time
+/// includes waiting for a processor, and because a guest notices no ticks during an instruction that fills or copies
+/// memory.
 const SLOW: Duration = Duration::from_millis(1);
-/// The calls that have to be quick, one after the other, before one begins on the calling thread again.
+/// The number of quick calls after which a plugin starts on the calling thread again.
 const PROBATION: u32 = 64;
 
 /// The thread of the slow calls. It ends with this value.
@@ -54,8 +53,8 @@ impl Pace {
 
 impl SlowLane {
     pub(super) fn open() -> Result<Self, SandboxError> {
-        // A new call runs before the next turn of the calls that are there: a turn takes a tick, and with the default
-        // interval a new call would wait for thirty of them.
+        // A new call runs before the next turn of the running calls. A turn takes a tick, and with the default interval
+        // a new call would wait for about thirty turns.
         let runtime = runtime::Builder::new_current_thread()
             .global_queue_interval(1)
             .build()

@@ -3,14 +3,14 @@ use std::time::Duration;
 /// What one plugin may use. The defaults suit components of some kilobytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Real time of one call, waiting for the processor included.
+    /// Elapsed time of one call. A guest that got fewer than eight ticks of processor time is not stopped.
     pub wall_time: Duration,
     /// Bytes of linear memory, all memories of a composed component together. It also bounds the one instruction that
     /// cannot be interrupted, a `memory.copy`.
     pub memory_bytes: usize,
     /// Bytes that cross from the guest to the host in one call: results, arguments of imports.
     pub transfer_bytes: usize,
-    /// Bytes of a component's file. Compiling takes time and memory in proportion; a file that would take more for its
+    /// Bytes of a component's file. Compiling takes time and memory in proportion. A file that needs too much for its
     /// size is refused.
     pub component_bytes: u64,
     /// Log lines that a guest may write in one call.
@@ -64,8 +64,8 @@ impl Default for Capacity {
 /// The most memory that a plugin can be given, in bytes. Instances reserve address space for it, not memory.
 pub(super) const MAX_MEMORY_BYTES: usize = 256 << 20;
 
-/// The most elements of one table. A table of function pointers, by which a language calls through them; the largest
-/// seen is that of an interpreter, with some thousands.
+/// The maximum number of elements of a table. Languages keep function pointers in tables. The largest known table is
+/// that of an interpreter, with some thousands of elements.
 pub(super) const TABLE_ELEMENTS: u32 = 10_000;
 
 /// Bytes of one log line, of a reason, of an error text.

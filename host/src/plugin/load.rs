@@ -87,11 +87,11 @@ impl Plugin {
     ) -> Result<Self, LoadError> {
         component::check_size(bytes.len() as u64, tuning.limits.component_bytes)?;
         let linked = component::link(sandbox, &origin.to_string(), bytes).await?;
-        Self::of_linked(sandbox, metrics, origin, linked, tuning).await
+        Self::from_linked(sandbox, metrics, origin, linked, tuning).await
     }
 
     /// Makes a plugin of a compiled component: runs its `describe` once under the limits of a call.
-    pub(super) async fn of_linked(
+    pub(super) async fn from_linked(
         sandbox: &Sandbox,
         metrics: &PluginMetrics,
         origin: Origin,
@@ -109,7 +109,7 @@ impl Plugin {
     }
 
     /// The same component with other settings. `describe` is called again, and nothing is compiled.
-    pub async fn retuned(
+    pub async fn with_tuning(
         &self,
         sandbox: &Sandbox,
         metrics: &PluginMetrics,

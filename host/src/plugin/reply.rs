@@ -37,13 +37,13 @@ pub(super) struct RawDetection {
 /// The answer of a plugin, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Another format.
+    /// The delivery has another format.
     NotMine,
-    /// Its format and nothing to do, for this reason.
+    /// The delivery has this format and announces nothing. The text is the reason.
     Ignored(String),
     /// At least one ref.
     Found(Vec<Detection>),
-    /// Its format, but malformed in this way.
+    /// The delivery has this format and is malformed. The text says how.
     Malformed(String),
 }
 

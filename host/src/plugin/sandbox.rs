@@ -29,7 +29,6 @@ pub struct Sandbox {
     instances: Arc<Semaphore>,
     compilers: Compilers,
     slow_lane: SlowLane,
-    is_pooled: bool,
 }
 
 /// One permit for each compilation at a time. A small component does not wait for the end of a large one.
@@ -43,14 +42,11 @@ impl Sandbox {
     /// Starts the engine and its clock. Where the address space is too small for a pool of instances, each instance is
     /// allocated on its own: slower, with the same limits.
     pub fn new(capacity: Capacity) -> Result<Self, SandboxError> {
-        let (engine, is_pooled) = match Engine::new(&config(&capacity, true)) {
-            Ok(engine) => (engine, true),
+        let engine = match Engine::new(&config(&capacity, true)) {
+            Ok(engine) => engine,
             Err(error) => {
                 tracing::warn!(error = %format!("{error:#}"), "the address space is too small for a pool of plugin instances, so each call allocates its own: is `ulimit -v` or `vm.overcommit_memory` set?");
-                (
-                    Engine::new(&config(&capacity, false)).map_err(SandboxError::Engine)?,
-                    false,
-                )
+                Engine::new(&config(&capacity, false)).map_err(SandboxError::Engine)?
             }
         };
         start_ticker(engine.weak())?;
@@ -64,7 +60,6 @@ impl Sandbox {
             },
             slow_lane: SlowLane::open()?,
             capacity,
-            is_pooled,
         })
     }
 
@@ -72,12 +67,6 @@ impl Sandbox {
     #[must_use]
     pub fn capacity(&self) -> &Capacity {
         &self.capacity
-    }
-
-    /// Whether instances come from a pool.
-    #[must_use]
-    pub fn is_pooled(&self) -> bool {
-        self.is_pooled
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -102,11 +91,10 @@ fn config(capacity: &Capacity, pooled: bool) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
-        // No component-model async: no such state in each store.
+        // Component-model async is off.
         .concurrency_support(false)
-        // A guest runs on a stack of its own. The difference is for host functions: were it used up, the whole
-        // process would end.
         .max_wasm_stack(256 << 10)
+        // The stack is larger than the guest's, for host functions. A stack overflow there would abort the process.
         .async_stack_size(512 << 10)
         .wasm_memory64(false)
         // The code between the components of a composed component copies from one memory to another.
@@ -131,8 +119,8 @@ fn config(capacity: &Capacity, pooled: bool) -> Config {
 /// Sizes of the pool. A component made by the usual tools has one memory and two tables. What is not used costs address
 /// space, or is a mere count.
 fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
-    // With it, only the pages that a call wrote are reset, which makes keeping them cheap; without it all that is
-    // kept is cleared on each call, so little is.
+    // With PAGEMAP_SCAN, only written pages are reset, so keeping pages is cheap. Without it, all kept pages are cleared
+    // on each call, so few are kept.
     let keep_resident = if has_pagemap_scan() {
         1 << 20
     } else {

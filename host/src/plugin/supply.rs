@@ -8,8 +8,7 @@ use tokio::sync::watch;
 
 use super::load::is_plugin_file;
 
-/// Bytes of all plugins in bundles together, and their number. They are kept in memory, and whoever may write bundles
-/// must not be able to use it up.
+/// Limits of all bundles together. They bound what a user with write access to ConfigMaps can use.
 const MAX_BYTES: usize = 16 << 20;
 const MAX_FILES: usize = 256;
 

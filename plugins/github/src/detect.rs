@@ -4,14 +4,17 @@ use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text, time};
 
 const ACTION: &str = "/action";
 /// The headers of senders that also send GitHub's, with another meaning.
-const RELATIVES: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
+const COMPATIBLE_SENDERS: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
 /// The branches of a merge queue. GitHub makes one for each attempt to merge, and deletes it minutes later.
 const MERGE_QUEUE: &str = "refs/heads/gh-readonly-queue/";
 
 /// Returns what a delivery of GitHub announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
-    if RELATIVES.iter().any(|name| request.header(name).is_some()) {
+    if COMPATIBLE_SENDERS
+        .iter()
+        .any(|name| request.header(name).is_some())
+    {
         return Ok(Outcome::NotMine);
     }
     let Some(event) = request.header("x-github-event") else {
@@ -42,7 +45,7 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
     if request.is_true("/release/draft") {
         return Ok(Outcome::ignored(&["draft"]));
     }
-    // The name stays bare: a host looks up a bare name as a tag first, which it is.
+    // A host resolves a bare name as a tag first.
     let tag = request.required("/release/tag_name")?;
     let published_at = match action {
         Some("released") => None,

@@ -11,7 +11,7 @@ use core::ptr;
 
 use crate::arena::Arena;
 
-/// Many times the size of the strings of an ordinary delivery.
+/// Larger than the strings of an ordinary delivery.
 const ARENA_BYTES: usize = 64 << 10;
 /// The unit in which WebAssembly adds memory.
 const PAGE_BYTES: usize = 64 << 10;
@@ -57,8 +57,7 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let block = self.with_arena(|arena| arena.allocate(layout, grow));
         let block: *mut u8 = block.map_or(ptr::null_mut(), ptr::with_exposed_provenance_mut);
-        // The host ends an instance that exceeds its memory. Ending it here, too, lets the compiler remove the code that
-        // formats a message.
+        // Aborting here lets the compiler remove the formatting code.
         if block.is_null() {
             unreachable();
         }

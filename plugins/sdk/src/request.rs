@@ -20,7 +20,7 @@ pub trait Settings {
     /// The value of a setting. `None` if it is not configured.
     fn setting(&self, key: &str) -> Option<String>;
 
-    /// The value of a setting without the white space around it, which a settings file adds. `None` if nothing is left.
+    /// The trimmed value of a setting. `None` if nothing is left.
     fn configured(&self, key: &str) -> Option<String> {
         let value = self.setting(key)?;
         let value = value.trim_ascii();
@@ -62,7 +62,7 @@ pub trait Request: Settings {
     /// The whole body, byte for byte.
     fn body(&self) -> Vec<u8>;
 
-    /// The name of a place in messages for the sender: where it is in the body.
+    /// The name of a JSON pointer in messages.
     fn place(&self, pointer: &str) -> String {
         pointer.into()
     }
@@ -81,7 +81,7 @@ pub trait Request: Settings {
         Err(Malformed::at(&self.place(pointer), what))
     }
 
-    /// Whether `true` is at a pointer.
+    /// Whether the value at a pointer is `true`.
     fn is_true(&self, pointer: &str) -> bool {
         self.kind_at(pointer) == Some(Kind::Boolean)
             && self.json_at(pointer).as_deref() == Some("true")

@@ -6,12 +6,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use stoker_api::detection::CommitId;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::GitServerError;
-use stoker_api::detection::CommitId;
 
 /// The author of all commits. Author and time are fixed, so that the same steps give the same ids.
 const AUTHOR: (&str, &str) = ("Stoker Demo", "demo@stoker.invalid");

@@ -1,4 +1,4 @@
-//! `stoker plugin check`: checks a component for everything for which a host, or a cluster, could refuse it.
+//! `stoker plugin check`: checks whether a host and a cluster accept a component.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,12 +12,12 @@ use super::{answer, load, question};
 use crate::app::text;
 use crate::plugin::{Capacity, Descriptor, Plugin, Sandbox, Tuning};
 
-/// The most bytes in a ConfigMap, whether its manifest holds text or base64 (Kubernetes, "ConfigMaps").
+/// The maximum size of a ConfigMap in bytes, for text and for binary data (Kubernetes, "ConfigMaps").
 const CONFIG_MAP_BYTES: u64 = 1 << 20;
-/// The most bytes in all annotations of an object together. A plain `kubectl apply` keeps a copy of the manifest in one
+/// The maximum size of all annotations of an object together, in bytes. A plain `kubectl apply` keeps a copy of the manifest in one
 /// of them, in base64 (Kubernetes, "Annotations").
 const ANNOTATION_BYTES: u64 = 256 << 10;
-/// The bytes of that copy beside the component, rounded up generously.
+/// The size of the rest of that copy, rounded up.
 const MANIFEST_BYTES: u64 = 4 << 10;
 
 pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {

@@ -23,24 +23,24 @@ const STATUS_BYTES: usize = 16 << 20;
 const PATH: &str = "/plugins";
 
 pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
-    let (plugins, mut complaints) = if let Some(host) = &flags.host {
+    let (plugins, mut problems) = if let Some(host) = &flags.host {
         (fetch(&plugins_url(host)?).await?, Vec::new())
     } else {
-        let complaints = unreadable(&flags.plugin_dir);
-        (load(flags).await?, complaints)
+        let problems = unreadable(&flags.plugin_dir);
+        (load(flags).await?, problems)
     };
-    let all_is_well = complaints.is_empty()
+    let is_healthy = problems.is_empty()
         && plugins
             .iter()
             .all(|plugin| plugin.state.complaint().is_none());
-    complaints.extend(plugins.iter().filter_map(remark));
+    problems.extend(plugins.iter().filter_map(problem_line));
     let mut lines = table(&plugins);
-    if !complaints.is_empty() {
+    if !problems.is_empty() {
         lines.push(String::new());
-        lines.extend(complaints);
+        lines.extend(problems);
     }
     text::print_lines(&lines)?;
-    Ok(if all_is_well {
+    Ok(if is_healthy {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -134,7 +134,13 @@ fn table(plugins: &[PluginStatus]) -> Vec<String> {
     lines.extend(plugins.iter().map(|plugin| {
         let (name, version) = (or_dash(&plugin.name), or_dash(&plugin.version));
         let summary = plugin.summary.as_deref().unwrap_or_default();
-        row([&name, &version, word(&plugin.state), &plugin.from, summary])
+        row([
+            &name,
+            &version,
+            state_name(&plugin.state),
+            &plugin.from,
+            summary,
+        ])
     }));
     lines
 }
@@ -146,7 +152,7 @@ fn row([name, version, state, from, summary]: [&str; 5]) -> String {
 }
 
 /// Returns a line about a plugin that does not serve as it is.
-fn remark(plugin: &PluginStatus) -> Option<String> {
+fn problem_line(plugin: &PluginStatus) -> Option<String> {
     let text = match &plugin.state {
         PluginState::Replaced { by } => format!("is replaced by {by}"),
         PluginState::ServingPrevious { why } => {
@@ -158,7 +164,7 @@ fn remark(plugin: &PluginStatus) -> Option<String> {
     Some(format!("{}: {text}", plugin.from))
 }
 
-fn word(state: &PluginState) -> &'static str {
+fn state_name(state: &PluginState) -> &'static str {
     match state {
         PluginState::Loading => "loading",
         PluginState::Serving => "serving",

@@ -141,7 +141,7 @@ impl Subject {
         }
         let (sandbox, metrics) = (&tester.sandbox, &tester.metrics);
         let plugin = match &self.compiled {
-            Some(compiled) => compiled.retuned(sandbox, metrics, tuning).await,
+            Some(compiled) => compiled.with_tuning(sandbox, metrics, tuning).await,
             None => self.load(tester, tuning).await,
         };
         plugin.map_err(|error| {
@@ -160,7 +160,7 @@ impl Subject {
         let (origin, bytes) = (self.origin.clone(), self.bytes.clone());
         let plugin = Plugin::load(sandbox, metrics, origin, bytes, Arc::clone(&tuning)).await?;
         let plugin = self.compiled.insert(plugin);
-        plugin.retuned(sandbox, metrics, tuning).await
+        plugin.with_tuning(sandbox, metrics, tuning).await
     }
 }
 

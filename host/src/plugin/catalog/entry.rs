@@ -85,7 +85,7 @@ impl Entry {
         };
         let (sandbox, metrics) = (&loader.sandbox, &loader.metrics);
         let tuning = Arc::clone(&version.tuning);
-        let retuned = serving.plugin.retuned(sandbox, metrics, tuning).await;
+        let retuned = serving.plugin.with_tuning(sandbox, metrics, tuning).await;
         self.finish(loader, version, retuned)
     }
 
@@ -139,7 +139,7 @@ impl Entry {
         if self.refused.as_ref() == Some(&why) {
             return false;
         }
-        tracing::warn!(plugin.file = %self.origin, error = %why, previous_version_serves = self.serving.is_some(), "plugin refused");
+        tracing::warn!(plugin.file = %self.origin, error = %why, previous_version_serves = self.serving.is_some(), "plugin file refused");
         loader.metrics.reloaded(false);
         self.refused = Some(why);
         true
@@ -178,7 +178,7 @@ impl Entry {
         Some(hex::encode(self.serving.as_ref()?.digest?))
     }
 
-    /// Its own state, whatever the others are called.
+    /// The state, without regard to other entries.
     pub(super) fn state(&self) -> PluginState {
         match (&self.refused, &self.serving) {
             (None, Some(_)) => PluginState::Serving,

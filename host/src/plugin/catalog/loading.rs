@@ -1,4 +1,4 @@
-//! From a file to a plugin: read and inspected at once, compiled in a task of its own when its turn comes.
+//! Reads, inspects and compiles plugin files. Compilation runs in a separate task.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::super::sandbox::Sandbox;
 use super::entry::Version;
 use super::files::{Digest, FileKey, Files};
 
-/// What loading takes.
+/// What the loading of plugins needs.
 pub(super) struct Loader {
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) metrics: PluginMetrics,
@@ -31,7 +31,7 @@ pub(in super::super) struct Loaded {
     pub(super) plugin: Option<Result<Plugin, LoadError>>,
 }
 
-/// Reads a file and inspects it. `None` in the place of what was found where `is_known` says that nothing is new.
+/// Reads and inspects a file. The inspection is `None` if `is_known` accepts the digest.
 pub(super) fn examine(
     files: &Files,
     key: &FileKey,
@@ -43,7 +43,7 @@ pub(super) fn examine(
     Ok((content.digest, inspected))
 }
 
-/// Compiles a candidate. The file is read when its turn comes, so that those that wait are not in memory.
+/// Compiles a candidate. The file is read late, so that waiting files use no memory.
 pub(super) async fn load(loader: Arc<Loader>, files: Arc<Files>, candidate: Candidate) -> Loaded {
     let Candidate {
         key,
@@ -69,7 +69,7 @@ pub(super) async fn load(loader: Arc<Loader>, files: Arc<Files>, candidate: Cand
         Ok(linked) => {
             let (sandbox, metrics) = (&loader.sandbox, &loader.metrics);
             let tuning = Arc::clone(&version.tuning);
-            Plugin::of_linked(sandbox, metrics, key.origin(), linked, tuning).await
+            Plugin::from_linked(sandbox, metrics, key.origin(), linked, tuning).await
         }
         Err(error) => Err(error),
     };

@@ -11,7 +11,7 @@ pub(super) struct Candidate<'a> {
     pub(super) is_enabled: bool,
 }
 
-/// What becomes of a candidate, by its index among the files or among the built-in plugins.
+/// The place of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// It is asked.
@@ -20,16 +20,19 @@ pub(super) enum Place {
     Disabled,
     /// It could not be loaded.
     NotLoaded,
-    /// The file of this index has the same name and comes first.
+    /// A file has the same name and comes first. The index is that of this file among the files.
     Duplicate(usize),
-    /// The file of this index has the name of this built-in plugin and is asked in its place.
+    /// A file has the name of this built-in plugin and is asked in its place. The index is that of this file among the
+    /// files.
     Replaced(usize),
 }
 
 /// A file or a built-in plugin, by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Id {
+    /// The index among the files.
     File(usize),
+    /// The index among the built-in plugins.
     Builtin(usize),
 }
 

@@ -94,7 +94,7 @@ impl Catalog {
     fn report_duplicates(&mut self, duplicates: BTreeMap<FileKey, String>) {
         for (key, why) in &duplicates {
             if self.reported.duplicates.get(key) != Some(why) {
-                tracing::warn!(plugin.file = %key, error = %why, "plugin refused");
+                tracing::warn!(plugin.file = %key, error = %why, "plugin file refused");
             }
         }
         self.reported.duplicates = duplicates;

@@ -1,5 +1,7 @@
 //! Which headers no plugin sees: those that carry a credential or a signature, whoever sends them.
 
+use super::scheme::SCHEMES;
+
 /// Words that make a header one. A name is split into words at hyphens and underscores.
 const WORDS: [&str; 23] = [
     "auth",
@@ -56,8 +58,13 @@ const VISIBLE: [&str; 9] = [
     "x-routing-key",
 ];
 
-/// Whether a header is withheld from plugins. `name` is in lower case.
-pub(super) fn is_withheld(name: &str) -> bool {
+/// Whether a header is withheld from plugins: one of the table of schemes, or one whose name looks like it. `name` is in
+/// lower case.
+#[must_use]
+pub fn is_withheld(name: &str) -> bool {
+    if SCHEMES.iter().any(|scheme| scheme.header == name) {
+        return true;
+    }
     let is_word = |word: &str| WORDS.contains(&word);
     let is_secret =
         name.split(['-', '_']).any(is_word) || PARTS.iter().any(|part| name.contains(part));
