@@ -182,7 +182,7 @@ async fn resolve_id(
             packets.source().send(&fetch.request(&id)).await?;
             check_id(&id, &fetch::read(packets, fetch.version, &id).await?)?;
         }
-        Advertisement::V0(first) => find_tip(packets, first, &id).await?,
+        Advertisement::V0(first) => verify_tip(packets, first, &id).await?,
     }
     Ok(ResolvedRef::new(id, RefKind::Commit))
 }
@@ -202,22 +202,43 @@ pub(super) fn check_id(id: &CommitId, fetched: &Fetched) -> Result<(), GitError>
     })
 }
 
-/// Looks for an id among the refs of a server of version 0: it has the objects that its refs point to.
-async fn find_tip<S: PacketSource>(
-    packets: &mut Packets<S>,
+/// Verifies an id by the refs of a server of version 0, which has the objects that its refs point to. The tip of a
+/// branch is a commit. What only a tag leads to may be a tree or a blob, so its type is fetched.
+async fn verify_tip(
+    packets: &mut Packets<Connection>,
     first: Packet,
     id: &CommitId,
 ) -> Result<(), GitError> {
-    let mut is_found = false;
-    let mut tagged = None;
-    let visit = |tip: Advertised| match tip.peeled {
-        Some(commit) if tip.id == *id => tagged = Some(commit),
-        Some(commit) => is_found |= commit == *id,
-        None => is_found |= tip.id == *id,
+    let (mut is_commit, mut unverified, mut tagged) = (false, None, None);
+    let visit = |tip: Advertised| {
+        if tip.target() == id {
+            if needs_verification(&tip) {
+                unverified = Some(tip);
+            } else {
+                is_commit = true;
+            }
+        } else if tip.id == *id {
+            tagged = tip.peeled;
+        }
     };
-    advertisement::read_v0_refs(packets, first, visit).await?;
+    let server = advertisement::read_v0_refs(packets, first, visit).await?;
+    if is_commit {
+        return Ok(());
+    }
+    if let Some(tip) = unverified {
+        let Some(fetch) = Fetch::v0(&server) else {
+            return Ok(());
+        };
+        return match verify_target(packets, &fetch, &tip).await {
+            Ok(_) => Ok(()),
+            Err(GitError::RefNotACommit { found, .. }) => Err(GitError::NotACommit {
+                id: id.clone(),
+                found: found.to_owned(),
+            }),
+            Err(error) => Err(error),
+        };
+    }
     match tagged {
-        _ if is_found => Ok(()),
         Some(commit) => check_id(id, &Fetched::Commit(commit)),
         None => Err(GitError::CommitUnverifiable { id: id.clone() }),
     }

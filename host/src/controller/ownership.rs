@@ -38,6 +38,10 @@ pub(super) fn check(
         {
             Ok(())
         }
+        Some(owner) if is_gateway_sync(owner) && owner.name == key.name() => Err(format!(
+            "is controlled by an earlier {} {}",
+            owner.kind, owner.name
+        )),
         Some(owner) => Err(format!("is controlled by {} {}", owner.kind, owner.name)),
         None if is_labelled(found, key, writer) => Ok(()),
         None => Err("was not created by Stoker".to_owned()),
@@ -142,7 +146,7 @@ mod tests {
             ),
             (
                 json!({"ownerReferences": [earlier]}),
-                "is controlled by GatewaySync plant",
+                "is controlled by an earlier GatewaySync plant",
             ),
             (
                 json!({"labels": ours, "ownerReferences": [owner("Deployment", "x", "uid-1", true)]}),

@@ -3,37 +3,87 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where control groups of version 2 are mounted (Linux, Documentation/admin-guide/cgroup-v2.rst).
+/// Where control groups are mounted: of version 2 (Linux, Documentation/admin-guide/cgroup-v2.rst), and the memory
+/// controller of version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
 const ROOT: &str = "/sys/fs/cgroup";
+const MEMORY_ROOT_V1: &str = "/sys/fs/cgroup/memory";
+/// A limit of version 1 that is none: the largest number of pages.
+const UNLIMITED_V1: u64 = 1 << 60;
 /// What everything else of the process may take meanwhile.
 const RESERVE: u64 = 8 << 20;
 
 /// Bytes that the container's memory limit leaves. `u64::MAX` where there is no limit, or none that can be read.
 pub(super) fn available() -> u64 {
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    // In a container, its own group is the root; on a machine, it is a folder below.
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
-    let own = PathBuf::from(ROOT).join(own.unwrap_or_default());
-    let groups = own.ancestors().take_while(|path| path.starts_with(ROOT));
-    groups.filter_map(left_in).min().unwrap_or(u64::MAX)
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let v2 = own_group(&groups, "").unwrap_or_default();
+    let v1 = own_group(&groups, "memory").unwrap_or_default();
+    let left_v2 = smallest(ROOT, &v2, |group| left_in(group, V2));
+    let left_v1 = smallest(MEMORY_ROOT_V1, &v1, |group| left_in(group, V1));
+    left_v2.min(left_v1)
 }
 
-fn left_in(group: &Path) -> Option<u64> {
+/// The path of the process's own group in `/proc/self/cgroup`, whose lines are `ID:CONTROLLERS:/PATH`. Version 2 has an
+/// empty list of controllers.
+fn own_group(groups: &str, controller: &str) -> Option<String> {
+    groups.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let is_it = parts.next()?.split(',').any(|name| name == controller);
+        is_it.then(|| parts.next()?.strip_prefix('/').map(str::to_owned))?
+    })
+}
+
+/// The smallest of what the group and those above it leave. In a container, its own group is the root; on a machine, it is
+/// a directory below.
+fn smallest(root: &str, own: &str, left_in: impl Fn(&Path) -> Option<u64>) -> u64 {
+    let own = PathBuf::from(root).join(own);
+    let root = Path::new(root);
+    let groups = own.ancestors().take_while(|path| path.starts_with(root));
+    let left = groups.chain([root]).filter_map(left_in).min();
+    left.unwrap_or(u64::MAX)
+}
+
+/// The files of a group: its limit, its usage, and the line of `memory.stat` with the pages of files that were not used
+/// lately.
+#[derive(Clone, Copy)]
+struct Files {
+    limit: &'static str,
+    usage: &'static str,
+    inactive: &'static str,
+}
+
+const V2: Files = Files {
+    limit: "memory.max",
+    usage: "memory.current",
+    inactive: "inactive_file ",
+};
+const V1: Files = Files {
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    inactive: "total_inactive_file ",
+};
+
+fn left_in(group: &Path, files: Files) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
+    let stat = read("memory.stat").unwrap_or_default();
     left(
-        &read("memory.max")?,
-        &read("memory.current")?,
-        &read("memory.stat").unwrap_or_default(),
+        &read(files.limit)?,
+        &read(files.usage)?,
+        &stat,
+        files.inactive,
     )
 }
 
 /// What is left of a limit. Pages of files that were not used lately are given back before the limit is reached.
-fn left(limit: &str, current: &str, stat: &str) -> Option<u64> {
-    let limit: u64 = limit.trim().parse().ok()?;
+fn left(limit: &str, current: &str, stat: &str, inactive: &str) -> Option<u64> {
+    let limit: u64 = limit
+        .trim()
+        .parse()
+        .ok()
+        .filter(|limit| *limit < UNLIMITED_V1)?;
     let current: u64 = current.trim().parse().ok()?;
     let inactive = stat
         .lines()
-        .find_map(|line| line.strip_prefix("inactive_file "))
+        .find_map(|line| line.strip_prefix(inactive))
         .and_then(|bytes| bytes.parse().ok())
         .unwrap_or(0);
     let used = current.saturating_sub(inactive).saturating_add(RESERVE);
@@ -48,11 +98,47 @@ mod tests {
     fn what_is_left_is_the_limit_less_what_is_in_use() {
         let stat = "anon 1\ninactive_file 1048576\nactive_file 9\n";
         assert_eq!(
-            left("134217728\n", "35651584\n", stat),
+            left("134217728\n", "35651584\n", stat, V2.inactive),
             Some((128 - 33 - 8) << 20)
         );
-        assert_eq!(left("134217728\n", "134217728\n", ""), Some(0));
-        assert_eq!(left("max\n", "35651584\n", stat), None);
-        assert_eq!(left("", "", ""), None);
+        let v1 = "inactive_file 1\ntotal_inactive_file 1048576\n";
+        assert_eq!(
+            left("134217728\n", "35651584\n", v1, V1.inactive),
+            Some((128 - 33 - 8) << 20)
+        );
+        let left = |limit, current| super::left(limit, current, stat, V2.inactive);
+        assert_eq!(left("134217728\n", "134217728\n"), Some(0));
+        for unlimited in ["max\n", "9223372036854771712\n", ""] {
+            assert_eq!(left(unlimited, "35651584\n"), None, "{unlimited}");
+        }
+    }
+
+    #[test]
+    fn the_own_group_is_found_in_both_versions() {
+        let groups = "12:cpu,cpuacct:/a\n4:memory:/kubepods/pod1\n0::/system.slice/x\n";
+        assert_eq!(own_group(groups, "memory").unwrap(), "kubepods/pod1");
+        assert_eq!(own_group(groups, "").unwrap(), "system.slice/x");
+        assert_eq!(own_group("0::/\n", "").unwrap(), "");
+        assert_eq!(own_group("0::/\n", "memory"), None);
+    }
+
+    #[test]
+    fn the_tightest_group_above_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("pod/container");
+        std::fs::create_dir_all(&inner).unwrap();
+        let write = |folder: &Path, limit: &str| {
+            std::fs::write(folder.join(V1.limit), limit).unwrap();
+            std::fs::write(folder.join(V1.usage), "0").unwrap();
+        };
+        write(&inner, "9223372036854771712");
+        write(&root.path().join("pod"), "134217728");
+        let root = root.path().to_str().unwrap();
+        let left = smallest(root, "pod/container", |group| left_in(group, V1));
+        assert_eq!(left, 120 << 20);
+        assert_eq!(
+            smallest(root, "other", |group| left_in(group, V1)),
+            u64::MAX
+        );
     }
 }

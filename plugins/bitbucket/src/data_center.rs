@@ -14,6 +14,13 @@ pub(crate) fn push(request: &impl Request) -> Result<Outcome, Malformed> {
     let about = Detection::default()
         .repositories(repositories(request))
         .delivery_id(request.header("x-request-id"));
+    // A mirror leaves the list empty if it would be too long.
+    let is_listed = request.len_at(CHANGES).is_some_and(|count| count > 0);
+    if request.is_true("/refLimitExceeded") && !is_listed {
+        return Ok(Outcome::ignored(&[
+            "the push has more changes than Bitbucket lists; polling finds them",
+        ]));
+    }
     list::changes(request, CHANGES, |request, index| {
         change(request, index, &about)
     })

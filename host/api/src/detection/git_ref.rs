@@ -44,6 +44,10 @@ impl GitRef {
                 text: text.to_owned(),
             });
         }
+        // Senders write an id of zeros for "no commit".
+        if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte == b'0') {
+            return Err(ParseError::NoCommit);
+        }
         Ok(Self(text.to_owned()))
     }
 
@@ -127,6 +131,8 @@ mod tests {
             "@{",
             "*",
             &long,
+            &"0".repeat(40),
+            &"0".repeat(64),
         ] {
             assert!(GitRef::parse(text).is_err(), "{text:?}");
         }

@@ -167,6 +167,10 @@ async fn a_name_that_leads_to_no_commit_is_an_error_by_every_transport() {
                 format!("refs/tags/{name} leads to {id}, which is not a commit but {found}");
             assert_eq!(error, expected, "{url}");
         }
+        for (id, found) in [(&tree, "a directory"), (&blob, "a file")] {
+            let error = resolve(&url, id.as_str()).await.unwrap_err().to_string();
+            assert!(error.contains(found), "{url}: {error}");
+        }
     }
     proxy.abort();
     daemon.abort();

@@ -76,6 +76,7 @@ const SMALL: u64 = 48 << 20;
 /// What compiling one component takes. Every figure is an estimate.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct CompileCost {
+    /// The size of the file without its custom sections.
     file_bytes: u64,
     kept: u64,
     functions: u64,
@@ -163,6 +164,8 @@ pub(super) struct CostModel {
     canonical: u64,
     /// Parts of the types of the component model: fields, cases, parameters.
     type_parts: u64,
+    /// Bytes of custom sections, such as names and debug information.
+    custom_bytes: u64,
     allocations: FuncValidatorAllocations,
 }
 
@@ -198,6 +201,11 @@ impl CostModel {
                     self.kept += elements * size_of::<u64>() as u64;
                 }
                 section.count()
+            }
+            // What a compiler does not read must not raise what the file may take.
+            Payload::CustomSection(section) => {
+                self.custom_bytes += section.range().len() as u64;
+                0
             }
             _ => 0,
         };
@@ -260,7 +268,7 @@ impl CostModel {
             .saturating_mul(TIME_OF_WORK)
             .saturating_add(self.nesting.saturating_mul(TIME_OF_NESTING));
         CompileCost {
-            file_bytes: file_bytes as u64,
+            file_bytes: (file_bytes as u64).saturating_sub(self.custom_bytes),
             kept: self.kept.saturating_add(adapters),
             functions: self.functions,
             largest: self.largest,

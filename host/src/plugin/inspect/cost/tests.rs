@@ -208,6 +208,18 @@ fn what_real_code_has_is_not_refused() {
 }
 
 #[test]
+fn custom_sections_do_not_raise_the_limit() {
+    let mut bytes = component((0, 0), 1000, 1, &loops(1000, 1000));
+    assert!(is_refused(&bytes));
+    let padding = wasm_encoder::CustomSection {
+        name: "padding".into(),
+        data: vec![0; 4 << 20].into(),
+    };
+    wasm_encoder::ComponentSection::append_to_component(&padding, &mut bytes);
+    assert!(is_refused(&bytes));
+}
+
+#[test]
 fn a_refusal_names_the_function() {
     let bytes = component((0, 0), 1000, 1, &loops(1000, 1000));
     let why = cost(&bytes).check().unwrap_err().to_string();
