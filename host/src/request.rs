@@ -90,9 +90,12 @@ pub enum RequestError {
     /// The API server refused the request.
     #[error("the Kubernetes API server refused the request")]
     Refused(#[source] Arc<kube::Error>),
-    /// The announcement holds no ref.
-    #[error("the delivery announces no ref")]
-    NoRef,
+    /// Of very many announced refs, none is the one that the object follows.
+    #[error("none of the {count} refs is the one that the object follows")]
+    NotFollowed {
+        /// The number of announced refs.
+        count: usize,
+    },
 }
 
 /// The objects that deliveries are for, and the requests on them.

@@ -70,7 +70,14 @@ async fn handle(
         detections,
     };
     let submitted = receiver.requests.submit(target, announcement, deadline);
-    Ok(accept(submitted.await.map_err(fail)?, plugin))
+    match submitted.await {
+        Ok(submitted) => Ok(accept(submitted, plugin)),
+        Err(error @ RequestError::NotFollowed { .. }) => Ok(Answer::Ignored {
+            plugin,
+            reason: error.to_string(),
+        }),
+        Err(error) => Err(fail(error)),
+    }
 }
 
 /// Reads a delivery and checks its proof. The body is read only where its headers are acceptable.
@@ -213,7 +220,9 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
             let error = "the Kubernetes API server cannot be reached; try again";
             Answer::unavailable(error, None)
         }
-        RequestError::Invalid { .. } | RequestError::Refused(_) | RequestError::NoRef => {
+        RequestError::Invalid { .. }
+        | RequestError::Refused(_)
+        | RequestError::NotFollowed { .. } => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request was refused");
             Answer::Failed {
                 error: format!("{error}; see the log of Stoker"),

@@ -65,7 +65,7 @@ impl Requests for FakeRequests {
         let outcome = match announcement.detections.first() {
             _ if self.is_down => Err(RequestError::Unavailable(None)),
             Some(detection) => Ok(Submitted::Written(detection.git_ref.clone())),
-            None => Err(RequestError::NoRef),
+            None => Err(RequestError::NotFollowed { count: 0 }),
         };
         self.submitted
             .lock()

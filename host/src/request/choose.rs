@@ -2,10 +2,14 @@ use stoker_api::detection::{Detection, GitRef, RefName, RepoUrl};
 
 use super::state::RequestState;
 
+/// The refs of one delivery among which another one than the followed may be chosen. A delivery with more of them moves a
+/// whole repository, and says nothing about the object.
+const MAX_CHOICES: usize = 256;
+
 /// Chooses among the refs that one delivery announces.
 ///
 /// The object's own repository goes before others, then the ref that the object follows, then a ref of the kind that
-/// it follows. Of equals, the sender's first is chosen.
+/// it follows. Of equals, the sender's first is chosen. Among very many refs, only the followed one is chosen.
 pub(super) fn choose<'d>(
     detections: &'d [Detection],
     state: &RequestState,
@@ -13,8 +17,13 @@ pub(super) fn choose<'d>(
     if let [only] = detections {
         return Some(only);
     }
+    let is_choice = detections.len() <= MAX_CHOICES;
     let repo = RepoUrl::parse(&state.repo).ok();
     let current = GitRef::parse(state.current_ref()).ok();
+    let is_current = |git_ref: &GitRef| {
+        let is_same = |current: &GitRef| current == git_ref || current.short() == git_ref.short();
+        current.as_ref().is_some_and(is_same)
+    };
     let names_repo = |names: &[String]| {
         let mut names = names.iter();
         repo.as_ref()
@@ -29,17 +38,15 @@ pub(super) fn choose<'d>(
         }
         let is_own = latest.1;
         let git_ref = &detection.git_ref;
-        let is_current = current
-            .as_ref()
-            .is_some_and(|current| current == git_ref || current.short() == git_ref.short());
         (
             is_own,
-            is_current,
+            is_current(git_ref),
             is_of_kind(git_ref, state.ref_kind.as_deref()),
         )
     };
     // `max_by_key` returns the last of equals, so the order is reversed.
-    detections.iter().rev().max_by_key(rank)
+    let chosen = detections.iter().rev().max_by_key(rank)?;
+    (is_choice || is_current(&chosen.git_ref)).then_some(chosen)
 }
 
 /// Whether a ref is of the kind that an object follows, by `status.lastSyncRefKind`. A bare name may be of any kind.
@@ -79,6 +86,22 @@ mod tests {
 
     fn chosen(detections: &[Detection], current: Option<&str>) -> String {
         chosen_by(detections, current, None)
+    }
+
+    #[test]
+    fn among_very_many_refs_only_the_followed_one_is_chosen() {
+        let mut push: Vec<_> = (0..MAX_CHOICES)
+            .map(|number| detection(&format!("refs/tags/v{number}"), &[]))
+            .collect();
+        assert_eq!(chosen(&push, Some("main")), "refs/tags/v0");
+        push.push(detection("refs/tags/last", &[]));
+        let state = RequestState {
+            spec_ref: "main".to_owned(),
+            ..RequestState::default()
+        };
+        assert!(choose(&push, &state).is_none());
+        push.insert(7, detection("refs/heads/main", &[]));
+        assert_eq!(chosen(&push, Some("main")), "refs/heads/main");
     }
 
     #[test]

@@ -263,7 +263,9 @@ fn choose_each(batch: Vec<Submission>) -> Vec<(Submission, Detection)> {
         match choose(&submission.announcement.detections, state).cloned() {
             Some(detection) => chosen.push((submission, detection)),
             None => {
-                submission.answer.send(Err(RequestError::NoRef)).ok();
+                let count = submission.announcement.detections.len();
+                let unchosen = RequestError::NotFollowed { count };
+                submission.answer.send(Err(unchosen)).ok();
             }
         }
     }
