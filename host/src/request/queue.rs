@@ -255,18 +255,17 @@ impl Queue {
     }
 }
 
-/// Chooses a ref for each announcement. One without a ref is answered at once.
+/// Chooses a ref for each announcement. One without a choice is answered at once.
 fn choose_each(batch: Vec<Submission>) -> Vec<(Submission, Detection)> {
     let mut chosen = Vec::with_capacity(batch.len());
     for submission in batch {
         let state = &submission.target.state;
-        match choose(&submission.announcement.detections, state).cloned() {
-            Some(detection) => chosen.push((submission, detection)),
-            None => {
-                let count = submission.announcement.detections.len();
-                let unchosen = RequestError::NotFollowed { count };
-                submission.answer.send(Err(unchosen)).ok();
-            }
+        if let Some(detection) = choose(&submission.announcement.detections, state).cloned() {
+            chosen.push((submission, detection));
+        } else {
+            let count = submission.announcement.detections.len();
+            let unchosen = RequestError::NotFollowed { count };
+            submission.answer.send(Err(unchosen)).ok();
         }
     }
     chosen
