@@ -1,10 +1,10 @@
 //! The body as JSON, parsed once and read by pointer.
 //!
-//! A tree of owned values would cost more than everything else that a webhook causes: a plugin reads a handful of
-//! strings and nothing else. So `serde_json` does the strict parsing and writes a flat tape of nodes that point back
-//! into the body; only strings with escapes are copied. What the tape returns agrees with `serde_json::Value`, which
-//! the tests check; of duplicate names the last counts, as there. Two things that RFC 8259 allows and `serde_json`
-//! refuses are accepted: a lone surrogate makes only the string that holds it unusable, and a number may be of any
+//! A tree of owned values would cost more than all other work for a webhook, and a plugin reads only a few strings.
+//! Therefore `serde_json` does the strict parsing and writes a flat tape of nodes that point back into the body; only
+//! strings with escapes are copied. The tape returns the same values as `serde_json::Value`, which the tests check. If
+//! a name is repeated, the last occurrence counts in both. This module accepts two things that RFC 8259 allows and
+//! `serde_json` refuses: a lone surrogate, which makes only the string that contains it unusable, and a number of any
 //! size.
 //!
 //! This module does no I/O and depends on no framework.
@@ -43,7 +43,7 @@ pub enum Kind {
     Object,
 }
 
-/// A JSON text whose values are found by JSON pointer (RFC 6901). The default has none.
+/// A JSON text whose values are found by JSON pointer (RFC 6901). The default has no values.
 #[derive(Debug, Default)]
 pub struct Document {
     body: Bytes,
@@ -85,8 +85,8 @@ impl Document {
         self.find(pointer).map(Node::kind)
     }
 
-    /// How many elements or members the array or object at the pointer has. Of an object that repeats a name, each
-    /// occurrence counts once.
+    /// The number of elements or members of the array or object at the pointer. If an object repeats a name, each
+    /// occurrence is counted.
     #[must_use]
     pub fn len_at(&self, pointer: &str) -> Option<u32> {
         self.find(pointer)?.len()
@@ -95,7 +95,8 @@ impl Document {
     /// The text of the value at the pointer, exactly as it was sent.
     #[must_use]
     pub fn json_at(&self, pointer: &str) -> Option<Cow<'_, str>> {
-        // The tape keeps no offsets of containers, since plugins rarely read their text: it is searched again.
+        // The tape keeps no offsets of containers, because plugins rarely read their text. Therefore the text is
+        // searched again.
         let node = self.find(pointer)?;
         node.text().or_else(|| {
             let body = std::str::from_utf8(&self.body).ok()?;
@@ -108,7 +109,7 @@ impl Document {
     }
 }
 
-/// Parses a text, after a repair if the parser refuses it.
+/// Parses a text. If the parser refuses it, the text is repaired and parsed again.
 fn parse(text: &[u8]) -> Result<Tape, PayloadError> {
     let error = match Tape::parse(text) {
         Ok(tape) => return Ok(tape),

@@ -1,17 +1,17 @@
 //! The plugins: WebAssembly components that say which git ref a verified webhook announces.
 //!
-//! A component is compiled once and linked once. Every call goes to a fresh instance that is thrown away, so nothing of
-//! one delivery is left when the next one comes. What a component answers is checked before it becomes a
-//! [`Detection`](stoker_api::detection::Detection). The types of the WIT end in `bindings`. No other module names
+//! A component is compiled once and linked once. Every call goes to a fresh instance that is thrown away, so no state
+//! of one delivery is left for the next one. The answer of a component is checked before it becomes a
+//! [`Detection`](stoker_api::detection::Detection). The types of the WIT do not leave `bindings`. No other module names
 //! `wasmtime`, and this module knows neither HTTP servers nor Kubernetes.
 //!
-//! In the order in which a plugin passes them: `sandbox` (the engine that every guest runs in), `supply` (where files
-//! come from), `inspect` (what a file is and what compiling it takes), `component` (bytes to something linked, on
-//! threads of `background`, within the `memory` that is left), `descriptor` (its description of itself), `load` (a
-//! plugin, which can be asked), `settings` (its limits and settings), `catalog` (which plugins there are), `watch` (when
-//! files are scanned), `chain` (which plugins are asked, in which order), `breaker` (which are not asked for a while),
-//! `call` (one call of one instance), `withheld` (which headers it does not see), `lane` (on which thread it runs),
-//! `reply` (what is made of its answer).
+//! The modules, in the order in which a plugin passes through them: `sandbox` (the engine that every guest runs in),
+//! `supply` (where files come from), `inspect` (the format of a file and the cost of compiling it), `component`
+//! (compiles and links the bytes, on threads of `background`, within the memory that `memory` reports as available),
+//! `descriptor` (the plugin's description of itself), `load` (a loaded plugin, which can be asked), `settings` (its
+//! limits and settings), `catalog` (which plugins exist), `watch` (when files are scanned), `chain` (which plugins are
+//! asked, in which order), `breaker` (which plugins are not asked for a while), `call` (one call of one instance),
+//! `lane` (which thread a call runs on), `reply` (checks the answer).
 
 mod background;
 mod bindings;

@@ -1,5 +1,5 @@
-//! Plugins without a mount: the ConfigMaps of one namespace that are labelled as plugins are watched through the API
-//! server. Each is a bundle of files.
+//! Plugins from ConfigMaps that are not mounted: this module watches, through the API server, the ConfigMaps of one
+//! namespace that are labelled as plugins. Each ConfigMap is a bundle of files.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use crate::plugin::{Bundles, Supply};
 use crate::watch_backoff::watch_backoff;
 
-/// ConfigMaps in one answer of the API server. Each may have a million bytes, and is in memory several times while it is
-/// read.
+/// The maximum number of ConfigMaps in one answer of the API server. A ConfigMap may have a million bytes, and several
+/// copies of it are in memory while it is read.
 const PAGE: u32 = 4;
 
 /// Returns the files of the ConfigMaps, and the watch that keeps them current for as long as it is polled.
@@ -42,7 +42,7 @@ async fn keep(
 ) {
     let mut events = pin!(events);
     let mut known = Bundles::default();
-    // During a list: what it has shown so far, on top of what was known, and the names in it.
+    // Set during a list: the known bundles updated by the list so far, and the names in the list.
     let mut listed: Option<(Bundles, BTreeSet<String>)> = None;
     while let Some(event) = events.next().await {
         match event {
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// The bytes that are supplied after these events. `None` where they are not known.
+    /// The number of bytes that are supplied after these events. `None` if no list is complete yet.
     async fn supplied(events: Vec<watcher::Result<Event<ConfigMap>>>) -> Option<usize> {
         let files = supplied_files(events).await?;
         Some(files.size())
@@ -130,7 +130,8 @@ mod tests {
         assert_eq!(supplied(events).await, Some(11));
         let mut events = first();
         events.extend([Ok(Event::InitDone), Ok(Event::Apply(map("b", 10)))]);
-        // What is gone meanwhile is not in the next list, and what was taken goes before what comes.
+        // The next list lacks ConfigMaps that were deleted in the meantime. Their bundles are removed before new ones
+        // are added.
         events.extend([
             Ok(Event::Init),
             Ok(Event::InitApply(map("b", 100))),

@@ -1,46 +1,46 @@
 use serde_json::error::Category;
 
-/// Why a body is not JSON. Each text says what the sender has to change.
+/// The reason why a body is not JSON. Each text says what the sender has to change.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
-    /// No bytes, or only white space.
+    /// The body has no bytes, or only white space.
     #[error("the body is empty")]
     Empty,
     /// The first bytes are those of a compressed format.
     #[error("the body is compressed with {0}: send it without compression")]
     Compressed(&'static str),
-    /// UTF-16 or UTF-32. RFC 8259 §8.1 requires UTF-8.
+    /// The body is UTF-16 or UTF-32. RFC 8259 §8.1 requires UTF-8.
     #[error("the body is {0}, and JSON has to be UTF-8: send it as UTF-8")]
     WideText(&'static str),
-    /// Bytes that are not UTF-8, such as those of Latin-1.
+    /// The body has bytes that are not UTF-8, such as those of Latin-1.
     #[error("the body is not UTF-8, which JSON has to be: byte {at} is invalid")]
     NotUtf8 {
         /// The number of the first invalid byte, counted from 1.
         at: usize,
     },
-    /// Another format, by the first bytes.
+    /// The body has another format, as its first bytes show.
     #[error("the body is {found}, and not JSON: {advice}")]
     OtherFormat {
         /// The name of the format.
         found: &'static str,
-        /// What the sender has to change.
+        /// The change that the sender has to make.
         advice: &'static str,
     },
-    /// Valid so far, but cut off.
+    /// The body is valid up to its end, but incomplete.
     #[error("the body ends too early: {0}")]
     Truncated(#[source] serde_json::Error),
-    /// A whole JSON text, and more behind it.
+    /// The body has more text after a complete JSON value.
     #[error("the body holds more than one JSON value: {found} ({source})")]
     Trailing {
-        /// What is behind the first value.
+        /// The kind of text after the first value.
         found: &'static str,
-        /// Where it starts.
+        /// The error of the parser, with the position of that text.
         source: serde_json::Error,
     },
-    /// Not a JSON text by RFC 8259, or nested deeper than 128 levels.
+    /// The body is not a JSON text by RFC 8259, or is nested deeper than 128 levels.
     #[error("the body is not JSON: {0}")]
     Syntax(#[source] serde_json::Error),
-    /// More bytes than offsets of 32 bits reach.
+    /// The body has more bytes than 32-bit offsets can address.
     #[error("the body is larger than 4 GiB")]
     TooLarge,
 }
@@ -81,7 +81,7 @@ impl PayloadError {
         }
         match error.classify() {
             Category::Eof => Self::Truncated(error),
-            // The parser has no kind for it.
+            // The parser has no category for this error.
             _ if error.to_string().starts_with("trailing characters") => Self::Trailing {
                 found: trailing(body),
                 source: error,
@@ -91,7 +91,8 @@ impl PayloadError {
     }
 }
 
-/// UTF-16 and UTF-32 by their byte order mark or, since JSON starts with two ASCII characters, by their zero bytes.
+/// Recognises UTF-16 and UTF-32 by the byte order mark or, because JSON starts with two ASCII characters, by zero
+/// bytes.
 fn wide_text(body: &[u8]) -> Option<&'static str> {
     let first = body.first_chunk::<4>()?;
     let mark = match *first {
@@ -111,7 +112,8 @@ fn wide_text(body: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Formats that are often sent in place of JSON, and what to change.
+/// Recognises formats that are often sent instead of JSON. Returns the format and the change that the sender has to
+/// make.
 fn other_format(text: &str) -> Option<(&'static str, &'static str)> {
     let is_form = || {
         let name = text.split('=').next().unwrap_or_default();
@@ -144,7 +146,7 @@ fn other_format(text: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// What is behind the first value of a body.
+/// Describes the text after the first value of a body.
 fn trailing(body: &[u8]) -> &'static str {
     let mut values =
         serde_json::Deserializer::from_slice(body).into_iter::<serde::de::IgnoredAny>();

@@ -28,7 +28,7 @@ impl<'a> Iterator for Tokens<'a> {
             }
             None => rest,
         };
-        // First `~1`, then `~0`, so that `~01` becomes `~1` (RFC 6901 §4).
+        // `~1` is replaced before `~0`, so that `~01` becomes `~1` (RFC 6901 §4).
         let plain = !token.contains('~');
         Some(if plain {
             Cow::Borrowed(token)

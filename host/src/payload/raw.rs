@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::pointer::{self, Tokens};
 
-/// The text of the value that the tokens lead to, in a text that was parsed before.
+/// The text of the value that the tokens lead to. `text` was parsed before.
 pub(super) fn find<'a>(text: &'a str, tokens: Tokens<'_>) -> Option<&'a str> {
     let mut text = text.trim_matches([' ', '\t', '\n', '\r']);
     for token in tokens {
@@ -63,14 +63,14 @@ impl<'de> Visitor<'de> for &Child<'_> {
     }
 }
 
-/// Whether the name of a member is the wanted one.
+/// Compares the name of a member with the wanted name.
 struct Name<'t>(&'t str);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
     type Value = bool;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        // As bytes, since a name may hold a lone surrogate, which is not valid Unicode.
+        // The name is read as bytes, because it may contain a lone surrogate, which is not valid Unicode.
         deserializer.deserialize_bytes(self)
     }
 }

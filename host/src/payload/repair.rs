@@ -2,19 +2,20 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-/// A JSON text that the parser accepts, made of one that it refuses. Both have the same length, and every value has
-/// the same place in both.
+/// A JSON text that the parser accepts, made from one that it refuses. Both texts have the same length, and each value
+/// has the same position in both.
 pub(super) struct Repaired {
     pub(super) text: Vec<u8>,
-    /// The strings that hold a lone surrogate, by their place among the strings with escapes.
+    /// The strings that contain a lone surrogate, as indices among the strings with escapes.
     pub(super) unusable: Vec<usize>,
 }
 
-/// Replaces what RFC 8259 allows and the parser refuses. Returns `None` if there is nothing of this kind.
+/// Replaces text that RFC 8259 allows and the parser refuses. Returns `None` if there is nothing to replace. It
+/// replaces:
 ///
-/// - An escape of one half of a surrogate pair. The grammar allows it (§7, §8.2), and a sender that cuts a text by UTF-16
-///   units writes it.
-/// - A number beyond the range of a double, such as `1e400`. The grammar has no range (§6).
+/// - An escape of one half of a surrogate pair. The grammar allows it (§7, §8.2), and senders that truncate a text by
+///   UTF-16 units write it.
+/// - A number beyond the range of a double, such as `1e400`. The grammar does not limit the range (§6).
 pub(super) fn repair(text: &[u8]) -> Option<Repaired> {
     let mut scanner = Scanner {
         repaired: Repaired {
@@ -42,7 +43,7 @@ struct Scanner {
 }
 
 impl Scanner {
-    /// Returns the place behind the string whose first byte is at `at`.
+    /// Returns the position after the string whose first byte is at `at`.
     fn string(&mut self, text: &[u8], mut at: usize) -> usize {
         let (mut has_escape, mut is_unusable) = (false, false);
         loop {
@@ -71,7 +72,7 @@ impl Scanner {
         at + 1
     }
 
-    /// Returns the place behind the number that starts at `at`.
+    /// Returns the position after the number that starts at `at`.
     fn number(&mut self, text: &[u8], at: usize) -> usize {
         let rest = &text[at..];
         let is_part =
@@ -80,7 +81,7 @@ impl Scanner {
         let value = std::str::from_utf8(number).map_or(Ok(0.0), str::parse::<f64>);
         let is_valid = || serde_json::from_slice::<IgnoredAny>(number).is_ok();
         if value.is_ok_and(f64::is_infinite) && is_valid() {
-            // The shortest number beyond the range has five bytes: 1e309.
+            // The shortest number beyond the range, 1e309, has five bytes.
             self.replace(at..at + number.len(), b"0.0");
         }
         at + number.len()
@@ -94,7 +95,7 @@ impl Scanner {
     }
 }
 
-/// What the escape at a place is.
+/// The kinds of escape at a position, with regard to surrogates.
 enum Surrogates {
     None,
     Pair,
@@ -111,7 +112,7 @@ fn surrogates(text: &[u8], at: usize) -> Surrogates {
     }
 }
 
-/// The UTF-16 code unit of the escape `\uXXXX` at a place.
+/// The UTF-16 code unit of the escape `\uXXXX` at a position.
 fn code_unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix(br"\u")?;
     digits.iter().try_fold(0, |unit, &digit| {

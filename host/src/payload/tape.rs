@@ -7,18 +7,18 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use super::Kind;
 use super::pointer::{self, Tokens};
 
-/// Of an array, the place of each element whose index is a multiple of this is kept. Without it, reading a list of
-/// thousands by index would take time in the square of its length.
+/// For an array, the position of each element whose index is a multiple of this number is kept. Otherwise, reading all
+/// elements of a list of thousands by index would take time quadratic in its length.
 const STRIDE: usize = 16;
 
-/// The nodes of a JSON text in the order of the text. A container is followed by what it contains: an array by its
-/// elements, an object by name, value, name, value.
+/// The nodes of a JSON text in the order of the text. A container is followed by its content: an array by its elements,
+/// an object by name, value, name, value.
 #[derive(Debug, Default)]
 pub(super) struct Tape {
     nodes: Vec<Node>,
-    /// The strings that had escapes; `None` for one that is not valid Unicode.
+    /// The strings that had escapes. `None` for a string that is not valid Unicode.
     unescaped: Vec<Option<Box<str>>>,
-    /// For each long array, by its place: the places of the elements [`STRIDE`], 2 × [`STRIDE`] and so on.
+    /// For each long array, by its position: the positions of the elements [`STRIDE`], 2 × [`STRIDE`] and so on.
     strides: BTreeMap<usize, Vec<usize>>,
 }
 
@@ -31,21 +31,21 @@ pub(super) enum Node {
     Negative(i64),
     /// A number with a fraction or an exponent. Its text cannot be derived from its value.
     Fraction,
-    /// A string without escapes, by its place in the body.
+    /// A string without escapes, by its position in the body.
     Text {
         start: u32,
         bytes: u32,
     },
-    /// A string with escapes, by its place among the copies.
+    /// A string with escapes, by its index among the copies.
     Unescaped {
         copy: u32,
     },
-    /// The number of elements, and the place of the node behind the last.
+    /// The number of elements, and the position of the node after the last element.
     Array {
         len: u32,
         end: u32,
     },
-    /// The number of members, and the place of the node behind the last.
+    /// The number of members, and the position of the node after the last member.
     Object {
         len: u32,
         end: u32,
@@ -64,7 +64,7 @@ impl Node {
         }
     }
 
-    /// The JSON text of a literal or an integer: JSON has one way to write each.
+    /// The JSON text of a literal or an integer. JSON has exactly one way to write each of them.
     pub(super) fn text(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Null => Some("null".into()),
@@ -101,7 +101,7 @@ impl Tape {
         Ok(tape)
     }
 
-    /// Makes strings with escapes unusable, by their order in the text.
+    /// Makes strings with escapes unusable. `strings` are their indices in the order of the text.
     pub(super) fn withhold(&mut self, strings: &[usize]) {
         for &string in strings {
             if let Some(text) = self.unescaped.get_mut(string) {
@@ -110,7 +110,7 @@ impl Tape {
         }
     }
 
-    /// The string that a node is.
+    /// The string of a node. `None` if the node is not a string.
     pub(super) fn text<'a>(&'a self, node: &Node, body: &'a [u8]) -> Option<&'a str> {
         match *node {
             Node::Text { start, bytes } => {
@@ -148,7 +148,8 @@ impl Tape {
         found
     }
 
-    /// Compares lengths first, since most names differ in length. The bytes were parsed, so they are not checked again.
+    /// Compares lengths first, since most names differ in length. The bytes were checked by the parser, so they are not
+    /// checked again.
     fn is_named(&self, node: &Node, name: &str, body: &[u8]) -> bool {
         match *node {
             Node::Text { start, bytes } => {
@@ -178,7 +179,7 @@ impl Tape {
         (place < end).then_some(place)
     }
 
-    /// The place of the node behind a whole value.
+    /// The position of the node after a whole value.
     fn behind(&self, place: usize) -> Option<usize> {
         match *self.nodes.get(place)? {
             Node::Array { end, .. } | Node::Object { end, .. } => Some(end as usize),
@@ -187,10 +188,10 @@ impl Tape {
     }
 }
 
-/// Writes what the parser reads onto the tape.
+/// Writes the parsed values to the tape.
 struct Builder<'t> {
     tape: &'t mut Tape,
-    /// The address of the body. A string that the parser borrows from it is kept as an offset.
+    /// The address of the body. A string that the parser borrows from the body is kept as an offset.
     base: usize,
 }
 
@@ -209,7 +210,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Reserves the place of a container, which is written when its end is known.
+    /// Reserves the position of a container. The node is written when the end of the container is known.
     fn open(&mut self) -> usize {
         self.tape.nodes.push(Node::Null);
         self.tape.nodes.len() - 1

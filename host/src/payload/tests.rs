@@ -280,7 +280,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Every pointer into a value, with the value there.
+/// Collects every pointer into a value, with the value at the pointer.
 fn pointers(value: &Value, at: &str, into: &mut Vec<(String, Value)>) {
     into.push((at.to_owned(), value.clone()));
     match value {
@@ -303,7 +303,7 @@ proptest! {
     #[test]
     fn the_tape_agrees_with_the_tree(value in json(), pretty: bool) {
         let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
-        // Read back, since the parser may round a float differently than the generator.
+        // The text is parsed again, because the parser may round a float differently than the generator.
         let value: Value = serde_json::from_str(&text).unwrap();
         let document = parse(&text);
         let mut all = Vec::new();
@@ -337,8 +337,8 @@ proptest! {
     }
 }
 
-/// Whether the grammar of RFC 8259 accepts a text. A value that is skipped is not converted, so neither surrogates nor
-/// the range of numbers matter.
+/// Whether the grammar of RFC 8259 accepts a text. The parser skips values without converting them, so surrogates and
+/// the range of numbers do not matter.
 fn is_json(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok()
         && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()

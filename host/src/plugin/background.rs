@@ -5,7 +5,7 @@ use std::thread::{Builder, JoinHandle, available_parallelism};
 
 use rayon::ThreadPoolBuilder;
 
-/// The nice value of these threads (`nice(2)`). A thread with nice 0 gets about nine times the processor time.
+/// The nice value of these threads (`nice(2)`). A thread with nice value 0 gets about nine times the processor time.
 const NICE: i32 = 10;
 /// The maximum number of threads for one compilation. More do not help, because a plugin has few functions.
 const MOST_THREADS: usize = 4;
@@ -16,7 +16,7 @@ pub(super) fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(move || {
-        // On Linux, this sets the priority of the thread alone.
+        // On Linux, this sets the priority of only this thread.
         let thread = rustix::thread::gettid();
         if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
             tracing::debug!(error = %error, "cannot lower the priority of a compiler thread");
@@ -25,12 +25,13 @@ pub(super) fn spawn<T: Send + 'static>(
     })
 }
 
-/// The threads that one compilation may have on this machine.
+/// The number of threads that one compilation may use on this machine.
 pub(super) fn threads() -> u64 {
     available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS) as u64)
 }
 
-/// Runs `work` on a pool of this many threads. They have the priority of the calling thread, and end with the work.
+/// Runs `work` on a pool of this many threads. The threads have the priority of the calling thread, and end when `work`
+/// ends.
 pub(super) fn in_parallel<T: Send>(threads: u64, work: impl FnOnce() -> T + Send) -> T {
     let pool = ThreadPoolBuilder::new()
         .num_threads(usize::try_from(threads).unwrap_or(1))

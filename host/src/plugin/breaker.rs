@@ -1,4 +1,4 @@
-//! A circuit breaker: a plugin that fails too often is not asked for a while, so that its time-outs do not slow each
+//! A circuit breaker: a plugin that fails too often is not asked for a while, so that its time-outs do not delay every
 //! webhook.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 /// The breaker opens when failures exceed answers by this number.
 const FAILURES: u32 = 5;
-/// How long the breaker is open the first time. Each further time in a row is twice as long.
+/// The time for which the breaker is open at first. Each consecutive time is twice as long.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The maximum time. A plugin that has recovered is noticed after at most this time.
+/// The maximum time for which the breaker is open. The recovery of a plugin is noticed after at most this time.
 const LONGEST: Duration = Duration::from_mins(1);
 /// The time after which another trial starts if the last one has not ended.
 const TRIAL: Duration = Duration::from_secs(20);
@@ -18,18 +18,18 @@ const TRIAL: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
-    /// Whether the score is above zero or the breaker is not closed. It is read without the lock, which keeps
-    /// successful calls free of contention.
+    /// Whether the score is above zero or the breaker is not closed. It is read without the lock, so that successful
+    /// calls do not contend for it.
     is_failing: AtomicBool,
 }
 
 #[derive(Debug)]
 enum State {
-    /// It is asked. `score` is its failures less its answers, never below zero.
+    /// The plugin is asked. `score` is the number of failures minus the number of answers, and never below zero.
     Closed { score: u32 },
-    /// It is not asked before `until`.
+    /// The plugin is not asked before `until`.
     Open { until: Instant, time: Duration },
-    /// One trial call is running. No other starts before `until`.
+    /// One trial call is running. No other call starts before `until`.
     Trial { until: Instant, time: Duration },
 }
 
@@ -46,29 +46,29 @@ pub(super) enum Permission {
     Trial,
 }
 
-/// How a call ended.
+/// The end of a call, as far as the breaker depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// With an answer, whatever it is.
+    /// The plugin gave an answer, whatever it is.
     Answered,
     /// The plugin failed.
     Failed,
-    /// It did not begin, or says nothing of the plugin.
+    /// The call did not begin, or its end is not evidence about the plugin.
     Undecided,
 }
 
-/// What a call changed.
+/// A change of the breaker that a call caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// The plugin is not asked for this long.
+    /// The plugin is not asked for this time.
     Opened(Duration),
-    /// It answers again.
+    /// The plugin answers again.
     Closed,
 }
 
 impl Breaker {
-    /// Lets a call through, or returns how long the breaker stays open. After that one call goes through as a trial, and
-    /// its end decides about the others.
+    /// Lets a call through, or returns how long the breaker stays open. After that time, one call goes through as a
+    /// trial, and its end decides whether other calls go through.
     pub(super) fn admit(&self, now: Instant) -> Result<Permission, Duration> {
         if !self.is_failing.load(Ordering::Relaxed) {
             return Ok(Permission::Regular);
@@ -238,7 +238,7 @@ mod tests {
             None
         );
         assert_eq!(breaker.admit(now), Ok(Permission::Trial));
-        // A trial whose caller is gone expires.
+        // A trial expires if its caller is gone.
         assert_eq!(breaker.admit(now + TRIAL), Ok(Permission::Trial));
     }
 

@@ -5,8 +5,9 @@ use super::load::{Origin, Plugin};
 use super::metrics::PluginMetrics;
 use super::sandbox::Sandbox;
 
-/// The plugins that are part of the binary, in the order in which they are asked. `gitea` is before `github`, whose
-/// headers its senders send as well. `generic` is last: many senders have a top-level `ref` with another meaning.
+/// The plugins that are part of the binary, in the order in which they are asked. `gitea` is before `github`, because
+/// Gitea also sends the headers of GitHub. `generic` is last, because many senders have a top-level `ref` with another
+/// meaning.
 const COMPONENTS: [(&str, &[u8]); 10] = [
     (
         "gitea",
@@ -50,7 +51,8 @@ const COMPONENTS: [(&str, &[u8]); 10] = [
     ),
 ];
 
-/// Loads them with the default limits. The settings come later, so that a fault in them does not end the host.
+/// Loads the built-in plugins with the default limits. The settings are applied later, so that a fault in them does not
+/// end the host.
 pub(super) async fn load(
     sandbox: &Sandbox,
     metrics: &PluginMetrics,

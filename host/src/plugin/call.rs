@@ -27,15 +27,15 @@ const MAX_HANDLES: usize = 64;
 /// The minimum number of ticks before a call can time out.
 const MIN_TICKS: u32 = 8;
 
-/// A verified delivery: what plugins are asked about.
+/// A verified delivery, about which plugins are asked.
 pub struct Question {
     delivery: Verified<Delivery>,
     document: Document,
 }
 
 impl Question {
-    /// Parses the body, once for all plugins. If it is not JSON, the error is returned beside the question: plugins then
-    /// find no values in it, but can still decide by the headers.
+    /// Parses the body, once for all plugins. If it is not JSON, the error is returned with the question: plugins then
+    /// find no values in the body, but can still decide by the headers.
     pub fn new(delivery: Verified<Delivery>) -> (Self, Result<(), PayloadError>) {
         let (document, parsed) = match Document::parse(&delivery.body) {
             Ok(document) => (document, Ok(())),
@@ -65,18 +65,18 @@ impl Question {
     }
 }
 
-/// What a call cost.
+/// The cost of a call.
 #[derive(Debug, Clone, Default)]
 pub struct CallReport {
-    /// From the request for an instance to its answer.
+    /// The time from the request for an instance to its answer.
     pub duration: Duration,
     /// The most linear memory that the instance had, in bytes.
     pub peak_memory: usize,
-    /// What it wrote to the log: bounded, printable.
+    /// The log lines of the instance, bounded and printable.
     pub log: Vec<String>,
 }
 
-/// What the store of one instance holds: what it may see, and what it used.
+/// The content of one instance's store: the data that the instance may see, and the resources that it used.
 pub(super) struct Guest {
     /// The delivery. `None` during `describe`, which has no request.
     question: Option<Arc<Question>>,
@@ -87,7 +87,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// The delivery. An error during `describe`, which has no request.
+    /// Returns the delivery, or an error during `describe`, which has no request.
     pub(super) fn question(&self) -> wasmtime::Result<&Question> {
         self.question
             .as_deref()
@@ -109,7 +109,7 @@ impl Guest {
     }
 }
 
-/// Limits the memory of an instance. It records a refusal, because the engine's error has no type.
+/// Limits the memory of an instance. It records each refusal, because the engine's error has no type.
 struct MemoryGuard {
     limit: usize,
     /// Bytes of all memories. Memories never shrink, so this is also the peak.
@@ -149,13 +149,13 @@ impl ResourceLimiter for MemoryGuard {
     }
 }
 
-/// A component with what it may use: everything that a call needs.
+/// A component with its limits and settings: everything that a call needs.
 pub(super) struct Callee {
     pub(super) detector: Detector,
     pub(super) label: Arc<str>,
     pub(super) tuning: Arc<Tuning>,
     pub(super) pace: Arc<Pace>,
-    /// The places in the pool that one instance takes.
+    /// The number of places in the pool that one instance takes.
     pub(super) places: u32,
 }
 
@@ -190,7 +190,7 @@ pub(super) async fn describe(
     })
 }
 
-/// Calls `detect` of a fresh instance. `turns` are the calls that the plugin may have at the same time.
+/// Calls `detect` of a fresh instance. `turns` has one permit for each call that the plugin may have at the same time.
 pub(super) async fn detect(
     sandbox: &Sandbox,
     callee: &Arc<Callee>,
@@ -224,7 +224,7 @@ pub(super) async fn detect(
     (result, report)
 }
 
-/// Why a call has no result.
+/// The reason why a call has no result.
 enum Failure {
     Types(wasmtime::Error),
     Call(CallError),
@@ -256,13 +256,13 @@ async fn finish<T: Send + 'static>(
     (result, report)
 }
 
-/// The permits of one call. They are released when the call ends, on either thread.
+/// The permits of one call. They are released when the call ends, whichever thread it ends on.
 struct Held {
     _turn: Option<OwnedSemaphorePermit>,
     _places: OwnedSemaphorePermit,
 }
 
-/// Waits for free slots, at most `queue_time`.
+/// Waits for free slots, for at most `queue_time`.
 async fn admit(
     sandbox: &Sandbox,
     turns: Option<&Arc<Semaphore>>,
@@ -320,14 +320,14 @@ fn store(sandbox: &Sandbox, callee: &Arc<Callee>, question: Option<Arc<Question>
     store.limiter(|guest| &mut guest.memory);
     store.set_hostcall_fuel(limits.transfer_bytes);
     store.set_max_component_handles(MAX_HANDLES);
-    // Start functions run during instantiation, so the deadline is set first. The first tick may be near, so the guest
-    // yields at the second.
+    // Start functions run during instantiation, so the deadline is set first. The first tick may come at once, so the
+    // guest yields at the second.
     let deadline = Instant::now() + limits.wall_time;
     let mut turns = 0;
     store.set_epoch_deadline(2);
     store.epoch_deadline_callback(move |_| {
         turns += 1;
-        // A guest with fewer ticks was waiting for the processor.
+        // A guest with fewer ticks has mostly waited for the processor.
         let is_over = Instant::now() >= deadline && turns >= MIN_TICKS;
         Ok(if is_over {
             UpdateDeadline::Interrupt

@@ -1,4 +1,4 @@
-//! The plugins: the built-in ones, and those of the files that are supplied now.
+//! The catalog of plugins: the built-in ones, and those of the files that are supplied now.
 //!
 //! A scan removes missing files, applies settings and refuses unusable files. Compilation runs in tasks.
 
@@ -29,36 +29,36 @@ use super::metrics::PluginMetrics;
 use super::settings::{CurrentSettings, Settings, SettingsSource, Tuning};
 use super::supply::Supply;
 
-/// The plugins that there are, and the state of each file.
+/// The existing plugins, and the state of each file.
 pub struct Catalog {
     detector: Arc<Detector>,
     loader: Arc<Loader>,
     settings: CurrentSettings,
     supplies: Vec<Supply>,
-    /// What was supplied at the last scan.
+    /// The files that were supplied at the last scan.
     supplied: Arc<Files>,
     files: BTreeMap<FileKey, Entry>,
     /// In the order in which they are asked.
     builtins: Vec<Entry>,
-    /// Files that are being compiled, or wait for it.
+    /// Tasks of files that are being compiled, or wait to be compiled.
     loads: JoinSet<Loaded>,
     /// Whether every supply was known at the last scan.
     all_supplies_known: bool,
     reported: Reported,
 }
 
-/// What changed without an event in a directory.
+/// A change without an event in a directory.
 pub(super) enum Changed {
-    /// The bundles. The files have to be scanned.
+    /// The bundles changed. The files have to be scanned.
     Bundles,
     /// A file was compiled, and can be put in place.
     Loaded(Box<Result<Loaded, JoinError>>),
 }
 
-/// What was logged, so that it is logged once.
+/// The messages that were logged, so that each is logged once.
 #[derive(Default)]
 struct Reported {
-    /// Files whose name another one has.
+    /// Files whose plugin name belongs to another file.
     duplicates: BTreeMap<FileKey, String>,
     /// Bundles that cannot be used as a whole.
     bundles: BTreeMap<String, String>,
@@ -67,7 +67,7 @@ struct Reported {
 }
 
 impl Catalog {
-    /// Reads the settings, loads the built-in plugins, then the files.
+    /// Reads the settings, then loads the built-in plugins and the files.
     pub async fn open(
         detector: Arc<Detector>,
         metrics: PluginMetrics,
@@ -102,7 +102,7 @@ impl Catalog {
         &self.detector
     }
 
-    /// The directories in which something may change.
+    /// The directories that have to be watched for changes.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
         let settings = self.settings.file().and_then(Path::parent);
         // A bare file name has an empty parent.
@@ -120,7 +120,7 @@ impl Catalog {
         directories.chain(settings)
     }
 
-    /// Waits for a change that makes no event in a directory.
+    /// Waits for a change that causes no event in a directory.
     pub(super) async fn changed(&mut self) -> Changed {
         tokio::select! {
             () = bundles_changed(&mut self.supplies) => Changed::Bundles,
@@ -128,7 +128,7 @@ impl Catalog {
         }
     }
 
-    /// Scans, and waits until everything that has to be compiled is.
+    /// Scans, and waits until all files that have to be compiled are compiled.
     pub async fn rescan(&mut self) {
         self.scan().await;
         while let Some(loaded) = self.loads.join_next().await {
@@ -136,7 +136,7 @@ impl Catalog {
         }
     }
 
-    /// Reads every file again and compares its bytes: neither the kind of an event nor a time of modification says
+    /// Reads every file again and compares its bytes: neither the kind of an event nor a modification time shows
     /// reliably that a mounted file changed.
     pub(super) async fn scan(&mut self) {
         self.refresh_settings();
@@ -170,7 +170,7 @@ impl Catalog {
         self.check_complete();
     }
 
-    /// Takes what became of a task. One that was aborted has no result: another version took its place.
+    /// Takes the result of a task. An aborted task has no result, because another version replaced it.
     pub(super) async fn take(&mut self, loaded: Result<Loaded, JoinError>) {
         if let Ok(Loaded {
             key,
@@ -200,7 +200,7 @@ impl Catalog {
         let loader = Arc::clone(&self.loader);
         let digest = version.digest;
         let mut changed = entry.finish(&loader, version, plugin);
-        // The settings may have changed while it was compiled.
+        // The settings may have changed while the file was compiled.
         let tuning = Arc::clone(settings.tuning(entry.origin().key()));
         if entry.serves(digest) {
             changed |= entry.retune(&loader, Version { digest, tuning }).await;
@@ -224,8 +224,8 @@ impl Catalog {
         }
     }
 
-    /// Reads and inspects one file. Returns whether anything changed at once; a file that has to be compiled changes
-    /// nothing yet.
+    /// Reads and inspects one file. Returns whether anything changed immediately. A file that has to be compiled
+    /// changes nothing yet.
     async fn examine(&mut self, key: &FileKey, settings: &Settings) -> bool {
         let Some(entry) = self.files.get_mut(key) else {
             return false;
@@ -285,8 +285,8 @@ impl Catalog {
         }
     }
 
-    /// Logs once each plugin that the settings name and that does not exist. It may come later; more often its name is
-    /// mistyped.
+    /// Logs once each plugin that the settings name and that does not exist. The plugin may be added later, but more
+    /// often its name is mistyped.
     fn report_unknown_settings(&mut self) {
         let entries = self.files.values().chain(&self.builtins);
         let known: BTreeSet<_> = entries.map(|entry| entry.origin().key()).collect();
@@ -342,7 +342,7 @@ impl Catalog {
     }
 }
 
-/// Waits until any supply has other bundles than those of the last scan. Never returns where there are none.
+/// Waits until the bundles of any supply differ from those of the last scan. Never returns if no supply has bundles.
 async fn bundles_changed(supplies: &mut [Supply]) {
     let bundles = supplies.iter_mut().filter_map(|supply| match supply {
         Supply::Bundles(bundles) => Some(Box::pin(bundles.changed())),
@@ -350,7 +350,7 @@ async fn bundles_changed(supplies: &mut [Supply]) {
     });
     let mut changes: FuturesUnordered<_> = bundles.collect();
     while let Some(changed) = changes.next().await {
-        // One whose sender is gone never changes again.
+        // A supply whose sender is gone never changes again.
         if changed.is_ok() {
             return;
         }
@@ -358,7 +358,7 @@ async fn bundles_changed(supplies: &mut [Supply]) {
     std::future::pending::<()>().await;
 }
 
-/// Lists the files. `None` where the task that lists them ended early, so that nothing is known.
+/// Lists the files. `None` if the listing task ended early, so that the files are not known.
 async fn list(files: &Arc<Files>, limit: usize) -> Option<Listing> {
     let files = Arc::clone(files);
     tokio::task::spawn_blocking(move || Listing::of(&files, limit))

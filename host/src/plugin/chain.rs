@@ -1,13 +1,13 @@
-//! Which plugins are asked about a delivery, in which order, and when to stop.
+//! Selects the plugins that are asked about a delivery, their order, and the plugin whose answer ends the search.
 //!
 //! - A plugin whose pre-filter does not let the delivery through is not asked.
 //! - The first plugin that recognises the delivery decides: it found refs, ignores the delivery, or says that it is
 //!   malformed.
 //! - A failing plugin with a pre-filter ends the search: the delivery carries its header or pointer, and another plugin
 //!   might misread it.
-//! - A failing plugin without a pre-filter does not end the search; its failure is the answer only if no other plugin
-//!   recognises the delivery. From its first failure on, until it has answered as often as it failed, it is asked after
-//!   all others.
+//! - A failing plugin without a pre-filter does not end the search; its failure becomes the answer only if no other
+//!   plugin recognises the delivery. From its first failure until it has answered as often as it failed, it is asked
+//!   after all other plugins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ use super::reply::Reply;
 use super::sandbox::Sandbox;
 use super::status::{Listed, PluginStatus};
 
-/// What the plugins, together, say about a delivery.
+/// The combined answer of the plugins about a delivery.
 #[derive(Debug)]
 pub enum Verdict {
     /// One of them recognised it.
@@ -44,7 +44,7 @@ pub enum Verdict {
     Malformed {
         /// The plugin.
         plugin: Arc<Plugin>,
-        /// In which way it is malformed.
+        /// The reason why it is malformed.
         why: String,
     },
     /// One of them failed.
@@ -58,12 +58,12 @@ pub enum Verdict {
     Unavailable {
         /// The plugin.
         plugin: Arc<Plugin>,
-        /// When it can be asked, where that is known.
+        /// The time until it can be asked again, if known.
         again_in: Option<Duration>,
     },
     /// None of them recognised it.
     Unrecognised {
-        /// Every plugin, in order, and why it declined or was not asked.
+        /// Every plugin, in order, with the reason why it declined or was not asked.
         declined: Vec<Declined>,
     },
 }
@@ -73,7 +73,7 @@ pub enum Verdict {
 pub struct Declined {
     /// Its name.
     pub plugin: String,
-    /// Why, for the sender.
+    /// The reason, as text for the sender.
     pub reason: String,
 }
 
@@ -97,7 +97,7 @@ impl Detector {
         }
     }
 
-    /// Whether every supply of plugins was read and its plugins are loaded. Before, a plugin may be missing.
+    /// Whether every supply of plugins was read and its plugins are loaded. Until then, plugins may be missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.is_complete.load(Ordering::Relaxed)
@@ -119,13 +119,14 @@ impl Detector {
         self.chain.load_full()
     }
 
-    /// The state of every plugin and file: first those that are asked, in order, then the others.
+    /// The state of every plugin and file. Those that are asked come first, in order, then the others.
     #[must_use]
     pub fn status(&self) -> Vec<PluginStatus> {
         self.listed.load().iter().map(Listed::now).collect()
     }
 
-    /// Replaces the plugins: those that are asked, in order, and the others. Calls that are in flight keep theirs.
+    /// Replaces the plugins: those that are asked, in order, and the others. Calls in flight keep the plugins that they
+    /// use.
     pub(super) fn replace(&self, mut asked: Vec<Listed>, not_asked: Vec<Listed>) {
         let plugins = asked.iter().filter_map(|listed| listed.plugin.clone());
         self.chain.store(Arc::new(plugins.collect()));
@@ -170,13 +171,13 @@ fn candidates(
     first.into_iter().chain(last)
 }
 
-/// What a plugin's reply means for the delivery.
+/// The meaning of a plugin's reply for the delivery.
 enum Decision {
     /// The plugin says that the delivery is of another format.
     Declined,
     /// The plugin says that the delivery is of its format.
     Claimed(Verdict),
-    /// It gave no answer.
+    /// The plugin gave no answer.
     Failed(Verdict),
 }
 
@@ -245,7 +246,7 @@ fn explain(
     declined.chain(absent).collect()
 }
 
-/// What a delivery must have for the plugin to be asked.
+/// Describes the headers and pointers that a delivery needs for the plugin to be asked.
 fn missing(plugin: &Plugin) -> String {
     let descriptor = plugin.descriptor();
     let headers = descriptor

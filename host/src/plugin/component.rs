@@ -1,4 +1,4 @@
-//! From bytes to a compiled and linked component.
+//! Compiles and links components.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ pub(super) struct Linked {
     pub(super) detector: Detector,
     /// The interfaces of the host that it imports, by their full names.
     pub(super) imports: Arc<[String]>,
-    /// The places in the pool of instances that an instance takes.
+    /// The number of places that an instance takes in the pool of instances.
     pub(super) places: u32,
 }
 
-/// Refuses a component over the limit, before it is read where its size is known.
+/// Refuses a component over the limit. If the size is known, this is checked before the component is read.
 pub(super) fn check_size(bytes: u64, limit: u64) -> Result<(), LoadError> {
     if bytes > limit {
         Err(LoadError::TooLarge { bytes, limit })
@@ -45,7 +45,7 @@ pub(super) async fn link(
     compile(sandbox, label, inspected, bytes, turn).await
 }
 
-/// Waits until the component may be compiled. One that takes little does not wait for one that takes much.
+/// Waits until the component may be compiled. A small component does not wait for a large one.
 pub(super) async fn turn(sandbox: &Sandbox, cost: &CompileCost) -> Option<OwnedSemaphorePermit> {
     let compilers = sandbox.compilers();
     let queue: &Arc<Semaphore> = if cost.is_small() {
@@ -57,8 +57,8 @@ pub(super) async fn turn(sandbox: &Sandbox, cost: &CompileCost) -> Option<OwnedS
     Arc::clone(queue).acquire_owned().await.ok()
 }
 
-/// Compiles and links an inspected component, on a thread of its own: that takes milliseconds to seconds, and a panic
-/// in there must not end more than this.
+/// Compiles and links an inspected component, on a separate thread. This takes milliseconds to seconds, and a panic
+/// must end only this compilation.
 pub(super) async fn compile(
     sandbox: &Sandbox,
     label: &str,
@@ -76,7 +76,8 @@ pub(super) async fn compile(
             available_mib: available >> 20,
         });
     };
-    // Before the compiler runs: should it take the process down after all, this is the last line.
+    // This is logged before the compiler runs. If the compiler ends the process after all, this is the last line of the
+    // log.
     tracing::info!(
         plugin.file = label,
         bytes = bytes.len(),
@@ -86,13 +87,13 @@ pub(super) async fn compile(
     );
     let engine = sandbox.engine().clone();
     let limit = sandbox.capacity().compile_time;
-    // A compilation cannot be interrupted. One that takes too long is not waited for, but the next one waits for its
-    // end, so that two never run at once.
+    // A compilation cannot be interrupted. If it takes too long, its caller stops waiting, but the next compilation
+    // waits for its end, so that two never run at once.
     let (sender, linked) = oneshot::channel();
     let work = move || {
         let _turn = turn;
         let compiled = background::in_parallel(threads, || link_now(&engine, &bytes, imports));
-        // The receiver is gone where it took too long.
+        // The receiver is gone if the compilation took too long.
         let (Ok(()) | Err(_)) = sender.send(compiled);
     };
     background::spawn("plugin-compiler", work)?;
@@ -128,7 +129,8 @@ pub(super) fn is_about_address_space(error: &wasmtime::Error) -> bool {
         || format!("{error:#}").contains("Cannot allocate memory")
 }
 
-/// A place is a memory and two tables of the pool. Nearly every component takes one; a composed one takes several.
+/// The number of places that an instance takes in the pool. A place is a memory and two tables. Nearly every component
+/// takes one place. A composed component takes several.
 fn places(component: &Component) -> u32 {
     let required = component.resources_required();
     required.map_or(1, |required| {
@@ -139,7 +141,7 @@ fn places(component: &Component) -> u32 {
     })
 }
 
-/// Names the function that a component imports and this host does not have: the linker's own words are about instances
+/// Names a function that a component imports and this host does not have. The linker's own message is about instances
 /// and types.
 fn check_functions(engine: &Engine, component: &Component) -> Result<(), LoadError> {
     for (interface, item) in component.component_type().imports(engine) {
@@ -173,7 +175,8 @@ mod tests {
     use super::super::limits::Capacity;
     use super::*;
 
-    /// A component that passes a text to another: the code between them copies from one memory to the other.
+    /// A component that passes a text to another component. The code between them copies the text from one memory to
+    /// the other.
     const COMPOSED: &str = r#"(component
         (component $callee
             (core module $m

@@ -1,9 +1,9 @@
 use super::error::LoadError;
 use super::reply::printable;
 
-/// The most headers, or pointers, that a pre-filter may name.
+/// The maximum number of headers, and of pointers, that a pre-filter may name.
 const MAX_FILTERS: usize = 32;
-/// The longest header name or pointer, in bytes.
+/// The maximum length of a header name or pointer, in bytes.
 const MAX_FILTER_BYTES: usize = 256;
 
 /// The description of a component, unchecked.
@@ -19,15 +19,15 @@ pub(super) struct RawDescriptor {
 /// The description of a component, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
-    /// A DNS label.
+    /// The name, a DNS label.
     pub name: String,
-    /// For people, printable.
+    /// The version, as printable text for people.
     pub version: String,
-    /// For people, one printable line.
+    /// The summary, as one printable line for people.
     pub summary: String,
-    /// Headers. The plugin is asked about a delivery that has any of them.
+    /// The headers of the pre-filter. The plugin is asked about a delivery that has any of them.
     pub headers: Vec<http::HeaderName>,
-    /// JSON pointers. The plugin is asked about a delivery that has a value at any of them.
+    /// The JSON pointers of the pre-filter. The plugin is asked about a delivery that has a value at any of them.
     pub pointers: Vec<String>,
 }
 

@@ -2,30 +2,30 @@ use std::time::Duration;
 
 use stoker_api::detection::ParseError;
 
-/// Why the sandbox cannot start.
+/// The reason why the sandbox cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The engine does not run on this machine.
+    /// The engine cannot run on this machine.
     #[error("cannot start the WebAssembly engine")]
     Engine(#[source] wasmtime::Error),
-    /// The thread of the clock, or of the slow calls.
+    /// The thread of the clock, or of the slow calls, cannot be started.
     #[error("cannot start a thread for the plugins")]
     Thread(#[source] std::io::Error),
-    /// The settings of the plugins.
+    /// The settings of the plugins cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// A plugin that is part of this binary.
+    /// A plugin that is part of this binary cannot be used.
     #[error("the built-in plugin {name} cannot be used")]
     Builtin {
         /// Its name.
         name: &'static str,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         source: LoadError,
     },
 }
 
-/// Why the settings file cannot be used.
+/// The reason why the settings file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
@@ -37,10 +37,10 @@ pub enum SettingsError {
         #[source]
         source: std::io::Error,
     },
-    /// It is not YAML, or not in the form of the settings.
+    /// The file is not YAML, or does not have the format of the settings.
     #[error("the plugin settings are not in their format: {why}")]
     Format {
-        /// What is wrong, and where.
+        /// The fault and its position.
         why: String,
     },
     /// A number is out of bounds.
@@ -57,7 +57,7 @@ pub enum SettingsError {
     },
 }
 
-/// Why a component cannot be used. The text says what to do.
+/// The reason why a component cannot be used. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -73,74 +73,74 @@ pub enum LoadError {
         /// The bytes it may have.
         limit: u64,
     },
-    /// Beyond the number of files that are read.
+    /// The file is beyond the number of files that are read.
     #[error("its directory holds more than {limit} plugins; the first {limit} by name are used")]
     TooMany {
-        /// The files that are read.
+        /// The number of files that are read.
         limit: usize,
     },
-    /// No WebAssembly component at all.
+    /// The file is not a WebAssembly component at all.
     #[error("it is not a WebAssembly component: {what}")]
     NotWasm {
-        /// What it is instead, and what to do.
+        /// The format of the file, and what to do.
         what: String,
     },
-    /// A core module.
+    /// The file is a core module.
     #[error(
         "it is a core WebAssembly module, not a component; make one of it with `stoker plugin build` or `wasm-tools component new`"
     )]
     CoreModule,
-    /// It starts as a component does, and was damaged on its way.
+    /// The file starts like a component, but was damaged in transfer.
     #[error("it is not a valid WebAssembly component: {what}")]
     Damaged {
-        /// What happened to it, and what to do.
+        /// The kind of damage, and what to do.
         what: &'static str,
-        /// Where it is invalid.
+        /// The error of the parser, with its position.
         #[source]
         source: wasmparser::BinaryReaderError,
     },
     /// It is invalid by the rules of WebAssembly.
     #[error("it is not a valid WebAssembly component")]
     Invalid(#[source] wasmparser::BinaryReaderError),
-    /// It is valid, and the engine refuses it.
+    /// It is valid, but the engine refuses it.
     #[error("it uses something that plugins cannot use")]
     Unsupported(#[source] wasmtime::Error),
-    /// A component that takes components as arguments.
+    /// The component takes components as arguments.
     #[error(
         "it passes components to components as arguments, which plugins cannot do; compose it with `wac plug` or `wasm-tools compose`"
     )]
     ComponentArgument,
-    /// Too many instances of modules and components inside it.
+    /// It contains too many instances of modules and components.
     #[error("it is made of more than {limit} instances of modules and components")]
     TooManyInstances {
-        /// The instances it may have.
+        /// The number of instances it may have.
         limit: u64,
     },
-    /// A table over the limit.
+    /// A table is over the limit.
     #[error("it has a table of {elements} elements, more than the {limit} that a plugin may have")]
     TableTooLarge {
-        /// The elements of the table.
+        /// The number of elements of the table.
         elements: u64,
-        /// The elements a table may have.
+        /// The number of elements a table may have.
         limit: u32,
     },
-    /// Compiling it would take more than its size accounts for.
+    /// Compiling it would take more memory or time than a file of its size may take.
     #[error(
         "compiling it would take about {memory_mib} MiB of memory and {seconds:.1} seconds, and a file of its size may take {limit_mib} MiB and {limit_seconds:.1} seconds: {cause}; build it with size optimisation"
     )]
     TooCostly {
         /// The memory that compiling would take, in MiB.
         memory_mib: u64,
-        /// The processor time that compiling would take.
+        /// The processor time that compiling would take, in seconds.
         seconds: f32,
-        /// The memory that it may take, in MiB.
+        /// The memory that compiling may take, in MiB.
         limit_mib: u64,
-        /// The processor time that it may take.
+        /// The processor time that compiling may take, in seconds.
         limit_seconds: f32,
-        /// What takes the most.
+        /// The part of the component that takes the most.
         cause: String,
     },
-    /// The memory limit of the container leaves too little.
+    /// The memory limit of the container leaves too little memory for compiling.
     #[error(
         "compiling it takes about {needed_mib} MiB of memory, and the memory limit of the container leaves {available_mib} MiB; raise the limit (`resources.limits.memory` in the chart)"
     )]
@@ -158,7 +158,7 @@ pub enum LoadError {
     /// The compiler took too long.
     #[error("compiling it took longer than {limit:?}; build it smaller, with size optimisation")]
     CompileTimedOut {
-        /// The time it had.
+        /// The time limit.
         limit: Duration,
     },
     /// The compiler panicked.
@@ -166,15 +166,15 @@ pub enum LoadError {
         "the compiler failed; this is a fault of Stoker or of its WebAssembly engine, please report it"
     )]
     CompilerPanic,
-    /// No detector among the exports.
+    /// The component does not export a detector.
     #[error(
         "it was built for another world: it exports {found}, and not stoker:detect/detector@0.1.0"
     )]
     WrongWorld {
-        /// What it exports instead.
+        /// The exports that it has instead.
         found: String,
     },
-    /// A detector of a version that this host does not support.
+    /// The component exports a detector of a version that this host does not support.
     #[error(
         "it was built for version {version} of stoker:detect, and this Stoker speaks 0.1; build it again with the WIT of this version"
     )]
@@ -182,15 +182,15 @@ pub enum LoadError {
         /// The version it was built for.
         version: String,
     },
-    /// An import that plugins do not get.
+    /// The component imports something that plugins do not get.
     #[error("it imports {name}, which plugins do not get{hint}")]
     UnknownImport {
         /// The import.
         name: String,
-        /// Where it usually comes from; empty where that is not known.
+        /// The usual origin of the import. Empty if it is not known.
         hint: &'static str,
     },
-    /// An interface that a later version of the WIT added.
+    /// The component imports an interface that a later version of the WIT added.
     #[error(
         "it imports {name}, which this version of Stoker does not have; use a later version of Stoker, or build it with an earlier WIT"
     )]
@@ -198,7 +198,7 @@ pub enum LoadError {
         /// The interface.
         name: String,
     },
-    /// A function that a later version of the WIT added.
+    /// The component imports a function that a later version of the WIT added.
     #[error(
         "it imports the function {function} of {interface}, which this version of Stoker does not have; use a later version of Stoker, or build it with an earlier WIT"
     )]
@@ -208,12 +208,12 @@ pub enum LoadError {
         /// The interface.
         interface: String,
     },
-    /// Its types are not the ones of the released WIT.
+    /// The types of its exports differ from those of the released WIT.
     #[error(
         "its types are not those of stoker:detect@0.1.0; build it again with the WIT of this version"
     )]
     WrongTypes(#[source] wasmtime::Error),
-    /// Its memory is over the limit before any of its code runs.
+    /// Its initial memory, before any of its code runs, is over the limit.
     #[error(
         "its memory is larger than {limit} bytes from the start; most often that is a stack of many megabytes, which zig cc makes by default: link with -Wl,-z,stack-size=65536, or give it more memory in the plugin settings"
     )]
@@ -224,13 +224,13 @@ pub enum LoadError {
     /// `describe` failed.
     #[error("its `describe` failed")]
     Describe(#[source] CallError),
-    /// What `describe` returned cannot be used.
+    /// The description that `describe` returned cannot be used.
     #[error("its description cannot be used: {why}")]
     Descriptor {
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
-    /// Another file with this plugin comes first.
+    /// Another file with this plugin name comes first.
     #[error("the name {name:?} is taken by {by}, which comes first")]
     Duplicate {
         /// The name.
@@ -240,13 +240,13 @@ pub enum LoadError {
     },
 }
 
-/// Why a call has no answer that can be used.
+/// The reason why a call has no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// It ran too long.
     #[error("it did not answer within {limit:?}")]
     TimedOut {
-        /// The time it had.
+        /// The time limit.
         limit: Duration,
     },
     /// There is no address space for its instance.
@@ -259,16 +259,16 @@ pub enum CallError {
     OutOfMemory {
         /// The memory it may have.
         limit: usize,
-        /// Whether it did so before any of its code ran.
+        /// Whether it asked for the memory before any of its code ran.
         at_start: bool,
     },
-    /// It trapped: a panic, an access outside of its memory, a full stack.
+    /// It trapped, for example by a panic, an access outside its memory, or a stack overflow.
     #[error("it stopped with a trap: {what}")]
     Trapped {
         /// The kind of trap, in the engine's words.
         what: String,
     },
-    /// It kept the handle of the request.
+    /// It did not release the handle of the request.
     #[error(
         "it did not give the request back; in C, call stoker_detect_payload_request_drop_borrow before `detect` returns"
     )]
@@ -276,20 +276,20 @@ pub enum CallError {
     /// Its answer, or an argument of an import, is too large.
     #[error("it handed over more than {limit} bytes")]
     TransferTooLarge {
-        /// The bytes that it may hand over.
+        /// The number of bytes that it may hand over.
         limit: usize,
     },
-    /// Its answer, or an argument of an import, breaks the rules of the interface: text that is not UTF-8, a pointer that
-    /// is out of bounds or not aligned, a handle that is not its own.
+    /// Its answer, or an argument of an import, violates the rules of the interface: for example, text that is not
+    /// UTF-8, a pointer that is out of bounds or not aligned, or a handle that it does not own.
     #[error("what it handed over was refused")]
     Refused(#[source] wasmtime::Error),
     /// Its answer cannot be used.
     #[error("it answered {what}")]
     Answer {
-        /// What it answered.
+        /// A description of the answer.
         what: String,
     },
-    /// Its answer has a ref that git does not accept; the sender wrote it.
+    /// Its answer has a ref that git does not accept. The ref was written by the sender.
     #[error("it found a ref that cannot be used: {0}")]
     Ref(#[from] ParseError),
     /// All instances, or those that the plugin may have, are in use.
@@ -298,7 +298,7 @@ pub enum CallError {
     /// It failed too often, so its circuit breaker is open.
     #[error("it failed repeatedly, and is asked again in {again_in:?}")]
     Benched {
-        /// When it may be asked again.
+        /// The time until it may be asked again.
         again_in: Duration,
     },
 }

@@ -1,9 +1,8 @@
-//! What a file is, found without compiling it.
+//! Inspects a file without compiling it.
 //!
-//! The compiler can be interrupted neither when it takes too long nor when it takes too much memory. So everything that
-//! makes a file unusable and that its bytes show is found here first: that it is no component (`file_kind`), that it
-//! targets another world (`world`), that it makes too many instances of itself (`instances`), and that it would take
-//! the compiler too much (`cost`).
+//! The compiler can be interrupted neither when it takes too long nor when it takes too much memory. Therefore a file
+//! is refused here first if its bytes show that it is unusable: if it is not a component (`file_kind`), targets another
+//! world (`world`), makes too many instances (`instances`), or would take too much time or memory to compile (`cost`).
 
 mod cost;
 mod file_kind;
@@ -18,16 +17,17 @@ use self::instances::Instances;
 use self::world::World;
 use super::error::LoadError;
 
-/// What is known of a component that may be compiled.
+/// The result of inspecting a component that may be compiled.
 #[derive(Debug, Clone)]
 pub(super) struct Inspected {
-    /// What compiling it takes.
+    /// The cost of compiling it.
     pub(super) cost: CompileCost,
     /// The interfaces of the host that it imports, by their full names.
     pub(super) imports: Vec<String>,
 }
 
-/// Validates a file and refuses what cannot be a plugin. Takes time and memory in proportion to the bytes.
+/// Validates a file and refuses it if it cannot be a plugin. This takes time and memory in proportion to the size of
+/// the file.
 pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
     file_kind::check_header(bytes)?;
     let mut validator = Validator::new();

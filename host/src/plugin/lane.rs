@@ -1,4 +1,5 @@
-//! Which thread a call runs on: the calling one until it yields, and then one thread for all slow calls.
+//! Selects the thread that a call runs on: the calling thread until the call yields, and then one thread for all slow
+//! calls.
 //!
 //! Nearly all calls end within one tick and never leave the calling thread. A longer call would block its thread. It
 //! moves to the slow lane, a thread shared by all slow calls. The next calls of a slow plugin start there.
@@ -30,10 +31,10 @@ pub(super) struct SlowLane {
     _ends: oneshot::Sender<()>,
 }
 
-/// How long the calls of one plugin took.
+/// A record of how long the calls of one plugin took.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Calls that begin in the slow lane.
+    /// The number of next calls that begin in the slow lane.
     probation: AtomicU32,
 }
 
@@ -71,9 +72,9 @@ impl SlowLane {
         })
     }
 
-    /// Runs a call to its end. Returns `None` where the lane or a panic ended it.
+    /// Runs a call to its end. Returns `None` if the lane or a panic ended it.
     ///
-    /// A call waits for nothing but its own next turn: one that is not ready at once is a guest that still runs.
+    /// A call waits only for its own next turn. If a call is not ready at once, its guest is still running.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         pace: &Arc<Pace>,
@@ -96,7 +97,7 @@ impl SlowLane {
     }
 }
 
-/// Measures how long a call uses the processor, until the call ends or its caller goes away.
+/// Measures how long a call uses the processor, until the call ends or its caller drops it.
 struct Meter {
     pace: Arc<Pace>,
     used: Duration,
@@ -158,7 +159,7 @@ mod tests {
             while processor_time().saturating_sub(begun) < SLOW {}
         };
         lane.run(&pace, long).await.unwrap();
-        // So many of the next begin there, quick as they are.
+        // The next `PROBATION` calls begin in the slow lane, although they are quick.
         for _ in 0..PROBATION {
             let there = lane.run(&pace, async { thread::current().id() }).await;
             assert_ne!(there, Some(here));
@@ -184,7 +185,7 @@ mod tests {
             _ = endless => panic!("it has no end"),
             turn = told.recv() => turn.unwrap(),
         }
-        // The lane drops the call, and what it has of the channel, when it next comes to it.
+        // The lane drops the call, with its end of the channel, at the next turn of the call.
         while told.recv().await.is_some() {}
         lane.run(&Arc::default(), turns(1)).await.unwrap();
         let here = thread::current().id();
@@ -192,7 +193,7 @@ mod tests {
         assert_ne!(next, Some(here));
     }
 
-    /// Yields as the engine does for a guest: awake at once.
+    /// Yields as the engine does for a guest, and is woken at once.
     async fn turns(count: usize) {
         for _ in 0..count {
             let mut has_yielded = false;
@@ -216,7 +217,7 @@ mod tests {
         let pace = Arc::new(Pace::default());
         let endless = lane.run(&pace, async move {
             turns(1).await;
-            // The lane stands still until the newcomers are there.
+            // The lane is blocked until the new calls have been added.
             went.recv().unwrap();
             loop {
                 count.fetch_add(1, Ordering::Relaxed);

@@ -1,26 +1,26 @@
 use std::time::Duration;
 
-/// What one plugin may use. The defaults suit components of some kilobytes.
+/// The limits of one plugin. The defaults suit components of some kilobytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Elapsed time of one call. A guest that got fewer than eight ticks of processor time is not stopped.
+    /// The elapsed time of one call. A guest that had fewer than eight ticks of processor time is not stopped.
     pub wall_time: Duration,
-    /// Bytes of linear memory, all memories of a composed component together. It also bounds the one instruction that
-    /// cannot be interrupted, a `memory.copy`.
+    /// Bytes of linear memory. For a composed component, this is the sum of all memories. The limit also bounds the
+    /// duration of a `memory.copy`, the one instruction that cannot be interrupted.
     pub memory_bytes: usize,
-    /// Bytes that cross from the guest to the host in one call: results, arguments of imports.
+    /// Bytes that pass from the guest to the host in one call, as results and as arguments of imports.
     pub transfer_bytes: usize,
-    /// Bytes of a component's file. Compiling takes time and memory in proportion. A file that needs too much for its
-    /// size is refused.
+    /// Bytes of a component's file. Compiling takes time and memory in proportion to the size. A file that needs too
+    /// much for its size is refused.
     pub component_bytes: u64,
     /// Log lines that a guest may write in one call.
     pub log_lines: usize,
     /// Bytes of all log lines of one call.
     pub log_bytes: usize,
-    /// Refs that one delivery may announce; of more, the first and the last are kept. The largest known pushes, of
-    /// whole repositories to a mirror, have some thousands.
+    /// Refs that one delivery may announce. If there are more, the first and the last are kept. The largest known
+    /// pushes, of whole repositories to a mirror, have some thousands of refs.
     pub detections: usize,
-    /// Calls at the same time; one beyond waits. It keeps one plugin from taking every instance there is.
+    /// Calls at the same time. Further calls wait. The limit prevents one plugin from taking all instances.
     pub concurrent_calls: usize,
 }
 
@@ -40,14 +40,15 @@ impl Default for Limits {
     }
 }
 
-/// What all plugins together may use: fixed when the sandbox is made.
+/// The limits of all plugins together. They are fixed when the sandbox is created.
 #[derive(Debug, Clone)]
 pub struct Capacity {
-    /// Instances at the same time; a further call waits. A composed component counts once for each of its memories.
+    /// Instances at the same time. Further calls wait. A composed component counts once for each of its memories.
     pub instances: u32,
-    /// How long a call waits for its turn before the sender is asked to come back.
+    /// The time that a call waits for its turn before the sender is asked to retry.
     pub queue_time: Duration,
-    /// How long compiling one component may take. One made of Python takes half a minute on a busy machine.
+    /// The time that compiling one component may take. A component made from Python takes half a minute on a busy
+    /// machine.
     pub compile_time: Duration,
 }
 
@@ -61,12 +62,12 @@ impl Default for Capacity {
     }
 }
 
-/// The most memory that a plugin can be given, in bytes. Instances reserve address space for it, not memory.
+/// The maximum of a plugin's memory limit, in bytes. Instances reserve address space for it, not memory.
 pub(super) const MAX_MEMORY_BYTES: usize = 256 << 20;
 
 /// The maximum number of elements of a table. Languages keep function pointers in tables. The largest known table is
 /// that of an interpreter, with some thousands of elements.
 pub(super) const TABLE_ELEMENTS: u32 = 10_000;
 
-/// Bytes of one log line, of a reason, of an error text.
+/// The maximum number of bytes of a log line, a reason or an error text.
 pub(super) const TEXT_BYTES: usize = 1024;

@@ -20,17 +20,17 @@ use super::reply::{self, Reply};
 use super::sandbox::Sandbox;
 use super::settings::Tuning;
 
-/// Where a plugin comes from.
+/// The origin of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// Part of this binary.
     Builtin(&'static str),
-    /// A file in a plugin directory, by its file name, or one that is supplied, by `bundle/name`.
+    /// A file: `name` for a file in a plugin directory, `bundle/name` for a file of a bundle.
     File(String),
 }
 
 impl Origin {
-    /// Its key in the settings: the name of a file without `.wasm` and without its folder.
+    /// Its key in the settings. For a file, this is the file name without `.wasm` and without the bundle.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -54,8 +54,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Whether a name is that of a plugin file. Names with a leading dot are not: kubelet keeps the versions of a mounted
-/// ConfigMap below such names, and editors and copy tools keep their temporary files there.
+/// Whether a name is that of a plugin file. Names with a leading dot are not, because kubelet keeps the versions of a
+/// mounted ConfigMap below such names, and editors and copy tools keep their temporary files there.
 pub(super) fn is_plugin_file(name: &OsStr) -> bool {
     let is_hidden = name.as_encoded_bytes().starts_with(b".");
     let extension = Path::new(name).extension();
@@ -68,11 +68,11 @@ pub struct Plugin {
     callee: Arc<Callee>,
     imports: Arc<[String]>,
     descriptor: Descriptor,
-    /// The calls that it may have at the same time.
+    /// One permit for each call that it may have at the same time.
     turns: Arc<Semaphore>,
     breaker: Breaker,
     calls: PluginCalls,
-    /// Another version replaced it; only calls that were in flight are left.
+    /// Whether another version replaced it, so that only calls in flight still use it.
     is_retired: AtomicBool,
 }
 
@@ -90,7 +90,7 @@ impl Plugin {
         Self::from_linked(sandbox, metrics, origin, linked, tuning).await
     }
 
-    /// Makes a plugin of a compiled component: runs its `describe` once under the limits of a call.
+    /// Makes a plugin from a compiled component, and runs its `describe` once under the limits of a call.
     pub(super) async fn from_linked(
         sandbox: &Sandbox,
         metrics: &PluginMetrics,
@@ -108,7 +108,7 @@ impl Plugin {
         Self::probe(sandbox, metrics, origin, callee, linked.imports).await
     }
 
-    /// The same component with other settings. `describe` is called again, and nothing is compiled.
+    /// Returns the same component with other settings. `describe` is called again, but nothing is compiled.
     pub async fn with_tuning(
         &self,
         sandbox: &Sandbox,
@@ -150,7 +150,7 @@ impl Plugin {
         })
     }
 
-    /// Where it comes from.
+    /// The origin of the plugin.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -200,12 +200,12 @@ impl Plugin {
         (headers.is_empty() && pointers.is_empty()) || pointers.iter().any(String::is_empty)
     }
 
-    /// Resets what is measured of the version before.
+    /// Resets the measurements of the previous version.
     pub(super) fn begin_counting(&self) {
         self.calls.begin();
     }
 
-    /// Takes it out of service. The calls that are in flight say nothing of the version that follows.
+    /// Takes the plugin out of service. Calls in flight do not count for the version that follows.
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Relaxed);
     }
@@ -225,7 +225,8 @@ impl Plugin {
                 .any(|pointer| question.document().has(pointer))
     }
 
-    /// Asks a fresh instance. A host asks only about what [`Self::wants`] lets through, and a plugin may rely on that.
+    /// Asks a fresh instance. A host asks only about deliveries that [`Self::wants`] lets through, and a plugin may
+    /// rely on that.
     pub async fn ask(
         &self,
         sandbox: &Sandbox,
@@ -277,7 +278,8 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// What a call says about the plugin's health. An answer that cannot be used costs no more than one that can.
+/// Classifies the end of a call for the circuit breaker. An unusable answer counts as an answer, because it costs no
+/// more than a usable one.
 fn ended(reply: &Result<Reply, CallError>) -> Ended {
     match reply {
         Ok(_) | Err(CallError::Answer { .. } | CallError::Ref(_)) => Ended::Answered,

@@ -1,4 +1,4 @@
-//! How much memory the process may still take before the kernel ends it.
+//! The amount of memory that the process may still take before the kernel kills it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// controller of version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
 const ROOT: &str = "/sys/fs/cgroup";
 const MEMORY_ROOT_V1: &str = "/sys/fs/cgroup/memory";
-/// A limit of version 1 that is none: the largest number of pages.
+/// The smallest limit of version 1 that means no limit. Version 1 reports "no limit" as the largest number of pages.
 const UNLIMITED_V1: u64 = 1 << 60;
-/// What everything else of the process may take meanwhile.
+/// Bytes that the rest of the process may take in the meantime.
 const RESERVE: u64 = 8 << 20;
 
-/// Bytes that the container's memory limit leaves. `u64::MAX` where there is no limit, or none that can be read.
+/// Bytes that the container's memory limit leaves. `u64::MAX` if there is no limit, or if it cannot be read.
 pub(super) fn available() -> u64 {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let v2 = own_group(&groups, "").unwrap_or_default();
@@ -32,8 +32,8 @@ fn own_group(groups: &str, controller: &str) -> Option<String> {
     })
 }
 
-/// The smallest of what the group and those above it leave. In a container, its own group is the root; on a machine, it is
-/// a directory below.
+/// The smallest amount that the limits of the group and of its ancestors leave. In a container, the process's own group
+/// is the root. Outside a container, it is a directory below the root.
 fn smallest(root: &str, own: &str, left_in: impl Fn(&Path) -> Option<u64>) -> u64 {
     let own = PathBuf::from(root).join(own);
     let root = Path::new(root);
@@ -42,8 +42,8 @@ fn smallest(root: &str, own: &str, left_in: impl Fn(&Path) -> Option<u64>) -> u6
     left.unwrap_or(u64::MAX)
 }
 
-/// The files of a group: its limit, its usage, and the line of `memory.stat` with the pages of files that were not used
-/// lately.
+/// The files of a group: its limit, its usage, and the line of `memory.stat` with the file pages that were not used
+/// recently.
 #[derive(Clone, Copy)]
 struct Files {
     limit: &'static str,
@@ -73,7 +73,8 @@ fn left_in(group: &Path, files: Files) -> Option<u64> {
     )
 }
 
-/// What is left of a limit. Pages of files that were not used lately are given back before the limit is reached.
+/// The bytes that are left of a limit. The kernel frees file pages that were not used recently before the limit is
+/// reached, so they do not count.
 fn left(limit: &str, current: &str, stat: &str, inactive: &str) -> Option<u64> {
     let limit: u64 = limit
         .trim()

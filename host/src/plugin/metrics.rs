@@ -13,10 +13,10 @@ use super::limits::Capacity;
 use super::load::Origin;
 use super::reply::Reply;
 
-/// Upper bounds in seconds: a call takes microseconds, and is over after 50 ms.
+/// The upper bounds of the buckets, in seconds. A call usually takes microseconds, and ends after 50 ms.
 const CALL_BUCKETS: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1];
 
-/// What plugins answer; the other outcomes are those of [`CallError`].
+/// The answers of plugins. The other outcomes are those of [`CallError`].
 const ANSWERS: [&str; 4] = ["found", "ignored", "malformed", "not-mine"];
 
 /// A plugin, by the name of its file. The names that guests give themselves are never labels.
@@ -162,7 +162,7 @@ impl PluginMetrics {
             .set(i64::from(usable));
     }
 
-    /// Forgets a file that is gone.
+    /// Removes the metrics of a file that is gone.
     pub(super) fn forget(&self, origin: &Origin) {
         let labels = PluginLabels {
             plugin: OriginLabel(origin.clone()),
@@ -180,7 +180,7 @@ impl PluginMetrics {
         }
     }
 
-    /// Sets whether the settings file is in force as it is.
+    /// Sets whether the current settings file is in force.
     pub(super) fn set_settings_usable(&self, usable: bool) {
         self.settings_usable.set(i64::from(usable));
     }
@@ -207,7 +207,7 @@ pub(super) struct PluginCalls {
     origin: Origin,
 }
 
-/// A call that has no answer yet, for as long as it lives.
+/// Counts a call that has no answer yet, until this value is dropped.
 pub(super) struct InFlight<'a>(&'a Gauge<i64, AtomicI64>);
 
 impl Drop for InFlight<'_> {
@@ -222,7 +222,7 @@ impl PluginCalls {
         InFlight(&self.in_flight)
     }
 
-    /// Resets what is measured of one version, for another one.
+    /// Resets the measurements of one version before another version serves.
     pub(super) fn begin(&self) {
         self.memory.set(0);
         self.benched.set(0);
@@ -247,7 +247,7 @@ impl PluginCalls {
             }
         };
         let peak = i64::try_from(report.peak_memory).unwrap_or(i64::MAX);
-        // Nearly always this is below the peak, and nothing is written that other threads read.
+        // The value is nearly always below the known peak. Then nothing is written that other threads read.
         if self.memory.get() < peak {
             self.memory.inner().fetch_max(peak, Ordering::Relaxed);
         }

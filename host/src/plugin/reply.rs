@@ -8,11 +8,11 @@ use stoker_report::is_unprintable;
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
 
-/// The most repositories that one detection may name.
+/// The maximum number of repositories that one detection may name.
 const MAX_REPOSITORIES: usize = 32;
-/// The longest name of a repository, in bytes.
+/// The maximum length of a repository name, in bytes.
 const MAX_REPOSITORY_BYTES: usize = 2048;
-/// The longest delivery id, in bytes.
+/// The maximum length of a delivery id, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
 /// The answer of a guest, unchecked.
@@ -41,9 +41,9 @@ pub enum Reply {
     NotMine,
     /// The delivery has this format and announces nothing. The text is the reason.
     Ignored(String),
-    /// At least one ref.
+    /// The delivery announces at least one ref.
     Found(Vec<Detection>),
-    /// The delivery has this format and is malformed. The text says how.
+    /// The delivery has this format and is malformed. The text is the reason.
     Malformed(String),
 }
 
@@ -61,9 +61,9 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
     })
 }
 
-/// The detections that can be used. One that cannot does not affect the others; if there are no others, the error of the
-/// first is returned. Of more than `limit`, the first and the last are kept: the order is that of git, in which older
-/// tags are in the middle.
+/// Returns the usable detections. An unusable detection does not affect the others. If all are unusable, the error of
+/// the first is returned. If there are more than `limit`, the first and the last are kept, because in the order of git,
+/// older tags are in the middle.
 fn usable(mut found: Vec<RawDetection>, limit: usize) -> Result<Vec<Detection>, CallError> {
     if let Some(beyond) = found.len().checked_sub(limit) {
         let middle = limit.div_ceil(2);
@@ -93,7 +93,7 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         .map(CommitId::parse)
         .transpose()
         .map_err(|error| answer(format!("with a commit that cannot be used: {error}")))?;
-    // Names and an id are written by the sender, and a request is valid without them.
+    // The sender writes the names and the id, and a request is valid without them.
     let mut repositories = raw.repositories;
     repositories
         .retain(|name| name.len() <= MAX_REPOSITORY_BYTES && !name.chars().any(char::is_control));
@@ -116,8 +116,8 @@ fn answer(what: impl Into<String>) -> CallError {
     CallError::Answer { what: what.into() }
 }
 
-/// A text that may be shown: at most so many bytes, with an ellipsis where it was cut off, and without characters that
-/// move a terminal's cursor or change the direction of writing.
+/// Makes a text safe to display: at most `max_bytes` bytes, with an ellipsis if it was truncated, and without
+/// characters that move a terminal's cursor or change the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for c in text.chars() {

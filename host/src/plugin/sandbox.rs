@@ -11,18 +11,18 @@ use super::error::SandboxError;
 use super::lane::SlowLane;
 use super::limits::{Capacity, Limits, MAX_MEMORY_BYTES, TABLE_ELEMENTS};
 
-/// The period of the engine's clock. A guest that computes holds its thread no longer than two of these.
+/// The period of the engine's clock. A guest that computes occupies its thread for at most two periods.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// Core instances of one component. One made by the usual tools has three to five, itself and the shims of the
-/// canonical ABI; one made of Python has 38.
+/// The maximum number of core instances of one component. A component made by the usual tools has three to five: its
+/// own and the shims of the canonical ABI. A component made from Python has 38.
 pub(super) const CORE_INSTANCES: u32 = 64;
-/// Memories of one component: one for each component that it is composed of.
+/// The maximum number of memories of one component: one for each component that it is composed of.
 const MEMORIES: u32 = 8;
-/// Tables of one component: two for each component that it is composed of.
+/// The maximum number of tables of one component: two for each component that it is composed of.
 const TABLES: u32 = 2 * MEMORIES;
 
-/// What every guest runs in: one engine, a bounded number of instances, and a clock.
+/// The environment of all guests: one engine, a bounded number of instances, and a clock.
 pub struct Sandbox {
     engine: Engine,
     capacity: Capacity,
@@ -31,7 +31,8 @@ pub struct Sandbox {
     slow_lane: SlowLane,
 }
 
-/// One permit for each compilation at a time. A small component does not wait for the end of a large one.
+/// The permits for compilation: one for small components and one for large ones. A small component does not wait for
+/// the end of a large one.
 #[derive(Debug)]
 pub(super) struct Compilers {
     pub(super) small: Arc<Semaphore>,
@@ -39,8 +40,8 @@ pub(super) struct Compilers {
 }
 
 impl Sandbox {
-    /// Starts the engine and its clock. Where the address space is too small for a pool of instances, each instance is
-    /// allocated on its own: slower, with the same limits.
+    /// Starts the engine and its clock. If the address space is too small for a pool of instances, each instance is
+    /// allocated separately. That is slower, with the same limits.
     pub fn new(capacity: Capacity) -> Result<Self, SandboxError> {
         let engine = match Engine::new(&config(&capacity, true)) {
             Ok(engine) => engine,
@@ -63,7 +64,7 @@ impl Sandbox {
         })
     }
 
-    /// What all plugins together may use.
+    /// The limits of all plugins together.
     #[must_use]
     pub fn capacity(&self) -> &Capacity {
         &self.capacity
@@ -73,7 +74,7 @@ impl Sandbox {
         &self.engine
     }
 
-    /// The places of the pool: a permit for each memory, with two tables, that is not in use.
+    /// The free places of the pool. Each permit stands for one unused memory and two tables.
     pub(super) fn instances(&self) -> &Arc<Semaphore> {
         &self.instances
     }
@@ -104,8 +105,8 @@ fn config(capacity: &Capacity, pooled: bool) -> Config {
     if pooled {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(capacity)));
     } else {
-        // Address space for what a plugin usually has, not for all that a 32-bit index can reach. A memory that grows
-        // beyond it is moved. The compiled code checks each access.
+        // This reserves address space for the memory that a plugin usually has, not for all that a 32-bit index can
+        // address. A memory that grows beyond the reservation is moved. The compiled code checks each access.
         config
             .allocation_strategy(InstanceAllocationStrategy::OnDemand)
             .memory_reservation(Limits::default().memory_bytes as u64)
@@ -116,11 +117,11 @@ fn config(capacity: &Capacity, pooled: bool) -> Config {
     config
 }
 
-/// Sizes of the pool. A component made by the usual tools has one memory and two tables. What is not used costs address
-/// space, or is a mere count.
+/// Sizes of the pool. A component made by the usual tools has one memory and two tables. Unused capacity costs only
+/// address space, or nothing if it is a mere count.
 fn pool(capacity: &Capacity) -> PoolingAllocationConfig {
-    // With PAGEMAP_SCAN, only written pages are reset, so keeping pages is cheap. Without it, all kept pages are cleared
-    // on each call, so few are kept.
+    // With PAGEMAP_SCAN, only written pages are reset, so it is cheap to keep pages. Without it, all kept pages are
+    // cleared on each call, so few are kept.
     let keep_resident = if has_pagemap_scan() {
         1 << 20
     } else {

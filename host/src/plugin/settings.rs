@@ -12,8 +12,9 @@
 //!     limits: {wallTime: 20ms}
 //! ```
 //!
-//! The key of a plugin is the name of its file without `.wasm`, or the name of a built-in one. A component's own name is
-//! no key: it is known only after `describe` ran, and `describe` runs with the settings.
+//! The key of a plugin is the name of its file without `.wasm`, or the name of a built-in one. The name in a
+//! component's description is not a key, because it is known only after `describe` ran, and `describe` runs with the
+//! settings.
 
 mod file;
 
@@ -27,15 +28,15 @@ use self::file::File;
 use super::error::SettingsError;
 use super::limits::Limits;
 
-/// The default of plugin files that are read from one directory.
+/// The default number of plugin files that are read from one directory.
 const FILES_PER_DIRECTORY: usize = 64;
-/// The largest settings file, in bytes; a ConfigMap holds no more.
+/// The maximum size of the settings file, in bytes. A ConfigMap cannot be larger.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The limits and the settings of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuning {
-    /// What it may use.
+    /// The limits of the plugin.
     pub limits: Limits,
     /// The settings that it can read.
     pub settings: BTreeMap<String, String>,
@@ -53,7 +54,7 @@ impl Default for Tuning {
     }
 }
 
-/// What operators say of all plugins.
+/// The settings of all plugins, as operators write them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     files_per_directory: usize,
@@ -62,7 +63,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Without a file: everybody gets the same.
+    /// The settings without a file: every plugin has the same limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -77,7 +78,7 @@ impl Settings {
 
     /// Parses the text of a file. `limits` are the defaults.
     pub fn parse(text: &str, limits: &Limits) -> Result<Self, SettingsError> {
-        // Lines around a fault would bring settings into the log.
+        // A snippet around a fault would write settings to the log.
         let options = serde_saphyr::options! { with_snippet: false };
         let file: Result<Option<File>, _> = serde_saphyr::from_str_with_options(text, options);
         let file = file.map_err(|error| SettingsError::Format {
@@ -86,7 +87,7 @@ impl Settings {
         file.unwrap_or_default().settings(limits)
     }
 
-    /// The plugin files that are read from one directory.
+    /// The number of plugin files that are read from one directory.
     #[must_use]
     pub fn files_per_directory(&self) -> usize {
         self.files_per_directory
@@ -110,10 +111,10 @@ impl Default for Settings {
     }
 }
 
-/// Where settings come from.
+/// The source of the settings.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsSource {
-    /// The file. Without one, every plugin has the limits below and no settings.
+    /// The settings file. Without it, every plugin has the default limits below and no settings.
     pub file: Option<PathBuf>,
     /// The default limits.
     pub limits: Limits,
@@ -129,7 +130,7 @@ pub(super) struct CurrentSettings {
 }
 
 impl CurrentSettings {
-    /// Reads the file, which must be there and must be right.
+    /// Reads the file, which must exist and be valid.
     pub(super) fn open(source: SettingsSource) -> Result<Self, SettingsError> {
         let mut current = Self {
             digest: None,
@@ -151,13 +152,13 @@ impl CurrentSettings {
         &self.settings
     }
 
-    /// Reads the file again. Where it is gone or invalid, the settings stay. Returns `None` where nothing changed.
+    /// Reads the file again. If it is gone or invalid, the settings stay the same. Returns `None` if nothing changed.
     pub(super) fn refresh(&mut self) -> Option<Result<(), SettingsError>> {
         let result = match self.changed() {
             Ok(None) => return None,
             Ok(Some(content)) => self.take(&content),
             Err(error) => {
-                // When it exists again, it is read whatever it holds.
+                // When the file exists again, it is read in any case.
                 self.digest = None;
                 Err(error)
             }
@@ -168,7 +169,7 @@ impl CurrentSettings {
         (!is_known).then_some(result)
     }
 
-    /// The content, if it is not the one that was read last.
+    /// The content of the file, if it changed since it was last read.
     fn changed(&self) -> Result<Option<Vec<u8>>, SettingsError> {
         let Some(file) = &self.source.file else {
             return Ok(None);
@@ -181,7 +182,7 @@ impl CurrentSettings {
     }
 
     fn take(&mut self, content: &[u8]) -> Result<(), SettingsError> {
-        // An invalid file is not parsed again before it changes.
+        // An invalid file is not parsed again until it changes.
         self.digest = Some(digest(content));
         let text = std::str::from_utf8(content).map_err(|error| SettingsError::Format {
             why: error.to_string(),

@@ -4,23 +4,23 @@ use serde::{Deserialize, Serialize};
 
 use super::load::Plugin;
 
-/// A plugin or a file, and its state. `GET /plugins` answers a list of these, as JSON.
+/// A plugin or a file, and its state. `GET /plugins` returns a list of these, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginStatus {
-    /// Where it comes from: `built-in NAME`, the name of a file, `CONFIGMAP/FILE`, or the name of a ConfigMap that cannot be
-    /// used as a whole.
+    /// The origin of the plugin: `built-in NAME`, the name of a file, `CONFIGMAP/FILE`, or the name of a ConfigMap that
+    /// cannot be used as a whole.
     pub from: String,
-    /// Its name for itself, where it could be loaded.
+    /// The name in its description, if it could be loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its version, for people.
+    /// Its version, as text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// What it detects, for people.
+    /// A summary of what it detects, as text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// SHA-256 of the file that serves, in hexadecimal digits.
+    /// The SHA-256 of the file that serves, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Its state.
@@ -32,33 +32,34 @@ pub struct PluginStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum PluginState {
-    /// It is loaded for the first time.
+    /// It is being loaded for the first time.
     Loading,
     /// It is asked.
     Serving,
     /// It failed repeatedly, so its circuit breaker is open: it is not asked for a while.
     Benched,
-    /// The version before, or the one with the settings before, is asked, because the present one cannot be used.
+    /// The previous version, or the plugin with its previous settings, is asked, because the current one cannot be
+    /// used.
     ServingPrevious {
-        /// Why the present one cannot be used.
+        /// The reason why the current one cannot be used.
         why: String,
     },
     /// It cannot be used.
     Refused {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// A file with its name is asked in its place.
+    /// A file with the same plugin name is asked instead.
     Replaced {
         /// The file.
         by: String,
     },
-    /// The settings switch it off.
+    /// The settings disable it.
     Disabled,
 }
 
 impl PluginState {
-    /// What is wrong, where something is.
+    /// The fault, if there is one.
     #[must_use]
     pub fn complaint(&self) -> Option<&str> {
         match self {
@@ -69,7 +70,7 @@ impl PluginState {
     }
 }
 
-/// A status, and the plugin that it belongs to where there is one.
+/// A status, with the plugin that it belongs to, if there is one.
 pub(super) struct Listed {
     pub(super) status: PluginStatus,
     pub(super) plugin: Option<Arc<Plugin>>,
@@ -97,7 +98,7 @@ impl Listed {
         }
     }
 
-    /// The status at this moment: each call may open or close the circuit breaker.
+    /// The current status. Each call may open or close the circuit breaker.
     pub(super) fn now(&self) -> PluginStatus {
         let mut status = self.status.clone();
         let is_benched = self

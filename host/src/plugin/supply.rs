@@ -1,4 +1,4 @@
-//! Where plugin files come from, and how many are taken.
+//! The sources of plugin files, and the limits of bundles.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use tokio::sync::watch;
 
 use super::load::is_plugin_file;
 
-/// Limits of all bundles together. They bound what a user with write access to ConfigMaps can use.
+/// Limits of all bundles together. They bound the resources that a user with write access to ConfigMaps can consume.
 const MAX_BYTES: usize = 16 << 20;
 const MAX_FILES: usize = 256;
 
-/// A supplier of plugin files. Suppliers are in the order of the chain; each also has the limit of files that the
-/// settings set for a directory.
+/// A supplier of plugin files. Suppliers are in the order of the chain. The limit of files per directory in the
+/// settings also applies to each of them.
 #[derive(Debug, Clone)]
 pub enum Supply {
     /// A directory of files, which are read when they are needed.
     Directory(PathBuf),
-    /// Bundles of files in memory, such as ConfigMaps. `None` until it is known which there are.
+    /// Bundles of files in memory, such as ConfigMaps. `None` until the bundles are known.
     Bundles(watch::Receiver<Option<Bundles>>),
 }
 
@@ -30,9 +30,9 @@ pub struct Bundles {
 }
 
 impl Bundles {
-    /// Replaces the files of a bundle. Files that are no plugins, by their name, are left out, and bytes that are there
-    /// already are not kept twice. A bundle without a plugin, and one that would be too much beside the others, are
-    /// refused; in the second case the bundle stays as it was.
+    /// Replaces the files of a bundle. Files whose name is not that of a plugin file are left out. If the bytes of a
+    /// file did not change, no second copy is kept. A bundle is refused if it has no plugin, or if all bundles together
+    /// would exceed a limit. In the second case the bundle stays as it was.
     pub fn replace(&mut self, bundle: &str, files: impl IntoIterator<Item = (String, Bytes)>) {
         self.refused.remove(bundle);
         let before = self.files.remove(bundle);
@@ -90,7 +90,7 @@ impl Bundles {
         size(self.files.values())
     }
 
-    /// The bundles that cannot be used as they are, and why.
+    /// The bundles that cannot be used as they are, each with the reason.
     pub fn refused(&self) -> impl Iterator<Item = (&str, &str)> {
         self.refused
             .iter()

@@ -1,4 +1,4 @@
-//! When the files are scanned: shortly after the last of a burst of events, and periodically.
+//! Decides when the files are scanned: shortly after the last event of a burst, and periodically.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,24 +10,25 @@ use tokio::time::{Instant, sleep_until};
 
 use super::catalog::{Catalog, Changed};
 
-/// The time without events after one of a file that may be half written. kubelet makes a directory, and then swaps a
-/// link: a scan at the first event would read the old files.
+/// The time without events that is awaited after an event of a file that may be half written. kubelet creates a
+/// directory and then replaces a link, so a scan at the first event would read the old files.
 const QUIET: Duration = Duration::from_millis(15);
-/// The time without events after a file was closed or moved into place, and so is complete. Other files may come with
-/// it.
+/// The time without events that is awaited after a file was closed or moved into place, and is therefore complete.
+/// Other files may follow it.
 const QUIET_ONCE_COMPLETE: Duration = Duration::from_millis(3);
-/// A directory with events all the time is scanned after this time.
+/// The time after which a directory with continuous events is scanned.
 const LONGEST_BURST: Duration = Duration::from_secs(1);
-/// Events can be missed, on network file systems, or while a directory does not exist.
+/// The period of scans without an event. Events can be missed on network file systems, or while a directory does not
+/// exist.
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// Keeps the catalog up to date for as long as this is polled.
+/// Keeps the catalog up to date for as long as this future is polled.
 pub async fn watch(mut catalog: Catalog) {
     let (sender, mut changes) = watch::channel(Change::UnderWay);
     let mut watcher = Watcher::new(sender);
     let directories: Vec<_> = catalog.watched().map(Path::to_owned).collect();
     watcher.follow(&directories);
-    // What changed between the first scan and the watch made no event.
+    // Changes between the first scan and the start of the watch caused no event.
     catalog.scan().await;
     let mut next = Instant::now() + PERIOD;
     loop {
@@ -45,7 +46,7 @@ pub async fn watch(mut catalog: Catalog) {
     }
 }
 
-/// Waits until no more events come.
+/// Waits until no more events arrive.
 async fn settle(changes: &mut watch::Receiver<Change>) {
     let burst_ends = Instant::now() + LONGEST_BURST;
     while Instant::now() < burst_ends {
@@ -59,20 +60,20 @@ async fn settle(changes: &mut watch::Receiver<Change>) {
     }
 }
 
-/// What an event says of a file.
+/// The state of a file according to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
-    /// There may be more to come.
+    /// More events may follow.
     UnderWay,
-    /// It is complete.
+    /// The file is complete.
     Complete,
 }
 
 impl Change {
-    /// Reading is an event as well, and must not cause a scan. An event that does not surely complete a file may leave it
-    /// half written: some file systems report the wrong kind.
+    /// Reading a file is an event too, and must not cause a scan. Unless an event certainly completes a file, the file
+    /// may be half written, because some file systems report the wrong kind.
     fn of(event: &notify::Result<Event>) -> Option<Self> {
-        // An error may have swallowed an event.
+        // An error may hide an event.
         let Ok(event) = event else {
             return Some(Self::UnderWay);
         };
@@ -94,7 +95,7 @@ impl Change {
     }
 }
 
-/// Watches directories. One that appears later is watched from then on.
+/// Watches directories. A directory that appears later is watched from then on.
 struct Watcher {
     inner: Option<RecommendedWatcher>,
 }

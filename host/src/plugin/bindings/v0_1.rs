@@ -1,4 +1,5 @@
-//! `stoker:detect@0.1`: what the host offers to a guest, and the plain types that a guest's answers become.
+//! `stoker:detect@0.1`: the functions that the host offers to a guest, and the conversion of a guest's answers to plain
+//! types.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ mod generated {
     });
 }
 
-/// The handle of a request. All that it stands for is in the store, one request to a store, so it carries nothing.
+/// The handle of a request. It carries no data, because the store holds the one request of the instance.
 type Request = Resource<payload::Request>;
 
 /// The world that a component of this version targets.
@@ -61,12 +62,13 @@ pub(in super::super) struct Detector {
     indices: Arc<PayloadDetectorIndices>,
 }
 
-/// Why an instance gave no answer.
+/// The reason why an instance gave no answer.
 #[derive(Debug)]
 pub(in super::super) enum InstanceError {
-    /// What the component exports has other types than the interface. They are compared only when it is instantiated.
+    /// The types of the component's exports differ from those of the interface. They are compared only when the
+    /// component is instantiated.
     Types(Error),
-    /// It failed while it was instantiated, which runs its start functions, or while it was called.
+    /// The instance failed during instantiation, which runs its start functions, or during the call.
     Run(Error),
 }
 
@@ -86,7 +88,7 @@ impl Detector {
         })
     }
 
-    /// Instantiates it, which runs its start functions.
+    /// Instantiates the component, which runs its start functions.
     pub(in super::super) async fn instantiate(
         &self,
         store: &mut Store<Guest>,
@@ -98,7 +100,7 @@ impl Detector {
     }
 }
 
-/// One instance, good for one call.
+/// One instance, for one call.
 pub(in super::super) struct Instance(generated::PayloadDetector);
 
 impl Instance {

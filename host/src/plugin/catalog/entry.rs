@@ -9,18 +9,18 @@ use super::super::status::PluginState;
 use super::files::Digest;
 use super::loading::Loader;
 
-/// One file, or one built-in plugin. Where its new version, or its new settings, cannot be used, the last version that
-/// could be used keeps serving.
+/// One file, or one built-in plugin. If its new version or its new settings cannot be used, the last usable version
+/// keeps serving.
 pub(super) struct Entry {
     origin: Origin,
-    /// What serves, is refused or is being loaded. `None` where the file has to be loaded again.
+    /// The version that serves, is refused or is being loaded. `None` if the file has to be loaded again.
     seen: Option<Version>,
     serving: Option<Serving>,
     refused: Option<String>,
     loading: Option<AbortHandle>,
 }
 
-/// The bytes of a file, by their digest, with the settings that it has. A built-in plugin has no digest.
+/// The digest of a file and its settings. A built-in plugin has no digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) digest: Option<Digest>,
@@ -57,13 +57,13 @@ impl Entry {
         entry
     }
 
-    /// Whether this version is what the entry has already.
+    /// Whether the entry already has this version.
     pub(super) fn has(&self, version: &Version) -> bool {
         self.seen.as_ref() == Some(version)
     }
 
-    /// The bytes that need not be inspected with these settings: those that serve, are being loaded, or are what the
-    /// entry has already.
+    /// The digests of the files that need not be inspected with these settings: those that serve, are being loaded, or
+    /// were already seen with these settings.
     pub(super) fn known_digests(&self, tuning: &Arc<Tuning>) -> Vec<Digest> {
         let seen = self.seen.as_ref();
         let seen = seen.filter(|seen| self.loading.is_some() || seen.tuning == *tuning);
@@ -72,13 +72,13 @@ impl Entry {
         seen.into_iter().chain(serving).collect()
     }
 
-    /// Whether only the settings differ from those of what serves, so that nothing has to be compiled.
+    /// Whether the file with this digest serves. Then at most the settings differ, and nothing has to be compiled.
     pub(super) fn serves(&self, digest: Option<Digest>) -> bool {
         let serving = self.serving.as_ref();
         serving.is_some_and(|serving| serving.digest == digest)
     }
 
-    /// Gives what serves other settings. Returns whether anything changed.
+    /// Changes the settings of the serving plugin. Returns whether anything changed.
     pub(super) async fn retune(&mut self, loader: &Loader, version: Version) -> bool {
         let Some(serving) = self.serving.as_ref().filter(|_| !self.has(&version)) else {
             return false;
@@ -89,14 +89,14 @@ impl Entry {
         self.finish(loader, version, retuned)
     }
 
-    /// Notes that a version is being loaded, by a task that ends when another version replaces it.
+    /// Records that a version is being loaded. The task is aborted when another version replaces this one.
     pub(super) fn begin(&mut self, version: Version, task: AbortHandle) {
         self.stop_loading();
         self.loading = Some(task);
         self.seen = Some(version);
     }
 
-    /// Takes what became of a version. Returns whether anything changed.
+    /// Records the result of loading a version. Returns whether anything changed.
     pub(super) fn finish(
         &mut self,
         loader: &Loader,
@@ -120,20 +120,20 @@ impl Entry {
         }
     }
 
-    /// Loads the file again at the next scan, whatever it holds then.
+    /// Causes the file to be loaded again at the next scan, even if it has not changed.
     pub(super) fn forget_version(&mut self) {
         self.stop_loading();
         self.seen = None;
     }
 
-    /// Takes out of service what is beyond the number of files that are read. Returns whether anything changed.
+    /// Takes a file out of service that is beyond the number of files that are read. Returns whether anything changed.
     pub(super) fn exclude(&mut self, loader: &Loader, limit: usize) -> bool {
         self.forget_version();
         let served = self.serving.take().is_some();
         self.refuse(loader, &LoadError::TooMany { limit }) || served
     }
 
-    /// Logs once why the entry cannot be used. Returns whether that changed.
+    /// Logs once the reason why the entry cannot be used. Returns whether the reason changed.
     pub(super) fn refuse(&mut self, loader: &Loader, error: &LoadError) -> bool {
         let why = stoker_report::chain(error).to_string();
         if self.refused.as_ref() == Some(&why) {
@@ -178,7 +178,7 @@ impl Entry {
         Some(hex::encode(self.serving.as_ref()?.digest?))
     }
 
-    /// The state, without regard to other entries.
+    /// The state of this entry, without regard to other entries.
     pub(super) fn state(&self) -> PluginState {
         match (&self.refused, &self.serving) {
             (None, Some(_)) => PluginState::Serving,
@@ -195,7 +195,7 @@ impl Drop for Entry {
     }
 }
 
-/// Whether the same file may be usable later: a busy machine is no fault of a plugin.
+/// Whether the same file may be usable later. A plugin is not at fault if the machine is busy.
 fn may_pass(error: &LoadError) -> bool {
     matches!(
         error,

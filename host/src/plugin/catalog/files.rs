@@ -15,7 +15,7 @@ use super::super::supply::{Bundles, Supply};
 /// The SHA-256 of a file.
 pub(super) type Digest = [u8; 32];
 
-/// A file, in the order of the chain: by supply as it was configured, then by bundle, then by name.
+/// A file. Files are ordered as in the chain: by supply in the configured order, then by bundle, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileKey {
     supply: usize,
@@ -38,7 +38,7 @@ impl fmt::Display for FileKey {
     }
 }
 
-/// Where plugin files are, at one moment.
+/// The locations of the plugin files at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Files(Vec<Source>);
 
@@ -49,7 +49,7 @@ enum Source {
 }
 
 impl Files {
-    /// What is supplied now, and whether every supply is known.
+    /// The files that are supplied now, and whether every supply is known.
     pub(super) fn of(supplies: &mut [Supply]) -> (Self, bool) {
         let mut all_known = true;
         let sources = supplies.iter_mut().map(|supply| match supply {
@@ -63,7 +63,7 @@ impl Files {
         (Self(sources.collect()), all_known)
     }
 
-    /// Reads a file of at most so many bytes.
+    /// Reads a file of at most `limit` bytes.
     pub(super) fn read(&self, key: &FileKey, limit: u64) -> Result<Content, LoadError> {
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         match self.0.get(key.supply).ok_or_else(missing)? {
@@ -80,7 +80,7 @@ impl Files {
         }
     }
 
-    /// The bundles that cannot be used as a whole, and why.
+    /// The bundles that cannot be used as a whole, each with the reason.
     pub(super) fn refused_bundles(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -97,12 +97,12 @@ impl Files {
 pub(super) struct Listing {
     /// Every plugin file, and whether it is within the number that is read.
     pub(super) files: Vec<(FileKey, bool)>,
-    /// Supplies that could not be listed.
+    /// The supplies that could not be listed.
     unreadable: Vec<usize>,
 }
 
 impl Listing {
-    /// Lists the files, with the limit of each directory and of each bundle. A directory that is not there is empty.
+    /// Lists the files. `limit` applies to each directory and to each bundle. A missing directory counts as empty.
     pub(super) fn of(files: &Files, limit: usize) -> Self {
         let mut listing = Self::default();
         for (supply, source) in files.0.iter().enumerate() {
@@ -148,7 +148,7 @@ impl Listing {
             .extend(keys.map(|(index, key)| (key, index < limit)));
     }
 
-    /// Whether the file is there, or may be there because its supply could not be listed.
+    /// Whether the file exists, or may exist because its supply could not be listed.
     pub(super) fn may_have(&self, key: &FileKey) -> bool {
         self.unreadable.contains(&key.supply) || self.files.iter().any(|(other, _)| other == key)
     }
@@ -182,7 +182,7 @@ impl Content {
 
 /// Reads the file of a component, of at most `limit` bytes.
 pub fn read_component(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
-    // Before it is opened: opening a named pipe waits for a writer.
+    // The kind is checked before the file is opened, because opening a named pipe waits for a writer.
     let metadata = std::fs::metadata(path)?;
     if let Some(kind) = irregular(metadata.file_type()) {
         let error = std::io::Error::other(format!("it is {kind}, not a regular file"));
@@ -198,7 +198,7 @@ pub fn read_component(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
     Ok(bytes)
 }
 
-/// Returns what a file is instead of a regular file.
+/// Returns the kind of a file that is not a regular file.
 fn irregular(kind: FileType) -> Option<&'static str> {
     Some(match kind {
         kind if kind.is_file() => return None,

@@ -11,7 +11,7 @@ use super::super::sandbox::Sandbox;
 use super::entry::Version;
 use super::files::{Digest, FileKey, Files};
 
-/// What the loading of plugins needs.
+/// The shared state for loading plugins.
 pub(super) struct Loader {
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) metrics: PluginMetrics,
@@ -24,7 +24,7 @@ pub(super) struct Candidate {
     pub(super) inspected: Inspected,
 }
 
-/// What became of a candidate. `None` where the file changed while it waited for its turn.
+/// The result of loading a candidate. `None` if the file changed while it waited for its turn.
 pub(in super::super) struct Loaded {
     pub(super) key: FileKey,
     pub(super) version: Version,

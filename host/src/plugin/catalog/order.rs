@@ -1,11 +1,11 @@
-//! Which of the supplied plugins is asked, and in which order.
+//! Decides which of the supplied plugins are asked, and in which order.
 
 use std::collections::BTreeMap;
 
-/// A plugin or a file, as far as the order depends on it.
+/// The properties of a plugin or a file that the order depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
-    /// The name in its description. `None` where it could not be loaded.
+    /// The name in its description. `None` if it could not be loaded.
     pub(super) name: Option<&'a str>,
     /// Whether the settings enable it.
     pub(super) is_enabled: bool,
@@ -41,12 +41,13 @@ pub(super) enum Id {
 pub(super) struct Order {
     /// Those that are asked, in order.
     pub(super) asked: Vec<Id>,
-    /// The others, and why.
+    /// The others, each with the reason.
     pub(super) aside: Vec<(Id, Place)>,
 }
 
 /// Orders the plugins: files first, in the order in which they are supplied, then the built-in ones. A file with the
-/// name of a built-in plugin takes its place: otherwise a file that replaces `generic` would be asked before all others.
+/// name of a built-in plugin takes the position of that plugin in the order. Otherwise a file that replaces `generic`
+/// would be asked before all others.
 pub(super) fn order(files: &[Candidate<'_>], builtins: &[Candidate<'_>]) -> Order {
     let mut order = Order::default();
     let mut replacements: BTreeMap<&str, usize> = BTreeMap::new();

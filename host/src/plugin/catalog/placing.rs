@@ -1,4 +1,4 @@
-//! From the entries of the catalog to the plugins of the detector, and to their states.
+//! Converts the entries of the catalog to the plugins of the detector and to their states.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::files::FileKey;
 use super::order::{Candidate, Id, Place, order};
 
 impl Catalog {
-    /// Replaces the plugins of the detector by those that serve now.
+    /// Replaces the plugins of the detector with those that serve now.
     pub(super) fn put_in_place(&mut self, settings: &Settings) {
         let keys: Vec<_> = self.files.keys().cloned().collect();
         let entries: Vec<_> = self.files.values().collect();
@@ -72,7 +72,7 @@ impl Catalog {
     fn set_usable<'a>(&self, listed: impl Iterator<Item = &'a Listed>) {
         let mut usable = BTreeMap::new();
         for listed in listed {
-            // What is disabled or replaced is so on purpose, and what is loading is not known to be refused.
+            // Plugins are disabled or replaced on purpose, and it is not known yet whether a loading plugin is refused.
             let is_refused = match listed.status.state {
                 PluginState::Refused { .. } | PluginState::ServingPrevious { .. } => true,
                 PluginState::Loading

@@ -1,12 +1,12 @@
-//! What compiling a component takes, estimated from its functions before it is compiled.
+//! The cost of compiling a component, estimated from its functions before it is compiled.
 //!
 //! The compiler keeps the code of every function until the last one is compiled, and works on one function for each of
-//! its threads. What it needs for that work grows with a product: at each loop, at each branch and at each target of a
-//! jump table it keeps one value for each local and each operand that is alive there. A few kilobytes can hold a
-//! thousand loops over a thousand locals.
+//! its threads. The memory for that work grows with a product: at each loop, branch and target of a jump table, the
+//! compiler keeps one value for each local and each operand that is alive there. A few kilobytes can hold a thousand
+//! loops over a thousand locals.
 //!
-//! The weights were measured with wasmtime 48 and 50 on x86-64, one thread, as the growth of the peak of the resident
-//! memory. For real code the estimate is above the measured figure, by up to a fourth:
+//! The weights were measured with wasmtime 48 and 50 on x86-64 with one thread, as the growth of the peak resident
+//! memory. For real code the estimate is above the measured figure, by up to a quarter:
 //!
 //! | file                                   | bytes      | estimate | measured |
 //! |----------------------------------------|------------|----------|----------|
@@ -31,49 +31,50 @@ use super::super::error::LoadError;
 use super::super::limits::TABLE_ELEMENTS;
 use super::instances::Total;
 
-/// Bytes that are kept for each function: its entry in every table of the artifact.
+/// Bytes that are kept for each function: its entries in the tables of the artifact.
 const FUNCTION: u64 = 6000;
-/// Bytes that are kept for each instruction: its machine code and what is known of its addresses.
+/// Bytes that are kept for each instruction: its machine code and the information about its addresses.
 const INSTRUCTION_KEPT: u64 = 60;
-/// Bytes that are kept for each call: what is relocated when the code is linked.
+/// Bytes that are kept for each call: its relocation when the code is linked.
 const CALL_KEPT: u64 = 150;
 /// Bytes that are kept for each type, import, export and so on.
 const ITEM: u64 = 128;
-/// Bytes of work for each instruction, and for each value that it takes or leaves.
+/// Bytes of work for each instruction, and for each value that it consumes or produces.
 const VALUE: u64 = 180;
-/// Bytes of work for each local, used or not: 50,000 of them take three bytes of a file.
+/// Bytes of work for each local, used or not. A file can declare 50,000 locals in three bytes.
 const LOCAL: u64 = 150;
 /// Bytes of work for each call, and for each value that it takes or returns.
 const CALL: u64 = 1500;
 const CALL_VALUE: u64 = 500;
-/// Bytes of work for each value that is alive where a loop begins, and at each target of a jump table.
+/// Bytes of work for each value that is alive at the beginning of a loop, and at each target of a jump table.
 const LOOP_VALUE: u64 = 125;
 /// Bytes of work for each value that is alive at any other branch.
 const BRANCH_VALUE: u64 = 50;
-/// Bytes that are kept for each function that leads from one component to another, and for each part of the types.
+/// Bytes that are kept for each adapter function from one component to another, and for each part of the types.
 const ADAPTER: u64 = 20_000;
 const ADAPTER_PART: u64 = 2000;
 
-/// Nanoseconds for each 1,000 bytes of work: `SpiderMonkey` takes 2,482 MB of work and 8.3 seconds.
+/// Nanoseconds for each 1,000 bytes of work: `SpiderMonkey` needs 2,482 MB of work and 8.3 seconds.
 const TIME_OF_WORK: u64 = 3300;
-/// Nanoseconds for each value that is alive at a branch, and for each loop around the branch: the allocation of
-/// registers looks at all of them. A hundred loops in one another, a jump table of 2,000 to all of them and 300 locals,
-/// in 4,784 bytes, take 30 seconds.
+/// Nanoseconds for each value that is alive at a branch, and for each loop around the branch. The register allocator
+/// visits all of them. A file of 4,784 bytes with a hundred nested loops, a jump table of 2,000 entries to all of them,
+/// and 300 locals takes 30 seconds.
 const TIME_OF_NESTING: u64 = 500;
 
-/// The memory that compiling may take, beside a part for each byte of the file. Enough for one large function: the
-/// largest of an interpreter takes up to 77 MB, in a file of megabytes.
+/// The memory that compiling may take in addition to [`MEMORY_OF_BYTE`] for each byte of the file. It suffices for one
+/// large function. The largest function of an interpreter takes up to 77 MB, in a file of megabytes.
 const MEMORY: u64 = 24 << 20;
-/// Real code takes 21 (Go) to 53 (Rust, small functions) bytes for each byte of the file.
+/// Bytes of memory for each byte of the file. Real code takes 21 (Go) to 53 (Rust, small functions).
 const MEMORY_OF_BYTE: u64 = 64;
-/// The processor time that compiling may take, beside a part for each byte of the file.
+/// The processor time that compiling may take in addition to [`TIME_OF_BYTE`] for each byte of the file.
 const TIME: Duration = Duration::from_secs(2);
 /// Nanoseconds for each byte of the file. Real code takes 700 to 1,800.
 const TIME_OF_BYTE: u64 = 4000;
-/// What compiles next to something larger, instead of after it: up to a megabyte of usual code, done in a second.
+/// The memory up to which a component compiles next to a larger one instead of after it. It suffices for a megabyte of
+/// usual code, which compiles in a second.
 const SMALL: u64 = 48 << 20;
 
-/// What compiling one component takes. Every figure is an estimate.
+/// The cost of compiling one component. Every figure is an estimate.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct CompileCost {
     /// The size of the file without its custom sections.
@@ -95,7 +96,7 @@ struct Largest {
 }
 
 impl CompileCost {
-    /// Refuses a component that takes more than one of its size may.
+    /// Refuses a component that takes more than a component of its size may take.
     pub(super) fn check(&self) -> Result<(), LoadError> {
         let (memory, limit) = (self.memory(1), MEMORY + MEMORY_OF_BYTE * self.file_bytes);
         let time_limit = TIME + Duration::from_nanos(TIME_OF_BYTE * self.file_bytes);
@@ -111,7 +112,7 @@ impl CompileCost {
         })
     }
 
-    /// What takes the most: one function, or all of them together.
+    /// The main cause of the cost: one function, or all of them together.
     fn cause(&self) -> String {
         let Largest {
             memory,
@@ -132,13 +133,14 @@ impl CompileCost {
         }
     }
 
-    /// Bytes of memory with so many threads.
+    /// Bytes of memory that compiling takes with this number of threads.
     pub(in super::super) fn memory(&self, threads: u64) -> u64 {
         self.kept
             .saturating_add(self.largest.memory.saturating_mul(threads))
     }
 
-    /// The threads that compile it within so many bytes of memory. None where not even one does.
+    /// The number of threads, at most `most`, that compile it within `available` bytes of memory. `None` if even one
+    /// thread takes more.
     pub(in super::super) fn threads(&self, available: u64, most: u64) -> Option<u64> {
         let available = available.min(MEMORY + MEMORY_OF_BYTE * self.file_bytes);
         (1..=most)
@@ -146,13 +148,13 @@ impl CompileCost {
             .find(|threads| self.memory(*threads) <= available)
     }
 
-    /// Whether it compiles next to a larger one.
+    /// Whether it compiles next to a larger component.
     pub(in super::super) fn is_small(&self) -> bool {
         self.memory(1) <= SMALL
     }
 }
 
-/// Adds up what the parts of a file take.
+/// Adds up the cost of the parts of a file.
 #[derive(Default)]
 pub(super) struct CostModel {
     kept: u64,
@@ -160,9 +162,9 @@ pub(super) struct CostModel {
     nesting: u64,
     functions: u64,
     largest: Largest,
-    /// Functions that are lifted from core modules or lowered for them.
+    /// The number of functions that are lifted from core modules or lowered for them.
     canonical: u64,
-    /// Parts of the types of the component model: fields, cases, parameters.
+    /// The number of parts of component model types: fields, cases, parameters.
     type_parts: u64,
     /// Bytes of custom sections, such as names and debug information.
     custom_bytes: u64,
@@ -202,7 +204,7 @@ impl CostModel {
                 }
                 section.count()
             }
-            // What a compiler does not read must not raise what the file may take.
+            // Sections that the compiler does not read must not raise the limits of the file.
             Payload::CustomSection(section) => {
                 self.custom_bytes += section.range().len() as u64;
                 0
@@ -252,13 +254,14 @@ impl CostModel {
         Ok(())
     }
 
-    /// What all parts take together.
+    /// The cost of all parts together.
     pub(super) fn total(self, file_bytes: usize, instances: Total) -> CompileCost {
-        // Code is made for each function that one component calls of another, out of the types of its parameters.
+        // For each function that one component calls in another, the compiler generates code from the types of its
+        // parameters.
         let adapters = if instances.is_composed {
             let parts = ADAPTER_PART.saturating_mul(self.type_parts);
             let calls = self.canonical.saturating_mul(instances.count);
-            // A type takes part in few of the functions; each function takes at most all of them.
+            // Most types are used by few functions, so each part of the types is counted once.
             calls.saturating_mul(ADAPTER).saturating_add(parts)
         } else {
             0
@@ -277,7 +280,7 @@ impl CostModel {
     }
 }
 
-/// What one function takes.
+/// The cost of one function.
 #[derive(Default)]
 struct FunctionCost {
     instructions: u64,
@@ -285,7 +288,7 @@ struct FunctionCost {
     branches: u64,
     work: u64,
     nesting: u64,
-    /// For each block that is open, whether it is a loop.
+    /// For each open block, whether it is a loop.
     blocks: Vec<bool>,
     loops: u64,
 }
@@ -323,7 +326,7 @@ impl FunctionCost {
                 self.calls += 1;
                 self.work += CALL + CALL_VALUE * values;
             }
-            // Checked conversions are some blocks of machine code, as calls of the host's functions are.
+            // A checked conversion becomes several blocks of machine code, like a call of a host function.
             Operator::I32TruncF32S
             | Operator::I32TruncF32U
             | Operator::I32TruncF64S

@@ -1,5 +1,5 @@
-//! What a file is that is no component: the usual ways in which a binary file is damaged or mistaken on its way, each
-//! with what to do about it.
+//! Recognises files that are not components: other formats, and the usual ways in which a binary file is damaged in
+//! transfer, each with advice.
 
 use wasmparser::BinaryReaderError;
 
@@ -7,9 +7,9 @@ use super::super::error::LoadError;
 
 /// The magic number of WebAssembly, a version, and a layer: 1 for a component (component model, binary format).
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-/// The same of a core module.
+/// The same header of a core module.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
-/// What stands for each byte that is not UTF-8 once a program has read binary data as text.
+/// The replacement for each byte that is not UTF-8 when a program reads binary data as text.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 const AS_TEXT: &str = "it was written as text, which replaced or removed bytes: copy it as binary data; in a ConfigMap, use `binaryData`, which `kubectl create configmap --from-file` does, and base64 in a template";
@@ -102,7 +102,7 @@ const TEXTS: [(&str, &str); 13] = [
     ),
 ];
 
-/// Refuses what does not start as a component does.
+/// Refuses a file that does not start with the header of a component.
 pub(super) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.starts_with(COMPONENT) {
         return Ok(());
@@ -113,7 +113,7 @@ pub(super) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     Err(LoadError::NotWasm { what: kind(bytes) })
 }
 
-/// Why a file that starts as a component does is invalid.
+/// The reason why a file with the header of a component is invalid.
 pub(super) fn invalid(bytes: &[u8], source: BinaryReaderError) -> LoadError {
     let what = if was_text(bytes) {
         AS_TEXT
@@ -135,7 +135,7 @@ fn kind(bytes: &[u8]) -> String {
     if bytes.len() < COMPONENT.len() && COMPONENT.starts_with(bytes) {
         return "it ends too early: copy or download it again".to_owned();
     }
-    // What is left of the header when the zeros are removed, or the carriage return is taken for the end of a line.
+    // The header without its zero bytes, or with the carriage return converted as the end of a line.
     if bytes.starts_with(b"asm")
         || bytes.starts_with(b"\0asm\n")
         || bytes.starts_with(b"\xef\xbf\xbdasm")
@@ -165,8 +165,8 @@ fn kind(bytes: &[u8]) -> String {
     what.to_owned()
 }
 
-/// Whether a program read the file as text and wrote it again. A component has bytes that are not UTF-8 in nearly every
-/// section, so valid UTF-8 with replacement characters is no accident.
+/// Whether a program read the file as text and wrote it again. Nearly every section of a component has bytes that are
+/// not UTF-8, so valid UTF-8 with replacement characters is not a coincidence.
 fn was_text(bytes: &[u8]) -> bool {
     let has_replacements = bytes
         .windows(REPLACEMENT.len())
@@ -174,7 +174,7 @@ fn was_text(bytes: &[u8]) -> bool {
     has_replacements && std::str::from_utf8(bytes).is_ok()
 }
 
-/// Whether each of several line feeds has a carriage return before it.
+/// Whether there are several line feeds, and each has a carriage return before it.
 fn has_converted_line_endings(bytes: &[u8]) -> bool {
     let feeds = bytes.split(|byte| *byte == b'\n').count() - 1;
     let pairs = bytes.windows(2).filter(|pair| *pair == b"\r\n").count();

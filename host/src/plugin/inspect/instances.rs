@@ -6,8 +6,8 @@ use wasmparser::{
 use super::super::error::LoadError;
 use super::super::sandbox::CORE_INSTANCES;
 
-/// Counts the instances that instantiating a component makes. The compiler writes every one of them out, and nested
-/// components that instantiate one another twice double the number at each level.
+/// Counts the instances that instantiating a component makes. The compiler generates code for each of them, and nested
+/// components that each instantiate the inner one twice double the number at each level.
 #[derive(Debug, Default)]
 pub(super) struct Instances {
     /// The modules and components that are being read, outermost first.
@@ -18,7 +18,7 @@ pub(super) struct Instances {
 /// The instances that the outermost component makes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Total {
-    /// How many, itself included.
+    /// The number of instances, including the component itself.
     pub(super) count: u64,
     /// Whether components are among them.
     pub(super) is_composed: bool,
@@ -28,9 +28,9 @@ pub(super) struct Total {
 #[derive(Debug, Default)]
 struct Scope {
     is_module: bool,
-    /// The instances that one instance of this component makes, itself included.
+    /// The number of instances that one instance of this component makes, including itself.
     instances: u64,
-    /// The same for each component that it can instantiate, by index.
+    /// The same number for each component that it can instantiate, by index.
     components: Vec<u64>,
 }
 
@@ -73,7 +73,7 @@ impl Instances {
                 }
             }
             Payload::ComponentExportSection(section) => {
-                // An export is a further name, with an index of its own, of what is exported.
+                // An export defines a new index for the exported item.
                 for export in section.clone().into_iter().flatten() {
                     if export.kind == ComponentExternalKind::Component {
                         let made = self.of_component(export.index);
@@ -86,7 +86,7 @@ impl Instances {
         Ok(())
     }
 
-    /// Whether what is being read is part of the outermost component itself.
+    /// Whether the part that is being read belongs directly to the outermost component.
     pub(super) fn is_outermost(&self) -> bool {
         self.open.len() == 1
     }
@@ -141,7 +141,7 @@ impl Instances {
                 let made = made.copied().unwrap_or(u64::MAX);
                 self.define(made);
             }
-            // Which component that is depends on the instance. No tool makes one.
+            // The component depends on the instance. No tool creates such an alias.
             ComponentAlias::InstanceExport {
                 kind: ComponentExternalKind::Component,
                 ..

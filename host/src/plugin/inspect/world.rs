@@ -4,10 +4,10 @@ use super::super::bindings::v0_1;
 use super::super::error::LoadError;
 use super::super::reply::printable;
 
-/// The exports that a message names at most.
+/// The maximum number of exports that a message names.
 const SHOWN_EXPORTS: usize = 8;
 
-/// What a component imports and exports, by name.
+/// The names of a component's imports and exports.
 #[derive(Debug, Default)]
 pub(super) struct World {
     imports: Vec<String>,
@@ -15,12 +15,12 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Notes the names in a section of the outermost component.
+    /// Records the names in a section of the outermost component.
     pub(super) fn add(&mut self, payload: &Payload<'_>) {
         match payload {
             Payload::ComponentImportSection(section) => {
                 let imports = section.clone().into_iter().flatten();
-                // A component may import types by themselves. Only instances, functions and modules give it anything.
+                // A component may import types. Only instances, functions and modules provide something to it.
                 let imports =
                     imports.filter(|import| !matches!(import.ty, ComponentTypeRef::Type(_)));
                 self.imports
@@ -35,9 +35,10 @@ impl World {
         }
     }
 
-    /// Refuses another world, and returns the interfaces of the host that the component imports.
+    /// Refuses a component of another world. Returns the interfaces of the host that the component imports.
     pub(super) fn check(self) -> Result<Vec<String>, LoadError> {
-        // An import that plugins do not get is the likelier cause of the two: a library or a runtime brought it in.
+        // Foreign imports are checked before the exports. They are the likelier cause, because a library or a runtime
+        // adds them.
         if let Some(foreign) = self
             .imports
             .iter()
@@ -80,8 +81,8 @@ impl World {
     }
 }
 
-/// Whether a version of the interface is one that this host links: within 0.1, versions differ only in imports that
-/// were added (`docs/wit-versioning.md`).
+/// Whether this host links a version of the interface. Within 0.1, later versions only add imports
+/// (`docs/wit-versioning.md`).
 fn is_compatible(version: &str) -> bool {
     let patch = version.strip_prefix("0.1.");
     patch.is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))

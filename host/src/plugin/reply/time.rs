@@ -1,4 +1,4 @@
-//! Parses the time of a detection, which is RFC 3339 text by the WIT.
+//! Parses the time of a detection. The WIT defines it as RFC 3339 text.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use jiff::fmt::temporal::Pieces;
 
 use super::printable;
 
-/// The most digits of a fraction of a second that the library parses.
+/// The maximum number of digits in a fraction of a second that the library parses.
 const FRACTION_DIGITS: usize = 9;
-/// The last year of RFC 3339.
+/// The last year that RFC 3339 can represent.
 const LAST_YEAR: i16 = 9999;
 
-/// Parses a time. The error says what is wrong with the text.
+/// Parses a time. The error describes the fault in the text.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     let shortened = without_further_digits(text);
     let error = match shortened.parse() {
@@ -24,7 +24,8 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
         Ok(pieces) if pieces.offset().is_none() => {
             "it has no offset from UTC, such as Z or +01:00".to_owned()
         }
-        // The library's times end 26 hours before the year does. Senders write the end of this year for "never".
+        // The maximum time of the library is 26 hours before the end of this year. Senders write the end of this year
+        // for "never".
         Ok(pieces) if pieces.date().year() == LAST_YEAR => return Ok(Timestamp::MAX),
         _ => error.to_string(),
     };
@@ -35,7 +36,7 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     ))
 }
 
-/// Cuts a fraction of a second off after nanoseconds: RFC 3339 permits any number of digits.
+/// Truncates a fraction of a second to nanoseconds. RFC 3339 permits any number of digits.
 fn without_further_digits(text: &str) -> Cow<'_, str> {
     let Some((seconds, rest)) = text.split_once('.') else {
         return Cow::Borrowed(text);

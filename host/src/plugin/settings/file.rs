@@ -14,7 +14,7 @@ use super::super::error::SettingsError;
 use super::super::limits::{Limits, MAX_MEMORY_BYTES};
 use super::{FILES_PER_DIRECTORY, Settings, Tuning};
 
-/// The most settings of one plugin.
+/// The maximum number of settings of one plugin.
 const MAX_SETTINGS: usize = 256;
 
 #[derive(Debug, Deserialize)]
@@ -60,7 +60,7 @@ struct LimitsEntry {
     concurrent_calls: Option<usize>,
 }
 
-/// A block whose last line was commented out is null in YAML, and means the same as no block.
+/// A block whose lines are all commented out is null in YAML. It means the same as no block.
 fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -101,7 +101,7 @@ impl File {
 }
 
 impl LimitsEntry {
-    /// These limits where they are set, and the others elsewhere.
+    /// Returns `others`, replaced by these limits where they are set.
     fn over(&self, others: &Limits, place: &str) -> Result<Limits, SettingsError> {
         let at = |name: &str| format!("{place}.{name}");
         let mut limits = others.clone();
@@ -164,7 +164,7 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-/// A number that is shown with its unit.
+/// A number that is displayed with its unit.
 #[derive(PartialEq, PartialOrd)]
 struct Unit(usize, &'static str);
 

@@ -10,7 +10,7 @@ use super::super::super::error::LoadError;
 use super::super::inspect;
 use super::*;
 
-/// A component with one module of these functions. Each has these locals and the type `fn(params) -> results`.
+/// A component with one module of these functions. Each function has these locals and the type `fn(params) -> results`.
 fn component(
     (params, results): (usize, usize),
     locals: u32,
@@ -54,7 +54,7 @@ fn of_module(module: &Module) -> Vec<u8> {
     component.finish()
 }
 
-/// What compiling takes, where the file is not refused for that. Its world does not matter here.
+/// The estimated cost of compiling a file. The file is not refused, and its world does not matter here.
 fn cost(bytes: &[u8]) -> CompileCost {
     let mut validator = wasmparser::Validator::new();
     let mut model = CostModel::default();
@@ -102,7 +102,7 @@ fn loops(locals: u32, loops: u32) -> Vec<Instruction<'static>> {
     (0..loops).flat_map(one).collect()
 }
 
-/// Loops in one another, with a jump table to them inside.
+/// Nested loops, with a jump table to them inside the innermost loop.
 fn nested(locals: u32, depth: u32, targets: u32) -> Vec<Instruction<'static>> {
     let mut body = vec![Instruction::Loop(BlockType::Empty); depth as usize];
     body.extend(count_up(0..locals));
@@ -186,7 +186,7 @@ fn what_would_take_hundreds_of_megabytes_is_refused() {
 #[test]
 fn what_real_code_has_is_not_refused() {
     // The largest function of `js-component-bindgen` has loops in loops 16 deep, and SpiderMonkey's has 392 loops over
-    // 122 locals; here each is alone, so its file is small.
+    // 122 locals; here each function is alone, so the file is small.
     for (what, bytes) in [
         ("nothing", component((0, 0), 0, 1, &[])),
         ("SpiderMonkey", component((0, 0), 122, 1, &loops(122, 392))),
@@ -260,7 +260,8 @@ fn a_table_is_bounded_before_its_elements_are_written_out() {
     ));
 }
 
-/// A component with a module, and levels of components around it, each of which instantiates the one inside so often.
+/// A component with a module, inside `levels` levels of components, each of which instantiates the inner one `times`
+/// times.
 fn levels(levels: usize, times: usize) -> Vec<u8> {
     let mut inner = Component::new();
     inner.section(&ModuleSection(&Module::new()));
@@ -290,7 +291,7 @@ fn instances_are_counted_through_all_levels() {
         inspect(&levels(1, 64)),
         Err(LoadError::TooManyInstances { .. })
     ));
-    // Few enough: refused for its world only.
+    // These have few enough instances, and are refused only for their world.
     assert!(matches!(
         inspect(&levels(4, 2)),
         Err(LoadError::WrongWorld { .. })
