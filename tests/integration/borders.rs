@@ -1,5 +1,5 @@
-//! Which module of the host may name which library and which other module: the borders that ARCHITECTURE.md draws.
-//! Cargo enforces the borders between crates.
+//! The libraries and modules that each module of the host may name, as in the borders of ARCHITECTURE.md. Cargo
+//! enforces the borders between crates.
 
 use std::collections::BTreeSet;
 use std::fs;

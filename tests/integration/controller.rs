@@ -1,4 +1,4 @@
-//! The controller: requests, polling, and what is published and deleted.
+//! The controller: requests, polling, and the objects that it publishes and deletes.
 
 use std::time::Duration;
 
@@ -159,7 +159,7 @@ async fn the_config_maps_of_an_object_are_deleted_with_it() -> Result<()> {
         if cluster.api.is_some() {
             assert!(map.is_none(), "{name}");
         } else if let Some(map) = map {
-            // A kube-apiserver alone has no garbage collector, which needs no more than this reference.
+            // A kube-apiserver alone has no garbage collector. The garbage collector needs only this reference.
             let owners = map.metadata.owner_references.unwrap_or_default();
             assert_eq!(owners.len(), 1, "{name}");
             assert_eq!(owners[0].uid, uid, "{name}");

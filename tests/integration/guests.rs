@@ -1,4 +1,4 @@
-//! Hostile guests: each fails its own request, and affects no other.
+//! Hostile guests. Each of them fails its own request and affects no other request.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn behave(cluster: &TestCluster, behaviour: &str) -> Result<Answer> {
         .await
 }
 
-/// What the guest does, and words of the error.
+/// The behaviour of the guest, and words of the error.
 const FAULTS: [(&str, &str); 8] = [
     ("loop", "did not answer within"),
     ("host-call-loop", "did not answer within"),
@@ -39,7 +39,7 @@ async fn each_fault_costs_its_own_request_an_error() -> Result<()> {
     let cluster = cluster().await?;
     for (behaviour, word) in FAULTS {
         let answer = behave(&cluster, behaviour).await?;
-        // Failures in a row would open its circuit breaker.
+        // Consecutive failures would open the circuit breaker of the guest.
         assert_eq!(behave(&cluster, "ok").await?.status, 202);
         assert_eq!(answer.status, 500, "{behaviour} {answer:?}");
         let error = answer.body["error"].as_str().unwrap_or_default().to_owned();
@@ -67,7 +67,7 @@ async fn an_invalid_ref_and_what_is_too_long_do_no_harm() -> Result<()> {
     let is_sound = reason.len() <= 1100 && !reason.chars().any(char::is_control);
     assert!(answer.status == 500 || is_sound, "{answer:?}");
     assert_eq!(behave(&cluster, "log-flood").await?.status / 100, 2);
-    // None of its very many refs is the one that the object follows.
+    // The object follows none of the many refs.
     let answer = behave(&cluster, "many-detections").await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.body["accepted"], false);

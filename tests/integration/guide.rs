@@ -1,4 +1,4 @@
-//! The examples of the user guide, with the payloads as they are printed there.
+//! The examples of the user guide, with the payloads that the guide prints.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ async fn webhooks_are_handled_at_once_with_a_long_interval_and_without_polling()
             202
         );
         cluster.until_resolved(first.as_str()).await?;
-        // A repeated request of a branch resolves it again.
+        // A repeated request for a branch resolves the branch again.
         let second = cluster.git.commit("main", "Second").await?;
         assert_eq!(
             cluster.send_json(&json!({"ref": "main"})).await?.status,

@@ -1,4 +1,4 @@
-//! Several replicas: all of them receive, and one reconciles.
+//! Several replicas. All of them receive webhooks, and one reconciles.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Plugin files: which are accepted, how the others are refused, and how long compiling keeps others waiting.
+//! Plugin files: the accepted ones, the errors of the others, and the delay that compiling causes for other files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const DESCRIBE_TRAPS: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile-describe.wasm"));
 const WIT: &str = include_str!("../../wit/v0.1.0/detect.wit");
 
-/// A component of any world; each of its functions traps.
+/// Returns a component of the world in a WIT text. Each of its functions traps.
 fn component(wit: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("world.wit", wit).unwrap();
@@ -37,7 +37,7 @@ fn component(wit: &str) -> Vec<u8> {
         .unwrap()
 }
 
-/// A component that exports the whole interface and imports one thing more.
+/// Returns a component that exports the whole interface and has one additional import.
 fn importing(import: &str, package: &str) -> Vec<u8> {
     let wit = WIT.replace(
         "  import payload;",
@@ -46,7 +46,7 @@ fn importing(import: &str, package: &str) -> Vec<u8> {
     component(&format!("{wit}\n{package}"))
 }
 
-/// The plugins of a directory, as a host would have them.
+/// Returns the plugins of a directory, as a host loads them.
 pub(crate) async fn open(directory: &TempDir) -> Arc<Detector> {
     Arc::clone(catalog(directory).await.detector())
 }
@@ -115,7 +115,7 @@ async fn another_version_is_reported() {
     );
 }
 
-/// The interface in a later version, with a function that was added to an import.
+/// The interface in a later version, in which an import has one more function.
 fn later(added: &str) -> String {
     let wit = WIT.replace("@0.1.0", "@0.1.1");
     let get = "  get: func(key: string) -> option<string>;\n";
@@ -125,7 +125,7 @@ fn later(added: &str) -> String {
 
 #[tokio::test]
 async fn a_later_version_is_linked_where_it_needs_nothing_new() {
-    // It is linked, so what fails is its `describe`, which traps.
+    // The component is linked, so the failure is in its `describe`, which traps.
     let why = refusal(&component(&later(""))).await;
     assert!(why.contains("`describe` failed"), "{why}");
 }
@@ -193,8 +193,8 @@ async fn a_description_that_breaks_the_rules_is_reported_as_any_answer_that_does
     );
 }
 
-/// A component with one more module, which it does not use and which is compiled all the same: so many functions, each
-/// of which adds to a local so often.
+/// Returns a component with one more module. The component does not use this module, but the host compiles it. The
+/// module has `functions` functions, each of which makes `additions` additions to a local.
 fn with_module(component: &[u8], functions: u32, additions: u32) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -223,7 +223,7 @@ fn with_module(component: &[u8], functions: u32, additions: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_file_that_takes_too_much_to_compile_is_reported() {
-    // A hundred thousand functions without a body, in 400 KB, would take 600 MB.
+    // A hundred thousand functions without a body, in 400 KB, would need 600 MB.
     let why = refusal(&with_module(EXAMPLE_PLUGIN, 100_000, 0)).await;
     assert!(why.contains("compiling it would take about"), "{why}");
 }
@@ -248,7 +248,7 @@ async fn what_needs_no_compiling_does_not_wait_for_the_compiler() -> Result<()> 
         }
     };
     let steps = async {
-        // 1.5 MB: it compiles for seconds.
+        // The component has 1.5 MB and compiles for seconds.
         let part = file(".part");
         std::fs::write(&part, with_module(EXAMPLE_PLUGIN, 8000, 25))?;
         std::fs::rename(&part, file("large.wasm"))?;

@@ -1,4 +1,4 @@
-//! Plugins in labelled ConfigMaps, which are not mounted.
+//! Plugins in labelled ConfigMaps that are not mounted.
 
 use anyhow::Result;
 use k8s_openapi::ByteString;
@@ -42,11 +42,11 @@ async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
     let commit = cluster.git.tag("v3").await?;
     let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
 
-    // Without the label it is no bundle of plugins.
+    // A ConfigMap without the label is not a bundle of plugins.
     let params = PostParams::default();
     maps.create(&params, &map("site", "site.wasm", EXAMPLE_PLUGIN))
         .await?;
-    // Events come in order: when the other one is known, this one was ignored.
+    // Events arrive in order. When the other ConfigMap is known, this one was ignored.
     maps.create(&params, &labelled(map("other", "other.wasm", b"no plugin")))
         .await?;
     let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });
@@ -77,7 +77,7 @@ async fn a_plugin_is_followed_from_its_label_to_its_end() -> Result<()> {
 async fn bundles_have_an_order_and_files_that_are_no_plugins_are_left_alone() -> Result<()> {
     let (mut cluster, maps) = cluster().await?;
     let params = PostParams::default();
-    // Those that are there are taken before the first webhook.
+    // ConfigMaps that exist at the start are loaded before the first webhook.
     let mut first = labelled(map("a", "shared.wasm", EXAMPLE_PLUGIN));
     first.data = Some([("README.md".to_owned(), "How to send it.".to_owned())].into());
     for map in [first, labelled(map("b", "second.wasm", EXAMPLE_PLUGIN))] {
@@ -86,7 +86,7 @@ async fn bundles_have_an_order_and_files_that_are_no_plugins_are_left_alone() ->
     cluster.start_signed().await?;
     let is_serving = |state: &PluginState| *state == PluginState::Serving;
     cluster.until_state("a/shared.wasm", is_serving).await?;
-    // Two plugins of one name: the first serves, as it does in directories.
+    // Two plugins have the same name. The first one serves, as in directories.
     let is_refused = |state: &PluginState| matches!(state, PluginState::Refused { .. });
     cluster.until_state("b/second.wasm", is_refused).await?;
     cluster.until_gone("a/README.md").await?;
@@ -99,7 +99,7 @@ async fn a_map_that_holds_no_usable_plugin_is_reported() -> Result<()> {
     let params = PostParams::default();
     let mut without_key = labelled(map("empty", "x.wasm", b""));
     without_key.binary_data = Some([("acme.wasm.gz".to_owned(), ByteString(vec![31, 139]))].into());
-    // What a template makes of a binary file: every byte that is not UTF-8 becomes U+FFFD.
+    // A template replaces every byte of a binary file that is not UTF-8 by U+FFFD.
     let mut as_text = labelled(map("text", "x.wasm", b""));
     as_text.binary_data = None;
     let text = String::from_utf8_lossy(EXAMPLE_PLUGIN).into_owned();

@@ -1,4 +1,4 @@
-//! Drop-in plugins that serve: the order among them, replacement, failures, and changes of their sources.
+//! Drop-in plugins that serve: their order, replacement, failures, and changes of their sources.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,8 @@ async fn a_plugin_without_a_pre_filter_that_fails_costs_no_other_sender_anything
         let count = text.lines().find_map(|text| text.strip_prefix(line));
         count.map_or(0, |count| count.parse::<u32>().unwrap())
     };
-    // The first delivery finds out that it fails, and `generic` takes it. After that the plugin is asked last.
+    // The first delivery reveals that the plugin fails, and `generic` takes the delivery. After that, the plugin is
+    // asked last.
     for _ in 0..8 {
         assert_eq!(
             cluster.send_json(&json!({"ref": "main"})).await?.status,
@@ -43,7 +44,7 @@ async fn a_plugin_without_a_pre_filter_that_fails_costs_no_other_sender_anything
         );
     }
     assert_eq!(failures(), 1);
-    // What no other plugin claims may be its own.
+    // A delivery that no other plugin claims may belong to this plugin.
     let own = json!({"unfiltered": "main"});
     for _ in 1..5 {
         assert_eq!(cluster.send_json(&own).await?.status, 500);
@@ -149,7 +150,7 @@ async fn a_format_is_rejected_before_and_accepted_after_its_plugin_is_dropped_in
 
 #[tokio::test]
 async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
-    // As kubelet lays it out: files are links through `..data`, which is swapped for a new version.
+    // The layout is that of kubelet: files are links through `..data`, which is replaced by a link to a new version.
     let cluster = TestCluster::with_host().await?;
     let root = cluster.plugins.path();
     let version = |name: &str| {
@@ -166,7 +167,7 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     std::fs::write(root.join("..2026_02/site.wasm"), b"broken")?;
     std::os::unix::fs::symlink("..2026_02", root.join("..data_tmp"))?;
     std::fs::rename(root.join("..data_tmp"), root.join("..data"))?;
-    // A file whose new version cannot be used keeps the one before.
+    // If the new version of a file cannot be used, the previous version stays in use.
     let is_previous = |state: &PluginState| matches!(state, PluginState::ServingPrevious { .. });
     cluster.until_state("site.wasm", is_previous).await?;
     cluster.until_plugin("shipit", "site.wasm").await?;
@@ -211,7 +212,7 @@ async fn a_file_that_came_before_the_watch_is_taken() -> Result<()> {
     };
     tokio::select! {
         () = stoker::plugin::watch(catalog) => unreachable!("it has no end"),
-        // Sooner than the periodic scan.
+        // The change is noticed before the next periodic scan.
         waited = tokio::time::timeout(Duration::from_secs(20), taken) => Ok(waited?),
     }
 }
@@ -226,7 +227,8 @@ async fn no_webhook_fails_while_its_plugin_is_replaced() -> Result<()> {
     let body = json!({"shipit": {"promoted": {"version": "v3", "repository": "demo/plant"}}});
     let replaced = async {
         for number in 0..30_u8 {
-            // One more custom section: another file, and the same plugin. Between two, one that cannot be used.
+            // An additional custom section makes another file with the same plugin. Between two such files, there is
+            // one that cannot be used.
             let part = cluster.plugins.path().join(".part");
             let section = [0, 3, 1, b'v', number];
             std::fs::write(&part, [EXAMPLE_PLUGIN, &section].concat())?;

@@ -237,7 +237,7 @@ async fn a_webhook_in_progress_is_answered_before_the_shutdown() -> Result<()> {
         sign(SECRET.as_bytes(), body)
     );
     connection.write_all(head.as_bytes()).await?;
-    // The server has read the headers when it requests the body.
+    // The server has read the headers when it asks for the body.
     let mut interim = [0; 25];
     connection.read_exact(&mut interim).await?;
     assert!(interim.starts_with(b"HTTP/1.1 100"));

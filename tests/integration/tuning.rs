@@ -1,5 +1,5 @@
-//! What operators configure for plugins: limits, settings, which plugins may answer for an object; and the circuit
-//! breaker.
+//! The configuration of plugins by operators: limits, settings, the plugins that may answer for an object, and the
+//! circuit breaker.
 
 use anyhow::Result;
 use serde_json::json;
@@ -8,7 +8,7 @@ use stoker_tests::TestCluster;
 
 const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/hostile.wasm"));
 
-/// A cluster with this settings file, an object with this spec, and the hostile guest.
+/// Returns a cluster with this settings file, an object with this spec, and the hostile guest.
 async fn cluster(settings: &str, spec: serde_json::Value) -> Result<TestCluster> {
     let mut cluster = TestCluster::new().await?;
     std::fs::write(cluster.plugins.path().join("hostile.wasm"), HOSTILE)?;
@@ -59,7 +59,7 @@ async fn a_plugin_gets_other_settings_while_it_runs() -> Result<()> {
     let settings =
         "plugins: {generic: {settings: {ref: /build/branch, when: /build/state = done}}}";
     std::fs::write(cluster.settings.as_ref().unwrap(), settings)?;
-    // Its pre-filter is another now.
+    // The new settings change the pre-filter.
     let wants = |plugin: &stoker::plugin::Descriptor| plugin.pointers == ["/build/branch"];
     cluster.until_described("generic", wants).await?;
     let answer = cluster.send_json(&body).await?;
@@ -92,7 +92,7 @@ async fn a_plugin_that_keeps_failing_is_not_asked_for_a_while() -> Result<()> {
     for _ in 0..5 {
         assert_eq!(provoke().await?.status, 500);
     }
-    // `generic` would claim it, but the header says that it is for the failing plugin.
+    // `generic` would claim the delivery, but the header assigns it to the failing plugin.
     let answer = provoke().await?;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.headers["retry-after"], "1");

@@ -73,7 +73,7 @@ impl ControlPlane {
         kubeconfig_in(self.directory.path())
     }
 
-    /// The API server's version as it reports it, such as `v1.35.4`.
+    /// Returns the version that the API server reports, such as `v1.35.4`.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -255,16 +255,16 @@ fn api_server_arguments(port: u16) -> Vec<String> {
         "--token-auth-file=tokens.csv".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
         "--audit-policy-file=audit.json".to_owned(),
-        // Next to the kubeconfig file. Tests read it.
+        // The file is next to the kubeconfig file, where tests read it.
         "--audit-log-path=audit.log".to_owned(),
         // The log is written before the answer, so that a test finds the requests that it made.
         "--audit-log-mode=blocking".to_owned(),
-        // This plugin refuses pods until a controller, which does not run here,
-        // has created their service account.
+        // This admission plugin refuses pods until their service account exists. The controller that creates service
+        // accounts does not run here.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
-        // Requires a right for owner references that block deletion, as on OpenShift.
+        // This admission plugin requires a right for owner references that block deletion, as on OpenShift.
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
-        // Both families, so that the server accepts Services of both.
+        // Both address families are configured, so that the server accepts Services of both.
         "--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112".to_owned(),
     ]
 }
@@ -273,7 +273,7 @@ async fn client_for(kubeconfig: Value) -> Result<Client> {
     let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig)?;
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    // A proxy of HTTPS_PROXY cannot reach the loopback address of this machine.
+    // A proxy from HTTPS_PROXY cannot reach the loopback address of this machine.
     config.proxy_url = None;
     Ok(Client::try_from(config)?)
 }
@@ -283,7 +283,7 @@ fn kubeconfig_in(directory: &Path) -> PathBuf {
 }
 
 fn program_in(assets: &Path, name: &str) -> Result<PathBuf> {
-    // Absolute, because the server has another working directory.
+    // The path is absolute, because the server has another working directory.
     let program = std::path::absolute(assets.join(name))?;
     if !program.is_file() {
         bail!(

@@ -1,4 +1,4 @@
-//! Routes a request to the module that handles it. It knows nothing of connections.
+//! Routes a request to the module that handles it. This module does not handle connections.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ impl Api {
         }
     }
 
-    /// The resource of a path, if it is served at that path.
+    /// Returns the resource of a path, if the resource is served at that path.
     fn find(&self, place: &Place) -> Result<Arc<Resource>, Failure> {
         let registry = self.store.with(|state| state.registry.clone());
         let found = registry.find(&place.group, &place.version, &place.resource);

@@ -1,4 +1,4 @@
-//! Request bodies: JSON, YAML where Kubernetes accepts it, and a part of protocol buffers.
+//! Request bodies: JSON, YAML where Kubernetes accepts it, and a subset of protocol buffers.
 
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ pub(crate) fn object(content_type: &str, body: &[u8]) -> Result<Value, Failure> 
     }
 }
 
-/// Reads one YAML document. JSON is YAML.
+/// Reads one YAML document. JSON is a subset of YAML.
 pub(crate) fn yaml(body: &[u8]) -> Result<Value, String> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);

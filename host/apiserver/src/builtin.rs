@@ -200,7 +200,7 @@ pub(crate) fn with_envelope(mut content: Value, meta: &Value) -> Value {
     let properties = schema
         .entry("properties")
         .or_insert_with(|| Value::Object(Map::new()));
-    // Another type is refused later, with the name of the definition.
+    // A value of another type is refused later, with the name of the definition.
     let Some(properties) = properties.as_object_mut() else {
         return content;
     };

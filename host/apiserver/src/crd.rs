@@ -11,7 +11,7 @@ use crate::time;
 
 pub(crate) const GROUP: &str = "apiextensions.k8s.io";
 pub(crate) const PLURAL: &str = "customresourcedefinitions";
-/// The finalizer that keeps a definition until the objects of its kind are gone.
+/// The finalizer that keeps a definition until all objects of its kind are removed.
 pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Sets the names that a definition omits, and its status.
@@ -57,7 +57,7 @@ pub(crate) fn condition(kind: &str, reason: &str, message: &str) -> Value {
     json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": time::now() })
 }
 
-/// The name under which a definition's objects are stored.
+/// Returns the name under which the objects of a definition are stored.
 pub(crate) fn defines(definition: &Value) -> GroupResource {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let spec = &definition["spec"];
@@ -67,7 +67,7 @@ pub(crate) fn defines(definition: &Value) -> GroupResource {
     }
 }
 
-/// The resources that a definition defines, one for each served version.
+/// Returns the resources that a definition defines, one for each served version.
 pub(crate) fn resources(definition: &Value) -> Result<Vec<Resource>, Failure> {
     check(definition)?;
     let versions = definition["spec"]["versions"]

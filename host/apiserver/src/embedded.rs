@@ -22,9 +22,9 @@ use crate::status::Failure;
 use crate::store::{State, Store};
 use crate::write::{self, Intent};
 
-/// Changes that a watch may lag behind before it has to list again.
+/// The default number of changes by which a watch may lag before it has to list again.
 const HISTORY: usize = 4096;
-/// The time that open connections have to end when the server stops.
+/// The time limit for open connections to end when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 /// Namespaces that always exist.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -58,7 +58,7 @@ impl ApiServerBuilder {
         self
     }
 
-    /// Sets whether objects are deleted when the last of their owners is gone. On by default.
+    /// Sets whether objects are deleted when their last owner is removed. The default is true.
     pub fn garbage_collection(mut self, on: bool) -> Self {
         self.collect = on;
         self

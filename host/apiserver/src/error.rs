@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-/// Why the server could not be started.
+/// The reason why the server could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,7 +1,7 @@
 //! Deletion: finalizers, and the objects that are deleted with an object.
 //!
-//! A namespace is deleted with its content, a definition with the objects of its kind, and an owner with its
-//! dependents. Finalizers are respected in all of them.
+//! The deletion of a namespace includes its content, that of a definition includes the objects of its kind, and that of
+//! an owner includes its dependents. Finalizers are respected in all cases.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) enum Deletion {
     Waiting(Arc<Value>),
 }
 
-/// Whether finalizers or dependents keep the object.
+/// Returns whether finalizers or dependents keep the object.
 pub(crate) fn is_held(object: &Value) -> bool {
     object["metadata"]["finalizers"]
         .as_array()
@@ -52,7 +52,7 @@ pub(crate) fn delete(state: &mut State, key: &Key) -> Option<Deletion> {
     erase(state, key).map(Deletion::Gone)
 }
 
-/// The object, marked as being deleted.
+/// Returns the object, marked as being deleted.
 fn marked(object: &Value) -> Value {
     let mut object = object.clone();
     let metadata = &mut object["metadata"];
@@ -120,7 +120,7 @@ fn exists(state: &State, uid: &Value) -> bool {
         .any(|(_, object)| object["metadata"]["uid"] == *uid)
 }
 
-/// Removes the references of an object's dependents to it, so that they stay.
+/// Removes the owner references to an object from its dependents, so that the dependents stay.
 pub(crate) fn orphan(state: &mut State, uid: &Value) {
     let owned: Vec<(Key, Arc<Value>)> = state
         .all()
@@ -159,7 +159,7 @@ fn delete_namespace(state: &mut State, key: &Key, object: &Value) -> Option<Dele
     Some(Deletion::Waiting(marked))
 }
 
-/// Removes a namespace that is being deleted if it is empty.
+/// Removes a namespace that is being deleted, if the namespace is empty.
 fn finish_namespace(state: &mut State, name: &str) {
     if name.is_empty() || state.all().any(|(key, _)| key.namespace == name) {
         return;
@@ -218,7 +218,7 @@ fn delete_definition(state: &mut State, key: &Key, object: &Value) -> Option<Del
     }
 }
 
-/// Removes the finalizer of a definition that is being deleted if no object of its kind is left.
+/// Removes the finalizer of a definition that is being deleted, if no object of its kind remains.
 fn finish_definition(state: &mut State, resource: &GroupResource) {
     if state.list(resource, None).next().is_some() {
         return;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::status::Cause;
 
-/// Bytes of all annotations of one object together.
+/// The maximum size of all annotations of one object together, in bytes.
 const ANNOTATION_LIMIT: usize = 256 * 1024;
 const SUBDOMAIN_LIMIT: usize = 253;
 const LABEL_LIMIT: usize = 63;

@@ -1,6 +1,6 @@
 //! Patches, and the owners of fields.
 //!
-//! This module works on values. It stores nothing and reads no request.
+//! This module works on values. It does not store objects or read requests.
 
 use serde_json::Value;
 

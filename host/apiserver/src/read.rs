@@ -155,7 +155,7 @@ pub(crate) fn list_of(resource: &Resource, metadata: &Value, items: &[Value]) ->
     })
 }
 
-/// The items of a list of built-in objects, which have no `apiVersion` and `kind`.
+/// Returns the items of a list of built-in objects. These items have no `apiVersion` and `kind`.
 pub(crate) fn item(resource: &Resource, object: &Value) -> Value {
     let mut object = view(resource, object);
     if !resource.custom
@@ -167,7 +167,7 @@ pub(crate) fn item(resource: &Resource, object: &Value) -> Value {
     object
 }
 
-/// One object, in its view already, in the form that the client requests.
+/// Returns one object in the form that the client requests. The object is already in its view.
 pub(crate) fn shown(resource: &Resource, form: Form, object: Value) -> Value {
     // The answer to a deletion is a `Status`, which has no other form.
     if object["kind"] == "Status" {

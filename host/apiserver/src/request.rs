@@ -34,7 +34,7 @@ impl Query {
         value.filter(|value| !value.is_empty())
     }
 
-    /// Whether a flag is present and not false.
+    /// Returns whether a flag is present and not false.
     pub(crate) fn flag(&self, name: &str) -> bool {
         let value = self
             .0
@@ -55,7 +55,7 @@ impl Query {
         })
     }
 
-    /// Whether the request is a dry run.
+    /// Returns whether the request is a dry run.
     pub(crate) fn dry_run(&self) -> Result<bool, Failure> {
         match self.get("dryRun") {
             None => Ok(false),
@@ -167,7 +167,8 @@ pub(crate) enum Form {
 /// The supported media types, for messages.
 const OFFERED: &str = "application/json, application/json;stream=watch";
 
-/// The first supported form that the client accepts. `discovery` says whether aggregated discovery is supported.
+/// Returns the first supported form that the client accepts. `discovery` states whether aggregated discovery is
+/// supported.
 pub(crate) fn form(accept: &str, query: &Query, discovery: bool) -> Result<Form, Failure> {
     if accept.trim().is_empty() {
         return Ok(Form::Plain);

@@ -1,7 +1,7 @@
 //! Structural schemas: validation, pruning and defaults of objects.
 //!
-//! A schema is compiled once from its JSON form. It prunes, sets defaults and validates, and it defines for
-//! the `patch` modules how lists and maps are merged. It knows nothing of requests or storage.
+//! A schema is compiled once from its JSON form. It prunes, sets defaults and validates. It also defines for the
+//! `patch` modules how lists and maps are merged. It does not depend on requests or storage.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ pub(crate) enum Kind {
     IntOrString,
 }
 
-/// How lists are merged and their items owned.
+/// The merge behaviour of a list, and the ownership of its items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum ListKind {
     #[default]

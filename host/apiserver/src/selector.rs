@@ -1,4 +1,4 @@
-//! Parses and matches label and field selectors. It knows nothing of requests or storage.
+//! Parses and matches label and field selectors. This module does not depend on requests or storage.
 
 use serde_json::Value;
 

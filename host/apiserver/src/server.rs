@@ -77,8 +77,8 @@ async fn read(request: AxumRequest) -> Result<Request, Failure> {
     })
 }
 
-/// A page in a browser on the same machine can connect to loopback addresses too. It can neither choose the host
-/// nor hide its origin, so both must be local.
+/// A page in a browser on the same machine can also connect to loopback addresses. The page cannot choose the `Host`
+/// header or hide its origin, so both must be local.
 fn check_caller(headers: &HeaderMap) -> Result<(), Failure> {
     let refuse = |what: &str| {
         Err(Failure::new(
@@ -107,7 +107,7 @@ fn check_caller(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// Whether `host`, with or without a port, names this machine.
+/// Returns whether `host`, with or without a port, names this machine.
 fn is_local(host: &str) -> bool {
     if let Ok(address) = host.parse::<SocketAddr>() {
         return address.ip().is_loopback();

@@ -38,7 +38,7 @@ pub(crate) struct State {
     revision: u64,
     history: VecDeque<Arc<Change>>,
     history_limit: usize,
-    /// The newest change that is not in the history any more.
+    /// The newest change that is no longer in the history.
     forgotten: u64,
     pub(crate) registry: Arc<Registry>,
     /// Whether objects without a remaining owner are deleted.

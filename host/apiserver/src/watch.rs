@@ -1,7 +1,7 @@
 //! Watches: streams of a resource's changes.
 //!
-//! A watch only keeps its position in the store's history, so a client that does not read
-//! costs nothing. If the position is no longer in the history, the client receives an error and has to list again.
+//! A watch keeps only its position in the store's history, so a client that does not read uses no buffer. If the
+//! position is no longer in the history, the client receives an error and has to list again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::status::{Cause, Failure};
 use crate::store::{Change, State, Store};
 use crate::write::view;
 
-/// Changes that are converted to lines under one lock.
+/// The number of changes that are converted to lines under one lock.
 const BATCH: usize = 64;
 const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
 /// The default duration of a watch.
@@ -175,7 +175,7 @@ impl Watch {
             Ok(changes) if changes.is_empty() => {
                 // The resource was removed with its definition.
                 self.done = !served;
-                // A client may have a version that this server has not reached yet.
+                // A client may have a version that this server has not yet reached.
                 self.position = self.position.max(current);
                 false
             }

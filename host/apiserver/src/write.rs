@@ -1,6 +1,6 @@
 //! Writes objects: from the body of a request to the stored object.
 //!
-//! All of it runs under the store's lock, so a check is valid until the write is complete.
+//! All writes run under the store's lock, so a check is valid until the write is complete.
 
 use std::sync::Arc;
 
@@ -294,7 +294,7 @@ fn check_place(intent: &Intent, object: &mut Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All violations of an object that is about to be stored.
+/// Returns all violations of an object that is about to be stored.
 fn check_content(intent: &Intent, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
     let names = if intent.stored.is("", "namespaces") {
         crate::meta::NameKind::Label

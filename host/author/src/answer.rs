@@ -1,16 +1,16 @@
 use serde::{Deserialize, Serialize};
 
-/// What a plugin answers to a delivery: the answer that a payload file expects, and the one that the plugin gave.
+/// The answer of a plugin to a delivery. A payload file holds the expected answer; a test run produces the actual one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
     /// The delivery announces these refs.
     Found(Vec<FoundRef>),
-    /// The delivery is of the plugin's format and calls for no action, for this reason.
+    /// The delivery is of the plugin's format and requires no action, for this reason.
     Ignored(String),
-    /// The delivery is of the plugin's format and malformed, as this text says.
+    /// The delivery is of the plugin's format and is malformed. The text is the error.
     Malformed(String),
-    /// The delivery is of another format, or the pre-filter does not let it through. The value is always true.
+    /// The delivery is of another format, or the pre-filter excludes it. The value is always true.
     NotMine(bool),
     /// The plugin gave no answer or cannot be used. A payload file holds a part of the text, because the rest may hold
     /// measured values.
@@ -38,7 +38,7 @@ pub struct FoundRef {
 }
 
 impl Answer {
-    /// Reports whether `actual` is the answer that is expected.
+    /// Reports whether `actual` matches this expected answer.
     #[must_use]
     pub fn matches(&self, actual: &Self) -> bool {
         match (self, actual) {

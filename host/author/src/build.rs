@@ -10,7 +10,7 @@ use super::manifest::{MANIFEST, Manifest};
 use super::project::Project;
 use super::{cargo, file, manifest};
 
-/// The largest module that becomes a component, in bytes. A Python interpreter has 40 million.
+/// The largest module that is made a component, in bytes. A Python interpreter has 40 million bytes.
 const MODULE_BYTES: u64 = 256 << 20;
 
 impl Project {
@@ -45,7 +45,7 @@ impl Project {
     }
 }
 
-/// Returns the component that a build made, or makes one of the module that it made.
+/// Returns the component that a build made, or makes a component of the module that the build made.
 fn component(
     bytes: Vec<u8>,
     output: &Path,

@@ -27,12 +27,12 @@ struct Target {
 
 /// Compiles the package in a folder and returns its module.
 pub(super) fn build(folder: &Path, profile: &str) -> Result<PathBuf, AuthorError> {
-    // Where rustc cannot be run, cargo reports the cause better.
+    // If rustc cannot be run, cargo reports the cause better.
     if matches!(stoker_guest_build::is_installed(folder), Ok(false)) {
         return Err(AuthorError::NoTarget);
     }
     let manifest = folder.join("Cargo.toml");
-    // `RUSTFLAGS`, and the project's own flags for this target, replace these.
+    // `RUSTFLAGS`, and the project's own flags for this target, override these flags.
     let flags = format!("build.rustflags=[\"{STACK}\"]");
     let mut child = Command::new("cargo")
         .args(["build", "--profile", profile, "--target", TRIPLE])

@@ -1,4 +1,4 @@
-//! The differences between two answers, for an author to read.
+//! The differences between two answers, in a form for authors.
 
 use serde_json::Value;
 

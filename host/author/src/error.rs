@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use stoker_guest_build::ComponentError;
 
-/// Why a project cannot be created, built or tested. Each text says what to do.
+/// The reason why a project cannot be created, built or tested. Each text states the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorError {
     /// The name of a new plugin is invalid.
@@ -13,7 +13,7 @@ pub enum AuthorError {
         /// The name.
         name: String,
     },
-    /// The folder of a new project exists.
+    /// The folder of a new project already exists.
     #[error("{} exists and is not an empty folder; choose another name, or another folder with --dir", .0.display())]
     Exists(PathBuf),
     /// There is no template for the language.
@@ -50,7 +50,7 @@ pub enum AuthorError {
     Line {
         /// The line.
         line: String,
-        /// How it ended.
+        /// The way in which the line ended, such as its exit status.
         how: String,
     },
     /// A program cannot be started.
@@ -89,7 +89,7 @@ pub enum AuthorError {
         /// The cause.
         source: ComponentError,
     },
-    /// A folder holds several components, and none has the name of the folder.
+    /// A folder holds several components, and no component has the name of the folder.
     #[error(
         "{} holds several components; name the one to test {name}.wasm, after the folder", folder.display()
     )]

@@ -1,13 +1,13 @@
-//! The plugin author's side of Stoker: writes a project from a template, builds its component, reads payload files, and
-//! reports test results.
+//! The part of Stoker for plugin authors. It writes a project from a template, builds its component, reads payload
+//! files, and reports test results.
 //!
-//! This crate works with files and runs build tools. It runs no plugin, and knows nothing of the sandbox, of HTTP
-//! servers or of Kubernetes.
+//! This crate works with files and runs build tools. It does not run plugins, and does not depend on the sandbox, on
+//! HTTP servers or on Kubernetes.
 //!
-//! In the order in which an author meets them: `scaffold` (a new project, named by `name`), `project` (the files of a
-//! project), `build` (the component, by `manifest` or by `cargo`), `payload` (payload files), `answer` (what a plugin
-//! should answer), `update` (writes an answer into a payload file), `suite` (test results, with `diff`) and `junit`
-//! (the report for CI systems).
+//! The modules, in the order in which an author uses them: `scaffold` (a new project, named by `name`), `project` (the
+//! files of a project), `build` (the component, by `manifest` or by `cargo`), `payload` (payload files), `answer` (the
+//! expected answer of a plugin), `update` (writes an answer into a payload file), `suite` (test results, with `diff`)
+//! and `junit` (the report for CI systems).
 
 mod answer;
 mod build;

@@ -5,20 +5,20 @@ use serde::Deserialize;
 use super::error::AuthorError;
 use super::file;
 
-/// The file that says how a project in any language is built.
+/// The file that defines the build of a project in any language.
 pub(super) const MANIFEST: &str = "plugin.yaml";
-/// The largest `plugin.yaml`, in bytes. The templates' have some hundred.
+/// The largest `plugin.yaml`, in bytes. Those of the templates have some hundred bytes.
 const MANIFEST_BYTES: u64 = 1 << 20;
 
 /// The content of a `plugin.yaml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
-    /// Shell lines, run one after the other in the project's folder.
+    /// Shell lines that run one after the other in the project's folder.
     pub(super) build: Vec<String>,
-    /// The module or component that they write.
+    /// The module or component that the lines write.
     pub(super) output: PathBuf,
-    /// The folder with the WIT, for modules that do not carry their type.
+    /// The folder with the WIT, for modules that do not contain their type.
     #[serde(default = "default_wit")]
     pub(super) wit: PathBuf,
     /// The world in that WIT.
@@ -37,7 +37,7 @@ impl Manifest {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Errors are printed on one line, which a snippet of the file would not fit.
+        // Errors are printed on one line, and a snippet of the file would need several.
         let options = serde_saphyr::options! { with_snippet: false };
         serde_saphyr::from_str_with_options(&text, options)
             .map(Some)

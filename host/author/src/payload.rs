@@ -1,4 +1,4 @@
-//! Payload files: a delivery, and the answer that is expected of the plugin.
+//! Payload files: a delivery, and the answer that the plugin is expected to give.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use super::answer::Answer;
 use super::error::AuthorError;
 use super::file;
 
-/// The largest payload file, and the largest body beside one, in bytes. It exceeds the largest webhooks that senders
-/// document, 25 MiB of GitHub, as escaped text.
+/// The maximum size of a payload file, and of a separate body file, in bytes. The limit exceeds the size of the largest
+/// webhooks that senders document, 25 MiB of GitHub, as escaped text.
 const PAYLOAD_BYTES: u64 = 64 << 20;
 
 /// The members of a payload file; docs/plugin-authoring.md documents them.
@@ -43,7 +43,7 @@ pub struct PayloadFile {
     pub body: Vec<u8>,
     /// The settings of the plugin.
     pub settings: BTreeMap<String, String>,
-    /// The answer that is expected of the plugin. A new file may lack it.
+    /// The answer that the plugin is expected to give. It may be missing in a new file.
     pub expected: Option<Answer>,
     text: String,
     span: Option<Range<usize>>,

@@ -46,7 +46,7 @@ impl Project {
         Ok(Self { folder, name })
     }
 
-    /// Returns the name of the folder, which is the name of the component too.
+    /// Returns the name of the folder, which is also the name of the component.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

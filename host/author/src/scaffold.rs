@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use super::error::AuthorError;
 use super::name::PluginName;
 
-/// The template, the path in it and the content of each file; the build script writes the list.
+/// The template, the path within the template and the content of each file. The build script writes the list.
 const TEMPLATES: &[(&str, &str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 /// The template whose files every project gets.
 const COMMON: &str = "common";
 /// The interface. Every project has a copy, so that it can be built without Stoker's repository.
 const WIT: &str = include_str!("../../../wit/v0.1.0/detect.wit");
-/// An end of file names that is removed. Without it, tools would read files such as `Cargo.toml` as part of Stoker's
-/// own repository.
+/// A suffix of file names that is removed. Without the suffix, tools would read files such as `Cargo.toml` as part of
+/// Stoker's own repository.
 const SUFFIX: &str = ".in";
 
 /// Writes a project into a folder that does not exist or is empty, and returns the paths of its files, in order.

@@ -28,11 +28,11 @@ pub struct Case {
 /// The result of a test.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The answer is the expected one, of this kind.
+    /// The answer is the expected one. The value is its kind.
     Passed(&'static str),
-    /// The answer, of this kind, was written into the payload file.
+    /// The answer was written into the payload file. The value is its kind.
     Updated(&'static str),
-    /// The answer is not the expected one, or there is none; these lines say more.
+    /// The answer is not the expected one, or there is no answer. The lines contain the details.
     Failed(Vec<String>),
 }
 

@@ -1,4 +1,4 @@
-//! Writes a plugin's answer into a payload file, and leaves the rest of the file as it is.
+//! Writes a plugin's answer into a payload file, and leaves the rest of the file unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::error::AuthorError;
 use super::payload::PayloadFile;
 
-/// The longest answer, in bytes, that is written on one line where the replaced one was on one line.
+/// The maximum length, in bytes, of an answer that is written on one line if the replaced answer was on one line.
 const LINE_BYTES: usize = 100;
 
 impl PayloadFile {

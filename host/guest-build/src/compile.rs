@@ -7,8 +7,8 @@ use std::process::Command;
 use super::target::TRIPLE;
 use super::{Error, target_directory};
 
-/// The linker flag for a stack of 64 KiB. The default of one megabyte would be most of the memory that a host resets after
-/// each call.
+/// The linker flag for a stack of 64 KiB. The default of one megabyte would be most of the memory that a host resets
+/// after each call.
 pub const STACK: &str = "-Clink-arg=-zstack-size=65536";
 
 /// Variables that the outer cargo sets for its own compilations, or that would change the bytes of a guest.
@@ -32,8 +32,8 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
             workspace.join(path).display()
         ));
     }
-    // The nested cargo has its own target directory, which all profiles of the outer cargo share. In the same directory
-    // it would wait for the lock of the outer cargo, which waits for the nested one.
+    // The nested cargo has its own target directory, which all profiles of the outer cargo share. In a common
+    // directory, the nested cargo would wait for the lock of the outer cargo, which waits for the nested cargo.
     let target_directory = target_directory(workspace, "guests");
     let mut arguments = vec![
         "build",
@@ -91,8 +91,8 @@ fn watched(packages: &[&str]) -> Vec<String> {
     paths
 }
 
-/// Returns the flags of rustc. Panic messages hold the paths of source files; without the remapping, the bytes of a guest
-/// would depend on the paths of the checkout and of cargo's home.
+/// Returns the flags of rustc. Panic messages contain the paths of source files. Without the remapping, the bytes of a
+/// guest would depend on the paths of the checkout and of cargo's home.
 fn flags(workspace: &Path) -> String {
     let home =
         env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));

@@ -12,7 +12,7 @@ use super::{strip, wasip1};
 /// The names of custom sections with the type of a module start with this word. Languages append to it.
 const TYPE_SECTION: &str = "component-type";
 
-/// Why a module cannot be made a component. The text says what to do.
+/// The reason why a module cannot be made a component. The text states the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
     /// The bytes are not a module.
@@ -21,17 +21,17 @@ pub enum ComponentError {
     /// The WIT cannot be read.
     #[error("the interface in {path} cannot be read: {why}")]
     Wit {
-        /// Its folder or file.
+        /// The folder or file of the WIT.
         path: String,
         /// The cause.
         why: String,
     },
-    /// The module carries no type, and there is no WIT.
+    /// The module does not contain its type, and there is no WIT.
     #[error(
         "the module does not carry its type, and there is no folder `wit` beside it; put the WIT of stoker:detect there"
     )]
     NoType,
-    /// The module imports from WASI preview 1 something other than a function of integers.
+    /// The module imports an item of WASI preview 1 that is not a function of integers.
     #[error("it imports {0} from wasi_snapshot_preview1, which WASI does not define")]
     Wasi(String),
     /// The module does not match its interface.
@@ -40,7 +40,7 @@ pub enum ComponentError {
 }
 
 impl ComponentError {
-    /// Keeps the causes, because the outermost text alone says little.
+    /// Keeps the causes, because the outermost text alone is not sufficient.
     fn misfit(error: impl Display) -> Self {
         Self::Misfit(format!("{error:#}"))
     }
@@ -52,19 +52,19 @@ impl From<BinaryReaderError> for ComponentError {
     }
 }
 
-/// What is needed besides a module to make a component of it.
+/// The inputs, in addition to a module, that are needed to make a component.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Recipe<'a> {
-    /// The WIT and the world in it, for modules that do not carry their type.
+    /// The WIT and the world in it, for modules that do not contain their type.
     pub world: Option<(&'a Path, &'a str)>,
-    /// A core module that implements WASI preview 1. Without one, stubs do.
+    /// A core module that implements WASI preview 1. If it is missing, stubs are used.
     pub adapter: Option<&'a [u8]>,
 }
 
 /// A component that was made of a module.
 #[derive(Debug)]
 pub struct Component {
-    /// Its bytes, without custom sections.
+    /// The bytes of the component, without custom sections.
     pub bytes: Vec<u8>,
     /// The functions of WASI that stubs replace.
     pub stubs: Vec<String>,
@@ -101,7 +101,7 @@ pub fn componentize(module: &[u8], recipe: Recipe<'_>) -> Result<Component, Comp
     Ok(Component { bytes, stubs })
 }
 
-/// Reports whether a module carries the type of its interface.
+/// Reports whether a module contains the type of its interface.
 fn is_typed(module: &[u8]) -> Result<bool, ComponentError> {
     for payload in Parser::new(0).parse_all(module) {
         if let Payload::CustomSection(section) = payload?
@@ -149,7 +149,7 @@ mod tests {
             };
             componentize(EMPTY, recipe)
         };
-        // With its type, the module lacks the exports of its interface.
+        // The module now has its type, and lacks the exports of its interface.
         let typed = with(&wit, "payload-detector");
         assert!(matches!(typed, Err(ComponentError::Misfit(_))), "{typed:?}");
         let nowhere = with(Path::new("/nowhere"), "payload-detector");

@@ -1,5 +1,5 @@
-//! Makes WebAssembly components: of core modules, for `stoker plugin build`, and of the guests of this workspace (plugins
-//! and guests of the tests), for build scripts.
+//! Makes WebAssembly components from core modules, for `stoker plugin build`, and from the guests of this workspace
+//! (plugins and guests of the tests), for build scripts.
 //!
 //! For build scripts, a nested cargo with its own target directory compiles the guests for `wasm32-unknown-unknown`. The
 //! same sources give the same bytes, whatever the path of the checkout.
@@ -21,7 +21,7 @@ pub const PLUGINS: &str = "plugins";
 /// The folder of the target directory with the components of the guests of the tests.
 pub const GUESTS: &str = "guest-components";
 
-/// Why the guests cannot be built. Each text is one line that says what to do.
+/// The reason why the guests cannot be built. Each text is one line that states the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The standard library of the target is not installed, and cannot be installed.
@@ -30,7 +30,7 @@ pub enum Error {
         target::TRIPLE
     )]
     NoTarget {
-        /// The toolchain that lacks it.
+        /// The toolchain without the target.
         toolchain: String,
     },
     /// A program cannot be started.

@@ -1,8 +1,8 @@
 //! Stubs for WASI preview 1.
 //!
-//! Some languages start their runtime through these functions, whether or not the plugin needs an operating system. Each
-//! imported function is replaced by a stub that behaves as a system without anything: no arguments, no environment, no
-//! open files, a clock that stands still, zeros as random bytes. Output is dropped.
+//! Some languages start their runtime through these functions, even if the plugin needs no operating system. Each
+//! imported function is replaced by a stub. The stubs behave as an empty system: there are no arguments, no environment
+//! and no open files, the clock does not advance, and random bytes are zeros. Output is discarded.
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
@@ -59,7 +59,7 @@ const MEMORY: MemoryType = MemoryType {
 /// A function that a module imports: its name, parameters and results.
 pub(super) type Import = (String, Vec<ValType>, Vec<ValType>);
 
-/// Returns the functions of WASI preview 1 that a module imports, with the types that it gives them.
+/// Returns the functions of WASI preview 1 that a module imports, with the types that the module declares.
 pub(super) fn imports(module: &[u8]) -> Result<Vec<Import>> {
     let mut types = Vec::new();
     let mut found: Vec<Import> = Vec::new();
@@ -159,7 +159,7 @@ fn answer(error: i32) -> Function {
     })
 }
 
-/// Writes zero to both parameters, which are addresses: the number of entries, and their bytes.
+/// Writes zero to both parameters, which are addresses: of the number of entries, and of their size in bytes.
 fn two_zeros() -> Function {
     function(0, |code| {
         code.local_get(0).i32_const(0).i32_store(at(2));
@@ -187,7 +187,8 @@ fn zeros() -> Function {
     })
 }
 
-/// Reports everything as written: the sum of the lengths of the pieces, each an address and a length of four bytes.
+/// Reports all bytes as written. The number is the sum of the lengths of the pieces. Each piece is an address and a
+/// length of four bytes each.
 fn write() -> Function {
     const PIECE: u32 = 1;
     const PIECES_LEFT: u32 = 2;
@@ -237,7 +238,7 @@ mod tests {
             import("random_get", &[I32; 2], &[I32]),
             import("poll_oneoff", &[I32; 4], &[I32]),
             import("proc_exit", &[I32], &[]),
-            // Its type is not that of WASI; the stub must be valid nevertheless.
+            // The type is not that of WASI, but the stub must be valid.
             import("clock_time_get", &[I64], &[I64]),
         ];
         for import in imports {

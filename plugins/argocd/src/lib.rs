@@ -4,8 +4,8 @@
 //! {"app": {"metadata": {"annotations": {"git.ref": "v2.0.0"}}}}
 //! ```
 //!
-//! The commit is not known: the revision in the application's status is of the application's source, which may be
-//! another ref of another repository. For the same reason, its times are not used.
+//! The commit is not known. The revision in the application's status belongs to the application's source, which may be
+//! another ref of another repository. The times in the status are not used for the same reason.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -17,10 +17,10 @@ use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request, pointer}
 const REF: &str = "/app/metadata/annotations/git.ref";
 const SOURCES: &str = "/app/spec/sources";
 
-/// A host accepts no more names of a repository.
+/// The maximum number of names of a repository that a host accepts.
 const MAX_SOURCES: u32 = 31;
 
-/// Asked about applications with the annotation.
+/// The plugin is asked about applications with the annotation.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "argocd",
     version: env!("CARGO_PKG_VERSION"),

@@ -1,7 +1,7 @@
 //! Service hooks of Azure DevOps (Services and Server): each branch and tag of a push, `git.push`, that was not deleted.
 //!
-//! No header names the sender, so the plugin recognises the body: `publisherId` is `tfs`. Its other events are ignored,
-//! and so is the sample that the Test button sends.
+//! No header names the sender, so the plugin recognises the body by `publisherId`, which is `tfs`. The plugin ignores
+//! the other events of this publisher, and the sample that the Test button sends.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -17,7 +17,7 @@ const UPDATES: &str = "/resource/refUpdates";
 /// The id of the subscription in the sample of the Test button.
 const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Asked about bodies that name a publisher.
+/// The plugin is asked about bodies that name a publisher.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "azure-devops",
     version: env!("CARGO_PKG_VERSION"),
@@ -60,7 +60,7 @@ fn update(request: &impl Request, index: u32, about: &Detection) -> Result<Outco
     if text::is_zero_id(&id) {
         return Ok(Outcome::deleted(&git_ref));
     }
-    // Of an annotated tag it is the tag object, not the commit.
+    // For an annotated tag, this is the id of the tag object, not of the commit.
     let commit = git_ref.starts_with("refs/heads/").then_some(id);
     let detection = Detection {
         git_ref,

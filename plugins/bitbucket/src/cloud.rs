@@ -14,7 +14,7 @@ pub(crate) fn push(request: &impl Request) -> Result<Outcome, Malformed> {
     })
 }
 
-/// Names are bare; the type is a separate member. A deleted ref has only `old`.
+/// The names have no `refs/` prefix; the type is a separate member. A deleted ref has only `old`.
 fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outcome, Malformed> {
     let at = |rest| pointer::element(CHANGES, index, rest);
     if !matches!(request.kind_at(&at("/new")), Some(Kind::Object)) {

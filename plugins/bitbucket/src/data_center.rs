@@ -7,14 +7,14 @@ use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, push,
 
 const CHANGES: &str = "/changes";
 const CLONE_LINKS: &str = "/repository/links/clone";
-/// One for each protocol.
+/// The maximum number of clone links: one for each protocol.
 const MAX_LINKS: u32 = 4;
 
 pub(crate) fn push(request: &impl Request) -> Result<Outcome, Malformed> {
     let about = Detection::default()
         .repositories(repositories(request))
         .delivery_id(request.header("x-request-id"));
-    // A mirror leaves the list empty if it would be too long.
+    // A mirror leaves the list empty if the list would be too long.
     let is_listed = request.len_at(CHANGES).is_some_and(|count| count > 0);
     if request.is_true("/refLimitExceeded") && !is_listed {
         return Ok(Outcome::ignored(&[
@@ -34,7 +34,7 @@ fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outco
     if kind.as_deref() == Some("DELETE") || text::is_zero_id(&hash) {
         return Ok(Outcome::deleted(&git_ref));
     }
-    // Of an annotated tag it is the tag object, not the commit.
+    // For an annotated tag, this is the id of the tag object, not of the commit.
     let commit = git_ref.starts_with("refs/heads/").then_some(hash);
     let detection = Detection {
         git_ref,
@@ -43,7 +43,7 @@ fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outco
     Ok(push::announced(detection.commit(commit)))
 }
 
-/// The clone URLs, and `PROJECT/repository`. Links that are missing or malformed are skipped.
+/// Returns the clone URLs and `PROJECT/repository`. Links that are missing or malformed are skipped.
 fn repositories(request: &impl Request) -> Vec<String> {
     let count = request
         .len_at(CLONE_LINKS)

@@ -1,4 +1,4 @@
-//! Bitbucket's webhooks: those of Bitbucket Cloud, and those of Bitbucket Data Center and Server.
+//! Webhooks of Bitbucket Cloud, and of Bitbucket Data Center and Server.
 //!
 //! | Event | From | Announces |
 //! |---|---|---|
@@ -6,7 +6,7 @@
 //! | `repo:refs_changed` | Data Center | the same |
 //! | `mirror:repo_synchronized` | Data Center | the same, once a mirror has it |
 //!
-//! Every other event is of this plugin's format too, and ignored.
+//! Every other event is also of this plugin's format, and is ignored.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -23,7 +23,7 @@ use stoker_plugin::{Descriptor, Malformed, Outcome, Request};
 /// The only member of the body that tests a connection. Some versions of Bitbucket send it without a header.
 const TEST: &str = "/test";
 
-/// Asked about deliveries with Bitbucket's header, and about connection tests.
+/// The plugin is asked about deliveries with Bitbucket's header, and about connection tests.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "bitbucket",
     version: env!("CARGO_PKG_VERSION"),

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
 
-/// What a CDEvent announces.
+/// The ref that a CDEvent announces.
 #[derive(Clone, Copy)]
 pub(crate) enum Announcement {
     /// The branch that is the subject.
@@ -16,7 +16,8 @@ pub(crate) enum Announcement {
 }
 
 impl Announcement {
-    /// By the type of the event without its prefix. `None` if events of this type announce nothing.
+    /// Returns the announcement for a type of event, which is given without its prefix. Returns `None` if events of
+    /// this type announce nothing.
     pub(crate) fn of(kind: &str) -> Option<Self> {
         let is = |name: &str| {
             let version = kind.strip_prefix(name);
@@ -54,7 +55,8 @@ fn branch(data: &impl Request) -> Result<Outcome, Malformed> {
     Ok(detection(data, git_ref).into())
 }
 
-/// The id of a change is what its tool calls it: the commit's id, or the number of a request, which is not a ref.
+/// The id of a change is the name that its tool uses: the id of the commit, or the number of a request. The number of a
+/// request is not a ref.
 fn change(data: &impl Request) -> Result<Outcome, Malformed> {
     let name = data.required("/subject/id")?;
     if !text::is_commit_id(&name) {
@@ -92,12 +94,12 @@ fn detection(data: &impl Request, git_ref: String) -> Detection {
     Detection::new(git_ref).repositories(data.strings_at(&names))
 }
 
-/// The version in a package URL, `pkg:type/namespace/name@version?qualifiers#subpath`. That of an image is its digest;
-/// its tag is a qualifier.
+/// Returns the version in a package URL, `pkg:type/namespace/name@version?qualifiers#subpath`. The version of an image
+/// is its digest; the tag of an image is a qualifier.
 fn version(purl: &str) -> Option<String> {
     let (purl, _) = purl.split_once('#').unwrap_or((purl, ""));
     let (path, qualifiers) = purl.split_once('?').unwrap_or((purl, ""));
-    // A slash in the version is encoded. An at sign before a slash belongs to a namespace.
+    // A slash in the version is percent-encoded, so an at sign before a slash belongs to a namespace.
     let version = path
         .rsplit_once('@')
         .filter(|(_, version)| !version.contains('/'))

@@ -1,18 +1,18 @@
-//! The data of an event, in each form in which an event may carry it.
+//! The data of an event, in each form that an event may use.
 
 use alloc::string::String;
 
 use stoker_plugin::{Kind, Malformed, Part, Request, base64, text};
 
-/// Why data cannot be read.
+/// The reason why data cannot be read.
 pub(crate) enum Unreadable {
-    /// It is of another format than JSON, by its media type.
+    /// The media type is not that of JSON.
     NotJson(Malformed),
-    /// It is not what the event states.
+    /// The data is not of the form that the event states.
     Malformed(Malformed),
 }
 
-/// The data of an event, which is at a pointer or, in binary mode, is the body.
+/// Returns the data of an event. The data is at a pointer or, in binary mode, is the body.
 pub(crate) fn of_event<'r, R: Request>(
     request: &'r R,
     event: Option<&str>,
@@ -26,15 +26,15 @@ pub(crate) fn of_event<'r, R: Request>(
 fn binary<R: Request>(request: &R) -> Result<Part<'_, R>, Unreadable> {
     let media_type = request.header("content-type");
     match request.kind_at("") {
-        // The host reports why.
+        // The host reports the cause.
         None => Err(unreadable(media_type, "the body", "is not JSON")),
         Some(Kind::Text) => Ok(in_string(request, "", media_type.as_deref())),
         Some(_) => Ok(Part::at(request, "")),
     }
 }
 
-/// The data is the member `data`, or the member `data_base64` if it is bytes (CloudEvents, JSON event format, 3.1). In
-/// version 0.3 it is `data` in either case.
+/// The data is the member `data`, or the member `data_base64` if the data is bytes (CloudEvents, JSON event format,
+/// 3.1). In version 0.3, the data is `data` in both cases.
 fn structured<'r, R: Request>(request: &'r R, at: &str) -> Result<Part<'r, R>, Unreadable> {
     let member = |name| text::concat(&[at, name]);
     let media_type = || request.string_at(&member("/datacontenttype"));
@@ -57,7 +57,7 @@ fn structured<'r, R: Request>(request: &'r R, at: &str) -> Result<Part<'r, R>, U
     }
 }
 
-/// SDKs write JSON into a string if they are given text.
+/// SDKs write JSON into a string if they receive text.
 fn in_string<'r, R: Request>(request: &'r R, place: &str, media_type: Option<&str>) -> Part<'r, R> {
     let json = request
         .string_at(place)
@@ -66,7 +66,7 @@ fn in_string<'r, R: Request>(request: &'r R, place: &str, media_type: Option<&st
     json.unwrap_or_else(|| Part::at(request, place))
 }
 
-/// SDKs write Base64 if they are given bytes, even if these are JSON.
+/// SDKs write Base64 if they receive bytes, even if the bytes are JSON.
 fn in_base64<'r, R: Request>(
     request: &'r R,
     place: &str,
@@ -96,7 +96,8 @@ fn unreadable(media_type: Option<String>, place: &str, what: &str) -> Unreadable
     }
 }
 
-/// Whether a media type is that of JSON. Without one, data is JSON (CloudEvents, JSON event format, 3.1).
+/// Returns whether a media type is that of JSON. Data without a media type is JSON (CloudEvents, JSON event format,
+/// 3.1).
 fn is_json(media_type: Option<&str>) -> bool {
     let Some(media_type) = media_type else {
         return true;

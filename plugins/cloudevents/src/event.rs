@@ -5,8 +5,8 @@ use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
 use crate::cdevents::Announcement;
 use crate::data::{self, Unreadable};
 
-/// A header of events in binary mode: their attributes are headers, and their data is the body (CloudEvents, HTTP
-/// protocol binding, 3.1).
+/// A header of events in binary mode. In this mode, the attributes are headers and the data is the body (CloudEvents,
+/// HTTP protocol binding, 3.1).
 pub(crate) const BINARY: &str = "ce-specversion";
 
 /// The settings, which are read once for all events of a batch.
@@ -117,7 +117,7 @@ impl Event {
             return Ok(self.ignored());
         }
         let git_ref = data.required(place)?;
-        // A batch may have thousands of events, most of which have nothing else.
+        // A batch may have thousands of events, most of which have no other attributes.
         if data.len_at("") == Some(1) {
             return Ok(push::announced(Detection::new(git_ref)));
         }
@@ -136,7 +136,7 @@ impl Event {
     }
 }
 
-/// Within a major version, attributes are only added. Version 0.3 has the attributes that are read here, too.
+/// Within a major version, attributes are only added. Version 0.3 also has the attributes that are read here.
 fn version(version: Option<String>, place: &str) -> Result<(), Malformed> {
     let is_known =
         |version: String| version == "1" || version.starts_with("1.") || version == "0.3";

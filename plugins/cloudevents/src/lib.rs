@@ -9,11 +9,12 @@
 //! | any other of `dev.cdevents.` | nothing |
 //! | any other | the `ref` in its data, unless it was deleted |
 //!
-//! An event that announces nothing is of this plugin's format too, and ignored; but Harbor's events, which are about
-//! images, are of another plugin's. The event's id is that of the delivery, and its time is when it happened.
+//! An event that announces nothing is also of this plugin's format, and is ignored. The exception is Harbor's events
+//! about images, which another plugin handles. The id of the event is the id of the delivery, and the time of the event
+//! is the time at which it occurred.
 //!
-//! The data is JSON: a value, a string that holds JSON, or Base64 (`data_base64`). Of a batch, an event that cannot be
-//! used does not affect the others.
+//! The data is JSON: a value, a string that holds JSON, or Base64 (`data_base64`). An event of a batch that cannot be
+//! used does not affect the other events.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
@@ -38,8 +39,8 @@ use stoker_plugin::{Descriptor, Malformed, Outcome, Request, list, pointer};
 
 use event::{Event, Options};
 
-/// Asked about deliveries that have the version of the specification: in a header, in the body, or in the first or
-/// second event of a batch.
+/// The plugin is asked about deliveries that have the version of the specification in a header, in the body, or in the
+/// first or second event of a batch.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "cloudevents",
     version: env!("CARGO_PKG_VERSION"),
@@ -75,8 +76,8 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     events.outcome().unwrap_or(Ok(Outcome::NotMine))
 }
 
-/// Whether the body is an event, or a batch, by its media type, whatever the other headers are (HTTP protocol binding,
-/// 3).
+/// Returns whether the body is an event or a batch. Only the media type determines this, not the other headers (HTTP
+/// protocol binding, 3).
 fn has_event_type(request: &impl Request) -> bool {
     const TYPE: &str = "application/cloudevents";
     let media_type = request.header("content-type").unwrap_or_default();

@@ -8,7 +8,7 @@ use stoker_plugin::{Kind, Malformed, Request, Settings, text};
 const HEADERS: &str = "when-header";
 const VALUES: &str = "when";
 
-/// The headers that the conditions name. What cannot be the name of a header is skipped.
+/// Returns the headers that the conditions name. A text that cannot be the name of a header is skipped.
 pub(crate) fn header_names(settings: &impl Settings) -> Vec<String> {
     let lines = settings.configured(HEADERS).unwrap_or_default();
     lines
@@ -19,7 +19,7 @@ pub(crate) fn header_names(settings: &impl Settings) -> Vec<String> {
         .collect()
 }
 
-/// Whether each condition on a header holds.
+/// Returns whether each condition on a header holds.
 pub(crate) fn headers_hold(request: &impl Request) -> Result<bool, Malformed> {
     let lines = request.configured(HEADERS).unwrap_or_default();
     for line in lines.split('\n') {
@@ -41,7 +41,7 @@ pub(crate) fn headers_hold(request: &impl Request) -> Result<bool, Malformed> {
     Ok(true)
 }
 
-/// The first condition on the body that does not hold, in words. `None` if all of them hold.
+/// Describes the first condition on the body that does not hold. Returns `None` if all conditions hold.
 pub(crate) fn unmet(request: &impl Request) -> Result<Option<String>, Malformed> {
     let lines = request.configured(VALUES).unwrap_or_default();
     for line in lines.split('\n') {
@@ -68,7 +68,7 @@ pub(crate) fn unmet(request: &impl Request) -> Result<Option<String>, Malformed>
     Ok(None)
 }
 
-/// The string at a pointer, or the JSON text of a number, a boolean or null.
+/// Returns the string at a pointer, or the JSON text of a number, a boolean or null.
 pub(crate) fn scalar_at(request: &impl Request, pointer: &str) -> Option<String> {
     match request.kind_at(pointer)? {
         Kind::Text => request.string_at(pointer),
@@ -77,7 +77,7 @@ pub(crate) fn scalar_at(request: &impl Request, pointer: &str) -> Option<String>
     }
 }
 
-/// The text before a mark, and the text behind it if there is a mark.
+/// Returns the text before a mark, and the text after the mark if there is one.
 fn parts(line: &str, mark: char) -> (&str, Option<&str>) {
     match line.split_once(mark) {
         Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),

@@ -1,9 +1,10 @@
-//! Messages by which a sender asks to confirm a subscription. They are ignored, with the address to open in the reason.
-//! Nothing is fetched: a sender could otherwise choose an address that Stoker connects to.
+//! Messages in which a sender asks the receiver to confirm a subscription. They are ignored, and the reason contains
+//! the address to open. The plugin fetches nothing, because a sender could otherwise choose an address to which Stoker
+//! connects.
 
 use stoker_plugin::{Outcome, Request};
 
-/// The headers by which such messages are recognised.
+/// The headers that identify such messages.
 pub(crate) const HEADERS: [&str; 2] = [SNS, EVENT_GRID];
 
 /// Amazon SNS, "HTTP/HTTPS headers".
@@ -11,7 +12,7 @@ const SNS: &str = "x-amz-sns-message-type";
 /// Azure Event Grid, "Endpoint validation with Event Grid event schema".
 const EVENT_GRID: &str = "aeg-event-type";
 
-/// The answer to such a message. `None` for any other delivery.
+/// Returns the answer to such a message, or `None` for any other delivery.
 pub(crate) fn answer(request: &impl Request) -> Option<Outcome> {
     let text = |pointer| request.string_at(pointer).unwrap_or_default();
     match request.header(SNS).as_deref() {

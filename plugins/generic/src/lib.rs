@@ -1,10 +1,10 @@
-//! Any sender whose body has a `ref` at the top level, or at a place that the settings name.
+//! Deliveries of any sender whose body has a `ref` at the top level, or at a place that the settings name.
 //!
 //! ```json
 //! {"ref": "v2.0.0"}
 //! ```
 //!
-//! Pushes in the shapes of GitHub and GitLab are such bodies, so their commit, repository and deletion are read.
+//! The pushes of GitHub and GitLab have this form, so the plugin reads their commit, repository and deletion.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
@@ -21,9 +21,9 @@
 //! the event: if a `when` does not hold, the delivery is ignored. Every line must hold. A value is compared with a
 //! string, or with the JSON text of a number, `true`, `false` or `null`.
 //!
-//! The plugin is asked about deliveries with the headers of `when-header`; without this setting, about those with a
-//! value at the pointer of `ref`. In either case it is asked about messages that confirm a subscription of Amazon SNS or
-//! Azure Event Grid, which it ignores.
+//! The plugin is asked about deliveries with the headers of `when-header`. Without this setting, it is asked about
+//! deliveries with a value at the pointer of `ref`. In both cases it is also asked about messages that confirm a
+//! subscription of Amazon SNS or Azure Event Grid. It ignores these messages.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -46,7 +46,7 @@ use places::Places;
 
 const REF: &str = "/ref";
 
-/// Asked about bodies with a `ref`, unless the settings name another place.
+/// The plugin is asked about bodies with a `ref`, unless the settings name another place.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "generic",
     version: env!("CARGO_PKG_VERSION"),
@@ -57,8 +57,8 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 stoker_plugin::detector!(DESCRIPTOR, detect, pre_filter);
 
-/// The deliveries that the settings select. If the setting `ref` is invalid, all of them, so that the answer to
-/// a sender reports it.
+/// Returns the deliveries that the settings select. If the setting `ref` is invalid, these are all deliveries, so that
+/// the answer to a sender reports the error.
 pub fn pre_filter(settings: &impl Settings) -> PreFilter {
     let mut headers = conditions::header_names(settings);
     let pointers = match settings.configured_pointer("ref") {
@@ -84,7 +84,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::Ignored(why));
     }
     let places = Places::configured(request)?;
-    // GitLab names the event in the body. A job has a `ref` too, but announces nothing.
+    // GitLab names the event in the body. A job also has a `ref`, but announces nothing.
     if places.git_ref.is_none()
         && let Some(kind) = request.string_at("/object_kind")
         && !matches!(kind.as_str(), "push" | "tag_push")
@@ -109,7 +109,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         .into())
 }
 
-/// Whether the plugin was asked for a header of [`handshake`] alone.
+/// Returns whether the plugin was asked only because of a header of [`handshake`].
 fn is_without_ref(request: &impl Request) -> bool {
     conditions::header_names(request).is_empty()
         && request

@@ -1,4 +1,4 @@
-//! The places of a detection's properties in a body.
+//! The places in a body that hold the properties of a detection.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use stoker_plugin::{Malformed, Request, push, text};
 
 use crate::conditions::scalar_at;
 
-/// The places in the settings.
+/// The places that the settings name.
 pub(crate) struct Places {
     pub(crate) git_ref: Option<String>,
     pub(crate) commit: Option<String>,
@@ -50,7 +50,7 @@ impl Places {
         request.string_at(self.occurred_at.as_deref()?)
     }
 
-    /// Some senders number their deliveries.
+    /// Some senders use numbers as ids of deliveries.
     pub(crate) fn delivery_id(&self, request: &impl Request) -> Option<String> {
         scalar_at(request, self.delivery_id.as_deref()?)
     }

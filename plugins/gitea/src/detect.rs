@@ -2,7 +2,7 @@ use alloc::string::String;
 
 use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
 
-/// The senders' headers, the youngest first.
+/// The headers of the senders, the newest sender first.
 pub(crate) const EVENT: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 const DELIVERY: [&str; 3] = ["x-forgejo-delivery", "x-gitea-delivery", "x-gogs-delivery"];
 
@@ -26,7 +26,7 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     if text::is_zero_id(&after) {
         return Ok(Outcome::deleted(&git_ref));
     }
-    // The test delivery of all three is a push of the default branch that changes nothing.
+    // The test delivery of all three senders is a push of the default branch that changes nothing.
     if request
         .string_at("/before")
         .is_some_and(|before| before == after)
@@ -37,7 +37,7 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
             " was not changed",
         ]));
     }
-    // Of an annotated tag, `after` is the tag object; the head commit is what it points to.
+    // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
     let commit = if git_ref.starts_with("refs/heads/") {
         Some(after)
     } else {
@@ -46,10 +46,11 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(push::announced(about(request, git_ref).commit(commit)))
 }
 
-/// The name is bare, with its kind and an id beside it. The id of a tag may be that of the tag object.
+/// The name has no `refs/` prefix; its kind and an id are separate members. The id of a tag may be that of the tag
+/// object.
 fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     let kind = request.required("/ref_type")?;
-    // Some versions of Gitea send the names of git's folders.
+    // Some versions of Gitea send the names of git's folders as the kind.
     let prefix = match kind.as_str() {
         "tag" | "tags" => "refs/tags/",
         "branch" | "branches" | "heads" => "refs/heads/",
@@ -71,8 +72,8 @@ fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(Outcome::deleted(&request.required("/ref")?))
 }
 
-/// An update may be a change of the text of an old release, which would set a gateway back to its tag. The tag of a
-/// draft that becomes a release is announced by an event of its own.
+/// An update may change only the text of an old release, and would then set a gateway back to its tag. If a draft
+/// becomes a release, a separate event announces the tag.
 fn release(request: &impl Request) -> Result<Outcome, Malformed> {
     let action = request.required("/action")?;
     if action != "published" {

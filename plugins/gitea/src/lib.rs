@@ -1,4 +1,4 @@
-//! The webhooks of Gitea, and of its relatives Forgejo and Gogs.
+//! Webhooks of Gitea, and of Forgejo and Gogs, which are related to Gitea.
 //!
 //! | Event | Announces |
 //! |---|---|
@@ -6,10 +6,11 @@
 //! | `create` | the branch or tag |
 //! | `release`, published | the release's tag, unless it is a draft |
 //!
-//! Every other event is of this plugin's format too, and ignored. So is a test delivery.
+//! Every other event is also of this plugin's format, and is ignored. A test delivery is ignored too.
 //!
-//! Each of the three also sends the headers of those that it descends from, and GitHub's, with bodies that are similar
-//! to GitHub's. So this plugin is asked before the one for GitHub, and reads the youngest of the headers.
+//! Each of the three senders also sends GitHub's headers and the headers of the senders that it descends from. The
+//! bodies are similar to GitHub's. So a host asks this plugin before the one for GitHub, and this plugin reads the
+//! header of the newest sender.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -24,7 +25,7 @@ use stoker_plugin::Descriptor;
 
 pub use detect::detect;
 
-/// Asked about deliveries with a header of one of the three.
+/// The plugin is asked about deliveries with a header of one of the three senders.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "gitea",
     version: env!("CARGO_PKG_VERSION"),

@@ -3,10 +3,11 @@ use alloc::string::String;
 use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text, time};
 
 const ACTION: &str = "/action";
-/// The headers of senders that also send GitHub's, with another meaning.
+/// The headers of senders that also send GitHub's headers, with another meaning.
 const COMPATIBLE_SENDERS: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
-/// The branches of a merge queue. GitHub makes one for each attempt to merge, and deletes it minutes later.
+/// The prefix of the branches of a merge queue. GitHub creates such a branch for each attempt to merge, and deletes it
+/// minutes later.
 const MERGE_QUEUE: &str = "refs/heads/gh-readonly-queue/";
 
 /// Returns what a delivery of GitHub announces.
@@ -18,7 +19,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::NotMine);
     }
     let Some(event) = request.header("x-github-event") else {
-        // A release that was sent by hand may have no action.
+        // A release that was sent manually may have no action.
         return match request.kind_at(ACTION) {
             Some(_) => release(request, Some(&request.required(ACTION)?)),
             None => release(request, None),
@@ -34,8 +35,8 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     }
 }
 
-/// A new release is sent as `created`, `published` and `released`. The last also reports that a pre-release became a
-/// release; `published_at` is then the time of the pre-release, not of this event.
+/// GitHub sends a new release as `created`, `published` and `released`. The event `released` also reports that a
+/// pre-release became a release; `published_at` is then the time of the pre-release, not of this event.
 fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malformed> {
     if let Some(action) = action
         && !matches!(action, "published" | "released")
@@ -45,7 +46,7 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
     if request.is_true("/release/draft") {
         return Ok(Outcome::ignored(&["draft"]));
     }
-    // A host resolves a bare name as a tag first.
+    // A host first resolves a name without the `refs/` prefix as a tag.
     let tag = request.required("/release/tag_name")?;
     let published_at = match action {
         Some("released") => None,
@@ -60,7 +61,7 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     if request.is_true("/deleted") || text::is_zero_id(&after) {
         return Ok(Outcome::deleted(&git_ref));
     }
-    // Of an annotated tag, `after` is the tag object; the head commit is what it points to.
+    // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
     let commit = if git_ref.starts_with("refs/heads/") {
         Some(after)
     } else {
@@ -70,8 +71,8 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(announced(detection.occurred_at(pushed_at(request))))
 }
 
-/// The name is bare, with its kind beside it. The full name is announced, since a tag may have the name of the new
-/// branch.
+/// The name has no `refs/` prefix; its kind is a separate member. The full name is announced, because a tag may have
+/// the same name as the new branch.
 fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     let kind = request.required("/ref_type")?;
     let prefix = match kind.as_str() {
@@ -107,10 +108,11 @@ fn about(request: &impl Request, git_ref: String) -> Detection {
         .delivery_id(request.header("x-github-delivery"))
 }
 
-/// The time of the push. The time of the head commit may be earlier: a branch may be reset to an old commit.
+/// Returns the time of the push. The time of the head commit may be earlier, because a branch may be reset to an old
+/// commit.
 fn pushed_at(request: &impl Request) -> Option<String> {
     let pointer = "/repository/pushed_at";
-    // A number in a push, a string in every other event.
+    // The time is a number in a push, and a string in every other event.
     request
         .string_at(pointer)
         .or_else(|| time::unix_at(request, pointer))

@@ -6,9 +6,10 @@
 //! | `push` | the branch or tag, unless it was deleted |
 //! | `create` | the branch or tag |
 //!
-//! Every other event is of this plugin's format too, and ignored: several of them have a top-level `ref` that announces
-//! nothing, which another plugin could misread. So are the branches of a merge queue. Deliveries of Gitea, Forgejo and
-//! Gogs, which send GitHub's headers beside their own, are of another format.
+//! Every other event is also of this plugin's format, and is ignored. Several of these events have a top-level `ref`
+//! that announces nothing, which another plugin could misread. The branches of a merge queue are ignored too.
+//! Deliveries of Gitea, Forgejo and Gogs are of another format, although they have GitHub's headers in addition to
+//! their own.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -23,7 +24,8 @@ use stoker_plugin::Descriptor;
 
 pub use detect::detect;
 
-/// Asked about deliveries with GitHub's header, and about a release that was sent by hand, without headers.
+/// The plugin is asked about deliveries with GitHub's header, and about releases that were sent manually, without
+/// headers.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "github",
     version: env!("CARGO_PKG_VERSION"),

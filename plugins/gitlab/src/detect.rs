@@ -31,7 +31,7 @@ fn system(request: &impl Request) -> Result<Outcome, Malformed> {
     }
 }
 
-/// `after` of an annotated tag is the tag object; `checkout_sha` is the commit, of a branch and of a tag alike.
+/// For an annotated tag, `after` is the tag object. `checkout_sha` is the commit, for branches and tags.
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
     let after = request.string_at("/after").unwrap_or_default();
@@ -42,7 +42,7 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(push::announced(about(request, git_ref).commit(commit)))
 }
 
-/// A push of any number of refs, which hooks of a whole instance send ("System hooks").
+/// A push of any number of refs, as the hooks of a whole instance send it ("System hooks").
 fn updated(request: &impl Request) -> Result<Outcome, Malformed> {
     let about = about(request, String::new());
     list::changes(request, CHANGES, |request, index| {
@@ -52,7 +52,7 @@ fn updated(request: &impl Request) -> Result<Outcome, Malformed> {
         if text::is_zero_id(&after) {
             return Ok(Outcome::deleted(&git_ref));
         }
-        // Of an annotated tag it is the tag object, not the commit.
+        // For an annotated tag, this is the id of the tag object, not of the commit.
         let commit = git_ref.starts_with("refs/heads/").then_some(after);
         let detection = Detection {
             git_ref,
@@ -80,7 +80,8 @@ fn about(request: &impl Request, git_ref: String) -> Detection {
         "/project/git_ssh_url",
         "/project/web_url",
     ];
-    // The event's id is the same in all webhooks about one event. Newer versions send a key for each delivery.
+    // The id of the event is the same in all webhooks about one event. Newer versions also send a key for each
+    // delivery.
     let delivery = request
         .header("idempotency-key")
         .or_else(|| request.header("x-gitlab-event-uuid"));

@@ -1,4 +1,4 @@
-//! GitLab's webhooks, of projects, groups and whole instances.
+//! Webhooks of GitLab projects, groups and whole instances.
 //!
 //! | Event | Announces |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | `System Hook` about one of them | the same |
 //! | `System Hook` `repository_update` | each branch and tag of the push that was not deleted |
 //!
-//! Every other event is of this plugin's format too, and ignored: a pipeline and a job have a `ref` that announces
-//! nothing.
+//! Every other event is also of this plugin's format, and is ignored. For example, a pipeline and a job have a `ref`
+//! that announces nothing.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -24,7 +24,7 @@ use stoker_plugin::Descriptor;
 
 pub use detect::detect;
 
-/// Asked about deliveries with GitLab's header.
+/// The plugin is asked about deliveries with GitLab's header.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "gitlab",
     version: env!("CARGO_PKG_VERSION"),

@@ -1,11 +1,11 @@
-//! Promotions of Kargo that send the freight: each of its commits announces its tag, or itself if it has no tag.
+//! Promotions of Kargo that send the freight. Each commit of the freight announces its tag, or its id if it has no tag.
 //!
 //! ```json
 //! {"freight": {"commits": [{"tag": "v2.0.0"}]}}
 //! ```
 //!
-//! The event may be named beside the freight, at `/type`, `/event/type` or `/event`. An event that reports no success is
-//! ignored.
+//! The name of the event may be a separate member, at `/type`, `/event/type` or `/event`. An event that reports no
+//! success is ignored.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -18,7 +18,7 @@ use stoker_plugin::{
 
 const COMMITS: &str = "/freight/commits";
 
-/// The ends of the names of events that report no success, such as `PromotionFailed` and `FreightVerificationErrored`.
+/// Suffixes of the names of events that report no success, such as `PromotionFailed` and `FreightVerificationErrored`.
 const NO_SUCCESS: [&str; 6] = [
     "Failed",
     "Errored",
@@ -28,7 +28,7 @@ const NO_SUCCESS: [&str; 6] = [
     "Unknown",
 ];
 
-/// Asked about bodies with a freight.
+/// The plugin is asked about bodies with a freight.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "kargo",
     version: env!("CARGO_PKG_VERSION"),

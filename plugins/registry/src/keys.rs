@@ -1,15 +1,16 @@
-//! The names of an object's members. The host returns the value of a name, but does not list the names.
+//! The names of the members of an object. The host returns the value of a given name, but does not list the names.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use stoker_plugin::list::MAX_REFS;
 
-/// The names in the JSON text of an object, in their order. Names with an escape are skipped: no tag has one.
+/// Returns the names in the JSON text of an object, in their order. Names with an escape are skipped, because no tag
+/// has an escape.
 pub(crate) fn of_object(json: &str) -> Vec<String> {
     let mut keys = Vec::new();
     let mut depth = 0;
-    // The strings before a colon are names, and those behind it are values.
+    // Strings before a colon are names, and strings after a colon are values.
     let mut is_name = true;
     let mut rest = json;
     loop {
@@ -36,7 +37,7 @@ pub(crate) fn of_object(json: &str) -> Vec<String> {
     }
 }
 
-/// The text before the quote that ends a string, and the text behind it.
+/// Returns the text before the quote that ends a string, and the text after the quote.
 fn string(text: &str) -> (&str, &str) {
     let mut is_escaped = false;
     let is_end = |letter| {

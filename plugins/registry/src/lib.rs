@@ -1,4 +1,4 @@
-//! Images that were pushed to a registry, whose tags stand for git refs.
+//! Images that were pushed to a registry. The operator maps their tags to git refs.
 //!
 //! | Sender | Delivery | Announces |
 //! |---|---|---|
@@ -6,7 +6,8 @@
 //! | Docker Hub | with `push_data` | the tag |
 //! | Quay | with `updated_tags`, a list or a map | each of the tags |
 //!
-//! Other events of these senders are of this plugin's format too, and ignored. GitHub's packages are GitHub's events.
+//! Other events of these senders are also of this plugin's format, and are ignored. The plugin for GitHub handles the
+//! events of GitHub's packages.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
@@ -16,7 +17,7 @@
 //! | `repository` | the name or URL of the git repository that has the refs | not known |
 //!
 //! Patterns are separated by commas, and `*` matches any run of characters. The tag of an image is not a git ref, and
-//! only the operator knows which ref belongs to it; so nothing is announced without `ref`.
+//! only the operator knows the ref that belongs to it. So nothing is announced without `ref`.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -31,7 +32,8 @@ mod tests;
 
 use stoker_plugin::{Descriptor, Malformed, Outcome, Request};
 
-/// Asked about bodies with a member that only these senders have, and about CloudEvents, which Harbor can send.
+/// The plugin is asked about bodies with a member that only these senders have, and about CloudEvents, which Harbor can
+/// send.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "registry",
     version: env!("CARGO_PKG_VERSION"),

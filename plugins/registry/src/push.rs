@@ -3,12 +3,12 @@ use alloc::vec::Vec;
 
 use stoker_plugin::{Detection, Outcome, Request, text};
 
-/// The place of the tag in the setting `ref`.
+/// The placeholder for the tag in the setting `ref`.
 const TAG: &str = "{tag}";
-/// Refs among which a repeated one is left out: a registry may list an image once for each platform. To compare each
-/// ref with all others would take time in the square of their number.
+/// The number of earlier refs that are searched for a duplicate. A registry may list an image once for each platform. A
+/// comparison of each ref with all others would take quadratic time.
 const PLATFORMS: usize = 64;
-/// The reason to ignore a push without that setting.
+/// The reason to ignore a push if the setting `ref` is missing.
 const NO_REF: &str =
     "the setting ref is missing: the git ref for the tag of an image, such as refs/tags/{tag}";
 
@@ -17,7 +17,7 @@ pub(crate) struct Push {
     image: String,
     tags: Vec<String>,
     occurred_at: Option<String>,
-    /// The address that it is pulled from, without a tag.
+    /// The address from which the image is pulled, without a tag.
     pub(crate) address: Option<String>,
     pub(crate) delivery_id: Option<String>,
 }
@@ -38,7 +38,7 @@ impl Push {
         self
     }
 
-    /// The refs of the tags, if the settings select the image and the tags.
+    /// Returns the refs of the tags, if the settings select the image and the tags.
     pub(crate) fn announce(self, request: &impl Request) -> Outcome {
         let Some(template) = request.configured("ref") else {
             return Outcome::ignored(&[NO_REF]);
@@ -85,7 +85,7 @@ impl Push {
     }
 }
 
-/// The template with the tag in its places.
+/// Returns the template with the tag in place of each placeholder.
 fn fill(template: &str, tag: &str) -> String {
     let mut text = String::new();
     let mut rest = template;

@@ -37,7 +37,7 @@ pub(crate) fn harbor_event(request: &impl Request) -> Result<Outcome, Malformed>
     Ok(push.announce(request))
 }
 
-/// An artifact that was pushed without a tag has none, or its digest in place of it.
+/// An artifact that was pushed without a tag has no tag, or has its digest as the tag.
 fn harbor_push(request: &impl Request, data: &str) -> Result<Push, Malformed> {
     let image = request.required(&text::concat(&[data, "/repository/repo_full_name"]))?;
     let resources = text::concat(&[data, "/resources"]);
@@ -56,7 +56,7 @@ pub(crate) fn docker_hub(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(push.announce(request))
 }
 
-/// Quay, "Repository push". Every notification has the address of the image, and only a push has tags.
+/// Quay, "Repository push". Every notification has the address of the image. Only a push has tags.
 pub(crate) fn quay(request: &impl Request) -> Result<Outcome, Malformed> {
     const TAGS: &str = "/updated_tags";
     let Some(address) = request.string_at("/docker_url") else {
@@ -75,14 +75,15 @@ pub(crate) fn quay(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(push.announce(request))
 }
 
-/// Whether these are the tags of the fixed sample that Quay's "Test notification" sends. A push has no
+/// Returns whether these are the tags of the fixed sample that Quay's "Test notification" sends. A push has no
 /// `pruned_image_count`.
 fn is_sample(request: &impl Request, tags: &[String]) -> bool {
     let is_fixed = matches!(tags, [first, second] if first == "latest" && second == "foo");
     is_fixed && request.json_at("/pruned_image_count").as_deref() == Some("3")
 }
 
-/// The strings in an array, or in its elements at a pointer. An element without one is skipped.
+/// Returns the strings in an array, or the strings at a pointer of its elements. An element without a string is
+/// skipped.
 fn strings<R: Request>(
     request: &R,
     array: &str,

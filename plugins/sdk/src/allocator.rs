@@ -1,4 +1,4 @@
-//! The global allocator of a component: an [`Arena`] in static memory, and more memory when that is full.
+//! The global allocator of a component. It uses an [`Arena`] in static memory, and adds memory when the arena is full.
 #![expect(
     unsafe_code,
     reason = "an allocator returns addresses; each unsafe block has a comment on its safety"
@@ -11,7 +11,7 @@ use core::ptr;
 
 use crate::arena::Arena;
 
-/// Larger than the strings of an ordinary delivery.
+/// The size exceeds that of the strings of an ordinary delivery.
 const ARENA_BYTES: usize = 64 << 10;
 /// The unit in which WebAssembly adds memory.
 const PAGE_BYTES: usize = 64 << 10;
@@ -19,7 +19,7 @@ const PAGE_BYTES: usize = 64 << 10;
 #[repr(C, align(16))]
 struct Reserve(UnsafeCell<[u8; ARENA_BYTES]>);
 
-// SAFETY: A component runs in one thread: the world has no shared memory, and the host calls it once at a time.
+// SAFETY: A component runs in one thread: the world has no shared memory, and the host makes one call at a time.
 unsafe impl Sync for Reserve {}
 
 static RESERVE: Reserve = Reserve(UnsafeCell::new([0; ARENA_BYTES]));
@@ -34,8 +34,8 @@ static ALLOCATOR: Bump = Bump(UnsafeCell::new(None));
 
 impl Bump {
     fn with_arena<T>(&self, act: impl FnOnce(&mut Arena) -> T) -> T {
-        // SAFETY: There is one thread, and none of the closures below allocates, so nothing else refers to the arena
-        // while this reference lives.
+        // SAFETY: There is one thread, and no closure below allocates, so nothing else refers to the arena while this
+        // reference exists.
         let arena = unsafe { &mut *self.0.get() };
         let start = RESERVE.0.get().addr();
         act(arena.get_or_insert(Arena::new(start, start + ARENA_BYTES)))
@@ -51,13 +51,13 @@ fn grow(bytes: usize) -> Option<Arena> {
         .then(|| Arena::new(old_pages * PAGE_BYTES, (old_pages + pages) * PAGE_BYTES))
 }
 
-// SAFETY: Each block lies in static memory or in pages that this allocator added, which nothing else uses; `Arena`
-// aligns it and returns no address twice.
+// SAFETY: Each block is in static memory or in pages that this allocator added. Nothing else uses them. `Arena` aligns
+// each block and returns no address twice.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let block = self.with_arena(|arena| arena.allocate(layout, grow));
         let block: *mut u8 = block.map_or(ptr::null_mut(), ptr::with_exposed_provenance_mut);
-        // Aborting here lets the compiler remove the formatting code.
+        // An abort here lets the compiler remove the formatting code.
         if block.is_null() {
             unreachable();
         }

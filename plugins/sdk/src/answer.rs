@@ -1,32 +1,33 @@
-//! The answers of a plugin, in types that are the same with and without a host.
+//! The answers of a plugin, in types that are the same with a host and without one.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::text;
 
-/// What a plugin is.
+/// The description of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor {
-    /// 1 to 63 lower-case letters, digits and hyphens. A plugin that is dropped in replaces a built-in one of its name.
+    /// The name: 1 to 63 lower-case letters, digits and hyphens. A drop-in plugin replaces the built-in plugin of the
+    /// same name.
     pub name: &'static str,
     /// The version of the plugin, for people.
     pub version: &'static str,
-    /// What it detects, in one line for people.
+    /// The purpose of the plugin, in one line for people.
     pub summary: &'static str,
-    /// With `pointers`, the pre-filter: the plugin is asked if one of these headers is present, or if one of the pointers
-    /// leads to a value.
+    /// The header names of the pre-filter. The plugin is asked if one of these headers is present, or if there is a
+    /// value at one of the `pointers`.
     pub headers: &'static [&'static str],
-    /// JSON pointers. A plugin without headers and pointers is asked about every delivery.
+    /// The JSON pointers of the pre-filter. A plugin without headers and pointers is asked about every delivery.
     pub pointers: &'static [&'static str],
 }
 
-/// The deliveries that a plugin is asked about, if that depends on its settings.
+/// The pre-filter of a plugin, if it depends on the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PreFilter {
-    /// As [`Descriptor::headers`].
+    /// See [`Descriptor::headers`].
     pub headers: Vec<String>,
-    /// As [`Descriptor::pointers`].
+    /// See [`Descriptor::pointers`].
     pub pointers: Vec<String>,
 }
 
@@ -49,22 +50,22 @@ impl From<&Descriptor> for PreFilter {
 /// One ref that a delivery announces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Detection {
-    /// The ref as the sender wrote it.
+    /// The ref as the sender writes it.
     pub git_ref: String,
-    /// The commit that the ref points to, by the sender.
+    /// The commit that the ref points to, as the sender reports it.
     pub commit: Option<String>,
     /// Names or URLs of the repository.
     pub repositories: Vec<String>,
-    /// When it happened.
+    /// The time of the event.
     pub occurred_at: Option<String>,
     /// The sender's id of this delivery.
     pub delivery_id: Option<String>,
-    /// Names and values. A host ignores those that it does not know; no name is defined yet.
+    /// Names and values. A host ignores unknown names; no name is defined yet.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Detection {
-    /// A ref without further properties.
+    /// Returns a ref without further properties.
     pub fn new(git_ref: impl Into<String>) -> Self {
         Self {
             git_ref: git_ref.into(),
@@ -72,7 +73,7 @@ impl Detection {
         }
     }
 
-    /// Sets the commit, if the text is a full id: any other is a fault of the plugin to a host.
+    /// Sets the commit if the text is a full id. A host treats any other text as a fault of the plugin.
     #[must_use]
     pub fn commit(mut self, id: Option<String>) -> Self {
         self.commit = id.filter(|id| text::is_commit_id(id));
@@ -90,7 +91,7 @@ impl Detection {
         self
     }
 
-    /// Sets the time, if the text is RFC 3339: any other is a fault of the plugin to a host.
+    /// Sets the time if the text is RFC 3339. A host treats any other text as a fault of the plugin.
     #[must_use]
     pub fn occurred_at(mut self, time: Option<String>) -> Self {
         self.occurred_at = time.filter(|time| text::is_timestamp(time));
@@ -108,22 +109,23 @@ impl Detection {
 /// The answer of a plugin about a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Another format: the next plugin is asked.
+    /// The delivery is of another format. The host asks the next plugin.
     NotMine,
-    /// This plugin's format, but there is nothing to do, with the reason. No other plugin is asked.
+    /// The delivery is of this plugin's format and needs no action, for this reason. The host asks no other plugin.
     Ignored(String),
-    /// The refs that the delivery announces, at least one.
+    /// The refs that the delivery announces. There is at least one.
     Found(Vec<Detection>),
 }
 
 impl Outcome {
-    /// Ignored, with a reason that is the concatenation of its parts: formatting would double the size of a small plugin.
+    /// Returns `Ignored`. The reason is the concatenation of the parts, because formatting would double the size of a
+    /// small plugin.
     #[must_use]
     pub fn ignored(reason: &[&str]) -> Self {
         Self::Ignored(text::concat(reason))
     }
 
-    /// Ignored, because the ref of this name was deleted.
+    /// Returns `Ignored`, because the ref of this name was deleted.
     #[must_use]
     pub fn deleted(git_ref: &str) -> Self {
         Self::ignored(&[git_ref, " was deleted"])
@@ -136,18 +138,19 @@ impl From<Detection> for Outcome {
     }
 }
 
-/// A delivery of the plugin's format that is malformed, with a text for the sender.
+/// An error about a malformed delivery of the plugin's format, with a text for the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
 impl Malformed {
-    /// An error at a place in the body: `Malformed::at("/ref", "is empty")`.
+    /// Returns an error at a place in the body: `Malformed::at("/ref", "is empty")`.
     #[must_use]
     pub fn at(pointer: &str, what: &str) -> Self {
         Self(text::concat(&[pointer, " ", what]))
     }
 
-    /// A setting that is invalid, so that no delivery can be answered: `Malformed::setting("ref", "is not a pointer")`.
+    /// Returns an error about an invalid setting, which prevents an answer to any delivery: `Malformed::setting("ref",
+    /// "is not a pointer")`.
     #[must_use]
     pub fn setting(key: &str, what: &str) -> Self {
         Self(text::concat(&["the setting ", key, " ", what]))

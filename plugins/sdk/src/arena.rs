@@ -1,12 +1,12 @@
 //! The placement of blocks of memory.
 //!
-//! An instance lives for one call, so blocks are placed one behind the other and never freed: the code for this would be
-//! a sixth of a small component. The arena is part of the component's memory from the start and needs no system call,
-//! whereas each `memory.grow` needs two of the host.
+//! An instance exists for one call, so blocks are placed one after the other and never freed. The code to free them
+//! would be a sixth of a small component. The arena is part of the component's memory from the start and needs no
+//! system call. In contrast, each `memory.grow` needs two system calls of the host.
 
 use core::alloc::Layout;
 
-/// Addresses that are free, from `next` up to `limit`.
+/// Free addresses, from `next` up to `limit`.
 #[derive(Debug)]
 pub(crate) struct Arena {
     next: usize,
@@ -18,7 +18,7 @@ impl Arena {
         Self { next, limit }
     }
 
-    /// The address of a new block. `grow` adds at least this many bytes of memory and returns their addresses.
+    /// Returns the address of a new block. `grow` adds at least this many bytes of memory and returns their addresses.
     pub(crate) fn allocate(
         &mut self,
         layout: Layout,
@@ -36,7 +36,7 @@ impl Arena {
         self.take(layout)
     }
 
-    /// Makes a block smaller, or the last one larger, in place. Returns false if there is no room.
+    /// Makes a block smaller, or makes the last block larger, in place. Returns false if there is no room.
     pub(crate) fn resize(&mut self, block: usize, old: usize, new: usize) -> bool {
         if new <= old {
             return true;
@@ -97,7 +97,7 @@ mod tests {
         let elsewhere = |bytes| Some(Arena::new(5000, 5000 + bytes));
         assert_eq!(arena.allocate(layout(200, 8), elsewhere), Some(5000));
         assert_eq!(arena.allocate(layout(8, 8), never), Some(5200));
-        // Memory that is added behind the arena extends it.
+        // Memory that is added directly after the arena extends it.
         let behind = |bytes| Some(Arena::new(5208, 5208 + bytes));
         assert_eq!(arena.allocate(layout(300, 8), behind), Some(5208));
     }

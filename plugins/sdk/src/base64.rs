@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-/// The bytes that a text encodes. `None` for another alphabet (§5), for line breaks and for missing padding.
+/// Returns the bytes that a text encodes. Returns `None` for another alphabet (§5), for line breaks and for missing
+/// padding.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let (quads, rest) = text.as_bytes().as_chunks::<4>();

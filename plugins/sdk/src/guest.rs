@@ -25,7 +25,7 @@ pub mod bindings {
         world: "payload-detector",
         pub_export_macro: true,
         default_bindings_module: "stoker_plugin::guest::bindings",
-        // The types of this crate, so that nothing is converted.
+        // The bindings use the types of this crate, so no type is converted.
         with: {
             "stoker:detect/detector@0.1.0/detection": crate::Detection,
             "stoker:detect/detector@0.1.0/outcome": crate::Outcome,
@@ -87,7 +87,7 @@ impl crate::Request for Request {
     }
 }
 
-/// The descriptor in the type of the interface, with this pre-filter in place of its own.
+/// Returns the descriptor in the type of the interface, with this pre-filter instead of its own.
 #[must_use]
 pub fn describe(descriptor: &crate::Descriptor, filter: crate::PreFilter) -> Descriptor {
     Descriptor {

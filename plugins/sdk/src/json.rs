@@ -1,4 +1,4 @@
-//! A JSON text that is not the body, such as a string that holds one. The host parses only the body.
+//! A JSON text that is not the body, such as JSON in a string. The host parses only the body.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,22 +6,22 @@ use core::ops::Range;
 
 use crate::{Kind, pointer};
 
-/// Levels of arrays and objects, as in the body.
+/// The maximum depth of arrays and objects, which is the same as for the body.
 const MAX_DEPTH: u32 = 128;
 
 /// A JSON text (RFC 8259).
 ///
-/// Only the children of the root are indexed. What is below them is read from its start for each question: a full tree
-/// would make the component larger, and events are flat.
+/// Only the children of the root are indexed. Each question about deeper values reads the text of the child from its
+/// start. A full tree would make the component larger, and events are flat.
 #[derive(Debug)]
 pub(crate) struct Json {
     text: String,
-    /// The places of the name, as it is written, and of the value.
+    /// The positions of the name, as it is written, and of the value.
     children: Vec<(Option<Range<usize>>, Range<usize>)>,
 }
 
 impl Json {
-    /// Parses a text. `None` if it is not one JSON value.
+    /// Parses a text. Returns `None` if the text is not exactly one JSON value.
     pub(crate) fn parse(text: String) -> Option<Self> {
         let mut children = Vec::new();
         let place = |part: &str| {
@@ -42,7 +42,8 @@ impl Json {
         is_whole.then_some(Self { text, children })
     }
 
-    /// The text of the value at a JSON pointer (RFC 6901). Of duplicate names the last counts, as in the body.
+    /// Returns the text of the value at a JSON pointer (RFC 6901). If a name is duplicated, the last member counts, as
+    /// in the body.
     pub(crate) fn find(&self, pointer: &str) -> Option<&str> {
         if pointer.is_empty() {
             return Some(self.text.trim_matches(is_space));
@@ -65,19 +66,19 @@ impl Json {
     }
 }
 
-/// The first token of a pointer, and the rest.
+/// Returns the first token of a pointer, and the rest.
 fn split(pointer: &str) -> Option<(&str, &str)> {
     let pointer = pointer.strip_prefix('/')?;
     Some(pointer.split_at(pointer.find('/').unwrap_or(pointer.len())))
 }
 
-/// An index is written without a sign and without leading zeros (RFC 6901 §4).
+/// Parses an index. An index has no sign and no leading zeros (RFC 6901 §4).
 fn index(token: &str) -> Option<u32> {
     let is_canonical = token == "0" || matches!(token.bytes().next(), Some(b'1'..=b'9'));
     token.parse().ok().filter(|_| is_canonical)
 }
 
-/// Picks the child that a token of a pointer names.
+/// Selects the child that a token of a pointer names.
 struct Picker<'t, 'p> {
     token: &'p str,
     wanted_index: Option<u32>,
@@ -107,7 +108,7 @@ impl<'t, 'p> Picker<'t, 'p> {
     }
 }
 
-/// The kind of a value, by the text that [`Json::find`] returned.
+/// Returns the kind of a value. The text is that of [`Json::find`].
 pub(crate) fn kind(value: &str) -> Option<Kind> {
     Some(match value.bytes().next()? {
         b'{' => Kind::Object,
@@ -119,14 +120,15 @@ pub(crate) fn kind(value: &str) -> Option<Kind> {
     })
 }
 
-/// The number of elements or members, by the text that [`Json::find`] returned.
+/// Returns the number of elements or members. The text is that of [`Json::find`].
 pub(crate) fn len(value: &str) -> Option<u32> {
     let mut len = 0;
     Reader::new(value).children(MAX_DEPTH, &mut |_, _| len += 1)?;
     Some(len)
 }
 
-/// The string, by the text that [`Json::find`] returned. `None` for another value, and for one with a lone surrogate.
+/// Returns the string. The text is that of [`Json::find`]. Returns `None` for another value, and for a string with a
+/// lone surrogate.
 pub(crate) fn string(value: &str) -> Option<String> {
     unescaped(value.strip_prefix('"')?.strip_suffix('"')?)
 }
@@ -135,7 +137,7 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// Reads a text from its start to its end. Each method returns `None` where the grammar is violated.
+/// Reads a text from its start to its end. Each method returns `None` if the text violates the grammar.
 struct Reader<'t> {
     text: &'t str,
     at: usize,
@@ -153,7 +155,7 @@ impl<'t> Reader<'t> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Skips bytes of a kind, and returns how many.
+    /// Skips bytes of a kind, and returns their number.
     fn skip(&mut self, is_skipped: fn(u8) -> bool) -> usize {
         let start = self.at;
         while self.peek().is_some_and(is_skipped) {
@@ -218,7 +220,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Skips a string, and returns what is between its quotes.
+    /// Skips a string, and returns the text between its quotes.
     fn string(&mut self) -> Option<&'t str> {
         self.eat(b'"')?;
         let start = self.at;
@@ -276,7 +278,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The text that a string without its quotes means. `None` if it holds a lone surrogate.
+/// Returns the text that a string represents. The string is given without its quotes. Returns `None` if it holds a lone
+/// surrogate.
 fn unescaped(string: &str) -> Option<String> {
     let mut text = String::with_capacity(string.len());
     let mut rest = string;
@@ -301,7 +304,7 @@ fn unescaped(string: &str) -> Option<String> {
     Some(text)
 }
 
-/// The UTF-16 code unit that four hexadecimal digits at the start of a text write.
+/// Returns the UTF-16 code unit of the four hexadecimal digits at the start of a text.
 fn code_unit(text: &str) -> Option<u32> {
     let mut unit = 0;
     for byte in text.as_bytes().get(..4)? {
@@ -310,7 +313,7 @@ fn code_unit(text: &str) -> Option<u32> {
     Some(unit)
 }
 
-/// The character of an escape other than `\u`.
+/// Returns the character of an escape other than `\u`.
 fn simple_escape(byte: u8) -> Option<char> {
     Some(match byte {
         b'"' | b'\\' | b'/' => char::from(byte),

@@ -18,11 +18,11 @@
 //! stoker_plugin::detector!(DESCRIPTOR, detect);
 //! ```
 //!
-//! On `wasm32` the crate is `no_std` and brings a panic handler and a small allocator, so that a plugin can be `no_std`
-//! too. Each of the two is a feature. With `allocator` alone, a plugin has the standard library, for a kilobyte and what
-//! it uses of it. With neither, it also has the allocator of the standard library, which frees memory, for ten
-//! kilobytes more. On any other target a plugin is an ordinary library, which is tested without a host through the
-//! feature `testing`.
+//! On `wasm32`, the crate is `no_std` and contains a panic handler and a small allocator, so a plugin can be `no_std`
+//! too. Both are features. With only the feature `allocator`, a plugin can use the standard library; this costs a
+//! kilobyte and the size of the used parts. With neither feature, the plugin also uses the allocator of the standard
+//! library, which frees memory and costs ten more kilobytes. On any other target, a plugin is an ordinary library. The
+//! feature `testing` tests it without a host.
 
 #![cfg_attr(all(target_arch = "wasm32", feature = "panic-handler"), no_std)]
 
@@ -60,8 +60,9 @@ pub use request::{Kind, Request, Settings};
 /// Exports a [`Descriptor`] constant and a function `fn(&impl Request) -> Result<Outcome, Malformed>` as the
 /// component. On targets other than `wasm32` it expands to nothing.
 ///
-/// If the pre-filter depends on the settings, a third item, a function `fn(&impl Settings) -> PreFilter`, returns it in
-/// place of the descriptor's. The host calls it when the plugin is loaded and whenever its settings change.
+/// If the pre-filter depends on the settings, a third item is a function `fn(&impl Settings) -> PreFilter`. Its
+/// pre-filter replaces that of the descriptor. The host calls it when the plugin is loaded and whenever its settings
+/// change.
 #[macro_export]
 macro_rules! detector {
     ($descriptor:path, $detect:path) => {

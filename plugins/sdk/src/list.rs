@@ -1,25 +1,25 @@
-//! Deliveries that announce several refs, and what of them fits into one answer.
+//! Deliveries that announce several refs, and the limits of one answer.
 
 use alloc::vec::Vec;
 
 use crate::{Detection, Kind, Malformed, Outcome, Request};
 
-/// The most refs that one answer holds: as many as a host takes by default.
+/// The maximum number of refs in one answer. It equals the default limit of a host.
 ///
-/// The largest pushes that are known, of whole repositories to a mirror, have some thousands of refs.
+/// The largest known pushes, which mirror whole repositories, have some thousands of refs.
 pub const MAX_REFS: u32 = 4096;
 
-/// An answer with more refs than this is long. Each of its refs has one short name of the repository, so that thousands
-/// stay within the bytes that a host takes.
+/// The number of refs above which an answer is long. Each ref of a long answer has one short name of the repository, so
+/// that thousands of refs stay within the byte limit of a host.
 const MANY_REFS: usize = 256;
-/// Bytes of a short name of a repository.
+/// The maximum length of a short name of a repository, in bytes.
 const SHORT_NAME: usize = 256;
 
-/// The indices of the elements of a list that are read: all of them or, of a list that is longer than an answer may
-/// be, its first and its last half.
+/// Returns the indices of the list elements that are read. These are all elements or, if the list exceeds the limit of
+/// an answer, its first and its last half.
 ///
-/// git sends the refs of a push in the order of their names. So branches come first and the newest versions last, and
-/// what is left out are the older tags.
+/// git sends the refs of a push in the order of their names. So branches are first and the newest versions are last.
+/// The omitted refs are the older tags.
 pub fn read(len: u32) -> impl Iterator<Item = u32> {
     let half = MAX_REFS / 2;
     let (first, last) = if len <= MAX_REFS {
@@ -30,16 +30,16 @@ pub fn read(len: u32) -> impl Iterator<Item = u32> {
     (0..first).chain(last..len)
 }
 
-/// What the parts of one delivery announce together. A part that cannot be used does not affect the others.
+/// The refs that the parts of one delivery announce together. A part that cannot be used does not affect the others.
 #[derive(Debug, Default)]
 pub struct Parts {
     found: Vec<Detection>,
-    /// Of the first part that announces nothing.
+    /// The result of the first part that announces nothing.
     reason: Option<Result<Outcome, Malformed>>,
 }
 
 impl Parts {
-    /// Adds what one part announces. A part that is not of the plugin's format does not count.
+    /// Adds the result of one part. A part that is not of the plugin's format is ignored.
     pub fn add(&mut self, part: Result<Outcome, Malformed>) {
         match part {
             Ok(Outcome::Found(found)) => self.found.extend(found),
@@ -50,7 +50,8 @@ impl Parts {
         }
     }
 
-    /// All refs that were found. If there are none, the first part gives the reason; `None` if there was no part.
+    /// Returns all refs that were found. If there are none, the result is that of the first part that announces
+    /// nothing, or `None` if there was no such part.
     #[must_use]
     pub fn outcome(mut self) -> Option<Result<Outcome, Malformed>> {
         if self.found.is_empty() {
@@ -66,7 +67,7 @@ impl Parts {
     }
 }
 
-/// The length of the array at a pointer. An error if there is none, or another value.
+/// Returns the length of the array at a pointer, or an error if there is no array.
 pub fn len(request: &impl Request, list: &str) -> Result<u32, Malformed> {
     match request.kind_at(list) {
         Some(Kind::Array) => Ok(request.len_at(list).unwrap_or_default()),
@@ -75,8 +76,8 @@ pub fn len(request: &impl Request, list: &str) -> Result<u32, Malformed> {
     }
 }
 
-/// What a push announces that lists its changes. `change` returns what the change at an index of the array `list`
-/// announces.
+/// Returns the refs that a push with a list of changes announces. `change` returns the result for the change at an
+/// index of the array `list`.
 pub fn changes<R: Request>(
     request: &R,
     list: &str,

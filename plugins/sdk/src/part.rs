@@ -1,4 +1,4 @@
-//! A part of a delivery that is read like a delivery of its own.
+//! A part of a delivery that is read like a separate delivery.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use crate::json::{self, Json};
 use crate::{Kind, Request, Settings, text};
 
-/// The value at a pointer of a delivery, or a JSON text that a string of it holds. Pointers start at this value;
-/// headers and settings are those of the delivery.
+/// The value at a pointer of a delivery, or the JSON text in a string of the delivery. Pointers start at this value.
+/// Headers and settings are those of the delivery.
 #[derive(Debug)]
 pub struct Part<'a, R> {
     request: &'a R,
@@ -16,7 +16,7 @@ pub struct Part<'a, R> {
 }
 
 impl<'a, R: Request> Part<'a, R> {
-    /// The value at a pointer.
+    /// Returns the value at a pointer.
     pub fn at(request: &'a R, pointer: &str) -> Self {
         Self {
             request,
@@ -25,7 +25,7 @@ impl<'a, R: Request> Part<'a, R> {
         }
     }
 
-    /// The value of a JSON text. `None` if the text is not JSON. Messages name `pointer` as its place.
+    /// Returns the value of a JSON text, or `None` if the text is not JSON. Messages name `pointer` as its place.
     pub fn of_text(request: &'a R, pointer: &str, text: String) -> Option<Self> {
         Some(Self {
             request,

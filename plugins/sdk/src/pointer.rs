@@ -1,16 +1,16 @@
-//! JSON pointers (RFC 6901) of which a part is known only at run time.
+//! JSON pointers (RFC 6901) that are partly known only at run time.
 
 use alloc::string::String;
 
 use crate::text;
 
-/// The pointer to a member, with the escapes that its name needs: `~` becomes `~0` and `/` becomes `~1`.
+/// Returns the pointer to a member, and escapes its name: `~` becomes `~0` and `/` becomes `~1`.
 #[must_use]
 pub fn member(parent: &str, name: &str) -> String {
     text::concat(&[parent, "/", &escaped(name)])
 }
 
-/// The name as a token of a pointer.
+/// Returns the name as a token of a pointer.
 pub(crate) fn escaped(name: &str) -> String {
     let mut token = String::with_capacity(name.len());
     for letter in name.chars() {
@@ -23,10 +23,10 @@ pub(crate) fn escaped(name: &str) -> String {
     token
 }
 
-/// The pointer to an element of an array, and from there on, where `rest` is not empty.
+/// Returns the pointer to an element of an array, followed by `rest`.
 #[must_use]
 pub fn element(parent: &str, index: u32, rest: &str) -> String {
-    // `to_string` would bring the formatting of numbers into the component.
+    // `to_string` would add the formatting of numbers to the component.
     let mut digits = [0; 10];
     let mut first = digits.len();
     let mut left = index;

@@ -1,12 +1,13 @@
-//! Pushes: the places of their properties in the shapes of GitHub and GitLab, and the refs that a forge makes for itself.
+//! Pushes: the places of their properties in the formats of GitHub and GitLab, and the refs that a forge creates for
+//! itself.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::{Detection, Kind, Outcome, Request, text};
 
-/// The folders of refs that forges make for themselves, such as the head of a pull request: of GitHub, Gitea and Azure
-/// DevOps; of Bitbucket; of GitLab with its merge trains and pipelines; of Gerrit.
+/// The folders of refs that forges create for themselves, such as the head of a pull request. They are those of GitHub,
+/// Gitea and Azure DevOps; of Bitbucket; of GitLab with its merge trains and pipelines; and of Gerrit.
 const FORGE_REFS: [&str; 8] = [
     "refs/pull/",
     "refs/pull-requests/",
@@ -18,8 +19,8 @@ const FORGE_REFS: [&str; 8] = [
     "refs/for/",
 ];
 
-/// The answer about a ref that was set. It is ignored if the forge made the ref for itself: such a ref is not
-/// reviewed, and it does not last.
+/// Returns the answer about a ref that was set. A ref that the forge created for itself is ignored, because it is not
+/// reviewed and is temporary.
 #[must_use]
 pub fn announced(detection: Detection) -> Outcome {
     let git_ref = &detection.git_ref;
@@ -30,8 +31,8 @@ pub fn announced(detection: Detection) -> Outcome {
     }
 }
 
-/// The id of the commit that the ref points to. In the push of an annotated tag, `after` is the tag object. The commit
-/// that it points to is GitLab's `checkout_sha` and GitHub's head commit.
+/// Returns the id of the commit that the ref points to. In the push of an annotated tag, `after` is the tag object. The
+/// commit of the tag is `checkout_sha` of GitLab and the head commit of GitHub.
 pub fn commit(request: &impl Request, git_ref: &str) -> Option<String> {
     let id_at = |place| {
         let id = request.string_at(place);
@@ -45,13 +46,13 @@ pub fn commit(request: &impl Request, git_ref: &str) -> Option<String> {
     })
 }
 
-/// Whether the push deleted the ref.
+/// Returns whether the push deleted the ref.
 pub fn is_deletion(request: &impl Request) -> bool {
     let after = request.string_at("/after");
     request.is_true("/deleted") || after.as_deref().is_some_and(text::is_zero_id)
 }
 
-/// Names and URLs of the repository.
+/// Returns names and URLs of the repository.
 pub fn repositories(request: &impl Request) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |parent: &str, members: &[&str]| {

@@ -15,19 +15,20 @@ pub enum Kind {
     Object,
 }
 
-/// What an operator configured for the plugin.
+/// The settings that an operator configured for the plugin.
 pub trait Settings {
-    /// The value of a setting. `None` if it is not configured.
+    /// Returns the value of a setting, or `None` if it is not configured.
     fn setting(&self, key: &str) -> Option<String>;
 
-    /// The trimmed value of a setting. `None` if nothing is left.
+    /// Returns the trimmed value of a setting, or `None` if it is empty.
     fn configured(&self, key: &str) -> Option<String> {
         let value = self.setting(key)?;
         let value = value.trim_ascii();
         (!value.is_empty()).then(|| value.into())
     }
 
-    /// A setting that is a JSON pointer into the body. An error for the operator if it is not a pointer.
+    /// Returns a setting that is a JSON pointer into the body. Returns an error for the operator if it is not a
+    /// pointer.
     fn configured_pointer(&self, key: &str) -> Result<Option<String>, Malformed> {
         match self.configured(key) {
             Some(pointer) if !pointer.starts_with('/') => Err(Malformed::setting(
@@ -39,35 +40,37 @@ pub trait Settings {
     }
 }
 
-/// One delivery, and the settings that apply to it. The host parses the body once; a plugin copies only what it reads.
-/// Pointers are those of RFC 6901; [`crate::pointer`] makes those of which a part is known only at run time.
+/// One delivery, and the settings that apply to it. The host parses the body once; a plugin copies only the values that
+/// it reads. Pointers are those of RFC 6901; [`crate::pointer`] creates pointers that are partly known only at run
+/// time.
 pub trait Request: Settings {
-    /// The first value of a header, by name in any case. `None` if it is absent, is not visible ASCII, or carries a
-    /// credential or a signature.
+    /// Returns the first value of a header. The case of the name does not matter. Returns `None` if the header is
+    /// absent, is not visible ASCII, or carries a credential or a signature.
     fn header(&self, name: &str) -> Option<String>;
 
-    /// The string at a pointer. `None` if there is no value, if it is not a string, or if the string holds one half of a
-    /// surrogate pair.
+    /// Returns the string at a pointer. Returns `None` if there is no value, if it is not a string, or if the string
+    /// holds a lone surrogate.
     fn string_at(&self, pointer: &str) -> Option<String>;
 
-    /// The kind of the value at a pointer. `None` if there is no value.
+    /// Returns the kind of the value at a pointer, or `None` if there is no value.
     fn kind_at(&self, pointer: &str) -> Option<Kind>;
 
-    /// The number of elements of the array, or of members of the object, at a pointer. `None` for any other value.
+    /// Returns the number of elements of an array, or of members of an object. Returns `None` for any other value.
     fn len_at(&self, pointer: &str) -> Option<u32>;
 
-    /// The JSON text of the value at a pointer, as it was sent. `None` if there is no value.
+    /// Returns the JSON text of the value at a pointer, as it was sent. Returns `None` if there is no value.
     fn json_at(&self, pointer: &str) -> Option<String>;
 
-    /// The whole body, byte for byte.
+    /// Returns the whole body, byte for byte.
     fn body(&self) -> Vec<u8>;
 
-    /// The name of a JSON pointer in messages.
+    /// Returns the name of a JSON pointer for messages.
     fn place(&self, pointer: &str) -> String {
         pointer.into()
     }
 
-    /// A string that this format requires. An error that names the place if there is none, or if it is empty.
+    /// Returns a string that this format requires. If there is no string or it is empty, returns an error that names
+    /// the place.
     fn required(&self, pointer: &str) -> Result<String, Malformed> {
         let what = match self.string_at(pointer) {
             Some(text) if !text.is_empty() => return Ok(text),
@@ -81,13 +84,13 @@ pub trait Request: Settings {
         Err(Malformed::at(&self.place(pointer), what))
     }
 
-    /// Whether the value at a pointer is `true`.
+    /// Returns whether the value at a pointer is `true`.
     fn is_true(&self, pointer: &str) -> bool {
         self.kind_at(pointer) == Some(Kind::Boolean)
             && self.json_at(pointer).as_deref() == Some("true")
     }
 
-    /// The strings at these pointers. A pointer without a string is skipped.
+    /// Returns the strings at these pointers. A pointer without a string is skipped.
     fn strings_at(&self, pointers: &[&str]) -> Vec<String> {
         pointers
             .iter()

@@ -10,7 +10,7 @@ pub use random::check_random_requests;
 
 use crate::{Detection, Kind, Malformed, Outcome, PreFilter, Request, Settings, text};
 
-/// A delivery for tests. The JSON text at a pointer is without the white space of the body.
+/// A delivery for tests. The JSON text at a pointer does not contain the white space of the body.
 #[derive(Debug, Clone, Default)]
 pub struct SampleRequest {
     headers: Vec<(String, String)>,
@@ -54,7 +54,7 @@ impl SampleRequest {
         self
     }
 
-    /// Whether a host would ask a plugin with this pre-filter.
+    /// Returns whether a host would ask a plugin with this pre-filter.
     #[must_use]
     pub fn is_for(&self, filter: &PreFilter) -> bool {
         let PreFilter { headers, pointers } = filter;

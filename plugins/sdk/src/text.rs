@@ -1,11 +1,11 @@
-//! Texts, and the forms of text that a host accepts. A plugin that passes another form on, because a sender wrote it,
-//! is at fault to the host.
+//! Texts, and the forms of text that a host accepts. If a plugin forwards another form from a sender, the host treats
+//! this as a fault of the plugin.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Concatenates the parts. Formatting, and the standard library's `concat`, would add kilobytes to a component.
+/// Concatenates the parts. Formatting and the standard library's `concat` would each add kilobytes to a component.
 #[must_use]
 pub fn concat(parts: &[&str]) -> String {
     let mut text = String::new();
@@ -15,7 +15,7 @@ pub fn concat(parts: &[&str]) -> String {
     text
 }
 
-/// Whether the text matches one of the patterns in a list. Patterns are separated by commas, and `*` matches any run of
+/// Returns whether the text matches a pattern in a list. Patterns are separated by commas, and `*` matches any run of
 /// characters: `v*, main`.
 #[must_use]
 pub fn matches_any(list: &str, text: &str) -> bool {
@@ -23,7 +23,7 @@ pub fn matches_any(list: &str, text: &str) -> bool {
         .any(|pattern| matches(pattern.trim_ascii().as_bytes(), text.as_bytes()))
 }
 
-/// A star first matches nothing. If the rest does not match, the last star matches one byte more.
+/// A star first matches nothing. If the rest does not match, the last star matches one more byte.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut next) = (0, 0);
     let mut star = None;
@@ -48,7 +48,8 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
         .is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
-/// The text without percent encoding (RFC 3986 §2.1). What is not an encoding, or not of valid UTF-8, stays as it is.
+/// Returns the text without percent encoding (RFC 3986 §2.1). Invalid encodings, and encodings of invalid UTF-8, stay
+/// unchanged.
 #[must_use]
 pub fn percent_decoded(text: &str) -> String {
     let mut decoded = Vec::new();
@@ -72,14 +73,14 @@ fn byte(high: u8, low: u8) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-/// Whether the text is the full id of a commit: 40 or 64 hexadecimal digits that are not all zero.
+/// Returns whether the text is the full id of a commit: 40 or 64 hexadecimal digits that are not all zero.
 #[must_use]
 pub fn is_commit_id(text: &str) -> bool {
     is_id_length(text) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) && !is_zero_id(text)
 }
 
-/// Whether the text is the id that git writes for "no commit": 40 or 64 zeros. As the new id of a ref, it means that
-/// the ref was deleted.
+/// Returns whether the text is the id that git writes for "no commit": 40 or 64 zeros. As the new id of a ref, it means
+/// that the ref was deleted.
 #[must_use]
 pub fn is_zero_id(text: &str) -> bool {
     is_id_length(text) && text.bytes().all(|byte| byte == b'0')
@@ -89,8 +90,8 @@ fn is_id_length(text: &str) -> bool {
     matches!(text.len(), 40 | 64)
 }
 
-/// Whether the text is a time by RFC 3339, with `T` and `Z` as capitals, at most nine digits of a second, no leap
-/// second, and a year before 9999, so that it stays in range in any time zone.
+/// Returns whether the text is an RFC 3339 time with upper-case `T` and `Z`, at most nine fractional digits, no leap
+/// second, and a year before 9999. The limit of the year keeps the time in range in any time zone.
 #[must_use]
 pub fn is_timestamp(text: &str) -> bool {
     timestamp(text.as_bytes()).is_some()
@@ -122,7 +123,7 @@ fn timestamp(text: &[u8]) -> Option<()> {
     (month > 0 && day > 0).then_some(())
 }
 
-/// The number at a place, if it is below the limit.
+/// Returns the number at a place, if it is less than the limit.
 fn below(text: &[u8], place: Range<usize>, limit: u32) -> Option<u32> {
     let mut number = 0;
     for byte in text.get(place)? {

@@ -1,23 +1,23 @@
-//! Times of senders, in the form that a host accepts.
+//! Times of senders, in the format that a host accepts.
 
 use alloc::string::String;
 
 use crate::Request;
 
 const SECONDS_OF_DAY: u32 = 86_400;
-/// Days from 1 March of the year 0, where the count of days starts, to 1970.
+/// The number of days from 1 March of the year 0, where the count of days starts, to 1 January 1970.
 const DAYS_BEFORE_1970: u32 = 719_468;
 const DAYS_OF_400_YEARS: u32 = 146_097;
 
-/// The time at a pointer that is a number of seconds since 1970. `None` if there is no such number.
+/// Returns the time at a pointer that is a number of seconds since 1970, or `None` if there is no such number.
 pub fn unix_at(request: &impl Request, pointer: &str) -> Option<String> {
     request.json_at(pointer)?.parse().ok().map(from_unix)
 }
 
-/// Seconds since 1970 as RFC 3339 text.
+/// Returns the RFC 3339 text of a number of seconds since 1970.
 #[must_use]
 pub fn from_unix(seconds: u32) -> String {
-    // A year that starts in March has its leap day at the end, so all its months start at the same day each year.
+    // If a year starts in March, its leap day is at the end, so each month starts at the same day of every year.
     let days = seconds / SECONDS_OF_DAY + DAYS_BEFORE_1970;
     let day_of_era = days % DAYS_OF_400_YEARS;
     let year_of_era =

@@ -1,5 +1,5 @@
-//! An example of a format of one's own: the message of a plant's release board when a pipeline changes its state. A new
-//! format needs a plugin like this one, which is built and dropped into a running host.
+//! An example of a plugin for a custom format: the message that a plant's release board sends when a pipeline changes
+//! its state. A new format needs a plugin like this one, which is built and copied to a running host.
 //!
 //! ```json
 //! {
@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! The member beside the pipeline names the state; only `promoted` announces a ref. Some boards also write the state as
-//! a string.
+//! The name of the member beside the pipeline is the state. Only `promoted` announces a ref. Some boards also write the
+//! state as a string.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -25,7 +25,7 @@ mod tests;
 
 use stoker_plugin::{Descriptor, Detection, Kind, Malformed, Outcome, Request};
 
-/// Asked about bodies with a `shipit`.
+/// The plugin is asked about bodies with a `shipit`.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "shipit",
     version: env!("CARGO_PKG_VERSION"),

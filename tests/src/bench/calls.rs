@@ -59,7 +59,7 @@ pub fn runtime() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Measures a call of each component in a folder. `just bench-templates` builds them of the templates.
+/// Measures a call of each component in a folder. `just bench-templates` builds the components from the templates.
 pub fn languages(folder: &Path) -> Result<Table> {
     let (runtime, metrics) = (runtime()?, Metrics::new());
     let sandbox = Sandbox::new(Capacity::default())?;

@@ -1,4 +1,4 @@
-//! Writes the results as Markdown, with a plot for each table. Missed goals are shown too.
+//! Writes the results as Markdown, with a plot for each table. The report includes missed goals.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -37,7 +37,7 @@ impl Goal {
         }
     }
 
-    /// Returns whether a value meets the goal.
+    /// Returns whether a value satisfies the goal.
     #[must_use]
     pub fn is_met(self, value: f64) -> bool {
         match self {

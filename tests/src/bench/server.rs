@@ -99,7 +99,7 @@ impl Server {
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
-    /// Sends `total` requests, and returns the processor time of one in microseconds.
+    /// Sends `total` requests, and returns the processor time per request in microseconds.
     pub async fn load(
         &self,
         requests: Vec<Vec<u8>>,

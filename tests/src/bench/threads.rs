@@ -17,7 +17,7 @@ use super::report::{Row, Table};
 const TIME: Duration = Duration::from_millis(250);
 /// The number of pairs, of which the medians are used.
 const ROUNDS: usize = 24;
-/// The number of handovers for measuring the time of one.
+/// The number of handovers in a measurement of their duration.
 const HANDOVERS: u32 = 100_000;
 /// The maximum time of a handover between two cores that share a cache, in nanoseconds.
 const NEAR: f64 = 90.0;

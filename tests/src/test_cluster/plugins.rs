@@ -19,7 +19,7 @@ impl TestCluster {
             .await
     }
 
-    /// Waits until the description of a plugin meets the condition.
+    /// Waits until the description of a plugin satisfies the condition.
     pub async fn until_described(
         &self,
         name: &str,
@@ -41,7 +41,7 @@ impl TestCluster {
             .await
     }
 
-    /// Waits until the state of the plugin of this origin meets the condition.
+    /// Waits until the state of the plugin of this origin satisfies the condition.
     pub async fn until_state(
         &self,
         from: &str,
@@ -61,7 +61,7 @@ impl TestCluster {
             .await
     }
 
-    /// Waits until the metrics meet the condition.
+    /// Waits until the metrics satisfy the condition.
     pub async fn until_metrics(&self, is_true: impl Fn(&str) -> bool) -> Result<()> {
         let metrics = &self.host()?.metrics;
         let says = |_: &Detector| metrics.encode().is_ok_and(|text| is_true(&text));

@@ -1,4 +1,4 @@
-//! Paths of no object: discovery, schemas, health.
+//! Paths that are not paths of objects: discovery, schemas, health.
 
 use crate::api::{Answer, Api, not_allowed};
 use crate::discovery;

@@ -1,7 +1,7 @@
 //! The few objects that `kubectl create` always sends as protocol buffers.
 //!
-//! This module only reads, and only the kinds and fields in the tables below. It refuses everything else, so
-//! that nothing is lost silently.
+//! This module only reads messages. It reads only the kinds and fields in the tables below, and refuses all others, so
+//! that no field is lost silently.
 
 use serde_json::{Map, Value};
 
@@ -309,7 +309,7 @@ fn text(bytes: &[u8]) -> Result<String, Failure> {
         .map_err(|_| broken())
 }
 
-/// A time. A time without seconds means none.
+/// Reads a time. A message without seconds represents no time.
 fn time(bytes: &[u8]) -> Result<Option<Value>, Failure> {
     let parts = message(
         bytes,

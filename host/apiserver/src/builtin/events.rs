@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Fields with another name in the newer form: older, newer.
+/// Fields that have another name in the newer form: older name, newer name.
 const RENAMED: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),
@@ -31,14 +31,14 @@ pub(crate) fn to_stored(event: &Value) -> Value {
             .find(|(_, newer)| *newer == name)
             .map(|(older, _)| *older)
     });
-    // The older form requires it, the newer one does not.
+    // The older form requires this field. The newer form does not.
     if stored["involvedObject"].is_null() {
         stored["involvedObject"] = json!({});
     }
     stored
 }
 
-/// The stored name of a selector's field.
+/// Returns the stored name of a selector's field.
 pub(crate) fn selector_path(path: &str) -> String {
     let (first, rest) = path
         .split_once('.')

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::resource::Resource;
 use crate::status::Cause;
 
-/// Bytes that the values of a ConfigMap or Secret may have together: `MaxSecretSize` of Kubernetes. Keys do not count,
-/// and base64 counts as the bytes that it encodes.
+/// The maximum size of all values of a ConfigMap or Secret together, in bytes: `MaxSecretSize` of Kubernetes. Keys do
+/// not count. For base64, the decoded bytes count.
 const DATA_LIMIT: usize = 1024 * 1024;
 
 /// Sets the fields that only the server sets.
@@ -46,7 +46,7 @@ pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) ->
         ("", "configmaps") => {
             check_data(object, old, &mut causes);
             let fields = [("data", Form::Text), ("binaryData", Form::Base64)];
-            // Kubernetes names the whole object here.
+            // Kubernetes names the whole object in this message.
             check_size("[]", &fields, object, &mut causes);
         }
         (crate::crd::GROUP, _) => check_definition(object, old, &mut causes),
@@ -127,14 +127,14 @@ fn check_data(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     }
 }
 
-/// How a field holds bytes.
+/// The encoding of bytes in a field.
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Text,
     Base64,
 }
 
-/// The bytes that a value stands for.
+/// Returns the number of bytes that a value represents.
 fn size(value: &Value, form: Form) -> usize {
     let text = value.as_str().unwrap_or_default();
     match form {

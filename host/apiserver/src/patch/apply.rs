@@ -43,7 +43,7 @@ pub(crate) fn apply(
         .into_iter()
         .filter(|path| !sent.contains(path) && !is_held(path, &sent) && !is_held(path, &others))
         .collect();
-    // Containers are removed first: an item without its keys could not be found any more.
+    // Containers are removed first, because an item without its keys could not be found.
     left.sort_by_key(Vec::len);
     for path in &left {
         fields::remove(&mut object, path);
@@ -53,7 +53,7 @@ pub(crate) fn apply(
     Ok(Applied { object, owners })
 }
 
-/// Whether a set contains a field or a field below it.
+/// Returns whether a set contains a field or a field below it.
 fn is_held(path: &fields::Path, set: &FieldSet) -> bool {
     set.range(path.clone()..)
         .next()
@@ -70,7 +70,7 @@ fn relevant(config: &Value, schema: &Schema, manager: &Manager) -> fields::Field
     fields
 }
 
-/// Removes nulls from a configuration, which have no effect.
+/// Removes nulls from a configuration. Nulls in a configuration have no effect.
 fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(object) => {

@@ -68,7 +68,7 @@ fn collect(value: &Value, schema: Option<&Schema>, path: Path, fields: &mut Fiel
         {
             for (name, value) in object {
                 let path = below(field(name));
-                // The keys of a map have owners. The fields of a type do not.
+                // The keys of a map have owners. The fields of a typed object do not.
                 if value.is_object() && schema.is_some_and(|one| !one.declares(name)) {
                     fields.insert(path.clone(), Value::Null);
                 }

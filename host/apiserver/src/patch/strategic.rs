@@ -1,7 +1,7 @@
-//! Strategic merge patches: maps are merged, and also lists whose schema says so.
+//! Strategic merge patches. Maps are merged. Lists are merged if their schema says so.
 //!
-//! Of the directives, the order of a list and deletions from a list of strings are supported.
-//! The others are refused, and named in the message.
+//! Two directives are supported: the order of a list, and deletions from a list of strings. Other directives are
+//! refused with a message that names them.
 
 use serde_json::{Map, Value};
 

@@ -20,12 +20,12 @@ const FORBIDDEN: [&str; 7] = [
 /// Keywords without a meaning for an object's content.
 const DESCRIPTIVE: [&str; 4] = ["description", "title", "example", "externalDocs"];
 
-/// Why a schema did not compile.
+/// The reason why a schema did not compile.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
-    /// Kubernetes would accept it.
+    /// Kubernetes would accept the schema.
     Unimplemented(String),
-    /// Kubernetes would refuse it too.
+    /// Kubernetes would also refuse the schema.
     Invalid { path: String, why: String },
 }
 
@@ -63,7 +63,7 @@ impl Compiler {
         }
         if source.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
             schema.kind = Kind::IntOrString;
-            // They repeat the type.
+            // These alternatives only repeat the type.
             schema.any_of.clear();
         }
         if let Some(keys) = source.get("x-kubernetes-list-map-keys") {

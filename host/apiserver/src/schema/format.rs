@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-/// Whether `text` has the format called `name`.
+/// Returns whether `text` has the format called `name`.
 pub(super) fn holds(name: &str, text: &str) -> bool {
     match name {
         "date-time" => text.parse::<Timestamp>().is_ok(),

@@ -200,7 +200,7 @@ impl super::Bounds {
     }
 }
 
-/// Whether a number is an integer. JSON has one type of number, so `2.0` is one.
+/// Returns whether a number is an integer. JSON has one type of number, so `2.0` is an integer.
 fn is_integer(value: &Value) -> bool {
     value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
 }

@@ -11,7 +11,7 @@ pub(crate) struct JsonPath {
     steps: Vec<Step>,
 }
 
-/// Why a path is refused.
+/// The reason why a path is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PathError {
     /// The path is valid, but not in the supported subset.

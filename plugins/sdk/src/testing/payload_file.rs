@@ -20,11 +20,11 @@ use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 ///
 /// A file has `bodyText` instead of `body` if the bytes matter. `headers` and `settings` are optional. A property that
 /// `found` omits must be absent. The other expectations are `{"ignored": "reason"}`, `{"malformed": "text"}` and
-/// `{"notMine": true}`; the last also if the pre-filter excludes the delivery.
+/// `{"notMine": true}`. The last one also holds if the pre-filter excludes the delivery.
 ///
 /// # Panics
 ///
-/// If an answer differs, if a host would refuse it, or if a file cannot be read.
+/// Panics if an answer differs, if a host would refuse it, or if a file cannot be read.
 pub fn check_payloads(
     folder: impl AsRef<Path>,
     plugin: &Descriptor,
@@ -33,11 +33,11 @@ pub fn check_payloads(
     check_payloads_with(folder, |_| plugin.into(), detect);
 }
 
-/// [`check_payloads`] for a plugin whose pre-filter depends on its settings.
+/// Does the same as [`check_payloads`] for a plugin whose pre-filter depends on its settings.
 ///
 /// # Panics
 ///
-/// Like `check_payloads`.
+/// Panics in the same cases as `check_payloads`.
 pub fn check_payloads_with(
     folder: impl AsRef<Path>,
     pre_filter: impl Fn(&SampleRequest) -> PreFilter,
@@ -124,7 +124,8 @@ impl PayloadFile {
     }
 }
 
-/// The members of an object of strings; empty without an object, and `None` if it has other values.
+/// Returns the members of an object of strings. Returns no members without an object, and `None` if it has other
+/// values.
 fn texts(object: Option<&Value>) -> Option<Vec<(&str, &str)>> {
     let Some(object) = object else {
         return Some(Vec::new());

@@ -24,12 +24,12 @@ const TEXTS: [&str; 12] = [
     "6c1f0a3f0e3b9d57c8f2a4e1d0b6c7a8f9e0d1c2",
 ];
 
-/// Asks a plugin about deliveries whose values are chosen at random, in more ways than a body of JSON allows. `words` are
-/// those that the plugin distinguishes, such as the names of events.
+/// Asks a plugin about deliveries with random values, in more combinations than a JSON body allows. `words` are the
+/// texts that the plugin distinguishes, such as the names of events.
 ///
 /// # Panics
 ///
-/// If the plugin panics, if a host would refuse its answer, or if it does not stop reading.
+/// Panics if the plugin panics, if a host would refuse its answer, or if it does not stop reading.
 pub fn check_random_requests(
     words: &'static [&'static str],
     detect: impl Fn(&RandomRequest) -> Result<Outcome, Malformed>,
@@ -58,7 +58,7 @@ pub struct RandomRequest {
 }
 
 impl RandomRequest {
-    /// A number below `below` that depends on the question.
+    /// Returns a number less than `below` that depends on the question.
     fn dice(&self, about: &str, salt: u64, below: usize) -> usize {
         self.asked.set(self.asked.get() + 1);
         let mut hash = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt;
@@ -71,7 +71,7 @@ impl RandomRequest {
     }
 
     fn text(&self, about: &str) -> String {
-        // Half of the texts are words of the plugin, so that it reads more than one.
+        // Half of the texts are words of the plugin, so that it reads more than one value.
         let texts = if self.words.is_empty() || self.dice(about, 2, 2) == 0 {
             &TEXTS
         } else {

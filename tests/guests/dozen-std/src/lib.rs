@@ -2,7 +2,7 @@
 
 use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request};
 
-/// Its pre-filter names the tag.
+/// The pre-filter names the tag.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "dozen-std",
     version: "1.0.0",

@@ -1,10 +1,10 @@
-//! The smallest plugin that does something: its size is what the SDK costs.
+//! The smallest plugin with a function. Its size is the cost of the SDK.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request};
 
-/// Its pre-filter names the tag.
+/// The pre-filter names the tag.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "dozen",
     version: "1.0.0",

@@ -1,4 +1,4 @@
-//! Computes for ever in `describe`.
+//! A guest whose `describe` never returns.
 
 #![cfg(target_arch = "wasm32")]
 

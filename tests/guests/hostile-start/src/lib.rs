@@ -1,4 +1,4 @@
-//! Computes for milliseconds before anything of it is called.
+//! A guest that computes for some milliseconds before a host calls any of its functions.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -9,10 +9,10 @@ use stoker::detect::payload::Request;
 
 wit_bindgen::generate!({ path: "../../../wit/v0.1.0", world: "payload-detector" });
 
-/// Some ten milliseconds, and less than the fifty that a call may take even on a slow machine.
+/// The work takes about ten milliseconds. Even on a slow machine, it takes less than the fifty that a call may take.
 const STEPS: u32 = 8_000_000;
 
-/// The name that makes it the start function of a component.
+/// This name makes the function the start function of a component.
 #[unsafe(no_mangle)]
 extern "C" fn _initialize() {
     let mut number = 0_u64;

@@ -1,4 +1,4 @@
-//! Does what the header `x-behaviour` says.
+//! A guest whose behaviour the header `x-behaviour` selects.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -29,7 +29,7 @@ impl Guest for Hostile {
     }
 }
 
-/// One ref as a guest may say it.
+/// Returns an answer with one ref, which may be invalid.
 fn found(git_ref: String) -> Detection {
     Detection {
         git_ref,

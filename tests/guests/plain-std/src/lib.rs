@@ -1,4 +1,4 @@
-//! Finds the ref of a GitHub release, with nothing but the standard library and the plain bindings.
+//! A guest that finds the ref of a GitHub release. It uses only the standard library and the plain bindings.
 
 #![cfg(target_arch = "wasm32")]
 

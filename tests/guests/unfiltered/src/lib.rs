@@ -1,4 +1,5 @@
-//! Is asked about every delivery, claims those that have `/unfiltered`, and traps where its settings say so.
+//! A guest that is asked about every delivery, claims deliveries that have `/unfiltered`, and traps where its settings
+//! require it.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -33,7 +33,7 @@ pub(super) async fn measure(cluster: &TestCluster) -> Result<Table> {
     for behaviour in BEHAVIOURS {
         let p99 = others_beside(cluster, &[behaviour]).await?;
         rows.push(row(behaviour, p99, alone));
-        // With as many correct answers, the plugin is never benched, and every failing call takes effect.
+        // An equal number of correct answers keeps the circuit breaker closed, so every failing call takes effect.
         let p99 = others_beside(cluster, &[behaviour, "ok"]).await?;
         rows.push(row(&format!("{behaviour}, never benched"), p99, alone));
     }
