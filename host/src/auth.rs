@@ -1,7 +1,8 @@
 //! Authentication of deliveries: signatures, tokens, and the type that proves that they were checked.
 //!
-//! [`Verified`] is made here only, so nothing unverified reaches a plugin. A refusal does not depend on the object that
-//! a request names, and all refusals look alike to the sender. This module knows neither HTTP servers nor Kubernetes.
+//! [`Verified`] is created only in this module, so no unverified value reaches a plugin. A refusal does not depend on
+//! the object that a request names, and the sender cannot distinguish refusals. This module depends neither on HTTP
+//! servers nor on Kubernetes.
 
 mod scheme;
 mod withheld;
@@ -30,7 +31,7 @@ impl<T> std::ops::Deref for Verified<T> {
     }
 }
 
-/// Why a delivery is refused.
+/// The reason why a delivery is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// The proof is missing or wrong. The text is for the log only.
@@ -41,7 +42,7 @@ pub enum AuthError {
     Unusable(SecretError),
 }
 
-/// The sources of the secrets. Without any, every delivery is accepted, as the user guide promises.
+/// The sources of the secrets. If there are none, every delivery is accepted, as the user guide documents.
 #[derive(Debug, Clone, Default)]
 pub struct AuthConfig {
     /// The key of the signatures in `X-Hub-Signature-256`.
@@ -50,7 +51,7 @@ pub struct AuthConfig {
     pub bearer: Option<SecretSource>,
 }
 
-/// What is required of a delivery.
+/// The proof that a delivery requires.
 enum Requirement {
     /// Nothing: no secret is configured.
     Nothing,
@@ -97,7 +98,7 @@ impl Authenticator {
         self.requirement.store(Arc::new(requirement));
     }
 
-    /// Whether a secret can change while the process runs.
+    /// Returns whether a secret can change while the process runs.
     #[must_use]
     pub fn reads_files(&self) -> bool {
         let is_file = |source: &Option<SecretSource>| matches!(source, Some(SecretSource::File(_)));
@@ -114,11 +115,11 @@ impl Authenticator {
         }
     }
 
-    /// Reads the proof that the headers of a delivery carry. A delivery without an acceptable one is refused before
-    /// its body is read.
+    /// Reads the proof in the headers of a delivery. A delivery without an acceptable proof is refused before its body
+    /// is read.
     ///
-    /// A delivery that carries a signature is judged by it alone. A token counts only where no signature is sent, so
-    /// that a right token does not save a wrong signature.
+    /// If a delivery has a signature, only the signature is checked. A token is checked only if there is no signature,
+    /// so a valid token does not compensate for an invalid signature.
     pub fn claim(&self, headers: &HeaderMap) -> Result<Claim, AuthError> {
         match &**self.requirement.load() {
             Requirement::Nothing => Ok(Claim(None)),

@@ -5,8 +5,8 @@
 //! and may start at any time: it asks the git server only for a new request, for a changed spec, or after the polling
 //! interval, and it writes only what differs.
 //!
-//! The object is the queue: the receiver stores requests as annotations, and the controller acts on them. This module
-//! knows neither the receiver nor the plugins.
+//! The object is the queue: the receiver stores requests as annotations, and the controller handles them. This module
+//! depends neither on the receiver nor on the plugins.
 
 mod clear;
 mod condition;
@@ -58,12 +58,12 @@ use stoker_git::RefSource;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
-/// The number of passes at the same time, so that slow repositories do not delay the others.
+/// The maximum number of concurrent passes. Slow repositories do not delay the others.
 const CONCURRENCY: u16 = 16;
-/// The wait after another client wrote in the meantime. Usually its write starts the next pass before that.
+/// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 
-/// What all passes share.
+/// The data that all passes share.
 struct Context<G> {
     client: Client,
     git: Arc<G>,
@@ -72,7 +72,7 @@ struct Context<G> {
     clock: fn() -> Timestamp,
 }
 
-/// The result of a pass, and when the next one is due if nothing changes until then.
+/// The result of a pass, and the delay until the next pass if nothing changes.
 #[derive(Debug, PartialEq, Eq)]
 struct ReconcileResult {
     result: PassResult,
@@ -80,7 +80,7 @@ struct ReconcileResult {
 }
 
 impl ReconcileResult {
-    /// Nothing is left to do until something changes.
+    /// Returns the result of a pass that is complete until something changes.
     fn done() -> Self {
         Self {
             result: PassResult::Success,
@@ -88,7 +88,7 @@ impl ReconcileResult {
         }
     }
 
-    /// Something is missing. Without a retry, only a change of the object can help.
+    /// Returns the result of a pass that lacks something. Without a retry, only a change of the object can help.
     fn retry(retry: Option<Retry>) -> Self {
         Self {
             result: PassResult::Requeue,
@@ -139,7 +139,8 @@ pub async fn run<G: RefSource>(
     }
 }
 
-/// The object that a ConfigMap is published for, by the name of the ConfigMap: its owner reference may be missing.
+/// Returns the object of a published ConfigMap. It is derived from the ConfigMap's name, because the owner reference
+/// may be missing.
 fn published_by(
     map: PartialObjectMeta<ConfigMap>,
 ) -> Option<ObjectRef<DeserializeGuard<GatewaySync>>> {
@@ -148,7 +149,7 @@ fn published_by(
     Some(ObjectRef::new(name).within(&map.metadata.namespace?))
 }
 
-/// Logs an error, or forgets an object that does not exist any more.
+/// Logs an error, or removes the data of an object that does not exist any more.
 fn handle_error<G>(
     context: &Context<G>,
     error: &controller::Error<ControllerError, watcher::Error>,
@@ -180,7 +181,7 @@ fn forget<G>(context: &Context<G>, key: &ObjectKey) {
     context.metrics.forget(key);
 }
 
-/// When to try again after an error. An error that only a change of the object can fix is not retried.
+/// Returns the delay after an error. An error that only a change of the object can fix is not retried.
 #[expect(clippy::needless_pass_by_value, reason = "the runtime calls it")]
 fn retry<G>(
     object: Arc<DeserializeGuard<GatewaySync>>,
@@ -214,7 +215,7 @@ async fn reconcile<G: RefSource>(
     let key = key_of(meta)?;
     let is_deleted = meta.deletion_timestamp.is_some();
     let outcome = match &object.0 {
-        // Also if the object is invalid, so that it does not stay for ever.
+        // This also applies to an invalid object. Otherwise, the object would never be deleted.
         _ if is_deleted => remove(&context, &key, meta).await,
         Ok(sync) => pass(&context, &key, sync).await,
         Err(invalid) => Err(ControllerError::InvalidObject(Box::new(invalid.clone()))),
@@ -247,7 +248,7 @@ async fn reconcile<G: RefSource>(
         .map_or_else(Action::await_change, Action::requeue))
 }
 
-/// The last pass over an object, which is being deleted.
+/// Runs the last pass over an object that is being deleted.
 async fn remove<G>(
     context: &Context<G>,
     key: &ObjectKey,
@@ -258,7 +259,7 @@ async fn remove<G>(
     Ok(ReconcileResult::done())
 }
 
-/// One pass over an object that is not being deleted.
+/// Runs a pass over an object that is not being deleted.
 async fn pass<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,

@@ -2,9 +2,9 @@
 //! only [`Leadership`].
 //!
 //! The holder renews the lease. The other replicas read it, and acquire it when it has not changed for its duration on
-//! their own clock. Clocks of different machines are never compared; the times in the lease are only for users. Every
+//! their own clock. Clocks of different machines are never compared. The times in the lease are only for users. Every
 //! write has the resource version that it replaces, so only one of several replicas acquires the lease. A holder that
-//! cannot renew the lease stops leading well before another replica can acquire it, and a replica that ends releases it.
+//! cannot renew the lease stops leading well before another replica can acquire it. A replica that ends releases it.
 
 mod lease;
 
@@ -103,7 +103,7 @@ pub fn elect(
 struct Election {
     lock: LeaseLock,
     held: watch::Sender<bool>,
-    /// When the last successful renewal began. `None` while this replica does not lead.
+    /// The start of the last successful renewal, or `None` while this replica does not lead.
     renewed: Option<Instant>,
     /// The last message, which is logged once.
     logged: Option<String>,

@@ -16,7 +16,7 @@ use crate::plugin::{Detector, PluginStatus};
 /// The media type of the OpenMetrics text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What decides whether webhooks can be received.
+/// The inputs of the readiness probe.
 #[derive(Clone)]
 pub struct Readiness {
     /// Whether the objects were listed once.

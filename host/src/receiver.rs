@@ -1,6 +1,7 @@
 //! The receiver: `POST /webhook/{namespace}/{name}`, from the headers to the answer.
 //!
-//! The object is found, the sender verified, the ref detected, the request submitted. This module knows neither `wasmtime` nor Kubernetes; the types of the web server end here.
+//! The receiver finds the object, verifies the sender, detects the ref and submits the request. This module depends
+//! neither on `wasmtime` nor on Kubernetes. The types of the web server are not used outside of it.
 
 mod answer;
 mod body;
@@ -22,11 +23,11 @@ use crate::request::Requests;
 pub use metrics::ReceiverMetrics;
 pub use router::router;
 
-/// What the receiver works with.
+/// The dependencies of the receiver.
 pub struct Receiver {
     /// Verifies the senders.
     pub auth: Arc<Authenticator>,
-    /// Asks the plugins.
+    /// Calls the plugins.
     pub detector: Arc<Detector>,
     /// Finds the objects and stores the requests.
     pub requests: Arc<dyn Requests>,
@@ -36,12 +37,12 @@ pub struct Receiver {
     pub bounds: Bounds,
 }
 
-/// How much of a delivery is read.
+/// The limits for reading a delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The bytes of a body.
+    /// The maximum size of a body in bytes.
     pub body_bytes: usize,
-    /// The time from the last header to the last byte of the body.
+    /// The maximum time from the last header to the last byte of the body.
     pub body_time: Duration,
 }
 

@@ -28,7 +28,7 @@ pub use queue::Requester;
 pub struct Target {
     /// Its namespace and name.
     pub key: ObjectKey,
-    /// What it accepts.
+    /// The deliveries that it accepts.
     pub policy: Policy,
     state: RequestState,
 }
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-/// What an object accepts, by its `spec.webhook`.
+/// The deliveries that an object accepts, according to its `spec.webhook`.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// The plugins that may answer for it.
@@ -70,7 +70,7 @@ pub enum Submitted {
     AlreadySet(GitRef),
 }
 
-/// Why an announcement did not become a request.
+/// The reason why an announcement did not become a request.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RequestError {
     /// The object does not exist.
@@ -90,7 +90,7 @@ pub enum RequestError {
     /// The API server refused the request.
     #[error("the Kubernetes API server refused the request")]
     Refused(#[source] Arc<kube::Error>),
-    /// Of very many announced refs, none is the one that the object follows.
+    /// Very many refs were announced, and the object follows none of them.
     #[error("none of the {count} refs is the one that the object follows")]
     NotFollowed {
         /// The number of announced refs.

@@ -12,7 +12,7 @@ pub enum SecretSource {
     File(PathBuf),
 }
 
-/// Why a configured secret cannot be used.
+/// The reason why a configured secret cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// It has no characters other than white space.

@@ -85,7 +85,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if is_every_address(address) {
         socket.set_only_v6(false)?;
     }
-    // A restart does not wait for the connections of the previous process, as with the standard library.
+    // A restart does not wait for the connections of the previous process. The standard library sets the same option.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -169,7 +169,7 @@ mod tests {
         TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .await
             .unwrap();
-        // Only if the machine has IPv6.
+        // This part runs only if the machine has IPv6.
         if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
             TcpStream::connect((Ipv6Addr::LOCALHOST, port))
                 .await

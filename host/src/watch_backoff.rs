@@ -1,4 +1,4 @@
-//! How long a watch of the API server waits after an error before it starts again.
+//! The delay after an error before a watch of the API server starts again.
 
 use std::time::Duration;
 

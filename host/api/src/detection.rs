@@ -40,7 +40,7 @@ pub enum ParseError {
     CommitFormat {
         /// The text, cut after 64 characters.
         text: String,
-        /// What is invalid.
+        /// The reason why it is invalid.
         why: String,
     },
     /// The commit id consists of zeros, which stand for "no commit" (githooks(5), "post-receive").
@@ -57,12 +57,12 @@ pub enum ParseError {
     RepoFormat {
         /// The text without its credentials.
         text: String,
-        /// What is invalid.
+        /// The reason why it is invalid.
         why: &'static str,
     },
 }
 
-/// A ref that a delivery announces. The answer of the plugin was checked.
+/// A ref that a delivery announces. The host has checked the plugin's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detection {
     /// The ref, in the form in which the sender wrote it.

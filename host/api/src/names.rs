@@ -8,7 +8,8 @@ pub const FINALIZER: &str = "stoker.io/finalizer";
 pub mod annotation {
     /// The ref that a webhook requests. If it is present and not empty, it overrides `spec.git.ref`.
     pub const REQUESTED_REF: &str = "stoker.io/requested-ref";
-    /// The time of the request, by RFC 3339 in UTC. With each new value, the controller reads the repository again.
+    /// The time of the request, in RFC 3339 format in UTC. The controller reads the repository again for each new
+    /// value.
     pub const REQUESTED_AT: &str = "stoker.io/requested-at";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
@@ -42,7 +43,7 @@ pub mod condition {
     pub const SIDECAR_INJECTED: &str = "SidecarInjected";
     /// Whether the host key of an ssh server is checked.
     pub const SSH_HOST_KEY_VERIFICATION: &str = "SSHHostKeyVerification";
-    /// Whether `spec.polling.interval` is a duration. The condition is present only while it is not.
+    /// Whether `spec.polling.interval` is a duration. The condition is present only while the interval is invalid.
     pub const POLLING_INTERVAL_VALID: &str = "PollingIntervalValid";
 }
 
@@ -76,7 +77,7 @@ pub mod reason {
     pub const SIDECAR_PRESENT: &str = "SidecarPresent";
     /// The agent is missing in a gateway's pod.
     pub const SIDECAR_MISSING: &str = "SidecarMissing";
-    /// The ConfigMap for the agents is not Stoker's, so nothing is published.
+    /// The ConfigMap for the agents does not belong to Stoker, so nothing is published.
     pub const METADATA_TAKEN: &str = "MetadataTaken";
     /// A webhook was received for the object.
     pub const WEBHOOK_RECEIVED: &str = "WebhookReceived";

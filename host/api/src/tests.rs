@@ -263,7 +263,7 @@ fn schema_is_structural() {
     }
     let mut schema = root();
     assert_eq!(schema["required"], json!(["spec"]));
-    // kube leaves the types of these fields to the server.
+    // kube does not define the types of these fields. The server defines them.
     for name in ["metadata", "apiVersion", "kind"] {
         schema["properties"].as_object_mut().unwrap().remove(name);
     }

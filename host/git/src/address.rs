@@ -1,5 +1,5 @@
-//! The addresses of smart HTTP (gitprotocol-http): where requests are sent, with which credentials, and how addresses
-//! are shown.
+//! The addresses of smart HTTP (gitprotocol-http): the addresses of requests, their credentials, and their form in
+//! messages.
 //!
 //! This module sends nothing.
 
@@ -9,7 +9,7 @@ use super::error::{GitError, plain};
 
 const ADVERTISEMENT_PATH: &str = "/info/refs";
 
-/// Returns the address that a redirect leads to. It has the credentials only on the server that they are meant for.
+/// Returns the target of a redirect. The target keeps the credentials only if it is on the server that they belong to.
 pub(super) fn redirected(from: &Url, location: Option<&str>) -> Result<Url, GitError> {
     let refuse = |why| Err(GitError::Redirect { why });
     let Some(Ok(mut target)) = location.map(|location| from.join(location)) else {
@@ -34,7 +34,7 @@ pub(super) fn redirected(from: &Url, location: Option<&str>) -> Result<Url, GitE
     }
 }
 
-/// Whether credentials for `from` may be sent to `to`: the same server, or the same server by https.
+/// Returns whether credentials for `from` may be sent to `to`. The server must be the same, or the same with https.
 fn is_same_server(from: &Url, to: &Url) -> bool {
     let port = Url::port_or_known_default;
     let is_upgrade = (from.scheme(), port(from)) == ("http", Some(80))
@@ -43,19 +43,19 @@ fn is_same_server(from: &Url, to: &Url) -> bool {
         && (is_upgrade || (from.scheme() == to.scheme() && port(from) == port(to)))
 }
 
-/// Whether an address has a user name but no password.
+/// Returns whether an address has a user name but no password.
 pub(super) fn lacks_password(url: &Url) -> bool {
     !url.username().is_empty() && url.password().is_none_or(str::is_empty)
 }
 
 /// Returns the address of the advertisement of a repository.
 ///
-/// A user name alone is not sent. Git, too, first sends a request without credentials, and servers answer 401 to an
-/// empty password, even if the repository is public.
+/// A user name without a password is not sent. Git also sends its first request without credentials, and servers answer
+/// 401 to an empty password, even if the repository is public.
 pub(super) fn advertisement_address(repo: &Url) -> Url {
     let mut url = repo.clone();
     if lacks_password(repo) {
-        // They fail only for addresses without a host, which no repository has.
+        // These calls fail only for addresses without a host. The address of a repository always has a host.
         url.set_username("").ok();
         url.set_password(None).ok();
     }
@@ -69,7 +69,8 @@ pub(super) fn advertisement_address(repo: &Url) -> Url {
     url
 }
 
-/// Returns the address of requests, from the address of the advertisement. `None` if that is not one.
+/// Returns the address of requests for the address of an advertisement, or `None` if `advertisement` is not such an
+/// address.
 pub(super) fn request_address(advertisement: &Url) -> Option<Url> {
     let mut url = advertisement.clone();
     url.set_path(&format!(
@@ -87,7 +88,8 @@ pub(super) fn request_address(advertisement: &Url) -> Option<Url> {
     Some(url)
 }
 
-/// The address of the repository for messages: without credentials and without the query, which may contain some.
+/// Returns the address of the repository for messages, without credentials and without the query, which may contain
+/// credentials.
 pub(super) fn shown(target: &Url) -> String {
     let path = target.path();
     let path = path
@@ -97,7 +99,7 @@ pub(super) fn shown(target: &Url) -> String {
     plain(format!("{}://{}{path}", target.scheme(), server(target)).as_bytes())
 }
 
-/// The host, and the port if it is not the default.
+/// Returns the host, and the port if it is not the default.
 pub(super) fn server(target: &Url) -> String {
     let host = target.host_str().unwrap_or_default();
     target

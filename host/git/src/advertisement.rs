@@ -1,6 +1,6 @@
 //! The advertisement, which a server sends first: its capabilities (version 2), or all its refs (versions 0 and 1).
 //!
-//! This module knows packets, and not which refs are looked up.
+//! This module handles packets. It does not depend on the refs that are looked up.
 
 use stoker_api::detection::CommitId;
 
@@ -12,31 +12,31 @@ use super::packet::{Line, Packet, PacketSource, Packets};
 pub(super) enum Advertisement {
     /// The server speaks version 2 and waits for a command.
     V2(Capabilities),
-    /// The server speaks version 0 or 1. This is the first packet of its refs; the others follow.
+    /// The server speaks version 0 or 1. The value is the first packet of its refs. The other packets follow.
     V0(Packet),
 }
 
-/// The capabilities of a server of version 2 that matter here.
+/// The capabilities of a server of version 2 that the client uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
-    /// Whether it lists refs.
+    /// Whether the server lists refs.
     pub(super) ls_refs: bool,
-    /// How it sends objects, if it does.
+    /// The features of `fetch`, or `None` if the server does not send objects.
     pub(super) fetch: Option<FetchFeatures>,
     /// The object format, if the server names one.
     pub(super) object_format: Option<ObjectFormat>,
 }
 
-/// What a server can leave out when it sends objects.
+/// The data that a server can leave out when it sends objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct FetchFeatures {
-    /// The history before a commit.
+    /// Whether it can leave out the history before a commit.
     pub(super) shallow: bool,
-    /// Objects of some types.
+    /// Whether it can leave out objects of some types.
     pub(super) filter: bool,
 }
 
-/// The capabilities of a server of version 0 or 1 that matter here.
+/// The capabilities of a server of version 0 or 1 that the client uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct V0Capabilities {
     /// Whether it can leave out the history before a commit.
@@ -52,7 +52,7 @@ pub(super) struct V0Capabilities {
 }
 
 impl V0Capabilities {
-    /// Reads the words after the name of the first ref.
+    /// Parses the words after the name of the first ref.
     fn parse(text: &[u8]) -> Result<Self, GitError> {
         let mut found = Self::default();
         for word in text.trim_ascii().split(|&byte| byte == b' ') {
@@ -76,12 +76,12 @@ impl V0Capabilities {
     }
 }
 
-/// The hash that names the objects of a repository.
+/// The object format of a repository, which is the hash function of its object ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectFormat {
-    /// 40 hexadecimal digits.
+    /// SHA-1, with ids of 40 hexadecimal digits.
     Sha1,
-    /// 64 hexadecimal digits.
+    /// SHA-256, with ids of 64 hexadecimal digits.
     Sha256,
 }
 
@@ -97,7 +97,7 @@ impl ObjectFormat {
         }
     }
 
-    /// Its name in the protocol.
+    /// Returns the name of the format in the protocol.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Sha1 => "sha1",
@@ -105,7 +105,7 @@ impl ObjectFormat {
         }
     }
 
-    /// The number of digits of an id.
+    /// Returns the number of digits of an id.
     pub(super) fn digits(self) -> usize {
         match self {
             Self::Sha1 => 40,
@@ -128,7 +128,7 @@ pub(super) struct Advertised {
 }
 
 impl Advertised {
-    /// The object that the ref leads to. The advertisement does not contain its type.
+    /// Returns the object that the ref leads to. The advertisement does not contain the type of this object.
     pub(super) fn target(&self) -> &CommitId {
         self.peeled.as_ref().unwrap_or(&self.id)
     }
@@ -190,7 +190,7 @@ async fn capabilities<S: PacketSource>(packets: &mut Packets<S>) -> Result<Capab
     }
 }
 
-/// Reads the refs of a server of version 0 or 1, calls `visit` with each, and returns the server's capabilities.
+/// Reads the refs of a server of version 0 or 1, calls `visit` for each ref, and returns the server's capabilities.
 pub(super) async fn read_v0_refs<S: PacketSource>(
     packets: &mut Packets<S>,
     first: Packet,
@@ -224,7 +224,7 @@ pub(super) async fn read_v0_refs<S: PacketSource>(
     Ok(server)
 }
 
-/// Adds a peeled line (`NAME^{}`) to the ref before it. Any other line completes that ref and is held in its place.
+/// Adds a peeled line (`NAME^{}`) to the held ref. Any other line completes the held ref and replaces it.
 fn hold(
     held: Option<Advertised>,
     found: Option<Advertised>,
@@ -248,7 +248,7 @@ fn hold(
     Some(found)
 }
 
-/// The ref in a line `ID NAME`. `None` if the line means that there are no refs, or if the name is not UTF-8.
+/// Returns the ref in a line `ID NAME`, or `None` if the line means that there are no refs or if the name is not UTF-8.
 fn v0_ref(text: &[u8]) -> Result<Option<Advertised>, GitError> {
     let (id, name) = split_at_byte(text, b' ').ok_or_else(|| bad_ref(text))?;
     if name == b"capabilities^{}" {
@@ -263,7 +263,8 @@ fn v0_ref(text: &[u8]) -> Result<Option<Advertised>, GitError> {
     }))
 }
 
-/// The ref in a line of the answer to `ls-refs`. `None` if it points to nothing yet, or if its name is not UTF-8.
+/// Returns the ref in a line of the answer to `ls-refs`, or `None` if the ref has no target yet or if its name is not
+/// UTF-8.
 pub(super) fn listed_ref(line: &Line) -> Result<Option<Advertised>, GitError> {
     let text = line.text();
     let mut words = text.split(|&byte| byte == b' ');
@@ -293,7 +294,7 @@ pub(super) fn listed_ref(line: &Line) -> Result<Option<Advertised>, GitError> {
     Ok(Some(found))
 }
 
-/// The id of an object of any type: the protocol does not say which objects are commits.
+/// Parses the id of an object of any type. The protocol does not contain the types of objects.
 pub(super) fn object_id(text: &[u8]) -> Option<CommitId> {
     CommitId::parse(utf8(text)?).ok()
 }

@@ -1,5 +1,5 @@
-//! What the client remembers between lookups: the capabilities of servers, so that the next lookup does not wait for
-//! an advertisement, and ids of commits, so that each is verified once. Refs are never remembered.
+//! The data that the client keeps between lookups. The capabilities of servers are kept, so that the next lookup does
+//! not wait for an advertisement. Ids of commits are kept, so that each id is verified once. Refs are never kept.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use url::Url;
 
 use super::advertisement::Capabilities;
 
-/// The largest number of repositories, and of commits, that are remembered. Forgetting one costs one request.
+/// The maximum number of repositories, and of commits, that are kept. A removed entry costs one additional request.
 const CAPACITY: usize = 16_384;
 
 /// The capabilities of the servers of repositories.
@@ -22,7 +22,7 @@ impl CapabilityCache {
         lock(&self.0).get(repo).cloned()
     }
 
-    /// Remembers the capabilities of the server of a repository.
+    /// Stores the capabilities of the server of a repository.
     pub(super) fn insert(&self, repo: &Url, capabilities: Capabilities) {
         let mut known = lock(&self.0);
         if known.len() >= CAPACITY {
@@ -31,14 +31,14 @@ impl CapabilityCache {
         known.insert(repo.clone(), capabilities);
     }
 
-    /// Forgets a server that did not answer as its capabilities say.
+    /// Removes the capabilities of a server whose answer contradicts them.
     pub(super) fn remove(&self, repo: &Url) {
         lock(&self.0).remove(repo);
     }
 }
 
-/// Ids that are known to be commits. An id is derived from the type and the content of its object, so what is a commit
-/// in one repository is one in every repository.
+/// Ids that are known to be ids of commits. An id is derived from the type and the content of its object, so an id of a
+/// commit in one repository is an id of a commit in every repository.
 #[derive(Debug, Default)]
 pub(super) struct KnownCommits(Mutex<HashSet<CommitId>>);
 

@@ -1,13 +1,13 @@
-//! Which refs of a server a name may mean, and which of them has precedence.
+//! The refs of a server that a name may mean, and their order of precedence.
 //!
-//! This module knows names, and not how refs are listed.
+//! This module handles names. It does not depend on the way in which refs are listed.
 
 use stoker_api::detection::{CommitId, GitRef, RefName};
 
 use super::RefKind;
 use super::advertisement::Advertised;
 
-/// The refs that a name may mean, in order of precedence, and which of them the server has.
+/// The refs that a name may mean, in order of precedence, with those that the server has.
 #[derive(Debug)]
 pub(super) struct RefCandidates(Vec<Candidate>);
 
@@ -18,7 +18,7 @@ struct Candidate {
     found: Option<Advertised>,
 }
 
-/// What is looked up for a ref.
+/// The target of the lookup of a ref.
 #[derive(Debug)]
 pub(super) enum Query {
     /// The commit with this id.
@@ -28,7 +28,8 @@ pub(super) enum Query {
 }
 
 impl Query {
-    /// A bare name means a tag, or else a branch. `heads/x` and `tags/x` mean, after that, a branch and a tag named `x`.
+    /// Returns the query for a name. A bare name means a tag or, if there is no such tag, a branch. If neither exists,
+    /// `heads/x` means the branch `x`, and `tags/x` means the tag `x`.
     pub(super) fn of(name: RefName<'_>) -> Self {
         let tag = |name: &str| (format!("refs/tags/{name}"), RefKind::Tag);
         let branch = |name: &str| (format!("refs/heads/{name}"), RefKind::Branch);
@@ -56,13 +57,13 @@ impl Query {
 }
 
 impl RefCandidates {
-    /// The full names of the candidates.
+    /// Returns the full names of the candidates.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|candidate| candidate.name.as_str())
     }
 
-    /// Adds a ref of the server, if it is a candidate. A server lists more than the candidates: the prefix `v1` also
-    /// matches `v1.1`.
+    /// Adds a ref of the server if it is a candidate. A server also lists other refs, because the prefix `v1` matches
+    /// `v1.1` too.
     pub(super) fn add(&mut self, advertised: Advertised) {
         if let Some(candidate) = self
             .0
@@ -81,7 +82,7 @@ impl RefCandidates {
     }
 }
 
-/// Describes what a repository without such a ref lacks.
+/// Returns a description of the missing ref for an error message.
 pub(super) fn missing(git_ref: &GitRef) -> String {
     match git_ref.name() {
         RefName::Tag(name) => format!("tag {name}"),

@@ -1,6 +1,6 @@
 //! A connection to a git server by any transport.
 //!
-//! This module knows transports, and not the protocol that they carry.
+//! This module handles transports. It does not depend on the protocol that they carry.
 
 use bytes::BytesMut;
 use url::Url;
@@ -33,12 +33,13 @@ impl Connection {
         }
     }
 
-    /// Connects to a server whose advertisement is known. `None` if every connection begins with the advertisement.
+    /// Connects to a server whose capabilities are known. Returns `None` if every connection of the transport begins
+    /// with the advertisement.
     pub(super) fn resume(http: &Http, repo: &Url) -> Option<Self> {
         http.resume(repo).map(Box::new).map(Self::Http)
     }
 
-    /// Whether the next lookup in this repository can do without the advertisement.
+    /// Returns whether the next lookup in this repository can omit the advertisement.
     pub(super) fn can_resume(&self) -> bool {
         match self {
             Self::Http(connection) => !connection.was_redirected(),
@@ -46,12 +47,13 @@ impl Connection {
         }
     }
 
-    /// Whether each request is independent of the answer before it, so that an answer need not be read to its end.
+    /// Returns whether each request is independent of the previous answer. If so, an answer need not be read to its
+    /// end.
     pub(super) fn is_stateless(&self) -> bool {
         matches!(self, Self::Http(_))
     }
 
-    /// Sends a request. Its answer is read next.
+    /// Sends a request. The next packets that are read are its answer.
     pub(super) async fn send(&mut self, request: &Request) -> Result<(), GitError> {
         match self {
             Self::Http(connection) => connection.send(request).await,
@@ -59,7 +61,7 @@ impl Connection {
         }
     }
 
-    /// Ends the connection in an orderly way after the last answer. Errors do not matter any more.
+    /// Closes the connection cleanly after the last answer. Errors are ignored.
     pub(super) async fn close(&mut self) {
         match self {
             Self::Http(connection) => connection.finish().await,

@@ -12,7 +12,7 @@ pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// The reason why a ref could not be resolved to a commit.
 ///
-/// No message contains credentials. What a server wrote is shortened, and its control characters are replaced.
+/// No message contains credentials. Text from a server is shortened, and its control characters are replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// The transport is not supported yet.
@@ -37,7 +37,7 @@ pub enum GitError {
     Unreachable {
         /// The server, with its port.
         host: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: Cause,
     },
@@ -95,7 +95,7 @@ pub enum GitError {
         /// The address of the repository.
         url: String,
     },
-    /// Any other status of an error.
+    /// The server answered with another error status.
     #[error("the git server answered with HTTP status {status}")]
     Status {
         /// The status of the answer.
@@ -117,10 +117,10 @@ pub enum GitError {
         /// The reason.
         why: &'static str,
     },
-    /// The server reports an error in its own words.
+    /// The server reported an error.
     #[error("the git server reports: {message}")]
     Remote {
-        /// Its message.
+        /// The message of the server.
         message: String,
     },
     /// The repository has no such ref.
@@ -135,25 +135,25 @@ pub enum GitError {
         /// The id.
         id: CommitId,
     },
-    /// The id is that of another object.
+    /// The id belongs to an object that is not a commit.
     #[error("{id} is not a commit but {found}")]
     NotACommit {
         /// The id.
         id: CommitId,
-        /// What it is instead, such as "a directory".
+        /// The type of the object, such as "a directory".
         found: String,
     },
-    /// The ref leads to another object than a commit.
+    /// The ref leads to an object that is not a commit.
     #[error("{name} leads to {id}, which is not a commit but {found}")]
     RefNotACommit {
         /// The full name of the ref on the server.
         name: String,
         /// The object that it leads to.
         id: CommitId,
-        /// What it is instead, such as "a directory".
+        /// The type of the object, such as "a directory".
         found: &'static str,
     },
-    /// A server of version 0 or 1, which shows only the objects that its refs point to.
+    /// The commit cannot be verified, because a server of version 0 or 1 shows only the objects that its refs point to.
     #[error(
         "the commit {id} cannot be verified: no ref points to it, and the git server does not support version 2 of git's protocol; use a tag or a branch"
     )]
@@ -164,7 +164,7 @@ pub enum GitError {
 }
 
 impl GitError {
-    /// One word for the kind of error, suitable as the label of a metric.
+    /// Returns one word for the kind of error, suitable as the label of a metric.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -194,7 +194,7 @@ impl GitError {
         }
     }
 
-    /// Whether a server that works reported it about the ref.
+    /// Returns whether the error is about the ref and was reported by a working server.
     pub(super) fn is_about_the_ref(&self) -> bool {
         matches!(
             self,
@@ -211,7 +211,8 @@ impl GitError {
     }
 }
 
-/// What a server wrote, as part of a message: without control and formatting characters, and at most 200 characters.
+/// Returns text from a server for use in a message, without control and formatting characters and with at most 200
+/// characters.
 pub(super) fn plain(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.trim()

@@ -1,5 +1,5 @@
-//! Fetching of one object, to learn its type. The object itself is not downloaded: of the answer, no more is read than
-//! the type needs.
+//! Fetches one object to determine its type. The object itself is not downloaded. Only the part of the answer that
+//! contains the type is read.
 
 use stoker_api::detection::CommitId;
 
@@ -8,7 +8,7 @@ use super::error::{GitError, plain};
 use super::packet::{Packet, PacketSource, Packets};
 use super::request::{Request, Version};
 
-/// How objects of one server are fetched.
+/// The way in which objects of one server are fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fetch {
     pub(super) version: Version,
@@ -20,7 +20,7 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    /// Of a server of version 2.
+    /// Returns the value for a server of version 2.
     pub(super) fn v2(server: &Capabilities, features: FetchFeatures) -> Self {
         Self {
             version: Version::V2,
@@ -30,8 +30,8 @@ impl Fetch {
         }
     }
 
-    /// Of a server of version 0. `None` if it sends packs without side bands, because then the packets do not end
-    /// where the pack begins.
+    /// Returns the value for a server of version 0, or `None` if the server sends packs without side bands. Without
+    /// side bands, the packets do not end where the pack begins.
     pub(super) fn v0(server: &V0Capabilities) -> Option<Self> {
         server.side_band.then_some(Self {
             version: Version::V0,
@@ -41,12 +41,13 @@ impl Fetch {
         })
     }
 
-    /// Whether the server permits to fetch objects that no ref points to (gitprotocol-v2, `want`).
+    /// Returns whether the server permits fetches of objects that no ref points to (gitprotocol-v2, `want`).
     pub(super) fn permits_any_object(&self) -> bool {
         self.version == Version::V2
     }
 
-    /// The request for as little of an object as the server permits: no history, no directories and no files.
+    /// Returns the request for the smallest part of an object that the server permits: no history, no directories and
+    /// no files.
     pub(super) fn request(&self, id: &CommitId) -> Request {
         let mut depth = Vec::new();
         depth.extend(self.shallow.then(|| "deepen 1".to_owned()));
@@ -77,14 +78,14 @@ pub(super) enum ObjectType {
     Tag,
 }
 
-/// What a server sends for one object.
+/// The content of a server's answer to a request for one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fetched {
     /// The expected commit.
     Expected,
-    /// Another commit, which the object leads to.
+    /// Another commit, to which the object leads.
     Commit(CommitId),
-    /// A pack whose first object has this type, without the name of a commit before it.
+    /// A pack whose first object has this type. The server did not name a commit before the pack.
     Object(ObjectType),
 }
 
@@ -109,7 +110,7 @@ pub(super) async fn read<S: PacketSource>(
             .map_err(|error| not_found(error, expected))?
         {
             Packet::Line(line) => line,
-            // In version 0, it ends the list of the commits at which the history stops.
+            // In version 0, a flush packet ends the list of the commits at which the history stops.
             Packet::Flush if version == Version::V2 => return Err(GitError::Truncated),
             Packet::Flush | Packet::Delimiter => continue,
         };
@@ -134,7 +135,8 @@ pub(super) async fn read<S: PacketSource>(
         .map_err(|error| not_found(error, expected))
 }
 
-/// Reads the type of the first object of a pack, which comes in packets that each begin with the number of a side band.
+/// Reads the type of the first object of a pack. The pack arrives in packets, each of which begins with the number of a
+/// side band.
 async fn first_object<S: PacketSource>(packets: &mut Packets<S>) -> Result<ObjectType, GitError> {
     // gitformat-pack: `PACK`, a version and a count of four bytes each, then the first object's type in three bits.
     const TYPE_AT: usize = 12;
@@ -168,7 +170,7 @@ async fn first_object<S: PacketSource>(packets: &mut Packets<S>) -> Result<Objec
     }
 }
 
-/// Servers report a missing object in different words, but all of them name it.
+/// Converts the error for a missing object. Servers use different messages for it, but all of them contain the id.
 fn not_found(error: GitError, id: &CommitId) -> GitError {
     match error {
         GitError::Remote { message }

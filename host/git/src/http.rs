@@ -1,6 +1,6 @@
 //! The smart HTTP transport (gitprotocol-http): a GET for the advertisement, and a POST for each request.
 //!
-//! This module knows HTTP, and not the protocol that it carries.
+//! This module handles HTTP. It does not depend on the protocol that HTTP carries.
 
 use std::error::Error;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 const MAX_REDIRECTS: usize = 5;
-/// The longest wait for the end of an answer. It only keeps the connection for the next request.
+/// The maximum wait for the end of an answer. The wait only keeps the connection for the next request.
 const MAX_FINISH: Duration = Duration::from_millis(100);
 
 /// The HTTP client. Clones share its connections.
@@ -93,7 +93,8 @@ impl Http {
         })
     }
 
-    /// Returns a connection without requesting the advertisement. If that would be redirected, requests fail.
+    /// Returns a connection without requesting the advertisement. Requests fail if the server would redirect the
+    /// advertisement.
     pub(super) fn resume(&self, repo: &Url) -> Option<HttpConnection> {
         Some(HttpConnection {
             http: self.clone(),
@@ -103,8 +104,8 @@ impl Http {
         })
     }
 
-    /// Sends a request, and once more if the connection breaks, because the server may have closed an idle one. All
-    /// requests are idempotent.
+    /// Sends a request, and repeats it once if the connection breaks, because the server may have closed an idle
+    /// connection. All requests are idempotent.
     async fn send(
         &self,
         target: &Url,
@@ -149,7 +150,7 @@ pub(super) struct HttpConnection {
 }
 
 impl HttpConnection {
-    /// Whether the repository was found at another address than its own.
+    /// Returns whether the repository was found at another address than its own.
     pub(super) fn was_redirected(&self) -> bool {
         self.was_redirected
     }
@@ -178,7 +179,7 @@ impl HttpConnection {
         Ok(())
     }
 
-    /// Waits a moment for the end of the answer, so that the connection can be used again.
+    /// Waits briefly for the end of the answer, so that the connection can be reused.
     pub(super) async fn finish(&mut self) {
         let Some(mut response) = self.response.take() else {
             return;
@@ -207,8 +208,8 @@ impl PacketSource for HttpConnection {
     }
 }
 
-/// The cause below the errors of the HTTP libraries. Those say only that a request failed, and contain the address,
-/// which may contain credentials.
+/// Returns the innermost cause of an error of the HTTP libraries. The outer errors only state that a request failed,
+/// and contain the address, which may contain credentials.
 fn cause(error: &reqwest::Error) -> Cause {
     let library = error.source();
     match library.and_then(Error::source).or(library) {
@@ -221,7 +222,7 @@ fn with_version_2(request: RequestBuilder) -> RequestBuilder {
     request.header(HeaderName::from_static("git-protocol"), "version=2")
 }
 
-/// Fails if an answer is not one of a git server. A login page also comes with a status of success.
+/// Returns an error if an answer is not from a git server. A login page also has a success status.
 fn check(response: &Response, target: &Url, expected: &str) -> Result<(), GitError> {
     match response.status() {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

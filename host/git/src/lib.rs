@@ -1,8 +1,8 @@
 //! Looks up the commit of a ref in a remote repository, without a clone.
 //!
-//! The crate speaks git's wire protocol (version 2, and versions 0 and 1 with servers that do not support it) by http,
-//! https and `git:`. It caches no ref: between lookups, it remembers only the capabilities of servers and which ids are
-//! commits. It knows nothing of the cluster, of webhooks or of plugins.
+//! The crate uses git's wire protocol over http, https and `git:`. It uses version 2, and versions 0 and 1 with servers
+//! that do not support version 2. It caches no refs: between lookups, it keeps only the capabilities of servers and the
+//! ids of commits. It does not depend on the cluster, on webhooks or on plugins.
 
 mod address;
 mod advertisement;
@@ -37,7 +37,7 @@ const AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 
 /// Looks up refs. [`GitClient`] is the implementation for real servers.
 pub trait RefSource: Send + Sync + 'static {
-    /// Looks up the commit of a ref now. The result never comes from an earlier lookup.
+    /// Looks up the current commit of a ref. The result never comes from an earlier lookup.
     fn resolve(
         &self,
         repo: &RepoUrl,
@@ -67,7 +67,7 @@ pub struct ResolvedRef {
 }
 
 impl ResolvedRef {
-    /// Returns a commit and the kind of ref that names it, without a full name.
+    /// Returns a commit and the kind of the ref that names it. The full name is not set.
     #[must_use]
     pub fn new(commit: CommitId, kind: RefKind) -> Self {
         Self {
@@ -86,20 +86,20 @@ impl ResolvedRef {
         }
     }
 
-    /// The commit. For an annotated tag, it is the commit that the tag leads to.
+    /// Returns the commit. For an annotated tag, it is the commit that the tag leads to.
     #[must_use]
     pub fn commit(&self) -> &CommitId {
         &self.commit
     }
 
-    /// The kind of the ref.
+    /// Returns the kind of the ref.
     #[must_use]
     pub fn kind(&self) -> RefKind {
         self.kind
     }
 
-    /// The full name of the ref on the server, such as `refs/tags/v1`. `None` for the id of a commit. For `HEAD`, it is
-    /// the branch that `HEAD` points to, if the server names it.
+    /// Returns the full name of the ref on the server, such as `refs/tags/v1`, or `None` for the id of a commit. For
+    /// `HEAD`, it is the branch that `HEAD` points to, if the server names it.
     #[must_use]
     pub fn full_name(&self) -> Option<&str> {
         self.full_name.as_deref()
@@ -109,7 +109,7 @@ impl ResolvedRef {
 /// The limits of one lookup.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The time for everything: DNS, connections, requests and answers.
+    /// The time of the whole lookup: DNS, connections, requests and answers.
     pub total: Duration,
     /// The time to establish one connection, including TLS.
     pub connect: Duration,
@@ -140,7 +140,7 @@ pub struct GitClient {
 }
 
 impl GitClient {
-    /// Creates a client with the default limits, without a connection.
+    /// Creates a client with the default limits. No connection is opened.
     ///
     /// If the process has no default provider of cryptography for TLS, `ring` becomes the default.
     pub fn new() -> Result<Self, GitError> {
@@ -157,8 +157,8 @@ impl GitClient {
         })
     }
 
-    /// Looks up a ref on a server whose capabilities are known. `None` if the server does not answer as they say: then
-    /// it may have changed, or the repository may have moved.
+    /// Looks up a ref on a server whose capabilities are known. Returns `None` if the server's answer contradicts them.
+    /// In this case, the server may have changed, or the repository may have moved.
     async fn resolve_with_known_capabilities(
         &self,
         repo: &RepoUrl,
@@ -212,7 +212,7 @@ impl RefSource for GitClient {
                 self.capabilities.remove(repo.url());
                 Err(GitError::Timeout { limit })
             }
-            // `git daemon` reports it as text.
+            // `git daemon` reports a missing repository as text.
             Ok(Err(GitError::Remote { message }))
                 if message.contains("repository not exported") =>
             {

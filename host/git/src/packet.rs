@@ -1,7 +1,8 @@
-//! Packet lines, the frames of git's protocol (gitprotocol-common): reading them from any source of bytes, and writing
-//! them.
+//! Reads and writes packet lines, the frames of git's protocol (gitprotocol-common). The packets can come from any
+//! source of bytes.
 //!
-//! This module knows no transport, and of the meaning of lines only that a line with `ERR` is an error.
+//! This module does not depend on a transport. The only line that it interprets is a line with `ERR`, which is an
+//! error.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use gix_packetline::PacketLineRef;
@@ -11,7 +12,7 @@ use super::error::{GitError, plain};
 
 /// A source of packets.
 pub(super) trait PacketSource: Send {
-    /// Appends bytes to the buffer, and returns how many: 0 at the end.
+    /// Appends bytes to the buffer and returns their number, which is 0 at the end.
     fn read(
         &mut self,
         buffer: &mut BytesMut,
@@ -34,12 +35,12 @@ pub(super) enum Packet {
 pub(super) struct Line(Bytes);
 
 impl Line {
-    /// All bytes.
+    /// Returns all bytes.
     pub(super) fn data(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes without the optional newline at the end.
+    /// Returns the bytes without the optional newline at the end.
     pub(super) fn text(&self) -> &[u8] {
         self.0.strip_suffix(b"\n").unwrap_or(&self.0)
     }
@@ -55,7 +56,7 @@ pub(super) struct Packets<S> {
 }
 
 impl<S: PacketSource> Packets<S> {
-    /// Returns the packets of a source, of which at most `limit` bytes are read.
+    /// Returns the packets of a source. At most `limit` bytes of it are read.
     pub(super) fn new(source: S, limit: usize) -> Self {
         Self {
             source,
@@ -126,7 +127,7 @@ impl<S: PacketSource> Packets<S> {
     }
 }
 
-/// The number of digits before each packet. They are its length.
+/// The number of hexadecimal digits before each packet, which contain its length.
 const PREFIX: usize = 4;
 
 /// Appends a line as one packet.

@@ -23,7 +23,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// A command of version 2 (gitprotocol-v2): its name, the capabilities of the client, and its arguments.
+    /// Returns a command of version 2 (gitprotocol-v2) with its name, the capabilities of the client, and its
+    /// arguments.
     pub(super) fn command(
         name: &str,
         object_format: Option<ObjectFormat>,
@@ -45,8 +46,8 @@ impl Request {
         }
     }
 
-    /// A request for one object by version 0 (gitprotocol-pack): the object with the capabilities of the client, how much
-    /// of it is wanted, and the end of the negotiation, since the client has no objects.
+    /// Returns a request for one object in version 0 (gitprotocol-pack). It contains the object with the capabilities
+    /// of the client, the limits of the wanted data, and the end of the negotiation, because the client has no objects.
     pub(super) fn want(
         id: &CommitId,
         features: &str,
@@ -68,7 +69,7 @@ impl Request {
     }
 }
 
-/// The capabilities of the client.
+/// Returns the capabilities of the client.
 fn capabilities(object_format: Option<ObjectFormat>) -> Vec<String> {
     let mut capabilities = vec![format!("agent={AGENT}")];
     capabilities.extend(object_format.map(|format| format!("object-format={}", format.name())));

@@ -1,6 +1,6 @@
-//! One lookup, in the order in which its requests are sent, to a server whose advertisement was received.
+//! One lookup on a server whose advertisement was received. The functions are in the order of their requests.
 //!
-//! This module knows the protocol and no transport.
+//! This module handles the protocol. It does not depend on a transport.
 
 use stoker_api::detection::{CommitId, GitRef};
 
@@ -72,15 +72,15 @@ async fn resolve_name(
     Ok(describe(kind, found, commit))
 }
 
-/// Whether the object of a ref may be something other than a commit. Git refuses everything else for branches and for
-/// `HEAD` (git-update-ref), but a tag, or a ref outside `refs/heads/`, may lead to a tree or a blob.
+/// Returns whether the object of a ref may be something other than a commit. Git permits only commits for branches and
+/// for `HEAD` (git-update-ref), but a tag, or another ref outside `refs/heads/`, may lead to a tree or a blob.
 fn needs_verification(found: &Advertised) -> bool {
     found.name != "HEAD" && !found.name.starts_with("refs/heads/")
 }
 
-/// Returns the commit that a ref leads to, after the server has confirmed that it is one.
+/// Returns the commit that a ref leads to, after the server has confirmed that the object is a commit.
 ///
-/// A server sends the types of objects only in a pack. Of the pack, at most the type of the first object is read.
+/// A server sends the types of objects only in a pack. At most the type of the first object of the pack is read.
 async fn verify_target(
     packets: &mut Packets<Connection>,
     fetch: &Fetch,
@@ -93,27 +93,28 @@ async fn verify_target(
             found: found_type,
         })
     };
-    // Every server lets clients fetch the object of a ref itself. Some refuse what a tag leads to.
+    // Every server permits fetches of the object of a ref. Some servers refuse fetches of the object that a tag leads
+    // to.
     packets.source().send(&fetch.request(&found.id)).await?;
     match fetch::read(packets, fetch.version, found.target()).await? {
         Fetched::Expected | Fetched::Object(ObjectType::Commit) => Ok(found.target().clone()),
         Fetched::Commit(commit) => Ok(commit),
         Fetched::Object(ObjectType::Tree) => refuse("a directory"),
         Fetched::Object(ObjectType::Blob) => refuse("a file"),
-        // The pack begins with the tag, and the type of what the tag leads to is not known yet.
+        // The pack begins with the tag, so the type of the tag's target is not known yet.
         Fetched::Object(ObjectType::Tag) => {
             match peeled_type(packets, fetch, found.target()).await? {
                 Some(ObjectType::Tree) => refuse("a directory"),
                 Some(ObjectType::Blob) => refuse("a file"),
                 Some(ObjectType::Tag) | None if fetch.shallow => refuse("a directory or a file"),
-                // It is a commit, or the server, without support for shallow clones, cannot say more.
+                // The object is a commit, or the server does not support shallow clones and cannot provide the type.
                 Some(ObjectType::Commit | ObjectType::Tag) | None => Ok(found.target().clone()),
             }
         }
     }
 }
 
-/// Returns the type of the object that an annotated tag leads to, where the server permits to fetch it.
+/// Returns the type of the object that an annotated tag leads to, if the server permits fetching it.
 async fn peeled_type(
     packets: &mut Packets<Connection>,
     fetch: &Fetch,
@@ -163,7 +164,7 @@ pub(super) async fn read_refs<S: PacketSource>(
     }
 }
 
-/// Verifies that the server has this commit, because nobody can fetch a commit that it does not have.
+/// Verifies that the server has this commit. A commit that the server does not have cannot be fetched.
 async fn resolve_id(
     packets: &mut Packets<Connection>,
     advertisement: Advertisement,
@@ -187,7 +188,8 @@ async fn resolve_id(
     Ok(ResolvedRef::new(id, RefKind::Commit))
 }
 
-/// An id names one object. The id of a tag is therefore refused and not followed to its commit.
+/// Checks the object of an id. An id names exactly one object, so the id of a tag is refused instead of being followed
+/// to its commit.
 pub(super) fn check_id(id: &CommitId, fetched: &Fetched) -> Result<(), GitError> {
     let found = match fetched {
         Fetched::Expected | Fetched::Object(ObjectType::Commit) => return Ok(()),
@@ -202,8 +204,8 @@ pub(super) fn check_id(id: &CommitId, fetched: &Fetched) -> Result<(), GitError>
     })
 }
 
-/// Verifies an id by the refs of a server of version 0, which has the objects that its refs point to. The tip of a
-/// branch is a commit. What only a tag leads to may be a tree or a blob, so its type is fetched.
+/// Verifies an id by the refs of a server of version 0. The server has the objects that its refs point to. The tip of a
+/// branch is a commit. An object that only a tag leads to may be a tree or a blob, so its type is fetched.
 async fn verify_tip(
     packets: &mut Packets<Connection>,
     first: Packet,

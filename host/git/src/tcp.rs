@@ -39,7 +39,7 @@ impl TcpConnection {
         self.0.write_all(&request.body).await.map_err(broken)
     }
 
-    /// Sends the end of the requests, so that the server does not log an error.
+    /// Sends the end of the requests. Without it, the server would log an error.
     pub(super) async fn close(&mut self) {
         if self.0.write_all(b"0000").await.is_ok() {
             self.0.shutdown().await.ok();
@@ -73,8 +73,8 @@ async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Gi
     }
 }
 
-/// The first packet of a connection (gitprotocol-pack, "Git Transport"): the service, the path, the host, for servers
-/// with several, and the version.
+/// Returns the first packet of a connection (gitprotocol-pack, "Git Transport"). It contains the service, the path, the
+/// host (for servers with several hosts), and the version.
 fn request(repo: &Url) -> Result<Vec<u8>, GitError> {
     let mut path = percent_decoded(repo.path());
     if path.iter().any(u8::is_ascii_control) {

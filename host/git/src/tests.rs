@@ -1,4 +1,4 @@
-//! Tests of lookups, and what they share.
+//! Tests of lookups, and their shared helpers.
 
 pub(super) mod fake;
 mod fetched;

@@ -25,7 +25,7 @@ pub struct HttpClientError(#[source] reqwest::Error);
 
 /// Returns a client for the requests of the command line.
 ///
-/// It follows no redirect, because a request may be signed for one receiver.
+/// It does not follow redirects, because a request may be signed for one receiver.
 pub fn http_client() -> Result<Client, HttpClientError> {
     let settings = |builder: ClientBuilder| {
         builder
@@ -80,7 +80,7 @@ pub fn build(
 
 type MakeProxy = fn(String) -> reqwest::Result<Proxy>;
 
-/// Returns the proxies that the environment variables name, one for each kind of address.
+/// Returns the proxies of the environment variables, one for each kind of address.
 fn proxies(variable: impl Fn(&str) -> Option<String>) -> reqwest::Result<Vec<Proxy>> {
     let value = |name: &str| {
         let text = variable(name).or_else(|| variable(&name.to_ascii_lowercase()))?;

@@ -1,6 +1,6 @@
-//! A git repository, kept by the `git` program and served read-only over smart HTTP on this machine.
+//! A git repository, managed by the `git` program and served read-only over smart HTTP on this machine.
 //!
-//! Every client is served, including `git clone`.
+//! It serves all clients, including `git clone`.
 
 mod repository;
 mod serve;
@@ -111,15 +111,15 @@ impl GitServer {
         self.repository().path()
     }
 
-    /// Returns the number of HTTP requests received so far. The first lookup of a client makes two requests, each
-    /// further lookup one.
+    /// Returns the number of HTTP requests received so far. The first lookup of a client makes two requests. Each
+    /// further lookup makes one request.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.site.requests()
     }
 
-    /// Adds a commit to a branch, which is created if it is missing. The commit is the next revision of a gateway's
-    /// configuration.
+    /// Adds a commit to a branch, and creates the branch if it is missing. The commit is the next revision of a
+    /// gateway's configuration.
     pub async fn commit(&self, branch: &str, message: &str) -> Result<CommitId, GitServerError> {
         let name = full_name("refs/heads/", branch)?;
         let mut revision = self.revision.lock().await;

@@ -1,4 +1,4 @@
-//! Formats errors and foreign texts for people.
+//! Formats errors and untrusted text for display.
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,7 @@ impl fmt::Display for Chain<'_> {
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Some libraries repeat their cause's text in their own.
+            // Some libraries repeat the text of the cause in their own text.
             if !last.ends_with(&text) {
                 write!(out, ": {}", one_line(&text))?;
             }
@@ -33,8 +33,8 @@ fn one_line(text: &str) -> String {
     escape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Escapes the characters on which a terminal acts, as `\u{1b}`: a text from a plugin, a file name or another program
-/// must not move the cursor, change colours or reverse the direction of writing.
+/// Escapes the characters that a terminal interprets, for example as `\u{1b}`. Text from a plugin, a file name or
+/// another program must not move the cursor, change colours or reverse the direction of writing.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -48,7 +48,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Reports whether a character is a control character, or invisible formatting such as a change of direction (Unicode,
+/// Returns whether a character is a control character, or invisible formatting such as a change of direction (Unicode
 /// general categories Cc, Cf, Zl and Zp).
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {

@@ -1,4 +1,4 @@
-//! `stoker demo`: sends webhooks to a Stoker on this machine, step by step, and prints what becomes of them.
+//! `stoker demo`: sends webhooks to a Stoker on this machine, step by step, and prints the results.
 
 mod payloads;
 mod steps;
@@ -24,7 +24,7 @@ use crate::cli::DemoFlags;
 use crate::config::HostConfig;
 use crate::secrets::SecretSource;
 
-/// A plugin for a format of a site's own, which the demo copies into the plugin directory.
+/// A plugin for a custom format. The demo copies it into the plugin directory.
 pub const EXAMPLE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plugins/shipit.wasm"));
 
 /// The HMAC secret of the demo's webhooks. It is public, because it protects only the demo on the loopback address.
@@ -117,7 +117,7 @@ fn object(repo: &str) -> Result<GatewaySync> {
     }))?)
 }
 
-/// Returns the Secret with the gateway's API key. The controller publishes nothing while it is missing.
+/// Returns the Secret with the gateway's API key. The controller publishes nothing while the Secret is missing.
 fn gateway_secret() -> Result<Secret> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "v1",

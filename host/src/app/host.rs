@@ -1,4 +1,4 @@
-//! Everything that runs against one API server: the receiver, the controller, and the tasks behind them.
+//! Runs all components that use one API server: the receiver, the controller, and their background tasks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::receiver::{self, Receiver};
 use crate::request::{self, ObjectCache, Requester};
 use crate::{plugin_maps, server};
 
-/// How long the background tasks may take to end after the servers have drained.
+/// The time limit for the background tasks to end after the servers have drained.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 
 /// A running host.
@@ -36,13 +36,13 @@ pub struct Host {
     receiver_address: Option<SocketAddr>,
     cache: Arc<ObjectCache>,
     servers: Servers,
-    /// Ends the background tasks.
+    /// The token that ends the background tasks.
     shutdown: CancellationToken,
     tasks: Tasks,
 }
 
 impl Host {
-    /// Starts everything.
+    /// Starts the servers and the tasks.
     pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
         let listeners = Listeners::bind(&config)?;
         let receiver_address = listeners.receiver_address()?;
@@ -97,18 +97,19 @@ impl Host {
         })
     }
 
-    /// Returns the address of the receiver if it is enabled. For port 0, it has the chosen port.
+    /// Returns the address of the receiver if it is enabled. If the configured port is 0, the address contains the
+    /// chosen port.
     #[must_use]
     pub fn receiver_address(&self) -> Option<SocketAddr> {
         self.receiver_address
     }
 
-    /// Waits until the objects were listed once.
+    /// Waits until the objects have been listed once.
     pub async fn wait_until_ready(&self) {
         self.cache.wait_until_ready().await;
     }
 
-    /// Runs until `ended` completes or an essential task ends; then drains the servers and ends the tasks.
+    /// Runs until `ended` completes or an essential task ends. Then it drains the servers and ends the tasks.
     pub async fn run_until(mut self, ended: impl Future<Output = ()>) -> Result<()> {
         let result = tokio::select! {
             () = ended => Ok(()),
@@ -116,8 +117,8 @@ impl Host {
         };
         let drained = self.servers.drain().await;
         self.shutdown.cancel();
-        // A request is stored before it is answered, and the next start handles the remaining ones. So nothing is lost
-        // if a task waits for an API server that does not answer.
+        // A request is stored before it is answered, and the next start handles the remaining requests. Therefore,
+        // nothing is lost if a task waits for an API server that does not answer.
         let ended = tokio::time::timeout(SHUTDOWN_TIME, self.tasks.join())
             .await
             .unwrap_or_else(|_| {
@@ -128,7 +129,7 @@ impl Host {
     }
 }
 
-/// The listeners of the servers that are on.
+/// The listeners of the enabled servers.
 struct Listeners {
     receiver: Option<TcpListener>,
     probes: Option<TcpListener>,
@@ -188,7 +189,7 @@ async fn load_plugins(
     Ok(detector)
 }
 
-/// Watches the objects, and returns what stores requests on them.
+/// Watches the objects, and returns the value that stores requests on them.
 fn watch_objects(
     client: &Client,
     namespace: Option<&str>,
@@ -208,7 +209,7 @@ fn watch_objects(
     (cache, Arc::new(requester))
 }
 
-/// Reads the secrets, and keeps them current. Without a receiver they are not used, and cannot prevent readiness.
+/// Reads the secrets and keeps them current. Without a receiver, the secrets are not used and do not affect readiness.
 fn authenticate(config: &HostConfig, metrics: &Metrics, tasks: &mut Tasks) -> Arc<Authenticator> {
     if config.receiver.is_none() {
         return Arc::new(Authenticator::new(AuthConfig::default()));
@@ -225,7 +226,7 @@ fn objects_listed(tasks: &mut Tasks, cache: &Arc<ObjectCache>) -> watch::Receive
     tasks.spawn(async move {
         cache.wait_until_ready().await;
         sender.send_replace(true);
-        // The receiver of the channel reads the value for as long as the sender exists.
+        // The channel's receiver can read the value only while the sender exists.
         std::future::pending::<()>().await;
     });
     receiver

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// Returns a client of the cluster in the kubeconfig file. Without a file, the default kubeconfig or the service
-/// account of the pod is used.
+/// Returns a client of the cluster in the kubeconfig file. Without a file, it uses the default kubeconfig or the
+/// service account of the pod.
 pub(super) async fn client(file: Option<&Path>) -> Result<Client> {
     let config = match file {
         Some(path) => {

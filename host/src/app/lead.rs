@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::controller::{self, ControllerMetrics};
 use crate::leader::{self, Candidate, Leadership};
 
-/// The time limit for unfinished passes at the shutdown. A pass that is aborted is repeated by the next leader,
-/// because the object still has the request.
+/// The time limit for unfinished passes at shutdown. The next leader repeats an aborted pass, because the request is
+/// still on the object.
 const PASS_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The parts of the controller.
@@ -43,7 +43,7 @@ impl Reconciler {
         };
         let reconciling = async {
             let result = self.while_leading(leadership, shutdown).await;
-            // The lease is released when nothing is written any more.
+            // The lease is released after the last write.
             retire.cancel();
             result
         };

@@ -48,7 +48,8 @@ struct Loaded {
     size: u64,
 }
 
-/// Loads a component as a host would. If the component cannot be used, advice is printed before the error is returned.
+/// Loads a component in the same way as a host. If the component cannot be used, advice is printed before the error is
+/// returned.
 async fn load(file: &Path, sandbox: &Sandbox, tuning: Tuning) -> Result<Loaded> {
     let loaded = try_load(file, sandbox, tuning).await;
     if let Err(error) = &loaded
@@ -93,7 +94,7 @@ fn setting(text: &str) -> Result<(String, String)> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// Makes a delivery. It needs no signature, because it comes from the person at the command line. A host also accepts
+/// Creates a delivery. It needs no signature, because it comes from the user of the command line. A host also accepts
 /// bodies that are not JSON. On the command line, such a body is most likely a mistake.
 fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
     let delivery = Delivery {

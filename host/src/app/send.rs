@@ -14,7 +14,7 @@ use crate::auth::{SIGNATURE_HEADER, bearer, sign};
 use crate::cli::SendFlags;
 use crate::secrets::SecretSource;
 
-/// The maximum number of bytes of an answer that are printed. The answers of a receiver have some hundred.
+/// The maximum number of bytes of an answer that are printed. An answer of a receiver has some hundred bytes.
 const ANSWER_BYTES: usize = 64 << 10;
 /// The maximum size of a body in bytes. The webhooks of GitHub have at most 25 MiB ("Webhook events and payloads").
 const BODY_BYTES: u64 = 64 << 20;
@@ -101,7 +101,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// Parses a header, as NAME=VALUE or, as for `curl`, "NAME: VALUE".
+/// Parses a header in the form NAME=VALUE or, as in `curl`, "NAME: VALUE".
 pub(super) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
     let parts = text
         .split_once([':', '='])

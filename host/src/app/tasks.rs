@@ -50,7 +50,7 @@ impl Tasks {
         }
     }
 
-    /// Spawns a task that runs until the shutdown. The host continues if the task completes before.
+    /// Spawns a task that runs until the shutdown. The host continues if the task completes earlier.
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.running.spawn(async move {
@@ -60,7 +60,7 @@ impl Tasks {
         });
     }
 
-    /// Spawns a task that ends by itself at the shutdown. If it ends before, the host stops.
+    /// Spawns a task that ends by itself at the shutdown. The host stops if the task ends earlier.
     pub(super) fn spawn_essential(
         &mut self,
         task: impl Future<Output = Result<()>> + Send + 'static,
@@ -68,7 +68,7 @@ impl Tasks {
         self.running.spawn(task);
     }
 
-    /// Waits for the first task that ends.
+    /// Waits until the first task ends.
     pub(super) async fn join_next(&mut self) -> Option<Result<()>> {
         let joined = self.running.join_next().await?;
         Some(

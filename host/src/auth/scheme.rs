@@ -1,5 +1,5 @@
-//! The ways in which senders prove who they are, as a table. Verification, the headers that plugins never see, and what
-//! `stoker send` adds to a request all follow from it.
+//! A table of the authentication schemes. Verification, the headers that are hidden from plugins, and the headers of
+//! `stoker send` are derived from it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
@@ -15,7 +15,8 @@ const SIGNATURE_PREFIX: &str = "sha256=";
 /// The text before a token (RFC 6750 §2.1). The name of the scheme has no case (RFC 9110 §11.1).
 const TOKEN_PREFIX: &str = "Bearer ";
 
-/// The schemes, the strongest first: the first whose key is configured and whose header is sent decides.
+/// The schemes in descending order of strength. The first scheme with a configured key and a header in the request
+/// applies.
 pub(super) const SCHEMES: [Scheme; 2] = [
     Scheme {
         header: SIGNATURE_HEADER,
@@ -27,7 +28,7 @@ pub(super) const SCHEMES: [Scheme; 2] = [
     },
 ];
 
-/// One way of proving.
+/// An authentication scheme.
 pub(super) struct Scheme {
     /// The header with the proof, in lower case.
     pub(super) header: &'static str,
@@ -45,16 +46,16 @@ enum Proof {
 #[derive(Clone)]
 pub(super) struct Keys {
     pub(super) signature: Option<Hmac<Sha256>>,
-    /// The SHA-256 digest of the token. Digests have one length, so that a comparison takes the same time for tokens of
-    /// any length.
+    /// The SHA-256 digest of the token. All digests have the same length, so the duration of a comparison does not
+    /// depend on the length of the token.
     pub(super) token: Option<[u8; 32]>,
 }
 
 /// A proof whose header was read.
 pub(super) enum Evidence {
-    /// It is valid, whatever the body is.
+    /// The proof is valid for any body.
     Valid,
-    /// It is valid for a body with this signature.
+    /// The proof is valid for a body with this signature.
     Signature {
         mac: Box<Hmac<Sha256>>,
         claimed: [u8; 32],
@@ -64,14 +65,14 @@ pub(super) enum Evidence {
 impl Keys {
     pub(super) fn new(signature: Option<&str>, token: Option<&str>) -> Self {
         Self {
-            // HMAC takes keys of any length (RFC 2104 §2), so this does not fail.
+            // HMAC accepts keys of any length (RFC 2104 §2), so this does not fail.
             signature: signature.and_then(|key| Hmac::new_from_slice(key.as_bytes()).ok()),
             token: token.map(|token| digest(token.as_bytes())),
         }
     }
 
-    /// Reads the proof that the headers of a delivery carry. A token is checked here; a signature, once the body is
-    /// there.
+    /// Reads the proof in the headers of a delivery. A token is checked immediately. A signature is checked when the
+    /// body has been read.
     pub(super) fn evidence(&self, headers: &HeaderMap) -> Result<Evidence, AuthError> {
         for scheme in &SCHEMES {
             if let Some(value) = headers.get(scheme.header)
@@ -88,7 +89,7 @@ impl Keys {
 }
 
 impl Scheme {
-    /// Returns `None` where no key of this scheme is configured.
+    /// Reads the proof of this scheme. Returns `None` if no key of this scheme is configured.
     fn evidence(&self, keys: &Keys, value: &[u8]) -> Result<Option<Evidence>, AuthError> {
         match self.proof {
             Proof::BodySignature => {

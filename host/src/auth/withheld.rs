@@ -1,8 +1,8 @@
-//! Which headers no plugin sees: those that carry a credential or a signature, whoever sends them.
+//! The headers that are hidden from plugins, because they contain a credential or a signature.
 
 use super::scheme::SCHEMES;
 
-/// Words that make a header one. A name is split into words at hyphens and underscores.
+/// Words that mark a header as withheld. A name is split into words at hyphens and underscores.
 const WORDS: [&str; 23] = [
     "auth",
     "authentication",
@@ -28,7 +28,8 @@ const WORDS: [&str; 23] = [
     "signature",
     "token",
 ];
-/// Parts of a word that make a header one, such as `apikey`, `x-ssl-client-verify` and `x-amzn-oidc-accesstoken`.
+/// Parts of a word that mark a header as withheld, such as `apikey`, `x-ssl-client-verify` and
+/// `x-amzn-oidc-accesstoken`.
 const PARTS: [&str; 14] = [
     "accesskey",
     "apikey",
@@ -45,7 +46,7 @@ const PARTS: [&str; 14] = [
     "tls-client",
     "token",
 ];
-/// Headers that only look like one: names of events and things, which plugins need.
+/// Headers that are visible although their names match. They name events and things that plugins need.
 const VISIBLE: [&str; 9] = [
     "ce-partitionkey",
     "idempotency-key",
@@ -58,8 +59,8 @@ const VISIBLE: [&str; 9] = [
     "x-routing-key",
 ];
 
-/// Whether a header is withheld from plugins: one of the table of schemes, or one whose name looks like it. `name` is in
-/// lower case.
+/// Returns whether a header is withheld from plugins, because it is in the table of schemes or its name matches. `name`
+/// is in lower case.
 #[must_use]
 pub fn is_withheld(name: &str) -> bool {
     if SCHEMES.iter().any(|scheme| scheme.header == name) {

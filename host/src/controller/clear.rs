@@ -1,4 +1,4 @@
-//! After the fifth step: removes the requested ref from an object whose spec means the same by now.
+//! After the fifth step: removes the requested ref from an object if the spec has the same meaning.
 
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
@@ -33,8 +33,8 @@ pub(super) async fn clear(
     }
 }
 
-/// The patch that removes the ref if it and the time of its request are unchanged. Without a time, the whole object must
-/// be unchanged, because a patch cannot test that an annotation is absent.
+/// Returns the patch that removes the ref if the ref and the time of its request are unchanged. Without a time, the
+/// whole object must be unchanged, because a patch cannot test that an annotation is absent.
 fn removal(meta: &ObjectMeta) -> Value {
     let annotation = |name| meta.annotations.as_ref().and_then(|all| all.get(name));
     let requested_ref = annotation_path(REQUESTED_REF);

@@ -20,7 +20,8 @@ pub(super) struct Setter<'a> {
 }
 
 impl Setter<'_> {
-    /// Sets the condition of a type. Its transition time changes only with its status, and its position in the list stays.
+    /// Sets the condition of a type. Its transition time changes only with its status. Its position in the list does
+    /// not change.
     pub(super) fn set(&mut self, type_: &str, state: State<'_>) {
         let State {
             holds,

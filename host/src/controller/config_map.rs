@@ -14,7 +14,7 @@ use super::error::ControllerError;
 use super::resolve::Resolved;
 use super::{ownership, profiles, publish};
 
-/// The ConfigMap of an object and its commit.
+/// Returns the ConfigMap for an object and its commit.
 pub(super) fn wanted(
     key: &ObjectKey,
     sync: &GatewaySync,
@@ -54,8 +54,8 @@ fn data(
     Ok(entries.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
-/// The kind of credentials with which the agents fetch from the repository. If there are several, this is the order of
-/// precedence.
+/// Returns the kind of credentials with which the agents fetch from the repository. If there are several kinds, the
+/// first one in this order applies.
 pub(super) fn auth_type(auth: Option<&GitAuth>) -> &'static str {
     match auth {
         Some(GitAuth {
@@ -70,7 +70,7 @@ pub(super) fn auth_type(auth: Option<&GitAuth>) -> &'static str {
     }
 }
 
-/// The merge patch that updates a ConfigMap. `None` if it is up to date.
+/// Returns the merge patch that updates a ConfigMap, or `None` if the ConfigMap is up to date.
 ///
 /// Labels, annotations and owner references of others stay, and keys of others are removed from the data. The patch
 /// applies only to the version that was read.

@@ -1,5 +1,5 @@
-//! First step: the objects that an object refers to. Reads from the cluster. Of Secrets, it reads only metadata, so that
-//! no value of a Secret enters this process.
+//! First step: reads the objects that an object refers to. Of Secrets, it reads only metadata, so that no value of a
+//! Secret enters this process.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
@@ -16,7 +16,8 @@ use super::publish;
 pub(super) struct References {
     /// Whether all Secrets with credentials for the repository exist.
     pub(super) git_secrets: Result<(), MissingSecret>,
-    /// Whether the Secret with the API key of the gateways exists. It is not checked if one for the repository is missing.
+    /// Whether the Secret with the API key of the gateways exists. It is not checked if a Secret for the repository is
+    /// missing.
     pub(super) gateway_secret: Result<(), MissingSecret>,
     /// The ConfigMap with the name that the object's metadata is published under.
     pub(super) config_map: Option<ConfigMap>,

@@ -1,6 +1,6 @@
 //! Durations in the notation of `spec.polling.interval`: `90s`, `1h30m`, `1.5h`. Pure.
 
-/// The nanoseconds of each unit. There are two characters for micro: U+00B5, which keyboards have, and the Greek letter.
+/// The nanoseconds of each unit. Micro has two characters: U+00B5, which keyboards have, and the Greek letter.
 const UNITS: [(&str, i128); 8] = [
     ("ns", 1),
     ("us", 1_000),

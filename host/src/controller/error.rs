@@ -11,7 +11,8 @@ use stoker_git::GitError;
 
 /// The longest wait for the API server, which usually answers in milliseconds.
 pub(super) const API_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest wait for the git client. The client has shorter limits of its own; this one bounds a pass even if they fail.
+/// The maximum wait for the git client. The client has shorter limits of its own. This limit bounds a pass even if they
+/// fail.
 pub(super) const GIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// An error of a pass.
@@ -48,7 +49,7 @@ pub enum ControllerError {
     MetadataTaken {
         /// The name of the ConfigMap.
         name: String,
-        /// Whose it is, as the end of a sentence.
+        /// The owner of the ConfigMap, as the end of a sentence.
         whose: String,
     },
     /// The API server refused a call.
@@ -87,7 +88,7 @@ pub enum ControllerError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{label} secret {name:?} not found: {why}")]
 pub(super) struct MissingSecret {
-    /// What the Secret is for.
+    /// The purpose of the Secret.
     pub(super) label: &'static str,
     /// Its name.
     pub(super) name: String,
@@ -96,7 +97,7 @@ pub(super) struct MissingSecret {
 }
 
 impl ControllerError {
-    /// The reason of the error in logs and events: one of a small, fixed set.
+    /// Returns the reason of the error for logs and events. The set of reasons is small and fixed.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -114,7 +115,7 @@ impl ControllerError {
         }
     }
 
-    /// Whether only a change of the object can fix it.
+    /// Returns whether only a change of the object can fix the error.
     pub(super) fn is_final(&self) -> bool {
         matches!(
             self,
@@ -122,17 +123,17 @@ impl ControllerError {
         )
     }
 
-    /// Whether another client wrote in the meantime. The watch delivers the newer object.
+    /// Returns whether another client has written the object in the meantime. The watch delivers the newer object.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_conflict() || status.is_already_exists())
     }
 
-    /// Whether the object of the call does not exist any more.
+    /// Returns whether the object of the call does not exist any more.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_not_found())
     }
 
-    /// Whether a test in a patch failed.
+    /// Returns whether a test in a patch failed.
     pub(super) fn is_failed_test(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_invalid())
     }

@@ -30,7 +30,7 @@ pub(super) async fn add(
     write(client, key, meta, &finalizers).await
 }
 
-/// Adopts what belongs to a deleted object, then removes the finalizer.
+/// Makes the deleted object the owner of its dependents, then removes the finalizer.
 pub(super) async fn clean_up(
     client: &Client,
     key: &ObjectKey,
@@ -53,7 +53,7 @@ pub(super) async fn clean_up(
     unless_gone(write(client, key, meta, &finalizers).await)
 }
 
-/// Makes the object the owner of a ConfigMap that belongs to it. A ConfigMap of somebody else is not changed.
+/// Makes the object the owner of a ConfigMap that belongs to it. A ConfigMap with another owner is not changed.
 async fn adopt(
     client: &Client,
     key: &ObjectKey,
@@ -81,7 +81,7 @@ async fn adopt(
     if ownership::is_same(present.unwrap_or_default(), &owners) {
         return Ok(());
     }
-    // The UID and the version are preconditions: nothing is written if another ConfigMap has the name by now.
+    // The UID and the version are preconditions. Nothing is written if another ConfigMap has the name in the meantime.
     let patch = json!({ "metadata": {
         "uid": found.metadata.uid,
         "resourceVersion": found.metadata.resource_version,
@@ -92,7 +92,7 @@ async fn adopt(
     unless_gone(within("add an owner reference", call).await)
 }
 
-/// Writes the finalizers, and only to the version that was read, because the list is replaced as a whole.
+/// Writes the finalizers. The write applies only to the version that was read, because the list is replaced as a whole.
 async fn write(
     client: &Client,
     key: &ObjectKey,

@@ -22,7 +22,7 @@ const PASS_BUCKETS: [f64; 11] = [
 ];
 const RESOLVE_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// How a pass ended.
+/// The result of a pass, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PassResult {
     /// All steps succeeded.

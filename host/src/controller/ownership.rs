@@ -1,4 +1,4 @@
-//! Which ConfigMaps belong to an object. Pure.
+//! Determines which ConfigMaps belong to an object. Pure.
 //!
 //! Only such a ConfigMap is written. None is deleted: each has an owner reference to the object, and the garbage
 //! collector of Kubernetes deletes it with the object.
@@ -19,7 +19,7 @@ const LABEL_VALUE_BYTES: usize = 63;
 ///
 /// # Errors
 ///
-/// Returns whose it is, as the end of a sentence about it.
+/// Returns the owner of the ConfigMap, as the end of a sentence about it.
 pub(super) fn check(
     found: &ObjectMeta,
     key: &ObjectKey,
@@ -53,13 +53,13 @@ fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: &str) -> bool {
     label(label::MANAGED_BY) == Some(writer) && label(label::CR_NAME) == cr_name(key)
 }
 
-/// The value of the label `stoker.io/cr-name`. `None` if the name is too long for a label.
+/// Returns the value of the label `stoker.io/cr-name`, or `None` if the name is too long for a label.
 pub(super) fn cr_name(key: &ObjectKey) -> Option<&str> {
     Some(key.name()).filter(|name| name.len() <= LABEL_VALUE_BYTES)
 }
 
-/// The owner references of a ConfigMap that belongs to an object: the one to the object, and those to others. References
-/// to an earlier object are removed.
+/// The owner references of a ConfigMap that belongs to an object: the one to the object, and those to others.
+/// References to an earlier object are removed.
 pub(super) fn owners(found: &ObjectMeta, key: &ObjectKey, uid: &str) -> Vec<OwnerReference> {
     let others = found.owner_references.iter().flatten();
     let is_earlier = |owner: &&OwnerReference| is_gateway_sync(owner) && owner.name == key.name();
@@ -79,7 +79,7 @@ pub(super) fn reference(key: &ObjectKey, uid: &str) -> OwnerReference {
     }
 }
 
-/// Whether two lists have the same owner references, in any order.
+/// Returns whether two lists have the same owner references, in any order.
 pub(super) fn is_same(one: &[OwnerReference], other: &[OwnerReference]) -> bool {
     one.len() == other.len() && one.iter().all(|owner| other.contains(owner))
 }

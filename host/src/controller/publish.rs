@@ -1,4 +1,4 @@
-//! Fourth step: the ConfigMap from which the agents learn what to sync. Writes it, if it differs.
+//! Fourth step: writes the ConfigMap for the agents if it differs.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
@@ -39,7 +39,8 @@ pub(super) enum Publication {
 ///
 /// # Errors
 ///
-/// Fails only if another client wrote in the meantime. There is nothing to report then: the next pass follows at once.
+/// Fails only if another client has written in the meantime. There is nothing to report in this case, because the next
+/// pass follows immediately.
 pub(super) async fn publish<G>(
     context: &Context<G>,
     key: &ObjectKey,

@@ -40,7 +40,7 @@ pub(super) struct Resolved {
 pub(super) struct ResolutionFailure {
     pub(super) reason: &'static str,
     pub(super) message: String,
-    /// When to try again. `None` if only a change of the object can help.
+    /// The delay until the next try, or `None` if only a change of the object can help.
     pub(super) retry: Option<Retry>,
 }
 
@@ -149,7 +149,8 @@ async fn look_up_ref<G: RefSource>(
         .map_err(ControllerError::from)
 }
 
-/// Whether two refs are the same. A tag and a branch with the same commit are not: the next push moves only the branch.
+/// Returns whether two refs are the same. A tag and a branch with the same commit differ, because the next push moves
+/// only the branch.
 fn is_same(one: &ResolvedRef, other: &ResolvedRef) -> bool {
     one.commit() == other.commit() && kind(one.kind()) == kind(other.kind())
 }

@@ -1,5 +1,5 @@
-//! The state of each object between two passes: the last lookup, and how long to wait after failures. It only saves
-//! work: after a restart, every ref is looked up once.
+//! The state of each object between two passes: the last lookup, and the delays after failures. The state only avoids
+//! work. After a restart, every ref is looked up once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ const FIRST_ERROR_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure or an error.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
-/// What a lookup depends on. If any part of it changes, the last lookup is not used any more, and the waits after
-/// failures start again with the shortest.
+/// The inputs of a lookup. If any of them changes, the last lookup is not used any more, and the delays after failures
+/// start again with the shortest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LookupKey {
     uid: Option<String>,
@@ -90,8 +90,8 @@ impl ObjectState {
 pub(super) struct ObjectStates(Mutex<HashMap<ObjectKey, ObjectState>>);
 
 impl ObjectStates {
-    /// Returns the last lookup while it is valid: a commit for one polling interval, or for ever without polling, and an
-    /// error until the next try.
+    /// Returns the last lookup while it is valid: a commit for one polling interval, or for ever without polling, and
+    /// an error until the next try.
     pub(super) fn cached_lookup(
         &self,
         key: &ObjectKey,

@@ -144,7 +144,7 @@ fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired) {
     }
 }
 
-/// What the object lacks to be ready: the most important part of it.
+/// Returns the most important reason why the object is not ready.
 fn ready_message(desired: &Desired, resolution: &Resolution, publication: &Publication) -> String {
     match (resolution, publication) {
         (Resolution::Blocked(blocked), _) | (_, Publication::Blocked(blocked)) => {
@@ -220,7 +220,7 @@ fn ref_state(resolution: &Resolution) -> Option<State<'_>> {
     }
 }
 
-/// The merge patch from one status to the other. `None` if they are the same.
+/// Returns the merge patch from one status to the other, or `None` if they are equal.
 ///
 /// It contains only the fields that change, so that fields of other writers stay. It applies only to the version that
 /// was read, because lists are replaced as a whole.

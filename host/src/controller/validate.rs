@@ -1,4 +1,4 @@
-//! Second step: whether an object and what it refers to are valid, and what they mean. Pure.
+//! Second step: validates an object and its references, and determines their meaning. Pure.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ const FALLBACK_INTERVAL: Duration = Duration::from_mins(1);
 /// The shortest polling interval. A typing error such as `60ms` must not flood the git server.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What an object asks for.
+/// The state that an object requests.
 #[derive(Debug)]
 pub(super) struct Desired {
     /// The lookup of the ref.
     pub(super) lookup: Result<RefLookup, LookupError>,
-    /// What the result of the lookup depends on.
+    /// The inputs of the lookup.
     pub(super) lookup_key: LookupKey,
     /// Whether everything that the agents need exists.
     pub(super) gateway: Result<(), MissingSecret>,
@@ -44,7 +44,7 @@ pub(super) struct RefLookup {
     pub(super) requested: RequestedRef,
 }
 
-/// How the requested ref relates to that of the spec.
+/// The relation of the requested ref to the ref of the spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RequestedRef {
     /// No ref is requested.
@@ -53,11 +53,11 @@ pub(super) enum RequestedRef {
     Differs,
     /// They are the same text.
     Same,
-    /// They are spellings of the same name. Only the repository can tell whether both mean the same.
+    /// They are spellings of the same name. Only the repository shows whether both have the same meaning.
     Alias(GitRef),
 }
 
-/// Why the ref cannot be looked up.
+/// The reason why the ref cannot be looked up.
 #[derive(Debug)]
 pub(super) enum LookupError {
     /// A Secret with credentials is missing. It may be created later.

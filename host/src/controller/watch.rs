@@ -17,8 +17,8 @@ use crate::watch_backoff::watch_backoff;
 
 type Guarded = DeserializeGuard<GatewaySync>;
 
-/// Returns the objects whose spec, annotations or finalizers changed, and a store of all objects. A change of the status,
-/// which the controller writes itself, starts no pass.
+/// Returns the objects whose spec, annotations or finalizers changed, and a store of all objects. A change of the
+/// status, which the controller writes itself, starts no pass.
 pub(super) fn objects(
     client: Client,
     namespace: Option<&str>,

@@ -14,7 +14,7 @@ use super::LEASE_TIME;
 /// The duration of a released lease. The API server does not accept a duration of zero.
 const RELEASED_SECONDS: i32 = 1;
 
-/// Which replica holds the lease.
+/// The holder of the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LeaseState {
     Held,

@@ -8,10 +8,10 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use super::Bounds;
 use super::answer::Answer;
 
-/// How long the body of a refused delivery is read on, without keeping it.
+/// The maximum time for reading and discarding the rest of a refused delivery's body.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// Refuses a body whose announced length is over the bound, before anything is spent on it.
+/// Refuses a body whose announced length exceeds the limit, before the body is read.
 pub(super) fn check_length(headers: &HeaderMap, bounds: Bounds) -> Result<(), Answer> {
     let length = headers
         .get(header::CONTENT_LENGTH)

@@ -29,7 +29,7 @@ pub(super) async fn receive(
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Answer {
-    // A path that is not UTF-8 names no object, which only an authenticated sender is told.
+    // A path that is not UTF-8 names no object. Only an authenticated sender receives this answer.
     let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
     let record = Record::start(
         &receiver.metrics,
@@ -44,7 +44,7 @@ pub(super) async fn receive(
     answer
 }
 
-/// The error is the answer of a delivery that ends before its last step.
+/// Handles a delivery. The error is the answer to a delivery that ends before its last step.
 async fn handle(
     receiver: &Receiver,
     namespace: &str,
@@ -95,7 +95,7 @@ async fn verify(receiver: &Receiver, request: Request) -> Result<Verified<Delive
     claim.verify(delivery).map_err(|error| refuse(&error))
 }
 
-/// Decides what the headers alone decide: the length of the body, and whether they carry a proof.
+/// Checks the headers: the length of the body, and the presence of a proof.
 fn acceptable(receiver: &Receiver, headers: &HeaderMap) -> Result<Claim, Answer> {
     body::check_length(headers, receiver.bounds)?;
     receiver.auth.claim(headers).map_err(|error| refuse(&error))
@@ -157,7 +157,7 @@ fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
 
 fn refuse(error: &AuthError) -> Answer {
     match error {
-        // The exact reason helps an attacker more than a sender.
+        // The exact reason would be more useful to an attacker than to a sender.
         AuthError::Unauthorized(why) => {
             tracing::debug!(why, "a delivery was refused");
             Answer::refused(
@@ -188,7 +188,8 @@ impl BodyForm {
     }
 }
 
-/// A body is parsed as JSON whatever its headers are. Where that fails, they show what the sender meant to send.
+/// Returns the answer to a body that is not JSON. A body is parsed as JSON regardless of its headers. After a failure,
+/// the headers show the format that the sender intended.
 fn not_json(error: &PayloadError, form: &BodyForm) -> Answer {
     if let Some(encoding) = &form.content_encoding {
         let error = format!("the body is compressed with {encoding}: send it without compression");

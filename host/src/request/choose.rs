@@ -2,14 +2,15 @@ use stoker_api::detection::{Detection, GitRef, RefName, RepoUrl};
 
 use super::state::RequestState;
 
-/// The refs of one delivery among which another one than the followed may be chosen. A delivery with more of them moves a
-/// whole repository, and says nothing about the object.
+/// The maximum number of refs in a delivery from which a ref other than the followed one may be chosen. A delivery with
+/// more refs moves a whole repository, and is not specific to the object.
 const MAX_CHOICES: usize = 256;
 
 /// Chooses among the refs that one delivery announces.
 ///
-/// The object's own repository goes before others, then the ref that the object follows, then a ref of the kind that
-/// it follows. Of equals, the sender's first is chosen. Among very many refs, only the followed one is chosen.
+/// The object's own repository has precedence, then the ref that the object follows, then a ref of the kind that it
+/// follows. Among equal refs, the first one of the sender is chosen. Among very many refs, only the followed one is
+/// chosen.
 pub(super) fn choose<'d>(
     detections: &'d [Detection],
     state: &RequestState,

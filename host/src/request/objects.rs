@@ -1,4 +1,4 @@
-//! The watched objects: what the receiver knows of each without asking the API server.
+//! The watched objects, with the data that the receiver uses without a call to the API server.
 
 use std::pin::pin;
 
@@ -62,8 +62,8 @@ struct StoredStatus {
     last_handled_requested_at: Option<String>,
 }
 
-/// An object as the API server sends it: one that does not have the expected shape fails alone, and not the whole
-/// list.
+/// An object as the API server sends it. If one object does not have the expected shape, only this object fails, and
+/// not the whole list.
 pub(super) type Guarded = DeserializeGuard<StoredObject>;
 
 /// The objects, as the watch reported them last.

@@ -18,7 +18,8 @@ use super::state::{Decision, RequestState};
 use super::writer::{Stamp, Writer};
 use super::{Announcement, RequestError, Requests, Submitted, Target};
 
-/// Objects whose last write is remembered. One more drops all others but those that are being written to.
+/// The maximum number of objects whose last write is stored. When it is exceeded, all objects without an active write
+/// are dropped.
 const MAX_REMEMBERED: usize = 4096;
 
 /// Stores requests on the objects.
@@ -92,7 +93,7 @@ struct Submission {
     answer: oneshot::Sender<Result<Submitted, RequestError>>,
 }
 
-/// What is known of one object beyond the watch.
+/// The state of one object that the watch does not provide.
 #[derive(Default)]
 struct ObjectState {
     /// Announcements that wait for the write that is under way.
@@ -135,7 +136,7 @@ impl Queue {
         }
     }
 
-    /// Takes what waits for an object, without the announcements whose sender has its answer already.
+    /// Takes the announcements that wait for an object, without those that were already answered.
     fn take(&self, key: &ObjectKey) -> Option<Vec<Submission>> {
         let batch = self.with(key, |object| {
             let mut batch = std::mem::take(&mut object.waiting);
@@ -197,8 +198,8 @@ impl Queue {
         Ok(decision)
     }
 
-    /// Decides whether a request is written. The watch may be behind, so it never decides that the object has the
-    /// request already: a read does, which begins after the announcement arrived.
+    /// Decides whether a request is written. The watch may be outdated, so it is never sufficient to decide that the
+    /// object already has the request. This decision requires a read that begins after the announcement arrived.
     async fn decide(
         &self,
         key: &ObjectKey,

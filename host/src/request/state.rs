@@ -28,7 +28,7 @@ pub(super) struct Resolved {
     pub(super) name: String,
     /// The commit that it led to.
     pub(super) commit: Option<String>,
-    /// Whether it is a tag or a commit, which lead to the same commit again unless somebody moves the tag by force.
+    /// Whether it is a tag or a commit. They lead to the same commit again, unless a tag is moved by force.
     pub(super) is_fixed: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Decision {
     /// The object has another request, or none.
     Write,
     /// The object has a request for this ref that is not handled yet. It is written again with a new time stamp,
-    /// because the controller may be asking git right now, before the push that this delivery announces.
+    /// because the controller may be reading the repository now, before the push that this delivery announces.
     Renew,
     /// The object has this request, and nothing needs to be written.
     AlreadyRequested,
@@ -61,7 +61,7 @@ impl RequestState {
                 return Decision::Write;
             };
             if self.handled_at.as_ref() != Some(requested_at) {
-                // Git is not asked while the object is paused.
+                // The repository is not read while the object is paused.
                 return if self.is_paused {
                     Decision::AlreadyRequested
                 } else {

@@ -18,8 +18,8 @@ use super::{RequestError, Target};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";
-/// How often a write is tried that the API server answers with a conflict. This process writes to an object one
-/// request at a time, so conflicts are rare.
+/// The maximum number of tries of a write that the API server answers with a conflict. This process writes to an object
+/// one request at a time, so conflicts are rare.
 const ATTEMPTS: u32 = 5;
 
 /// Reads objects and writes requests.
@@ -117,7 +117,7 @@ fn failure(key: &ObjectKey, error: kube::Error) -> RequestError {
 pub(super) struct Stamp(Timestamp);
 
 impl Stamp {
-    /// Whether the watch has reported the write with this stamp, or a later one.
+    /// Returns whether the watch has reported the write with this stamp, or a later one.
     pub(super) fn is_reported_by(self, watched: &RequestState) -> bool {
         let reported = watched.requested_at.as_deref();
         reported

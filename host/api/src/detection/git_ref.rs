@@ -20,12 +20,14 @@ pub enum RefName<'a> {
     Other(&'a str),
     /// A full commit id.
     Commit(CommitId),
-    /// A bare name, which means the tag of that name, or else the branch. `heads/x` and `tags/x` are bare names too.
+    /// A bare name, which means the tag of that name or, if there is no such tag, the branch. `heads/x` and `tags/x`
+    /// are also bare names.
     Bare(&'a str),
 }
 
 impl GitRef {
-    /// The maximum length in bytes. Most file systems allow no longer file name, so git servers store no longer ref.
+    /// The maximum length in bytes. It is the longest file name of most file systems, so git servers cannot store a
+    /// longer ref.
     pub const MAX_BYTES: usize = 255;
 
     /// Parses a ref in one of its three forms.

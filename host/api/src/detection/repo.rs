@@ -88,11 +88,11 @@ fn canonical_path(path: &str) -> String {
     path.strip_suffix(".git").unwrap_or(path).to_lowercase()
 }
 
-/// The text of an invalid address, as part of a message. Without a parsed address, everything before the last `@`, and
-/// after the first `?` or `#`, may be a credential. Of that, only a scheme is kept.
+/// Returns the text of an invalid address for use in a message. The address cannot be parsed, so everything before the
+/// last `@` and after the first `?` or `#` may be a credential. Of these parts, only the scheme is kept.
 fn redact(text: &str) -> String {
     let rest = match text.rfind('@') {
-        // Either the query contains an `@`, or the password a `?`.
+        // Either the query contains an `@`, or the password contains a `?`.
         Some(at) if text[..at].contains(['?', '#']) => "",
         Some(at) => &text[at + 1..],
         None => return text.split(['?', '#']).next().unwrap_or_default().to_owned(),

@@ -25,7 +25,7 @@ impl DetectorSelection {
             .is_none_or(|names| names.iter().any(|other| other == name))
     }
 
-    /// Returns the selected names. There are none if every plugin is selected.
+    /// Returns the selected names. The iterator is empty if every plugin is selected.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0
             .iter()

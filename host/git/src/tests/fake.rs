@@ -1,4 +1,4 @@
-//! Servers with the answers that a test needs.
+//! Servers with configurable answers.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// An HTTP server whose answers come from a function of the head of a request.
+/// An HTTP server that computes its answers with a function of the head of a request.
 pub(crate) struct Fake {
     address: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -56,7 +56,7 @@ impl Drop for Fake {
     }
 }
 
-/// Calls a function with each connection, and returns the address.
+/// Listens on a free port, calls a function with each connection, and returns the address.
 pub(crate) async fn listen<F: Future<Output = ()> + Send + 'static>(
     handle: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> (String, JoinHandle<()>) {
@@ -86,7 +86,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     Some(head)
 }
 
-/// A response of HTTP.
+/// Returns an HTTP response.
 pub(crate) fn reply(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
@@ -99,7 +99,7 @@ pub(crate) fn redirect(to: &str) -> Vec<u8> {
     format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes()
 }
 
-/// The answer to a request for the advertisement.
+/// Returns the answer to a request for the advertisement.
 pub(crate) fn advertisement(body: &[u8]) -> Vec<u8> {
     reply(
         "200 OK",
@@ -108,12 +108,12 @@ pub(crate) fn advertisement(body: &[u8]) -> Vec<u8> {
     )
 }
 
-/// The answer to a request.
+/// Returns the answer to a request.
 pub(crate) fn answer(body: &[u8]) -> Vec<u8> {
     reply("200 OK", "application/x-git-upload-pack-result", body)
 }
 
-/// Packets: each text is a line, except those of the special packets (`0000`).
+/// Returns packets. Each text becomes a line, except for the special packets (`0000`).
 pub(crate) fn packets(texts: &[&str]) -> Vec<u8> {
     let packet = |text: &&str| match *text {
         special @ ("0000" | "0001" | "0002") => special.to_owned(),

@@ -1,4 +1,4 @@
-//! Reading the answers to requests for one object, without a server.
+//! Tests of reading the answers to requests for one object, without a server.
 
 use super::super::fetch;
 use super::super::request::Version;

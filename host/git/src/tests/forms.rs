@@ -1,8 +1,8 @@
-//! Every form of a ref, against a real repository.
+//! Tests of every form of a ref against a real repository.
 
 use super::*;
 
-/// A repository with three commits on `main`, and what the names say.
+/// A repository with three commits on `main`, and the objects of its names.
 struct Site {
     server: GitServer,
     first: CommitId,
@@ -224,7 +224,7 @@ async fn each_commit_of_a_tag_is_verified_once() {
         assert_eq!(found.commit(), target);
         assert_eq!(server.requests() - before, requests);
     }
-    // An annotated tag of a commit that is known.
+    // This is an annotated tag of a known commit.
     let before = server.requests();
     let found = resolve_by(&client, server.url(), "nested").await.unwrap();
     assert_eq!(found.commit(), &site.second);

@@ -1,4 +1,5 @@
-//! Servers whose capabilities are known: no advertisement is requested, and a change of the server is noticed.
+//! Tests with servers whose capabilities are known. No advertisement is requested, and a change of the server is
+//! detected.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,7 +17,7 @@ fn main_at(digit: char) -> Vec<u8> {
     ]))
 }
 
-/// A server with these answers to requests, in this order.
+/// Starts a server that gives these answers in this order.
 async fn server(answers: Vec<Vec<u8>>) -> Fake {
     let count = AtomicUsize::new(0);
     Fake::start(move |head| {
@@ -28,7 +29,7 @@ async fn server(answers: Vec<Vec<u8>>) -> Fake {
     .await
 }
 
-/// The methods of the requests so far.
+/// Returns the methods of the requests received so far.
 fn methods(fake: &Fake) -> Vec<String> {
     fake.seen()
         .iter()

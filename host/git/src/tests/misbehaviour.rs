@@ -1,4 +1,4 @@
-//! Servers that are absent, are not git servers, or violate the protocol.
+//! Tests with servers that are absent, are not git servers, or violate the protocol.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +66,7 @@ async fn a_web_page_is_not_a_repository() {
             "{error}"
         );
     }
-    // The protocol of plain files, which no forge speaks any more.
+    // This is the protocol of plain files, which no forge supports any more.
     assert!(matches!(
         answered("200 OK", "text/plain", b"0123\trefs/heads/main\n").await,
         GitError::NotGit { .. }
@@ -269,7 +269,7 @@ async fn requests_use_version_2_and_name_the_program() {
         assert!(head.contains("git-protocol: version=2\r\n"), "{head}");
         assert!(head.contains(&format!("user-agent: {AGENT}\r\n")), "{head}");
     }
-    // This server gives no objects.
+    // This server does not send objects.
     let error = resolve(&fake.url("/o/r"), id('a').as_str())
         .await
         .unwrap_err();

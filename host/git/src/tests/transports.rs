@@ -1,4 +1,4 @@
-//! Other ways to a real repository: old versions, redirects, `git:`, other object formats.
+//! Tests of a real repository over old versions, redirects, `git:`, and with other object formats.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -34,7 +34,7 @@ async fn run(directory: &Path, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// `git daemon` for all repositories below a directory, with a process for each connection.
+/// Starts `git daemon` for all repositories below a directory, with one process for each connection.
 async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
     let base = base.to_owned();
     let (address, task) = listen(move |mut stream| {
@@ -61,8 +61,8 @@ async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
     (format!("git://{address}"), task)
 }
 
-/// A server of version 0: a real one behind a proxy that removes the request for version 2. Returns the address of its
-/// repository.
+/// Starts a server of version 0 and returns the address of its repository. It is a real server behind a proxy that
+/// removes the request for version 2.
 async fn version_0(server: &GitServer) -> (String, JoinHandle<()>) {
     const ASKED: &[u8] = b"git-protocol: version=2";
     const REMOVED: &[u8] = b"x-protocol-x: version=2";

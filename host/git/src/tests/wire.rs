@@ -1,4 +1,4 @@
-//! Reading the answers of servers, without a server.
+//! Tests of reading the answers of servers, without a server.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -280,7 +280,7 @@ async fn what_a_server_says_is_cut_and_cleaned() {
     );
 }
 
-/// Reads the bytes in every way. None of them may panic.
+/// Parses the bytes with every parser. No parser may panic.
 fn read_in_every_way(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

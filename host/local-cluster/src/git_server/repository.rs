@@ -1,4 +1,4 @@
-//! The repository on disk, read and written by the `git` program.
+//! The repository on disk. The `git` program reads and writes it.
 //!
 //! The module does no network I/O.
 

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use super::repository::Repository;
 use super::{GitServerError, REPOSITORY};
 
-/// The limit of a request's body. A fetch request of a client without any object is far smaller.
+/// The maximum size of a request's body in bytes. A fetch request of a client without objects is far smaller.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// The served repository, and the number of requests for it.
@@ -117,7 +117,8 @@ fn protocol(headers: &HeaderMap) -> Option<&OsStr> {
         .map(OsStr::new)
 }
 
-/// Returns the part of a path after the name of the repository, or `None` for other paths. `.git` may be left out.
+/// Returns the part of a path after the name of the repository, or `None` for other paths. The suffix `.git` is
+/// optional.
 fn service(path: &str) -> Option<&str> {
     let rest = path.strip_prefix('/')?.strip_prefix(REPOSITORY)?;
     rest.strip_prefix(".git").unwrap_or(rest).strip_prefix('/')

@@ -19,7 +19,7 @@ impl Sent {
     }
 }
 
-/// A release of GitHub ("Webhook events and payloads", `release`).
+/// Returns a release webhook of GitHub ("Webhook events and payloads", `release`).
 pub(super) fn github_release(tag: &str) -> Sent {
     let mut sent = Sent::new(json!({
         "action": "published",
@@ -44,7 +44,8 @@ pub(super) fn github_release(tag: &str) -> Sent {
     sent
 }
 
-/// A sync of Argo CD, which has no webhook format of its own. The body has the format of this project's user guide.
+/// Returns a sync webhook of Argo CD. Argo CD has no webhook format of its own, so the body has the format of this
+/// project's user guide.
 pub(super) fn argocd(tag: &str) -> Sent {
     Sent::new(json!({"app": {
         "metadata": {"name": "plant-edge", "namespace": "argocd", "annotations": {"git.ref": tag}},
@@ -53,7 +54,7 @@ pub(super) fn argocd(tag: &str) -> Sent {
     }}))
 }
 
-/// A promotion of Kargo, sent by its `http` step in the format of this project's user guide.
+/// Returns a promotion webhook of Kargo, as its `http` step sends it in the format of this project's user guide.
 pub(super) fn kargo(tag: &str, commit: &CommitId) -> Sent {
     Sent::new(json!({"freight": {
         "name": "f5f87aa23c9e97f43eb83dd63768ee41f5ba3766", "alias": "quiet-ocelot",
@@ -61,12 +62,12 @@ pub(super) fn kargo(tag: &str, commit: &CommitId) -> Sent {
     }}))
 }
 
-/// A webhook in the format of the plugin `generic`.
+/// Returns a webhook in the format of the plugin `generic`.
 pub(super) fn generic(git_ref: &str) -> Sent {
     Sent::new(json!({"ref": git_ref}))
 }
 
-/// A webhook in a format of a site's own, which no built-in plugin recognizes.
+/// Returns a webhook in a custom format, which no built-in plugin recognizes.
 pub(super) fn shipit(version: &str, commit: &CommitId) -> Sent {
     Sent::new(json!({"shipit": {
         "pipeline": "plant-edge", "at": "2026-03-02T09:00:00Z",

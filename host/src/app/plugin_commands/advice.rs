@@ -1,8 +1,8 @@
-//! Advice for authors on why a component cannot be used and what to change, longer than a log line may be.
+//! Advice for authors on why a component cannot be used and how to fix it. It is longer than a log line may be.
 
 use crate::plugin::{CallError, LoadError};
 
-/// Returns advice on an error, unless the text of the error says everything.
+/// Returns advice on an error, or `None` if the text of the error is sufficient.
 pub(super) fn on(error: &LoadError) -> Option<&'static str> {
     Some(match error {
         LoadError::UnknownImport { name, .. } if name.starts_with("wasi:") => WASI,

@@ -1,10 +1,10 @@
-//! A plugin's answer as text.
+//! Formats a plugin's answer as text.
 
 use stoker_api::detection::Detection;
 
 use crate::plugin::{CallError, Reply};
 
-/// Returns the lines that describe an answer: one for each ref, or else a single one.
+/// Returns the lines that describe an answer: one line for each ref, or a single line if there are no refs.
 pub(super) fn lines(reply: &Result<Reply, CallError>) -> Vec<String> {
     match reply {
         Ok(Reply::NotMine) => vec!["not mine".to_owned()],

@@ -14,8 +14,8 @@ use crate::plugin::{Capacity, Descriptor, Plugin, Sandbox, Tuning};
 
 /// The maximum size of a ConfigMap in bytes, for text and for binary data (Kubernetes, "ConfigMaps").
 const CONFIG_MAP_BYTES: u64 = 1 << 20;
-/// The maximum size of all annotations of an object together, in bytes. A plain `kubectl apply` keeps a copy of the manifest in one
-/// of them, in base64 (Kubernetes, "Annotations").
+/// The maximum size of all annotations of an object together, in bytes. A plain `kubectl apply` keeps a copy of the
+/// manifest, in base64, in one of them (Kubernetes, "Annotations").
 const ANNOTATION_BYTES: u64 = 256 << 10;
 /// The size of the rest of that copy, rounded up.
 const MANIFEST_BYTES: u64 = 4 << 10;
@@ -61,8 +61,8 @@ struct Trial {
     text: String,
 }
 
-/// Runs the plugin on `{}` without headers, to measure one call. Whether it fails matters only if a host would offer it
-/// this delivery: behind its pre-filter, a plugin may rely on what the pre-filter names.
+/// Runs the plugin on `{}` without headers, to measure one call. A failure matters only if a host would offer this
+/// delivery to the plugin, because a plugin may rely on the conditions of its pre-filter.
 async fn try_empty_object(plugin: &Plugin, sandbox: &Sandbox) -> Result<Trial> {
     let question = Arc::new(question(HeaderMap::new(), b"{}".to_vec())?);
     let (reply, report) = plugin.ask(sandbox, &question).await;
@@ -100,7 +100,7 @@ fn pre_filter(descriptor: &Descriptor) -> String {
     }
 }
 
-/// Returns the size, and the ways to bring a component of that size into a cluster.
+/// Returns the size, and the ways to deploy a component of that size to a cluster.
 fn size_advice(bytes: u64) -> String {
     let encoded = bytes.div_ceil(3) * 4;
     let advice = if bytes > CONFIG_MAP_BYTES {

@@ -1,5 +1,5 @@
-//! `stoker plugin list`: lists plugins in the order in which webhooks are offered to them, and what is wrong with the
-//! others.
+//! `stoker plugin list`: lists plugins in the order in which webhooks are offered to them, and the problems of the
+//! plugins that cannot be used.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::plugin::{
     Capacity, Catalog, Detector, Limits, PluginState, PluginStatus, Sandbox, SettingsSource, Supply,
 };
 
-/// The largest answer of a running Stoker, in bytes. A plugin takes some hundred of them.
+/// The maximum size of the answer of a running Stoker, in bytes. Each plugin needs some hundred bytes.
 const STATUS_BYTES: usize = 16 << 20;
 /// The path of the plugins' status.
 const PATH: &str = "/plugins";
@@ -47,7 +47,7 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
     })
 }
 
-/// Loads the plugins as a host would.
+/// Loads the plugins in the same way as a host.
 async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
     let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
     let supplies = flags
@@ -67,8 +67,8 @@ async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
     Ok(detector.status())
 }
 
-/// Returns a line for each directory that cannot be read. A host waits for such a directory to appear; here it is most
-/// often a mistake.
+/// Returns a line for each directory that cannot be read. A host waits until such a directory exists. On the command
+/// line, it is most likely a mistake.
 fn unreadable(directories: &[PathBuf]) -> Vec<String> {
     let errors = directories.iter().filter_map(|directory| {
         let error = fs::read_dir(directory).err()?;
@@ -99,7 +99,7 @@ fn plugins_url(host: &str) -> Result<Url> {
 
 /// Fetches the plugins' status from a running Stoker.
 async fn fetch(url: &Url) -> Result<Vec<PluginStatus>> {
-    // Errors name the address, which may hold a password.
+    // Errors contain the address, which may contain a password.
     let place = url[..url::Position::BeforeUsername].to_owned() + &url[url::Position::BeforeHost..];
     let answer = http_client()?.get(url.clone()).send().await;
     let mut answer = answer
@@ -151,7 +151,7 @@ fn row([name, version, state, from, summary]: [&str; 5]) -> String {
         .to_owned()
 }
 
-/// Returns a line about a plugin that does not serve as it is.
+/// Returns a line about a plugin that cannot be used in its current state.
 fn problem_line(plugin: &PluginStatus) -> Option<String> {
     let text = match &plugin.state {
         PluginState::Replaced { by } => format!("is replaced by {by}"),

@@ -20,7 +20,7 @@ pub(super) fn new(flags: &NewFlags) -> Result<ExitCode> {
     let files = scaffold(&name, flags.lang.template(), &folder)?;
     let mut lines = vec![format!("{} has", folder.display())];
     lines.extend(files.iter().map(|file| format!("  {}", file.display())));
-    // A build names the component after the folder.
+    // The build names the component after the folder.
     let component = Project::open(&folder)?.name().to_owned() + ".wasm";
     lines.extend(next_steps(
         name.as_str(),
@@ -32,7 +32,7 @@ pub(super) fn new(flags: &NewFlags) -> Result<ExitCode> {
 
 fn next_steps(name: &str, folder: &str, component: &str) -> Vec<String> {
     let (folder, shown) = (quoted(folder), quoted(component));
-    // The keys of a ConfigMap take no spaces, so the file gets the plugin's name.
+    // The keys of a ConfigMap must not contain spaces, so the key is the plugin's name.
     let source = if component == format!("{name}.wasm") {
         shown.clone()
     } else {
@@ -53,7 +53,7 @@ or in a cluster, with the chart's plugins.watchConfigMaps:
     text.lines().map(str::to_owned).collect()
 }
 
-/// Quotes a word for a shell, if it needs that.
+/// Quotes a word for a shell if necessary.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     if word.chars().all(is_plain) {

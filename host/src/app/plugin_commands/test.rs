@@ -13,7 +13,8 @@ use super::tester::Tester;
 use crate::app::{signals, text};
 use crate::cli::TestFlags;
 
-/// How often the files are examined for changes. Examining some dozen files costs too little for a file watcher.
+/// The interval between two checks of the files for changes. Checking some dozen files is cheap enough to need no file
+/// watcher.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(super) async fn run(flags: &TestFlags) -> Result<ExitCode> {
@@ -33,7 +34,7 @@ pub(super) async fn run(flags: &TestFlags) -> Result<ExitCode> {
             code = once(&tester, &projects, flags) => code?,
         };
         text::note("waiting for a change; press Ctrl-C to stop");
-        // The run itself may have built the component, so it is compared from here on.
+        // The run may have built the component itself, so changes are detected from this point on.
         let component = components(&projects);
         while inputs(&projects) == before && components(&projects) == component {
             tokio::select! {

@@ -1,4 +1,4 @@
-//! Runs the payload files of a project through its component, in a sandbox like the host's.
+//! Runs the payload files of a project through its component, in the same kind of sandbox as the host.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,12 +23,13 @@ pub(super) struct Tester {
     update: bool,
 }
 
-/// A component under test. It is compiled once, however many settings it is tested with.
+/// A component under test. It is compiled once for all settings.
 struct Subject {
     origin: Origin,
     bytes: Vec<u8>,
     compiled: Option<Plugin>,
-    /// Why the component cannot be used with any settings. It is kept because compiling a large one takes a minute.
+    /// The reason why the component cannot be used with any settings. It is kept, because compiling a large component
+    /// takes a minute.
     refused: Option<String>,
 }
 
@@ -105,7 +106,7 @@ impl Tester {
         Ok((outcome, duration))
     }
 
-    /// Returns the plugin's answer to the delivery of a payload file, and the time that it took.
+    /// Returns the plugin's answer to the delivery of a payload file, and the duration of the call.
     async fn answer(
         &self,
         subject: &mut Subject,
@@ -133,8 +134,8 @@ impl Tester {
 }
 
 impl Subject {
-    /// Returns the plugin with these settings. It is a new one each time, because a plugin that has failed often is not
-    /// called for a while.
+    /// Returns a plugin with these settings. Each call creates a new plugin, because a plugin that has failed often is
+    /// not called for a while.
     async fn plugin(&mut self, tester: &Tester, tuning: Arc<Tuning>) -> Result<Plugin, String> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());
@@ -146,7 +147,7 @@ impl Subject {
         };
         plugin.map_err(|error| {
             let why = stoker_report::chain(&error).to_string();
-            // Only its description depends on its settings.
+            // Only the description of a component depends on its settings.
             if !matches!(error, LoadError::Describe(_) | LoadError::Descriptor { .. }) {
                 advise(&error);
                 self.refused = Some(why.clone());
@@ -171,7 +172,7 @@ fn advise(error: &LoadError) {
     }
 }
 
-/// Returns the component of a project. It is built first if it is missing or older than its sources.
+/// Returns the component of a project. The component is built first if it is missing or older than its sources.
 async fn component(project: &Project) -> Result<PathBuf> {
     if let Some(component) = project.component()? {
         return Ok(component);

@@ -42,7 +42,7 @@ pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
     }
 }
 
-/// What an object asks for, if the Secrets that it refers to exist.
+/// Returns the state that an object requests, if the Secrets that it refers to exist.
 pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
     let refs = References {
         git_secrets: Ok(()),
@@ -180,7 +180,8 @@ pub(in crate::controller) const METADATA: &str =
 /// The path of the Secret that it refers to.
 pub(in crate::controller) const API_KEY: &str = "/api/v1/namespaces/edge/secrets/api-key";
 
-/// A controller, an API server with one object and the Secret that it refers to, and a repository with the branch `main`.
+/// A controller, an API server with one object and the Secret that it refers to, and a repository with the branch
+/// `main`.
 pub(in crate::controller) struct Bench {
     pub(in crate::controller) api: FakeApi,
     pub(in crate::controller) git: Arc<FakeGit>,
