@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use state::RequestState;
+use stoker_api::SecretKey;
 use stoker_api::detection::{Detection, DetectorSelection, GitRef, ObjectKey};
 
 pub use events::{EventQueue, publish};
@@ -50,6 +51,10 @@ impl Target {
 pub struct Policy {
     /// The plugins that may answer for it.
     pub detectors: DetectorSelection,
+    /// The Secret with the object's own key, which then is the only key for it.
+    pub secret: Option<SecretKey>,
+    /// The addresses from which deliveries are accepted, or `None` for all.
+    pub allowed_sources: Option<Vec<String>>,
 }
 
 /// The refs that a delivery announces, and the plugin that recognised it.

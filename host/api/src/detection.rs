@@ -71,6 +71,9 @@ pub struct Detection {
     pub commit: Option<CommitId>,
     /// The names (`owner/name`) or URLs of the repository.
     pub repositories: Vec<String>,
+    /// What happened, in the words of the plugin, such as `push` or `release.published`. A detection without an event
+    /// states which ref should run, and not that something happened.
+    pub event: Option<String>,
     /// The time of the event, by the sender's clock.
     pub occurred_at: Option<jiff::Timestamp>,
     /// The id that the sender gave to the delivery.

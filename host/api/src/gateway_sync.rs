@@ -7,6 +7,7 @@ use super::names::{self, annotation};
 use super::schema;
 use super::status::GatewaySyncStatus;
 use super::sync::SyncSpec;
+use super::webhook::WebhookSpec;
 
 /// Which files are synced to which gateways.
 #[derive(CustomResource, Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -48,7 +49,7 @@ pub struct GatewaySyncSpec {
     /// The agent container in each gateway's pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,
-    /// Which webhooks are accepted for this object.
+    /// Which webhooks are accepted for this object, and what they may request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookSpec>,
 }
@@ -168,16 +169,6 @@ pub struct AgentImage {
     /// The pull policy of the image, as in a pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<String>,
-}
-
-/// Which webhooks are accepted for an object.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WebhookSpec {
-    /// The names of the plugins that may detect refs for this object. Without this list, every plugin may.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::detectors")]
-    pub detectors: Option<Vec<String>>,
 }
 
 fn enabled() -> bool {

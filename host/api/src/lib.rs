@@ -11,11 +11,12 @@ pub mod names;
 mod schema;
 mod status;
 mod sync;
+mod webhook;
 
 use kube::CustomResourceExt as _;
 
 pub use gateway_sync::{
-    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling, WebhookSpec,
+    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling,
 };
 pub use git::{GitAuth, GitHubApp, GitSource, KnownHosts, SecretKey, SshKey, Token};
 pub use status::{
@@ -24,6 +25,7 @@ pub use status::{
 pub use sync::{
     DesignerSessionPolicy, FilePatch, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
 };
+pub use webhook::{OrderCheck, RepositoryCheck, WebhookSpec};
 
 /// Returns the definition of the custom resource as YAML, for `kubectl apply`.
 pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {

@@ -94,6 +94,53 @@ pub(super) fn detectors(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Returns the schema of a set of addresses and networks. A host name is not an address.
+pub(super) fn allowed_sources(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "The addresses from which webhooks for this object are accepted, as IP addresses or in CIDR notation. Without this list, every address is accepted that the receiver accepts.",
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 256,
+        "items": {
+            "type": "string",
+            "minLength": 2,
+            "maxLength": 49,
+            "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
+        },
+        "x-kubernetes-list-type": "set",
+    })
+}
+
+/// Returns the schema of a list of patterns of refs. Their order has no meaning, because exclusions have precedence.
+pub(super) fn ref_patterns(_: &mut SchemaGenerator) -> Schema {
+    patterns(
+        "The refs that webhooks may request, as patterns in which `*` matches any text without `/` and `**` matches any text. A pattern without `refs/` matches tags and branches. A pattern that starts with `!` excludes refs. Without this list, all tags and branches are accepted, except for the temporary branches of a merge queue.",
+    )
+}
+
+/// Returns the schema of a list of patterns of events.
+pub(super) fn event_patterns(_: &mut SchemaGenerator) -> Schema {
+    patterns(
+        "The events that are accepted, as the plugins name them, such as `push` or `release.*`. A pattern that starts with `!` excludes events. Without this list, all events are accepted.",
+    )
+}
+
+fn patterns(description: &str) -> Schema {
+    json_schema!({
+        "description": description,
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 64,
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 256,
+            "pattern": r"^!?[^!\s][^\s]*$",
+        },
+        "x-kubernetes-list-type": "set",
+    })
+}
+
 /// Returns the schema of a list of conditions with the limits of Kubernetes. Each type occurs at most once.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     let type_pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";

@@ -174,8 +174,20 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
         sync.profiles{}.vars object
         sync.profiles{}.vars{} string
         webhook object
-        webhook.detectors! array minItems=1
+        webhook.allowedSources array minItems=1
+        webhook.allowedSources[] string minLength=2
+        webhook.detectors array minItems=1
         webhook.detectors[] string minLength=1
+        webhook.events array minItems=1
+        webhook.events[] string minLength=1
+        webhook.orderCheck string enum=[strict,off]
+        webhook.refs array minItems=1
+        webhook.refs[] string minLength=1
+        webhook.repositoryCheck string enum=[strict,lenient,off]
+        webhook.secretRef object
+        webhook.secretRef.key! string minLength=1
+        webhook.secretRef.name! string minLength=1
+        webhook.semver string minLength=1
         ",
     );
 }

@@ -107,6 +107,7 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         git_ref,
         commit,
         repositories,
+        event: None,
         occurred_at,
         delivery_id,
     })

@@ -238,6 +238,7 @@ async fn the_body_of_a_webhook_without_a_proof_is_not_read() {
 async fn only_the_plugins_that_an_object_names_answer_for_it() {
     let policy = Policy {
         detectors: DetectorSelection::only(["github".to_owned()]),
+        ..Policy::default()
     };
     let fixture = Fixture::new(with_object(policy)).await;
     let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;

@@ -70,6 +70,7 @@ mod tests {
             git_ref: GitRef::parse(git_ref).unwrap(),
             commit: None,
             repositories: repositories.iter().map(|&name| name.to_owned()).collect(),
+            event: None,
             occurred_at: None,
             delivery_id: None,
         }

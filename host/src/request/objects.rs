@@ -9,9 +9,9 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::{Deserialize, Serialize};
-use stoker_api::GatewaySync;
 use stoker_api::detection::{DetectorSelection, ObjectKey};
 use stoker_api::names::annotation;
+use stoker_api::{GatewaySync, WebhookSpec};
 use tokio::sync::OnceCell;
 
 use super::state::{RequestState, Resolved};
@@ -35,7 +35,7 @@ pub(super) struct StoredObject {
 struct Spec {
     git: Git,
     paused: Option<bool>,
-    webhook: Option<Webhook>,
+    webhook: Option<WebhookSpec>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -43,12 +43,6 @@ struct Spec {
 struct Git {
     repo: String,
     r#ref: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Webhook {
-    detectors: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -111,6 +105,8 @@ pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, Reques
         key: key.clone(),
         policy: Policy {
             detectors: detectors.map_or_else(DetectorSelection::all, DetectorSelection::only),
+            secret: webhook.and_then(|webhook| webhook.secret_ref.clone()),
+            allowed_sources: webhook.and_then(|webhook| webhook.allowed_sources.clone()),
         },
         state: state(object),
     })

@@ -107,6 +107,7 @@ mod tests {
             git_ref: GitRef::parse(git_ref).unwrap(),
             commit: None,
             repositories: Vec::new(),
+            event: None,
             occurred_at: None,
             delivery_id: None,
         }

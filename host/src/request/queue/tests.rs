@@ -115,6 +115,7 @@ fn announcement(git_ref: &str) -> Announcement {
             git_ref: GitRef::parse(git_ref).unwrap(),
             commit: None,
             repositories: Vec::new(),
+            event: None,
             occurred_at: None,
             delivery_id: None,
         }],
