@@ -53,6 +53,28 @@ impl Delivery {
     }
 }
 
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
+/// What identifies a delivery, so that a repetition of it is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fingerprint {
+    /// What the sender signed, or `None` if the sender proved itself with a token.
+    pub signed: Option<Signed>,
+    /// The digest of the id in the headers and the body, or `None` without an id. The id is not signed, so whoever
+    /// repeats a delivery can change it.
+    pub sent: Option<Digest>,
+}
+
+/// The digest of what the sender signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signed {
+    /// The body alone. Two deliveries with the same body cannot be distinguished.
+    Body(Digest),
+    /// An id of the delivery, with the body and a time. Retries of one delivery have the same id.
+    Id(Digest),
+}
+
 /// Returns the id of the delivery with these headers, if it is fit for a log line: printable ASCII of limited length.
 #[must_use]
 pub fn delivery_id(headers: &HeaderMap) -> Option<&str> {
