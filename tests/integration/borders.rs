@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -30,11 +30,13 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
+    ("regex", &["request/rules"]),
     (
         "reqwest",
         &["app/demo", "app/plugin_commands/list", "app/send"],
     ),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
+    ("semver", &["request/rules"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_local_cluster", &["app"]),
     ("wasmparser", &["plugin"]),
@@ -57,7 +59,7 @@ const NEIGHBOURS: [(&str, &[&str]); 14] = [
         "receiver",
         &["auth", "delivery", "payload", "plugin", "request"],
     ),
-    ("request", &["watch_backoff"]),
+    ("request", &["delivery", "watch_backoff"]),
     ("secrets", &[]),
     ("server", &[]),
     ("telemetry", &[]),
