@@ -4,6 +4,9 @@
 //! the object that a request names, and the sender cannot distinguish refusals. This module depends neither on HTTP
 //! servers nor on Kubernetes.
 
+mod keys;
+mod mac;
+mod message;
 mod scheme;
 mod withheld;
 
@@ -11,23 +14,44 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
+use jiff::Timestamp;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Fingerprint, Signed, delivery_id};
 use crate::secrets::{SecretError, SecretSource};
-use scheme::{Evidence, Keys};
+use keys::{Evidence, Keys, Signature};
+use mac::digest;
 
-pub use scheme::{SIGNATURE_HEADER, bearer, sign};
+pub use scheme::{SIGNATURE_HEADER, Scheme, bearer, sign};
 pub use withheld::is_withheld;
 
 /// A value whose sender was verified. [`Claim::verify`] is the only way to make one.
 #[derive(Debug)]
-pub struct Verified<T>(T);
+pub struct Verified<T>(T, Signature);
 
 impl<T> std::ops::Deref for Verified<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+impl Verified<Delivery> {
+    /// Returns what identifies the delivery, so that a repetition of it is recognised. It hashes the body.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let Self(delivery, signature) = self;
+        let body = digest(&[&delivery.body]);
+        let id = delivery_id(&delivery.headers);
+        Fingerprint {
+            signed: match signature {
+                Signature::None => None,
+                Signature::Body => Some(Signed::Body(body)),
+                Signature::Id(id) => Some(Signed::Id(*id)),
+            },
+            // An id has no zero byte. The digest stands for the body, so that the body is hashed once.
+            sent: id.map(|id| digest(&[id.as_bytes(), &[0], &body])),
+        }
     }
 }
 
@@ -45,9 +69,9 @@ pub enum AuthError {
 /// The sources of the secrets. If there are none, every delivery is accepted, as the user guide documents.
 #[derive(Debug, Clone, Default)]
 pub struct AuthConfig {
-    /// The key of the signatures in `X-Hub-Signature-256`.
+    /// The secret that every scheme uses: the key of signatures, a token, or a password.
     pub hmac: Option<SecretSource>,
-    /// The token of `Authorization: Bearer`, for senders that cannot sign.
+    /// A token or a password, for senders that cannot sign. It does not switch on the check of signatures.
     pub bearer: Option<SecretSource>,
 }
 
@@ -58,7 +82,7 @@ enum Requirement {
     /// A configured secret cannot be used, so no delivery is accepted.
     Unusable(SecretError),
     /// A proof by one of these keys.
-    Proof(Keys),
+    Proof(Arc<Keys>),
 }
 
 /// The state of the authentication, for the log, the metrics and readiness.
@@ -79,7 +103,10 @@ pub struct Authenticator {
 }
 
 /// The proof that the headers of a delivery carry.
-pub struct Claim(Option<Evidence>);
+pub struct Claim {
+    /// The keys and the proof, or `None` where no proof is required.
+    proof: Option<(Arc<Keys>, Evidence)>,
+}
 
 impl Authenticator {
     /// Reads the secrets.
@@ -121,10 +148,18 @@ impl Authenticator {
     /// If a delivery has a signature, only the signature is checked. A token is checked only if there is no signature,
     /// so a valid token does not compensate for an invalid signature.
     pub fn claim(&self, headers: &HeaderMap) -> Result<Claim, AuthError> {
+        self.claim_at(headers, Timestamp::now())
+    }
+
+    fn claim_at(&self, headers: &HeaderMap, now: Timestamp) -> Result<Claim, AuthError> {
         match &**self.requirement.load() {
-            Requirement::Nothing => Ok(Claim(None)),
+            Requirement::Nothing => Ok(Claim { proof: None }),
             Requirement::Unusable(why) => Err(AuthError::Unusable(why.clone())),
-            Requirement::Proof(keys) => keys.evidence(headers).map(|proof| Claim(Some(proof))),
+            Requirement::Proof(keys) => {
+                let evidence = keys.evidence(headers, now)?;
+                let proof = Some((Arc::clone(keys), evidence));
+                Ok(Claim { proof })
+            }
         }
     }
 }
@@ -132,20 +167,27 @@ impl Authenticator {
 impl Claim {
     /// Checks the proof against the body of the delivery.
     pub fn verify(self, delivery: Delivery) -> Result<Verified<Delivery>, AuthError> {
-        if let Some(evidence) = self.0 {
-            evidence.check(&delivery.body)?;
-        }
-        Ok(Verified(delivery))
+        let signature = match self.proof {
+            Some((keys, evidence)) => keys.check(evidence, &delivery.body)?,
+            None => Signature::None,
+        };
+        Ok(Verified(delivery, signature))
     }
 }
 
 impl Requirement {
     fn read(config: &AuthConfig) -> Self {
-        let hmac = config.hmac.as_ref().map(SecretSource::read).transpose();
-        let bearer = config.bearer.as_ref().map(SecretSource::read).transpose();
+        let hmac = config.hmac.as_ref().map(SecretSource::read_all).transpose();
+        let bearer = config
+            .bearer
+            .as_ref()
+            .map(SecretSource::read_all)
+            .transpose();
         match (hmac, bearer) {
             (Ok(None), Ok(None)) => Self::Nothing,
-            (Ok(hmac), Ok(bearer)) => Self::Proof(Keys::new(hmac.as_deref(), bearer.as_deref())),
+            (Ok(hmac), Ok(bearer)) => {
+                Self::Proof(Arc::new(Keys::new(hmac.as_ref(), bearer.as_ref())))
+            }
             (Err(why), _) | (_, Err(why)) => Self::Unusable(why),
         }
     }
