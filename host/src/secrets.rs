@@ -1,7 +1,11 @@
-//! Secrets from the environment and from files.
+//! Secrets from the environment, from files, and from Secrets of the cluster.
+
+mod store;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+pub use store::{SecretCache, SecretData, SecretStore, StoreError, StoredSecret};
 
 /// The maximum number of values of a secret, the previous ones included. Each costs one HMAC per delivery.
 const MAX_VALUES: usize = 8;
@@ -39,6 +43,38 @@ pub enum SecretError {
         /// The error of the operating system.
         kind: std::io::ErrorKind,
     },
+    /// The Secret of the cluster was not read.
+    #[error("cannot read the Secret {name}")]
+    Stored {
+        /// The namespace and name of the Secret.
+        name: String,
+        /// What is wrong.
+        #[source]
+        why: StoreError,
+    },
+    /// The Secret of the cluster has no value with this key.
+    #[error("the Secret has no key {key:?}")]
+    NoKey {
+        /// The key.
+        key: String,
+    },
+    /// The value in the Secret of the cluster is not UTF-8.
+    #[error("the value of the key {key:?} is not text")]
+    NotText {
+        /// The key.
+        key: String,
+    },
+}
+
+impl SecretError {
+    /// Returns whether a later read may succeed without a change of the configuration.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        let Self::Stored { why, .. } = self else {
+            return false;
+        };
+        matches!(why, StoreError::Unavailable(_))
+    }
 }
 
 impl Secret {
@@ -59,6 +95,11 @@ impl Secret {
             return Err(SecretError::TooMany);
         }
         Ok(Self(all))
+    }
+
+    /// Returns a secret with one value, which must not be empty.
+    pub(crate) fn single(value: String) -> Self {
+        Self(vec![value])
     }
 
     /// Returns the values, at least one, with the present one first.

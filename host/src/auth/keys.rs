@@ -49,17 +49,16 @@ pub(super) enum Evidence {
 
 impl Keys {
     /// Returns the keys of secrets that every scheme uses, and of secrets that are tokens only.
-    pub(super) fn new(secret: Option<&Secret>, token: Option<&Secret>) -> Self {
-        let values = |secret: Option<&Secret>| {
-            let values = secret.map(Secret::values).unwrap_or_default();
-            values.to_vec()
-        };
-        let signing = values(secret);
-        let all = || {
-            signing
+    pub(super) fn new(secrets: &[&Secret], tokens: &[&Secret]) -> Self {
+        let values = |secrets: &[&Secret]| -> Vec<String> {
+            secrets
                 .iter()
-                .chain(token.map(Secret::values).unwrap_or_default())
+                .flat_map(|secret| secret.values())
+                .cloned()
+                .collect()
         };
+        let (signing, tokens) = (values(secrets), values(tokens));
+        let all = || signing.iter().chain(&tokens);
         Self {
             tokens: all().map(|text| digest(&[text.as_bytes()])).collect(),
             is_short: all().any(|text| text.len() < MIN_SECRET_BYTES),
