@@ -233,7 +233,9 @@ impl Authenticator {
     /// one, and otherwise by the global secrets. A value from the cluster was read within the last second.
     pub async fn keyring(&self, namespace: &str, own: Option<&SecretKey>) -> Keyring {
         let Some(reference) = own else {
-            self.update().await;
+            if self.reads_cluster() {
+                self.update().await;
+            }
             return self.global();
         };
         let Some(cluster) = &self.cluster else {

@@ -52,3 +52,49 @@ fn log(state: &AuthState) {
         AuthState::Required => tracing::info!("webhooks must be signed or carry a token"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::auth::{AuthConfig, bearer};
+    use crate::secrets::SecretSource;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_file_and_its_previous_file_hold_within_a_second() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, "first").unwrap();
+        let auth = Arc::new(Authenticator::new(AuthConfig {
+            bearer: Some(SecretSource::File(path.clone())),
+            ..AuthConfig::default()
+        }));
+        let mut registry = Registry::default();
+        let metrics = ReceiverMetrics::register(&mut registry);
+        let task = tokio::spawn(refresh_secrets(Arc::clone(&auth), metrics));
+        let is_accepted = |token: &str| {
+            let value = bearer(token).parse().unwrap();
+            let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
+            auth.claim(&headers).is_ok()
+        };
+        let is_usable = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text.contains("stoker_webhook_receiver_secret_usable 1")
+        };
+        assert!(is_accepted("first") && !is_accepted("second"));
+
+        std::fs::write(&path, "second").unwrap();
+        std::fs::write(directory.path().join("token-previous"), "first\n").unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(is_accepted("first") && is_accepted("second") && is_usable());
+        assert!(auth.has_short_secret());
+
+        std::fs::remove_file(&path).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!is_accepted("first") && !is_accepted("second") && !is_usable());
+        task.abort();
+    }
+}

@@ -86,25 +86,22 @@ impl Keys {
         } else {
             "neither a signature nor a token was sent"
         };
-        for scheme in &SCHEMES {
+        let can_check =
+            |scheme: &&Scheme| !self.signing.is_empty() || matches!(scheme.proof, Proof::Token(_));
+        for scheme in SCHEMES.iter().filter(can_check) {
             let Some(value) = scheme.value(headers)? else {
                 continue;
             };
             match &scheme.proof {
-                Proof::BodySignature { prefix } if !self.signing.is_empty() => {
+                Proof::BodySignature { prefix } => {
                     let claimed = parse_hex(value, prefix)?;
                     return Ok(Evidence::Body { claimed });
                 }
-                Proof::MessageSignature { id, timestamp } if !self.signing.is_empty() => {
+                Proof::MessageSignature { id, timestamp } => {
                     return parse_message(headers, value, (id, timestamp), now);
                 }
-                Proof::Token(form) => {
-                    if self.has_token(form, value) {
-                        return Ok(Evidence::Token);
-                    }
-                    reason = "the token is wrong";
-                }
-                Proof::BodySignature { .. } | Proof::MessageSignature { .. } => {}
+                Proof::Token(form) if self.has_token(form, value) => return Ok(Evidence::Token),
+                Proof::Token(_) => reason = "the token is wrong",
             }
         }
         Err(AuthError::Unauthorized(reason))

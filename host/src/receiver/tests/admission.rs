@@ -169,6 +169,8 @@ async fn a_refusal_is_the_same_for_every_path_with_the_same_number_of_reads() {
             }
         }
         assert!(replies.windows(2).all(|pair| pair[0] == pair[1]));
+        let challenges = replies[0].1.get_all("www-authenticate").iter();
+        assert!(challenges.eq(["Bearer", "Basic realm=\"stoker\""]));
     }
 }
 
