@@ -214,3 +214,6 @@ fn event(kind: &Kind, name: String, note: String, now: Timestamp) -> Event {
         ..Event::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
