@@ -103,6 +103,12 @@ pub struct RunFlags {
     /// `WEBHOOK_BEARER_TOKEN`. It is read again when it changes.
     #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
     pub webhook_bearer_token_file: Option<PathBuf>,
+    /// File with the receiver's TLS certificate and its chain, in PEM. It is read again when it changes.
+    #[arg(long, env = "WEBHOOK_TLS_CERT", value_name = "FILE")]
+    pub webhook_tls_cert: Option<PathBuf>,
+    /// File with the key of the TLS certificate, in PEM. It is read again when it changes.
+    #[arg(long, env = "WEBHOOK_TLS_KEY", value_name = "FILE")]
+    pub webhook_tls_key: Option<PathBuf>,
     /// Largest body of a webhook in bytes.
     #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
     pub max_body: usize,

@@ -8,6 +8,7 @@ use crate::cli::RunFlags;
 use crate::plugin::{Limits, SettingsSource};
 use crate::receiver::Bounds;
 use crate::secrets::SecretSource;
+use crate::server::TlsFiles;
 
 /// The upper bound of `--max-body`. Each request holds its body in memory.
 const MAX_BODY_LIMIT: usize = 64 << 20;
@@ -34,6 +35,8 @@ pub struct HostConfig {
     pub plugin_settings: SettingsSource,
     /// The secrets that authenticate webhooks.
     pub auth: AuthConfig,
+    /// The certificate and the key of the receiver, or `None` for a receiver without TLS.
+    pub tls: Option<TlsFiles>,
     /// The bounds of a delivery.
     pub bounds: Bounds,
     /// The own namespace, or `None` to use the one of the kubeconfig or of the pod.
@@ -69,6 +72,9 @@ pub enum ConfigError {
         /// The largest valid value.
         limit: u64,
     },
+    /// Only one of the certificate and the key is set.
+    #[error("--webhook-tls-cert and --webhook-tls-key are used together: set both or neither")]
+    HalfTls,
     /// The size limit of bodies is out of range.
     #[error("--max-body {bytes} is not between 1 and {limit} bytes")]
     MaxBody {
@@ -117,6 +123,7 @@ impl TryFrom<RunFlags> for HostConfig {
                     ("--webhook-bearer-token-file", "WEBHOOK_BEARER_TOKEN"),
                 )?,
             },
+            tls: tls_files(flags.webhook_tls_cert, flags.webhook_tls_key)?,
             bounds: Bounds {
                 body_bytes: flags.max_body,
                 ..Bounds::default()
@@ -166,6 +173,17 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
     })
 }
 
+fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, ConfigError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        _ => Err(ConfigError::HalfTls),
+    }
+}
+
 fn secret(
     inline: Option<String>,
     file: Option<PathBuf>,
@@ -197,6 +215,14 @@ mod tests {
         assert_eq!(parse("127.0.0.1:8081").unwrap().unwrap(), "127.0.0.1:8081");
         assert_eq!(parse("[::]:8081").unwrap().unwrap(), "[::]:8081");
         assert!(parse("localhost").is_err() && parse(":x").is_err() && parse(":70000").is_err());
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        let path = || Some(PathBuf::from("/f"));
+        assert!(tls_files(None, None).unwrap().is_none());
+        assert!(tls_files(path(), path()).unwrap().is_some());
+        assert!(tls_files(path(), None).is_err() && tls_files(None, path()).is_err());
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod plugin;
 pub mod plugin_maps;
 pub mod receiver;
 pub mod request;
+mod sampling;
 pub mod secrets;
 pub mod server;
 pub mod telemetry;

@@ -9,6 +9,7 @@ mod handler;
 mod metrics;
 mod record;
 mod router;
+mod source;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::request::Requests;
 
 pub use metrics::ReceiverMetrics;
 pub use router::router;
+pub use source::{NetworkError, Networks};
 
 /// The dependencies of the receiver.
 pub struct Receiver {

@@ -9,10 +9,12 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
+    ("ipnet", &["receiver/source"]),
     (
         "k8s_openapi",
         &["app/demo", "controller", "leader", "plugin_maps", "request"],
@@ -37,13 +39,14 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_local_cluster", &["app"]),
+    ("tokio_rustls", &["server/tls"]),
     ("wasmparser", &["plugin"]),
     ("wasmtime", &["plugin"]),
 ];
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 14] = [
+const NEIGHBOURS: [(&str, &[&str]); 15] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["watch_backoff"]),
@@ -55,11 +58,14 @@ const NEIGHBOURS: [(&str, &[&str]); 14] = [
     ("plugin_maps", &["plugin", "watch_backoff"]),
     (
         "receiver",
-        &["auth", "delivery", "payload", "plugin", "request"],
+        &[
+            "auth", "delivery", "payload", "plugin", "request", "sampling", "server",
+        ],
     ),
     ("request", &["watch_backoff"]),
     ("secrets", &[]),
-    ("server", &[]),
+    ("sampling", &[]),
+    ("server", &["sampling"]),
     ("telemetry", &[]),
 ];
 

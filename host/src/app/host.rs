@@ -20,9 +20,10 @@ use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
+use crate::plugin_maps;
 use crate::receiver::{self, Receiver};
 use crate::request::{self, ObjectCache, Requester};
-use crate::{plugin_maps, server};
+use crate::server::{self, Tls, TlsFiles};
 
 /// The time limit for the background tasks to end after the servers have drained.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -44,11 +45,13 @@ pub struct Host {
 impl Host {
     /// Starts the servers and the tasks.
     pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
+        server::raise_open_files();
         let listeners = Listeners::bind(&config)?;
         let receiver_address = listeners.receiver_address()?;
         let metrics = Arc::new(Metrics::new());
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(&shutdown);
+        let tls = load_certificate(config.tls.as_ref(), &mut tasks)?;
 
         let own_namespace = config
             .own_namespace
@@ -82,10 +85,17 @@ impl Host {
             bounds: config.bounds,
         };
         let mut servers = Servers::default();
-        servers.spawn(listeners.receiver, receiver::router(Arc::new(receiver)));
-        servers.spawn(listeners.probes, operations::probe_router(readiness));
-        let metrics_routes = operations::metrics_router(Arc::clone(&metrics));
-        servers.spawn(listeners.metrics, metrics_routes);
+        let receiver_options = server::Options {
+            tls,
+            metrics: metrics.server.clone(),
+            connections: None,
+        };
+        let routes = receiver::router(Arc::new(receiver));
+        servers.spawn(listeners.receiver, routes, receiver_options);
+        let routes = operations::probe_router(readiness);
+        servers.spawn(listeners.probes, routes, server::Options::default());
+        let routes = operations::metrics_router(Arc::clone(&metrics));
+        servers.spawn(listeners.metrics, routes, server::Options::default());
         Ok(Self {
             detector,
             metrics,
@@ -159,6 +169,19 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
         Some(address) => Ok(Some(server::listen(address)?)),
         None => Ok(None),
     }
+}
+
+/// Reads the certificate of the receiver, and follows its files.
+fn load_certificate(files: Option<&TlsFiles>, tasks: &mut Tasks) -> Result<Option<Arc<Tls>>> {
+    let Some(files) = files else {
+        return Ok(None);
+    };
+    let tls = Tls::load(files.clone())
+        .context("use other files with --webhook-tls-cert and --webhook-tls-key")?;
+    let tls = Arc::new(tls);
+    let followed = Arc::clone(&tls);
+    tasks.spawn(async move { followed.follow().await });
+    Ok(Some(tls))
 }
 
 /// Loads the plugins, and watches their sources for changes.
