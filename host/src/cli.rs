@@ -109,9 +109,32 @@ pub struct RunFlags {
     /// File with the key of the TLS certificate, in PEM. It is read again when it changes.
     #[arg(long, env = "WEBHOOK_TLS_KEY", value_name = "FILE")]
     pub webhook_tls_key: Option<PathBuf>,
+    /// Networks of the proxies in front of the receiver, such as 10.0.0.0/8, separated by commas. Only requests of
+    /// these proxies may name their source in `X-Forwarded-For`.
+    #[arg(
+        long,
+        env = "WEBHOOK_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_name = "NETWORKS"
+    )]
+    pub trusted_proxies: Vec<String>,
+    /// Networks from which webhooks are accepted, separated by commas [default: all].
+    #[arg(
+        long,
+        env = "WEBHOOK_ALLOWED_SOURCES",
+        value_delimiter = ',',
+        value_name = "NETWORKS"
+    )]
+    pub webhook_allowed_sources: Vec<String>,
+    /// Largest number of webhooks per second for one object.
+    #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
+    pub webhook_rate: u32,
     /// Largest body of a webhook in bytes.
-    #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
+    #[arg(long, default_value_t = 25 << 20, value_name = "BYTES")]
     pub max_body: usize,
+    /// Largest memory of all bodies together in bytes. It must be at least the largest body.
+    #[arg(long, default_value_t = 32 << 20, value_name = "BYTES")]
+    pub max_body_memory: usize,
     /// Directory with drop-in plugins (*.wasm), which is watched for changes. Can be repeated.
     #[arg(
         long,

@@ -6,12 +6,18 @@ use std::path::PathBuf;
 use crate::auth::AuthConfig;
 use crate::cli::RunFlags;
 use crate::plugin::{Limits, SettingsSource};
-use crate::receiver::Bounds;
+use crate::receiver::{Bounds, NetworkError, Networks};
 use crate::secrets::SecretSource;
 use crate::server::TlsFiles;
 
 /// The upper bound of `--max-body`. Each request holds its body in memory.
 const MAX_BODY_LIMIT: usize = 64 << 20;
+
+/// The upper bound of `--max-body-memory`.
+const MAX_BODY_MEMORY_LIMIT: usize = 1 << 30;
+
+/// The upper bound of `--webhook-rate`.
+const MAX_RATE: u32 = 1_000_000;
 
 /// The upper bound of `--plugin-max-size`. The memory for compiling grows with the size.
 const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
@@ -72,6 +78,31 @@ pub enum ConfigError {
         /// The largest valid value.
         limit: u64,
     },
+    /// A list contains something else than networks.
+    #[error("{flag} is invalid")]
+    Networks {
+        /// The flag.
+        flag: &'static str,
+        /// The reason.
+        #[source]
+        source: NetworkError,
+    },
+    /// The memory for bodies is too small for one body, or out of range.
+    #[error(
+        "--max-body-memory {bytes} is not between --max-body, {body}, and {MAX_BODY_MEMORY_LIMIT} bytes"
+    )]
+    MaxBodyMemory {
+        /// The value.
+        bytes: usize,
+        /// The largest size of a body.
+        body: usize,
+    },
+    /// The rate is out of range.
+    #[error("--webhook-rate {rate} is not between 1 and {MAX_RATE}")]
+    Rate {
+        /// The value.
+        rate: u32,
+    },
     /// Only one of the certificate and the key is set.
     #[error("--webhook-tls-cert and --webhook-tls-key are used together: set both or neither")]
     HalfTls,
@@ -126,6 +157,14 @@ impl TryFrom<RunFlags> for HostConfig {
             tls: tls_files(flags.webhook_tls_cert, flags.webhook_tls_key)?,
             bounds: Bounds {
                 body_bytes: flags.max_body,
+                body_memory: body_memory(flags.max_body_memory, flags.max_body)?,
+                object_rate: object_rate(flags.webhook_rate)?,
+                trusted_proxies: networks("--trusted-proxies", &flags.trusted_proxies)?
+                    .unwrap_or_default(),
+                allowed_sources: networks(
+                    "--webhook-allowed-sources",
+                    &flags.webhook_allowed_sources,
+                )?,
                 ..Bounds::default()
             },
             own_namespace: set(flags.pod_namespace),
@@ -173,6 +212,34 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
     })
 }
 
+/// Parses a list of networks. Without an entry, it is absent.
+fn networks(flag: &'static str, texts: &[String]) -> Result<Option<Networks>, ConfigError> {
+    let texts: Vec<_> = texts.iter().filter(|text| !text.is_empty()).collect();
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let networks = Networks::parse(&texts);
+    networks
+        .map(Some)
+        .map_err(|source| ConfigError::Networks { flag, source })
+}
+
+fn body_memory(bytes: usize, body: usize) -> Result<usize, ConfigError> {
+    if (body..=MAX_BODY_MEMORY_LIMIT).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(ConfigError::MaxBodyMemory { bytes, body })
+    }
+}
+
+fn object_rate(rate: u32) -> Result<u32, ConfigError> {
+    if (1..=MAX_RATE).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err(ConfigError::Rate { rate })
+    }
+}
+
 fn tls_files(
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -215,6 +282,29 @@ mod tests {
         assert_eq!(parse("127.0.0.1:8081").unwrap().unwrap(), "127.0.0.1:8081");
         assert_eq!(parse("[::]:8081").unwrap().unwrap(), "[::]:8081");
         assert!(parse("localhost").is_err() && parse(":x").is_err() && parse(":70000").is_err());
+    }
+
+    #[test]
+    fn networks_are_parsed_and_no_network_is_none() {
+        let parse = |texts: &[&str]| {
+            let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+            networks("--x", &texts)
+        };
+        assert_eq!(parse(&[]).unwrap(), None);
+        // An empty environment variable is one empty entry.
+        assert_eq!(parse(&[""]).unwrap(), None);
+        assert!(parse(&["10.0.0.0/8", "2001:db8::1"]).unwrap().is_some());
+        assert_eq!(
+            parse(&["10.0.0.0/8", "x"]).unwrap_err().to_string(),
+            "--x is invalid"
+        );
+    }
+
+    #[test]
+    fn the_memory_for_bodies_has_room_for_one_body() {
+        assert_eq!(body_memory(10, 10).unwrap(), 10);
+        assert!(body_memory(9, 10).is_err() && body_memory(2 << 30, 10).is_err());
+        assert!(object_rate(0).is_err() && object_rate(1).is_ok());
     }
 
     #[test]

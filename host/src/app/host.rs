@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
 use crate::plugin_maps;
-use crate::receiver::{self, Receiver};
+use crate::receiver::{self, Limits, Receiver};
 use crate::request::{self, ObjectCache, Requester};
 use crate::server::{self, Tls, TlsFiles};
 
@@ -82,15 +82,18 @@ impl Host {
             detector: Arc::clone(&detector),
             requests: requester,
             metrics: metrics.receiver.clone(),
-            bounds: config.bounds,
+            limits: Limits::new(config.bounds, metrics.receiver.clone()),
         };
+        let receiver = Arc::new(receiver);
+        let reporter = Arc::clone(&receiver);
+        tasks.spawn(async move { reporter.report_omitted().await });
         let mut servers = Servers::default();
         let receiver_options = server::Options {
             tls,
             metrics: metrics.server.clone(),
             connections: None,
         };
-        let routes = receiver::router(Arc::new(receiver));
+        let routes = receiver::router(receiver);
         servers.spawn(listeners.receiver, routes, receiver_options);
         let routes = operations::probe_router(readiness);
         servers.spawn(listeners.probes, routes, server::Options::default());

@@ -1,7 +1,8 @@
 //! One delivery: find the object, verify the sender, detect the ref, submit the request, answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -11,17 +12,23 @@ use stoker_api::detection::{Detection, ObjectKey};
 use tokio::time::Instant;
 
 use super::Receiver;
-use super::answer::Answer;
-use super::body;
+use super::answer::{Answer, RETRY_AFTER, Reason};
+use super::body::{self, Received};
+use super::budget::Share;
+use super::limits::accepts;
 use super::record::Record;
 use crate::auth::{AuthError, Claim, Verified};
 use crate::delivery::{Delivery, delivery_id};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
 use crate::request::{Announcement, Policy, RequestError, Submitted};
+use crate::server::Peer;
 
 /// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
 const ANSWER_TIME: Duration = Duration::from_secs(8);
+
+/// The reason in the log why a delivery of another source is refused.
+const WRONG_SOURCE: &str = "deliveries of this source are not allowed";
 
 /// Answers one delivery.
 pub(super) async fn receive(
@@ -31,15 +38,15 @@ pub(super) async fn receive(
 ) -> Answer {
     // A path that is not UTF-8 names no object. Only an authenticated sender receives this answer.
     let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
-    let record = Record::start(
-        &receiver.metrics,
-        &namespace,
-        &name,
-        delivery_id(request.headers()),
-    );
-    let answer = match handle(&receiver, &namespace, &name, request).await {
+    let headers = request.headers();
+    let peer = request.extensions().get::<Peer>().copied();
+    let source = receiver.limits.source(peer, headers);
+    let id = delivery_id(headers);
+    let mut record = Record::start(&receiver, (&namespace, &name), id, source);
+    let answer = match handle(&receiver, (&namespace, &name), source, request, &mut record).await {
         Ok(answer) | Err(answer) => answer,
     };
+    let answer = receiver.limits.refuse(source, answer);
     record.finish(&answer);
     answer
 }
@@ -47,58 +54,105 @@ pub(super) async fn receive(
 /// Handles a delivery. The error is the answer to a delivery that ends before its last step.
 async fn handle(
     receiver: &Receiver,
-    namespace: &str,
-    name: &str,
+    (namespace, name): (&str, &str),
+    source: Option<IpAddr>,
     request: Request,
+    record: &mut Record<'_>,
 ) -> Result<Answer, Answer> {
+    let limits = &receiver.limits;
     let key = ObjectKey::new(namespace, name).ok();
     let target = key.as_ref().and_then(|key| receiver.requests.find(key));
-    let delivery = verify(receiver, request).await?;
+    let (delivery, share) = verify(receiver, source, request, record).await?;
+    if let Some(target) = &target {
+        allow(&target.policy, source)?;
+    }
 
     // From here on, the sender is authenticated.
+    record.authenticated();
     let deadline = Instant::now() + ANSWER_TIME;
+    let _in_flight = limits.admit()?;
     let fail = |error| fail(&error, namespace, name);
     let key = key.ok_or_else(|| not_found(namespace, name))?;
     let target = match target {
         Some(target) => target,
         // The object may have been created before the watch reported it.
-        None => receiver.requests.read(&key, deadline).await.map_err(fail)?,
+        None => {
+            let target = receiver.requests.read(&key, deadline).await;
+            let target = target.map_err(fail)?;
+            allow(&target.policy, source)?;
+            target
+        }
     };
+    limits.count(&key)?;
+    let parsing = limits.parse(&delivery.body, deadline).await?;
     let (plugin, detections) = detect(receiver, delivery, &target.policy).await?;
+    // The body and what was parsed are not needed any longer.
+    drop((share, parsing));
     let announcement = Announcement {
         plugin: plugin.descriptor().name.as_str().into(),
         detections,
     };
     let submitted = receiver.requests.submit(target, announcement, deadline);
     match submitted.await {
-        Ok(submitted) => Ok(accept(submitted, plugin)),
-        Err(error @ RequestError::NotFollowed { .. }) => Ok(Answer::Ignored {
+        Ok(submitted) => {
+            receiver.metrics.accepted(&key, SystemTime::now());
+            Ok(accept(submitted, plugin))
+        }
+        Err(error @ RequestError::NotFollowed { .. }) => Ok(Answer::ignored(
             plugin,
-            reason: error.to_string(),
-        }),
+            request_code(&error),
+            error.to_string(),
+        )),
         Err(error) => Err(fail(error)),
     }
 }
 
 /// Reads a delivery and checks its proof. The body is read only where its headers are acceptable.
-async fn verify(receiver: &Receiver, request: Request) -> Result<Verified<Delivery>, Answer> {
+async fn verify<'r>(
+    receiver: &'r Receiver,
+    source: Option<IpAddr>,
+    request: Request,
+    record: &mut Record<'_>,
+) -> Result<(Verified<Delivery>, Share<'r>), Answer> {
     let (Parts { headers, .. }, body) = request.into_parts();
-    let claim = match acceptable(receiver, &headers) {
+    let claim = match acceptable(receiver, source, &headers) {
         Ok(claim) => claim,
         Err(answer) => {
             body::discard(body);
             return Err(answer);
         }
     };
-    let body = body::read(body, receiver.bounds).await?;
-    let delivery = Delivery { headers, body };
-    claim.verify(delivery).map_err(|error| refuse(&error))
+    let Received { bytes, share } = body::read(&headers, body, &receiver.limits).await?;
+    record.received(bytes.len());
+    let delivery = Delivery {
+        headers,
+        body: bytes,
+    };
+    let verified = claim.verify(delivery).map_err(|error| refuse(&error))?;
+    Ok((verified, share))
 }
 
-/// Checks the headers: the length of the body, and the presence of a proof.
-fn acceptable(receiver: &Receiver, headers: &HeaderMap) -> Result<Claim, Answer> {
-    body::check_length(headers, receiver.bounds)?;
+/// Checks the headers: the length of the body, the source, and the presence of a proof.
+fn acceptable(
+    receiver: &Receiver,
+    source: Option<IpAddr>,
+    headers: &HeaderMap,
+) -> Result<Claim, Answer> {
+    body::check_length(headers, &receiver.limits.bounds)?;
+    if !receiver.limits.allows(source) {
+        return Err(refuse(&AuthError::Unauthorized(WRONG_SOURCE)));
+    }
     receiver.auth.claim(headers).map_err(|error| refuse(&error))
+}
+
+/// Checks the source of an authenticated delivery by the policy of its object. The answer is the same as to a wrong
+/// signature, at the same step.
+fn allow(policy: &Policy, source: Option<IpAddr>) -> Result<(), Answer> {
+    if accepts(policy, source) {
+        Ok(())
+    } else {
+        Err(refuse(&AuthError::Unauthorized(WRONG_SOURCE)))
+    }
 }
 
 async fn detect(
@@ -117,12 +171,16 @@ async fn detect(
     }
     match verdict {
         Verdict::Found { plugin, detections } => Ok((plugin, detections)),
-        Verdict::Ignored { plugin, reason } => Err(Answer::Ignored { plugin, reason }),
+        Verdict::Ignored { plugin, reason } => Err(Answer::ignored(
+            plugin,
+            Reason::IgnoredByPlugin.code(),
+            reason,
+        )),
         Verdict::Malformed { plugin, why } => {
             let error = format!("plugin {}: {why}", plugin.descriptor().name);
-            Err(Answer::refused(StatusCode::BAD_REQUEST, error))
+            Err(Answer::refused(Reason::Malformed, error))
         }
-        Verdict::Unrecognised { declined } => Err(Answer::Unrecognised { declined }),
+        Verdict::Unrecognised { declined } => Err(Answer::unrecognised(declined)),
         Verdict::Unavailable { plugin, again_in } => {
             let name = &plugin.descriptor().name;
             let error = match again_in {
@@ -131,27 +189,37 @@ async fn detect(
                 ),
                 None => format!("plugin {name} has no free instance; try again"),
             };
-            Err(Answer::unavailable(error, again_in))
+            Err(Answer::unavailable(
+                Reason::PluginUnavailable,
+                error,
+                again_in,
+            ))
         }
         Verdict::Failed { plugin, error } => {
             let name = &plugin.descriptor().name;
             tracing::error!(plugin.file = %plugin.origin(), error = %stoker_report::chain(&error), "plugin failed");
-            Err(Answer::Failed {
-                error: format!("plugin {name} failed: {error}"),
-            })
+            let error = format!("plugin {name} failed: {error}");
+            Err(Answer::refused(Reason::PluginFailed, error))
         }
     }
 }
 
 fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
-    let (git_ref, message) = match submitted {
-        Submitted::Written(git_ref) => (git_ref, "ref requested"),
-        Submitted::AlreadySet(git_ref) => (git_ref, "ref already set"),
+    let (git_ref, code, message) = match submitted {
+        Submitted::Written(git_ref) => (git_ref, "requested", "ref requested"),
+        Submitted::AlreadySet(git_ref) => (git_ref, "already-requested", "ref already set"),
     };
-    Answer::Accepted {
-        git_ref: git_ref.to_string(),
-        plugin,
-        message,
+    Answer::accepted(git_ref.to_string(), plugin, code, message)
+}
+
+/// Returns the code of the reason why an announcement did not become a request.
+fn request_code(error: &RequestError) -> &'static str {
+    match error {
+        RequestError::NotFound(_) => "not-found",
+        RequestError::Invalid { .. } => "invalid-object",
+        RequestError::Unavailable(_) => "api-unavailable",
+        RequestError::Refused(_) => "api-refused",
+        RequestError::NotFollowed { .. } => "not-followed",
     }
 }
 
@@ -161,14 +229,14 @@ fn refuse(error: &AuthError) -> Answer {
         AuthError::Unauthorized(why) => {
             tracing::debug!(why, "a delivery was refused");
             Answer::refused(
-                StatusCode::UNAUTHORIZED,
+                Reason::Unauthorized,
                 "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256)",
             )
         }
         AuthError::Unusable(_) => {
             tracing::error!(error = %stoker_report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
             let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
-            Answer::unavailable(error, None)
+            Answer::unavailable(Reason::SecretUnusable, error, None)
         }
     }
 }
@@ -193,19 +261,16 @@ impl BodyForm {
 fn not_json(error: &PayloadError, form: &BodyForm) -> Answer {
     if let Some(encoding) = &form.content_encoding {
         let error = format!("the body is compressed with {encoding}: send it without compression");
-        return Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
+        return Answer::refused(Reason::Compressed, error);
     }
     match &form.media_type {
         Some(other) if !is_json(other) => {
             let error = format!(
                 "the body is {other}, and not JSON: set the content type of the webhook to application/json"
             );
-            Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
+            Answer::refused(Reason::UnsupportedMediaType, error)
         }
-        _ => Answer::refused(
-            StatusCode::BAD_REQUEST,
-            stoker_report::chain(error).to_string(),
-        ),
+        _ => Answer::refused(Reason::NotJson, stoker_report::chain(error).to_string()),
     }
 }
 
@@ -214,25 +279,25 @@ fn is_json(media_type: &str) -> bool {
 }
 
 fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
+    let code = request_code(error);
     match error {
         RequestError::NotFound(_) => not_found(namespace, name),
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request could not be stored");
             let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::unavailable(error, None)
+            Answer::new(StatusCode::SERVICE_UNAVAILABLE, code, error).with_retry_after(RETRY_AFTER)
         }
         RequestError::Invalid { .. }
         | RequestError::Refused(_)
         | RequestError::NotFollowed { .. } => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request was refused");
-            Answer::Failed {
-                error: format!("{error}; see the log of Stoker"),
-            }
+            let error = format!("{error}; see the log of Stoker");
+            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, code, error)
         }
     }
 }
 
 fn not_found(namespace: &str, name: &str) -> Answer {
     let error = format!("there is no GatewaySync {name:?} in namespace {namespace:?}");
-    Answer::refused(StatusCode::NOT_FOUND, error)
+    Answer::new(StatusCode::NOT_FOUND, "not-found", error)
 }

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
-use crate::plugin::{Capacity, Catalog, Detector, Limits, PluginMetrics, Sandbox, SettingsSource};
+use crate::plugin::{self, Capacity, Catalog, Detector, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
 use crate::secrets::SecretSource;
 
@@ -100,10 +100,18 @@ struct Reply {
 
 impl Fixture {
     async fn new(requests: FakeRequests) -> Self {
-        Self::with_limits(requests, Limits::default()).await
+        Self::with_limits(requests, plugin::Limits::default()).await
     }
 
-    async fn with_limits(requests: FakeRequests, limits: Limits) -> Self {
+    async fn with_bounds(requests: FakeRequests, bounds: Bounds) -> Self {
+        Self::with(requests, plugin::Limits::default(), bounds).await
+    }
+
+    async fn with_limits(requests: FakeRequests, limits: plugin::Limits) -> Self {
+        Self::with(requests, limits, Bounds::default()).await
+    }
+
+    async fn with(requests: FakeRequests, limits: plugin::Limits, bounds: Bounds) -> Self {
         let sandbox = Arc::new(Sandbox::new(Capacity::default()).unwrap());
         let detector = Arc::new(Detector::new(sandbox));
         let catalog = Catalog::open(
@@ -117,6 +125,7 @@ impl Fixture {
         );
         drop(catalog.await.unwrap());
         let requests = Arc::new(requests);
+        let metrics = ReceiverMetrics::register(&mut Registry::default());
         let auth = AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
             bearer: None,
@@ -125,8 +134,8 @@ impl Fixture {
             auth: Arc::new(Authenticator::new(auth)),
             detector,
             requests: Arc::clone(&requests) as Arc<dyn Requests>,
-            metrics: ReceiverMetrics::register(&mut Registry::default()),
-            bounds: Bounds::default(),
+            metrics: metrics.clone(),
+            limits: Limits::new(bounds, metrics),
         };
         Self {
             router: router(Arc::new(receiver)),
@@ -170,8 +179,7 @@ async fn a_signed_webhook_for_a_watched_object_is_submitted_without_a_read() {
     let fixture = Fixture::new(with_object(Policy::default())).await;
     let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED);
-    let expected =
-        json!({"accepted": true, "ref": "v1", "plugin": "generic", "message": "ref requested"});
+    let expected = json!({"accepted": true, "reason": "requested", "ref": "v1", "plugin": "generic", "message": "ref requested"});
     assert_eq!(reply.body, expected);
     assert_eq!((fixture.reads(), fixture.submitted()), (0, 1));
     let submitted = fixture.requests.submitted.lock().unwrap();
