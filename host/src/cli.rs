@@ -132,9 +132,9 @@ pub struct RunFlags {
     /// Largest body of a webhook in bytes.
     #[arg(long, default_value_t = 25 << 20, value_name = "BYTES")]
     pub max_body: usize,
-    /// Largest memory of all bodies together in bytes. It must be at least the largest body.
-    #[arg(long, default_value_t = 32 << 20, value_name = "BYTES")]
-    pub max_body_memory: usize,
+    /// Largest memory of all bodies together in bytes [default: 33554432, or --max-body if that is more].
+    #[arg(long, value_name = "BYTES")]
+    pub max_body_memory: Option<usize>,
     /// Directory with drop-in plugins (*.wasm), which is watched for changes. Can be repeated.
     #[arg(
         long,

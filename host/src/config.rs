@@ -212,19 +212,19 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
     })
 }
 
-/// Parses a list of networks. Without an entry, it is absent.
+/// Parses a list of networks. An empty value is absent.
 fn networks(flag: &'static str, texts: &[String]) -> Result<Option<Networks>, ConfigError> {
-    let texts: Vec<_> = texts.iter().filter(|text| !text.is_empty()).collect();
-    if texts.is_empty() {
+    if texts.concat().is_empty() && texts.len() < 2 {
         return Ok(None);
     }
-    let networks = Networks::parse(&texts);
+    let networks = Networks::parse(texts);
     networks
         .map(Some)
         .map_err(|source| ConfigError::Networks { flag, source })
 }
 
-fn body_memory(bytes: usize, body: usize) -> Result<usize, ConfigError> {
+fn body_memory(bytes: Option<usize>, body: usize) -> Result<usize, ConfigError> {
+    let bytes = bytes.unwrap_or_else(|| Bounds::default().body_memory.max(body));
     if (body..=MAX_BODY_MEMORY_LIMIT).contains(&bytes) {
         Ok(bytes)
     } else {
@@ -293,6 +293,7 @@ mod tests {
         assert_eq!(parse(&[]).unwrap(), None);
         // An empty environment variable is one empty entry.
         assert_eq!(parse(&[""]).unwrap(), None);
+        assert!(parse(&["", ""]).is_err());
         assert!(parse(&["10.0.0.0/8", "2001:db8::1"]).unwrap().is_some());
         assert_eq!(
             parse(&["10.0.0.0/8", "x"]).unwrap_err().to_string(),
@@ -302,8 +303,10 @@ mod tests {
 
     #[test]
     fn the_memory_for_bodies_has_room_for_one_body() {
-        assert_eq!(body_memory(10, 10).unwrap(), 10);
-        assert!(body_memory(9, 10).is_err() && body_memory(2 << 30, 10).is_err());
+        assert_eq!(body_memory(Some(10), 10).unwrap(), 10);
+        assert_eq!(body_memory(None, 10).unwrap(), 32 << 20);
+        assert_eq!(body_memory(None, 64 << 20).unwrap(), 64 << 20);
+        assert!(body_memory(Some(9), 10).is_err() && body_memory(Some(2 << 30), 10).is_err());
         assert!(object_rate(0).is_err() && object_rate(1).is_ok());
     }
 

@@ -20,10 +20,10 @@ use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
-use crate::plugin_maps;
 use crate::receiver::{self, Limits, Receiver};
 use crate::request::{self, ObjectCache, Requester};
 use crate::server::{self, Tls, TlsFiles};
+use crate::{plugin_maps, telemetry};
 
 /// The time limit for the background tasks to end after the servers have drained.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -87,6 +87,7 @@ impl Host {
         let receiver = Arc::new(receiver);
         let reporter = Arc::clone(&receiver);
         tasks.spawn(async move { reporter.report_omitted().await });
+        tasks.spawn(telemetry::report_dropped());
         let mut servers = Servers::default();
         let receiver_options = server::Options {
             tls,

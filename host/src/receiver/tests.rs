@@ -1,6 +1,7 @@
 //! The routes with the built-in plugins, and objects in memory instead of an API server.
 
 mod bodies;
+mod limits;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -89,6 +90,8 @@ fn with_object(policy: Policy) -> FakeRequests {
 /// A receiver that requires signatures.
 struct Fixture {
     router: axum::Router,
+    metrics: ReceiverMetrics,
+    registry: Registry,
     requests: Arc<FakeRequests>,
 }
 
@@ -125,7 +128,8 @@ impl Fixture {
         );
         drop(catalog.await.unwrap());
         let requests = Arc::new(requests);
-        let metrics = ReceiverMetrics::register(&mut Registry::default());
+        let mut registry = Registry::default();
+        let metrics = ReceiverMetrics::register(&mut registry);
         let auth = AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
             bearer: None,
@@ -135,10 +139,12 @@ impl Fixture {
             detector,
             requests: Arc::clone(&requests) as Arc<dyn Requests>,
             metrics: metrics.clone(),
-            limits: Limits::new(bounds, metrics),
+            limits: Limits::new(bounds, metrics.clone()),
         };
         Self {
             router: router(Arc::new(receiver)),
+            metrics,
+            registry,
             requests,
         }
     }
@@ -161,6 +167,13 @@ impl Fixture {
             .header(SIGNATURE_HEADER, sign(SECRET.as_bytes(), body.as_bytes()))
             .body(Body::from(body));
         self.send(request.unwrap()).await
+    }
+
+    /// Returns the metrics of the receiver as text.
+    fn metrics_text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
     }
 
     fn reads(&self) -> usize {
