@@ -43,7 +43,6 @@ fn request(cluster: &TestCluster, lines: &str, rest: &str) -> Result<String> {
 async fn exchange(cluster: &TestCluster, bytes: &str) -> Result<String> {
     let mut connection = connect(cluster).await?;
     connection.write_all(bytes.as_bytes()).await?;
-    connection.shutdown().await?;
     let mut answer = Vec::new();
     let read = connection.read_to_end(&mut answer);
     // A connection that is reset has sent its answer before.
@@ -91,7 +90,7 @@ async fn idle_connections_do_not_shut_out_a_sender() -> Result<()> {
 #[tokio::test]
 async fn ambiguous_requests_are_refused_and_none_is_smuggled() -> Result<()> {
     let cluster = cluster().await?;
-    let smuggled = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let smuggled = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let length = BODY.len();
     for (lines, rest) in [
         // Both lengths: the last one counts for some servers, the first one for others (RFC 9112 §6.1).
@@ -220,7 +219,7 @@ async fn a_large_push_is_accepted() -> Result<()> {
         "added": vec!["projects/line-7/views/overview/view.json"; 20],
         "modified": vec!["projects/line-7/views/details/resource.json"; 20],
     });
-    let body = json!({"ref": "refs/tags/v1", "commits": vec![commit; 1500]}).to_string();
+    let body = json!({"ref": "refs/tags/v1", "commits": vec![commit; 1800]}).to_string();
     ensure!(body.len() > 3 << 20, "{}", body.len());
     let headers = [("x-github-event", "push")];
     let answer = cluster.send(&headers, body.as_bytes()).await?;

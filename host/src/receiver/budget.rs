@@ -141,7 +141,7 @@ mod tests {
             .expect("the first returned its share");
         let mut fourth = budget.share();
         assert!(fourth.grow(1).now_or_never().is_none());
-        assert!(used.get() <= 3 * mib as i64);
+        assert!(used.get() <= signed(3 * mib));
         drop(shares);
         fourth.grow(1).now_or_never().expect("there is room");
     }

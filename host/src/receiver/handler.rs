@@ -73,15 +73,14 @@ async fn handle(
     let _in_flight = limits.admit()?;
     let fail = |error| fail(&error, namespace, name);
     let key = key.ok_or_else(|| not_found(namespace, name))?;
-    let target = match target {
-        Some(target) => target,
+    let target = if let Some(target) = target {
+        target
+    } else {
         // The object may have been created before the watch reported it.
-        None => {
-            let target = receiver.requests.read(&key, deadline).await;
-            let target = target.map_err(fail)?;
-            allow(&target.policy, source)?;
-            target
-        }
+        let target = receiver.requests.read(&key, deadline).await;
+        let target = target.map_err(fail)?;
+        allow(&target.policy, source)?;
+        target
     };
     limits.count(&key)?;
     let parsing = limits.parse(&delivery.body, deadline).await?;

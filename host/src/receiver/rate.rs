@@ -72,7 +72,7 @@ mod tests {
         tokio::time::advance(Duration::from_millis(70)).await;
         limit.count("a").unwrap();
         limit.count("a").unwrap_err();
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         for _ in 0..3 {
             limit.count("a").unwrap();
         }

@@ -166,7 +166,8 @@ impl Connections {
     }
 
     /// Returns the number of open connections.
-    pub(super) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.table().entries.len()
     }
 

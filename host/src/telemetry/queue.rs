@@ -136,7 +136,7 @@ mod tests {
     /// A reader that takes a line when it is told to.
     struct SlowReader {
         next: Receiver<()>,
-        read: Arc<Mutex<Vec<Vec<u8>>>>,
+        read: Lines,
     }
 
     impl Write for SlowReader {
@@ -151,7 +151,9 @@ mod tests {
         }
     }
 
-    fn slow() -> (Queue, WorkerGuard, Sender<()>, Arc<Mutex<Vec<Vec<u8>>>>) {
+    type Lines = Arc<Mutex<Vec<Vec<u8>>>>;
+
+    fn slow() -> (Queue, WorkerGuard, Sender<()>, Lines) {
         let (tell, next) = channel();
         let read = Arc::new(Mutex::default());
         let reader = SlowReader {

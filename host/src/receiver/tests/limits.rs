@@ -204,35 +204,38 @@ async fn a_body_of_single_bytes_takes_the_memory_of_its_length() {
     assert_eq!(used.get(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_body_without_memory_waits_and_is_then_503() {
     let bounds = Bounds {
         body_bytes: 64 << 10,
         body_memory: 128 << 10,
         ..Bounds::default()
     };
-    let fixture = Fixture::with_bounds(with_object(Policy::default()), bounds).await;
-    tokio::time::pause();
-    // Two bodies take all memory, and then arrive slowly.
-    let held = |delay: u64| {
-        let first = stream::iter([Bytes::from(vec![b' '; 61 << 10])]);
-        let rest = stream::unfold(0, move |number| async move {
-            tokio::time::sleep(Duration::from_secs(delay)).await;
-            (number < 2).then(|| (Bytes::from_static(b" "), number + 1))
-        });
-        in_parts(futures::StreamExt::chain(first, Box::pin(rest)))
-    };
-    let (first, second, third) = tokio::join!(
-        fixture.send(held(4)),
-        fixture.send(held(4)),
-        fixture.send(held(0))
+    let metrics = ReceiverMetrics::register(&mut Registry::default());
+    let limits = Limits::new(bounds, metrics);
+    let headers = HeaderMap::new();
+    let read = || body::read(&headers, Body::from(BODY), &limits);
+    // Two other bodies take all memory.
+    let mut others = [limits.bodies.share(), limits.bodies.share()];
+    for other in &mut others {
+        other.grow(64 << 10).await;
+    }
+    let started = Instant::now();
+    let answer = read().await.err().unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.code()),
+        (503, "overloaded")
     );
-    assert_eq!((first.status.as_u16(), second.status.as_u16()), (408, 408));
-    assert_eq!((third.status.as_u16(), reason(&third)), (503, "overloaded"));
-    assert_eq!(third.headers["retry-after"], "5");
-    tokio::time::resume();
-    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
-    assert_eq!(reply.status, StatusCode::ACCEPTED);
+    assert_eq!(started.elapsed().as_secs(), 10);
+    let response = axum::response::IntoResponse::into_response(answer);
+    assert_eq!(response.headers()["retry-after"], "5");
+
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        drop(others);
+    };
+    let (received, ()) = tokio::join!(read(), release);
+    assert_eq!(received.unwrap().bytes, BODY);
 }
 
 #[tokio::test]
