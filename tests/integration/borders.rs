@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 16] = [
+const OWNERS: [(&str, &[&str]); 18] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -17,7 +17,14 @@ const OWNERS: [(&str, &[&str]); 16] = [
     ("ipnet", &["receiver/source"]),
     (
         "k8s_openapi",
-        &["app/demo", "controller", "leader", "plugin_maps", "request"],
+        &[
+            "app/demo",
+            "controller",
+            "leader",
+            "plugin_maps",
+            "request",
+            "secret_store",
+        ],
     ),
     (
         "kube",
@@ -27,6 +34,7 @@ const OWNERS: [(&str, &[&str]); 16] = [
             "leader",
             "plugin_maps",
             "request",
+            "secret_store",
             "watch_backoff",
         ],
     ),
@@ -38,6 +46,8 @@ const OWNERS: [(&str, &[&str]); 16] = [
     ),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
     ("stoker_author", &["app/plugin_commands"]),
+    ("stoker_builtin", &["app/demo", "plugin"]),
+    ("stoker_engine", &["plugin"]),
     ("stoker_local_cluster", &["app"]),
     ("tokio_rustls", &["server/tls"]),
     ("wasmparser", &["plugin"]),
@@ -46,7 +56,7 @@ const OWNERS: [(&str, &[&str]); 16] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 15] = [
+const NEIGHBOURS: [(&str, &[&str]); 18] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["watch_backoff"]),
@@ -59,12 +69,14 @@ const NEIGHBOURS: [(&str, &[&str]); 15] = [
     (
         "receiver",
         &[
-            "auth", "delivery", "payload", "plugin", "request", "sampling", "server",
+            "auth", "delivery", "payload", "plugin", "recent", "request", "sampling", "server",
         ],
     ),
+    ("recent", &[]),
     ("request", &["watch_backoff"]),
-    ("secrets", &[]),
     ("sampling", &[]),
+    ("secret_store", &["secrets"]),
+    ("secrets", &["recent"]),
     ("server", &["sampling"]),
     ("telemetry", &[]),
 ];

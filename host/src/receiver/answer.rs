@@ -136,13 +136,10 @@ impl Answer {
 
     /// The same delivery may succeed after a while.
     pub(super) fn again_in(reason: Reason, error: impl Into<String>, wait: Duration) -> Self {
-        Self::refused(reason, error).with_retry_after(wait)
-    }
-
-    /// Tells the sender to try again after a while.
-    pub(super) fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
-        self
+        Self {
+            retry_after: Some(wait),
+            ..Self::refused(reason, error)
+        }
     }
 
     /// Closes the connection after the answer.
@@ -224,8 +221,12 @@ impl IntoResponse for Answer {
             drop(headers.insert(header::RETRY_AFTER, seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §15.5.2 requires a challenge in every 401.
-            drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+            // RFC 9110 §15.5.2 requires a challenge in every 401. Amazon SNS sends the password of a URL only after a
+            // challenge for basic authentication.
+            for challenge in ["Bearer", "Basic realm=\"stoker\""] {
+                let challenge = HeaderValue::from_static(challenge);
+                headers.append(header::WWW_AUTHENTICATE, challenge);
+            }
         }
         if self.closes {
             drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));

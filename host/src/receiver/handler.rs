@@ -2,33 +2,23 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use stoker_api::detection::{Detection, ObjectKey};
-use tokio::time::Instant;
+use axum::http::StatusCode;
+use stoker_api::detection::Detection;
 
 use super::Receiver;
+use super::admission::{Admitted, Place, admit};
 use super::answer::{Answer, RETRY_AFTER, Reason};
-use super::body::{self, Received};
-use super::budget::Share;
-use super::limits::accepts;
 use super::record::Record;
-use crate::auth::{AuthError, Claim, Verified};
+use crate::auth::Verified;
 use crate::delivery::{Delivery, delivery_id};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
 use crate::request::{Announcement, Policy, RequestError, Submitted};
 use crate::server::Peer;
-
-/// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
-const ANSWER_TIME: Duration = Duration::from_secs(8);
-
-/// The reason in the log why a delivery of another source is refused.
-const WRONG_SOURCE: &str = "deliveries of this source are not allowed";
 
 /// Answers one delivery.
 pub(super) async fn receive(
@@ -36,14 +26,24 @@ pub(super) async fn receive(
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Answer {
-    // A path that is not UTF-8 names no object. Only an authenticated sender receives this answer.
+    // A path that is not UTF-8 names no object.
     let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
+    answer(&receiver, &namespace, &name, request).await
+}
+
+/// Answers a delivery whose path has another form than that of an object. The answer is the one for an object that
+/// does not exist.
+pub(super) async fn receive_elsewhere(receiver: &Receiver, request: Request) -> Answer {
+    answer(receiver, "", "", request).await
+}
+
+async fn answer(receiver: &Receiver, namespace: &str, name: &str, request: Request) -> Answer {
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().copied();
     let source = receiver.limits.source(peer, headers);
     let id = delivery_id(headers);
-    let mut record = Record::start(&receiver, (&namespace, &name), id, source);
-    let answer = match handle(&receiver, (&namespace, &name), source, request, &mut record).await {
+    let mut record = Record::start(receiver, (namespace, name), id, source);
+    let answer = match handle(receiver, (namespace, name), source, request, &mut record).await {
         Ok(answer) | Err(answer) => answer,
     };
     let answer = receiver.limits.refuse(source, answer);
@@ -59,29 +59,21 @@ async fn handle(
     request: Request,
     record: &mut Record<'_>,
 ) -> Result<Answer, Answer> {
-    let limits = &receiver.limits;
-    let key = ObjectKey::new(namespace, name).ok();
-    let target = key.as_ref().and_then(|key| receiver.requests.find(key));
-    let (delivery, share) = verify(receiver, source, request, record).await?;
-    if let Some(target) = &target {
-        allow(&target.policy, source)?;
-    }
+    let place = Place::new(namespace, name, request.uri().path());
+    let Admitted {
+        delivery,
+        target,
+        deadline,
+        share,
+    } = admit(receiver, &place, source, request, record).await?;
 
     // From here on, the sender is authenticated.
     record.authenticated();
-    let deadline = Instant::now() + ANSWER_TIME;
+    let limits = &receiver.limits;
     let _in_flight = limits.admit()?;
     let fail = |error| fail(&error, namespace, name);
-    let key = key.ok_or_else(|| not_found(namespace, name))?;
-    let target = if let Some(target) = target {
-        target
-    } else {
-        // The object may have been created before the watch reported it.
-        let target = receiver.requests.read(&key, deadline).await;
-        let target = target.map_err(fail)?;
-        allow(&target.policy, source)?;
-        target
-    };
+    let target = target.map_err(fail)?;
+    let key = target.key.clone();
     limits.count(&key)?;
     let parsing = limits.parse(&delivery.body, deadline).await?;
     let (plugin, detections) = detect(receiver, delivery, &target.policy).await?;
@@ -103,54 +95,6 @@ async fn handle(
             error.to_string(),
         )),
         Err(error) => Err(fail(error)),
-    }
-}
-
-/// Reads a delivery and checks its proof. The body is read only where its headers are acceptable.
-async fn verify<'r>(
-    receiver: &'r Receiver,
-    source: Option<IpAddr>,
-    request: Request,
-    record: &mut Record<'_>,
-) -> Result<(Verified<Delivery>, Share<'r>), Answer> {
-    let (Parts { headers, .. }, body) = request.into_parts();
-    let claim = match acceptable(receiver, source, &headers) {
-        Ok(claim) => claim,
-        Err(answer) => {
-            body::discard(body);
-            return Err(answer);
-        }
-    };
-    let Received { bytes, share } = body::read(&headers, body, &receiver.limits).await?;
-    record.received(bytes.len());
-    let delivery = Delivery {
-        headers,
-        body: bytes,
-    };
-    let verified = claim.verify(delivery).map_err(|error| refuse(&error))?;
-    Ok((verified, share))
-}
-
-/// Checks the headers: the length of the body, the source, and the presence of a proof.
-fn acceptable(
-    receiver: &Receiver,
-    source: Option<IpAddr>,
-    headers: &HeaderMap,
-) -> Result<Claim, Answer> {
-    body::check_length(headers, &receiver.limits.bounds)?;
-    if !receiver.limits.allows(source) {
-        return Err(refuse(&AuthError::Unauthorized(WRONG_SOURCE)));
-    }
-    receiver.auth.claim(headers).map_err(|error| refuse(&error))
-}
-
-/// Checks the source of an authenticated delivery by the policy of its object. The answer is the same as to a wrong
-/// signature, at the same step.
-fn allow(policy: &Policy, source: Option<IpAddr>) -> Result<(), Answer> {
-    if accepts(policy, source) {
-        Ok(())
-    } else {
-        Err(refuse(&AuthError::Unauthorized(WRONG_SOURCE)))
     }
 }
 
@@ -222,24 +166,6 @@ fn request_code(error: &RequestError) -> &'static str {
     }
 }
 
-fn refuse(error: &AuthError) -> Answer {
-    match error {
-        // The exact reason would be more useful to an attacker than to a sender.
-        AuthError::Unauthorized(why) => {
-            tracing::debug!(why, "a delivery was refused");
-            Answer::refused(
-                Reason::Unauthorized,
-                "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256)",
-            )
-        }
-        AuthError::Unusable(_) => {
-            tracing::error!(error = %stoker_report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
-            let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
-            Answer::unavailable(Reason::SecretUnusable, error, None)
-        }
-    }
-}
-
 /// The form of a body by its headers.
 struct BodyForm {
     media_type: Option<String>,
@@ -284,7 +210,7 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request could not be stored");
             let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::new(StatusCode::SERVICE_UNAVAILABLE, code, error).with_retry_after(RETRY_AFTER)
+            Answer::again_in(Reason::ApiUnavailable, error, RETRY_AFTER)
         }
         RequestError::Invalid { .. }
         | RequestError::Refused(_)

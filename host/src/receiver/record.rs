@@ -61,7 +61,9 @@ impl<'a> Record<'a> {
         let source = plugin.map(|plugin| plugin.origin().key());
         metrics.answered(source, status.as_u16(), duration);
         metrics.outcome(answer.code());
-        if !is_flood(status) || self.receiver.limits.refusal_lines.allows() {
+        let is_sampled = !self.is_authenticated || status == StatusCode::TOO_MANY_REQUESTS;
+        // Strangers, and senders that run wild, cause any number of lines.
+        if !is_sampled || self.receiver.limits.refusal_lines.allows() {
             self.write(answer, duration);
         }
     }
@@ -103,14 +105,6 @@ impl Drop for Record<'_> {
     fn drop(&mut self) {
         self.receiver.metrics.ended();
     }
-}
-
-/// Returns whether strangers can cause any number of such answers. Their log lines are sampled.
-fn is_flood(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS
-    )
 }
 
 fn shortened(text: &str) -> Cow<'_, str> {

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::routing::{MethodRouter, get, post};
 
 use super::Receiver;
@@ -20,7 +21,7 @@ pub fn router(receiver: Arc<Receiver>) -> Router {
         )
         .route("/", healthy())
         .route("/healthz", healthy())
-        .fallback(no_route)
+        .fallback(elsewhere)
         .with_state(receiver)
 }
 
@@ -37,6 +38,17 @@ async fn wrong_method(
         "a webhook is sent with POST",
     );
     ([(axum::http::header::ALLOW, "POST")], answer)
+}
+
+/// Answers a request for another path. A webhook for a path that names no object is answered as one for an unknown
+/// object, so that the answer does not show which names are possible.
+async fn elsewhere(State(receiver): State<Arc<Receiver>>, request: Request) -> Answer {
+    let is_webhook = request.uri().path().starts_with("/webhook/");
+    if is_webhook && request.method() == Method::POST {
+        handler::receive_elsewhere(&receiver, request).await
+    } else {
+        no_route(State(receiver)).await
+    }
 }
 
 async fn no_route(State(receiver): State<Arc<Receiver>>) -> Answer {

@@ -7,6 +7,8 @@ pub(in crate::receiver) enum Reason {
     Unauthorized,
     /// A configured secret cannot be used.
     SecretUnusable,
+    /// The API server does not answer.
+    ApiUnavailable,
     /// There is no such route.
     NoRoute,
     /// The method is not POST.
@@ -47,6 +49,7 @@ impl Reason {
         match self {
             Self::Unauthorized => "unauthorized",
             Self::SecretUnusable => "secret-unusable",
+            Self::ApiUnavailable => "api-unavailable",
             Self::NoRoute => "no-route",
             Self::WrongMethod => "wrong-method",
             Self::BodyTooLarge => "body-too-large",
@@ -81,9 +84,10 @@ impl Reason {
             Self::Compressed | Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::PluginFailed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::SecretUnusable | Self::PluginUnavailable | Self::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::SecretUnusable
+            | Self::ApiUnavailable
+            | Self::PluginUnavailable
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -98,6 +102,7 @@ mod tests {
         for (reason, code, status) in [
             (Reason::Unauthorized, "unauthorized", 401),
             (Reason::SecretUnusable, "secret-unusable", 503),
+            (Reason::ApiUnavailable, "api-unavailable", 503),
             (Reason::NoRoute, "no-route", 404),
             (Reason::WrongMethod, "wrong-method", 405),
             (Reason::BodyTooLarge, "body-too-large", 413),
