@@ -114,9 +114,38 @@ pub struct RunFlags {
     /// are read again when they change.
     #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
     pub webhook_bearer_token_file: Option<PathBuf>,
+    /// File with the receiver's TLS certificate and its chain, in PEM. It is read again when it changes.
+    #[arg(long, env = "WEBHOOK_TLS_CERT", value_name = "FILE")]
+    pub webhook_tls_cert: Option<PathBuf>,
+    /// File with the key of the TLS certificate, in PEM. It is read again when it changes.
+    #[arg(long, env = "WEBHOOK_TLS_KEY", value_name = "FILE")]
+    pub webhook_tls_key: Option<PathBuf>,
+    /// Networks of the proxies in front of the receiver, such as 10.0.0.0/8, separated by commas. Only requests of
+    /// these proxies may name their source in `X-Forwarded-For`.
+    #[arg(
+        long,
+        env = "WEBHOOK_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_name = "NETWORKS"
+    )]
+    pub trusted_proxies: Vec<String>,
+    /// Networks from which webhooks are accepted, separated by commas [default: all].
+    #[arg(
+        long,
+        env = "WEBHOOK_ALLOWED_SOURCES",
+        value_delimiter = ',',
+        value_name = "NETWORKS"
+    )]
+    pub webhook_allowed_sources: Vec<String>,
+    /// Largest number of webhooks per second for one object.
+    #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
+    pub webhook_rate: u32,
     /// Largest body of a webhook in bytes.
-    #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
+    #[arg(long, default_value_t = 25 << 20, value_name = "BYTES")]
     pub max_body: usize,
+    /// Largest memory of all bodies together in bytes [default: 33554432, or --max-body if that is more].
+    #[arg(long, value_name = "BYTES")]
+    pub max_body_memory: Option<usize>,
     /// Directory with drop-in plugins (*.wasm), which is watched for changes. Can be repeated.
     #[arg(
         long,

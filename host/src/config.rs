@@ -9,11 +9,18 @@ use stoker_api::detection::ObjectKey;
 use crate::auth::AuthConfig;
 use crate::cli::RunFlags;
 use crate::plugin::{Limits, SettingsSource};
-use crate::receiver::Bounds;
+use crate::receiver::{Bounds, NetworkError, Networks};
 use crate::secrets::SecretSource;
+use crate::server::TlsFiles;
 
 /// The upper bound of `--max-body`. Each request holds its body in memory.
 const MAX_BODY_LIMIT: usize = 64 << 20;
+
+/// The upper bound of `--max-body-memory`.
+const MAX_BODY_MEMORY_LIMIT: usize = 1 << 30;
+
+/// The upper bound of `--webhook-rate`.
+const MAX_RATE: u32 = 1_000_000;
 
 /// The upper bound of `--plugin-max-size`. The memory for compiling grows with the size.
 const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
@@ -40,6 +47,8 @@ pub struct HostConfig {
     pub plugin_settings: SettingsSource,
     /// The secrets that authenticate webhooks.
     pub auth: AuthConfig,
+    /// The certificate and the key of the receiver, or `None` for a receiver without TLS.
+    pub tls: Option<TlsFiles>,
     /// The bounds of a delivery.
     pub bounds: Bounds,
     /// The own namespace, or `None` to use the one of the kubeconfig or of the pod.
@@ -89,6 +98,34 @@ pub enum ConfigError {
         /// The largest valid value.
         limit: u64,
     },
+    /// A list contains something else than networks.
+    #[error("{flag} is invalid")]
+    Networks {
+        /// The flag.
+        flag: &'static str,
+        /// The reason.
+        #[source]
+        source: NetworkError,
+    },
+    /// The memory for bodies is too small for one body, or out of range.
+    #[error(
+        "--max-body-memory {bytes} is not between --max-body, {body}, and {MAX_BODY_MEMORY_LIMIT} bytes"
+    )]
+    MaxBodyMemory {
+        /// The value.
+        bytes: usize,
+        /// The largest size of a body.
+        body: usize,
+    },
+    /// The rate is out of range.
+    #[error("--webhook-rate {rate} is not between 1 and {MAX_RATE}")]
+    Rate {
+        /// The value.
+        rate: u32,
+    },
+    /// Only one of the certificate and the key is set.
+    #[error("--webhook-tls-cert and --webhook-tls-key are used together: set both or neither")]
+    HalfTls,
     /// The size limit of bodies is out of range.
     #[error("--max-body {bytes} is not between 1 and {limit} bytes")]
     MaxBody {
@@ -148,8 +185,17 @@ impl TryFrom<RunFlags> for HostConfig {
                     .map(stored_secret)
                     .transpose()?,
             },
+            tls: tls_files(flags.webhook_tls_cert, flags.webhook_tls_key)?,
             bounds: Bounds {
                 body_bytes: flags.max_body,
+                body_memory: body_memory(flags.max_body_memory, flags.max_body)?,
+                object_rate: object_rate(flags.webhook_rate)?,
+                trusted_proxies: networks("--trusted-proxies", &flags.trusted_proxies)?
+                    .unwrap_or_default(),
+                allowed_sources: networks(
+                    "--webhook-allowed-sources",
+                    &flags.webhook_allowed_sources,
+                )?,
                 ..Bounds::default()
             },
             own_namespace: set(flags.pod_namespace),
@@ -195,6 +241,45 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
         flag,
         text: text.to_owned(),
     })
+}
+
+/// Parses a list of networks. An empty value is absent.
+fn networks(flag: &'static str, texts: &[String]) -> Result<Option<Networks>, ConfigError> {
+    if texts.concat().is_empty() && texts.len() < 2 {
+        return Ok(None);
+    }
+    let networks = Networks::parse(texts);
+    networks
+        .map(Some)
+        .map_err(|source| ConfigError::Networks { flag, source })
+}
+
+fn body_memory(bytes: Option<usize>, body: usize) -> Result<usize, ConfigError> {
+    let bytes = bytes.unwrap_or_else(|| Bounds::default().body_memory.max(body));
+    if (body..=MAX_BODY_MEMORY_LIMIT).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(ConfigError::MaxBodyMemory { bytes, body })
+    }
+}
+
+fn object_rate(rate: u32) -> Result<u32, ConfigError> {
+    if (1..=MAX_RATE).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err(ConfigError::Rate { rate })
+    }
+}
+
+fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, ConfigError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        _ => Err(ConfigError::HalfTls),
+    }
 }
 
 fn secret(
@@ -245,6 +330,40 @@ mod tests {
         assert_eq!(parse("127.0.0.1:8081").unwrap().unwrap(), "127.0.0.1:8081");
         assert_eq!(parse("[::]:8081").unwrap().unwrap(), "[::]:8081");
         assert!(parse("localhost").is_err() && parse(":x").is_err() && parse(":70000").is_err());
+    }
+
+    #[test]
+    fn networks_are_parsed_and_no_network_is_none() {
+        let parse = |texts: &[&str]| {
+            let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+            networks("--x", &texts)
+        };
+        assert_eq!(parse(&[]).unwrap(), None);
+        // An empty environment variable is one empty entry.
+        assert_eq!(parse(&[""]).unwrap(), None);
+        assert!(parse(&["", ""]).is_err());
+        assert!(parse(&["10.0.0.0/8", "2001:db8::1"]).unwrap().is_some());
+        assert_eq!(
+            parse(&["10.0.0.0/8", "x"]).unwrap_err().to_string(),
+            "--x is invalid"
+        );
+    }
+
+    #[test]
+    fn the_memory_for_bodies_has_room_for_one_body() {
+        assert_eq!(body_memory(Some(10), 10).unwrap(), 10);
+        assert_eq!(body_memory(None, 10).unwrap(), 32 << 20);
+        assert_eq!(body_memory(None, 64 << 20).unwrap(), 64 << 20);
+        assert!(body_memory(Some(9), 10).is_err() && body_memory(Some(2 << 30), 10).is_err());
+        assert!(object_rate(0).is_err() && object_rate(1).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        let path = || Some(PathBuf::from("/f"));
+        assert!(tls_files(None, None).unwrap().is_none());
+        assert!(tls_files(path(), path()).unwrap().is_some());
+        assert!(tls_files(path(), None).is_err() && tls_files(None, path()).is_err());
     }
 
     #[test]

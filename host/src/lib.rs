@@ -24,6 +24,7 @@ pub mod plugin_maps;
 pub mod receiver;
 mod recent;
 pub mod request;
+mod sampling;
 pub mod secret_store;
 pub mod secrets;
 pub mod server;

@@ -5,6 +5,7 @@ use prometheus_client::registry::Registry;
 use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
+use crate::server::ServerMetrics;
 
 /// The metrics of all modules.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Metrics {
     pub plugin: PluginMetrics,
     /// The metrics of the receiver.
     pub receiver: ReceiverMetrics,
+    /// The metrics of the receiver's connections.
+    pub server: ServerMetrics,
     /// The metrics of the controller.
     pub controller: ControllerMetrics,
     registry: Registry,
@@ -26,6 +29,7 @@ impl Metrics {
         Self {
             plugin: PluginMetrics::register(&mut registry),
             receiver: ReceiverMetrics::register(&mut registry),
+            server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
             registry,
         }

@@ -13,6 +13,7 @@ mod error;
 mod pointer;
 mod raw;
 mod repair;
+mod size;
 mod tape;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 
 pub use error::PayloadError;
 use pointer::Tokens;
+use size::Size;
 use tape::{Node, Tape};
 
 /// A UTF-8 byte order mark, which RFC 8259 §8.1 lets a reader ignore.
@@ -64,6 +66,12 @@ impl Document {
         }
         let tape = parse(&text)?;
         Ok(Self { body: text, tape })
+    }
+
+    /// Returns an upper bound of the memory in bytes that parsing a body takes, besides the body.
+    #[must_use]
+    pub fn memory(body: &[u8]) -> usize {
+        Size::of(body).memory()
     }
 
     /// Whether there is a value at the pointer.

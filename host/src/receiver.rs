@@ -6,10 +6,14 @@
 mod admission;
 mod answer;
 mod body;
+mod budget;
 mod handler;
+mod limits;
 mod metrics;
+mod rate;
 mod record;
 mod router;
+mod source;
 
 #[cfg(test)]
 mod tests;
@@ -22,8 +26,13 @@ use crate::plugin::Detector;
 use crate::request::Requests;
 
 pub use admission::Looks;
+pub use limits::{Bounds, Limits};
 pub use metrics::ReceiverMetrics;
 pub use router::router;
+pub use source::{NetworkError, Networks};
+
+/// The time between two reports of omitted log lines.
+const OMITTED_PERIOD: Duration = Duration::from_secs(10);
 
 /// The dependencies of the receiver.
 pub struct Receiver {
@@ -37,24 +46,22 @@ pub struct Receiver {
     pub looks: Looks,
     /// The metrics.
     pub metrics: ReceiverMetrics,
-    /// The bounds of a delivery.
-    pub bounds: Bounds,
+    /// The limits of deliveries.
+    pub limits: Limits,
 }
 
-/// The limits for reading a delivery.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// The maximum size of a body in bytes.
-    pub body_bytes: usize,
-    /// The maximum time from the last header to the last byte of the body.
-    pub body_time: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            body_bytes: 1 << 20,
-            body_time: Duration::from_secs(10),
+impl Receiver {
+    /// Reports the log lines about refusals that were omitted, from time to time.
+    pub async fn report_omitted(&self) {
+        loop {
+            tokio::time::sleep(OMITTED_PERIOD).await;
+            let omitted = self.limits.refusal_lines.take_omitted();
+            if omitted > 0 {
+                tracing::info!(
+                    omitted,
+                    "further webhooks were refused, without a log line for each"
+                );
+            }
         }
     }
 }

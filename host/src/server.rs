@@ -1,129 +1,137 @@
-//! Connections of the HTTP servers: their number, their time limits, and their end.
+//! Connections of the HTTP servers: their number, their time limits, their encryption, and their end.
+//!
+//! A server answers HTTP/1.1, and HTTP/2 to clients that begin with it ("prior knowledge") or choose it by ALPN.
+
+mod connections;
+mod listener;
+mod metrics;
+mod open_files;
+mod request;
+mod tls;
 
 use std::convert::Infallible;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use hyper::body::Body;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
-/// The number of open connections. Further connections wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 1024;
-/// The time limit for the headers of a request, and for the pause between two requests of a connection.
+use crate::sampling::Sampler;
+use connections::{Admitted, Connections, Place};
+use metrics::Closed;
+use request::TrackedService;
+
+pub(crate) use connections::group;
+pub use listener::{ServeError, listen};
+pub use metrics::ServerMetrics;
+pub use open_files::raise_open_files;
+pub use request::{Peer, RequestBody};
+pub use tls::{Tls, TlsError, TlsFiles};
+
+/// The time limit for the headers of a request, for the pause between two requests of an HTTP/1.1 connection, and for
+/// everything before the first request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+/// The time limit for the pause between two requests of an HTTP/2 connection.
+const IDLE_TIME: Duration = Duration::from_mins(1);
 /// The limit of the headers of a request, in bytes. GitHub sends less than 2 KiB.
-const HEADER_BYTES: usize = 64 << 10;
+const HEADER_BYTES: u32 = 32 << 10;
 /// The time limit for the remaining requests after the shutdown began.
 const DRAIN_TIME: Duration = Duration::from_secs(15);
-/// The length of the kernel's queue of connections, as for the listeners of tokio.
-const BACKLOG: i32 = 1024;
 /// The pause after an error of the listener, such as too many open files, which ends when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The reason why a server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The address is in use, or is not an address of this machine.
-    #[error("cannot listen on {address}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
-}
+/// The number of requests that an HTTP/2 connection may have at a time.
+const STREAMS: u32 = 64;
+/// The number of bytes of bodies that an HTTP/2 connection may send before they are read, the smallest that HTTP/2
+/// allows for a connection (RFC 9113 §6.9.2).
+const WINDOW_BYTES: u32 = 65_535;
+/// The number of requests that an HTTP/2 client may cancel before they are handled. More end the connection.
+const RESET_STREAMS: usize = 20;
+/// The number of invalid requests of an HTTP/2 client that are reset. More end the connection.
+const ERROR_STREAMS: usize = 64;
+/// The time between two pings of an HTTP/2 connection.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// The time limit for the answer to a ping.
+const PING_TIME: Duration = Duration::from_secs(10);
 
-/// Listens on an address.
-///
-/// `[::]` means all IPv4 and IPv6 addresses. A machine without IPv6 listens on `0.0.0.0` instead. The function must
-/// be called in a tokio runtime.
-pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let bound = match bind(address) {
-        Err(error) if is_without_ipv6(&error) && is_every_address(address) => {
-            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
-        }
-        bound => bound,
-    };
-    bound.map_err(|source| ServeError::Bind { address, source })
-}
+/// The number of log lines per second about the limit of the connections.
+static AT_LIMIT: Sampler = Sampler::per_second(1);
 
-fn is_every_address(address: SocketAddr) -> bool {
-    address.is_ipv6() && address.ip().is_unspecified()
-}
-
-/// Returns whether the kernel has no IPv6, or has it disabled.
-fn is_without_ipv6(error: &io::Error) -> bool {
-    let Some(code) = error.raw_os_error() else {
-        return false;
-    };
-    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]
-        .iter()
-        .any(|errno| errno.raw_os_error() == code)
-}
-
-/// Binds a socket. `[::]` includes IPv4, whatever the kernel's `bindv6only` is.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if is_every_address(address) {
-        socket.set_only_v6(false)?;
-    }
-    // A restart does not wait for the connections of the previous process. The standard library sets the same option.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+/// The settings of a server.
+#[derive(Default)]
+pub struct Options {
+    /// The certificate and the key, or `None` for a server without TLS.
+    pub tls: Option<Arc<Tls>>,
+    /// The metrics of the connections.
+    pub metrics: ServerMetrics,
+    /// The maximum number of connections, or `None` for what the limit of open files permits.
+    pub connections: Option<usize>,
 }
 
 /// Serves until the shutdown, and then waits for the remaining requests.
-pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    options: Options,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
     S::Future: Send,
     B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
-    let service = TowerToHyperService::new(service);
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    while let Some(stream) = accept(&listener, &connections, &shutdown).await {
-        let (stream, permit) = stream;
-        // Small answers are sent without delay. Without this option they are only sent a little later.
-        stream.set_nodelay(true).ok();
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIME)
-            .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = pin!(connection).await {
-                tracing::debug!(error = %stoker_report::chain(&error), "a connection failed");
+    let limit = options
+        .connections
+        .unwrap_or_else(open_files::connections_now);
+    let connections = Connections::new(limit);
+    let tasks = TaskTracker::new();
+    let next = async || {
+        let (stream, address) = accept(&listener).await;
+        (connections.admit(address.ip()).await, stream, address)
+    };
+    while let Some((
+        Admitted {
+            place,
+            has_replaced,
+        },
+        stream,
+        address,
+    )) = shutdown.run_until_cancelled(next()).await
+    {
+        if has_replaced {
+            options.metrics.closed(Closed::Replaced);
+            if AT_LIMIT.allows() {
+                let omitted = AT_LIMIT.take_omitted();
+                tracing::warn!(
+                    limit,
+                    omitted,
+                    "the limit of the connections is reached, and a new one replaced an old one"
+                );
             }
-            drop(permit);
-        });
+        }
+        let connection = Connection {
+            place: Arc::new(place),
+            peer: Peer(address),
+            service: service.clone(),
+            tls: options.tls.clone(),
+            metrics: options.metrics.clone(),
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(connection.run(stream));
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown())
+    tasks.close();
+    if tokio::time::timeout(DRAIN_TIME, tasks.wait())
         .await
         .is_err()
     {
@@ -131,72 +139,207 @@ where
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-    shutdown: &CancellationToken,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
-        let next = async {
-            let permit = Arc::clone(connections).acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            () = shutdown.cancelled() => return None,
-            next = next => next,
-        };
-        match (accepted, permit) {
-            (Ok((stream, _)), Ok(permit)) => return Some((stream, permit)),
-            (Err(error), _) => {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
                 tracing::warn!(error = %error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            (_, Err(_)) => return None,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::Ipv6Addr;
+/// A connection, from the first byte to the last.
+struct Connection<S> {
+    place: Arc<Place>,
+    peer: Peer,
+    service: S,
+    tls: Option<Arc<Tls>>,
+    metrics: ServerMetrics,
+    shutdown: CancellationToken,
+}
 
-    use super::*;
+impl<S, B> Connection<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    async fn run(self, stream: TcpStream) {
+        let _open = self.metrics.opened();
+        // Small answers are sent without delay. Without this option they are only sent a little later.
+        stream.set_nodelay(true).ok();
+        let replaced = self.place.replaced.clone();
+        replaced
+            .run_until_cancelled(async {
+                match self.tls.clone() {
+                    None => self.serve(stream).await,
+                    Some(tls) => self.shake_hands(&tls, stream).await,
+                }
+            })
+            .await;
+    }
 
-    #[tokio::test]
-    async fn the_unspecified_address_accepts_ipv4_and_ipv6() {
-        let listener = listen("[::]:0".parse().unwrap()).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-            .await
-            .unwrap();
-        // This part runs only if the machine has IPv6.
-        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
-            TcpStream::connect((Ipv6Addr::LOCALHOST, port))
-                .await
-                .unwrap();
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream) {
+        let accepted = tokio::time::timeout(HEADER_TIME, tls.accept(stream));
+        match self.shutdown.run_until_cancelled(accepted).await {
+            Some(Ok(Ok(stream))) => self.serve(stream).await,
+            Some(Ok(Err(error))) => {
+                self.metrics.closed(Closed::Handshake);
+                tracing::debug!(%error, "a TLS handshake failed");
+            }
+            Some(Err(_)) => self.metrics.closed(Closed::Silent),
+            None => {}
         }
     }
 
-    #[tokio::test]
-    async fn an_ipv4_address_is_bound_as_ipv4() {
+    async fn serve<I>(&self, stream: I)
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let service = TrackedService {
+            service: self.service.clone(),
+            peer: self.peer,
+            place: Arc::clone(&self.place),
+        };
+        let builder = http();
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let mut silence = pin!(silence(&self.place));
+        let mut is_ending = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error = %stoker_report::chain(&*error), "a connection failed");
+                    }
+                    return;
+                }
+                () = self.shutdown.cancelled(), if !is_ending => {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = silence.as_mut() => {
+                    self.metrics.closed(Closed::Silent);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Returns when a connection had no request for too long.
+async fn silence(place: &Place) {
+    loop {
+        let (since, limit) = match place.idle_since() {
+            Some((since, true)) => (since, IDLE_TIME),
+            Some((since, false)) => (since, HEADER_TIME),
+            None => (Instant::now(), HEADER_TIME),
+        };
+        let end = since + limit;
+        if Instant::now() >= end {
+            return;
+        }
+        tokio::time::sleep_until(end).await;
+    }
+}
+
+/// Returns the settings of HTTP.
+fn http() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_pending_accept_reset_streams(RESET_STREAMS)
+        .max_local_error_reset_streams(ERROR_STREAMS)
+        .max_send_buf_size(WINDOW_BYTES as usize)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIME);
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Starts a server, sends bytes, and returns the answer and the time until the connection was closed.
+    async fn exchange(bytes: &[u8], options: Options) -> (Vec<u8>, Duration) {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        assert!(listener.local_addr().unwrap().is_ipv4());
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/", get(async || "ok"));
+        let serving = serve(listener, routes, options, CancellationToken::new());
+        let started = Instant::now();
+        let client = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.ok();
+            answer
+        };
+        tokio::select! {
+            () = serving => panic!("the server ended"),
+            answer = client => (answer, started.elapsed()),
+        }
     }
 
-    #[tokio::test]
-    async fn a_port_in_use_is_an_error() {
-        let first = listen("[::]:0".parse().unwrap()).unwrap();
-        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, first.local_addr().unwrap().port()));
-        let error = listen(address).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot listen on {address}"));
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// An empty frame of the settings (RFC 9113 §6.5).
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_complete_request_is_closed_in_time() {
+        let handshake = [PREFACE, SETTINGS].concat();
+        let header = b"GET / HTTP/1.1\r\nhost: ";
+        for bytes in [&b""[..], b"PRI", header, PREFACE, &handshake] {
+            let (_, time) = exchange(bytes, Options::default()).await;
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(time.as_secs(), HEADER_TIME.as_secs(), "{text:?}");
+        }
     }
 
-    #[test]
-    fn only_missing_ipv6_leads_to_ipv4() {
-        let is_without = |errno: Errno| is_without_ipv6(&errno.into());
-        assert!(is_without(Errno::AFNOSUPPORT) && is_without(Errno::ADDRNOTAVAIL));
-        assert!(!is_without(Errno::ADDRINUSE) && !is_without(Errno::ACCESS));
-        assert!(!is_every_address("[::1]:80".parse().unwrap()));
-        assert!(!is_every_address("0.0.0.0:80".parse().unwrap()));
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_closed_some_time_after_its_last_request() {
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let (answer, time) = exchange(request, Options::default()).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+        assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tls_handshake_is_bounded_in_time() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let files = TlsFiles {
+            certificate: directory.path().join("tls.crt"),
+            key: directory.path().join("tls.key"),
+        };
+        std::fs::write(&files.certificate, certified.cert.pem()).unwrap();
+        std::fs::write(&files.key, certified.signing_key.serialize_pem()).unwrap();
+        let tls = Arc::new(Tls::load(files).unwrap());
+        let options = || Options {
+            tls: Some(Arc::clone(&tls)),
+            ..Options::default()
+        };
+        let (_, time) = exchange(b"\x16\x03\x01", options()).await;
+        assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
+        let (answer, time) = exchange(b"GET / HTTP/1.1\r\n\r\n", options()).await;
+        assert!(!answer.starts_with(b"HTTP"));
+        assert!(time < HEADER_TIME);
     }
 }

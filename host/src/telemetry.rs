@@ -1,8 +1,13 @@
 //! The log on standard error: text on a terminal, JSON otherwise. Writing it never delays an answer.
 
-use std::io::IsTerminal as _;
+mod queue;
 
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use std::io::IsTerminal as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use queue::{Queue, State};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
@@ -12,6 +17,12 @@ const DEFAULT_FILTER: &str = "info";
 /// A directive before every filter, which a later one for the same target replaces. The Kubernetes client logs whole
 /// answers that it cannot parse, and objects may contain credentials.
 const QUIET: &str = "kube_client=error";
+
+/// The time between two reports of dropped lines.
+const REPORT_PERIOD: Duration = Duration::from_secs(10);
+
+/// The queue of the log, once it was started.
+static QUEUE: OnceLock<Arc<State>> = OnceLock::new();
 
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +63,8 @@ pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, Teleme
             source,
         })?;
     // If the reader of the log is too slow, lines are dropped. Answers do not wait for it.
-    let (writer, guard) = NonBlocking::new(std::io::stderr());
+    let (writer, guard) = Queue::start(std::io::stderr());
+    let state = writer.state();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -73,5 +85,20 @@ pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, Teleme
         )
     };
     started.map_err(|_| TelemetryError::AlreadySet)?;
+    drop(QUEUE.set(state));
     Ok(guard)
+}
+
+/// Reports the lines that were dropped, from time to time.
+pub async fn report_dropped() {
+    loop {
+        tokio::time::sleep(REPORT_PERIOD).await;
+        let dropped = QUEUE.get().map_or(0, |state| state.take_dropped());
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "lines of the log were dropped, because its reader is too slow"
+            );
+        }
+    }
 }

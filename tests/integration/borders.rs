@@ -9,10 +9,12 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 17] = [
+const OWNERS: [(&str, &[&str]); 18] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
+    ("ipnet", &["receiver/source"]),
     (
         "k8s_openapi",
         &[
@@ -49,13 +51,14 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("stoker_builtin", &["app/demo", "plugin"]),
     ("stoker_engine", &["plugin"]),
     ("stoker_local_cluster", &["app"]),
+    ("tokio_rustls", &["server/tls"]),
     ("wasmparser", &["plugin"]),
     ("wasmtime", &["plugin"]),
 ];
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 16] = [
+const NEIGHBOURS: [(&str, &[&str]); 18] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["watch_backoff"]),
@@ -67,13 +70,16 @@ const NEIGHBOURS: [(&str, &[&str]); 16] = [
     ("plugin_maps", &["plugin", "watch_backoff"]),
     (
         "receiver",
-        &["auth", "delivery", "payload", "plugin", "recent", "request"],
+        &[
+            "auth", "delivery", "payload", "plugin", "recent", "request", "sampling", "server",
+        ],
     ),
     ("recent", &[]),
     ("request", &["delivery", "watch_backoff"]),
+    ("sampling", &[]),
     ("secret_store", &["secrets"]),
     ("secrets", &["recent"]),
-    ("server", &[]),
+    ("server", &["sampling"]),
     ("telemetry", &[]),
 ];
 

@@ -162,7 +162,7 @@ async fn a_ref_that_git_refuses_is_400() -> Result<()> {
 #[tokio::test]
 async fn a_body_over_the_limit_is_413_without_a_check_of_its_signature() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
-    let body = vec![b' '; (1 << 20) + 1];
+    let body = vec![b' '; (25 << 20) + 1];
     let answer = cluster.post(&cluster.url()?, &[], &body).await?;
     assert_eq!(answer.status, 413);
     Ok(())
@@ -173,7 +173,7 @@ async fn a_body_at_the_limit_is_accepted() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
     cluster.git.tag("v1").await?;
     let mut body = br#"{"ref":"v1"}"#.to_vec();
-    body.resize(1 << 20, b' ');
+    body.resize(25 << 20, b' ');
     assert_eq!(cluster.send(&[], &body).await?.status, 202);
     Ok(())
 }

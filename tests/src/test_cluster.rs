@@ -22,6 +22,7 @@ use stoker::config::HostConfig;
 use stoker::metrics::Metrics;
 use stoker::plugin::{Detector, Limits, SettingsSource};
 use stoker::secrets::SecretSource;
+use stoker::server::TlsFiles;
 use stoker_api::GatewaySync;
 use stoker_http_client::http_client;
 use stoker_local_cluster::{GitServer, LocalCluster};
@@ -55,6 +56,8 @@ pub struct TestCluster {
     pub settings: Option<PathBuf>,
     /// The namespace whose objects are reconciled by hosts that are started later, or `None` for all namespaces.
     pub watched: Option<String>,
+    /// The certificate of the receivers of hosts that are started later.
+    pub tls: Option<TlsFiles>,
     /// The name in the leader election of hosts that are started later.
     pub identity: Option<&'static str>,
     /// Whether hosts load plugins from the labelled ConfigMaps of the namespace.
@@ -129,6 +132,7 @@ impl TestCluster {
             plugins,
             settings: None,
             watched: None,
+            tls: None,
             identity: None,
             plugin_maps: false,
             http,
@@ -167,6 +171,7 @@ impl TestCluster {
                 limits: Limits::default(),
             },
             auth,
+            tls: self.tls.clone(),
             own_namespace: Some(self.namespace.clone()),
             identity: self.identity.map(str::to_owned),
             ..HostConfig::default()

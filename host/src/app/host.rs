@@ -20,11 +20,12 @@ use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
-use crate::receiver::{self, Looks, Receiver};
+use crate::receiver::{self, Limits, Looks, Receiver};
 use crate::request::{self, ObjectCache, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
-use crate::{plugin_maps, server};
+use crate::server::{self, Tls, TlsFiles};
+use crate::{plugin_maps, telemetry};
 
 /// The time limit for the background tasks to end after the servers have drained.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -46,11 +47,13 @@ pub struct Host {
 impl Host {
     /// Starts the servers and the tasks.
     pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
+        server::raise_open_files();
         let listeners = Listeners::bind(&config)?;
         let receiver_address = listeners.receiver_address()?;
         let metrics = Arc::new(Metrics::new());
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(&shutdown);
+        let tls = load_certificate(config.tls.as_ref(), &mut tasks)?;
 
         let own_namespace = config
             .own_namespace
@@ -82,13 +85,24 @@ impl Host {
             requests: requester,
             looks: Looks::default(),
             metrics: metrics.receiver.clone(),
-            bounds: config.bounds,
+            limits: Limits::new(config.bounds, metrics.receiver.clone()),
         };
+        let receiver = Arc::new(receiver);
+        let reporter = Arc::clone(&receiver);
+        tasks.spawn(async move { reporter.report_omitted().await });
+        tasks.spawn(telemetry::report_dropped());
         let mut servers = Servers::default();
-        servers.spawn(listeners.receiver, receiver::router(Arc::new(receiver)));
-        servers.spawn(listeners.probes, operations::probe_router(readiness));
-        let metrics_routes = operations::metrics_router(Arc::clone(&metrics));
-        servers.spawn(listeners.metrics, metrics_routes);
+        let receiver_options = server::Options {
+            tls,
+            metrics: metrics.server.clone(),
+            connections: None,
+        };
+        let routes = receiver::router(receiver);
+        servers.spawn(listeners.receiver, routes, receiver_options);
+        let routes = operations::probe_router(readiness);
+        servers.spawn(listeners.probes, routes, server::Options::default());
+        let routes = operations::metrics_router(Arc::clone(&metrics));
+        servers.spawn(listeners.metrics, routes, server::Options::default());
         Ok(Self {
             detector,
             metrics,
@@ -162,6 +176,19 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
         Some(address) => Ok(Some(server::listen(address)?)),
         None => Ok(None),
     }
+}
+
+/// Reads the certificate of the receiver, and follows its files.
+fn load_certificate(files: Option<&TlsFiles>, tasks: &mut Tasks) -> Result<Option<Arc<Tls>>> {
+    let Some(files) = files else {
+        return Ok(None);
+    };
+    let tls = Tls::load(files.clone())
+        .context("use other files with --webhook-tls-cert and --webhook-tls-key")?;
+    let tls = Arc::new(tls);
+    let followed = Arc::clone(&tls);
+    tasks.spawn(async move { followed.follow().await });
+    Ok(Some(tls))
 }
 
 /// Loads the plugins, and watches their sources for changes.

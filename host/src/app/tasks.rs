@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::server;
+use crate::server::{self, Options};
 
 /// The running servers.
 #[derive(Default)]
@@ -17,9 +17,14 @@ pub(super) struct Servers {
 
 impl Servers {
     /// Serves the routes if there is a listener.
-    pub(super) fn spawn(&mut self, listener: Option<TcpListener>, router: Router) {
+    pub(super) fn spawn(
+        &mut self,
+        listener: Option<TcpListener>,
+        router: Router,
+        options: Options,
+    ) {
         if let Some(listener) = listener {
-            let serving = server::serve(listener, router, self.shutdown.clone());
+            let serving = server::serve(listener, router, options, self.shutdown.clone());
             self.running.spawn(serving);
         }
     }

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::Kind;
 use super::pointer::{self, Tokens};
+use super::size::Size;
 
 /// For an array, the position of each element whose index is a multiple of this number is kept. Otherwise, reading all
 /// elements of a list of thousands by index would take time quadratic in its length.
@@ -85,10 +86,24 @@ impl Node {
 }
 
 impl Tape {
+    /// The allocated memory in bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let strides = self
+            .strides
+            .values()
+            .map(|places| 32 + places.capacity() * 8);
+        let copies = self.unescaped.iter().flatten().map(|text| text.len() + 16);
+        self.nodes.capacity() * size_of::<Node>()
+            + self.unescaped.capacity() * 16
+            + strides.sum::<usize>()
+            + copies.sum::<usize>()
+    }
+
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
-        // An object of short members has about one node per 16 bytes. A wrong estimate costs one more allocation.
+        // The number of values is exact, so that the list does not grow to twice the memory while a large body is parsed.
         let mut tape = Self {
-            nodes: Vec::with_capacity(body.len() / 16 + 8),
+            nodes: Vec::with_capacity(Size::of(body).values),
             ..Self::default()
         };
         let mut parser = serde_json::Deserializer::from_slice(body);

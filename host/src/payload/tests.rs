@@ -343,3 +343,22 @@ fn is_json(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok()
         && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
+
+#[test]
+fn the_memory_of_parsing_is_known_in_advance() {
+    let many = |one: &str, count: usize| format!("[{}]", vec![one; count].join(","));
+    for body in [
+        many("0", 100_000),
+        many("[]", 50_000),
+        many(r#""\n""#, 50_000),
+        many(r#"{"name":"v1","text":"two\nlines"}"#, 10_000),
+        many(&many("1", 17), 5_000),
+        "[".repeat(100),
+        String::new(),
+    ] {
+        let bound = Document::memory(body.as_bytes());
+        let body = Bytes::from(body);
+        let memory = Document::parse(&body).map_or(0, |document| document.tape.memory());
+        assert!(memory <= bound, "{memory} > {bound}: {:?}", body.get(..40));
+    }
+}

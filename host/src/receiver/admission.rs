@@ -4,19 +4,22 @@
 //! and is final only after one read of the API server's present state. That read also finds an object that was created
 //! an instant ago, and a key that was changed an instant ago.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use futures::FutureExt as _;
 use stoker_api::detection::ObjectKey;
 use tokio::time::Instant;
 
 use super::Receiver;
-use super::answer::Answer;
-use super::body;
+use super::answer::{Answer, RETRY_AFTER, Reason};
+use super::body::{self, Received};
+use super::budget::Share;
+use super::limits::accepts;
+use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
 use crate::delivery::Delivery;
 use crate::recent::Recent;
@@ -33,13 +36,19 @@ const LOOK_CAPACITY: usize = 4096;
 /// The maximum number of such reads per second, for all objects. Senders that are not verified cause them.
 const LOOKS_PER_SECOND: u32 = 100;
 
+/// The refusal of a delivery from a source that is not allowed.
+const WRONG_SOURCE: AuthError =
+    AuthError::Unauthorized("deliveries of this source are not allowed");
+
 /// A delivery whose sender is verified.
-pub(super) struct Admitted {
+pub(super) struct Admitted<'r> {
     pub(super) delivery: Verified<Delivery>,
     /// The object, or the reason why it was not found.
     pub(super) target: Result<Target, RequestError>,
     /// The latest time of the answer.
     pub(super) deadline: Instant,
+    /// The share of the body in the memory for bodies.
+    pub(super) share: Share<'r>,
 }
 
 /// What the path of a request names.
@@ -136,14 +145,19 @@ impl Allowance {
 }
 
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.
-pub(super) async fn admit(
-    receiver: &Receiver,
+pub(super) async fn admit<'r>(
+    receiver: &'r Receiver,
     place: &Place,
+    source: Option<IpAddr>,
     request: Request,
-) -> Result<Admitted, Answer> {
+    record: &mut Record<'_>,
+) -> Result<Admitted<'r>, Answer> {
     let (Parts { headers, .. }, body) = request.into_parts();
-    let acceptable = body::check_length(&headers, receiver.bounds).and_then(|()| {
-        if receiver.auth.may_accept(&headers) {
+    let limits = &receiver.limits;
+    let acceptable = body::check_length(&headers, &limits.bounds).and_then(|()| {
+        if !limits.allows(source) {
+            Err(refuse(receiver, &WRONG_SOURCE))
+        } else if receiver.auth.may_accept(&headers) {
             Ok(())
         } else {
             let missing = AuthError::Unauthorized("neither a signature nor a token was sent");
@@ -154,16 +168,28 @@ pub(super) async fn admit(
         body::discard(body);
         return Err(answer);
     }
-    let body = body::read(body, receiver.bounds).await?;
+    let Received { bytes, share } = body::read(&headers, body, limits).await?;
+    record.received(bytes.len());
     let deadline = Instant::now() + ANSWER_TIME;
-    let delivery = Delivery { headers, body };
+    let delivery = Delivery {
+        headers,
+        body: bytes,
+    };
     let (delivery, target) = verify(receiver, place, delivery, deadline)
         .await
         .map_err(|error| refuse(receiver, &error))?;
+    // The answer is the same as to a wrong signature.
+    let is_allowed = target
+        .as_ref()
+        .map_or(true, |target| accepts(&target.policy, source));
+    if !is_allowed {
+        return Err(refuse(receiver, &WRONG_SOURCE));
+    }
     Ok(Admitted {
         delivery,
         target,
         deadline,
+        share,
     })
 }
 
@@ -238,17 +264,19 @@ fn has_own_secret(target: &Target) -> bool {
 fn refuse(receiver: &Receiver, error: &AuthError) -> Answer {
     tracing::debug!(why = %stoker_report::chain(error), "a delivery was refused");
     if let AuthState::Unusable(why) = receiver.auth.state() {
-        tracing::error!(error = %stoker_report::chain(&why), "a delivery was refused, because the webhook secret cannot be used");
+        if receiver.limits.refusal_lines.allows() {
+            tracing::error!(error = %stoker_report::chain(&why), "a delivery was refused, because the webhook secret cannot be used");
+        }
         let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
-        return Answer::unavailable(error, None);
+        return Answer::unavailable(Reason::SecretUnusable, error, None);
     }
     match error {
         AuthError::Unavailable => {
             let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::unavailable(error, None)
+            Answer::again_in(Reason::ApiUnavailable, error, RETRY_AFTER)
         }
         AuthError::Unauthorized(_) | AuthError::Unusable(_) => Answer::refused(
-            StatusCode::UNAUTHORIZED,
+            Reason::Unauthorized,
             "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256); SHA-1 is not accepted",
         ),
     }

@@ -1,5 +1,7 @@
 //! The answers of the receiver: their statuses, headers and JSON bodies.
 
+mod reason;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,56 +12,49 @@ use serde::Serialize;
 
 use crate::plugin::{Declined, Plugin};
 
+pub(super) use reason::Reason;
+
 /// The default time after which a sender may try again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The code of a delivery that repeats an earlier one.
+const DUPLICATE: &str = "duplicate";
 
 /// An answer to a webhook.
 #[derive(Debug)]
-pub(super) enum Answer {
-    /// The ref is requested, by this delivery or an earlier one.
-    Accepted {
-        git_ref: String,
-        plugin: Arc<Plugin>,
-        message: &'static str,
-    },
-    /// A plugin recognised the delivery, and there is nothing to do.
-    Ignored { plugin: Arc<Plugin>, reason: String },
-    /// The request is invalid.
-    Refused { status: StatusCode, error: String },
-    /// No plugin recognised the format.
-    Unrecognised { declined: Vec<Declined> },
-    /// The same delivery may succeed later.
-    Unavailable {
-        error: String,
-        retry_after: Duration,
-    },
-    /// Stoker failed, and a repeated delivery would fail too.
-    Failed { error: String },
+pub(super) struct Answer {
+    status: StatusCode,
+    /// The stable code of the reason.
+    code: &'static str,
+    /// A text for people.
+    message: String,
+    git_ref: Option<String>,
+    plugin: Option<Arc<Plugin>>,
+    declined: Vec<Declined>,
+    /// Whether the connection is closed.
+    closes: bool,
+    retry_after: Option<Duration>,
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Body<'a> {
-    Accepted {
-        accepted: bool,
-        r#ref: &'a str,
-        plugin: &'a str,
-        message: &'a str,
-    },
-    Ignored {
-        accepted: bool,
-        ignored: &'a str,
-        plugin: &'a str,
-    },
-    Refused {
-        accepted: bool,
-        error: &'a str,
-    },
-    Unrecognised {
-        accepted: bool,
-        error: &'a str,
-        plugins: Vec<DeclinedBy<'a>>,
-    },
+struct Body<'a> {
+    accepted: bool,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#ref: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<&'a str>,
+    message: &'a str,
+    /// The message of a refusal. Earlier versions had no `message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    /// The message of a delivery that is ignored. Earlier versions had no `message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    plugins: Vec<DeclinedBy<'a>>,
 }
 
 #[derive(Serialize)]
@@ -69,137 +64,172 @@ struct DeclinedBy<'a> {
 }
 
 impl Answer {
-    pub(super) fn refused(status: StatusCode, error: impl Into<String>) -> Self {
-        Self::Refused {
+    /// Returns an answer with a code of another module.
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
             status,
-            error: error.into(),
+            code,
+            message: message.into(),
+            git_ref: None,
+            plugin: None,
+            declined: Vec::new(),
+            // Only connections of authenticated senders stay open. After the other answers, the rest of the body is not
+            // read, so the connection cannot be reused.
+            closes: matches!(
+                status,
+                StatusCode::UNAUTHORIZED
+                    | StatusCode::PAYLOAD_TOO_LARGE
+                    | StatusCode::REQUEST_TIMEOUT
+            ),
+            retry_after: None,
         }
     }
 
-    pub(super) fn unavailable(error: impl Into<String>, again_in: Option<Duration>) -> Self {
-        Self::Unavailable {
-            error: error.into(),
-            retry_after: again_in.unwrap_or(RETRY_AFTER),
+    /// The ref is requested, by this delivery or an earlier one.
+    pub(super) fn accepted(
+        git_ref: String,
+        plugin: Arc<Plugin>,
+        code: &'static str,
+        message: &'static str,
+    ) -> Self {
+        Self {
+            git_ref: Some(git_ref),
+            plugin: Some(plugin),
+            ..Self::new(StatusCode::ACCEPTED, code, message)
         }
+    }
+
+    /// A plugin recognised the delivery, and there is nothing to do.
+    pub(super) fn ignored(
+        plugin: Arc<Plugin>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            plugin: Some(plugin),
+            ..Self::new(StatusCode::OK, code, message)
+        }
+    }
+
+    /// The request is invalid, or Stoker failed and a repeated delivery would fail too.
+    pub(super) fn refused(reason: Reason, error: impl Into<String>) -> Self {
+        Self::new(reason.status(), reason.code(), error)
+    }
+
+    /// No plugin recognised the format.
+    pub(super) fn unrecognised(declined: Vec<Declined>) -> Self {
+        let error = "no plugin recognises this payload";
+        Self {
+            declined,
+            ..Self::refused(Reason::Unrecognised, error)
+        }
+    }
+
+    /// The same delivery may succeed later.
+    pub(super) fn unavailable(
+        reason: Reason,
+        error: impl Into<String>,
+        again_in: Option<Duration>,
+    ) -> Self {
+        Self::again_in(reason, error, again_in.unwrap_or(RETRY_AFTER))
+    }
+
+    /// The same delivery may succeed after a while.
+    pub(super) fn again_in(reason: Reason, error: impl Into<String>, wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..Self::refused(reason, error)
+        }
+    }
+
+    /// Closes the connection after the answer.
+    pub(super) fn closing(mut self) -> Self {
+        self.closes = true;
+        self
+    }
+
+    /// Returns whether the answer has this reason.
+    pub(super) fn is(&self, reason: Reason) -> bool {
+        self.code == reason.code()
     }
 
     /// Returns the value of `Retry-After` in whole seconds, rounded up (RFC 9110 §10.2.3).
     fn retry_after(&self) -> Option<HeaderValue> {
-        match self {
-            Self::Unavailable { retry_after, .. } => {
-                let begun = u64::from(retry_after.subsec_nanos() > 0);
-                Some((retry_after.as_secs() + begun).max(1).into())
-            }
-            _ => None,
-        }
+        let wait = self.retry_after?;
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        Some((wait.as_secs() + begun).max(1).into())
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::Accepted { .. } => StatusCode::ACCEPTED,
-            Self::Ignored { .. } => StatusCode::OK,
-            Self::Refused { status, .. } => *status,
-            Self::Unrecognised { .. } => StatusCode::BAD_REQUEST,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        self.status
+    }
+
+    /// Returns the code of the reason.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 
     /// Returns the kind of the answer, for logs.
     pub(super) fn outcome(&self) -> &'static str {
-        match self {
-            Self::Accepted { .. } => "accepted",
-            Self::Ignored { .. } => "ignored",
-            Self::Refused { .. } => "refused",
-            Self::Unrecognised { .. } => "unrecognised",
-            Self::Unavailable { .. } => "unavailable",
-            Self::Failed { .. } => "failed",
+        match self.status {
+            StatusCode::ACCEPTED => "accepted",
+            StatusCode::OK => "ignored",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            StatusCode::INTERNAL_SERVER_ERROR => "failed",
+            _ if self.is(Reason::Unrecognised) => "unrecognised",
+            _ => "refused",
         }
     }
 
     /// Returns the plugin that recognised the delivery.
     pub(super) fn plugin(&self) -> Option<&Plugin> {
-        match self {
-            Self::Accepted { plugin, .. } | Self::Ignored { plugin, .. } => Some(plugin),
-            _ => None,
-        }
+        self.plugin.as_deref()
     }
 
     /// Returns the text of the answer, for logs.
-    pub(super) fn detail(&self) -> &str {
-        match self {
-            Self::Accepted { message, .. } => message,
-            Self::Ignored { reason, .. } => reason,
-            Self::Refused { error, .. }
-            | Self::Unavailable { error, .. }
-            | Self::Failed { error } => error,
-            Self::Unrecognised { .. } => UNRECOGNISED,
-        }
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     fn body(&self) -> Body<'_> {
-        match self {
-            Self::Accepted {
-                git_ref,
-                plugin,
-                message,
-            } => Body::Accepted {
-                accepted: true,
-                r#ref: git_ref,
-                plugin: &plugin.descriptor().name,
-                message,
-            },
-            Self::Ignored { plugin, reason } => Body::Ignored {
-                accepted: false,
-                ignored: reason,
-                plugin: &plugin.descriptor().name,
-            },
-            Self::Refused { error, .. }
-            | Self::Unavailable { error, .. }
-            | Self::Failed { error } => Body::Refused {
-                accepted: false,
-                error,
-            },
-            Self::Unrecognised { declined } => {
-                let plugins = declined.iter().map(|one| DeclinedBy {
-                    plugin: &one.plugin,
-                    reason: &one.reason,
-                });
-                Body::Unrecognised {
-                    accepted: false,
-                    error: UNRECOGNISED,
-                    plugins: plugins.collect(),
-                }
-            }
+        let message = self.message.as_str();
+        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        let declined = self.declined.iter().map(|one| DeclinedBy {
+            plugin: &one.plugin,
+            reason: &one.reason,
+        });
+        let plugin = self.plugin.as_ref();
+        Body {
+            accepted: self.status == StatusCode::ACCEPTED,
+            reason: self.code,
+            r#ref: self.git_ref.as_deref(),
+            plugin: plugin.map(|plugin| plugin.descriptor().name.as_str()),
+            message,
+            error: is_error.then_some(message),
+            ignored: (self.status == StatusCode::OK).then_some(message),
+            duplicate: self.code == DUPLICATE,
+            plugins: declined.collect(),
         }
     }
 }
 
-const UNRECOGNISED: &str = "no plugin recognises this payload";
-
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(self.body())).into_response();
+        let mut response = (self.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after() {
             drop(headers.insert(header::RETRY_AFTER, seconds));
         }
-        match self.status() {
+        if self.status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §15.5.2 requires a challenge in every 401. Amazon SNS sends the password of a URL only after a
             // challenge for basic authentication.
-            StatusCode::UNAUTHORIZED => {
-                for challenge in ["Bearer", "Basic realm=\"stoker\""] {
-                    let challenge = HeaderValue::from_static(challenge);
-                    headers.append(header::WWW_AUTHENTICATE, challenge);
-                }
-                // Only connections of authenticated senders stay open.
-                drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));
+            for challenge in ["Bearer", "Basic realm=\"stoker\""] {
+                let challenge = HeaderValue::from_static(challenge);
+                headers.append(header::WWW_AUTHENTICATE, challenge);
             }
-            // The rest of the body is not read, so the connection cannot be reused.
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
-                drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));
-            }
-            _ => {}
+        }
+        if self.closes {
+            drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));
         }
         response
     }

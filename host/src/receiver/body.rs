@@ -1,42 +1,122 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 
-use super::Bounds;
-use super::answer::Answer;
+use super::answer::{Answer, Reason};
+use super::budget::Share;
+use super::limits::{Bounds, Limits};
 
 /// The maximum time for reading and discarding the rest of a refused delivery's body.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// The number of bytes that have to arrive before the buffer gets its final size. The memory of a part that was not
+/// written is only reserved in the address space.
+const TRUSTED_BYTES: usize = 1 << 20;
 
 /// Refuses a body whose announced length exceeds the limit, before the body is read.
-pub(super) fn check_length(headers: &HeaderMap, bounds: Bounds) -> Result<(), Answer> {
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > bounds.body_bytes as u64) {
+pub(super) fn check_length(headers: &HeaderMap, bounds: &Bounds) -> Result<(), Answer> {
+    if announced(headers).is_some_and(|length| length > bounds.body_bytes as u64) {
         Err(too_large(bounds))
     } else {
         Ok(())
     }
 }
 
-/// Reads a body within its bounds.
-pub(super) async fn read(body: Body, bounds: Bounds) -> Result<Bytes, Answer> {
-    let collected = Limited::new(body, bounds.body_bytes).collect();
-    match tokio::time::timeout(bounds.body_time, collected).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bounds)),
-        Ok(Err(_)) => Err(Answer::refused(
-            StatusCode::BAD_REQUEST,
-            "the body ended before its announced length",
-        )),
-        Err(_) => {
-            let error = format!("the body did not arrive within {:?}", bounds.body_time);
-            Err(Answer::refused(StatusCode::REQUEST_TIMEOUT, error))
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+/// A body, and its share of the memory for bodies.
+pub(super) struct Received<'b> {
+    pub(super) bytes: Bytes,
+    pub(super) share: Share<'b>,
+}
+
+/// Reads a body within its bounds, into one buffer.
+pub(super) async fn read<'b>(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &'b Limits,
+) -> Result<Received<'b>, Answer> {
+    let bounds = &limits.bounds;
+    let length = announced(headers).and_then(|length| usize::try_from(length).ok());
+    let mut reader = Reader {
+        limits,
+        // Behind the first part, the buffer is as large as the body can be.
+        capacity: length.map_or(bounds.body_bytes, |length| length.min(bounds.body_bytes)),
+        buffer: Vec::new(),
+        share: limits.bodies.share(),
+        is_waiting: false,
+    };
+    match tokio::time::timeout(bounds.body_time, reader.read(body)).await {
+        Ok(Ok(())) => Ok(Received {
+            bytes: reader.buffer.into(),
+            share: reader.share,
+        }),
+        Ok(Err(answer)) => Err(answer),
+        Err(_) if reader.is_waiting => Err(limits.no_memory()),
+        Err(_) => Err(too_slow(format!(
+            "the body did not arrive within {:?}",
+            bounds.body_time
+        ))),
+    }
+}
+
+struct Reader<'b> {
+    limits: &'b Limits,
+    capacity: usize,
+    buffer: Vec<u8>,
+    share: Share<'b>,
+    /// Whether the body waits for memory, and not for the sender.
+    is_waiting: bool,
+}
+
+impl Reader<'_> {
+    async fn read(&mut self, mut body: Body) -> Result<(), Answer> {
+        let bounds = &self.limits.bounds;
+        loop {
+            let frame = tokio::time::timeout(bounds.body_pause, body.frame()).await;
+            let frame = frame.map_err(|_| {
+                let pause = bounds.body_pause;
+                too_slow(format!("no part of the body arrived within {pause:?}"))
+            })?;
+            let Some(frame) = frame else {
+                return Ok(());
+            };
+            let frame = frame.map_err(|_| {
+                let error = "the body ended before its announced length";
+                Answer::refused(Reason::BodyIncomplete, error)
+            })?;
+            if let Ok(part) = frame.into_data() {
+                self.append(&part).await?;
+            }
         }
+    }
+
+    async fn append(&mut self, part: &[u8]) -> Result<(), Answer> {
+        let length = self.buffer.len() + part.len();
+        if length > self.limits.bounds.body_bytes {
+            return Err(too_large(&self.limits.bounds));
+        }
+        self.is_waiting = true;
+        self.share.grow(length).await;
+        self.is_waiting = false;
+        if length > self.buffer.capacity() {
+            let capacity = if length > TRUSTED_BYTES {
+                self.capacity.max(length)
+            } else {
+                length.next_power_of_two()
+            };
+            let more = capacity - self.buffer.len();
+            self.buffer
+                .try_reserve_exact(more)
+                .map_err(|_| self.limits.no_memory())?;
+        }
+        self.buffer.extend_from_slice(part);
+        Ok(())
     }
 }
 
@@ -51,7 +131,11 @@ pub(super) fn discard(mut body: Body) {
     });
 }
 
-fn too_large(bounds: Bounds) -> Answer {
+fn too_large(bounds: &Bounds) -> Answer {
     let error = format!("the body is larger than {} bytes", bounds.body_bytes);
-    Answer::refused(StatusCode::PAYLOAD_TOO_LARGE, error)
+    Answer::refused(Reason::BodyTooLarge, error)
+}
+
+fn too_slow(error: String) -> Answer {
+    Answer::refused(Reason::BodyTimeout, error)
 }

@@ -1,6 +1,8 @@
 //! One delivery: find the object, verify the sender, detect the ref, submit the request, answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -9,13 +11,14 @@ use stoker_api::detection::Detection;
 
 use super::Receiver;
 use super::admission::{Admitted, Place, admit};
-use super::answer::Answer;
+use super::answer::{Answer, RETRY_AFTER, Reason};
 use super::record::Record;
 use crate::auth::Verified;
 use crate::delivery::{Delivery, delivery_id};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target, Unannounced};
+use crate::server::Peer;
 
 /// Answers one delivery.
 pub(super) async fn receive(
@@ -35,15 +38,15 @@ pub(super) async fn receive_elsewhere(receiver: &Receiver, request: Request) -> 
 }
 
 async fn answer(receiver: &Receiver, namespace: &str, name: &str, request: Request) -> Answer {
-    let record = Record::start(
-        &receiver.metrics,
-        namespace,
-        name,
-        delivery_id(request.headers()),
-    );
-    let answer = match handle(receiver, namespace, name, request).await {
+    let headers = request.headers();
+    let peer = request.extensions().get::<Peer>().copied();
+    let source = receiver.limits.source(peer, headers);
+    let id = delivery_id(headers);
+    let mut record = Record::start(receiver, (namespace, name), id, source);
+    let answer = match handle(receiver, (namespace, name), source, request, &mut record).await {
         Ok(answer) | Err(answer) => answer,
     };
+    let answer = receiver.limits.refuse(source, answer);
     record.finish(&answer);
     answer
 }
@@ -51,22 +54,32 @@ async fn answer(receiver: &Receiver, namespace: &str, name: &str, request: Reque
 /// Handles a delivery. The error is the answer to a delivery that ends before its last step.
 async fn handle(
     receiver: &Receiver,
-    namespace: &str,
-    name: &str,
+    (namespace, name): (&str, &str),
+    source: Option<IpAddr>,
     request: Request,
+    record: &mut Record<'_>,
 ) -> Result<Answer, Answer> {
     let place = Place::new(namespace, name, request.uri().path());
     let Admitted {
         delivery,
         target,
         deadline,
-    } = admit(receiver, &place, request).await?;
+        share,
+    } = admit(receiver, &place, source, request, record).await?;
 
     // From here on, the sender is authenticated.
+    record.authenticated();
+    let limits = &receiver.limits;
+    let _in_flight = limits.admit()?;
     let fail = |error| fail(&error, namespace, name);
     let target = target.map_err(fail)?;
+    let key = target.key.clone();
+    limits.count(&key)?;
+    let parsing = limits.parse(&delivery.body, deadline).await?;
     let fingerprint = delivery.fingerprint();
     let detected = detect(receiver, delivery, &target.policy).await;
+    // The body and what was parsed are not needed any longer.
+    drop((share, parsing));
     let (plugin, detections) = detected.inspect_err(|answer| report(receiver, &target, answer))?;
     let announcement = Announcement {
         plugin: plugin.descriptor().name.as_str().into(),
@@ -74,22 +87,23 @@ async fn handle(
         fingerprint,
     };
     let submitted = receiver.requests.submit(target, announcement, deadline);
-    submitted
-        .await
-        .map(|submitted| accept(submitted, plugin))
-        .map_err(fail)
+    let submitted = submitted.await.map_err(fail)?;
+    if !matches!(submitted, Submitted::Ignored(_)) {
+        receiver.metrics.accepted(&key, SystemTime::now());
+    }
+    Ok(accept(&submitted, plugin))
 }
 
 /// Reports on the object that a delivery announces nothing, so that its owner need not read the log.
 fn report(receiver: &Receiver, target: &Target, answer: &Answer) {
-    let unannounced = match answer {
-        Answer::Ignored { .. } => Unannounced::Ignored,
-        Answer::Refused { .. } | Answer::Unrecognised { .. } => Unannounced::Refused,
+    let unannounced = match answer.status() {
+        status if status.is_success() => Unannounced::Ignored,
+        status if status.is_client_error() => Unannounced::Refused,
         _ => return,
     };
     receiver
         .requests
-        .report(target, unannounced, answer.detail());
+        .report(target, unannounced, answer.message());
 }
 
 async fn detect(
@@ -108,12 +122,16 @@ async fn detect(
     }
     match verdict {
         Verdict::Found { plugin, detections } => Ok((plugin, detections)),
-        Verdict::Ignored { plugin, reason } => Err(Answer::Ignored { plugin, reason }),
+        Verdict::Ignored { plugin, reason } => Err(Answer::ignored(
+            plugin,
+            Reason::IgnoredByPlugin.code(),
+            reason,
+        )),
         Verdict::Malformed { plugin, why } => {
             let error = format!("plugin {}: {why}", plugin.descriptor().name);
-            Err(Answer::refused(StatusCode::BAD_REQUEST, error))
+            Err(Answer::refused(Reason::Malformed, error))
         }
-        Verdict::Unrecognised { declined } => Err(Answer::Unrecognised { declined }),
+        Verdict::Unrecognised { declined } => Err(Answer::unrecognised(declined)),
         Verdict::Unavailable { plugin, again_in } => {
             let name = &plugin.descriptor().name;
             let error = match again_in {
@@ -122,33 +140,31 @@ async fn detect(
                 ),
                 None => format!("plugin {name} has no free instance; try again"),
             };
-            Err(Answer::unavailable(error, again_in))
+            Err(Answer::unavailable(
+                Reason::PluginUnavailable,
+                error,
+                again_in,
+            ))
         }
         Verdict::Failed { plugin, error } => {
             let name = &plugin.descriptor().name;
             tracing::error!(plugin.file = %plugin.origin(), error = %stoker_report::chain(&error), "plugin failed");
-            Err(Answer::Failed {
-                error: format!("plugin {name} failed: {error}"),
-            })
+            let error = format!("plugin {name} failed: {error}");
+            Err(Answer::refused(Reason::PluginFailed, error))
         }
     }
 }
 
-fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
+fn accept(submitted: &Submitted, plugin: Arc<Plugin>) -> Answer {
     let (git_ref, message) = match submitted {
         Submitted::Written(git_ref) => (git_ref, "ref requested"),
         Submitted::AlreadySet(git_ref) => (git_ref, "ref already set"),
-        Submitted::Duplicate(git_ref) => (git_ref, "duplicate"),
+        Submitted::Duplicate(git_ref) => (git_ref, "the same webhook was accepted before"),
         Submitted::Ignored(reason) => {
-            let reason = reason.to_string();
-            return Answer::Ignored { plugin, reason };
+            return Answer::ignored(plugin, reason.code(), reason.to_string());
         }
     };
-    Answer::Accepted {
-        git_ref: git_ref.to_string(),
-        plugin,
-        message,
-    }
+    Answer::accepted(git_ref.to_string(), plugin, submitted.code(), message)
 }
 
 /// The form of a body by its headers.
@@ -171,19 +187,16 @@ impl BodyForm {
 fn not_json(error: &PayloadError, form: &BodyForm) -> Answer {
     if let Some(encoding) = &form.content_encoding {
         let error = format!("the body is compressed with {encoding}: send it without compression");
-        return Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
+        return Answer::refused(Reason::Compressed, error);
     }
     match &form.media_type {
         Some(other) if !is_json(other) => {
             let error = format!(
                 "the body is {other}, and not JSON: set the content type of the webhook to application/json"
             );
-            Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
+            Answer::refused(Reason::UnsupportedMediaType, error)
         }
-        _ => Answer::refused(
-            StatusCode::BAD_REQUEST,
-            stoker_report::chain(error).to_string(),
-        ),
+        _ => Answer::refused(Reason::NotJson, stoker_report::chain(error).to_string()),
     }
 }
 
@@ -192,27 +205,27 @@ fn is_json(media_type: &str) -> bool {
 }
 
 fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
+    let code = error.code();
     match error {
         RequestError::NotFound(_) => not_found(namespace, name),
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request could not be stored");
             let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::unavailable(error, None)
+            Answer::again_in(Reason::ApiUnavailable, error, RETRY_AFTER)
         }
         RequestError::Invalid { .. } => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, %error, "a request was refused");
-            Answer::refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            Answer::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
         }
         RequestError::Refused(_) => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request was refused");
-            Answer::Failed {
-                error: format!("{error}; see the log of Stoker"),
-            }
+            let error = format!("{error}; see the log of Stoker");
+            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, code, error)
         }
     }
 }
 
 fn not_found(namespace: &str, name: &str) -> Answer {
     let error = format!("there is no GatewaySync {name:?} in namespace {namespace:?}");
-    Answer::refused(StatusCode::NOT_FOUND, error)
+    Answer::new(StatusCode::NOT_FOUND, "not-found", error)
 }

@@ -1,11 +1,16 @@
-use std::time::Duration;
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lru::LruCache;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use stoker_api::detection::ObjectKey;
 
 /// The upper bounds of the buckets in seconds. A repeated request takes tens of microseconds and a write some
 /// milliseconds. Senders wait for at most ten seconds.
@@ -22,12 +27,66 @@ struct Labels {
     status_code: u16,
 }
 
+/// The label of an outcome: the code of the answer's reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    reason: &'static str,
+}
+
+/// The label of a limit that a delivery reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
+/// The labels of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Object {
+    namespace: String,
+    name: String,
+}
+
+/// The limits that deliveries reach.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Limited {
+    /// The refused deliveries of one source.
+    Failures,
+    /// The deliveries for one object.
+    Object,
+    /// The deliveries that are handled at a time.
+    InFlight,
+    /// The memory for bodies and for parsing.
+    Memory,
+}
+
+impl Limited {
+    const ALL: [Self; 4] = [Self::Failures, Self::Object, Self::InFlight, Self::Memory];
+
+    fn label(self) -> Limit {
+        let limit = match self {
+            Self::Failures => "failures",
+            Self::Object => "object",
+            Self::InFlight => "in-flight",
+            Self::Memory => "memory",
+        };
+        Limit { limit }
+    }
+}
+
+/// The maximum number of objects with a time stamp. The one without a delivery for the longest time is left out.
+const MAX_OBJECTS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+
 /// The metrics of the receiver.
 #[derive(Debug, Clone)]
 pub struct ReceiverMetrics {
     requests: Family<Labels, Counter>,
     duration: Histogram,
     in_flight: Gauge,
+    outcomes: Family<Outcome, Counter>,
+    limited: Family<Limit, Counter>,
+    body_bytes: Gauge,
+    last_accepted: Family<Object, Gauge<f64, AtomicU64>>,
+    accepted_objects: Arc<Mutex<LruCache<Object, ()>>>,
     unauthenticated: Gauge,
     secret_usable: Gauge,
 }
@@ -40,6 +99,11 @@ impl ReceiverMetrics {
             requests: Family::default(),
             duration: Histogram::new(BUCKETS),
             in_flight: Gauge::default(),
+            outcomes: Family::default(),
+            limited: Family::default(),
+            body_bytes: Gauge::default(),
+            last_accepted: Family::default(),
+            accepted_objects: Arc::new(Mutex::new(LruCache::new(MAX_OBJECTS))),
             unauthenticated: Gauge::default(),
             secret_usable: Gauge::default(),
         };
@@ -61,6 +125,29 @@ impl ReceiverMetrics {
             "Webhooks without an answer yet",
             metrics.in_flight.clone(),
         );
+        registry.register(
+            "outcomes",
+            "Answers by the code of their reason",
+            metrics.outcomes.clone(),
+        );
+        registry.register(
+            "limited",
+            "Webhooks that reached a limit: failures (refusals of a source), object (rate of an object), in-flight, memory",
+            metrics.limited.clone(),
+        );
+        registry.register(
+            "body_bytes",
+            "Memory of the bodies that are being received and parsed",
+            metrics.body_bytes.clone(),
+        );
+        registry.register(
+            "last_accepted_timestamp_seconds",
+            "Time of the last accepted webhook of an object, in seconds since 1970",
+            metrics.last_accepted.clone(),
+        );
+        for limited in Limited::ALL {
+            drop(metrics.limited.get_or_create(&limited.label()));
+        }
         registry.register(
             "unauthenticated",
             "1 if no secret is configured, so that every sender is accepted",
@@ -84,6 +171,42 @@ impl ReceiverMetrics {
         self.secret_usable.set(i64::from(is_usable));
     }
 
+    /// Counts an answer by the code of its reason.
+    pub(super) fn outcome(&self, reason: &'static str) {
+        self.outcomes.get_or_create(&Outcome { reason }).inc();
+    }
+
+    /// Counts a delivery that reached a limit.
+    pub(super) fn limited(&self, limit: Limited) {
+        self.limited.get_or_create(&limit.label()).inc();
+    }
+
+    /// Returns the gauge of the memory for bodies.
+    pub(super) fn body_bytes(&self) -> Gauge {
+        self.body_bytes.clone()
+    }
+
+    /// Notes the time at which a delivery for an object was accepted.
+    pub(super) fn accepted(&self, key: &ObjectKey, time: SystemTime) {
+        let object = Object {
+            namespace: key.namespace().to_owned(),
+            name: key.name().to_owned(),
+        };
+        let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_accepted
+            .get_or_create(&object)
+            .set(time.as_secs_f64());
+        let mut objects = self
+            .accepted_objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((forgotten, ())) = objects.push(object.clone(), ())
+            && forgotten != object
+        {
+            self.last_accepted.remove(&forgotten);
+        }
+    }
+
     pub(super) fn started(&self) {
         self.in_flight.inc();
     }
@@ -99,5 +222,39 @@ impl ReceiverMetrics {
         };
         self.requests.get_or_create(&labels).inc();
         self.duration.observe(duration.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_objects_with_a_time_is_bounded() {
+        let mut registry = Registry::default();
+        let metrics = ReceiverMetrics::register(&mut registry);
+        let accepted = |number: usize| {
+            let key = ObjectKey::new("plants", &format!("line-{number}")).unwrap();
+            metrics.accepted(&key, UNIX_EPOCH + Duration::from_millis(1500));
+        };
+        for number in 0..MAX_OBJECTS.get() {
+            accepted(number);
+        }
+        accepted(0);
+        accepted(MAX_OBJECTS.get());
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let times: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("last_accepted_timestamp_seconds{"))
+            .collect();
+        assert_eq!(times.len(), MAX_OBJECTS.get());
+        assert!(times.iter().all(|line| line.ends_with(" 1.5")));
+        let has = |name: &str| {
+            times
+                .iter()
+                .any(|line| line.contains(&format!("\"{name}\"")))
+        };
+        assert!(has("line-0") && has("line-1000") && !has("line-1"));
     }
 }

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::routing::{MethodRouter, get, post};
 
 use super::Receiver;
-use super::answer::Answer;
+use super::answer::{Answer, Reason};
 use super::handler;
 
 /// The routes of the receiver.
@@ -29,12 +29,15 @@ fn healthy() -> MethodRouter<Arc<Receiver>> {
     get(async || "ok").fallback(no_route)
 }
 
-async fn wrong_method() -> ([(axum::http::HeaderName, &'static str); 1], Answer) {
-    let error = "a webhook is sent with POST";
-    (
-        [(axum::http::header::ALLOW, "POST")],
-        Answer::refused(StatusCode::METHOD_NOT_ALLOWED, error),
-    )
+async fn wrong_method(
+    State(receiver): State<Arc<Receiver>>,
+) -> ([(axum::http::HeaderName, &'static str); 1], Answer) {
+    let answer = counted(
+        &receiver,
+        Reason::WrongMethod,
+        "a webhook is sent with POST",
+    );
+    ([(axum::http::header::ALLOW, "POST")], answer)
 }
 
 /// Answers a request for another path. A webhook for a path that names no object is answered as one for an unknown
@@ -44,13 +47,17 @@ async fn elsewhere(State(receiver): State<Arc<Receiver>>, request: Request) -> A
     if is_webhook && request.method() == Method::POST {
         handler::receive_elsewhere(&receiver, request).await
     } else {
-        no_route().await
+        no_route(State(receiver)).await
     }
 }
 
-async fn no_route() -> Answer {
-    Answer::refused(
-        StatusCode::NOT_FOUND,
-        "webhooks are received at /webhook/{namespace}/{name}",
-    )
+async fn no_route(State(receiver): State<Arc<Receiver>>) -> Answer {
+    let error = "webhooks are received at /webhook/{namespace}/{name}";
+    counted(&receiver, Reason::NoRoute, error)
+}
+
+/// Returns an answer to a request that is no delivery. It is counted, and has no log line.
+fn counted(receiver: &Receiver, reason: Reason, error: &str) -> Answer {
+    receiver.metrics.outcome(reason.code());
+    Answer::refused(reason, error)
 }

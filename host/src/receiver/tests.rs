@@ -2,6 +2,7 @@
 
 mod admission;
 mod bodies;
+mod limits;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
-use crate::plugin::{Capacity, Catalog, Detector, Limits, PluginMetrics, Sandbox, SettingsSource};
+use crate::plugin::{self, Capacity, Catalog, Detector, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Ignored, Policy, RequestError, Submitted, Target, Unannounced};
 use crate::secrets::SecretSource;
 
@@ -102,6 +103,8 @@ fn detector() -> Arc<Detector> {
 /// A receiver that requires signatures.
 struct Fixture {
     router: axum::Router,
+    metrics: ReceiverMetrics,
+    registry: Registry,
     requests: Arc<FakeRequests>,
 }
 
@@ -113,10 +116,18 @@ struct Reply {
 
 impl Fixture {
     async fn new(requests: FakeRequests) -> Self {
-        Self::with_limits(requests, Limits::default()).await
+        Self::with_limits(requests, plugin::Limits::default()).await
     }
 
-    async fn with_limits(requests: FakeRequests, limits: Limits) -> Self {
+    async fn with_bounds(requests: FakeRequests, bounds: Bounds) -> Self {
+        Self::with(requests, plugin::Limits::default(), bounds).await
+    }
+
+    async fn with_limits(requests: FakeRequests, limits: plugin::Limits) -> Self {
+        Self::with(requests, limits, Bounds::default()).await
+    }
+
+    async fn with(requests: FakeRequests, limits: plugin::Limits, bounds: Bounds) -> Self {
         let detector = detector();
         let catalog = Catalog::open(
             Arc::clone(&detector),
@@ -132,21 +143,34 @@ impl Fixture {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
             ..AuthConfig::default()
         };
-        Self::with_auth(requests, detector, Authenticator::new(auth))
+        Self::with_parts(requests, detector, Authenticator::new(auth), bounds)
     }
 
     fn with_auth(requests: FakeRequests, detector: Arc<Detector>, auth: Authenticator) -> Self {
+        Self::with_parts(requests, detector, auth, Bounds::default())
+    }
+
+    fn with_parts(
+        requests: FakeRequests,
+        detector: Arc<Detector>,
+        auth: Authenticator,
+        bounds: Bounds,
+    ) -> Self {
         let requests = Arc::new(requests);
+        let mut registry = Registry::default();
+        let metrics = ReceiverMetrics::register(&mut registry);
         let receiver = Receiver {
             auth: Arc::new(auth),
             detector,
             requests: Arc::clone(&requests) as Arc<dyn Requests>,
             looks: Looks::default(),
-            metrics: ReceiverMetrics::register(&mut Registry::default()),
-            bounds: Bounds::default(),
+            metrics: metrics.clone(),
+            limits: Limits::new(bounds, metrics.clone()),
         };
         Self {
             router: router(Arc::new(receiver)),
+            metrics,
+            registry,
             requests,
         }
     }
@@ -171,6 +195,13 @@ impl Fixture {
         self.send(request.unwrap()).await
     }
 
+    /// Returns the metrics of the receiver as text.
+    fn metrics_text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+
     fn reads(&self) -> usize {
         self.requests.reads.lock().unwrap().len()
     }
@@ -187,8 +218,7 @@ async fn a_signed_webhook_for_a_watched_object_is_submitted_without_a_read() {
     let fixture = Fixture::new(with_object(Policy::default())).await;
     let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED);
-    let expected =
-        json!({"accepted": true, "ref": "v1", "plugin": "generic", "message": "ref requested"});
+    let expected = json!({"accepted": true, "reason": "requested", "ref": "v1", "plugin": "generic", "message": "ref requested"});
     assert_eq!(reply.body, expected);
     assert_eq!((fixture.reads(), fixture.submitted()), (0, 1));
     let submitted = fixture.requests.submitted.lock().unwrap();

@@ -187,9 +187,9 @@ fn pushes(tags: usize) -> [(&'static [(&'static str, &'static str)], Value); 2] 
 #[tokio::test]
 async fn a_push_of_thousands_of_refs_is_accepted() {
     // A build for tests is many times slower than a release.
-    let limits = Limits {
+    let limits = plugin::Limits {
         wall_time: Duration::from_secs(5),
-        ..Limits::default()
+        ..plugin::Limits::default()
     };
     let fixture = Fixture::with_limits(with_object(Policy::default()), limits).await;
     for tags in [299, 2897, 6000] {

@@ -1,0 +1,290 @@
+//! Limits: sources, memory, times and rates.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+
+use super::*;
+use crate::server::Peer;
+
+const BODY: &str = r#"{"ref":"v1"}"#;
+
+/// Returns a webhook from this peer. `signature` overrides the right one.
+fn webhook(path: &str, peer: &str, signature: Option<&str>) -> Request<Body> {
+    let right = sign(SECRET.as_bytes(), BODY.as_bytes());
+    let mut request = Request::post(path)
+        .header(SIGNATURE_HEADER, signature.unwrap_or(&right))
+        .body(Body::from(BODY))
+        .unwrap();
+    let peer: SocketAddr = peer.parse().unwrap();
+    request.extensions_mut().insert(Peer(peer));
+    request
+}
+
+fn wrong() -> String {
+    sign(b"other", BODY.as_bytes())
+}
+
+/// Returns the webhook of a sender who sends `parts`, one at a time.
+fn in_parts(parts: impl futures::Stream<Item = Bytes> + Send + 'static) -> Request<Body> {
+    let parts = futures::StreamExt::map(parts, Ok::<_, std::io::Error>);
+    Request::post(PATH)
+        .header(SIGNATURE_HEADER, wrong())
+        .body(Body::from_stream(parts))
+        .unwrap()
+}
+
+fn reason(reply: &Reply) -> &str {
+    reply.body["reason"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn only_allowed_sources_are_accepted() {
+    let bounds = Bounds {
+        allowed_sources: Some(Networks::parse(&["192.0.2.0/24"]).unwrap()),
+        trusted_proxies: Networks::parse(&["10.0.0.0/8"]).unwrap(),
+        ..Bounds::default()
+    };
+    let fixture = Fixture::with_bounds(with_object(Policy::default()), bounds).await;
+    for (peer, forwarded, status) in [
+        ("192.0.2.1:1", None, 202),
+        ("[::ffff:192.0.2.1]:1", None, 202),
+        ("198.51.100.1:1", None, 401),
+        ("198.51.100.1:1", Some("192.0.2.1"), 401),
+        ("10.0.0.1:1", Some("192.0.2.1"), 202),
+        ("10.0.0.1:1", Some("192.0.2.1, 198.51.100.1"), 401),
+    ] {
+        let mut request = webhook(PATH, peer, None);
+        if let Some(forwarded) = forwarded {
+            let value = forwarded.parse().unwrap();
+            request.headers_mut().insert("x-forwarded-for", value);
+        }
+        let reply = fixture.send(request).await;
+        assert_eq!(reply.status.as_u16(), status, "{peer} {forwarded:?}");
+    }
+    // Without the address of the peer, nobody is known to be allowed.
+    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_object_accepts_only_its_sources_and_does_not_reveal_itself() {
+    for (allowed, status) in [
+        (&["192.0.2.0/24"][..], 202),
+        (&["198.51.100.0/24", "192.0.2.1"], 202),
+        (&["198.51.100.0/24"], 401),
+        (&[], 401),
+        // A list with an error accepts nobody.
+        (&["192.0.2.0/24", "x"], 401),
+    ] {
+        let policy = || Policy {
+            allowed_sources: Some(allowed.iter().map(|text| (*text).to_owned()).collect()),
+            ..Policy::default()
+        };
+        let unwatched = FakeRequests {
+            unwatched: HashMap::from([(key(), policy())]),
+            ..FakeRequests::default()
+        };
+        for requests in [with_object(policy()), unwatched] {
+            let fixture = Fixture::new(requests).await;
+            let reply = fixture.send(webhook(PATH, "192.0.2.1:1", None)).await;
+            assert_eq!(reply.status.as_u16(), status, "{allowed:?}");
+            if status == 401 {
+                let elsewhere = webhook("/webhook/plants/other", "192.0.2.1:1", Some(&wrong()));
+                let elsewhere = fixture.send(elsewhere).await;
+                assert_eq!(
+                    (reply.body, reply.headers),
+                    (elsewhere.body, elsewhere.headers)
+                );
+                assert_eq!(fixture.submitted(), 0);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_a_source_are_limited_and_valid_deliveries_are_not() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    // The plugins are loaded. From here on, only the test moves the time, except while a plugin is called.
+    tokio::time::pause();
+    let send = |peer: &str, signature: Option<&str>| {
+        let request = webhook(PATH, peer, signature);
+        fixture.send(request)
+    };
+    let wrong = wrong();
+    // A source has many ports, and an IPv6 source many addresses.
+    for number in 0..100 {
+        let peer = format!("[2001:db8::{number:x}]:{}", 1000 + number);
+        assert_eq!(send(&peer, Some(&wrong)).await.status, 401);
+    }
+    let reply = send("[2001:db8::1:2:3:4]:1", Some(&wrong)).await;
+    assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(reason(&reply), "rate-limited");
+    assert_eq!(reply.headers["retry-after"], "1");
+    assert_eq!(reply.headers["connection"], "close");
+    assert_eq!(send("[2001:db8:0:1::1]:1", Some(&wrong)).await.status, 401);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(send("[2001:db8::1]:1", Some(&wrong)).await.status, 401);
+    assert_eq!(send("[2001:db8::1]:1", Some(&wrong)).await.status, 429);
+    tokio::time::resume();
+    assert_eq!(send("[2001:db8::1]:1", None).await.status, 202);
+}
+
+#[tokio::test]
+async fn the_deliveries_for_one_object_are_limited() {
+    let bounds = Bounds {
+        object_rate: 1,
+        ..Bounds::default()
+    };
+    let mut requests = with_object(Policy::default());
+    let other = ObjectKey::new("plants", "south").unwrap();
+    requests.watched.insert(other, Policy::default());
+    let fixture = Fixture::with_bounds(requests, bounds).await;
+    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED);
+    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+    assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(reason(&reply), "rate-limited");
+    assert_eq!(reply.headers["retry-after"], "1");
+    let south = fixture
+        .post("/webhook/plants/south", &json!({"ref": "v1"}))
+        .await;
+    assert_eq!(south.status, StatusCode::ACCEPTED);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_body_that_pauses_or_is_slow_is_refused() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    tokio::time::pause();
+    let started = Instant::now();
+    let reply = fixture.send(in_parts(stream::pending())).await;
+    assert_eq!(
+        (reply.status.as_u16(), reason(&reply)),
+        (408, "body-timeout")
+    );
+    assert_eq!(started.elapsed().as_secs(), 5);
+
+    let drops = stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Bytes::from_static(b" "), ()))
+    });
+    let started = Instant::now();
+    let reply = fixture.send(in_parts(Box::pin(drops))).await;
+    assert_eq!(
+        (reply.status.as_u16(), reason(&reply)),
+        (408, "body-timeout")
+    );
+    assert_eq!(started.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn a_body_of_single_bytes_takes_the_memory_of_its_length() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    let used = fixture.metrics.body_bytes();
+    let (highest, length) = (Arc::new(Mutex::new(0)), 1 << 20);
+    let note = {
+        let (used, highest) = (used.clone(), Arc::clone(&highest));
+        move |_| {
+            let mut highest = highest.lock().unwrap();
+            *highest = used.get().max(*highest);
+            Bytes::from_static(b" ")
+        }
+    };
+    let parts = futures::StreamExt::map(stream::iter(0..length), note);
+    let reply = fixture.send(in_parts(parts)).await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(*highest.lock().unwrap(), length);
+    assert_eq!(used.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_memory_waits_and_is_then_503() {
+    let bounds = Bounds {
+        body_bytes: 64 << 10,
+        body_memory: 128 << 10,
+        ..Bounds::default()
+    };
+    let metrics = ReceiverMetrics::register(&mut Registry::default());
+    let limits = Limits::new(bounds, metrics);
+    let headers = HeaderMap::new();
+    let read = || body::read(&headers, Body::from(BODY), &limits);
+    // Two other bodies take all memory.
+    let mut others = [limits.bodies.share(), limits.bodies.share()];
+    for other in &mut others {
+        other.grow(64 << 10).await;
+    }
+    let started = Instant::now();
+    let answer = read().await.err().unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.code()),
+        (503, "overloaded")
+    );
+    assert_eq!(started.elapsed().as_secs(), 10);
+    let response = axum::response::IntoResponse::into_response(answer);
+    assert_eq!(response.headers()["retry-after"], "5");
+
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        drop(others);
+    };
+    let (received, ()) = tokio::join!(read(), release);
+    assert_eq!(received.unwrap().bytes, BODY);
+}
+
+#[tokio::test]
+async fn a_body_of_very_many_values_is_not_parsed() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    let body = format!("[0{}]", ",0".repeat(2 << 20));
+    let signature = sign(SECRET.as_bytes(), body.as_bytes());
+    let request = Request::post(PATH).header(SIGNATURE_HEADER, signature);
+    let reply = fixture.send(request.body(Body::from(body)).unwrap()).await;
+    assert_eq!(
+        (reply.status.as_u16(), reason(&reply)),
+        (413, "too-many-values")
+    );
+}
+
+#[tokio::test]
+async fn every_answer_has_a_reason_and_a_message() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    let refused = [
+        (get(PATH), "wrong-method", 405),
+        (get("/webhook"), "no-route", 404),
+        (webhook(PATH, "[::1]:1", Some("x")), "unauthorized", 401),
+    ];
+    for (request, code, status) in refused {
+        let reply = fixture.send(request).await;
+        assert_eq!((reason(&reply), reply.status.as_u16()), (code, status));
+        assert_eq!(reply.body["accepted"], false);
+        assert!(reply.body["message"].is_string());
+        assert_eq!(reply.body["error"], reply.body["message"]);
+    }
+    let reply = fixture.post("/webhook/x/y", &json!({"ref": "v1"})).await;
+    assert_eq!(reason(&reply), "not-found");
+    for (body, code) in [
+        (json!({"hello": "world"}), "unrecognised"),
+        (json!({"ref": "a b"}), "malformed"),
+    ] {
+        let reply = fixture.post(PATH, &body).await;
+        assert_eq!(reason(&reply), code);
+        assert_eq!(reply.body["plugins"].is_array(), code == "unrecognised");
+    }
+    let outcomes = ["unauthorized", "wrong-method", "not-found", "malformed"];
+    let text = fixture.metrics_text();
+    for outcome in outcomes {
+        let line = format!("outcomes_total{{reason=\"{outcome}\"}} 1");
+        assert!(text.contains(&line), "{outcome} {text}");
+    }
+    assert!(!text.contains("last_accepted_timestamp_seconds{"));
+    fixture.post(PATH, &json!({"ref": "v1"})).await;
+    let line = "last_accepted_timestamp_seconds{namespace=\"plants\",name=\"north\"}";
+    assert!(fixture.metrics_text().contains(line));
+}

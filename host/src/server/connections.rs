@@ -1,0 +1,357 @@
+//! The table of the open connections of a server, and the choice of the connection that makes room for another.
+//!
+//! If each client could keep its connections, some thousand idle ones would exclude everybody else. If each new
+//! connection replaced the oldest one, a client that connects often would end the requests of others. Therefore, a new
+//! connection replaces one that nobody waits for: first one without a request, then one whose request has not arrived
+//! completely. Among those, the address with the most connections loses its oldest one. Behind a proxy, all
+//! connections have the same address, and the oldest one is replaced.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The open connections of a server.
+#[derive(Debug)]
+pub(super) struct Connections {
+    limit: usize,
+    table: Mutex<Table>,
+    /// A connection ended, or a request of it.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// The number of connections so far, which is the number of the next one.
+    count: u64,
+    entries: HashMap<u64, Entry>,
+    by_group: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    group: IpAddr,
+    /// The number of requests without a complete answer.
+    open: usize,
+    /// The number of them whose bodies have not arrived.
+    incomplete: usize,
+    /// Whether a request has arrived.
+    is_used: bool,
+    /// The time since which the connection is in its present state, and its rank among connections of the same time.
+    since: (Instant, u64),
+    replaced: CancellationToken,
+}
+
+/// Which connection is replaced first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    /// It has no request, or only a part of the headers of one.
+    Idle,
+    /// The bodies of its requests have not arrived.
+    Receiving,
+}
+
+impl Entry {
+    /// Returns the use of a connection that may be replaced. A request that is being answered is not interrupted.
+    fn replaceable(&self) -> Option<Use> {
+        match (self.open, self.incomplete) {
+            (0, _) => Some(Use::Idle),
+            (open, incomplete) if open == incomplete => Some(Use::Receiving),
+            _ => None,
+        }
+    }
+}
+
+impl Table {
+    fn remove(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        if let Some(count) = self.by_group.get_mut(&entry.group) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_group.remove(&entry.group);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Returns the connection that makes room for another one.
+    fn dispensable(&self) -> Option<u64> {
+        let ranked = self.entries.iter().filter_map(|(id, entry)| {
+            let share = self.by_group.get(&entry.group).copied();
+            Some(((entry.replaceable()?, Reverse(share), entry.since), *id))
+        });
+        ranked.min().map(|(_, id)| id)
+    }
+}
+
+/// Returns the addresses that count as one client: an IPv4 address, or the /64 of an IPv6 address, because one client
+/// usually has the whole /64.
+pub(crate) fn group(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) >> 64 << 64;
+            IpAddr::V6(prefix.into())
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// The place of an open connection. Dropping it frees the place.
+#[derive(Debug)]
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    id: u64,
+    /// Cancelled when another connection takes the place.
+    pub(super) replaced: CancellationToken,
+}
+
+/// A new connection's place, and whether an older connection was replaced.
+pub(super) struct Admitted {
+    pub(super) place: Place,
+    pub(super) has_replaced: bool,
+}
+
+impl Connections {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            table: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Gives a new connection a place. Waits while every other connection is being served.
+    pub(super) async fn admit(self: &Arc<Self>, address: IpAddr) -> Admitted {
+        loop {
+            if let Some(admitted) = self.try_admit(address) {
+                return admitted;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn try_admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+        let mut table = self.table();
+        let has_replaced = table.entries.len() >= self.limit;
+        if has_replaced {
+            let dispensable = table.dispensable()?;
+            table.remove(dispensable)?.replaced.cancel();
+        }
+        let (id, group) = (table.count, group(address));
+        table.count += 1;
+        *table.by_group.entry(group).or_default() += 1;
+        let replaced = CancellationToken::new();
+        let entry = Entry {
+            group,
+            open: 0,
+            incomplete: 0,
+            is_used: false,
+            since: (Instant::now(), id),
+            replaced: replaced.clone(),
+        };
+        table.entries.insert(id, entry);
+        let place = Place {
+            connections: Arc::clone(self),
+            id,
+            replaced,
+        };
+        Some(Admitted {
+            place,
+            has_replaced,
+        })
+    }
+
+    /// Returns the number of open connections.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.table().entries.len()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Notes that the headers of a request have arrived.
+    pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
+        self.update(|entry| {
+            entry.open += 1;
+            entry.incomplete += 1;
+            entry.is_used = true;
+        });
+        OpenRequest(Arc::new(Open {
+            place: Arc::clone(self),
+            is_incomplete: Mutex::new(true),
+        }))
+    }
+
+    /// Returns since when the connection has no request, and whether it ever had one. `None` if it has a request.
+    pub(super) fn idle_since(&self) -> Option<(Instant, bool)> {
+        let table = self.connections.table();
+        let entry = table.entries.get(&self.id)?;
+        (entry.open == 0).then_some((entry.since.0, entry.is_used))
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Entry)) {
+        let mut table = self.connections.table();
+        let rank = table.count;
+        table.count += 1;
+        if let Some(entry) = table.entries.get_mut(&self.id) {
+            change(entry);
+            entry.since = (Instant::now(), rank);
+        }
+        drop(table);
+        self.connections.changed.notify_one();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.connections.table().remove(self.id));
+        self.connections.changed.notify_one();
+    }
+}
+
+/// A request without a complete answer. Dropping it ends the request.
+#[derive(Debug)]
+pub(super) struct OpenRequest(Arc<Open>);
+
+/// The body of an open request, until it has arrived. Dropping it means that nothing more is expected.
+#[derive(Debug)]
+pub(super) struct Arriving(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    place: Arc<Place>,
+    is_incomplete: Mutex<bool>,
+}
+
+impl OpenRequest {
+    pub(super) fn body(&self) -> Arriving {
+        Arriving(Arc::clone(&self.0))
+    }
+}
+
+impl Open {
+    /// Returns whether the body was expected until now.
+    fn complete(&self) -> bool {
+        let mut is_incomplete = self
+            .is_incomplete
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *is_incomplete)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if self.0.complete() {
+            self.0.place.update(|entry| entry.incomplete -= 1);
+        }
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let was_incomplete = self.0.complete();
+        self.0.place.update(|entry| {
+            entry.open -= 1;
+            entry.incomplete -= usize::from(was_incomplete);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    const A: &str = "192.0.2.1";
+    const B: &str = "192.0.2.2";
+
+    fn connect(connections: &Arc<Connections>, address: &str) -> Arc<Place> {
+        let admitted = connections.admit(address.parse().unwrap());
+        Arc::new(admitted.now_or_never().unwrap().place)
+    }
+
+    #[tokio::test]
+    async fn the_oldest_idle_connection_is_replaced() {
+        let connections = Connections::new(3);
+        let places = [A, A, A].map(|address| connect(&connections, address));
+        // The first connection was used after the others were opened.
+        drop(places[0].begin());
+        let new = connect(&connections, A);
+        let replaced = places.each_ref().map(|place| place.replaced.is_cancelled());
+        assert_eq!(replaced, [false, true, false]);
+        assert!(!new.replaced.is_cancelled());
+        assert_eq!(connections.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn the_address_with_the_most_connections_loses_one() {
+        let connections = Connections::new(3);
+        let places = [B, A, A].map(|address| connect(&connections, address));
+        let new = connect(&connections, B);
+        let replaced = places.each_ref().map(|place| place.replaced.is_cancelled());
+        assert_eq!(replaced, [false, true, false]);
+        drop(new);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_being_answered_is_not_interrupted() {
+        let connections = Connections::new(2);
+        let places = [A, A].map(|address| connect(&connections, address));
+        let requests = places.each_ref().map(Place::begin);
+        drop(requests[0].body());
+        // The body of the second request has not arrived.
+        let third = connect(&connections, B);
+        assert!(!places[0].replaced.is_cancelled() && places[1].replaced.is_cancelled());
+        let request = third.begin();
+        drop(request.body());
+        assert!(
+            connections
+                .admit(A.parse().unwrap())
+                .now_or_never()
+                .is_none()
+        );
+        drop(request);
+        connect(&connections, A);
+        assert!(third.replaced.is_cancelled() && !places[0].replaced.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_replaced_before_one_that_receives() {
+        let connections = Connections::new(2);
+        let places = [A, B].map(|address| connect(&connections, address));
+        let _request = places[0].begin();
+        connect(&connections, A);
+        assert!(!places[0].replaced.is_cancelled() && places[1].replaced.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_place_that_was_taken_stays_with_its_new_connection() {
+        let connections = Connections::new(1);
+        let first = connect(&connections, A);
+        let second = connect(&connections, A);
+        let request = first.begin();
+        drop((request, first));
+        assert_eq!(connections.len(), 1);
+        drop(second);
+        assert_eq!(connections.len(), 0);
+        assert!(connections.table().by_group.is_empty());
+    }
+
+    #[test]
+    fn one_client_has_a_whole_64() {
+        let group = |text: &str| group(text.parse().unwrap()).to_string();
+        assert_eq!(group("2001:db8::1:2:3:4"), "2001:db8::");
+        assert_eq!(group("::ffff:192.0.2.1"), A);
+        assert_eq!(group(A), A);
+    }
+}

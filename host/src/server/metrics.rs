@@ -1,0 +1,80 @@
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The metrics of the connections of one server.
+#[derive(Debug, Clone, Default)]
+pub struct ServerMetrics {
+    open: Gauge,
+    closed: Family<Reason, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// The reason why a server closed a connection that had no request, or only a part of one.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Closed {
+    /// The limit of the connections was reached, and another connection took the place.
+    Replaced,
+    /// No request arrived in time.
+    Silent,
+    /// The TLS handshake failed.
+    Handshake,
+}
+
+impl Closed {
+    fn label(self) -> Reason {
+        let reason = match self {
+            Self::Replaced => "replaced",
+            Self::Silent => "silent",
+            Self::Handshake => "handshake",
+        };
+        Reason { reason }
+    }
+}
+
+/// An open connection. Dropping it means that the connection is closed.
+pub(super) struct Opened(Gauge);
+
+impl ServerMetrics {
+    /// Creates the metrics of the receiver's connections and registers them.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
+        registry.register(
+            "connections",
+            "Open connections of the receiver",
+            metrics.open.clone(),
+        );
+        registry.register(
+            "connections_closed",
+            "Connections that the receiver closed, by reason: replaced (the limit was reached), silent (no request in time), handshake (TLS failed)",
+            metrics.closed.clone(),
+        );
+        for reason in [Closed::Replaced, Closed::Silent, Closed::Handshake] {
+            drop(metrics.closed.get_or_create(&reason.label()));
+        }
+        metrics
+    }
+
+    pub(super) fn opened(&self) -> Opened {
+        self.open.inc();
+        Opened(self.open.clone())
+    }
+
+    pub(super) fn closed(&self, reason: Closed) {
+        self.closed.get_or_create(&reason.label()).inc();
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
