@@ -33,6 +33,10 @@ const LOOK_CAPACITY: usize = 4096;
 /// The maximum number of such reads per second, for all objects. Senders that are not verified cause them.
 const LOOKS_PER_SECOND: u32 = 100;
 
+/// A refusal is answered at a multiple of this time after the last byte of the body. The API server needs another time
+/// for an object that exists than for one that does not, and this difference must not show.
+const REFUSAL_STEP: Duration = Duration::from_millis(25);
+
 /// A delivery whose sender is verified.
 pub(super) struct Admitted {
     pub(super) delivery: Verified<Delivery>,
@@ -155,16 +159,28 @@ pub(super) async fn admit(
         return Err(answer);
     }
     let body = body::read(body, receiver.bounds).await?;
-    let deadline = Instant::now() + ANSWER_TIME;
+    let arrived = Instant::now();
+    let deadline = arrived + ANSWER_TIME;
     let delivery = Delivery { headers, body };
-    let (delivery, target) = verify(receiver, place, delivery, deadline)
-        .await
-        .map_err(|error| refuse(receiver, &error))?;
-    Ok(Admitted {
-        delivery,
-        target,
-        deadline,
-    })
+    match verify(receiver, place, delivery, deadline).await {
+        Ok((delivery, target)) => Ok(Admitted {
+            delivery,
+            target,
+            deadline,
+        }),
+        Err(error) => {
+            let answer = refuse(receiver, &error);
+            tokio::time::sleep_until(next_step(arrived, Instant::now())).await;
+            Err(answer)
+        }
+    }
+}
+
+/// Returns the next time at which a refusal is answered.
+fn next_step(arrived: Instant, now: Instant) -> Instant {
+    let passed = now.duration_since(arrived).as_millis() / REFUSAL_STEP.as_millis();
+    let steps = u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1);
+    arrived + REFUSAL_STEP.saturating_mul(steps)
 }
 
 type Outcome = (Verified<Delivery>, Result<Target, RequestError>);
@@ -270,6 +286,15 @@ mod tests {
         assert_eq!(taken(&mut allowance), 50);
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(taken(&mut allowance), 100);
+    }
+
+    #[test]
+    fn a_refusal_is_answered_at_a_multiple_of_a_fixed_time() {
+        let arrived = Instant::now();
+        for (passed, expected) in [(0, 25), (1, 25), (24, 25), (25, 50), (49, 50), (2000, 2025)] {
+            let answered = next_step(arrived, arrived + Duration::from_millis(passed));
+            assert_eq!(answered - arrived, Duration::from_millis(expected));
+        }
     }
 
     #[test]
