@@ -24,7 +24,7 @@ use stoker_api::SecretKey;
 pub use scheme::{SIGNATURE_HEADER, Scheme, bearer, sign};
 pub use withheld::is_withheld;
 
-/// A value whose sender was verified. [`Claim::verify`] is the only way to make one.
+/// A value whose sender was verified. Only [`Keyring::verify`] and [`Claim::verify`] make one.
 #[derive(Debug)]
 pub struct Verified<T>(T, Signature);
 

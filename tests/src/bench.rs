@@ -6,6 +6,7 @@ pub mod inside;
 pub mod load;
 pub mod plugins;
 pub mod process;
+pub mod refusals;
 pub mod report;
 pub mod server;
 pub mod svg;

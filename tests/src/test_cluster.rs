@@ -211,8 +211,13 @@ impl TestCluster {
 
     /// Creates the object with the ref `main`. `spec` is merged into its spec.
     pub async fn create(&self, spec: Value) -> Result<GatewaySync> {
+        self.create_named(NAME, spec).await
+    }
+
+    /// Creates an object with this name and the ref `main`. `spec` is merged into its spec.
+    pub async fn create_named(&self, name: &str, spec: Value) -> Result<GatewaySync> {
         let mut object = json!({
-            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": NAME},
+            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": name},
             "spec": {
                 "git": {"repo": self.git.url(), "ref": "main"},
                 "gateway": {"api": {"secretName": "gateway-api"}},

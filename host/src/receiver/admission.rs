@@ -40,6 +40,10 @@ const LOOKS_PER_SECOND: u32 = 100;
 const WRONG_SOURCE: AuthError =
     AuthError::Unauthorized("deliveries of this source are not allowed");
 
+/// A refusal is answered at a multiple of this time after the last byte of the body. The API server needs another time
+/// for an object that exists than for one that does not, and this difference must not show.
+const REFUSAL_STEP: Duration = Duration::from_millis(25);
+
 /// A delivery whose sender is verified.
 pub(super) struct Admitted<'r> {
     pub(super) delivery: Verified<Delivery>,
@@ -170,27 +174,40 @@ pub(super) async fn admit<'r>(
     }
     let Received { bytes, share } = body::read(&headers, body, limits).await?;
     record.received(bytes.len());
-    let deadline = Instant::now() + ANSWER_TIME;
+    let arrived = Instant::now();
+    let deadline = arrived + ANSWER_TIME;
     let delivery = Delivery {
         headers,
         body: bytes,
     };
-    let (delivery, target) = verify(receiver, place, delivery, deadline)
-        .await
-        .map_err(|error| refuse(receiver, &error))?;
-    // The answer is the same as to a wrong signature.
-    let is_allowed = target
-        .as_ref()
-        .map_or(true, |target| accepts(&target.policy, source));
-    if !is_allowed {
-        return Err(refuse(receiver, &WRONG_SOURCE));
+    match verify(receiver, place, delivery, deadline).await {
+        Ok((delivery, target)) if is_allowed(target.as_ref(), source) => Ok(Admitted {
+            delivery,
+            target,
+            deadline,
+            share,
+        }),
+        refused => {
+            let error = refused.err().unwrap_or(WRONG_SOURCE);
+            drop(share);
+            let answer = refuse(receiver, &error);
+            tokio::time::sleep_until(next_step(arrived, Instant::now())).await;
+            Err(answer)
+        }
     }
-    Ok(Admitted {
-        delivery,
-        target,
-        deadline,
-        share,
-    })
+}
+
+/// Returns whether an object accepts deliveries of a source. The answer for an object that is not found does not depend
+/// on the source.
+fn is_allowed(target: Result<&Target, &RequestError>, source: Option<IpAddr>) -> bool {
+    target.map_or(true, |target| accepts(&target.policy, source))
+}
+
+/// Returns the next time at which a refusal is answered.
+fn next_step(arrived: Instant, now: Instant) -> Instant {
+    let passed = now.duration_since(arrived).as_millis() / REFUSAL_STEP.as_millis();
+    let steps = u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1);
+    arrived + REFUSAL_STEP.saturating_mul(steps)
 }
 
 type Outcome = (Verified<Delivery>, Result<Target, RequestError>);
@@ -298,6 +315,15 @@ mod tests {
         assert_eq!(taken(&mut allowance), 50);
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(taken(&mut allowance), 100);
+    }
+
+    #[test]
+    fn a_refusal_is_answered_at_a_multiple_of_a_fixed_time() {
+        let arrived = Instant::now();
+        for (passed, expected) in [(0, 25), (1, 25), (24, 25), (25, 50), (49, 50), (2000, 2025)] {
+            let answered = next_step(arrived, arrived + Duration::from_millis(passed));
+            assert_eq!(answered - arrived, Duration::from_millis(expected));
+        }
     }
 
     #[test]

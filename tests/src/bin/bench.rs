@@ -8,7 +8,9 @@ use serde_json::json;
 use stoker_tests::bench::inside::inside;
 use stoker_tests::bench::report;
 use stoker_tests::bench::server::Server;
-use stoker_tests::bench::{BODY_BYTES, calls, floor, plugins, process, threads, webhooks};
+use stoker_tests::bench::{
+    BODY_BYTES, calls, floor, plugins, process, refusals, threads, webhooks,
+};
 use stoker_tests::{SECRET, TestCluster};
 
 #[global_allocator]
@@ -31,6 +33,8 @@ enum Role {
     /// Run the minimal server for comparison.
     #[command(hide = true)]
     Floor { port: u16 },
+    /// Compare how long refusals take, and write only this result.
+    Refusals { folder: PathBuf },
 }
 
 #[tokio::main]
@@ -38,6 +42,9 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(Role::Floor { port }) = arguments.role {
         return floor::serve(port, SECRET.to_owned()).await;
+    }
+    if let Some(Role::Refusals { folder }) = arguments.role {
+        return report::write(&folder, "", &[refusals::refusals().await?]);
     }
     let templates = arguments.templates;
     let calls = tokio::task::spawn_blocking(move || {
@@ -76,5 +83,6 @@ async fn main() -> Result<()> {
     tables.extend(calls);
     tables.extend([cpu, latency, resolved, idle]);
     tables.extend(platform);
+    tables.push(refusals::refusals().await?);
     report::write(&arguments.folder, &head, &tables)
 }
