@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use stoker_guest_build::{Guests, workspace_of};
 
-const BUILT_IN: [&str; 10] = [
+const BUILT_IN: [&str; 11] = [
     "stoker-plugin-gitea",
     "stoker-plugin-github",
     "stoker-plugin-gitlab",
     "stoker-plugin-bitbucket",
     "stoker-plugin-azure-devops",
+    "stoker-plugin-codecommit",
     "stoker-plugin-registry",
     "stoker-plugin-cloudevents",
     "stoker-plugin-argocd",

@@ -113,6 +113,7 @@ async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "codecommit",
             "registry",
             "cloudevents",
             "argocd",

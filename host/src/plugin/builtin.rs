@@ -8,7 +8,7 @@ use super::sandbox::Sandbox;
 /// The plugins that are part of the binary, in the order in which they are asked. `gitea` is before `github`, because
 /// Gitea also sends the headers of GitHub. `generic` is last, because many senders have a top-level `ref` with another
 /// meaning.
-const COMPONENTS: [(&str, &[u8]); 10] = [
+const COMPONENTS: [(&str, &[u8]); 11] = [
     (
         "gitea",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/gitea.wasm")),
@@ -28,6 +28,10 @@ const COMPONENTS: [(&str, &[u8]); 10] = [
     (
         "azure-devops",
         include_bytes!(concat!(env!("OUT_DIR"), "/plugins/azure-devops.wasm")),
+    ),
+    (
+        "codecommit",
+        include_bytes!(concat!(env!("OUT_DIR"), "/plugins/codecommit.wasm")),
     ),
     (
         "registry",

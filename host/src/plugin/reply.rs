@@ -14,6 +14,10 @@ const MAX_REPOSITORIES: usize = 32;
 const MAX_REPOSITORY_BYTES: usize = 2048;
 /// The maximum length of a delivery id, in bytes.
 const MAX_ID_BYTES: usize = 256;
+/// The maximum length of an event, in bytes.
+const MAX_EVENT_BYTES: usize = 64;
+/// The name of the attribute with the event.
+const EVENT: &str = "event";
 
 /// The answer of a guest, unchecked.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub(super) struct RawDetection {
     pub(super) repositories: Vec<String>,
     pub(super) occurred_at: Option<String>,
     pub(super) delivery_id: Option<String>,
+    pub(super) attributes: Vec<(String, String)>,
 }
 
 /// The answer of a plugin, checked.
@@ -107,10 +112,29 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         git_ref,
         commit,
         repositories,
-        event: None,
+        event: event(&raw.attributes),
         occurred_at,
         delivery_id,
     })
+}
+
+/// Returns the event of a detection. An event that is too long is cut, because a detection without one has another
+/// meaning.
+fn event(attributes: &[(String, String)]) -> Option<String> {
+    let (_, event) = attributes.iter().find(|(name, _)| name == EVENT)?;
+    let mut shown = String::new();
+    for c in event.trim().chars() {
+        let c = if is_unprintable(c) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        };
+        if shown.len() + c.len_utf8() > MAX_EVENT_BYTES {
+            break;
+        }
+        shown.push(c);
+    }
+    (!shown.is_empty()).then_some(shown)
 }
 
 fn answer(what: impl Into<String>) -> CallError {
@@ -159,16 +183,43 @@ mod tests {
             repositories: vec!["o/r".into()],
             occurred_at: Some("2026-01-02T03:04:05+01:00".into()),
             delivery_id: Some("id".into()),
+            attributes: vec![("event".into(), " push\n".into())],
         };
         let Ok(Reply::Found(found)) = found(raw) else {
             panic!("not found")
         };
         assert_eq!(found[0].git_ref.as_str(), "refs/tags/v1");
         assert_eq!(found[0].commit.as_ref().unwrap().as_str(), "ab".repeat(20));
+        assert_eq!(found[0].event.as_deref(), Some("push"));
         assert_eq!(
             found[0].occurred_at.unwrap().to_string(),
             "2026-01-02T02:04:05Z"
         );
+    }
+
+    #[test]
+    fn an_event_is_bounded_and_printable() {
+        let event = |attributes: &[(&str, &str)]| {
+            let attributes = attributes
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+            let raw = RawDetection {
+                attributes: attributes.collect(),
+                ..raw("v1")
+            };
+            let Ok(Reply::Found(found)) = found(raw) else {
+                panic!("not found")
+            };
+            found[0].event.clone()
+        };
+        assert_eq!(event(&[]), None);
+        assert_eq!(event(&[("other", "push"), ("event", " ")]), None);
+        let several = [("event", "push"), ("event", "create")];
+        assert_eq!(event(&several).as_deref(), Some("push"));
+        let colored = event(&[("event", "release\u{1b}[31m")]);
+        assert_eq!(colored.as_deref(), Some("release\u{fffd}[31m"));
+        let long = event(&[("event", &"é".repeat(40))]);
+        assert_eq!(long, Some("é".repeat(32)));
     }
 
     #[test]
