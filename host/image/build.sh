@@ -95,7 +95,8 @@ for architecture in "${architectures[@]}"; do
         arm64) triple=aarch64-unknown-linux-musl ;;
     esac
     rustup --quiet target add "$triple"
-    cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --target "$triple"
+    # The build script compiles the built-in plugins for the architecture of the image.
+    cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --features cross --target "$triple"
 
     files=$image/$architecture
     mkdir -p "$files/usr/bin" "$files/etc/ssl/certs"

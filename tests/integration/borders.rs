@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -36,6 +36,8 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
     ("stoker_author", &["app/plugin_commands"]),
+    ("stoker_builtin", &["app/demo", "plugin"]),
+    ("stoker_engine", &["plugin"]),
     ("stoker_local_cluster", &["app"]),
     ("wasmparser", &["plugin"]),
     ("wasmtime", &["plugin"]),

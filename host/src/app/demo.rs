@@ -25,7 +25,7 @@ use crate::config::HostConfig;
 use crate::secrets::SecretSource;
 
 /// A plugin for a custom format. The demo copies it into the plugin directory.
-pub const EXAMPLE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plugins/shipit.wasm"));
+pub const EXAMPLE_PLUGIN: &[u8] = stoker_builtin::EXAMPLE;
 
 /// The HMAC secret of the demo's webhooks. It is public, because it protects only the demo on the loopback address.
 const SECRET: &str = "stoker-demo-secret";

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
+use stoker_engine::TABLE_ELEMENTS;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
@@ -13,7 +14,7 @@ use super::component::is_about_address_space;
 use super::descriptor::RawDescriptor;
 use super::error::{CallError, LoadError};
 use super::lane::Pace;
-use super::limits::{Limits, TABLE_ELEMENTS, TEXT_BYTES};
+use super::limits::{Limits, TEXT_BYTES};
 use super::reply::{self, RawReply};
 use super::sandbox::Sandbox;
 use super::settings::Tuning;

@@ -111,12 +111,27 @@ fn link_now(engine: &Engine, bytes: &[u8], imports: Vec<String>) -> Result<Linke
             LoadError::Unsupported(error)
         }
     })?;
-    check_functions(engine, &component)?;
-    let detector = Detector::link(engine, &component).map_err(LoadError::WrongTypes)?;
+    link_component(engine, &component, imports)
+}
+
+/// Links a component that was compiled when this program was built.
+pub(super) fn link_compiled(engine: &Engine, component: &Component) -> Result<Linked, LoadError> {
+    let types = component.component_type();
+    let imports = types.imports(engine).map(|(name, _)| name.to_owned());
+    link_component(engine, component, imports.collect())
+}
+
+fn link_component(
+    engine: &Engine,
+    component: &Component,
+    imports: Vec<String>,
+) -> Result<Linked, LoadError> {
+    check_functions(engine, component)?;
+    let detector = Detector::link(engine, component).map_err(LoadError::WrongTypes)?;
     Ok(Linked {
         detector,
         imports: imports.into(),
-        places: places(&component),
+        places: places(component),
     })
 }
 

@@ -62,12 +62,5 @@ impl Default for Capacity {
     }
 }
 
-/// The maximum of a plugin's memory limit, in bytes. Instances reserve address space for it, not memory.
-pub(super) const MAX_MEMORY_BYTES: usize = 256 << 20;
-
-/// The maximum number of elements of a table. Languages keep function pointers in tables. The largest known table is
-/// that of an interpreter, with some thousands of elements.
-pub(super) const TABLE_ELEMENTS: u32 = 10_000;
-
 /// The maximum number of bytes of a log line, a reason or an error text.
 pub(super) const TEXT_BYTES: usize = 1024;

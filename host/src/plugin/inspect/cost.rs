@@ -22,13 +22,13 @@
 
 use std::time::Duration;
 
+use stoker_engine::TABLE_ELEMENTS;
 use wasmparser::{
     FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator,
     OperatorsReader, Payload, Result, ValidatorResources,
 };
 
 use super::super::error::LoadError;
-use super::super::limits::TABLE_ELEMENTS;
 use super::instances::Total;
 
 /// Bytes that are kept for each function: its entries in the tables of the artifact.

@@ -1,10 +1,10 @@
+use stoker_engine::CORE_INSTANCES;
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     ComponentTypeRef, Encoding, Instance, Payload,
 };
 
 use super::super::error::LoadError;
-use super::super::sandbox::CORE_INSTANCES;
 
 /// Counts the instances that instantiating a component makes. The compiler generates code for each of them, and nested
 /// components that each instantiate the inner one twice double the number at each level.

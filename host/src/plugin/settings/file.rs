@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
+use stoker_engine::MAX_MEMORY_BYTES;
 
 use super::super::error::SettingsError;
-use super::super::limits::{Limits, MAX_MEMORY_BYTES};
+use super::super::limits::Limits;
 use super::{FILES_PER_DIRECTORY, Settings, Tuning};
 
 /// The maximum number of settings of one plugin.
