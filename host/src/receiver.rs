@@ -7,6 +7,7 @@ mod admission;
 mod answer;
 mod body;
 mod handler;
+mod handshake;
 mod metrics;
 mod record;
 mod router;

@@ -162,6 +162,8 @@ pub(super) fn printable(text: &str, max_bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn found(raw: RawDetection) -> Result<Reply, CallError> {
@@ -321,5 +323,75 @@ mod tests {
                 && reason.ends_with('…')
                 && !reason.contains('\u{1b}')
         );
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let parts = vec![
+            "refs/heads/",
+            "refs/tags/",
+            "v1",
+            "/",
+            ".lock",
+            "..",
+            "@{",
+            "\u{1b}[31m",
+            "\u{202e}",
+            "é",
+            " ",
+            "0000000000",
+            "2026-01-02T03:04:05Z",
+            "6c1f0a3f0e3b9d57c8f2a4e1d0b6c7a8f9e0d1c2",
+        ];
+        prop_oneof![
+            prop::collection::vec(prop::sample::select(parts), 0..6)
+                .prop_map(|parts| parts.concat()),
+            any::<String>(),
+            "x{0,3000}",
+        ]
+    }
+
+    fn raw_detection() -> impl Strategy<Value = RawDetection> {
+        let optional = || prop::option::of(text());
+        let names = prop::collection::vec(text(), 0..40);
+        let event = prop::collection::vec((Just(EVENT.to_owned()), text()), 0..3);
+        let parts = (text(), optional(), names, optional(), optional(), event);
+        parts.prop_map(
+            |(git_ref, commit, repositories, occurred_at, delivery_id, attributes)| RawDetection {
+                git_ref,
+                commit,
+                repositories,
+                occurred_at,
+                delivery_id,
+                attributes,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_of_a_guest_exceeds_the_bounds(
+            found in prop::collection::vec(raw_detection(), 0..6),
+            reason in text(),
+        ) {
+            let limits = Limits { detections: 4, ..Limits::default() };
+            let is_fit = |text: &str| !text.is_empty() && !text.chars().any(is_unprintable);
+            if let Ok(Reply::Found(found)) = check(RawReply::Found(found), &limits) {
+                prop_assert!((1..=4).contains(&found.len()));
+                for one in found {
+                    prop_assert_eq!(GitRef::parse(one.git_ref.as_str()), Ok(one.git_ref.clone()));
+                    prop_assert!(one.event.is_none_or(|event| event.len() <= MAX_EVENT_BYTES && is_fit(&event)));
+                    prop_assert!(one.delivery_id.is_none_or(|id| id.len() <= MAX_ID_BYTES));
+                    prop_assert!(one.repositories.len() <= MAX_REPOSITORIES);
+                    prop_assert!(one.repositories.iter().all(|name| name.len() <= MAX_REPOSITORY_BYTES));
+                }
+            }
+            for raw in [RawReply::Ignored(reason.clone()), RawReply::Malformed(reason)] {
+                let reply = check(raw, &limits);
+                let Ok(Reply::Ignored(text) | Reply::Malformed(text)) = reply else {
+                    panic!("{reply:?}")
+                };
+                prop_assert!(text.len() <= TEXT_BYTES + '…'.len_utf8() && !text.chars().any(is_unprintable));
+            }
+        }
     }
 }

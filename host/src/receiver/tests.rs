@@ -2,6 +2,7 @@
 
 mod admission;
 mod bodies;
+mod handshake;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
