@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 15] = [
+const OWNERS: [(&str, &[&str]); 17] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -38,11 +38,13 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
+    ("regex", &["request/rules"]),
     (
         "reqwest",
         &["app/demo", "app/plugin_commands/list", "app/send"],
     ),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
+    ("semver", &["request/rules"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_builtin", &["app/demo", "plugin"]),
     ("stoker_engine", &["plugin"]),
@@ -68,7 +70,7 @@ const NEIGHBOURS: [(&str, &[&str]); 16] = [
         &["auth", "delivery", "payload", "plugin", "recent", "request"],
     ),
     ("recent", &[]),
-    ("request", &["watch_backoff"]),
+    ("request", &["delivery", "watch_backoff"]),
     ("secret_store", &["secrets"]),
     ("secrets", &["recent"]),
     ("server", &[]),

@@ -13,5 +13,6 @@ mod plugin_maps;
 mod plugins;
 mod receiver;
 mod repeats;
+mod rules;
 mod tuning;
 mod wit;

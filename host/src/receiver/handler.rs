@@ -15,7 +15,7 @@ use crate::auth::Verified;
 use crate::delivery::{Delivery, delivery_id};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
-use crate::request::{Announcement, Policy, RequestError, Submitted};
+use crate::request::{Announcement, Policy, RequestError, Submitted, Target, Unannounced};
 
 /// Answers one delivery.
 pub(super) async fn receive(
@@ -65,20 +65,31 @@ async fn handle(
     // From here on, the sender is authenticated.
     let fail = |error| fail(&error, namespace, name);
     let target = target.map_err(fail)?;
-    let (plugin, detections) = detect(receiver, delivery, &target.policy).await?;
+    let fingerprint = delivery.fingerprint();
+    let detected = detect(receiver, delivery, &target.policy).await;
+    let (plugin, detections) = detected.inspect_err(|answer| report(receiver, &target, answer))?;
     let announcement = Announcement {
         plugin: plugin.descriptor().name.as_str().into(),
         detections,
+        fingerprint,
     };
     let submitted = receiver.requests.submit(target, announcement, deadline);
-    match submitted.await {
-        Ok(submitted) => Ok(accept(submitted, plugin)),
-        Err(error @ RequestError::NotFollowed { .. }) => Ok(Answer::Ignored {
-            plugin,
-            reason: error.to_string(),
-        }),
-        Err(error) => Err(fail(error)),
-    }
+    submitted
+        .await
+        .map(|submitted| accept(submitted, plugin))
+        .map_err(fail)
+}
+
+/// Reports on the object that a delivery announces nothing, so that its owner need not read the log.
+fn report(receiver: &Receiver, target: &Target, answer: &Answer) {
+    let unannounced = match answer {
+        Answer::Ignored { .. } => Unannounced::Ignored,
+        Answer::Refused { .. } | Answer::Unrecognised { .. } => Unannounced::Refused,
+        _ => return,
+    };
+    receiver
+        .requests
+        .report(target, unannounced, answer.detail());
 }
 
 async fn detect(
@@ -127,6 +138,11 @@ fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
     let (git_ref, message) = match submitted {
         Submitted::Written(git_ref) => (git_ref, "ref requested"),
         Submitted::AlreadySet(git_ref) => (git_ref, "ref already set"),
+        Submitted::Duplicate(git_ref) => (git_ref, "duplicate"),
+        Submitted::Ignored(reason) => {
+            let reason = reason.to_string();
+            return Answer::Ignored { plugin, reason };
+        }
     };
     Answer::Accepted {
         git_ref: git_ref.to_string(),
@@ -190,9 +206,11 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
             let error = "the Kubernetes API server cannot be reached; try again";
             Answer::unavailable(error, None)
         }
-        RequestError::Invalid { .. }
-        | RequestError::Refused(_)
-        | RequestError::NotFollowed { .. } => {
+        RequestError::Invalid { .. } => {
+            tracing::warn!(sync.namespace = namespace, sync.name = name, %error, "a request was refused");
+            Answer::refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+        }
+        RequestError::Refused(_) => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request was refused");
             Answer::Failed {
                 error: format!("{error}; see the log of Stoker"),

@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use crate::plugin::{Capacity, Catalog, Detector, Limits, PluginMetrics, Sandbox, SettingsSource};
-use crate::request::{Announcement, Policy, RequestError, Submitted, Target};
+use crate::request::{Announcement, Ignored, Policy, RequestError, Submitted, Target, Unannounced};
 use crate::secrets::SecretSource;
 
 const SECRET: &str = "key";
@@ -36,6 +36,7 @@ struct FakeRequests {
     is_down: bool,
     reads: Mutex<Vec<ObjectKey>>,
     submitted: Mutex<Vec<(ObjectKey, Announcement)>>,
+    reported: Mutex<Vec<(Unannounced, String)>>,
 }
 
 impl Requests for FakeRequests {
@@ -67,13 +68,18 @@ impl Requests for FakeRequests {
         let outcome = match announcement.detections.first() {
             _ if self.is_down => Err(RequestError::Unavailable(None)),
             Some(detection) => Ok(Submitted::Written(detection.git_ref.clone())),
-            None => Err(RequestError::NotFollowed { count: 0 }),
+            None => Ok(Submitted::Ignored(Ignored::NotFollowed { count: 0 })),
         };
         self.submitted
             .lock()
             .unwrap()
             .push((target.key, announcement));
         std::future::ready(outcome).boxed()
+    }
+
+    fn report(&self, _target: &Target, unannounced: Unannounced, why: &str) {
+        let mut reported = self.reported.lock().unwrap();
+        reported.push((unannounced, why.to_owned()));
     }
 }
 
