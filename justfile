@@ -23,6 +23,25 @@ test:
 test-plugins *FLAGS:
     cargo run --release --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
 
+# Searches for inputs that break an invariant, for a number of seconds: of the authentication, the bodies, the answers of
+# plugins, the values of the domain, the git protocol, and each built-in plugin. `just test` tries some hundred of them.
+[doc("Searches for inputs that break an invariant, for a number of seconds.")]
+fuzz SECONDS="300":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    packages=(-p stoker -p stoker-api -p stoker-git)
+    for manifest in plugins/*/Cargo.toml; do
+        packages+=(-p "$(sed -n 's/^name = "\(.*\)"/\1/p' "$manifest" | head -n 1)")
+    done
+    cargo test --quiet --locked --lib --no-run "${packages[@]}"
+    export PROPTEST_CASES=20000
+    # Each round tries others: proptest chooses at random, and the plugins continue after the last delivery.
+    end=$((SECONDS + {{ SECONDS }}))
+    for ((round = 1; SECONDS < end; round++)); do
+        STOKER_FIRST_RANDOM_REQUEST=$((round * 20000)) cargo test --quiet --locked --lib "${packages[@]}" -- \
+            auth:: payload:: plugin::reply:: detection:: wire:: no_delivery_causes
+    done
+
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
 [doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]

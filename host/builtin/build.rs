@@ -11,12 +11,13 @@ use wasmtime::Engine;
 
 /// The plugins, in the order in which they are called. `gitea` is before `github`, because Gitea also sends the headers
 /// of GitHub. `generic` is last, because many senders have a top-level `ref` with another meaning.
-const BUILT_IN: [&str; 10] = [
+const BUILT_IN: [&str; 11] = [
     "gitea",
     "github",
     "gitlab",
     "bitbucket",
     "azure-devops",
+    "codecommit",
     "registry",
     "cloudevents",
     "argocd",

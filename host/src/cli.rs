@@ -1,6 +1,7 @@
 //! The flags of the command line. [`crate::config`] checks the flags of `stoker run` and converts them.
 
 mod plugin;
+mod send;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
 pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};
+pub use self::send::{Provider, SendFlags};
 use crate::telemetry;
 
 /// Syncs gateways to the git refs that webhooks announce.
@@ -225,39 +227,6 @@ pub struct SandboxFlags {
     /// Port of the API server. 0 chooses a free port.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-}
-
-/// The flags of `stoker send`.
-#[derive(Debug, Clone, Args)]
-pub struct SendFlags {
-    /// URL of the receiver: http(s)://HOST/webhook/NAMESPACE/NAME.
-    pub url: String,
-    /// HMAC secret. Without it, the webhook is not signed.
-    #[arg(long, env = "WEBHOOK_HMAC_SECRET", hide_env_values = true)]
-    pub secret: Option<String>,
-    /// File with the HMAC secret. One line break at the end is ignored, as by the receiver.
-    #[arg(
-        long,
-        env = "WEBHOOK_HMAC_SECRET_FILE",
-        value_name = "FILE",
-        conflicts_with = "secret"
-    )]
-    pub secret_file: Option<PathBuf>,
-    /// File with a bearer token for the `Authorization` header.
-    #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Ref to announce, in the format of the plugin `generic`.
-    #[arg(long, required_unless_present = "body")]
-    pub r#ref: Option<String>,
-    /// File with the body, which is sent unchanged. `-` reads standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "ref")]
-    pub body: Option<PathBuf>,
-    /// Header to send, as NAME=VALUE or "NAME: VALUE". Can be repeated.
-    #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
-    pub headers: Vec<String>,
-    /// Expected status of the answer. With another status the exit code is 1 [default: any of 200 to 299].
-    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
-    pub expect: Option<u16>,
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use http::HeaderMap;
 
 /// The headers in which senders give the id of a delivery, in the order of preference.
 ///
-/// They are documented by GitHub, Gitea, Forgejo, GitLab, Standard Webhooks, Bitbucket and CloudEvents (binary mode).
-const ID_HEADERS: [&str; 8] = [
+/// They are documented by GitHub, Gitea, Forgejo, GitLab, Standard Webhooks, Bitbucket, CloudEvents (binary mode) and Amazon SNS.
+const ID_HEADERS: [&str; 9] = [
     "x-github-delivery",
     "x-gitea-delivery",
     "x-forgejo-delivery",
@@ -17,6 +17,7 @@ const ID_HEADERS: [&str; 8] = [
     "x-request-uuid",
     "x-request-id",
     "ce-id",
+    "x-amz-sns-message-id",
 ];
 
 /// The maximum length of a delivery id in bytes. Longer ids are ignored. The ids of GitHub have 36 bytes.

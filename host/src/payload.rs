@@ -1,4 +1,4 @@
-//! The body as JSON, parsed once and read by pointer.
+//! The body as JSON, taken out of a form or an envelope, parsed once, and read by pointer.
 //!
 //! A tree of owned values would cost more than all other work for a webhook, and a plugin reads only a few strings.
 //! Therefore `serde_json` does the strict parsing and writes a flat tape of nodes that point back into the body; only
@@ -10,10 +10,12 @@
 //! This module does no I/O and depends on no framework.
 
 mod error;
+mod form;
 mod pointer;
 mod raw;
 mod repair;
 mod size;
+mod sns;
 mod tape;
 
 use std::borrow::Cow;
@@ -53,6 +55,20 @@ pub struct Document {
 }
 
 impl Document {
+    /// Takes the JSON text out of the form or the envelope in which a sender may put it, and parses it. Returns the
+    /// text and its values.
+    ///
+    /// The media type is in lower case and without parameters.
+    pub fn open(body: &Bytes, media_type: Option<&str>) -> Result<(Bytes, Self), PayloadError> {
+        if let Some(content) = form::content(body, media_type)? {
+            let document = Self::parse(&content);
+            let document = document.map_err(|error| PayloadError::InForm(Box::new(error)))?;
+            return Ok((content, document));
+        }
+        let document = Self::parse(body)?;
+        Ok(sns::message(&document).unwrap_or_else(|| (body.clone(), document)))
+    }
+
     /// Parses a whole body.
     pub fn parse(body: &Bytes) -> Result<Self, PayloadError> {
         let text = body

@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod budget;
 mod handler;
+mod handshake;
 mod limits;
 mod metrics;
 mod rate;

@@ -118,6 +118,7 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "codecommit",
             "registry",
             "cloudevents",
             "argocd",

@@ -74,7 +74,7 @@ async fn json_is_accepted_with_any_media_type() -> Result<()> {
 #[tokio::test]
 async fn other_formats_are_415_or_400_with_an_explanation() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
-    let form = b"payload=%7B%7D";
+    let form = b"ref=v1";
     let signature = sign(SECRET.as_bytes(), form);
     let headers = [
         (SIGNATURE_HEADER, signature.as_str()),
@@ -113,6 +113,7 @@ async fn an_unknown_format_is_400_and_names_every_plugin() -> Result<()> {
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "codecommit",
             "registry",
             "cloudevents",
             "argocd",

@@ -79,3 +79,6 @@ pub struct Detection {
     /// The id that the sender gave to the delivery.
     pub delivery_id: Option<String>,
 }
+
+#[cfg(test)]
+mod fuzz;

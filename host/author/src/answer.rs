@@ -29,6 +29,9 @@ pub struct FoundRef {
     /// The names and addresses of the repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<String>,
+    /// What happened, in the words of the plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// The time of the event. Times are equal if they are the same instant, whatever their offsets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<jiff::Timestamp>,

@@ -98,6 +98,7 @@ mod tests {
             r#ref: "v2".into(),
             commit: None,
             repositories: vec!["o/r".into()],
+            event: None,
             occurred_at: None,
             delivery_id: None,
         }])

@@ -1,34 +1,39 @@
 //! `stoker send`: sends a signed webhook.
 
+mod example;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use stoker_http_client::http_client;
 
+use self::example::{Announced, Example};
 use super::text;
-use crate::auth::{SIGNATURE_HEADER, bearer, sign};
-use crate::cli::SendFlags;
+use crate::auth::{Scheme, bearer};
+use crate::cli::{Provider, SendFlags};
 use crate::secrets::SecretSource;
 
 /// The maximum number of bytes of an answer that are printed. An answer of a receiver has some hundred bytes.
 const ANSWER_BYTES: usize = 64 << 10;
 /// The maximum size of a body in bytes. The webhooks of GitHub have at most 25 MiB ("Webhook events and payloads").
 const BODY_BYTES: u64 = 64 << 20;
+/// The ref of an example.
+const DEFAULT_REF: &str = "v1.0.0";
+/// The scheme of a body from a file.
+const DEFAULT_SCHEME: &str = "github";
 
 pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
-    let body = match (&flags.r#ref, &flags.body) {
-        (Some(git_ref), _) => serde_json::to_vec(&serde_json::json!({ "ref": git_ref }))?,
-        (None, Some(path)) => read(path)?,
-        (None, None) => bail!("--ref or --body is required"),
-    };
+    let id = uuid::Uuid::new_v4().to_string();
+    let webhook = webhook(&flags, &id)?;
     let request = http_client()?
         .post(&flags.url)
-        .headers(headers(&flags, &body)?)
-        .body(body);
+        .headers(headers(&flags, &webhook, &id)?)
+        .body(webhook.body);
     let mut answer = request
         .send()
         .await
@@ -56,14 +61,49 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
     }
 }
 
-/// Returns the headers of the webhook: the content type, the headers of the flags, the token and the signature.
-fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
+/// Returns the webhook without its proof: the body of the flags, or the example of a sender.
+fn webhook(flags: &SendFlags, id: &str) -> Result<Example> {
+    if let Some(path) = &flags.body {
+        return Ok(Example {
+            scheme: DEFAULT_SCHEME,
+            headers: Vec::new(),
+            body: read(path)?,
+        });
+    }
+    let announced = Announced {
+        git_ref: flags.r#ref.as_deref().unwrap_or(DEFAULT_REF),
+        repository: flags.repo.as_deref(),
+        id,
+        now: Timestamp::now(),
+    };
+    let provider = flags.provider.unwrap_or(Provider::Generic);
+    Ok(provider.example(&announced))
+}
+
+/// Returns the scheme of the flags, or that of the sender.
+fn scheme(flags: &SendFlags, webhook: &Example) -> Result<&'static Scheme> {
+    let name = flags.scheme.as_deref().unwrap_or(webhook.scheme);
+    Scheme::named(name).with_context(|| {
+        let names: Vec<_> = Scheme::all().map(Scheme::name).collect();
+        format!(
+            "there is no scheme {name:?}; use one of {}",
+            names.join(", ")
+        )
+    })
+}
+
+/// Returns the headers of the webhook: those of the sender, the headers of the flags, the token and the proof.
+fn headers(flags: &SendFlags, webhook: &Example, id: &str) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in &webhook.headers {
+        headers.insert(HeaderName::from_static(name), value.parse()?);
+    }
     for header in &flags.headers {
         let (name, value) = parse_header(header)?;
         headers.insert(name, value);
     }
+    let scheme = scheme(flags, webhook)?;
     let file = |path: &Option<PathBuf>| path.clone().map(SecretSource::File);
     if let Some(token) = file(&flags.token_file) {
         let token = token.read().context("the token cannot be used")?;
@@ -75,7 +115,13 @@ fn headers(flags: &SendFlags, body: &[u8]) -> Result<HeaderMap> {
     let inline = flags.secret.clone().map(SecretSource::Inline);
     if let Some(secret) = inline.or_else(|| file(&flags.secret_file)) {
         let secret = secret.read().context("the secret cannot be used")?;
-        headers.insert(SIGNATURE_HEADER, sign(secret.as_bytes(), body).parse()?);
+        let proof = scheme.headers(&secret, &webhook.body, Timestamp::now(), id);
+        for (name, value) in proof {
+            let value = HeaderValue::try_from(value);
+            let mut value = value.context("the secret is not a valid header value")?;
+            value.set_sensitive(true);
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
     Ok(headers)
 }

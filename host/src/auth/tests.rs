@@ -1,3 +1,4 @@
+mod fuzz;
 mod schemes;
 
 use base64::Engine as _;

@@ -40,6 +40,25 @@ pub enum PayloadError {
     /// The body is not a JSON text by RFC 8259, or is nested deeper than 128 levels.
     #[error("the body is not JSON: {0}")]
     Syntax(#[source] serde_json::Error),
+    /// The body is a form without JSON in it.
+    #[error(
+        "the body is a form without the field payload: set the content type of the webhook to application/json, or send the JSON in the field payload"
+    )]
+    FormWithoutPayload,
+    /// The body is a form with more than one JSON text.
+    #[error("the body is a form with several fields payload: send one")]
+    FormWithSeveral,
+    /// The JSON in a form is not percent-encoded.
+    #[error(
+        "the field payload of the form cannot be decoded: the % at byte {at} is not followed by two hexadecimal digits"
+    )]
+    FormEncoding {
+        /// The number of the byte, counted from 1.
+        at: usize,
+    },
+    /// The field of a form is not JSON.
+    #[error("in the field payload of the form, {0}")]
+    InForm(#[source] Box<Self>),
     /// The body has more bytes than 32-bit offsets can address.
     #[error("the body is larger than 4 GiB")]
     TooLarge,

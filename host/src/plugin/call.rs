@@ -31,18 +31,26 @@ const MIN_TICKS: u32 = 8;
 /// A verified delivery, about which plugins are asked.
 pub struct Question {
     delivery: Verified<Delivery>,
+    /// The JSON text that the sender put into the body, or the body itself if it has none.
+    content: Bytes,
     document: Document,
 }
 
 impl Question {
-    /// Parses the body, once for all plugins. If it is not JSON, the error is returned with the question: plugins then
+    /// Takes the JSON out of the body and parses it, once for all plugins. If it is not JSON, the error is returned with the question: plugins then
     /// find no values in the body, but can still decide by the headers.
     pub fn new(delivery: Verified<Delivery>) -> (Self, Result<(), PayloadError>) {
-        let (document, parsed) = match Document::parse(&delivery.body) {
-            Ok(document) => (document, Ok(())),
-            Err(error) => (Document::default(), Err(error)),
+        let opened = Document::open(&delivery.body, delivery.media_type().as_deref());
+        let (content, document, parsed) = match opened {
+            Ok((content, document)) => (content, document, Ok(())),
+            Err(error) => (delivery.body.clone(), Document::default(), Err(error)),
         };
-        (Self { delivery, document }, parsed)
+        let question = Self {
+            delivery,
+            content,
+            document,
+        };
+        (question, parsed)
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {
@@ -54,7 +62,7 @@ impl Question {
     }
 
     pub(super) fn body(&self) -> &Bytes {
-        &self.delivery.body
+        &self.content
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

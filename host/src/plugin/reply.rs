@@ -14,6 +14,10 @@ const MAX_REPOSITORIES: usize = 32;
 const MAX_REPOSITORY_BYTES: usize = 2048;
 /// The maximum length of a delivery id, in bytes.
 const MAX_ID_BYTES: usize = 256;
+/// The maximum length of an event, in bytes.
+const MAX_EVENT_BYTES: usize = 64;
+/// The name of the attribute with the event.
+const EVENT: &str = "event";
 
 /// The answer of a guest, unchecked.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub(super) struct RawDetection {
     pub(super) repositories: Vec<String>,
     pub(super) occurred_at: Option<String>,
     pub(super) delivery_id: Option<String>,
+    pub(super) attributes: Vec<(String, String)>,
 }
 
 /// The answer of a plugin, checked.
@@ -107,10 +112,29 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         git_ref,
         commit,
         repositories,
-        event: None,
+        event: event(&raw.attributes),
         occurred_at,
         delivery_id,
     })
+}
+
+/// Returns the event of a detection. An event that is too long is cut, because a detection without one has another
+/// meaning.
+fn event(attributes: &[(String, String)]) -> Option<String> {
+    let (_, event) = attributes.iter().find(|(name, _)| name == EVENT)?;
+    let mut shown = String::new();
+    for c in event.trim().chars() {
+        let c = if is_unprintable(c) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        };
+        if shown.len() + c.len_utf8() > MAX_EVENT_BYTES {
+            break;
+        }
+        shown.push(c);
+    }
+    (!shown.is_empty()).then_some(shown)
 }
 
 fn answer(what: impl Into<String>) -> CallError {
@@ -138,6 +162,8 @@ pub(super) fn printable(text: &str, max_bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn found(raw: RawDetection) -> Result<Reply, CallError> {
@@ -159,16 +185,43 @@ mod tests {
             repositories: vec!["o/r".into()],
             occurred_at: Some("2026-01-02T03:04:05+01:00".into()),
             delivery_id: Some("id".into()),
+            attributes: vec![("event".into(), " push\n".into())],
         };
         let Ok(Reply::Found(found)) = found(raw) else {
             panic!("not found")
         };
         assert_eq!(found[0].git_ref.as_str(), "refs/tags/v1");
         assert_eq!(found[0].commit.as_ref().unwrap().as_str(), "ab".repeat(20));
+        assert_eq!(found[0].event.as_deref(), Some("push"));
         assert_eq!(
             found[0].occurred_at.unwrap().to_string(),
             "2026-01-02T02:04:05Z"
         );
+    }
+
+    #[test]
+    fn an_event_is_bounded_and_printable() {
+        let event = |attributes: &[(&str, &str)]| {
+            let attributes = attributes
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+            let raw = RawDetection {
+                attributes: attributes.collect(),
+                ..raw("v1")
+            };
+            let Ok(Reply::Found(found)) = found(raw) else {
+                panic!("not found")
+            };
+            found[0].event.clone()
+        };
+        assert_eq!(event(&[]), None);
+        assert_eq!(event(&[("other", "push"), ("event", " ")]), None);
+        let several = [("event", "push"), ("event", "create")];
+        assert_eq!(event(&several).as_deref(), Some("push"));
+        let colored = event(&[("event", "release\u{1b}[31m")]);
+        assert_eq!(colored.as_deref(), Some("release\u{fffd}[31m"));
+        let long = event(&[("event", &"é".repeat(40))]);
+        assert_eq!(long, Some("é".repeat(32)));
     }
 
     #[test]
@@ -270,5 +323,75 @@ mod tests {
                 && reason.ends_with('…')
                 && !reason.contains('\u{1b}')
         );
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let parts = vec![
+            "refs/heads/",
+            "refs/tags/",
+            "v1",
+            "/",
+            ".lock",
+            "..",
+            "@{",
+            "\u{1b}[31m",
+            "\u{202e}",
+            "é",
+            " ",
+            "0000000000",
+            "2026-01-02T03:04:05Z",
+            "6c1f0a3f0e3b9d57c8f2a4e1d0b6c7a8f9e0d1c2",
+        ];
+        prop_oneof![
+            prop::collection::vec(prop::sample::select(parts), 0..6)
+                .prop_map(|parts| parts.concat()),
+            any::<String>(),
+            "x{0,3000}",
+        ]
+    }
+
+    fn raw_detection() -> impl Strategy<Value = RawDetection> {
+        let optional = || prop::option::of(text());
+        let names = prop::collection::vec(text(), 0..40);
+        let event = prop::collection::vec((Just(EVENT.to_owned()), text()), 0..3);
+        let parts = (text(), optional(), names, optional(), optional(), event);
+        parts.prop_map(
+            |(git_ref, commit, repositories, occurred_at, delivery_id, attributes)| RawDetection {
+                git_ref,
+                commit,
+                repositories,
+                occurred_at,
+                delivery_id,
+                attributes,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_of_a_guest_exceeds_the_bounds(
+            found in prop::collection::vec(raw_detection(), 0..6),
+            reason in text(),
+        ) {
+            let limits = Limits { detections: 4, ..Limits::default() };
+            let is_fit = |text: &str| !text.is_empty() && !text.chars().any(is_unprintable);
+            if let Ok(Reply::Found(found)) = check(RawReply::Found(found), &limits) {
+                prop_assert!((1..=4).contains(&found.len()));
+                for one in found {
+                    prop_assert_eq!(GitRef::parse(one.git_ref.as_str()), Ok(one.git_ref.clone()));
+                    prop_assert!(one.event.is_none_or(|event| event.len() <= MAX_EVENT_BYTES && is_fit(&event)));
+                    prop_assert!(one.delivery_id.is_none_or(|id| id.len() <= MAX_ID_BYTES));
+                    prop_assert!(one.repositories.len() <= MAX_REPOSITORIES);
+                    prop_assert!(one.repositories.iter().all(|name| name.len() <= MAX_REPOSITORY_BYTES));
+                }
+            }
+            for raw in [RawReply::Ignored(reason.clone()), RawReply::Malformed(reason)] {
+                let reply = check(raw, &limits);
+                let Ok(Reply::Ignored(text) | Reply::Malformed(text)) = reply else {
+                    panic!("{reply:?}")
+                };
+                prop_assert!(text.len() <= TEXT_BYTES + '…'.len_utf8() && !text.chars().any(is_unprintable));
+            }
+        }
     }
 }

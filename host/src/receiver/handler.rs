@@ -189,8 +189,15 @@ fn not_json(error: &PayloadError, form: &BodyForm) -> Answer {
         let error = format!("the body is compressed with {encoding}: send it without compression");
         return Answer::refused(Reason::Compressed, error);
     }
+    let is_in_form = matches!(
+        error,
+        PayloadError::FormWithSeveral | PayloadError::FormEncoding { .. } | PayloadError::InForm(_)
+    );
     match &form.media_type {
-        Some(other) if !is_json(other) => {
+        Some(_) if matches!(error, PayloadError::FormWithoutPayload) => {
+            Answer::refused(Reason::UnsupportedMediaType, error.to_string())
+        }
+        Some(other) if !is_json(other) && !is_in_form => {
             let error = format!(
                 "the body is {other}, and not JSON: set the content type of the webhook to application/json"
             );

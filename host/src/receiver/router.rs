@@ -8,6 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::Receiver;
 use super::answer::{Answer, Reason};
 use super::handler;
+use super::handshake;
 
 /// The routes of the receiver.
 ///
@@ -17,7 +18,9 @@ pub fn router(receiver: Arc<Receiver>) -> Router {
     Router::new()
         .route(
             "/webhook/{namespace}/{name}",
-            post(handler::receive).fallback(wrong_method),
+            post(handler::receive)
+                .options(handshake::permit)
+                .fallback(wrong_method),
         )
         .route("/", healthy())
         .route("/healthz", healthy())

@@ -2,6 +2,7 @@
 
 mod admission;
 mod bodies;
+mod handshake;
 mod limits;
 
 use std::collections::HashMap;

@@ -35,6 +35,7 @@ fn plugins_are_listed_in_the_order_in_which_webhooks_are_offered_to_them() {
             "gitlab",
             "bitbucket",
             "azure-devops",
+            "codecommit",
             "registry",
             "cloudevents",
             "argocd",

@@ -8,9 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use stoker_plugin::{
-    Descriptor, Detection, Malformed, Outcome, Request, list, pointer, push, text,
-};
+use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request, list, pointer, text};
 
 const UPDATES: &str = "/resource/refUpdates";
 
@@ -46,6 +44,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     ];
     let about = Detection::default()
         .repositories(request.strings_at(&names))
+        .event(event)
         .occurred_at(request.string_at("/resource/date"))
         .delivery_id(request.string_at("/id"));
     list::changes(request, UPDATES, |request, index| {
@@ -66,5 +65,5 @@ fn update(request: &impl Request, index: u32, about: &Detection) -> Result<Outco
         git_ref,
         ..about.clone()
     };
-    Ok(push::announced(detection.commit(commit)))
+    Ok(detection.commit(commit).into())
 }

@@ -1,6 +1,6 @@
 //! Bitbucket Cloud, "Event payloads", `repo:push`.
 
-use stoker_plugin::{Detection, Kind, Malformed, Outcome, Request, list, pointer, push, text};
+use stoker_plugin::{Detection, Kind, Malformed, Outcome, Request, list, pointer, text};
 
 const CHANGES: &str = "/push/changes";
 
@@ -8,6 +8,7 @@ pub(crate) fn push(request: &impl Request) -> Result<Outcome, Malformed> {
     let names = ["/repository/full_name", "/repository/links/html/href"];
     let about = Detection::default()
         .repositories(request.strings_at(&names))
+        .event("repo:push")
         .delivery_id(request.header("x-request-uuid"));
     list::changes(request, CHANGES, |request, index| {
         change(request, index, &about)
@@ -31,5 +32,5 @@ fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outco
         ..about.clone()
     };
     let commit = request.string_at(&at("/new/target/hash"));
-    Ok(push::announced(detection.commit(commit)))
+    Ok(detection.commit(commit).into())
 }

@@ -3,16 +3,17 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, text};
 
 const CHANGES: &str = "/changes";
 const CLONE_LINKS: &str = "/repository/links/clone";
 /// The maximum number of clone links: one for each protocol.
 const MAX_LINKS: u32 = 4;
 
-pub(crate) fn push(request: &impl Request) -> Result<Outcome, Malformed> {
+pub(crate) fn push(request: &impl Request, event: String) -> Result<Outcome, Malformed> {
     let about = Detection::default()
         .repositories(repositories(request))
+        .event(event)
         .delivery_id(request.header("x-request-id"));
     // A mirror leaves the list empty if the list would be too long.
     let is_listed = request.len_at(CHANGES).is_some_and(|count| count > 0);
@@ -40,7 +41,7 @@ fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outco
         git_ref,
         ..about.clone()
     };
-    Ok(push::announced(detection.commit(commit)))
+    Ok(detection.commit(commit).into())
 }
 
 /// Returns the clone URLs and `PROJECT/repository`. Links that are missing or malformed are skipped.

@@ -46,7 +46,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     };
     match event.as_str() {
         "repo:push" => cloud::push(request),
-        "repo:refs_changed" | "mirror:repo_synchronized" => data_center::push(request),
+        "repo:refs_changed" | "mirror:repo_synchronized" => data_center::push(request, event),
         "diagnostics:ping" => Ok(Outcome::ignored(&["ping"])),
         other => Ok(Outcome::ignored(&["event ", other])),
     }

@@ -100,7 +100,8 @@ impl Event {
                 found
                     .into_iter()
                     .map(|one| {
-                        one.occurred_at(self.time.clone())
+                        one.event(self.kind.clone())
+                            .occurred_at(self.time.clone())
                             .delivery_id(self.id.clone())
                     })
                     .collect(),
@@ -119,16 +120,16 @@ impl Event {
         let git_ref = data.required(place)?;
         // A batch may have thousands of events, most of which have no other attributes.
         if data.len_at("") == Some(1) {
-            return Ok(push::announced(Detection::new(git_ref)));
+            return Ok(Detection::new(git_ref).into());
         }
         if push::is_deletion(data) {
             return Ok(Outcome::deleted(&git_ref));
         }
         let commit = push::commit(data, &git_ref);
-        let detection = Detection::new(git_ref)
+        Ok(Detection::new(git_ref)
             .commit(commit)
-            .repositories(push::repositories(data));
-        Ok(push::announced(detection))
+            .repositories(push::repositories(data))
+            .into())
     }
 
     fn ignored(&self) -> Outcome {

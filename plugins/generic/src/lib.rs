@@ -12,6 +12,7 @@
 //! | `ref-prefix` | prefix of a ref that does not start with `refs/`, such as `refs/tags/` | none |
 //! | `commit` | JSON pointer to the commit's id | the places of GitHub and GitLab, `/commit`, `/sha` |
 //! | `repository` | JSON pointer to the repository's name or URL | the places of GitHub and GitLab |
+//! | `event` | JSON pointer to the name of what happened | not known |
 //! | `occurred-at` | JSON pointer to the time, as RFC 3339 | not known |
 //! | `delivery-id` | JSON pointer to the sender's id of the delivery | not known |
 //! | `when-header` | lines `Name` or `Name: value`: the headers of these deliveries | any |
@@ -39,7 +40,7 @@ mod tests;
 use alloc::vec::Vec;
 
 use stoker_plugin::{
-    Descriptor, Detection, Malformed, Outcome, PreFilter, Request, Settings, text,
+    Descriptor, Detection, Malformed, Outcome, PreFilter, Request, Settings, sns, text,
 };
 
 use places::Places;
@@ -52,7 +53,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     version: env!("CARGO_PKG_VERSION"),
     summary: "Any body with a ref, at the top level or at the place in the settings",
     headers: &handshake::HEADERS,
-    pointers: &[REF],
+    pointers: &[REF, sns::SUBSCRIBE_URL],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect, pre_filter);
@@ -61,11 +62,12 @@ stoker_plugin::detector!(DESCRIPTOR, detect, pre_filter);
 /// the answer to a sender reports the error.
 pub fn pre_filter(settings: &impl Settings) -> PreFilter {
     let mut headers = conditions::header_names(settings);
-    let pointers = match settings.configured_pointer("ref") {
+    let mut pointers = match settings.configured_pointer("ref") {
         _ if !headers.is_empty() => Vec::new(),
         Ok(pointer) => Vec::from([pointer.unwrap_or_else(|| REF.into())]),
         Err(_) => return PreFilter::default(),
     };
+    pointers.push(sns::SUBSCRIBE_URL.into());
     for name in handshake::HEADERS {
         headers.push(name.into());
     }
@@ -104,12 +106,13 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(Detection::new(git_ref)
         .commit(commit)
         .repositories(places.repositories(request))
+        .event(places.event(request).unwrap_or_default())
         .occurred_at(places.occurred_at(request))
         .delivery_id(places.delivery_id(request))
         .into())
 }
 
-/// Returns whether the plugin was asked only because of a header of [`handshake`].
+/// Returns whether the plugin was asked only because the delivery may be one of [`handshake`].
 fn is_without_ref(request: &impl Request) -> bool {
     conditions::header_names(request).is_empty()
         && request

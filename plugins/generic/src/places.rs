@@ -12,6 +12,7 @@ pub(crate) struct Places {
     pub(crate) git_ref: Option<String>,
     pub(crate) commit: Option<String>,
     pub(crate) repository: Option<String>,
+    pub(crate) event: Option<String>,
     pub(crate) occurred_at: Option<String>,
     pub(crate) delivery_id: Option<String>,
 }
@@ -22,6 +23,7 @@ impl Places {
             git_ref: request.configured_pointer("ref")?,
             commit: request.configured_pointer("commit")?,
             repository: request.configured_pointer("repository")?,
+            event: request.configured_pointer("event")?,
             occurred_at: request.configured_pointer("occurred-at")?,
             delivery_id: request.configured_pointer("delivery-id")?,
         })
@@ -44,6 +46,10 @@ impl Places {
             Some(at) => request.string_at(at).into_iter().collect(),
             None => push::repositories(request),
         }
+    }
+
+    pub(crate) fn event(&self, request: &impl Request) -> Option<String> {
+        scalar_at(request, self.event.as_deref()?)
     }
 
     pub(crate) fn occurred_at(&self, request: &impl Request) -> Option<String> {

@@ -38,15 +38,15 @@ fn the_pre_filter_is_the_narrowest_that_the_settings_allow() {
     };
     let handshakes = |before: &str| format!("{before}x-amz-sns-message-type aeg-event-type");
     let expected = |headers: &str, pointers: &str| (headers.to_owned(), pointers.to_owned());
-    assert_eq!(filter(&[]), expected(&handshakes(""), "/ref"));
+    assert_eq!(filter(&[]), expected(&handshakes(""), "/ref /SubscribeURL"));
     assert_eq!(
         filter(&[("ref", "/build/tag")]),
-        expected(&handshakes(""), "/build/tag")
+        expected(&handshakes(""), "/build/tag /SubscribeURL")
     );
     assert_eq!(filter(&[("ref", "build")]), expected("", ""));
     let headers = ("when-header", "X-Build-Event: finished\n\nX-Site\nno name");
     assert_eq!(
         filter(&[headers, ("ref", "/build/tag")]),
-        expected(&handshakes("X-Build-Event X-Site "), "")
+        expected(&handshakes("X-Build-Event X-Site "), "/SubscribeURL")
     );
 }

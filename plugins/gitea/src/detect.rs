@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
 
 /// The headers of the senders, the newest sender first.
 pub(crate) const EVENT: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
@@ -43,7 +43,7 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     } else {
         request.string_at("/head_commit/id")
     };
-    Ok(push::announced(about(request, git_ref).commit(commit)))
+    Ok(about(request, git_ref).commit(commit).event("push").into())
 }
 
 /// The name has no `refs/` prefix; its kind and an id are separate members. The id of a tag may be that of the tag
@@ -65,7 +65,10 @@ fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     };
     let sha = request.string_at("/sha");
     let commit = sha.filter(|_| git_ref.starts_with("refs/heads/"));
-    Ok(push::announced(about(request, git_ref).commit(commit)))
+    Ok(about(request, git_ref)
+        .commit(commit)
+        .event("create")
+        .into())
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
@@ -84,7 +87,10 @@ fn release(request: &impl Request) -> Result<Outcome, Malformed> {
     }
     let tag = request.required("/release/tag_name")?;
     let published_at = request.string_at("/release/published_at");
-    Ok(about(request, tag).occurred_at(published_at).into())
+    Ok(about(request, tag)
+        .event("release.published")
+        .occurred_at(published_at)
+        .into())
 }
 
 fn about(request: &impl Request, git_ref: String) -> Detection {

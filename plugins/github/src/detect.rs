@@ -1,14 +1,10 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text, time};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, text, time};
 
 const ACTION: &str = "/action";
 /// The headers of senders that also send GitHub's headers, with another meaning.
 const COMPATIBLE_SENDERS: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
-
-/// The prefix of the branches of a merge queue. GitHub creates such a branch for each attempt to merge, and deletes it
-/// minutes later.
-const MERGE_QUEUE: &str = "refs/heads/gh-readonly-queue/";
 
 /// Returns what a delivery of GitHub announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
@@ -52,7 +48,11 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
         Some("released") => None,
         _ => request.string_at("/release/published_at"),
     };
-    Ok(about(request, tag).occurred_at(published_at).into())
+    let mut detection = about(request, tag).occurred_at(published_at);
+    if let Some(action) = action {
+        detection = detection.event(text::concat(&["release.", action]));
+    }
+    Ok(detection.into())
 }
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
@@ -67,8 +67,11 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     } else {
         request.string_at("/head_commit/id")
     };
-    let detection = about(request, git_ref).commit(commit);
-    Ok(announced(detection.occurred_at(pushed_at(request))))
+    Ok(about(request, git_ref)
+        .commit(commit)
+        .event("push")
+        .occurred_at(pushed_at(request))
+        .into())
 }
 
 /// The name has no `refs/` prefix; its kind is a separate member. The full name is announced, because a tag may have
@@ -81,19 +84,13 @@ fn create(request: &impl Request) -> Result<Outcome, Malformed> {
         _ => return Ok(Outcome::ignored(&["created ", &kind])),
     };
     let name = request.required("/ref")?;
-    Ok(announced(about(request, text::concat(&[prefix, &name]))))
+    Ok(about(request, text::concat(&[prefix, &name]))
+        .event("create")
+        .into())
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(Outcome::deleted(&request.required("/ref")?))
-}
-
-fn announced(detection: Detection) -> Outcome {
-    if detection.git_ref.starts_with(MERGE_QUEUE) {
-        Outcome::ignored(&[&detection.git_ref, " is a branch of the merge queue"])
-    } else {
-        push::announced(detection)
-    }
 }
 
 fn about(request: &impl Request, git_ref: String) -> Detection {

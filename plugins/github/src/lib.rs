@@ -7,9 +7,8 @@
 //! | `create` | the branch or tag |
 //!
 //! Every other event is also of this plugin's format, and is ignored. Several of these events have a top-level `ref`
-//! that announces nothing, which another plugin could misread. The branches of a merge queue are ignored too.
-//! Deliveries of Gitea, Forgejo and Gogs are of another format, although they have GitHub's headers in addition to
-//! their own.
+//! that announces nothing, which another plugin could misread. Deliveries of Gitea, Forgejo and Gogs are of another
+//! format, although they have GitHub's headers in addition to their own.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 

@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, text};
 
 const CHANGES: &str = "/changes";
 
@@ -10,7 +10,8 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::NotMine);
     };
     match event.as_str() {
-        "Push Hook" | "Tag Push Hook" => pushed(request),
+        "Push Hook" => pushed(request, "push"),
+        "Tag Push Hook" => pushed(request, "tag_push"),
         "Release Hook" => release(request),
         // The body names the event.
         "System Hook" => system(request),
@@ -24,7 +25,7 @@ fn system(request: &impl Request) -> Result<Outcome, Malformed> {
         None => request.required("/event_name")?,
     };
     match kind.as_str() {
-        "push" | "tag_push" => pushed(request),
+        "push" | "tag_push" => pushed(request, &kind),
         "repository_update" => updated(request),
         "release" => release(request),
         other => Ok(Outcome::ignored(&["system event ", other])),
@@ -32,19 +33,19 @@ fn system(request: &impl Request) -> Result<Outcome, Malformed> {
 }
 
 /// For an annotated tag, `after` is the tag object. `checkout_sha` is the commit, for branches and tags.
-fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
+fn pushed(request: &impl Request, event: &str) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
     let after = request.string_at("/after").unwrap_or_default();
     if text::is_zero_id(&after) {
         return Ok(Outcome::deleted(&git_ref));
     }
     let commit = request.string_at("/checkout_sha");
-    Ok(push::announced(about(request, git_ref).commit(commit)))
+    Ok(about(request, git_ref).commit(commit).event(event).into())
 }
 
 /// A push of any number of refs, as the hooks of a whole instance send it ("System hooks").
 fn updated(request: &impl Request) -> Result<Outcome, Malformed> {
-    let about = about(request, String::new());
+    let about = about(request, String::new()).event("repository_update");
     list::changes(request, CHANGES, |request, index| {
         let at = |rest| pointer::element(CHANGES, index, rest);
         let git_ref = request.required(&at("/ref"))?;
@@ -58,18 +59,19 @@ fn updated(request: &impl Request) -> Result<Outcome, Malformed> {
             git_ref,
             ..about.clone()
         };
-        Ok(push::announced(detection.commit(commit)))
+        Ok(detection.commit(commit).into())
     })
 }
 
 fn release(request: &impl Request) -> Result<Outcome, Malformed> {
-    match request.required("/action")?.as_str() {
-        "create" | "update" => {}
-        action => return Ok(Outcome::ignored(&["release action ", action])),
+    let action = request.required("/action")?;
+    if !matches!(action.as_str(), "create" | "update") {
+        return Ok(Outcome::ignored(&["release action ", &action]));
     }
     let tag = request.required("/tag")?;
     Ok(about(request, tag)
         .commit(request.string_at("/commit/id"))
+        .event(text::concat(&["release.", &action]))
         .into())
 }
 

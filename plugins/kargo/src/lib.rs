@@ -55,16 +55,24 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         Some(Kind::Null) | None => 0,
         Some(_) => list::len(request, COMMITS)?,
     };
+    let event = events.iter().find(|event| is_of_kargo(event));
+    let event = event.map_or("", |event| event);
     let mut parts = list::Parts::default();
     for index in list::read(count) {
-        parts.add(commit(request, index));
+        parts.add(commit(request, index, event));
     }
     parts
         .outcome()
         .unwrap_or_else(|| Ok(Outcome::ignored(&["the freight has no commits"])))
 }
 
-fn commit(request: &impl Request, index: u32) -> Result<Outcome, Malformed> {
+/// Returns whether the name of an event is one of Kargo's. The body of the step `http` is written by hand, and may have
+/// any text at the same place.
+fn is_of_kargo(event: &str) -> bool {
+    event.starts_with("Promotion") || event.starts_with("Freight")
+}
+
+fn commit(request: &impl Request, index: u32, event: &str) -> Result<Outcome, Malformed> {
     let string_at = |member| request.string_at(&pointer::element(COMMITS, index, member));
     let id = string_at("/id").filter(|id| text::is_commit_id(id));
     let tag = string_at("/tag").filter(|tag| !tag.is_empty());
@@ -77,5 +85,6 @@ fn commit(request: &impl Request, index: u32) -> Result<Outcome, Malformed> {
     Ok(Detection::new(git_ref)
         .commit(id)
         .repositories(string_at("/repoURL"))
+        .event(event)
         .into())
 }

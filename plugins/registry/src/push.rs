@@ -16,6 +16,7 @@ const NO_REF: &str =
 pub(crate) struct Push {
     image: String,
     tags: Vec<String>,
+    event: String,
     occurred_at: Option<String>,
     /// The address from which the image is pulled, without a tag.
     pub(crate) address: Option<String>,
@@ -23,10 +24,12 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    pub(crate) fn of(image: String, tags: Vec<String>) -> Self {
+    /// Returns the push of an image, as the sender names the event.
+    pub(crate) fn of(image: String, tags: Vec<String>, event: &str) -> Self {
         Self {
             image,
             tags,
+            event: event.into(),
             occurred_at: None,
             address: None,
             delivery_id: None,
@@ -64,6 +67,7 @@ impl Push {
                 found.push(
                     Detection::new(git_ref)
                         .repositories(repository.clone())
+                        .event(self.event.clone())
                         .occurred_at(self.occurred_at.clone())
                         .delivery_id(self.delivery_id.clone()),
                 );

@@ -8,6 +8,11 @@ use stoker_plugin::{Kind, Malformed, Outcome, Request, list, pointer, text, time
 use crate::keys;
 use crate::push::Push;
 
+/// The push of an artifact in the format `Default`.
+const HARBOR_PUSH: &str = "PUSH_ARTIFACT";
+/// The same in the format `CloudEvents`.
+const HARBOR_EVENT: &str = "harbor.artifact.pushed";
+
 /// Harbor, "Configure Webhook Notifications", the format `Default`.
 pub(crate) fn harbor(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(kind) = request.string_at("/type") else {
@@ -16,33 +21,34 @@ pub(crate) fn harbor(request: &impl Request) -> Result<Outcome, Malformed> {
     if request.kind_at("/occur_at") != Some(Kind::Number) {
         return Ok(Outcome::NotMine);
     }
-    if kind != "PUSH_ARTIFACT" {
+    if kind != HARBOR_PUSH {
         return Ok(Outcome::ignored(&["event ", &kind]));
     }
-    let push = harbor_push(request, "/event_data")?.at(time::unix_at(request, "/occur_at"));
+    let push =
+        harbor_push(request, "/event_data", HARBOR_PUSH)?.at(time::unix_at(request, "/occur_at"));
     Ok(push.announce(request))
 }
 
 /// Harbor, the format `CloudEvents`.
 pub(crate) fn harbor_event(request: &impl Request) -> Result<Outcome, Malformed> {
     match request.string_at("/type") {
-        Some(kind) if kind == "harbor.artifact.pushed" => {}
+        Some(kind) if kind == HARBOR_EVENT => {}
         Some(kind) if kind.starts_with("harbor.") => {
             return Ok(Outcome::ignored(&["event ", &kind]));
         }
         _ => return Ok(Outcome::NotMine),
     }
-    let mut push = harbor_push(request, "/data")?.at(request.string_at("/time"));
+    let mut push = harbor_push(request, "/data", HARBOR_EVENT)?.at(request.string_at("/time"));
     push.delivery_id = request.string_at("/id");
     Ok(push.announce(request))
 }
 
 /// An artifact that was pushed without a tag has no tag, or has its digest as the tag.
-fn harbor_push(request: &impl Request, data: &str) -> Result<Push, Malformed> {
+fn harbor_push(request: &impl Request, data: &str, event: &str) -> Result<Push, Malformed> {
     let image = request.required(&text::concat(&[data, "/repository/repo_full_name"]))?;
     let resources = text::concat(&[data, "/resources"]);
     let tags = strings(request, &resources, "/tag")?.filter(|tag| !tag.contains(':'));
-    Ok(Push::of(image, tags.collect()))
+    Ok(Push::of(image, tags.collect(), event))
 }
 
 /// Docker Hub, "Webhooks". Nothing is sent to its `callback_url`, which is for tests of the image.
@@ -52,7 +58,8 @@ pub(crate) fn docker_hub(request: &impl Request) -> Result<Outcome, Malformed> {
     }
     let image = request.required("/repository/repo_name")?;
     let tag = request.required("/push_data/tag")?;
-    let push = Push::of(image, Vec::from([tag])).at(time::unix_at(request, "/push_data/pushed_at"));
+    let push = Push::of(image, Vec::from([tag]), "push")
+        .at(time::unix_at(request, "/push_data/pushed_at"));
     Ok(push.announce(request))
 }
 
@@ -70,7 +77,8 @@ pub(crate) fn quay(request: &impl Request) -> Result<Outcome, Malformed> {
     if is_sample(request, &tags) {
         return Ok(Outcome::ignored(&["test notification of ", &address]));
     }
-    let mut push = Push::of(request.required("/repository")?, tags);
+    // The body does not name the event. This is its name in Quay's API.
+    let mut push = Push::of(request.required("/repository")?, tags, "repo_push");
     push.address = Some(address);
     Ok(push.announce(request))
 }

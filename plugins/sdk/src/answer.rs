@@ -60,9 +60,12 @@ pub struct Detection {
     pub occurred_at: Option<String>,
     /// The sender's id of this delivery.
     pub delivery_id: Option<String>,
-    /// Names and values. A host ignores unknown names; no name is defined yet.
+    /// Names and values. A host ignores unknown names. [`Detection::event`] adds the only name that is defined.
     pub attributes: Vec<(String, String)>,
 }
+
+/// The name of the attribute with the event.
+const EVENT: &str = "event";
 
 impl Detection {
     /// Returns a ref without further properties.
@@ -102,6 +105,21 @@ impl Detection {
     #[must_use]
     pub fn delivery_id(mut self, id: Option<String>) -> Self {
         self.delivery_id = id.filter(|id| !id.is_empty());
+        self
+    }
+
+    /// Sets what happened, in the sender's words, with the action after a dot: `push`, `release.published`. An empty
+    /// text is left out. A host accepts at most 64 bytes.
+    ///
+    /// A detection without an event does not report that something happened, but states which ref should run. Such a
+    /// delivery may be repeated on purpose.
+    #[must_use]
+    pub fn event(mut self, event: impl Into<String>) -> Self {
+        let event = event.into();
+        self.attributes.retain(|(name, _)| name != EVENT);
+        if !event.is_empty() {
+            self.attributes.push((EVENT.into(), event));
+        }
         self
     }
 }
@@ -178,6 +196,13 @@ mod tests {
         assert_eq!(all.commit, Some("ab".repeat(20)));
         assert_eq!(all.repositories, ["o/r", "https://h/o/r"]);
         assert!(all.occurred_at.is_some() && all.delivery_id.is_some());
+    }
+
+    #[test]
+    fn an_event_is_an_attribute_that_occurs_once() {
+        let event = Detection::new("v1").event("create").event("push");
+        assert_eq!(event.attributes, [("event".into(), "push".into())]);
+        assert_eq!(event.event(""), Detection::new("v1"));
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod part;
 pub mod pointer;
 pub mod push;
 mod request;
+pub mod sns;
 pub mod text;
 pub mod time;
 

@@ -1,35 +1,9 @@
-//! Pushes: the places of their properties in the formats of GitHub and GitLab, and the refs that a forge creates for
-//! itself.
+//! Pushes: the places of their properties in the formats of GitHub and GitLab.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Detection, Kind, Outcome, Request, text};
-
-/// The folders of refs that forges create for themselves, such as the head of a pull request. They are those of GitHub,
-/// Gitea and Azure DevOps; of Bitbucket; of GitLab with its merge trains and pipelines; and of Gerrit.
-const FORGE_REFS: [&str; 8] = [
-    "refs/pull/",
-    "refs/pull-requests/",
-    "refs/merge-requests/",
-    "refs/keep-around/",
-    "refs/pipelines/",
-    "refs/environments/",
-    "refs/changes/",
-    "refs/for/",
-];
-
-/// Returns the answer about a ref that was set. A ref that the forge created for itself is ignored, because it is not
-/// reviewed and is temporary.
-#[must_use]
-pub fn announced(detection: Detection) -> Outcome {
-    let git_ref = &detection.git_ref;
-    if FORGE_REFS.iter().any(|forge| git_ref.starts_with(forge)) {
-        Outcome::ignored(&[git_ref, " is a ref of the forge's own"])
-    } else {
-        detection.into()
-    }
-}
+use crate::{Kind, Request, text};
 
 /// Returns the id of the commit that the ref points to. In the push of an annotated tag, `after` is the tag object. The
 /// commit of the tag is `checkout_sha` of GitLab and the head commit of GitHub.
@@ -85,39 +59,4 @@ pub fn repositories(request: &impl Request) -> Vec<String> {
         ],
     );
     names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ref_of_the_forges_own_is_ignored() {
-        for git_ref in [
-            "refs/pull/7/head",
-            "refs/pull/7/merge",
-            "refs/pull-requests/7/from",
-            "refs/merge-requests/7/train",
-            "refs/merge-requests/7/head",
-            "refs/keep-around/ab",
-            "refs/changes/01/1/1",
-        ] {
-            let outcome = announced(Detection::new(git_ref));
-            assert_eq!(
-                outcome,
-                Outcome::ignored(&[git_ref, " is a ref of the forge's own"])
-            );
-        }
-        for git_ref in [
-            "refs/heads/main",
-            "refs/heads/refs/pull/7",
-            "refs/heads/dependabot/npm/x",
-            "refs/tags/pull/7",
-            "refs/deploy/line-7",
-            "pull/7",
-        ] {
-            let detection = Detection::new(git_ref);
-            assert_eq!(announced(detection.clone()), detection.into());
-        }
-    }
 }

@@ -141,6 +141,7 @@ fn is_sound(one: &Detection) -> bool {
         && one.repositories.iter().all(has_text)
         && one.occurred_at.as_deref().is_none_or(text::is_timestamp)
         && one.delivery_id.iter().all(has_text)
+        && one.attributes.iter().all(|(_, value)| has_text(value))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ fn detection(found: &Detection) -> String {
             .as_ref()
             .map(|commit| format!("commit {commit}")),
         names.map(|names| format!("of {names}")),
+        found.event.as_ref().map(|event| format!("event {event}")),
         found.occurred_at.map(|time| format!("at {time}")),
         found
             .delivery_id

@@ -196,6 +196,7 @@ fn answer(reply: Result<Reply, CallError>) -> Answer {
                     r#ref: one.git_ref.to_string(),
                     commit: one.commit.map(|commit| commit.to_string()),
                     repositories: one.repositories,
+                    event: one.event,
                     occurred_at: one.occurred_at,
                     delivery_id: one.delivery_id,
                 })

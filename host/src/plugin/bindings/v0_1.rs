@@ -138,6 +138,7 @@ impl Instance {
                         repositories: one.repositories,
                         occurred_at: one.occurred_at,
                         delivery_id: one.delivery_id,
+                        attributes: one.attributes,
                     })
                     .collect(),
             ),

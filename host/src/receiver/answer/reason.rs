@@ -13,6 +13,8 @@ pub(in crate::receiver) enum Reason {
     NoRoute,
     /// The method is not POST.
     WrongMethod,
+    /// The handshake of a sender of CloudEvents names no host.
+    InvalidOrigin,
     /// The body exceeds the limit.
     BodyTooLarge,
     /// The body did not arrive in time.
@@ -52,6 +54,7 @@ impl Reason {
             Self::ApiUnavailable => "api-unavailable",
             Self::NoRoute => "no-route",
             Self::WrongMethod => "wrong-method",
+            Self::InvalidOrigin => "invalid-origin",
             Self::BodyTooLarge => "body-too-large",
             Self::BodyTimeout => "body-timeout",
             Self::BodyIncomplete => "body-incomplete",
@@ -73,9 +76,11 @@ impl Reason {
     pub(in crate::receiver) const fn status(self) -> StatusCode {
         match self {
             Self::IgnoredByPlugin => StatusCode::OK,
-            Self::BodyIncomplete | Self::NotJson | Self::Unrecognised | Self::Malformed => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::InvalidOrigin
+            | Self::BodyIncomplete
+            | Self::NotJson
+            | Self::Unrecognised
+            | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -105,6 +110,7 @@ mod tests {
             (Reason::ApiUnavailable, "api-unavailable", 503),
             (Reason::NoRoute, "no-route", 404),
             (Reason::WrongMethod, "wrong-method", 405),
+            (Reason::InvalidOrigin, "invalid-origin", 400),
             (Reason::BodyTooLarge, "body-too-large", 413),
             (Reason::BodyTimeout, "body-timeout", 408),
             (Reason::BodyIncomplete, "body-incomplete", 400),

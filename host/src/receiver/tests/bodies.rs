@@ -29,6 +29,7 @@ impl Fixture {
     }
 }
 
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const PUSH: &[(&str, &str)] = &[("x-github-event", "push")];
 
 #[tokio::test]
@@ -85,12 +86,12 @@ async fn a_body_that_cannot_be_read_is_explained() {
             400,
             "ends too early",
         ),
-        (
-            &[("content-type", "application/x-www-form-urlencoded")],
-            b"payload=%7B%7D",
-            415,
-            "set the content type",
-        ),
+        (&[FORM], b"ref=v1", 415, "without the field payload"),
+        (&[FORM], b"payload=%7B%7D&payload=1", 400, "several fields"),
+        (&[FORM], b"payload=%7B%", 400, "the % at byte 12"),
+        (&[FORM], b"payload=%7B%22a%22", 400, "ends too early"),
+        (&[FORM], b"payload=%ff", 400, "not UTF-8"),
+        (&[FORM], b"payload=", 400, "empty"),
         (&[json], b"payload=%7B%7D", 400, "set the content type"),
         (
             &[("content-type", "application/xml")],
@@ -133,6 +134,66 @@ async fn a_body_that_is_json_is_read_whatever_its_headers_are() {
             assert_eq!(fixture.announced(), ["v1"]);
         }
     }
+}
+
+#[tokio::test]
+async fn the_json_in_a_form_is_read() {
+    let fixture = fixture().await;
+    let body = "payload=%7B%22ref%22%3A%20%22refs/tags/v1.0.0%22%2C%20%22repository%22%3A%20%7B%22full_name%22%3A%20%22demo/plant%22%7D%7D";
+    let charset = "Application/X-WWW-Form-Urlencoded; charset=utf-8";
+    for headers in [&[FORM][..], &[("content-type", charset)], &[]] {
+        let headers = [PUSH, headers].concat();
+        let reply = fixture.deliver(&headers, body).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{:?}", reply.body);
+        assert_eq!(reply.body["plugin"], "github");
+        assert_eq!(fixture.announced(), ["refs/tags/v1.0.0"]);
+    }
+}
+
+#[tokio::test]
+async fn the_message_in_an_envelope_of_sns_is_read() {
+    let fixture = fixture().await;
+    let detail = json!({
+        "event": "referenceUpdated", "repositoryName": "plant", "referenceType": "branch", "referenceName": "main",
+        "referenceFullName": "refs/heads/main", "commitId": "a1".repeat(20),
+    });
+    let envelope = |message: Value| {
+        json!({
+            "Type": "Notification", "MessageId": "m-17", "TopicArn": "arn:aws:sns:eu-west-1:111122223333:plant",
+            "Message": message.to_string(), "Timestamp": "2026-01-02T03:04:05.000Z",
+        })
+    };
+    let text = ("content-type", "text/plain; charset=UTF-8");
+    for (message, plugin, git_ref) in [
+        (json!({"detail": detail}), "codecommit", "refs/heads/main"),
+        (json!({"ref": "v1"}), "generic", "v1"),
+    ] {
+        for headers in [&[text, ("x-amz-sns-message-type", "Notification")][..], &[]] {
+            let body = envelope(message.clone()).to_string();
+            let reply = fixture.deliver(headers, body).await;
+            assert_eq!(reply.status, StatusCode::ACCEPTED, "{:?}", reply.body);
+            assert_eq!(reply.body["plugin"], plugin);
+            assert_eq!(fixture.announced(), [git_ref]);
+        }
+        // Raw delivery has no envelope.
+        let reply = fixture.deliver(&[text], message.to_string()).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{:?}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_of_sns_is_not_confirmed_but_explained() {
+    let fixture = fixture().await;
+    let url = "https://sns.example.invalid/?Action=ConfirmSubscription&Token=2336412f37";
+    let body = json!({
+        "Type": "SubscriptionConfirmation", "MessageId": "m-0", "Token": "2336412f37", "SubscribeURL": url,
+        "TopicArn": "arn:aws:sns:eu-west-1:111122223333:plant", "Message": "You have chosen to subscribe",
+    });
+    let reply = fixture.post(PATH, &body).await;
+    assert_eq!(reply.status, StatusCode::OK, "{:?}", reply.body);
+    let reason = reply.body["ignored"].as_str().unwrap();
+    assert!(reason.ends_with(&format!("open {url}")), "{reason}");
+    assert_eq!(fixture.submitted(), 0);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 ///   "headers": {"X-Event": "push"},
 ///   "settings": {"branch": "main"},
 ///   "body": {"ref": "v1"},
-///   "expect": {"found": [{"ref": "v1", "commit": "…", "repositories": ["…"], "occurredAt": "…", "deliveryId": "…"}]}
+///   "expect": {"found": [{"ref": "v1", "commit": "…", "repositories": ["…"], "event": "…", "occurredAt": "…", "deliveryId": "…"}]}
 /// }
 /// ```
 ///
@@ -170,6 +170,7 @@ fn detection(value: &Value) -> Option<Detection> {
             "commit" => detection.commit = Some(text()?),
             "occurredAt" => detection.occurred_at = Some(text()?),
             "deliveryId" => detection.delivery_id = Some(text()?),
+            "event" => detection = detection.event(text()?),
             "repositories" => {
                 let names = value
                     .as_array()?
@@ -207,9 +208,12 @@ mod tests {
             expected(json!({"malformed": "no"})),
             Some(Err(Malformed("no".into())))
         );
-        let found = json!({"found": [{"ref": "v1", "repositories": ["o/r"], "deliveryId": "7"}]});
+        let found = json!({"found": [
+            {"ref": "v1", "repositories": ["o/r"], "event": "push", "deliveryId": "7"},
+        ]});
         let detection = Detection::new("v1")
             .repositories(["o/r".into()])
+            .event("push")
             .delivery_id(Some("7".into()));
         assert_eq!(expected(found), Some(Ok(detection.into())));
     }

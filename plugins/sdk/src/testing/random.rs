@@ -7,6 +7,8 @@ use crate::{Kind, Malformed, Outcome, Request, Settings};
 const MAX_LEN: u32 = 5;
 /// The number of deliveries.
 const REQUESTS: u64 = 20_000;
+/// The environment variable with the number of the first delivery, for other deliveries than those of a usual run.
+const FIRST: &str = "STOKER_FIRST_RANDOM_REQUEST";
 
 /// Texts that any plugin may read.
 const TEXTS: [&str; 12] = [
@@ -25,7 +27,8 @@ const TEXTS: [&str; 12] = [
 ];
 
 /// Asks a plugin about deliveries with random values, in more combinations than a JSON body allows. `words` are the
-/// texts that the plugin distinguishes, such as the names of events.
+/// texts that the plugin distinguishes, such as the names of events. Each run asks about the same deliveries, unless the
+/// environment variable `STOKER_FIRST_RANDOM_REQUEST` is the number of another first one.
 ///
 /// # Panics
 ///
@@ -34,7 +37,9 @@ pub fn check_random_requests(
     words: &'static [&'static str],
     detect: impl Fn(&RandomRequest) -> Result<Outcome, Malformed>,
 ) {
-    for seed in 0..REQUESTS {
+    let first = std::env::var(FIRST).ok().and_then(|text| text.parse().ok());
+    let first: u64 = first.unwrap_or_default();
+    for seed in first..first.saturating_add(REQUESTS) {
         let request = RandomRequest {
             words,
             seed,

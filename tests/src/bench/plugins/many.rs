@@ -19,7 +19,7 @@ const MEMORY_ROUNDS: usize = 5;
 const IDLE: u32 = 40;
 
 /// Settings that disable all plugins but four.
-const FOUR: &str = "plugins:\n  gitea: {enabled: false}\n  gitlab: {enabled: false}\n  bitbucket: {enabled: false}\n  azure-devops: {enabled: false}\n  registry: {enabled: false}\n  cloudevents: {enabled: false}\n";
+const FOUR: &str = "plugins:\n  gitea: {enabled: false}\n  gitlab: {enabled: false}\n  bitbucket: {enabled: false}\n  azure-devops: {enabled: false}\n  codecommit: {enabled: false}\n  registry: {enabled: false}\n  cloudevents: {enabled: false}\n";
 
 pub(super) async fn processor_time(cluster: &TestCluster) -> Result<Table> {
     let directory = TempDir::new()?;

@@ -1,0 +1,92 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// The flags of `stoker send`.
+#[derive(Debug, Clone, Args)]
+pub struct SendFlags {
+    /// URL of the receiver: http(s)://HOST/webhook/NAMESPACE/NAME.
+    pub url: String,
+    /// Secret of the webhook. Without it, the webhook is not signed.
+    #[arg(long, env = "WEBHOOK_HMAC_SECRET", hide_env_values = true)]
+    pub secret: Option<String>,
+    /// File with the secret. One line break at the end is ignored, as by the receiver.
+    #[arg(
+        long,
+        env = "WEBHOOK_HMAC_SECRET_FILE",
+        value_name = "FILE",
+        conflicts_with = "secret"
+    )]
+    pub secret_file: Option<PathBuf>,
+    /// File with a bearer token for the `Authorization` header.
+    #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Sender whose webhook is sent, with its headers and its scheme [default: generic].
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "body")]
+    pub provider: Option<Provider>,
+    /// Scheme in which the secret is used: standard-webhooks, svix, github, forgejo, gitea, gogs, bitbucket, gitlab,
+    /// bearer, basic or authorization [default: the one of the provider].
+    #[arg(long, value_name = "SCHEME")]
+    pub scheme: Option<String>,
+    /// Ref to announce. A provider that sends full names only sends a name without `refs/` as that of a tag [default
+    /// with --provider: v1.0.0].
+    #[arg(long, required_unless_present_any = ["body", "provider"])]
+    pub r#ref: Option<String>,
+    /// Name or URL of the repository to announce. A registry sends it as the name of the image [default: none].
+    #[arg(long, value_name = "NAME", conflicts_with = "body")]
+    pub repo: Option<String>,
+    /// File with the body, which is sent unchanged. `-` reads standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "ref")]
+    pub body: Option<PathBuf>,
+    /// Header to send, as NAME=VALUE or "NAME: VALUE". Can be repeated.
+    #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
+    pub headers: Vec<String>,
+    /// Expected status of the answer. With another status the exit code is 1 [default: any of 200 to 299].
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
+    pub expect: Option<u16>,
+}
+
+/// The senders of which `stoker send` has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Provider {
+    /// A body with a `ref`.
+    Generic,
+    /// A push of GitHub.
+    Github,
+    /// A push of GitHub as a form, which is GitHub's default content type.
+    GithubForm,
+    /// A push of Gitea.
+    Gitea,
+    /// A push of Forgejo.
+    Forgejo,
+    /// A push of Gogs.
+    Gogs,
+    /// A push of GitLab, with a secret token.
+    Gitlab,
+    /// A push of GitLab, with a signing token.
+    GitlabSigned,
+    /// A push of Bitbucket Cloud.
+    Bitbucket,
+    /// A push of Bitbucket Data Center.
+    BitbucketDc,
+    /// A push of Azure DevOps.
+    AzureDevops,
+    /// A notification of Argo CD.
+    Argocd,
+    /// A promotion of Kargo.
+    Kargo,
+    /// An image that was pushed to Harbor.
+    Harbor,
+    /// An image that was pushed to Docker Hub.
+    DockerHub,
+    /// An image that was pushed to Quay.
+    Quay,
+    /// A CloudEvent in structured mode.
+    Cloudevents,
+    /// A body with a `ref`, signed as Standard Webhooks define it.
+    StandardWebhooks,
+    /// A body with a `ref` in a notification of Amazon SNS.
+    Sns,
+    /// A change in AWS CodeCommit, as Amazon EventBridge sends it.
+    Codecommit,
+}

@@ -1,0 +1,62 @@
+//! The envelope of Amazon SNS, in which a published message is a string.
+
+use bytes::Bytes;
+
+use super::{Document, Kind};
+
+/// Returns the message in a notification of Amazon SNS ("HTTP/HTTPS notification JSON format"), if the body is a
+/// notification and the message is a JSON object or array. A message may not contain another envelope.
+pub(super) fn message(envelope: &Document) -> Option<(Bytes, Document)> {
+    let is_notification = envelope.string_at("/Type") == Some("Notification")
+        && envelope.kind_at("/TopicArn") == Some(Kind::Text);
+    if !is_notification {
+        return None;
+    }
+    let message = Bytes::copy_from_slice(envelope.string_at("/Message")?.as_bytes());
+    let document = Document::parse(&message).ok()?;
+    matches!(document.kind_at("")?, Kind::Object | Kind::Array).then_some((message, document))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn unwrapped(envelope: &serde_json::Value) -> Option<String> {
+        let body = Bytes::from(envelope.to_string());
+        let (bytes, document) = message(&Document::parse(&body).unwrap())?;
+        assert_eq!(document.json_at("").unwrap().as_bytes(), bytes);
+        document.json_at("").map(std::borrow::Cow::into_owned)
+    }
+
+    fn envelope(message: &str) -> serde_json::Value {
+        json!({"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:1:t", "Message": message})
+    }
+
+    #[test]
+    fn a_message_that_is_json_is_unwrapped_once() {
+        for message in [r#"{"ref":"é\n"}"#, "[1]"] {
+            assert_eq!(unwrapped(&envelope(message)).as_deref(), Some(message));
+        }
+        let twice = envelope(r#"{"ref":"v1"}"#).to_string();
+        assert_eq!(unwrapped(&envelope(&twice)), Some(twice));
+    }
+
+    #[test]
+    fn other_bodies_are_not_unwrapped() {
+        for message in ["", "text", "1", "\"{}\"", "{\"a\":"] {
+            assert_eq!(unwrapped(&envelope(message)), None, "{message}");
+        }
+        for (member, value) in [
+            ("Type", json!("SubscriptionConfirmation")),
+            ("TopicArn", json!(null)),
+            ("Message", json!({"ref": "v1"})),
+        ] {
+            let mut other = envelope(r#"{"ref":"v1"}"#);
+            other[member] = value;
+            assert_eq!(unwrapped(&other), None, "{member}");
+        }
+        assert_eq!(unwrapped(&json!([])), None);
+    }
+}

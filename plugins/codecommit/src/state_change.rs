@@ -1,0 +1,37 @@
+//! AWS CodeCommit, "Monitoring CodeCommit events in Amazon EventBridge".
+
+use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
+
+/// The pointer to the name of the repository.
+pub(crate) const REPOSITORY: &str = "/detail/repositoryName";
+
+pub(crate) fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
+    // A rule of EventBridge may send only a part of the event.
+    let source = request.string_at("/source");
+    if source.is_some_and(|source| source != "aws.codecommit") {
+        return Ok(Outcome::NotMine);
+    }
+    let event = request.required("/detail/event")?;
+    if !event.starts_with("reference") {
+        return Ok(Outcome::ignored(&["event ", &event]));
+    }
+    let git_ref = request.required("/detail/referenceFullName")?;
+    let id = request.string_at("/detail/commitId").unwrap_or_default();
+    if event == "referenceDeleted" || text::is_zero_id(&id) {
+        return Ok(Outcome::deleted(&git_ref));
+    }
+    // The id of an annotated tag may be that of the tag object.
+    let commit = git_ref.starts_with("refs/heads/").then_some(id);
+    let name = request.required(REPOSITORY)?;
+    let address = request
+        .string_at("/region")
+        .map(|region| crate::trigger::address(&region, &name));
+    Ok(Detection::new(git_ref)
+        .commit(commit)
+        .repositories(address)
+        .repositories([name])
+        .event(event)
+        .occurred_at(request.string_at("/time"))
+        .delivery_id(request.string_at("/id"))
+        .into())
+}
