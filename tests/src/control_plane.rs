@@ -1,7 +1,8 @@
 //! A real Kubernetes control plane for tests: one etcd and one kube-apiserver.
-//! Both are reachable from this machine only, and stop when it is dropped.
+//! Both are reachable from this machine only, and stop when it is dropped. The
+//! API server can be stopped, paused and started again with its data.
 
-mod server;
+pub(crate) mod server;
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,6 +15,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use nix::sys::signal::Signal;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -43,8 +45,10 @@ const ETCD_SOCKET: &str = "unix://etcd.sock";
 pub struct ControlPlane {
     // Fields are dropped in this order: the API server before the etcd that it
     // uses, and the directory last.
-    _api_server: Server,
-    _etcd: Server,
+    api_server: Option<Server>,
+    etcd: Server,
+    api_server_program: PathBuf,
+    access: Access,
     directory: TempDir,
     version: String,
 }
@@ -79,6 +83,43 @@ impl ControlPlane {
         &self.version
     }
 
+    /// Kills the API server. Its data stays in etcd.
+    pub fn stop_api_server(&mut self) {
+        drop(self.api_server.take());
+    }
+
+    /// Starts the API server again on the same port, and waits until the API is ready to be used.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Self::start`].
+    pub async fn start_api_server(&mut self) -> Result<()> {
+        let mut api_server = start_api_server(
+            &self.api_server_program,
+            self.access.port,
+            self.directory.path(),
+        )?;
+        wait_until_ready(&mut self.etcd, &mut api_server, &self.access).await?;
+        self.api_server = Some(api_server);
+        Ok(())
+    }
+
+    /// Stops the execution of the API server, or continues it. While it is paused, the kernel accepts connections, and
+    /// nothing answers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the API server does not run.
+    pub fn pause_api_server(&self, is_paused: bool) -> Result<()> {
+        let signal = if is_paused {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        let api_server = self.api_server.as_ref().context("no API server runs")?;
+        api_server.signal(signal)
+    }
+
     async fn start_once(assets: &Path) -> Result<Self> {
         let etcd_program = program_in(assets, "etcd")?;
         let api_server_program = program_in(assets, "kube-apiserver")?;
@@ -91,20 +132,22 @@ impl ControlPlane {
         let access = Access::create(directory.path(), free_port()?)?;
 
         let mut etcd = Server::start("etcd", &etcd_program, &etcd_arguments(), directory.path())?;
-        let mut api_server = Server::start(
-            "kube-apiserver",
-            &api_server_program,
-            &api_server_arguments(access.port),
-            directory.path(),
-        )?;
+        let mut api_server = start_api_server(&api_server_program, access.port, directory.path())?;
         let version = wait_until_ready(&mut etcd, &mut api_server, &access).await?;
         Ok(Self {
-            _api_server: api_server,
-            _etcd: etcd,
+            api_server: Some(api_server),
+            etcd,
+            api_server_program,
+            access,
             directory,
             version,
         })
     }
+}
+
+fn start_api_server(program: &Path, port: u16, directory: &Path) -> Result<Server> {
+    let arguments = api_server_arguments(port);
+    Server::start("kube-apiserver", program, &arguments, directory)
 }
 
 /// Waits until the API can be used and returns the server's version.
@@ -300,7 +343,7 @@ fn write(directory: &Path, name: &str, content: &str) -> Result<()> {
 }
 
 /// Returns a port on which no process listens.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
     Ok(listener.local_addr()?.port())

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod control_plane;
+pub mod nothing_lost;
 mod test_cluster;
 
 pub use test_cluster::{Answer, SECRET, TestCluster};
