@@ -101,6 +101,13 @@ bench:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
 
+# Measures the memory and the latency of Stoker during attacks, and prints a table. Nothing else should run meanwhile.
+[doc("Measures the memory and the latency of Stoker during attacks.")]
+bench-attacks *ARGS:
+    cargo build --release --locked --bin stoker
+    cargo run --release --locked --quiet -p stoker-tests --bin attacks -- \
+        --stoker "{{ cargo_target }}/release/stoker" {{ ARGS }}
+
 # Builds the container image for amd64 and arm64, or for `--arch`, into target/image. Needs Debian's buildah.
 image *ARGS:
     host/image/build.sh {{ ARGS }}

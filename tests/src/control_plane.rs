@@ -5,9 +5,10 @@
 pub(crate) mod server;
 
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -342,11 +343,24 @@ fn write(directory: &Path, name: &str, content: &str) -> Result<()> {
     fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Returns a port on which no process listens.
+/// Returns a port on which no process listens, for a server that may be started again on it. The kernel does not choose
+/// it for an outgoing connection, because such ports begin at 32768 (`ip(7)`).
 pub(crate) fn free_port() -> Result<u16> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
-    Ok(listener.local_addr()?.port())
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time begin at different ports.
+    let offset = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let number = offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + number % COUNT)?;
+        if TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok()
+            || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+        {
+            return Ok(port);
+        }
+    }
+    bail!("cannot find a free port")
 }
 
 #[cfg(test)]

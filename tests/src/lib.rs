@@ -1,5 +1,6 @@
 //! The environment of the integration tests and the benchmarks: a cluster, a repository and hosts.
 
+pub mod attacks;
 pub mod bench;
 pub mod control_plane;
 pub mod nothing_lost;

@@ -65,8 +65,13 @@ impl Server {
 
     /// Sends a signal to the server.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        let id = Pid::from_raw(self.child.id().try_into().context("a process id")?);
+        let id = Pid::from_raw(self.id().try_into().context("a process id")?);
         kill(id, signal).with_context(|| format!("cannot send {signal} to {}", self.name))
+    }
+
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Returns whether the server has exited.
