@@ -1,13 +1,17 @@
-//! From the refs that a delivery announces to a request on the object: finds the object, chooses the ref, decides
-//! whether a write is needed, and writes the annotations.
+//! From the refs that a delivery announces to a request on the object: finds the object, decides what the announcement
+//! means for it, and writes the annotations.
 //!
 //! The object is the queue. Once the API server has stored the annotations, no failure of this process loses the
 //! request. This module writes annotations and Events only, and knows neither HTTP servers nor plugins.
 
 mod choose;
+mod decide;
 mod events;
+mod memory;
 mod objects;
+mod outcome;
 mod queue;
+mod rules;
 mod state;
 mod writer;
 
@@ -17,11 +21,14 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use state::RequestState;
-use stoker_api::SecretKey;
-use stoker_api::detection::{Detection, DetectorSelection, GitRef, ObjectKey};
+use stoker_api::detection::{Detection, DetectorSelection, ObjectKey};
+use stoker_api::{SecretKey, WebhookSpec};
+
+use crate::delivery::Fingerprint;
 
 pub use events::{EventQueue, publish};
 pub use objects::{ObjectCache, follow};
+pub use outcome::{Ignored, RequestError, Submitted};
 pub use queue::Requester;
 
 /// The object that a delivery is for, as it was when the delivery arrived.
@@ -31,7 +38,18 @@ pub struct Target {
     pub key: ObjectKey,
     /// The deliveries that it accepts.
     pub policy: Policy,
+    snapshot: Snapshot,
+}
+
+/// What decides about announcements for an object, at one version of the object.
+#[derive(Debug, Clone, Default)]
+struct Snapshot {
     state: RequestState,
+    /// `spec.webhook`, whose rules are parsed when they are applied.
+    webhook: WebhookSpec,
+    /// `metadata.resourceVersion`.
+    version: Option<String>,
+    uid: Option<String>,
 }
 
 #[cfg(test)]
@@ -41,7 +59,7 @@ impl Target {
         Self {
             key,
             policy,
-            state: RequestState::default(),
+            snapshot: Snapshot::default(),
         }
     }
 }
@@ -64,43 +82,17 @@ pub struct Announcement {
     pub plugin: Arc<str>,
     /// The refs, at least one, in the sender's order.
     pub detections: Vec<Detection>,
+    /// What identifies the delivery.
+    pub fingerprint: Fingerprint,
 }
 
-/// The outcome of an announcement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Submitted {
-    /// The API server has stored a request for this ref, or for a later one that supersedes it.
-    Written(GitRef),
-    /// This ref is requested already, by the API server's present state. At most the time stamp was written again.
-    AlreadySet(GitRef),
-}
-
-/// The reason why an announcement did not become a request.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum RequestError {
-    /// The object does not exist.
-    #[error("there is no GatewaySync {0}")]
-    NotFound(ObjectKey),
-    /// The stored object does not have the shape of a `GatewaySync`, so what it accepts is unknown.
-    #[error("the GatewaySync {key} is invalid: {why}")]
-    Invalid {
-        /// The object.
-        key: ObjectKey,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The API server did not answer before the deadline. The same delivery may succeed later.
-    #[error("the Kubernetes API server cannot be reached")]
-    Unavailable(#[source] Option<Arc<kube::Error>>),
-    /// The API server refused the request.
-    #[error("the Kubernetes API server refused the request")]
-    Refused(#[source] Arc<kube::Error>),
-    /// Very many refs were announced, and the object follows none of them.
-    #[error("none of the {count} refs is the one that the object follows")]
-    NotFollowed {
-        /// The number of announced refs.
-        count: usize,
-    },
+/// How a delivery ended that announces nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unannounced {
+    /// A plugin ignored it.
+    Ignored,
+    /// No plugin could use it.
+    Refused,
 }
 
 /// The objects that deliveries are for, and the requests on them.
@@ -125,4 +117,8 @@ pub trait Requests: Send + Sync {
         announcement: Announcement,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Submitted, RequestError>>;
+
+    /// Reports on the object how a delivery ended that announces nothing. The text must not contain data that only the
+    /// sender may see. The report is written later, and may be dropped.
+    fn report(&self, target: &Target, unannounced: Unannounced, why: &str);
 }

@@ -9,13 +9,20 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 15] = [
+const OWNERS: [(&str, &[&str]); 17] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
     (
         "k8s_openapi",
-        &["app/demo", "controller", "leader", "plugin_maps", "request"],
+        &[
+            "app/demo",
+            "controller",
+            "leader",
+            "plugin_maps",
+            "request",
+            "secret_store",
+        ],
     ),
     (
         "kube",
@@ -25,16 +32,19 @@ const OWNERS: [(&str, &[&str]); 15] = [
             "leader",
             "plugin_maps",
             "request",
+            "secret_store",
             "watch_backoff",
         ],
     ),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
+    ("regex", &["request/rules"]),
     (
         "reqwest",
         &["app/demo", "app/plugin_commands/list", "app/send"],
     ),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
+    ("semver", &["request/rules"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_builtin", &["app/demo", "plugin"]),
     ("stoker_engine", &["plugin"]),
@@ -45,7 +55,7 @@ const OWNERS: [(&str, &[&str]); 15] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 14] = [
+const NEIGHBOURS: [(&str, &[&str]); 16] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["watch_backoff"]),
@@ -57,10 +67,12 @@ const NEIGHBOURS: [(&str, &[&str]); 14] = [
     ("plugin_maps", &["plugin", "watch_backoff"]),
     (
         "receiver",
-        &["auth", "delivery", "payload", "plugin", "request"],
+        &["auth", "delivery", "payload", "plugin", "recent", "request"],
     ),
-    ("request", &["watch_backoff"]),
-    ("secrets", &[]),
+    ("recent", &[]),
+    ("request", &["delivery", "watch_backoff"]),
+    ("secret_store", &["secrets"]),
+    ("secrets", &["recent"]),
     ("server", &[]),
     ("telemetry", &[]),
 ];

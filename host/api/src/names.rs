@@ -13,6 +13,12 @@ pub mod annotation {
     pub const REQUESTED_AT: &str = "stoker.io/requested-at";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
+    /// The digests of the webhooks that were accepted last, by which a repetition is recognised: hexadecimal,
+    /// separated by commas, the latest last.
+    pub const ACCEPTED_DELIVERIES: &str = "stoker.io/accepted-deliveries";
+    /// The last event that was accepted from each plugin, by the sender's clock: a JSON list of objects with `plugin`,
+    /// `ref` and `at`. Events that happened earlier are ignored.
+    pub const ACCEPTED_EVENTS: &str = "stoker.io/accepted-events";
 }
 
 /// Labels of the objects that belong to a `GatewaySync`, and of ConfigMaps with plugins.
@@ -81,4 +87,8 @@ pub mod reason {
     pub const METADATA_TAKEN: &str = "MetadataTaken";
     /// A webhook was received for the object.
     pub const WEBHOOK_RECEIVED: &str = "WebhookReceived";
+    /// A webhook for the object has no effect.
+    pub const WEBHOOK_IGNORED: &str = "WebhookIgnored";
+    /// A webhook for the object was refused, because the object or the webhook is invalid.
+    pub const WEBHOOK_REFUSED: &str = "WebhookRefused";
 }

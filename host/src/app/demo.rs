@@ -50,7 +50,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         plugin_directories: vec![plugins.clone()],
         auth: AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
-            bearer: None,
+            ..AuthConfig::default()
         },
         ..HostConfig::default()
     };
@@ -68,8 +68,9 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         cluster.git.url()
     ))?;
     let url = format!("http://{address}/webhook/{NAMESPACE}/{NAME}");
+    let repo = cluster.git.url().to_owned();
     let detector = std::sync::Arc::clone(&host.detector);
-    let steps = DemoSteps::new(url.clone(), objects, detector, plugins)?;
+    let steps = DemoSteps::new(url.clone(), repo, objects, detector, plugins)?;
     let mut ended = pin!(ended);
     let succeeded = tokio::select! {
         succeeded = steps.run(&history) => succeeded?,

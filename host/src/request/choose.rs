@@ -6,16 +6,16 @@ use super::state::RequestState;
 /// more refs moves a whole repository, and is not specific to the object.
 const MAX_CHOICES: usize = 256;
 
-/// Chooses among the refs that one delivery announces.
+/// Chooses among the refs of one delivery that the rules of the object accept.
 ///
 /// The object's own repository has precedence, then the ref that the object follows, then a ref of the kind that it
 /// follows. Among equal refs, the first one of the sender is chosen. Among very many refs, only the followed one is
 /// chosen.
 pub(super) fn choose<'d>(
-    detections: &'d [Detection],
+    detections: &[&'d Detection],
     state: &RequestState,
 ) -> Option<&'d Detection> {
-    if let [only] = detections {
+    if let [only] = *detections {
         return Some(only);
     }
     let is_choice = detections.len() <= MAX_CHOICES;
@@ -32,7 +32,7 @@ pub(super) fn choose<'d>(
     };
     // All refs of a push have the same names of the repository, and there may be thousands.
     let mut latest: (&[String], bool) = (&[], false);
-    let rank = |detection: &&'d Detection| {
+    let rank = |detection: &&&'d Detection| {
         let names = detection.repositories.as_slice();
         if names != latest.0 {
             latest = (names, names_repo(names));
@@ -46,7 +46,7 @@ pub(super) fn choose<'d>(
         )
     };
     // `max_by_key` returns the last of equals, so the order is reversed.
-    let chosen = detections.iter().rev().max_by_key(rank)?;
+    let chosen = *detections.iter().rev().max_by_key(rank)?;
     (is_choice || is_current(&chosen.git_ref)).then_some(chosen)
 }
 
@@ -76,6 +76,10 @@ mod tests {
         }
     }
 
+    fn refs(detections: &[Detection]) -> Vec<&Detection> {
+        detections.iter().collect()
+    }
+
     fn chosen_by(detections: &[Detection], current: Option<&str>, kind: Option<&str>) -> String {
         let state = RequestState {
             repo: "https://example.com/plant/config.git".to_owned(),
@@ -83,7 +87,10 @@ mod tests {
             ref_kind: kind.map(str::to_owned),
             ..RequestState::default()
         };
-        choose(detections, &state).unwrap().git_ref.to_string()
+        choose(&refs(detections), &state)
+            .unwrap()
+            .git_ref
+            .to_string()
     }
 
     fn chosen(detections: &[Detection], current: Option<&str>) -> String {
@@ -101,7 +108,7 @@ mod tests {
             spec_ref: "main".to_owned(),
             ..RequestState::default()
         };
-        assert!(choose(&push, &state).is_none());
+        assert!(choose(&refs(&push), &state).is_none());
         push.insert(7, detection("refs/heads/main", &[]));
         assert_eq!(chosen(&push, Some("main")), "refs/heads/main");
     }

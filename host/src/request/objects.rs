@@ -14,8 +14,9 @@ use stoker_api::names::annotation;
 use stoker_api::{GatewaySync, WebhookSpec};
 use tokio::sync::OnceCell;
 
+use super::memory::Memory;
 use super::state::{RequestState, Resolved};
-use super::{Policy, RequestError, Target};
+use super::{Policy, RequestError, Snapshot, Target};
 use crate::watch_backoff::watch_backoff;
 
 /// The fields of a `GatewaySync` that the receiver uses. Each may be absent, so that an object that the controller
@@ -101,6 +102,7 @@ pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, Reques
     })?;
     let webhook = object.spec.as_ref().and_then(|spec| spec.webhook.as_ref());
     let detectors = webhook.and_then(|webhook| webhook.detectors.as_deref());
+    let metadata = &object.metadata;
     Ok(Target {
         key: key.clone(),
         policy: Policy {
@@ -108,7 +110,12 @@ pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, Reques
             secret: webhook.and_then(|webhook| webhook.secret_ref.clone()),
             allowed_sources: webhook.and_then(|webhook| webhook.allowed_sources.clone()),
         },
-        state: state(object),
+        snapshot: Snapshot {
+            state: state(object),
+            webhook: webhook.cloned().unwrap_or_default(),
+            version: metadata.resource_version.clone(),
+            uid: metadata.uid.clone(),
+        },
     })
 }
 
@@ -140,6 +147,10 @@ fn state(object: &StoredObject) -> RequestState {
             commit: status.last_sync_commit,
             is_fixed,
         }),
+        memory: Memory::read(
+            annotation(annotation::ACCEPTED_DELIVERIES).as_deref(),
+            annotation(annotation::ACCEPTED_EVENTS).as_deref(),
+        ),
     }
 }
 
@@ -216,7 +227,7 @@ mod tests {
         let target = read(json!({ "metadata": metadata })).unwrap();
         assert!(target.policy.detectors.has("generic"));
         let target = read(json!({"metadata": metadata, "spec": null, "status": null})).unwrap();
-        assert_eq!(target.state, RequestState::default());
+        assert_eq!(target.snapshot.state, RequestState::default());
     }
 
     #[test]
@@ -239,7 +250,7 @@ mod tests {
                 },
             })
         };
-        assert!(read(object(2)).unwrap().state.resolved.is_some());
-        assert!(read(object(3)).unwrap().state.resolved.is_none());
+        assert!(read(object(2)).unwrap().snapshot.state.resolved.is_some());
+        assert!(read(object(3)).unwrap().snapshot.state.resolved.is_none());
     }
 }

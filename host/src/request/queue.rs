@@ -1,22 +1,26 @@
 //! The order of requests: those for one object that arrive while a write is under way are decided together, and the
 //! next write stores them.
 
+mod pauses;
+mod plan;
+mod turn;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::Client;
-use stoker_api::detection::{Detection, ObjectKey};
-use tokio::sync::oneshot;
+use stoker_api::detection::ObjectKey;
 use tokio::time::{Instant, timeout_at};
 
-use super::choose::choose;
-use super::events::EventQueue;
+use super::events::{EventQueue, Subject};
 use super::objects::ObjectCache;
-use super::state::{Decision, RequestState};
-use super::writer::{Stamp, Writer};
-use super::{Announcement, RequestError, Requests, Submitted, Target};
+use super::writer::{Failure, Stamp, Writer};
+use super::{Announcement, RequestError, Requests, Snapshot, Submitted, Target, Unannounced};
+use pauses::{Pauses, TRY};
+use plan::{Plan, plan};
+use turn::{Submission, Turn};
 
 /// The maximum number of objects whose last write is stored. When it is exceeded, all objects without an active write
 /// are dropped.
@@ -26,6 +30,7 @@ const MAX_REMEMBERED: usize = 4096;
 pub struct Requester {
     cache: Arc<ObjectCache>,
     queue: Arc<Queue>,
+    events: EventQueue,
 }
 
 impl Requester {
@@ -39,12 +44,13 @@ impl Requester {
         namespace: Option<String>,
     ) -> Self {
         let queue = Queue {
-            writer: Writer::new(client, events, namespace),
+            writer: Writer::new(client, namespace),
             objects: Mutex::default(),
         };
         Self {
             cache,
             queue: Arc::new(queue),
+            events,
         }
     }
 }
@@ -59,7 +65,7 @@ impl Requests for Requester {
         key: &'a ObjectKey,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Target, RequestError>> {
-        self.queue.writer.read(key, deadline).boxed()
+        self.queue.read(key, deadline).boxed()
     }
 
     fn submit(
@@ -68,29 +74,24 @@ impl Requests for Requester {
         announcement: Announcement,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Submitted, RequestError>> {
-        let (answer, stored) = oneshot::channel();
-        let submission = Submission {
-            target,
-            announcement,
-            deadline,
-            answer,
-        };
+        let subject = Subject::of(&target);
+        let plugin = Arc::clone(&announcement.plugin);
+        let (submission, stored) = Submission::new(target, announcement, deadline);
         self.queue.push(submission);
         async move {
             // The sender of the answer is dropped only where a panic ended its task.
             let stored = timeout_at(deadline, stored).await.ok().and_then(Result::ok);
-            stored.unwrap_or(Err(RequestError::Unavailable(None)))
+            let outcome = stored.unwrap_or(Err(RequestError::Unavailable(None)));
+            self.events.submitted(subject, &plugin, &outcome);
+            outcome
         }
         .boxed()
     }
-}
 
-/// An announcement that waits for its answer.
-struct Submission {
-    target: Target,
-    announcement: Announcement,
-    deadline: Instant,
-    answer: oneshot::Sender<Result<Submitted, RequestError>>,
+    fn report(&self, target: &Target, unannounced: Unannounced, why: &str) {
+        self.events
+            .unannounced(Subject::of(target), unannounced, why);
+    }
 }
 
 /// The state of one object that the watch does not provide.
@@ -100,14 +101,8 @@ struct ObjectState {
     waiting: Vec<Submission>,
     /// Whether a task stores announcements for this object.
     is_active: bool,
-    /// The last write of this process, which the watch may not have reported yet.
-    last_write: Option<LastWrite>,
-}
-
-#[derive(Clone)]
-struct LastWrite {
-    requested_at: Stamp,
-    git_ref: String,
+    /// The object after the last write of this process, which the watch may not have reported yet.
+    last_write: Option<(Stamp, Snapshot)>,
 }
 
 struct Queue {
@@ -124,152 +119,154 @@ impl Queue {
             std::mem::replace(&mut object.is_active, true)
         });
         if !was_active {
-            let queue = Arc::clone(self);
-            tokio::spawn(async move { queue.store_all(&key).await });
+            self.start(key);
         }
     }
 
-    /// Stores what waits for an object until nothing waits.
-    async fn store_all(&self, key: &ObjectKey) {
-        while let Some(batch) = self.take(key) {
-            self.store(key, batch).await;
-        }
+    /// Starts the task that stores what waits for an object until nothing waits.
+    fn start(self: &Arc<Self>, key: ObjectKey) {
+        let queue = Arc::clone(self);
+        tokio::spawn(async move {
+            let task = ActiveTask { queue, key };
+            while let Some(batch) = task.queue.take(&task.key) {
+                task.queue.store(&task.key, batch).await;
+            }
+        });
     }
 
-    /// Takes the announcements that wait for an object, without those that were already answered.
+    /// Takes the announcements that wait for an object, without those that were already answered. The object is no
+    /// longer active if there are none.
     fn take(&self, key: &ObjectKey) -> Option<Vec<Submission>> {
         let batch = self.with(key, |object| {
             let mut batch = std::mem::take(&mut object.waiting);
-            batch.retain(|submission| !submission.answer.is_closed());
+            batch.retain(Submission::is_awaited);
             object.is_active = !batch.is_empty();
             batch
         });
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// Stores the ref of the last announcement of a batch, and answers all: those before it are superseded.
+    /// Stores what a batch announces, and answers all. Tries again until the deadlines of the senders.
     async fn store(&self, key: &ObjectKey, batch: Vec<Submission>) {
-        let chosen = choose_each(batch);
-        let Some((last, detection)) = chosen.last() else {
-            return;
-        };
-        let deadlines = chosen.iter().map(|(submission, _)| submission.deadline);
-        let deadline = deadlines.fold(last.deadline, Instant::max);
-        let outcome = self.request(key, last, detection, &chosen, deadline).await;
-        for (submission, detection) in chosen {
-            let outcome = outcome.clone().map(|decision| match decision {
-                Decision::Write => Submitted::Written(detection.git_ref),
-                Decision::Renew | Decision::AlreadyRequested => {
-                    Submitted::AlreadySet(detection.git_ref)
-                }
-            });
-            // The receiving end is gone where the deadline has passed.
-            submission.answer.send(outcome).ok();
+        let mut turn = Turn::new(batch);
+        let mut pauses = Pauses::new();
+        while turn.is_awaited() {
+            let (error, again_in) = match self.advance(key, &mut turn).await {
+                Ok(()) => continue,
+                Err(Failure::Final(error)) => return turn.answer_all(&error),
+                Err(Failure::Transient { error, again_in }) => (error, again_in),
+                Err(Failure::Conflict) => (None, None),
+            };
+            let again_at = Instant::now() + pauses.next(again_in);
+            turn.answer_due(again_at, error.as_ref());
+            tokio::time::sleep_until(again_at).await;
+            turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
         }
     }
 
-    /// Writes a request where one is needed. Returns what was decided.
-    async fn request(
-        &self,
-        key: &ObjectKey,
-        last: &Submission,
-        detection: &Detection,
-        batch: &[(Submission, Detection)],
-        deadline: Instant,
-    ) -> Result<Decision, RequestError> {
-        let is_one_ref = batch
-            .iter()
-            .all(|(_, other)| other.git_ref == detection.git_ref);
-        let decision = if is_one_ref {
-            let watched = &last.target.state;
-            self.decide(key, watched, detection, deadline).await?
-        } else {
-            Decision::Write
-        };
-        if decision == Decision::AlreadyRequested {
-            return Ok(decision);
+    /// Decides about a batch by what is known of the object, and answers it, or learns what is needed for that.
+    ///
+    /// A write is stored only if the object is as it was known. Every answer without a write, except to a repetition,
+    /// requires a read that began after all announcements arrived, because the watch may be behind.
+    async fn advance(&self, key: &ObjectKey, turn: &mut Turn) -> Result<(), Failure> {
+        let stamp = self.writer.stamp();
+        let known = turn.present.clone();
+        let known = known.unwrap_or_else(|| self.known(key, turn.latest()));
+        turn.answer_stored(&known);
+        turn.answer_repeated(&known, stamp);
+        if turn.batch.is_empty() {
+            return Ok(());
         }
-        let plugin = &last.announcement.plugin;
-        let writer = &self.writer;
-        let requested_at = writer
-            .write(key, &detection.git_ref, plugin, deadline)
-            .await?;
-        self.remember(key, requested_at, detection);
-        Ok(decision)
-    }
-
-    /// Decides whether a request is written. The watch may be outdated, so it is never sufficient to decide that the
-    /// object already has the request. This decision requires a read that begins after the announcement arrived.
-    async fn decide(
-        &self,
-        key: &ObjectKey,
-        watched: &RequestState,
-        detection: &Detection,
-        deadline: Instant,
-    ) -> Result<Decision, RequestError> {
-        let may_be_requested = match self.written_since(key, watched) {
-            Some(written) => written == detection.git_ref.as_str(),
-            None => watched.decide(detection) != Decision::Write,
+        let Plan { outcomes, write } = plan(key, &known, &turn.batch, stamp);
+        let Some((request, after)) = write else {
+            if turn.present.is_some() {
+                turn.answer_each(outcomes);
+            } else {
+                turn.present = Some(self.writer.read(key, turn.limit()).await?.snapshot);
+            }
+            return Ok(());
         };
-        if may_be_requested {
-            let present = self.writer.read(key, deadline).await?;
-            Ok(present.state.decide(detection))
-        } else {
-            Ok(Decision::Write)
+        turn.note_try(stamp, &outcomes);
+        let version = known.version.as_deref();
+        match self
+            .writer
+            .write(key, &request, version, turn.limit())
+            .await
+        {
+            Ok(version) => {
+                self.remember(key, stamp, Snapshot { version, ..after });
+                turn.answer_each(outcomes);
+                Ok(())
+            }
+            Err(Failure::Conflict) => {
+                self.with(key, |object| object.last_write = None);
+                turn.present = None;
+                turn.present = Some(self.writer.read(key, turn.limit()).await?.snapshot);
+                Ok(())
+            }
+            Err(failure) => Err(failure),
         }
     }
 
-    /// Returns the ref of this process's last write, unless the watch has reported it.
-    fn written_since(&self, key: &ObjectKey, watched: &RequestState) -> Option<String> {
+    /// Returns the object as the watch reported it, or after the last write of this process if that is later.
+    fn known(&self, key: &ObjectKey, watched: &Snapshot) -> Snapshot {
         self.with(key, |object| {
-            let is_reported = object
-                .last_write
-                .as_ref()
-                .is_some_and(|write| write.requested_at.is_reported_by(watched));
-            if is_reported {
+            let is_reported = |(stamp, _): &(Stamp, _)| stamp.is_reported_by(&watched.state);
+            if object.last_write.as_ref().is_some_and(is_reported) {
                 object.last_write = None;
             }
-            object
-                .last_write
-                .as_ref()
-                .map(|write| write.git_ref.clone())
+            let written = object.last_write.as_ref();
+            written.map_or(watched, |(_, snapshot)| snapshot).clone()
         })
     }
 
-    fn remember(&self, key: &ObjectKey, requested_at: Stamp, detection: &Detection) {
-        self.with(key, |object| {
-            object.last_write = Some(LastWrite {
-                requested_at,
-                git_ref: detection.git_ref.to_string(),
-            });
-        });
+    fn remember(&self, key: &ObjectKey, stamp: Stamp, snapshot: Snapshot) {
+        self.with(key, |object| object.last_write = Some((stamp, snapshot)));
+    }
+
+    /// Reads an object, and tries again until the deadline.
+    async fn read(&self, key: &ObjectKey, deadline: Instant) -> Result<Target, RequestError> {
+        let mut pauses = Pauses::new();
+        loop {
+            let limit = deadline.min(Instant::now() + TRY);
+            let (error, again_in) = match self.writer.read(key, limit).await {
+                Ok(target) => return Ok(target),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Transient { error, again_in }) => (error, again_in),
+                Err(Failure::Conflict) => (None, None),
+            };
+            let again_at = Instant::now() + pauses.next(again_in);
+            if again_at >= deadline {
+                return Err(RequestError::Unavailable(error));
+            }
+            tokio::time::sleep_until(again_at).await;
+        }
     }
 
     /// Accesses the state of an object.
     fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectState) -> R) -> R {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MAX_REMEMBERED && !objects.contains_key(key) {
-            // To forget a write costs at most one write more than needed.
+            // To forget a write costs at most one conflict.
             objects.retain(|_, object| object.is_active);
         }
         access(objects.entry(key.clone()).or_default())
     }
 }
 
-/// Chooses a ref for each announcement. One without a choice is answered at once.
-fn choose_each(batch: Vec<Submission>) -> Vec<(Submission, Detection)> {
-    let mut chosen = Vec::with_capacity(batch.len());
-    for submission in batch {
-        let state = &submission.target.state;
-        if let Some(detection) = choose(&submission.announcement.detections, state).cloned() {
-            chosen.push((submission, detection));
-        } else {
-            let count = submission.announcement.detections.len();
-            let unchosen = RequestError::NotFollowed { count };
-            submission.answer.send(Err(unchosen)).ok();
+/// The task of an object. If it panics, another task continues with what waits for the object.
+struct ActiveTask {
+    queue: Arc<Queue>,
+    key: ObjectKey,
+}
+
+impl Drop for ActiveTask {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(sync = %self.key, "a task that stores requests panicked");
+            self.queue.start(self.key.clone());
         }
     }
-    chosen
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use stoker_api::detection::{Detection, GitRef, RefName};
 
+use super::memory::Memory;
+
 /// The state of an object, as far as it decides whether a request must be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RequestState {
@@ -19,6 +21,8 @@ pub(super) struct RequestState {
     pub(super) ref_kind: Option<String>,
     /// The ref that the controller resolved last, unless the spec has changed since.
     pub(super) resolved: Option<Resolved>,
+    /// The deliveries that were accepted for the object.
+    pub(super) memory: Memory,
 }
 
 /// The ref that the controller resolved last.
@@ -32,9 +36,9 @@ pub(super) struct Resolved {
     pub(super) is_fixed: bool,
 }
 
-/// Whether a request must be written.
+/// Whether a request for a ref must be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum Need {
     /// The object has another request, or none.
     Write,
     /// The object has a request for this ref that is not handled yet. It is written again with a new time stamp,
@@ -50,29 +54,47 @@ impl RequestState {
         self.requested_ref.as_deref().unwrap_or(&self.spec_ref)
     }
 
-    /// Decides about a request for the ref of a detection.
-    pub(super) fn decide(&self, detection: &Detection) -> Decision {
+    /// Returns whether the object follows a branch, by this name.
+    pub(super) fn follows_branch(&self, git_ref: &GitRef) -> bool {
+        let may_be_branch = |git_ref: &GitRef| match git_ref.name() {
+            RefName::Branch(_) => true,
+            RefName::Bare(_) => self.ref_kind.as_deref() == Some("Branch"),
+            RefName::Tag(_) | RefName::Commit(_) | RefName::Other(_) => false,
+        };
+        GitRef::parse(self.current_ref()).is_ok_and(|current| {
+            let is_branch = may_be_branch(git_ref) || may_be_branch(&current);
+            let is_other =
+                |git_ref: &GitRef| !matches!(git_ref.name(), RefName::Branch(_) | RefName::Bare(_));
+            is_branch
+                && !is_other(git_ref)
+                && !is_other(&current)
+                && current.short() == git_ref.short()
+        })
+    }
+
+    /// Returns whether a request for the ref of a detection must be written.
+    pub(super) fn need(&self, detection: &Detection) -> Need {
         if self.current_ref() != detection.git_ref.as_str() {
-            return Decision::Write;
+            return Need::Write;
         }
         if self.requested_ref.is_some() {
             let Some(requested_at) = &self.requested_at else {
                 // The annotation was written by hand. Only a time stamp shows what was handled.
-                return Decision::Write;
+                return Need::Write;
             };
             if self.handled_at.as_ref() != Some(requested_at) {
                 // The repository is not read while the object is paused.
                 return if self.is_paused {
-                    Decision::AlreadyRequested
+                    Need::AlreadyRequested
                 } else {
-                    Decision::Renew
+                    Need::Renew
                 };
             }
         }
         if self.is_settled(detection) {
-            Decision::AlreadyRequested
+            Need::AlreadyRequested
         } else {
-            Decision::Write
+            Need::Write
         }
     }
 
@@ -143,44 +165,41 @@ mod tests {
     #[test]
     fn another_ref_is_written() {
         let state = requested(true, Some(("v1", true)));
-        assert_eq!(state.decide(&detection("v2")), Decision::Write);
-        assert_eq!(state.decide(&detection("refs/tags/v1")), Decision::Write);
+        assert_eq!(state.need(&detection("v2")), Need::Write);
+        assert_eq!(state.need(&detection("refs/tags/v1")), Need::Write);
     }
 
     #[test]
     fn a_request_that_is_not_handled_is_renewed_unless_the_object_is_paused() {
         let state = requested(false, None);
-        assert_eq!(state.decide(&detection("v1")), Decision::Renew);
+        assert_eq!(state.need(&detection("v1")), Need::Renew);
         let paused = RequestState {
             is_paused: true,
             ..state
         };
-        assert_eq!(paused.decide(&detection("v1")), Decision::AlreadyRequested);
+        assert_eq!(paused.need(&detection("v1")), Need::AlreadyRequested);
     }
 
     #[test]
     fn a_resolved_tag_is_settled_and_a_branch_never() {
         let tag = requested(true, Some(("v1", true)));
-        assert_eq!(tag.decide(&detection("v1")), Decision::AlreadyRequested);
+        assert_eq!(tag.need(&detection("v1")), Need::AlreadyRequested);
         let branch = requested(true, Some(("v1", false)));
-        assert_eq!(branch.decide(&detection("v1")), Decision::Write);
+        assert_eq!(branch.need(&detection("v1")), Need::Write);
     }
 
     #[test]
     fn a_push_that_moves_the_tag_is_written() {
         let state = requested(true, Some(("v1", true)));
-        assert_eq!(state.decide(&pushed("v1", 'b')), Decision::Write);
-        assert_eq!(state.decide(&pushed("v1", 'a')), Decision::AlreadyRequested);
+        assert_eq!(state.need(&pushed("v1", 'b')), Need::Write);
+        assert_eq!(state.need(&pushed("v1", 'a')), Need::AlreadyRequested);
     }
 
     #[test]
     fn a_ref_that_did_not_resolve_is_written_again() {
-        assert_eq!(
-            requested(true, None).decide(&detection("v1")),
-            Decision::Write
-        );
+        assert_eq!(requested(true, None).need(&detection("v1")), Need::Write);
         let other = requested(true, Some(("v0", true)));
-        assert_eq!(other.decide(&detection("v1")), Decision::Write);
+        assert_eq!(other.need(&detection("v1")), Need::Write);
     }
 
     #[test]
@@ -195,8 +214,8 @@ mod tests {
             ..RequestState::default()
         };
         assert_eq!(
-            state.decide(&detection("refs/tags/v1")),
-            Decision::AlreadyRequested
+            state.need(&detection("refs/tags/v1")),
+            Need::AlreadyRequested
         );
     }
 
@@ -206,6 +225,6 @@ mod tests {
             requested_at: None,
             ..requested(true, Some(("v1", true)))
         };
-        assert_eq!(state.decide(&detection("v1")), Decision::Write);
+        assert_eq!(state.need(&detection("v1")), Need::Write);
     }
 }

@@ -1,99 +1,131 @@
-//! Reads and writes of objects at the API server, each within the deadline of a sender.
+//! Reads and writes of objects at the API server. Each is one try, which a limit bounds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::annotation;
 use tokio::time::{Instant, timeout_at};
 
-use super::events::EventQueue;
+use super::memory::Memory;
 use super::objects::{self, Guarded};
 use super::state::RequestState;
 use super::{RequestError, Target};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";
-/// The maximum number of tries of a write that the API server answers with a conflict. This process writes to an object
-/// one request at a time, so conflicts are rare.
-const ATTEMPTS: u32 = 5;
+
+/// The reason why a read or a write failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The object has changed since the version that the write was decided on.
+    Conflict,
+    /// Another try may succeed.
+    Transient {
+        /// The error, or `None` if there was no answer in time.
+        error: Option<Arc<kube::Error>>,
+        /// How long the API server asks to wait.
+        again_in: Option<Duration>,
+    },
+    /// Another try would fail in the same way.
+    Final(RequestError),
+}
+
+/// A request to be written.
+pub(super) struct Request {
+    pub(super) git_ref: GitRef,
+    /// The plugin that detected the ref.
+    pub(super) plugin: Arc<str>,
+    pub(super) requested_at: Stamp,
+    /// The accepted deliveries, with those that the request is for.
+    pub(super) memory: Memory,
+}
+
+impl Request {
+    /// Returns the merge patch of an object at a version. Without a version, it applies to any version.
+    fn patch(&self, version: Option<&str>) -> Value {
+        let mut annotations = Map::new();
+        let mut annotate = |name: &str, value: String| {
+            annotations.insert(name.to_owned(), value.into());
+        };
+        annotate(annotation::REQUESTED_REF, self.git_ref.to_string());
+        annotate(annotation::REQUESTED_AT, self.requested_at.to_string());
+        annotate(annotation::REQUESTED_BY, self.plugin.to_string());
+        if let Some(deliveries) = self.memory.deliveries() {
+            annotate(annotation::ACCEPTED_DELIVERIES, deliveries);
+        }
+        if let Some(events) = self.memory.events() {
+            annotate(annotation::ACCEPTED_EVENTS, events);
+        }
+        let mut metadata = json!({ "annotations": annotations });
+        if let Some(version) = version {
+            metadata["resourceVersion"] = version.into();
+        }
+        json!({ "metadata": metadata })
+    }
+}
 
 /// Reads objects and writes requests.
 pub(super) struct Writer {
     client: Client,
-    events: EventQueue,
     clock: Clock,
     namespace: Option<String>,
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, events: EventQueue, namespace: Option<String>) -> Self {
+    pub(super) fn new(client: Client, namespace: Option<String>) -> Self {
         Self {
             client,
-            events,
             clock: Clock::default(),
             namespace,
         }
     }
 
-    /// Reads the present state of an object. An object outside of the namespace that this process follows does not
-    /// exist: the API server would refuse the read.
-    pub(super) async fn read(
-        &self,
-        key: &ObjectKey,
-        deadline: Instant,
-    ) -> Result<Target, RequestError> {
-        let namespace = self.namespace.as_deref();
-        if namespace.is_some_and(|namespace| namespace != key.namespace()) {
-            return Err(RequestError::NotFound(key.clone()));
-        }
-        let answer = timeout_at(deadline, self.api(key).get(key.name())).await;
-        let object = answer
-            .map_err(|_| RequestError::Unavailable(None))?
-            .map_err(|error| failure(key, error))?;
-        objects::target(key, &object)
+    /// Returns a new stamp.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.clock.next()
     }
 
-    /// Writes a request. The merge patch carries no resource version, so that it does not conflict with other writers.
+    /// Reads the present state of an object. An object outside of the namespace that this process follows does not
+    /// exist. The API server would refuse the read, so another object is read instead: the answer takes as long.
+    pub(super) async fn read(&self, key: &ObjectKey, limit: Instant) -> Result<Target, Failure> {
+        let namespace = self.namespace.as_deref().unwrap_or(key.namespace());
+        let api: Api<Guarded> = Api::namespaced(self.client.clone(), namespace);
+        let answer = timeout_at(limit, api.get(key.name())).await;
+        let object = answer
+            .map_err(|_| NO_ANSWER)?
+            .map_err(|error| failure(key, error))?;
+        if namespace != key.namespace() {
+            return Err(Failure::Final(RequestError::NotFound(key.clone())));
+        }
+        objects::target(key, &object).map_err(Failure::Final)
+    }
+
+    /// Writes a request, if the object still has the version that the request was decided on. Returns the version of
+    /// the object with the request.
     pub(super) async fn write(
         &self,
         key: &ObjectKey,
-        git_ref: &GitRef,
-        plugin: &str,
-        deadline: Instant,
-    ) -> Result<Stamp, RequestError> {
-        let requested_at = self.clock.next();
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {
-            annotation::REQUESTED_REF: git_ref.as_str(),
-            annotation::REQUESTED_AT: requested_at.to_string(),
-            annotation::REQUESTED_BY: plugin,
-        }}}));
+        request: &Request,
+        version: Option<&str>,
+        limit: Instant,
+    ) -> Result<Option<String>, Failure> {
+        let patch = Patch::Merge(request.patch(version));
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         let api = self.api(key);
-        let attempts = async {
-            let mut attempt = 1;
-            loop {
-                match api.patch_metadata(key.name(), &params, &patch).await {
-                    Err(kube::Error::Api(status)) if status.is_conflict() && attempt < ATTEMPTS => {
-                        attempt += 1;
-                    }
-                    answer => return answer,
-                }
-            }
-        };
-        let written = timeout_at(deadline, attempts)
-            .await
-            .map_err(|_| RequestError::Unavailable(None))?
+        let answer = timeout_at(limit, api.patch_metadata(key.name(), &params, &patch)).await;
+        let written = answer
+            .map_err(|_| NO_ANSWER)?
             .map_err(|error| failure(key, error))?;
-        self.events.received(&written.metadata, git_ref, plugin);
-        Ok(requested_at)
+        Ok(written.metadata.resource_version)
     }
 
     fn api(&self, key: &ObjectKey) -> Api<Guarded> {
@@ -101,13 +133,26 @@ impl Writer {
     }
 }
 
-fn failure(key: &ObjectKey, error: kube::Error) -> RequestError {
-    match &error {
-        kube::Error::Api(status) if status.is_not_found() => RequestError::NotFound(key.clone()),
-        kube::Error::Api(status) if status.code < 500 && status.code != 429 => {
-            RequestError::Refused(Arc::new(error))
-        }
-        _ => RequestError::Unavailable(Some(Arc::new(error))),
+const NO_ANSWER: Failure = Failure::Transient {
+    error: None,
+    again_in: None,
+};
+
+fn failure(key: &ObjectKey, error: kube::Error) -> Failure {
+    let transient = |error, seconds: u32| Failure::Transient {
+        error: Some(Arc::new(error)),
+        again_in: (seconds > 0).then(|| Duration::from_secs(seconds.into())),
+    };
+    let kube::Error::Api(status) = &error else {
+        return transient(error, 0);
+    };
+    let details = status.details.as_ref();
+    let seconds = details.map_or(0, |details| details.retry_after_seconds);
+    match status.code {
+        404 => Failure::Final(RequestError::NotFound(key.clone())),
+        409 => Failure::Conflict,
+        429 | 500.. => transient(error, seconds),
+        _ => Failure::Final(RequestError::Refused(Arc::new(error))),
     }
 }
 
@@ -117,6 +162,16 @@ fn failure(key: &ObjectKey, error: kube::Error) -> RequestError {
 pub(super) struct Stamp(Timestamp);
 
 impl Stamp {
+    /// Returns the time.
+    pub(super) fn time(self) -> Timestamp {
+        self.0
+    }
+
+    /// Returns whether the object has the request with this stamp.
+    pub(super) fn is_in(self, state: &RequestState) -> bool {
+        state.requested_at.as_deref() == Some(&self.to_string())
+    }
+
     /// Returns whether the watch has reported the write with this stamp, or a later one.
     pub(super) fn is_reported_by(self, watched: &RequestState) -> bool {
         let reported = watched.requested_at.as_deref();

@@ -1,7 +1,10 @@
+mod location;
+
 use std::fmt;
 
 use url::Url;
 
+use self::location::{Location, is_end_of};
 use super::ParseError;
 
 /// The address of a git repository, from `spec.git.repo` of an object.
@@ -53,17 +56,25 @@ impl RepoUrl {
         &self.0
     }
 
-    /// Returns whether a sender's name (`owner/name`) or URL refers to this repository.
+    /// Returns whether a sender's name (`group/name`) or URL can mean this repository.
     ///
-    /// The scheme, the credentials, the port, `.git` and the case of letters are ignored, because a sender may use the
-    /// URL of another transport.
+    /// The last segments of either path are sufficient: a server may have its repositories below a path that a name
+    /// does not contain, and a name may have more segments than the path on a small server. A URL must have the same
+    /// host.
     #[must_use]
     pub fn is_named_by(&self, name: &str) -> bool {
-        let path = canonical_path(self.0.path());
-        match Self::parse(name) {
-            Ok(other) => same_host(&self.0, &other.0) && path == canonical_path(other.0.path()),
-            Err(_) => canonical_path(name) == path,
-        }
+        let (own, named) = (Location::of(&self.0), Location::of_name(name));
+        let is_same_host = named.host.is_none() || named.host == own.host;
+        is_same_host && is_end_of(&own.path, &named.path)
+    }
+
+    /// Returns whether a sender's name or URL means this repository and no other: a name has the full path, and a URL
+    /// has the same host and path.
+    #[must_use]
+    pub fn is_named_in_full_by(&self, name: &str) -> bool {
+        let (own, named) = (Location::of(&self.0), Location::of_name(name));
+        let is_same_host = named.host.is_none() || named.host == own.host;
+        is_same_host && !named.path.is_empty() && own.path == named.path
     }
 }
 
@@ -75,17 +86,6 @@ fn scp_form(text: &str) -> Option<String> {
         && authority.contains('@')
         && !authority.contains('/');
     is_scp.then(|| format!("ssh://{authority}/{}", path.trim_start_matches('/')))
-}
-
-/// Compares hosts without case. `url` converts host names to lower case for special schemes only.
-fn same_host(one: &Url, other: &Url) -> bool {
-    let host = |url: &Url| url.host_str().map(str::to_ascii_lowercase);
-    host(one) == host(other)
-}
-
-fn canonical_path(path: &str) -> String {
-    let path = path.trim_matches('/');
-    path.strip_suffix(".git").unwrap_or(path).to_lowercase()
 }
 
 /// Returns the text of an invalid address for use in a message. The address cannot be parsed, so everything before the
@@ -177,7 +177,13 @@ mod tests {
         ] {
             assert!(repo.is_named_by(name), "{name}");
         }
-        for name in ["repo", "other/repo", "https://example.com/owner/repo", ""] {
+        for name in [
+            "po",
+            "other/repo",
+            "https://example.com/owner/repo",
+            "",
+            "/",
+        ] {
             assert!(!repo.is_named_by(name), "{name}");
         }
     }

@@ -46,19 +46,19 @@ pub(super) fn github_release(tag: &str) -> Sent {
 
 /// Returns a sync webhook of Argo CD. Argo CD has no webhook format of its own, so the body has the format of this
 /// project's user guide.
-pub(super) fn argocd(tag: &str) -> Sent {
+pub(super) fn argocd(tag: &str, repo: &str) -> Sent {
     Sent::new(json!({"app": {
         "metadata": {"name": "plant-edge", "namespace": "argocd", "annotations": {"git.ref": tag}},
-        "spec": {"project": "default", "source": {"repoURL": "https://git.example.com/demo/plant.git", "path": "edge", "targetRevision": tag}},
+        "spec": {"project": "default", "source": {"repoURL": repo, "path": "edge", "targetRevision": tag}},
         "status": {"sync": {"status": "Synced"}, "health": {"status": "Healthy"}},
     }}))
 }
 
 /// Returns a promotion webhook of Kargo, as its `http` step sends it in the format of this project's user guide.
-pub(super) fn kargo(tag: &str, commit: &CommitId) -> Sent {
+pub(super) fn kargo(tag: &str, commit: &CommitId, repo: &str) -> Sent {
     Sent::new(json!({"freight": {
         "name": "f5f87aa23c9e97f43eb83dd63768ee41f5ba3766", "alias": "quiet-ocelot",
-        "commits": [{"repoURL": "https://git.example.com/demo/plant.git", "id": commit.as_str(), "tag": tag}],
+        "commits": [{"repoURL": repo, "id": commit.as_str(), "tag": tag}],
     }}))
 }
 

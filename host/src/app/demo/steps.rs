@@ -29,6 +29,7 @@ const POLL_PERIOD: Duration = Duration::from_millis(2);
 /// The environment of the steps.
 pub(super) struct DemoSteps {
     url: String,
+    repo: String,
     http: reqwest::Client,
     objects: Api<GatewaySync>,
     detector: Arc<Detector>,
@@ -59,12 +60,14 @@ struct Answer {
 impl DemoSteps {
     pub(super) fn new(
         url: String,
+        repo: String,
         objects: Api<GatewaySync>,
         detector: Arc<Detector>,
         plugins: PathBuf,
     ) -> Result<Self> {
         Ok(Self {
             url,
+            repo,
             http: http_client()?,
             objects,
             detector,
@@ -85,13 +88,13 @@ impl DemoSteps {
             ),
             (
                 "Argo CD sync of v2.1.0",
-                payloads::argocd("v2.1.0"),
+                payloads::argocd("v2.1.0", &self.repo),
                 true,
                 found("argocd", &history.v2_1_0),
             ),
             (
                 "Kargo promotion of v2.2.0",
-                payloads::kargo("v2.2.0", &history.v2_2_0),
+                payloads::kargo("v2.2.0", &history.v2_2_0, &self.repo),
                 true,
                 found("kargo", &history.v2_2_0),
             ),

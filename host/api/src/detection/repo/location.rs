@@ -1,0 +1,281 @@
+//! The host and the path of a repository, in one form for all transports.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::RepoUrl;
+
+/// Hosts with a second name: ssh on port 443, which the forges serve under a name of its own, and the ssh servers of
+/// Azure DevOps.
+const SAME_HOSTS: [(&str, &str); 4] = [
+    ("ssh.github.com", "github.com"),
+    ("altssh.gitlab.com", "gitlab.com"),
+    ("altssh.bitbucket.org", "bitbucket.org"),
+    ("ssh.dev.azure.com", AZURE),
+];
+const AZURE: &str = "dev.azure.com";
+/// The domain of the former addresses of Azure DevOps, `ORGANIZATION.visualstudio.com`, which are still valid.
+const AZURE_FORMER: &str = ".visualstudio.com";
+
+/// The place of a repository, without what depends on the transport: scheme, credentials, port, `.git`, percent
+/// encoding and the case of letters.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    /// The host, or `None` for a name without a host.
+    pub(super) host: Option<String>,
+    /// The segments of the path.
+    pub(super) path: Vec<String>,
+}
+
+impl Location {
+    /// Returns the location of a sender's name or URL.
+    pub(super) fn of_name(name: &str) -> Self {
+        match RepoUrl::parse(name) {
+            Ok(url) => Self::of(url.url()),
+            Err(_) => Self {
+                host: None,
+                path: segments(name),
+            },
+        }
+    }
+
+    /// Returns the location of a URL.
+    pub(super) fn of(url: &Url) -> Self {
+        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let host = host.trim_end_matches('.');
+        let host = host.strip_prefix("www.").unwrap_or(host);
+        let same = SAME_HOSTS.iter().find(|(other, _)| *other == host);
+        let host = same.map_or(host, |(_, usual)| usual);
+        let path = segments(url.path());
+        if host == AZURE {
+            return Self::azure(path);
+        }
+        if let Some(organization) = host.strip_suffix(AZURE_FORMER) {
+            return Self::azure_former(organization, path);
+        }
+        Self {
+            host: Some(host.to_owned()),
+            path: without_scm(url.scheme(), path),
+        }
+    }
+
+    /// Azure DevOps: `ORGANIZATION/PROJECT/_git/REPOSITORY` over https, where the project can be omitted if it has the
+    /// name of the repository, and `v3/ORGANIZATION/PROJECT/REPOSITORY` over ssh.
+    fn azure(mut path: Vec<String>) -> Self {
+        if path.len() == 4 && path[0] == "v3" {
+            path.remove(0);
+        }
+        if let Some(at) = path.iter().position(|segment| segment == "_git") {
+            path.remove(at);
+            if at == 1 && path.len() == 2 {
+                path.push(path[1].clone());
+            }
+        }
+        Self {
+            host: Some(AZURE.to_owned()),
+            path,
+        }
+    }
+
+    /// The former addresses of Azure DevOps: the organization is a part of the host, except over ssh.
+    fn azure_former(organization: &str, mut path: Vec<String>) -> Self {
+        if organization != "vs-ssh" {
+            if path
+                .first()
+                .is_some_and(|first| first == "defaultcollection")
+            {
+                path.remove(0);
+            }
+            path.insert(0, organization.to_owned());
+        }
+        Self::azure(path)
+    }
+}
+
+/// Removes the segment `scm` that Bitbucket Data Center has in http URLs only: `scm/PROJECT/REPOSITORY`.
+fn without_scm(scheme: &str, mut path: Vec<String>) -> Vec<String> {
+    let at = path.len().checked_sub(3);
+    if let Some(at) = at.filter(|&at| scheme.starts_with("http") && path[at] == "scm") {
+        path.remove(at);
+    }
+    path
+}
+
+fn segments(path: &str) -> Vec<String> {
+    let path = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+    let path = path.trim_end_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    segments.map(str::to_owned).collect()
+}
+
+/// Returns whether one path consists of the last segments of the other.
+pub(super) fn is_end_of(one: &[String], other: &[String]) -> bool {
+    !one.is_empty() && !other.is_empty() && (one.ends_with(other) || other.ends_with(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository, a name that a sender gives, and whether it is the repository: leniently, and in full.
+    const CASES: &[(&str, &str, bool, bool)] = &[
+        // Transports and spellings.
+        ("https://github.com/o/r.git", "o/r", true, true),
+        ("https://github.com/o/r.git", "O/R", true, true),
+        (
+            "https://github.com/o/r",
+            "https://www.github.com/o/r/",
+            true,
+            true,
+        ),
+        (
+            "https://github.com/o/r",
+            "http://github.com:8080/o/r.git/",
+            true,
+            true,
+        ),
+        (
+            "https://github.com/o/r",
+            "git://GitHub.com/o/r.git",
+            true,
+            true,
+        ),
+        (
+            "https://github.com/o/r",
+            "git@github.com:o/r.git",
+            true,
+            true,
+        ),
+        (
+            "git@github.com:o/r.git",
+            "https://github.com./o/r",
+            true,
+            true,
+        ),
+        (
+            "ssh://git@ssh.github.com:443/o/r.git",
+            "https://github.com/o/r",
+            true,
+            true,
+        ),
+        (
+            "ssh://git@altssh.gitlab.com:443/g/s/p.git",
+            "https://gitlab.com/g/s/p",
+            true,
+            true,
+        ),
+        (
+            "ssh://git@altssh.bitbucket.org:443/o/r.git",
+            "https://bitbucket.org/o/r",
+            true,
+            true,
+        ),
+        (
+            "https://user:token@h/o/r",
+            "ssh://other@h:2222/o/r",
+            true,
+            true,
+        ),
+        ("https://h/My%20Group/r", "my group/r", true, true),
+        ("https://h/o/r%2Egit", "o/r", true, true),
+        // Azure DevOps.
+        (
+            "https://org@dev.azure.com/org/p/_git/r",
+            "git@ssh.dev.azure.com:v3/org/p/r",
+            true,
+            true,
+        ),
+        (
+            "https://dev.azure.com/org/p/_git/r",
+            "https://org.visualstudio.com/p/_git/r",
+            true,
+            true,
+        ),
+        (
+            "https://dev.azure.com/org/p/_git/r",
+            "https://org.visualstudio.com/DefaultCollection/p/_git/r",
+            true,
+            true,
+        ),
+        (
+            "https://dev.azure.com/org/p/_git/r",
+            "org@vs-ssh.visualstudio.com:v3/org/p/r",
+            true,
+            true,
+        ),
+        (
+            "https://dev.azure.com/org/_git/r",
+            "https://dev.azure.com/org/r/_git/r",
+            true,
+            true,
+        ),
+        ("https://dev.azure.com/org/p/_git/r", "p/r", true, false),
+        (
+            "https://dev.azure.com/org/p/_git/r",
+            "https://dev.azure.com/org/q/_git/r",
+            false,
+            false,
+        ),
+        (
+            "https://dev.azure.com/org/p/_git/r",
+            "https://other.visualstudio.com/p/_git/r",
+            false,
+            false,
+        ),
+        // Bitbucket Data Center.
+        (
+            "https://h/scm/PRJ/repo.git",
+            "ssh://git@h:7999/prj/repo.git",
+            true,
+            true,
+        ),
+        ("https://h/scm/PRJ/repo.git", "PRJ/repo", true, true),
+        (
+            "https://h/bitbucket/scm/PRJ/repo.git",
+            "ssh://git@h:7999/prj/repo.git",
+            true,
+            false,
+        ),
+        ("https://h/scm/repo", "scm/repo", true, true),
+        // The last segments.
+        ("https://h/gitlab/group/proj.git", "group/proj", true, false),
+        ("http://127.0.0.1:4000/plant.git", "demo/plant", true, false),
+        ("https://gerrit.h/a/plant", "plant", true, false),
+        (
+            "https://h/gitlab/group/proj",
+            "https://h/group/proj",
+            true,
+            false,
+        ),
+        (
+            "https://h/group/proj",
+            "https://h/gitlab/group/proj",
+            true,
+            false,
+        ),
+        // Other repositories.
+        ("https://h/group/proj", "oup/proj", false, false),
+        ("https://h/group/proj", "other/proj", false, false),
+        ("https://h/group/proj", "group", false, false),
+        ("https://h/group/proj", "group/proj/wiki", false, false),
+        (
+            "https://h/group/proj",
+            "https://other/group/proj",
+            false,
+            false,
+        ),
+        ("https://h/group/proj", "https://h/other/proj", false, false),
+        ("https://h/group/proj", "", false, false),
+        ("https://h/group/proj", "//", false, false),
+    ];
+
+    #[test]
+    fn a_repository_is_compared_by_its_host_and_path() {
+        for (repo, name, is_lenient, is_full) in CASES {
+            let repo = RepoUrl::parse(repo).unwrap();
+            let found = (repo.is_named_by(name), repo.is_named_in_full_by(name));
+            assert_eq!(found, (*is_lenient, *is_full), "{repo} {name}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+use stoker_api::WebhookSpec;
+use stoker_api::detection::Detection;
+
+use super::*;
+use crate::delivery::{Fingerprint, Signed};
+
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn announcement(git_ref: &str, occurred_at: Option<&str>, digest: Option<u8>) -> Announcement {
+    Announcement {
+        plugin: "github".into(),
+        detections: vec![Detection {
+            git_ref: GitRef::parse(git_ref).unwrap(),
+            commit: None,
+            repositories: Vec::new(),
+            event: None,
+            occurred_at: occurred_at.map(at),
+            delivery_id: None,
+        }],
+        fingerprint: Fingerprint {
+            signed: digest.map(|byte| Signed::Id([byte; 32])),
+            sent: None,
+        },
+    }
+}
+
+fn decided(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcement) -> Decision {
+    let rules = Rules::parse(webhook, &state.repo).unwrap();
+    decide(state, &rules, announcement, at(NOW))
+}
+
+/// Returns the code of the outcome, as it is once a write is stored.
+fn code(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcement) -> &'static str {
+    match decided(state, webhook, announcement) {
+        Decision::Write(accepted) => accepted.outcome().code(),
+        Decision::Keep(outcome) => outcome.code(),
+        Decision::Refuse(_) => "invalid-object",
+    }
+}
+
+/// An object after an announcement was accepted for it.
+fn after(state: &RequestState, announcement: &Announcement) -> RequestState {
+    let decision = decided(state, &WebhookSpec::default(), announcement);
+    let Decision::Write(accepted) = decision else {
+        panic!("nothing is written: {decision:?}");
+    };
+    RequestState {
+        requested_ref: Some(accepted.git_ref.to_string()),
+        requested_at: Some(NOW.to_owned()),
+        memory: accepted.memory,
+        ..state.clone()
+    }
+}
+
+fn object() -> RequestState {
+    RequestState {
+        repo: "https://example.com/plant/config.git".to_owned(),
+        spec_ref: "main".to_owned(),
+        ..RequestState::default()
+    }
+}
+
+#[test]
+fn an_event_that_happened_before_the_last_one_is_superseded() {
+    let last = announcement("refs/tags/v2", Some("2026-01-01T11:00:00Z"), None);
+    let state = after(&object(), &last);
+    // A ref, the time of its event, and the outcome.
+    let cases = [
+        ("refs/tags/v1", Some("2026-01-01T10:59:59Z"), "superseded"),
+        (
+            "refs/heads/main",
+            Some("2026-01-01T10:59:59Z"),
+            "superseded",
+        ),
+        ("refs/tags/v2", Some("2026-01-01T10:59:59Z"), "superseded"),
+        ("refs/tags/v1", Some("2026-01-01T11:00:00Z"), "requested"),
+        ("refs/tags/v3", Some("2026-01-01T11:00:01Z"), "requested"),
+        ("refs/tags/v1", None, "requested"),
+    ];
+    for (git_ref, time, expected) in cases {
+        let announcement = announcement(git_ref, time, None);
+        let found = code(&state, &WebhookSpec::default(), &announcement);
+        assert_eq!(found, expected, "{git_ref} {time:?}");
+    }
+    let older = announcement("refs/tags/v1", Some("2026-01-01T10:00:00Z"), None);
+    let Decision::Keep(Submitted::Ignored(reason)) =
+        decided(&state, &WebhookSpec::default(), &older)
+    else {
+        panic!("the event is older");
+    };
+    assert_eq!(
+        reason.to_string(),
+        "superseded by refs/tags/v2, which happened at 2026-01-01T11:00:00Z"
+    );
+}
+
+#[test]
+fn only_the_times_of_one_plugin_are_compared_and_only_where_the_object_wants_it() {
+    let last = announcement("refs/tags/v2", Some("2026-01-01T11:00:00Z"), None);
+    let state = after(&object(), &last);
+    let older = announcement("refs/tags/v1", Some("2026-01-01T10:00:00Z"), None);
+    let other = Announcement {
+        plugin: "gitlab".into(),
+        ..older.clone()
+    };
+    assert_eq!(code(&state, &WebhookSpec::default(), &other), "requested");
+    let unchecked = WebhookSpec {
+        order_check: Some(stoker_api::OrderCheck::Off),
+        ..WebhookSpec::default()
+    };
+    assert_eq!(code(&state, &unchecked, &older), "requested");
+}
+
+#[test]
+fn an_earlier_push_to_the_followed_branch_is_looked_at() {
+    let last = announcement("refs/heads/main", Some("2026-01-01T11:00:00Z"), None);
+    let state = after(&object(), &last);
+    for (git_ref, kind, expected) in [
+        ("refs/heads/main", None, "already-requested"),
+        ("main", None, "requested"),
+        ("main", Some("Branch"), "requested"),
+        ("refs/heads/dev", None, "superseded"),
+        ("refs/tags/main", None, "superseded"),
+    ] {
+        let state = RequestState {
+            ref_kind: kind.map(str::to_owned),
+            ..state.clone()
+        };
+        let older = announcement(git_ref, Some("2026-01-01T10:00:00Z"), None);
+        let found = code(&state, &WebhookSpec::default(), &older);
+        assert_eq!(found, expected, "{git_ref} {kind:?}");
+    }
+    // The time of the last event stays.
+    let older = announcement("refs/heads/main", Some("2026-01-01T10:00:00Z"), None);
+    let renewed = after(&state, &older);
+    let between = announcement("refs/tags/v1", Some("2026-01-01T10:30:00Z"), None);
+    assert_eq!(
+        code(&renewed, &WebhookSpec::default(), &between),
+        "superseded"
+    );
+}
+
+#[test]
+fn a_repetition_is_a_duplicate_even_if_another_ref_is_requested_since() {
+    let first = announcement("v1", None, Some(1));
+    let state = after(&object(), &first);
+    assert_eq!(code(&state, &WebhookSpec::default(), &first), "duplicate");
+    let state = after(&state, &announcement("v2", None, Some(2)));
+    assert_eq!(code(&state, &WebhookSpec::default(), &first), "duplicate");
+    // A body that only names a ref is not a repetition.
+    let again = announcement("v1", None, None);
+    assert_eq!(code(&state, &WebhookSpec::default(), &again), "requested");
+}
+
+#[test]
+fn the_steps_have_an_order() {
+    let first = announcement("refs/tags/v2", Some("2026-01-01T11:00:00Z"), Some(1));
+    let state = after(&object(), &first);
+    // A repetition of what the rules no longer accept is not accepted.
+    let webhook = WebhookSpec {
+        refs: Some(vec!["refs/heads/**".to_owned()]),
+        ..WebhookSpec::default()
+    };
+    assert_eq!(code(&state, &webhook, &first), "ref-not-accepted");
+    // A repetition is recognised before its order and before the need of a write.
+    let older = announcement("refs/tags/v1", Some("2026-01-01T10:00:00Z"), Some(1));
+    assert_eq!(code(&state, &WebhookSpec::default(), &older), "duplicate");
+    let paused = RequestState {
+        is_paused: true,
+        ..state
+    };
+    let same = announcement("refs/tags/v2", Some("2026-01-01T11:30:00Z"), Some(2));
+    assert_eq!(
+        code(&paused, &WebhookSpec::default(), &same),
+        "already-requested"
+    );
+}
+
+#[test]
+fn the_choice_is_among_what_the_rules_accept() {
+    let mut push = announcement("refs/heads/main", None, None);
+    let tag = announcement("refs/tags/v1", None, None);
+    push.detections.extend(tag.detections);
+    assert!(matches!(
+        decided(&object(), &WebhookSpec::default(), &push),
+        Decision::Write(accepted) if accepted.git_ref.as_str() == "refs/heads/main"
+    ));
+    let webhook = WebhookSpec {
+        refs: Some(vec!["refs/tags/**".to_owned()]),
+        ..WebhookSpec::default()
+    };
+    assert!(matches!(
+        decided(&object(), &webhook, &push),
+        Decision::Write(accepted) if accepted.git_ref.as_str() == "refs/tags/v1"
+    ));
+}

@@ -1,0 +1,132 @@
+//! Which events are new, and how often the others happened.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Kind;
+
+/// How long after its first occurrence an event counts further ones. The next one is then a new event.
+const WINDOW: Duration = Duration::from_mins(5);
+/// The maximum number of events that count further occurrences. Beyond it, the oldest one is forgotten.
+const MAX_EVENTS: usize = 1024;
+
+/// The events that were written lately.
+#[derive(Default)]
+pub(super) struct Fold(HashMap<Kind, Written>);
+
+struct Written {
+    name: String,
+    since: Instant,
+    count: i32,
+    /// Whether the count has changed since it was written.
+    is_changed: bool,
+}
+
+/// An event that happened more than once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Repeated {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// How often it happened.
+    pub(super) count: i32,
+}
+
+impl Fold {
+    /// Counts an occurrence. Returns whether it is a new event, which then has the given name.
+    pub(super) fn is_new(&mut self, kind: &Kind, name: &str, now: Instant) -> bool {
+        if let Some(written) = self.0.get_mut(kind)
+            && now < written.since + WINDOW
+        {
+            written.count = written.count.saturating_add(1);
+            written.is_changed = true;
+            return false;
+        }
+        if self.0.len() >= MAX_EVENTS {
+            self.forget_oldest();
+        }
+        let written = Written {
+            name: name.to_owned(),
+            since: now,
+            count: 1,
+            is_changed: false,
+        };
+        self.0.insert(kind.clone(), written);
+        true
+    }
+
+    /// Returns the events whose counts have changed since the last call, and forgets those that are old.
+    pub(super) fn repeated(&mut self, now: Instant) -> Vec<Repeated> {
+        let mut repeated = Vec::new();
+        self.0.retain(|kind, written| {
+            if std::mem::take(&mut written.is_changed) {
+                repeated.push(Repeated {
+                    namespace: kind.subject.key.namespace().to_owned(),
+                    name: written.name.clone(),
+                    count: written.count,
+                });
+            }
+            now < written.since + WINDOW
+        });
+        repeated
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.0.iter().min_by_key(|(_, written)| written.since);
+        if let Some(kind) = oldest.map(|(kind, _)| kind.clone()) {
+            self.0.remove(&kind);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stoker_api::detection::ObjectKey;
+
+    use super::super::Subject;
+    use super::*;
+
+    fn kind(detail: &str) -> Kind {
+        Kind {
+            subject: Subject {
+                key: ObjectKey::new("plants", "north").unwrap(),
+                uid: None,
+            },
+            reason: "WebhookIgnored",
+            detail: detail.to_owned(),
+        }
+    }
+
+    #[test]
+    fn occurrences_within_the_window_are_one_event() {
+        let (mut fold, start) = (Fold::default(), Instant::now());
+        assert!(fold.is_new(&kind("a"), "first", start));
+        assert!(fold.repeated(start).is_empty());
+        for _ in 0..1000 {
+            assert!(!fold.is_new(&kind("a"), "other", start + WINDOW / 2));
+        }
+        assert!(fold.is_new(&kind("b"), "second", start));
+        let expected = Repeated {
+            namespace: "plants".to_owned(),
+            name: "first".to_owned(),
+            count: 1001,
+        };
+        assert_eq!(fold.repeated(start + WINDOW / 2), [expected]);
+        assert!(fold.repeated(start + WINDOW / 2).is_empty());
+        assert!(fold.is_new(&kind("a"), "third", start + WINDOW));
+    }
+
+    #[test]
+    fn the_number_of_events_is_bounded_and_old_ones_are_forgotten() {
+        let (mut fold, start) = (Fold::default(), Instant::now());
+        for number in 0..=MAX_EVENTS {
+            let at = start + Duration::from_millis(u64::try_from(number).unwrap());
+            assert!(fold.is_new(&kind(&number.to_string()), "x", at));
+        }
+        assert_eq!(fold.0.len(), MAX_EVENTS);
+        assert!(!fold.0.contains_key(&kind("0")));
+        assert!(fold.repeated(start + 2 * WINDOW).is_empty());
+        assert!(fold.0.is_empty());
+    }
+}

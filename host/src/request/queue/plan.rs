@@ -1,0 +1,83 @@
+//! What one write does for all announcements that wait for an object.
+
+use stoker_api::detection::ObjectKey;
+
+use super::Submission;
+use crate::request::decide::{Decision, decide};
+use crate::request::rules::Rules;
+use crate::request::writer::{Request, Stamp};
+use crate::request::{RequestError, Snapshot, Submitted};
+
+/// The outcomes of announcements, and the request that must be stored before they are true.
+pub(super) struct Plan {
+    /// One outcome for each announcement.
+    pub(super) outcomes: Vec<Result<Submitted, RequestError>>,
+    /// The request, with the object as it is once the request is stored; or `None` if nothing is written.
+    pub(super) write: Option<(Request, Snapshot)>,
+}
+
+/// Decides about announcements in their order, each as if the requests before it were stored.
+pub(super) fn plan(
+    key: &ObjectKey,
+    known: &Snapshot,
+    batch: &[Submission],
+    requested_at: Stamp,
+) -> Plan {
+    let invalid = |why| RequestError::Invalid {
+        key: key.clone(),
+        why,
+    };
+    let rules = match Rules::parse(&known.webhook, &known.state.repo) {
+        Ok(rules) => rules,
+        Err(why) => {
+            let outcomes = batch.iter().map(|_| Err(invalid(why.clone()))).collect();
+            return Plan {
+                outcomes,
+                write: None,
+            };
+        }
+    };
+    let mut after = known.clone();
+    let mut write = None;
+    let mut decide_one = |submission: &Submission| {
+        let announcement = &submission.announcement;
+        match decide(&after.state, &rules, announcement, requested_at.time()) {
+            Decision::Keep(outcome) => Ok(outcome),
+            Decision::Refuse(why) => Err(invalid(why)),
+            Decision::Write(accepted) => {
+                after.state.requested_ref = Some(accepted.git_ref.to_string());
+                after.state.requested_at = Some(requested_at.to_string());
+                after.state.memory = accepted.memory.clone();
+                write = Some(Request {
+                    git_ref: accepted.git_ref.clone(),
+                    plugin: announcement.plugin.clone(),
+                    requested_at,
+                    memory: accepted.memory.clone(),
+                });
+                Ok(accepted.outcome())
+            }
+        }
+    };
+    let outcomes = batch.iter().map(&mut decide_one).collect();
+    Plan {
+        outcomes,
+        write: write.map(|request| (request, after)),
+    }
+}
+
+/// Returns the outcomes of the announcements that repeat a delivery which the object remembers.
+pub(super) fn repeats(
+    known: &Snapshot,
+    batch: &[Submission],
+    now: Stamp,
+) -> Vec<Option<Submitted>> {
+    let rules = Rules::parse(&known.webhook, &known.state.repo).ok();
+    let repeat = |submission: &Submission| {
+        let rules = rules.as_ref()?;
+        match decide(&known.state, rules, &submission.announcement, now.time()) {
+            Decision::Keep(outcome @ Submitted::Duplicate(_)) => Some(outcome),
+            _ => None,
+        }
+    };
+    batch.iter().map(repeat).collect()
+}

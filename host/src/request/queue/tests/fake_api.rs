@@ -1,0 +1,223 @@
+//! An API server in memory, with one object. Its answers can be held back, fail, or get lost.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use kube::runtime::reflector;
+use serde_json::{Value, json};
+use stoker_api::detection::{Detection, GitRef, ObjectKey};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::delivery::{Fingerprint, Signed};
+use crate::request::events::publish;
+use crate::request::objects::{self, ObjectCache};
+use crate::request::{Announcement, Requester, Target};
+
+/// What happens to a request instead of its usual answer.
+pub(super) enum Fault {
+    /// It fails with this status, which asks to wait for some seconds.
+    Status(StatusCode, u32),
+    /// It is lost, and has no answer.
+    Lost,
+    /// It has its effect, and no answer.
+    LostAnswer,
+    /// Another process requests a ref before it has its effect.
+    Overtaken(&'static str),
+}
+
+/// One object, and how the API server answers.
+pub(super) struct FakeApi {
+    pub(super) object: Mutex<Value>,
+    /// Permits for answers. Without one, a request waits.
+    pub(super) answers: Semaphore,
+    /// The faults of the next requests.
+    pub(super) faults: Mutex<VecDeque<Fault>>,
+    requests: Mutex<Vec<(Method, Instant)>>,
+}
+
+impl FakeApi {
+    pub(super) fn new(answers: usize) -> Arc<Self> {
+        let object = json!({
+            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync",
+            "metadata": {"namespace": "plants", "name": "north", "generation": 1, "resourceVersion": "1"},
+            "spec": {"git": {"repo": "https://example.com/config.git", "ref": "main"}},
+        });
+        Arc::new(Self {
+            object: Mutex::new(object),
+            answers: Semaphore::new(answers),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+        })
+    }
+
+    /// Returns an API server with faults at its next requests.
+    pub(super) fn with_faults(faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
+        let api = Self::new(1000);
+        api.faults.lock().unwrap().extend(faults);
+        api
+    }
+
+    pub(super) fn client(self: &Arc<Self>) -> Client {
+        let api = Arc::clone(self);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let api = Arc::clone(&api);
+            async move { api.answer(request).await }
+        });
+        Client::new(service, "plants")
+    }
+
+    pub(super) async fn answer(
+        &self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, tower::BoxError> {
+        let method = request.method().clone();
+        if method == Method::POST {
+            // An Event.
+            return Ok(http::Response::new(Body::from(b"{}".to_vec())));
+        }
+        self.requests
+            .lock()
+            .unwrap()
+            .push((method.clone(), Instant::now()));
+        self.answers.acquire().await?.forget();
+        let patch = request.into_body().collect_bytes().await?;
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::Lost) => return std::future::pending().await,
+            Some(Fault::Status(status, seconds)) => return Ok(failure(status, seconds)),
+            Some(Fault::Overtaken(git_ref)) => self.change(&json!({
+                "stoker.io/requested-ref": git_ref, "stoker.io/requested-at": "2026-01-01T00:00:00Z",
+            })),
+            Some(Fault::LostAnswer) | None => {}
+        }
+        if method == Method::PATCH {
+            let patch: Value = serde_json::from_slice(&patch)?;
+            let metadata = &patch["metadata"];
+            let present = self.version();
+            if !metadata["resourceVersion"].is_null() && metadata["resourceVersion"] != present {
+                return Ok(failure(StatusCode::CONFLICT, 0));
+            }
+            self.change(&metadata["annotations"]);
+        }
+        if matches!(fault, Some(Fault::LostAnswer)) {
+            return std::future::pending().await;
+        }
+        let object = self.object.lock().unwrap().to_string();
+        Ok(http::Response::new(Body::from(object.into_bytes())))
+    }
+
+    fn version(&self) -> Value {
+        self.object.lock().unwrap()["metadata"]["resourceVersion"].clone()
+    }
+
+    /// Merges annotations, as any client of the API server does.
+    pub(super) fn change(&self, annotations: &Value) {
+        let mut object = self.object.lock().unwrap();
+        let metadata = &mut object["metadata"];
+        for (name, value) in annotations.as_object().unwrap() {
+            metadata["annotations"][name] = value.clone();
+        }
+        let version: u64 = metadata["resourceVersion"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        metadata["resourceVersion"] = (version + 1).to_string().into();
+    }
+
+    pub(super) fn count(&self, method: &Method) -> usize {
+        self.times(method).len()
+    }
+
+    /// Returns when the requests with a method arrived.
+    pub(super) fn times(&self, method: &Method) -> Vec<Instant> {
+        let requests = self.requests.lock().unwrap();
+        let of_method = requests.iter().filter(|(other, _)| other == method);
+        of_method.map(|(_, time)| *time).collect()
+    }
+
+    pub(super) fn annotation(&self, name: &str) -> Value {
+        self.object.lock().unwrap()["metadata"]["annotations"][name].clone()
+    }
+
+    pub(super) fn requested_ref(&self) -> Value {
+        self.annotation("stoker.io/requested-ref")
+    }
+
+    /// Makes the object one that has resolved a requested tag.
+    pub(super) fn settle(&self, tag: &str) {
+        self.change(&json!({"stoker.io/requested-ref": tag, "stoker.io/requested-at": "2026-01-01T00:00:00Z"}));
+        self.object.lock().unwrap()["status"] = json!({
+            "observedGeneration": 1, "refResolutionStatus": "Resolved", "lastSyncRef": tag,
+            "lastSyncRefKind": "Tag", "lastHandledRequestedAt": "2026-01-01T00:00:00Z",
+        });
+    }
+
+    /// The object as a watch would report it now.
+    pub(super) fn target(&self) -> Target {
+        let object = self.object.lock().unwrap().clone();
+        objects::target(&key(), &serde_json::from_value(object).unwrap()).unwrap()
+    }
+}
+
+fn failure(status: StatusCode, seconds: u32) -> http::Response<Body> {
+    let mut body = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(), "message": "no",
+    });
+    if seconds > 0 {
+        body["details"] = json!({ "retryAfterSeconds": seconds });
+    }
+    let mut response = http::Response::new(Body::from(body.to_string().into_bytes()));
+    *response.status_mut() = status;
+    response
+}
+
+pub(super) fn key() -> ObjectKey {
+    ObjectKey::new("plants", "north").unwrap()
+}
+
+pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
+    let store = reflector::store::Writer::default().as_reader();
+    let (events, _) = publish(api.client());
+    Requester::new(
+        api.client(),
+        Arc::new(ObjectCache::new(store)),
+        events,
+        None,
+    )
+}
+
+pub(super) fn announcement(git_ref: &str) -> Announcement {
+    Announcement {
+        plugin: "generic".into(),
+        detections: vec![Detection {
+            git_ref: GitRef::parse(git_ref).unwrap(),
+            commit: None,
+            repositories: Vec::new(),
+            event: None,
+            occurred_at: None,
+            delivery_id: None,
+        }],
+        fingerprint: Fingerprint::default(),
+    }
+}
+
+/// An announcement in a delivery whose signed id has this digest.
+pub(super) fn delivery(git_ref: &str, digest: u8) -> Announcement {
+    Announcement {
+        fingerprint: Fingerprint {
+            signed: Some(Signed::Id([digest; 32])),
+            sent: None,
+        },
+        ..announcement(git_ref)
+    }
+}
+
+pub(super) fn in_seconds(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}
