@@ -84,6 +84,17 @@ test-e2e *ARGS:
     cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo test --locked -p stoker-tests --test integration -- {{ ARGS }}
 
+# Sends webhooks to two replicas while the API server and the replicas are stopped and started again, and checks that
+# every webhook that was answered with 202 is on its object afterwards, itself or a later one.
+[doc("Checks that no accepted webhook is lost while servers fail.")]
+test-nothing-lost SECONDS="120":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    assets=$(tests/control-plane/build.sh)
+    cargo build --release --locked --bin stoker
+    cargo run --locked --quiet -p stoker-tests --bin nothing-lost -- --assets "$assets" \
+        --stoker "{{ cargo_target }}/release/stoker" {{ SECONDS }}
+
 # Runs the integration tests against the cluster of `KUBECONFIG`.
 test-e2e-kubeconfig *ARGS:
     cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --use-kubeconfig -- \
@@ -108,6 +119,13 @@ bench:
     assets=$(tests/control-plane/build.sh)
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
+
+# Measures the memory and the latency of Stoker during attacks, and prints a table. Nothing else should run meanwhile.
+[doc("Measures the memory and the latency of Stoker during attacks.")]
+bench-attacks *ARGS:
+    cargo build --release --locked --bin stoker
+    cargo run --release --locked --quiet -p stoker-tests --bin attacks -- \
+        --stoker "{{ cargo_target }}/release/stoker" {{ ARGS }}
 
 # Builds the container image for amd64 and arm64, or for `--arch`, into target/image. Needs Debian's buildah.
 image *ARGS:

@@ -1,12 +1,14 @@
 //! A real Kubernetes control plane for tests: one etcd and one kube-apiserver.
-//! Both are reachable from this machine only, and stop when it is dropped.
+//! Both are reachable from this machine only, and stop when it is dropped. The
+//! API server can be stopped, paused and started again with its data.
 
-mod server;
+pub(crate) mod server;
 
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -14,6 +16,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use nix::sys::signal::Signal;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -43,8 +46,10 @@ const ETCD_SOCKET: &str = "unix://etcd.sock";
 pub struct ControlPlane {
     // Fields are dropped in this order: the API server before the etcd that it
     // uses, and the directory last.
-    _api_server: Server,
-    _etcd: Server,
+    api_server: Option<Server>,
+    etcd: Server,
+    api_server_program: PathBuf,
+    access: Access,
     directory: TempDir,
     version: String,
 }
@@ -79,6 +84,43 @@ impl ControlPlane {
         &self.version
     }
 
+    /// Kills the API server. Its data stays in etcd.
+    pub fn stop_api_server(&mut self) {
+        drop(self.api_server.take());
+    }
+
+    /// Starts the API server again on the same port, and waits until the API is ready to be used.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Self::start`].
+    pub async fn start_api_server(&mut self) -> Result<()> {
+        let mut api_server = start_api_server(
+            &self.api_server_program,
+            self.access.port,
+            self.directory.path(),
+        )?;
+        wait_until_ready(&mut self.etcd, &mut api_server, &self.access).await?;
+        self.api_server = Some(api_server);
+        Ok(())
+    }
+
+    /// Stops the execution of the API server, or continues it. While it is paused, the kernel accepts connections, and
+    /// nothing answers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the API server does not run.
+    pub fn pause_api_server(&self, is_paused: bool) -> Result<()> {
+        let signal = if is_paused {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        let api_server = self.api_server.as_ref().context("no API server runs")?;
+        api_server.signal(signal)
+    }
+
     async fn start_once(assets: &Path) -> Result<Self> {
         let etcd_program = program_in(assets, "etcd")?;
         let api_server_program = program_in(assets, "kube-apiserver")?;
@@ -91,20 +133,22 @@ impl ControlPlane {
         let access = Access::create(directory.path(), free_port()?)?;
 
         let mut etcd = Server::start("etcd", &etcd_program, &etcd_arguments(), directory.path())?;
-        let mut api_server = Server::start(
-            "kube-apiserver",
-            &api_server_program,
-            &api_server_arguments(access.port),
-            directory.path(),
-        )?;
+        let mut api_server = start_api_server(&api_server_program, access.port, directory.path())?;
         let version = wait_until_ready(&mut etcd, &mut api_server, &access).await?;
         Ok(Self {
-            _api_server: api_server,
-            _etcd: etcd,
+            api_server: Some(api_server),
+            etcd,
+            api_server_program,
+            access,
             directory,
             version,
         })
     }
+}
+
+fn start_api_server(program: &Path, port: u16, directory: &Path) -> Result<Server> {
+    let arguments = api_server_arguments(port);
+    Server::start("kube-apiserver", program, &arguments, directory)
 }
 
 /// Waits until the API can be used and returns the server's version.
@@ -299,11 +343,24 @@ fn write(directory: &Path, name: &str, content: &str) -> Result<()> {
     fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Returns a port on which no process listens.
-fn free_port() -> Result<u16> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
-    Ok(listener.local_addr()?.port())
+/// Returns a port on which no process listens, for a server that may be started again on it. The kernel does not choose
+/// it for an outgoing connection, because such ports begin at 32768 (`ip(7)`).
+pub(crate) fn free_port() -> Result<u16> {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time begin at different ports.
+    let offset = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let number = offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + number % COUNT)?;
+        if TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok()
+            || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+        {
+            return Ok(port);
+        }
+    }
+    bail!("cannot find a free port")
 }
 
 #[cfg(test)]

@@ -374,7 +374,8 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-async fn real_cluster(kubeconfig: PathBuf) -> Result<Client> {
+/// Connects to a cluster, and applies the definition of the custom resource.
+pub(crate) async fn real_cluster(kubeconfig: PathBuf) -> Result<Client> {
     let file = Kubeconfig::read_from(&kubeconfig)?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     let client = Client::try_from(config)?;

@@ -120,13 +120,17 @@ async fn gather(mut tasks: JoinSet<Result<(Vec<Duration>, usize)>>) -> Result<Ou
 }
 
 /// Sends a request, and returns the status of its answer.
-async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> Result<u16> {
+pub(crate) async fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Result<u16> {
     stream.write_all(request).await?;
     answer(stream, buffer).await
 }
 
 /// Reads an answer with a `Content-Length`, and returns its status.
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
+pub(crate) async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
     buffer.clear();
     loop {
         ensure!(stream.read_buf(buffer).await? > 0, "the connection ended");

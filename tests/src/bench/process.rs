@@ -19,11 +19,25 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
 
 /// Returns the resident memory of a process in KiB.
 pub fn resident_kib(pid: u32) -> Result<u64> {
+    status_kib(pid, "VmRSS:")
+}
+
+/// Returns the largest resident memory of a process in KiB, since [`reset_peak`].
+pub fn peak_kib(pid: u32) -> Result<u64> {
+    status_kib(pid, "VmHWM:")
+}
+
+/// Sets the largest resident memory of a process to its present one (`proc_pid_clear_refs(5)`).
+pub fn reset_peak(pid: u32) -> Result<()> {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the peak")
+}
+
+fn status_kib(pid: u32, name: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .context("no VmRSS")?;
+        .find(|line| line.starts_with(name))
+        .with_context(|| format!("no {name}"))?;
     Ok(line
         .split_whitespace()
         .nth(1)

@@ -81,7 +81,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
 
 /// The cluster of the command.
 enum Cluster {
-    Own(ControlPlane),
+    Own(Box<ControlPlane>),
     Given(OsString),
 }
 
@@ -98,7 +98,7 @@ impl Cluster {
         let control_plane = ControlPlane::start(assets)
             .await
             .context("cannot start the control plane")?;
-        Ok(Self::Own(control_plane))
+        Ok(Self::Own(Box::new(control_plane)))
     }
 
     fn kubeconfig(&self) -> OsString {

@@ -1,11 +1,13 @@
-//! One server process of the control plane.
+//! A server process, such as one of the control plane.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// The number of a server's last log lines in an error.
 const LOG_LINES_SHOWN: usize = 20;
@@ -23,23 +25,26 @@ const GUARDED_EXEC: &str = r#"
 
 /// A server process. It ends when this value is dropped, or when this process ends.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     name: &'static str,
     child: Child,
     log: PathBuf,
 }
 
 impl Server {
-    /// Starts `program` in `directory`, to which it also writes its log.
-    pub(super) fn start(
+    /// Starts `program` in `directory`. Its log is appended to a file there, which is named after it.
+    pub(crate) fn start(
         name: &'static str,
         program: &Path,
         arguments: &[String],
         directory: &Path,
     ) -> Result<Self> {
         let log = directory.join(format!("{name}.log"));
-        let output =
-            File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("cannot create {}", log.display()))?;
         let child = Command::new("/bin/sh")
             .args(["-c", GUARDED_EXEC, name])
             .arg(program)
@@ -58,8 +63,27 @@ impl Server {
         Ok(Self { name, child, log })
     }
 
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let id = Pid::from_raw(self.id().try_into().context("a process id")?);
+        kill(id, signal).with_context(|| format!("cannot send {signal} to {}", self.name))
+    }
+
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns whether the server has exited.
+    pub(crate) fn has_exited(&mut self) -> Result<bool> {
+        let status = self.child.try_wait();
+        Ok(status
+            .with_context(|| format!("cannot watch {}", self.name))?
+            .is_some())
+    }
+
     /// Fails, with the end of the log, if the server has exited.
-    pub(super) fn check_running(&mut self) -> Result<()> {
+    pub(crate) fn check_running(&mut self) -> Result<()> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => bail!("{} exited: {status}\n{}", self.name, self.log_end()),
@@ -68,7 +92,7 @@ impl Server {
     }
 
     /// Returns the last lines of the server's log, for an error message.
-    pub(super) fn log_end(&self) -> String {
+    pub(crate) fn log_end(&self) -> String {
         let log = match fs::read(&self.log) {
             Ok(log) => String::from_utf8_lossy(&log).into_owned(),
             Err(error) => return format!("(the log of {} cannot be read: {error})", self.name),

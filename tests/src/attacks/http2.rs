@@ -1,0 +1,111 @@
+//! Streams of HTTP/2 (RFC 9113), which a client library would not send.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::list::PATH;
+
+/// The first bytes of a client (§3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The largest id of a stream (§5.1.1).
+const LAST_STREAM: u32 = (1 << 31) - 1;
+/// The time limit for the first frame of a server.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// The types of frames (§6).
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+/// The flag of a frame whose headers are complete.
+const END_HEADERS: u8 = 4;
+/// The reason of a stream that the client does not need any more (§7).
+const CANCEL: u32 = 8;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let mut frame = length.to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Returns the headers of a webhook, as literals that are not indexed (RFC 7541 §6.2.2).
+fn headers() -> Vec<u8> {
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", PATH),
+        ("x-hub-signature-256", "sha256=00"),
+    ];
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            // All texts are shorter than 127 bytes, so that the length is one byte.
+            block.push(u8::try_from(text.len()).unwrap_or_default());
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    block
+}
+
+/// Returns whether a server answers HTTP/2 to a client that begins with it.
+pub(super) async fn is_served(port: u16) -> bool {
+    let probe = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(PREFACE).await?;
+        stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        std::io::Result::Ok(head[3] == SETTINGS)
+    };
+    matches!(timeout(LIMIT, probe).await, Ok(Ok(true)))
+}
+
+/// Opens streams as fast as possible, until the server ends the connection. Each stream is reset at once, or has a body
+/// that never arrives.
+pub(super) async fn flood(stream: &mut TcpStream, is_reset: bool) -> Result<()> {
+    let (mut reader, mut writer) = stream.split();
+    let headers = headers();
+    let write = async {
+        writer.write_all(PREFACE).await?;
+        writer.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        for id in (1..LAST_STREAM).step_by(2) {
+            let mut frames = frame(HEADERS, END_HEADERS, id, &headers);
+            if is_reset {
+                frames.extend(frame(RST_STREAM, 0, id, &CANCEL.to_be_bytes()));
+            }
+            writer.write_all(&frames).await?;
+        }
+        std::io::Result::Ok(())
+    };
+    let read = async {
+        let mut buffer = vec![0; 16 << 10];
+        while reader.read(&mut buffer).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    tokio::select! {
+        ended = write => ended?,
+        ended = read => ended?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_begins_with_its_length_and_its_stream() {
+        assert_eq!(
+            frame(RST_STREAM, 0, 5, &CANCEL.to_be_bytes()),
+            [0, 0, 4, 3, 0, 0, 0, 0, 5, 0, 0, 0, 8]
+        );
+    }
+}

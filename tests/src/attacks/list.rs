@@ -1,0 +1,334 @@
+//! The attacks.
+
+use std::time::Duration;
+
+use stoker::auth::{SIGNATURE_HEADER, sign};
+
+use crate::SECRET;
+
+/// The namespace of the object that the webhooks are for.
+pub(super) const NAMESPACE: &str = "default";
+/// Its name.
+pub(super) const NAME: &str = "plant";
+/// The path of its webhooks.
+pub(super) const PATH: &str = "/webhook/default/plant";
+
+const MIB: usize = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// An attack.
+pub(super) struct Attack {
+    name: &'static str,
+    /// The number of connections that are open at a time.
+    pub(super) connections: usize,
+    /// The number of addresses that they come from.
+    pub(super) sources: u8,
+    /// Whether the requests are signed with the right secret.
+    pub(super) is_signed: bool,
+    /// Whether the attack uses HTTP/2.
+    pub(super) needs_http2: bool,
+    /// What each connection does.
+    pub(super) conduct: fn() -> Conduct,
+}
+
+/// What a connection of an attacker does. It is opened again when it ends.
+#[derive(Debug)]
+pub(super) enum Conduct {
+    /// Sends the first bytes, and then one byte in each interval.
+    Drip { first: Vec<u8>, interval: Duration },
+    /// Sends the first bytes, and then a part again and again, this many times at most.
+    Stream {
+        first: Vec<u8>,
+        part: Vec<u8>,
+        times: u64,
+    },
+    /// Sends the requests in turn, and waits for each answer.
+    Repeat { requests: Vec<Vec<u8>> },
+    /// Sends a small body that is very large when it is decompressed, and waits for each answer.
+    Bomb { is_signed: bool },
+    /// Opens streams of HTTP/2, and cancels each of them at once or never ends it.
+    Streams { is_reset: bool },
+}
+
+const fn plain(name: &'static str, connections: usize, conduct: fn() -> Conduct) -> Attack {
+    Attack {
+        name,
+        connections,
+        sources: 1,
+        is_signed: false,
+        needs_http2: false,
+        conduct,
+    }
+}
+
+const fn signed(name: &'static str, connections: usize, conduct: fn() -> Conduct) -> Attack {
+    Attack {
+        is_signed: true,
+        ..plain(name, connections, conduct)
+    }
+}
+
+const fn http2(name: &'static str, connections: usize, conduct: fn() -> Conduct) -> Attack {
+    Attack {
+        needs_http2: true,
+        ..plain(name, connections, conduct)
+    }
+}
+
+/// All attacks.
+const ATTACKS: [Attack; 23] = [
+    plain("slow headers", 1000, slow_headers),
+    plain("slow bodies", 1000, slow_bodies),
+    plain("idle connections, one address", 10_000, idle),
+    Attack {
+        sources: 250,
+        ..plain("idle connections, 250 addresses", 10_000, idle)
+    },
+    plain("bodies of 1 GiB, Content-Length", 16, huge_body),
+    plain("bodies of 1 GiB, chunked", 16, huge_chunks),
+    plain("one-byte chunks", 50, tiny_chunks),
+    plain("forged bodies of 1 MiB", 150, || forged(&filler())),
+    plain("compressed bomb, forged", 8, || Conduct::Bomb {
+        is_signed: false,
+    }),
+    signed("compressed bomb, signed", 8, || Conduct::Bomb {
+        is_signed: true,
+    }),
+    plain("deep nesting, forged", 8, || forged(&deep())),
+    signed("deep nesting, signed", 8, || authentic(&deep())),
+    plain("duplicate keys, forged", 8, || forged(&duplicates())),
+    signed("duplicate keys, signed", 8, || authentic(&duplicates())),
+    plain("huge number, forged", 8, || forged(&number())),
+    signed("huge number, signed", 8, || authentic(&number())),
+    plain("request smuggling", 16, smuggling),
+    plain("flood of 401, one address", 64, || forged(&small())),
+    Attack {
+        sources: 250,
+        ..plain("flood of 401, 250 addresses", 250, || forged(&small()))
+    },
+    plain("flood of unknown paths", 64, unknown_paths),
+    plain("large headers", 64, large_headers),
+    http2("HTTP/2 rapid reset", 16, || Conduct::Streams {
+        is_reset: true,
+    }),
+    http2("HTTP/2 open streams", 250, || Conduct::Streams {
+        is_reset: false,
+    }),
+];
+
+/// Returns the names of all attacks.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ATTACKS.iter().map(|attack| attack.name)
+}
+
+/// Returns the attack of this name.
+pub(super) fn attack(name: &str) -> Option<&'static Attack> {
+    ATTACKS.iter().find(|attack| attack.name == name)
+}
+
+/// Returns a request with these headers and its length.
+pub(super) fn request(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let length = body.len().to_string();
+    let headers = [headers, &[("content-length", length.as_str())]].concat();
+    let mut request = head(path, &headers).into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+/// Returns the head of a request with exactly these headers.
+fn head(path: &str, headers: &[(&str, &str)]) -> String {
+    let mut head =
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
+    for (name, value) in headers {
+        head.push_str(&[name, ": ", value, "\r\n"].concat());
+    }
+    head + "\r\n"
+}
+
+/// Returns a signature that has the right form and the wrong key, so that the body has to be read.
+fn forged_signature() -> String {
+    sign(b"not the secret", b"")
+}
+
+fn forged_request(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let signature = forged_signature();
+    let headers = [headers, &[(SIGNATURE_HEADER, signature.as_str())]].concat();
+    request(PATH, &headers, body)
+}
+
+fn signed_request(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let signature = sign(SECRET.as_bytes(), body);
+    let headers = [headers, &[(SIGNATURE_HEADER, signature.as_str())]].concat();
+    request(PATH, &headers, body)
+}
+
+fn forged(body: &[u8]) -> Conduct {
+    let requests = vec![forged_request(&[], body)];
+    Conduct::Repeat { requests }
+}
+
+fn authentic(body: &[u8]) -> Conduct {
+    let requests = vec![signed_request(&[], body)];
+    Conduct::Repeat { requests }
+}
+
+fn slow_headers() -> Conduct {
+    Conduct::Drip {
+        first: format!("POST {PATH} HTTP/1.1\r\nhost: localhost\r\nx-slow: ").into_bytes(),
+        interval: Duration::from_secs(1),
+    }
+}
+
+fn slow_bodies() -> Conduct {
+    let signature = forged_signature();
+    let headers = [
+        (SIGNATURE_HEADER, signature.as_str()),
+        ("content-length", "1000000"),
+    ];
+    Conduct::Drip {
+        first: head(PATH, &headers).into_bytes(),
+        interval: Duration::from_secs(1),
+    }
+}
+
+fn idle() -> Conduct {
+    Conduct::Drip {
+        first: Vec::new(),
+        interval: Duration::from_hours(1),
+    }
+}
+
+fn huge_body() -> Conduct {
+    let (signature, length) = (forged_signature(), GIB.to_string());
+    let headers = [
+        (SIGNATURE_HEADER, signature.as_str()),
+        ("content-length", length.as_str()),
+    ];
+    Conduct::Stream {
+        first: head(PATH, &headers).into_bytes(),
+        part: vec![b' '; MIB],
+        times: 1024,
+    }
+}
+
+/// Returns the head of a request with a forged signature and a body in chunks.
+fn chunked_head() -> Vec<u8> {
+    let signature = forged_signature();
+    let headers = [
+        (SIGNATURE_HEADER, signature.as_str()),
+        ("transfer-encoding", "chunked"),
+    ];
+    head(PATH, &headers).into_bytes()
+}
+
+fn huge_chunks() -> Conduct {
+    let mut part = b"100000\r\n".to_vec();
+    part.resize(part.len() + MIB, b' ');
+    part.extend_from_slice(b"\r\n");
+    Conduct::Stream {
+        first: chunked_head(),
+        part,
+        times: 1024,
+    }
+}
+
+/// Each connection sends 1 MiB in a million chunks, 16 KiB of which are written at a time.
+fn tiny_chunks() -> Conduct {
+    Conduct::Stream {
+        first: chunked_head(),
+        part: b"1\r\n \r\n".repeat(2731),
+        times: 384,
+    }
+}
+
+fn small() -> Vec<u8> {
+    br#"{"ref":"v0.0.1"}"#.to_vec()
+}
+
+fn filler() -> Vec<u8> {
+    vec![b' '; MIB - 1024]
+}
+
+fn deep() -> Vec<u8> {
+    const LEVELS: usize = 100_000;
+    [
+        br#"{"ref":"v0.0.1","x":"#.to_vec(),
+        b"[".repeat(LEVELS),
+        b"]".repeat(LEVELS),
+        b"}".to_vec(),
+    ]
+    .concat()
+}
+
+fn duplicates() -> Vec<u8> {
+    [
+        b"{".to_vec(),
+        br#""ref":1,"#.repeat(100_000),
+        br#""ref":"v0.0.1"}"#.to_vec(),
+    ]
+    .concat()
+}
+
+fn number() -> Vec<u8> {
+    [
+        br#"{"ref":"v0.0.1","x":"#.to_vec(),
+        vec![b'9'; 1_000_000],
+        b"}".to_vec(),
+    ]
+    .concat()
+}
+
+/// Returns the request with a compressed body.
+pub(super) fn compressed_request(is_signed: bool, body: &[u8]) -> Vec<u8> {
+    let headers = [("content-encoding", "gzip")];
+    if is_signed {
+        signed_request(&headers, body)
+    } else {
+        forged_request(&headers, body)
+    }
+}
+
+/// Returns requests with an ambiguous length, each followed by a second request that a proxy would not see (RFC 9112
+/// §11.2).
+fn smuggling() -> Conduct {
+    let hidden = String::from_utf8_lossy(&forged_request(&[], &small())).into_owned();
+    let shapes = [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "content-length: 0\r\ncontent-length: 5\r\n\r\n",
+        "content-length: 0, 5\r\n\r\n",
+        "content-length: +5\r\n\r\nhello",
+        "content-length: -1\r\n\r\n",
+        "content-length: 99999999999999999999\r\n\r\n",
+        "content-length : 0\r\n\r\n",
+        "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "transfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        "transfer-encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n5;\nhello\r\n0\r\n\r\n",
+        "x: y\r\n content-length: 5\r\n\r\n",
+        "content-length: 0\n\n",
+        "content-length: 0\rx: y\r\n\r\n",
+    ];
+    let with =
+        |shape| format!("POST {PATH} HTTP/1.1\r\nhost: localhost\r\n{shape}{hidden}").into_bytes();
+    Conduct::Repeat {
+        requests: shapes.map(with).into(),
+    }
+}
+
+fn unknown_paths() -> Conduct {
+    let requests = (0..1000)
+        .map(|number| request(&format!("/unknown/{number}"), &[], b""))
+        .collect();
+    Conduct::Repeat { requests }
+}
+
+fn large_headers() -> Conduct {
+    let value = "x".repeat(1000);
+    Conduct::Stream {
+        first: format!("POST {PATH} HTTP/1.1\r\nhost: localhost\r\n").into_bytes(),
+        part: format!("x-large: {value}\r\n").into_bytes(),
+        times: 1_000_000,
+    }
+}
