@@ -114,7 +114,7 @@ async fn a_repeated_delivery_and_an_earlier_event_change_nothing() -> Result<()>
     let before = cluster.object().await?;
     // The sender repeats the first delivery.
     let (status, body) = release(&cluster, "v1", "2026-01-01T10:00:00Z", name).await?;
-    assert_eq!((status, &body["message"]), (202, &json!("duplicate")));
+    assert_eq!((status, &body["duplicate"]), (202, &json!(true)));
     // A delivery is late.
     let (status, body) = release(&cluster, "v1.5", "2026-01-01T10:30:00Z", name).await?;
     assert_eq!(status, 200);

@@ -60,7 +60,7 @@ async fn a_plugin_gets_other_settings_while_it_runs() -> Result<()> {
         "plugins: {generic: {settings: {ref: /build/branch, when: /build/state = done}}}";
     std::fs::write(cluster.settings.as_ref().unwrap(), settings)?;
     // The new settings change the pre-filter.
-    let wants = |plugin: &stoker::plugin::Descriptor| plugin.pointers == ["/build/branch"];
+    let wants = |plugin: &stoker::plugin::Descriptor| plugin.pointers[0] == "/build/branch";
     cluster.until_described("generic", wants).await?;
     let answer = cluster.send_json(&body).await?;
     assert_eq!(

@@ -82,7 +82,7 @@ fn a_plugin_is_checked_and_run() {
     let push = ask("push");
     assert_eq!(push.code, 0, "{}", push.err);
     assert!(
-        push.out.starts_with("found: refs/tags/v1\n") && push.out.contains(" µs"),
+        push.out.starts_with("found: refs/tags/v1, event push\n") && push.out.contains(" µs"),
         "{}",
         push.out
     );

@@ -115,19 +115,28 @@ async fn refusals_of_a_source_are_limited_and_valid_deliveries_are_not() {
     };
     let wrong = wrong();
     // A source has many ports, and an IPv6 source many addresses.
-    for number in 0..100 {
-        let peer = format!("[2001:db8::{number:x}]:{}", 1000 + number);
-        assert_eq!(send(&peer, Some(&wrong)).await.status, 401);
-    }
-    let reply = send("[2001:db8::1:2:3:4]:1", Some(&wrong)).await;
+    let mut refused = 0;
+    let reply = loop {
+        let peer = format!("[2001:db8::{refused:x}]:{}", 1000 + refused);
+        let reply = send(&peer, Some(&wrong)).await;
+        if reply.status != 401 {
+            break reply;
+        }
+        refused += 1;
+    };
+    // Each refusal takes 25 ms, in which the source earns a few more.
+    assert!((100..=105).contains(&refused), "{refused}");
     assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(reason(&reply), "rate-limited");
     assert_eq!(reply.headers["retry-after"], "1");
     assert_eq!(reply.headers["connection"], "close");
     assert_eq!(send("[2001:db8:0:1::1]:1", Some(&wrong)).await.status, 401);
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(send("[2001:db8::1]:1", Some(&wrong)).await.status, 401);
-    assert_eq!(send("[2001:db8::1]:1", Some(&wrong)).await.status, 429);
+    let mut refused = 0;
+    while send("[2001:db8::1]:1", Some(&wrong)).await.status == 401 {
+        refused += 1;
+    }
+    assert!((1..=2).contains(&refused), "{refused}");
     tokio::time::resume();
     assert_eq!(send("[2001:db8::1]:1", None).await.status, 202);
 }
