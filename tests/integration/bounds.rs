@@ -160,7 +160,8 @@ async fn the_absolute_form_of_a_target_is_routed_by_its_path() -> Result<()> {
 #[tokio::test]
 async fn chunks_of_one_byte_are_one_body() -> Result<()> {
     let cluster = cluster().await?;
-    let chunks: String = BODY.chars().map(|one| format!("1\r\n{one}\r\n")).collect();
+    let chunks: Vec<_> = BODY.chars().map(|one| format!("1\r\n{one}\r\n")).collect();
+    let chunks = chunks.concat();
     let lines = "transfer-encoding: chunked\r\nconnection: close";
     let rest = format!("{chunks}0\r\n\r\n");
     let answer = exchange(&cluster, &request(&cluster, lines, &rest)?).await?;
