@@ -23,6 +23,15 @@ test:
 test-plugins *FLAGS:
     cargo run --release --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
 
+# Sends deliveries that the senders' own libraries sign to a real receiver. Needs Node.js 20 or later with npm.
+[doc("Sends deliveries that the senders' own libraries sign.")]
+test-senders:
+    cargo build --release --locked --bin stoker
+    mkdir -p "{{ cargo_target }}/senders"
+    cp tests/senders/* "{{ cargo_target }}/senders/"
+    npm ci --silent --no-fund --no-audit --prefix "{{ cargo_target }}/senders"
+    STOKER="$(realpath "{{ cargo_target }}/release/stoker")" npm test --silent --prefix "{{ cargo_target }}/senders"
+
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
 [doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]
