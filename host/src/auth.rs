@@ -1,9 +1,11 @@
 //! Authentication of deliveries: signatures, tokens, and the type that proves that they were checked.
 //!
-//! [`Verified`] is created only in this module, so no unverified value reaches a plugin. A refusal does not depend on
-//! the object that a request names, and the sender cannot distinguish refusals. This module depends neither on HTTP
-//! servers nor on Kubernetes.
+//! [`Verified`] is created only in this module, so no unverified value reaches a plugin. This module depends neither on
+//! HTTP servers nor on a client of Kubernetes.
 
+mod keys;
+mod mac;
+mod message;
 mod scheme;
 mod withheld;
 
@@ -11,23 +13,53 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
+use jiff::Timestamp;
 
-use crate::delivery::Delivery;
-use crate::secrets::{SecretError, SecretSource};
-use scheme::{Evidence, Keys};
+use crate::delivery::{Delivery, Fingerprint, Signed, delivery_id};
+use crate::secrets::{Secret, SecretCache, SecretError, SecretSource};
+use keys::{Evidence, Keys, Signature};
+use mac::digest;
+use stoker_api::SecretKey;
 
-pub use scheme::{SIGNATURE_HEADER, bearer, sign};
+pub use scheme::{SIGNATURE_HEADER, Scheme, bearer, sign};
 pub use withheld::is_withheld;
 
 /// A value whose sender was verified. [`Claim::verify`] is the only way to make one.
 #[derive(Debug)]
-pub struct Verified<T>(T);
+pub struct Verified<T>(T, Signature);
 
 impl<T> std::ops::Deref for Verified<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+impl<T> Verified<T> {
+    /// Returns the value without the proof that it was verified.
+    #[must_use]
+    pub fn into_unverified(self) -> T {
+        self.0
+    }
+}
+
+impl Verified<Delivery> {
+    /// Returns what identifies the delivery, so that a repetition of it is recognised. It hashes the body.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let Self(delivery, signature) = self;
+        let body = digest(&[&delivery.body]);
+        let id = delivery_id(&delivery.headers);
+        Fingerprint {
+            signed: match signature {
+                Signature::None => None,
+                Signature::Body => Some(Signed::Body(body)),
+                Signature::Id(id) => Some(Signed::Id(*id)),
+            },
+            // An id has no zero byte. The digest stands for the body, so that the body is hashed once.
+            sent: id.map(|id| digest(&[id.as_bytes(), &[0], &body])),
+        }
     }
 }
 
@@ -38,17 +70,34 @@ pub enum AuthError {
     #[error("{0}")]
     Unauthorized(&'static str),
     /// A secret is configured and cannot be used, so every delivery is refused.
-    #[error("a webhook secret is configured and cannot be used: {0}")]
-    Unusable(SecretError),
+    #[error("a webhook secret is configured and cannot be used")]
+    Unusable(#[source] SecretError),
+    /// The API server does not answer, so the keys are not known. A later delivery may succeed.
+    #[error("the webhook secret of the object is not known")]
+    Unavailable,
 }
 
-/// The sources of the secrets. If there are none, every delivery is accepted, as the user guide documents.
+/// A delivery that was refused, so that it can be checked against other keys.
+#[derive(Debug, thiserror::Error)]
+#[error("the delivery was refused")]
+pub struct Refused {
+    /// The reason.
+    #[source]
+    pub error: AuthError,
+    /// The delivery.
+    pub delivery: Delivery,
+}
+
+/// The sources of the global secrets. If there are none, every delivery is accepted for objects without their own key,
+/// as the user guide documents.
 #[derive(Debug, Clone, Default)]
 pub struct AuthConfig {
-    /// The key of the signatures in `X-Hub-Signature-256`.
+    /// The secret that every scheme uses: the key of signatures, a token, or a password.
     pub hmac: Option<SecretSource>,
-    /// The token of `Authorization: Bearer`, for senders that cannot sign.
+    /// A token or a password, for senders that cannot sign. It does not switch on the check of signatures.
     pub bearer: Option<SecretSource>,
+    /// A Secret in the own namespace, whose value every scheme uses.
+    pub stored: Option<SecretKey>,
 }
 
 /// The proof that a delivery requires.
@@ -57,74 +106,218 @@ enum Requirement {
     Nothing,
     /// A configured secret cannot be used, so no delivery is accepted.
     Unusable(SecretError),
+    /// The object has its own secret, and the API server does not answer.
+    Unknown,
     /// A proof by one of these keys.
-    Proof(Keys),
+    Proof(Arc<Keys>),
 }
 
-/// The state of the authentication, for the log, the metrics and readiness.
+/// The state of the authentication by the global secrets, for the log, the metrics and readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthState {
-    /// No secret is configured: every delivery is accepted.
+    /// No secret is configured: every delivery is accepted, except for objects with their own key.
     Open,
-    /// A configured secret cannot be used: every delivery is refused.
+    /// A configured secret cannot be used: every delivery is refused, except for objects with their own key.
     Unusable(SecretError),
     /// A signature or a token is required.
     Required,
 }
 
-/// Checks deliveries against the configured secrets.
+/// Checks deliveries against the configured secrets and the secrets of the objects.
 pub struct Authenticator {
     config: AuthConfig,
-    requirement: ArcSwap<Requirement>,
+    /// The secrets of the environment and of files, as they were read last.
+    local: ArcSwap<Result<LocalSecrets, SecretError>>,
+    /// The requirement by the global secrets.
+    global: ArcSwap<Requirement>,
+    cluster: Option<Cluster>,
+    /// Keys that nobody has. They take the place of a Secret that cannot be used, so that a check takes as long.
+    unusable: Arc<Keys>,
+}
+
+/// The secrets of the environment and of files.
+#[derive(Clone, Default)]
+struct LocalSecrets {
+    hmac: Option<Secret>,
+    bearer: Option<Secret>,
+}
+
+struct Cluster {
+    secrets: SecretCache,
+    own_namespace: String,
+}
+
+/// The proof that the deliveries for an object require, as it is now.
+#[derive(Clone)]
+pub struct Keyring {
+    requirement: Arc<Requirement>,
+    is_current: bool,
 }
 
 /// The proof that the headers of a delivery carry.
-pub struct Claim(Option<Evidence>);
+pub struct Claim {
+    /// The keys and the proof, or `None` where no proof is required.
+    proof: Option<(Arc<Keys>, Evidence)>,
+}
 
 impl Authenticator {
-    /// Reads the secrets.
+    /// Reads the secrets of the environment and of files.
     #[must_use]
     pub fn new(config: AuthConfig) -> Self {
-        let requirement = ArcSwap::from_pointee(Requirement::read(&config));
+        let local = LocalSecrets::read(&config);
+        let unknown = config.stored.as_ref().map(|_| Err(SecretError::Empty));
+        let global = Requirement::global(&local, unknown);
+        let nobody = Secret::single(uuid::Uuid::new_v4().to_string());
         Self {
             config,
-            requirement,
+            local: ArcSwap::from_pointee(local),
+            global: ArcSwap::from_pointee(global),
+            cluster: None,
+            unusable: Arc::new(Keys::new(&[&nobody], &[])),
         }
     }
 
-    /// Reads the secrets again, so that a rotated secret file needs no restart.
-    pub fn refresh(&self) {
-        let requirement = Requirement::read(&self.config);
-        self.requirement.store(Arc::new(requirement));
+    /// Sets the Secrets of the cluster. Without them, the secrets of objects are not known.
+    #[must_use]
+    pub fn with_secrets(self, secrets: SecretCache, own_namespace: String) -> Self {
+        let cluster = Some(Cluster {
+            secrets,
+            own_namespace,
+        });
+        Self { cluster, ..self }
     }
 
-    /// Returns whether a secret can change while the process runs.
+    /// Reads the secrets again, so that a rotated secret needs no restart.
+    pub async fn refresh(&self) {
+        self.local.store(Arc::new(LocalSecrets::read(&self.config)));
+        self.update().await;
+    }
+
+    /// Returns whether a secret is in a file.
     #[must_use]
     pub fn reads_files(&self) -> bool {
         let is_file = |source: &Option<SecretSource>| matches!(source, Some(SecretSource::File(_)));
         is_file(&self.config.hmac) || is_file(&self.config.bearer)
     }
 
+    /// Returns whether a global secret is in a Secret of the cluster.
+    #[must_use]
+    pub fn reads_cluster(&self) -> bool {
+        self.config.stored.is_some()
+    }
+
     /// Returns the present state.
     #[must_use]
     pub fn state(&self) -> AuthState {
-        match &**self.requirement.load() {
+        match &**self.global.load() {
             Requirement::Nothing => AuthState::Open,
             Requirement::Unusable(why) => AuthState::Unusable(why.clone()),
-            Requirement::Proof(_) => AuthState::Required,
+            Requirement::Unknown | Requirement::Proof(_) => AuthState::Required,
         }
     }
 
-    /// Reads the proof in the headers of a delivery. A delivery without an acceptable proof is refused before its body
-    /// is read.
+    /// Returns whether a global secret is so short that it can be guessed.
+    #[must_use]
+    pub fn has_short_secret(&self) -> bool {
+        matches!(&**self.global.load(), Requirement::Proof(keys) if keys.is_short())
+    }
+
+    /// Returns whether a delivery with these headers can be accepted, by any key for any object. If not, it can be
+    /// refused before its body is read.
+    #[must_use]
+    pub fn may_accept(&self, headers: &HeaderMap) -> bool {
+        matches!(&**self.global.load(), Requirement::Nothing) || keys::carries_proof(headers)
+    }
+
+    /// Returns the proof that the deliveries for an object require: by its own secret, in its namespace, if it names
+    /// one, and otherwise by the global secrets. A value from the cluster was read within the last second.
+    pub async fn keyring(&self, namespace: &str, own: Option<&SecretKey>) -> Keyring {
+        let Some(reference) = own else {
+            if self.reads_cluster() {
+                self.update().await;
+            }
+            return self.global();
+        };
+        let Some(cluster) = &self.cluster else {
+            return Keyring::unknown();
+        };
+        match cluster.secrets.get(namespace, reference).await {
+            Ok(stored) => Keyring {
+                requirement: Requirement::proof(Keys::new(&[&stored.secret], &[])),
+                is_current: stored.is_current,
+            },
+            Err(error) if error.is_temporary() => Keyring::unknown(),
+            Err(_) => Keyring {
+                requirement: Arc::new(Requirement::Proof(Arc::clone(&self.unusable))),
+                is_current: true,
+            },
+        }
+    }
+
+    fn global(&self) -> Keyring {
+        Keyring {
+            requirement: self.global.load_full(),
+            is_current: true,
+        }
+    }
+
+    /// Determines the requirement by the global secrets. A Secret of the cluster is read at most once a second.
+    async fn update(&self) {
+        let stored = match (&self.config.stored, &self.cluster) {
+            (Some(reference), Some(cluster)) => {
+                let namespace = &cluster.own_namespace;
+                let stored = cluster.secrets.get(namespace, reference).await;
+                Some(stored.map(|stored| stored.secret))
+            }
+            (Some(_), None) => Some(Err(SecretError::Empty)),
+            (None, _) => None,
+        };
+        let global = Requirement::global(&self.local.load(), stored);
+        self.global.store(Arc::new(global));
+    }
+
+    /// Reads the proof in the headers of a delivery, by the global secrets as they were read last.
+    pub fn claim(&self, headers: &HeaderMap) -> Result<Claim, AuthError> {
+        self.global().claim_at(headers, Timestamp::now())
+    }
+}
+
+impl Keyring {
+    fn unknown() -> Self {
+        Self {
+            requirement: Arc::new(Requirement::Unknown),
+            is_current: false,
+        }
+    }
+
+    /// Returns whether the keys were read within the last second. Otherwise, the API server does not answer, and the
+    /// keys may have changed.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.is_current
+    }
+
+    /// Checks the proof of a delivery.
     ///
     /// If a delivery has a signature, only the signature is checked. A token is checked only if there is no signature,
     /// so a valid token does not compensate for an invalid signature.
-    pub fn claim(&self, headers: &HeaderMap) -> Result<Claim, AuthError> {
-        match &**self.requirement.load() {
-            Requirement::Nothing => Ok(Claim(None)),
+    pub fn verify(&self, delivery: Delivery) -> Result<Verified<Delivery>, Box<Refused>> {
+        match self.claim_at(&delivery.headers, Timestamp::now()) {
+            Ok(claim) => claim.check(delivery),
+            Err(error) => Err(Box::new(Refused { error, delivery })),
+        }
+    }
+
+    fn claim_at(&self, headers: &HeaderMap, now: Timestamp) -> Result<Claim, AuthError> {
+        match &*self.requirement {
+            Requirement::Nothing => Ok(Claim { proof: None }),
             Requirement::Unusable(why) => Err(AuthError::Unusable(why.clone())),
-            Requirement::Proof(keys) => keys.evidence(headers).map(|proof| Claim(Some(proof))),
+            Requirement::Unknown => Err(AuthError::Unavailable),
+            Requirement::Proof(keys) => {
+                let evidence = keys.evidence(headers, now)?;
+                let proof = Some((Arc::clone(keys), evidence));
+                Ok(Claim { proof })
+            }
         }
     }
 }
@@ -132,22 +325,58 @@ impl Authenticator {
 impl Claim {
     /// Checks the proof against the body of the delivery.
     pub fn verify(self, delivery: Delivery) -> Result<Verified<Delivery>, AuthError> {
-        if let Some(evidence) = self.0 {
-            evidence.check(&delivery.body)?;
+        self.check(delivery).map_err(|refused| refused.error)
+    }
+
+    fn check(self, delivery: Delivery) -> Result<Verified<Delivery>, Box<Refused>> {
+        let signature = match self.proof {
+            Some((keys, evidence)) => keys.check(evidence, &delivery.body),
+            None => Ok(Signature::None),
+        };
+        match signature {
+            Ok(signature) => Ok(Verified(delivery, signature)),
+            Err(error) => Err(Box::new(Refused { error, delivery })),
         }
-        Ok(Verified(delivery))
+    }
+}
+
+impl LocalSecrets {
+    fn read(config: &AuthConfig) -> Result<Self, SecretError> {
+        let read = |source: &Option<SecretSource>| {
+            let source = source.as_ref();
+            source.map(SecretSource::read_all).transpose()
+        };
+        Ok(Self {
+            hmac: read(&config.hmac)?,
+            bearer: read(&config.bearer)?,
+        })
     }
 }
 
 impl Requirement {
-    fn read(config: &AuthConfig) -> Self {
-        let hmac = config.hmac.as_ref().map(SecretSource::read).transpose();
-        let bearer = config.bearer.as_ref().map(SecretSource::read).transpose();
-        match (hmac, bearer) {
-            (Ok(None), Ok(None)) => Self::Nothing,
-            (Ok(hmac), Ok(bearer)) => Self::Proof(Keys::new(hmac.as_deref(), bearer.as_deref())),
-            (Err(why), _) | (_, Err(why)) => Self::Unusable(why),
+    fn proof(keys: Keys) -> Arc<Self> {
+        Arc::new(Self::Proof(Arc::new(keys)))
+    }
+
+    /// Returns the requirement by the global secrets. If one of them cannot be used, no delivery is accepted.
+    fn global(
+        local: &Result<LocalSecrets, SecretError>,
+        stored: Option<Result<Secret, SecretError>>,
+    ) -> Self {
+        let local = match local {
+            Ok(local) => local,
+            Err(why) => return Self::Unusable(why.clone()),
+        };
+        let stored = match stored.transpose() {
+            Ok(stored) => stored,
+            Err(why) => return Self::Unusable(why),
+        };
+        let secrets: Vec<_> = local.hmac.iter().chain(&stored).collect();
+        let tokens: Vec<_> = local.bearer.iter().collect();
+        if secrets.is_empty() && tokens.is_empty() {
+            return Self::Nothing;
         }
+        Self::Proof(Arc::new(Keys::new(&secrets, &tokens)))
     }
 }
 

@@ -92,15 +92,26 @@ pub struct RunFlags {
     /// other users.
     #[arg(skip = std::env::var("WEBHOOK_HMAC_SECRET").ok())]
     pub webhook_hmac_secret: Option<String>,
-    /// File with the HMAC secret of the webhooks, instead of the environment variable `WEBHOOK_HMAC_SECRET`. It is read
-    /// again when it changes.
+    /// The previous HMAC secret, which is accepted too while the secret is rotated. From the environment only.
+    #[arg(skip = std::env::var("WEBHOOK_HMAC_SECRET_PREVIOUS").ok())]
+    pub webhook_hmac_secret_previous: Option<String>,
+    /// File with the HMAC secret of the webhooks, instead of the environment variable `WEBHOOK_HMAC_SECRET`. Each line
+    /// is a secret. The file FILE-previous has the previous secret, if it exists. Both are read again when they change.
     #[arg(long, env = "WEBHOOK_HMAC_SECRET_FILE", value_name = "FILE")]
     pub webhook_hmac_secret_file: Option<PathBuf>,
+    /// Secret in the own namespace with the HMAC secret of the webhooks. The key defaults to `webhook-secret`. The key
+    /// with `-previous` appended has the previous secret, if it exists. A change holds within a second.
+    #[arg(long, env = "WEBHOOK_SECRET_NAME", value_name = "NAME[/KEY]")]
+    pub webhook_secret_name: Option<String>,
     /// The bearer token of senders that cannot sign. It is read from the environment only.
     #[arg(skip = std::env::var("WEBHOOK_BEARER_TOKEN").ok())]
     pub webhook_bearer_token: Option<String>,
+    /// The previous bearer token, which is accepted too while the token is rotated. From the environment only.
+    #[arg(skip = std::env::var("WEBHOOK_BEARER_TOKEN_PREVIOUS").ok())]
+    pub webhook_bearer_token_previous: Option<String>,
     /// File with the bearer token of senders that cannot sign, instead of the environment variable
-    /// `WEBHOOK_BEARER_TOKEN`. It is read again when it changes.
+    /// `WEBHOOK_BEARER_TOKEN`. Each line is a token. The file FILE-previous has the previous token, if it exists. Both
+    /// are read again when they change.
     #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
     pub webhook_bearer_token_file: Option<PathBuf>,
     /// Largest body of a webhook in bytes.

@@ -3,6 +3,9 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use stoker_api::SecretKey;
+use stoker_api::detection::ObjectKey;
+
 use crate::auth::AuthConfig;
 use crate::cli::RunFlags;
 use crate::plugin::{Limits, SettingsSource};
@@ -14,6 +17,9 @@ const MAX_BODY_LIMIT: usize = 64 << 20;
 
 /// The upper bound of `--plugin-max-size`. The memory for compiling grows with the size.
 const MAX_PLUGIN_LIMIT: u64 = 64 << 20;
+
+/// The default key of `--webhook-secret-name`. The user guide uses it.
+const SECRET_KEY: &str = "webhook-secret";
 
 /// The configuration of `stoker run`.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +67,20 @@ pub enum ConfigError {
         /// The environment variable.
         variable: &'static str,
     },
+    /// A secret has a previous value, and no present one in the environment.
+    #[error(
+        "{variable}_PREVIOUS is set without {variable}: put the previous value beside the present one"
+    )]
+    OnlyPreviousSecret {
+        /// The environment variable of the present value.
+        variable: &'static str,
+    },
+    /// The value is not the name of a Secret.
+    #[error("--webhook-secret-name {text:?} is not NAME or NAME/KEY of a Secret")]
+    SecretName {
+        /// The value.
+        text: String,
+    },
     /// The size limit of plugins is out of range.
     #[error("--plugin-max-size {bytes} is not between 1024 and {limit} bytes")]
     PluginMaxSize {
@@ -107,15 +127,26 @@ impl TryFrom<RunFlags> for HostConfig {
             },
             auth: AuthConfig {
                 hmac: secret(
-                    flags.webhook_hmac_secret,
+                    (
+                        flags.webhook_hmac_secret,
+                        flags.webhook_hmac_secret_previous,
+                    ),
                     flags.webhook_hmac_secret_file,
                     ("--webhook-hmac-secret-file", "WEBHOOK_HMAC_SECRET"),
                 )?,
                 bearer: secret(
-                    flags.webhook_bearer_token,
+                    (
+                        flags.webhook_bearer_token,
+                        flags.webhook_bearer_token_previous,
+                    ),
                     flags.webhook_bearer_token_file,
                     ("--webhook-bearer-token-file", "WEBHOOK_BEARER_TOKEN"),
                 )?,
+                stored: flags
+                    .webhook_secret_name
+                    .as_deref()
+                    .map(stored_secret)
+                    .transpose()?,
             },
             bounds: Bounds {
                 body_bytes: flags.max_body,
@@ -167,19 +198,36 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
 }
 
 fn secret(
-    inline: Option<String>,
+    (inline, previous): (Option<String>, Option<String>),
     file: Option<PathBuf>,
     (flag, variable): (&'static str, &'static str),
 ) -> Result<Option<SecretSource>, ConfigError> {
-    match (inline, file) {
-        (Some(_), Some(_)) => Err(ConfigError::TwoSecrets {
+    match (inline, set(previous), file) {
+        (Some(_), _, Some(_)) => Err(ConfigError::TwoSecrets {
             file: flag,
             variable,
         }),
-        (Some(text), None) => Ok(Some(SecretSource::Inline(text))),
-        (None, Some(path)) => Ok(Some(SecretSource::File(path))),
-        (None, None) => Ok(None),
+        // An empty secret is an error, and its previous value does not repair it.
+        (Some(text), Some(previous), None) if !text.trim().is_empty() => {
+            Ok(Some(SecretSource::Inline(format!("{text}\n{previous}"))))
+        }
+        (Some(text), _, None) => Ok(Some(SecretSource::Inline(text))),
+        (None, Some(_), _) => Err(ConfigError::OnlyPreviousSecret { variable }),
+        (None, None, file) => Ok(file.map(SecretSource::File)),
     }
+}
+
+/// Parses the name of a Secret, and a key after a slash.
+fn stored_secret(text: &str) -> Result<SecretKey, ConfigError> {
+    let (name, key) = text.split_once('/').unwrap_or((text, SECRET_KEY));
+    if key.is_empty() || ObjectKey::new("default", name).is_err() {
+        let text = text.to_owned();
+        return Err(ConfigError::SecretName { text });
+    }
+    Ok(SecretKey {
+        name: name.to_owned(),
+        key: key.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -202,12 +250,40 @@ mod tests {
     #[test]
     fn a_secret_with_two_sources_is_an_error() {
         let names = ("--file", "VARIABLE");
-        assert!(secret(None, None, names).unwrap().is_none());
-        assert!(secret(Some("x".into()), Some("/f".into()), names).is_err());
+        assert!(secret((None, None), None, names).unwrap().is_none());
+        assert!(secret((Some("x".into()), None), Some("/f".into()), names).is_err());
         // An empty variable is a source, so that webhooks are refused rather than accepted without a signature.
         assert!(matches!(
-            secret(Some(String::new()), None, names).unwrap(),
+            secret((Some(String::new()), None), None, names).unwrap(),
             Some(SecretSource::Inline(_))
         ));
+    }
+
+    #[test]
+    fn a_previous_secret_is_further_lines_beside_a_present_one() {
+        let names = ("--file", "VARIABLE");
+        let some = |text: &str| Some(text.to_owned());
+        let values = |present, previous| {
+            let source = secret((present, previous), None, names).unwrap().unwrap();
+            source.read_all().map(|secret| secret.values().to_vec())
+        };
+        assert_eq!(values(some("b"), some("a")).unwrap(), ["b", "a"]);
+        assert_eq!(values(some("b"), some("")).unwrap(), ["b"]);
+        assert!(values(some(" "), some("a")).is_err());
+        assert!(secret((None, some("a")), None, names).is_err());
+        assert!(secret((None, some("a")), Some("file".into()), names).is_err());
+        assert!(secret((some("b"), None), Some("file".into()), names).is_err());
+        assert!(secret((None, some("")), None, names).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_name_of_a_secret_may_have_a_key() {
+        let parse = |text| stored_secret(text).map(|secret| (secret.name, secret.key));
+        let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
+        assert_eq!(parse("hook").unwrap(), pair("hook", "webhook-secret"));
+        assert_eq!(parse("hook/a.b").unwrap(), pair("hook", "a.b"));
+        for text in ["", "/", "hook/", "/key", "Hook", "../x"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
     }
 }

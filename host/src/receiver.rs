@@ -3,6 +3,7 @@
 //! The receiver finds the object, verifies the sender, detects the ref and submits the request. This module depends
 //! neither on `wasmtime` nor on Kubernetes. The types of the web server are not used outside of it.
 
+mod admission;
 mod answer;
 mod body;
 mod handler;
@@ -20,6 +21,7 @@ use crate::auth::Authenticator;
 use crate::plugin::Detector;
 use crate::request::Requests;
 
+pub use admission::Looks;
 pub use metrics::ReceiverMetrics;
 pub use router::router;
 
@@ -31,6 +33,8 @@ pub struct Receiver {
     pub detector: Arc<Detector>,
     /// Finds the objects and stores the requests.
     pub requests: Arc<dyn Requests>,
+    /// The reads that refused deliveries cause.
+    pub looks: Looks,
     /// The metrics.
     pub metrics: ReceiverMetrics,
     /// The bounds of a delivery.

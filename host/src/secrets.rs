@@ -1,6 +1,16 @@
-//! Secrets from the environment and from files.
+//! Secrets from the environment, from files, and from Secrets of the cluster.
 
-use std::path::PathBuf;
+mod store;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub use store::{SecretCache, SecretData, SecretStore, StoreError, StoredSecret};
+
+/// The maximum number of values of a secret, the previous ones included. Each costs one HMAC per delivery.
+const MAX_VALUES: usize = 8;
+/// The text after the name of a file or a key for the previous value of a secret.
+const PREVIOUS: &str = "-previous";
 
 /// The source of a secret.
 #[derive(Clone)]
@@ -8,9 +18,13 @@ pub enum SecretSource {
     /// The text itself, from the environment. A variable that is set but empty is an error: it does not switch the
     /// authentication off.
     Inline(String),
-    /// A file, as Kubernetes mounts it. One line break at its end is not part of the secret.
+    /// A file, as Kubernetes mounts it. A file with `-previous` after its name has the secret's previous values.
     File(PathBuf),
 }
+
+/// A secret as it is now. While it is rotated, several values are valid. Each line of its text is a value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<String>);
 
 /// The reason why a configured secret cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +32,9 @@ pub enum SecretError {
     /// It has no characters other than white space.
     #[error("the secret is empty")]
     Empty,
+    /// It has more values than are compared.
+    #[error("the secret has more than {MAX_VALUES} lines")]
+    TooMany,
     /// The file does not exist, or reading it is not permitted.
     #[error("cannot read {}: {kind}", path.display())]
     Unreadable {
@@ -26,28 +43,107 @@ pub enum SecretError {
         /// The error of the operating system.
         kind: std::io::ErrorKind,
     },
+    /// The Secret of the cluster was not read.
+    #[error("cannot read the Secret {name}")]
+    Stored {
+        /// The namespace and name of the Secret.
+        name: String,
+        /// What is wrong.
+        #[source]
+        why: StoreError,
+    },
+    /// The Secret of the cluster has no value with this key.
+    #[error("the Secret has no key {key:?}")]
+    NoKey {
+        /// The key.
+        key: String,
+    },
+    /// The value in the Secret of the cluster is not UTF-8.
+    #[error("the value of the key {key:?} is not text")]
+    NotText {
+        /// The key.
+        key: String,
+    },
+}
+
+impl SecretError {
+    /// Returns whether a later read may succeed without a change of the configuration.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        let Self::Stored { why, .. } = self else {
+            return false;
+        };
+        matches!(why, StoreError::Unavailable(_))
+    }
+}
+
+impl Secret {
+    /// Parses the text of a secret, and the text of its previous values if there is one. Blank lines are skipped. The
+    /// present text must have a value: previous values alone are not a secret.
+    pub fn parse(text: &str, previous: Option<&str>) -> Result<Self, SecretError> {
+        let values = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+            let lines = lines.filter(|line| !line.trim().is_empty());
+            lines.take(MAX_VALUES + 1).map(str::to_owned).collect()
+        };
+        let mut all = values(text);
+        if all.is_empty() {
+            return Err(SecretError::Empty);
+        }
+        all.extend(previous.map(values).unwrap_or_default());
+        if all.len() > MAX_VALUES {
+            return Err(SecretError::TooMany);
+        }
+        Ok(Self(all))
+    }
+
+    /// Returns a secret with one value, which must not be empty.
+    pub(crate) fn single(value: String) -> Self {
+        Self(vec![value])
+    }
+
+    /// Returns the values, at least one, with the present one first.
+    #[must_use]
+    pub fn values(&self) -> &[String] {
+        &self.0
+    }
 }
 
 impl SecretSource {
-    /// Reads the secret as it is now.
+    /// Reads the value with which a sender signs: the first one.
     pub fn read(&self) -> Result<String, SecretError> {
-        let secret = match self {
-            Self::Inline(text) => text.clone(),
+        self.read_all().map(|secret| secret.0[0].clone())
+    }
+
+    /// Reads the secret as it is now.
+    pub fn read_all(&self) -> Result<Secret, SecretError> {
+        match self {
+            Self::Inline(text) => Secret::parse(text, None),
             Self::File(path) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
-                        path: path.clone(),
-                        kind: error.kind(),
-                    })?;
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                text.strip_suffix('\r').unwrap_or(text).to_owned()
+                let mut previous = OsString::from(path);
+                previous.push(PREVIOUS);
+                let previous = read_optional(Path::new(&previous))?;
+                let text = read_file(path)?;
+                Secret::parse(&text, previous.as_deref())
             }
-        };
-        if secret.trim().is_empty() {
-            Err(SecretError::Empty)
-        } else {
-            Ok(secret)
         }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, SecretError> {
+    std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
+        path: path.to_owned(),
+        kind: error.kind(),
+    })
+}
+
+fn read_optional(path: &Path) -> Result<Option<String>, SecretError> {
+    match read_file(path) {
+        Err(SecretError::Unreadable {
+            kind: std::io::ErrorKind::NotFound,
+            ..
+        }) => Ok(None),
+        text => text.map(Some),
     }
 }
 
@@ -57,5 +153,11 @@ impl std::fmt::Debug for SecretSource {
             Self::Inline(_) => out.write_str("Inline(…)"),
             Self::File(path) => write!(out, "File({})", path.display()),
         }
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Secret({} values)", self.0.len())
     }
 }

@@ -15,7 +15,14 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("hyper", &["server"]),
     (
         "k8s_openapi",
-        &["app/demo", "controller", "leader", "plugin_maps", "request"],
+        &[
+            "app/demo",
+            "controller",
+            "leader",
+            "plugin_maps",
+            "request",
+            "secret_store",
+        ],
     ),
     (
         "kube",
@@ -25,6 +32,7 @@ const OWNERS: [(&str, &[&str]); 15] = [
             "leader",
             "plugin_maps",
             "request",
+            "secret_store",
             "watch_backoff",
         ],
     ),
@@ -45,7 +53,7 @@ const OWNERS: [(&str, &[&str]); 15] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 14] = [
+const NEIGHBOURS: [(&str, &[&str]); 16] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["watch_backoff"]),
@@ -57,10 +65,12 @@ const NEIGHBOURS: [(&str, &[&str]); 14] = [
     ("plugin_maps", &["plugin", "watch_backoff"]),
     (
         "receiver",
-        &["auth", "delivery", "payload", "plugin", "request"],
+        &["auth", "delivery", "payload", "plugin", "recent", "request"],
     ),
+    ("recent", &[]),
     ("request", &["watch_backoff"]),
-    ("secrets", &[]),
+    ("secret_store", &["secrets"]),
+    ("secrets", &["recent"]),
     ("server", &[]),
     ("telemetry", &[]),
 ];

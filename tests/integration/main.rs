@@ -6,6 +6,7 @@ mod chart;
 mod controller;
 mod guests;
 mod guide;
+mod keys;
 mod leader;
 mod plugin_files;
 mod plugin_maps;

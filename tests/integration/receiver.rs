@@ -189,7 +189,7 @@ async fn with_an_empty_or_unreadable_secret_every_webhook_is_503() -> Result<()>
         cluster
             .start(AuthConfig {
                 hmac: Some(source),
-                bearer: None,
+                ..AuthConfig::default()
             })
             .await?;
         let answer = cluster.send_json(&json!({"ref": "v1"})).await?;

@@ -148,7 +148,11 @@ impl TestCluster {
     /// Starts a host that requires signatures.
     pub async fn start_signed(&mut self) -> Result<()> {
         let hmac = Some(SecretSource::Inline(SECRET.to_owned()));
-        self.start(AuthConfig { hmac, bearer: None }).await
+        self.start(AuthConfig {
+            hmac,
+            ..AuthConfig::default()
+        })
+        .await
     }
 
     /// Starts a host. Webhooks are sent to the host that was started last.

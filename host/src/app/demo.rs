@@ -50,7 +50,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         plugin_directories: vec![plugins.clone()],
         auth: AuthConfig {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
-            bearer: None,
+            ..AuthConfig::default()
         },
         ..HostConfig::default()
     };

@@ -20,8 +20,10 @@ use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
-use crate::receiver::{self, Receiver};
+use crate::receiver::{self, Looks, Receiver};
 use crate::request::{self, ObjectCache, Requester};
+use crate::secret_store::ClusterSecrets;
+use crate::secrets::SecretCache;
 use crate::{plugin_maps, server};
 
 /// The time limit for the background tasks to end after the servers have drained.
@@ -56,7 +58,7 @@ impl Host {
             .unwrap_or_else(|| client.default_namespace().to_owned());
         let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
         let (cache, requester) = watch_objects(&client, config.namespace.as_deref(), &mut tasks);
-        let auth = authenticate(&config, &metrics, &mut tasks);
+        let auth = authenticate(&client, &config, &own_namespace, &metrics, &mut tasks);
         let reconciler = Reconciler {
             client,
             namespace: config.namespace,
@@ -78,6 +80,7 @@ impl Host {
             auth,
             detector: Arc::clone(&detector),
             requests: requester,
+            looks: Looks::default(),
             metrics: metrics.receiver.clone(),
             bounds: config.bounds,
         };
@@ -210,11 +213,19 @@ fn watch_objects(
 }
 
 /// Reads the secrets and keeps them current. Without a receiver, the secrets are not used and do not affect readiness.
-fn authenticate(config: &HostConfig, metrics: &Metrics, tasks: &mut Tasks) -> Arc<Authenticator> {
+fn authenticate(
+    client: &Client,
+    config: &HostConfig,
+    own_namespace: &str,
+    metrics: &Metrics,
+    tasks: &mut Tasks,
+) -> Arc<Authenticator> {
     if config.receiver.is_none() {
         return Arc::new(Authenticator::new(AuthConfig::default()));
     }
-    let auth = Arc::new(Authenticator::new(config.auth.clone()));
+    let secrets = SecretCache::new(Arc::new(ClusterSecrets::new(client.clone())));
+    let auth = Authenticator::new(config.auth.clone());
+    let auth = Arc::new(auth.with_secrets(secrets, own_namespace.to_owned()));
     let refresh = refresh_secrets(Arc::clone(&auth), metrics.receiver.clone());
     tasks.spawn(refresh);
     auth

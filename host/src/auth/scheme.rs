@@ -1,171 +1,199 @@
 //! A table of the authentication schemes. Verification, the headers that are hidden from plugins, and the headers of
 //! `stoker send` are derived from it.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::HeaderMap;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 
-use super::AuthError;
+use super::mac::{body_mac, message_mac};
+use super::message;
 
 /// The header that carries the signature, as GitHub documents it under "Validating webhook deliveries".
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
-/// The text before the hexadecimal digits of a signature.
+/// The text before the hexadecimal digits of a signature of GitHub and Bitbucket.
 const SIGNATURE_PREFIX: &str = "sha256=";
 /// The text before a token (RFC 6750 §2.1). The name of the scheme has no case (RFC 9110 §11.1).
-const TOKEN_PREFIX: &str = "Bearer ";
+pub(super) const BEARER_PREFIX: &str = "Bearer ";
+/// The text before the credentials of basic authentication (RFC 7617 §2).
+pub(super) const BASIC_PREFIX: &str = "Basic ";
+/// The user name of `Scheme::headers` for basic authentication. Receivers that check only the password ignore it.
+const BASIC_USER: &str = "stoker";
 
-/// The schemes in descending order of strength. The first scheme with a configured key and a header in the request
-/// applies.
-pub(super) const SCHEMES: [Scheme; 2] = [
+/// The schemes in descending order of strength. Of the signatures in a request, the first one decides.
+pub(super) static SCHEMES: [Scheme; 11] = [
     Scheme {
-        header: SIGNATURE_HEADER,
-        proof: Proof::BodySignature,
+        name: "standard-webhooks",
+        header: "webhook-signature",
+        proof: Proof::MessageSignature {
+            id: "webhook-id",
+            timestamp: "webhook-timestamp",
+        },
     },
     Scheme {
-        header: "authorization",
-        proof: Proof::Token,
+        name: "svix",
+        header: "svix-signature",
+        proof: Proof::MessageSignature {
+            id: "svix-id",
+            timestamp: "svix-timestamp",
+        },
     },
+    Scheme::body_signature("github", SIGNATURE_HEADER, SIGNATURE_PREFIX),
+    Scheme::body_signature("forgejo", "x-forgejo-signature", ""),
+    Scheme::body_signature("gitea", "x-gitea-signature", ""),
+    Scheme::body_signature("gogs", "x-gogs-signature", ""),
+    Scheme::body_signature("bitbucket", "x-hub-signature", SIGNATURE_PREFIX),
+    Scheme::token("gitlab", "x-gitlab-token", TokenForm::Plain),
+    Scheme::token("bearer", "authorization", TokenForm::Bearer),
+    Scheme::token("basic", "authorization", TokenForm::Basic),
+    // Harbor sends the text that its settings call "Auth Header" as it is.
+    Scheme::token("authorization", "authorization", TokenForm::Plain),
 ];
 
-/// An authentication scheme.
-pub(super) struct Scheme {
+/// A scheme by which senders prove who they are.
+#[derive(Debug)]
+pub struct Scheme {
+    name: &'static str,
     /// The header with the proof, in lower case.
     pub(super) header: &'static str,
-    proof: Proof,
+    pub(super) proof: Proof,
 }
 
-enum Proof {
-    /// The HMAC-SHA256 of the raw body, in hexadecimal digits.
-    BodySignature,
-    /// A shared token.
-    Token,
-}
-
-/// The keys of the senders. A scheme without a key is not accepted.
-#[derive(Clone)]
-pub(super) struct Keys {
-    pub(super) signature: Option<Hmac<Sha256>>,
-    /// The SHA-256 digest of the token. All digests have the same length, so the duration of a comparison does not
-    /// depend on the length of the token.
-    pub(super) token: Option<[u8; 32]>,
-}
-
-/// A proof whose header was read.
-pub(super) enum Evidence {
-    /// The proof is valid for any body.
-    Valid,
-    /// The proof is valid for a body with this signature.
-    Signature {
-        mac: Box<Hmac<Sha256>>,
-        claimed: [u8; 32],
+/// The form of a proof.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// The HMAC-SHA256 of a message id, a time and the raw body, as Standard Webhooks defines it.
+    MessageSignature {
+        /// The header with the id of the message.
+        id: &'static str,
+        /// The header with the time in seconds since 1970.
+        timestamp: &'static str,
     },
+    /// The HMAC-SHA256 of the raw body in hexadecimal digits, after a prefix.
+    BodySignature {
+        /// The text before the digits.
+        prefix: &'static str,
+    },
+    /// A shared token.
+    Token(TokenForm),
 }
 
-impl Keys {
-    pub(super) fn new(signature: Option<&str>, token: Option<&str>) -> Self {
-        Self {
-            // HMAC accepts keys of any length (RFC 2104 §2), so this does not fail.
-            signature: signature.and_then(|key| Hmac::new_from_slice(key.as_bytes()).ok()),
-            token: token.map(|token| digest(token.as_bytes())),
-        }
-    }
-
-    /// Reads the proof in the headers of a delivery. A token is checked immediately. A signature is checked when the
-    /// body has been read.
-    pub(super) fn evidence(&self, headers: &HeaderMap) -> Result<Evidence, AuthError> {
-        for scheme in &SCHEMES {
-            if let Some(value) = headers.get(scheme.header)
-                && let Some(evidence) = scheme.evidence(self, value.as_bytes())?
-            {
-                return Ok(evidence);
-            }
-        }
-        Err(AuthError::Unauthorized(match self.token {
-            Some(_) => "neither a signature nor a bearer token was sent",
-            None => "the X-Hub-Signature-256 header is missing",
-        }))
-    }
+/// The form of a header with a token.
+#[derive(Debug)]
+pub(super) enum TokenForm {
+    /// The token alone.
+    Plain,
+    /// `Bearer` and the token (RFC 6750).
+    Bearer,
+    /// `Basic` and a user name with the token as its password (RFC 7617).
+    Basic,
 }
 
 impl Scheme {
-    /// Reads the proof of this scheme. Returns `None` if no key of this scheme is configured.
-    fn evidence(&self, keys: &Keys, value: &[u8]) -> Result<Option<Evidence>, AuthError> {
-        match self.proof {
-            Proof::BodySignature => {
-                let Some(mac) = &keys.signature else {
-                    return Ok(None);
-                };
-                Ok(Some(Evidence::Signature {
-                    mac: Box::new(mac.clone()),
-                    claimed: parse_signature(value)?,
-                }))
-            }
-            Proof::Token => {
-                let Some(expected) = &keys.token else {
-                    return Ok(None);
-                };
-                check_token(value, expected)?;
-                Ok(Some(Evidence::Valid))
-            }
+    const fn body_signature(
+        name: &'static str,
+        header: &'static str,
+        prefix: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            header,
+            proof: Proof::BodySignature { prefix },
         }
+    }
+
+    const fn token(name: &'static str, header: &'static str, form: TokenForm) -> Self {
+        Self {
+            name,
+            header,
+            proof: Proof::Token(form),
+        }
+    }
+
+    /// Returns all schemes, in descending order of strength.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        SCHEMES.iter()
+    }
+
+    /// Finds a scheme by its name, such as `github` or `standard-webhooks`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::all().find(|scheme| scheme.name == name)
+    }
+
+    /// Returns the name, by which `stoker send` selects the scheme.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the headers with which a sender proves that it has the secret, with their names in lower case.
+    ///
+    /// `body` are the bytes as they are sent. Only Standard Webhooks use `now` and `id`, the id of the message; a retry
+    /// has the same id. A secret of the form `user:password` is sent as both by basic authentication. The values are
+    /// secret, except for those of signatures.
+    #[must_use]
+    pub fn headers(
+        &self,
+        secret: &str,
+        body: &[u8],
+        now: Timestamp,
+        id: &str,
+    ) -> Vec<(&'static str, String)> {
+        match &self.proof {
+            Proof::MessageSignature {
+                id: id_header,
+                timestamp,
+            } => {
+                let time = now.as_second().to_string();
+                let keys = message::keys(secret);
+                let key = keys.last().map_or(secret.as_bytes(), Vec::as_slice);
+                let mac = message_mac(key, id.as_bytes(), time.as_bytes(), body);
+                vec![
+                    (id_header, id.to_owned()),
+                    (timestamp, time),
+                    (self.header, format!("v1,{}", STANDARD.encode(mac))),
+                ]
+            }
+            Proof::BodySignature { prefix } => {
+                let digits = hex::encode(body_mac(secret.as_bytes(), body));
+                vec![(self.header, format!("{prefix}{digits}"))]
+            }
+            Proof::Token(form) => vec![(self.header, form.value(secret))],
+        }
+    }
+
+    /// Returns whether this scheme reads a header.
+    pub(super) fn reads(&self, header: &str) -> bool {
+        self.header == header
     }
 }
 
-impl Evidence {
-    /// Checks the proof against the body, in constant time.
-    pub(super) fn check(self, body: &[u8]) -> Result<(), AuthError> {
+impl TokenForm {
+    /// Returns the value of the header for a token.
+    fn value(&self, token: &str) -> String {
         match self {
-            Self::Valid => Ok(()),
-            Self::Signature { mut mac, claimed } => {
-                mac.update(body);
-                mac.verify_slice(&claimed)
-                    .map_err(|_| AuthError::Unauthorized("the signature does not match the body"))
+            Self::Plain => token.to_owned(),
+            Self::Bearer => format!("{BEARER_PREFIX}{token}"),
+            Self::Basic => {
+                let credentials = if token.contains(':') {
+                    token.to_owned()
+                } else {
+                    format!("{BASIC_USER}:{token}")
+                };
+                format!("{BASIC_PREFIX}{}", STANDARD.encode(credentials))
             }
         }
     }
-}
-
-/// Parses `sha256=` and 64 hexadecimal digits of any case.
-fn parse_signature(value: &[u8]) -> Result<[u8; 32], AuthError> {
-    let mut claimed = [0; 32];
-    let digits = value.strip_prefix(SIGNATURE_PREFIX.as_bytes());
-    hex::decode_to_slice(digits.unwrap_or_default(), &mut claimed).map_err(|_| {
-        AuthError::Unauthorized("the signature is not sha256= and 64 hexadecimal digits")
-    })?;
-    Ok(claimed)
-}
-
-fn check_token(value: &[u8], expected: &[u8; 32]) -> Result<(), AuthError> {
-    let (scheme, token) = value
-        .split_at_checked(TOKEN_PREFIX.len())
-        .unwrap_or_default();
-    let is_bearer = scheme.eq_ignore_ascii_case(TOKEN_PREFIX.as_bytes());
-    if is_bearer && bool::from(digest(token).ct_eq(expected)) {
-        return Ok(());
-    }
-    Err(AuthError::Unauthorized("the bearer token is wrong"))
-}
-
-fn digest(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
 }
 
 /// Returns the value of [`SIGNATURE_HEADER`] for a body, as a sender makes it.
 #[must_use]
 pub fn sign(secret: &[u8], body: &[u8]) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
-        return String::new();
-    };
-    mac.update(body);
-    format!(
-        "{SIGNATURE_PREFIX}{}",
-        hex::encode(mac.finalize().into_bytes())
-    )
+    format!("{SIGNATURE_PREFIX}{}", hex::encode(body_mac(secret, body)))
 }
 
 /// Returns the value of `Authorization` for a token, as a sender makes it.
 #[must_use]
 pub fn bearer(token: &str) -> String {
-    format!("{TOKEN_PREFIX}{token}")
+    TokenForm::Bearer.value(token)
 }

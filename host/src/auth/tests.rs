@@ -1,3 +1,7 @@
+mod schemes;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -51,7 +55,7 @@ fn the_signature_is_the_one_of_the_published_test_vector() {
 fn a_right_signature_in_any_case_is_accepted() {
     let config = || AuthConfig {
         hmac: inline("key"),
-        bearer: None,
+        ..AuthConfig::default()
     };
     let signature = sign(b"key", BODY);
     assert!(is_accepted(config(), &[(SIGNATURE_HEADER, &signature)]));
@@ -74,7 +78,7 @@ fn missing_wrong_empty_and_malformed_signatures_are_refused() {
     ] {
         let config = AuthConfig {
             hmac: inline("key"),
-            bearer: None,
+            ..AuthConfig::default()
         };
         assert!(
             !is_accepted(config, &[(SIGNATURE_HEADER, signature)]),
@@ -84,7 +88,7 @@ fn missing_wrong_empty_and_malformed_signatures_are_refused() {
     assert!(!is_accepted(
         AuthConfig {
             hmac: inline("key"),
-            bearer: None
+            ..AuthConfig::default()
         },
         &[]
     ));
@@ -95,6 +99,7 @@ fn a_token_serves_a_sender_that_cannot_sign_and_never_repairs_a_wrong_signature(
     let config = || AuthConfig {
         hmac: inline("key"),
         bearer: inline("token"),
+        ..AuthConfig::default()
     };
     assert!(is_accepted(config(), &[("authorization", "Bearer token")]));
     assert!(is_accepted(config(), &[("authorization", "bearer token")]));
@@ -128,6 +133,7 @@ fn with_an_unusable_secret_every_delivery_is_refused() {
         let authenticator = Authenticator::new(AuthConfig {
             hmac,
             bearer: inline("token"),
+            ..AuthConfig::default()
         });
         let refused = verify(
             &authenticator,
@@ -137,14 +143,14 @@ fn with_an_unusable_secret_every_delivery_is_refused() {
     }
 }
 
-#[test]
-fn a_secret_file_is_read_without_its_last_line_break_and_read_again_on_refresh() {
+#[tokio::test]
+async fn a_secret_file_is_read_without_its_last_line_break_and_read_again_on_refresh() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
     std::fs::write(&path, "first\n").unwrap();
     let authenticator = Authenticator::new(AuthConfig {
         hmac: Some(SecretSource::File(path.clone())),
-        bearer: None,
+        ..AuthConfig::default()
     });
     let signed = |key: &[u8]| {
         let delivery = delivery(&[(SIGNATURE_HEADER, &sign(key, BODY))]);
@@ -153,11 +159,11 @@ fn a_secret_file_is_read_without_its_last_line_break_and_read_again_on_refresh()
     assert!(signed(b"first"));
 
     std::fs::write(&path, "second\r\n").unwrap();
-    authenticator.refresh();
+    authenticator.refresh().await;
     assert!(signed(b"second") && !signed(b"first"));
 
     std::fs::remove_file(&path).unwrap();
-    authenticator.refresh();
+    authenticator.refresh().await;
     assert!(matches!(
         authenticator.state(),
         AuthState::Unusable(SecretError::Unreadable { .. })
@@ -171,7 +177,7 @@ fn no_secret_is_ever_printed() {
             "{:?}",
             AuthConfig {
                 hmac: inline("s3cret"),
-                bearer: None
+                ..AuthConfig::default()
             }
         )
         .contains("s3cret")

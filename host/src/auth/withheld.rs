@@ -63,7 +63,7 @@ const VISIBLE: [&str; 9] = [
 /// is in lower case.
 #[must_use]
 pub fn is_withheld(name: &str) -> bool {
-    if SCHEMES.iter().any(|scheme| scheme.header == name) {
+    if SCHEMES.iter().any(|scheme| scheme.reads(name)) {
         return true;
     }
     let is_word = |word: &str| WORDS.contains(&word);

@@ -185,9 +185,13 @@ impl IntoResponse for Answer {
             drop(headers.insert(header::RETRY_AFTER, seconds));
         }
         match self.status() {
-            // RFC 9110 §15.5.2 requires a challenge in every 401.
+            // RFC 9110 §15.5.2 requires a challenge in every 401. Amazon SNS sends the password of a URL only after a
+            // challenge for basic authentication.
             StatusCode::UNAUTHORIZED => {
-                drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+                for challenge in ["Bearer", "Basic realm=\"stoker\""] {
+                    let challenge = HeaderValue::from_static(challenge);
+                    headers.append(header::WWW_AUTHENTICATE, challenge);
+                }
                 // Only connections of authenticated senders stay open.
                 drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close")));
             }

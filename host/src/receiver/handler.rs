@@ -1,27 +1,21 @@
 //! One delivery: find the object, verify the sender, detect the ref, submit the request, answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use stoker_api::detection::{Detection, ObjectKey};
-use tokio::time::Instant;
+use axum::http::StatusCode;
+use stoker_api::detection::Detection;
 
 use super::Receiver;
+use super::admission::{Admitted, Place, admit};
 use super::answer::Answer;
-use super::body;
 use super::record::Record;
-use crate::auth::{AuthError, Claim, Verified};
+use crate::auth::Verified;
 use crate::delivery::{Delivery, delivery_id};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
 use crate::request::{Announcement, Policy, RequestError, Submitted};
-
-/// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
-const ANSWER_TIME: Duration = Duration::from_secs(8);
 
 /// Answers one delivery.
 pub(super) async fn receive(
@@ -29,15 +23,25 @@ pub(super) async fn receive(
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Answer {
-    // A path that is not UTF-8 names no object. Only an authenticated sender receives this answer.
+    // A path that is not UTF-8 names no object.
     let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
+    answer(&receiver, &namespace, &name, request).await
+}
+
+/// Answers a delivery whose path has another form than that of an object. The answer is the one for an object that
+/// does not exist.
+pub(super) async fn receive_elsewhere(receiver: &Receiver, request: Request) -> Answer {
+    answer(receiver, "", "", request).await
+}
+
+async fn answer(receiver: &Receiver, namespace: &str, name: &str, request: Request) -> Answer {
     let record = Record::start(
         &receiver.metrics,
-        &namespace,
-        &name,
+        namespace,
+        name,
         delivery_id(request.headers()),
     );
-    let answer = match handle(&receiver, &namespace, &name, request).await {
+    let answer = match handle(receiver, namespace, name, request).await {
         Ok(answer) | Err(answer) => answer,
     };
     record.finish(&answer);
@@ -51,19 +55,16 @@ async fn handle(
     name: &str,
     request: Request,
 ) -> Result<Answer, Answer> {
-    let key = ObjectKey::new(namespace, name).ok();
-    let target = key.as_ref().and_then(|key| receiver.requests.find(key));
-    let delivery = verify(receiver, request).await?;
+    let place = Place::new(namespace, name, request.uri().path());
+    let Admitted {
+        delivery,
+        target,
+        deadline,
+    } = admit(receiver, &place, request).await?;
 
     // From here on, the sender is authenticated.
-    let deadline = Instant::now() + ANSWER_TIME;
     let fail = |error| fail(&error, namespace, name);
-    let key = key.ok_or_else(|| not_found(namespace, name))?;
-    let target = match target {
-        Some(target) => target,
-        // The object may have been created before the watch reported it.
-        None => receiver.requests.read(&key, deadline).await.map_err(fail)?,
-    };
+    let target = target.map_err(fail)?;
     let (plugin, detections) = detect(receiver, delivery, &target.policy).await?;
     let announcement = Announcement {
         plugin: plugin.descriptor().name.as_str().into(),
@@ -78,27 +79,6 @@ async fn handle(
         }),
         Err(error) => Err(fail(error)),
     }
-}
-
-/// Reads a delivery and checks its proof. The body is read only where its headers are acceptable.
-async fn verify(receiver: &Receiver, request: Request) -> Result<Verified<Delivery>, Answer> {
-    let (Parts { headers, .. }, body) = request.into_parts();
-    let claim = match acceptable(receiver, &headers) {
-        Ok(claim) => claim,
-        Err(answer) => {
-            body::discard(body);
-            return Err(answer);
-        }
-    };
-    let body = body::read(body, receiver.bounds).await?;
-    let delivery = Delivery { headers, body };
-    claim.verify(delivery).map_err(|error| refuse(&error))
-}
-
-/// Checks the headers: the length of the body, and the presence of a proof.
-fn acceptable(receiver: &Receiver, headers: &HeaderMap) -> Result<Claim, Answer> {
-    body::check_length(headers, receiver.bounds)?;
-    receiver.auth.claim(headers).map_err(|error| refuse(&error))
 }
 
 async fn detect(
@@ -152,24 +132,6 @@ fn accept(submitted: Submitted, plugin: Arc<Plugin>) -> Answer {
         git_ref: git_ref.to_string(),
         plugin,
         message,
-    }
-}
-
-fn refuse(error: &AuthError) -> Answer {
-    match error {
-        // The exact reason would be more useful to an attacker than to a sender.
-        AuthError::Unauthorized(why) => {
-            tracing::debug!(why, "a delivery was refused");
-            Answer::refused(
-                StatusCode::UNAUTHORIZED,
-                "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256)",
-            )
-        }
-        AuthError::Unusable(_) => {
-            tracing::error!(error = %stoker_report::chain(error), "a delivery was refused, because the webhook secret cannot be used");
-            let error = "the receiver's webhook secret cannot be used; see the log of Stoker";
-            Answer::unavailable(error, None)
-        }
     }
 }
 

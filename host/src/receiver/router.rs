@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
 use axum::routing::{MethodRouter, get, post};
 
 use super::Receiver;
@@ -20,7 +21,7 @@ pub fn router(receiver: Arc<Receiver>) -> Router {
         )
         .route("/", healthy())
         .route("/healthz", healthy())
-        .fallback(no_route)
+        .fallback(elsewhere)
         .with_state(receiver)
 }
 
@@ -34,6 +35,17 @@ async fn wrong_method() -> ([(axum::http::HeaderName, &'static str); 1], Answer)
         [(axum::http::header::ALLOW, "POST")],
         Answer::refused(StatusCode::METHOD_NOT_ALLOWED, error),
     )
+}
+
+/// Answers a request for another path. A webhook for a path that names no object is answered as one for an unknown
+/// object, so that the answer does not show which names are possible.
+async fn elsewhere(State(receiver): State<Arc<Receiver>>, request: Request) -> Answer {
+    let is_webhook = request.uri().path().starts_with("/webhook/");
+    if is_webhook && request.method() == Method::POST {
+        handler::receive_elsewhere(&receiver, request).await
+    } else {
+        no_route().await
+    }
 }
 
 async fn no_route() -> Answer {

@@ -1,0 +1,37 @@
+//! What identifies a delivery.
+
+use super::*;
+
+fn fingerprint(scheme: &str, id: &str, extra: (&'static str, &str)) -> Fingerprint {
+    let auth = authenticator(Some(SECRET), None);
+    let made = Scheme::named(scheme)
+        .unwrap()
+        .headers(SECRET, BODY, now(), id);
+    let delivery = delivery(&[borrow(&made), vec![extra]].concat());
+    let claim = auth.global().claim_at(&delivery.headers, now()).unwrap();
+    claim.verify(delivery).unwrap().fingerprint()
+}
+
+#[test]
+fn what_was_signed_identifies_a_delivery() {
+    let none = ("x-other", "");
+    let signed = |scheme, id| fingerprint(scheme, id, none).signed;
+    assert_eq!(signed("github", "1"), Some(Signed::Body(digest(&[BODY]))));
+    assert_eq!(signed("gitea", "2"), signed("github", "1"));
+    assert_eq!(signed("svix", "1"), Some(Signed::Id(digest(&[b"1"]))));
+    assert_ne!(signed("svix", "1"), signed("svix", "2"));
+    assert_eq!(signed("gitlab", "1"), None);
+}
+
+#[test]
+fn what_was_sent_is_known_only_with_an_id() {
+    let sent = |extra| fingerprint("github", "1", extra).sent;
+    assert_eq!(sent(("x-other", "1")), None);
+    let first = sent(("x-github-delivery", "1"));
+    assert!(first.is_some());
+    assert_eq!(
+        first,
+        fingerprint("bearer", "1", ("x-github-delivery", "1")).sent
+    );
+    assert_ne!(first, sent(("x-github-delivery", "2")));
+}

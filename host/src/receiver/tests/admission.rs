@@ -1,0 +1,300 @@
+//! Whom the receiver believes: the key of the object, and what a sender without it can find out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stoker_api::SecretKey;
+
+use super::*;
+use crate::secrets::{SecretCache, SecretData, SecretStore, StoreError};
+
+/// The status for a verified sender. There are no plugins, because they would need time while the clock is paused.
+const ADMITTED: u16 = 400;
+const OWN: &str = "the-secret-of-one-object";
+
+/// Secrets in memory.
+#[derive(Default)]
+struct FakeSecrets {
+    secrets: Mutex<BTreeMap<String, SecretData>>,
+    is_down: Mutex<bool>,
+    reads: Mutex<Vec<String>>,
+}
+
+impl SecretStore for FakeSecrets {
+    fn get(&self, key: &ObjectKey) -> BoxFuture<'static, Result<SecretData, StoreError>> {
+        let name = key.to_string();
+        self.reads.lock().unwrap().push(name.clone());
+        let found = match self.secrets.lock().unwrap().get(&name) {
+            _ if *self.is_down.lock().unwrap() => Err(StoreError::Unavailable(String::new())),
+            Some(data) => Ok(data.clone()),
+            None => Err(StoreError::Refused("not found".to_owned())),
+        };
+        std::future::ready(found).boxed()
+    }
+}
+
+struct World {
+    fixture: Fixture,
+    secrets: Arc<FakeSecrets>,
+}
+
+/// The policy of an object with its own key.
+fn own(name: &str) -> Policy {
+    Policy {
+        secret: Some(SecretKey {
+            name: name.to_owned(),
+            key: "token".to_owned(),
+        }),
+        ..Policy::default()
+    }
+}
+
+fn object(name: &str, policy: Policy) -> (ObjectKey, Policy) {
+    (ObjectKey::new("plants", name).unwrap(), policy)
+}
+
+/// Objects of each kind: with the global key, with their own one, and with a Secret that does not exist.
+fn requests() -> FakeRequests {
+    FakeRequests {
+        watched: HashMap::from([
+            object("north", Policy::default()),
+            object("own", own("hook")),
+            object("broken", own("missing")),
+        ]),
+        unwatched: HashMap::from([
+            object("new", Policy::default()),
+            object("new-own", own("hook")),
+        ]),
+        ..FakeRequests::default()
+    }
+}
+
+fn hmac() -> AuthConfig {
+    AuthConfig {
+        hmac: Some(SecretSource::Inline(SECRET.to_owned())),
+        ..AuthConfig::default()
+    }
+}
+
+impl World {
+    fn new(config: AuthConfig, requests: FakeRequests) -> Self {
+        let secrets = Arc::new(FakeSecrets::default());
+        let cache = SecretCache::new(Arc::clone(&secrets) as Arc<dyn SecretStore>);
+        let auth = Authenticator::new(config).with_secrets(cache, "stoker".to_owned());
+        let fixture = Fixture::with_auth(requests, detector(), auth);
+        let world = Self { fixture, secrets };
+        world.set("plants/hook", "token", OWN);
+        world
+    }
+
+    fn set(&self, name: &str, key: &str, value: &str) {
+        let data = SecretData::from([(key.to_owned(), value.as_bytes().to_vec())]);
+        let mut secrets = self.secrets.secrets.lock().unwrap();
+        secrets.insert(name.to_owned(), data);
+    }
+
+    /// Sends a webhook that is signed with a secret.
+    async fn post(&self, path: &str, secret: &str) -> Reply {
+        let body = r#"{"ref":"v1"}"#;
+        let request = Request::post(path)
+            .header(SIGNATURE_HEADER, sign(secret.as_bytes(), body.as_bytes()))
+            .body(Body::from(body));
+        self.fixture.send(request.unwrap()).await
+    }
+
+    async fn status(&self, name: &str, secret: &str) -> u16 {
+        let path = format!("/webhook/plants/{name}");
+        self.post(&path, secret).await.status.as_u16()
+    }
+
+    /// The number of reads of objects and of Secrets.
+    fn reads(&self) -> (usize, usize) {
+        (
+            self.fixture.reads(),
+            self.secrets.reads.lock().unwrap().len(),
+        )
+    }
+}
+
+async fn next_second() {
+    tokio::time::advance(Duration::from_secs(1)).await;
+}
+
+/// Paths of each kind, for all of which a sender without a key gets the same answer.
+const PATHS: [&str; 10] = [
+    "/webhook/plants/north",
+    "/webhook/plants/own",
+    "/webhook/plants/broken",
+    "/webhook/plants/unknown",
+    "/webhook/nowhere/north",
+    "/webhook/No_Name/x",
+    "/webhook/%ff/x",
+    "/webhook/",
+    "/webhook/plants",
+    "/webhook/plants/north/x",
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_the_same_for_every_path_with_the_same_number_of_reads() {
+    let bearer = AuthConfig {
+        bearer: Some(SecretSource::Inline(SECRET.to_owned())),
+        ..AuthConfig::default()
+    };
+    let wrong = sign(b"another", b"{}");
+    let proofs = [
+        (SIGNATURE_HEADER, wrong.as_str(), 1),
+        (SIGNATURE_HEADER, "sha256=zz", 1),
+        ("authorization", "Bearer another", 1),
+        ("x-gitlab-token", "another", 1),
+        (SIGNATURE_HEADER, "", 0),
+        ("x-other", "value", 0),
+    ];
+    for config in [hmac(), bearer] {
+        let world = World::new(config, requests());
+        let mut replies = Vec::new();
+        for (header, value, expected) in proofs {
+            for path in PATHS {
+                next_second().await;
+                let before = world.reads();
+                let request = Request::post(path).header(header, value);
+                let reply = world
+                    .fixture
+                    .send(request.body(Body::from("{}")).unwrap())
+                    .await;
+                let after = world.reads();
+                let reads = after.0 - before.0 + after.1 - before.1;
+                assert_eq!(reads, expected, "{path} {header} {value}");
+                assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{path}");
+                replies.push((reply.body, reply.headers));
+            }
+        }
+        assert!(replies.windows(2).all(|pair| pair[0] == pair[1]));
+        let challenges = replies[0].1.get_all("www-authenticate").iter();
+        assert!(challenges.eq(["Bearer", "Basic realm=\"stoker\""]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_during_an_outage_are_the_same_and_may_be_repeated() {
+    let mut requests = requests();
+    requests.is_down = true;
+    let world = World::new(hmac(), requests);
+    *world.secrets.is_down.lock().unwrap() = true;
+    let mut replies = Vec::new();
+    for path in PATHS {
+        let reply = world.post(path, "another").await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(reply.headers["retry-after"], "5");
+        replies.push((reply.body, reply.headers));
+    }
+    assert!(replies.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_with_its_own_key_is_opened_by_it_alone() {
+    for config in [hmac(), AuthConfig::default()] {
+        let world = World::new(config, requests());
+        for name in ["own", "new-own"] {
+            assert_eq!(world.status(name, OWN).await, ADMITTED, "{name}");
+            next_second().await;
+            assert_eq!(world.status(name, SECRET).await, 401, "{name}");
+        }
+        assert_eq!(world.status("broken", SECRET).await, 401);
+    }
+    let world = World::new(hmac(), requests());
+    for name in ["north", "new"] {
+        assert_eq!(world.status(name, SECRET).await, ADMITTED, "{name}");
+        assert_eq!(world.status(name, OWN).await, 401, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_global_secret_an_object_without_a_key_accepts_everybody() {
+    let world = World::new(AuthConfig::default(), requests());
+    assert_eq!(world.status("north", "whatever").await, ADMITTED);
+    assert_eq!(world.status("new", "whatever").await, ADMITTED);
+    assert_eq!(world.status("unknown", "whatever").await, 404);
+    let unsigned = Request::post("/webhook/plants/own").body(Body::from("{}"));
+    let reply = world.fixture.send(unsigned.unwrap()).await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_key_of_an_object_holds_within_a_second() {
+    let world = World::new(hmac(), requests());
+    assert_eq!(world.status("own", OWN).await, ADMITTED);
+    world.set("plants/hook", "token", "the-next-secret-of-it");
+    next_second().await;
+    assert_eq!(world.status("own", OWN).await, 401);
+    assert_eq!(world.status("own", "the-next-secret-of-it").await, ADMITTED);
+    world.secrets.secrets.lock().unwrap().clear();
+    next_second().await;
+    assert_eq!(world.status("own", "the-next-secret-of-it").await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_known_key_of_an_object_is_used_during_an_outage() {
+    let world = World::new(hmac(), requests());
+    assert_eq!(world.status("own", OWN).await, ADMITTED);
+    *world.secrets.is_down.lock().unwrap() = true;
+    next_second().await;
+    assert_eq!(world.status("own", OWN).await, ADMITTED);
+    assert_eq!(
+        world.status("own", SECRET).await,
+        503,
+        "the key may have changed"
+    );
+    tokio::time::advance(Duration::from_hours(1)).await;
+    assert_eq!(world.status("own", OWN).await, 503, "the key is too old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reads_of_many_refusals_are_shared_and_limited() {
+    let world = World::new(hmac(), requests());
+    for _ in 0..10 {
+        assert_eq!(world.status("north", "another").await, 401);
+        assert_eq!(world.status("own", "another").await, 401);
+    }
+    assert_eq!(world.reads(), (1, 1));
+    for index in 0..300 {
+        assert_eq!(
+            world.status(&format!("unknown-{index}"), "another").await,
+            401
+        );
+    }
+    assert_eq!(world.reads(), (100, 1));
+    // A sender with the key is not affected.
+    assert_eq!(world.status("new", SECRET).await, ADMITTED);
+    assert_eq!(world.status("own", OWN).await, ADMITTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_global_secret_in_the_cluster_is_used_and_may_change() {
+    let config = AuthConfig {
+        stored: Some(SecretKey {
+            name: "global".to_owned(),
+            key: "webhook-secret".to_owned(),
+        }),
+        ..AuthConfig::default()
+    };
+    let world = World::new(config, requests());
+    assert_eq!(
+        world.status("north", SECRET).await,
+        503,
+        "the Secret is missing"
+    );
+    assert_eq!(world.status("unknown", SECRET).await, 503);
+    assert_eq!(
+        world.status("own", OWN).await,
+        ADMITTED,
+        "it has its own key"
+    );
+    world.set("stoker/global", "webhook-secret", SECRET);
+    next_second().await;
+    assert_eq!(world.status("north", SECRET).await, ADMITTED);
+    assert_eq!(world.status("north", "another").await, 401);
+    world.set("stoker/global", "webhook-secret", "the-next-secret");
+    next_second().await;
+    assert_eq!(world.status("north", SECRET).await, 401);
+    assert_eq!(world.status("north", "the-next-secret").await, ADMITTED);
+}

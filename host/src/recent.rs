@@ -1,0 +1,153 @@
+//! Reads that are shared: at most one per key and period, no matter how many callers need it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use tokio::time::Instant;
+
+/// The results of reads that began a short time ago.
+pub(crate) struct Recent<K, V> {
+    entries: Mutex<HashMap<K, Entry<V>>>,
+    period: Duration,
+    capacity: usize,
+}
+
+struct Entry<V> {
+    began: Instant,
+    read: Shared<BoxFuture<'static, V>>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
+    /// Returns a store of at most `capacity` results, each of which is used for `period` from the start of its read.
+    #[must_use]
+    pub(crate) fn new(period: Duration, capacity: usize) -> Self {
+        Self {
+            entries: Mutex::default(),
+            period,
+            capacity,
+        }
+    }
+
+    /// Returns the result of a read that began within the period, or of a new one. Callers that come while a read is
+    /// under way wait for its result. Returns `None` if a new read is necessary, and `read` does not permit it.
+    pub(crate) async fn get(
+        &self,
+        key: &K,
+        read: impl FnOnce() -> Option<BoxFuture<'static, V>>,
+    ) -> Option<V> {
+        let shared = self.join(key, read)?;
+        Some(shared.await)
+    }
+
+    fn join(
+        &self,
+        key: &K,
+        read: impl FnOnce() -> Option<BoxFuture<'static, V>>,
+    ) -> Option<Shared<BoxFuture<'static, V>>> {
+        let now = Instant::now();
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get(key)
+            && now.duration_since(entry.began) < self.period
+        {
+            return Some(entry.read.clone());
+        }
+        let read = read()?.shared();
+        if entries.len() >= self.capacity {
+            make_room(&mut entries, now, self.period);
+        }
+        let entry = Entry {
+            began: now,
+            read: read.clone(),
+        };
+        entries.insert(key.clone(), entry);
+        Some(read)
+    }
+}
+
+/// Removes the results whose period is over, or the oldest one.
+fn make_room<K: Clone + Eq + Hash, V>(
+    entries: &mut HashMap<K, Entry<V>>,
+    now: Instant,
+    period: Duration,
+) {
+    let before = entries.len();
+    entries.retain(|_, entry| now.duration_since(entry.began) < period);
+    if entries.len() == before {
+        let oldest = entries.iter().min_by_key(|(_, entry)| entry.began);
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+            entries.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(1);
+
+    /// Counts the reads. Each takes 100 ms.
+    #[derive(Clone, Default)]
+    struct Reads(Arc<AtomicUsize>);
+
+    impl Reads {
+        #[expect(clippy::unnecessary_wraps, reason = "as a caller permits a read")]
+        fn read(&self) -> Option<BoxFuture<'static, usize>> {
+            let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            let read = async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                count
+            };
+            Some(read.boxed())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_share_a_read_for_a_second_from_its_start() {
+        let (recent, reads) = (Recent::new(PERIOD, 8), Reads::default());
+        let get = || recent.get(&"a", || reads.read());
+        assert_eq!(
+            tokio::join!(get(), get(), get()),
+            (Some(1), Some(1), Some(1))
+        );
+        tokio::time::advance(Duration::from_millis(899)).await;
+        assert_eq!(get().await, Some(1));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(get().await, Some(2));
+        assert_eq!(recent.get(&"b", || reads.read()).await, Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_whose_caller_left_is_neither_repeated_nor_lost() {
+        let (recent, reads) = (Recent::new(PERIOD, 8), Reads::default());
+        let left =
+            tokio::time::timeout(Duration::from_millis(10), recent.get(&"a", || reads.read()));
+        assert!(left.await.is_err());
+        assert_eq!(recent.get(&"a", || reads.read()).await, Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_is_not_permitted_is_not_remembered() {
+        let (recent, reads) = (Recent::new(PERIOD, 8), Reads::default());
+        assert_eq!(recent.get(&"a", || None).await, None);
+        assert_eq!(recent.get(&"a", || reads.read()).await, Some(1));
+        assert_eq!(recent.get(&"a", || None).await, Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_results_is_bounded() {
+        let (recent, reads) = (Recent::new(PERIOD, 3), Reads::default());
+        for key in 0..10 {
+            recent.get(&key, || reads.read()).await;
+            assert!(recent.entries.lock().unwrap().len() <= 3);
+        }
+        assert_eq!(recent.get(&9, || None).await, Some(10), "the newest stay");
+    }
+}
