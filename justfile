@@ -42,13 +42,22 @@ fuzz SECONDS="300":
             auth:: payload:: plugin::reply:: detection:: wire:: no_delivery_causes
     done
 
+# Sends deliveries that the senders' own libraries sign to a real receiver. Needs Node.js 20 or later with npm.
+[doc("Sends deliveries that the senders' own libraries sign.")]
+test-senders:
+    cargo build --release --locked --bin stoker
+    mkdir -p "{{ cargo_target }}/senders"
+    cp tests/senders/* "{{ cargo_target }}/senders/"
+    npm ci --silent --no-fund --no-audit --prefix "{{ cargo_target }}/senders"
+    STOKER="$(realpath "{{ cargo_target }}/release/stoker")" npm test --silent --prefix "{{ cargo_target }}/senders"
+
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
 [doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]
-test-chart: render-chart (chart-stories "values readme quick-start guide migrating")
+test-chart: render-chart (chart-stories "values readme quick-start guide senders migrating")
 
 # Builds the container image for this machine's architecture, and runs the same stories with it.
-test-image: && (chart-stories "readme quick-start guide migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar")
+test-image: && (chart-stories "readme quick-start guide senders migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar")
     host/image/build.sh --arch {{ image_arch }}
 
 [private]

@@ -117,6 +117,13 @@ A Secret that is named wins over an inline secret.
     items:
       - key: {{ .secretRef.key | quote }}
         path: {{ $file }}
+- secret:
+    name: {{ .secretRef.name | quote }}
+    # The key exists only while the secret is rotated.
+    optional: true
+    items:
+      - key: {{ printf "%s-previous" .secretRef.key | quote }}
+        path: {{ $file }}-previous
 {{- else if .secret }}
 - secret:
     name: {{ $inline }}

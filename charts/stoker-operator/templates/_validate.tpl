@@ -19,6 +19,9 @@
 {{- if and (not .enabled) (or .ingress.enabled .httpRoute.enabled) }}
 {{- fail "webhookReceiver.enabled: an Ingress or HTTPRoute needs the receiver, which is switched off" }}
 {{- end }}
+{{- if lt (int64 .maxBodyMemory) (int64 .maxBody) }}
+{{- fail "webhookReceiver.maxBodyMemory: it must be at least webhookReceiver.maxBody" }}
+{{- end }}
 {{- if and .ingress.enabled (not .ingress.hosts) }}
 {{- fail "webhookReceiver.ingress.hosts: name at least one host" }}
 {{- end }}

@@ -19,10 +19,11 @@ from guide import Guide
 from migrating import Migrating
 from quick_start import QuickStart
 from readme import Readme
+from senders import Senders
 from story import ROOT
 from values import Values
 
-STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Migrating)}
+STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Migrating)}
 
 
 def main():
