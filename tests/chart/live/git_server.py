@@ -44,6 +44,10 @@ class Repository:
         assert ended.returncode == 0, f"git {' '.join(arguments)}: {ended.stderr}"
         return ended.stdout.strip()
 
+    def has(self, name):
+        """Whether there is a tag of this name."""
+        return name in self.run("tag", "--list").split()
+
     def tag(self, name):
         """Creates a tag on a new commit, and returns the commit."""
         self.run("commit", "--quiet", "--allow-empty", "--message", name)
