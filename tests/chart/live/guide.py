@@ -255,6 +255,16 @@ class Guide(Story):
         self.until_resolved(self.git.commit("v1.0.0"))
         self.report("a sender that cannot sign authenticates with a token")
 
+    def count_an_event(self):
+        """Sends what is ignored several times, which one event counts."""
+        def is_counted():
+            status, answer = self.send({"zen": "x"}, {"X-GitHub-Event": "ping"})
+            assert status == 200, answer
+            events = self.cluster.get("events.events.k8s.io", "-n", "my-namespace")["items"]
+            return any(event["reason"] == "WebhookIgnored" and event.get("series") for event in events)
+
+        until("an event counts the ignored webhooks", is_counted)
+
     def pause(self):
         def is_reported():
             events = self.cluster.get("events.events.k8s.io", "-n", "my-namespace")["items"]
@@ -277,6 +287,7 @@ class Guide(Story):
         assert lists == self.follow(REFERENCE, "stoker plugin list --host") and "acme" in lists, lists
         in_the_pod = f"kubectl exec -n {NAMESPACE} deploy/{DEPLOYMENT} -- "
         assert lists == self.follow(SYMPTOMS, "kubectl exec", replace={in_the_pod: ""})
+        self.count_an_event()
         self.report("lease, conditions, events and plugins are shown")
 
     def request_by_hand(self):

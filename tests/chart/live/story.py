@@ -189,4 +189,8 @@ class Story:
         """Returns the payload and headers of a plugin's sample, and the commit of its ref, which is created here."""
         sample = json.loads(Path(project, "payloads/released.json").read_text())
         ref = sample["expect"]["found"][0]["ref"]
-        return sample["body"], sample.get("headers", {}), self.git.tag(ref.removeprefix("refs/tags/"))
+        # The webhook is about the repository of the object.
+        body = json.dumps(sample["body"])
+        for repository in sample["expect"]["found"][0].get("repositories", []):
+            body = body.replace(repository, self.git.url)
+        return json.loads(body), sample.get("headers", {}), self.git.tag(ref.removeprefix("refs/tags/"))
