@@ -84,10 +84,14 @@ impl Document {
         Ok(Self { body: text, tape })
     }
 
-    /// Returns an upper bound of the memory in bytes that parsing a body takes, besides the body.
+    /// Returns an upper bound of the memory in bytes that [`Self::open`] takes, besides the body.
     #[must_use]
-    pub fn memory(body: &[u8]) -> usize {
-        Size::of(body).memory()
+    pub fn memory(body: &[u8], media_type: Option<&str>) -> usize {
+        match form::content(body, media_type) {
+            Ok(Some(content)) => content.len() + Size::of(&content).memory(),
+            Ok(None) => Size::of(body).memory() + sns::memory(body),
+            Err(_) => 0,
+        }
     }
 
     /// Whether there is a value at the pointer.

@@ -51,6 +51,14 @@ impl Size {
         size
     }
 
+    /// Returns the largest size of a text of this length: each byte is a value.
+    pub(super) fn largest(length: usize) -> Self {
+        Self {
+            values: length + 1,
+            ..Self::default()
+        }
+    }
+
     /// Returns an upper bound of the memory of the parsed text in bytes.
     pub(super) fn memory(self) -> usize {
         self.values * VALUE_BYTES + self.copies * COPY_BYTES + self.copied

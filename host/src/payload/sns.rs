@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 
+use super::size::Size;
 use super::{Document, Kind};
+
+/// The maximum length of a message in bytes (Amazon SNS, "Quotas"). A longer one is not unwrapped.
+const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
 /// Returns the message in a notification of Amazon SNS ("HTTP/HTTPS notification JSON format"), if the body is a
 /// notification and the message is a JSON object or array. A message may not contain another envelope.
@@ -12,9 +16,25 @@ pub(super) fn message(envelope: &Document) -> Option<(Bytes, Document)> {
     if !is_notification {
         return None;
     }
-    let message = Bytes::copy_from_slice(envelope.string_at("/Message")?.as_bytes());
+    let message = envelope.string_at("/Message")?;
+    if message.len() > MAX_MESSAGE_BYTES {
+        return None;
+    }
+    let message = Bytes::copy_from_slice(message.as_bytes());
     let document = Document::parse(&message).ok()?;
     matches!(document.kind_at("")?, Kind::Object | Kind::Array).then_some((message, document))
+}
+
+/// Returns an upper bound of the memory in bytes that [`message`] takes for a body.
+pub(super) fn memory(body: &[u8]) -> usize {
+    const MEMBER: &[u8] = b"TopicArn";
+    let may_be_envelope = body.windows(MEMBER.len()).any(|part| part == MEMBER);
+    if may_be_envelope {
+        let length = body.len().min(MAX_MESSAGE_BYTES);
+        length + Size::largest(length).memory()
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]

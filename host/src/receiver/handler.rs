@@ -75,7 +75,7 @@ async fn handle(
     let target = target.map_err(fail)?;
     let key = target.key.clone();
     limits.count(&key)?;
-    let parsing = limits.parse(&delivery.body, deadline).await?;
+    let parsing = limits.parse(&delivery, deadline).await?;
     let fingerprint = delivery.fingerprint();
     let detected = detect(receiver, delivery, &target.policy).await;
     // The body and what was parsed are not needed any longer.

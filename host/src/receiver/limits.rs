@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::metrics::{Limited, ReceiverMetrics};
 use super::rate::{Rate, RateLimit};
 use super::source::{Networks, source};
+use crate::delivery::Delivery;
 use crate::payload::Document;
 use crate::request::Policy;
 use crate::sampling::Sampler;
@@ -158,10 +159,10 @@ impl Limits {
     /// Takes the memory for parsing a body, until the permit is dropped.
     pub(super) async fn parse(
         &self,
-        body: &[u8],
+        delivery: &Delivery,
         deadline: Instant,
     ) -> Result<OwnedSemaphorePermit, Answer> {
-        let bytes = Document::memory(body);
+        let bytes = Document::memory(&delivery.body, delivery.media_type().as_deref());
         if bytes > PARSING_BYTES {
             let error = "the body contains too many values";
             return Err(Answer::refused(Reason::TooManyValues, error));
