@@ -63,15 +63,16 @@ fn updated(request: &impl Request) -> Result<Outcome, Malformed> {
     })
 }
 
+/// An `update` reports that the notes of a release were edited. The release may be an old one, so it announces nothing.
 fn release(request: &impl Request) -> Result<Outcome, Malformed> {
     let action = request.required("/action")?;
-    if !matches!(action.as_str(), "create" | "update") {
+    if action != "create" {
         return Ok(Outcome::ignored(&["release action ", &action]));
     }
     let tag = request.required("/tag")?;
     Ok(about(request, tag)
         .commit(request.string_at("/commit/id"))
-        .event(text::concat(&["release.", &action]))
+        .event("release.create")
         .into())
 }
 
