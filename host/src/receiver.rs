@@ -7,6 +7,7 @@ mod admission;
 mod answer;
 mod body;
 mod budget;
+mod buffer;
 mod handler;
 mod handshake;
 mod limits;

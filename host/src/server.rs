@@ -51,7 +51,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(15);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The number of requests that an HTTP/2 connection may have at a time.
-const STREAMS: u32 = 64;
+const STREAMS: u32 = 16;
 /// The number of bytes of bodies that an HTTP/2 connection may send before they are read, the smallest that HTTP/2
 /// allows for a connection (RFC 9113 §6.9.2).
 const WINDOW_BYTES: u32 = 65_535;

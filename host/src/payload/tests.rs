@@ -368,7 +368,8 @@ fn the_memory_of_what_a_form_or_an_envelope_holds_is_known_in_advance() {
     let values = format!("[{}]", vec!["0"; 20_000].join(","));
     let form = format!("payload={}", values.replace(',', "%2C"));
     let topic = "arn:aws:sns:eu-west-1:111122223333:plant";
-    let envelope = serde_json::json!({"Type": "Notification", "TopicArn": topic, "Message": values});
+    let envelope =
+        serde_json::json!({"Type": "Notification", "TopicArn": topic, "Message": values});
     for body in [form, envelope.to_string()] {
         let bound = Document::memory(body.as_bytes(), None);
         let (text, document) = Document::open(&Bytes::from(body), None).unwrap();

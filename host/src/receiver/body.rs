@@ -7,13 +7,15 @@ use http_body_util::BodyExt as _;
 
 use super::answer::{Answer, Reason};
 use super::budget::Share;
+use super::buffer::Buffer;
 use super::limits::{Bounds, Limits};
 
 /// The maximum time for reading and discarding the rest of a refused delivery's body.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
-/// The number of bytes that have to arrive before the buffer gets its final size. The memory of a part that was not
-/// written is only reserved in the address space.
-const TRUSTED_BYTES: usize = 1 << 20;
+/// The number of parts of a body whose size does not matter.
+const FREE_PARTS: usize = 1024;
+/// The minimum of the average size of the other parts in bytes.
+const PART_BYTES: usize = 64;
 
 /// Refuses a body whose announced length exceeds the limit, before the body is read.
 pub(super) fn check_length(headers: &HeaderMap, bounds: &Bounds) -> Result<(), Answer> {
@@ -47,7 +49,8 @@ pub(super) async fn read<'b>(
         limits,
         // Behind the first part, the buffer is as large as the body can be.
         capacity: length.map_or(bounds.body_bytes, |length| length.min(bounds.body_bytes)),
-        buffer: Vec::new(),
+        buffer: Buffer::default(),
+        parts: 0,
         share: limits.bodies.share(),
         is_waiting: false,
     };
@@ -68,7 +71,9 @@ pub(super) async fn read<'b>(
 struct Reader<'b> {
     limits: &'b Limits,
     capacity: usize,
-    buffer: Vec<u8>,
+    buffer: Buffer,
+    /// The number of parts that arrived.
+    parts: usize,
     share: Share<'b>,
     /// Whether the body waits for memory, and not for the sender.
     is_waiting: bool,
@@ -92,6 +97,7 @@ impl Reader<'_> {
             })?;
             if let Ok(part) = frame.into_data() {
                 self.append(&part).await?;
+                self.check_parts()?;
             }
         }
     }
@@ -104,18 +110,19 @@ impl Reader<'_> {
         self.is_waiting = true;
         self.share.grow(length).await;
         self.is_waiting = false;
-        if length > self.buffer.capacity() {
-            let capacity = if length > TRUSTED_BYTES {
-                self.capacity.max(length)
-            } else {
-                length.next_power_of_two()
-            };
-            let more = capacity - self.buffer.len();
-            self.buffer
-                .try_reserve_exact(more)
-                .map_err(|_| self.limits.no_memory())?;
+        self.buffer
+            .append(part, self.capacity.max(length))
+            .map_err(|_| self.limits.no_memory())
+    }
+
+    /// Refuses a body in very many tiny parts. Each costs as much processor time as a large one, and no HTTP client
+    /// sends them.
+    fn check_parts(&mut self) -> Result<(), Answer> {
+        self.parts += 1;
+        if self.parts > FREE_PARTS && self.buffer.len() / self.parts < PART_BYTES {
+            let error = "the body is sent in too small chunks";
+            return Err(Answer::refused(Reason::ChunksTooSmall, error));
         }
-        self.buffer.extend_from_slice(part);
         Ok(())
     }
 }

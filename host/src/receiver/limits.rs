@@ -20,9 +20,9 @@ use crate::request::Policy;
 use crate::sampling::Sampler;
 use crate::server::{self, Peer};
 
-/// The memory for parsing in bytes. Parsing the largest push of GitHub, 25 MiB, takes about this much, and the body
-/// has to fit beside it in a container of 128 MiB.
-const PARSING_BYTES: usize = 40 << 20;
+/// The memory for parsing in bytes. A push of 25 MiB that lists files takes 16 MiB, and the body has to fit beside it in
+/// a container of 128 MiB.
+const PARSING_BYTES: usize = 24 << 20;
 /// The number of authenticated deliveries that are handled at a time. Each waits for the API server, eight seconds at
 /// most.
 const IN_FLIGHT: usize = 512;

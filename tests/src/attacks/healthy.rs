@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::list::{PATH, request};
+use super::list::{HEALTHY_PATH, request};
 use crate::SECRET;
 use crate::bench::load::exchange;
 use stoker::auth::{SIGNATURE_HEADER, sign};
@@ -84,7 +84,7 @@ async fn lane(port: u16, start: Instant, time: Duration, is_kept: bool) -> Laten
 async fn deliver(port: u16, connection: &mut Option<TcpStream>, number: u32) -> Result<u16> {
     let body = format!(r#"{{"ref":"v0.0.{number}"}}"#).into_bytes();
     let signature = sign(SECRET.as_bytes(), &body);
-    let request = request(PATH, &[(SIGNATURE_HEADER, &signature)], &body);
+    let request = request(HEALTHY_PATH, &[(SIGNATURE_HEADER, &signature)], &body);
     let stream = if let Some(stream) = connection {
         stream
     } else {

@@ -12,6 +12,10 @@ pub(super) const NAMESPACE: &str = "default";
 pub(super) const NAME: &str = "plant";
 /// The path of its webhooks.
 pub(super) const PATH: &str = "/webhook/default/plant";
+/// The object of the healthy sender. The rate of each object is limited apart.
+pub(super) const HEALTHY_NAME: &str = "valve";
+/// The path of the webhooks of the healthy sender.
+pub(super) const HEALTHY_PATH: &str = "/webhook/default/valve";
 
 const MIB: usize = 1 << 20;
 const GIB: u64 = 1 << 30;

@@ -12,7 +12,7 @@ use stoker_api::GatewaySync;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::list::{NAME, NAMESPACE};
+use super::list::{HEALTHY_NAME, NAME, NAMESPACE};
 use crate::SECRET;
 use crate::control_plane::free_port;
 use crate::control_plane::server::Server;
@@ -38,19 +38,23 @@ impl Sandbox {
         let server = Server::start("sandbox", &program, &arguments, directory.path())?;
         let mut sandbox = Self { server, directory };
         let client = sandbox.client().await?;
-        // Nothing is read from git while the object is paused, so that only webhooks are measured.
-        let object = json!({
-            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": NAME},
-            "spec": {
-                "paused": true,
-                "git": {"repo": "https://git.example.com/demo/plant.git", "ref": "main"},
-                "gateway": {"api": {"secretName": "gateway-api"}},
-                "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
-            },
-        });
-        Api::<GatewaySync>::namespaced(client, NAMESPACE)
-            .create(&PostParams::default(), &serde_json::from_value(object)?)
-            .await?;
+        let objects = Api::<GatewaySync>::namespaced(client, NAMESPACE);
+        // Nothing is read from git while an object is paused, so that only webhooks are measured.
+        let object = |name: &str| {
+            json!({
+                "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": name},
+                "spec": {
+                    "paused": true,
+                    "git": {"repo": "https://git.example.com/demo/plant.git", "ref": "main"},
+                    "gateway": {"api": {"secretName": "gateway-api"}},
+                    "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
+                },
+            })
+        };
+        for name in [NAME, HEALTHY_NAME] {
+            let object = serde_json::from_value(object(name))?;
+            objects.create(&PostParams::default(), &object).await?;
+        }
         Ok(sandbox)
     }
 

@@ -21,6 +21,8 @@ pub(in crate::receiver) enum Reason {
     BodyTimeout,
     /// The connection ended before the body.
     BodyIncomplete,
+    /// The body is sent in very many tiny parts.
+    ChunksTooSmall,
     /// Parsing the body would take too much memory.
     TooManyValues,
     /// The body is compressed.
@@ -58,6 +60,7 @@ impl Reason {
             Self::BodyTooLarge => "body-too-large",
             Self::BodyTimeout => "body-timeout",
             Self::BodyIncomplete => "body-incomplete",
+            Self::ChunksTooSmall => "chunks-too-small",
             Self::TooManyValues => "too-many-values",
             Self::Compressed => "compressed",
             Self::UnsupportedMediaType => "unsupported-media-type",
@@ -77,6 +80,7 @@ impl Reason {
         match self {
             Self::IgnoredByPlugin => StatusCode::OK,
             Self::InvalidOrigin
+            | Self::ChunksTooSmall
             | Self::BodyIncomplete
             | Self::NotJson
             | Self::Unrecognised
@@ -114,6 +118,7 @@ mod tests {
             (Reason::BodyTooLarge, "body-too-large", 413),
             (Reason::BodyTimeout, "body-timeout", 408),
             (Reason::BodyIncomplete, "body-incomplete", 400),
+            (Reason::ChunksTooSmall, "chunks-too-small", 400),
             (Reason::TooManyValues, "too-many-values", 413),
             (Reason::Compressed, "compressed", 415),
             (Reason::UnsupportedMediaType, "unsupported-media-type", 415),

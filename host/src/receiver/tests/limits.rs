@@ -194,10 +194,10 @@ async fn a_body_that_pauses_or_is_slow_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_of_single_bytes_takes_the_memory_of_its_length() {
+async fn a_body_of_single_bytes_is_refused_early() {
     let fixture = Fixture::new(with_object(Policy::default())).await;
     let used = fixture.metrics.body_bytes();
-    let (highest, length) = (Arc::new(Mutex::new(0)), 1 << 20);
+    let highest = Arc::new(Mutex::new(0));
     let note = {
         let (used, highest) = (used.clone(), Arc::clone(&highest));
         move |_| {
@@ -206,10 +206,13 @@ async fn a_body_of_single_bytes_takes_the_memory_of_its_length() {
             Bytes::from_static(b" ")
         }
     };
-    let parts = futures::StreamExt::map(stream::iter(0..length), note);
+    let parts = futures::StreamExt::map(stream::iter(0..1 << 20), note);
     let reply = fixture.send(in_parts(parts)).await;
-    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(*highest.lock().unwrap(), length);
+    assert_eq!(
+        (reply.status.as_u16(), reason(&reply)),
+        (400, "chunks-too-small")
+    );
+    assert_eq!(*highest.lock().unwrap(), 4 << 10);
     assert_eq!(used.get(), 0);
 }
 
