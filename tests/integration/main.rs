@@ -5,6 +5,7 @@ mod borders;
 mod bounds;
 mod chart;
 mod controller;
+mod go_operator;
 mod guests;
 mod guide;
 mod keys;

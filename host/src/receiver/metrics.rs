@@ -216,12 +216,21 @@ impl ReceiverMetrics {
     }
 
     pub(super) fn answered(&self, source: Option<&str>, status_code: u16, duration: Duration) {
+        self.requested(source, status_code);
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// Counts a request that is no delivery.
+    pub(super) fn misdirected(&self, status_code: u16) {
+        self.requested(None, status_code);
+    }
+
+    fn requested(&self, source: Option<&str>, status_code: u16) {
         let labels = Labels {
             source: source.unwrap_or("unknown").to_owned(),
             status_code,
         };
         self.requests.get_or_create(&labels).inc();
-        self.duration.observe(duration.as_secs_f64());
     }
 }
 

@@ -1,0 +1,92 @@
+//! The deployment: what the chart renders, replicas and metrics.
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use stoker_tests::TestCluster;
+
+use super::deliver;
+
+const INLINE_SECRET: &str = include_str!("../../chart/golden/guide-inline-secret.yaml");
+const NETWORK: &str = include_str!("../../chart/golden/network.yaml");
+const DEFAULTS: &str = include_str!("../../chart/golden/defaults.yaml");
+
+/// Returns the documents of a kind that the chart renders.
+fn rendered(text: &str, kind: &str) -> Vec<String> {
+    let documents = text.split("\n---\n");
+    let is_of_kind = |text: &&str| text.lines().any(|line| line == format!("kind: {kind}"));
+    documents.filter(is_of_kind).map(str::to_owned).collect()
+}
+
+#[test]
+fn fault_04_an_inline_secret_is_not_part_of_the_deployment() {
+    let [deployment] = &rendered(INLINE_SECRET, "Deployment")[..] else {
+        panic!("there is one Deployment");
+    };
+    assert!(!deployment.contains("my-webhook-secret"));
+    let secrets = rendered(INLINE_SECRET, "Secret").concat();
+    assert!(secrets.contains("webhook-secret:"), "{secrets}");
+}
+
+#[tokio::test]
+async fn fault_24_replicas_that_do_not_lead_receive_webhooks() -> Result<()> {
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({})).await?;
+    for identity in ["first", "second"] {
+        cluster.identity = Some(identity);
+        cluster.start_signed().await?;
+        let commit = cluster.git.commit("main", identity).await?;
+        let answer = deliver(&cluster, (&[], json!({"ref": "main"}))).await?;
+        assert_eq!(answer.status, 202, "{identity}");
+        cluster.until_handled(commit.as_str()).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn fault_25_the_network_policy_admits_webhooks() {
+    let policies = rendered(NETWORK, "NetworkPolicy").concat();
+    assert!(policies.contains("port: webhook-rx"), "{policies}");
+}
+
+#[test]
+fn fault_26_the_service_account_cannot_list_or_change_secrets() {
+    let roles = rendered(DEFAULTS, "ClusterRole").concat() + &rendered(DEFAULTS, "Role").concat();
+    let secret_rules: Vec<_> = roles
+        .split("- apiGroups:")
+        .filter(|rule| rule.contains("secrets"))
+        .collect();
+    assert!(!secret_rules.is_empty());
+    for rule in secret_rules {
+        for verb in ["list", "watch", "create", "delete", "update", "patch"] {
+            assert!(!rule.contains(verb), "{verb}: {rule}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_27_metrics_distinguish_outcomes_and_count_every_path() -> Result<()> {
+    let cluster = TestCluster::with_host().await?;
+    deliver(&cluster, (&[], json!({"ref": "v1"}))).await?;
+    cluster.post(&cluster.url()?, &[], b"{}").await?;
+    let elsewhere = format!("{}/elsewhere", cluster.base_url()?);
+    let answer = cluster.post(&elsewhere, &[], b"{}").await?;
+    assert_eq!(answer.body["reason"], Value::from("no-route"));
+    let metrics = cluster.metrics()?;
+    for line in [
+        r#"stoker_webhook_receiver_requests_total{source="generic",status_code="202"} 1"#,
+        r#"stoker_webhook_receiver_requests_total{source="unknown",status_code="401"} 1"#,
+        r#"stoker_webhook_receiver_requests_total{source="unknown",status_code="404"} 1"#,
+        r#"stoker_webhook_receiver_outcomes_total{reason="requested"} 1"#,
+        r#"stoker_webhook_receiver_outcomes_total{reason="unauthorized"} 1"#,
+        "stoker_webhook_receiver_requests_in_flight 0",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    let last = "stoker_webhook_receiver_last_accepted_timestamp_seconds{";
+    metrics
+        .lines()
+        .find(|line| line.starts_with(last))
+        .context("the time of the last accepted webhook")?;
+    assert!(metrics.contains("stoker_webhook_receiver_request_duration_seconds_bucket"));
+    Ok(())
+}
