@@ -220,43 +220,6 @@ async fn an_unreachable_api_server_is_503_and_a_repeated_delivery_succeeds() -> 
 }
 
 #[tokio::test]
-async fn a_webhook_in_progress_is_answered_before_the_shutdown() -> Result<()> {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    let mut cluster = TestCluster::with_host().await?;
-    cluster.git.tag("v1").await?;
-    let (body, url) = (br#"{"ref":"v1"}"#, reqwest::Url::parse(&cluster.url()?)?);
-    let address = (
-        url.host_str().context("host")?.to_owned(),
-        url.port().context("port")?,
-    );
-    let mut connection = tokio::net::TcpStream::connect(address).await?;
-    let head = format!(
-        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n{SIGNATURE_HEADER}: {}\r\n\r\n",
-        url.path(),
-        body.len(),
-        sign(SECRET.as_bytes(), body)
-    );
-    connection.write_all(head.as_bytes()).await?;
-    // The server has read the headers when it asks for the body.
-    let mut interim = [0; 25];
-    connection.read_exact(&mut interim).await?;
-    assert!(interim.starts_with(b"HTTP/1.1 100"));
-
-    let ended = async { cluster.stop().await };
-    let answered = async {
-        connection.write_all(body).await?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await?;
-        anyhow::Ok(answer)
-    };
-    let (ended, answer) = tokio::join!(ended, answered);
-    ended?;
-    assert!(answer?.starts_with("HTTP/1.1 202"));
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_host_of_one_namespace_ignores_others() -> Result<()> {
     let mut cluster = TestCluster::new().await?;
     let mut object = cluster.create(json!({})).await?;

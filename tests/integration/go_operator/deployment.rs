@@ -2,11 +2,14 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use stoker_http_client::http_client;
 use stoker_tests::TestCluster;
 
 use super::deliver;
 
 const INLINE_SECRET: &str = include_str!("../../chart/golden/guide-inline-secret.yaml");
+/// The secret of that file, `my-webhook-secret`, as the Secret contains it.
+const INLINE_SECRET_BASE64: &str = "bXktd2ViaG9vay1zZWNyZXQ=";
 const NETWORK: &str = include_str!("../../chart/golden/network.yaml");
 const DEFAULTS: &str = include_str!("../../chart/golden/defaults.yaml");
 
@@ -22,9 +25,12 @@ fn fault_04_an_inline_secret_is_not_part_of_the_deployment() {
     let [deployment] = &rendered(INLINE_SECRET, "Deployment")[..] else {
         panic!("there is one Deployment");
     };
-    assert!(!deployment.contains("my-webhook-secret"));
+    for secret in ["my-webhook-secret", INLINE_SECRET_BASE64] {
+        assert!(!deployment.contains(secret), "{secret}");
+    }
     let secrets = rendered(INLINE_SECRET, "Secret").concat();
-    assert!(secrets.contains("webhook-secret:"), "{secrets}");
+    let line = format!("webhook-secret: {INLINE_SECRET_BASE64}");
+    assert!(secrets.contains(&line), "{secrets}");
 }
 
 #[tokio::test]
@@ -34,6 +40,10 @@ async fn fault_24_replicas_that_do_not_lead_receive_webhooks() -> Result<()> {
     for identity in ["first", "second"] {
         cluster.identity = Some(identity);
         cluster.start_signed().await?;
+        let leads = u8::from(identity == "first");
+        cluster
+            .until_metrics(|text| text.contains(&format!("stoker_controller_leader {leads}\n")))
+            .await?;
         let commit = cluster.git.commit("main", identity).await?;
         let answer = deliver(&cluster, (&[], json!({"ref": "main"}))).await?;
         assert_eq!(answer.status, 202, "{identity}");
@@ -45,7 +55,13 @@ async fn fault_24_replicas_that_do_not_lead_receive_webhooks() -> Result<()> {
 #[test]
 fn fault_25_the_network_policy_admits_webhooks() {
     let policies = rendered(NETWORK, "NetworkPolicy").concat();
-    assert!(policies.contains("port: webhook-rx"), "{policies}");
+    let (_, ingress) = policies
+        .split_once("policyTypes:\n    - Ingress\n")
+        .unwrap();
+    let (ingress, _) = ingress.split_once("\n  egress:").unwrap();
+    assert!(ingress.contains("port: webhook-rx"), "{ingress}");
+    let deployment = rendered(NETWORK, "Deployment").concat();
+    assert!(deployment.contains("name: webhook-rx\n              containerPort: 9444\n"));
 }
 
 #[test]
@@ -71,11 +87,14 @@ async fn fault_27_metrics_distinguish_outcomes_and_count_every_path() -> Result<
     let elsewhere = format!("{}/elsewhere", cluster.base_url()?);
     let answer = cluster.post(&elsewhere, &[], b"{}").await?;
     assert_eq!(answer.body["reason"], Value::from("no-route"));
+    let wrong_method = http_client()?.put(cluster.url()?).send().await?;
+    assert_eq!(wrong_method.status(), 405);
     let metrics = cluster.metrics()?;
     for line in [
         r#"stoker_webhook_receiver_requests_total{source="generic",status_code="202"} 1"#,
         r#"stoker_webhook_receiver_requests_total{source="unknown",status_code="401"} 1"#,
         r#"stoker_webhook_receiver_requests_total{source="unknown",status_code="404"} 1"#,
+        r#"stoker_webhook_receiver_requests_total{source="unknown",status_code="405"} 1"#,
         r#"stoker_webhook_receiver_outcomes_total{reason="requested"} 1"#,
         r#"stoker_webhook_receiver_outcomes_total{reason="unauthorized"} 1"#,
         "stoker_webhook_receiver_requests_in_flight 0",

@@ -2,9 +2,28 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use stoker_tests::TestCluster;
+use stoker::auth::{SIGNATURE_HEADER, sign};
+use stoker_api::GatewaySync;
+use stoker_tests::{SECRET, TestCluster};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::{deliver, requested};
+
+/// Returns whether the controller has handled the last request.
+fn is_handled(object: &GatewaySync) -> bool {
+    let handled = object.status.as_ref();
+    let handled = handled.and_then(|status| status.last_handled_requested_at.as_deref());
+    handled.is_some() && handled == object.requested_at()
+}
+
+/// Returns why the ref was not resolved.
+fn resolution(object: &GatewaySync) -> Result<String> {
+    let status = object.status.as_ref().context("a status")?;
+    let condition = status.condition("RefResolved").context("a condition")?;
+    assert_eq!(condition.status, "False", "{condition:?}");
+    Ok(condition.message.clone())
+}
 
 #[tokio::test]
 async fn fault_06_an_api_server_that_is_away_is_not_a_404() -> Result<()> {
@@ -36,24 +55,34 @@ async fn fault_07_other_writers_cause_no_error() -> Result<()> {
 }
 
 #[tokio::test]
-async fn fault_10_a_webhook_during_the_shutdown_is_stored_and_answered() -> Result<()> {
+async fn fault_10_a_webhook_in_progress_is_stored_and_answered_before_the_shutdown() -> Result<()> {
     let mut cluster = TestCluster::with_host().await?;
-    let url = cluster.url()?;
-    let client = reqwest::Client::new();
     let body = br#"{"ref":"v1"}"#;
-    let signature = stoker::auth::sign(stoker_tests::SECRET.as_bytes(), body);
-    let request = client
-        .post(url)
-        .header(stoker::auth::SIGNATURE_HEADER, signature)
-        .body(&body[..]);
-    let sent = tokio::spawn(request.send());
-    // The connection is open, or is refused. An accepted webhook is stored.
-    tokio::task::yield_now().await;
-    cluster.stop().await?;
-    if let Ok(answer) = sent.await? {
-        assert_eq!(answer.status(), 202);
-        assert_eq!(requested(&cluster).await?.as_deref(), Some("v1"));
-    }
+    let address = cluster.base_url()?.strip_prefix("http://");
+    let mut connection = TcpStream::connect(address.context("a URL")?).await?;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n{SIGNATURE_HEADER}: {}\r\n\r\n",
+        cluster.url()?.trim_start_matches(cluster.base_url()?),
+        body.len(),
+        sign(SECRET.as_bytes(), body)
+    );
+    connection.write_all(head.as_bytes()).await?;
+    // The server has read the headers when it asks for the body.
+    let mut interim = [0; 25];
+    connection.read_exact(&mut interim).await?;
+    assert!(interim.starts_with(b"HTTP/1.1 100"));
+
+    let ended = async { cluster.stop().await };
+    let answered = async {
+        connection.write_all(body).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let (ended, answer) = tokio::join!(ended, answered);
+    ended?;
+    assert!(answer?.starts_with("HTTP/1.1 202"));
+    assert_eq!(requested(&cluster).await?.as_deref(), Some("v1"));
     Ok(())
 }
 
@@ -109,20 +138,39 @@ async fn fault_20_a_request_is_not_erased_when_an_earlier_one_is_cleared() -> Re
     Ok(())
 }
 
+/// Returns the number of passes of the controller that have ended.
+fn passes(metrics: &str) -> u64 {
+    let lines = metrics.lines();
+    let counts = lines.filter(|line| line.starts_with("stoker_controller_reconcile_total{"));
+    counts
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
 #[tokio::test]
-async fn fault_21_a_ref_that_does_not_exist_is_reported_and_does_not_block() -> Result<()> {
+async fn fault_21_a_ref_that_does_not_exist_is_looked_up_after_a_wait_only() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
     let answer = deliver(&cluster, (&[], json!({"ref": "v9"}))).await?;
     assert_eq!(answer.status, 202);
-    let failed = |object: &stoker_api::GatewaySync| {
-        let status = object.status.as_ref();
-        status.is_some_and(|status| {
-            status.last_handled_requested_at.as_deref() == object.requested_at()
-        }) && object.requested_at().is_some()
-    };
-    let object = cluster.until("the request is handled", failed).await?;
-    let status = serde_json::to_string(&object.status)?;
-    assert!(status.contains("v9"), "{status}");
+    let object = cluster.until("the request is handled", is_handled).await?;
+    let message = resolution(&object)?;
+    assert!(message.contains("v9"), "{message}");
+    assert!(message.contains("(retry in 30s)"), "{message}");
+    // Other changes of the object cause passes, which neither look up the ref nor restart the wait.
+    let lookups = cluster.git.requests();
+    for number in 0..3 {
+        let before = passes(&cluster.metrics()?);
+        let annotations = json!({"example.com/number": number.to_string()});
+        cluster
+            .patch(json!({"metadata": {"annotations": annotations}}))
+            .await?;
+        cluster
+            .until_metrics(|metrics| passes(metrics) > before)
+            .await?;
+    }
+    assert_eq!(cluster.git.requests(), lookups);
+    assert_eq!(resolution(&cluster.object().await?)?, message);
+    // The next request does not wait.
     let commit = cluster.git.commit("main", "Next").await?;
     deliver(&cluster, (&[], json!({"ref": "main"}))).await?;
     cluster.until_handled(commit.as_str()).await?;
@@ -175,17 +223,13 @@ async fn fault_23_a_paused_object_keeps_the_request_for_later() -> Result<()> {
     assert_eq!(answer.status, 202);
     cluster.patch(json!({"spec": {"paused": false}})).await?;
     cluster.until_handled(commit.as_str()).await?;
-    // An id that the repository does not have is not published.
+    // An id that the repository does not have is looked up, and not published.
     let unknown = "ab".repeat(20);
     deliver(&cluster, (&[], json!({ "ref": unknown }))).await?;
-    let is_handled = |object: &stoker_api::GatewaySync| {
-        let status = object.status.as_ref();
-        status.is_some_and(|status| {
-            status.last_handled_requested_at.as_deref() == object.requested_at()
-        })
-    };
     let object = cluster.until("the request is handled", is_handled).await?;
+    let message = resolution(&object)?;
+    assert!(message.contains(&unknown), "{message}");
     let status = object.status.context("a status")?;
-    assert_ne!(status.last_sync_commit, Some(unknown));
+    assert_eq!(status.last_sync_commit.as_deref(), Some(commit.as_str()));
     Ok(())
 }
