@@ -1,9 +1,16 @@
 //! What is stored, and in which order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Context as _, Result};
+use kube::Client;
+use kube::api::{Patch, PatchParams};
+use kube::client::Body;
 use serde_json::json;
 use stoker::auth::{SIGNATURE_HEADER, sign};
 use stoker_api::GatewaySync;
+use stoker_api::names::annotation;
 use stoker_tests::{SECRET, TestCluster};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -121,19 +128,52 @@ async fn fault_19_a_webhook_causes_a_lookup_at_once() -> Result<()> {
     Ok(())
 }
 
+/// Returns a client that requests `v2` just before the next JSON patch, each time that the flag is set.
+fn interrupted(cluster: &TestCluster) -> (Client, Arc<AtomicBool>) {
+    let flag = Arc::new(AtomicBool::new(false));
+    let (client, objects) = (cluster.client.clone(), cluster.objects());
+    let interrupts = Arc::clone(&flag);
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let (client, objects) = (client.clone(), objects.clone());
+        let interrupts = Arc::clone(&interrupts);
+        async move {
+            let content = request.headers().get("content-type");
+            let is_json_patch = content.is_some_and(|value| value == "application/json-patch+json");
+            if is_json_patch && interrupts.swap(false, Ordering::SeqCst) {
+                let annotations = json!({
+                    annotation::REQUESTED_REF: "v2",
+                    annotation::REQUESTED_AT: "2100-01-01T00:00:00Z",
+                });
+                let request = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+                objects
+                    .patch("plant", &PatchParams::default(), &request)
+                    .await?;
+            }
+            client.send(request).await
+        }
+    });
+    (Client::new(service, "default"), flag)
+}
+
 #[tokio::test]
 async fn fault_20_a_request_is_not_erased_when_an_earlier_one_is_cleared() -> Result<()> {
-    let cluster = TestCluster::with_host().await?;
-    cluster.git.tag("v1").await?;
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({})).await?;
+    let first = cluster.git.tag("v1").await?;
     let second = cluster.git.commit("main", "Two").await?;
     cluster.git.tag("v2").await?;
+    let (client, interrupts) = interrupted(&cluster);
+    cluster.client = client;
+    cluster.start_signed().await?;
     deliver(&cluster, (&[], json!({"ref": "v1"}))).await?;
-    // The spec catches up with the first request while the second arrives.
-    let spec = cluster.patch(json!({"spec": {"git": {"ref": "v1"}}}));
-    let request = deliver(&cluster, (&[], json!({"ref": "v2"})));
-    let (spec, request) = tokio::join!(spec, request);
-    assert_eq!((spec.is_ok(), request?.status), (true, 202));
-    cluster.until_resolved(second.as_str()).await?;
+    cluster.until_handled(first.as_str()).await?;
+    // The spec catches up with the first request. The second arrives just before the first is cleared.
+    interrupts.store(true, Ordering::SeqCst);
+    cluster
+        .patch(json!({"spec": {"git": {"ref": "v1"}}}))
+        .await?;
+    cluster.until_handled(second.as_str()).await?;
+    assert!(!interrupts.load(Ordering::SeqCst));
     assert_eq!(requested(&cluster).await?.as_deref(), Some("v2"));
     Ok(())
 }
