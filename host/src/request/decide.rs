@@ -1,7 +1,7 @@
 //! What an announcement means for an object. The decision depends on its arguments only.
 
 use jiff::Timestamp;
-use stoker_api::detection::GitRef;
+use stoker_api::detection::{Detection, GitRef};
 
 use super::choose::choose;
 use super::memory::{DeliveryId, Memory};
@@ -25,8 +25,8 @@ pub(super) enum Decision {
 pub(super) struct Accepted {
     /// The ref to request.
     pub(super) git_ref: GitRef,
-    /// Whether the object has a request for this ref already, which gets a new time stamp.
-    pub(super) is_renewal: bool,
+    /// Why it is written.
+    pub(super) kind: Kind,
     /// The memory of the object, with this delivery.
     pub(super) memory: Memory,
 }
@@ -34,12 +34,23 @@ pub(super) struct Accepted {
 impl Accepted {
     /// Returns the outcome, once the request is stored.
     pub(super) fn outcome(self) -> Submitted {
-        if self.is_renewal {
-            Submitted::AlreadySet(self.git_ref)
-        } else {
-            Submitted::Written(self.git_ref)
+        match self.kind {
+            Kind::New => Submitted::Written(self.git_ref),
+            Kind::Renewal => Submitted::AlreadySet(self.git_ref),
+            Kind::Repetition => Submitted::Duplicate(self.git_ref),
         }
     }
+}
+
+/// Why a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The object has another request, or none.
+    New,
+    /// The object has a request for this ref already, which gets a new time stamp.
+    Renewal,
+    /// The same delivery was accepted before, and its ref is still requested.
+    Repetition,
 }
 
 /// Decides about an announcement: its repository, the filters, the choice among its refs, whether it is a repetition,
@@ -59,10 +70,16 @@ pub(super) fn decide(
         let count = accepted.len();
         return Decision::Keep(Submitted::Ignored(Ignored::NotFollowed { count }));
     };
+    let detection = &Detection {
+        git_ref: rules
+            .qualify(&detection.git_ref)
+            .unwrap_or_else(|| detection.git_ref.clone()),
+        ..detection.clone()
+    };
     let git_ref = detection.git_ref.clone();
     let id = DeliveryId::of(&announcement.fingerprint, detection);
     if id.is_some_and(|id| state.memory.has(id)) {
-        return Decision::Keep(Submitted::Duplicate(git_ref));
+        return repeat(state, detection);
     }
     let plugin = &announcement.plugin;
     if rules.is_order_checked
@@ -75,17 +92,33 @@ pub(super) fn decide(
         let (git_ref, at) = (last.git_ref.clone(), last.at);
         return Decision::Keep(Submitted::Ignored(Ignored::Superseded { git_ref, at }));
     }
-    let is_renewal = match state.need(detection) {
+    let kind = match state.need(detection) {
         Need::AlreadyRequested => return Decision::Keep(Submitted::AlreadySet(git_ref)),
-        Need::Renew => true,
-        Need::Write => false,
+        Need::Renew => Kind::Renewal,
+        Need::Write => Kind::New,
     };
     let occurred_at = detection.occurred_at;
     let memory = state.memory.with(id, plugin, &git_ref, occurred_at, now);
     Decision::Write(Accepted {
         git_ref,
-        is_renewal,
+        kind,
         memory,
+    })
+}
+
+/// Decides about a repetition. If the object still requests the ref, and the request was handled, the ref is looked up
+/// again, since it may have returned to an earlier commit, with the same payload. Otherwise, a repetition changes
+/// nothing.
+fn repeat(state: &RequestState, detection: &Detection) -> Decision {
+    let git_ref = detection.git_ref.clone();
+    let is_requested = state.requested_ref.as_deref() == Some(git_ref.as_str());
+    if !is_requested || state.need(detection) != Need::Write {
+        return Decision::Keep(Submitted::Duplicate(git_ref));
+    }
+    Decision::Write(Accepted {
+        git_ref,
+        kind: Kind::Repetition,
+        memory: state.memory.clone(),
     })
 }
 

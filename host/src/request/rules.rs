@@ -4,7 +4,7 @@ mod pattern;
 mod refs;
 mod versions;
 
-use stoker_api::detection::{Detection, RepoUrl};
+use stoker_api::detection::{Detection, GitRef, RepoUrl};
 use stoker_api::{OrderCheck, RepositoryCheck, WebhookSpec};
 
 use super::Ignored;
@@ -66,6 +66,11 @@ impl Rules {
             Some((_, reason)) if accepted.is_empty() => Err(Rejection::Ignored(reason)),
             _ => Ok(accepted),
         }
+    }
+
+    /// Returns the full name of a bare name of which the object accepts only one kind.
+    pub(super) fn qualify(&self, git_ref: &GitRef) -> Option<GitRef> {
+        self.refs.qualify(git_ref)
     }
 
     /// Applies the rules about the ref, the event and the version. The error contains the number of the step.

@@ -213,6 +213,19 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
     assert_eq!(code, Some(0));
 }
 
+/// Waits until a host is ready, which it is once it has listed the objects.
+fn until_ready(probes: std::net::SocketAddr) {
+    let started = std::time::Instant::now();
+    loop {
+        let answer = get(probes, "/readyz");
+        if answer.starts_with("HTTP/1.1 200") {
+            return;
+        }
+        assert!(started.elapsed().as_secs() < 30, "{answer}");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
     let directory = TempDir::new().unwrap();
@@ -241,8 +254,7 @@ fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
         line.contains("stoker started")
     });
 
-    let ready = get(probes, "/readyz");
-    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    until_ready(probes);
     let said = get(metrics, "/metrics");
     for line in ["unauthenticated 0", "secret_usable 1"] {
         let line = format!("stoker_webhook_receiver_{line}");

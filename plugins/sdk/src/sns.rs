@@ -14,11 +14,10 @@ pub const SUBSCRIBE_URL: &str = "/SubscribeURL";
 /// could otherwise choose an address to which Stoker connects.
 pub fn confirmation(request: &impl Request) -> Option<Outcome> {
     let text = |pointer| request.string_at(pointer).unwrap_or_default();
-    // A proxy may remove the header.
-    let kind = request.header(HEADER).or_else(|| {
-        let is_about_subscription = request.kind_at(SUBSCRIBE_URL) == Some(Kind::Text);
-        request.string_at("/Type").filter(|_| is_about_subscription)
-    })?;
+    // The body decides, because a proxy may remove the header.
+    let is_about_subscription = request.kind_at(SUBSCRIBE_URL) == Some(Kind::Text);
+    let kind = request.string_at("/Type").filter(|_| is_about_subscription);
+    let kind = kind.or_else(|| request.header(HEADER))?;
     match kind.as_str() {
         "SubscriptionConfirmation" => Some(Outcome::ignored(&[
             "Amazon SNS asks to confirm the subscription to ",

@@ -157,6 +157,35 @@ fn a_repetition_is_a_duplicate_even_if_another_ref_is_requested_since() {
 }
 
 #[test]
+fn a_repetition_of_the_requested_ref_is_looked_up_again_once_the_request_was_handled() {
+    let first = announcement("v1", None, Some(1));
+    let state = after(&object(), &first);
+    let webhook = WebhookSpec::default();
+    assert!(matches!(
+        decided(&state, &webhook, &first),
+        Decision::Keep(_)
+    ));
+    // The ref was resolved to something that may have changed since.
+    let handled = RequestState {
+        handled_at: state.requested_at.clone(),
+        ..state.clone()
+    };
+    assert!(matches!(
+        decided(&handled, &webhook, &first),
+        Decision::Write(_)
+    ));
+    assert_eq!(code(&handled, &webhook, &first), "duplicate");
+    let elsewhere = RequestState {
+        requested_ref: Some("v2".to_owned()),
+        ..handled
+    };
+    assert!(matches!(
+        decided(&elsewhere, &webhook, &first),
+        Decision::Keep(_)
+    ));
+}
+
+#[test]
 fn the_steps_have_an_order() {
     let first = announcement("refs/tags/v2", Some("2026-01-01T11:00:00Z"), Some(1));
     let state = after(&object(), &first);

@@ -78,6 +78,29 @@ impl RefRule {
     }
 }
 
+impl RefRule {
+    /// Returns the full name of a bare name of which only one kind is accepted. The git server may have the name with
+    /// another kind, which must not be followed.
+    pub(super) fn qualify(&self, git_ref: &GitRef) -> Option<GitRef> {
+        let RefName::Bare(name) = git_ref.name() else {
+            return None;
+        };
+        let is_included = |reading: Reading<'_>| {
+            let mut includes = self.0.includes.iter();
+            includes.any(|pattern| reading.is_matched_by(pattern))
+        };
+        let full = match (
+            is_included(Reading::Tag(name)),
+            is_included(Reading::Branch(name)),
+        ) {
+            (true, false) => format!("refs/tags/{name}"),
+            (false, true) => format!("refs/heads/{name}"),
+            (true, true) | (false, false) => return None,
+        };
+        GitRef::parse(&full).ok()
+    }
+}
+
 /// Returns what a ref may be.
 fn readings(git_ref: &GitRef) -> Vec<Reading<'_>> {
     match git_ref.name() {
@@ -126,6 +149,29 @@ mod tests {
             patterns.map(|list| list.iter().map(|&text| text.to_owned()).collect());
         let rule = RefRule::parse(patterns.as_deref()).unwrap();
         rule.check(&GitRef::parse(git_ref).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn a_bare_name_becomes_the_only_kind_that_is_accepted() {
+        let qualified = |pattern: &str, git_ref: &str| {
+            let rule = RefRule::parse(Some(&[pattern.to_owned()])).unwrap();
+            let full = rule.qualify(&GitRef::parse(git_ref).unwrap());
+            full.map(|full| full.to_string())
+        };
+        for (pattern, git_ref, full) in [
+            ("refs/tags/*", "dev", Some("refs/tags/dev")),
+            ("refs/tags/**", "heads/dev", Some("refs/tags/heads/dev")),
+            ("refs/tags/*", "HEAD", Some("refs/tags/HEAD")),
+            ("refs/heads/*", "v2.0.0", Some("refs/heads/v2.0.0")),
+            ("v*", "v2.0.0", None),
+            ("refs/tags/*", "refs/tags/v1", None),
+        ] {
+            assert_eq!(
+                qualified(pattern, git_ref).as_deref(),
+                full,
+                "{pattern} {git_ref}"
+            );
+        }
     }
 
     /// Patterns, refs that are accepted, and refs that are not.
