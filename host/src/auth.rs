@@ -17,14 +17,14 @@ use jiff::Timestamp;
 
 use crate::delivery::{Delivery, Fingerprint, Signed, delivery_id};
 use crate::secrets::{Secret, SecretCache, SecretError, SecretSource};
-use keys::{Evidence, Keys, Signature};
+use keys::{Keys, Signature};
 use mac::digest;
 use stoker_api::SecretKey;
 
 pub use scheme::{SIGNATURE_HEADER, Scheme, bearer, sign};
 pub use withheld::is_withheld;
 
-/// A value whose sender was verified. Only [`Keyring::verify`] and [`Claim::verify`] make one.
+/// A value whose sender was verified. Only [`Keyring::verify`] makes one.
 #[derive(Debug)]
 pub struct Verified<T>(T, Signature);
 
@@ -154,12 +154,6 @@ pub struct Keyring {
     is_current: bool,
 }
 
-/// The proof that the headers of a delivery carry.
-pub struct Claim {
-    /// The keys and the proof, or `None` where no proof is required.
-    proof: Option<(Arc<Keys>, Evidence)>,
-}
-
 impl Authenticator {
     /// Reads the secrets of the environment and of files.
     #[must_use]
@@ -254,7 +248,9 @@ impl Authenticator {
         }
     }
 
-    fn global(&self) -> Keyring {
+    /// Returns the proof that the global secrets require, as they were read last.
+    #[must_use]
+    pub fn global(&self) -> Keyring {
         Keyring {
             requirement: self.global.load_full(),
             is_current: true,
@@ -274,11 +270,6 @@ impl Authenticator {
         };
         let global = Requirement::global(&self.local.load(), stored);
         self.global.store(Arc::new(global));
-    }
-
-    /// Reads the proof in the headers of a delivery, by the global secrets as they were read last.
-    pub fn claim(&self, headers: &HeaderMap) -> Result<Claim, AuthError> {
-        self.global().claim_at(headers, Timestamp::now())
     }
 }
 
@@ -302,40 +293,30 @@ impl Keyring {
     /// If a delivery has a signature, only the signature is checked. A token is checked only if there is no signature,
     /// so a valid token does not compensate for an invalid signature.
     pub fn verify(&self, delivery: Delivery) -> Result<Verified<Delivery>, Box<Refused>> {
-        match self.claim_at(&delivery.headers, Timestamp::now()) {
-            Ok(claim) => claim.check(delivery),
+        self.verify_at(delivery, Timestamp::now())
+    }
+
+    fn verify_at(
+        &self,
+        delivery: Delivery,
+        now: Timestamp,
+    ) -> Result<Verified<Delivery>, Box<Refused>> {
+        match self.signature(&delivery, now) {
+            Ok(signature) => Ok(Verified(delivery, signature)),
             Err(error) => Err(Box::new(Refused { error, delivery })),
         }
     }
 
-    fn claim_at(&self, headers: &HeaderMap, now: Timestamp) -> Result<Claim, AuthError> {
+    /// Checks the proof, and returns what the sender signed.
+    fn signature(&self, delivery: &Delivery, now: Timestamp) -> Result<Signature, AuthError> {
         match &*self.requirement {
-            Requirement::Nothing => Ok(Claim { proof: None }),
+            Requirement::Nothing => Ok(Signature::None),
             Requirement::Unusable(why) => Err(AuthError::Unusable(why.clone())),
             Requirement::Unknown => Err(AuthError::Unavailable),
             Requirement::Proof(keys) => {
-                let evidence = keys.evidence(headers, now)?;
-                let proof = Some((Arc::clone(keys), evidence));
-                Ok(Claim { proof })
+                let evidence = keys.evidence(&delivery.headers, now)?;
+                keys.check(evidence, &delivery.body)
             }
-        }
-    }
-}
-
-impl Claim {
-    /// Checks the proof against the body of the delivery.
-    pub fn verify(self, delivery: Delivery) -> Result<Verified<Delivery>, AuthError> {
-        self.check(delivery).map_err(|refused| refused.error)
-    }
-
-    fn check(self, delivery: Delivery) -> Result<Verified<Delivery>, Box<Refused>> {
-        let signature = match self.proof {
-            Some((keys, evidence)) => keys.check(evidence, &delivery.body),
-            None => Ok(Signature::None),
-        };
-        match signature {
-            Ok(signature) => Ok(Verified(delivery, signature)),
-            Err(error) => Err(Box::new(Refused { error, delivery })),
         }
     }
 }

@@ -101,8 +101,8 @@ fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
         headers,
         body: body.into(),
     };
-    let claim = Authenticator::new(AuthConfig::default()).claim(&delivery.headers)?;
-    let verified = claim.verify(delivery)?;
+    let keyring = Authenticator::new(AuthConfig::default()).global();
+    let verified = keyring.verify(delivery)?;
     let (question, parsed) = Question::new(verified);
     parsed?;
     Ok(question)

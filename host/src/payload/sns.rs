@@ -1,6 +1,7 @@
 //! The envelope of Amazon SNS, in which a published message is a string.
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use super::size::Size;
 use super::{Document, Kind};
@@ -28,8 +29,7 @@ pub(super) fn message(envelope: &Document) -> Option<(Bytes, Document)> {
 /// Returns an upper bound of the memory in bytes that [`message`] takes for a body.
 pub(super) fn memory(body: &[u8]) -> usize {
     const MEMBER: &[u8] = b"TopicArn";
-    let may_be_envelope = body.windows(MEMBER.len()).any(|part| part == MEMBER);
-    if may_be_envelope {
+    if memmem::find(body, MEMBER).is_some() {
         let length = body.len().min(MAX_MESSAGE_BYTES);
         length + Size::largest(length).memory()
     } else {

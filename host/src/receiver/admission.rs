@@ -5,7 +5,7 @@
 //! an instant ago, and a key that was changed an instant ago.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -15,10 +15,11 @@ use stoker_api::detection::ObjectKey;
 use tokio::time::Instant;
 
 use super::Receiver;
-use super::answer::{Answer, RETRY_AFTER, Reason};
+use super::answer::{Answer, Reason};
 use super::body::{self, Received};
 use super::budget::Share;
 use super::limits::accepts;
+use super::rate::{Rate, RateLimit};
 use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
 use crate::delivery::Delivery;
@@ -33,8 +34,11 @@ const LOOK_TIME: Duration = Duration::from_secs(2);
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// The maximum number of results that are remembered.
 const LOOK_CAPACITY: usize = 4096;
-/// The maximum number of such reads per second, for all objects. Senders that are not verified cause them.
-const LOOKS_PER_SECOND: u32 = 100;
+/// How often such reads may happen, for all objects: a hundred times a second. Senders that are not verified cause them.
+const LOOKS: Rate = Rate {
+    burst: 100,
+    interval: Duration::from_millis(10),
+};
 
 /// The refusal of a delivery from a source that is not allowed.
 const WRONG_SOURCE: AuthError =
@@ -88,24 +92,14 @@ const NOWHERE_BYTES: usize = 100;
 /// The reads that refused deliveries caused within the last second.
 pub struct Looks {
     reads: Recent<ObjectKey, Result<Target, RequestError>>,
-    allowance: Mutex<Allowance>,
-}
-
-/// A token bucket.
-struct Allowance {
-    /// The number of reads that are allowed now.
-    reads: f64,
-    since: Instant,
+    rate: RateLimit<()>,
 }
 
 impl Default for Looks {
     fn default() -> Self {
         Self {
             reads: Recent::new(LOOK_PERIOD, LOOK_CAPACITY),
-            allowance: Mutex::new(Allowance {
-                reads: f64::from(LOOKS_PER_SECOND),
-                since: Instant::now(),
-            }),
+            rate: RateLimit::new(LOOKS),
         }
     }
 }
@@ -119,32 +113,13 @@ impl Looks {
         key: &ObjectKey,
     ) -> Option<Result<Target, RequestError>> {
         let read = || {
-            let is_allowed = self
-                .allowance
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let is_allowed = self.rate.count(()).is_ok();
             let (requests, wanted) = (Arc::clone(requests), key.clone());
             let deadline = Instant::now() + LOOK_TIME;
             let read = async move { requests.read(&wanted, deadline).await };
             is_allowed.then(|| read.boxed())
         };
         self.reads.get(key, read).await
-    }
-}
-
-impl Allowance {
-    fn take(&mut self) -> bool {
-        let now = Instant::now();
-        let limit = f64::from(LOOKS_PER_SECOND);
-        let earned = now.duration_since(self.since).as_secs_f64() * limit;
-        self.reads = (self.reads + earned).min(limit);
-        self.since = now;
-        let is_allowed = self.reads >= 1.0;
-        if is_allowed {
-            self.reads -= 1.0;
-        }
-        is_allowed
     }
 }
 
@@ -290,7 +265,7 @@ fn refuse(receiver: &Receiver, error: &AuthError) -> Answer {
     match error {
         AuthError::Unavailable => {
             let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::again_in(Reason::ApiUnavailable, error, RETRY_AFTER)
+            Answer::unavailable(Reason::ApiUnavailable, error, None)
         }
         AuthError::Unauthorized(_) | AuthError::Unusable(_) => Answer::refused(
             Reason::Unauthorized,
@@ -305,16 +280,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_reads_of_refused_deliveries_are_limited_to_a_hundred_a_second() {
-        let mut allowance = Allowance {
-            reads: f64::from(LOOKS_PER_SECOND),
-            since: Instant::now(),
-        };
-        let taken = |allowance: &mut Allowance| (0..1000).filter(|_| allowance.take()).count();
-        assert_eq!(taken(&mut allowance), 100);
+        let limit = RateLimit::new(LOOKS);
+        let taken = || (0..1000).filter(|_| limit.count(()).is_ok()).count();
+        assert_eq!(taken(), 100);
         tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(taken(&mut allowance), 50);
+        assert_eq!(taken(), 50);
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(taken(&mut allowance), 100);
+        assert_eq!(taken(), 100);
     }
 
     #[test]

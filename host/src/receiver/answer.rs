@@ -15,7 +15,7 @@ use crate::plugin::{Declined, Plugin};
 pub(super) use reason::Reason;
 
 /// The default time after which a sender may try again.
-pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The code of a delivery that repeats an earlier one.
 const DUPLICATE: &str = "duplicate";

@@ -11,7 +11,7 @@ use stoker_api::detection::Detection;
 
 use super::Receiver;
 use super::admission::{Admitted, Place, admit};
-use super::answer::{Answer, RETRY_AFTER, Reason};
+use super::answer::{Answer, Reason};
 use super::record::Record;
 use crate::auth::Verified;
 use crate::delivery::{Delivery, delivery_id};
@@ -218,7 +218,7 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request could not be stored");
             let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::again_in(Reason::ApiUnavailable, error, RETRY_AFTER)
+            Answer::unavailable(Reason::ApiUnavailable, error, None)
         }
         RequestError::Invalid { .. } => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, %error, "a request was refused");

@@ -92,7 +92,10 @@ pub struct Table {
     pub rows: Vec<Row>,
 }
 
-/// Writes `benchmarks.md` and the plots into a folder.
+/// The line of `benchmarks.md` behind which other measurements are kept.
+const OTHERS: &str = "<!-- `just bench` keeps what follows. -->";
+
+/// Writes `benchmarks.md` and the plots into a folder. What other measurements wrote behind [`OTHERS`] stays.
 pub fn write(folder: &Path, head: &str, tables: &[Table]) -> Result<()> {
     let mut text = format!("# Benchmarks\n\n{head}\n");
     for table in tables {
@@ -130,6 +133,11 @@ pub fn write(folder: &Path, head: &str, tables: &[Table]) -> Result<()> {
             svg::bars(table.unit, &table.rows),
         )?;
     }
-    std::fs::write(folder.join("benchmarks.md"), text)?;
+    let page = folder.join("benchmarks.md");
+    let before = std::fs::read_to_string(&page).unwrap_or_default();
+    if let Some((_, others)) = before.split_once(OTHERS) {
+        write!(text, "\n{OTHERS}{others}")?;
+    }
+    std::fs::write(page, text)?;
     Ok(())
 }

@@ -24,8 +24,8 @@ fn authenticator(hmac: Option<&str>, bearer: Option<&str>) -> Authenticator {
 /// Verifies a delivery at `now()`.
 fn check(auth: &Authenticator, headers: &[(&'static str, &str)]) -> Result<(), AuthError> {
     let delivery = delivery(headers);
-    let claim = auth.global().claim_at(&delivery.headers, now())?;
-    claim.verify(delivery).map(drop)
+    let verified = auth.global().verify_at(delivery, now());
+    verified.map(drop).map_err(|refused| refused.error)
 }
 
 fn accepts(auth: &Authenticator, headers: &[(&'static str, &str)]) -> bool {

@@ -8,8 +8,8 @@ fn fingerprint(scheme: &str, id: &str, extra: (&'static str, &str)) -> Fingerpri
         .unwrap()
         .headers(SECRET, BODY, now(), id);
     let delivery = delivery(&[borrow(&made), vec![extra]].concat());
-    let claim = auth.global().claim_at(&delivery.headers, now()).unwrap();
-    claim.verify(delivery).unwrap().fingerprint()
+    let verified = auth.global().verify_at(delivery, now());
+    verified.unwrap().fingerprint()
 }
 
 #[test]

@@ -1,0 +1,88 @@
+use super::*;
+
+#[test]
+fn addresses_have_the_forms_of_the_go_operator() {
+    let parse =
+        |text| address("--x", text).map(|address| address.map(|address| address.to_string()));
+    assert_eq!(parse("0").unwrap(), None);
+    assert_eq!(parse(":8081").unwrap().unwrap(), "[::]:8081");
+    assert_eq!(parse("8081").unwrap().unwrap(), "[::]:8081");
+    assert_eq!(parse("0.0.0.0:8081").unwrap().unwrap(), "0.0.0.0:8081");
+    assert_eq!(parse("127.0.0.1:8081").unwrap().unwrap(), "127.0.0.1:8081");
+    assert_eq!(parse("[::]:8081").unwrap().unwrap(), "[::]:8081");
+    assert!(parse("localhost").is_err() && parse(":x").is_err() && parse(":70000").is_err());
+}
+
+#[test]
+fn networks_are_parsed_and_no_network_is_none() {
+    let parse = |texts: &[&str]| {
+        let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+        networks("--x", &texts)
+    };
+    assert_eq!(parse(&[]).unwrap(), None);
+    // An empty environment variable is one empty entry.
+    assert_eq!(parse(&[""]).unwrap(), None);
+    assert!(parse(&["", ""]).is_err());
+    assert!(parse(&["10.0.0.0/8", "2001:db8::1"]).unwrap().is_some());
+    assert_eq!(
+        parse(&["10.0.0.0/8", "x"]).unwrap_err().to_string(),
+        "--x is invalid"
+    );
+}
+
+#[test]
+fn the_memory_for_bodies_has_room_for_one_body() {
+    assert_eq!(body_memory(Some(10), 10).unwrap(), 10);
+    assert_eq!(body_memory(None, 10).unwrap(), 32 << 20);
+    assert_eq!(body_memory(None, 64 << 20).unwrap(), 64 << 20);
+    assert!(body_memory(Some(9), 10).is_err() && body_memory(Some(2 << 30), 10).is_err());
+    assert!(object_rate(0).is_err() && object_rate(1).is_ok());
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    let path = || Some(PathBuf::from("/f"));
+    assert!(tls_files(None, None).unwrap().is_none());
+    assert!(tls_files(path(), path()).unwrap().is_some());
+    assert!(tls_files(path(), None).is_err() && tls_files(None, path()).is_err());
+}
+
+#[test]
+fn a_secret_with_two_sources_is_an_error() {
+    let names = ("--file", "VARIABLE");
+    assert!(secret((None, None), None, names).unwrap().is_none());
+    assert!(secret((Some("x".into()), None), Some("/f".into()), names).is_err());
+    // An empty variable is a source, so that webhooks are refused rather than accepted without a signature.
+    assert!(matches!(
+        secret((Some(String::new()), None), None, names).unwrap(),
+        Some(SecretSource::Inline(_))
+    ));
+}
+
+#[test]
+fn a_previous_secret_is_further_lines_beside_a_present_one() {
+    let names = ("--file", "VARIABLE");
+    let some = |text: &str| Some(text.to_owned());
+    let values = |present, previous| {
+        let source = secret((present, previous), None, names).unwrap().unwrap();
+        source.read_all().map(|secret| secret.values().to_vec())
+    };
+    assert_eq!(values(some("b"), some("a")).unwrap(), ["b", "a"]);
+    assert_eq!(values(some("b"), some("")).unwrap(), ["b"]);
+    assert!(values(some(" "), some("a")).is_err());
+    assert!(secret((None, some("a")), None, names).is_err());
+    assert!(secret((None, some("a")), Some("file".into()), names).is_err());
+    assert!(secret((some("b"), None), Some("file".into()), names).is_err());
+    assert!(secret((None, some("")), None, names).unwrap().is_none());
+}
+
+#[test]
+fn the_name_of_a_secret_may_have_a_key() {
+    let parse = |text| stored_secret(text).map(|secret| (secret.name, secret.key));
+    let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
+    assert_eq!(parse("hook").unwrap(), pair("hook", "webhook-secret"));
+    assert_eq!(parse("hook/a.b").unwrap(), pair("hook", "a.b"));
+    for text in ["", "/", "hook/", "/key", "Hook", "../x"] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+}
