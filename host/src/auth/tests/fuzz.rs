@@ -6,30 +6,19 @@ use super::*;
 
 fn authenticator() -> Authenticator {
     Authenticator::new(AuthConfig {
-        hmac: inline("a secret of some length"),
+        hmac: inline(SECRET),
         bearer: inline("a token of some length"),
         ..AuthConfig::default()
     })
 }
 
-/// Bytes that look like proofs, and others.
-fn value() -> impl Strategy<Value = Vec<u8>> {
+const SECRET: &str = "a secret of some length";
+
+/// Bytes that look like proofs, and others. The parts are common to all proofs, or the given one.
+fn value(part: &'static str) -> impl Strategy<Value = Vec<u8>> {
     let parts = [
-        "sha256=",
-        "sha1=",
-        "v1,",
-        "v1a,",
-        "Bearer ",
-        "Basic ",
-        "whsec_",
-        " ",
-        ",",
-        "=",
-        "Og==",
-        "0",
-        "aa",
-        "17",
-        "a secret of some length",
+        "sha256=", "sha1=", "v1,", "v1a,", "Bearer ", "Basic ", "whsec_", " ", ",", "=", "Og==",
+        "0", "aa", "17", part,
     ];
     let parts = prop::collection::vec(prop::sample::select(parts.to_vec()), 0..8);
     prop_oneof![
@@ -38,21 +27,20 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn header() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+fn header(part: &'static str) -> impl Strategy<Value = (&'static str, Vec<u8>)> {
     let schemes =
         Scheme::all().flat_map(|scheme| scheme.headers("x", b"", jiff::Timestamp::now(), "1"));
     let names: Vec<_> = schemes.map(|(name, _)| name).collect();
-    (prop::sample::select(names), value())
+    (prop::sample::select(names), value(part))
 }
 
 proptest! {
     #[test]
     fn invented_proofs_are_refused(
-        headers in prop::collection::vec(header(), 0..6),
+        // A token is valid if it is sent whole, so the secret is not among the parts.
+        headers in prop::collection::vec(header("a secret"), 0..6),
         body in prop::collection::vec(any::<u8>(), 0..32),
     ) {
-        // A token is valid if it is sent whole, which the parts above can do only with the secret itself.
-        prop_assume!(!headers.iter().any(|(_, value)| value.windows(8).any(|part| part == b"a secret")));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
@@ -64,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn headers_with_parts_of_the_secret_cause_no_panic(headers in prop::collection::vec(header(), 0..6)) {
+    fn headers_with_parts_of_the_secret_cause_no_panic(headers in prop::collection::vec(header(SECRET), 0..6)) {
         let headers: HeaderMap = headers
             .into_iter()
             .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_bytes(&value).ok()?)))
