@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod http;
 mod packet;
+mod remote;
 mod request;
 mod resolve;
 mod tcp;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use stoker_api::detection::{CommitId, GitRef, RepoUrl};
 
 pub use error::GitError;
+pub use remote::{Credentials, Remote, Sensitive};
 
 use advertisement::Advertisement;
 use cache::{CapabilityCache, KnownCommits};
@@ -37,13 +39,21 @@ const AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 
 /// Looks up refs. [`GitClient`] is the implementation for real servers.
 pub trait RefSource: Send + Sync + 'static {
-    /// Looks up the current commit of a ref. The result never comes from an earlier lookup.
+    /// Looks up the current commits of refs of one repository. The results are in the order of the refs, and never come
+    /// from an earlier lookup.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the repository cannot be read. A ref that does not exist is an error of this ref alone.
     fn resolve(
         &self,
-        repo: &RepoUrl,
-        git_ref: &GitRef,
-    ) -> impl Future<Output = Result<ResolvedRef, GitError>> + Send;
+        remote: &Remote,
+        refs: &[GitRef],
+    ) -> impl Future<Output = Result<Vec<RefResult>, GitError>> + Send;
 }
+
+/// The commit of one ref, or why the ref has none.
+pub type RefResult = Result<ResolvedRef, GitError>;
 
 /// The kind of a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -193,13 +203,7 @@ impl GitClient {
         resolve::resolve(&mut packets, advertisement, git_ref, &self.commits).await
     }
 
-    fn packets(&self, connection: Connection) -> Packets<Connection> {
-        Packets::new(connection, self.limits.answer_bytes)
-    }
-}
-
-impl RefSource for GitClient {
-    async fn resolve(&self, repo: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
+    async fn resolve_one(&self, repo: &RepoUrl, git_ref: &GitRef) -> RefResult {
         let lookup = async {
             match self.resolve_with_known_capabilities(repo, git_ref).await {
                 Some(outcome) => outcome,
@@ -222,5 +226,22 @@ impl RefSource for GitClient {
             }
             Ok(outcome) => outcome,
         }
+    }
+
+    fn packets(&self, connection: Connection) -> Packets<Connection> {
+        Packets::new(connection, self.limits.answer_bytes)
+    }
+}
+
+impl RefSource for GitClient {
+    async fn resolve(&self, remote: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
+        let mut results = Vec::with_capacity(refs.len());
+        for git_ref in refs {
+            match self.resolve_one(remote.url(), git_ref).await {
+                Err(error) if !error.is_about_the_ref() => return Err(error),
+                result => results.push(result),
+            }
+        }
+        Ok(results)
     }
 }

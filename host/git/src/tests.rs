@@ -16,16 +16,13 @@ fn client() -> GitClient {
     GitClient::new().unwrap()
 }
 
-async fn resolve_by(client: &GitClient, url: &str, git_ref: &str) -> Result<ResolvedRef, GitError> {
-    client
-        .resolve(
-            &RepoUrl::parse(url).unwrap(),
-            &GitRef::parse(git_ref).unwrap(),
-        )
-        .await
+async fn resolve_by(client: &GitClient, url: &str, git_ref: &str) -> RefResult {
+    let remote = Remote::anonymous(RepoUrl::parse(url).unwrap());
+    let refs = [GitRef::parse(git_ref).unwrap()];
+    client.resolve(&remote, &refs).await?.remove(0)
 }
 
-async fn resolve(url: &str, git_ref: &str) -> Result<ResolvedRef, GitError> {
+async fn resolve(url: &str, git_ref: &str) -> RefResult {
     resolve_by(&client(), url, git_ref).await
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stoker_api::SyncedRefKind;
 use stoker_api::detection::{GitRef, ObjectKey, RepoUrl};
 use stoker_api::names::reason;
-use stoker_git::{RefKind, RefSource, ResolvedRef};
+use stoker_git::{RefKind, RefSource, Remote, ResolvedRef};
 use tokio::time::{Instant, timeout};
 
 use super::Context;
@@ -143,10 +143,12 @@ async fn look_up_ref<G: RefSource>(
     repo: &RepoUrl,
     git_ref: &GitRef,
 ) -> Result<ResolvedRef, ControllerError> {
-    timeout(GIT_TIMEOUT, git.resolve(repo, git_ref))
+    let remote = Remote::anonymous(repo.clone());
+    let refs = std::slice::from_ref(git_ref);
+    let mut results = timeout(GIT_TIMEOUT, git.resolve(&remote, refs))
         .await
-        .map_err(|_| ControllerError::GitTimeout)?
-        .map_err(ControllerError::from)
+        .map_err(|_| ControllerError::GitTimeout)??;
+    Ok(results.remove(0)?)
 }
 
 /// Returns whether two refs are the same. A tag and a branch with the same commit differ, because the next push moves

@@ -8,9 +8,9 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use stoker_api::detection::{CommitId, GitRef, RepoUrl};
+use stoker_api::detection::{CommitId, GitRef};
 use stoker_api::{GatewaySync, SyncedRefKind};
-use stoker_git::{GitError, RefKind, RefSource, ResolvedRef};
+use stoker_git::{GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
 
 use super::fake_api::FakeApi;
 use crate::controller::dereference::References;
@@ -152,14 +152,7 @@ impl FakeGit {
         refs.push((git_ref.to_owned(), commit(digit), kind));
     }
 
-    /// Returns the refs that were looked up since the last call.
-    pub(in crate::controller) fn looked_up(&self) -> Vec<String> {
-        std::mem::take(&mut *self.looked_up.lock().unwrap())
-    }
-}
-
-impl RefSource for FakeGit {
-    async fn resolve(&self, _: &RepoUrl, git_ref: &GitRef) -> Result<ResolvedRef, GitError> {
+    fn look_up(&self, git_ref: &GitRef) -> RefResult {
         self.looked_up.lock().unwrap().push(git_ref.to_string());
         let refs = self.refs.lock().unwrap();
         match refs.iter().find(|(name, ..)| name == git_ref.as_str()) {
@@ -168,6 +161,17 @@ impl RefSource for FakeGit {
                 git_ref: git_ref.clone(),
             }),
         }
+    }
+
+    /// Returns the refs that were looked up since the last call.
+    pub(in crate::controller) fn looked_up(&self) -> Vec<String> {
+        std::mem::take(&mut *self.looked_up.lock().unwrap())
+    }
+}
+
+impl RefSource for FakeGit {
+    async fn resolve(&self, _: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
+        Ok(refs.iter().map(|git_ref| self.look_up(git_ref)).collect())
     }
 }
 
