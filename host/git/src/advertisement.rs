@@ -45,6 +45,8 @@ pub(super) struct V0Capabilities {
     pub(super) filter: bool,
     /// Whether it sends packs in packets, with side bands for messages and errors.
     pub(super) side_band: bool,
+    /// Whether it sends objects that no ref points to.
+    pub(super) reachable_wants: bool,
     /// The object format, if the server names one.
     pub(super) object_format: Option<ObjectFormat>,
     /// The branch that `HEAD` points to, if the server names it.
@@ -61,6 +63,7 @@ impl V0Capabilities {
                 b"shallow" => found.shallow = true,
                 b"filter" => found.filter = true,
                 b"side-band-64k" => found.side_band = true,
+                b"allow-reachable-sha1-in-want" => found.reachable_wants = true,
                 b"object-format" => found.object_format = Some(ObjectFormat::parse(value)?),
                 b"symref" => {
                     if let (None, Some(target)) =
