@@ -38,6 +38,10 @@ pub(super) struct FetchFeatures {
 
 /// The capabilities of a server of version 0 or 1 that the client uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each capability is independent of the others"
+)]
 pub(super) struct V0Capabilities {
     /// Whether it can leave out the history before a commit.
     pub(super) shallow: bool,

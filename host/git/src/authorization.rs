@@ -111,8 +111,8 @@ mod tests {
         (basic, found.state)
     }
 
-    fn pair(user: &str, password: &str) -> Option<(String, String)> {
-        Some((user.to_owned(), password.to_owned()))
+    fn pair(user: &str, password: &str) -> (String, String) {
+        (user.to_owned(), password.to_owned())
     }
 
     #[test]
@@ -124,10 +124,14 @@ mod tests {
             ("https://me%40plant@h/r", None, SentCredentials::UserOnly),
             (
                 "https://:secret@h/r",
-                pair("", "secret"),
+                Some(pair("", "secret")),
                 SentCredentials::Sent,
             ),
-            ("https://u:p%40@h/r", pair("u", "p@"), SentCredentials::Sent),
+            (
+                "https://u:p%40@h/r",
+                Some(pair("u", "p@")),
+                SentCredentials::Sent,
+            ),
         ] {
             assert_eq!(
                 of(address, Credentials::Anonymous),
@@ -141,7 +145,7 @@ mod tests {
     fn a_token_is_trimmed_and_precedes_the_address() {
         for address in ["https://h/r", "https://u:p@h/r", "https://org@h/r"] {
             let token = Credentials::Token(Sensitive::new(" t0ken\r\n"));
-            let expected = (pair("x-access-token", "t0ken"), SentCredentials::Sent);
+            let expected = (Some(pair("x-access-token", "t0ken")), SentCredentials::Sent);
             assert_eq!(of(address, token), expected);
         }
         for (text, why) in [

@@ -97,7 +97,7 @@ fn canonical(host: &str) -> Option<String> {
 }
 
 /// The hosts that may be contacted. An empty list allows all hosts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedHosts(Vec<HostPattern>);
 
 impl AllowedHosts {

@@ -32,7 +32,7 @@ const MAX_REDIRECTS: usize = 5;
 /// The maximum wait for the end of an answer. The wait only keeps the connection for the next request.
 const MAX_FINISH: Duration = Duration::from_millis(100);
 /// The maximum time that an answer can ask to wait.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// The maximum number of CA bundles whose clients are kept.
 const MAX_BUNDLES: usize = 64;
 
@@ -387,9 +387,8 @@ fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
 /// Returns whether an answer begins like the list of refs of the dumb protocol (gitprotocol-http): the id of an object,
 /// a tab, and the name of a ref.
 async fn is_list_of_files(response: &mut Response) -> bool {
-    let chunk = match tokio::time::timeout(MAX_FINISH, response.chunk()).await {
-        Ok(Ok(Some(chunk))) => chunk,
-        _ => return false,
+    let Ok(Ok(Some(chunk))) = tokio::time::timeout(MAX_FINISH, response.chunk()).await else {
+        return false;
     };
     let end = chunk.iter().position(|&byte| byte == b'\t');
     let Some((id, name)) = end.and_then(|end| Some((chunk.get(..end)?, chunk.get(end + 1..)?)))

@@ -4,6 +4,7 @@ mod credentials;
 pub(super) mod fake;
 mod fetched;
 mod forms;
+mod hosts;
 mod known;
 mod misbehaviour;
 mod ssh;

@@ -84,13 +84,11 @@ impl Hosts {
         if let Ok(network) = text.parse() {
             return Self::Network(network);
         }
-        match text.parse::<IpAddr>() {
-            Ok(address) => Self::Network(address.into()),
-            Err(_) => {
-                let name = text.trim_start_matches('*').trim_matches('.');
-                Self::Domain(name.to_ascii_lowercase())
-            }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Self::Network(address.into());
         }
+        let name = text.trim_start_matches('*').trim_matches('.');
+        Self::Domain(name.to_ascii_lowercase())
     }
 
     /// Returns whether a host, in lower case, is one of these.

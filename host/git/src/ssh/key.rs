@@ -56,7 +56,7 @@ fn objection(text: &str) -> Option<&'static str> {
         Some(ENCRYPTED)
     } else if text.contains("\\n") {
         Some("its lines are joined by the characters \\n instead of line breaks")
-    } else if !begins(&["-----BEGIN "]) || !text.contains("\n") {
+    } else if !begins(&["-----BEGIN "]) || !text.contains('\n') {
         Some(
             "it is not in the format of OpenSSH or PEM; it must begin with a line -----BEGIN … PRIVATE KEY-----",
         )

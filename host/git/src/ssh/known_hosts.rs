@@ -1,4 +1,4 @@
-//! The trusted host keys, in the format of OpenSSH's `known_hosts` (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
+//! The trusted host keys, in the format of OpenSSH's `known_hosts` (`man 8 sshd`).
 //!
 //! This module does not connect to anything.
 
@@ -9,7 +9,7 @@ use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
 use sha1::Sha1;
 
-use super::pattern::{Matched, is_match, match_list};
+use super::pattern::{is_match, match_list};
 use crate::error::GitError;
 
 const DEFAULT_PORT: u16 = 22;
@@ -171,7 +171,7 @@ impl Hosts {
 
     fn include(&self, name: &str) -> bool {
         match self {
-            Self::Patterns(patterns) => match_list(patterns, name) == Matched::Yes,
+            Self::Patterns(patterns) => match_list(patterns, name),
             Self::Hashed { salt, hash } => Hmac::<Sha1>::new_from_slice(salt)
                 .is_ok_and(|mac| mac.chain_update(name).verify_slice(hash).is_ok()),
         }

@@ -213,3 +213,12 @@ async fn a_server_of_the_dumb_protocol_is_named_as_such() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_ca_bundle_that_cannot_be_used_is_an_error_with_its_cause() {
+    let url = RepoUrl::parse("https://192.0.2.1/r").unwrap();
+    let remote = Remote::anonymous(url).with_ca_bundle("no certificate");
+    let error = lookup(&remote).await.unwrap_err();
+    let text = stoker_report::chain(&error).to_string();
+    assert!(text.contains("the CA bundle is invalid"), "{text}");
+}

@@ -324,3 +324,38 @@ async fn an_old_server_of_the_git_transport_is_understood() {
     );
     task.abort();
 }
+
+/// The number of refs of a large server.
+const MANY: usize = 300_000;
+
+/// Returns the packets of many refs. The sought one is the last.
+fn many_refs(first: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    for index in 0..MANY {
+        let capabilities = if index == 0 { first } else { "" };
+        let line = format!("{} refs/changes/{index:08}/head{capabilities}", id('b'));
+        body.extend(packets(&[&line]));
+    }
+    body.extend(packets(&[&format!("{} refs/heads/main", id('a')), "0000"]));
+    body
+}
+
+#[tokio::test]
+async fn a_list_of_many_refs_is_read_by_both_versions() {
+    let (v0, v2) = (many_refs("\0side-band-64k"), many_refs(""));
+    // The former limit of all answers was 16 MiB.
+    assert!(v0.len() > 16 * 1024 * 1024);
+    let old = Fake::start(move |_| Some(advertisement(&v0))).await;
+    let new = Fake::start(move |head| {
+        Some(if head.starts_with("GET ") {
+            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+        } else {
+            answer(&v2)
+        })
+    })
+    .await;
+    for site in [old, new] {
+        let found = resolve(&site.url("/o/r"), "main").await.unwrap();
+        assert_eq!(found.commit(), &id('a'));
+    }
+}

@@ -379,3 +379,25 @@ async fn a_repository_of_sha256_is_understood() {
     ));
     task.abort();
 }
+
+#[tokio::test]
+async fn servers_are_reached_by_ipv6() {
+    let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
+        // This machine has no IPv6.
+        return;
+    };
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(stream);
+        }
+    });
+    for scheme in ["http", "git", "ssh"] {
+        let error = resolve(&format!("{scheme}://{address}/r"), "main")
+            .await
+            .unwrap_err();
+        let is_reached = matches!(error, GitError::Interrupted(_) | GitError::Truncated);
+        assert!(is_reached, "{scheme}: {error}");
+    }
+    task.abort();
+}

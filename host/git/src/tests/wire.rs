@@ -55,7 +55,7 @@ fn candidates(name: &str) -> RefCandidates {
 async fn listed(name: &str, texts: &[&str]) -> Result<Option<(RefKind, Advertised)>, GitError> {
     let mut candidates = candidates(name);
     read_refs(&mut arriving(packets(texts)), |found| {
-        candidates.add(&found)
+        candidates.add(&found);
     })
     .await?;
     Ok(candidates.into_winner())
