@@ -15,6 +15,7 @@ use stoker_api::detection::ObjectKey;
 use tokio::time::{Instant, timeout_at};
 
 use super::events::{EventQueue, Subject};
+use super::memory::Memory;
 use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
 use super::{Announcement, RequestError, Requests, Snapshot, Submitted, Target, Unannounced};
@@ -103,6 +104,8 @@ struct ObjectState {
     is_active: bool,
     /// The object after the last write of this process, which the watch may not have reported yet.
     last_write: Option<(Stamp, Snapshot)>,
+    /// The deliveries that were accepted without a write. The next write of this process stores them.
+    unwritten: Memory,
 }
 
 struct Queue {
@@ -171,15 +174,23 @@ impl Queue {
     async fn advance(&self, key: &ObjectKey, turn: &mut Turn) -> Result<(), Failure> {
         let stamp = self.writer.stamp();
         let known = turn.present.clone();
-        let known = known.unwrap_or_else(|| self.known(key, turn.latest()));
+        let mut known = known.unwrap_or_else(|| self.known(key, turn.latest()));
+        self.with(key, |object| {
+            known.state.memory = known.state.memory.joined(&object.unwritten);
+        });
         turn.answer_stored(&known);
         turn.answer_repeated(&known, stamp);
         if turn.batch.is_empty() {
             return Ok(());
         }
-        let Plan { outcomes, write } = plan(key, &known, &turn.batch, stamp);
+        let Plan {
+            outcomes,
+            write,
+            memory,
+        } = plan(key, &known, &turn.batch, stamp);
         let Some((request, after)) = write else {
             if turn.present.is_some() {
+                self.with(key, |object| object.unwritten = memory);
                 turn.answer_each(outcomes);
             } else {
                 turn.present = Some(self.writer.read(key, turn.limit()).await?.snapshot);
@@ -221,7 +232,10 @@ impl Queue {
     }
 
     fn remember(&self, key: &ObjectKey, stamp: Stamp, snapshot: Snapshot) {
-        self.with(key, |object| object.last_write = Some((stamp, snapshot)));
+        self.with(key, |object| {
+            object.last_write = Some((stamp, snapshot));
+            object.unwritten = Memory::default();
+        });
     }
 
     /// Reads an object, and tries again until the deadline.
@@ -247,7 +261,7 @@ impl Queue {
     fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectState) -> R) -> R {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MAX_REMEMBERED && !objects.contains_key(key) {
-            // To forget a write costs at most one conflict.
+            // To forget a write costs at most one conflict. What is unwritten is known to its sender only.
             objects.retain(|_, object| object.is_active);
         }
         access(objects.entry(key.clone()).or_default())

@@ -4,6 +4,7 @@ use stoker_api::detection::ObjectKey;
 
 use super::Submission;
 use crate::request::decide::{Decision, decide};
+use crate::request::memory::Memory;
 use crate::request::rules::Rules;
 use crate::request::writer::{Request, Stamp};
 use crate::request::{RequestError, Snapshot, Submitted};
@@ -14,6 +15,8 @@ pub(super) struct Plan {
     pub(super) outcomes: Vec<Result<Submitted, RequestError>>,
     /// The request, with the object as it is once the request is stored; or `None` if nothing is written.
     pub(super) write: Option<(Request, Snapshot)>,
+    /// What the object remembers once the outcomes are true.
+    pub(super) memory: Memory,
 }
 
 /// Decides about announcements in their order, each as if the requests before it were stored.
@@ -34,15 +37,20 @@ pub(super) fn plan(
             return Plan {
                 outcomes,
                 write: None,
+                memory: known.state.memory.clone(),
             };
         }
     };
     let mut after = known.clone();
-    let mut write = None;
+    let mut write: Option<Request> = None;
     let mut decide_one = |submission: &Submission| {
         let announcement = &submission.announcement;
         match decide(&after.state, &rules, announcement, requested_at.time()) {
             Decision::Keep(outcome) => Ok(outcome),
+            Decision::Acknowledge { git_ref, memory } => {
+                after.state.memory = memory;
+                Ok(Submitted::AlreadySet(git_ref))
+            }
             Decision::Refuse(why) => Err(invalid(why)),
             Decision::Write(accepted) => {
                 after.state.requested_ref = Some(accepted.git_ref.to_string());
@@ -59,9 +67,15 @@ pub(super) fn plan(
         }
     };
     let outcomes = batch.iter().map(&mut decide_one).collect();
+    let memory = after.state.memory.clone();
+    if let Some(request) = &mut write {
+        // What was acknowledged after the last request is stored too.
+        request.memory = memory.clone();
+    }
     Plan {
         outcomes,
         write: write.map(|request| (request, after)),
+        memory,
     }
 }
 

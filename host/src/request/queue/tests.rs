@@ -170,6 +170,39 @@ async fn a_repetition_is_answered_from_memory_and_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_that_was_accepted_without_a_write_is_remembered_with_the_next_one() {
+    let api = FakeApi::new(100);
+    {
+        let mut object = api.object.lock().unwrap();
+        object["spec"]["git"]["ref"] = json!("v1");
+        object["status"] = json!({
+            "observedGeneration": 1, "refResolutionStatus": "Resolved",
+            "lastSyncRef": "v1", "lastSyncRefKind": "Tag",
+        });
+    }
+    let requester = requester(&api);
+    let submit = async |requester: &Requester, git_ref, digest| {
+        let delivery = delivery(git_ref, digest);
+        let submitted = requester.submit(api.target(), delivery, in_seconds(8));
+        submitted.await.unwrap()
+    };
+    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
+    assert_eq!(submit(&requester, "v1", 1).await, already);
+    assert_eq!(api.count(&Method::PATCH), 0);
+    assert_eq!(submit(&requester, "v1", 1).await, duplicate("v1"));
+    assert_eq!(submit(&requester, "v2", 2).await, written("v2"));
+    let expected = [1, 2].map(|byte| format!("{byte:02x}").repeat(16));
+    assert_eq!(
+        api.annotation("stoker.io/accepted-deliveries"),
+        expected.join(",")
+    );
+    // Another process does not accept it again either.
+    let other = super::tests::requester(&api);
+    assert_eq!(submit(&other, "v1", 1).await, duplicate("v1"));
+    assert_eq!(api.requested_ref(), "v2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn repetitions_that_arrive_together_are_written_once() {
     let api = FakeApi::new(100);
     let requester = requester(&api);
@@ -370,7 +403,7 @@ async fn a_rule_that_is_invalid_refuses_by_the_present_object() {
     let behind = api.target();
     api.object.lock().unwrap()["spec"]["webhook"] = json!({"semver": ">=1"});
     let accepted = requester.submit(behind, announcement("v1"), in_seconds(8));
-    assert_eq!(accepted.await.unwrap(), written("v1"));
+    assert_eq!(accepted.await.unwrap(), written("refs/tags/v1"));
     assert_eq!(api.count(&Method::PATCH), 1);
 }
 
