@@ -16,8 +16,8 @@ pub(super) enum Decision {
     Write(Accepted),
     /// Nothing is written, and this is the outcome.
     Keep(Submitted),
-    /// The object has the request already. The next write stores the memory.
-    Acknowledge {
+    /// Nothing is written, because the ref is requested already. The delivery is accepted and must be remembered.
+    AlreadySet {
         /// The requested ref.
         git_ref: GitRef,
         /// The memory of the object, with this delivery.
@@ -105,7 +105,7 @@ pub(super) fn decide(
     let occurred_at = detection.occurred_at;
     let memory = state.memory.with(id, plugin, &git_ref, occurred_at, now);
     let kind = match state.need(detection) {
-        Need::AlreadyRequested => return Decision::Acknowledge { git_ref, memory },
+        Need::AlreadyRequested => return Decision::AlreadySet { git_ref, memory },
         Need::Renew => Kind::Renewal,
         Need::Write => Kind::New,
     };

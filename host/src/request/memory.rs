@@ -97,31 +97,12 @@ impl Memory {
         (!self.events.is_empty()).then_some(text)
     }
 
-    /// Returns the memory with what another one remembers in addition, as the latest.
-    pub(super) fn joined(&self, later: &Self) -> Self {
-        let mut joined = self.clone();
-        for id in &later.deliveries {
-            if !joined.has(*id) {
-                joined.deliveries.push(*id);
-            }
-        }
-        for event in &later.events {
-            let is_known = |known: &LastEvent| known.plugin == event.plugin && known.at >= event.at;
-            if !joined.events.iter().any(is_known) {
-                joined.events.retain(|known| known.plugin != event.plugin);
-                joined.events.push(event.clone());
-            }
-        }
-        joined.bounded()
-    }
-
-    /// Returns the memory without the oldest entries beyond the bounds.
-    fn bounded(mut self) -> Self {
+    /// Removes the oldest entries beyond the bounds.
+    fn shorten(&mut self) {
         let excess = self.deliveries.len().saturating_sub(MAX_DELIVERIES);
         self.deliveries.drain(..excess);
         let excess = self.events.len().saturating_sub(MAX_PLUGINS);
         self.events.drain(..excess);
-        self
     }
 
     /// Returns whether it remembers any delivery.
@@ -138,6 +119,27 @@ impl Memory {
     pub(super) fn last_event(&self, plugin: &str, now: Timestamp) -> Option<&LastEvent> {
         let mut events = self.events.iter();
         events.find(|event| event.plugin == plugin && !is_ahead(event.at, now))
+    }
+
+    /// Adds what another memory of the same object has and this one lacks, as the latest.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for id in &other.deliveries {
+            if !self.has(*id) {
+                self.deliveries.push(*id);
+            }
+        }
+        for event in &other.events {
+            let is_same = |own: &LastEvent| own.plugin == event.plugin;
+            if !self
+                .events
+                .iter()
+                .any(|own| is_same(own) && own.at >= event.at)
+            {
+                self.events.retain(|own| !is_same(own));
+                self.events.push(event.clone());
+            }
+        }
+        self.shorten();
     }
 
     /// Returns the memory with one more accepted delivery.
@@ -166,7 +168,8 @@ impl Memory {
                 at,
             });
         }
-        memory.bounded()
+        memory.shorten();
+        memory
     }
 }
 
@@ -261,21 +264,26 @@ mod tests {
     }
 
     #[test]
-    fn two_memories_are_joined() {
+    fn two_memories_are_merged() {
         let stored = accepted(&Memory::default(), 1, "a", Some("2026-01-01T11:00:00Z"));
         let later = accepted(&stored, 2, "a", Some("2026-01-01T11:30:00Z"));
-        assert_eq!(stored.joined(&Memory::default()), stored);
-        assert_eq!(stored.joined(&later), later);
-        assert_eq!(later.joined(&stored), later);
+        let merged = |one: &Memory, other: &Memory| {
+            let mut merged = one.clone();
+            merged.merge(other);
+            merged
+        };
+        assert_eq!(merged(&stored, &Memory::default()), stored);
+        assert_eq!(merged(&stored, &later), later);
+        assert_eq!(merged(&later, &stored), later);
         let other = accepted(&stored, 3, "b", Some("2026-01-01T11:10:00Z"));
-        let joined = later.joined(&other);
+        let joined = merged(&later, &other);
         assert!([1, 2, 3].iter().all(|id| joined.has(DeliveryId([*id; 16]))));
         let last = |plugin| joined.last_event(plugin, now()).unwrap().git_ref.clone();
         assert_eq!((last("a"), last("b")), ("v2".to_owned(), "v3".to_owned()));
         let many = (10..50).fold(Memory::default(), |memory, id| {
             accepted(&memory, id, "a", None)
         });
-        let joined = many.joined(&later);
+        let joined = merged(&many, &later);
         assert!(joined.deliveries.len() == 32 && joined.has(DeliveryId([2; 16])));
     }
 

@@ -104,8 +104,8 @@ struct ObjectState {
     is_active: bool,
     /// The object after the last write of this process, which the watch may not have reported yet.
     last_write: Option<(Stamp, Snapshot)>,
-    /// The deliveries that were accepted without a write. The next write of this process stores them.
-    unwritten: Memory,
+    /// The object of this uid, with the deliveries that needed no write. The next write stores them too.
+    unwritten: Option<(Option<String>, Memory)>,
 }
 
 struct Queue {
@@ -175,9 +175,7 @@ impl Queue {
         let stamp = self.writer.stamp();
         let known = turn.present.clone();
         let mut known = known.unwrap_or_else(|| self.known(key, turn.latest()));
-        self.with(key, |object| {
-            known.state.memory = known.state.memory.joined(&object.unwritten);
-        });
+        self.recall(key, &mut known);
         turn.answer_stored(&known);
         turn.answer_repeated(&known, stamp);
         if turn.batch.is_empty() {
@@ -186,11 +184,11 @@ impl Queue {
         let Plan {
             outcomes,
             write,
-            memory,
+            after,
         } = plan(key, &known, &turn.batch, stamp);
-        let Some((request, after)) = write else {
+        let Some(request) = write else {
             if turn.present.is_some() {
-                self.with(key, |object| object.unwritten = memory);
+                self.keep(key, after);
                 turn.answer_each(outcomes);
             } else {
                 turn.present = Some(self.writer.read(key, turn.limit()).await?.snapshot);
@@ -234,7 +232,22 @@ impl Queue {
     fn remember(&self, key: &ObjectKey, stamp: Stamp, snapshot: Snapshot) {
         self.with(key, |object| {
             object.last_write = Some((stamp, snapshot));
-            object.unwritten = Memory::default();
+            object.unwritten = None;
+        });
+    }
+
+    /// Keeps the accepted deliveries of an object on which nothing is written.
+    fn keep(&self, key: &ObjectKey, Snapshot { uid, state, .. }: Snapshot) {
+        self.with(key, |object| object.unwritten = Some((uid, state.memory)));
+    }
+
+    /// Adds the deliveries that needed no write to what is known of an object.
+    fn recall(&self, key: &ObjectKey, known: &mut Snapshot) {
+        self.with(key, |object| match &object.unwritten {
+            Some((uid, memory)) if *uid == known.uid => known.state.memory.merge(memory),
+            // The object was created again.
+            Some(_) => object.unwritten = None,
+            None => {}
         });
     }
 
@@ -261,7 +274,7 @@ impl Queue {
     fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectState) -> R) -> R {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MAX_REMEMBERED && !objects.contains_key(key) {
-            // To forget a write costs at most one conflict. What is unwritten is known to its sender only.
+            // To forget a write costs at most one conflict.
             objects.retain(|_, object| object.is_active);
         }
         access(objects.entry(key.clone()).or_default())

@@ -4,7 +4,6 @@ use stoker_api::detection::ObjectKey;
 
 use super::Submission;
 use crate::request::decide::{Decision, decide};
-use crate::request::memory::Memory;
 use crate::request::rules::Rules;
 use crate::request::writer::{Request, Stamp};
 use crate::request::{RequestError, Snapshot, Submitted};
@@ -13,10 +12,10 @@ use crate::request::{RequestError, Snapshot, Submitted};
 pub(super) struct Plan {
     /// One outcome for each announcement.
     pub(super) outcomes: Vec<Result<Submitted, RequestError>>,
-    /// The request, with the object as it is once the request is stored; or `None` if nothing is written.
-    pub(super) write: Option<(Request, Snapshot)>,
-    /// What the object remembers once the outcomes are true.
-    pub(super) memory: Memory,
+    /// The request, or `None` if nothing is written.
+    pub(super) write: Option<Request>,
+    /// The object as it is once the request is stored, with the accepted deliveries.
+    pub(super) after: Snapshot,
 }
 
 /// Decides about announcements in their order, each as if the requests before it were stored.
@@ -37,7 +36,7 @@ pub(super) fn plan(
             return Plan {
                 outcomes,
                 write: None,
-                memory: known.state.memory.clone(),
+                after: known.clone(),
             };
         }
     };
@@ -47,7 +46,7 @@ pub(super) fn plan(
         let announcement = &submission.announcement;
         match decide(&after.state, &rules, announcement, requested_at.time()) {
             Decision::Keep(outcome) => Ok(outcome),
-            Decision::Acknowledge { git_ref, memory } => {
+            Decision::AlreadySet { git_ref, memory } => {
                 after.state.memory = memory;
                 Ok(Submitted::AlreadySet(git_ref))
             }
@@ -67,15 +66,14 @@ pub(super) fn plan(
         }
     };
     let outcomes = batch.iter().map(&mut decide_one).collect();
-    let memory = after.state.memory.clone();
     if let Some(request) = &mut write {
-        // What was acknowledged after the last request is stored too.
-        request.memory = memory.clone();
+        // What was accepted after the request is stored with it.
+        request.memory = after.state.memory.clone();
     }
     Plan {
         outcomes,
-        write: write.map(|request| (request, after)),
-        memory,
+        write,
+        after,
     }
 }
 
