@@ -26,6 +26,7 @@ use crate::telemetry;
 #[cfg(feature = "sandbox")]
 pub use demo::EXAMPLE_PLUGIN;
 pub use host::Host;
+pub use kubeconfig::Clients;
 
 /// Runs a command.
 pub async fn run(cli: Cli) -> Result<ExitCode> {
