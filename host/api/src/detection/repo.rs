@@ -91,18 +91,29 @@ impl RepoUrl {
     /// host.
     #[must_use]
     pub fn is_named_by(&self, name: &str) -> bool {
-        let (own, named) = (Location::of(&self.url), Location::of_name(name));
-        let is_same_host = named.host.is_none() || named.host == own.host;
-        is_same_host && is_end_of(&own.path, &named.path)
+        self.is_at(name, is_end_of)
     }
 
     /// Returns whether a sender's name or URL means this repository and no other: a name has the full path, and a URL
     /// has the same host and path.
     #[must_use]
     pub fn is_named_in_full_by(&self, name: &str) -> bool {
-        let (own, named) = (Location::of(&self.url), Location::of_name(name));
-        let is_same_host = named.host.is_none() || named.host == own.host;
-        is_same_host && !named.path.is_empty() && own.path == named.path
+        self.is_at(name, |own, named| !named.is_empty() && own == named)
+    }
+
+    /// Returns whether a sender's name or URL has the host of this repository, or none, and a path that is alike.
+    fn is_at(&self, name: &str, is_alike: impl FnOnce(&[String], &[String]) -> bool) -> bool {
+        let own = Location::of(&self.url);
+        Location::of_name(name).is_some_and(|named| {
+            let is_same_host = named.host.is_none() || named.host == own.host;
+            is_same_host && is_alike(&own.path, &named.path)
+        })
+    }
+
+    /// Returns a sender's name or URL for display, without what may be a credential.
+    #[must_use]
+    pub fn display_name(name: &str) -> String {
+        Self::parse(name).map_or_else(|_| redact(name), |url| url.to_string())
     }
 }
 
@@ -227,25 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn ssh_gets_the_path_that_git_sends() {
-        for (address, path) in [
-            ("ssh://git@h/o/r.git", "/o/r.git"),
-            ("ssh://git@h:443/o/a%20b%27.git", "/o/a b'.git"),
-            ("ssh://git@h/~me/r", "~me/r"),
-            ("ssh://h/r", "/r"),
-            ("git@h:o/r.git", "o/r.git"),
-            ("git@h:/srv/r.git", "/srv/r.git"),
-            ("git@h:~me/r", "~me/r"),
-            ("git@h:../r", "../r"),
-            ("git@h:a%20b?c#d", "a%20b?c#d"),
-            ("git@[::1]:o/r", "o/r"),
-            ("ssh://git@[::1]:2222/o/r", "/o/r"),
+    fn a_name_is_displayed_without_credentials() {
+        for (name, shown) in [
+            ("o/r", "o/r"),
+            ("https://user:s3cret@h/o/r?token=x", "https://h/o/r"),
+            ("https://user:s3cret@h:x/o/r", "https://h:x/o/r"),
+            ("ftp://s3cret@h/o/r", "ftp://h/o/r"),
         ] {
-            let repo = RepoUrl::parse(address).unwrap();
-            assert_eq!(repo.path_for_ssh(), path.as_bytes(), "{address}");
+            assert_eq!(RepoUrl::display_name(name), shown);
         }
-        let repo = RepoUrl::parse("git@[fd00::7]:o/r").unwrap();
-        assert_eq!(repo.url().host_str(), Some("[fd00::7]"));
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn code(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcement
     match decided(state, webhook, announcement) {
         Decision::Write(accepted) => accepted.outcome().code(),
         Decision::Keep(outcome) => outcome.code(),
+        Decision::AlreadySet { git_ref, .. } => Submitted::AlreadySet(git_ref).code(),
         Decision::Refuse(_) => "invalid-object",
     }
 }
@@ -183,6 +184,19 @@ fn a_repetition_of_the_requested_ref_is_looked_up_again_once_the_request_was_han
         decided(&elsewhere, &webhook, &first),
         Decision::Keep(_)
     ));
+}
+
+#[test]
+fn an_object_that_is_being_deleted_takes_no_request() {
+    let deleting = RequestState {
+        is_deleting: true,
+        ..object()
+    };
+    let first = announcement("v1", None, Some(1));
+    assert_eq!(
+        code(&deleting, &WebhookSpec::default(), &first),
+        "being-deleted"
+    );
 }
 
 #[test]

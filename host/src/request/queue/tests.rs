@@ -170,6 +170,38 @@ async fn a_repetition_is_answered_from_memory_and_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_that_needs_no_write_is_remembered_and_stored_by_the_next_write() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    api.settle("v1");
+    let submit =
+        |git_ref, digest| requester.submit(api.target(), delivery(git_ref, digest), in_seconds(8));
+    let git_ref = GitRef::parse("v1").unwrap();
+    let first = submit("v1", 1).await.unwrap();
+    assert_eq!(first, Submitted::AlreadySet(git_ref));
+    assert_eq!(submit("v1", 1).await.unwrap(), duplicate("v1"));
+    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (0, 1));
+    assert_eq!(submit("v2", 2).await.unwrap(), written("v2"));
+    // Another process knows it by the object, so that it does not return to v1.
+    let other = super::tests::requester(&api);
+    let repeated = other.submit(api.target(), delivery("v1", 1), in_seconds(8));
+    assert_eq!(repeated.await.unwrap(), duplicate("v1"));
+    assert_eq!(api.requested_ref(), "v2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needed_no_write_is_forgotten_with_the_object() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    api.settle("v1");
+    let submit = || requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
+    submit().await.unwrap();
+    api.object.lock().unwrap()["metadata"]["uid"] = json!("created-again");
+    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
+    assert_eq!(submit().await.unwrap(), already);
+}
+
+#[tokio::test(start_paused = true)]
 async fn repetitions_that_arrive_together_are_written_once() {
     let api = FakeApi::new(100);
     let requester = requester(&api);
@@ -179,6 +211,24 @@ async fn repetitions_that_arrive_together_are_written_once() {
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, [written("v1"), duplicate("v1"), duplicate("v1")]);
     assert_eq!(api.count(&Method::PATCH), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_accepted_after_the_request_of_a_batch_is_stored_with_it() {
+    let api = FakeApi::new(100);
+    api.object.lock().unwrap()["spec"]["paused"] = json!(true);
+    let requester = requester(&api);
+    let submissions =
+        [1, 2].map(|digest| requester.submit(api.target(), delivery("v1", digest), in_seconds(8)));
+    let answers = join_all(submissions).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
+    assert_eq!(answers, [written("v1"), already]);
+    let expected = [1, 2].map(|byte| format!("{byte:02x}").repeat(16));
+    assert_eq!(
+        api.annotation("stoker.io/accepted-deliveries"),
+        expected.join(",")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -370,7 +420,7 @@ async fn a_rule_that_is_invalid_refuses_by_the_present_object() {
     let behind = api.target();
     api.object.lock().unwrap()["spec"]["webhook"] = json!({"semver": ">=1"});
     let accepted = requester.submit(behind, announcement("v1"), in_seconds(8));
-    assert_eq!(accepted.await.unwrap(), written("v1"));
+    assert_eq!(accepted.await.unwrap(), written("refs/tags/v1"));
     assert_eq!(api.count(&Method::PATCH), 1);
 }
 
