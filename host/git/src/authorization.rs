@@ -21,7 +21,8 @@ pub(super) struct Authorization {
 /// A user and a password for basic authentication (RFC 7617).
 #[derive(Debug, Clone)]
 struct Basic {
-    user: String,
+    /// Some servers take a token as the user.
+    user: Sensitive,
     password: Sensitive,
 }
 
@@ -33,12 +34,12 @@ impl Authorization {
     pub(super) fn of(remote: &Remote) -> Result<Self, GitError> {
         let url = remote.url().url();
         if let Credentials::Token(token) = remote.credentials() {
-            return Ok(Self::sent(TOKEN_USER.to_owned(), token_text(token)?));
+            return Ok(Self::sent(TOKEN_USER, token_text(token)?));
         }
         let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let user = decoded(url.username());
         match url.password().filter(|password| !password.is_empty()) {
-            Some(password) => Ok(Self::sent(user, Sensitive::new(&decoded(password)))),
+            Some(password) => Ok(Self::sent(&user, Sensitive::new(&decoded(password)))),
             None => Ok(Self {
                 basic: None,
                 state: if user.is_empty() {
@@ -50,9 +51,12 @@ impl Authorization {
         }
     }
 
-    fn sent(user: String, password: Sensitive) -> Self {
+    fn sent(user: &str, password: Sensitive) -> Self {
         Self {
-            basic: Some(Basic { user, password }),
+            basic: Some(Basic {
+                user: Sensitive::new(user),
+                password,
+            }),
             state: SentCredentials::Sent,
         }
     }
@@ -67,7 +71,7 @@ impl Authorization {
     /// Adds the credentials to a request.
     pub(super) fn add_to(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.basic {
-            Some(basic) => request.basic_auth(&basic.user, Some(basic.password.expose())),
+            Some(basic) => request.basic_auth(basic.user.expose(), Some(basic.password.expose())),
             None => request,
         }
     }
@@ -105,9 +109,12 @@ mod tests {
 
     fn of(url: &str, credentials: Credentials) -> (Option<(String, String)>, SentCredentials) {
         let found = Authorization::of(&remote(url, credentials)).unwrap();
-        let basic = found
-            .basic
-            .map(|basic| (basic.user, basic.password.expose().to_owned()));
+        let basic = found.basic.map(|basic| {
+            (
+                basic.user.expose().to_owned(),
+                basic.password.expose().to_owned(),
+            )
+        });
         (basic, found.state)
     }
 

@@ -166,13 +166,23 @@ pub enum GitError {
         /// The key that the server showed.
         seen: String,
     },
+    /// The server has no host key of a supported type.
+    #[error(
+        "the ssh server {host} has {offered} only, which are not supported; it needs an ed25519, ecdsa or rsa key, and SHA-2 for rsa"
+    )]
+    HostKeyUnsupported {
+        /// The server, with its port.
+        host: String,
+        /// What the server offers.
+        offered: String,
+    },
     /// The ssh server does not accept the user.
     #[error("the ssh server {host} refuses the user {user}: {}", explain_ssh(*has_key))]
     SshRefused {
         /// The server, with its port.
         host: String,
-        /// The user.
-        user: String,
+        /// The user, or "of the address".
+        user: &'static str,
         /// Whether a key is configured.
         has_key: bool,
     },
@@ -290,6 +300,7 @@ impl GitError {
             Self::HostKeyUnknown { .. } => "HostKeyUnknown",
             Self::HostKeyRevoked { .. } => "HostKeyRevoked",
             Self::HostKeyChanged { .. } => "HostKeyChanged",
+            Self::HostKeyUnsupported { .. } => "HostKeyUnsupported",
             Self::SshRefused { .. } => "SshRefused",
             Self::DumbProtocol { .. } => "DumbProtocol",
             Self::NotGit { .. } => "NotGit",

@@ -245,7 +245,12 @@ async fn authenticate(
 ) -> Result<(), GitError> {
     let refused = |has_key| GitError::SshRefused {
         host: server.to_owned(),
-        user: plain(user.as_bytes()),
+        // A user other than the usual one may be a credential.
+        user: if user == DEFAULT_USER {
+            DEFAULT_USER
+        } else {
+            "of the address"
+        },
         has_key,
     };
     let Some(key) = key else {

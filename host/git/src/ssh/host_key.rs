@@ -186,7 +186,11 @@ impl HostKeyPolicy {
         let seen = format!("keys of the types {offered_by_server}");
         match &self.rule {
             Rule::Pinned(pin) => self.changed(pin, &seen),
-            Rule::Known(_) | Rule::Any => {
+            Rule::Any => GitError::HostKeyUnsupported {
+                host: self.server.clone(),
+                offered: seen,
+            },
+            Rule::Known(_) => {
                 let algorithms = self.algorithms();
                 let names: Vec<_> = algorithms.key.iter().map(ToString::to_string).collect();
                 GitError::HostKeyUnknown {

@@ -90,6 +90,9 @@ async fn keys_of_every_type_are_accepted_and_unknown_keys_are_not() {
         error.contains("it requires an ssh key, and none is configured"),
         "{error}"
     );
+    let token = with_key(&server.url("s3cret", "/r"), stranger, None);
+    let error = refusal(&token).await;
+    assert!(error.contains("refuses the user of the address"), "{error}");
     let public = server.url("anonymous", "/r");
     let anonymous = Remote::anonymous(RepoUrl::parse(&public).unwrap());
     lookup(&client(), &anonymous, "main").await.unwrap();
@@ -151,6 +154,16 @@ async fn a_host_key_that_is_not_trusted_is_refused() {
     lookup(&client(), &with_key(&url, ED25519, Some(&file)), "main")
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_server_with_unsupported_host_keys_is_reported_as_such() {
+    let server = Server::with_sha1().await;
+    let error = refusal(&with_key(&server.url("git", "/r"), ED25519, None)).await;
+    assert!(
+        error.contains("has keys of the types ssh-rsa only"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

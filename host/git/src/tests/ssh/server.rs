@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use russh::keys::{Certificate, PrivateKey, PublicKey, decode_secret_key};
+use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey, decode_secret_key};
 use russh::server::{self, Auth, ChannelOpenHandle, Handler, Msg, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId};
 use tokio::task::JoinHandle;
@@ -48,6 +48,16 @@ impl Server {
             ..server::Config::default()
         };
         Self::serve(config, answer).await
+    }
+
+    /// Starts a server that signs with RSA and SHA-1 only.
+    pub(super) async fn with_sha1() -> Self {
+        let mut config = server::Config {
+            keys: vec![decode(RSA)],
+            ..server::Config::default()
+        };
+        config.preferred.key = vec![Algorithm::Rsa { hash: None }].into();
+        Self::serve(config, Answer::V2).await
     }
 
     /// Starts a server that shows a certificate of its ed25519 key.
