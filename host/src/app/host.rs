@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::Client;
-use stoker_git::GitClient;
+use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,10 @@ impl Host {
             client,
             namespace: config.namespace,
             agent_role: config.agent_role,
-            git: Arc::new(GitClient::new()?),
+            git: Arc::new(GitClient::with_config(GitClientConfig {
+                allowed_hosts: config.git_hosts,
+                ..GitClientConfig::default()
+            })?),
             metrics: metrics.controller.clone(),
         };
         let candidate = config.identity.map(|identity| Candidate {
