@@ -250,6 +250,28 @@ mod tests {
     }
 
     #[test]
+    fn ssh_gets_the_path_that_git_sends() {
+        for (address, path) in [
+            ("ssh://git@h/o/r.git", "/o/r.git"),
+            ("ssh://git@h:443/o/a%20b%27.git", "/o/a b'.git"),
+            ("ssh://git@h/~me/r", "~me/r"),
+            ("ssh://h/r", "/r"),
+            ("git@h:o/r.git", "o/r.git"),
+            ("git@h:/srv/r.git", "/srv/r.git"),
+            ("git@h:~me/r", "~me/r"),
+            ("git@h:../r", "../r"),
+            ("git@h:a%20b?c#d", "a%20b?c#d"),
+            ("git@[::1]:o/r", "o/r"),
+            ("ssh://git@[::1]:2222/o/r", "/o/r"),
+        ] {
+            let repo = RepoUrl::parse(address).unwrap();
+            assert_eq!(repo.path_for_ssh(), path.as_bytes(), "{address}");
+        }
+        let repo = RepoUrl::parse("git@[fd00::7]:o/r").unwrap();
+        assert_eq!(repo.url().host_str(), Some("[fd00::7]"));
+    }
+
+    #[test]
     fn displays_no_credentials() {
         for (text, shown) in [
             ("https://user:s3cret@h/o/r", "https://h/o/r"),
