@@ -11,6 +11,7 @@
 mod clear;
 mod condition;
 mod config_map;
+mod credentials;
 mod dereference;
 mod duration;
 mod error;
@@ -23,6 +24,7 @@ mod publish;
 mod resolve;
 mod state;
 mod status;
+mod token_secret;
 mod validate;
 mod watch;
 
@@ -56,6 +58,8 @@ use stoker_api::GatewaySync;
 use stoker_api::detection::{ObjectKey, RepoUrl};
 use stoker_git::RefSource;
 
+use crate::github_app::InstallationTokens;
+
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
 /// The maximum number of concurrent passes. Slow repositories do not delay the others.
@@ -67,6 +71,7 @@ const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 struct Context<G> {
     client: Client,
     git: Arc<G>,
+    tokens: InstallationTokens,
     metrics: ControllerMetrics,
     states: ObjectStates,
     clock: fn() -> Timestamp,
@@ -116,6 +121,7 @@ pub async fn run<G: RefSource>(
     let context = Arc::new(Context {
         client,
         git,
+        tokens: InstallationTokens::default(),
         metrics,
         states: ObjectStates::default(),
         clock: Timestamp::now,
@@ -274,7 +280,7 @@ async fn pass<G: RefSource>(
         write_status(context, key, sync, &Outcome::Paused).await?;
         return Ok(ReconcileResult::done());
     }
-    let refs = dereference::dereference(&context.client, key, sync).await?;
+    let refs = dereference::dereference(&context.client, &context.tokens, key, sync).await?;
     let desired = validate::validate(sync, &refs);
     let resolution = resolve::resolve(context, key, &desired).await;
     let publication = publish::publish(context, key, sync, &refs, &desired, &resolution).await?;
@@ -299,7 +305,7 @@ async fn pass<G: RefSource>(
             context.states.record_success(key, &desired.lookup_key);
             Ok(ReconcileResult {
                 result: PassResult::Success,
-                next: resolved.next_lookup,
+                next: resolved.next_pass,
             })
         }
     }

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod delivery;
+pub mod github_app;
 pub mod leader;
 pub mod metrics;
 pub mod operations;

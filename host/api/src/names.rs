@@ -19,6 +19,8 @@ pub mod annotation {
     /// The last event that was accepted from each plugin, by the sender's clock: a JSON list of objects with `plugin`,
     /// `ref` and `at`. Events that happened earlier are ignored.
     pub const ACCEPTED_EVENTS: &str = "stoker.io/accepted-events";
+    /// On a Secret that the controller writes: what it contains.
+    pub const SECRET_TYPE: &str = "stoker.io/secret-type";
 }
 
 /// Labels of the objects that belong to a `GatewaySync`, and of ConfigMaps with plugins.
@@ -69,6 +71,8 @@ pub mod reason {
     pub const REF_RESOLVED: &str = "RefResolved";
     /// The ref could not be resolved.
     pub const REF_RESOLUTION_FAILED: &str = "RefResolutionFailed";
+    /// GitHub issued no token for the GitHub App, or its private key is unusable.
+    pub const GITHUB_APP_EXCHANGE_FAILED: &str = "GitHubAppExchangeFailed";
     /// All profiles are valid.
     pub const PROFILES_VALID: &str = "ProfilesValid";
     /// A profile is invalid.

@@ -52,6 +52,16 @@ pub enum ControllerError {
         /// The owner of the ConfigMap, as the end of a sentence.
         whose: String,
     },
+    /// The name of the Secret for the agents is taken.
+    #[error(
+        "the Secret {name} exists, and it {whose}; delete it, or create the GatewaySync under another name"
+    )]
+    TokenSecretTaken {
+        /// The name of the Secret.
+        name: String,
+        /// The owner of the Secret, as the end of a sentence.
+        whose: String,
+    },
     /// The API server refused a call.
     #[error("the API server refused to {call}")]
     Refused {
@@ -104,7 +114,7 @@ impl ControllerError {
             Self::Repo(_) | Self::Ref { .. } | Self::Git(_) | Self::GitTimeout => {
                 reason::REF_RESOLUTION_FAILED
             }
-            Self::MetadataTaken { .. } => reason::METADATA_TAKEN,
+            Self::MetadataTaken { .. } | Self::TokenSecretTaken { .. } => reason::METADATA_TAKEN,
             Self::InvalidObject(_)
             | Self::Name(_)
             | Self::Refused { .. }

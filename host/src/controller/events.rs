@@ -95,7 +95,10 @@ fn metadata_taken(
     after: &GatewaySyncStatus,
     publication: &Publication,
 ) -> Option<Event> {
-    let Publication::Failed(error @ ControllerError::MetadataTaken { .. }) = publication else {
+    let Publication::Failed(
+        error @ (ControllerError::MetadataTaken { .. } | ControllerError::TokenSecretTaken { .. }),
+    ) = publication
+    else {
         return None;
     };
     let note = format!("Metadata not published: {error}");

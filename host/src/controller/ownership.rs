@@ -1,7 +1,9 @@
-//! Determines which ConfigMaps belong to an object. Pure.
+//! Determines which ConfigMaps and Secrets belong to an object. Pure.
 //!
-//! Only such a ConfigMap is written. None is deleted: each has an owner reference to the object, and the garbage
+//! Only such an object is written. None is deleted: each has an owner reference to the object, and the garbage
 //! collector of Kubernetes deletes it with the object.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
@@ -51,6 +53,13 @@ pub(super) fn check(
 fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: &str) -> bool {
     let label = |name: &str| Some(found.labels.as_ref()?.get(name)?.as_str());
     label(label::MANAGED_BY) == Some(writer) && label(label::CR_NAME) == cr_name(key)
+}
+
+/// Returns the labels of what the controller creates for an object.
+pub(super) fn labels(key: &ObjectKey) -> BTreeMap<String, String> {
+    let writer = (label::MANAGED_BY.to_owned(), label::CONTROLLER.to_owned());
+    let name = cr_name(key).map(|name| (label::CR_NAME.to_owned(), name.to_owned()));
+    [writer].into_iter().chain(name).collect()
 }
 
 /// Returns the value of the label `stoker.io/cr-name`, or `None` if the name is too long for a label.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use stoker_api::SyncedRefKind;
-use stoker_api::detection::{GitRef, ObjectKey, RepoUrl};
+use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::reason;
 use stoker_git::{RefKind, RefSource, Remote, ResolvedRef};
 use tokio::time::{Instant, timeout};
@@ -12,6 +13,9 @@ use super::Context;
 use super::error::{ControllerError, GIT_TIMEOUT, MissingSecret};
 use super::state::{Lookup, ResolvedCommit, Retry};
 use super::validate::{Desired, LookupError, RefLookup, RequestedRef};
+
+/// The shortest time after which a token is replaced, in case that GitHub issues tokens that end at once.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(30);
 
 /// The result of the step.
 #[derive(Debug, Clone)]
@@ -31,8 +35,9 @@ pub(super) struct Resolved {
     pub(super) found: ResolvedCommit,
     /// Whether the requested ref can be removed without a change of what is resolved.
     pub(super) request_is_obsolete: bool,
-    /// The time until the next lookup. `None` without polling.
-    pub(super) next_lookup: Option<Duration>,
+    /// The time until the next lookup, or until the token of the object's GitHub App is to be replaced. `None` without
+    /// both.
+    pub(super) next_pass: Option<Duration>,
 }
 
 /// A ref without a commit.
@@ -65,6 +70,13 @@ pub(super) async fn resolve<G: RefSource>(
                 retry: context.states.record_failure(key, &desired.lookup_key),
             });
         }
+        Err(LookupError::Credentials(error)) => {
+            return Resolution::Failed(ResolutionFailure {
+                reason: error.reason(),
+                message: stoker_report::chain(error).to_string(),
+                retry: Some(context.states.record_failure(key, &desired.lookup_key)),
+            });
+        }
         Err(LookupError::Invalid(error)) => {
             return Resolution::Failed(ResolutionFailure {
                 reason: error.reason(),
@@ -91,9 +103,7 @@ pub(super) async fn resolve<G: RefSource>(
                 RequestedRef::Alias(_) => found.alias_agrees,
             },
             found,
-            next_lookup: desired
-                .interval
-                .map(|interval| interval.saturating_sub(lookup.at.elapsed())),
+            next_pass: next_pass(desired, lookup.at, (context.clock)()),
         }),
         Err(message) => Resolution::Failed(ResolutionFailure {
             reason: reason::REF_RESOLUTION_FAILED,
@@ -101,6 +111,19 @@ pub(super) async fn resolve<G: RefSource>(
             retry: Some(context.states.record_failure(key, &desired.lookup_key)),
         }),
     }
+}
+
+fn next_pass(desired: &Desired, looked_up: Instant, now: Timestamp) -> Option<Duration> {
+    let poll = desired
+        .interval
+        .map(|interval| interval.saturating_sub(looked_up.elapsed()));
+    let renewal = desired.app_token.as_ref().map(|token| {
+        let left = token.renewal().duration_since(now);
+        Duration::try_from(left)
+            .unwrap_or_default()
+            .max(SHORTEST_RENEWAL)
+    });
+    [poll, renewal].into_iter().flatten().min()
 }
 
 async fn look_up<G: RefSource>(
@@ -111,10 +134,10 @@ async fn look_up<G: RefSource>(
 ) -> Lookup {
     let at = Instant::now();
     let git = &*context.git;
-    let result = match look_up_ref(git, &wanted.repo, &wanted.git_ref).await {
+    let result = match look_up_ref(git, &wanted.remote, &wanted.git_ref).await {
         Ok(resolved) => {
             let alias_agrees = match &wanted.requested {
-                RequestedRef::Alias(spec) => look_up_ref(git, &wanted.repo, spec)
+                RequestedRef::Alias(spec) => look_up_ref(git, &wanted.remote, spec)
                     .await
                     .is_ok_and(|other| is_same(&other, &resolved)),
                 RequestedRef::Absent | RequestedRef::Differs | RequestedRef::Same => false,
@@ -125,10 +148,6 @@ async fn look_up<G: RefSource>(
                 alias_agrees,
             })
         }
-        Err(error) if desired.has_credentials => Err(format!(
-            "{} (looked up without credentials: spec.git.auth is not used yet)",
-            stoker_report::chain(&error)
-        )),
         Err(error) => Err(stoker_report::chain(&error).to_string()),
     };
     let lookup = Lookup { at, result };
@@ -140,12 +159,11 @@ async fn look_up<G: RefSource>(
 
 async fn look_up_ref<G: RefSource>(
     git: &G,
-    repo: &RepoUrl,
+    remote: &Remote,
     git_ref: &GitRef,
 ) -> Result<ResolvedRef, ControllerError> {
-    let remote = Remote::anonymous(repo.clone());
     let refs = std::slice::from_ref(git_ref);
-    let mut results = timeout(GIT_TIMEOUT, git.resolve(&remote, refs))
+    let mut results = timeout(GIT_TIMEOUT, git.resolve(remote, refs))
         .await
         .map_err(|_| ControllerError::GitTimeout)??;
     Ok(results.remove(0)?)

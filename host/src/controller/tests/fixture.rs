@@ -10,14 +10,16 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use stoker_api::detection::{CommitId, GitRef};
 use stoker_api::{GatewaySync, SyncedRefKind};
-use stoker_git::{GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
+use stoker_git::{Credentials, GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
 
 use super::fake_api::FakeApi;
+use crate::controller::credentials::GitAccess;
 use crate::controller::dereference::References;
 use crate::controller::resolve::Resolved;
 use crate::controller::state::{ObjectStates, ResolvedCommit};
 use crate::controller::validate::{Desired, validate};
 use crate::controller::{Context, ControllerError, ControllerMetrics, reconcile};
+use crate::github_app::InstallationTokens;
 
 /// The time of every test. Its fraction of a second must not appear in a status.
 pub(in crate::controller) fn noon() -> Timestamp {
@@ -38,16 +40,17 @@ pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
             alias_agrees: false,
         },
         request_is_obsolete: false,
-        next_lookup: Some(Duration::from_mins(1)),
+        next_pass: Some(Duration::from_mins(1)),
     }
 }
 
 /// Returns the state that an object requests, if the Secrets that it refers to exist.
 pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
     let refs = References {
-        git_secrets: Ok(()),
+        git: Ok(GitAccess::anonymous()),
         gateway_secret: Ok(()),
         config_map: None,
+        token_secret: None,
     };
     validate(sync, &refs)
 }
@@ -142,6 +145,7 @@ impl GatewaySyncExt for GatewaySync {
 pub(in crate::controller) struct FakeGit {
     refs: Mutex<Vec<(String, CommitId, RefKind)>>,
     looked_up: Mutex<Vec<String>>,
+    credentials: Mutex<Vec<Credentials>>,
 }
 
 impl FakeGit {
@@ -163,6 +167,11 @@ impl FakeGit {
         }
     }
 
+    /// Returns the credentials of the lookups since the last call.
+    pub(in crate::controller) fn credentials(&self) -> Vec<Credentials> {
+        std::mem::take(&mut *self.credentials.lock().unwrap())
+    }
+
     /// Returns the refs that were looked up since the last call.
     pub(in crate::controller) fn looked_up(&self) -> Vec<String> {
         std::mem::take(&mut *self.looked_up.lock().unwrap())
@@ -170,7 +179,9 @@ impl FakeGit {
 }
 
 impl RefSource for FakeGit {
-    async fn resolve(&self, _: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
+    async fn resolve(&self, remote: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
+        let credentials = remote.credentials().clone();
+        self.credentials.lock().unwrap().push(credentials);
         Ok(refs.iter().map(|git_ref| self.look_up(git_ref)).collect())
     }
 }
@@ -204,6 +215,7 @@ impl Bench {
         let context = Context {
             client: api.client(),
             git: Arc::clone(&git),
+            tokens: InstallationTokens::with_clock(noon),
             metrics: ControllerMetrics::register(&mut Registry::default()),
             states: ObjectStates::default(),
             clock: noon,

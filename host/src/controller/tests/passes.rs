@@ -261,6 +261,7 @@ async fn credentials_in_an_address_are_not_shown() {
         let context = Context {
             client: bench.api.client(),
             git: Arc::clone(&bench.git),
+            tokens: InstallationTokens::default(),
             metrics: ControllerMetrics::register(&mut registry),
             states: ObjectStates::default(),
             clock: super::fixture::noon,
@@ -311,6 +312,7 @@ async fn an_api_server_that_does_not_answer_is_an_error() {
     let context = Context {
         client: Client::new(silent, "default"),
         git: Arc::clone(&bench.git),
+        tokens: InstallationTokens::default(),
         metrics: bench.context.metrics.clone(),
         states: ObjectStates::default(),
         clock: super::fixture::noon,
