@@ -21,9 +21,15 @@ pub const BODY_BYTES: usize = 8 << 10;
 /// Returns a release webhook of GitHub with this tag, and with enough assets to fill [`BODY_BYTES`].
 #[must_use]
 pub fn release(tag: &str) -> Vec<u8> {
+    release_with_id(tag, 178_264_311)
+}
+
+/// Returns such a webhook of the release with this id. Releases with different ids are different deliveries.
+#[must_use]
+pub fn release_with_id(tag: &str, id: usize) -> Vec<u8> {
     let mut assets: Vec<Value> = Vec::new();
     loop {
-        let body = serde_json::to_vec(&document(tag, &assets)).unwrap_or_default();
+        let body = serde_json::to_vec(&document(tag, id, &assets)).unwrap_or_default();
         let missing = BODY_BYTES.saturating_sub(body.len());
         if missing < 160 {
             // White space after the last brace is valid JSON, and makes the size exact.
@@ -37,11 +43,11 @@ pub fn release(tag: &str) -> Vec<u8> {
     }
 }
 
-fn document(tag: &str, assets: &[Value]) -> Value {
+fn document(tag: &str, id: usize, assets: &[Value]) -> Value {
     json!({
         "action": "published",
         "release": {
-            "id": 178_264_311, "tag_name": tag, "target_commitish": "main", "name": tag, "draft": false,
+            "id": id, "tag_name": tag, "target_commitish": "main", "name": tag, "draft": false,
             "prerelease": false, "created_at": "2026-03-02T08:15:00Z", "published_at": "2026-03-02T08:20:41Z",
             "author": {"login": "octo-plant", "id": 5_934_012, "type": "User"}, "assets": assets,
         },

@@ -16,6 +16,13 @@ pub(super) enum Decision {
     Write(Accepted),
     /// Nothing is written, and this is the outcome.
     Keep(Submitted),
+    /// Nothing is written, because the ref is requested already. The delivery is accepted and must be remembered.
+    AlreadySet {
+        /// The requested ref.
+        git_ref: GitRef,
+        /// The memory of the object, with this delivery.
+        memory: Memory,
+    },
     /// The rules cannot be applied, because a field of the object is invalid.
     Refuse(String),
 }
@@ -92,13 +99,13 @@ pub(super) fn decide(
         let (git_ref, at) = (last.git_ref.clone(), last.at);
         return Decision::Keep(Submitted::Ignored(Ignored::Superseded { git_ref, at }));
     }
+    let occurred_at = detection.occurred_at;
+    let memory = state.memory.with(id, plugin, &git_ref, occurred_at, now);
     let kind = match state.need(detection) {
-        Need::AlreadyRequested => return Decision::Keep(Submitted::AlreadySet(git_ref)),
+        Need::AlreadyRequested => return Decision::AlreadySet { git_ref, memory },
         Need::Renew => Kind::Renewal,
         Need::Write => Kind::New,
     };
-    let occurred_at = detection.occurred_at;
-    let memory = state.memory.with(id, plugin, &git_ref, occurred_at, now);
     Decision::Write(Accepted {
         git_ref,
         kind,

@@ -112,6 +112,30 @@ impl Memory {
         events.find(|event| event.plugin == plugin && !is_ahead(event.at, now))
     }
 
+    /// Adds what another memory of the same object has and this one lacks, as the latest.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for id in &other.deliveries {
+            if !self.has(*id) {
+                self.deliveries.push(*id);
+            }
+        }
+        let excess = self.deliveries.len().saturating_sub(MAX_DELIVERIES);
+        self.deliveries.drain(..excess);
+        for event in &other.events {
+            let is_same = |own: &LastEvent| own.plugin == event.plugin;
+            if !self
+                .events
+                .iter()
+                .any(|own| is_same(own) && own.at >= event.at)
+            {
+                self.events.retain(|own| !is_same(own));
+                self.events.push(event.clone());
+            }
+        }
+        let excess = self.events.len().saturating_sub(MAX_PLUGINS);
+        self.events.drain(..excess);
+    }
+
     /// Returns the memory with one more accepted delivery.
     pub(super) fn with(
         &self,

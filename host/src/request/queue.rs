@@ -15,6 +15,7 @@ use stoker_api::detection::ObjectKey;
 use tokio::time::{Instant, timeout_at};
 
 use super::events::{EventQueue, Subject};
+use super::memory::Memory;
 use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
 use super::{Announcement, RequestError, Requests, Snapshot, Submitted, Target, Unannounced};
@@ -103,6 +104,8 @@ struct ObjectState {
     is_active: bool,
     /// The object after the last write of this process, which the watch may not have reported yet.
     last_write: Option<(Stamp, Snapshot)>,
+    /// The object of this uid, with the deliveries that needed no write. The next write stores them too.
+    unwritten: Option<(Option<String>, Memory)>,
 }
 
 struct Queue {
@@ -171,15 +174,21 @@ impl Queue {
     async fn advance(&self, key: &ObjectKey, turn: &mut Turn) -> Result<(), Failure> {
         let stamp = self.writer.stamp();
         let known = turn.present.clone();
-        let known = known.unwrap_or_else(|| self.known(key, turn.latest()));
+        let mut known = known.unwrap_or_else(|| self.known(key, turn.latest()));
+        self.recall(key, &mut known);
         turn.answer_stored(&known);
         turn.answer_repeated(&known, stamp);
         if turn.batch.is_empty() {
             return Ok(());
         }
-        let Plan { outcomes, write } = plan(key, &known, &turn.batch, stamp);
-        let Some((request, after)) = write else {
+        let Plan {
+            outcomes,
+            write,
+            after,
+        } = plan(key, &known, &turn.batch, stamp);
+        let Some(request) = write else {
             if turn.present.is_some() {
+                self.keep(key, after);
                 turn.answer_each(outcomes);
             } else {
                 turn.present = Some(self.writer.read(key, turn.limit()).await?.snapshot);
@@ -221,7 +230,25 @@ impl Queue {
     }
 
     fn remember(&self, key: &ObjectKey, stamp: Stamp, snapshot: Snapshot) {
-        self.with(key, |object| object.last_write = Some((stamp, snapshot)));
+        self.with(key, |object| {
+            object.last_write = Some((stamp, snapshot));
+            object.unwritten = None;
+        });
+    }
+
+    /// Keeps the accepted deliveries of an object on which nothing is written.
+    fn keep(&self, key: &ObjectKey, Snapshot { uid, state, .. }: Snapshot) {
+        self.with(key, |object| object.unwritten = Some((uid, state.memory)));
+    }
+
+    /// Adds the deliveries that needed no write to what is known of an object.
+    fn recall(&self, key: &ObjectKey, known: &mut Snapshot) {
+        self.with(key, |object| match &object.unwritten {
+            Some((uid, memory)) if *uid == known.uid => known.state.memory.merge(memory),
+            // The object was created again.
+            Some(_) => object.unwritten = None,
+            None => {}
+        });
     }
 
     /// Reads an object, and tries again until the deadline.

@@ -1,4 +1,5 @@
-//! A load generator: many requests on few connections. Each request waits for the previous answer of its connection.
+//! A load generator: many requests on few connections. Each request waits for the previous answer of its connection. A
+//! connection that the server closes is opened again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +14,10 @@ use tokio::task::JoinSet;
 pub struct Outcome {
     /// The times from the first byte sent to the last byte received, sorted.
     pub latencies: Vec<Duration>,
-    /// The number of answers other than 202.
+    /// The number of answers with another status than the expected one.
     pub others: usize,
+    /// The time of the whole load.
+    pub time: Duration,
 }
 
 impl Outcome {
@@ -33,20 +36,21 @@ impl Outcome {
     }
 }
 
-/// Sends `total` requests on a number of connections, and repeats `requests` in turn.
+/// Sends `total` requests on a number of connections, and repeats `requests` in turn. The answers should have this
+/// status.
 pub async fn run(
     port: u16,
     requests: Vec<Vec<u8>>,
     total: usize,
     connections: usize,
+    expected: u16,
 ) -> Result<Outcome> {
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     let mut tasks = JoinSet::new();
     for _ in 0..connections {
         let (requests, next) = (Arc::clone(&requests), Arc::clone(&next));
         tasks.spawn(async move {
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-            stream.set_nodelay(true)?;
+            let mut stream = connect(port).await?;
             let (mut latencies, mut others) = (Vec::new(), 0);
             let mut buffer = Vec::with_capacity(4096);
             loop {
@@ -58,11 +62,27 @@ pub async fn run(
                 let request = &requests[number % requests.len()];
                 let status = exchange(&mut stream, request, &mut buffer).await?;
                 latencies.push(started.elapsed());
-                others += usize::from(status != 202);
+                others += usize::from(status != expected);
+                if is_last(&buffer) {
+                    stream = connect(port).await?;
+                }
             }
         });
     }
     gather(tasks).await
+}
+
+async fn connect(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Returns whether the server closes the connection after this answer.
+fn is_last(answer: &[u8]) -> bool {
+    answer
+        .windows(b"connection: close\r\n".len())
+        .any(|line| line.eq_ignore_ascii_case(b"connection: close\r\n"))
 }
 
 /// The number of connections of a paced load, which is enough for the requests at one time.
@@ -84,8 +104,7 @@ pub async fn paced(
     for lane in 0..LANES {
         let requests = Arc::clone(&requests);
         tasks.spawn(async move {
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-            stream.set_nodelay(true)?;
+            let mut stream = connect(port).await?;
             let (mut latencies, mut others) = (Vec::new(), 0);
             let mut buffer = Vec::with_capacity(4096);
             for number in (lane..).step_by(LANES as usize) {
@@ -106,9 +125,11 @@ pub async fn paced(
 }
 
 async fn gather(mut tasks: JoinSet<Result<(Vec<Duration>, usize)>>) -> Result<Outcome> {
+    let started = Instant::now();
     let mut outcome = Outcome {
         latencies: Vec::new(),
         others: 0,
+        time: Duration::ZERO,
     };
     while let Some(task) = tasks.join_next().await {
         let (latencies, others) = task??;
@@ -116,6 +137,7 @@ async fn gather(mut tasks: JoinSet<Result<(Vec<Duration>, usize)>>) -> Result<Ou
         outcome.others += others;
     }
     outcome.latencies.sort_unstable();
+    outcome.time = started.elapsed();
     Ok(outcome)
 }
 

@@ -37,6 +37,8 @@ impl Server {
                 &format!("127.0.0.1:{probes}"),
             ])
             .args(["--webhook-receiver-port", &port.to_string()])
+            .args(["--webhook-rate", "1000000"])
+            .args(["--trusted-proxies", "127.0.0.1"])
             .arg("--kubeconfig")
             .arg(&kubeconfig)
             .env("WEBHOOK_HMAC_SECRET", SECRET)
@@ -99,19 +101,31 @@ impl Server {
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
-    /// Sends `total` requests, and returns the processor time per request in microseconds.
+    /// Sends `total` requests, and returns the processor time per request in microseconds. Each answer must be 202.
     pub async fn load(
         &self,
         requests: Vec<Vec<u8>>,
         total: usize,
         connections: usize,
     ) -> Result<(f64, load::Outcome)> {
+        self.load_expecting(requests, total, connections, 202).await
+    }
+
+    /// Sends `total` requests, and returns the processor time per request in microseconds. Each answer must have this
+    /// status.
+    pub async fn load_expecting(
+        &self,
+        requests: Vec<Vec<u8>>,
+        total: usize,
+        connections: usize,
+        status: u16,
+    ) -> Result<(f64, load::Outcome)> {
         let before = process::cpu_time(self.pid()?)?;
-        let outcome = load::run(self.port, requests, total, connections).await?;
+        let outcome = load::run(self.port, requests, total, connections, status).await?;
         let used = process::cpu_time(self.pid()?)?.saturating_sub(before);
         ensure!(
             outcome.others == 0,
-            "{} answers were not 202",
+            "{} answers were not {status}",
             outcome.others
         );
         #[expect(clippy::cast_precision_loss, reason = "a count of requests")]

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use stoker_tests::bench::inside::inside;
-use stoker_tests::bench::report;
+use stoker_tests::bench::report::{self, Table};
 use stoker_tests::bench::server::Server;
 use stoker_tests::bench::{
     BODY_BYTES, calls, floor, plugins, process, refusals, threads, webhooks,
@@ -35,42 +35,35 @@ enum Role {
     Floor { port: u16 },
     /// Compare how long refusals take, and write only this result.
     Refusals { folder: PathBuf },
+    /// Measure webhooks, and write only these results.
+    Webhooks { folder: PathBuf },
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Role::Floor { port }) = arguments.role {
-        return floor::serve(port, SECRET.to_owned()).await;
+    match arguments.role {
+        Some(Role::Floor { port }) => floor::serve(port, SECRET.to_owned()).await,
+        Some(Role::Refusals { folder }) => {
+            report::write(&folder, "", &[refusals::refusals().await?])
+        }
+        Some(Role::Webhooks { folder }) => {
+            let cluster = TestCluster::new().await?;
+            report::write(&folder, "", &webhooks(&cluster).await?)
+        }
+        None => all(arguments).await,
     }
-    if let Some(Role::Refusals { folder }) = arguments.role {
-        return report::write(&folder, "", &[refusals::refusals().await?]);
-    }
+}
+
+/// Runs all benchmarks.
+async fn all(arguments: Arguments) -> Result<()> {
     let templates = arguments.templates;
     let calls = tokio::task::spawn_blocking(move || {
         anyhow::Ok([threads::threads()?, calls::languages(&templates)?])
     });
     let calls = calls.await??;
     let cluster = TestCluster::new().await?;
-    cluster.git.commit("main", "First").await?;
-    let first = cluster.git.tag("v1").await?;
-    cluster.git.commit("main", "Second").await?;
-    let second = cluster.git.tag("v2").await?;
-    cluster
-        .create(json!({"polling": {"enabled": false}}))
-        .await?;
-    let stoker = Server::stoker(&cluster, None, None).await?;
-    let least = Server::floor().await?;
-
-    let idle = webhooks::memory(&stoker).await?;
-    let (cpu, latency) = webhooks::webhooks(&cluster, &stoker, &least).await?;
-    let resolved = webhooks::resolution(
-        &cluster,
-        &stoker,
-        &[("v1", first.as_str()), ("v2", second.as_str())],
-    )
-    .await?;
-    drop((stoker, least));
+    let measured = webhooks(&cluster).await?;
     let platform = plugins::measure(&cluster).await?;
     let version = cluster.client.apiserver_version().await?;
     let head = format!(
@@ -81,8 +74,32 @@ async fn main() -> Result<()> {
     );
     let mut tables = vec![inside()?];
     tables.extend(calls);
-    tables.extend([cpu, latency, resolved, idle]);
+    tables.extend(measured);
     tables.extend(platform);
     tables.push(refusals::refusals().await?);
     report::write(&arguments.folder, &head, &tables)
+}
+
+/// Measures webhooks to one object of the cluster, whose repository has the tags that they announce.
+async fn webhooks(cluster: &TestCluster) -> Result<Vec<Table>> {
+    let mut commits = Vec::new();
+    for tag in webhooks::TAGS {
+        cluster.git.commit("main", tag).await?;
+        commits.push((tag, cluster.git.tag(tag).await?));
+    }
+    cluster
+        .create(json!({"polling": {"enabled": false}}))
+        .await?;
+    let stoker = Server::stoker(cluster, None, None).await?;
+    let least = Server::floor().await?;
+    let idle = webhooks::memory(&stoker).await?;
+    let mut tables = Vec::from(webhooks::webhooks(cluster, &stoker, &least).await?);
+    let tags: Vec<_> = commits.iter().take(2).collect();
+    let tags: Vec<_> = tags
+        .iter()
+        .map(|(tag, commit)| (*tag, commit.as_str()))
+        .collect();
+    tables.push(webhooks::resolution(cluster, &stoker, &tags).await?);
+    tables.push(idle);
+    Ok(tables)
 }

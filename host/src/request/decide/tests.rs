@@ -38,6 +38,7 @@ fn code(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcement
     match decided(state, webhook, announcement) {
         Decision::Write(accepted) => accepted.outcome().code(),
         Decision::Keep(outcome) => outcome.code(),
+        Decision::AlreadySet { git_ref, .. } => Submitted::AlreadySet(git_ref).code(),
         Decision::Refuse(_) => "invalid-object",
     }
 }

@@ -12,8 +12,10 @@ use crate::request::{RequestError, Snapshot, Submitted};
 pub(super) struct Plan {
     /// One outcome for each announcement.
     pub(super) outcomes: Vec<Result<Submitted, RequestError>>,
-    /// The request, with the object as it is once the request is stored; or `None` if nothing is written.
-    pub(super) write: Option<(Request, Snapshot)>,
+    /// The request, or `None` if nothing is written.
+    pub(super) write: Option<Request>,
+    /// The object as it is once the request is stored, with the accepted deliveries.
+    pub(super) after: Snapshot,
 }
 
 /// Decides about announcements in their order, each as if the requests before it were stored.
@@ -34,6 +36,7 @@ pub(super) fn plan(
             return Plan {
                 outcomes,
                 write: None,
+                after: known.clone(),
             };
         }
     };
@@ -43,6 +46,10 @@ pub(super) fn plan(
         let announcement = &submission.announcement;
         match decide(&after.state, &rules, announcement, requested_at.time()) {
             Decision::Keep(outcome) => Ok(outcome),
+            Decision::AlreadySet { git_ref, memory } => {
+                after.state.memory = memory;
+                Ok(Submitted::AlreadySet(git_ref))
+            }
             Decision::Refuse(why) => Err(invalid(why)),
             Decision::Write(accepted) => {
                 after.state.requested_ref = Some(accepted.git_ref.to_string());
@@ -61,7 +68,8 @@ pub(super) fn plan(
     let outcomes = batch.iter().map(&mut decide_one).collect();
     Plan {
         outcomes,
-        write: write.map(|request| (request, after)),
+        write,
+        after,
     }
 }
 

@@ -170,6 +170,38 @@ async fn a_repetition_is_answered_from_memory_and_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_that_needs_no_write_is_remembered_and_stored_by_the_next_write() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    api.settle("v1");
+    let submit =
+        |git_ref, digest| requester.submit(api.target(), delivery(git_ref, digest), in_seconds(8));
+    let git_ref = GitRef::parse("v1").unwrap();
+    let first = submit("v1", 1).await.unwrap();
+    assert_eq!(first, Submitted::AlreadySet(git_ref));
+    assert_eq!(submit("v1", 1).await.unwrap(), duplicate("v1"));
+    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (0, 1));
+    assert_eq!(submit("v2", 2).await.unwrap(), written("v2"));
+    // Another process knows it by the object, so that it does not return to v1.
+    let other = super::tests::requester(&api);
+    let repeated = other.submit(api.target(), delivery("v1", 1), in_seconds(8));
+    assert_eq!(repeated.await.unwrap(), duplicate("v1"));
+    assert_eq!(api.requested_ref(), "v2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needed_no_write_is_forgotten_with_the_object() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    api.settle("v1");
+    let submit = || requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
+    submit().await.unwrap();
+    api.object.lock().unwrap()["metadata"]["uid"] = json!("created-again");
+    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
+    assert_eq!(submit().await.unwrap(), already);
+}
+
+#[tokio::test(start_paused = true)]
 async fn repetitions_that_arrive_together_are_written_once() {
     let api = FakeApi::new(100);
     let requester = requester(&api);

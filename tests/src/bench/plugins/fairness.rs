@@ -59,7 +59,7 @@ async fn others_beside(cluster: &TestCluster, behaviours: &[&str]) -> Result<f64
     let server = settled(cluster, Some(directory.path()), None).await?;
     let others = load::paced(
         server.port(),
-        vec![webhooks::request(cluster, "v1")],
+        webhooks::requests(cluster, &["v1"], 2_000),
         OTHERS,
         TIME,
     );

@@ -33,11 +33,11 @@ pub(super) async fn processor_time(cluster: &TestCluster) -> Result<Table> {
     std::fs::write(two.join("hostile-start.wasm"), HOSTILE_START)?;
     let few = settled(cluster, None, Some(&four)).await?;
     let many = settled(cluster, Some(&two), None).await?;
-    let request = || vec![webhooks::request(cluster, "v1")];
+    let requests = || webhooks::requests(cluster, &["v1"], WEBHOOKS);
     let (mut of_few, mut of_many, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (cpu, _) = few.load(request(), WEBHOOKS, 16).await?;
-        let (more, _) = many.load(request(), WEBHOOKS, 16).await?;
+        let (cpu, _) = few.load(requests(), WEBHOOKS, 16).await?;
+        let (more, _) = many.load(requests(), WEBHOOKS, 16).await?;
         of_few.push(cpu);
         of_many.push(more);
         ratios.push(more / cpu);
