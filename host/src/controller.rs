@@ -34,7 +34,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PatchParams};
@@ -43,6 +43,7 @@ use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, Resource as _};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -59,21 +60,27 @@ use stoker_api::detection::{ObjectKey, RepoUrl};
 use stoker_git::RefSource;
 
 use crate::github_app::InstallationTokens;
+use crate::lookups::Lookups;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
-/// The maximum number of concurrent passes. Slow repositories do not delay the others.
-const CONCURRENCY: u16 = 16;
+/// The maximum number of concurrent passes that use the API server.
+const SLOTS: usize = 16;
+/// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
+/// than any lookup.
+const PENDING_RETRY: Duration = Duration::from_mins(2);
 /// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 
 /// The data that all passes share.
 struct Context<G> {
     client: Client,
-    git: Arc<G>,
+    lookups: Lookups<G>,
     tokens: InstallationTokens,
     metrics: ControllerMetrics,
     states: ObjectStates,
+    /// The places for passes that use the API server. A pass that waits for a git server needs none.
+    slots: Semaphore,
     clock: fn() -> Timestamp,
 }
 
@@ -112,23 +119,27 @@ impl ReconcileResult {
 pub async fn run<G: RefSource>(
     client: Client,
     namespace: Option<&str>,
-    git: Arc<G>,
+    lookups: Lookups<G>,
     metrics: ControllerMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
     let (objects, reader) = watch::objects(client.clone(), namespace);
     let config_maps = watch::config_maps(client.clone(), namespace);
+    let mut woken = lookups.woken();
+    let woken = stream::poll_fn(move |context| woken.poll_recv(context))
+        .map(|key: ObjectKey| ObjectRef::new(key.name()).within(key.namespace()));
     let context = Arc::new(Context {
         client,
-        git,
+        lookups,
         tokens: InstallationTokens::default(),
         metrics,
         states: ObjectStates::default(),
+        slots: Semaphore::new(SLOTS),
         clock: Timestamp::now,
     });
     controller::Controller::for_stream(objects, reader)
         .watches_stream(config_maps, published_by)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(woken)
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(reconcile, retry, Arc::clone(&context))
         .for_each(|passed| {
@@ -184,6 +195,7 @@ fn handle_error<G>(
 
 fn forget<G>(context: &Context<G>, key: &ObjectKey) {
     context.states.remove(key);
+    context.lookups.forget(key);
     context.metrics.forget(key);
 }
 
@@ -260,6 +272,7 @@ async fn remove<G>(
     key: &ObjectKey,
     meta: &ObjectMeta,
 ) -> Result<ReconcileResult, ControllerError> {
+    let _slot = context.slots.acquire().await;
     finalizer::clean_up(&context.client, key, meta).await?;
     forget(context, key);
     Ok(ReconcileResult::done())
@@ -271,19 +284,42 @@ async fn pass<G: RefSource>(
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<ReconcileResult, ControllerError> {
+    let slot = context.slots.acquire().await;
     if !sync.has_finalizer() {
         // This change of the object starts the next pass.
         finalizer::add(&context.client, key, &sync.metadata).await?;
         return Ok(ReconcileResult::done());
     }
+    if sync.is_request_superseded() {
+        // This change of the object starts the next pass.
+        clear::clear(&context.client, key, &sync.metadata).await?;
+        events::create(&context.client, sync, &[events::superseded(sync)]).await;
+        return Ok(ReconcileResult::done());
+    }
     if sync.spec.is_paused() {
+        context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
         return Ok(ReconcileResult::done());
     }
-    let refs = dereference::dereference(&context.client, &context.tokens, key, sync).await?;
-    let desired = validate::validate(sync, &refs);
+    // On the heap, so that a pass that waits for a git server is small.
+    let refs = Box::pin(dereference::dereference(&context.client, key, sync)).await?;
+    drop(slot);
+    let git = match refs.git.clone() {
+        Ok(secrets) => secrets.access(&context.tokens).await,
+        Err(error) => Err(error),
+    };
+    let desired = validate::validate(sync, &refs, &git);
     let resolution = resolve::resolve(context, key, &desired).await;
-    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution).await?;
+    let _slot = context.slots.acquire().await;
+    let Some(resolution) = resolution else {
+        write_status(context, key, sync, &Outcome::Pending).await?;
+        return Ok(ReconcileResult {
+            result: PassResult::Requeue,
+            next: Some(PENDING_RETRY),
+        });
+    };
+    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution);
+    let publication = Box::pin(publication).await?;
     let outcome = Outcome::Reconciled {
         desired: &desired,
         resolution: &resolution,

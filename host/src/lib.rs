@@ -17,6 +17,7 @@ pub mod controller;
 pub mod delivery;
 pub mod github_app;
 pub mod leader;
+pub mod lookups;
 pub mod metrics;
 pub mod operations;
 pub mod payload;

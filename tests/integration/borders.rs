@@ -65,13 +65,14 @@ const OWNERS: [(&str, &[&str]); 22] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 18] = [
+const NEIGHBOURS: [(&str, &[&str]); 19] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
-    ("controller", &["github_app", "watch_backoff"]),
+    ("controller", &["github_app", "lookups", "watch_backoff"]),
     ("delivery", &[]),
     ("github_app", &[]),
     ("leader", &[]),
+    ("lookups", &["request"]),
     ("operations", &["auth", "metrics", "plugin"]),
     ("payload", &[]),
     ("plugin", &["auth", "delivery", "payload"]),

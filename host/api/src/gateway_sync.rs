@@ -62,10 +62,29 @@ impl GatewaySync {
             .filter(|text| !text.is_empty())
     }
 
-    /// Returns the ref that the gateways should run: the requested one, otherwise `spec.git.ref`.
+    /// Returns the ref that the gateways should run: the requested one, otherwise `spec.git.ref`. A request that is
+    /// superseded does not count.
     #[must_use]
     pub fn effective_ref(&self) -> &str {
-        self.requested_ref().unwrap_or(&self.spec.git.git_ref)
+        let requested = self.requested_ref();
+        requested
+            .filter(|_| !self.is_request_superseded())
+            .unwrap_or(&self.spec.git.git_ref)
+    }
+
+    /// Returns the value that `spec.git.ref` had when the ref was requested, if it is known.
+    #[must_use]
+    pub fn requested_over(&self) -> Option<&str> {
+        self.annotation(annotation::REQUESTED_OVER)
+    }
+
+    /// Returns whether `spec.git.ref` was changed after the request to something else than the requested ref.
+    #[must_use]
+    pub fn is_request_superseded(&self) -> bool {
+        let spec_ref = self.spec.git.git_ref.as_str();
+        self.requested_ref().is_some_and(|requested| {
+            requested != spec_ref && self.requested_over().is_some_and(|over| over != spec_ref)
+        })
     }
 
     /// Returns the time of the last request by annotation, unless it is empty.

@@ -13,6 +13,9 @@ pub mod annotation {
     pub const REQUESTED_AT: &str = "stoker.io/requested-at";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
+    /// The value of `spec.git.ref` at the time of the request. If it has changed since to something else than the
+    /// requested ref, the request does not count any more.
+    pub const REQUESTED_OVER: &str = "stoker.io/requested-over";
     /// The digests of the webhooks that were accepted last, by which a repetition is recognised: hexadecimal,
     /// separated by commas, the latest last.
     pub const ACCEPTED_DELIVERIES: &str = "stoker.io/accepted-deliveries";
@@ -69,6 +72,8 @@ pub mod reason {
     pub const NO_GATEWAYS_DISCOVERED: &str = "NoGatewaysDiscovered";
     /// The ref was resolved to a commit.
     pub const REF_RESOLVED: &str = "RefResolved";
+    /// A request was removed, because `spec.git.ref` was changed after it.
+    pub const REQUEST_SUPERSEDED: &str = "RequestSuperseded";
     /// The ref could not be resolved.
     pub const REF_RESOLUTION_FAILED: &str = "RefResolutionFailed";
     /// GitHub issued no token for the GitHub App, or its private key is unusable.

@@ -96,10 +96,12 @@ pub enum GitError {
         url: String,
     },
     /// The server answered with another error status.
-    #[error("the git server answered with HTTP status {status}")]
+    #[error("the git server answered with HTTP status {status}{}", wait(*retry_after))]
     Status {
         /// The status of the answer.
         status: u16,
+        /// The time that the server asks to wait before the next request. It is at most an hour.
+        retry_after: Option<Duration>,
     },
     /// The server is not a git server, such as a web site.
     #[error(
@@ -194,6 +196,16 @@ impl GitError {
         }
     }
 
+    /// Returns the time that the server asks to wait before the next request, or `None` if it names none. It is at most
+    /// an hour.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Returns whether the error is about the ref and was reported by a working server.
     pub(super) fn is_about_the_ref(&self) -> bool {
         matches!(
@@ -209,6 +221,12 @@ impl GitError {
     pub(super) fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed { why: why.into() }
     }
+}
+
+fn wait(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |time| {
+        format!(" and asks to wait for {} s", time.as_secs())
+    })
 }
 
 /// Returns text from a server for use in a message, without control and formatting characters and with at most 200

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use stoker_http_client::{BuiltClient, build};
@@ -25,6 +25,7 @@ const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 const MAX_REDIRECTS: usize = 5;
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// The maximum wait for the end of an answer. The wait only keeps the connection for the next request.
 const MAX_FINISH: Duration = Duration::from_millis(100);
 
@@ -222,6 +223,13 @@ fn with_version_2(request: RequestBuilder) -> RequestBuilder {
     request.header(HeaderName::from_static("git-protocol"), "version=2")
 }
 
+/// Returns the seconds of `Retry-After`, at most an hour.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = Duration::from_secs(text.trim().parse().ok()?);
+    Some(seconds.min(MAX_RETRY_AFTER))
+}
+
 /// Returns an error if an answer is not from a git server. A login page also has a success status.
 fn check(response: &Response, target: &Url, expected: &str) -> Result<(), GitError> {
     match response.status() {
@@ -236,6 +244,7 @@ fn check(response: &Response, target: &Url, expected: &str) -> Result<(), GitErr
         status if !status.is_success() => {
             return Err(GitError::Status {
                 status: status.as_u16(),
+                retry_after: retry_after(response),
             });
         }
         _ => {}

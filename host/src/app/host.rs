@@ -17,11 +17,12 @@ use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
 use crate::config::HostConfig;
 use crate::leader::Candidate;
+use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
 use crate::receiver::{self, Limits, Looks, Receiver};
-use crate::request::{self, ObjectCache, Requester};
+use crate::request::{self, Foresight, ObjectCache, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls, TlsFiles};
@@ -60,12 +61,18 @@ impl Host {
             .clone()
             .unwrap_or_else(|| client.default_namespace().to_owned());
         let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
-        let (cache, requester) = watch_objects(&client, config.namespace.as_deref(), &mut tasks);
+        let lookups = Lookups::new(Arc::new(GitClient::new()?));
+        let (cache, requester) = watch_objects(
+            &client,
+            config.namespace.as_deref(),
+            Arc::new(lookups.clone()),
+            &mut tasks,
+        );
         let auth = authenticate(&client, &config, &own_namespace, &metrics, &mut tasks);
         let reconciler = Reconciler {
             client,
             namespace: config.namespace,
-            git: Arc::new(GitClient::new()?),
+            lookups,
             metrics: metrics.controller.clone(),
         };
         let candidate = config.identity.map(|identity| Candidate {
@@ -223,6 +230,7 @@ async fn load_plugins(
 fn watch_objects(
     client: &Client,
     namespace: Option<&str>,
+    foresight: Arc<dyn Foresight>,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
     let (cache, follow) = request::follow(client, namespace);
@@ -235,7 +243,8 @@ fn watch_objects(
         Arc::clone(&cache),
         events,
         namespace.map(str::to_owned),
-    );
+    )
+    .with_foresight(foresight);
     (cache, Arc::new(requester))
 }
 

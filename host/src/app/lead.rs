@@ -1,6 +1,5 @@
 //! Runs the controller while this replica is the leader.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::controller::{self, ControllerMetrics};
 use crate::leader::{self, Candidate, Leadership};
+use crate::lookups::Lookups;
 
 /// The time limit for unfinished passes at shutdown. The next leader repeats an aborted pass, because the request is
 /// still on the object.
@@ -20,7 +20,7 @@ const PASS_DEADLINE: Duration = Duration::from_secs(1);
 pub(super) struct Reconciler {
     pub(super) client: Client,
     pub(super) namespace: Option<String>,
-    pub(super) git: Arc<GitClient>,
+    pub(super) lookups: Lookups<GitClient>,
     pub(super) metrics: ControllerMetrics,
 }
 
@@ -68,14 +68,17 @@ impl Reconciler {
             let passes = controller::run(
                 self.client.clone(),
                 self.namespace.as_deref(),
-                Arc::clone(&self.git),
+                self.lookups.clone(),
                 self.metrics.clone(),
                 shutdown.clone(),
             );
             tokio::select! {
                 ended = passes => return ended.context("the controller ended"),
                 // Unfinished passes are dropped. The new leader repeats them.
-                () = leadership.lost() => self.metrics.forget_all(),
+                () = leadership.lost() => {
+                    self.lookups.clear();
+                    self.metrics.forget_all();
+                }
                 () = past_deadline(&shutdown) => {
                     tracing::warn!("some passes did not finish before the shutdown; the next leader repeats them");
                     return Ok(());
@@ -92,6 +95,8 @@ async fn past_deadline(shutdown: &CancellationToken) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use prometheus_client::registry::Registry;
     use tokio::time::Instant;
 
@@ -105,7 +110,7 @@ mod tests {
         let reconciler = Reconciler {
             client: Client::new(silent, "default"),
             namespace: None,
-            git: Arc::new(GitClient::new().unwrap()),
+            lookups: Lookups::new(Arc::new(GitClient::new().unwrap())),
             metrics: ControllerMetrics::register(&mut Registry::default()),
         };
         let shutdown = CancellationToken::new();

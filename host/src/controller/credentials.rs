@@ -22,6 +22,38 @@ const TOKEN: &str = "token";
 const APP_KEY: &str = "GitHub App private key";
 const KNOWN_HOSTS: &str = "known hosts";
 
+/// What the Secrets of an object contain.
+#[derive(Debug, Clone)]
+pub(super) enum GitSecrets {
+    /// Credentials.
+    Credentials(Credentials),
+    /// The key of a GitHub App, which is to be exchanged for a token.
+    App(Installation),
+}
+
+impl GitSecrets {
+    /// Returns how the repository is read. The token of a GitHub App may have to be exchanged, which takes as long as
+    /// GitHub takes to answer, and at most 30 seconds.
+    pub(super) async fn access(
+        self,
+        tokens: &InstallationTokens,
+    ) -> Result<GitAccess, CredentialsError> {
+        match self {
+            Self::Credentials(credentials) => Ok(GitAccess {
+                credentials,
+                app_token: None,
+            }),
+            Self::App(installation) => {
+                let issued = tokens.get(&installation).await?;
+                Ok(GitAccess {
+                    credentials: Credentials::Token(issued.token.clone()),
+                    app_token: Some(issued),
+                })
+            }
+        }
+    }
+}
+
 /// How an object's repository is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GitAccess {
@@ -29,20 +61,6 @@ pub(super) struct GitAccess {
     pub(super) credentials: Credentials,
     /// The token of a GitHub App, which the agents need too.
     pub(super) app_token: Option<InstallationToken>,
-}
-
-impl GitAccess {
-    /// Returns the access without credentials.
-    pub(super) fn anonymous() -> Self {
-        Self::new(Credentials::Anonymous)
-    }
-
-    fn new(credentials: Credentials) -> Self {
-        Self {
-            credentials,
-            app_token: None,
-        }
-    }
 }
 
 /// The reason why an object's repository cannot be read with its credentials.
@@ -82,8 +100,6 @@ impl CredentialsError {
     }
 }
 
-type Found<T> = Result<T, CredentialsError>;
-
 /// Reads the credentials of an object. If it has several kinds, a GitHub App takes precedence over an ssh key, and an
 /// ssh key over a token. All Secrets must exist, as the agents may need another kind.
 ///
@@ -92,17 +108,16 @@ type Found<T> = Result<T, CredentialsError>;
 /// The outer error is that of the API server, and the inner one is about the object.
 pub(super) async fn read(
     client: &Client,
-    tokens: &InstallationTokens,
     key: &ObjectKey,
     sync: &GatewaySync,
-) -> Result<Found<GitAccess>, ControllerError> {
+) -> Result<Result<GitSecrets, CredentialsError>, ControllerError> {
     let secrets = Secrets {
         api: Api::namespaced(client.clone(), key.namespace()),
         namespace: key.namespace(),
     };
     let auth = sync.spec.git.auth.as_ref();
-    match read_all(&secrets, tokens, auth.unwrap_or(&GitAuth::default())).await {
-        Ok(access) => Ok(Ok(access)),
+    match read_all(&secrets, auth.unwrap_or(&GitAuth::default())).await {
+        Ok(found) => Ok(Ok(found)),
         Err(Failure::Object(error)) => Ok(Err(error)),
         Err(Failure::Call(error)) => Err(error),
     }
@@ -120,11 +135,7 @@ impl<E: Into<CredentialsError>> From<E> for Failure {
     }
 }
 
-async fn read_all(
-    secrets: &Secrets<'_>,
-    tokens: &InstallationTokens,
-    auth: &GitAuth,
-) -> Result<GitAccess, Failure> {
+async fn read_all(secrets: &Secrets<'_>, auth: &GitAuth) -> Result<GitSecrets, Failure> {
     let ssh_key = match &auth.ssh_key {
         Some(ssh_key) => Some((ssh_key, secrets.get(SSH_KEY, &ssh_key.secret_ref).await?)),
         None => None,
@@ -138,45 +149,38 @@ async fn read_all(
     };
     if let Some(app) = &auth.github_app {
         let secret = secrets.get(APP_KEY, &app.private_key_secret_ref).await?;
-        return access_of_app(tokens, app, &secret).await;
+        return Ok(GitSecrets::App(installation(app, &secret)?));
     }
-    if let Some((ssh_key, secret)) = ssh_key {
-        let credentials = ssh_credentials(secrets, ssh_key, &secret).await?;
-        return Ok(GitAccess::new(credentials));
-    }
-    let Some((secret_ref, secret)) = token else {
-        return Ok(GitAccess::anonymous());
+    let credentials = match (ssh_key, token) {
+        (Some((ssh_key, secret)), _) => ssh_credentials(secrets, ssh_key, &secret).await?,
+        (None, Some((secret_ref, secret))) => token_credentials(secret_ref, &secret)?,
+        (None, None) => Credentials::Anonymous,
     };
-    let token = value(TOKEN, secret_ref, &secret)?;
-    if token.trim().contains(|c: char| c.is_control()) {
-        let why = format!("has several lines in the key {:?}", secret_ref.key);
-        return Err(unusable(TOKEN, secret_ref, why).into());
-    }
-    let token = Sensitive::new(token.trim());
-    Ok(GitAccess::new(Credentials::Token(token)))
+    Ok(GitSecrets::Credentials(credentials))
 }
 
-async fn access_of_app(
-    tokens: &InstallationTokens,
-    app: &GitHubApp,
-    secret: &Secret,
-) -> Result<GitAccess, Failure> {
+fn installation(app: &GitHubApp, secret: &Secret) -> Result<Installation, CredentialsError> {
     let private_key = value(APP_KEY, &app.private_key_secret_ref, secret)?;
     let api_url = app.api_base_url.as_deref().map(str::trim);
-    let installation = Installation {
+    let api_url = api_url.filter(|url| !url.is_empty());
+    Ok(Installation {
         app_id: app.app_id,
         installation_id: app.installation_id,
-        api_url: api_url
-            .filter(|url| !url.is_empty())
-            .unwrap_or(PUBLIC_API)
-            .to_owned(),
+        api_url: api_url.unwrap_or(PUBLIC_API).to_owned(),
         private_key: Sensitive::new(private_key),
-    };
-    let issued = tokens.get(&installation).await?;
-    Ok(GitAccess {
-        credentials: Credentials::Token(issued.token.clone()),
-        app_token: Some(issued),
     })
+}
+
+fn token_credentials(
+    secret_ref: &SecretKey,
+    secret: &Secret,
+) -> Result<Credentials, CredentialsError> {
+    let token = value(TOKEN, secret_ref, secret)?.trim();
+    if token.contains(|c: char| c.is_control()) {
+        let why = format!("has several lines in the key {:?}", secret_ref.key);
+        return Err(unusable(TOKEN, secret_ref, why));
+    }
+    Ok(Credentials::Token(Sensitive::new(token)))
 }
 
 async fn ssh_credentials(

@@ -8,16 +8,15 @@ use kube::core::PartialObjectMeta;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 
-use super::credentials::{self, CredentialsError, GitAccess};
+use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
 use super::{publish, token_secret};
-use crate::github_app::InstallationTokens;
 
 /// The objects that an object refers to.
 #[derive(Debug)]
 pub(super) struct References {
-    /// How the repository is read.
-    pub(super) git: Result<GitAccess, CredentialsError>,
+    /// What the Secrets with credentials for the repository contain.
+    pub(super) git: Result<GitSecrets, CredentialsError>,
     /// Whether the Secret with the API key of the gateways exists.
     pub(super) gateway_secret: Result<(), MissingSecret>,
     /// The ConfigMap with the name that the object's metadata is published under.
@@ -30,14 +29,13 @@ pub(super) struct References {
 /// Reads the objects that an object refers to. A missing Secret is a result, and not an error.
 pub(super) async fn dereference(
     client: &Client,
-    tokens: &InstallationTokens,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<References, ControllerError> {
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let name = publish::metadata_name(key);
     let (git, gateway_secret, config_map, token_secret) = tokio::join!(
-        credentials::read(client, tokens, key, sync),
+        credentials::read(client, key, sync),
         gateway_secret(client, key, sync),
         within("read the metadata ConfigMap", config_maps.get_opt(&name)),
         token_secret(client, key, sync),

@@ -7,13 +7,9 @@ use kube::core::error_boundary::InvalidObject;
 
 use stoker_api::detection::ParseError;
 use stoker_api::names::reason;
-use stoker_git::GitError;
 
 /// The longest wait for the API server, which usually answers in milliseconds.
 pub(super) const API_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum wait for the git client. The client has shorter limits of its own. This limit bounds a pass even if they
-/// fail.
-pub(super) const GIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// An error of a pass.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +32,6 @@ pub enum ControllerError {
         #[source]
         source: ParseError,
     },
-    /// The lookup of the ref failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The lookup of the ref took too long.
-    #[error("the lookup of the ref did not end within {} s", GIT_TIMEOUT.as_secs())]
-    GitTimeout,
     /// The name of the ConfigMap is taken.
     #[error(
         "the ConfigMap {name} exists, and it {whose}; delete it, or create the GatewaySync under another name"
@@ -111,9 +101,7 @@ impl ControllerError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Repo(_) | Self::Ref { .. } | Self::Git(_) | Self::GitTimeout => {
-                reason::REF_RESOLUTION_FAILED
-            }
+            Self::Repo(_) | Self::Ref { .. } => reason::REF_RESOLUTION_FAILED,
             Self::MetadataTaken { .. } | Self::TokenSecretTaken { .. } => reason::METADATA_TAKEN,
             Self::InvalidObject(_)
             | Self::Name(_)

@@ -26,6 +26,7 @@ pub(super) fn between(
 ) -> Vec<Event> {
     let events = match outcome {
         Outcome::Paused => [paused(before), None, None],
+        Outcome::Pending => [None, None, None],
         Outcome::Reconciled {
             desired,
             resolution,
@@ -37,6 +38,22 @@ pub(super) fn between(
         ],
     };
     events.into_iter().flatten().collect()
+}
+
+/// Returns the event that a request was removed because the spec was changed after it.
+pub(super) fn superseded(sync: &GatewaySync) -> Event {
+    let note = format!(
+        "The request for {:?} was removed: spec.git.ref was changed from {:?} to {:?} after it",
+        sync.requested_ref().unwrap_or_default(),
+        sync.requested_over().unwrap_or_default(),
+        sync.spec.git.git_ref,
+    );
+    event(
+        EventType::Normal,
+        reason::REQUEST_SUPERSEDED,
+        "Resolve",
+        note,
+    )
 }
 
 fn paused(before: &GatewaySyncStatus) -> Option<Event> {

@@ -6,7 +6,7 @@ use stoker_api::detection::{GitRef, RepoUrl};
 use stoker_api::{GatewaySync, Polling};
 use stoker_git::{Credentials, Remote};
 
-use super::credentials::CredentialsError;
+use super::credentials::{CredentialsError, GitAccess};
 use super::dereference::References;
 use super::error::{ControllerError, MissingSecret};
 use super::state::LookupKey;
@@ -22,7 +22,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Desired {
     /// The lookup of the ref.
-    pub(super) lookup: Result<RefLookup, LookupError>,
+    pub(super) lookup: Result<RefLookup, Unresolvable>,
     /// The inputs of the lookup.
     pub(super) lookup_key: LookupKey,
     /// Whether everything that the agents need exists.
@@ -47,6 +47,28 @@ pub(super) struct RefLookup {
     pub(super) requested: RequestedRef,
 }
 
+impl RefLookup {
+    /// Returns all refs whose commits are needed, each once.
+    pub(super) fn refs(&self) -> Vec<GitRef> {
+        let alias = match &self.requested {
+            RequestedRef::Alias(spec) => Some(spec),
+            RequestedRef::Absent | RequestedRef::Differs | RequestedRef::Same => None,
+        };
+        let exact = [Some(&self.git_ref), alias].into_iter().flatten();
+        let mut refs: Vec<GitRef> = Vec::new();
+        for git_ref in exact
+            .clone()
+            .cloned()
+            .chain(exact.filter_map(GitRef::other_spelling))
+        {
+            if !refs.contains(&git_ref) {
+                refs.push(git_ref);
+            }
+        }
+        refs
+    }
+}
+
 /// The relation of the requested ref to the ref of the spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RequestedRef {
@@ -62,7 +84,7 @@ pub(super) enum RequestedRef {
 
 /// The reason why the ref cannot be looked up.
 #[derive(Debug)]
-pub(super) enum LookupError {
+pub(super) enum Unresolvable {
     /// A Secret with credentials is missing. It may be created later.
     MissingSecret(MissingSecret),
     /// The credentials cannot be used. They may change later.
@@ -71,18 +93,22 @@ pub(super) enum LookupError {
     Invalid(ControllerError),
 }
 
-/// Validates an object and what it refers to.
-pub(super) fn validate(sync: &GatewaySync, refs: &References) -> Desired {
+/// Validates an object, what it refers to, and how its repository is read.
+pub(super) fn validate(
+    sync: &GatewaySync,
+    refs: &References,
+    git: &Result<GitAccess, CredentialsError>,
+) -> Desired {
     let spec = &sync.spec;
     let (interval, interval_fault) = interval(&spec.polling.clone().unwrap_or_default());
     let auth = spec.git.auth.as_ref();
     Desired {
-        lookup: match &refs.git {
-            Ok(access) => lookup(sync, &access.credentials).map_err(LookupError::Invalid),
+        lookup: match git {
+            Ok(access) => lookup(sync, &access.credentials).map_err(Unresolvable::Invalid),
             Err(CredentialsError::Missing(missing)) => {
-                Err(LookupError::MissingSecret(missing.clone()))
+                Err(Unresolvable::MissingSecret(missing.clone()))
             }
-            Err(error) => Err(LookupError::Credentials(error.clone())),
+            Err(error) => Err(Unresolvable::Credentials(error.clone())),
         },
         lookup_key: LookupKey::of(sync),
         gateway: refs.gateway_secret.clone(),
@@ -92,8 +118,7 @@ pub(super) fn validate(sync: &GatewaySync, refs: &References) -> Desired {
         host_keys_verified: auth
             .and_then(|auth| auth.ssh_key.as_ref())
             .map(|key| key.known_hosts.is_some()),
-        app_token: refs
-            .git
+        app_token: git
             .as_ref()
             .ok()
             .and_then(|access| access.app_token.clone()),
@@ -229,9 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn each_ref_is_needed_once() {
+        let refs = |spec, requested| {
+            let sync = GatewaySync::sample()
+                .git_ref(spec)
+                .requested(requested, None);
+            let refs = desired(&sync).lookup.unwrap().refs();
+            refs.iter().map(GitRef::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(refs("main", "main"), ["main"]);
+        assert_eq!(refs("main", "v1"), ["v1", "1"]);
+        assert_eq!(refs("1", "v1"), ["v1", "1"]);
+        assert_eq!(
+            refs("1", "refs/tags/v1"),
+            ["refs/tags/v1", "1", "refs/tags/1", "v1"]
+        );
+    }
+
+    #[test]
     fn an_invalid_ref_or_repository_is_an_error() {
         let invalid = |sync: &GatewaySync| match desired(sync).lookup.unwrap_err() {
-            LookupError::Invalid(error) => error,
+            Unresolvable::Invalid(error) => error,
             other => panic!("{other:?}"),
         };
         let requested = invalid(&GatewaySync::sample().requested("--upload-pack=x", None));

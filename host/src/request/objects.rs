@@ -134,11 +134,13 @@ fn state(object: &StoredObject) -> RequestState {
     let is_resolved = status.ref_resolution_status.as_deref() == Some("Resolved");
     let is_fixed = matches!(status.last_sync_ref_kind.as_deref(), Some("Tag" | "Commit"));
     let name = status.last_sync_ref.filter(|_| is_observed && is_resolved);
+    let (object_ref, over) = (spec.git.r#ref, annotation(annotation::REQUESTED_OVER));
     RequestState {
         repo: spec.git.repo,
-        spec_ref: spec.git.r#ref,
+        spec_ref: object_ref.clone(),
         is_paused: spec.paused.unwrap_or(false),
-        requested_ref: annotation(annotation::REQUESTED_REF),
+        requested_ref: annotation(annotation::REQUESTED_REF)
+            .filter(|requested| !is_superseded(requested, &object_ref, over.as_deref())),
         requested_at: annotation(annotation::REQUESTED_AT),
         handled_at: status.last_handled_requested_at,
         ref_kind: status.last_sync_ref_kind,
@@ -152,6 +154,11 @@ fn state(object: &StoredObject) -> RequestState {
             annotation(annotation::ACCEPTED_EVENTS).as_deref(),
         ),
     }
+}
+
+/// Returns whether the spec was changed after a request to something else. Then the request does not count.
+fn is_superseded(requested: &str, spec_ref: &str, over: Option<&str>) -> bool {
+    requested != spec_ref && over.is_some_and(|over| over != spec_ref)
 }
 
 /// Returns the cache of one namespace or of all, and the watch that keeps it current for as long as it is polled.
@@ -252,5 +259,24 @@ mod tests {
         };
         assert!(read(object(2)).unwrap().snapshot.state.resolved.is_some());
         assert!(read(object(3)).unwrap().snapshot.state.resolved.is_none());
+    }
+
+    #[test]
+    fn a_request_does_not_count_after_a_change_of_the_spec() {
+        let requested = |spec: &str, over: Option<&str>| {
+            let mut annotations = json!({"stoker.io/requested-ref": "v1"});
+            if let Some(over) = over {
+                annotations["stoker.io/requested-over"] = over.into();
+            }
+            let object = json!({
+                "metadata": {"namespace": "plants", "name": "north", "annotations": annotations},
+                "spec": {"git": {"repo": "https://h/r", "ref": spec}},
+            });
+            read(object).unwrap().snapshot.state.requested_ref.is_some()
+        };
+        assert!(requested("main", Some("main")));
+        assert!(requested("v1", Some("main")));
+        assert!(requested("main", None));
+        assert!(!requested("v2", Some("main")));
     }
 }

@@ -45,11 +45,11 @@ async fn each_refusal_of_http_has_its_own_error() {
     ));
     assert!(matches!(
         answered("429 Too Many", "text/plain", b"").await,
-        GitError::Status { status: 429 }
+        GitError::Status { status: 429, .. }
     ));
     assert!(matches!(
         answered("503 Unavailable", "text/plain", b"").await,
-        GitError::Status { status: 503 }
+        GitError::Status { status: 503, .. }
     ));
 }
 

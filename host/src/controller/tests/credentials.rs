@@ -75,24 +75,23 @@ async fn the_credentials_of_the_secrets_are_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unusable_secret_is_reported_and_tried_again() {
-    let cases: [(&[(&str, &[u8])], &str); 4] = [
-        (&[("other", b"x")], "has no key \"value\""),
+    let cases: [(&str, &[u8], &str); 4] = [
+        ("other", b"x", "has no key \"value\""),
+        ("value", b" \n", "has an empty value in the key \"value\""),
         (
-            &[("value", b" \n")],
-            "has an empty value in the key \"value\"",
-        ),
-        (
-            &[("value", b"\xff\xfe")],
+            "value",
+            b"\xff\xfe",
             "has a value that is not text in the key \"value\"",
         ),
         (
-            &[("value", b"one\ntwo")],
+            "value",
+            b"one\ntwo",
             "has several lines in the key \"value\"",
         ),
     ];
-    for (data, why) in cases {
+    for (name, value, why) in cases {
         let bench = bench(json!({"token": reference("cred")}), &[]);
-        put_secret(&bench, "cred", data);
+        put_secret(&bench, "cred", &[(name, value)]);
         assert_eq!(bench.pass().await.unwrap(), after(30));
         let message =
             format!("Ref resolution failed (retry in 30s): the token secret \"cred\" {why}");
