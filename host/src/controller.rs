@@ -31,6 +31,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ struct Context<G> {
     /// The places for passes that use the API server. A pass that waits for a git server needs none.
     slots: Semaphore,
     clock: fn() -> Timestamp,
+    /// What is added to a polling interval.
+    jitter: fn(Duration) -> Duration,
 }
 
 /// The result of a pass, and the delay until the next pass if nothing changes.
@@ -136,6 +139,7 @@ pub async fn run<G: RefSource>(
         states: ObjectStates::default(),
         slots: Semaphore::new(SLOTS),
         clock: Timestamp::now,
+        jitter,
     });
     controller::Controller::for_stream(objects, reader)
         .watches_stream(config_maps, published_by)
@@ -154,6 +158,14 @@ pub async fn run<G: RefSource>(
     } else {
         Err(ControllerError::WatchEnded)
     }
+}
+
+/// Returns a random part of a tenth of an interval, so that the lookups of many remotes are spread over the time.
+fn jitter(interval: Duration) -> Duration {
+    // Each has random keys.
+    let random = RandomState::new().hash_one(interval);
+    let thousandths = u32::try_from(random % 1000).unwrap_or_default();
+    interval / 10_000 * thousandths
 }
 
 /// Returns the object of a published ConfigMap. It is derived from the ConfigMap's name, because the owner reference
@@ -309,6 +321,14 @@ async fn pass<G: RefSource>(
         Err(error) => Err(error),
     };
     let desired = validate::validate(sync, &refs, &git);
+    let app = sync
+        .spec
+        .git
+        .auth
+        .as_ref()
+        .and_then(|auth| auth.github_app.as_ref());
+    let ends = desired.app_token.as_ref().map(|token| token.expires_at);
+    context.metrics.show_token(key, app.zip(ends));
     let resolution = resolve::resolve(context, key, &desired).await;
     let _slot = context.slots.acquire().await;
     let Some(resolution) = resolution else {

@@ -192,7 +192,7 @@ fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, into);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 into.push(path);
             }
         }

@@ -75,7 +75,10 @@ impl GatewaySync {
     /// Returns the value that `spec.git.ref` had when the ref was requested, if it is known.
     #[must_use]
     pub fn requested_over(&self) -> Option<&str> {
-        self.annotation(annotation::REQUESTED_OVER)
+        overridden_ref(
+            self.annotation(annotation::REQUESTED_OVER)?,
+            self.requested_at()?,
+        )
     }
 
     /// Returns whether `spec.git.ref` was changed after the request to something else than the requested ref.
@@ -105,6 +108,13 @@ impl GatewaySync {
     fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations().get(name).map(String::as_str)
     }
+}
+
+/// Returns the ref in the annotation [`annotation::REQUESTED_OVER`], if it belongs to the request of this time.
+#[must_use]
+pub fn overridden_ref<'a>(text: &'a str, requested_at: &str) -> Option<&'a str> {
+    let (at, git_ref) = text.split_once(' ')?;
+    (at == requested_at).then_some(git_ref)
 }
 
 impl GatewaySyncSpec {

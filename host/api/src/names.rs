@@ -13,8 +13,9 @@ pub mod annotation {
     pub const REQUESTED_AT: &str = "stoker.io/requested-at";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
-    /// The value of `spec.git.ref` at the time of the request. If it has changed since to something else than the
-    /// requested ref, the request does not count any more.
+    /// The value of [`REQUESTED_AT`], a space, and the value of `spec.git.ref` at that time. If `spec.git.ref` has
+    /// changed since to something else than the requested ref, the request does not count any more. Without the time of
+    /// the present request, the annotation is left over from an earlier one.
     pub const REQUESTED_OVER: &str = "stoker.io/requested-over";
     /// The digests of the webhooks that were accepted last, by which a repetition is recognised: hexadecimal,
     /// separated by commas, the latest last.

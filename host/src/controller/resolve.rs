@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use stoker_api::SyncedRefKind;
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::reason;
@@ -112,7 +111,7 @@ async fn look_up_and_decide<G: RefSource>(
                 RequestedRef::Alias(_) => found.alias_agrees,
             },
             found,
-            next_pass: next_pass(desired, lookup.at, (context.clock)()),
+            next_pass: next_pass(context, desired, lookup.at),
         }),
         Err(message) => Resolution::Failed(ResolutionFailure {
             reason: reason::REF_RESOLUTION_FAILED,
@@ -122,14 +121,15 @@ async fn look_up_and_decide<G: RefSource>(
     })
 }
 
-fn next_pass(desired: &Desired, looked_up: Instant, now: Timestamp) -> Option<Duration> {
+fn next_pass<G>(context: &Context<G>, desired: &Desired, looked_up: Instant) -> Option<Duration> {
     let poll = desired.interval.map(|interval| {
         let left = interval.saturating_sub(looked_up.elapsed());
         // The last commit is used while a lookup is under way, whose end starts the next pass.
-        if left.is_zero() { interval } else { left }
+        let left = if left.is_zero() { interval } else { left };
+        left + (context.jitter)(interval)
     });
     let renewal = desired.app_token.as_ref().map(|token| {
-        let left = token.renewal().duration_since(now);
+        let left = token.renewal().duration_since((context.clock)());
         Duration::try_from(left)
             .unwrap_or_default()
             .max(SHORTEST_RENEWAL)

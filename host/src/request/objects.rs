@@ -11,6 +11,7 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use stoker_api::detection::{DetectorSelection, ObjectKey};
 use stoker_api::names::annotation;
+use stoker_api::overridden_ref;
 use stoker_api::{GatewaySync, WebhookSpec};
 use tokio::sync::OnceCell;
 
@@ -134,14 +135,21 @@ fn state(object: &StoredObject) -> RequestState {
     let is_resolved = status.ref_resolution_status.as_deref() == Some("Resolved");
     let is_fixed = matches!(status.last_sync_ref_kind.as_deref(), Some("Tag" | "Commit"));
     let name = status.last_sync_ref.filter(|_| is_observed && is_resolved);
-    let (object_ref, over) = (spec.git.r#ref, annotation(annotation::REQUESTED_OVER));
+    let spec_ref = spec.git.r#ref;
+    let note = annotation(annotation::REQUESTED_OVER);
+    let requested_at = annotation(annotation::REQUESTED_AT);
+    let over = note
+        .as_deref()
+        .zip(requested_at.as_deref())
+        .and_then(|(note, at)| overridden_ref(note, at));
+    let requested_ref = annotation(annotation::REQUESTED_REF)
+        .filter(|requested| !is_superseded(requested, &spec_ref, over));
     RequestState {
         repo: spec.git.repo,
-        spec_ref: object_ref.clone(),
+        spec_ref,
         is_paused: spec.paused.unwrap_or(false),
-        requested_ref: annotation(annotation::REQUESTED_REF)
-            .filter(|requested| !is_superseded(requested, &object_ref, over.as_deref())),
-        requested_at: annotation(annotation::REQUESTED_AT),
+        requested_ref,
+        requested_at,
         handled_at: status.last_handled_requested_at,
         ref_kind: status.last_sync_ref_kind,
         resolved: name.map(|name| Resolved {
@@ -264,7 +272,8 @@ mod tests {
     #[test]
     fn a_request_does_not_count_after_a_change_of_the_spec() {
         let requested = |spec: &str, over: Option<&str>| {
-            let mut annotations = json!({"stoker.io/requested-ref": "v1"});
+            let mut annotations =
+                json!({"stoker.io/requested-ref": "v1", "stoker.io/requested-at": "t1"});
             if let Some(over) = over {
                 annotations["stoker.io/requested-over"] = over.into();
             }
@@ -274,9 +283,10 @@ mod tests {
             });
             read(object).unwrap().snapshot.state.requested_ref.is_some()
         };
-        assert!(requested("main", Some("main")));
-        assert!(requested("v1", Some("main")));
+        assert!(requested("main", Some("t1 main")));
+        assert!(requested("v1", Some("t1 main")));
         assert!(requested("main", None));
-        assert!(!requested("v2", Some("main")));
+        assert!(!requested("v2", Some("t1 main")));
+        assert!(requested("v2", Some("t0 main")), "of an earlier request");
     }
 }

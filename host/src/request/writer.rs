@@ -58,7 +58,10 @@ impl Request {
         annotate(annotation::REQUESTED_REF, self.git_ref.to_string());
         annotate(annotation::REQUESTED_AT, self.requested_at.to_string());
         annotate(annotation::REQUESTED_BY, self.plugin.to_string());
-        annotate(annotation::REQUESTED_OVER, self.spec_ref.clone());
+        annotate(
+            annotation::REQUESTED_OVER,
+            format!("{} {}", self.requested_at, self.spec_ref),
+        );
         if let Some(deliveries) = self.memory.deliveries() {
             annotate(annotation::ACCEPTED_DELIVERIES, deliveries);
         }
@@ -232,7 +235,8 @@ mod tests {
             memory: Memory::default(),
         };
         let annotations = &request.patch(None)["metadata"]["annotations"];
-        assert_eq!(annotations["stoker.io/requested-over"], "main");
+        let expected = format!("{} main", request.requested_at);
+        assert_eq!(annotations["stoker.io/requested-over"], expected);
         assert_eq!(annotations["stoker.io/requested-ref"], "v1");
     }
 }

@@ -237,6 +237,7 @@ impl Bench {
             metrics: ControllerMetrics::register(&mut Registry::default()),
             states: ObjectStates::default(),
             clock: noon,
+            jitter: |_| Duration::ZERO,
         };
         Self {
             api,

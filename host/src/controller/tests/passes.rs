@@ -266,6 +266,7 @@ async fn credentials_in_an_address_are_not_shown() {
             metrics: ControllerMetrics::register(&mut registry),
             states: ObjectStates::default(),
             clock: super::fixture::noon,
+            jitter: |_| Duration::ZERO,
         };
         let object = Arc::new(DeserializeGuard(Ok(bench.object())));
         reconcile(object, Arc::new(context)).await.unwrap();
@@ -318,6 +319,7 @@ async fn an_api_server_that_does_not_answer_is_an_error() {
         metrics: bench.context.metrics.clone(),
         states: ObjectStates::default(),
         clock: super::fixture::noon,
+        jitter: |_| Duration::ZERO,
     };
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));
     let error = reconcile(object, Arc::new(context)).await.unwrap_err();
@@ -390,7 +392,8 @@ async fn a_spec_that_is_changed_after_a_request_wins() {
     let request = |sync: GatewaySync, over: &str| {
         sync.requested("v1", Some("t1")).with(|sync| {
             let annotations = sync.metadata.annotations.get_or_insert_default();
-            annotations.insert("stoker.io/requested-over".to_owned(), over.to_owned());
+            let note = format!("t1 {over}");
+            annotations.insert("stoker.io/requested-over".to_owned(), note);
         })
     };
     let bench = Bench::new(&request(GatewaySync::sample(), "main"));
@@ -419,6 +422,12 @@ async fn a_spec_that_is_changed_after_a_request_wins() {
     );
     bench.pass().await.unwrap();
     assert_eq!(commit_of(&bench), commit('c').as_str());
+    // A request that another program wrote over the one of the receiver stays.
+    let sync = request(GatewaySync::sample(), "main").git_ref("v2");
+    let bench = Bench::new(&sync.requested("v1", Some("t2")));
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.pass().await.unwrap();
+    assert_eq!(commit_of(&bench), commit('b').as_str());
     // A request without the note of the receiver stays, as with the Go operator.
     let bench = Bench::new(
         &GatewaySync::sample()
@@ -428,4 +437,13 @@ async fn a_spec_that_is_changed_after_a_request_wins() {
     bench.git.set("v1", 'b', RefKind::Tag);
     bench.pass().await.unwrap();
     assert_eq!(commit_of(&bench), commit('b').as_str());
+}
+
+#[test]
+fn polls_are_spread_over_a_tenth_of_the_interval() {
+    let minute = Duration::from_mins(1);
+    let added: Vec<_> = (0..1000).map(|_| jitter(minute)).collect();
+    assert!(added.iter().all(|added| *added < 6 * SECOND));
+    assert!(added.iter().any(|added| *added < SECOND));
+    assert!(added.iter().any(|added| *added > 5 * SECOND));
 }

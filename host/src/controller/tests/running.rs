@@ -28,7 +28,8 @@ async fn the_controller_reconciles_existing_objects_polls_and_ends() {
     let started = Instant::now();
     bench.git.looked_up();
     until(|| bench.git.looked_up() == ["main"]).await;
-    assert_eq!(started.elapsed().as_secs(), 60);
+    let waited = started.elapsed().as_secs();
+    assert!((60..=66).contains(&waited), "{waited}");
 
     shutdown.cancel();
     assert!(task.await.unwrap().is_ok());
