@@ -35,6 +35,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
             "plugin_maps",
             "request",
             "secret_store",
+            "single_try",
             "watch_backoff",
         ],
     ),

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::kubeconfig::Clients;
 use super::lead::Reconciler;
 use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
@@ -47,7 +48,11 @@ pub struct Host {
 
 impl Host {
     /// Starts the servers and the tasks.
-    pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
+    pub async fn start(clients: impl Into<Clients>, config: HostConfig) -> Result<Self> {
+        let Clients {
+            patient: client,
+            single_try,
+        } = clients.into();
         server::raise_open_files();
         let listeners = Listeners::bind(&config)?;
         let receiver_address = listeners.receiver_address()?;
@@ -64,14 +69,16 @@ impl Host {
         let lookups = Lookups::new(Arc::new(GitClient::new()?));
         let (cache, requester) = watch_objects(
             &client,
+            &single_try,
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
             &mut tasks,
         );
-        let auth = authenticate(&client, &config, &own_namespace, &metrics, &mut tasks);
+        let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
         let reconciler = Reconciler {
             client,
             namespace: config.namespace,
+            agent_role: config.agent_role,
             lookups,
             metrics: metrics.controller.clone(),
         };
@@ -229,6 +236,7 @@ async fn load_plugins(
 /// Watches the objects, and returns the value that stores requests on them.
 fn watch_objects(
     client: &Client,
+    single_try: &Client,
     namespace: Option<&str>,
     foresight: Arc<dyn Foresight>,
     tasks: &mut Tasks,
@@ -239,7 +247,7 @@ fn watch_objects(
     tasks.spawn(follow);
     tasks.spawn(publish);
     let requester = Requester::new(
-        client.clone(),
+        single_try.clone(),
         Arc::clone(&cache),
         events,
         namespace.map(str::to_owned),

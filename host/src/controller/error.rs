@@ -52,6 +52,16 @@ pub enum ControllerError {
         /// The owner of the Secret, as the end of a sentence.
         whose: String,
     },
+    /// The name of the RoleBinding of the agents is taken.
+    #[error(
+        "the RoleBinding {name} exists, it {whose}, and it does not bind the role of the agents; delete it, or bind the agents by hand"
+    )]
+    BindingTaken {
+        /// The name of the RoleBinding.
+        name: String,
+        /// The owner of the RoleBinding, as the end of a sentence.
+        whose: String,
+    },
     /// The API server refused a call.
     #[error("the API server refused to {call}")]
     Refused {
@@ -103,6 +113,7 @@ impl ControllerError {
         match self {
             Self::Repo(_) | Self::Ref { .. } => reason::REF_RESOLUTION_FAILED,
             Self::MetadataTaken { .. } | Self::TokenSecretTaken { .. } => reason::METADATA_TAKEN,
+            Self::BindingTaken { .. } => reason::RBAC_ERROR,
             Self::InvalidObject(_)
             | Self::Name(_)
             | Self::Refused { .. }

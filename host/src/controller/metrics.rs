@@ -1,8 +1,9 @@
 //! The metrics of the controller. The series of an object are removed with the object.
 
+mod gateways;
 mod labels;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use gateways::GatewayMetrics;
 use jiff::Timestamp;
 use labels::{AppLabels, ConditionLabels, InfoLabels, ObjectLabels, ResultLabels};
 use stoker_api::detection::ObjectKey;
@@ -61,6 +63,7 @@ struct ShownSeries {
     info: Option<InfoLabels>,
     conditions: Vec<String>,
     app: Option<AppLabels>,
+    gateways: BTreeSet<String>,
 }
 
 /// The metrics of the controller.
@@ -74,6 +77,7 @@ pub struct ControllerMetrics {
     conditions: Family<ConditionLabels, Gauge>,
     info: Family<InfoLabels, Gauge>,
     token_ends: Family<AppLabels, Gauge>,
+    gateways: GatewayMetrics,
     leader: Gauge,
     shown: Arc<Mutex<HashMap<ObjectKey, ShownSeries>>>,
 }
@@ -91,6 +95,7 @@ impl ControllerMetrics {
             conditions: Family::default(),
             info: Family::default(),
             token_ends: Family::default(),
+            gateways: GatewayMetrics::default(),
             leader: Gauge::default(),
             shown: Arc::default(),
         };
@@ -127,6 +132,7 @@ impl ControllerMetrics {
             "Fields of the object's spec as labels; always 1",
             metrics.info.clone(),
         );
+        metrics.gateways.register(registry);
         registry.register(
             "github_app_token_expiry_timestamp_seconds",
             "End of the validity of a GitHub App's last token, in seconds since 1970",
@@ -216,12 +222,15 @@ impl ControllerMetrics {
             .iter()
             .map(|found| found.type_.clone())
             .collect();
+        self.gateways.show(key, &status.discovered_gateways);
+        let gateways = status.discovered_gateways.iter();
         let mut shown = self.shown();
         let before = shown.remove(key).unwrap_or_default();
         let now = ShownSeries {
             info: Some(info),
             conditions,
             app: before.app.clone(),
+            gateways: gateways.map(|gateway| gateway.name.clone()).collect(),
         };
         shown.insert(key.clone(), now.clone());
         drop(shown);
@@ -235,6 +244,7 @@ impl ControllerMetrics {
         self.resolve_duration.remove(&labels);
         self.ready.remove(&labels);
         self.paused.remove(&labels);
+        self.gateways.forget(key);
         for result in PassResult::ALL {
             self.passes.remove(&ResultLabels::new(key, result));
         }
@@ -254,6 +264,9 @@ impl ControllerMetrics {
         }
         if let Some(info) = before.info.filter(|info| now.info.as_ref() != Some(info)) {
             self.info.remove(&info);
+        }
+        for gateway in before.gateways.difference(&now.gateways) {
+            self.gateways.forget_gateway(key, gateway);
         }
     }
 
@@ -351,12 +364,32 @@ mod tests {
         let key = ObjectKey::new("edge", "plant").unwrap();
         let before = GatewaySync::sample()
             .condition("PollingIntervalValid", "False")
+            .with(|sync| {
+                let gateway = serde_json::json!([{
+                    "name": "blue", "namespace": "edge", "podName": "gw-0", "lastSyncTime": "2026-03-01T12:00:00Z",
+                    "syncStatus": "MissingSidecar",
+                }]);
+                let gateways = serde_json::from_value(gateway).unwrap();
+                sync.status.get_or_insert_default().discovered_gateways = gateways;
+            })
             .status
             .unwrap();
         metrics.show(&key, false, &before, info("main"));
+        let shown = text(&registry);
+        for line in [
+            r#"stoker_controller_gateways_discovered{name="plant",namespace="edge"} 1"#,
+            r#"stoker_controller_gateways_missing_sidecar{name="plant",namespace="edge"} 1"#,
+            r#"stoker_controller_gateway_sync_status{name="plant",namespace="edge",gateway="blue"} 3"#,
+            r#"stoker_controller_gateway_last_sync_timestamp_seconds{name="plant",namespace="edge",gateway="blue"} 1772366400"#,
+        ] {
+            assert!(
+                shown.iter().any(|found| found == line),
+                "{line}\n{shown:#?}"
+            );
+        }
         metrics.show(&key, true, &GatewaySyncStatus::default(), info("dev"));
         let shown = text(&registry);
-        assert_eq!(shown.len(), 3, "{shown:#?}");
+        assert_eq!(shown.len(), 6, "{shown:#?}");
         assert!(shown.iter().any(|line| line.contains("git_ref=\"dev\"")));
     }
 }

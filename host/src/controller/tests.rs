@@ -6,6 +6,7 @@ pub(super) mod fixture;
 mod config_maps;
 mod credentials;
 mod deletion;
+mod gateways;
 mod passes;
 mod requests;
 mod running;

@@ -10,11 +10,12 @@ use kube::{Client, api::PostParams};
 use serde_json::{Map, Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::{annotation, label};
+use stoker_api::names::annotation;
 
 use super::config_map::changes;
 use super::error::{ControllerError, within};
-use super::{FIELD_MANAGER, ownership, patch_params};
+use super::ownership::{self, Writer};
+use super::{FIELD_MANAGER, patch_params};
 use crate::github_app::InstallationToken;
 
 /// The beginning of the names of the Secrets. The name of the object follows.
@@ -57,7 +58,7 @@ pub(super) async fn write(
         return Ok(());
     };
     let uid = sync.uid();
-    ownership::check(&present.metadata, key, uid.as_deref(), label::CONTROLLER).map_err(
+    ownership::check(&present.metadata, key, uid.as_deref(), Writer::Controller).map_err(
         |whose| ControllerError::TokenSecretTaken {
             name: name(key),
             whose,

@@ -148,6 +148,7 @@ fn state(object: &StoredObject) -> RequestState {
         repo: spec.git.repo,
         spec_ref,
         is_paused: spec.paused.unwrap_or(false),
+        is_deleting: object.metadata.deletion_timestamp.is_some(),
         requested_ref,
         requested_at,
         handled_at: status.last_handled_requested_at,

@@ -18,6 +18,7 @@ async fn the_controller_reconciles_existing_objects_polls_and_ends() {
     let run = run(
         bench.api.client(),
         None,
+        None,
         bench.context.lookups.clone(),
         metrics,
         shutdown.clone(),
@@ -48,6 +49,7 @@ async fn after_an_outage_of_the_api_server_the_watches_restart_within_seconds() 
     let shutdown = CancellationToken::new();
     let run = run(
         bench.api.client(),
+        None,
         None,
         bench.context.lookups.clone(),
         ControllerMetrics::register(&mut Registry::default()),
@@ -85,6 +87,7 @@ async fn a_hundred_objects_on_a_silent_host_do_not_delay_the_others() {
     let shutdown = CancellationToken::new();
     let run = run(
         bench.api.client(),
+        None,
         None,
         bench.context.lookups.clone(),
         ControllerMetrics::register(&mut Registry::default()),
