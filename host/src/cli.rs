@@ -145,6 +145,16 @@ pub struct RunFlags {
         value_name = "NETWORKS"
     )]
     pub webhook_allowed_sources: Vec<String>,
+    /// Hosts of the git servers that may be contacted, separated by commas: git.example.com, *.example.com or
+    /// 10.0.0.7:8443 [default: all]. Link-local addresses and those of metadata services are refused, unless the list
+    /// names the host or the address.
+    #[arg(
+        long,
+        env = "GIT_ALLOWED_HOSTS",
+        value_delimiter = ',',
+        value_name = "HOSTS"
+    )]
+    pub git_allowed_hosts: Vec<String>,
     /// Largest number of webhooks per second for one object.
     #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
     pub webhook_rate: u32,

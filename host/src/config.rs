@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use stoker_api::SecretKey;
 use stoker_api::detection::ObjectKey;
+use stoker_git::{AllowedHosts, HostPattern, HostPatternError};
 
 use crate::auth::AuthConfig;
 use crate::cli::{AgentRoleKind, RunFlags};
@@ -54,6 +55,8 @@ pub struct HostConfig {
     pub tls: Option<TlsFiles>,
     /// The bounds of a delivery.
     pub bounds: Bounds,
+    /// The git servers that may be contacted.
+    pub git_hosts: AllowedHosts,
     /// The own namespace, or `None` to use the one of the kubeconfig or of the pod.
     pub own_namespace: Option<String>,
     /// The name of this replica in the leader election, or `None` without an election.
@@ -110,6 +113,9 @@ pub enum ConfigError {
         #[source]
         source: NetworkError,
     },
+    /// The list of git servers contains something else than hosts.
+    #[error("--git-allowed-hosts is invalid")]
+    GitHosts(#[source] HostPatternError),
     /// The memory for bodies is too small for one body, or out of range.
     #[error(
         "--max-body-memory {bytes} is not between --max-body, {body}, and {MAX_BODY_MEMORY_LIMIT} bytes"
@@ -204,6 +210,7 @@ impl TryFrom<RunFlags> for HostConfig {
                 )?,
                 ..Bounds::default()
             },
+            git_hosts: git_hosts(&flags.git_allowed_hosts)?,
             own_namespace: set(flags.pod_namespace),
             identity: flags.leader_elect.then(|| {
                 set(flags.pod_name).unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4()))
@@ -267,6 +274,18 @@ fn networks(flag: &'static str, texts: &[String]) -> Result<Option<Networks>, Co
     networks
         .map(Some)
         .map_err(|source| ConfigError::Networks { flag, source })
+}
+
+/// Parses the list of git servers. An empty value is absent, but an empty entry among others is an error.
+fn git_hosts(texts: &[String]) -> Result<AllowedHosts, ConfigError> {
+    if texts.concat().trim().is_empty() && texts.len() < 2 {
+        return Ok(AllowedHosts::default());
+    }
+    let patterns = texts.iter().map(|text| text.trim().parse::<HostPattern>());
+    let patterns = patterns.collect::<Result<_, _>>();
+    patterns
+        .map(AllowedHosts::new)
+        .map_err(ConfigError::GitHosts)
 }
 
 fn body_memory(bytes: Option<usize>, body: usize) -> Result<usize, ConfigError> {

@@ -38,6 +38,10 @@ pub(super) struct FetchFeatures {
 
 /// The capabilities of a server of version 0 or 1 that the client uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each capability is independent of the others"
+)]
 pub(super) struct V0Capabilities {
     /// Whether it can leave out the history before a commit.
     pub(super) shallow: bool,
@@ -45,6 +49,8 @@ pub(super) struct V0Capabilities {
     pub(super) filter: bool,
     /// Whether it sends packs in packets, with side bands for messages and errors.
     pub(super) side_band: bool,
+    /// Whether it sends objects that no ref points to.
+    pub(super) reachable_wants: bool,
     /// The object format, if the server names one.
     pub(super) object_format: Option<ObjectFormat>,
     /// The branch that `HEAD` points to, if the server names it.
@@ -61,6 +67,7 @@ impl V0Capabilities {
                 b"shallow" => found.shallow = true,
                 b"filter" => found.filter = true,
                 b"side-band-64k" => found.side_band = true,
+                b"allow-reachable-sha1-in-want" => found.reachable_wants = true,
                 b"object-format" => found.object_format = Some(ObjectFormat::parse(value)?),
                 b"symref" => {
                     if let (None, Some(target)) =

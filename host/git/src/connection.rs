@@ -2,48 +2,85 @@
 //!
 //! This module handles transports. It does not depend on the protocol that they carry.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
-use url::Url;
 
 use super::Limits;
 use super::error::GitError;
+use super::hosts::AllowedHosts;
 use super::http::{Http, HttpConnection};
 use super::packet::PacketSource;
+use super::remote::Remote;
 use super::request::Request;
+use super::ssh::{SeenHostKeys, SshConnection};
 use super::tcp::TcpConnection;
+
+/// What connections by all transports need. Clones share connections.
+#[derive(Debug, Clone)]
+pub(super) struct Transports {
+    http: Http,
+    hosts: Arc<AllowedHosts>,
+    pub(super) seen_host_keys: SeenHostKeys,
+    limits: Limits,
+}
+
+impl Transports {
+    pub(super) fn new(limits: Limits, hosts: AllowedHosts) -> Result<Self, GitError> {
+        let hosts = Arc::new(hosts);
+        Ok(Self {
+            http: Http::new(limits.connect, Arc::clone(&hosts))?,
+            hosts,
+            seen_host_keys: SeenHostKeys::default(),
+            limits,
+        })
+    }
+
+    /// Connects. The server sends its advertisement first.
+    pub(super) async fn open(&self, remote: &Remote) -> Result<Connection, GitError> {
+        let url = remote.url().url();
+        match url.scheme() {
+            "ssh" => SshConnection::open(remote, &self.hosts, &self.limits, &self.seen_host_keys)
+                .await
+                .map(Box::new)
+                .map(Connection::Ssh),
+            "git" => TcpConnection::open(url, &self.hosts, &self.limits)
+                .await
+                .map(Connection::Tcp),
+            // The address of a repository has no other schemes.
+            _ => self
+                .http
+                .open(remote)
+                .await
+                .map(Box::new)
+                .map(Connection::Http),
+        }
+    }
+
+    /// Connects to a server whose capabilities are known. Returns `None` if every connection of the transport begins
+    /// with the advertisement.
+    pub(super) fn resume(&self, remote: &Remote) -> Option<Connection> {
+        self.http.resume(remote).map(Box::new).map(Connection::Http)
+    }
+}
 
 /// An open connection.
 #[derive(Debug)]
 pub(super) enum Connection {
     /// Requests and responses of HTTP.
     Http(Box<HttpConnection>),
+    /// One ssh connection.
+    Ssh(Box<SshConnection>),
     /// One TCP connection.
     Tcp(TcpConnection),
 }
 
 impl Connection {
-    /// Connects. The server sends its advertisement first.
-    pub(super) async fn open(http: &Http, repo: &Url, limits: &Limits) -> Result<Self, GitError> {
-        match repo.scheme() {
-            "http" | "https" => http.open(repo).await.map(Box::new).map(Self::Http),
-            "git" => TcpConnection::open(repo, limits).await.map(Self::Tcp),
-            scheme => Err(GitError::UnsupportedTransport {
-                scheme: scheme.to_owned(),
-            }),
-        }
-    }
-
-    /// Connects to a server whose capabilities are known. Returns `None` if every connection of the transport begins
-    /// with the advertisement.
-    pub(super) fn resume(http: &Http, repo: &Url) -> Option<Self> {
-        http.resume(repo).map(Box::new).map(Self::Http)
-    }
-
     /// Returns whether the next lookup in this repository can omit the advertisement.
     pub(super) fn can_resume(&self) -> bool {
         match self {
             Self::Http(connection) => !connection.was_redirected(),
-            Self::Tcp(_) => false,
+            Self::Ssh(_) | Self::Tcp(_) => false,
         }
     }
 
@@ -57,6 +94,7 @@ impl Connection {
     pub(super) async fn send(&mut self, request: &Request) -> Result<(), GitError> {
         match self {
             Self::Http(connection) => connection.send(request).await,
+            Self::Ssh(connection) => connection.send(request).await,
             Self::Tcp(connection) => connection.send(request).await,
         }
     }
@@ -65,6 +103,7 @@ impl Connection {
     pub(super) async fn close(&mut self) {
         match self {
             Self::Http(connection) => connection.finish().await,
+            Self::Ssh(connection) => connection.close().await,
             Self::Tcp(connection) => connection.close().await,
         }
     }
@@ -74,6 +113,7 @@ impl PacketSource for Connection {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, GitError> {
         match self {
             Self::Http(connection) => connection.read(buffer).await,
+            Self::Ssh(connection) => connection.read(buffer).await,
             Self::Tcp(connection) => connection.read(buffer).await,
         }
     }

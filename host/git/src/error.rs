@@ -1,11 +1,13 @@
 //! The errors of lookups.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use stoker_api::detection::{CommitId, GitRef};
 use stoker_report::is_unprintable;
 
 use super::candidates::missing;
+use super::remote::{Credentials, Remote};
 
 /// The cause of an error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -15,13 +17,7 @@ pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// No message contains credentials. Text from a server is shortened, and its control characters are replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// The transport is not supported yet.
-    #[error("{scheme} is not supported yet; use the https:// address of the repository")]
-    UnsupportedTransport {
-        /// The transport.
-        scheme: String,
-    },
-    /// The path cannot be sent by the `git:` transport.
+    /// The path cannot be sent by the transports `git:` and ssh.
     #[error("the path of the repository contains control characters")]
     ForbiddenPath,
     /// The HTTP client cannot be created.
@@ -29,9 +25,25 @@ pub enum GitError {
     Client(#[source] Cause),
     /// This machine has no CA certificates.
     #[error(
-        "https cannot be used: this machine has no usable CA certificates; install them, or set SSL_CERT_FILE to a file of all of them, or SSL_CERT_DIR to folders of them"
+        "https cannot be used: this machine has no usable CA certificates; install them, or set SSL_CERT_FILE to a file of them, or SSL_CERT_DIR to folders of them"
     )]
     NoCertificates,
+    /// The host is not one of those that the operator allows.
+    #[error("the git host {host} is not one of the allowed hosts")]
+    HostNotAllowed {
+        /// The server, with its port.
+        host: String,
+    },
+    /// The address belongs to the surroundings of the machine, such as a metadata service of a cloud.
+    #[error(
+        "{host} has the address {address}, which is refused, because it is link-local or that of a metadata service; add the host to the allowed hosts if it is a git server"
+    )]
+    AddressForbidden {
+        /// The server.
+        host: String,
+        /// Its address.
+        address: IpAddr,
+    },
     /// The connection failed.
     #[error("cannot connect to {host}")]
     Unreachable {
@@ -73,27 +85,104 @@ pub enum GitError {
         /// The reason.
         why: String,
     },
-    /// The server requires credentials, or rejects the ones in the address.
+    /// The credentials are not for the transport of the address.
     #[error(
-        "the git server refuses access (HTTP {status}): the repository is private, the credentials are wrong, or there is no such repository"
+        "{credentials} cannot be used, because the address of the repository begins with {scheme}://: {instead}"
+    )]
+    CredentialsMismatch {
+        /// The kind of the credentials, such as "a token".
+        credentials: &'static str,
+        /// The transport of the address.
+        scheme: String,
+        /// What to do, such as "use an ssh key".
+        instead: &'static str,
+    },
+    /// The token cannot be sent.
+    #[error("the token is {why}")]
+    Token {
+        /// What is wrong, such as "empty".
+        why: &'static str,
+    },
+    /// The server requires credentials, or rejects those that it got.
+    #[error(
+        "the git server refuses access (HTTP {status}): {}",
+        credentials.explain_refusal(*status)
     )]
     AccessDenied {
         /// The status of the answer.
         status: u16,
+        /// The credentials that the server got.
+        credentials: SentCredentials,
     },
-    /// The server requires credentials, and the address has a user name without a password.
+    /// The private key cannot be used.
+    #[error("the ssh key cannot be used: {why}")]
+    SshKey {
+        /// What is wrong with it, and what to do.
+        why: &'static str,
+    },
+    /// The text of the trusted host keys is invalid.
+    #[error("known_hosts cannot be used: {why}")]
+    KnownHosts {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No host key is trusted for the server.
     #[error(
-        "the git server refuses access (HTTP {status}), and the address has a user name without a password, so no credentials are sent: use USER:PASSWORD@ in front of the host"
+        "known_hosts has no key of {host}; add the line that `ssh-keyscan` prints for it, after comparing the fingerprint with the one that its operator publishes"
     )]
-    PasswordMissing {
-        /// The status of the answer.
-        status: u16,
+    HostUnknown {
+        /// The server, with its port.
+        host: String,
+    },
+    /// The server's host key is not one of the trusted ones.
+    #[error(
+        "the host key of {host} is not in known_hosts: it shows {seen}, and known_hosts has {expected}; either the server has a new key, or the connection is intercepted; compare the key with the one that its operator publishes, and then add it to known_hosts"
+    )]
+    HostKeyUnknown {
+        /// The server, with its port.
+        host: String,
+        /// The trusted keys.
+        expected: String,
+        /// The key that the server showed.
+        seen: String,
+    },
+    /// The server's host key is marked as revoked.
+    #[error("the host key of {host} is revoked in known_hosts: {seen}")]
+    HostKeyRevoked {
+        /// The server, with its port.
+        host: String,
+        /// The key that the server showed.
+        seen: String,
+    },
+    /// The server's host key is not the pinned one.
+    #[error(
+        "the host key of {host} changed: it was {expected}, and now it is {seen}; either the server has a new key, or the connection is intercepted; compare the key with the one that its operator publishes, and then accept it by known_hosts with the new key"
+    )]
+    HostKeyChanged {
+        /// The server, with its port.
+        host: String,
+        /// The pinned key.
+        expected: String,
+        /// The key that the server showed.
+        seen: String,
+    },
+    /// The ssh server does not accept the user.
+    #[error("the ssh server {host} refuses the user {user}: {}", explain_ssh(*has_key))]
+    SshRefused {
+        /// The server, with its port.
+        host: String,
+        /// The user.
+        user: String,
+        /// Whether a key is configured.
+        has_key: bool,
     },
     /// There is no repository at this address.
-    #[error("there is no repository at {url}, or it is not public")]
+    #[error("there is no repository at {url}, or {}", credentials.explain_absence())]
     RepositoryNotFound {
         /// The address of the repository.
         url: String,
+        /// The credentials that the server got.
+        credentials: SentCredentials,
     },
     /// The server answered with another error status.
     #[error("the git server answered with HTTP status {status}{}", wait(*retry_after))]
@@ -102,6 +191,14 @@ pub enum GitError {
         status: u16,
         /// The time that the server asks to wait before the next request. It is at most an hour.
         retry_after: Option<Duration>,
+    },
+    /// The server provides the files of a repository and does not speak git's protocol.
+    #[error(
+        "{url} has the files of a git repository, but the server speaks only the dumb protocol; use an address of the repository where the server speaks git's smart protocol"
+    )]
+    DumbProtocol {
+        /// The address of the repository.
+        url: String,
     },
     /// The server is not a git server, such as a web site.
     #[error(
@@ -170,10 +267,11 @@ impl GitError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::UnsupportedTransport { .. } => "UnsupportedTransport",
             Self::ForbiddenPath => "ForbiddenPath",
             Self::Client(_) => "Client",
             Self::NoCertificates => "NoCertificates",
+            Self::HostNotAllowed { .. } => "HostNotAllowed",
+            Self::AddressForbidden { .. } => "AddressForbidden",
             Self::Unreachable { .. } => "Unreachable",
             Self::ConnectTimeout { .. } => "ConnectTimeout",
             Self::Interrupted(_) => "Interrupted",
@@ -181,10 +279,19 @@ impl GitError {
             Self::TooLarge { .. } => "TooLarge",
             Self::Truncated => "Truncated",
             Self::Malformed { .. } => "Malformed",
+            Self::CredentialsMismatch { .. } => "CredentialsMismatch",
+            Self::Token { .. } => "Token",
             Self::AccessDenied { .. } => "AccessDenied",
-            Self::PasswordMissing { .. } => "PasswordMissing",
             Self::RepositoryNotFound { .. } => "RepositoryNotFound",
             Self::Status { .. } => "Status",
+            Self::SshKey { .. } => "SshKey",
+            Self::KnownHosts { .. } => "KnownHosts",
+            Self::HostUnknown { .. } => "HostUnknown",
+            Self::HostKeyUnknown { .. } => "HostKeyUnknown",
+            Self::HostKeyRevoked { .. } => "HostKeyRevoked",
+            Self::HostKeyChanged { .. } => "HostKeyChanged",
+            Self::SshRefused { .. } => "SshRefused",
+            Self::DumbProtocol { .. } => "DumbProtocol",
             Self::NotGit { .. } => "NotGit",
             Self::Redirect { .. } => "Redirect",
             Self::Remote { .. } => "Remote",
@@ -218,9 +325,99 @@ impl GitError {
         )
     }
 
+    /// Converts the message of a server without HTTP statuses about a missing repository. `git daemon` and the servers of
+    /// ssh report it as text.
+    pub(super) fn about(self, remote: &Remote) -> Self {
+        const MISSING: [&str; 5] = [
+            "repository not exported",
+            "repository not found",
+            "does not appear to be a git repository",
+            "could not be found",
+            "does not exist",
+        ];
+        match self {
+            Self::Remote { message }
+                if MISSING
+                    .iter()
+                    .any(|words| message.to_ascii_lowercase().contains(words)) =>
+            {
+                Self::RepositoryNotFound {
+                    url: remote.url().to_string(),
+                    credentials: match remote.credentials() {
+                        Credentials::Anonymous => SentCredentials::None,
+                        _ => SentCredentials::Sent,
+                    },
+                }
+            }
+            error => error,
+        }
+    }
+
     pub(super) fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed { why: why.into() }
     }
+}
+
+/// The credentials that a server got with a request that it refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SentCredentials {
+    /// None, because none are configured.
+    None,
+    /// None, because the address has a user name without a password.
+    UserOnly,
+    /// Those that are configured.
+    Sent,
+    /// None, because the configured server redirected to another one, and credentials are sent to their own server
+    /// only.
+    Withheld {
+        /// The other server.
+        server: String,
+    },
+}
+
+impl SentCredentials {
+    fn explain_refusal(&self, status: u16) -> String {
+        match self {
+            Self::Sent if status == 401 => {
+                "the credentials are wrong or expired; replace them".to_owned()
+            }
+            Self::Sent => {
+                "the credentials do not permit to read the repository; give them the permission, or use others".to_owned()
+            }
+            Self::None => {
+                "the repository is private, or there is no such repository; no credentials are configured".to_owned()
+            }
+            Self::UserOnly => {
+                "the address has a user name without a password, so no credentials were sent; configure a token, or use USER:PASSWORD@ in front of the host".to_owned()
+            }
+            Self::Withheld { server } => withheld(server),
+        }
+    }
+
+    fn explain_absence(&self) -> String {
+        match self {
+            Self::Sent => "the credentials do not permit to read it".to_owned(),
+            Self::None => "it is private, and no credentials are configured".to_owned(),
+            Self::UserOnly => {
+                "it is private, and the address has a user name without a password".to_owned()
+            }
+            Self::Withheld { server } => format!("it is private: {}", withheld(server)),
+        }
+    }
+}
+
+fn explain_ssh(has_key: bool) -> &'static str {
+    if has_key {
+        "it does not accept the key; add its public key to the repository as a deploy key, or use another key"
+    } else {
+        "it requires an ssh key, and none is configured"
+    }
+}
+
+fn withheld(server: &str) -> String {
+    format!(
+        "the server of the address redirected to {server}, and the credentials were not sent to another server; use the address on {server}"
+    )
 }
 
 fn wait(retry_after: Option<Duration>) -> String {

@@ -16,6 +16,9 @@ pub(super) struct Fetch {
     pub(super) shallow: bool,
     /// Whether the server can leave out directories and files.
     filter: bool,
+    /// Whether the server permits fetches of objects that no ref points to: always in version 2 (gitprotocol-v2,
+    /// `want`), and with a capability in version 0 (gitprotocol-capabilities).
+    pub(super) permits_any_object: bool,
     object_format: Option<ObjectFormat>,
 }
 
@@ -26,6 +29,7 @@ impl Fetch {
             version: Version::V2,
             shallow: features.shallow,
             filter: features.filter,
+            permits_any_object: true,
             object_format: server.object_format,
         }
     }
@@ -37,13 +41,9 @@ impl Fetch {
             version: Version::V0,
             shallow: server.shallow,
             filter: server.filter,
+            permits_any_object: server.reachable_wants,
             object_format: server.object_format,
         })
-    }
-
-    /// Returns whether the server permits fetches of objects that no ref points to (gitprotocol-v2, `want`).
-    pub(super) fn permits_any_object(&self) -> bool {
-        self.version == Version::V2
     }
 
     /// Returns the request for the smallest part of an object that the server permits: no history, no directories and

@@ -2,92 +2,121 @@
 //!
 //! This module handles HTTP. It does not depend on the protocol that HTTP carries.
 
+use std::collections::HashMap;
 use std::error::Error;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
-use stoker_http_client::{BuiltClient, build};
+use stoker_http_client::{Trust, build};
 use stoker_report::chain;
 use url::Url;
 
-use super::AGENT;
-use super::address::{
-    advertisement_address, lacks_password, redirected, request_address, server, shown,
-};
-use super::error::{Cause, GitError, plain};
+use super::address::{advertisement_address, redirected, request_address, server, shown};
+use super::authorization::Authorization;
+use super::error::{Cause, GitError, SentCredentials, plain};
+use super::hosts::{AllowedHosts, Forbidden, ResolveError, Resolver};
 use super::packet::PacketSource;
+use super::remote::Remote;
 use super::request::{Request, Version};
 
+/// The `User-Agent`. Servers and firewalls recognise git by its beginning, and some answer 404 to everything else.
+pub(super) const USER_AGENT: &str = concat!("git/2.0 (stoker/", env!("CARGO_PKG_VERSION"), ")");
 const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 const MAX_REDIRECTS: usize = 5;
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// The maximum wait for the end of an answer. The wait only keeps the connection for the next request.
 const MAX_FINISH: Duration = Duration::from_millis(100);
+/// The maximum time that an answer can ask to wait.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// The maximum number of CA bundles whose clients are kept.
+const MAX_BUNDLES: usize = 64;
 
-/// The HTTP client. Clones share its connections.
+/// The HTTP clients, one for each CA bundle. Clones share their connections.
 #[derive(Debug, Clone)]
-pub(super) struct Http {
-    client: Client,
-    has_certificates: bool,
+pub(super) struct Http(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    trust: Trust,
+    hosts: Arc<AllowedHosts>,
     connect_limit: Duration,
+    /// The client for remotes without a CA bundle.
+    client: HttpClient,
+    with_bundle: Mutex<HashMap<Arc<str>, HttpClient>>,
 }
 
 impl Http {
-    pub(super) fn new(connect_limit: Duration) -> Result<Self, GitError> {
-        let settings = |builder: ClientBuilder| {
-            builder
-                .user_agent(AGENT)
-                .redirect(Policy::none())
-                .connect_timeout(connect_limit)
-        };
-        let BuiltClient {
-            client,
-            has_certificates,
-        } = build(settings).map_err(|error| GitError::Client(error.into()))?;
-        Ok(Self {
-            client,
-            has_certificates,
+    pub(super) fn new(connect_limit: Duration, hosts: Arc<AllowedHosts>) -> Result<Self, GitError> {
+        let trust = Trust::of_this_machine();
+        let client = HttpClient::new(&trust, connect_limit, &hosts)
+            .map_err(|error| GitError::Client(error.into()))?;
+        Ok(Self(Arc::new(Shared {
+            trust,
+            hosts,
             connect_limit,
-        })
+            client,
+            with_bundle: Mutex::default(),
+        })))
+    }
+
+    /// Returns the client for the CA bundle of a remote.
+    fn client(&self, remote: &Remote) -> Result<HttpClient, GitError> {
+        let Some(bundle) = remote.ca_bundle() else {
+            return Ok(self.0.client.clone());
+        };
+        let lock = || {
+            self.0
+                .with_bundle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(bundle) {
+            return Ok(known.clone());
+        }
+        let made = self
+            .0
+            .trust
+            .with_bundle(bundle)
+            .and_then(|trust| HttpClient::new(&trust, self.0.connect_limit, &self.0.hosts))
+            .map_err(|error| GitError::Client(error.into()))?;
+        let mut clients = lock();
+        if clients.len() >= MAX_BUNDLES {
+            clients.clear();
+        }
+        clients.insert(bundle.into(), made.clone());
+        Ok(made)
     }
 
     /// Requests the advertisement, and follows redirects.
-    pub(super) async fn open(&self, repo: &Url) -> Result<HttpConnection, GitError> {
-        self.request_advertisement(repo)
-            .await
-            .map_err(|error| match error {
-                GitError::AccessDenied { status } if lacks_password(repo) => {
-                    GitError::PasswordMissing { status }
-                }
-                error => error,
-            })
-    }
-
-    async fn request_advertisement(&self, repo: &Url) -> Result<HttpConnection, GitError> {
-        let mut target = advertisement_address(repo);
+    pub(super) async fn open(&self, remote: &Remote) -> Result<HttpConnection, GitError> {
+        let client = self.client(remote)?;
+        let mut authorization = Authorization::of(remote)?;
+        let mut target = advertisement_address(remote.url().url());
         for redirects in 0..=MAX_REDIRECTS {
-            let response = self
-                .send(&target, || with_version_2(self.client.get(target.clone())))
-                .await?;
+            let get = || authorization.add_to(with_version_2(client.client.get(target.clone())));
+            let mut response = client.send(&target, get).await?;
             if !response.status().is_redirection() {
-                check(&response, &target, ADVERTISEMENT_TYPE)?;
+                check(&mut response, &target, ADVERTISEMENT_TYPE, &authorization).await?;
                 let address = request_address(&target).ok_or(GitError::Redirect {
                     why: "it leads to an address that is not that of a git repository",
                 })?;
                 return Ok(HttpConnection {
-                    http: self.clone(),
+                    client,
+                    authorization,
                     address,
                     was_redirected: redirects > 0,
                     response: Some(response),
                 });
             }
             let location = response.headers().get(LOCATION);
-            target = redirected(&target, location.and_then(|value| value.to_str().ok()))?;
+            let next = redirected(&target, location.and_then(|value| value.to_str().ok()))?;
+            authorization.redirect(&target, &next);
+            target = next;
         }
         Err(GitError::Redirect {
             why: "there are more than five in a row",
@@ -96,12 +125,44 @@ impl Http {
 
     /// Returns a connection without requesting the advertisement. Requests fail if the server would redirect the
     /// advertisement.
-    pub(super) fn resume(&self, repo: &Url) -> Option<HttpConnection> {
+    pub(super) fn resume(&self, remote: &Remote) -> Option<HttpConnection> {
         Some(HttpConnection {
-            http: self.clone(),
-            address: request_address(&advertisement_address(repo))?,
+            client: self.client(remote).ok()?,
+            authorization: Authorization::of(remote).ok()?,
+            address: request_address(&advertisement_address(remote.url().url()))?,
             was_redirected: false,
             response: None,
+        })
+    }
+}
+
+/// A client with the certificates of one CA bundle.
+#[derive(Debug, Clone)]
+struct HttpClient {
+    client: Client,
+    hosts: Arc<AllowedHosts>,
+    has_certificates: bool,
+    connect_limit: Duration,
+}
+
+impl HttpClient {
+    fn new(
+        trust: &Trust,
+        connect_limit: Duration,
+        hosts: &Arc<AllowedHosts>,
+    ) -> Result<Self, stoker_http_client::HttpClientError> {
+        let settings = |builder: ClientBuilder| {
+            builder
+                .user_agent(USER_AGENT)
+                .redirect(Policy::none())
+                .dns_resolver(Resolver(Arc::clone(hosts)))
+                .connect_timeout(connect_limit)
+        };
+        Ok(Self {
+            client: build(trust, settings)?,
+            hosts: Arc::clone(hosts),
+            has_certificates: !trust.is_empty(),
+            connect_limit,
         })
     }
 
@@ -112,6 +173,7 @@ impl Http {
         target: &Url,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Response, GitError> {
+        self.hosts.check(target, 0)?;
         if target.scheme() == "https" && !self.has_certificates {
             return Err(GitError::NoCertificates);
         }
@@ -124,6 +186,10 @@ impl Http {
         };
         outcome.map_err(|error| {
             let limit = self.connect_limit;
+            if let Some(Forbidden { host, address }) = forbidden(&error) {
+                let (host, address) = (host.clone(), *address);
+                return GitError::AddressForbidden { host, address };
+            }
             match (error.is_connect(), error.is_timeout()) {
                 (true, true) => GitError::ConnectTimeout {
                     host: server(target),
@@ -142,7 +208,8 @@ impl Http {
 /// A connection to the repository at one address.
 #[derive(Debug)]
 pub(super) struct HttpConnection {
-    http: Http,
+    client: HttpClient,
+    authorization: Authorization,
     /// The address of requests.
     address: Url,
     was_redirected: bool,
@@ -160,7 +227,8 @@ impl HttpConnection {
     pub(super) async fn send(&mut self, request: &Request) -> Result<(), GitError> {
         self.finish().await;
         let post = || {
-            let post = self.http.client.post(self.address.clone());
+            let post = self.client.client.post(self.address.clone());
+            let post = self.authorization.add_to(post);
             let post = match request.version {
                 Version::V2 => with_version_2(post),
                 Version::V0 => post,
@@ -169,13 +237,19 @@ impl HttpConnection {
                 .header(ACCEPT, RESULT_TYPE)
                 .body(request.body.clone())
         };
-        let response = self.http.send(&self.address, post).await?;
+        let mut response = self.client.send(&self.address, post).await?;
         if response.status().is_redirection() {
             return Err(GitError::Redirect {
                 why: "only the first request may be redirected",
             });
         }
-        check(&response, &self.address, RESULT_TYPE)?;
+        check(
+            &mut response,
+            &self.address,
+            RESULT_TYPE,
+            &self.authorization,
+        )
+        .await?;
         self.response = Some(response);
         Ok(())
     }
@@ -223,32 +297,27 @@ fn with_version_2(request: RequestBuilder) -> RequestBuilder {
     request.header(HeaderName::from_static("git-protocol"), "version=2")
 }
 
-/// Returns the seconds of `Retry-After`, at most an hour.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds = Duration::from_secs(text.trim().parse().ok()?);
-    Some(seconds.min(MAX_RETRY_AFTER))
+/// Returns the address that was refused, if this is the cause of an error.
+fn forbidden(error: &reqwest::Error) -> Option<&Forbidden> {
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        // The library wraps the resolver's error, which shows its own cause in its place.
+        if let Some(ResolveError::Forbidden(found)) = found.downcast_ref() {
+            return Some(found);
+        }
+        cause = found.source();
+    }
+    None
 }
 
 /// Returns an error if an answer is not from a git server. A login page also has a success status.
-fn check(response: &Response, target: &Url, expected: &str) -> Result<(), GitError> {
-    match response.status() {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(GitError::AccessDenied {
-                status: response.status().as_u16(),
-            });
-        }
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
-            return Err(GitError::RepositoryNotFound { url: shown(target) });
-        }
-        status if !status.is_success() => {
-            return Err(GitError::Status {
-                status: status.as_u16(),
-                retry_after: retry_after(response),
-            });
-        }
-        _ => {}
-    }
+async fn check(
+    response: &mut Response,
+    target: &Url,
+    expected: &str,
+    authorization: &Authorization,
+) -> Result<(), GitError> {
+    check_status(response, target, authorization.state())?;
     let content = response
         .headers()
         .get(CONTENT_TYPE)
@@ -266,8 +335,67 @@ fn check(response: &Response, target: &Url, expected: &str) -> Result<(), GitErr
     } else {
         plain(essence)
     };
-    Err(GitError::NotGit {
-        url: shown(target),
-        content,
-    })
+    let url = shown(target);
+    if expected == ADVERTISEMENT_TYPE && is_list_of_files(response).await {
+        return Err(GitError::DumbProtocol { url });
+    }
+    Err(GitError::NotGit { url, content })
+}
+
+fn check_status(
+    response: &Response,
+    target: &Url,
+    credentials: &SentCredentials,
+) -> Result<(), GitError> {
+    let status = response.status();
+    let retry_after = retry_after(response, SystemTime::now());
+    match status {
+        // GitHub limits rates with the status 403 too.
+        StatusCode::FORBIDDEN if retry_after.is_some() => Err(GitError::Status {
+            status: status.as_u16(),
+            retry_after,
+        }),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(GitError::AccessDenied {
+            status: status.as_u16(),
+            credentials: credentials.clone(),
+        }),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(GitError::RepositoryNotFound {
+            url: shown(target),
+            credentials: credentials.clone(),
+        }),
+        status if !status.is_success() => Err(GitError::Status {
+            status: status.as_u16(),
+            retry_after,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the time of `Retry-After` (RFC 9110, section 10.2.3), which is a number of seconds or a date.
+fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let time = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text)
+            .ok()?
+            .duration_since(now)
+            .unwrap_or_default(),
+    };
+    Some(time.min(MAX_RETRY_AFTER))
+}
+
+/// Returns whether an answer begins like the list of refs of the dumb protocol (gitprotocol-http): the id of an object,
+/// a tab, and the name of a ref.
+async fn is_list_of_files(response: &mut Response) -> bool {
+    let Ok(Ok(Some(chunk))) = tokio::time::timeout(MAX_FINISH, response.chunk()).await else {
+        return false;
+    };
+    let end = chunk.iter().position(|&byte| byte == b'\t');
+    let Some((id, name)) = end.and_then(|end| Some((chunk.get(..end)?, chunk.get(end + 1..)?)))
+    else {
+        return false;
+    };
+    matches!(id.len(), 40 | 64)
+        && id.iter().all(u8::is_ascii_hexdigit)
+        && name.starts_with(b"refs/")
 }

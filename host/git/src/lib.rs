@@ -1,21 +1,24 @@
 //! Looks up the commit of a ref in a remote repository, without a clone.
 //!
-//! The crate uses git's wire protocol over http, https and `git:`. It uses version 2, and versions 0 and 1 with servers
+//! The crate uses git's wire protocol over http, https, ssh and `git:`. It uses version 2, and versions 0 and 1 with servers
 //! that do not support version 2. It caches no refs: between lookups, it keeps only the capabilities of servers and the
 //! ids of commits. It does not depend on the cluster, on webhooks or on plugins.
 
 mod address;
 mod advertisement;
+mod authorization;
 mod cache;
 mod candidates;
 mod connection;
 mod error;
 mod fetch;
+mod hosts;
 mod http;
 mod packet;
 mod remote;
 mod request;
 mod resolve;
+mod ssh;
 mod tcp;
 
 #[cfg(test)]
@@ -24,17 +27,20 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stoker_api::detection::{CommitId, GitRef, RepoUrl};
+use stoker_api::detection::{CommitId, GitRef};
 
-pub use error::GitError;
+pub use error::{GitError, SentCredentials};
+pub use hosts::{AllowedHosts, HostPattern, HostPatternError};
 pub use remote::{Credentials, Remote, Sensitive};
+pub use ssh::HostKey;
 
 use advertisement::Advertisement;
 use cache::{CapabilityCache, KnownCommits};
-use connection::Connection;
+use connection::{Connection, Transports};
 use packet::Packets;
+use resolve::Conversation;
 
-/// The name and version that this program sends to servers.
+/// The name and version that this program sends to servers in git's protocol.
 const AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 
 /// Looks up refs. [`GitClient`] is the implementation for real servers.
@@ -50,6 +56,14 @@ pub trait RefSource: Send + Sync + 'static {
         remote: &Remote,
         refs: &[GitRef],
     ) -> impl Future<Output = Result<Vec<RefResult>, GitError>> + Send;
+
+    /// Returns the host key that the ssh server of a remote showed last, if the key was accepted. `None` means that the
+    /// remote was not reached by ssh.
+    fn host_key(&self, remote: &Remote) -> Option<HostKey> {
+        // A source without servers has no host keys.
+        let _ = remote;
+        None
+    }
 }
 
 /// The commit of one ref, or why the ref has none.
@@ -116,6 +130,11 @@ impl ResolvedRef {
     }
 }
 
+/// The default limit of answers. A list of ten million refs has about this size.
+const MAX_ANSWER: usize = 1024 * 1024 * 1024;
+/// The maximum number of refs in one list. More refs are looked up with several lists.
+const MAX_REFS: usize = 256;
+
 /// The limits of one lookup.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -123,7 +142,8 @@ pub struct Limits {
     pub total: Duration,
     /// The time to establish one connection, including TLS.
     pub connect: Duration,
-    /// The size of all answers together, in bytes.
+    /// The size of all answers of one lookup together, in bytes. Lists of refs are read as a stream, so the size costs
+    /// time and no memory.
     pub answer_bytes: usize,
 }
 
@@ -132,116 +152,132 @@ impl Default for Limits {
         Self {
             total: Duration::from_secs(30),
             connect: Duration::from_secs(10),
-            answer_bytes: 16 * 1024 * 1024,
+            answer_bytes: MAX_ANSWER,
         }
     }
 }
 
-/// A client of git servers. Its connections stay open between lookups, and clones share them.
+/// The settings of a [`GitClient`].
+#[derive(Debug, Clone, Default)]
+pub struct GitClientConfig {
+    /// The limits of each lookup.
+    pub limits: Limits,
+    /// The servers that may be contacted. Redirects may not leave them either.
+    pub allowed_hosts: AllowedHosts,
+}
+
+/// A client of git servers. Its connections over http stay open between lookups, and clones share them.
 ///
 /// It uses the proxies of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` for http and https, except to this
-/// machine itself.
+/// machine itself. It trusts the CA certificates of this machine, of `SSL_CERT_FILE`, of `SSL_CERT_DIR`, and of the CA
+/// bundle of the remote.
+///
+/// Link-local addresses and those of metadata services are refused, unless the allowed hosts name them.
 #[derive(Debug, Clone)]
 pub struct GitClient {
-    http: http::Http,
+    transports: Transports,
     limits: Limits,
     capabilities: Arc<CapabilityCache>,
     commits: Arc<KnownCommits>,
 }
 
 impl GitClient {
-    /// Creates a client with the default limits. No connection is opened.
+    /// Creates a client with the default settings. No connection is opened.
     ///
     /// If the process has no default provider of cryptography for TLS, `ring` becomes the default.
     pub fn new() -> Result<Self, GitError> {
-        Self::with_limits(Limits::default())
+        Self::with_config(GitClientConfig::default())
     }
 
-    /// Creates a client with other limits.
-    pub fn with_limits(limits: Limits) -> Result<Self, GitError> {
+    /// Creates a client with other settings.
+    pub fn with_config(config: GitClientConfig) -> Result<Self, GitError> {
+        let limits = config.limits;
         Ok(Self {
-            http: http::Http::new(limits.connect)?,
+            transports: Transports::new(limits.clone(), config.allowed_hosts)?,
             limits,
             capabilities: Arc::default(),
             commits: Arc::default(),
         })
     }
 
-    /// Looks up a ref on a server whose capabilities are known. Returns `None` if the server's answer contradicts them.
+    /// Looks up refs on a server whose capabilities are known. Returns `None` if the server's answer contradicts them.
     /// In this case, the server may have changed, or the repository may have moved.
     async fn resolve_with_known_capabilities(
         &self,
-        repo: &RepoUrl,
-        git_ref: &GitRef,
-    ) -> Option<Result<ResolvedRef, GitError>> {
-        let known = self.capabilities.get(repo.url())?;
-        let mut packets = self.packets(Connection::resume(&self.http, repo.url())?);
-        let advertisement = Advertisement::V2(known);
-        let outcome = resolve::resolve(&mut packets, advertisement, git_ref, &self.commits).await;
+        remote: &Remote,
+        refs: &[GitRef],
+    ) -> Option<Result<Vec<RefResult>, GitError>> {
+        let url = remote.url().url();
+        let known = self.capabilities.get(url)?;
+        let conversation = self.conversation(remote, self.transports.resume(remote)?);
+        let outcome = conversation.resolve(Advertisement::V2(known), refs).await;
         let is_answer = outcome
             .as_ref()
-            .map_or_else(GitError::is_about_the_ref, |_| true);
+            .map_or_else(|error| error.retry_after().is_some(), |_| true);
         if !is_answer {
-            self.capabilities.remove(repo.url());
+            self.capabilities.remove(url);
         }
         is_answer.then_some(outcome)
     }
 
-    /// Reads the advertisement of a server, and looks up a ref.
+    /// Reads the advertisement of a server, and looks up refs.
     async fn resolve_with_advertisement(
         &self,
-        repo: &RepoUrl,
-        git_ref: &GitRef,
-    ) -> Result<ResolvedRef, GitError> {
-        let connection = Connection::open(&self.http, repo.url(), &self.limits).await?;
+        remote: &Remote,
+        refs: &[GitRef],
+    ) -> Result<Vec<RefResult>, GitError> {
+        let connection = self.transports.open(remote).await?;
         let can_resume = connection.can_resume();
         let mut packets = self.packets(connection);
         let advertisement = advertisement::read(&mut packets).await?;
         if let (true, Advertisement::V2(capabilities)) = (can_resume, &advertisement) {
-            self.capabilities.insert(repo.url(), capabilities.clone());
+            self.capabilities
+                .insert(remote.url().url(), capabilities.clone());
         }
-        resolve::resolve(&mut packets, advertisement, git_ref, &self.commits).await
+        Conversation::new(&self.transports, remote, &self.commits, packets)
+            .resolve(advertisement, refs)
+            .await
     }
 
-    async fn resolve_one(&self, repo: &RepoUrl, git_ref: &GitRef) -> RefResult {
+    /// Looks up refs in one conversation.
+    async fn converse(&self, remote: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
         let lookup = async {
-            match self.resolve_with_known_capabilities(repo, git_ref).await {
+            match self.resolve_with_known_capabilities(remote, refs).await {
                 Some(outcome) => outcome,
-                None => self.resolve_with_advertisement(repo, git_ref).await,
+                None => self.resolve_with_advertisement(remote, refs).await,
             }
         };
         let limit = self.limits.total;
         match tokio::time::timeout(limit, lookup).await {
             Err(_) => {
-                self.capabilities.remove(repo.url());
+                self.capabilities.remove(remote.url().url());
                 Err(GitError::Timeout { limit })
             }
-            // `git daemon` reports a missing repository as text.
-            Ok(Err(GitError::Remote { message }))
-                if message.contains("repository not exported") =>
-            {
-                Err(GitError::RepositoryNotFound {
-                    url: repo.to_string(),
-                })
-            }
-            Ok(outcome) => outcome,
+            Ok(outcome) => outcome.map_err(|error| error.about(remote)),
         }
     }
 
     fn packets(&self, connection: Connection) -> Packets<Connection> {
         Packets::new(connection, self.limits.answer_bytes)
     }
+
+    fn conversation<'a>(&'a self, remote: &'a Remote, connection: Connection) -> Conversation<'a> {
+        let packets = self.packets(connection);
+        Conversation::new(&self.transports, remote, &self.commits, packets)
+    }
 }
 
 impl RefSource for GitClient {
     async fn resolve(&self, remote: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
+        remote.check_credentials()?;
         let mut results = Vec::with_capacity(refs.len());
-        for git_ref in refs {
-            match self.resolve_one(remote.url(), git_ref).await {
-                Err(error) if !error.is_about_the_ref() => return Err(error),
-                result => results.push(result),
-            }
+        for refs in refs.chunks(MAX_REFS) {
+            results.extend(self.converse(remote, refs).await?);
         }
         Ok(results)
+    }
+
+    fn host_key(&self, remote: &Remote) -> Option<HostKey> {
+        self.transports.seen_host_keys.of(remote.url().url())
     }
 }

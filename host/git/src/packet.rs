@@ -72,6 +72,12 @@ impl<S: PacketSource> Packets<S> {
         &mut self.source
     }
 
+    /// Continues with another source. The size of its answers counts too.
+    pub(super) fn replace_source(&mut self, source: S) {
+        self.buffer.clear();
+        self.source = source;
+    }
+
     /// Reads the next packet.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -10,6 +11,7 @@ use url::{Host, Url};
 
 use super::Limits;
 use super::error::GitError;
+use super::hosts::{AllowedHosts, ResolveError};
 use super::packet::{PacketSource, frame};
 use super::request::Request;
 
@@ -21,15 +23,13 @@ pub(super) struct TcpConnection(TcpStream);
 
 impl TcpConnection {
     /// Connects, and sends the name of the repository.
-    pub(super) async fn open(repo: &Url, limits: &Limits) -> Result<Self, GitError> {
+    pub(super) async fn open(
+        repo: &Url,
+        hosts: &AllowedHosts,
+        limits: &Limits,
+    ) -> Result<Self, GitError> {
         let request = request(repo)?;
-        let host = match repo.host() {
-            Some(Host::Ipv6(address)) => address.to_string(),
-            Some(host) => host.to_string(),
-            None => String::new(),
-        };
-        let port = repo.port().unwrap_or(PORT);
-        let mut stream = connect(&host, port, limits.connect).await?;
+        let mut stream = connect(hosts, repo, PORT, limits.connect).await?;
         stream.write_all(&request).await.map_err(broken)?;
         Ok(Self(stream))
     }
@@ -58,11 +58,32 @@ fn broken(error: std::io::Error) -> GitError {
     GitError::Interrupted(error.into())
 }
 
-async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, GitError> {
+/// Connects to the server of an address, if its host and its IP address are allowed.
+pub(super) async fn connect(
+    hosts: &AllowedHosts,
+    url: &Url,
+    default_port: u16,
+    limit: Duration,
+) -> Result<TcpStream, GitError> {
+    hosts.check(url, default_port)?;
+    let host = match url.host() {
+        Some(Host::Ipv6(address)) => address.to_string(),
+        Some(host) => host.to_string(),
+        None => String::new(),
+    };
+    let port = url.port().unwrap_or(default_port);
     let name = || format!("{host}:{port}");
-    match timeout(limit, TcpStream::connect((host, port))).await {
+    let connect = async {
+        let addresses = hosts.resolve(&host, port).await?;
+        Ok::<_, ResolveError>(TcpStream::connect(&addresses[..]).await?)
+    };
+    match timeout(limit, connect).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(GitError::Unreachable {
+        Ok(Err(ResolveError::Forbidden(found))) => Err(GitError::AddressForbidden {
+            host: found.host,
+            address: found.address,
+        }),
+        Ok(Err(ResolveError::Io(error))) => Err(GitError::Unreachable {
             host: name(),
             source: error.into(),
         }),
@@ -76,7 +97,7 @@ async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Gi
 /// Returns the first packet of a connection (gitprotocol-pack, "Git Transport"). It contains the service, the path, the
 /// host (for servers with several hosts), and the version.
 fn request(repo: &Url) -> Result<Vec<u8>, GitError> {
-    let mut path = percent_decoded(repo.path());
+    let mut path: Vec<u8> = percent_decode_str(repo.path()).collect();
     if path.iter().any(u8::is_ascii_control) {
         return Err(GitError::ForbiddenPath);
     }
@@ -92,26 +113,6 @@ fn request(repo: &Url) -> Result<Vec<u8>, GitError> {
     request.extend_from_slice(&path);
     request.extend_from_slice(format!("\0host={host}{port}\0\0version=2\0").as_bytes());
     Ok(frame(&request))
-}
-
-fn percent_decoded(path: &str) -> Vec<u8> {
-    let bytes = path.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = bytes
-            .get(at + 1..at + 3)
-            .filter(|_| byte == b'%')
-            .and_then(two_digits);
-        out.push(escaped.unwrap_or(byte));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    out
-}
-
-fn two_digits(text: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(*text.first()?)? * 16 + digit(*text.get(1)?)?).ok()
 }
 
 #[cfg(test)]

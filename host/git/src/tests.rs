@@ -1,19 +1,31 @@
 //! Tests of lookups, and their shared helpers.
 
+mod credentials;
 pub(super) mod fake;
 mod fetched;
 mod forms;
+mod hosts;
 mod known;
 mod misbehaviour;
+mod ssh;
 mod transports;
 mod wire;
 
+use stoker_api::detection::RepoUrl;
 use stoker_local_cluster::GitServer;
 
 use super::*;
 
 fn client() -> GitClient {
     GitClient::new().unwrap()
+}
+
+fn limited(limits: Limits) -> GitClient {
+    GitClient::with_config(GitClientConfig {
+        limits,
+        ..GitClientConfig::default()
+    })
+    .unwrap()
 }
 
 async fn resolve_by(client: &GitClient, url: &str, git_ref: &str) -> RefResult {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::Client;
-use stoker_git::GitClient;
+use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,11 @@ impl Host {
             .clone()
             .unwrap_or_else(|| client.default_namespace().to_owned());
         let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
-        let lookups = Lookups::new(Arc::new(GitClient::new()?));
+        let git = GitClientConfig {
+            allowed_hosts: config.git_hosts.clone(),
+            ..GitClientConfig::default()
+        };
+        let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
         let (cache, requester) = watch_objects(
             &client,
             &single_try,

@@ -31,6 +31,22 @@ fn networks_are_parsed_and_no_network_is_none() {
 }
 
 #[test]
+fn git_hosts_are_parsed_and_no_host_allows_all() {
+    let parse = |texts: &[&str]| {
+        let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+        git_hosts(&texts)
+    };
+    assert_eq!(parse(&[]).unwrap(), AllowedHosts::default());
+    assert_eq!(parse(&[""]).unwrap(), AllowedHosts::default());
+    let found = parse(&["git.example.com", " *.plant"]).unwrap();
+    assert_ne!(found, AllowedHosts::default());
+    // A list that allows all hosts by mistake would be the opposite of what it says.
+    assert!(parse(&["", ""]).is_err());
+    let error = parse(&["git.example.com", "https://h"]).unwrap_err();
+    assert_eq!(error.to_string(), "--git-allowed-hosts is invalid");
+}
+
+#[test]
 fn the_memory_for_bodies_has_room_for_one_body() {
     assert_eq!(body_memory(Some(10), 10).unwrap(), 10);
     assert_eq!(body_memory(None, 10).unwrap(), 32 << 20);

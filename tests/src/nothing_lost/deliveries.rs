@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 use stoker::auth::{SIGNATURE_HEADER, sign};
+use stoker_http_client::Trust;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -40,14 +41,14 @@ pub(super) struct Load {
 impl Load {
     /// Returns senders that use the replicas on these ports. All times are measured from `start`.
     pub(super) fn new(ports: [u16; 2], start: Instant) -> Result<Self> {
-        let built = stoker_http_client::build(|builder| {
+        let settings = |builder: reqwest::ClientBuilder| {
             builder
                 .timeout(SENDER_LIMIT)
                 .connect_timeout(CONNECT_LIMIT)
                 .pool_idle_timeout(Duration::from_secs(5))
-        })?;
+        };
         Ok(Self {
-            client: built.client,
+            client: stoker_http_client::build(&Trust::of_this_machine(), settings)?,
             ports,
             start,
         })

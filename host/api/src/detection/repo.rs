@@ -2,6 +2,7 @@ mod location;
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use self::location::{Location, is_end_of};
@@ -11,7 +12,12 @@ use super::ParseError;
 ///
 /// It is displayed without its user name, password, query and fragment, because each of them may be a credential.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RepoUrl(Url);
+pub struct RepoUrl {
+    url: Url,
+    /// The path of the scp form as it was written. A URL cannot hold it: it may be relative to the home directory of the
+    /// user, and its characters have no escapes.
+    scp_path: Option<Box<str>>,
+}
 
 impl RepoUrl {
     /// Parses an `http`, `https`, `git` or `ssh` URL, or the scp form `user@host:path`, which means ssh.
@@ -37,7 +43,11 @@ impl RepoUrl {
         if text.starts_with('-') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return refuse("it starts with a hyphen, or contains a space or a control character");
         }
-        let address = scp_form(text).unwrap_or_else(|| text.to_owned());
+        let scp = scp_form(text);
+        let address = match scp {
+            Some((authority, path)) => ssh_address(authority, path),
+            None => text.to_owned(),
+        };
         let Ok(url) = Url::parse(&address) else {
             return refuse("use https://, http://, git://, ssh:// or user@host:path");
         };
@@ -47,13 +57,31 @@ impl RepoUrl {
         if url.host_str().is_none_or(str::is_empty) || url.path().trim_matches('/').is_empty() {
             return refuse("the host or the path is missing");
         }
-        Ok(Self(url))
+        Ok(Self {
+            url,
+            scp_path: scp.map(|(_, path)| path.into()),
+        })
     }
 
     /// Returns the address with its credentials, for connecting to the repository.
     #[must_use]
     pub fn url(&self) -> &Url {
-        &self.0
+        &self.url
+    }
+
+    /// Returns the path that git sends to an ssh server. In the scp form, it is the text after the colon, which is
+    /// relative to the home directory of the user if it does not begin with a slash. In a URL, it is absolute, unless it
+    /// begins with `/~`, which means the home directory of a user (git-fetch(1), "GIT URLS").
+    #[must_use]
+    pub fn path_for_ssh(&self) -> Vec<u8> {
+        if let Some(path) = &self.scp_path {
+            return path.as_bytes().to_vec();
+        }
+        let path: Vec<u8> = percent_decode_str(self.url.path()).collect();
+        match path.strip_prefix(b"/") {
+            Some(relative) if relative.starts_with(b"~") => relative.to_vec(),
+            _ => path,
+        }
     }
 
     /// Returns whether a sender's name (`group/name`) or URL can mean this repository.
@@ -75,7 +103,7 @@ impl RepoUrl {
 
     /// Returns whether a sender's name or URL has the host of this repository, or none, and a path that is alike.
     fn is_at(&self, name: &str, is_alike: impl FnOnce(&[String], &[String]) -> bool) -> bool {
-        let own = Location::of(&self.0);
+        let own = Location::of(&self.url);
         Location::of_name(name).is_some_and(|named| {
             let is_same_host = named.host.is_none() || named.host == own.host;
             is_same_host && is_alike(&own.path, &named.path)
@@ -89,14 +117,24 @@ impl RepoUrl {
     }
 }
 
-/// Returns `user@host:path` as an ssh URL, or `None` if the text is not in this form.
-fn scp_form(text: &str) -> Option<String> {
-    let (authority, path) = text.split_once(':')?;
+/// Returns the parts of `user@host:path`, or `None` if the text is not in this form. An IPv6 address is in brackets.
+fn scp_form(text: &str) -> Option<(&str, &str)> {
+    let (authority, path) = match text.split_once("]:") {
+        Some((start, path)) if start.contains("@[") => (&text[..=start.len()], path),
+        _ => text.split_once(':')?,
+    };
     let is_scp = !path.starts_with("//")
         && !path.starts_with(':')
         && authority.contains('@')
         && !authority.contains('/');
-    is_scp.then(|| format!("ssh://{authority}/{}", path.trim_start_matches('/')))
+    is_scp.then_some((authority, path))
+}
+
+/// Returns the URL of an scp address. Characters that have a meaning in a URL but not in the scp form are escaped.
+fn ssh_address(authority: &str, path: &str) -> String {
+    const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
+    let path = utf8_percent_encode(path.trim_start_matches('/'), SPECIAL);
+    format!("ssh://{authority}/{path}")
 }
 
 /// Returns the text of an invalid address for use in a message. The address cannot be parsed, so everything before the
@@ -125,12 +163,12 @@ fn redact(text: &str) -> String {
 
 impl fmt::Display for RepoUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.0.host_str().unwrap_or_default();
-        write!(out, "{}://{host}", self.0.scheme())?;
-        if let Some(port) = self.0.port() {
+        let host = self.url.host_str().unwrap_or_default();
+        write!(out, "{}://{host}", self.url.scheme())?;
+        if let Some(port) = self.url.port() {
             write!(out, ":{port}")?;
         }
-        out.write_str(self.0.path())
+        out.write_str(self.url.path())
     }
 }
 
@@ -209,6 +247,28 @@ mod tests {
         ] {
             assert_eq!(RepoUrl::display_name(name), shown);
         }
+    }
+
+    #[test]
+    fn ssh_gets_the_path_that_git_sends() {
+        for (address, path) in [
+            ("ssh://git@h/o/r.git", "/o/r.git"),
+            ("ssh://git@h:443/o/a%20b%27.git", "/o/a b'.git"),
+            ("ssh://git@h/~me/r", "~me/r"),
+            ("ssh://h/r", "/r"),
+            ("git@h:o/r.git", "o/r.git"),
+            ("git@h:/srv/r.git", "/srv/r.git"),
+            ("git@h:~me/r", "~me/r"),
+            ("git@h:../r", "../r"),
+            ("git@h:a%20b?c#d", "a%20b?c#d"),
+            ("git@[::1]:o/r", "o/r"),
+            ("ssh://git@[::1]:2222/o/r", "/o/r"),
+        ] {
+            let repo = RepoUrl::parse(address).unwrap();
+            assert_eq!(repo.path_for_ssh(), path.as_bytes(), "{address}");
+        }
+        let repo = RepoUrl::parse("git@[fd00::7]:o/r").unwrap();
+        assert_eq!(repo.url().host_str(), Some("[fd00::7]"));
     }
 
     #[test]

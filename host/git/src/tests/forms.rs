@@ -280,3 +280,44 @@ async fn an_empty_repository_has_no_head() {
         Err(GitError::RefNotFound { .. })
     ));
 }
+
+#[tokio::test]
+async fn names_with_unusual_characters_are_found() {
+    let server = GitServer::start().await.unwrap();
+    let commit = server.commit("main", "One").await.unwrap();
+    for name in [
+        "feature/größe+β",
+        "release@2026",
+        "user/#42",
+        "fix/100%25",
+        "refs-heads",
+        "tags/x",
+        "heads/main",
+        "v1.0.0+build.7",
+        "a.b.c",
+        "日本語/枝",
+        "x@y",
+    ] {
+        let full_name = format!("refs/heads/{name}");
+        server.set_ref(&full_name, commit.as_str()).await.unwrap();
+        for git_ref in [name, &full_name] {
+            let found = resolve(server.url(), git_ref).await.unwrap();
+            assert_eq!(found.full_name(), Some(full_name.as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_was_moved_leads_to_its_new_commit() {
+    let server = GitServer::start().await.unwrap();
+    let client = client();
+    for message in ["One", "Two"] {
+        let commit = server.commit("main", message).await.unwrap();
+        server
+            .set_ref("refs/tags/stable", commit.as_str())
+            .await
+            .unwrap();
+        let found = resolve_by(&client, server.url(), "stable").await.unwrap();
+        assert_eq!(found.commit(), &commit);
+    }
+}

@@ -102,3 +102,25 @@ async fn a_redirected_server_is_not_remembered() {
     }
     assert_eq!(methods(&fake), ["GET", "GET", "POST", "GET", "GET", "POST"]);
 }
+
+#[tokio::test]
+async fn several_refs_are_one_request() {
+    let list = answer(&packets(&[
+        &format!("{} refs/heads/main", id('a')),
+        &format!("{} refs/heads/dev", id('b')),
+        &format!("{} refs/heads/develop", id('c')),
+        "0000",
+    ]));
+    let fake = server(vec![list]).await;
+    let remote = Remote::anonymous(RepoUrl::parse(&fake.url("/o/r")).unwrap());
+    let refs = ["dev", "refs/heads/main", "gone", "dev"].map(|name| GitRef::parse(name).unwrap());
+    let results = client().resolve(&remote, &refs).await.unwrap();
+    let commits: Vec<_> = results
+        .iter()
+        .map(|result| result.as_ref().ok().map(ResolvedRef::commit))
+        .collect();
+    let (a, b) = (id('a'), id('b'));
+    assert_eq!(commits, [Some(&b), Some(&a), None, Some(&b)]);
+    assert_eq!(methods(&fake), ["GET", "POST"]);
+    assert!(client().resolve(&remote, &[]).await.unwrap().is_empty());
+}

@@ -7,17 +7,17 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
+use super::super::http::USER_AGENT;
 use super::fake::{Fake, advertisement, answer, listen, packets, redirect, reply};
 use super::*;
 
 const BLINK: Duration = Duration::from_millis(50);
 
 fn impatient() -> GitClient {
-    GitClient::with_limits(Limits {
+    limited(Limits {
         total: BLINK,
         ..Limits::default()
     })
-    .unwrap()
 }
 
 async fn answered(
@@ -33,11 +33,17 @@ async fn answered(
 async fn each_refusal_of_http_has_its_own_error() {
     assert!(matches!(
         answered("401 Unauthorized", "text/plain", b"").await,
-        GitError::AccessDenied { status: 401 }
+        GitError::AccessDenied {
+            status: 401,
+            credentials: SentCredentials::None
+        }
     ));
     assert!(matches!(
         answered("403 Forbidden", "text/plain", b"").await,
-        GitError::AccessDenied { status: 403 }
+        GitError::AccessDenied {
+            status: 403,
+            credentials: SentCredentials::None
+        }
     ));
     assert!(matches!(
         answered("404 Not Found", "text/plain", b"").await,
@@ -45,11 +51,17 @@ async fn each_refusal_of_http_has_its_own_error() {
     ));
     assert!(matches!(
         answered("429 Too Many", "text/plain", b"").await,
-        GitError::Status { status: 429, .. }
+        GitError::Status {
+            status: 429,
+            retry_after: None
+        }
     ));
     assert!(matches!(
         answered("503 Unavailable", "text/plain", b"").await,
-        GitError::Status { status: 503, .. }
+        GitError::Status {
+            status: 503,
+            retry_after: None
+        }
     ));
 }
 
@@ -66,7 +78,6 @@ async fn a_web_page_is_not_a_repository() {
             "{error}"
         );
     }
-    // This is the protocol of plain files, which no forge supports any more.
     assert!(matches!(
         answered("200 OK", "text/plain", b"0123\trefs/heads/main\n").await,
         GitError::NotGit { .. }
@@ -111,11 +122,10 @@ async fn an_endless_answer_is_an_error() {
         ))
     })
     .await;
-    let client = GitClient::with_limits(Limits {
+    let client = limited(Limits {
         answer_bytes: 1024,
         ..Limits::default()
-    })
-    .unwrap();
+    });
     let error = resolve_by(&client, &endless.url("/o/r"), "main")
         .await
         .unwrap_err();
@@ -159,20 +169,6 @@ async fn a_request_is_repeated_once_if_the_server_closes_the_connection() {
     assert!(matches!(error, GitError::Interrupted(_)), "{error}");
     assert_eq!(count.load(Ordering::Relaxed), 2);
     task.abort();
-}
-
-#[tokio::test]
-async fn ssh_is_reported_as_unsupported() {
-    for url in [
-        "ssh://git@git.example.com/o/r",
-        "git@git.example.com:o/r.git",
-    ] {
-        let error = resolve(url, "main").await.unwrap_err();
-        assert!(
-            error.to_string().starts_with("ssh is not supported yet"),
-            "{error}"
-        );
-    }
 }
 
 #[tokio::test]
@@ -226,7 +222,13 @@ async fn a_server_that_requires_the_missing_password_is_reported() {
             .url("/o/r")
             .replace("http://", &format!("http://{user}"));
         let error = resolve(&url, "main").await.unwrap_err();
-        let has_variant = matches!(error, GitError::PasswordMissing { status: 401 });
+        let has_variant = matches!(
+            error,
+            GitError::AccessDenied {
+                status: 401,
+                credentials: SentCredentials::UserOnly
+            }
+        );
         assert_eq!(has_variant, is_missing, "{user} {error}");
     }
 }
@@ -267,7 +269,10 @@ async fn requests_use_version_2_and_name_the_program() {
     );
     for head in &seen {
         assert!(head.contains("git-protocol: version=2\r\n"), "{head}");
-        assert!(head.contains(&format!("user-agent: {AGENT}\r\n")), "{head}");
+        assert!(
+            head.contains(&format!("user-agent: {USER_AGENT}\r\n")),
+            "{head}"
+        );
     }
     // This server does not send objects.
     let error = resolve(&fake.url("/o/r"), id('a').as_str())
@@ -318,4 +323,39 @@ async fn an_old_server_of_the_git_transport_is_understood() {
         (&id('a'), Some("HEAD"))
     );
     task.abort();
+}
+
+/// The number of refs of a large server.
+const MANY: usize = 300_000;
+
+/// Returns the packets of many refs. The sought one is the last.
+fn many_refs(first: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    for index in 0..MANY {
+        let capabilities = if index == 0 { first } else { "" };
+        let line = format!("{} refs/changes/{index:08}/head{capabilities}", id('b'));
+        body.extend(packets(&[&line]));
+    }
+    body.extend(packets(&[&format!("{} refs/heads/main", id('a')), "0000"]));
+    body
+}
+
+#[tokio::test]
+async fn a_list_of_many_refs_is_read_by_both_versions() {
+    let (v0, v2) = (many_refs("\0side-band-64k"), many_refs(""));
+    // The former limit of all answers was 16 MiB.
+    assert!(v0.len() > 16 * 1024 * 1024);
+    let old = Fake::start(move |_| Some(advertisement(&v0))).await;
+    let new = Fake::start(move |head| {
+        Some(if head.starts_with("GET ") {
+            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+        } else {
+            answer(&v2)
+        })
+    })
+    .await;
+    for site in [old, new] {
+        let found = resolve(&site.url("/o/r"), "main").await.unwrap();
+        assert_eq!(found.commit(), &id('a'));
+    }
 }

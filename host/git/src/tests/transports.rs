@@ -62,10 +62,12 @@ async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
 }
 
 /// Starts a server of version 0 and returns the address of its repository. It is a real server behind a proxy that
-/// removes the request for version 2.
-async fn version_0(server: &GitServer) -> (String, JoinHandle<()>) {
+/// removes the request for version 2, and the permission to fetch objects that no ref points to.
+async fn version_0(server: &GitServer, is_permissive: bool) -> (String, JoinHandle<()>) {
     const ASKED: &[u8] = b"git-protocol: version=2";
     const REMOVED: &[u8] = b"x-protocol-x: version=2";
+    const PERMISSION: &[u8] = b"allow-reachable-sha1-in-want";
+    const NO_PERMISSION: &[u8] = b"x-allow-reachable-sha1-in-wa";
     let host = server.url()[7..].split('/').next().unwrap().to_owned();
     let name = host.clone();
     let (address, task) = listen(move |mut stream| {
@@ -77,21 +79,34 @@ async fn version_0(server: &GitServer) -> (String, JoinHandle<()>) {
             let forward = async {
                 let mut buffer = vec![0; 64 * 1024];
                 while let Ok(count @ 1..) = from.read(&mut buffer).await {
-                    let mut sent = buffer[..count].to_vec();
-                    if let Some(at) = sent.windows(ASKED.len()).position(|part| part == ASKED) {
-                        sent[at..at + ASKED.len()].copy_from_slice(REMOVED);
+                    replace(&mut buffer[..count], ASKED, REMOVED);
+                    requests.write_all(&buffer[..count]).await.unwrap();
+                }
+            };
+            let answer = async {
+                let mut buffer = vec![0; 64 * 1024];
+                while let Ok(count @ 1..) = answers.read(&mut buffer).await {
+                    if !is_permissive {
+                        replace(&mut buffer[..count], PERMISSION, NO_PERMISSION);
                     }
-                    requests.write_all(&sent).await.unwrap();
+                    to.write_all(&buffer[..count]).await.unwrap();
                 }
             };
             tokio::select! {
                 () = forward => {}
-                _ = copy(&mut answers, &mut to) => {}
+                () = answer => {}
             }
         }
     })
     .await;
     (server.url().replace(&host, &address), task)
+}
+
+/// Replaces the first occurrence of a text by another one of the same length.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    if let Some(at) = bytes.windows(from.len()).position(|part| part == from) {
+        bytes[at..at + from.len()].copy_from_slice(to);
+    }
 }
 
 #[tokio::test]
@@ -107,7 +122,7 @@ async fn a_server_of_version_0_is_understood() {
         .await
         .unwrap();
     let tag = server.id_of("v1").await.unwrap();
-    let (url, task) = version_0(&server).await;
+    let (url, task) = version_0(&server, false).await;
     for (name, commit, kind) in [
         ("v1", &first, RefKind::Tag),
         ("v2", &first, RefKind::Tag),
@@ -138,6 +153,70 @@ async fn a_server_of_version_0_is_understood() {
 }
 
 #[tokio::test]
+async fn a_commit_that_no_ref_points_to_is_verified_by_version_0_where_the_server_permits_it() {
+    let server = GitServer::start().await.unwrap();
+    let first = server.commit("main", "One").await.unwrap();
+    server.commit("main", "Two").await.unwrap();
+    let (permissive, proxy) = version_0(&server, true).await;
+    let found = resolve(&permissive, first.as_str()).await.unwrap();
+    assert_eq!((found.commit(), found.kind()), (&first, RefKind::Commit));
+    let error = resolve(&permissive, id('1').as_str()).await.unwrap_err();
+    assert!(matches!(error, GitError::CommitNotFound { .. }), "{error}");
+    proxy.abort();
+    let (strict, proxy) = version_0(&server, false).await;
+    let error = resolve(&strict, first.as_str()).await.unwrap_err();
+    assert!(
+        matches!(error, GitError::CommitUnverifiable { .. }),
+        "{error}"
+    );
+    proxy.abort();
+}
+
+#[tokio::test]
+async fn several_refs_need_one_list_by_every_transport() {
+    let server = GitServer::start().await.unwrap();
+    let first = server.commit("main", "One").await.unwrap();
+    server.annotated_tag("v1").await.unwrap();
+    server.annotate("tree", "main^{tree}").await.unwrap();
+    let second = server.commit("main", "Two").await.unwrap();
+    let third = server.commit("main", "Three").await.unwrap();
+    server.annotated_tag("v3").await.unwrap();
+    let (old, proxy) = version_0(&server, true).await;
+    let (base, daemon) = daemon(server.directory().parent().unwrap()).await;
+    let names = [
+        "main",
+        "v1",
+        "none",
+        second.as_str(),
+        "tree",
+        "v3",
+        first.as_str(),
+        "HEAD",
+    ];
+    let refs = names.map(|name| GitRef::parse(name).unwrap());
+    for url in [server.url().to_owned(), old, format!("{base}/plant.git")] {
+        let remote = Remote::anonymous(RepoUrl::parse(&url).unwrap());
+        let results = client().resolve(&remote, &refs).await.unwrap();
+        let commit = |index: usize| results[index].as_ref().unwrap().commit();
+        assert_eq!(results.len(), names.len());
+        for (index, expected) in [
+            (0, &third),
+            (1, &first),
+            (3, &second),
+            (5, &third),
+            (6, &first),
+            (7, &third),
+        ] {
+            assert_eq!(commit(index), expected, "{url} {}", names[index]);
+        }
+        assert!(matches!(results[2], Err(GitError::RefNotFound { .. })));
+        assert!(matches!(results[4], Err(GitError::RefNotACommit { .. })));
+    }
+    proxy.abort();
+    daemon.abort();
+}
+
+#[tokio::test]
 async fn a_name_that_leads_to_no_commit_is_an_error_by_every_transport() {
     let server = GitServer::start().await.unwrap();
     server.commit("main", "One").await.unwrap();
@@ -153,12 +232,15 @@ async fn a_name_that_leads_to_no_commit_is_an_error_by_every_transport() {
         .set_ref("refs/tags/light-blob", blob.as_str())
         .await
         .unwrap();
-    let (old, proxy) = version_0(&server).await;
+    let (old, proxy) = version_0(&server, false).await;
     let (base, daemon) = daemon(server.directory().parent().unwrap()).await;
-    for url in [old, format!("{base}/plant.git")] {
+    for (url, tagged) in [
+        (old, ["a directory or a file"; 2]),
+        (format!("{base}/plant.git"), ["a directory", "a file"]),
+    ] {
         for (name, id, found) in [
-            ("tree", &tree, "a directory or a file"),
-            ("blob", &blob, "a directory or a file"),
+            ("tree", &tree, tagged[0]),
+            ("blob", &blob, tagged[1]),
             ("light-tree", &tree, "a directory"),
             ("light-blob", &blob, "a file"),
         ] {
@@ -295,5 +377,27 @@ async fn a_repository_of_sha256_is_understood() {
         resolve(&url, id('1').as_str()).await,
         Err(GitError::CommitNotFound { .. })
     ));
+    task.abort();
+}
+
+#[tokio::test]
+async fn servers_are_reached_by_ipv6() {
+    let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
+        // This machine has no IPv6.
+        return;
+    };
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(stream);
+        }
+    });
+    for scheme in ["http", "git", "ssh"] {
+        let error = resolve(&format!("{scheme}://{address}/r"), "main")
+            .await
+            .unwrap_err();
+        let is_reached = matches!(error, GitError::Interrupted(_) | GitError::Truncated);
+        assert!(is_reached, "{scheme}: {error}");
+    }
     task.abort();
 }

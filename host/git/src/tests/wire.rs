@@ -54,7 +54,10 @@ fn candidates(name: &str) -> RefCandidates {
 
 async fn listed(name: &str, texts: &[&str]) -> Result<Option<(RefKind, Advertised)>, GitError> {
     let mut candidates = candidates(name);
-    read_refs(&mut arriving(packets(texts)), &mut candidates).await?;
+    read_refs(&mut arriving(packets(texts)), |found| {
+        candidates.add(&found);
+    })
+    .await?;
     Ok(candidates.into_winner())
 }
 
@@ -288,7 +291,7 @@ fn read_in_every_way(bytes: &[u8]) {
     runtime.block_on(async {
         drop(v0_refs(bytes.to_vec()).await);
         drop(advertisement::read(&mut arriving(bytes.to_vec())).await);
-        drop(read_refs(&mut arriving(bytes.to_vec()), &mut candidates("v1")).await);
+        drop(read_refs(&mut arriving(bytes.to_vec()), drop).await);
         for version in [Version::V0, Version::V2] {
             drop(fetch::read(&mut arriving(bytes.to_vec()), version, &id('a')).await);
         }

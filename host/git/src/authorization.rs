@@ -1,0 +1,180 @@
+//! The credentials of http and https: which are sent, and to which server.
+
+use percent_encoding::percent_decode_str;
+use reqwest::RequestBuilder;
+use url::Url;
+
+use super::address::{is_same_server, server};
+use super::error::{GitError, SentCredentials};
+use super::remote::{Credentials, Remote, Sensitive};
+
+/// The user of a token. Servers that know tokens ignore it or expect this name.
+const TOKEN_USER: &str = "x-access-token";
+
+/// The credentials of one conversation. They are bound to the server of the address.
+#[derive(Debug, Clone)]
+pub(super) struct Authorization {
+    basic: Option<Basic>,
+    state: SentCredentials,
+}
+
+/// A user and a password for basic authentication (RFC 7617).
+#[derive(Debug, Clone)]
+struct Basic {
+    user: String,
+    password: Sensitive,
+}
+
+impl Authorization {
+    /// Returns the credentials for a remote. A token precedes the credentials of the address.
+    ///
+    /// A user name without a password is not sent. Git also sends its first request without credentials, and servers
+    /// answer 401 to an empty password, even if the repository is public.
+    pub(super) fn of(remote: &Remote) -> Result<Self, GitError> {
+        let url = remote.url().url();
+        if let Credentials::Token(token) = remote.credentials() {
+            return Ok(Self::sent(TOKEN_USER.to_owned(), token_text(token)?));
+        }
+        let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = decoded(url.username());
+        match url.password().filter(|password| !password.is_empty()) {
+            Some(password) => Ok(Self::sent(user, Sensitive::new(&decoded(password)))),
+            None => Ok(Self {
+                basic: None,
+                state: if user.is_empty() {
+                    SentCredentials::None
+                } else {
+                    SentCredentials::UserOnly
+                },
+            }),
+        }
+    }
+
+    fn sent(user: String, password: Sensitive) -> Self {
+        Self {
+            basic: Some(Basic { user, password }),
+            state: SentCredentials::Sent,
+        }
+    }
+
+    /// Removes the credentials if a redirect leads to another server.
+    pub(super) fn redirect(&mut self, from: &Url, to: &Url) {
+        if !is_same_server(from, to) && self.basic.take().is_some() {
+            self.state = SentCredentials::Withheld { server: server(to) };
+        }
+    }
+
+    /// Adds the credentials to a request.
+    pub(super) fn add_to(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.basic {
+            Some(basic) => request.basic_auth(&basic.user, Some(basic.password.expose())),
+            None => request,
+        }
+    }
+
+    /// Returns what the server gets, for errors.
+    pub(super) fn state(&self) -> &SentCredentials {
+        &self.state
+    }
+}
+
+/// Returns the token without white space around it. Editors and `kubectl create secret --from-file` leave a newline at
+/// its end.
+fn token_text(token: &Sensitive) -> Result<Sensitive, GitError> {
+    let text = token.expose().trim();
+    if text.is_empty() {
+        return Err(GitError::Token { why: "empty" });
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(GitError::Token {
+            why: "not one word: it contains a space or a control character",
+        });
+    }
+    Ok(Sensitive::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use stoker_api::detection::RepoUrl;
+
+    use super::*;
+
+    fn remote(url: &str, credentials: Credentials) -> Remote {
+        Remote::new(RepoUrl::parse(url).unwrap(), credentials)
+    }
+
+    fn of(url: &str, credentials: Credentials) -> (Option<(String, String)>, SentCredentials) {
+        let found = Authorization::of(&remote(url, credentials)).unwrap();
+        let basic = found
+            .basic
+            .map(|basic| (basic.user, basic.password.expose().to_owned()));
+        (basic, found.state)
+    }
+
+    fn pair(user: &str, password: &str) -> (String, String) {
+        (user.to_owned(), password.to_owned())
+    }
+
+    #[test]
+    fn only_complete_credentials_of_an_address_are_sent() {
+        for (address, expected, state) in [
+            ("https://h/r", None, SentCredentials::None),
+            ("https://org@h/r", None, SentCredentials::UserOnly),
+            ("https://user:@h/r", None, SentCredentials::UserOnly),
+            ("https://me%40plant@h/r", None, SentCredentials::UserOnly),
+            (
+                "https://:secret@h/r",
+                Some(pair("", "secret")),
+                SentCredentials::Sent,
+            ),
+            (
+                "https://u:p%40@h/r",
+                Some(pair("u", "p@")),
+                SentCredentials::Sent,
+            ),
+        ] {
+            assert_eq!(
+                of(address, Credentials::Anonymous),
+                (expected, state),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_is_trimmed_and_precedes_the_address() {
+        for address in ["https://h/r", "https://u:p@h/r", "https://org@h/r"] {
+            let token = Credentials::Token(Sensitive::new(" t0ken\r\n"));
+            let expected = (Some(pair("x-access-token", "t0ken")), SentCredentials::Sent);
+            assert_eq!(of(address, token), expected);
+        }
+        for (text, why) in [
+            (" \n", "empty"),
+            ("a b", "not one word"),
+            ("a\nb", "not one word"),
+        ] {
+            let token = Credentials::Token(Sensitive::new(text));
+            let error = Authorization::of(&remote("https://h/r", token)).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_withheld_from_the_target_of_a_redirect() {
+        let url = |text| Url::parse(text).unwrap();
+        let (from, other) = (url("https://h/r"), url("https://other:8443/r"));
+        let mut found =
+            Authorization::of(&remote("https://u:p@h/r", Credentials::Anonymous)).unwrap();
+        found.redirect(&from, &url("https://h/x"));
+        assert_eq!(found.state(), &SentCredentials::Sent);
+        found.redirect(&from, &other);
+        // A way back does not return them: the other server chose it.
+        found.redirect(&other, &from);
+        assert!(found.basic.is_none());
+        let server = "other:8443".to_owned();
+        assert_eq!(found.state(), &SentCredentials::Withheld { server });
+        let mut none = Authorization::of(&remote("https://h/r", Credentials::Anonymous)).unwrap();
+        none.redirect(&from, &other);
+        assert_eq!(none.state(), &SentCredentials::None);
+    }
+}
