@@ -13,6 +13,7 @@ mod agent_binding;
 mod clear;
 mod condition;
 mod config_map;
+mod credentials;
 mod dereference;
 mod duration;
 mod error;
@@ -26,16 +27,18 @@ mod publish;
 mod resolve;
 mod state;
 mod status;
+mod token_secret;
 mod validate;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::api::{ObjectMeta, PatchParams};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -43,6 +46,7 @@ use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, Resource as _};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -60,23 +64,34 @@ use stoker_api::detection::{ObjectKey, RepoUrl};
 use stoker_api::{GatewaySync, GatewaySyncStatus};
 use stoker_git::RefSource;
 
+use crate::github_app::InstallationTokens;
+use crate::lookups::Lookups;
+
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
-/// The maximum number of concurrent passes. Slow repositories do not delay the others.
-const CONCURRENCY: u16 = 16;
+/// The maximum number of concurrent passes that use the API server.
+const SLOTS: usize = 16;
+/// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
+/// than any lookup.
+const PENDING_RETRY: Duration = Duration::from_mins(2);
 /// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 
 /// The data that all passes share.
 struct Context<G> {
     client: Client,
-    git: Arc<G>,
+    lookups: Lookups<G>,
+    tokens: InstallationTokens,
     metrics: ControllerMetrics,
     states: ObjectStates,
+    /// The places for passes that use the API server. A pass that waits for a git server needs none.
+    slots: Semaphore,
     pods: Arc<PodIndex>,
     /// The role that agents are bound to. `None` if they are bound by hand.
     agent_role: Option<AgentRole>,
     clock: fn() -> Timestamp,
+    /// What is added to a polling interval.
+    jitter: fn(Duration) -> Duration,
 }
 
 /// The result of a pass, and the delay until the next pass if nothing changes.
@@ -116,12 +131,15 @@ pub async fn run<G: RefSource>(
     client: Client,
     namespace: Option<&str>,
     agent_role: Option<AgentRole>,
-    git: Arc<G>,
+    lookups: Lookups<G>,
     metrics: ControllerMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
     let (objects, reader) = watch::objects(client.clone(), namespace);
     let config_maps = watch::config_maps(client.clone(), namespace);
+    let mut woken = lookups.woken();
+    let woken = stream::poll_fn(move |context| woken.poll_recv(context))
+        .map(|key: ObjectKey| ObjectRef::new(key.name()).within(key.namespace()));
     let pods = Arc::new(PodIndex::new());
     let changed_pods = watch::pods(client.clone(), namespace, Arc::clone(&pods));
     let bindings = match agent_role {
@@ -130,12 +148,15 @@ pub async fn run<G: RefSource>(
     };
     let context = Arc::new(Context {
         client,
-        git,
+        lookups,
+        tokens: InstallationTokens::default(),
         metrics,
         states: ObjectStates::default(),
+        slots: Semaphore::new(SLOTS),
         pods,
         agent_role,
         clock: Timestamp::now,
+        jitter,
     });
     controller::Controller::for_stream(objects, reader)
         .watches_stream(config_maps, |map| {
@@ -145,7 +166,7 @@ pub async fn run<G: RefSource>(
             owner(&binding, &[agent_binding::NAME_PREFIX])
         })
         .reconcile_on(changed_pods)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(woken)
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(reconcile, retry, Arc::clone(&context))
         .for_each(|passed| {
@@ -160,6 +181,14 @@ pub async fn run<G: RefSource>(
     } else {
         Err(ControllerError::WatchEnded)
     }
+}
+
+/// Returns a random part of a tenth of an interval, so that the lookups of many remotes are spread over the time.
+fn jitter(interval: Duration) -> Duration {
+    // Each has random keys.
+    let random = RandomState::new().hash_one(interval);
+    let thousandths = u32::try_from(random % 1000).unwrap_or_default();
+    interval / 10_000 * thousandths
 }
 
 /// Returns the `GatewaySync` that an object belongs to. It is derived from the object's name, because the owner reference
@@ -204,6 +233,7 @@ fn handle_error<G>(
 
 fn forget<G>(context: &Context<G>, key: &ObjectKey) {
     context.states.remove(key);
+    context.lookups.forget(key);
     context.metrics.forget(key);
 }
 
@@ -280,6 +310,7 @@ async fn remove<G>(
     key: &ObjectKey,
     meta: &ObjectMeta,
 ) -> Result<ReconcileResult, ControllerError> {
+    let _slot = context.slots.acquire().await;
     finalizer::clean_up(&context.client, key, meta).await?;
     forget(context, key);
     Ok(ReconcileResult::done())
@@ -291,21 +322,52 @@ async fn pass<G: RefSource>(
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<ReconcileResult, ControllerError> {
+    let slot = context.slots.acquire().await;
     if !sync.has_finalizer() {
         // This change of the object starts the next pass.
         finalizer::add(&context.client, key, &sync.metadata).await?;
         return Ok(ReconcileResult::done());
     }
+    if sync.is_request_superseded() {
+        // This change of the object starts the next pass.
+        clear::clear(&context.client, key, &sync.metadata).await?;
+        events::create(&context.client, sync, &[events::superseded(sync)]).await;
+        return Ok(ReconcileResult::done());
+    }
     if sync.spec.is_paused() {
+        context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
         publish::pause(&context.client, key, sync).await?;
         return Ok(ReconcileResult::done());
     }
-    let refs = dereference::dereference(&context.client, key, sync).await?;
-    let desired = validate::validate(sync, &refs);
+    // On the heap, so that a pass that waits for a git server is small.
+    let refs = Box::pin(dereference::dereference(&context.client, key, sync)).await?;
+    drop(slot);
+    let git = match refs.git.clone() {
+        Ok(secrets) => secrets.access(&context.tokens).await,
+        Err(error) => Err(error),
+    };
+    let desired = validate::validate(sync, &refs, &git);
+    let app = sync
+        .spec
+        .git
+        .auth
+        .as_ref()
+        .and_then(|auth| auth.github_app.as_ref());
+    let ends = desired.app_token.as_ref().map(|token| token.expires_at);
+    context.metrics.show_token(key, app.zip(ends));
     let resolution = resolve::resolve(context, key, &desired).await;
-    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution).await?;
-    let fleet = gateways::observe(context, key, sync).await;
+    let _slot = context.slots.acquire().await;
+    let Some(resolution) = resolution else {
+        write_status(context, key, sync, &Outcome::Pending).await?;
+        return Ok(ReconcileResult {
+            result: PassResult::Requeue,
+            next: Some(PENDING_RETRY),
+        });
+    };
+    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution);
+    let publication = Box::pin(publication).await?;
+    let fleet = Box::pin(gateways::observe(context, key, sync)).await;
     let outcome = Outcome::Reconciled {
         desired: &desired,
         resolution: &resolution,
@@ -330,10 +392,7 @@ async fn pass<G: RefSource>(
             context.states.record_success(key, &desired.lookup_key);
             Ok(ReconcileResult {
                 result: PassResult::Success,
-                next: [resolved.next_lookup, next_look]
-                    .into_iter()
-                    .flatten()
-                    .min(),
+                next: [resolved.next_pass, next_look].into_iter().flatten().min(),
             })
         }
     }

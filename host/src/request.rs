@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use state::RequestState;
-use stoker_api::detection::{Detection, DetectorSelection, ObjectKey};
+use stoker_api::detection::{Detection, DetectorSelection, GitRef, ObjectKey};
 use stoker_api::{SecretKey, WebhookSpec};
 
 use crate::delivery::Fingerprint;
@@ -93,6 +93,13 @@ pub enum Unannounced {
     Ignored,
     /// No plugin could use it.
     Refused,
+}
+
+/// Is told of each request before it is written, so that its ref can be looked up during the write.
+pub trait Foresight: Send + Sync {
+    /// Notes that a ref is being requested for an object. `requested_at` is the value of the annotation. The write may
+    /// fail; then there was no request.
+    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str);
 }
 
 /// The objects that deliveries are for, and the requests on them.

@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 20] = [
+const OWNERS: [(&str, &[&str]); 22] = [
     ("axum", &["app/tasks", "operations", "receiver"]),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
@@ -44,9 +44,16 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("regex", &["request/rules"]),
     (
         "reqwest",
-        &["app/demo", "app/plugin_commands/list", "app/send"],
+        &[
+            "app/demo",
+            "app/plugin_commands/list",
+            "app/send",
+            "github_app",
+        ],
     ),
+    ("ring", &["github_app/key"]),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
+    ("rustls_pki_types", &["github_app/key"]),
     ("semver", &["request/rules"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_builtin", &["app/demo", "plugin"]),
@@ -59,12 +66,14 @@ const OWNERS: [(&str, &[&str]); 20] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 17] = [
+const NEIGHBOURS: [(&str, &[&str]); 19] = [
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
-    ("controller", &["watch_backoff"]),
+    ("controller", &["github_app", "lookups", "watch_backoff"]),
     ("delivery", &[]),
+    ("github_app", &[]),
     ("leader", &[]),
+    ("lookups", &["request"]),
     ("operations", &["auth", "metrics", "plugin"]),
     ("payload", &[]),
     ("plugin", &["auth", "delivery", "payload"]),
@@ -184,7 +193,7 @@ fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, into);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 into.push(path);
             }
         }

@@ -103,6 +103,25 @@ there. Null is not enough: some versions of Helm ignore it in the values of a pa
 {{- end }}
 
 {{/*
+The namespaces with the Secrets that objects name, as a list. Empty if these are all namespaces that are served. The
+release's namespace has the secrets of the receiver.
+*/}}
+{{- define "stoker-operator.secretNamespaces" -}}
+{{- if and .Values.rbac.secretNamespaces (eq .Values.rbac.scope "cluster") }}
+{{- append .Values.rbac.secretNamespaces .Release.Namespace | uniq | toYaml }}
+{{- end }}
+{{- end }}
+
+{{/* The rights to Secrets. */}}
+{{- define "stoker-operator.secretRules" -}}
+# Not list or watch: Stoker reads only Secrets that an object names, and writes only those with the token of a GitHub App.
+# The chart does not know the names.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, patch]
+{{- end }}
+
+{{/*
 The Secrets of the senders, as the sources of a projected volume. Empty if webhooks are not authenticated.
 A Secret that is named wins over an inline secret.
 */}}

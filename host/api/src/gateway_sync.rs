@@ -62,10 +62,32 @@ impl GatewaySync {
             .filter(|text| !text.is_empty())
     }
 
-    /// Returns the ref that the gateways should run: the requested one, otherwise `spec.git.ref`.
+    /// Returns the ref that the gateways should run: the requested one, otherwise `spec.git.ref`. A request that is
+    /// superseded does not count.
     #[must_use]
     pub fn effective_ref(&self) -> &str {
-        self.requested_ref().unwrap_or(&self.spec.git.git_ref)
+        let requested = self.requested_ref();
+        requested
+            .filter(|_| !self.is_request_superseded())
+            .unwrap_or(&self.spec.git.git_ref)
+    }
+
+    /// Returns the value that `spec.git.ref` had when the ref was requested, if it is known.
+    #[must_use]
+    pub fn requested_over(&self) -> Option<&str> {
+        overridden_ref(
+            self.annotation(annotation::REQUESTED_OVER)?,
+            self.requested_at()?,
+        )
+    }
+
+    /// Returns whether `spec.git.ref` was changed after the request to something else than the requested ref.
+    #[must_use]
+    pub fn is_request_superseded(&self) -> bool {
+        let spec_ref = self.spec.git.git_ref.as_str();
+        self.requested_ref().is_some_and(|requested| {
+            requested != spec_ref && self.requested_over().is_some_and(|over| over != spec_ref)
+        })
     }
 
     /// Returns the time of the last request by annotation, unless it is empty.
@@ -86,6 +108,13 @@ impl GatewaySync {
     fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations().get(name).map(String::as_str)
     }
+}
+
+/// Returns the ref in the annotation [`annotation::REQUESTED_OVER`], if it belongs to the request of this time.
+#[must_use]
+pub fn overridden_ref<'a>(text: &'a str, requested_at: &str) -> Option<&'a str> {
+    let (at, git_ref) = text.split_once(' ')?;
+    (at == requested_at).then_some(git_ref)
 }
 
 impl GatewaySyncSpec {

@@ -16,7 +16,7 @@ mod webhook;
 use kube::CustomResourceExt as _;
 
 pub use gateway_sync::{
-    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling,
+    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling, overridden_ref,
 };
 pub use git::{GitAuth, GitHubApp, GitSource, KnownHosts, SecretKey, SshKey, Token};
 pub use status::{

@@ -13,12 +13,18 @@ pub mod annotation {
     pub const REQUESTED_AT: &str = "stoker.io/requested-at";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
+    /// The value of [`REQUESTED_AT`], a space, and the value of `spec.git.ref` at that time. If `spec.git.ref` has
+    /// changed since to something else than the requested ref, the request does not count any more. Without the time of
+    /// the present request, the annotation is left over from an earlier one.
+    pub const REQUESTED_OVER: &str = "stoker.io/requested-over";
     /// The digests of the webhooks that were accepted last, by which a repetition is recognised: hexadecimal,
     /// separated by commas, the latest last.
     pub const ACCEPTED_DELIVERIES: &str = "stoker.io/accepted-deliveries";
     /// The last event that was accepted from each plugin, by the sender's clock: a JSON list of objects with `plugin`,
     /// `ref` and `at`. Events that happened earlier are ignored.
     pub const ACCEPTED_EVENTS: &str = "stoker.io/accepted-events";
+    /// On a Secret that the controller writes: what it contains.
+    pub const SECRET_TYPE: &str = "stoker.io/secret-type";
 }
 
 /// The name of the agent's container.
@@ -94,8 +100,12 @@ pub mod reason {
     pub const NO_GATEWAYS_DISCOVERED: &str = "NoGatewaysDiscovered";
     /// The ref was resolved to a commit.
     pub const REF_RESOLVED: &str = "RefResolved";
+    /// A request was removed, because `spec.git.ref` was changed after it.
+    pub const REQUEST_SUPERSEDED: &str = "RequestSuperseded";
     /// The ref could not be resolved.
     pub const REF_RESOLUTION_FAILED: &str = "RefResolutionFailed";
+    /// GitHub issued no token for the GitHub App, or its private key is unusable.
+    pub const GITHUB_APP_EXCHANGE_FAILED: &str = "GitHubAppExchangeFailed";
     /// All profiles are valid.
     pub const PROFILES_VALID: &str = "ProfilesValid";
     /// A profile is invalid.

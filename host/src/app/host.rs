@@ -18,11 +18,12 @@ use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
 use crate::config::HostConfig;
 use crate::leader::Candidate;
+use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
 use crate::receiver::{self, Limits, Looks, Receiver};
-use crate::request::{self, ObjectCache, Requester};
+use crate::request::{self, Foresight, ObjectCache, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls, TlsFiles};
@@ -65,10 +66,16 @@ impl Host {
             .clone()
             .unwrap_or_else(|| client.default_namespace().to_owned());
         let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
+        let git = GitClientConfig {
+            allowed_hosts: config.git_hosts.clone(),
+            ..GitClientConfig::default()
+        };
+        let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
         let (cache, requester) = watch_objects(
             &client,
             &single_try,
             config.namespace.as_deref(),
+            Arc::new(lookups.clone()),
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
@@ -76,10 +83,7 @@ impl Host {
             client,
             namespace: config.namespace,
             agent_role: config.agent_role,
-            git: Arc::new(GitClient::with_config(GitClientConfig {
-                allowed_hosts: config.git_hosts,
-                ..GitClientConfig::default()
-            })?),
+            lookups,
             metrics: metrics.controller.clone(),
         };
         let candidate = config.identity.map(|identity| Candidate {
@@ -238,6 +242,7 @@ fn watch_objects(
     client: &Client,
     single_try: &Client,
     namespace: Option<&str>,
+    foresight: Arc<dyn Foresight>,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
     let (cache, follow) = request::follow(client, namespace);
@@ -250,7 +255,8 @@ fn watch_objects(
         Arc::clone(&cache),
         events,
         namespace.map(str::to_owned),
-    );
+    )
+    .with_foresight(foresight);
     (cache, Arc::new(requester))
 }
 

@@ -1,6 +1,5 @@
 //! Runs the controller while this replica is the leader.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::controller::{self, AgentRole, ControllerMetrics};
 use crate::leader::{self, Candidate, Leadership};
+use crate::lookups::Lookups;
 
 /// The time limit for unfinished passes at shutdown. The next leader repeats an aborted pass, because the request is
 /// still on the object.
@@ -21,7 +21,7 @@ pub(super) struct Reconciler {
     pub(super) client: Client,
     pub(super) namespace: Option<String>,
     pub(super) agent_role: Option<AgentRole>,
-    pub(super) git: Arc<GitClient>,
+    pub(super) lookups: Lookups<GitClient>,
     pub(super) metrics: ControllerMetrics,
 }
 
@@ -70,14 +70,17 @@ impl Reconciler {
                 self.client.clone(),
                 self.namespace.as_deref(),
                 self.agent_role,
-                Arc::clone(&self.git),
+                self.lookups.clone(),
                 self.metrics.clone(),
                 shutdown.clone(),
             );
             tokio::select! {
                 ended = passes => return ended.context("the controller ended"),
                 // Unfinished passes are dropped. The new leader repeats them.
-                () = leadership.lost() => self.metrics.forget_all(),
+                () = leadership.lost() => {
+                    self.lookups.clear();
+                    self.metrics.forget_all();
+                }
                 () = past_deadline(&shutdown) => {
                     tracing::warn!("some passes did not finish before the shutdown; the next leader repeats them");
                     return Ok(());
@@ -94,6 +97,8 @@ async fn past_deadline(shutdown: &CancellationToken) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use prometheus_client::registry::Registry;
     use tokio::time::Instant;
 
@@ -108,7 +113,7 @@ mod tests {
             client: Client::new(silent, "default"),
             namespace: None,
             agent_role: None,
-            git: Arc::new(GitClient::new().unwrap()),
+            lookups: Lookups::new(Arc::new(GitClient::new().unwrap())),
             metrics: ControllerMetrics::register(&mut Registry::default()),
         };
         let shutdown = CancellationToken::new();

@@ -1,4 +1,5 @@
-//! After the sixth step: removes the requested ref from an object if the spec has the same meaning.
+//! Removes the requested ref from an object: after the sixth step, if the spec has the same meaning, and before the first
+//! one, if the spec was changed after the request.
 
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
@@ -6,7 +7,7 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
+use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_OVER, REQUESTED_REF};
 
 use super::error::{ControllerError, within};
 use super::patch_params;
@@ -44,11 +45,16 @@ fn removal(meta: &ObjectMeta) -> Value {
             json!({ "op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version })
         }
     };
-    json!([
-        { "op": "test", "path": requested_ref, "value": annotation(REQUESTED_REF) },
+    let mut operations = vec![
+        json!({ "op": "test", "path": requested_ref, "value": annotation(REQUESTED_REF) }),
         same_request,
-        { "op": "remove", "path": requested_ref },
-    ])
+        json!({ "op": "remove", "path": requested_ref }),
+    ];
+    // It must not be left for a later request, which a person may write without it.
+    if annotation(REQUESTED_OVER).is_some() {
+        operations.push(json!({ "op": "remove", "path": annotation_path(REQUESTED_OVER) }));
+    }
+    operations.into()
 }
 
 fn annotation_path(name: &str) -> String {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::label;
 use stoker_api::{GatewaySync, GitAuth};
 
 use super::error::ControllerError;
@@ -24,13 +24,11 @@ pub(super) fn wanted(
     resolved: &Resolved,
 ) -> Result<ConfigMap, ControllerError> {
     let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
-    let mut labels = BTreeMap::from([(label::MANAGED_BY.to_owned(), label::CONTROLLER.to_owned())]);
-    labels.extend(ownership::cr_name(key).map(|name| (label::CR_NAME.to_owned(), name.to_owned())));
     Ok(ConfigMap {
         metadata: ObjectMeta {
             name: Some(publish::metadata_name(key)),
             namespace: Some(key.namespace().to_owned()),
-            labels: Some(labels),
+            labels: Some(ownership::labels(key)),
             owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -113,9 +111,10 @@ pub(super) fn difference(
     Some(patch.into())
 }
 
-fn changes(
-    present: Option<&BTreeMap<String, String>>,
-    wanted: Option<&BTreeMap<String, String>>,
+/// Returns the part of a merge patch that sets the values of a map, and that removes other values if it is to.
+pub(super) fn changes<V: PartialEq + Serialize>(
+    present: Option<&BTreeMap<String, V>>,
+    wanted: Option<&BTreeMap<String, V>>,
     removes: bool,
 ) -> Map<String, Value> {
     let empty = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! First step: reads the objects that an object refers to. Of Secrets, it reads only metadata, so that no value of a
-//! Secret enters this process.
+//! First step: reads the objects that an object refers to. Of the Secret with the API key of the gateways, it reads only
+//! metadata, so that the key does not enter this process.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
@@ -8,19 +8,22 @@ use kube::core::PartialObjectMeta;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 
+use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
-use super::publish;
+use super::{publish, token_secret};
 
 /// The objects that an object refers to.
 #[derive(Debug)]
 pub(super) struct References {
-    /// Whether all Secrets with credentials for the repository exist.
-    pub(super) git_secrets: Result<(), MissingSecret>,
-    /// Whether the Secret with the API key of the gateways exists. It is not checked if a Secret for the repository is
-    /// missing.
+    /// What the Secrets with credentials for the repository contain.
+    pub(super) git: Result<GitSecrets, CredentialsError>,
+    /// Whether the Secret with the API key of the gateways exists.
     pub(super) gateway_secret: Result<(), MissingSecret>,
     /// The ConfigMap with the name that the object's metadata is published under.
     pub(super) config_map: Option<ConfigMap>,
+    /// The Secret with the name that the token of the object's GitHub App is published under. It is read only for an
+    /// object with a GitHub App.
+    pub(super) token_secret: Option<Secret>,
 }
 
 /// Reads the objects that an object refers to. A missing Secret is a result, and not an error.
@@ -31,67 +34,42 @@ pub(super) async fn dereference(
 ) -> Result<References, ControllerError> {
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let name = publish::metadata_name(key);
-    let (secrets, config_map) = tokio::join!(
-        secrets(client, key, sync),
+    let (git, gateway_secret, config_map, token_secret) = tokio::join!(
+        credentials::read(client, key, sync),
+        gateway_secret(client, key, sync),
         within("read the metadata ConfigMap", config_maps.get_opt(&name)),
+        token_secret(client, key, sync),
     );
-    let (git_secrets, gateway_secret) = secrets?;
     Ok(References {
-        git_secrets,
-        gateway_secret,
+        git: git?,
+        gateway_secret: gateway_secret?,
         config_map: config_map?,
+        token_secret: token_secret?,
     })
 }
 
-type Existence = Result<(), MissingSecret>;
-
-async fn secrets(
+async fn token_secret(
     client: &Client,
     key: &ObjectKey,
     sync: &GatewaySync,
-) -> Result<(Existence, Existence), ControllerError> {
-    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), key.namespace());
-    for (label, name) in git_secrets(sync) {
-        let git = find(&secrets, key, label, name).await?;
-        if git.is_err() {
-            return Ok((git, Ok(())));
-        }
+) -> Result<Option<Secret>, ControllerError> {
+    let auth = sync.spec.git.auth.as_ref();
+    match auth.and_then(|auth| auth.github_app.as_ref()) {
+        Some(_) => token_secret::read(client, key).await,
+        None => Ok(None),
     }
-    let name = &sync.spec.gateway.api.secret_name;
-    let gateway = find(&secrets, key, "gateway API key", name).await?;
-    Ok((Ok(()), gateway))
 }
 
-fn git_secrets(sync: &GatewaySync) -> Vec<(&'static str, &str)> {
-    let Some(auth) = &sync.spec.git.auth else {
-        return Vec::new();
-    };
-    let ssh_key = auth
-        .ssh_key
-        .as_ref()
-        .map(|ssh| ("SSH key", ssh.secret_ref.name.as_str()));
-    let token = auth
-        .token
-        .as_ref()
-        .map(|token| ("token", token.secret_ref.name.as_str()));
-    let app = auth.github_app.as_ref().map(|app| {
-        (
-            "GitHub App private key",
-            app.private_key_secret_ref.name.as_str(),
-        )
-    });
-    [ssh_key, token, app].into_iter().flatten().collect()
-}
-
-async fn find(
-    secrets: &Api<PartialObjectMeta<Secret>>,
+async fn gateway_secret(
+    client: &Client,
     key: &ObjectKey,
-    label: &'static str,
-    name: &str,
-) -> Result<Existence, ControllerError> {
+    sync: &GatewaySync,
+) -> Result<Result<(), MissingSecret>, ControllerError> {
+    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), key.namespace());
+    let name = &sync.spec.gateway.api.secret_name;
     let missing = |why: String| {
         Ok(Err(MissingSecret {
-            label,
+            label: "gateway API key",
             name: name.to_owned(),
             why,
         }))

@@ -7,13 +7,9 @@ use kube::core::error_boundary::InvalidObject;
 
 use stoker_api::detection::ParseError;
 use stoker_api::names::reason;
-use stoker_git::GitError;
 
 /// The longest wait for the API server, which usually answers in milliseconds.
 pub(super) const API_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum wait for the git client. The client has shorter limits of its own. This limit bounds a pass even if they
-/// fail.
-pub(super) const GIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// An error of a pass.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +32,6 @@ pub enum ControllerError {
         #[source]
         source: ParseError,
     },
-    /// The lookup of the ref failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The lookup of the ref took too long.
-    #[error("the lookup of the ref did not end within {} s", GIT_TIMEOUT.as_secs())]
-    GitTimeout,
     /// The name of the ConfigMap is taken.
     #[error(
         "the ConfigMap {name} exists, and it {whose}; delete it, or create the GatewaySync under another name"
@@ -50,6 +40,16 @@ pub enum ControllerError {
         /// The name of the ConfigMap.
         name: String,
         /// The owner of the ConfigMap, as the end of a sentence.
+        whose: String,
+    },
+    /// The name of the Secret for the agents is taken.
+    #[error(
+        "the Secret {name} exists, and it {whose}; delete it, or create the GatewaySync under another name"
+    )]
+    TokenSecretTaken {
+        /// The name of the Secret.
+        name: String,
+        /// The owner of the Secret, as the end of a sentence.
         whose: String,
     },
     /// The name of the RoleBinding of the agents is taken.
@@ -111,10 +111,8 @@ impl ControllerError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Repo(_) | Self::Ref { .. } | Self::Git(_) | Self::GitTimeout => {
-                reason::REF_RESOLUTION_FAILED
-            }
-            Self::MetadataTaken { .. } => reason::METADATA_TAKEN,
+            Self::Repo(_) | Self::Ref { .. } => reason::REF_RESOLUTION_FAILED,
+            Self::MetadataTaken { .. } | Self::TokenSecretTaken { .. } => reason::METADATA_TAKEN,
             Self::BindingTaken { .. } => reason::RBAC_ERROR,
             Self::InvalidObject(_)
             | Self::Name(_)

@@ -31,6 +31,7 @@ pub(super) fn between(
 ) -> Vec<Event> {
     match outcome {
         Outcome::Paused => paused(before).into_iter().collect(),
+        Outcome::Pending => Vec::new(),
         Outcome::Reconciled {
             desired,
             resolution,
@@ -48,6 +49,22 @@ pub(super) fn between(
         .chain(missing_sidecars(before, after))
         .collect(),
     }
+}
+
+/// Returns the event that a request was removed because the spec was changed after it.
+pub(super) fn superseded(sync: &GatewaySync) -> Event {
+    let note = format!(
+        "The request for {:?} was removed: spec.git.ref was changed from {:?} to {:?} after it",
+        sync.requested_ref().unwrap_or_default(),
+        sync.requested_over().unwrap_or_default(),
+        sync.spec.git.git_ref,
+    );
+    event(
+        EventType::Normal,
+        reason::REQUEST_SUPERSEDED,
+        "Resolve",
+        note,
+    )
 }
 
 fn paused(before: &GatewaySyncStatus) -> Option<Event> {
@@ -106,7 +123,10 @@ fn metadata_taken(
     after: &GatewaySyncStatus,
     publication: &Publication,
 ) -> Option<Event> {
-    let Publication::Failed(error @ ControllerError::MetadataTaken { .. }) = publication else {
+    let Publication::Failed(
+        error @ (ControllerError::MetadataTaken { .. } | ControllerError::TokenSecretTaken { .. }),
+    ) = publication
+    else {
         return None;
     };
     let note = format!("Metadata not published: {error}");

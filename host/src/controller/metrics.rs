@@ -14,10 +14,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use gateways::GatewayMetrics;
-use labels::{ConditionLabels, InfoLabels, ObjectLabels, ResultLabels};
-use stoker_api::GatewaySyncStatus;
+use jiff::Timestamp;
+use labels::{AppLabels, ConditionLabels, InfoLabels, ObjectLabels, ResultLabels};
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::condition;
+use stoker_api::{GatewaySyncStatus, GitHubApp};
 
 const PASS_BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -61,6 +62,7 @@ pub(super) struct ObjectInfo {
 struct ShownSeries {
     info: Option<InfoLabels>,
     conditions: Vec<String>,
+    app: Option<AppLabels>,
     gateways: BTreeSet<String>,
 }
 
@@ -74,6 +76,7 @@ pub struct ControllerMetrics {
     paused: Family<ObjectLabels, Gauge>,
     conditions: Family<ConditionLabels, Gauge>,
     info: Family<InfoLabels, Gauge>,
+    token_ends: Family<AppLabels, Gauge>,
     gateways: GatewayMetrics,
     leader: Gauge,
     shown: Arc<Mutex<HashMap<ObjectKey, ShownSeries>>>,
@@ -91,6 +94,7 @@ impl ControllerMetrics {
             paused: Family::default(),
             conditions: Family::default(),
             info: Family::default(),
+            token_ends: Family::default(),
             gateways: GatewayMetrics::default(),
             leader: Gauge::default(),
             shown: Arc::default(),
@@ -130,6 +134,11 @@ impl ControllerMetrics {
         );
         metrics.gateways.register(registry);
         registry.register(
+            "github_app_token_expiry_timestamp_seconds",
+            "End of the validity of a GitHub App's last token, in seconds since 1970",
+            metrics.token_ends.clone(),
+        );
+        registry.register(
             "leader",
             "Whether this replica reconciles; exactly one replica does",
             metrics.leader.clone(),
@@ -140,6 +149,27 @@ impl ControllerMetrics {
     /// Sets whether this replica reconciles.
     pub fn set_leading(&self, leads: bool) {
         self.leader.set(leads.into());
+    }
+
+    /// Sets the GitHub App of an object, and the end of its token.
+    pub(super) fn show_token(&self, key: &ObjectKey, token: Option<(&GitHubApp, Timestamp)>) {
+        let now = token.map(|(app, _)| AppLabels::new(app));
+        if let (Some(labels), Some((_, ends))) = (&now, token) {
+            self.token_ends.get_or_create(labels).set(ends.as_second());
+        }
+        let before = std::mem::replace(&mut self.shown().entry(key.clone()).or_default().app, now);
+        self.remove_unused_app(before);
+    }
+
+    /// Removes the series of a GitHub App that no object has any more.
+    fn remove_unused_app(&self, app: Option<AppLabels>) {
+        let is_used = |app: &AppLabels| {
+            let shown = self.shown();
+            shown.values().any(|shown| shown.app.as_ref() == Some(app))
+        };
+        if let Some(app) = app.filter(|app| !is_used(app)) {
+            self.token_ends.remove(&app);
+        }
     }
 
     /// Removes the series of all objects, because another replica has them from now on.
@@ -194,15 +224,16 @@ impl ControllerMetrics {
             .collect();
         self.gateways.show(key, &status.discovered_gateways);
         let gateways = status.discovered_gateways.iter();
+        let mut shown = self.shown();
+        let before = shown.remove(key).unwrap_or_default();
         let now = ShownSeries {
             info: Some(info),
             conditions,
+            app: before.app.clone(),
             gateways: gateways.map(|gateway| gateway.name.clone()).collect(),
         };
-        let before = self
-            .shown()
-            .insert(key.clone(), now.clone())
-            .unwrap_or_default();
+        shown.insert(key.clone(), now.clone());
+        drop(shown);
         self.remove_obsolete(key, before, &now);
     }
 
@@ -218,6 +249,7 @@ impl ControllerMetrics {
             self.passes.remove(&ResultLabels::new(key, result));
         }
         let before = self.shown().remove(key).unwrap_or_default();
+        self.remove_unused_app(before.app.clone());
         self.remove_obsolete(key, before, &ShownSeries::default());
     }
 
@@ -302,6 +334,26 @@ mod tests {
         assert_eq!(text(&registry), [""; 0]);
         metrics.show(&key, false, &status, info("main"));
         metrics.forget_all();
+        assert_eq!(text(&registry), [""; 0]);
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_shown_while_an_object_uses_it() {
+        let mut registry = Registry::default();
+        let metrics = ControllerMetrics::register(&mut registry);
+        let app: GitHubApp = serde_json::from_value(serde_json::json!({
+            "appId": 7, "installationId": 42, "privateKeySecretRef": {"name": "s", "key": "k"},
+        }))
+        .unwrap();
+        let keys = ["one", "two"].map(|name| ObjectKey::new("edge", name).unwrap());
+        for key in &keys {
+            let ends = Timestamp::from_second(1_800_000_000).unwrap();
+            metrics.show_token(key, Some((&app, ends)));
+        }
+        let line = r#"stoker_controller_github_app_token_expiry_timestamp_seconds{app_id="7",installation_id="42"} 1800000000"#;
+        metrics.forget(&keys[0]);
+        assert_eq!(text(&registry), [line]);
+        metrics.show_token(&keys[1], None);
         assert_eq!(text(&registry), [""; 0]);
     }
 

@@ -1,7 +1,9 @@
-//! Determines which ConfigMaps and RoleBindings belong to an object. Pure.
+//! Determines which ConfigMaps, Secrets and RoleBindings belong to an object. Pure.
 //!
-//! Only such an object is written. None is deleted with the `GatewaySync`: each has an owner reference to the object, and the garbage
-//! collector of Kubernetes deletes it with the object.
+//! Only such an object is written. None is deleted with the `GatewaySync`: each has an owner reference to it, and the
+//! garbage collector of Kubernetes deletes it.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
@@ -14,7 +16,7 @@ use stoker_api::names::label;
 /// A program that writes objects for a `GatewaySync`, and labels them.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Writer {
-    /// The controller, which writes ConfigMaps.
+    /// The controller, which writes ConfigMaps and Secrets.
     Controller,
     /// An agent, which writes ConfigMaps.
     Agent,
@@ -74,6 +76,13 @@ fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: Writer) -> bool {
     let (manager, of_object) = writer.labels();
     let label = |name: &str| Some(found.labels.as_ref()?.get(name)?.as_str());
     label(label::MANAGED_BY) == Some(manager) && label(of_object) == cr_name(key)
+}
+
+/// Returns the labels of what the controller creates for an object.
+pub(super) fn labels(key: &ObjectKey) -> BTreeMap<String, String> {
+    let writer = (label::MANAGED_BY.to_owned(), label::CONTROLLER.to_owned());
+    let name = cr_name(key).map(|name| (label::CR_NAME.to_owned(), name.to_owned()));
+    [writer].into_iter().chain(name).collect()
 }
 
 /// Returns the value of the label for the object, or `None` if the name is too long for a label.

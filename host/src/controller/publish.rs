@@ -1,4 +1,4 @@
-//! Fourth step: writes the ConfigMap for the agents if it differs.
+//! Fourth step: writes the ConfigMap for the agents if it differs, and the Secret with the token of a GitHub App.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
@@ -13,7 +13,7 @@ use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
 use super::resolve::{Blocked, Resolution, Resolved};
 use super::validate::Desired;
-use super::{Context, FIELD_MANAGER, config_map, patch_params};
+use super::{Context, FIELD_MANAGER, config_map, patch_params, token_secret};
 
 /// The beginning of the names of the ConfigMaps. The name of the object follows.
 pub(super) const NAME_PREFIX: &str = "stoker-metadata-";
@@ -26,13 +26,13 @@ pub(super) fn metadata_name(key: &ObjectKey) -> String {
 /// The result of the step.
 #[derive(Debug)]
 pub(super) enum Publication {
-    /// The ConfigMap has the commit.
+    /// The ConfigMap has the commit, and the Secret has the token.
     Published,
     /// There is no commit to publish.
     Skipped,
     /// The commit is not published, because the Secret with the API key of the gateways is missing.
     Blocked(Blocked),
-    /// The ConfigMap could not be written.
+    /// The ConfigMap or the Secret could not be written.
     Failed(ControllerError),
 }
 
@@ -59,15 +59,19 @@ pub(super) async fn publish<G>(
             retry: context.states.record_failure(key, &desired.lookup_key),
         }));
     }
-    match write(
-        &context.client,
-        key,
-        sync,
-        refs.config_map.as_ref(),
-        resolved,
-    )
-    .await
-    {
+    let client = &context.client;
+    let token = async {
+        match &desired.app_token {
+            Some(token) => {
+                let present = refs.token_secret.as_ref();
+                token_secret::write(client, key, sync, present, token).await
+            }
+            None => Ok(()),
+        }
+    };
+    let config_map = write(client, key, sync, refs.config_map.as_ref(), resolved);
+    let (config_map, token) = tokio::join!(config_map, token);
+    match config_map.and(token) {
         Ok(()) => Ok(Publication::Published),
         Err(error) if error.is_conflict() => Err(error),
         Err(error) => Ok(Publication::Failed(error)),

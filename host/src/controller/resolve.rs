@@ -1,17 +1,23 @@
-//! Third step: the commit of the ref. Looks it up in the repository, unless the last lookup is still valid.
+//! Third step: the commit of the ref. Looks it up in the repository, together with the other objects of the repository,
+//! unless the last lookup is still valid.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use stoker_api::SyncedRefKind;
-use stoker_api::detection::{GitRef, ObjectKey, RepoUrl};
+use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::reason;
-use stoker_git::{RefKind, RefSource, Remote, ResolvedRef};
-use tokio::time::{Instant, timeout};
+use stoker_git::{RefKind, RefSource, ResolvedRef};
+use tokio::time::Instant;
 
 use super::Context;
-use super::error::{ControllerError, GIT_TIMEOUT, MissingSecret};
-use super::state::{Lookup, ResolvedCommit, Retry};
-use super::validate::{Desired, LookupError, RefLookup, RequestedRef};
+use super::error::MissingSecret;
+use super::state::{Lookup, ResolvedCommit, Retry, Usable};
+use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable};
+use crate::lookups::{LookupError, Question};
+
+/// The shortest time after which a token is replaced, in case that GitHub issues tokens that end at once.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(30);
 
 /// The result of the step.
 #[derive(Debug, Clone)]
@@ -31,8 +37,9 @@ pub(super) struct Resolved {
     pub(super) found: ResolvedCommit,
     /// Whether the requested ref can be removed without a change of what is resolved.
     pub(super) request_is_obsolete: bool,
-    /// The time until the next lookup. `None` without polling.
-    pub(super) next_lookup: Option<Duration>,
+    /// The time until the next lookup, or until the token of the object's GitHub App is to be replaced. `None` without
+    /// both.
+    pub(super) next_pass: Option<Duration>,
 }
 
 /// A ref without a commit.
@@ -51,104 +58,160 @@ pub(super) struct Blocked {
     pub(super) retry: Retry,
 }
 
-/// Resolves the ref of an object.
+/// Resolves the ref of an object. Returns `None` while the git server has not answered, if no commit is known. The answer
+/// starts the next pass.
 pub(super) async fn resolve<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
     desired: &Desired,
-) -> Resolution {
-    let wanted = match &desired.lookup {
-        Ok(wanted) => wanted,
-        Err(LookupError::MissingSecret(secret)) => {
-            return Resolution::Blocked(Blocked {
-                secret: secret.clone(),
-                retry: context.states.record_failure(key, &desired.lookup_key),
-            });
+) -> Option<Resolution> {
+    let retry = || context.states.record_failure(key, &desired.lookup_key);
+    let unresolvable = match &desired.lookup {
+        Ok(wanted) => return look_up_and_decide(context, key, desired, wanted).await,
+        Err(unresolvable) => unresolvable,
+    };
+    context.lookups.forget(key);
+    let (error, retry) = match unresolvable {
+        Unresolvable::MissingSecret(secret) => {
+            let (secret, retry) = (secret.clone(), retry());
+            return Some(Resolution::Blocked(Blocked { secret, retry }));
         }
-        Err(LookupError::Invalid(error)) => {
-            return Resolution::Failed(ResolutionFailure {
-                reason: error.reason(),
-                message: stoker_report::chain(error).to_string(),
-                retry: None,
-            });
+        Unresolvable::Credentials(error) => {
+            let message = stoker_report::chain(error).to_string();
+            ((error.reason(), message), Some(retry()))
+        }
+        Unresolvable::Invalid(error) => {
+            let message = stoker_report::chain(error).to_string();
+            ((error.reason(), message), None)
         }
     };
+    let (reason, message) = error;
+    Some(Resolution::Failed(ResolutionFailure {
+        reason,
+        message,
+        retry,
+    }))
+}
+
+async fn look_up_and_decide<G: RefSource>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    desired: &Desired,
+    wanted: &RefLookup,
+) -> Option<Resolution> {
     let started = Instant::now();
-    let cached = context
-        .states
-        .cached_lookup(key, &desired.lookup_key, desired.interval);
-    let lookup = match cached {
-        Some(lookup) => lookup,
-        None => look_up(context, key, desired, wanted).await,
-    };
+    let lookup = look_up(context, key, desired, wanted).await?;
     context.metrics.observe_resolution(key, started.elapsed());
-    match lookup.result {
+    Some(match lookup.result {
         Ok(found) => Resolution::Resolved(Resolved {
-            git_ref: wanted.git_ref.clone(),
+            git_ref: found.git_ref.clone(),
             request_is_obsolete: match wanted.requested {
                 RequestedRef::Absent | RequestedRef::Differs => false,
                 RequestedRef::Same => true,
                 RequestedRef::Alias(_) => found.alias_agrees,
             },
             found,
-            next_lookup: desired
-                .interval
-                .map(|interval| interval.saturating_sub(lookup.at.elapsed())),
+            next_pass: next_pass(context, desired, lookup.at),
         }),
         Err(message) => Resolution::Failed(ResolutionFailure {
             reason: reason::REF_RESOLUTION_FAILED,
             message,
             retry: Some(context.states.record_failure(key, &desired.lookup_key)),
         }),
-    }
+    })
 }
 
+fn next_pass<G>(context: &Context<G>, desired: &Desired, looked_up: Instant) -> Option<Duration> {
+    let poll = desired.interval.map(|interval| {
+        let left = interval.saturating_sub(looked_up.elapsed());
+        // The last commit is used while a lookup is under way, whose end starts the next pass.
+        let left = if left.is_zero() { interval } else { left };
+        left + (context.jitter)(interval)
+    });
+    let renewal = desired.app_token.as_ref().map(|token| {
+        let left = token.renewal().duration_since((context.clock)());
+        Duration::try_from(left)
+            .unwrap_or_default()
+            .max(SHORTEST_RENEWAL)
+    });
+    [poll, renewal].into_iter().flatten().min()
+}
+
+/// Returns the result of the last lookup of an object's refs, or of a new one if that is too old. If the server does not
+/// answer at once, returns the last commit for the same spec and request, or `None`. The object is then woken later.
 async fn look_up<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
     desired: &Desired,
     wanted: &RefLookup,
-) -> Lookup {
-    let at = Instant::now();
-    let git = &*context.git;
-    let result = match look_up_ref(git, &wanted.repo, &wanted.git_ref).await {
-        Ok(resolved) => {
-            let alias_agrees = match &wanted.requested {
-                RequestedRef::Alias(spec) => look_up_ref(git, &wanted.repo, spec)
-                    .await
-                    .is_ok_and(|other| is_same(&other, &resolved)),
-                RequestedRef::Absent | RequestedRef::Differs | RequestedRef::Same => false,
-            };
-            Ok(ResolvedCommit {
-                commit: resolved.commit().clone(),
-                kind: kind(resolved.kind()),
-                alias_agrees,
-            })
-        }
-        Err(error) if desired.has_credentials => Err(format!(
-            "{} (looked up without credentials: spec.git.auth is not used yet)",
-            stoker_report::chain(&error)
-        )),
-        Err(error) => Err(stoker_report::chain(&error).to_string()),
+) -> Option<Lookup> {
+    let (states, lookup_key) = (&context.states, &desired.lookup_key);
+    let requested_at = lookup_key.requested_at();
+    let arrived = requested_at.and_then(|at| context.lookups.arrival(key, at));
+    let (not_before, is_requested) = match states.usable(key, lookup_key, desired.interval, arrived)
+    {
+        Usable::Lookup(lookup) => return Some(lookup),
+        Usable::NotBefore { at, is_first } => (at, is_first),
     };
-    let lookup = Lookup { at, result };
-    context
-        .states
-        .store_lookup(key, &desired.lookup_key, lookup.clone());
-    lookup
+    let last_commit = states.last_commit(key, lookup_key);
+    let refs = wanted.refs();
+    let question = Question {
+        object: key,
+        remote: &wanted.remote,
+        refs: &refs,
+        not_before,
+        is_requested,
+        follows: desired.interval.is_some(),
+    };
+    let Some(look) = context.lookups.look_up(question).await else {
+        return last_commit;
+    };
+    let results: HashMap<_, _> = refs.iter().zip(look.results).collect();
+    let lookup = Lookup {
+        at: look.began,
+        result: commit(wanted, &results).map_err(|error| stoker_report::chain(&error).to_string()),
+    };
+    states.store_lookup(key, lookup_key, lookup.clone());
+    Some(lookup)
 }
 
-async fn look_up_ref<G: RefSource>(
-    git: &G,
-    repo: &RepoUrl,
+type Results<'a> = HashMap<&'a GitRef, Result<ResolvedRef, LookupError>>;
+
+/// Returns the commit of the effective ref.
+fn commit(wanted: &RefLookup, results: &Results<'_>) -> Result<ResolvedCommit, LookupError> {
+    let (git_ref, resolved) = in_either_spelling(&wanted.git_ref, results)?;
+    let alias_agrees = match &wanted.requested {
+        RequestedRef::Alias(spec) => {
+            in_either_spelling(spec, results).is_ok_and(|(_, other)| is_same(&other, &resolved))
+        }
+        RequestedRef::Absent | RequestedRef::Differs | RequestedRef::Same => false,
+    };
+    Ok(ResolvedCommit {
+        git_ref,
+        commit: resolved.commit().clone(),
+        kind: kind(resolved.kind()),
+        alias_agrees,
+    })
+}
+
+/// Returns a ref and what it points to. If the repository has no such ref, but one with or without a leading `v`, that
+/// one is meant.
+fn in_either_spelling(
     git_ref: &GitRef,
-) -> Result<ResolvedRef, ControllerError> {
-    let remote = Remote::anonymous(repo.clone());
-    let refs = std::slice::from_ref(git_ref);
-    let mut results = timeout(GIT_TIMEOUT, git.resolve(&remote, refs))
-        .await
-        .map_err(|_| ControllerError::GitTimeout)??;
-    Ok(results.remove(0)?)
+    results: &Results<'_>,
+) -> Result<(GitRef, ResolvedRef), LookupError> {
+    let result = |git_ref: &GitRef| -> Result<_, LookupError> {
+        let result = results.get(git_ref).cloned();
+        let resolved = result.unwrap_or(Err(LookupError::Aborted))?;
+        Ok((git_ref.clone(), resolved))
+    };
+    match result(git_ref) {
+        Err(missing) if missing.is_missing_ref() => {
+            let other = git_ref.other_spelling().map(|other| result(&other));
+            other.and_then(Result::ok).ok_or(missing)
+        }
+        result => result,
+    }
 }
 
 /// Returns whether two refs are the same. A tag and a branch with the same commit differ, because the next push moves

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
-use stoker_api::detection::{CommitId, ObjectKey};
+use stoker_api::detection::{CommitId, GitRef, ObjectKey};
 use stoker_api::{GatewaySync, SyncedRefKind};
 
 const FIRST_RETRY: Duration = Duration::from_secs(30);
@@ -35,23 +35,43 @@ impl LookupKey {
             requested_at: sync.requested_at().map(str::to_owned),
         }
     }
+
+    pub(super) fn requested_at(&self) -> Option<&str> {
+        self.requested_at.as_deref()
+    }
 }
 
 /// The commit of a ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResolvedCommit {
+    /// The ref, in the spelling that the repository has.
+    pub(super) git_ref: GitRef,
     pub(super) commit: CommitId,
     pub(super) kind: SyncedRefKind,
     /// Whether the ref of the spec, which is another spelling of the same name, has the same commit and kind.
     pub(super) alias_agrees: bool,
 }
 
-/// A finished lookup.
+/// The part of a finished lookup that concerns one object.
 #[derive(Debug, Clone)]
 pub(super) struct Lookup {
     pub(super) at: Instant,
     /// The commit, or the error as text.
     pub(super) result: Result<ResolvedCommit, String>,
+}
+
+/// What a pass can use.
+#[derive(Debug)]
+pub(super) enum Usable {
+    /// The last lookup.
+    Lookup(Lookup),
+    /// A lookup that began at this time or later.
+    NotBefore {
+        /// The time.
+        at: Instant,
+        /// Whether it is the first lookup with these inputs.
+        is_first: bool,
+    },
 }
 
 /// When to try again after a failure.
@@ -67,6 +87,8 @@ pub(super) struct Retry {
 #[derive(Debug)]
 struct ObjectState {
     lookup_key: LookupKey,
+    /// When the inputs were seen first.
+    since: Instant,
     lookup: Option<Lookup>,
     failures: u32,
     retry_at: Option<Instant>,
@@ -77,6 +99,7 @@ impl ObjectState {
     fn new(lookup_key: &LookupKey) -> Self {
         Self {
             lookup_key: lookup_key.clone(),
+            since: Instant::now(),
             lookup: None,
             failures: 0,
             retry_at: None,
@@ -90,23 +113,47 @@ impl ObjectState {
 pub(super) struct ObjectStates(Mutex<HashMap<ObjectKey, ObjectState>>);
 
 impl ObjectStates {
-    /// Returns the last lookup while it is valid: a commit for one polling interval, or for ever without polling, and
-    /// an error until the next try.
-    pub(super) fn cached_lookup(
+    /// Returns what a pass can use: the last lookup, or the earliest start of the lookup that it needs. A lookup counts
+    /// from `since`, if it is set, and otherwise from the first pass with its inputs.
+    pub(super) fn usable(
         &self,
         key: &ObjectKey,
         lookup_key: &LookupKey,
         interval: Option<Duration>,
-    ) -> Option<Lookup> {
+        since: Option<Instant>,
+    ) -> Usable {
         let now = Instant::now();
         let mut states = self.lock();
         let state = state(&mut states, key, lookup_key);
-        let lookup = state.lookup.as_ref()?;
-        let is_valid = match lookup.result {
-            Ok(_) => interval.is_none_or(|interval| now.duration_since(lookup.at) < interval),
-            Err(_) => state.retry_at.is_some_and(|at| now < at),
+        let Some(lookup) = &state.lookup else {
+            return Usable::NotBefore {
+                at: since.unwrap_or(state.since),
+                is_first: true,
+            };
         };
-        is_valid.then(|| lookup.clone())
+        let not_before = match (&lookup.result, interval) {
+            (Ok(_), None) => return Usable::Lookup(lookup.clone()),
+            (Ok(_), Some(interval)) if now.duration_since(lookup.at) < interval => lookup.at,
+            // Another object on the remote may have a newer one.
+            (Ok(_), Some(interval)) => {
+                let oldest = now.checked_sub(interval);
+                oldest.map_or(now, |oldest| oldest + Duration::from_nanos(1))
+            }
+            // Another object may have had an answer in the meantime.
+            (Err(_), _) if state.retry_at.is_some_and(|at| now < at) => lookup.at,
+            (Err(_), _) => now,
+        };
+        Usable::NotBefore {
+            at: not_before,
+            is_first: false,
+        }
+    }
+
+    /// Returns the last commit of an object for the same inputs, even if it is too old.
+    pub(super) fn last_commit(&self, key: &ObjectKey, lookup_key: &LookupKey) -> Option<Lookup> {
+        let mut states = self.lock();
+        let lookup = state(&mut states, key, lookup_key).lookup.as_ref();
+        lookup.filter(|lookup| lookup.result.is_ok()).cloned()
     }
 
     /// Stores a lookup.
@@ -209,6 +256,7 @@ mod tests {
     fn found() -> Lookup {
         let commit = CommitId::parse(&"a".repeat(40)).unwrap();
         let found = ResolvedCommit {
+            git_ref: GitRef::parse("main").unwrap(),
             commit,
             kind: SyncedRefKind::Tag,
             alias_agrees: false,
@@ -259,25 +307,34 @@ mod tests {
         );
     }
 
+    /// How old the lookup may be that a pass needs, or `None` if the last one is used in any case.
+    fn oldest(
+        states: &ObjectStates,
+        lookup_key: &LookupKey,
+        interval: Option<Duration>,
+    ) -> Option<Duration> {
+        match states.usable(&key(), lookup_key, interval, None) {
+            Usable::Lookup(_) => None,
+            Usable::NotBefore { at, .. } => Some(at.elapsed()),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_commit_is_valid_for_one_interval() {
-        let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
-        assert!(states.cached_lookup(&key, &one, None).is_none());
-        states.store_lookup(&key, &one, found());
-        tokio::time::advance(59 * SECOND).await;
-        assert!(
-            states
-                .cached_lookup(&key, &one, Some(60 * SECOND))
-                .is_some()
-        );
+        let (states, one) = (ObjectStates::default(), lookup_key(1, None));
+        assert_eq!(oldest(&states, &one, None), Some(Duration::ZERO));
         tokio::time::advance(SECOND).await;
-        assert!(
-            states
-                .cached_lookup(&key, &one, Some(60 * SECOND))
-                .is_none()
-        );
-        assert!(
-            states.cached_lookup(&key, &one, None).is_some(),
+        assert_eq!(oldest(&states, &one, None), Some(SECOND));
+        states.store_lookup(&key(), &one, found());
+        let minute = Some(60 * SECOND);
+        tokio::time::advance(59 * SECOND).await;
+        assert_eq!(oldest(&states, &one, minute), Some(59 * SECOND));
+        tokio::time::advance(SECOND).await;
+        let oldest_of_others = Duration::from_nanos(59_999_999_999);
+        assert_eq!(oldest(&states, &one, minute), Some(oldest_of_others));
+        assert_eq!(
+            oldest(&states, &one, None),
+            None,
             "without polling it is valid for ever"
         );
     }
@@ -285,10 +342,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_key_needs_another_lookup() {
         for other in [lookup_key(2, None), lookup_key(1, Some("t"))] {
-            let (states, key) = (ObjectStates::default(), key());
-            states.store_lookup(&key, &lookup_key(1, None), found());
-            assert!(states.cached_lookup(&key, &other, None).is_none());
+            let states = ObjectStates::default();
+            states.store_lookup(&key(), &lookup_key(1, None), found());
+            assert_eq!(oldest(&states, &other, None), Some(Duration::ZERO));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lookup_may_have_begun_before_the_pass_that_needs_it() {
+        let (states, one) = (ObjectStates::default(), lookup_key(1, None));
+        let arrived = Instant::now();
+        tokio::time::advance(SECOND).await;
+        let usable = states.usable(&key(), &one, None, Some(arrived));
+        assert!(matches!(usable, Usable::NotBefore { at, is_first: true } if at == arrived));
     }
 
     #[tokio::test(start_paused = true)]
@@ -341,9 +407,9 @@ mod tests {
             },
         );
         tokio::time::advance(29 * SECOND).await;
-        assert!(states.cached_lookup(&key, &one, Some(SECOND)).is_some());
+        assert_eq!(oldest(&states, &one, Some(SECOND)), Some(29 * SECOND));
         tokio::time::advance(SECOND).await;
-        assert!(states.cached_lookup(&key, &one, None).is_none());
+        assert_eq!(oldest(&states, &one, None), Some(Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,6 +25,8 @@ use super::{duration, patch_params};
 pub(super) enum Outcome<'a> {
     /// The object is paused, so nothing was done.
     Paused,
+    /// The git server has not answered yet, and no commit is known.
+    Pending,
     /// The steps were taken.
     Reconciled {
         desired: &'a Desired,
@@ -50,6 +52,13 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
                     message,
                 },
             );
+        }
+        Outcome::Pending => {
+            let is_new = status.observed_generation != sync.metadata.generation
+                || status.last_handled_requested_at.as_deref() != sync.requested_at();
+            if is_new {
+                status.ref_resolution_status = Some(RefResolutionStatus::Resolving);
+            }
         }
         Outcome::Reconciled {
             desired,
@@ -156,7 +165,10 @@ fn ready_state(
             format!("Metadata not published: {}", stoker_report::chain(error))
         }
         _ if desired.profiles.is_err() => "Profiles invalid".to_owned(),
-        (Resolution::Failed(_), _) => "Ref not resolved".to_owned(),
+        (Resolution::Failed(failure), _) => {
+            let when = failure.retry.map(retry_note).unwrap_or_default();
+            format!("Ref not resolved{when}")
+        }
         (Resolution::Resolved(_), _) if !all_synced => "Waiting for gateways to sync".to_owned(),
         (Resolution::Resolved(_), _) => {
             return State {

@@ -4,6 +4,7 @@ mod fake_api;
 pub(super) mod fixture;
 
 mod config_maps;
+mod credentials;
 mod deletion;
 mod gateways;
 mod passes;

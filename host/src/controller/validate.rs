@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use stoker_api::detection::{GitRef, RepoUrl};
-use stoker_api::{GatewaySync, GitAuth, Polling};
+use stoker_api::{GatewaySync, Polling};
+use stoker_git::{Credentials, Remote};
 
+use super::credentials::{CredentialsError, GitAccess};
 use super::dereference::References;
 use super::error::{ControllerError, MissingSecret};
 use super::state::LookupKey;
 use super::{duration, profiles};
+use crate::github_app::InstallationToken;
 
 /// The polling interval if that of the spec is invalid.
 const FALLBACK_INTERVAL: Duration = Duration::from_mins(1);
@@ -19,7 +22,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Desired {
     /// The lookup of the ref.
-    pub(super) lookup: Result<RefLookup, LookupError>,
+    pub(super) lookup: Result<RefLookup, Unresolvable>,
     /// The inputs of the lookup.
     pub(super) lookup_key: LookupKey,
     /// Whether everything that the agents need exists.
@@ -32,16 +35,38 @@ pub(super) struct Desired {
     pub(super) interval_fault: Option<String>,
     /// Whether the host keys of ssh servers are verified. `None` without ssh.
     pub(super) host_keys_verified: Option<bool>,
-    /// Whether the object has credentials for the repository.
-    pub(super) has_credentials: bool,
+    /// The token of the object's GitHub App, which the agents need too.
+    pub(super) app_token: Option<InstallationToken>,
 }
 
 /// The lookup of a ref.
 #[derive(Debug)]
 pub(super) struct RefLookup {
-    pub(super) repo: RepoUrl,
+    pub(super) remote: Remote,
     pub(super) git_ref: GitRef,
     pub(super) requested: RequestedRef,
+}
+
+impl RefLookup {
+    /// Returns all refs whose commits are needed, each once.
+    pub(super) fn refs(&self) -> Vec<GitRef> {
+        let alias = match &self.requested {
+            RequestedRef::Alias(spec) => Some(spec),
+            RequestedRef::Absent | RequestedRef::Differs | RequestedRef::Same => None,
+        };
+        let exact = [Some(&self.git_ref), alias].into_iter().flatten();
+        let mut refs: Vec<GitRef> = Vec::new();
+        for git_ref in exact
+            .clone()
+            .cloned()
+            .chain(exact.filter_map(GitRef::other_spelling))
+        {
+            if !refs.contains(&git_ref) {
+                refs.push(git_ref);
+            }
+        }
+        refs
+    }
 }
 
 /// The relation of the requested ref to the ref of the spec.
@@ -59,22 +84,31 @@ pub(super) enum RequestedRef {
 
 /// The reason why the ref cannot be looked up.
 #[derive(Debug)]
-pub(super) enum LookupError {
+pub(super) enum Unresolvable {
     /// A Secret with credentials is missing. It may be created later.
     MissingSecret(MissingSecret),
+    /// The credentials cannot be used. They may change later.
+    Credentials(CredentialsError),
     /// The spec or the requested ref is invalid. Only a change of the object can fix it.
     Invalid(ControllerError),
 }
 
-/// Validates an object and what it refers to.
-pub(super) fn validate(sync: &GatewaySync, refs: &References) -> Desired {
+/// Validates an object, what it refers to, and how its repository is read.
+pub(super) fn validate(
+    sync: &GatewaySync,
+    refs: &References,
+    git: &Result<GitAccess, CredentialsError>,
+) -> Desired {
     let spec = &sync.spec;
     let (interval, interval_fault) = interval(&spec.polling.clone().unwrap_or_default());
     let auth = spec.git.auth.as_ref();
     Desired {
-        lookup: match &refs.git_secrets {
-            Ok(()) => lookup(sync).map_err(LookupError::Invalid),
-            Err(missing) => Err(LookupError::MissingSecret(missing.clone())),
+        lookup: match git {
+            Ok(access) => lookup(sync, &access.credentials).map_err(Unresolvable::Invalid),
+            Err(CredentialsError::Missing(missing)) => {
+                Err(Unresolvable::MissingSecret(missing.clone()))
+            }
+            Err(error) => Err(Unresolvable::Credentials(error.clone())),
         },
         lookup_key: LookupKey::of(sync),
         gateway: refs.gateway_secret.clone(),
@@ -84,11 +118,14 @@ pub(super) fn validate(sync: &GatewaySync, refs: &References) -> Desired {
         host_keys_verified: auth
             .and_then(|auth| auth.ssh_key.as_ref())
             .map(|key| key.known_hosts.is_some()),
-        has_credentials: auth.is_some_and(|auth| *auth != GitAuth::default()),
+        app_token: git
+            .as_ref()
+            .ok()
+            .and_then(|access| access.app_token.clone()),
     }
 }
 
-fn lookup(sync: &GatewaySync) -> Result<RefLookup, ControllerError> {
+fn lookup(sync: &GatewaySync, credentials: &Credentials) -> Result<RefLookup, ControllerError> {
     let git = &sync.spec.git;
     let repo = RepoUrl::parse(&git.repo).map_err(ControllerError::Repo)?;
     let text = sync.effective_ref();
@@ -105,7 +142,7 @@ fn lookup(sync: &GatewaySync) -> Result<RefLookup, ControllerError> {
         },
     };
     Ok(RefLookup {
-        repo,
+        remote: Remote::new(repo, credentials.clone()),
         git_ref,
         requested,
     })
@@ -217,10 +254,28 @@ mod tests {
     }
 
     #[test]
+    fn each_ref_is_needed_once() {
+        let refs = |spec, requested| {
+            let sync = GatewaySync::sample()
+                .git_ref(spec)
+                .requested(requested, None);
+            let refs = desired(&sync).lookup.unwrap().refs();
+            refs.iter().map(GitRef::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(refs("main", "main"), ["main"]);
+        assert_eq!(refs("main", "v1"), ["v1", "1"]);
+        assert_eq!(refs("1", "v1"), ["v1", "1"]);
+        assert_eq!(
+            refs("1", "refs/tags/v1"),
+            ["refs/tags/v1", "1", "refs/tags/1", "v1"]
+        );
+    }
+
+    #[test]
     fn an_invalid_ref_or_repository_is_an_error() {
         let invalid = |sync: &GatewaySync| match desired(sync).lookup.unwrap_err() {
-            LookupError::Invalid(error) => error,
-            LookupError::MissingSecret(missing) => panic!("{missing}"),
+            Unresolvable::Invalid(error) => error,
+            other => panic!("{other:?}"),
         };
         let requested = invalid(&GatewaySync::sample().requested("--upload-pack=x", None));
         assert!(
@@ -237,24 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn credentials_and_host_keys_come_from_the_spec() {
+    fn the_spec_says_whether_host_keys_are_verified() {
         let with = |auth| desired(&GatewaySync::sample().auth(auth));
-        let plain = with(json!({}));
-        assert_eq!(
-            (plain.host_keys_verified, plain.has_credentials),
-            (None, false)
-        );
+        assert_eq!(with(json!({})).host_keys_verified, None);
         let secret = json!({"name": "s", "key": "k"});
         let token = with(json!({"token": {"secretRef": secret}}));
-        assert_eq!(
-            (token.host_keys_verified, token.has_credentials),
-            (None, true)
-        );
+        assert_eq!(token.host_keys_verified, None);
         let ssh = with(json!({"sshKey": {"secretRef": secret}}));
-        assert_eq!(
-            (ssh.host_keys_verified, ssh.has_credentials),
-            (Some(false), true)
-        );
+        assert_eq!(ssh.host_keys_verified, Some(false));
         let known =
             with(json!({"sshKey": {"secretRef": secret, "knownHosts": {"secretRef": secret}}}));
         assert_eq!(known.host_keys_verified, Some(true));

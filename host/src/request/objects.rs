@@ -11,6 +11,7 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use stoker_api::detection::{DetectorSelection, ObjectKey};
 use stoker_api::names::annotation;
+use stoker_api::overridden_ref;
 use stoker_api::{GatewaySync, WebhookSpec};
 use tokio::sync::OnceCell;
 
@@ -134,13 +135,22 @@ fn state(object: &StoredObject) -> RequestState {
     let is_resolved = status.ref_resolution_status.as_deref() == Some("Resolved");
     let is_fixed = matches!(status.last_sync_ref_kind.as_deref(), Some("Tag" | "Commit"));
     let name = status.last_sync_ref.filter(|_| is_observed && is_resolved);
+    let spec_ref = spec.git.r#ref;
+    let note = annotation(annotation::REQUESTED_OVER);
+    let requested_at = annotation(annotation::REQUESTED_AT);
+    let over = note
+        .as_deref()
+        .zip(requested_at.as_deref())
+        .and_then(|(note, at)| overridden_ref(note, at));
+    let requested_ref = annotation(annotation::REQUESTED_REF)
+        .filter(|requested| !is_superseded(requested, &spec_ref, over));
     RequestState {
         repo: spec.git.repo,
-        spec_ref: spec.git.r#ref,
+        spec_ref,
         is_paused: spec.paused.unwrap_or(false),
         is_deleting: object.metadata.deletion_timestamp.is_some(),
-        requested_ref: annotation(annotation::REQUESTED_REF),
-        requested_at: annotation(annotation::REQUESTED_AT),
+        requested_ref,
+        requested_at,
         handled_at: status.last_handled_requested_at,
         ref_kind: status.last_sync_ref_kind,
         resolved: name.map(|name| Resolved {
@@ -153,6 +163,11 @@ fn state(object: &StoredObject) -> RequestState {
             annotation(annotation::ACCEPTED_EVENTS).as_deref(),
         ),
     }
+}
+
+/// Returns whether the spec was changed after a request to something else. Then the request does not count.
+fn is_superseded(requested: &str, spec_ref: &str, over: Option<&str>) -> bool {
+    requested != spec_ref && over.is_some_and(|over| over != spec_ref)
 }
 
 /// Returns the cache of one namespace or of all, and the watch that keeps it current for as long as it is polled.
@@ -253,5 +268,26 @@ mod tests {
         };
         assert!(read(object(2)).unwrap().snapshot.state.resolved.is_some());
         assert!(read(object(3)).unwrap().snapshot.state.resolved.is_none());
+    }
+
+    #[test]
+    fn a_request_does_not_count_after_a_change_of_the_spec() {
+        let requested = |spec: &str, over: Option<&str>| {
+            let mut annotations =
+                json!({"stoker.io/requested-ref": "v1", "stoker.io/requested-at": "t1"});
+            if let Some(over) = over {
+                annotations["stoker.io/requested-over"] = over.into();
+            }
+            let object = json!({
+                "metadata": {"namespace": "plants", "name": "north", "annotations": annotations},
+                "spec": {"git": {"repo": "https://h/r", "ref": spec}},
+            });
+            read(object).unwrap().snapshot.state.requested_ref.is_some()
+        };
+        assert!(requested("main", Some("t1 main")));
+        assert!(requested("v1", Some("t1 main")));
+        assert!(requested("main", None));
+        assert!(!requested("v2", Some("t1 main")));
+        assert!(requested("v2", Some("t0 main")), "of an earlier request");
     }
 }

@@ -6,7 +6,7 @@ mod plan;
 mod turn;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -18,7 +18,9 @@ use super::events::{EventQueue, Subject};
 use super::memory::Memory;
 use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
-use super::{Announcement, RequestError, Requests, Snapshot, Submitted, Target, Unannounced};
+use super::{
+    Announcement, Foresight, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
+};
 use pauses::{Pauses, TRY};
 use plan::{Plan, plan, repeats};
 use turn::{Submission, Turn};
@@ -47,12 +49,21 @@ impl Requester {
         let queue = Queue {
             writer: Writer::new(client, namespace),
             objects: Mutex::default(),
+            foresight: OnceLock::new(),
         };
         Self {
             cache,
             queue: Arc::new(queue),
             events,
         }
+    }
+
+    /// Tells `foresight` of each request before it is written.
+    #[must_use]
+    pub fn with_foresight(self, foresight: Arc<dyn Foresight>) -> Self {
+        // It is set once, before the requester is shared.
+        self.queue.foresight.set(foresight).ok();
+        self
     }
 }
 
@@ -116,6 +127,7 @@ struct ObjectState {
 struct Queue {
     writer: Writer,
     objects: Mutex<HashMap<ObjectKey, ObjectState>>,
+    foresight: OnceLock<Arc<dyn Foresight>>,
 }
 
 impl Queue {
@@ -213,6 +225,9 @@ impl Queue {
             return Ok(());
         };
         turn.note_try(stamp, &outcomes);
+        if let Some(foresight) = self.foresight.get() {
+            foresight.foresee(key, &request.git_ref, &stamp.to_string());
+        }
         let version = known.version.as_deref();
         match self
             .writer

@@ -42,6 +42,8 @@ pub(super) struct Request {
     /// The plugin that detected the ref.
     pub(super) plugin: Arc<str>,
     pub(super) requested_at: Stamp,
+    /// The present `spec.git.ref`, which the request overrides until it is changed.
+    pub(super) spec_ref: String,
     /// The accepted deliveries, with those that the request is for.
     pub(super) memory: Memory,
 }
@@ -56,6 +58,10 @@ impl Request {
         annotate(annotation::REQUESTED_REF, self.git_ref.to_string());
         annotate(annotation::REQUESTED_AT, self.requested_at.to_string());
         annotate(annotation::REQUESTED_BY, self.plugin.to_string());
+        annotate(
+            annotation::REQUESTED_OVER,
+            format!("{} {}", self.requested_at, self.spec_ref),
+        );
         if let Some(deliveries) = self.memory.deliveries() {
             annotate(annotation::ACCEPTED_DELIVERIES, deliveries);
         }
@@ -217,5 +223,20 @@ mod tests {
         let stamps: Vec<_> = (0..1000).map(|_| clock.next().to_string()).collect();
         assert!(stamps.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(stamps[0].len(), "2026-01-02T03:04:05.123456789Z".len());
+    }
+
+    #[test]
+    fn a_request_notes_what_it_overrides() {
+        let request = Request {
+            git_ref: GitRef::parse("v1").unwrap(),
+            plugin: "github".into(),
+            requested_at: Clock::default().next(),
+            spec_ref: "main".to_owned(),
+            memory: Memory::default(),
+        };
+        let annotations = &request.patch(None)["metadata"]["annotations"];
+        let expected = format!("{} main", request.requested_at);
+        assert_eq!(annotations["stoker.io/requested-over"], expected);
+        assert_eq!(annotations["stoker.io/requested-ref"], "v1");
     }
 }

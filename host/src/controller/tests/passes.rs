@@ -125,7 +125,7 @@ async fn a_missing_ref_is_looked_up_again_even_without_polling() {
         message.starts_with("Ref resolution failed (retry in 30s): "),
         "{message}"
     );
-    assert_eq!(ready_message(&bench), "Ref not resolved");
+    assert_eq!(ready_message(&bench), "Ref not resolved (retry in 30s)");
     assert!(bench.api.get(METADATA).is_none());
     assert_eq!(bench.api.events().len(), 1);
 
@@ -297,12 +297,15 @@ async fn credentials_in_an_address_are_not_shown() {
         let bench = Bench::new(&GatewaySync::sample().repo(repo).git_ref("gone"));
         let context = Context {
             client: bench.api.client(),
-            git: Arc::clone(&bench.git),
+            lookups: bench.context.lookups.clone(),
+            slots: Semaphore::new(SLOTS),
+            tokens: InstallationTokens::default(),
             metrics: ControllerMetrics::register(&mut registry),
             states: ObjectStates::default(),
             pods: Arc::new(PodIndex::new()),
             agent_role: None,
             clock: super::fixture::noon,
+            jitter: |_| Duration::ZERO,
         };
         let object = Arc::new(DeserializeGuard(Ok(bench.object())));
         reconcile(object, Arc::new(context)).await.unwrap();
@@ -349,12 +352,15 @@ async fn an_api_server_that_does_not_answer_is_an_error() {
     });
     let context = Context {
         client: Client::new(silent, "default"),
-        git: Arc::clone(&bench.git),
+        lookups: bench.context.lookups.clone(),
+        slots: Semaphore::new(SLOTS),
+        tokens: InstallationTokens::default(),
         metrics: bench.context.metrics.clone(),
         states: ObjectStates::default(),
         pods: Arc::new(PodIndex::new()),
         agent_role: None,
         clock: super::fixture::noon,
+        jitter: |_| Duration::ZERO,
     };
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));
     let error = reconcile(object, Arc::new(context)).await.unwrap_err();
@@ -362,4 +368,123 @@ async fn an_api_server_that_does_not_answer_is_an_error() {
         error.to_string(),
         "failed to read a Secret's metadata: no answer within 10 s"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_of_a_slow_server_keeps_the_last_commit_until_the_answer() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    let before = bench.object().status;
+    tokio::time::advance(60 * SECOND).await;
+    bench.git.silence(Some("git.example"));
+    bench.api.calls();
+    let started = Instant::now();
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(started.elapsed(), SECOND);
+    assert_eq!(bench.api.calls(), quiet());
+    assert_eq!(bench.object().status, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_spec_is_reported_as_resolving_while_the_server_is_silent() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    bench.change(|sync| sync.repo("https://silent.example/r").generation(2));
+    bench.git.silence(Some("silent.example"));
+    assert_eq!(bench.pass().await.unwrap(), after(120));
+    let status = bench.object().status.unwrap();
+    assert_eq!(
+        status.ref_resolution_status,
+        Some(stoker_api::RefResolutionStatus::Resolving)
+    );
+    assert_eq!(
+        status.last_sync_commit.as_deref(),
+        Some(commit('a').as_str())
+    );
+    assert_eq!(status.observed_generation, Some(1));
+    // Another repository is looked up at once.
+    bench.change(|sync| sync.repo("https://git.example/other").generation(3));
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_is_found_with_or_without_its_v() {
+    for (spec, tag) in [("2.2.3", "v2.2.3"), ("v2.2.3", "2.2.3")] {
+        let bench = Bench::new(&GatewaySync::sample().git_ref(spec));
+        bench.git.set(tag, 'b', RefKind::Tag);
+        bench.pass().await.unwrap();
+        let status = bench.object().status.unwrap();
+        assert_eq!(
+            status.last_sync_commit.as_deref(),
+            Some(commit('b').as_str())
+        );
+        // The agents need the name that exists.
+        assert_eq!(bench.api.get(METADATA).unwrap()["data"]["ref"], tag);
+        // The exact name has precedence.
+        bench.git.set(spec, 'c', RefKind::Tag);
+        tokio::time::advance(60 * SECOND).await;
+        bench.pass().await.unwrap();
+        assert_eq!(bench.api.get(METADATA).unwrap()["data"]["ref"], spec);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spec_that_is_changed_after_a_request_wins() {
+    let request = |sync: GatewaySync, over: &str| {
+        sync.requested("v1", Some("t1")).with(|sync| {
+            let annotations = sync.metadata.annotations.get_or_insert_default();
+            let note = format!("t1 {over}");
+            annotations.insert("stoker.io/requested-over".to_owned(), note);
+        })
+    };
+    let bench = Bench::new(&request(GatewaySync::sample(), "main"));
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.git.set("v2", 'c', RefKind::Tag);
+    bench.pass().await.unwrap();
+    let commit_of = |bench: &Bench| bench.object().status.unwrap().last_sync_commit.unwrap();
+    assert_eq!(
+        commit_of(&bench),
+        commit('b').as_str(),
+        "the request overrides the spec"
+    );
+    bench.api.events();
+    bench.change(|sync| sync.git_ref("v2").generation(2));
+    assert_eq!(bench.pass().await.unwrap(), Action::await_change());
+    let annotations = bench.object().metadata.annotations.unwrap();
+    assert_eq!(
+        annotations.keys().collect::<Vec<_>>(),
+        ["stoker.io/requested-at"]
+    );
+    assert_eq!(
+        bench.api.events(),
+        [
+            "Normal RequestSuperseded: The request for \"v1\" was removed: spec.git.ref was changed from \"main\" to \"v2\" after it"
+        ]
+    );
+    bench.pass().await.unwrap();
+    assert_eq!(commit_of(&bench), commit('c').as_str());
+    // A request that another program wrote over the one of the receiver stays.
+    let sync = request(GatewaySync::sample(), "main").git_ref("v2");
+    let bench = Bench::new(&sync.requested("v1", Some("t2")));
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.pass().await.unwrap();
+    assert_eq!(commit_of(&bench), commit('b').as_str());
+    // A request without the note of the receiver stays, as with the Go operator.
+    let bench = Bench::new(
+        &GatewaySync::sample()
+            .requested("v1", Some("t1"))
+            .git_ref("v2"),
+    );
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.pass().await.unwrap();
+    assert_eq!(commit_of(&bench), commit('b').as_str());
+}
+
+#[test]
+fn polls_are_spread_over_a_tenth_of_the_interval() {
+    let minute = Duration::from_mins(1);
+    let added: Vec<_> = (0..1000).map(|_| jitter(minute)).collect();
+    assert!(added.iter().all(|added| *added < 6 * SECOND));
+    assert!(added.iter().any(|added| *added < SECOND));
+    assert!(added.iter().any(|added| *added > 5 * SECOND));
 }

@@ -106,15 +106,3 @@ async fn an_error_of_the_api_server_is_not_a_missing_secret() {
     bench.api.allow(&line);
     assert_eq!(bench.pass().await.unwrap(), after(60));
 }
-
-#[tokio::test(start_paused = true)]
-async fn unused_credentials_are_reported_if_the_lookup_fails() {
-    let auth = json!({"token": {"secretRef": {"name": "api-key", "key": "k"}}});
-    let bench = Bench::new(&GatewaySync::sample().git_ref("gone").auth(auth));
-    bench.pass().await.unwrap();
-    let message = bench.condition("RefResolved").2;
-    assert!(
-        message.ends_with("(looked up without credentials: spec.git.auth is not used yet)"),
-        "{message}"
-    );
-}

@@ -59,6 +59,7 @@ pub(super) fn plan(
                     git_ref: accepted.git_ref.clone(),
                     plugin: announcement.plugin.clone(),
                     requested_at,
+                    spec_ref: after.state.spec_ref.clone(),
                     memory: accepted.memory.clone(),
                 });
                 Ok(accepted.outcome())

@@ -445,3 +445,27 @@ async fn what_a_panic_interrupted_does_not_leave_the_object_stuck() {
     let next = requester.submit(api.target(), announcement("v2"), in_seconds(8));
     assert_eq!(next.await.unwrap(), written("v2"));
 }
+
+#[derive(Default)]
+struct Foreseen(Mutex<Vec<String>>);
+
+impl Foresight for Foreseen {
+    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
+        let foreseen = format!("{key} {git_ref} {requested_at}");
+        self.0.lock().unwrap().push(foreseen);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_foreseen_before_it_is_written() {
+    let (api, foreseen) = (FakeApi::new(0), Arc::<Foreseen>::default());
+    let requester = requester(&api).with_foresight(Arc::<Foreseen>::clone(&foreseen));
+    let submission = requester.submit(api.target(), announcement("v1"), in_seconds(8));
+    tokio::task::yield_now().await;
+    let told = foreseen.0.lock().unwrap().clone();
+    api.answers.add_permits(1);
+    submission.await.unwrap();
+    let stamp = api.annotation("stoker.io/requested-at");
+    let expected = format!("{} v1 {}", key(), stamp.as_str().unwrap());
+    assert_eq!(told, [expected]);
+}

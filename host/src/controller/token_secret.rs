@@ -1,0 +1,138 @@
+//! The Secret with the token of a GitHub App, from which the agents read the token. Part of the fourth step.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{Api, ObjectMeta, Patch};
+use kube::{Client, api::PostParams};
+use serde_json::{Map, Value, json};
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
+use stoker_api::names::annotation;
+
+use super::config_map::changes;
+use super::error::{ControllerError, within};
+use super::ownership::{self, Writer};
+use super::{FIELD_MANAGER, patch_params};
+use crate::github_app::InstallationToken;
+
+/// The beginning of the names of the Secrets. The name of the object follows.
+const NAME_PREFIX: &str = "stoker-github-token-";
+/// The key of the token in the data, which is the name of the file that the agents read.
+const TOKEN_KEY: &str = "token";
+/// The value of the annotation that says what the Secret contains.
+const SECRET_TYPE: &str = "github-app-token";
+
+/// Returns the name of the Secret of an object.
+pub(super) fn name(key: &ObjectKey) -> String {
+    format!("{NAME_PREFIX}{}", key.name())
+}
+
+/// Reads the Secret of an object, if it exists.
+pub(super) async fn read(
+    client: &Client,
+    key: &ObjectKey,
+) -> Result<Option<Secret>, ControllerError> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), key.namespace());
+    within("read the token Secret", secrets.get_opt(&name(key))).await
+}
+
+/// Creates the Secret, or updates it if it belongs to the object and differs.
+pub(super) async fn write(
+    client: &Client,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    present: Option<&Secret>,
+    token: &InstallationToken,
+) -> Result<(), ControllerError> {
+    let wanted = wanted(key, sync, token);
+    let secrets = Api::<Secret>::namespaced(client.clone(), key.namespace());
+    let Some(present) = present else {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        within("create the token Secret", secrets.create(&params, &wanted)).await?;
+        return Ok(());
+    };
+    let uid = sync.uid();
+    ownership::check(&present.metadata, key, uid.as_deref(), Writer::Controller).map_err(
+        |whose| ControllerError::TokenSecretTaken {
+            name: name(key),
+            whose,
+        },
+    )?;
+    if let Some(patch) = difference(key, present, &wanted) {
+        let (name, params) = (name(key), patch_params());
+        let patch = Patch::Merge(&patch);
+        let call = secrets.patch_metadata(&name, &params, &patch);
+        within("patch the token Secret", call).await?;
+    }
+    Ok(())
+}
+
+fn wanted(key: &ObjectKey, sync: &GatewaySync, token: &InstallationToken) -> Secret {
+    let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
+    let type_ = (annotation::SECRET_TYPE.to_owned(), SECRET_TYPE.to_owned());
+    let value = ByteString(token.token.expose().as_bytes().to_vec());
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name(key)),
+            namespace: Some(key.namespace().to_owned()),
+            labels: Some(ownership::labels(key)),
+            annotations: Some(BTreeMap::from([type_])),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".to_owned()),
+        data: Some(BTreeMap::from([(TOKEN_KEY.to_owned(), value)])),
+        ..Secret::default()
+    }
+}
+
+/// Returns the merge patch that updates a Secret, or `None` if it is up to date. It applies only to the version that
+/// was read.
+fn difference(key: &ObjectKey, present: &Secret, wanted: &Secret) -> Option<Value> {
+    let mut patch = Map::new();
+    let mut metadata = Map::new();
+    let note = |into: &mut Map<String, Value>, name: &str, changes: Map<String, Value>| {
+        if !changes.is_empty() {
+            into.insert(name.to_owned(), changes.into());
+        }
+    };
+    note(
+        &mut patch,
+        "data",
+        changes(present.data.as_ref(), wanted.data.as_ref(), true),
+    );
+    let (before, after) = (&present.metadata, &wanted.metadata);
+    note(
+        &mut metadata,
+        "labels",
+        changes(before.labels.as_ref(), after.labels.as_ref(), false),
+    );
+    note(
+        &mut metadata,
+        "annotations",
+        changes(
+            before.annotations.as_ref(),
+            after.annotations.as_ref(),
+            false,
+        ),
+    );
+    if let [owner, ..] = wanted.owner_references() {
+        let owners = ownership::owners(before, key, &owner.uid);
+        if !ownership::is_same(present.owner_references(), &owners) {
+            metadata.insert("ownerReferences".to_owned(), json!(owners));
+        }
+    }
+    if patch.is_empty() && metadata.is_empty() {
+        return None;
+    }
+    let version = json!(before.resource_version);
+    metadata.insert("resourceVersion".to_owned(), version);
+    patch.insert("metadata".to_owned(), metadata.into());
+    Some(patch.into())
+}

@@ -1,0 +1,381 @@
+//! Lookups of refs that objects share.
+//!
+//! The objects on one remote share one conversation with its server, for the refs of all of them, and every answer
+//! serves all who asked before its lookup began. The server of each remote is asked in a bounded number of conversations
+//! at once, so that a server that does not answer delays only its own objects. An object that cannot wait for an answer
+//! is woken when the answer has arrived, and also when an answer to another object changes what it knows.
+//!
+//! No credentials are kept after a lookup: a remote is recognised by its digest.
+
+mod error;
+mod host;
+mod remote;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use stoker_api::detection::{GitRef, ObjectKey};
+use stoker_git::{RefSource, Remote, ResolvedRef};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use error::LookupError;
+
+use host::Hosts;
+use remote::{Answer, Foreseen, Interest, RemoteId, RemoteState};
+
+use crate::request::Foresight;
+
+/// How long a pass waits for an answer. Most servers answer earlier; then one pass is sufficient.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The maximum number of conversations at once, with all servers.
+const CONVERSATIONS: usize = 64;
+/// The maximum number of refs of one conversation. Further refs follow in another one.
+const REFS: usize = 256;
+/// The longest lookup. The git client has shorter limits of its own. This limit holds even if they fail.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// What an object needs to know of a remote.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The object.
+    pub object: &'a ObjectKey,
+    /// The remote.
+    pub remote: &'a Remote,
+    /// The refs.
+    pub refs: &'a [GitRef],
+    /// The earliest start of a lookup whose answer can be used.
+    pub not_before: Instant,
+    /// Whether a person or a webhook requested the lookup. Then the waits after failures of the host do not apply, but
+    /// only the time for which the host asked.
+    pub is_requested: bool,
+    /// Whether the object is woken when one of its refs changes.
+    pub follows: bool,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The start of the lookup.
+    pub began: Instant,
+    /// The commits of the refs, or why a ref has none, in the order of the question.
+    pub results: Vec<Result<ResolvedRef, LookupError>>,
+}
+
+/// The lookups of all objects. Clones share them.
+pub struct Lookups<G>(Arc<Shared<G>>);
+
+impl<G> Clone for Lookups<G> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Shared<G> {
+    source: Arc<G>,
+    conversations: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    remotes: HashMap<RemoteId, RemoteState>,
+    /// The remote of each object.
+    objects: HashMap<ObjectKey, RemoteId>,
+    hosts: Hosts,
+    woken: Option<mpsc::UnboundedSender<ObjectKey>>,
+    /// The number of lookups that were started.
+    started: u64,
+}
+
+/// An answer that is not there yet.
+struct Pending {
+    answers: watch::Receiver<Option<Arc<Answer>>>,
+}
+
+enum Reply {
+    Known(Look),
+    Pending(Pending),
+}
+
+impl<G: RefSource> Lookups<G> {
+    /// Returns lookups in a source. None is started.
+    #[must_use]
+    pub fn new(source: Arc<G>) -> Self {
+        Self(Arc::new(Shared {
+            source,
+            conversations: Semaphore::new(CONVERSATIONS),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Returns the objects that have a new answer, from now on. An earlier receiver gets no further objects.
+    #[must_use]
+    pub fn woken(&self) -> mpsc::UnboundedReceiver<ObjectKey> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.0.lock().woken = Some(sender);
+        receiver
+    }
+
+    /// Answers a question. Waits for a lookup for at most a second; afterwards returns `None`, and the object is woken
+    /// when there is an answer.
+    pub async fn look_up(&self, question: Question<'_>) -> Option<Look> {
+        let mut pending = match self.ask(question) {
+            Reply::Known(look) => return Some(look),
+            Reply::Pending(pending) => pending,
+        };
+        let answered = |answer: &Option<Arc<Answer>>| {
+            let answer = answer.as_ref();
+            answer.and_then(|answer| answer.look(question.refs, question.not_before))
+        };
+        let waiting = pending
+            .answers
+            .wait_for(|answer| answered(answer).is_some());
+        // An error means that the lookups were dropped.
+        if let Ok(Ok(answer)) = timeout(PATIENCE, waiting).await {
+            return answered(&answer);
+        }
+        let mut state = self.0.lock();
+        if let Some(interest) = state.interest(question.object) {
+            interest.is_attended = false;
+        }
+        // The answer may have arrived between the two statements.
+        answered(&pending.answers.borrow())
+    }
+
+    fn ask(&self, question: Question<'_>) -> Reply {
+        let mut guard = self.0.lock();
+        let state = &mut *guard;
+        let id = RemoteId::of(question.remote);
+        if state.objects.get(question.object) != Some(&id) {
+            state.remove(question.object);
+            state.objects.insert(question.object.clone(), id);
+        }
+        let remote = state
+            .remotes
+            .entry(id)
+            .or_insert_with(|| RemoteState::new(question.remote, &mut state.hosts));
+        let interest = remote.interests.entry(question.object.clone()).or_default();
+        if *interest.refs != *question.refs {
+            interest.refs = question.refs.into();
+        }
+        interest.follows = question.follows;
+        // Set again below, if the answer is not there yet.
+        interest.awaits = None;
+        if let Some(look) = remote.look(question.refs, question.not_before) {
+            return Reply::Known(look);
+        }
+        if remote.running.is_none()
+            && let Some(error) = state.hosts.refusal(&remote.host, question.is_requested)
+        {
+            return Reply::Known(Look {
+                began: Instant::now(),
+                results: vec![Err(error); question.refs.len()],
+            });
+        }
+        if let Some(interest) = remote.interests.get_mut(question.object) {
+            interest.awaits = Some(question.not_before);
+            interest.is_attended = true;
+        }
+        let answers = remote.answer.subscribe();
+        if remote.running.is_none() {
+            self.start(state, id, question.remote.clone());
+        }
+        Reply::Pending(Pending { answers })
+    }
+
+    /// Starts a lookup of all refs of a remote.
+    fn start(&self, state: &mut State, id: RemoteId, remote: Remote) {
+        state.started += 1;
+        let number = state.started;
+        if let Some(entry) = state.remotes.get_mut(&id) {
+            entry.running = Some(number);
+            entry.ignores_wait = state.hosts.refusal(&entry.host, false).is_some();
+            let shared = Arc::clone(&self.0);
+            let permits = state.hosts.permits(&entry.host);
+            tokio::spawn(async move { shared.run(id, number, &remote, &permits).await });
+        }
+    }
+}
+
+impl<G: RefSource> Foresight for Lookups<G> {
+    /// Starts the lookup of a ref that is being requested, on the remote that the object has. Nothing happens for an
+    /// object without lookups, or whose remote needs credentials, which are not kept.
+    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
+        let mut guard = self.0.lock();
+        let state = &mut *guard;
+        let Some(id) = state.objects.get(key).copied() else {
+            return;
+        };
+        let Some(remote) = state.remotes.get_mut(&id) else {
+            return;
+        };
+        let (Some(public), Some(interest)) = (&remote.public, remote.interests.get_mut(key)) else {
+            return;
+        };
+        interest.foreseen = Some(Foreseen {
+            requested_at: requested_at.to_owned(),
+            arrived: Instant::now(),
+            refs: [git_ref.clone()]
+                .into_iter()
+                .chain(git_ref.other_spelling())
+                .collect(),
+        });
+        let is_refused = state.hosts.refusal(&remote.host, true).is_some();
+        if remote.running.is_none() && !is_refused {
+            let public = public.clone();
+            self.start(state, id, public);
+        }
+    }
+}
+
+impl<G> Lookups<G> {
+    /// Returns when a request arrived of which [`Foresight::foresee`] was told. A lookup that began later serves it.
+    #[must_use]
+    pub fn arrival(&self, object: &ObjectKey, requested_at: &str) -> Option<Instant> {
+        let mut state = self.0.lock();
+        let foreseen = state.interest(object)?.foreseen.as_ref()?;
+        (foreseen.requested_at == requested_at).then_some(foreseen.arrived)
+    }
+
+    /// Removes an object that does not exist any more, or that needs no lookups.
+    pub fn forget(&self, object: &ObjectKey) {
+        self.0.lock().remove(object);
+    }
+
+    /// Removes all objects and answers. Lookups that are under way have no effect.
+    pub fn clear(&self) {
+        let mut state = self.0.lock();
+        // A later lookup must not have the number of one that is under way.
+        let started = state.started;
+        *state = State {
+            started,
+            ..State::default()
+        };
+    }
+}
+
+impl State {
+    fn interest(&mut self, object: &ObjectKey) -> Option<&mut Interest> {
+        let id = self.objects.get(object)?;
+        self.remotes.get_mut(id)?.interests.get_mut(object)
+    }
+
+    fn remove(&mut self, object: &ObjectKey) {
+        let Some(id) = self.objects.remove(object) else {
+            return;
+        };
+        if let Some(remote) = self.remotes.get_mut(&id) {
+            remote.interests.remove(object);
+            self.drop_unused(id);
+        }
+    }
+
+    /// Removes a remote that no object has any more.
+    fn drop_unused(&mut self, id: RemoteId) {
+        let is_used =
+            |remote: &RemoteState| !remote.interests.is_empty() || remote.running.is_some();
+        if self.remotes.get(&id).is_some_and(|remote| !is_used(remote))
+            && let Some(remote) = self.remotes.remove(&id)
+        {
+            self.hosts.leave(&remote.host);
+        }
+    }
+
+    /// Returns the remote of a lookup, unless the lookup has no effect any more.
+    fn running(&mut self, id: RemoteId, number: u64) -> Option<&mut RemoteState> {
+        let remote = self.remotes.get_mut(&id)?;
+        (remote.running == Some(number)).then_some(remote)
+    }
+}
+
+impl<G: RefSource> Shared<G> {
+    /// Looks up the refs of a remote until nobody awaits an answer any more.
+    async fn run(self: Arc<Self>, id: RemoteId, number: u64, remote: &Remote, permits: &Semaphore) {
+        loop {
+            // First a place at the host: a lookup that waits for one must not take a place from other hosts.
+            let at_host = permits.acquire().await;
+            let anywhere = self.conversations.acquire().await;
+            let began = Instant::now();
+            // The refs are collected as late as possible, so that one conversation serves everybody who waits.
+            let results = match self.begin(id, number) {
+                None => return,
+                Some(Ok(refs)) => self.converse(remote, refs).await,
+                Some(Err(error)) => Err(error),
+            };
+            drop((at_host, anywhere));
+            if !self.finish(id, number, Answer { began, results }) {
+                return;
+            }
+        }
+    }
+
+    /// Returns the refs to look up, or an error if the host has stopped to work while the lookup waited for its turn.
+    /// Returns `None` if the lookup has no effect any more.
+    fn begin(&self, id: RemoteId, number: u64) -> Option<Result<Vec<GitRef>, LookupError>> {
+        let mut state = self.lock();
+        let remote = state.running(id, number)?;
+        let (host, refs) = (Arc::clone(&remote.host), remote.all_refs());
+        let ignores_wait = remote.ignores_wait;
+        match state.hosts.refusal(&host, ignores_wait) {
+            Some(error) => Some(Err(error)),
+            None => Some(Ok(refs)),
+        }
+    }
+
+    async fn converse(&self, remote: &Remote, refs: Vec<GitRef>) -> remote::Results {
+        let mut results = HashMap::with_capacity(refs.len());
+        for some in refs.chunks(REFS) {
+            let (source, remote) = (Arc::clone(&self.source), remote.clone());
+            let asked = some.to_vec();
+            // In a task of its own, so that a panic does not end the lookups of the remote.
+            let conversation = tokio::spawn(async move { source.resolve(&remote, &asked).await });
+            let found = timeout(LONGEST, AbortOnDropHandle::new(conversation)).await;
+            let found = found
+                .map_err(|_| LookupError::Timeout)?
+                .map_err(|_| LookupError::Aborted)?
+                .map_err(LookupError::from)?;
+            let found = found
+                .into_iter()
+                .map(|result| result.map_err(LookupError::from));
+            results.extend(some.iter().cloned().zip(found));
+        }
+        Ok(results)
+    }
+
+    /// Stores an answer and wakes the objects that need it. Returns whether another lookup is necessary.
+    fn finish(&self, id: RemoteId, number: u64, answer: Answer) -> bool {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(remote) = state.running(id, number) else {
+            return false;
+        };
+        let error = answer.results.as_ref().err().cloned();
+        let woken = remote.take(answer);
+        let again = remote.is_awaited();
+        let host = Arc::clone(&remote.host);
+        if !again {
+            remote.running = None;
+        }
+        state.hosts.record(&host, error.as_ref());
+        if let Some(sender) = &state.woken {
+            for object in woken {
+                // Without a receiver, no controller is running.
+                sender.send(object).ok();
+            }
+        }
+        state.drop_unused(id);
+        again
+    }
+}
+
+impl<G> Shared<G> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,137 @@
+//! The hosts of the remotes: how many conversations each has at once, and how long it is not asked after errors.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stoker_git::Remote;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::error::{Fault, LookupError};
+
+/// The maximum number of conversations with one host at once.
+const CONVERSATIONS: usize = 4;
+/// The number of lookups in a row without an answer after which a host is not asked for some time. A single one may be
+/// due to its repository.
+const SILENT_LOOKUPS: u32 = 3;
+/// The first wait after errors. It doubles from error to error.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait that the host did not ask for.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// The hosts of all remotes, by host and port.
+#[derive(Default)]
+pub(super) struct Hosts(HashMap<Arc<str>, Host>);
+
+struct Host {
+    permits: Arc<Semaphore>,
+    /// The number of remotes on the host.
+    remotes: usize,
+    /// The number of errors in a row.
+    errors: u32,
+    wait: Option<Wait>,
+}
+
+struct Wait {
+    until: Instant,
+    error: LookupError,
+    /// Whether the host asked for it.
+    is_asked_for: bool,
+}
+
+impl Hosts {
+    /// Adds a remote, and returns its host.
+    pub(super) fn join(&mut self, remote: &Remote) -> Arc<str> {
+        let url = remote.url().url();
+        let name = url.host_str().unwrap_or_default();
+        let name = match url.port_or_known_default() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        };
+        let name = match self.0.get_key_value(&*name) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(name),
+        };
+        let host = self.0.entry(Arc::clone(&name)).or_insert_with(|| Host {
+            permits: Arc::new(Semaphore::new(CONVERSATIONS)),
+            remotes: 0,
+            errors: 0,
+            wait: None,
+        });
+        host.remotes += 1;
+        name
+    }
+
+    /// Removes a remote. A host without remotes is forgotten, except while it is not to be asked.
+    pub(super) fn leave(&mut self, name: &str) {
+        if let Some(host) = self.0.get_mut(name) {
+            host.remotes = host.remotes.saturating_sub(1);
+        }
+        let now = Instant::now();
+        let is_waited_for = |host: &Host| host.wait.as_ref().is_some_and(|wait| now < wait.until);
+        self.0
+            .retain(|_, host| host.remotes > 0 || is_waited_for(host));
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the places for conversations with a host.
+    pub(super) fn permits(&self, name: &str) -> Arc<Semaphore> {
+        let host = self.0.get(name).map(|host| Arc::clone(&host.permits));
+        host.unwrap_or_else(|| Arc::new(Semaphore::new(CONVERSATIONS)))
+    }
+
+    /// Returns why a host is not asked now, or `None` if it is.
+    pub(super) fn refusal(&self, name: &Arc<str>, is_requested: bool) -> Option<LookupError> {
+        let wait = self.0.get(name)?.wait.as_ref()?;
+        let left = wait.until.checked_duration_since(Instant::now())?;
+        if left.is_zero() || (is_requested && !wait.is_asked_for) {
+            return None;
+        }
+        Some(LookupError::Waiting {
+            host: Arc::clone(name),
+            seconds: left.as_secs().max(1),
+            source: Box::new(wait.error.clone()),
+        })
+    }
+
+    /// Records the end of a lookup at a host, and the error if it failed.
+    pub(super) fn record(&mut self, name: &str, error: Option<&LookupError>) {
+        let Some(host) = self.0.get_mut(name) else {
+            return;
+        };
+        if let Some(LookupError::Waiting { .. } | LookupError::Aborted) = error {
+            // The host was not asked.
+            return;
+        }
+        let fault = error.map_or(Fault::Repository, LookupError::fault);
+        let Some(error) = error.filter(|_| fault != Fault::Repository) else {
+            // The host works.
+            (host.errors, host.wait) = (0, None);
+            return;
+        };
+        host.errors = host.errors.saturating_add(1);
+        let tolerated = match fault {
+            Fault::Unreachable => 0,
+            Fault::Silent | Fault::Repository => SILENT_LOOKUPS - 1,
+        };
+        let asked_for = error.retry_after();
+        let own = host.errors.checked_sub(tolerated + 1).map(doubled);
+        if let Some(wait) = asked_for.max(own) {
+            host.wait = Some(Wait {
+                until: Instant::now() + wait,
+                error: error.clone(),
+                is_asked_for: asked_for.is_some(),
+            });
+        }
+    }
+}
+
+fn doubled(times: u32) -> Duration {
+    let factor = 1_u32.checked_shl(times).unwrap_or(u32::MAX);
+    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
+}

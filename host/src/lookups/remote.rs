@@ -1,0 +1,194 @@
+//! One remote: the objects that need it, and the last answer.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash as _, Hasher};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use stoker_api::detection::{GitRef, ObjectKey};
+use stoker_git::{Credentials, Remote, ResolvedRef};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::host::Hosts;
+use super::{Look, LookupError};
+
+/// What a remote is recognised by, so that its credentials need not be kept: the digest of its URL and credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct RemoteId([u8; 32]);
+
+impl RemoteId {
+    pub(super) fn of(remote: &Remote) -> Self {
+        let mut digest = Sha256Hasher(Sha256::new());
+        remote.hash(&mut digest);
+        Self(digest.0.finalize().into())
+    }
+}
+
+/// Passes what is hashed to SHA-256, because the 64 bits of a [`Hasher`] do not exclude collisions.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+/// The results of a conversation for each ref, or why there are none.
+pub(super) type Results = Result<HashMap<GitRef, Result<ResolvedRef, LookupError>>, LookupError>;
+
+/// The answer of a remote.
+pub(super) struct Answer {
+    pub(super) began: Instant,
+    pub(super) results: Results,
+}
+
+impl Answer {
+    /// Returns the answer to a question, if this one can be used for it.
+    pub(super) fn look(&self, refs: &[GitRef], not_before: Instant) -> Option<Look> {
+        if self.began < not_before {
+            return None;
+        }
+        let results = match &self.results {
+            Ok(results) => refs
+                .iter()
+                .map(|git_ref| results.get(git_ref).cloned())
+                .collect::<Option<_>>()?,
+            Err(error) => vec![Err(error.clone()); refs.len()],
+        };
+        Some(Look {
+            began: self.began,
+            results,
+        })
+    }
+
+    /// Returns the commit of a ref, `None` if it has none.
+    fn commit(&self, git_ref: &GitRef) -> Option<&ResolvedRef> {
+        self.results.as_ref().ok()?.get(git_ref)?.as_ref().ok()
+    }
+}
+
+/// The need of one object.
+#[derive(Default)]
+pub(super) struct Interest {
+    pub(super) refs: Box<[GitRef]>,
+    /// Whether the object is woken when one of its refs changes.
+    pub(super) follows: bool,
+    /// The earliest start of a lookup that the object awaits.
+    pub(super) awaits: Option<Instant>,
+    /// Whether a pass of the object waits. Then the object is not woken.
+    pub(super) is_attended: bool,
+    pub(super) foreseen: Option<Foreseen>,
+}
+
+impl Interest {
+    /// The refs that a request will need that is being written.
+    fn foreseen_refs(&self) -> &[GitRef] {
+        let foreseen = self.foreseen.as_ref();
+        foreseen.map_or(&[], |foreseen| &foreseen.refs)
+    }
+}
+
+/// A request that is being written.
+pub(super) struct Foreseen {
+    /// The value of its annotation.
+    pub(super) requested_at: String,
+    pub(super) arrived: Instant,
+    /// The refs that its pass will need. Empty once they were looked up.
+    pub(super) refs: Box<[GitRef]>,
+}
+
+/// The state of one remote.
+pub(super) struct RemoteState {
+    pub(super) host: Arc<str>,
+    /// The remote itself, if it is read without credentials.
+    pub(super) public: Option<Remote>,
+    pub(super) interests: HashMap<ObjectKey, Interest>,
+    pub(super) answer: watch::Sender<Option<Arc<Answer>>>,
+    /// The number of the lookup that is under way or that waits for its turn.
+    pub(super) running: Option<u64>,
+    /// Whether the lookup was requested although the host was not to be asked.
+    pub(super) ignores_wait: bool,
+}
+
+impl RemoteState {
+    pub(super) fn new(remote: &Remote, hosts: &mut Hosts) -> Self {
+        Self {
+            host: hosts.join(remote),
+            public: Some(remote)
+                .filter(|remote| *remote.credentials() == Credentials::Anonymous)
+                .cloned(),
+            interests: HashMap::new(),
+            answer: watch::Sender::new(None),
+            running: None,
+            ignores_wait: false,
+        }
+    }
+
+    /// Returns the last answer, if it can be used for a question.
+    pub(super) fn look(&self, refs: &[GitRef], not_before: Instant) -> Option<Look> {
+        self.answer.borrow().as_ref()?.look(refs, not_before)
+    }
+
+    /// Returns the refs that are needed: those of the objects that follow the remote, and of those that wait.
+    pub(super) fn all_refs(&self) -> Vec<GitRef> {
+        let interests = self.interests.values();
+        let needed = interests
+            .clone()
+            .filter(|interest| interest.follows || interest.awaits.is_some());
+        let foreseen = interests.flat_map(Interest::foreseen_refs);
+        let mut seen = HashSet::new();
+        let refs = needed.flat_map(|interest| &interest.refs).chain(foreseen);
+        refs.filter(|git_ref| seen.insert(*git_ref))
+            .cloned()
+            .collect()
+    }
+
+    /// Returns whether an object still awaits an answer.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.interests
+            .values()
+            .any(|interest| interest.awaits.is_some() || !interest.foreseen_refs().is_empty())
+    }
+
+    /// Stores an answer, and returns the objects that it concerns and that have no pass that waits for it.
+    pub(super) fn take(&mut self, answer: Answer) -> Vec<ObjectKey> {
+        let before = self.answer.borrow().clone();
+        let mut woken = Vec::new();
+        for (object, interest) in &mut self.interests {
+            if let Some(foreseen) = &mut interest.foreseen
+                && answer.look(&foreseen.refs, foreseen.arrived).is_some()
+            {
+                foreseen.refs = Box::default();
+            }
+            let refs = &interest.refs;
+            match interest.awaits {
+                Some(not_before) if answer.look(refs, not_before).is_some() => {
+                    if !interest.is_attended {
+                        woken.push(object.clone());
+                    }
+                    interest.awaits = None;
+                    interest.is_attended = false;
+                }
+                None if interest.follows && is_news(before.as_deref(), &answer, refs) => {
+                    woken.push(object.clone());
+                }
+                _ => {}
+            }
+        }
+        self.answer.send_replace(Some(Arc::new(answer)));
+        woken
+    }
+}
+
+/// Returns whether one of the refs has another commit, has lost its commit, or has one again.
+fn is_news(before: Option<&Answer>, after: &Answer, refs: &[GitRef]) -> bool {
+    before.is_some_and(|before| {
+        refs.iter()
+            .any(|git_ref| before.commit(git_ref) != after.commit(git_ref))
+    })
+}
