@@ -28,6 +28,7 @@ use crate::telemetry;
 #[cfg(feature = "sandbox")]
 pub use demo::EXAMPLE_PLUGIN;
 pub use host::Host;
+pub use kubeconfig::Clients;
 pub use status::show as show_status;
 pub use sync::{SyncResult, sync};
 

@@ -16,17 +16,18 @@ use http::HeaderMap;
 use jiff::Timestamp;
 
 use crate::delivery::{Delivery, Fingerprint, Signed, delivery_id};
-use crate::secrets::{Secret, SecretCache, SecretError, SecretSource};
+use crate::secrets::{Secret, SecretCache, SecretError, SecretSource, Wanted};
 use keys::{Keys, Signature};
 use mac::digest;
 use stoker_api::SecretKey;
+use tokio::time::Instant;
 
 pub use scheme::{SIGNATURE_HEADER, Scheme, bearer, sign};
 pub use withheld::is_withheld;
 
 /// A value whose sender was verified. Only [`Keyring::verify`] makes one.
 #[derive(Debug)]
-pub struct Verified<T>(T, Signature);
+pub struct Verified<T>(T, Proven);
 
 impl<T> std::ops::Deref for Verified<T> {
     type Target = T;
@@ -44,15 +45,23 @@ impl<T> Verified<T> {
     }
 }
 
+impl<T> Verified<T> {
+    /// Returns the name of the scheme of the proof, or `none` if no proof is required.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.1.scheme
+    }
+}
+
 impl Verified<Delivery> {
     /// Returns what identifies the delivery, so that a repetition of it is recognised. It hashes the body.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let Self(delivery, signature) = self;
+        let Self(delivery, proven) = self;
         let body = digest(&[&delivery.body]);
         let id = delivery_id(&delivery.headers);
         Fingerprint {
-            signed: match signature {
+            signed: match &proven.signature {
                 Signature::None => None,
                 Signature::Body => Some(Signed::Body(body)),
                 Signature::Id(id) => Some(Signed::Id(*id)),
@@ -61,6 +70,14 @@ impl Verified<Delivery> {
             sent: id.map(|id| digest(&[id.as_bytes(), &[0], &body])),
         }
     }
+}
+
+/// What a valid proof shows.
+#[derive(Debug)]
+struct Proven {
+    signature: Signature,
+    /// The name of the scheme.
+    scheme: &'static str,
 }
 
 /// The reason why a delivery is refused.
@@ -225,17 +242,51 @@ impl Authenticator {
 
     /// Returns the proof that the deliveries for an object require: by its own secret, in its namespace, if it names
     /// one, and otherwise by the global secrets. A value from the cluster was read within the last second.
-    pub async fn keyring(&self, namespace: &str, own: Option<&SecretKey>) -> Keyring {
-        let Some(reference) = own else {
-            if self.reads_cluster() {
-                self.update().await;
-            }
-            return self.global();
-        };
+    ///
+    /// While the API server does not answer, the last known own secret is used. Without one, the call waits until the
+    /// deadline.
+    pub async fn keyring(
+        &self,
+        namespace: &str,
+        own: Option<&SecretKey>,
+        deadline: Instant,
+    ) -> Keyring {
+        if let Some(own) = own {
+            let known = self.own_keyring(namespace, own, Wanted::Known, deadline);
+            return known.await;
+        }
+        if self.reads_cluster() {
+            self.update().await;
+        }
+        self.global()
+    }
+
+    /// Returns the proof that an object's own secret requires. While the API server does not answer, the call waits
+    /// until the deadline, and the last known secret is not sufficient.
+    pub async fn current_keyring(
+        &self,
+        namespace: &str,
+        own: &SecretKey,
+        deadline: Instant,
+    ) -> Keyring {
+        self.own_keyring(namespace, own, Wanted::Current, deadline)
+            .await
+    }
+
+    async fn own_keyring(
+        &self,
+        namespace: &str,
+        reference: &SecretKey,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Keyring {
         let Some(cluster) = &self.cluster else {
             return Keyring::unknown();
         };
-        match cluster.secrets.get(namespace, reference).await {
+        let stored = cluster
+            .secrets
+            .get_by(namespace, reference, wanted, deadline);
+        match stored.await {
             Ok(stored) => Keyring {
                 requirement: Requirement::proof(Keys::new(&[&stored.secret], &[])),
                 is_current: stored.is_current,
@@ -301,21 +352,26 @@ impl Keyring {
         delivery: Delivery,
         now: Timestamp,
     ) -> Result<Verified<Delivery>, Box<Refused>> {
-        match self.signature(&delivery, now) {
-            Ok(signature) => Ok(Verified(delivery, signature)),
+        match self.prove(&delivery, now) {
+            Ok(proven) => Ok(Verified(delivery, proven)),
             Err(error) => Err(Box::new(Refused { error, delivery })),
         }
     }
 
-    /// Checks the proof, and returns what the sender signed.
-    fn signature(&self, delivery: &Delivery, now: Timestamp) -> Result<Signature, AuthError> {
+    /// Checks the proof, and returns what it proves.
+    fn prove(&self, delivery: &Delivery, now: Timestamp) -> Result<Proven, AuthError> {
         match &*self.requirement {
-            Requirement::Nothing => Ok(Signature::None),
+            Requirement::Nothing => Ok(Proven {
+                signature: Signature::None,
+                scheme: "none",
+            }),
             Requirement::Unusable(why) => Err(AuthError::Unusable(why.clone())),
             Requirement::Unknown => Err(AuthError::Unavailable),
             Requirement::Proof(keys) => {
-                let evidence = keys.evidence(&delivery.headers, now)?;
-                keys.check(evidence, &delivery.body)
+                let (evidence, scheme) = keys.evidence(&delivery.headers, now)?;
+                let signature = keys.check(evidence, &delivery.body)?;
+                let scheme = scheme.name();
+                Ok(Proven { signature, scheme })
             }
         }
     }

@@ -28,5 +28,6 @@ mod sampling;
 pub mod secret_store;
 pub mod secrets;
 pub mod server;
+mod single_try;
 pub mod telemetry;
 mod watch_backoff;

@@ -5,7 +5,7 @@ mod store;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub use store::{SecretCache, SecretData, SecretStore, StoreError, StoredSecret};
+pub use store::{SecretCache, SecretData, SecretStore, StoreError, StoredSecret, Wanted};
 
 /// The maximum number of values of a secret, the previous ones included. Each costs one HMAC per delivery.
 const MAX_VALUES: usize = 8;

@@ -322,6 +322,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_not_valid_http_has_an_answer_without_a_body() {
+        let start = "POST / HTTP/1.1\r\nhost: x\r\n";
+        let large = format!("{start}x: {}\r\n\r\n", "x".repeat(HEADER_BYTES as usize));
+        let many = format!("{start}{}\r\n", "x: y\r\n".repeat(101));
+        let length = format!("{start}content-length: x\r\n\r\n");
+        let name = format!("{start}a b: c\r\n\r\n");
+        for (request, status) in [
+            (large, "431"),
+            (many, "431"),
+            (length, "400"),
+            (name, "400"),
+        ] {
+            let (answer, time) = exchange(request.as_bytes(), Options::default()).await;
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{answer}"
+            );
+            assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+            assert!(time < HEADER_TIME);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_tls_handshake_is_bounded_in_time() {
         let directory = tempfile::TempDir::new().unwrap();
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -35,6 +35,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
             "plugin_maps",
             "request",
             "secret_store",
+            "single_try",
             "watch_backoff",
         ],
     ),

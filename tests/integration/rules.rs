@@ -53,6 +53,20 @@ async fn note_of(cluster: &TestCluster, reason: &str) -> Result<String> {
 }
 
 #[tokio::test]
+async fn a_source_that_is_no_network_is_refused_when_the_object_is_applied() -> Result<()> {
+    let cluster = TestCluster::new().await?;
+    for source in ["10.0.0.0/99", "10.0.0.256", "2001:db8::/129", "example.com"] {
+        let webhook = json!({"allowedSources": [source]});
+        let error = cluster.create(json!({ "webhook": webhook })).await;
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(error.contains("allowedSources"), "{source}: {error}");
+    }
+    let webhook = json!({"allowedSources": ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]});
+    cluster.create(json!({ "webhook": webhook })).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_webhook_about_another_repository_is_ignored_and_reported() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
     let before = cluster.object().await?;

@@ -35,6 +35,15 @@ pub enum ParseError {
         /// The text.
         text: String,
     },
+    /// The text contains a character that is not displayed, or that changes how the text around it is displayed. Git
+    /// accepts such a name, which can look like another one.
+    #[error("{text:?} contains {character:?}, which is invisible")]
+    Invisible {
+        /// The text.
+        text: String,
+        /// The first such character.
+        character: char,
+    },
     /// The text does not consist of 40 or 64 hexadecimal digits.
     #[error("{text:?} is not a full commit id: {why}")]
     CommitFormat {

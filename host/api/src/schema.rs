@@ -105,10 +105,22 @@ pub(super) fn allowed_sources(_: &mut SchemaGenerator) -> Schema {
             "type": "string",
             "minLength": 2,
             "maxLength": 49,
-            "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
+            "pattern": network_pattern(),
         },
         "x-kubernetes-list-type": "set",
     })
+}
+
+/// Returns a regular expression for addresses and networks, with the prefix lengths of IPv4 (RFC 4632 §3.1) and IPv6 (RFC
+/// 4291 §2.3).
+///
+/// An API server shows the expression to whoever writes something else. It therefore checks the groups of IPv6 only by
+/// their characters, which keeps it short. The receiver parses the text.
+fn network_pattern() -> String {
+    let octet = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+    let v4 = format!(r"({octet}\.){{3}}{octet}(/(3[0-2]|[12]?[0-9]))?");
+    let v6 = "[0-9a-fA-F.:]*:[0-9a-fA-F.:]*(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?";
+    format!("^({v4}|{v6})$")
 }
 
 /// Returns the schema of a list of patterns of refs. Their order has no meaning, because exclusions have precedence.

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::kubeconfig::Clients;
 use super::lead::Reconciler;
 use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
@@ -46,7 +47,11 @@ pub struct Host {
 
 impl Host {
     /// Starts the servers and the tasks.
-    pub async fn start(client: Client, config: HostConfig) -> Result<Self> {
+    pub async fn start(clients: impl Into<Clients>, config: HostConfig) -> Result<Self> {
+        let Clients {
+            patient: client,
+            single_try,
+        } = clients.into();
         server::raise_open_files();
         let listeners = Listeners::bind(&config)?;
         let receiver_address = listeners.receiver_address()?;
@@ -60,8 +65,13 @@ impl Host {
             .clone()
             .unwrap_or_else(|| client.default_namespace().to_owned());
         let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
-        let (cache, requester) = watch_objects(&client, config.namespace.as_deref(), &mut tasks);
-        let auth = authenticate(&client, &config, &own_namespace, &metrics, &mut tasks);
+        let (cache, requester) = watch_objects(
+            &client,
+            &single_try,
+            config.namespace.as_deref(),
+            &mut tasks,
+        );
+        let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
         let reconciler = Reconciler {
             client,
             namespace: config.namespace,
@@ -223,6 +233,7 @@ async fn load_plugins(
 /// Watches the objects, and returns the value that stores requests on them.
 fn watch_objects(
     client: &Client,
+    single_try: &Client,
     namespace: Option<&str>,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
@@ -232,7 +243,7 @@ fn watch_objects(
     tasks.spawn(follow);
     tasks.spawn(publish);
     let requester = Requester::new(
-        client.clone(),
+        single_try.clone(),
         Arc::clone(&cache),
         events,
         namespace.map(str::to_owned),

@@ -13,8 +13,8 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let kubeconfig = flags.kubeconfig.clone();
     let config: HostConfig = flags.try_into()?;
     let ended = signals::termination()?;
-    let client = kubeconfig::client(kubeconfig.as_deref()).await?;
-    let host = Host::start(client, config).await?;
+    let clients = kubeconfig::clients(kubeconfig.as_deref()).await?;
+    let host = Host::start(clients, config).await?;
     for status in host.detector.status() {
         if status.state == PluginState::Serving {
             tracing::info!(plugin.file = %status.from, plugin.name = status.name, "plugin loaded");

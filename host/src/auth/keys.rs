@@ -71,7 +71,7 @@ impl Keys {
         self.is_short
     }
 
-    /// Reads the proof in the headers of a delivery. A token is checked immediately. A signature is checked when the
+    /// Reads the proof in the headers of a delivery, and returns it with its scheme. A token is checked immediately. A signature is checked when the
     /// body has been read.
     ///
     /// The first signature in the order of the table decides, so a valid token does not compensate for an invalid
@@ -80,7 +80,7 @@ impl Keys {
         &self,
         headers: &HeaderMap,
         now: Timestamp,
-    ) -> Result<Evidence, AuthError> {
+    ) -> Result<(Evidence, &'static Scheme), AuthError> {
         let mut reason = if has_sha1(headers) {
             "SHA-1 is not accepted: sign with SHA-256 in X-Hub-Signature-256"
         } else {
@@ -95,12 +95,15 @@ impl Keys {
             match &scheme.proof {
                 Proof::BodySignature { prefix } => {
                     let claimed = parse_hex(value, prefix)?;
-                    return Ok(Evidence::Body { claimed });
+                    return Ok((Evidence::Body { claimed }, scheme));
                 }
                 Proof::MessageSignature { id, timestamp } => {
-                    return parse_message(headers, value, (id, timestamp), now);
+                    let evidence = parse_message(headers, value, (id, timestamp), now)?;
+                    return Ok((evidence, scheme));
                 }
-                Proof::Token(form) if self.has_token(form, value) => return Ok(Evidence::Token),
+                Proof::Token(form) if self.has_token(form, value) => {
+                    return Ok((Evidence::Token, scheme));
+                }
                 Proof::Token(_) => reason = "the token is wrong",
             }
         }

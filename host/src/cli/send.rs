@@ -32,8 +32,14 @@ pub struct SendFlags {
     /// with --provider: v1.0.0].
     #[arg(long, required_unless_present_any = ["body", "provider"])]
     pub r#ref: Option<String>,
-    /// Name or URL of the repository to announce. A registry sends it as the name of the image [default: none].
-    #[arg(long, value_name = "NAME", conflicts_with = "body")]
+    /// Name or URL of the repository to announce. A registry sends it as the name of the image. CodeCommit sends only
+    /// the last part, and always names a repository [default: none].
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "body",
+        required_if_eq("provider", "codecommit")
+    )]
     pub repo: Option<String>,
     /// File with the body, which is sent unchanged. `-` reads standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "ref")]

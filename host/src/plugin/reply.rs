@@ -98,15 +98,19 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
         .map(CommitId::parse)
         .transpose()
         .map_err(|error| answer(format!("with a commit that cannot be used: {error}")))?;
-    // The sender writes the names and the id, and a request is valid without them.
+    // A name that cannot be used stays a name, which means no repository. A detection without a name would be accepted.
     let mut repositories = raw.repositories;
-    repositories
-        .retain(|name| name.len() <= MAX_REPOSITORY_BYTES && !name.chars().any(char::is_control));
     repositories.truncate(MAX_REPOSITORIES);
+    for name in &mut repositories {
+        if name.len() > MAX_REPOSITORY_BYTES || name.chars().any(is_unprintable) {
+            *name = printable(name, MAX_REPOSITORY_BYTES);
+        }
+    }
     let occurred_at = raw.occurred_at.as_deref().map(time::parse).transpose();
     let occurred_at =
         occurred_at.map_err(|why| answer(format!("with a time that cannot be used: {why}")))?;
-    let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control);
+    // A request is valid without the id.
+    let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(is_unprintable);
     let delivery_id = raw.delivery_id.filter(is_fit);
     Ok(Detection {
         git_ref,
@@ -284,7 +288,7 @@ mod tests {
                 assert_eq!(found[limit - 1].git_ref.as_str(), "v299");
             }
         }
-        let names = ["x".repeat(3000), "a\nb".to_owned()];
+        let names = ["x".repeat(3000), "a\nb\u{202e}".to_owned()];
         let names = names
             .into_iter()
             .chain((0..40).map(|number| format!("o/r{number}")));
@@ -297,7 +301,9 @@ mod tests {
             panic!("not found")
         };
         assert_eq!(found[0].repositories.len(), 32);
-        assert_eq!(found[0].repositories[31], "o/r31");
+        assert_eq!(found[0].repositories[0], format!("{}…", "x".repeat(2048)));
+        assert_eq!(found[0].repositories[1], "a\u{fffd}b\u{fffd}");
+        assert_eq!(found[0].repositories[31], "o/r29");
         assert_eq!(found[0].delivery_id, None);
     }
 
@@ -380,9 +386,11 @@ mod tests {
                 for one in found {
                     prop_assert_eq!(GitRef::parse(one.git_ref.as_str()), Ok(one.git_ref.clone()));
                     prop_assert!(one.event.is_none_or(|event| event.len() <= MAX_EVENT_BYTES && is_fit(&event)));
-                    prop_assert!(one.delivery_id.is_none_or(|id| id.len() <= MAX_ID_BYTES));
+                    prop_assert!(one.delivery_id.is_none_or(|id| id.len() <= MAX_ID_BYTES && !id.chars().any(is_unprintable)));
                     prop_assert!(one.repositories.len() <= MAX_REPOSITORIES);
-                    prop_assert!(one.repositories.iter().all(|name| name.len() <= MAX_REPOSITORY_BYTES));
+                    let longest = MAX_REPOSITORY_BYTES + '…'.len_utf8();
+                    let is_name = |name: &String| name.len() <= longest && !name.chars().any(is_unprintable);
+                    prop_assert!(one.repositories.iter().all(is_name));
                 }
             }
             for raw in [RawReply::Ignored(reason.clone()), RawReply::Malformed(reason)] {

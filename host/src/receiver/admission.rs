@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use futures::FutureExt as _;
-use stoker_api::detection::ObjectKey;
+use stoker_api::detection::{ObjectKey, ParseError};
 use tokio::time::Instant;
 
 use super::Receiver;
@@ -24,12 +24,10 @@ use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
 use crate::delivery::Delivery;
 use crate::recent::Recent;
-use crate::request::{RequestError, Requests, Target};
+use crate::request::{RequestError, Requests, Target, Unannounced};
 
 /// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
 const ANSWER_TIME: Duration = Duration::from_secs(8);
-/// The time limit of a read that a refused delivery causes.
-const LOOK_TIME: Duration = Duration::from_secs(2);
 /// The time for which the result of such a read is used.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// The maximum number of results that are remembered.
@@ -62,27 +60,40 @@ pub(super) struct Admitted<'r> {
 /// What the path of a request names.
 pub(super) struct Place {
     key: ObjectKey,
-    /// Whether an object can have the name. If not, the key is one that no object has.
-    is_possible: bool,
+    /// The reason why no object can have the names, if so. The key is then one that no object has.
+    impossible: Option<ParseError>,
 }
 
 impl Place {
     /// Returns the object of these names, or a place without an object for names that no object can have. The API
     /// server is asked for both, so that the answers take as long.
     pub(super) fn new(namespace: &str, name: &str, path: &str) -> Self {
-        if let Ok(key) = ObjectKey::new(namespace, name) {
-            return Self {
-                key,
-                is_possible: true,
-            };
-        }
+        let why = match ObjectKey::new(namespace, name) {
+            Ok(key) => {
+                return Self {
+                    key,
+                    impossible: None,
+                };
+            }
+            Err(why) => why,
+        };
         let digits = hex::encode(&path.as_bytes()[..path.len().min(NOWHERE_BYTES)]);
         let key = ObjectKey::new("default", &format!("x-{digits}-x"));
         #[expect(clippy::expect_used, reason = "hexadecimal digits are part of a name")]
         Self {
             key: key.expect("a name of digits and letters"),
-            is_possible: false,
+            impossible: Some(why),
         }
+    }
+
+    /// Returns whether an object can have the names.
+    pub(super) fn is_possible(&self) -> bool {
+        self.impossible.is_none()
+    }
+
+    /// Returns the reason why no object can have the names, if so.
+    pub(super) fn impossible(&self) -> Option<&ParseError> {
+        self.impossible.as_ref()
     }
 }
 
@@ -105,17 +116,17 @@ impl Default for Looks {
 }
 
 impl Looks {
-    /// Reads an object, or returns the result of a read within the last second. Returns `None` if there were too many
-    /// reads.
+    /// Reads an object until the deadline, or returns the result of a read that began within the last second. Returns
+    /// `None` if there were too many reads.
     async fn look(
         &self,
         requests: &Arc<dyn Requests>,
         key: &ObjectKey,
+        deadline: Instant,
     ) -> Option<Result<Target, RequestError>> {
         let read = || {
             let is_allowed = self.rate.count(()).is_ok();
             let (requests, wanted) = (Arc::clone(requests), key.clone());
-            let deadline = Instant::now() + LOOK_TIME;
             let read = async move { requests.read(&wanted, deadline).await };
             is_allowed.then(|| read.boxed())
         };
@@ -155,27 +166,57 @@ pub(super) async fn admit<'r>(
         headers,
         body: bytes,
     };
-    match verify(receiver, place, delivery, deadline).await {
-        Ok((delivery, target)) if is_allowed(target.as_ref(), source) => Ok(Admitted {
+    let verified = verify(receiver, place, delivery, deadline).await;
+    let verified = verified.and_then(|(delivery, target)| {
+        let target = restrict(receiver, target, source)?;
+        Ok((delivery, target))
+    });
+    match verified {
+        Ok((delivery, target)) => Ok(Admitted {
             delivery,
             target,
             deadline,
             share,
         }),
-        refused => {
-            let error = refused.err().unwrap_or(WRONG_SOURCE);
+        Err(error) => {
             drop(share);
             let answer = refuse(receiver, &error);
-            tokio::time::sleep_until(next_step(arrived, Instant::now())).await;
+            // How long the API server does not answer must not show what was asked of it.
+            let is_unavailable = matches!(error, AuthError::Unavailable);
+            let answer_at = if is_unavailable {
+                deadline
+            } else {
+                next_step(arrived, Instant::now())
+            };
+            tokio::time::sleep_until(answer_at).await;
             Err(answer)
         }
     }
 }
 
-/// Returns whether an object accepts deliveries of a source. The answer for an object that is not found does not depend
-/// on the source.
-fn is_allowed(target: Result<&Target, &RequestError>, source: Option<IpAddr>) -> bool {
-    target.map_or(true, |target| accepts(&target.policy, source))
+/// Returns the object of an authenticated delivery if it accepts deliveries of the source. The answer for an object that
+/// is not found does not depend on the source.
+fn restrict(
+    receiver: &Receiver,
+    target: Result<Target, RequestError>,
+    source: Option<IpAddr>,
+) -> Result<Result<Target, RequestError>, AuthError> {
+    let Ok(target) = target else {
+        return Ok(target);
+    };
+    match accepts(&target.policy, source) {
+        Ok(true) => Ok(Ok(target)),
+        Ok(false) => Err(WRONG_SOURCE),
+        Err(error) => {
+            let why = format!("spec.webhook.allowedSources: {error}");
+            let requests = &receiver.requests;
+            requests.report(&target, Unannounced::Refused, &why);
+            Ok(Err(RequestError::Invalid {
+                key: target.key,
+                why,
+            }))
+        }
+    }
 }
 
 /// Returns the next time at which a refusal is answered.
@@ -194,27 +235,27 @@ async fn verify(
     deadline: Instant,
 ) -> Result<Outcome, AuthError> {
     let key = &place.key;
-    let watched = place.is_possible.then(|| receiver.requests.find(key));
+    let watched = place.is_possible().then(|| receiver.requests.find(key));
     let watched = match watched.flatten() {
         Some(target) if has_own_secret(&target) => {
-            return verify_own(receiver, target, delivery).await;
+            return verify_own(receiver, target, delivery, deadline).await;
         }
         watched => watched,
     };
-    let keyring = receiver.auth.keyring(key.namespace(), None).await;
+    let keyring = receiver.auth.keyring(key.namespace(), None, deadline).await;
     match (keyring.verify(delivery), watched) {
         (Ok(delivery), Some(target)) => Ok((delivery, Ok(target))),
-        (Ok(delivery), None) if !place.is_possible => {
+        (Ok(delivery), None) if !place.is_possible() => {
             Ok((delivery, Err(RequestError::NotFound(key.clone()))))
         }
         (Ok(delivery), None) => match receiver.requests.read(key, deadline).await {
             // The watch has not reported the object yet. Only its own key opens it.
             Ok(target) if has_own_secret(&target) => {
-                verify_own(receiver, target, delivery.into_unverified()).await
+                verify_own(receiver, target, delivery.into_unverified(), deadline).await
             }
             target => Ok((delivery, target)),
         },
-        (Err(refused), _) => look(receiver, place, *refused).await,
+        (Err(refused), _) => look(receiver, place, *refused, deadline).await,
     }
 }
 
@@ -223,23 +264,42 @@ async fn verify_own(
     receiver: &Receiver,
     target: Target,
     delivery: Delivery,
+    deadline: Instant,
 ) -> Result<Outcome, AuthError> {
-    let own = target.policy.secret.as_ref();
-    let keyring = receiver.auth.keyring(target.key.namespace(), own).await;
+    let Some(own) = &target.policy.secret else {
+        return Err(AuthError::Unauthorized("the object has no key of its own"));
+    };
+    let (auth, namespace) = (&receiver.auth, target.key.namespace());
+    let keyring = auth.keyring(namespace, Some(own), deadline).await;
+    let delivery = match keyring.verify(delivery) {
+        Ok(delivery) => return Ok((delivery, Ok(target))),
+        Err(refused) if keyring.is_current() => return Err(refused.error),
+        Err(refused) => refused.delivery,
+    };
+    // The key may have changed while the API server did not answer.
+    let keyring = auth.current_keyring(namespace, own, deadline).await;
     match keyring.verify(delivery) {
         Ok(delivery) => Ok((delivery, Ok(target))),
         Err(refused) if keyring.is_current() => Err(refused.error),
-        // The key may have changed while the API server did not answer.
         Err(_) => Err(AuthError::Unavailable),
     }
 }
 
 /// Verifies a refused delivery by the present state of the object.
-async fn look(receiver: &Receiver, place: &Place, refused: Refused) -> Result<Outcome, AuthError> {
+async fn look(
+    receiver: &Receiver,
+    place: &Place,
+    refused: Refused,
+    deadline: Instant,
+) -> Result<Outcome, AuthError> {
     let Refused { error, delivery } = refused;
-    match receiver.looks.look(&receiver.requests, &place.key).await {
-        Some(Ok(target)) if place.is_possible && has_own_secret(&target) => {
-            verify_own(receiver, target, delivery).await
+    match receiver
+        .looks
+        .look(&receiver.requests, &place.key, deadline)
+        .await
+    {
+        Some(Ok(target)) if place.is_possible() && has_own_secret(&target) => {
+            verify_own(receiver, target, delivery, deadline).await
         }
         Some(Err(RequestError::Unavailable(_))) => Err(AuthError::Unavailable),
         // The global keys have not changed since the check.
@@ -302,8 +362,8 @@ mod tests {
     fn a_path_of_any_length_is_a_place() {
         for path in ["/webhook/", "/webhook/a/b/c", &"/".repeat(10_000)] {
             let place = Place::new("", "", path);
-            assert!(!place.is_possible && place.key.name().len() <= 253);
+            assert!(!place.is_possible() && place.key.name().len() <= 253);
         }
-        assert!(Place::new("plants", "north", "/webhook/plants/north").is_possible);
+        assert!(Place::new("plants", "north", "/webhook/plants/north").is_possible());
     }
 }

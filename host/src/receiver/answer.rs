@@ -9,6 +9,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use stoker_report::escape;
 
 use crate::plugin::{Declined, Plugin};
 
@@ -69,7 +70,7 @@ impl Answer {
         Self {
             status,
             code,
-            message: message.into(),
+            message: escape(&message.into()),
             git_ref: None,
             plugin: None,
             declined: Vec::new(),

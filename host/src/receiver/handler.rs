@@ -7,12 +7,13 @@ use std::time::SystemTime;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use stoker_api::detection::Detection;
+use stoker_api::detection::{Detection, ParseError};
 
 use super::Receiver;
 use super::admission::{Admitted, Place, admit};
 use super::answer::{Answer, Reason};
 use super::record::Record;
+use super::router::NO_ROUTE;
 use crate::auth::Verified;
 use crate::delivery::{Delivery, delivery_id};
 use crate::payload::PayloadError;
@@ -31,8 +32,8 @@ pub(super) async fn receive(
     answer(&receiver, &namespace, &name, request).await
 }
 
-/// Answers a delivery whose path has another form than that of an object. The answer is the one for an object that
-/// does not exist.
+/// Answers a delivery whose path has another form than that of an object. An unauthenticated sender gets the answer for
+/// an object that does not exist.
 pub(super) async fn receive_elsewhere(receiver: &Receiver, request: Request) -> Answer {
     answer(receiver, "", "", request).await
 }
@@ -68,9 +69,12 @@ async fn handle(
     } = admit(receiver, &place, source, request, record).await?;
 
     // From here on, the sender is authenticated.
-    record.authenticated();
+    record.authenticated(&place, delivery.scheme());
     let limits = &receiver.limits;
     let _in_flight = limits.admit()?;
+    if let Some(why) = place.impossible() {
+        return Err(no_object(namespace, why));
+    }
     let fail = |error| fail(&error, namespace, name);
     let target = target.map_err(fail)?;
     let key = target.key.clone();
@@ -230,6 +234,15 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
             Answer::new(StatusCode::INTERNAL_SERVER_ERROR, code, error)
         }
     }
+}
+
+/// Returns the answer to a delivery whose path cannot name an object.
+fn no_object(namespace: &str, why: &ParseError) -> Answer {
+    if namespace.is_empty() {
+        return Answer::refused(Reason::NoRoute, NO_ROUTE);
+    }
+    let error = format!("the path names no GatewaySync: {why}");
+    Answer::new(StatusCode::NOT_FOUND, "not-found", error)
 }
 
 fn not_found(namespace: &str, name: &str) -> Answer {

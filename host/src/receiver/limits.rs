@@ -13,7 +13,7 @@ use super::answer::{Answer, Reason};
 use super::budget::Budget;
 use super::metrics::{Limited, ReceiverMetrics};
 use super::rate::{Rate, RateLimit};
-use super::source::{Networks, source};
+use super::source::{NetworkError, Networks, source};
 use crate::delivery::Delivery;
 use crate::payload::Document;
 use crate::request::Policy;
@@ -183,13 +183,11 @@ impl Limits {
     }
 }
 
-/// Returns whether an object accepts deliveries from a source. If a network cannot be parsed, it accepts none, because
+/// Returns whether an object accepts deliveries from a source. If a network cannot be parsed, this is an error, because
 /// the author of the list wanted to exclude somebody.
-pub(super) fn accepts(policy: &Policy, source: Option<IpAddr>) -> bool {
-    let Some(texts) = &policy.allowed_sources else {
-        return true;
-    };
-    Networks::parse(texts).is_ok_and(|networks| is_in(Some(&networks), source))
+pub(super) fn accepts(policy: &Policy, source: Option<IpAddr>) -> Result<bool, NetworkError> {
+    let networks = policy.allowed_sources.as_deref().map(Networks::parse);
+    Ok(is_in(networks.transpose()?.as_ref(), source))
 }
 
 fn is_in(networks: Option<&Networks>, source: Option<IpAddr>) -> bool {

@@ -33,6 +33,12 @@ struct Outcome {
     reason: &'static str,
 }
 
+/// The label of an authenticated delivery: the name of a scheme in the table of the module `auth`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SchemeLabel {
+    scheme: &'static str,
+}
+
 /// The label of a limit that a delivery reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Limit {
@@ -83,6 +89,7 @@ pub struct ReceiverMetrics {
     duration: Histogram,
     in_flight: Gauge,
     outcomes: Family<Outcome, Counter>,
+    authenticated: Family<SchemeLabel, Counter>,
     limited: Family<Limit, Counter>,
     body_bytes: Gauge,
     last_accepted: Family<Object, Gauge<f64, AtomicU64>>,
@@ -100,6 +107,7 @@ impl ReceiverMetrics {
             duration: Histogram::new(BUCKETS),
             in_flight: Gauge::default(),
             outcomes: Family::default(),
+            authenticated: Family::default(),
             limited: Family::default(),
             body_bytes: Gauge::default(),
             last_accepted: Family::default(),
@@ -129,6 +137,11 @@ impl ReceiverMetrics {
             "outcomes",
             "Answers by the code of their reason",
             metrics.outcomes.clone(),
+        );
+        registry.register(
+            "authenticated",
+            "Webhooks with a valid proof, by its scheme; none if no proof is required",
+            metrics.authenticated.clone(),
         );
         registry.register(
             "limited",
@@ -174,6 +187,12 @@ impl ReceiverMetrics {
     /// Counts an answer by the code of its reason.
     pub(super) fn outcome(&self, reason: &'static str) {
         self.outcomes.get_or_create(&Outcome { reason }).inc();
+    }
+
+    /// Counts an authenticated delivery by the scheme of its proof.
+    pub(super) fn authenticated(&self, scheme: &'static str) {
+        let label = SchemeLabel { scheme };
+        self.authenticated.get_or_create(&label).inc();
     }
 
     /// Counts a delivery that reached a limit.

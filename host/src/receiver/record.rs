@@ -3,12 +3,14 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::http::StatusCode;
+use stoker_report::escape;
 
 use super::Receiver;
+use super::admission::Place;
 use super::answer::Answer;
 
-/// The maximum length of the texts of an unauthenticated sender in the log, in characters. Objects have names of at
-/// most 253.
+/// The maximum length of a sender's texts in the log, in characters, unless they are the names of an object and the
+/// sender is authenticated. Objects have names of at most 253.
 const UNVERIFIED_CHARACTERS: usize = 64;
 
 /// Writes the log line of a delivery and updates the metrics.
@@ -19,7 +21,10 @@ pub(super) struct Record<'a> {
     delivery_id: Option<String>,
     source: Option<IpAddr>,
     bytes: Option<usize>,
-    is_authenticated: bool,
+    /// The scheme of the valid proof, or `None` if there is none.
+    scheme: Option<&'static str>,
+    /// Whether an object can have the names.
+    is_possible: bool,
     started: Instant,
 }
 
@@ -38,7 +43,8 @@ impl<'a> Record<'a> {
             delivery_id: delivery_id.map(str::to_owned),
             source,
             bytes: None,
-            is_authenticated: false,
+            scheme: None,
+            is_possible: false,
             started: Instant::now(),
         }
     }
@@ -48,9 +54,11 @@ impl<'a> Record<'a> {
         self.bytes = Some(bytes);
     }
 
-    /// Notes that the proof is valid.
-    pub(super) fn authenticated(&mut self) {
-        self.is_authenticated = true;
+    /// Notes that a proof of this scheme is valid for a place.
+    pub(super) fn authenticated(&mut self, place: &Place, scheme: &'static str) {
+        self.receiver.metrics.authenticated(scheme);
+        self.scheme = Some(scheme);
+        self.is_possible = place.is_possible();
     }
 
     pub(super) fn finish(self, answer: &Answer) {
@@ -61,7 +69,7 @@ impl<'a> Record<'a> {
         let source = plugin.map(|plugin| plugin.origin().key());
         metrics.answered(source, status.as_u16(), duration);
         metrics.outcome(answer.code());
-        let is_sampled = !self.is_authenticated || status == StatusCode::TOO_MANY_REQUESTS;
+        let is_sampled = self.scheme.is_none() || status == StatusCode::TOO_MANY_REQUESTS;
         // Strangers, and senders that run wild, cause any number of lines.
         if !is_sampled || self.receiver.limits.refusal_lines.allows() {
             self.write(answer, duration);
@@ -71,15 +79,16 @@ impl<'a> Record<'a> {
     fn write(&self, answer: &Answer, duration: std::time::Duration) {
         let plugin = answer.plugin();
         tracing::info!(
-            sync.namespace = &*self.text(self.namespace),
-            sync.name = &*self.text(self.name),
+            sync.namespace = &*shown(self.namespace, self.is_possible),
+            sync.name = &*shown(self.name, self.is_possible),
             delivery.id = self
                 .delivery_id
                 .as_deref()
-                .map(|id| self.text(id))
+                .map(|id| shown(id, self.scheme.is_some()))
                 .as_deref(),
             delivery.source = self.source.map(tracing::field::display),
             delivery.bytes = self.bytes,
+            delivery.scheme = self.scheme,
             plugin.name = plugin.map(|plugin| plugin.descriptor().name.as_str()),
             outcome = answer.outcome(),
             reason = answer.code(),
@@ -88,15 +97,6 @@ impl<'a> Record<'a> {
             detail = answer.message(),
             "webhook"
         );
-    }
-
-    /// Shortens a text of a sender who is not authenticated.
-    fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.is_authenticated {
-            text.into()
-        } else {
-            shortened(text)
-        }
     }
 }
 
@@ -107,10 +107,14 @@ impl Drop for Record<'_> {
     }
 }
 
-fn shortened(text: &str) -> Cow<'_, str> {
+/// Returns a text for the log. A text that is not checked may have any length and contain any character.
+fn shown(text: &str, is_checked: bool) -> Cow<'_, str> {
+    if is_checked {
+        return text.into();
+    }
     match text.char_indices().nth(UNVERIFIED_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
+        Some((end, _)) => format!("{}…", escape(&text[..end])).into(),
+        None => escape(text).into(),
     }
 }
 
@@ -119,10 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_are_shortened_between_characters() {
+    fn texts_that_are_not_checked_are_short_and_printable() {
         let long = "ö".repeat(65);
-        assert_eq!(shortened(&long), format!("{}…", "ö".repeat(64)));
-        assert_eq!(shortened(&long[2..]), "ö".repeat(64));
-        assert_eq!(shortened(""), "");
+        assert_eq!(shown(&long, false), format!("{}…", "ö".repeat(64)));
+        assert_eq!(shown(&long[2..], false), "ö".repeat(64));
+        assert_eq!(shown(&long, true), long);
+        assert_eq!(shown("", false), "");
+        let spoofed = "a\u{202e}b\u{9b}2J\n";
+        assert_eq!(shown(spoofed, false), r"a\u{202e}b\u{9b}2J\n");
     }
 }

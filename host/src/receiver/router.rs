@@ -10,6 +10,9 @@ use super::answer::{Answer, Reason};
 use super::handler;
 use super::handshake;
 
+/// The message about a path that is not the address of a webhook.
+pub(super) const NO_ROUTE: &str = "webhooks are received at /webhook/{namespace}/{name}";
+
 /// The routes of the receiver.
 ///
 /// `GET /` and `GET /healthz` answer 200 without a secret: the load balancers of GKE and AWS check the health of a
@@ -55,8 +58,7 @@ async fn elsewhere(State(receiver): State<Arc<Receiver>>, request: Request) -> A
 }
 
 async fn no_route(State(receiver): State<Arc<Receiver>>) -> Answer {
-    let error = "webhooks are received at /webhook/{namespace}/{name}";
-    counted(&receiver, Reason::NoRoute, error)
+    counted(&receiver, Reason::NoRoute, NO_ROUTE)
 }
 
 /// Returns an answer to a request that is no delivery. It is counted, and has no log line.

@@ -149,6 +149,102 @@ mod tests {
         assert!(!Networks::default().contain("192.0.2.9".parse().unwrap()));
     }
 
+    /// The pattern of `spec.webhook.allowedSources` in the schema of the custom resource.
+    fn pattern() -> regex::Regex {
+        use kube::CustomResourceExt as _;
+        let definition = serde_json::to_value(stoker_api::GatewaySync::crd()).unwrap();
+        let items = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/webhook/properties/allowedSources/items/pattern";
+        let pattern = definition.pointer(items).unwrap().as_str().unwrap();
+        regex::Regex::new(pattern).unwrap()
+    }
+
+    /// Returns whether a text is an address of the standard library, perhaps with a prefix length.
+    fn is_network(text: &str) -> bool {
+        let (address, length) = text.split_once('/').unwrap_or((text, "0"));
+        let Ok(address) = address.parse::<IpAddr>() else {
+            return false;
+        };
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        (0..=longest).any(|known: u8| known.to_string() == length)
+    }
+
+    #[test]
+    fn the_schema_accepts_what_is_a_network() {
+        let pattern = pattern();
+        for text in [
+            "0.0.0.0/0",
+            "10.0.0.0/8",
+            "10.0.0.0/32",
+            "255.255.255.255",
+            "192.0.2.1/24",
+            "::/0",
+            "::",
+            "::1",
+            "1::",
+            "2001:db8::/32",
+            "2001:db8::1/128",
+            "1:2:3:4:5:6:7:8",
+            "1:2:3:4:5:6:7::",
+            "::2:3:4:5:6:7:8",
+            "1::8/99",
+            "::ffff:192.0.2.0/120",
+            "64:ff9b::192.0.2.33",
+            "1:2:3:4:5:6:192.0.2.1",
+            "FE80::1",
+        ] {
+            assert!(
+                pattern.is_match(text) && Networks::parse(&[text]).is_ok(),
+                "{text}"
+            );
+        }
+        for text in [
+            "10.0.0.0/99",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "10.0.0.256",
+            "10.0.0.01",
+            "010.0.0.1",
+            "10.0.0.0/",
+            "/8",
+            "10.0.0.0/8/8",
+            "::/129",
+            "2001:db8::/200",
+            "example.com",
+            "fe80::1%eth0",
+            "10.0.0.0-10.0.0.9",
+            "*",
+            "",
+        ] {
+            assert!(
+                !pattern.is_match(text) && Networks::parse(&[text]).is_err(),
+                "{text:?}"
+            );
+        }
+        // The schema checks IPv6 by its characters only.
+        for text in [
+            ":::",
+            "1::2::3",
+            "1:2:3:4:5:6:7",
+            "12345::",
+            "1:2:3:4:5:6:7:8:9",
+        ] {
+            assert!(Networks::parse(&[text]).is_err(), "{text:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_schema_accepts_every_network(text in "[0-9./]{1,20}|([0-9]{1,3}\\.){3}[0-9]{1,3}(/[0-9]{1,3})?|[0-9af:./]{1,24}|([0-9a-f]{1,5}::?){1,8}[0-9a-f.]{0,4}(/[0-9]{1,3})?") {
+            let is_accepted = pattern().is_match(&text);
+            if text.contains(':') {
+                proptest::prop_assert!(is_accepted || !is_network(&text), "{}", text);
+            } else {
+                proptest::prop_assert_eq!(is_accepted, is_network(&text), "{}", text);
+                proptest::prop_assert!(!is_accepted || Networks::parse(&[&text]).is_ok(), "{}", text);
+            }
+        }
+    }
+
     #[test]
     fn other_texts_are_not_networks() {
         for text in ["", "x", "192.0.2.0/33", "192.0.2/24", "example.com", "*"] {

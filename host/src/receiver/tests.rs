@@ -49,11 +49,17 @@ impl Requests for FakeRequests {
     fn read<'a>(
         &'a self,
         key: &'a ObjectKey,
-        _deadline: Instant,
+        deadline: Instant,
     ) -> BoxFuture<'a, Result<Target, RequestError>> {
         self.reads.lock().unwrap().push(key.clone());
         let found = match self.unwatched.get(key).or(self.watched.get(key)) {
-            _ if self.is_down => Err(RequestError::Unavailable(None)),
+            _ if self.is_down => {
+                return async move {
+                    tokio::time::sleep_until(deadline).await;
+                    Err(RequestError::Unavailable(None))
+                }
+                .boxed();
+            }
             Some(policy) => Ok(Target::for_tests(key.clone(), policy.clone())),
             None => Err(RequestError::NotFound(key.clone())),
         };
@@ -242,9 +248,37 @@ async fn an_object_that_the_watch_has_not_reported_is_read() {
 #[tokio::test]
 async fn an_authenticated_sender_is_told_that_an_object_does_not_exist() {
     let fixture = Fixture::new(FakeRequests::default()).await;
-    for path in [PATH, "/webhook/No_Name/x"] {
+    let long = format!("/webhook/plants/{}", "x".repeat(5000));
+    let cut = format!("{:?}", "x".repeat(64));
+    for (path, code, expected) in [
+        (PATH, "not-found", "\"north\""),
+        (
+            "/webhook/No_Name/x",
+            "not-found",
+            "\"No_Name\" is not the name",
+        ),
+        (
+            "/webhook/plants/x%E2%80%AEy",
+            "not-found",
+            r#""x\u{202e}y" is not the name"#,
+        ),
+        (&long, "not-found", &cut),
+        ("/webhook/plants", "no-route", "/webhook/{namespace}/{name}"),
+        (
+            "/webhook/plants/north/x",
+            "no-route",
+            "/webhook/{namespace}/{name}",
+        ),
+        ("/webhook/%ff/x", "no-route", "/webhook/{namespace}/{name}"),
+    ] {
         let reply = fixture.post(path, &json!({"ref": "v1"})).await;
         assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(reply.body["reason"], code, "{path}");
+        let message = reply.body["message"].as_str().unwrap();
+        assert!(
+            message.contains(expected) && message.len() < 300,
+            "{message}"
+        );
     }
     assert_eq!(fixture.reads(), 1, "only a valid name is read");
 }
@@ -272,12 +306,19 @@ async fn only_the_plugins_that_an_object_names_answer_for_it() {
 
 #[tokio::test]
 async fn an_api_server_that_does_not_answer_is_a_503_with_retry_after() {
-    for requests in [with_object(Policy::default()), FakeRequests::default()] {
+    for (requests, is_read) in [
+        (with_object(Policy::default()), false),
+        (FakeRequests::default(), true),
+    ] {
         let fixture = Fixture::new(FakeRequests {
             is_down: true,
             ..requests
         })
         .await;
+        if is_read {
+            // The read is tried again until the deadline, and no plugin is called.
+            tokio::time::pause();
+        }
         let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(reply.headers["retry-after"], "5");

@@ -68,6 +68,9 @@ pub(super) fn decide(
     announcement: &Announcement,
     now: Timestamp,
 ) -> Decision {
+    if state.is_deleting {
+        return Decision::Keep(Submitted::Ignored(Ignored::BeingDeleted));
+    }
     let accepted = match rules.accepted(&announcement.detections) {
         Ok(accepted) => accepted,
         Err(Rejection::Ignored(reason)) => return Decision::Keep(Submitted::Ignored(reason)),

@@ -90,7 +90,7 @@ impl EventQueue {
                 | Submitted::Duplicate(git_ref),
             ) => {
                 let note = format!("Webhook from {plugin}, ref \"{git_ref}\"");
-                self.add(subject, reason::WEBHOOK_RECEIVED, note.clone(), note);
+                self.add(subject, reason::WEBHOOK_RECEIVED, note.clone(), &note);
             }
             Ok(Submitted::Ignored(why)) => {
                 let note = format!("Webhook from {plugin} ignored: {why}");
@@ -98,7 +98,7 @@ impl EventQueue {
                     subject,
                     reason::WEBHOOK_IGNORED,
                     why.code().to_owned(),
-                    note,
+                    &note,
                 );
             }
             Err(error @ RequestError::Invalid { why, .. }) => {
@@ -107,7 +107,7 @@ impl EventQueue {
                     subject,
                     reason::WEBHOOK_REFUSED,
                     error.code().to_owned(),
-                    note,
+                    &note,
                 );
             }
             Err(
@@ -123,10 +123,11 @@ impl EventQueue {
             Unannounced::Refused => (reason::WEBHOOK_REFUSED, "refused"),
         };
         let note = format!("Webhook {end}: {why}");
-        self.add(subject, reason, "unannounced".to_owned(), note);
+        self.add(subject, reason, "unannounced".to_owned(), &note);
     }
 
-    fn add(&self, subject: Subject, reason: &'static str, detail: String, mut note: String) {
+    fn add(&self, subject: Subject, reason: &'static str, detail: String, note: &str) {
+        let mut note = stoker_report::escape(note);
         note.truncate(note.floor_char_boundary(MAX_NOTE));
         let kind = Kind {
             subject,

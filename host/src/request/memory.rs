@@ -76,6 +76,7 @@ impl Memory {
         deliveries.reverse();
         let events = events.and_then(|text| serde_json::from_str::<Vec<LastEvent>>(text).ok());
         let mut events = events.unwrap_or_default();
+        events.retain(|event| GitRef::parse(&event.git_ref).is_ok());
         events.drain(..events.len().saturating_sub(MAX_PLUGINS));
         Self { deliveries, events }
     }
@@ -94,6 +95,14 @@ impl Memory {
     pub(super) fn events(&self) -> Option<String> {
         let text = serde_json::to_string(&self.events).ok()?;
         (!self.events.is_empty()).then_some(text)
+    }
+
+    /// Removes the oldest entries beyond the bounds.
+    fn shorten(&mut self) {
+        let excess = self.deliveries.len().saturating_sub(MAX_DELIVERIES);
+        self.deliveries.drain(..excess);
+        let excess = self.events.len().saturating_sub(MAX_PLUGINS);
+        self.events.drain(..excess);
     }
 
     /// Returns whether it remembers any delivery.
@@ -119,8 +128,6 @@ impl Memory {
                 self.deliveries.push(*id);
             }
         }
-        let excess = self.deliveries.len().saturating_sub(MAX_DELIVERIES);
-        self.deliveries.drain(..excess);
         for event in &other.events {
             let is_same = |own: &LastEvent| own.plugin == event.plugin;
             if !self
@@ -132,8 +139,7 @@ impl Memory {
                 self.events.push(event.clone());
             }
         }
-        let excess = self.events.len().saturating_sub(MAX_PLUGINS);
-        self.events.drain(..excess);
+        self.shorten();
     }
 
     /// Returns the memory with one more accepted delivery.
@@ -149,8 +155,6 @@ impl Memory {
         if let Some(id) = id {
             memory.deliveries.retain(|other| *other != id);
             memory.deliveries.push(id);
-            let excess = memory.deliveries.len().saturating_sub(MAX_DELIVERIES);
-            memory.deliveries.drain(..excess);
         }
         let is_latest = |at: Timestamp| {
             let last = self.last_event(plugin, now);
@@ -163,9 +167,8 @@ impl Memory {
                 git_ref: git_ref.to_string(),
                 at,
             });
-            let excess = memory.events.len().saturating_sub(MAX_PLUGINS);
-            memory.events.drain(..excess);
         }
+        memory.shorten();
         memory
     }
 }
@@ -261,6 +264,30 @@ mod tests {
     }
 
     #[test]
+    fn two_memories_are_merged() {
+        let stored = accepted(&Memory::default(), 1, "a", Some("2026-01-01T11:00:00Z"));
+        let later = accepted(&stored, 2, "a", Some("2026-01-01T11:30:00Z"));
+        let merged = |one: &Memory, other: &Memory| {
+            let mut merged = one.clone();
+            merged.merge(other);
+            merged
+        };
+        assert_eq!(merged(&stored, &Memory::default()), stored);
+        assert_eq!(merged(&stored, &later), later);
+        assert_eq!(merged(&later, &stored), later);
+        let other = accepted(&stored, 3, "b", Some("2026-01-01T11:10:00Z"));
+        let joined = merged(&later, &other);
+        assert!([1, 2, 3].iter().all(|id| joined.has(DeliveryId([*id; 16]))));
+        let last = |plugin| joined.last_event(plugin, now()).unwrap().git_ref.clone();
+        assert_eq!((last("a"), last("b")), ("v2".to_owned(), "v3".to_owned()));
+        let many = (10..50).fold(Memory::default(), |memory, id| {
+            accepted(&memory, id, "a", None)
+        });
+        let joined = merged(&many, &later);
+        assert!(joined.deliveries.len() == 32 && joined.has(DeliveryId([2; 16])));
+    }
+
+    #[test]
     fn the_time_of_a_plugin_does_not_go_back_and_is_not_in_the_future() {
         let last = |memory: &Memory| {
             memory
@@ -276,6 +303,8 @@ mod tests {
         assert_eq!(last(&memory).as_deref(), Some("v1"));
         let memory = accepted(&memory, 6, "a", Some("2026-01-01T12:05:00Z"));
         assert_eq!(last(&memory).as_deref(), Some("v6"));
+        let spoofed = r#"[{"plugin": "a", "ref": "v1\u202e9", "at": "2026-01-01T11:00:00Z"}]"#;
+        assert_eq!(last(&Memory::read(None, Some(spoofed))), None);
         let future = r#"[{"plugin": "a", "ref": "v9", "at": "2027-01-01T00:00:00Z"}]"#;
         assert_eq!(last(&Memory::read(None, Some(future))), None);
     }

@@ -138,6 +138,7 @@ fn state(object: &StoredObject) -> RequestState {
         repo: spec.git.repo,
         spec_ref: spec.git.r#ref,
         is_paused: spec.paused.unwrap_or(false),
+        is_deleting: object.metadata.deletion_timestamp.is_some(),
         requested_ref: annotation(annotation::REQUESTED_REF),
         requested_at: annotation(annotation::REQUESTED_AT),
         handled_at: status.last_handled_requested_at,

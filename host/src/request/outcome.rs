@@ -80,6 +80,9 @@ pub enum Ignored {
         /// The time of the later event, by the sender's clock.
         at: Timestamp,
     },
+    /// The object is being deleted, so nothing would follow the ref.
+    #[error("the GatewaySync is being deleted")]
+    BeingDeleted,
     /// Very many refs were announced, and the object follows none of them.
     #[error("none of the {count} refs is the one that the object follows")]
     NotFollowed {
@@ -108,6 +111,7 @@ impl Ignored {
             Self::EventNotAccepted { .. } => "event-not-accepted",
             Self::VersionNotAccepted { .. } => "version-not-accepted",
             Self::Superseded { .. } => "superseded",
+            Self::BeingDeleted => "being-deleted",
             Self::NotFollowed { .. } => "not-followed",
         }
     }

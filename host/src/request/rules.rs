@@ -4,7 +4,7 @@ mod pattern;
 mod refs;
 mod versions;
 
-use stoker_api::detection::{Detection, GitRef, RepoUrl};
+use stoker_api::detection::{Detection, GitRef, RefName, RepoUrl};
 use stoker_api::{OrderCheck, RepositoryCheck, WebhookSpec};
 
 use super::Ignored;
@@ -68,18 +68,27 @@ impl Rules {
         }
     }
 
-    /// Returns the full name of a bare name of which the object accepts only one kind.
+    /// Returns the full name of a bare name of which the object accepts only one kind. An object that accepts versions
+    /// only accepts tags only.
     pub(super) fn qualify(&self, git_ref: &GitRef) -> Option<GitRef> {
-        self.refs.qualify(git_ref)
+        if self.versions.is_some() {
+            tag(git_ref)
+        } else {
+            self.refs.qualify(git_ref)
+        }
     }
 
     /// Applies the rules about the ref, the event and the version. The error contains the number of the step.
     fn judge(&self, detection: &Detection) -> Result<(), (u8, Ignored)> {
         let git_ref = &detection.git_ref;
-        self.refs.check(git_ref).map_err(|why| {
-            let git_ref = git_ref.clone();
-            (0, Ignored::RefNotAccepted { git_ref, why })
-        })?;
+        // A branch of the name is not meant, so the patterns apply to the tag.
+        let tag = self.versions.as_ref().and_then(|_| tag(git_ref));
+        self.refs
+            .check(tag.as_ref().unwrap_or(git_ref))
+            .map_err(|why| {
+                let git_ref = git_ref.clone();
+                (0, Ignored::RefNotAccepted { git_ref, why })
+            })?;
         if let Some(events) = &self.events
             && !detection
                 .event
@@ -96,6 +105,14 @@ impl Rules {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Returns the tag that a bare name means, or `None` for another ref.
+fn tag(git_ref: &GitRef) -> Option<GitRef> {
+    match git_ref.name() {
+        RefName::Bare(name) => GitRef::parse(&format!("refs/tags/{name}")).ok(),
+        _ => None,
     }
 }
 
@@ -166,7 +183,7 @@ fn foreign(detections: &[Detection], followed: &RepoUrl) -> Ignored {
     let mut named = Vec::new();
     for name in detections.iter().flat_map(|one| &one.repositories) {
         // A URL may contain a credential.
-        let name = RepoUrl::parse(name).map_or_else(|_| name.clone(), |url| url.to_string());
+        let name = RepoUrl::display_name(name);
         if !named.contains(&name) {
             named.push(name);
         }

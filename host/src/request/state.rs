@@ -11,6 +11,8 @@ pub(super) struct RequestState {
     pub(super) spec_ref: String,
     /// `spec.paused`.
     pub(super) is_paused: bool,
+    /// Whether the object is being deleted.
+    pub(super) is_deleting: bool,
     /// The annotation `requested-ref`, unless it is empty.
     pub(super) requested_ref: Option<String>,
     /// The annotation `requested-at`, unless it is empty.

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use stoker_api::SecretKey;
 use stoker_api::detection::ObjectKey;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{PREVIOUS, Secret, SecretError};
 use crate::recent::Recent;
@@ -17,6 +17,8 @@ use crate::recent::Recent;
 const PERIOD: Duration = Duration::from_secs(1);
 /// The time limit of a read.
 const READ_TIME: Duration = Duration::from_secs(2);
+/// The pause between two tries of a caller that waits. The tries of all callers within `PERIOD` share a read.
+const PAUSE: Duration = Duration::from_millis(500);
 /// The maximum age of a value that is used while the API server does not answer.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// The time between two warnings about one Secret.
@@ -52,6 +54,15 @@ pub struct StoredSecret {
     /// Whether it was read within the last second. Otherwise, the API server does not answer, and the value is the
     /// last known one.
     pub is_current: bool,
+}
+
+/// Which value a caller waits for while the API server does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The last known value is sufficient.
+    Known,
+    /// The value must be current.
+    Current,
 }
 
 /// The Secrets that were read lately. Each is read at most once a second.
@@ -99,6 +110,37 @@ impl SecretCache {
             self.warn(&key, error).await;
         }
         secret
+    }
+
+    /// Returns a value as [`Self::get`] does. While the API server does not answer, it waits for the wanted value until
+    /// the deadline, and then returns what is known.
+    pub async fn get_by(
+        &self,
+        namespace: &str,
+        reference: &SecretKey,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<StoredSecret, SecretError> {
+        let mut latest = None;
+        loop {
+            let Ok(found) = timeout_at(deadline, self.get(namespace, reference)).await else {
+                return latest.unwrap_or_else(|| {
+                    Err(SecretError::Stored {
+                        name: format!("{namespace}/{}", reference.name),
+                        why: StoreError::Unavailable("no answer in time".to_owned()),
+                    })
+                });
+            };
+            let is_final = match &found {
+                Ok(stored) => stored.is_current || wanted == Wanted::Known,
+                Err(error) => !error.is_temporary(),
+            };
+            if is_final || Instant::now() + PAUSE >= deadline {
+                return found;
+            }
+            latest = Some(found);
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn read(&self, key: &ObjectKey) -> Result<(Arc<SecretData>, bool), StoreError> {

@@ -11,9 +11,11 @@ const CLONE_LINKS: &str = "/repository/links/clone";
 const MAX_LINKS: u32 = 4;
 
 pub(crate) fn push(request: &impl Request, event: String) -> Result<Outcome, Malformed> {
+    let date = request.string_at("/date");
     let about = Detection::default()
         .repositories(repositories(request))
         .event(event)
+        .occurred_at(date.as_deref().and_then(text::rfc3339))
         .delivery_id(request.header("x-request-id"));
     // A mirror leaves the list empty if the list would be too long.
     let is_listed = request.len_at(CHANGES).is_some_and(|count| count > 0);

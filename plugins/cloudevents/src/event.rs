@@ -9,7 +9,7 @@ use crate::data::{self, Unreadable};
 /// HTTP protocol binding, 3.1).
 pub(crate) const BINARY: &str = "ce-specversion";
 
-/// The settings, which are read once for all events of a batch.
+/// The settings.
 pub(crate) struct Options {
     types: Option<String>,
     place: Result<Option<String>, Malformed>,
@@ -30,7 +30,7 @@ pub(crate) struct Event {
     id: Option<String>,
     time: Option<String>,
     /// The pointer to the event in structured mode; `None` in binary mode.
-    at: Option<String>,
+    at: Option<&'static str>,
 }
 
 impl Event {
@@ -50,15 +50,14 @@ impl Event {
     }
 
     /// The attributes are members beside the data (CloudEvents, JSON event format, 3).
-    pub(crate) fn structured(request: &impl Request, at: &str) -> Result<Self, Malformed> {
-        let member = |name| text::concat(&[at, name]);
-        let pointer = member("/specversion");
-        version(request.string_at(&pointer), &pointer)?;
+    pub(crate) fn structured(request: &impl Request) -> Result<Self, Malformed> {
+        let pointer = "/specversion";
+        version(request.string_at(pointer), pointer)?;
         Ok(Self {
-            kind: request.required(&member("/type"))?,
-            id: request.string_at(&member("/id")),
-            time: request.string_at(&member("/time")),
-            at: Some(at.into()),
+            kind: request.required("/type")?,
+            id: request.string_at("/id"),
+            time: request.string_at("/time"),
+            at: Some(""),
         })
     }
 
@@ -81,7 +80,7 @@ impl Event {
             },
             None => None,
         };
-        let data = match data::of_event(request, self.at.as_deref()) {
+        let data = match data::of_event(request, self.at) {
             Ok(data) => data,
             Err(Unreadable::Malformed(why)) => return Err(why),
             Err(Unreadable::NotJson(why)) if types.is_some() || cdevent.is_some() => {
@@ -118,10 +117,6 @@ impl Event {
             return Ok(self.ignored());
         }
         let git_ref = data.required(place)?;
-        // A batch may have thousands of events, most of which have no other attributes.
-        if data.len_at("") == Some(1) {
-            return Ok(Detection::new(git_ref).into());
-        }
         if push::is_deletion(data) {
             return Ok(Outcome::deleted(&git_ref));
         }

@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 and 0.3 over HTTP in each of their modes: binary, structured and batched.
+//! CloudEvents 1.0 and 0.3 over HTTP in binary and structured mode.
 //!
 //! | Type of the event | Announces |
 //! |---|---|
@@ -13,8 +13,10 @@
 //! about images, which another plugin handles. The id of the event is the id of the delivery, and the time of the event
 //! is the time at which it occurred.
 //!
-//! The data is JSON: a value, a string that holds JSON, or Base64 (`data_base64`). An event of a batch that cannot be
-//! used does not affect the other events.
+//! The data is JSON: a value, a string that holds JSON, or Base64 (`data_base64`).
+//!
+//! A batch is refused: one answer cannot say what became of each of its events, so a sender could not send again what
+//! was not accepted.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
@@ -35,45 +37,40 @@ mod event;
 #[cfg(test)]
 mod tests;
 
-use stoker_plugin::{Descriptor, Malformed, Outcome, Request, list, pointer};
+use stoker_plugin::{Descriptor, Malformed, Outcome, Request};
 
 use event::{Event, Options};
 
-/// The plugin is asked about deliveries that have the version of the specification in a header, in the body, or in the
-/// first or second event of a batch.
+/// The plugin is asked about deliveries that have the version of the specification in a header or in the body, and about
+/// batches, to refuse them.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "cloudevents",
     version: env!("CARGO_PKG_VERSION"),
     summary: "CloudEvents: CDEvents of branches, changes, artifacts and services, and any with a ref in its data",
     headers: &[event::BINARY],
-    pointers: &["/specversion", "/0/specversion", "/1/specversion"],
+    pointers: &["/specversion", FIRST_OF_BATCH, "/1/specversion"],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect);
 
-/// Returns what a CloudEvent, or a batch of them, announces.
+/// The version of the specification in the first event of a batch.
+const FIRST_OF_BATCH: &str = "/0/specversion";
+
+/// Returns what a CloudEvent announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let options = Options::of(request);
     if request.header(event::BINARY).is_some() && !has_event_type(request) {
         return Event::binary(request)?.announce(request, &options);
     }
     if request.kind_at("/specversion").is_some() {
-        return Event::structured(request, "")?.announce(request, &options);
+        return Event::structured(request)?.announce(request, &options);
     }
-    let is_event = |index| {
-        request
-            .kind_at(&pointer::element("", index, "/specversion"))
-            .is_some()
-    };
-    if !is_event(0) && !is_event(1) {
-        return Ok(Outcome::NotMine);
+    let is_event = |pointer| request.kind_at(pointer).is_some();
+    if is_event(FIRST_OF_BATCH) || is_event("/1/specversion") {
+        let why = "a batch of CloudEvents is not accepted; send each event in its own webhook";
+        return Err(Malformed(why.into()));
     }
-    let mut events = list::Parts::default();
-    for index in list::read(request.len_at("").unwrap_or_default()) {
-        let event = Event::structured(request, &pointer::element("", index, ""));
-        events.add(event.and_then(|event| event.announce(request, &options)));
-    }
-    events.outcome().unwrap_or(Ok(Outcome::NotMine))
+    Ok(Outcome::NotMine)
 }
 
 /// Returns whether the body is an event or a batch. Only the media type determines this, not the other headers (HTTP

@@ -70,9 +70,12 @@ fn release(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::ignored(&["release action ", &action]));
     }
     let tag = request.required("/tag")?;
+    // `released_at` is a time that a person may choose.
+    let created_at = request.string_at("/created_at");
     Ok(about(request, tag)
         .commit(request.string_at("/commit/id"))
         .event("release.create")
+        .occurred_at(created_at.as_deref().and_then(text::rfc3339))
         .into())
 }
 

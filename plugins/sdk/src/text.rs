@@ -90,6 +90,27 @@ fn is_id_length(text: &str) -> bool {
     matches!(text.len(), 40 | 64)
 }
 
+/// Returns a time in one of two further forms of senders as RFC 3339: `2026-01-02T03:04:05+0100`, the basic form of an
+/// offset in ISO 8601, and `2026-01-02 03:04:05 UTC`, the form of Ruby. A time that is RFC 3339 already is returned as it
+/// is, and `None` for another text.
+#[must_use]
+pub fn rfc3339(text: &str) -> Option<String> {
+    let time = if let Some(time) = text.strip_suffix(" UTC") {
+        let (date, time) = time.split_once(' ')?;
+        concat(&[date, "T", time, "Z"])
+    } else {
+        let (time, offset) = text.split_at_checked(text.len().checked_sub(5)?)?;
+        match offset.as_bytes() {
+            [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+                let (hours, minutes) = offset.split_at(3);
+                concat(&[time, hours, ":", minutes])
+            }
+            _ => text.into(),
+        }
+    };
+    is_timestamp(&time).then_some(time)
+}
+
 /// Returns whether the text is an RFC 3339 time with upper-case `T` and `Z`, at most nine fractional digits, no leap
 /// second, and a year before 9999. The limit of the year keeps the time in range in any time zone.
 #[must_use]
@@ -200,6 +221,36 @@ mod tests {
         }
         assert!(is_zero_id(&"0".repeat(40)) && is_zero_id(&"0".repeat(64)));
         assert!(!is_zero_id("0") && !is_zero_id("") && !is_zero_id(&"a".repeat(40)));
+    }
+
+    #[test]
+    fn the_times_of_senders_become_rfc_3339() {
+        for (text, expected) in [
+            ("2026-01-02T03:04:05Z", Some("2026-01-02T03:04:05Z")),
+            (
+                "2026-01-02T03:04:05.250+01:00",
+                Some("2026-01-02T03:04:05.250+01:00"),
+            ),
+            (
+                "2026-01-02T03:04:05+0100",
+                Some("2026-01-02T03:04:05+01:00"),
+            ),
+            (
+                "2026-01-02T03:04:05.5-0930",
+                Some("2026-01-02T03:04:05.5-09:30"),
+            ),
+            ("2026-01-02 03:04:05 UTC", Some("2026-01-02T03:04:05Z")),
+            ("2026-01-02T03:04:05+2500", None),
+            ("2026-01-02T03:04:05", None),
+            ("2026-01-02 03:04:05 CET", None),
+            ("2026-01-02 UTC", None),
+            (" UTC", None),
+            ("é+100", None),
+            ("+0100", None),
+            ("", None),
+        ] {
+            assert_eq!(rfc3339(text).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::client::Body;
 use serde_json::json;
-use stoker::auth::{SIGNATURE_HEADER, sign};
+use stoker::auth::{SIGNATURE_HEADER, Scheme, sign};
 use stoker_api::GatewaySync;
 use stoker_api::names::annotation;
 use stoker_tests::{SECRET, TestCluster};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tower::BoxError;
 
 use super::{deliver, requested};
 
@@ -34,16 +36,56 @@ fn resolution(object: &GatewaySync) -> Result<String> {
 
 #[tokio::test]
 async fn fault_06_an_api_server_that_is_away_is_not_a_404() -> Result<()> {
-    let mut cluster = TestCluster::with_host().await?;
-    let Some(api) = cluster.api.take() else {
-        // A real API server serves the other tests too.
-        return Ok(());
-    };
-    drop(api);
-    let answer = deliver(&cluster, (&[], json!({"ref": "v1"}))).await?;
-    assert_eq!(answer.status, 503, "{:?}", answer.body);
-    assert!(answer.headers.contains_key("retry-after"));
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({})).await?;
+    let (client, fails) = failing(&cluster);
+    cluster.client = client;
+    cluster.start_signed().await?;
+    let known = cluster.url()?;
+    let unknown = known.replace("/plant", "/unknown");
+    let body = br#"{"ref":"v1"}"#;
+    let signature = sign(SECRET.as_bytes(), body);
+    let headers = [(SIGNATURE_HEADER, signature.as_str())];
+    fails.store(true, Ordering::SeqCst);
+    let (to_known, to_unknown) = tokio::join!(
+        cluster.post(&known, &headers, body),
+        cluster.post(&unknown, &headers, body)
+    );
+    for answer in [to_known?, to_unknown?] {
+        assert_eq!(answer.status, 503, "{:?}", answer.body);
+        assert_eq!(answer.body["reason"], "api-unavailable");
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    // Only an API server that answers knows that an object does not exist.
+    fails.store(false, Ordering::SeqCst);
+    let answer = cluster.post(&unknown, &headers, body).await?;
+    assert_eq!(answer.status, 404, "{:?}", answer.body);
+    let answer = cluster.post(&known, &headers, body).await?;
+    assert_eq!(answer.status, 202, "{:?}", answer.body);
     Ok(())
+}
+
+/// Returns a client to which the API server does not answer about one object, and fails about another, while the flag is
+/// set.
+fn failing(cluster: &TestCluster) -> (Client, Arc<AtomicBool>) {
+    let flag = Arc::new(AtomicBool::new(false));
+    let (client, fails) = (cluster.client.clone(), Arc::clone(&flag));
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        let path = request.uri().path().to_owned();
+        let fails = fails.load(Ordering::SeqCst) && path.contains("/gatewaysyncs/");
+        async move {
+            if !fails {
+                return Ok::<_, BoxError>(client.send(request).await?);
+            }
+            if path.ends_with("/unknown") {
+                return Err(BoxError::from("the connection was closed"));
+            }
+            let answer = http::Response::builder().status(500);
+            Ok(answer.body(Body::empty())?)
+        }
+    });
+    (Client::new(service, "default"), flag)
 }
 
 #[tokio::test]
@@ -196,7 +238,7 @@ async fn fault_21_a_ref_that_does_not_exist_is_looked_up_after_a_wait_only() -> 
     let message = resolution(&object)?;
     assert!(message.contains("v9"), "{message}");
     assert!(message.contains("(retry in 30s)"), "{message}");
-    // Other changes of the object cause passes, which neither look up the ref nor restart the wait.
+    // Each annotation that the Go operator saw restarted the wait. Here, other changes of the object cause passes, which neither look up the ref nor restart the wait.
     let lookups = cluster.git.requests();
     for number in 0..3 {
         let before = passes(&cluster.metrics()?);
@@ -242,8 +284,24 @@ async fn fault_22_a_repetition_and_a_late_event_roll_nothing_back() -> Result<()
         (late.status, &late.body["reason"]),
         (200, &json!("superseded"))
     );
+    // A signed message is accepted for some minutes only.
+    let body = br#"{"ref":"v0"}"#;
+    let scheme = Scheme::named("standard-webhooks").context("the scheme")?;
+    let sent_at = Timestamp::now() - SignedDuration::from_mins(6);
+    let proof = scheme.headers(SECRET, body, sent_at, "msg_1");
+    let proof: Vec<_> = proof
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let old = cluster.post(&cluster.url()?, &proof, body).await?;
+    assert_eq!(old.status, 401);
     let object = cluster.object().await?;
     assert_eq!(object.requested_ref(), Some("v2"));
+    // What was accepted is on the object: who detected it, when, and which deliveries.
+    let annotations = object.metadata.annotations.clone().context("annotations")?;
+    assert_eq!(annotations[annotation::REQUESTED_BY], "github");
+    let accepted = annotations[annotation::ACCEPTED_DELIVERIES].split(',');
+    assert_eq!(accepted.count(), 2);
     let stamp = object.requested_at().context("a time stamp")?;
     assert_eq!(
         stamp.len(),
@@ -271,5 +329,19 @@ async fn fault_23_a_paused_object_keeps_the_request_for_later() -> Result<()> {
     assert!(message.contains(&unknown), "{message}");
     let status = object.status.context("a status")?;
     assert_eq!(status.last_sync_commit.as_deref(), Some(commit.as_str()));
+    // Nobody would follow a ref that is requested for an object that is being deleted.
+    cluster
+        .patch(json!({"metadata": {"finalizers": ["example.com/wait"]}}))
+        .await?;
+    let objects = cluster.objects();
+    objects.delete("plant", &DeleteParams::default()).await?;
+    let answer = deliver(&cluster, (&[], json!({"ref": "main"}))).await?;
+    assert_eq!(
+        (answer.status, &answer.body["reason"]),
+        (200, &json!("being-deleted"))
+    );
+    cluster
+        .patch(json!({"metadata": {"finalizers": null}}))
+        .await?;
     Ok(())
 }

@@ -1,11 +1,15 @@
 use std::fmt;
 
+use stoker_report::is_unprintable;
+
 use super::{CommitId, ParseError};
 
 /// A git ref in one of three forms: a full name (`refs/tags/v1`), a bare name (`v1`), or a full commit id.
 ///
 /// It is valid by the rules of `git check-ref-format --allow-onelevel`, has at most [`GitRef::MAX_BYTES`] bytes, and
-/// does not start with a hyphen, so that no git command reads it as an option.
+/// does not start with a hyphen, so that no git command reads it as an option. It contains no character that is
+/// invisible or changes the direction of writing: git accepts them, but a log or a status with such a ref could show
+/// another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GitRef(String);
 
@@ -44,6 +48,12 @@ impl GitRef {
         if text.starts_with('-') || gix_validate::reference::name_partial(text.into()).is_err() {
             return Err(ParseError::RefFormat {
                 text: text.to_owned(),
+            });
+        }
+        if let Some(character) = text.chars().find(|&c| is_unprintable(c)) {
+            return Err(ParseError::Invisible {
+                text: text.to_owned(),
+                character,
             });
         }
         // Senders write an id of zeros for "no commit".
@@ -137,6 +147,47 @@ mod tests {
             &"0".repeat(64),
         ] {
             assert!(GitRef::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_characters_that_are_invisible_or_change_the_direction() {
+        for character in [
+            '\u{80}',
+            '\u{85}',
+            '\u{9b}',
+            '\u{9f}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{e0041}',
+        ] {
+            let text = format!("refs/tags/v1{character}x");
+            let error = GitRef::parse(&text).unwrap_err();
+            assert_eq!(
+                error,
+                ParseError::Invisible {
+                    text: text.clone(),
+                    character
+                }
+            );
+            let shown = error.to_string();
+            assert!(!shown.contains(character), "{shown}");
+        }
+        for text in ["v1-ü", "版本/1", "גרסה", "v1-🎉"] {
+            assert!(GitRef::parse(text).is_ok(), "{text}");
         }
     }
 

@@ -63,18 +63,29 @@ impl RepoUrl {
     /// host.
     #[must_use]
     pub fn is_named_by(&self, name: &str) -> bool {
-        let (own, named) = (Location::of(&self.0), Location::of_name(name));
-        let is_same_host = named.host.is_none() || named.host == own.host;
-        is_same_host && is_end_of(&own.path, &named.path)
+        self.is_at(name, is_end_of)
     }
 
     /// Returns whether a sender's name or URL means this repository and no other: a name has the full path, and a URL
     /// has the same host and path.
     #[must_use]
     pub fn is_named_in_full_by(&self, name: &str) -> bool {
-        let (own, named) = (Location::of(&self.0), Location::of_name(name));
-        let is_same_host = named.host.is_none() || named.host == own.host;
-        is_same_host && !named.path.is_empty() && own.path == named.path
+        self.is_at(name, |own, named| !named.is_empty() && own == named)
+    }
+
+    /// Returns whether a sender's name or URL has the host of this repository, or none, and a path that is alike.
+    fn is_at(&self, name: &str, is_alike: impl FnOnce(&[String], &[String]) -> bool) -> bool {
+        let own = Location::of(&self.0);
+        Location::of_name(name).is_some_and(|named| {
+            let is_same_host = named.host.is_none() || named.host == own.host;
+            is_same_host && is_alike(&own.path, &named.path)
+        })
+    }
+
+    /// Returns a sender's name or URL for display, without what may be a credential.
+    #[must_use]
+    pub fn display_name(name: &str) -> String {
+        Self::parse(name).map_or_else(|_| redact(name), |url| url.to_string())
     }
 }
 
@@ -185,6 +196,18 @@ mod tests {
             "/",
         ] {
             assert!(!repo.is_named_by(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_displayed_without_credentials() {
+        for (name, shown) in [
+            ("o/r", "o/r"),
+            ("https://user:s3cret@h/o/r?token=x", "https://h/o/r"),
+            ("https://user:s3cret@h:x/o/r", "https://h:x/o/r"),
+            ("ftp://s3cret@h/o/r", "ftp://h/o/r"),
+        ] {
+            assert_eq!(RepoUrl::display_name(name), shown);
         }
     }
 

@@ -292,6 +292,9 @@ fn sns(announced: &Announced<'_>) -> Value {
 
 fn codecommit(announced: &Announced<'_>) -> Value {
     let (kind, name) = announced.kind_and_name();
+    // A name of CodeCommit contains no slash.
+    let repository = announced.repository.unwrap_or_default();
+    let repository = repository.trim_end_matches('/').rsplit('/').next();
     json!({
         "id": announced.id,
         "detail-type": "CodeCommit Repository State Change",
@@ -299,7 +302,7 @@ fn codecommit(announced: &Announced<'_>) -> Value {
         "time": announced.now.to_string(),
         "detail": {
             "event": "referenceUpdated",
-            "repositoryName": announced.repository.unwrap_or("app"),
+            "repositoryName": repository,
             "referenceType": kind,
             "referenceName": name,
             "referenceFullName": announced.full(),

@@ -184,8 +184,10 @@ async fn refusals_during_an_outage_are_the_same_and_may_be_repeated() {
     *world.secrets.is_down.lock().unwrap() = true;
     let mut replies = Vec::new();
     for path in PATHS {
+        let began = Instant::now();
         let reply = world.post(path, "another").await;
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(began.elapsed(), Duration::from_secs(8), "{path}");
         assert_eq!(reply.headers["retry-after"], "5");
         replies.push((reply.body, reply.headers));
     }
@@ -248,6 +250,27 @@ async fn the_last_known_key_of_an_object_is_used_during_an_outage() {
     );
     tokio::time::advance(Duration::from_hours(1)).await;
     assert_eq!(world.status("own", OWN).await, 503, "the key is too old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_is_held_up_until_the_api_server_knows_the_key() {
+    for is_known in [false, true] {
+        let world = World::new(hmac(), requests());
+        if is_known {
+            assert_eq!(world.status("own", OWN).await, ADMITTED);
+            next_second().await;
+        }
+        world.set("plants/hook", "token", "the-next-secret-of-it");
+        *world.secrets.is_down.lock().unwrap() = true;
+        let began = Instant::now();
+        let recovery = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            *world.secrets.is_down.lock().unwrap() = false;
+        };
+        let (status, ()) = tokio::join!(world.status("own", "the-next-secret-of-it"), recovery);
+        assert_eq!(status, ADMITTED, "{is_known}");
+        assert!(began.elapsed() < Duration::from_secs(7), "{is_known}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

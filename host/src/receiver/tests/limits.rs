@@ -76,8 +76,9 @@ async fn an_object_accepts_only_its_sources_and_does_not_reveal_itself() {
         (&["198.51.100.0/24", "192.0.2.1"], 202),
         (&["198.51.100.0/24"], 401),
         (&[], 401),
-        // A list with an error accepts nobody.
-        (&["192.0.2.0/24", "x"], 401),
+        // A list with an error accepts nobody, and only whoever has the key is told.
+        (&["192.0.2.0/24", "x"], 422),
+        (&["192.0.2.0/99"], 422),
     ] {
         let policy = || Policy {
             allowed_sources: Some(allowed.iter().map(|text| (*text).to_owned()).collect()),
@@ -91,6 +92,20 @@ async fn an_object_accepts_only_its_sources_and_does_not_reveal_itself() {
             let fixture = Fixture::new(requests).await;
             let reply = fixture.send(webhook(PATH, "192.0.2.1:1", None)).await;
             assert_eq!(reply.status.as_u16(), status, "{allowed:?}");
+            if status == 422 {
+                assert_eq!(reason(&reply), "invalid-object");
+                let reported = fixture.requests.reported.lock().unwrap().clone();
+                let [(Unannounced::Refused, why)] = reported.as_slice() else {
+                    panic!("{reported:?}")
+                };
+                assert!(why.starts_with("spec.webhook.allowedSources: "), "{why}");
+                let refused = webhook(PATH, "192.0.2.1:1", Some(&wrong()));
+                let refused = fixture.send(refused).await;
+                let elsewhere = webhook("/webhook/plants/other", "192.0.2.1:1", Some(&wrong()));
+                assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+                assert_eq!(refused.body, fixture.send(elsewhere).await.body);
+                assert_eq!(fixture.submitted(), 0);
+            }
             if status == 401 {
                 let elsewhere = webhook("/webhook/plants/other", "192.0.2.1:1", Some(&wrong()));
                 let elsewhere = fixture.send(elsewhere).await;
@@ -288,6 +303,13 @@ async fn every_answer_has_a_reason_and_a_message() {
         let reply = fixture.post(PATH, &body).await;
         assert_eq!(reason(&reply), code);
         assert_eq!(reply.body["plugins"].is_array(), code == "unrecognised");
+    }
+    let bearer = Request::post(PATH).header("authorization", format!("Bearer {SECRET}"));
+    fixture.send(bearer.body(Body::from("{}")).unwrap()).await;
+    let text = fixture.metrics_text();
+    for (scheme, count) in [("github", 3), ("bearer", 1)] {
+        let line = format!("authenticated_total{{scheme=\"{scheme}\"}} {count}");
+        assert!(text.contains(&line), "{text}");
     }
     let outcomes = ["unauthorized", "wrong-method", "not-found", "malformed"];
     let text = fixture.metrics_text();

@@ -187,6 +187,19 @@ fn a_repetition_of_the_requested_ref_is_looked_up_again_once_the_request_was_han
 }
 
 #[test]
+fn an_object_that_is_being_deleted_takes_no_request() {
+    let deleting = RequestState {
+        is_deleting: true,
+        ..object()
+    };
+    let first = announcement("v1", None, Some(1));
+    assert_eq!(
+        code(&deleting, &WebhookSpec::default(), &first),
+        "being-deleted"
+    );
+}
+
+#[test]
 fn the_steps_have_an_order() {
     let first = announcement("refs/tags/v2", Some("2026-01-01T11:00:00Z"), Some(1));
     let state = after(&object(), &first);

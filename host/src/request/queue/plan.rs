@@ -41,7 +41,7 @@ pub(super) fn plan(
         }
     };
     let mut after = known.clone();
-    let mut write = None;
+    let mut write: Option<Request> = None;
     let mut decide_one = |submission: &Submission| {
         let announcement = &submission.announcement;
         match decide(&after.state, &rules, announcement, requested_at.time()) {
@@ -66,6 +66,10 @@ pub(super) fn plan(
         }
     };
     let outcomes = batch.iter().map(&mut decide_one).collect();
+    if let Some(request) = &mut write {
+        // What was accepted after the request is stored with it.
+        request.memory = after.state.memory.clone();
+    }
     Plan {
         outcomes,
         write,

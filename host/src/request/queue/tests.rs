@@ -214,6 +214,24 @@ async fn repetitions_that_arrive_together_are_written_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_accepted_after_the_request_of_a_batch_is_stored_with_it() {
+    let api = FakeApi::new(100);
+    api.object.lock().unwrap()["spec"]["paused"] = json!(true);
+    let requester = requester(&api);
+    let submissions =
+        [1, 2].map(|digest| requester.submit(api.target(), delivery("v1", digest), in_seconds(8)));
+    let answers = join_all(submissions).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
+    assert_eq!(answers, [written("v1"), already]);
+    let expected = [1, 2].map(|byte| format!("{byte:02x}").repeat(16));
+    assert_eq!(
+        api.annotation("stoker.io/accepted-deliveries"),
+        expected.join(",")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delivery_whose_write_failed_is_not_remembered() {
     let api = FakeApi::with_faults([Fault::Status(StatusCode::FORBIDDEN, 0)]);
     let requester = requester(&api);
@@ -402,7 +420,7 @@ async fn a_rule_that_is_invalid_refuses_by_the_present_object() {
     let behind = api.target();
     api.object.lock().unwrap()["spec"]["webhook"] = json!({"semver": ">=1"});
     let accepted = requester.submit(behind, announcement("v1"), in_seconds(8));
-    assert_eq!(accepted.await.unwrap(), written("v1"));
+    assert_eq!(accepted.await.unwrap(), written("refs/tags/v1"));
     assert_eq!(api.count(&Method::PATCH), 1);
 }
 

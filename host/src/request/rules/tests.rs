@@ -134,6 +134,38 @@ fn each_filter_has_its_reason_and_the_detection_that_came_furthest_gives_it() {
 }
 
 #[test]
+fn a_bare_name_means_the_tag_where_versions_are_accepted() {
+    let rules = |refs: Option<&str>| {
+        let webhook = WebhookSpec {
+            refs: refs.map(|pattern| vec![pattern.to_owned()]),
+            semver: Some(">=2".to_owned()),
+            ..WebhookSpec::default()
+        };
+        Rules::parse(&webhook, REPO).unwrap()
+    };
+    // The patterns, a ref, and the ref that is requested if it is accepted.
+    for (refs, git_ref, requested) in [
+        (None, "v2.1.0", Some("refs/tags/v2.1.0")),
+        (None, "refs/tags/v2.1.0", Some("refs/tags/v2.1.0")),
+        (None, "refs/heads/v2.1.0", None),
+        (None, "main", None),
+        (Some("v*"), "v2.1.0", Some("refs/tags/v2.1.0")),
+        (Some("!refs/heads/**"), "v2.1.0", Some("refs/tags/v2.1.0")),
+        (Some("refs/heads/*"), "v2.1.0", None),
+        (Some("!refs/tags/v2*"), "v2.1.0", None),
+    ] {
+        let (rules, detections) = (rules(refs), [detection(git_ref, &[], None)]);
+        let accepted = rules.accepted(&detections).ok();
+        let found = accepted.map(|accepted| {
+            let accepted = &accepted[0].git_ref;
+            rules.qualify(accepted).unwrap_or_else(|| accepted.clone())
+        });
+        let found = found.as_ref().map(GitRef::as_str);
+        assert_eq!(found, requested, "{refs:?} {git_ref}");
+    }
+}
+
+#[test]
 fn an_invalid_rule_is_an_error_that_names_the_field() {
     let list = |text: &str| Some(vec![text.to_owned()]);
     let cases = [

@@ -1,13 +1,15 @@
 //! Ranges of versions, in the notation of npm and of Helm: comparators that must all match are separated by spaces or
 //! commas, and alternatives by `||`.
 
-use semver::{Version, VersionReq};
+use std::cmp::Ordering;
+
+use semver::{Comparator, Op, Prerelease, Version, VersionReq};
 use stoker_api::detection::{GitRef, RefName};
 
 /// The maximum length of a range in bytes, as in the schema of the custom resource.
 const MAX_BYTES: usize = 256;
 
-/// A range of versions. A pre-release is in it only if a comparator has a pre-release of the same version.
+/// A range of versions. Pre-releases are in it only if a comparator of the alternative has a pre-release.
 #[derive(Debug)]
 pub(super) struct VersionRange {
     text: String,
@@ -43,7 +45,7 @@ impl VersionRange {
         if self
             .alternatives
             .iter()
-            .any(|range| range.matches(&version))
+            .any(|range| contains(range, &version))
         {
             Ok(())
         } else {
@@ -99,6 +101,72 @@ fn comparators(alternative: &str) -> Result<Vec<String>, String> {
     Ok(comparators)
 }
 
+/// Returns whether an alternative contains a version.
+///
+/// `VersionReq` accepts a pre-release only if a comparator has a pre-release of the same version, so that `>=2.0.0-0`
+/// would not contain `2.5.0-rc.1`. A comparator with a pre-release shows that pre-releases are wanted, as with the option
+/// `includePrerelease` of npm.
+fn contains(range: &VersionReq, version: &Version) -> bool {
+    let has_prerelease = |comparator: &Comparator| !comparator.pre.is_empty();
+    let comparators = &range.comparators;
+    range.matches(version)
+        || !version.pre.is_empty()
+            && comparators.iter().any(has_prerelease)
+            && comparators.iter().all(|bounds| admits(bounds, version))
+}
+
+/// Returns whether a pre-release is within the bounds of a comparator. The pre-releases of an upper bound are outside of
+/// them: `<3.0.0` does not admit `3.0.0-rc.1`.
+fn admits(comparator: &Comparator, version: &Version) -> bool {
+    let Comparator { op, major, pre, .. } = comparator;
+    let (minor, patch) = (comparator.minor.unwrap_or(0), comparator.patch.unwrap_or(0));
+    let is_partial = comparator.patch.is_none();
+    let lower = if is_partial {
+        before(*major, minor, patch)
+    } else {
+        Version {
+            pre: pre.clone(),
+            ..Version::new(*major, minor, patch)
+        }
+    };
+    let next_major = || before(major.saturating_add(1), 0, 0);
+    let next_minor = || before(*major, minor.saturating_add(1), 0);
+    let after_partial = || match comparator.minor {
+        None => next_major(),
+        Some(_) => next_minor(),
+    };
+    let is_from = |bound: &Version| version.cmp_precedence(bound) != Ordering::Less;
+    let is_above = |bound: &Version| version.cmp_precedence(bound) == Ordering::Greater;
+    match op {
+        Op::Exact | Op::Wildcard if is_partial => is_from(&lower) && !is_from(&after_partial()),
+        Op::Greater if is_partial => is_from(&after_partial()),
+        Op::LessEq if is_partial => !is_from(&after_partial()),
+        Op::Greater => is_above(&lower),
+        Op::GreaterEq => is_from(&lower),
+        Op::LessEq => !is_above(&lower),
+        Op::Less if pre.is_empty() => !is_from(&before(*major, minor, patch)),
+        Op::Less => !is_from(&lower),
+        Op::Tilde => is_from(&lower) && !is_from(&after_partial()),
+        Op::Caret => {
+            let end = match (major, comparator.minor, comparator.patch) {
+                (0, Some(0), Some(patch)) => before(0, 0, patch.saturating_add(1)),
+                (0, Some(_), _) => next_minor(),
+                _ => next_major(),
+            };
+            is_from(&lower) && !is_from(&end)
+        }
+        _ => version.cmp_precedence(&lower) == Ordering::Equal,
+    }
+}
+
+/// Returns the first pre-release of a version, which precedes all others (Semantic Versioning 2.0.0 §11).
+fn before(major: u64, minor: u64, patch: u64) -> Version {
+    Version {
+        pre: Prerelease::new("0").unwrap_or_default(),
+        ..Version::new(major, minor, patch)
+    }
+}
+
 fn is_any(bound: &str) -> bool {
     matches!(bound, "*" | "x" | "X")
 }
@@ -117,10 +185,79 @@ fn version(name: &str) -> Option<Version> {
 mod tests {
     use super::*;
 
+    /// A range, names that are accepted, and names that are not.
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
+
+    fn check(cases: &[Case<'_>]) {
+        let commit = "1".repeat(40);
+        for (text, accepted, others) in cases {
+            let range = VersionRange::parse(text).unwrap();
+            let is_accepted = |name: &str| range.check(&GitRef::parse(name).unwrap()).is_ok();
+            for name in *accepted {
+                assert!(is_accepted(name), "{text} {name}");
+            }
+            for name in *others {
+                assert!(!is_accepted(name), "{text} {name}");
+            }
+            assert!(!is_accepted(&commit), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_that_names_a_pre_release_accepts_pre_releases() {
+        check(&[
+            (
+                ">=2.0.0-0 <3",
+                &["2.0.0-rc.1", "2.0.0", "2.1.0-rc.1"],
+                &["3.0.0-rc.1", "3.0.0-0", "1.9.0-rc.1"],
+            ),
+            (
+                ">=2.0.0-0 <3.0.0",
+                &["v2.5.0-rc1", "v2.5.0", "2.0.0-0"],
+                &["3.0.0-rc.1", "3.0.0", "1.9.9"],
+            ),
+            (">=2.0.0 <3.0.0", &["2.5.0"], &["v2.5.0-rc1"]),
+            (
+                ">=2.0.0-0 <2.0.0",
+                &["2.0.0-rc.1"],
+                &["2.0.0", "1.9.0-rc.1"],
+            ),
+            (
+                ">2.0.0-rc.1 <=2.2.0-rc.2",
+                &["2.0.0-rc.2", "2.1.0-0", "2.2.0-rc.2"],
+                &["2.0.0-rc.1", "2.2.0-rc.3", "2.2.0"],
+            ),
+            (
+                ">=2.0.0-0 <3.0.0-rc.2",
+                &["3.0.0-rc.1", "2.9.0-x"],
+                &["3.0.0-rc.2"],
+            ),
+            (
+                "^2.1.0-beta",
+                &["2.1.0-beta", "2.9.0-rc.1"],
+                &["2.1.0-alpha", "3.0.0-rc.1"],
+            ),
+            ("^0.2.3-0", &["0.2.9-rc.1"], &["0.3.0-rc.1", "0.2.2-rc.1"]),
+            ("^0.0.3-0", &["0.0.3-rc.1"], &["0.0.4-rc.1"]),
+            ("~2.1.0-0", &["2.1.9-rc.1"], &["2.2.0-rc.1"]),
+            (">=2.0.0-0 2.x", &["2.5.0-rc.1"], &["3.0.0-rc.1"]),
+            (">=2.0.0-0 >2.1", &["2.2.0-rc.1"], &["2.1.5-rc.1"]),
+            (">=2.0.0-0 <=2.1", &["2.1.5-rc.1"], &["2.2.0-rc.1"]),
+            (">=2.0.0-0 ~2.1", &["2.1.0-rc.1"], &["2.2.0-rc.1"]),
+            (">=2.0.0-0 ^2", &["2.0.0-rc.1"], &["3.0.0-0"]),
+            ("=2.0.0-rc.1", &["2.0.0-rc.1+b"], &["2.0.0-rc.2", "2.0.0"]),
+            ("2.0.0-0 - 2.5", &["2.5.9-rc.1"], &["2.6.0-rc.1"]),
+            (
+                ">=2.0.0-0 || 1.x",
+                &["2.5.0-rc.1", "1.5.0"],
+                &["1.5.0-rc.1"],
+            ),
+        ]);
+    }
+
     #[test]
     fn a_range_accepts_the_tags_whose_versions_are_in_it() {
-        // A range, names that are accepted, and names that are not.
-        let cases: &[(&str, &[&str], &[&str])] = &[
+        check(&[
             (
                 ">=2 <3",
                 &["v2", "2.0", "v2.9.9", "refs/tags/v2.1.0", "2.1.0+build"],
@@ -148,11 +285,6 @@ mod tests {
             ),
             ("1.2 - 2.0", &["1.2.0", "2.0.9"], &["1.1.9", "2.1.0"]),
             ("*", &["1.0.0"], &["1.0.0-rc.1", "x"]),
-            (
-                ">=2.0.0-0 <3",
-                &["2.0.0-rc.1", "2.0.0"],
-                &["2.1.0-rc.1", "3.0.0-rc.1"],
-            ),
             (">=v1.2", &["V1.2"], &["v1.1"]),
             (">1.2", &["1.3.0"], &["1.2.9"]),
             // A range without versions.
@@ -170,19 +302,7 @@ mod tests {
                     "refs/heads/1.2.3",
                 ],
             ),
-        ];
-        let commit = "1".repeat(40);
-        for (text, accepted, others) in cases {
-            let range = VersionRange::parse(text).unwrap();
-            let is_accepted = |name: &str| range.check(&GitRef::parse(name).unwrap()).is_ok();
-            for name in *accepted {
-                assert!(is_accepted(name), "{text} {name}");
-            }
-            for name in *others {
-                assert!(!is_accepted(name), "{text} {name}");
-            }
-            assert!(!is_accepted(&commit), "{text}");
-        }
+        ]);
     }
 
     #[test]

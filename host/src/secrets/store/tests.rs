@@ -115,8 +115,47 @@ async fn a_store_that_does_not_answer_is_unavailable_after_two_seconds() {
         }
     }
     let cache = SecretCache::new(Arc::new(Silent));
-    let error = cache.get("plants", &reference("hook", "token")).await;
+    let (began, reference) = (Instant::now(), reference("hook", "token"));
+    let error = cache.get("plants", &reference).await;
     assert!(error.unwrap_err().is_temporary());
+    assert_eq!(began.elapsed(), READ_TIME);
+    let deadline = began + Duration::from_secs(8);
+    let error = cache
+        .get_by("plants", &reference, Wanted::Known, deadline)
+        .await;
+    assert!(error.unwrap_err().is_temporary());
+    assert!(Instant::now() <= deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_waits_for_the_wanted_value_until_its_deadline() {
+    let get_by = async |fixture: &Fixture, wanted| {
+        let (began, reference) = (Instant::now(), reference("hook", "token"));
+        let deadline = began + Duration::from_secs(8);
+        let found = fixture.cache.get_by("plants", &reference, wanted, deadline);
+        let found = found.await.map(|stored| stored.is_current);
+        (found.ok(), began.elapsed().as_secs())
+    };
+    let recover = async |fixture: &Fixture| {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        fixture.answer(Ok(secret_data(&[("token", "first")])));
+    };
+    let fixture = Fixture::new(&[]);
+    fixture.answer(unavailable());
+    assert_eq!(get_by(&fixture, Wanted::Known).await, (None, 7));
+    let (found, ()) = tokio::join!(get_by(&fixture, Wanted::Known), recover(&fixture));
+    assert_eq!(found, (Some(true), 5));
+    // The last known value.
+    fixture.answer(unavailable());
+    tokio::time::advance(PERIOD).await;
+    assert_eq!(get_by(&fixture, Wanted::Known).await, (Some(false), 0));
+    assert_eq!(get_by(&fixture, Wanted::Current).await, (Some(false), 7));
+    let (found, ()) = tokio::join!(get_by(&fixture, Wanted::Current), recover(&fixture));
+    assert_eq!(found, (Some(true), 5));
+    // What another read would not change.
+    fixture.answer(Err(StoreError::Refused("not found".to_owned())));
+    tokio::time::advance(PERIOD).await;
+    assert_eq!(get_by(&fixture, Wanted::Current).await, (None, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,15 +28,25 @@ pub(super) struct Location {
 }
 
 impl Location {
-    /// Returns the location of a sender's name or URL.
-    pub(super) fn of_name(name: &str) -> Self {
-        match RepoUrl::parse(name) {
-            Ok(url) => Self::of(url.url()),
-            Err(_) => Self {
+    /// Returns the location of a sender's name or URL, or `None` for a text whose host or path programs read
+    /// differently.
+    ///
+    /// Browsers read a backslash as a slash and `https:/host` as `https://host`, and git does not. A query can select
+    /// a repository, and a fragment can contain anything. An address of a repository needs none of them.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        if name.contains(['?', '#', '\\']) || name.starts_with("//") {
+            return None;
+        }
+        let Some((before, after)) = name.split_once(':') else {
+            return Some(Self {
                 host: None,
                 path: segments(name),
-            },
-        }
+            });
+        };
+        let is_url = after.starts_with("//") && !after.starts_with("///");
+        let is_scp = before.contains('@') && !after.starts_with("//");
+        let url = (is_url || is_scp).then(|| RepoUrl::parse(name).ok());
+        url.flatten().map(|url| Self::of(url.url()))
     }
 
     /// Returns the location of a URL.
@@ -101,12 +111,36 @@ fn without_scm(scheme: &str, mut path: Vec<String>) -> Vec<String> {
     path
 }
 
+/// Returns the segments of a path. A slash in percent encoding is part of a segment.
 fn segments(path: &str) -> Vec<String> {
-    let path = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
-    let path = path.trim_end_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
     let segments = path.split('/').filter(|segment| !segment.is_empty());
-    segments.map(str::to_owned).collect()
+    let mut segments: Vec<_> = segments.map(segment).collect();
+    if let Some(last) = segments.pop() {
+        let name = last.strip_suffix(".git").unwrap_or(&last);
+        if !name.is_empty() {
+            segments.push(name.to_owned());
+        }
+    }
+    segments
+}
+
+/// Returns a segment without percent encoding and in lower case. A letter that only becomes ASCII in lower case, such
+/// as the Kelvin sign, is another letter.
+fn segment(text: &str) -> String {
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    if decoded.is_ascii() {
+        return decoded.to_ascii_lowercase();
+    }
+    let mut lower = String::with_capacity(decoded.len());
+    for c in decoded.chars() {
+        let is_other = !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
+        if is_other {
+            lower.push(c);
+        } else {
+            lower.extend(c.to_lowercase());
+        }
+    }
+    lower
 }
 
 /// Returns whether one path consists of the last segments of the other.
@@ -254,6 +288,39 @@ mod tests {
             true,
             false,
         ),
+        // Texts that programs read differently.
+        ("https://h/o/r", "https://evil/#https://h/o/r", false, false),
+        ("https://h/o/r", "https://evil/?https://h/o/r", false, false),
+        ("https://h/o/r", "https://evil#@h/o/r", false, false),
+        ("https://h/o/r", "https://evil?@h/o/r", false, false),
+        ("https://h/o/r", "https://evil\\@h/o/r", false, false),
+        ("https://h/o/r", "https:\\\\evil@h/o/r", false, false),
+        ("https://h/o/r", "https:/evil@h/o/r", false, false),
+        ("https://h/o/r", "https:evil@h/o/r", false, false),
+        ("https://h/o/r", "https:///h/o/r", false, false),
+        ("https://h/o/r", "//evil/o/r", false, false),
+        ("https://h/o/r", "evil\\o/r", false, false),
+        ("https://h/o/r", "https://evil/o/r", false, false),
+        ("https://h/o/r", "https://h@evil/o/r", false, false),
+        ("https://h/o/r", "https://h:443@evil/o/r", false, false),
+        ("https://h/o/r", "https://h%2F@evil/o/r", false, false),
+        ("https://h/o/r", "https://evil@h/o/r", true, true),
+        ("https://h/o/r", "git@evil#@h:o/r", false, false),
+        ("https://h/o/r", "git@evil:h:o/r", false, false),
+        ("https://h/o/r", "git@evil:x@h/o/r", false, false),
+        ("https://h/o/r", "file://h/o/r", false, false),
+        ("https://h/o/r", "ext::sh -c x/o/r", false, false),
+        ("https://h/o/r", "evil:x/o/r", false, false),
+        ("https://h/o/r", "https://h/evil?o/r", false, false),
+        ("https://h/o/r", "https://h/o/r?repository=x", false, false),
+        ("https://h/o/r", "https://h/o/r#x", false, false),
+        ("https://h/o/r", "https://h/x%2Fo%2Fr", false, false),
+        ("https://h/o/r", "x%2Fo%2Fr", false, false),
+        ("https://h/o/r", "https://h/x/../o/r", true, true),
+        ("https://h/o/r", "o/./r", false, false),
+        ("https://h/o/k", "o/\u{212a}", false, false),
+        ("https://h/o/\u{c4}", "o/\u{e4}", true, true),
+        ("https://h/o/.git", "o", true, true),
         // Other repositories.
         ("https://h/group/proj", "oup/proj", false, false),
         ("https://h/group/proj", "other/proj", false, false),
