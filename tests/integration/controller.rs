@@ -254,20 +254,24 @@ async fn an_invalid_spec_is_refused_with_its_field() -> Result<()> {
 
 #[tokio::test]
 async fn addresses_that_would_read_files_or_run_programs_are_refused() -> Result<()> {
-    for repo in ["file:///etc", "ext::sh -c true", "/srv/git/x"] {
-        let mut cluster = TestCluster::new().await?;
-        cluster.create(json!({"git": {"repo": repo}})).await?;
-        cluster.start(AuthConfig::default()).await?;
-        let refused = |object: &stoker_api::GatewaySync| {
-            object
-                .status
-                .as_ref()
-                .and_then(|status| status.condition("RefResolved"))
-                .is_some_and(|condition| {
-                    condition.status == "False" && condition.reason == "RefResolutionFailed"
-                })
-        };
-        cluster.until("the error is reported", refused).await?;
+    let mut cluster = TestCluster::new().await?;
+    for repo in ["file:///etc", "/srv/git/x"] {
+        let created = cluster.create(json!({"git": {"repo": repo}})).await;
+        assert!(created.is_err(), "{repo}");
     }
+    // The rules of the definition accept it, and the controller does not.
+    let repo = "ext::sh -c true";
+    cluster.create(json!({"git": {"repo": repo}})).await?;
+    cluster.start(AuthConfig::default()).await?;
+    let refused = |object: &stoker_api::GatewaySync| {
+        object
+            .status
+            .as_ref()
+            .and_then(|status| status.condition("RefResolved"))
+            .is_some_and(|condition| {
+                condition.status == "False" && condition.reason == "RefResolutionFailed"
+            })
+    };
+    cluster.until("the error is reported", refused).await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ mod bounds;
 mod chart;
 mod commands;
 mod controller;
+mod definition;
 mod gateways;
 mod go_operator;
 mod guests;

@@ -1,9 +1,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema;
+
 /// The git repository and the ref that the gateways follow.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::git_source_rules()))]
 pub struct GitSource {
     /// The URL of the repository, with the scheme http, https, git or ssh, or in the form `user@host:path`.
     #[schemars(length(min = 1))]
@@ -61,6 +64,7 @@ pub struct Token {
 /// An installation of a GitHub App.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = schema::github_app_rules()))]
 pub struct GitHubApp {
     /// The id of the app.
     pub app_id: i64,

@@ -179,3 +179,30 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-list-map-keys": ["type"],
     })
 }
+
+/// Returns the rules of a repository with its credentials. They refuse only what can never be resolved.
+pub(super) fn git_source_rules() -> Value {
+    let url = r"self.repo.matches('^(?i:https?|ssh|git)://|^[^/:]+:/?[^/]')";
+    let fits = "!has(self.auth) \
+         || !(has(self.auth.sshKey) || has(self.auth.token) || has(self.auth.githubApp)) \
+         || (self.repo.matches('^(?i:https?)://') && (has(self.auth.token) || has(self.auth.githubApp))) \
+         || (!self.repo.matches('^(?i:https?|git)://') && has(self.auth.sshKey))";
+    json!([
+        {
+            "rule": url,
+            "message": "repo must be a URL such as https://github.com/org/repo.git, with the scheme https, http, ssh or git, or have the form user@host:path",
+        },
+        {
+            "rule": fits,
+            "message": "auth does not fit repo: use auth.token or auth.githubApp with https and http, auth.sshKey with ssh, and no auth with git",
+        },
+    ])
+}
+
+/// Returns the rules of a GitHub App.
+pub(super) fn github_app_rules() -> Value {
+    json!([{
+        "rule": "!has(self.apiBaseURL) || self.apiBaseURL == '' || self.apiBaseURL.matches('^https?://')",
+        "message": "apiBaseURL must begin with https:// or http://, such as https://github.example.com/api/v3",
+    }])
+}

@@ -270,7 +270,7 @@ mod tests {
         assert!(failure.message.contains("scale"), "{}", failure.message);
         let mut ruled = definition();
         ruled["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] =
-            json!([]);
+            json!([{ "rule": "self == oldSelf" }]);
         assert_eq!(resources(&ruled).expect_err("a refusal").code, 501);
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 mod compile;
 mod format;
+mod rule;
 mod shape;
 mod validate;
 
@@ -40,6 +41,7 @@ pub(crate) struct Schema {
     any_of: Vec<Self>,
     one_of: Vec<Self>,
     not: Option<Box<Self>>,
+    rules: Vec<rule::Rule>,
 }
 
 /// The effect of a strategic merge patch on a list.

@@ -3,10 +3,11 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::rule::Rule;
 use super::{Bounds, Kind, ListKind, Schema, Strategy};
 
 /// Keywords of Kubernetes that this server does not implement.
-const UNIMPLEMENTED: [&str; 2] = ["x-kubernetes-validations", "x-kubernetes-embedded-resource"];
+const UNIMPLEMENTED: [&str; 1] = ["x-kubernetes-embedded-resource"];
 /// Keywords that are forbidden in a structural schema.
 const FORBIDDEN: [&str; 7] = [
     "$ref",
@@ -115,6 +116,7 @@ impl Compiler {
             "x-kubernetes-list-type" => schema.list = list_kind(value, &at)?,
             "x-kubernetes-map-type" => schema.atomic = value == "atomic",
             "x-kubernetes-patch-strategy" if value == "merge" => schema.strategy = Strategy::Merge,
+            "x-kubernetes-validations" => schema.rules = rules(value, &at)?,
             "x-kubernetes-int-or-string"
             | "x-kubernetes-list-map-keys"
             | "x-kubernetes-patch-merge-key" => {}
@@ -207,6 +209,16 @@ fn restrictions(value: &Value, at: &str) -> Result<Vec<Schema>, Refusal> {
     list.iter()
         .enumerate()
         .map(|(index, one)| compiler.schema(one, &format!("{at}[{index}]")))
+        .collect()
+}
+
+fn rules(value: &Value, at: &str) -> Result<Vec<Rule>, Refusal> {
+    let list = value
+        .as_array()
+        .ok_or_else(|| invalid(at, "must be a list"))?;
+    let rules = list.iter().enumerate();
+    rules
+        .map(|(index, rule)| Rule::compile(rule, &format!("{at}[{index}]")))
         .collect()
 }
 

@@ -203,14 +203,47 @@ fn defaults_are_filled_in_from_the_outside() {
 }
 
 #[test]
+fn a_rule_sees_the_value_of_its_field() {
+    let message = "write a URL";
+    let rule = "!has(self.scheme) || self.scheme.matches('^(?i:https?)$')";
+    let schema = json!({ "type": "object", "properties": { "repos": { "type": "array", "items": {
+        "type": "object",
+        "properties": { "scheme": { "type": "string" } },
+        "x-kubernetes-validations": [{ "rule": rule, "message": message }],
+    } } } });
+    let schema = Schema::compile(&schema, "schema").expect("a schema");
+    let causes = |value: &Value| -> Vec<String> {
+        let causes = schema.validate(value).into_iter();
+        causes
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect()
+    };
+    let valid = json!({ "repos": [{}, { "scheme": "HTTPS" }] });
+    assert_eq!(causes(&valid), [""; 0]);
+    let invalid = json!({ "repos": [{}, { "scheme": "ftp" }] });
+    assert_eq!(
+        causes(&invalid),
+        ["repos[1]: Invalid value: \"object\": write a URL"]
+    );
+    // A value of another type is reported by itself.
+    let other = json!({ "repos": [{ "scheme": 1 }] });
+    assert_eq!(causes(&other).len(), 1);
+}
+
+#[test]
 fn what_is_not_implemented_is_refused_by_name() {
     let refused = |source: &Value| Schema::compile(source, "schema").expect_err("a refusal");
-    let rules =
-        json!({ "type": "object", "x-kubernetes-validations": [{ "rule": "self.a == 1" }] });
-    assert_eq!(
-        refused(&rules),
-        Refusal::Unimplemented("x-kubernetes-validations (schema.x-kubernetes-validations)".into())
-    );
+    for rule in [
+        json!({ "rule": "self.a == oldSelf.a" }),
+        json!({ "rule": "self.a.find('x') == ''" }),
+        json!({ "rule": "true", "reason": "FieldValueForbidden" }),
+    ] {
+        let ruled = json!({ "type": "object", "x-kubernetes-validations": [rule] });
+        let refusal = refused(&ruled);
+        assert!(matches!(refusal, Refusal::Unimplemented(_)), "{refusal:?}");
+    }
+    let broken = json!({ "type": "object", "x-kubernetes-validations": [{ "rule": "self.a ==" }] });
+    assert!(matches!(refused(&broken), Refusal::Invalid { .. }));
     assert!(matches!(
         refused(&json!({ "$ref": "#/x" })),
         Refusal::Invalid { .. }

@@ -11,7 +11,43 @@ impl Schema {
     pub(crate) fn validate(&self, value: &Value) -> Vec<Cause> {
         let mut causes = Vec::new();
         self.check(value, "", &mut causes);
+        // As in Kubernetes, rules only see values of the right form.
+        if causes.is_empty() {
+            self.check_rules(value, "", &mut causes);
+        }
         causes
+    }
+
+    /// Checks the rules of the field at `path`, and those of the fields in it.
+    fn check_rules(&self, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+        if value.is_null() {
+            return;
+        }
+        for why in self.rules.iter().filter_map(|rule| rule.broken_by(value)) {
+            // An object is too large for a message, which then contains its type.
+            let shown = match value {
+                Value::Object(_) | Value::Array(_) => Value::from(type_of(value)),
+                scalar => scalar.clone(),
+            };
+            causes.push(Cause::invalid(path, &shown, &why));
+        }
+        match value {
+            Value::Array(list) => {
+                for (index, item) in list.iter().enumerate() {
+                    if let Some(schema) = &self.items {
+                        schema.check_rules(item, &format!("{path}[{index}]"), causes);
+                    }
+                }
+            }
+            Value::Object(object) => {
+                for (key, value) in object {
+                    if let Some(field) = self.field(key) {
+                        field.check_rules(value, &join(path, key), causes);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Validates the field at `path` of its object.
