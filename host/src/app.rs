@@ -8,6 +8,8 @@ mod run;
 mod secret_refresh;
 mod send;
 mod signals;
+mod status;
+mod sync;
 mod tasks;
 mod text;
 
@@ -27,6 +29,8 @@ use crate::telemetry;
 pub use demo::EXAMPLE_PLUGIN;
 pub use host::Host;
 pub use kubeconfig::Clients;
+pub use status::show as show_status;
+pub use sync::{SyncResult, sync};
 
 /// Runs a command.
 pub async fn run(cli: Cli) -> Result<ExitCode> {
@@ -40,6 +44,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sandbox(flags) => local::run(flags).await,
         Command::Crd => text::print(&stoker_api::crd_yaml()?),
         Command::Plugin(command) => plugin_commands::run(command).await,
+        Command::Status(flags) => status::run(flags).await,
+        Command::Sync(flags) => sync::run(flags).await,
         Command::Send(flags) => send::run(flags).await,
     }
 }

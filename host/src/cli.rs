@@ -1,5 +1,6 @@
 //! The flags of the command line. [`crate::config`] checks the flags of `stoker run` and converts them.
 
+mod objects;
 mod plugin;
 mod send;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::objects::{OutputFormat, StatusFlags, SyncFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
 pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};
@@ -80,6 +82,10 @@ pub enum Command {
     /// List, check and run plugins, and develop new ones.
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Show objects, their gateways and their problems.
+    Status(StatusFlags),
+    /// Request a sync of an object, as a webhook does, and wait until its gateways have the commit.
+    Sync(SyncFlags),
     /// Send a signed test webhook.
     Send(SendFlags),
 }
@@ -182,6 +188,22 @@ pub struct RunFlags {
     /// Namespace whose objects are reconciled [default: all namespaces].
     #[arg(long, value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
+    /// Bind the service accounts of gateways' pods to the role `stoker-agent`, by a RoleBinding for each object. The
+    /// value `false` leaves that to others.
+    #[arg(
+        long,
+        env = "AUTO_BIND_AGENT_RBAC",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        default_missing_value = "true",
+        value_parser = is_not_false,
+        action = clap::ArgAction::Set
+    )]
+    pub auto_bind_agent_rbac: bool,
+    /// Kind of the role `stoker-agent`.
+    #[arg(long, value_enum, default_value = "ClusterRole", value_name = "KIND")]
+    pub agent_role_kind: AgentRoleKind,
     /// Reconcile only while this replica holds the lease `a86165bb.stoker.io`. Every replica receives webhooks. The
     /// flag is required if more than one replica runs.
     #[arg(
@@ -203,6 +225,23 @@ pub struct RunFlags {
     /// Kubeconfig file [default: `KUBECONFIG`, the file in the home directory, or the service account of the pod].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+/// The kind of the role with the rights of the agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AgentRoleKind {
+    /// A ClusterRole, for the objects of all namespaces.
+    #[value(name = "ClusterRole")]
+    ClusterRole,
+    /// A Role in the namespace of each object.
+    #[value(name = "Role")]
+    Role,
+}
+
+/// Reads a switch that is on unless it is `false`, as in the Go operator.
+#[expect(clippy::unnecessary_wraps, reason = "the command line calls it")]
+fn is_not_false(text: &str) -> Result<bool, std::convert::Infallible> {
+    Ok(text != "false")
 }
 
 /// The flags of `stoker demo`.

@@ -7,7 +7,8 @@ use stoker_api::SecretKey;
 use stoker_api::detection::ObjectKey;
 
 use crate::auth::AuthConfig;
-use crate::cli::RunFlags;
+use crate::cli::{AgentRoleKind, RunFlags};
+use crate::controller::AgentRole;
 use crate::plugin::{Limits, SettingsSource};
 use crate::receiver::{Bounds, NetworkError, Networks};
 use crate::secrets::SecretSource;
@@ -33,6 +34,8 @@ const SECRET_KEY: &str = "webhook-secret";
 pub struct HostConfig {
     /// The namespace whose objects are reconciled, or `None` for all namespaces.
     pub namespace: Option<String>,
+    /// The role that the controller binds agents to, or `None` if they are bound by hand.
+    pub agent_role: Option<AgentRole>,
     /// The address of the receiver, or `None` if it is disabled.
     pub receiver: Option<SocketAddr>,
     /// The address of the probes and of `/plugins`, or `None` if they are disabled.
@@ -150,6 +153,9 @@ impl TryFrom<RunFlags> for HostConfig {
             .then(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.webhook_receiver_port)));
         Ok(Self {
             namespace: set(flags.watch_namespace),
+            agent_role: flags
+                .auto_bind_agent_rbac
+                .then(|| flags.agent_role_kind.into()),
             receiver,
             probes: address(
                 "--health-probe-bind-address",
@@ -203,6 +209,15 @@ impl TryFrom<RunFlags> for HostConfig {
                 set(flags.pod_name).unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4()))
             }),
         })
+    }
+}
+
+impl From<AgentRoleKind> for AgentRole {
+    fn from(kind: AgentRoleKind) -> Self {
+        match kind {
+            AgentRoleKind::ClusterRole => Self::ClusterRole,
+            AgentRoleKind::Role => Self::Role,
+        }
     }
 }
 

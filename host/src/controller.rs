@@ -1,13 +1,15 @@
 //! Reconciles every `GatewaySync`: resolves its ref to a commit, publishes the commit for the agents, and reports.
 //!
-//! A pass has five steps, each in its own file: **dereference** (reads the cluster) → **validate** (pure) → **resolve**
-//! (asks the git server) → **publish** (writes the cluster) → **status** (pure, then one write). A pass is idempotent
+//! A pass has six steps, each in its own file: **dereference** (reads the cluster) → **validate** (pure) → **resolve**
+//! (asks the git server) → **publish** (writes the cluster) → **gateways** (what the agents report) → **status** (pure,
+//! then one write). A pass is idempotent
 //! and may start at any time: it asks the git server only for a new request, for a changed spec, or after the polling
 //! interval, and it writes only what differs.
 //!
 //! The object is the queue: the receiver stores requests as annotations, and the controller handles them. This module
 //! depends neither on the receiver nor on the plugins.
 
+mod agent_binding;
 mod clear;
 mod condition;
 mod config_map;
@@ -16,6 +18,7 @@ mod duration;
 mod error;
 mod events;
 mod finalizer;
+mod gateways;
 mod metrics;
 mod ownership;
 mod profiles;
@@ -34,7 +37,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PatchParams};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{self, Action};
@@ -44,16 +46,18 @@ use kube::{Client, Resource as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use agent_binding::AgentRole;
 pub use error::ControllerError;
 pub use metrics::ControllerMetrics;
 
+use gateways::{PodIndex, Skew};
 use metrics::{ObjectInfo, PassResult};
 use publish::Publication;
 use resolve::{Blocked, Resolution};
 use state::{ObjectStates, Retry};
 use status::Outcome;
-use stoker_api::GatewaySync;
 use stoker_api::detection::{ObjectKey, RepoUrl};
+use stoker_api::{GatewaySync, GatewaySyncStatus};
 use stoker_git::RefSource;
 
 /// The name of the writer in `managedFields`.
@@ -69,6 +73,9 @@ struct Context<G> {
     git: Arc<G>,
     metrics: ControllerMetrics,
     states: ObjectStates,
+    pods: Arc<PodIndex>,
+    /// The role that agents are bound to. `None` if they are bound by hand.
+    agent_role: Option<AgentRole>,
     clock: fn() -> Timestamp,
 }
 
@@ -98,6 +105,7 @@ impl ReconcileResult {
 }
 
 /// Runs the controller for one namespace, or for all, until the token is cancelled and the current passes have ended.
+/// Agents are bound to the role, if there is one.
 ///
 /// Only one may run per cluster, because two would overwrite each other's status.
 ///
@@ -107,21 +115,36 @@ impl ReconcileResult {
 pub async fn run<G: RefSource>(
     client: Client,
     namespace: Option<&str>,
+    agent_role: Option<AgentRole>,
     git: Arc<G>,
     metrics: ControllerMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
     let (objects, reader) = watch::objects(client.clone(), namespace);
     let config_maps = watch::config_maps(client.clone(), namespace);
+    let pods = Arc::new(PodIndex::new());
+    let changed_pods = watch::pods(client.clone(), namespace, Arc::clone(&pods));
+    let bindings = match agent_role {
+        Some(_) => watch::role_bindings(client.clone(), namespace).boxed(),
+        None => futures::stream::pending().boxed(),
+    };
     let context = Arc::new(Context {
         client,
         git,
         metrics,
         states: ObjectStates::default(),
+        pods,
+        agent_role,
         clock: Timestamp::now,
     });
     controller::Controller::for_stream(objects, reader)
-        .watches_stream(config_maps, published_by)
+        .watches_stream(config_maps, |map| {
+            owner(&map, &[publish::NAME_PREFIX, gateways::REPORTS_PREFIX])
+        })
+        .watches_stream(bindings, |binding| {
+            owner(&binding, &[agent_binding::NAME_PREFIX])
+        })
+        .reconcile_on(changed_pods)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(reconcile, retry, Arc::clone(&context))
@@ -139,14 +162,17 @@ pub async fn run<G: RefSource>(
     }
 }
 
-/// Returns the object of a published ConfigMap. It is derived from the ConfigMap's name, because the owner reference
+/// Returns the `GatewaySync` that an object belongs to. It is derived from the object's name, because the owner reference
 /// may be missing.
-fn published_by(
-    map: PartialObjectMeta<ConfigMap>,
+fn owner<K>(
+    found: &PartialObjectMeta<K>,
+    prefixes: &[&str],
 ) -> Option<ObjectRef<DeserializeGuard<GatewaySync>>> {
-    let name = map.metadata.name?;
-    let name = name.strip_prefix(publish::NAME_PREFIX)?;
-    Some(ObjectRef::new(name).within(&map.metadata.namespace?))
+    let name = found.metadata.name.as_deref()?;
+    let name = prefixes
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))?;
+    Some(ObjectRef::new(name).within(found.metadata.namespace.as_deref()?))
 }
 
 /// Logs an error, or removes the data of an object that does not exist any more.
@@ -272,18 +298,23 @@ async fn pass<G: RefSource>(
     }
     if sync.spec.is_paused() {
         write_status(context, key, sync, &Outcome::Paused).await?;
+        publish::pause(&context.client, key, sync).await?;
         return Ok(ReconcileResult::done());
     }
     let refs = dereference::dereference(&context.client, key, sync).await?;
     let desired = validate::validate(sync, &refs);
     let resolution = resolve::resolve(context, key, &desired).await;
     let publication = publish::publish(context, key, sync, &refs, &desired, &resolution).await?;
+    let fleet = gateways::observe(context, key, sync).await;
     let outcome = Outcome::Reconciled {
         desired: &desired,
         resolution: &resolution,
         publication: &publication,
+        fleet: &fleet,
     };
-    let written = write_status(context, key, sync, &outcome).await?;
+    let (status, written) = write_status(context, key, sync, &outcome).await?;
+    let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, (context.clock)());
+    let next_look = fleet.next_look(&skew);
     match (publication, resolution) {
         (Publication::Failed(error), _) => Err(error),
         (Publication::Blocked(Blocked { retry, .. }), _)
@@ -299,19 +330,23 @@ async fn pass<G: RefSource>(
             context.states.record_success(key, &desired.lookup_key);
             Ok(ReconcileResult {
                 result: PassResult::Success,
-                next: resolved.next_lookup,
+                next: [resolved.next_lookup, next_look]
+                    .into_iter()
+                    .flatten()
+                    .min(),
             })
         }
     }
 }
 
-/// Writes the status and the events, and sets the metrics. Returns the new metadata of the object, if it was written.
+/// Writes the status and the events, and sets the metrics. Returns the status, and the new metadata of the object if it
+/// was written.
 async fn write_status<G>(
     context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
-) -> Result<Option<ObjectMeta>, ControllerError> {
+) -> Result<(GatewaySyncStatus, Option<ObjectMeta>), ControllerError> {
     let next = status::next(sync, outcome, (context.clock)());
     let written = status::write(&context.client, key, sync, &next).await?;
     let before = sync.status.clone().unwrap_or_default();
@@ -320,7 +355,7 @@ async fn write_status<G>(
     context
         .metrics
         .show(key, sync.spec.is_paused(), &next, info(sync));
-    Ok(written)
+    Ok((next, written))
 }
 
 fn info(sync: &GatewaySync) -> ObjectInfo {

@@ -13,6 +13,7 @@ from pages import ROOT, end, pages, without_fences
 PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "stoker")
 
 CI, SYNOPSIS = "CI", "not tested: a synopsis"
+INTEGRATION = "tests/integration/commands.rs"
 NO_KUBELET = "not tested: the test has no kubelet, and uses the container directly"
 NO_KIND = "not tested: the test has no kind"
 
@@ -46,6 +47,10 @@ RUN_BY = {
         "kubectl annotate gatewaysync -n my-namespace my-sync stoker.io/requested-ref-": "guide",
         "kubectl annotate gatewaysync -n my-namespace my-sync --overwrite": "guide",
     },
+    "docs/gateways.md": {
+        "stoker status": INTEGRATION,
+        "kubectl create rolebinding": "not tested: Stoker writes a RoleBinding of this name in the tests",
+    },
     "docs/operations.md": {
         "kubectl get lease": "guide",
         "helm upgrade": "guide",
@@ -76,6 +81,7 @@ RUN_BY = {
         "kubectl annotate gatewaysync": "guide",
         "kubectl get lease": "guide",
         "kubectl exec": "guide",
+        "stoker status": INTEGRATION,
     },
     "docs/webhook-setup.md": {
         "kubectl annotate application": "not tested: it needs Argo CD",

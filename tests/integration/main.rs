@@ -4,7 +4,9 @@
 mod borders;
 mod bounds;
 mod chart;
+mod commands;
 mod controller;
+mod gateways;
 mod go_operator;
 mod guests;
 mod guide;

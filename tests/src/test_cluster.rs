@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use stoker::app::Host;
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use stoker::config::HostConfig;
+use stoker::controller::AgentRole;
 use stoker::metrics::Metrics;
 use stoker::plugin::{Detector, Limits, SettingsSource};
 use stoker::secrets::SecretSource;
@@ -60,6 +61,8 @@ pub struct TestCluster {
     pub tls: Option<TlsFiles>,
     /// The name in the leader election of hosts that are started later.
     pub identity: Option<&'static str>,
+    /// The role that hosts that are started later bind agents to.
+    pub agent_role: Option<AgentRole>,
     /// Whether hosts load plugins from the labelled ConfigMaps of the namespace.
     pub plugin_maps: bool,
     http: reqwest::Client,
@@ -134,6 +137,7 @@ impl TestCluster {
             watched: None,
             tls: None,
             identity: None,
+            agent_role: None,
             plugin_maps: false,
             http,
             hosts: VecDeque::new(),
@@ -163,6 +167,7 @@ impl TestCluster {
     pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
         let config = HostConfig {
             namespace: self.watched.clone(),
+            agent_role: self.agent_role,
             receiver: Some(([127, 0, 0, 1], 0).into()),
             plugin_directories: vec![self.plugins.path().to_owned()],
             watches_plugin_maps: self.plugin_maps,

@@ -21,6 +21,21 @@ pub mod annotation {
     pub const ACCEPTED_EVENTS: &str = "stoker.io/accepted-events";
 }
 
+/// The name of the agent's container.
+pub const AGENT_CONTAINER: &str = "stoker-agent";
+
+/// Annotations of the pods of gateways.
+pub mod pod_annotation {
+    /// Whether the agent is injected into the pod: `true`, or anything else for no.
+    pub const INJECT: &str = "stoker.io/inject";
+    /// The name of the `GatewaySync` that the gateway follows. It is in the namespace of the pod.
+    pub const CR_NAME: &str = "stoker.io/cr-name";
+    /// The profile that the gateway uses.
+    pub const PROFILE: &str = "stoker.io/profile";
+    /// The name of the gateway, if it is not that of the pod.
+    pub const GATEWAY_NAME: &str = "stoker.io/gateway-name";
+}
+
 /// Labels of the objects that belong to a `GatewaySync`, and of ConfigMaps with plugins.
 pub mod label {
     /// The name of the `GatewaySync` that the object belongs to.
@@ -29,6 +44,12 @@ pub mod label {
     pub const PLUGIN: &str = "stoker.io/plugin";
     /// The program that manages the object.
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// The name of an application. A gateway without a name of its own has this name.
+    pub const NAME: &str = "app.kubernetes.io/name";
+    /// The name of the `GatewaySync` that a `RoleBinding` belongs to.
+    pub const GATEWAY_SYNC: &str = "stoker.io/gatewaysync";
+    /// The value of [`MANAGED_BY`] for the `RoleBinding`s of agents.
+    pub const OPERATOR: &str = "stoker-operator";
     /// The value of [`MANAGED_BY`] for objects that the controller manages.
     pub const CONTROLLER: &str = "stoker-controller";
     /// The value of [`MANAGED_BY`] for objects that the agents manage.
@@ -47,6 +68,12 @@ pub mod condition {
     pub const ALL_GATEWAYS_SYNCED: &str = "AllGatewaysSynced";
     /// Whether every gateway's pod has the agent.
     pub const SIDECAR_INJECTED: &str = "SidecarInjected";
+    /// Whether the agent of every gateway is ready and has reported a state. The condition is present only while there are
+    /// gateways.
+    pub const AGENT_READY: &str = "AgentReady";
+    /// Whether a gateway has run another commit than the published one for longer than the sync period of its profile.
+    /// The condition is present only while there are gateways.
+    pub const REF_SKEW: &str = "RefSkew";
     /// Whether the host key of an ssh server is checked.
     pub const SSH_HOST_KEY_VERIFICATION: &str = "SSHHostKeyVerification";
     /// Whether `spec.polling.interval` is a duration. The condition is present only while the interval is invalid.
@@ -83,6 +110,22 @@ pub mod reason {
     pub const SIDECAR_PRESENT: &str = "SidecarPresent";
     /// The agent is missing in a gateway's pod.
     pub const SIDECAR_MISSING: &str = "SidecarMissing";
+    /// The agent of every gateway is ready.
+    pub const AGENTS_READY: &str = "AgentsReady";
+    /// The agent of a gateway is not ready, or its report is unreadable.
+    pub const AGENTS_NOT_READY: &str = "AgentsNotReady";
+    /// A gateway runs another commit than the published one.
+    pub const COMMIT_DIFFERS: &str = "CommitDiffers";
+    /// Every gateway runs the published commit, or has not had the time to sync it.
+    pub const COMMIT_AGREES: &str = "CommitAgrees";
+    /// The number of gateways changed.
+    pub const GATEWAYS_DISCOVERED: &str = "GatewaysDiscovered";
+    /// A gateway's pod asks for the agent, and has none.
+    pub const MISSING_SIDECAR: &str = "MissingSidecar";
+    /// The report of an agent is unreadable.
+    pub const REPORT_INVALID: &str = "ReportInvalid";
+    /// The agents could not be bound to their role.
+    pub const RBAC_ERROR: &str = "RBACError";
     /// The ConfigMap for the agents does not belong to Stoker, so nothing is published.
     pub const METADATA_TAKEN: &str = "MetadataTaken";
     /// A webhook was received for the object.

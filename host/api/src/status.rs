@@ -101,6 +101,9 @@ pub struct DiscoveredGateway {
     /// The state of its sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_status: Option<GatewayState>,
+    /// The error that its agent reported last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The time of its last sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,

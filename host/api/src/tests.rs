@@ -193,7 +193,7 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
 }
 
 #[test]
-fn status_has_the_fields_of_the_contract_and_two_of_its_own() {
+fn status_has_the_fields_of_the_contract_and_three_of_its_own() {
     assert_lines(
         &described("status"),
         "
@@ -212,6 +212,7 @@ fn status_has_the_fields_of_the_contract_and_two_of_its_own() {
         discoveredGateways[].lastScanResult string
         discoveredGateways[].lastSyncDuration string
         discoveredGateways[].lastSyncTime string format=date-time
+        discoveredGateways[].message string
         discoveredGateways[].name! string
         discoveredGateways[].namespace! string
         discoveredGateways[].podName! string

@@ -49,7 +49,7 @@ const PLAIN: Rules = Rules {
     upsert: false,
 };
 
-const ENTRIES: [Entry; 8] = [
+const ENTRIES: [Entry; 10] = [
     Entry {
         group: "",
         version: "v1",
@@ -107,6 +107,39 @@ const ENTRIES: [Entry; 8] = [
         rules: PLAIN,
         selectable: &[],
         columns: Column::of_service_accounts,
+    },
+    Entry {
+        group: "",
+        version: "v1",
+        plural: "pods",
+        kind: "Pod",
+        schema: "Pod",
+        short: &["po"],
+        namespaced: true,
+        status: true,
+        rules: Rules {
+            unconditional: true,
+            ..PLAIN
+        },
+        selectable: &["spec.nodeName", "spec.serviceAccountName", "status.phase"],
+        columns: Column::of_pods,
+    },
+    Entry {
+        group: "rbac.authorization.k8s.io",
+        version: "v1",
+        plural: "rolebindings",
+        kind: "RoleBinding",
+        schema: "RoleBinding",
+        short: &[],
+        namespaced: true,
+        status: false,
+        rules: Rules {
+            unconditional: true,
+            upsert: true,
+            ..PLAIN
+        },
+        selectable: &[],
+        columns: Column::of_role_bindings,
     },
     Entry {
         group: "",

@@ -75,6 +75,7 @@ impl Host {
         let reconciler = Reconciler {
             client,
             namespace: config.namespace,
+            agent_role: config.agent_role,
             git: Arc::new(GitClient::new()?),
             metrics: metrics.controller.clone(),
         };

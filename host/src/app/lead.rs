@@ -9,7 +9,7 @@ use kube::Client;
 use stoker_git::GitClient;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::{self, ControllerMetrics};
+use crate::controller::{self, AgentRole, ControllerMetrics};
 use crate::leader::{self, Candidate, Leadership};
 
 /// The time limit for unfinished passes at shutdown. The next leader repeats an aborted pass, because the request is
@@ -20,6 +20,7 @@ const PASS_DEADLINE: Duration = Duration::from_secs(1);
 pub(super) struct Reconciler {
     pub(super) client: Client,
     pub(super) namespace: Option<String>,
+    pub(super) agent_role: Option<AgentRole>,
     pub(super) git: Arc<GitClient>,
     pub(super) metrics: ControllerMetrics,
 }
@@ -68,6 +69,7 @@ impl Reconciler {
             let passes = controller::run(
                 self.client.clone(),
                 self.namespace.as_deref(),
+                self.agent_role,
                 Arc::clone(&self.git),
                 self.metrics.clone(),
                 shutdown.clone(),
@@ -105,6 +107,7 @@ mod tests {
         let reconciler = Reconciler {
             client: Client::new(silent, "default"),
             namespace: None,
+            agent_role: None,
             git: Arc::new(GitClient::new().unwrap()),
             metrics: ControllerMetrics::register(&mut Registry::default()),
         };

@@ -1,4 +1,4 @@
-//! After the fifth step: removes the requested ref from an object if the spec has the same meaning.
+//! After the sixth step: removes the requested ref from an object if the spec has the same meaning.
 
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};

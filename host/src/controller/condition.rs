@@ -55,6 +55,15 @@ impl Setter<'_> {
         }
     }
 
+    /// Returns whether the condition of a type is present and True.
+    pub(super) fn holds(&self, type_: &str) -> bool {
+        let found = self
+            .conditions
+            .iter()
+            .find(|present| present.type_ == type_);
+        found.is_some_and(|present| present.status == "True")
+    }
+
     /// Removes the condition of a type.
     pub(super) fn unset(&mut self, type_: &str) {
         self.conditions.retain(|present| present.type_ != type_);

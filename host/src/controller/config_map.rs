@@ -14,6 +14,9 @@ use super::error::ControllerError;
 use super::resolve::Resolved;
 use super::{ownership, profiles, publish};
 
+/// The key that tells whether agents stop syncing: `true` or `false`.
+pub(super) const PAUSED: &str = "paused";
+
 /// Returns the ConfigMap for an object and its commit.
 pub(super) fn wanted(
     key: &ObjectKey,
@@ -45,7 +48,7 @@ fn data(
         ("commit", resolved.found.commit.to_string()),
         ("ref", resolved.git_ref.short().to_owned()),
         ("gitURL", spec.git.repo.clone()),
-        ("paused", spec.is_paused().to_string()),
+        (PAUSED, spec.is_paused().to_string()),
         ("authType", auth_type(spec.git.auth.as_ref()).to_owned()),
         ("profiles", profiles::to_json(&spec.sync)?),
         ("gatewayPort", spec.gateway.port.to_string()),

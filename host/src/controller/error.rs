@@ -52,6 +52,16 @@ pub enum ControllerError {
         /// The owner of the ConfigMap, as the end of a sentence.
         whose: String,
     },
+    /// The name of the RoleBinding of the agents is taken.
+    #[error(
+        "the RoleBinding {name} exists, it {whose}, and it does not bind the role of the agents; delete it, or bind the agents by hand"
+    )]
+    BindingTaken {
+        /// The name of the RoleBinding.
+        name: String,
+        /// The owner of the RoleBinding, as the end of a sentence.
+        whose: String,
+    },
     /// The API server refused a call.
     #[error("the API server refused to {call}")]
     Refused {
@@ -105,6 +115,7 @@ impl ControllerError {
                 reason::REF_RESOLUTION_FAILED
             }
             Self::MetadataTaken { .. } => reason::METADATA_TAKEN,
+            Self::BindingTaken { .. } => reason::RBAC_ERROR,
             Self::InvalidObject(_)
             | Self::Name(_)
             | Self::Refused { .. }

@@ -1,13 +1,16 @@
 //! Events on the object. They are computed purely from the status before and after a pass, so that a pass that changes
 //! nothing creates no event.
 
+use std::collections::BTreeSet;
+
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
 use stoker_api::names::{condition, reason};
-use stoker_api::{GatewaySync, GatewaySyncStatus};
+use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
 use super::error::{ControllerError, within};
+use super::gateways::Fleet;
 use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, Resolved};
 use super::status::Outcome;
@@ -15,6 +18,8 @@ use super::validate::Desired;
 
 /// The name of the reporter, by which tools filter events.
 const COMPONENT: &str = "gatewaysync-controller";
+/// The largest number of events about missing agents of a pass.
+const MISSING_SIDECARS: usize = 10;
 /// The longest note. The API server accepts notes of less than 1 KiB.
 const NOTE_BYTES: usize = 1000;
 
@@ -24,19 +29,25 @@ pub(super) fn between(
     after: &GatewaySyncStatus,
     outcome: &Outcome<'_>,
 ) -> Vec<Event> {
-    let events = match outcome {
-        Outcome::Paused => [paused(before), None, None],
+    match outcome {
+        Outcome::Paused => paused(before).into_iter().collect(),
         Outcome::Reconciled {
             desired,
             resolution,
             publication,
+            fleet,
         } => [
             profiles_invalid(before, after, desired),
             ref_resolution(before, after, resolution),
             metadata_taken(before, after, publication),
-        ],
-    };
-    events.into_iter().flatten().collect()
+            gateways_discovered(before, after, fleet),
+            agents_faulty(before, after, fleet),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(missing_sidecars(before, after))
+        .collect(),
+    }
 }
 
 fn paused(before: &GatewaySyncStatus) -> Option<Event> {
@@ -101,6 +112,76 @@ fn metadata_taken(
     let note = format!("Metadata not published: {error}");
     let event = || event(EventType::Warning, error.reason(), "Publish", note);
     has_new_message(condition::READY, before, after).then(event)
+}
+
+fn gateways_discovered(
+    before: &GatewaySyncStatus,
+    after: &GatewaySyncStatus,
+    fleet: &Fleet,
+) -> Option<Event> {
+    fleet.gateways.as_ref()?;
+    let (was, is) = (
+        before.discovered_gateways.len(),
+        after.discovered_gateways.len(),
+    );
+    let note = || format!("Discovered {is} gateway(s) (was {was})");
+    let event = || {
+        event(
+            EventType::Normal,
+            reason::GATEWAYS_DISCOVERED,
+            "Discover",
+            note(),
+        )
+    };
+    (was != is).then(event)
+}
+
+/// Returns an event if the agents cannot be bound to their role, or if a report of an agent is unreadable. The message of
+/// the condition names the agents.
+fn agents_faulty(
+    before: &GatewaySyncStatus,
+    after: &GatewaySyncStatus,
+    fleet: &Fleet,
+) -> Option<Event> {
+    let reason = if fleet.binding.is_err() {
+        reason::RBAC_ERROR
+    } else if fleet
+        .gateways
+        .as_ref()?
+        .iter()
+        .any(|one| one.report.is_err())
+    {
+        reason::REPORT_INVALID
+    } else {
+        return None;
+    };
+    let note = after.condition(condition::AGENT_READY)?.message.clone();
+    let event = || event(EventType::Warning, reason, "Discover", note);
+    has_new_message(condition::AGENT_READY, before, after).then(event)
+}
+
+/// Returns an event for each pod whose agent is missing, unless it was missing before.
+fn missing_sidecars(
+    before: &GatewaySyncStatus,
+    after: &GatewaySyncStatus,
+) -> impl Iterator<Item = Event> {
+    let missing = |status: &GatewaySyncStatus| -> BTreeSet<String> {
+        let gateways = status.discovered_gateways.iter();
+        gateways
+            .filter(|one| one.sync_status == Some(GatewayState::MissingSidecar))
+            .map(|one| one.pod_name.clone())
+            .collect()
+    };
+    let known = missing(before);
+    let new = missing(after)
+        .into_iter()
+        .filter(move |pod| !known.contains(pod));
+    new.take(MISSING_SIDECARS).map(|pod| {
+        let note = format!(
+            "Pod {pod} has no stoker-agent sidecar; delete the pod, so that it is created again and the agent is injected"
+        );
+        event(EventType::Warning, reason::MISSING_SIDECAR, "Discover", note)
+    })
 }
 
 fn has_new_message(type_: &str, before: &GatewaySyncStatus, after: &GatewaySyncStatus) -> bool {

@@ -8,14 +8,12 @@ use kube::core::PartialObjectMeta;
 use serde_json::json;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::{FINALIZER, label};
+use stoker_api::names::FINALIZER;
 
 use super::error::{ControllerError, within};
-use super::{ownership, patch_params, publish};
+use super::ownership::{self, Writer};
+use super::{gateways, patch_params, publish};
 
-/// The beginning of the names of the ConfigMaps in which agents report. The agents of the Go operator create them
-/// without an owner reference.
-const STATUS_PREFIX: &str = "stoker-status-";
 /// The finalizer that Kubernetes sets on an object that is deleted without its dependents (`--cascade=orphan`).
 const ORPHAN_FINALIZER: &str = "orphan";
 
@@ -44,8 +42,8 @@ pub(super) async fn clean_up(
     }
     if !finalizers.iter().any(|name| name == ORPHAN_FINALIZER) {
         for (prefix, writer) in [
-            (publish::NAME_PREFIX, label::CONTROLLER),
-            (STATUS_PREFIX, label::AGENT),
+            (publish::NAME_PREFIX, Writer::Controller),
+            (gateways::REPORTS_PREFIX, Writer::Agent),
         ] {
             adopt(client, key, meta, prefix, writer).await?;
         }
@@ -59,7 +57,7 @@ async fn adopt(
     key: &ObjectKey,
     meta: &ObjectMeta,
     prefix: &str,
-    writer: &str,
+    writer: Writer,
 ) -> Result<(), ControllerError> {
     let name = format!("{prefix}{}", key.name());
     let config_maps =

@@ -1,8 +1,9 @@
 //! The metrics of the controller. The series of an object are removed with the object.
 
+mod gateways;
 mod labels;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use gateways::GatewayMetrics;
 use labels::{ConditionLabels, InfoLabels, ObjectLabels, ResultLabels};
 use stoker_api::GatewaySyncStatus;
 use stoker_api::detection::ObjectKey;
@@ -59,6 +61,7 @@ pub(super) struct ObjectInfo {
 struct ShownSeries {
     info: Option<InfoLabels>,
     conditions: Vec<String>,
+    gateways: BTreeSet<String>,
 }
 
 /// The metrics of the controller.
@@ -71,6 +74,7 @@ pub struct ControllerMetrics {
     paused: Family<ObjectLabels, Gauge>,
     conditions: Family<ConditionLabels, Gauge>,
     info: Family<InfoLabels, Gauge>,
+    gateways: GatewayMetrics,
     leader: Gauge,
     shown: Arc<Mutex<HashMap<ObjectKey, ShownSeries>>>,
 }
@@ -87,6 +91,7 @@ impl ControllerMetrics {
             paused: Family::default(),
             conditions: Family::default(),
             info: Family::default(),
+            gateways: GatewayMetrics::default(),
             leader: Gauge::default(),
             shown: Arc::default(),
         };
@@ -123,6 +128,7 @@ impl ControllerMetrics {
             "Fields of the object's spec as labels; always 1",
             metrics.info.clone(),
         );
+        metrics.gateways.register(registry);
         registry.register(
             "leader",
             "Whether this replica reconciles; exactly one replica does",
@@ -186,9 +192,12 @@ impl ControllerMetrics {
             .iter()
             .map(|found| found.type_.clone())
             .collect();
+        self.gateways.show(key, &status.discovered_gateways);
+        let gateways = status.discovered_gateways.iter();
         let now = ShownSeries {
             info: Some(info),
             conditions,
+            gateways: gateways.map(|gateway| gateway.name.clone()).collect(),
         };
         let before = self
             .shown()
@@ -204,6 +213,7 @@ impl ControllerMetrics {
         self.resolve_duration.remove(&labels);
         self.ready.remove(&labels);
         self.paused.remove(&labels);
+        self.gateways.forget(key);
         for result in PassResult::ALL {
             self.passes.remove(&ResultLabels::new(key, result));
         }
@@ -222,6 +232,9 @@ impl ControllerMetrics {
         }
         if let Some(info) = before.info.filter(|info| now.info.as_ref() != Some(info)) {
             self.info.remove(&info);
+        }
+        for gateway in before.gateways.difference(&now.gateways) {
+            self.gateways.forget_gateway(key, gateway);
         }
     }
 
@@ -299,12 +312,32 @@ mod tests {
         let key = ObjectKey::new("edge", "plant").unwrap();
         let before = GatewaySync::sample()
             .condition("PollingIntervalValid", "False")
+            .with(|sync| {
+                let gateway = serde_json::json!([{
+                    "name": "blue", "namespace": "edge", "podName": "gw-0", "lastSyncTime": "2026-03-01T12:00:00Z",
+                    "syncStatus": "MissingSidecar",
+                }]);
+                let gateways = serde_json::from_value(gateway).unwrap();
+                sync.status.get_or_insert_default().discovered_gateways = gateways;
+            })
             .status
             .unwrap();
         metrics.show(&key, false, &before, info("main"));
+        let shown = text(&registry);
+        for line in [
+            r#"stoker_controller_gateways_discovered{name="plant",namespace="edge"} 1"#,
+            r#"stoker_controller_gateways_missing_sidecar{name="plant",namespace="edge"} 1"#,
+            r#"stoker_controller_gateway_sync_status{name="plant",namespace="edge",gateway="blue"} 3"#,
+            r#"stoker_controller_gateway_last_sync_timestamp_seconds{name="plant",namespace="edge",gateway="blue"} 1772366400"#,
+        ] {
+            assert!(
+                shown.iter().any(|found| found == line),
+                "{line}\n{shown:#?}"
+            );
+        }
         metrics.show(&key, true, &GatewaySyncStatus::default(), info("dev"));
         let shown = text(&registry);
-        assert_eq!(shown.len(), 3, "{shown:#?}");
+        assert_eq!(shown.len(), 6, "{shown:#?}");
         assert!(shown.iter().any(|line| line.contains("git_ref=\"dev\"")));
     }
 }

@@ -1,6 +1,6 @@
-//! Determines which ConfigMaps belong to an object. Pure.
+//! Determines which ConfigMaps and RoleBindings belong to an object. Pure.
 //!
-//! Only such a ConfigMap is written. None is deleted: each has an owner reference to the object, and the garbage
+//! Only such an object is written. None is deleted with the `GatewaySync`: each has an owner reference to the object, and the garbage
 //! collector of Kubernetes deletes it with the object.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -11,20 +11,42 @@ use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
 
+/// A program that writes objects for a `GatewaySync`, and labels them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Writer {
+    /// The controller, which writes ConfigMaps.
+    Controller,
+    /// An agent, which writes ConfigMaps.
+    Agent,
+    /// The controller, which writes RoleBindings under another name.
+    Operator,
+}
+
+impl Writer {
+    /// Returns the value of the label for the manager, and the name of the label for the object.
+    fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Controller => (label::CONTROLLER, label::CR_NAME),
+            Self::Agent => (label::AGENT, label::CR_NAME),
+            Self::Operator => (label::OPERATOR, label::GATEWAY_SYNC),
+        }
+    }
+}
+
 /// The longest value of a label in Kubernetes. Names of objects may be longer.
 const LABEL_VALUE_BYTES: usize = 63;
 
-/// Checks that a ConfigMap belongs to the object with this key and UID: the object is its controller, or it has the
+/// Checks that a ConfigMap or a RoleBinding belongs to the object with this key and UID: the object is its controller, or it has the
 /// labels of a writer for an object of this name, and no other controller.
 ///
 /// # Errors
 ///
-/// Returns the owner of the ConfigMap, as the end of a sentence about it.
+/// Returns its owner, as the end of a sentence about it.
 pub(super) fn check(
     found: &ObjectMeta,
     key: &ObjectKey,
     uid: Option<&str>,
-    writer: &str,
+    writer: Writer,
 ) -> Result<(), String> {
     let owners = found.owner_references.as_deref().unwrap_or_default();
     let controller = owners.iter().find(|owner| owner.controller == Some(true));
@@ -48,17 +70,18 @@ pub(super) fn check(
     }
 }
 
-fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: &str) -> bool {
+fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: Writer) -> bool {
+    let (manager, of_object) = writer.labels();
     let label = |name: &str| Some(found.labels.as_ref()?.get(name)?.as_str());
-    label(label::MANAGED_BY) == Some(writer) && label(label::CR_NAME) == cr_name(key)
+    label(label::MANAGED_BY) == Some(manager) && label(of_object) == cr_name(key)
 }
 
-/// Returns the value of the label `stoker.io/cr-name`, or `None` if the name is too long for a label.
+/// Returns the value of the label for the object, or `None` if the name is too long for a label.
 pub(super) fn cr_name(key: &ObjectKey) -> Option<&str> {
     Some(key.name()).filter(|name| name.len() <= LABEL_VALUE_BYTES)
 }
 
-/// The owner references of a ConfigMap that belongs to an object: the one to the object, and those to others.
+/// The owner references of what belongs to an object: the one to the object, and those to others.
 /// References to an earlier object are removed.
 pub(super) fn owners(found: &ObjectMeta, key: &ObjectKey, uid: &str) -> Vec<OwnerReference> {
     let others = found.owner_references.iter().flatten();
@@ -98,7 +121,7 @@ mod tests {
     fn checked(found: Value) -> Result<(), String> {
         let key = ObjectKey::new("edge", "plant").unwrap();
         let found: ObjectMeta = serde_json::from_value(found).unwrap();
-        check(&found, &key, Some("uid-1"), label::CONTROLLER)
+        check(&found, &key, Some("uid-1"), Writer::Controller)
     }
 
     fn owner(kind: &str, name: &str, uid: &str, controller: bool) -> Value {
@@ -166,7 +189,7 @@ mod tests {
         let key = ObjectKey::new("edge", &"x".repeat(64)).unwrap();
         let check = |found: Value| {
             let found: ObjectMeta = serde_json::from_value(found).unwrap();
-            check(&found, &key, Some("uid-1"), label::CONTROLLER)
+            check(&found, &key, Some("uid-1"), Writer::Controller)
         };
         let writer = json!({"app.kubernetes.io/managed-by": "stoker-controller"});
         assert!(check(json!({"labels": writer})).is_ok());

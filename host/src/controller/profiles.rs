@@ -1,12 +1,16 @@
 //! The profiles as the agents read them, and their validation. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use stoker_api::{
     DesignerSessionPolicy, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
 };
+
+/// The profile of agents whose pods name none.
+const DEFAULT_PROFILE: &str = "default";
 
 /// One profile with the defaults applied. Agents compare the whole text, and sync again if a byte differs, so the order
 /// of the fields and the omitted fields are part of the format.
@@ -79,16 +83,36 @@ fn publish<'a>(profile: &'a SyncProfile, defaults: &'a SyncDefaults) -> Publishe
             .map(String::as_str)
             .collect(),
         vars: texts(&defaults.vars).chain(texts(&profile.vars)).collect(),
-        sync_period: match profile.sync_period.unwrap_or(defaults.sync_period) {
-            0 => SyncDefaults::default().sync_period,
-            seconds => seconds,
-        },
+        sync_period: sync_period(profile, defaults),
         dry_run: profile.dry_run.or(defaults.dry_run).unwrap_or(false),
         designer_session_policy: profile
             .designer_session_policy
             .unwrap_or(defaults.designer_session_policy),
-        paused: profile.paused.or(defaults.paused).unwrap_or(false),
+        paused: is_paused(profile, defaults),
     }
+}
+
+fn sync_period(profile: &SyncProfile, defaults: &SyncDefaults) -> i32 {
+    match profile.sync_period.unwrap_or(defaults.sync_period) {
+        0 => SyncDefaults::default().sync_period,
+        seconds => seconds,
+    }
+}
+
+fn is_paused(profile: &SyncProfile, defaults: &SyncDefaults) -> bool {
+    profile.paused.or(defaults.paused).unwrap_or(false)
+}
+
+/// Returns the time between two syncs of an agent with this profile, or `None` if it does not sync: the profile does not
+/// exist, or it is paused. Agents without a profile use the one with the name `default`.
+pub(super) fn period(sync: &SyncSpec, name: Option<&str>) -> Option<Duration> {
+    let defaults = sync.defaults.clone().unwrap_or_default();
+    let profile = sync.profiles.get(name.unwrap_or(DEFAULT_PROFILE))?;
+    if is_paused(profile, &defaults) {
+        return None;
+    }
+    let seconds = u64::try_from(sync_period(profile, &defaults)).unwrap_or_default();
+    Some(Duration::from_secs(seconds))
 }
 
 fn publish_mapping(mapping: &Mapping) -> PublishedMapping<'_> {

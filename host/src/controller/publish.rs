@@ -4,15 +4,16 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PostParams};
+use serde_json::json;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::label;
 
 use super::dereference::References;
 use super::error::{ControllerError, within};
+use super::ownership::{self, Writer};
 use super::resolve::{Blocked, Resolution, Resolved};
 use super::validate::Desired;
-use super::{Context, FIELD_MANAGER, config_map, ownership, patch_params};
+use super::{Context, FIELD_MANAGER, config_map, patch_params};
 
 /// The beginning of the names of the ConfigMaps. The name of the object follows.
 pub(super) const NAME_PREFIX: &str = "stoker-metadata-";
@@ -73,6 +74,38 @@ pub(super) async fn publish<G>(
     }
 }
 
+/// Tells the agents of a paused object to stop syncing. They keep what they have: nothing else of the ConfigMap changes.
+/// The next pass over the object after the pause publishes that it is over.
+pub(super) async fn pause(
+    client: &Client,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+) -> Result<(), ControllerError> {
+    let name = metadata_name(key);
+    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
+    let found = within("read the metadata ConfigMap", config_maps.get_opt(&name)).await?;
+    let Some(found) = found else {
+        return Ok(());
+    };
+    let uid = sync.uid();
+    let is_own = ownership::check(&found.metadata, key, uid.as_deref(), Writer::Controller).is_ok();
+    let data = found.data.as_ref();
+    let is_told = data.is_some_and(|data| {
+        data.get(config_map::PAUSED)
+            .is_some_and(|text| text == "true")
+    });
+    if is_own && !is_told {
+        let patch = json!({
+            "metadata": { "resourceVersion": found.metadata.resource_version },
+            "data": { config_map::PAUSED: "true" },
+        });
+        let (params, patch) = (patch_params(), Patch::Merge(&patch));
+        let call = config_maps.patch(&name, &params, &patch);
+        within("patch the metadata ConfigMap", call).await?;
+    }
+    Ok(())
+}
+
 /// Creates the ConfigMap, or updates it if it belongs to the object.
 async fn write(
     client: &Client,
@@ -97,7 +130,7 @@ async fn write(
         &present.metadata,
         key,
         sync.uid().as_deref(),
-        label::CONTROLLER,
+        Writer::Controller,
     )
     .map_err(|whose| ControllerError::MetadataTaken {
         name: name.clone(),

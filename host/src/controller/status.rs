@@ -1,4 +1,4 @@
-//! Fifth step: the status of the object. It is computed purely from the results of the other steps; then the difference
+//! Sixth step: the status of the object. It is computed purely from the results of the other steps; then the difference
 //! is written, if there is one.
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
 use super::condition::{Setter, State};
 use super::error::{ControllerError, within};
+use super::gateways::{Fleet, Skew};
 use super::publish::Publication;
 use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
 use super::state::Retry;
@@ -29,6 +30,7 @@ pub(super) enum Outcome<'a> {
         desired: &'a Desired,
         resolution: &'a Resolution,
         publication: &'a Publication,
+        fleet: &'a Fleet,
     },
 }
 
@@ -53,30 +55,24 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
             desired,
             resolution,
             publication,
+            fleet,
         } => {
             status.profile_count = i32::try_from(sync.spec.sync.profiles.len()).ok();
             set_ref_fields(&mut status, sync, resolution, &now);
+            if let Some(gateways) = &fleet.gateways {
+                status.discovered_gateways = gateways.shown();
+            }
+            let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
             let mut setter = setter(&mut status, sync, &now);
             set_spec_conditions(&mut setter, desired);
             if let Some(state) = ref_state(resolution) {
                 setter.set(condition::REF_RESOLVED, state);
             }
-            // Gateways are not discovered yet.
-            setter.set(
-                condition::ALL_GATEWAYS_SYNCED,
-                State {
-                    holds: false,
-                    reason: reason::NO_GATEWAYS_DISCOVERED,
-                    message: "0/0 synced".to_owned(),
-                },
-            );
+            fleet.set_conditions(&mut setter, &skew);
+            let all_synced = setter.holds(condition::ALL_GATEWAYS_SYNCED);
             setter.set(
                 condition::READY,
-                State {
-                    holds: false,
-                    reason: reason::RECONCILING,
-                    message: ready_message(desired, resolution, publication),
-                },
+                ready_state(desired, resolution, publication, all_synced),
             );
         }
     }
@@ -144,9 +140,14 @@ fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired) {
     }
 }
 
-/// Returns the most important reason why the object is not ready.
-fn ready_message(desired: &Desired, resolution: &Resolution, publication: &Publication) -> String {
-    match (resolution, publication) {
+/// Returns whether the object is ready, or the most important reason why it is not.
+fn ready_state(
+    desired: &Desired,
+    resolution: &Resolution,
+    publication: &Publication,
+    all_synced: bool,
+) -> State<'static> {
+    let message = match (resolution, publication) {
         (Resolution::Blocked(blocked), _) | (_, Publication::Blocked(blocked)) => {
             let Blocked { secret, retry } = blocked;
             format!("{secret}{}", retry_note(*retry))
@@ -155,8 +156,20 @@ fn ready_message(desired: &Desired, resolution: &Resolution, publication: &Publi
             format!("Metadata not published: {}", stoker_report::chain(error))
         }
         _ if desired.profiles.is_err() => "Profiles invalid".to_owned(),
-        (Resolution::Resolved(_), _) => "Waiting for gateways to sync".to_owned(),
         (Resolution::Failed(_), _) => "Ref not resolved".to_owned(),
+        (Resolution::Resolved(_), _) if !all_synced => "Waiting for gateways to sync".to_owned(),
+        (Resolution::Resolved(_), _) => {
+            return State {
+                holds: true,
+                reason: reason::SYNC_SUCCEEDED,
+                message: "All gateways synced".to_owned(),
+            };
+        }
+    };
+    State {
+        holds: false,
+        reason: reason::RECONCILING,
+        message,
     }
 }
 

@@ -5,6 +5,7 @@ pub(super) mod fixture;
 
 mod config_maps;
 mod deletion;
+mod gateways;
 mod passes;
 mod requests;
 mod running;

@@ -1,18 +1,23 @@
-//! The watches that start passes: one of the objects, and one of the ConfigMaps that are published for them.
+//! The watches that start passes: of the objects, of the ConfigMaps that are published for them and in which agents
+//! report, of the pods of gateways, and of the RoleBindings of agents.
 
 use std::future::ready;
+use std::sync::Arc;
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::Api;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, Resource};
 use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
 
+use super::gateways::{PodFields, PodIndex};
 use crate::watch_backoff::watch_backoff;
 
 type Guarded = DeserializeGuard<GatewaySync>;
@@ -41,17 +46,51 @@ pub(super) fn objects(
     (objects, reader)
 }
 
-/// Returns the published ConfigMaps that were changed or deleted, so that their objects repair them.
+/// Returns the ConfigMaps that were changed or deleted: the published ones, so that their objects repair them, and those
+/// in which agents report.
 ///
 /// A write of the controller itself also starts a pass, which finds nothing to do.
 pub(super) fn config_maps(
     client: Client,
     namespace: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<ConfigMap>>> + Send + use<> {
-    let published =
-        watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::CONTROLLER));
-    let events = watcher(api(client, namespace), published);
+    let labels = format!(
+        "{} in ({},{})",
+        label::MANAGED_BY,
+        label::CONTROLLER,
+        label::AGENT
+    );
+    let labelled = watcher::Config::default().labels(&labels);
+    let events = watcher(api(client, namespace), labelled);
     restarted("ConfigMap", events).touched_objects()
+}
+
+/// Returns the RoleBindings of agents that were changed or deleted, so that their objects repair them.
+pub(super) fn role_bindings(
+    client: Client,
+    namespace: Option<&str>,
+) -> impl Stream<Item = watcher::Result<PartialObjectMeta<RoleBinding>>> + Send + use<> {
+    let labels = format!("{}={}", label::MANAGED_BY, label::OPERATOR);
+    let labelled = watcher::Config::default().labels(&labels);
+    let events = watcher(api(client, namespace), labelled);
+    restarted("RoleBinding", events).touched_objects()
+}
+
+/// Keeps the pods of gateways current, and returns the objects whose pods changed.
+pub(super) fn pods(
+    client: Client,
+    namespace: Option<&str>,
+    index: Arc<PodIndex>,
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send + use<> {
+    let events = watcher(
+        api::<PodFields>(client, namespace),
+        watcher::Config::default(),
+    );
+    restarted("Pod", events).flat_map(move |event| {
+        let changed = event.map(|event| index.apply(event)).unwrap_or_default();
+        let object = |key: ObjectKey| ObjectRef::new(key.name()).within(key.namespace());
+        stream::iter(changed.into_iter().map(object))
+    })
 }
 
 /// The API of one namespace, or of all.

@@ -4,6 +4,7 @@
 
 mod fold;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use fold::{Fold, Repeated};
 
 /// The reporting controller of the events, with the name that the Go operator uses.
 const COMPONENT: &str = "webhook-receiver";
-/// The maximum number of occurrences that wait for being handled.
+/// The maximum number of events that wait for being written.
 const QUEUE: usize = 256;
 /// The pause between two writes, which limits the load of the API server.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,11 +50,13 @@ impl Subject {
     }
 }
 
-/// Something that happened to an object.
-#[derive(Debug, Clone)]
-struct Occurrence {
+/// An event that is not written yet.
+#[derive(Debug)]
+struct NewEvent {
     kind: Kind,
+    name: String,
     note: String,
+    at: Timestamp,
 }
 
 /// What is reported as one event if it happens repeatedly.
@@ -65,9 +68,12 @@ struct Kind {
     detail: String,
 }
 
-/// A queue of events. Adding an event never waits.
+/// A queue of events. Adding an event never waits. An event that happens repeatedly is only counted, which wakes no task.
 #[derive(Clone)]
-pub struct EventQueue(mpsc::Sender<Occurrence>);
+pub struct EventQueue {
+    fold: Arc<Mutex<Fold>>,
+    new: mpsc::Sender<NewEvent>,
+}
 
 impl EventQueue {
     /// Adds an event about the outcome of an announcement. An outcome that is not about the object has none.
@@ -128,38 +134,58 @@ impl EventQueue {
             reason,
             detail,
         };
-        if self.0.try_send(Occurrence { kind, note }).is_err() {
+        let at = Timestamp::now();
+        let name = || format!("{}.{:x}", kind.subject.key.name(), at.as_nanosecond());
+        let Some(name) = lock(&self.fold).add(&kind, name, Instant::now()) else {
+            return;
+        };
+        let new = NewEvent {
+            kind,
+            name,
+            note,
+            at,
+        };
+        if let Err(error) = self.new.try_send(new) {
             tracing::debug!("an event was dropped because the queue is full");
+            // The next occurrence is a new event again.
+            lock(&self.fold).forget(&error.into_inner().kind);
         }
     }
 }
 
+fn lock(fold: &Mutex<Fold>) -> MutexGuard<'_, Fold> {
+    fold.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Returns a queue, and the task that writes its events.
 pub fn publish(client: Client) -> (EventQueue, impl Future<Output = ()> + Send) {
-    let (sender, occurrences) = mpsc::channel(QUEUE);
-    (EventQueue(sender), write_all(client, occurrences))
+    let (new, events) = mpsc::channel(QUEUE);
+    let fold = Arc::default();
+    let queue = EventQueue {
+        fold: Arc::clone(&fold),
+        new,
+    };
+    (queue, write_all(client, fold, events))
 }
 
 /// Writes each new event, and at intervals the counts of those that happened repeatedly.
-async fn write_all(client: Client, mut occurrences: mpsc::Receiver<Occurrence>) {
-    let mut fold = Fold::default();
+async fn write_all(client: Client, fold: Arc<Mutex<Fold>>, mut events: mpsc::Receiver<NewEvent>) {
     let mut update = tokio::time::interval(UPDATE);
     update.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            occurrence = occurrences.recv() => {
-                let Some(Occurrence { kind, note }) = occurrence else {
+            // A count is written after its event.
+            biased;
+            new = events.recv() => {
+                let Some(new) = new else {
                     return;
                 };
-                let now = Timestamp::now();
-                let name = format!("{}.{:x}", kind.subject.key.name(), now.as_nanosecond());
-                if fold.is_new(&kind, &name, Instant::now()) {
-                    create(&client, event(&kind, name, note, now)).await;
-                    tokio::time::sleep(PAUSE).await;
-                }
+                create(&client, event(new)).await;
+                tokio::time::sleep(PAUSE).await;
             }
             _ = update.tick() => {
-                for repeated in fold.repeated(Instant::now()) {
+                let repeated = lock(&fold).repeated(Instant::now());
+                for repeated in repeated {
                     count(&client, &repeated).await;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -187,7 +213,13 @@ async fn count(client: &Client, repeated: &Repeated) {
     }
 }
 
-fn event(kind: &Kind, name: String, note: String, now: Timestamp) -> Event {
+fn event(new: NewEvent) -> Event {
+    let NewEvent {
+        kind,
+        name,
+        note,
+        at,
+    } = new;
     let key = &kind.subject.key;
     let is_warning = kind.reason == reason::WEBHOOK_REFUSED;
     let namespace = Some(key.namespace().to_owned());
@@ -197,7 +229,7 @@ fn event(kind: &Kind, name: String, note: String, now: Timestamp) -> Event {
             name: Some(name),
             ..ObjectMeta::default()
         },
-        event_time: Some(MicroTime(now)),
+        event_time: Some(MicroTime(at)),
         type_: Some(if is_warning { "Warning" } else { "Normal" }.to_owned()),
         reason: Some(kind.reason.to_owned()),
         action: Some("RequestRef".to_owned()),

@@ -20,7 +20,7 @@ use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
 use super::{Announcement, RequestError, Requests, Snapshot, Submitted, Target, Unannounced};
 use pauses::{Pauses, TRY};
-use plan::{Plan, plan};
+use plan::{Plan, plan, repeats};
 use turn::{Submission, Turn};
 
 /// The maximum number of objects whose last write is stored. When it is exceeded, all objects without an active write
@@ -78,6 +78,11 @@ impl Requests for Requester {
         let subject = Subject::of(&target);
         let plugin = Arc::clone(&announcement.plugin);
         let (submission, stored) = Submission::new(target, announcement, deadline);
+        if let Some(repeated) = self.queue.repeated(&submission) {
+            let outcome = Ok(repeated);
+            self.events.submitted(subject, &plugin, &outcome);
+            return std::future::ready(outcome).boxed();
+        }
         self.queue.push(submission);
         async move {
             // The sender of the answer is dropped only where a panic ended its task.
@@ -114,6 +119,18 @@ struct Queue {
 }
 
 impl Queue {
+    /// Returns the outcome of an announcement that repeats a delivery which is remembered.
+    fn repeated(&self, submission: &Submission) -> Option<Submitted> {
+        let mut known = self.known(&submission.target.key, &submission.target.snapshot);
+        self.recall(&submission.target.key, &mut known);
+        let repeats = repeats(
+            &known,
+            std::slice::from_ref(submission),
+            self.writer.stamp(),
+        );
+        repeats.into_iter().next().flatten()
+    }
+
     /// Adds an announcement, and starts the task that stores it unless one runs for its object.
     fn push(self: &Arc<Self>, submission: Submission) {
         let key = submission.target.key.clone();

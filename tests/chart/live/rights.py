@@ -9,6 +9,12 @@ UNSEEN = {
     ("stoker.io", "gatewaysyncs/finalizers", "update"),
     # The same plugin checks this right when the account adds an owner reference to an existing ConfigMap.
     ("", "configmaps", "delete"),
+    # A RoleBinding is only changed if its subjects change, and only replaced if it refers to another role. The API server
+    # checks the right to bind the role when the account creates a RoleBinding.
+    ("rbac.authorization.k8s.io", "rolebindings", "patch"),
+    ("rbac.authorization.k8s.io", "rolebindings", "delete"),
+    ("rbac.authorization.k8s.io", "clusterroles", "bind"),
+    ("rbac.authorization.k8s.io", "roles", "bind"),
 }
 
 

@@ -23,6 +23,8 @@ pub(crate) fn fill(resource: &Resource, object: &mut Value, old: Option<&Value>)
     match (resource.name.group.as_str(), resource.name.plural.as_str()) {
         ("", "secrets") => encode_text(object),
         ("", "namespaces") => fill_namespace(object, old),
+        // Nothing runs pods here, so a pod stays as it was created until a client writes its status.
+        ("", "pods") if old.is_none() => object["status"] = json!({ "phase": "Pending" }),
         (crate::crd::GROUP, _) => crate::crd::fill(object, old),
         _ => {}
     }
@@ -48,6 +50,12 @@ pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) ->
             let fields = [("data", Form::Text), ("binaryData", Form::Base64)];
             // Kubernetes names the whole object in this message.
             check_size("[]", &fields, object, &mut causes);
+        }
+        ("rbac.authorization.k8s.io", "rolebindings")
+            if old.is_some_and(|old| old["roleRef"] != object["roleRef"]) =>
+        {
+            let why = "cannot change roleRef";
+            causes.push(Cause::invalid("roleRef", &object["roleRef"], why));
         }
         (crate::crd::GROUP, _) => check_definition(object, old, &mut causes),
         ("" | "events.k8s.io", "events") => check_event(object, &mut causes),

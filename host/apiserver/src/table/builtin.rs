@@ -41,6 +41,27 @@ impl Column {
         ]
     }
 
+    pub(crate) fn of_pods() -> Vec<Self> {
+        let phase = |object: &Value| object["status"]["phase"].clone();
+        vec![
+            Self::name(),
+            Self::computed("Status", "string", 0, phase),
+            Self::age(),
+        ]
+    }
+
+    pub(crate) fn of_role_bindings() -> Vec<Self> {
+        let role = |object: &Value| {
+            let text = |name: &str| object["roleRef"][name].as_str().unwrap_or_default();
+            json!(format!("{}/{}", text("kind"), text("name")))
+        };
+        vec![
+            Self::name(),
+            Self::computed("Role", "string", 0, role),
+            Self::age(),
+        ]
+    }
+
     pub(crate) fn of_leases() -> Vec<Self> {
         let holder = |object: &Value| object["spec"]["holderIdentity"].clone();
         vec![

@@ -55,6 +55,23 @@ impl ConditionLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct GatewayLabels {
+    name: String,
+    namespace: String,
+    gateway: String,
+}
+
+impl GatewayLabels {
+    pub(super) fn new(key: &ObjectKey, gateway: &str) -> Self {
+        Self {
+            name: key.name().to_owned(),
+            namespace: key.namespace().to_owned(),
+            gateway: gateway.to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct InfoLabels {
     name: String,
     namespace: String,

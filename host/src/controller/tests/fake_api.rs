@@ -119,9 +119,10 @@ impl FakeApi {
             return respond(201, &body);
         }
         let refusal = self.0.lock().unwrap().refusals.get(&line).cloned();
-        if path.ends_with("/gatewaysyncs")
-            || path.ends_with("/configmaps") && head.method == Method::GET
-        {
+        let is_collection = ["/gatewaysyncs", "/configmaps", "/pods", "/rolebindings"]
+            .iter()
+            .any(|plural| path.ends_with(plural));
+        if is_collection && head.method == Method::GET {
             if let Some((code, message)) = refusal {
                 return fail(code, &message);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use kube::runtime::watcher::Event;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use stoker_api::detection::{CommitId, GitRef};
@@ -14,6 +15,7 @@ use stoker_git::{GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
 
 use super::fake_api::FakeApi;
 use crate::controller::dereference::References;
+use crate::controller::gateways::PodIndex;
 use crate::controller::resolve::Resolved;
 use crate::controller::state::{ObjectStates, ResolvedCommit};
 use crate::controller::validate::{Desired, validate};
@@ -201,11 +203,16 @@ impl Bench {
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api-key"}}),
         );
         git.set("main", 'a', RefKind::Branch);
+        let pods = Arc::new(PodIndex::new());
+        pods.apply(Event::Init);
+        pods.apply(Event::InitDone);
         let context = Context {
             client: api.client(),
             git: Arc::clone(&git),
             metrics: ControllerMetrics::register(&mut Registry::default()),
             states: ObjectStates::default(),
+            pods,
+            agent_role: None,
             clock: noon,
         };
         Self {

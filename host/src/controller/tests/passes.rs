@@ -180,7 +180,11 @@ async fn an_invalid_spec_waits_for_a_change() {
 async fn a_paused_object_is_only_reported() {
     let bench = Bench::new(&GatewaySync::sample().with(|sync| sync.spec.paused = Some(true)));
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
-    assert_eq!(bench.api.calls(), [format!("PATCH {OBJECT}/status")]);
+    let read = format!("GET {METADATA}");
+    assert_eq!(
+        bench.api.calls(),
+        [format!("PATCH {OBJECT}/status"), read.clone()]
+    );
     assert_eq!(bench.git.looked_up(), [""; 0]);
     let expected = (
         "False".to_owned(),
@@ -190,8 +194,41 @@ async fn a_paused_object_is_only_reported() {
     assert_eq!(bench.condition("Ready"), expected);
     assert_eq!(bench.api.events(), ["Normal Paused: Reconciliation paused"]);
     bench.pass().await.unwrap();
-    assert_eq!(bench.api.calls(), [""; 0]);
+    assert_eq!(bench.api.calls(), [read]);
     assert_eq!(bench.api.events(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_reaches_the_agents_and_changes_nothing_else_of_what_they_read() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    let data = || bench.api.get(METADATA).unwrap()["data"].clone();
+    let before = data();
+    let pause = |paused| bench.change(|sync| sync.with(|sync| sync.spec.paused = Some(paused)));
+    pause(true);
+    bench.change(|sync| sync.git_ref("gone"));
+    bench.pass().await.unwrap();
+    let mut told = before.clone();
+    told["paused"] = "true".into();
+    assert_eq!(data(), told);
+    bench.api.calls();
+    bench.pass().await.unwrap();
+    assert_eq!(bench.api.calls(), [format!("GET {METADATA}")]);
+    pause(false);
+    bench.change(|sync| sync.git_ref("main"));
+    bench.pass().await.unwrap();
+    assert_eq!(data(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_does_not_change_a_config_map_of_others() {
+    let bench = Bench::new(&GatewaySync::sample().with(|sync| sync.spec.paused = Some(true)));
+    let other = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stoker-metadata-plant"}, "data": {"mine": "yes"},
+    });
+    bench.api.put(METADATA, other.clone());
+    bench.pass().await.unwrap();
+    assert_eq!(bench.api.get(METADATA).unwrap()["data"], other["data"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,6 +300,8 @@ async fn credentials_in_an_address_are_not_shown() {
             git: Arc::clone(&bench.git),
             metrics: ControllerMetrics::register(&mut registry),
             states: ObjectStates::default(),
+            pods: Arc::new(PodIndex::new()),
+            agent_role: None,
             clock: super::fixture::noon,
         };
         let object = Arc::new(DeserializeGuard(Ok(bench.object())));
@@ -313,6 +352,8 @@ async fn an_api_server_that_does_not_answer_is_an_error() {
         git: Arc::clone(&bench.git),
         metrics: bench.context.metrics.clone(),
         states: ObjectStates::default(),
+        pods: Arc::new(PodIndex::new()),
+        agent_role: None,
         clock: super::fixture::noon,
     };
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));

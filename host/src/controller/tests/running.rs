@@ -18,6 +18,7 @@ async fn the_controller_reconciles_existing_objects_polls_and_ends() {
     let run = run(
         bench.api.client(),
         None,
+        None,
         Arc::clone(&bench.git),
         metrics,
         shutdown.clone(),
@@ -47,6 +48,7 @@ async fn after_an_outage_of_the_api_server_the_watches_restart_within_seconds() 
     let shutdown = CancellationToken::new();
     let run = run(
         bench.api.client(),
+        None,
         None,
         Arc::clone(&bench.git),
         ControllerMetrics::register(&mut Registry::default()),

@@ -2,6 +2,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus};
 
 use super::super::error::MissingSecret;
+use super::super::gateways::{Fleet, Gateways};
 use super::super::resolve::ResolutionFailure;
 use super::super::validate::Desired;
 use super::super::*;
@@ -12,6 +13,7 @@ struct Steps {
     desired: Desired,
     resolution: Resolution,
     publication: Publication,
+    fleet: Fleet,
 }
 
 impl Steps {
@@ -20,6 +22,7 @@ impl Steps {
             desired: desired(&GatewaySync::sample()),
             resolution,
             publication: Publication::Skipped,
+            fleet: Fleet::new(Some(Gateways::default())),
         }
     }
 
@@ -28,6 +31,7 @@ impl Steps {
             desired: &self.desired,
             resolution: &self.resolution,
             publication: &self.publication,
+            fleet: &self.fleet,
         }
     }
 }
@@ -176,7 +180,10 @@ fn fields_of_other_writers_stay() {
                     ..Default::default()
                 });
         });
-    let status = next(&before, &found("v1"));
+    let mut steps = found("v1");
+    // The pods are not listed yet.
+    steps.fleet = Fleet::new(None);
+    let status = next(&before, &steps);
     let old = before.status.unwrap();
     assert_eq!(status.discovered_gateways, old.discovered_gateways);
     assert_eq!(status.conditions[..2], old.conditions);

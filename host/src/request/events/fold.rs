@@ -34,26 +34,37 @@ pub(super) struct Repeated {
 }
 
 impl Fold {
-    /// Counts an occurrence. Returns whether it is a new event, which then has the given name.
-    pub(super) fn is_new(&mut self, kind: &Kind, name: &str, now: Instant) -> bool {
+    /// Counts an occurrence. Returns the name of the event if it is a new one.
+    pub(super) fn add(
+        &mut self,
+        kind: &Kind,
+        name: impl FnOnce() -> String,
+        now: Instant,
+    ) -> Option<String> {
         if let Some(written) = self.0.get_mut(kind)
             && now < written.since + WINDOW
         {
             written.count = written.count.saturating_add(1);
             written.is_changed = true;
-            return false;
+            return None;
         }
         if self.0.len() >= MAX_EVENTS {
             self.forget_oldest();
         }
+        let name = name();
         let written = Written {
-            name: name.to_owned(),
+            name: name.clone(),
             since: now,
             count: 1,
             is_changed: false,
         };
         self.0.insert(kind.clone(), written);
-        true
+        Some(name)
+    }
+
+    /// Forgets an event that is not written.
+    pub(super) fn forget(&mut self, kind: &Kind) {
+        self.0.remove(kind);
     }
 
     /// Returns the events whose counts have changed since the last call, and forgets those that are old.
@@ -87,6 +98,10 @@ mod tests {
     use super::super::Subject;
     use super::*;
 
+    fn is_new(fold: &mut Fold, detail: &str, name: &str, now: Instant) -> bool {
+        fold.add(&kind(detail), || name.to_owned(), now).is_some()
+    }
+
     fn kind(detail: &str) -> Kind {
         Kind {
             subject: Subject {
@@ -101,12 +116,12 @@ mod tests {
     #[test]
     fn occurrences_within_the_window_are_one_event() {
         let (mut fold, start) = (Fold::default(), Instant::now());
-        assert!(fold.is_new(&kind("a"), "first", start));
+        assert!(is_new(&mut fold, "a", "first", start));
         assert!(fold.repeated(start).is_empty());
         for _ in 0..1000 {
-            assert!(!fold.is_new(&kind("a"), "other", start + WINDOW / 2));
+            assert!(!is_new(&mut fold, "a", "other", start + WINDOW / 2));
         }
-        assert!(fold.is_new(&kind("b"), "second", start));
+        assert!(is_new(&mut fold, "b", "second", start));
         let expected = Repeated {
             namespace: "plants".to_owned(),
             name: "first".to_owned(),
@@ -114,7 +129,7 @@ mod tests {
         };
         assert_eq!(fold.repeated(start + WINDOW / 2), [expected]);
         assert!(fold.repeated(start + WINDOW / 2).is_empty());
-        assert!(fold.is_new(&kind("a"), "third", start + WINDOW));
+        assert!(is_new(&mut fold, "a", "third", start + WINDOW));
     }
 
     #[test]
@@ -122,7 +137,7 @@ mod tests {
         let (mut fold, start) = (Fold::default(), Instant::now());
         for number in 0..=MAX_EVENTS {
             let at = start + Duration::from_millis(u64::try_from(number).unwrap());
-            assert!(fold.is_new(&kind(&number.to_string()), "x", at));
+            assert!(is_new(&mut fold, &number.to_string(), "x", at));
         }
         assert_eq!(fold.0.len(), MAX_EVENTS);
         assert!(!fold.0.contains_key(&kind("0")));

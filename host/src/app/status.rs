@@ -1,0 +1,180 @@
+//! `stoker status`: shows objects, their gateways and their problems.
+
+mod problems;
+mod render;
+mod view;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
+use kube::api::{Api, ListParams};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, ResourceExt as _};
+use serde_json::json;
+use stoker_api::GatewaySync;
+
+use super::kubeconfig;
+use crate::cli::{OutputFormat, StatusFlags};
+use view::ObjectView;
+
+/// How often a terminal shows the objects again without a change, because ages change.
+const REFRESH: Duration = Duration::from_secs(10);
+/// Moves the cursor of a terminal to the start, and removes what is below it.
+const CLEAR: &str = "\u{1b}[H\u{1b}[J";
+/// The number of objects in one answer of the API server.
+const PAGE: u32 = 500;
+
+pub(super) async fn run(flags: StatusFlags) -> Result<ExitCode> {
+    let client = kubeconfig::client(flags.kubeconfig.as_deref()).await?;
+    // Removes the colours if the output is not a terminal, or if the variable `NO_COLOR` is set.
+    let mut out = anstream::stdout();
+    let shown = if flags.watch {
+        let clear = std::io::stdout().is_terminal();
+        follow(&client, &flags, clear, &mut out).await
+    } else {
+        show(&client, &flags, &mut out).await
+    };
+    match shown {
+        // A reader that closes the pipe early, as `head` does, is not an error.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Writes the state of the objects once.
+pub async fn show(client: &Client, flags: &StatusFlags, out: &mut impl Write) -> Result<()> {
+    let objects = match &flags.name {
+        Some(name) => {
+            let api = api(client, flags);
+            let found = api.get(name).await;
+            vec![found.with_context(|| format!("cannot read the GatewaySync {name:?}"))?]
+        }
+        None => list(&api(client, flags)).await?,
+    };
+    let text = text(&objects, flags, Timestamp::now())?;
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+async fn list(api: &Api<GatewaySync>) -> Result<Vec<GatewaySync>> {
+    let mut params = ListParams::default().limit(PAGE);
+    let mut objects = Vec::new();
+    loop {
+        let page = api.list(&params).await;
+        let page = page.context("cannot list the GatewaySync objects")?;
+        objects.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(objects),
+        }
+    }
+}
+
+fn api(client: &Client, flags: &StatusFlags) -> Api<GatewaySync> {
+    match (&flags.namespace, &flags.name) {
+        (Some(namespace), _) => Api::namespaced(client.clone(), namespace),
+        (None, Some(_)) => Api::default_namespaced(client.clone()),
+        (None, None) => Api::all(client.clone()),
+    }
+}
+
+/// Writes the state of the objects after each change, until the watch or the output ends.
+async fn follow(
+    client: &Client,
+    flags: &StatusFlags,
+    clear: bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    let config = match &flags.name {
+        Some(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
+        None => watcher::Config::default(),
+    };
+    let events = watcher(api(client, flags), config).default_backoff();
+    follow_events(events, flags, clear, out).await
+}
+
+async fn follow_events(
+    events: impl Stream<Item = watcher::Result<Event<GatewaySync>>>,
+    flags: &StatusFlags,
+    clear: bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    let mut events = pin!(events);
+    let mut objects = BTreeMap::new();
+    let mut listed: Option<BTreeMap<_, GatewaySync>> = None;
+    let place = |object: &GatewaySync| (object.namespace(), object.name_any());
+    let mut refresh = tokio::time::interval(REFRESH);
+    refresh.reset();
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            _ = refresh.tick(), if clear => None,
+        };
+        match event {
+            Some(Ok(Event::Init)) => listed = Some(BTreeMap::new()),
+            Some(Ok(Event::InitApply(object))) => {
+                listed
+                    .get_or_insert_default()
+                    .insert(place(&object), object);
+            }
+            Some(Ok(Event::InitDone)) => objects = listed.take().unwrap_or_default(),
+            Some(Ok(Event::Apply(object))) => {
+                objects.insert(place(&object), object);
+            }
+            Some(Ok(Event::Delete(object))) => {
+                objects.remove(&place(&object));
+            }
+            // The watch is started again after a pause.
+            Some(Err(error)) => {
+                tracing::error!(error = %stoker_report::chain(&error), "the watch was interrupted");
+                continue;
+            }
+            None if clear => {}
+            None => return Ok(()),
+        }
+        if listed.is_none() {
+            let all: Vec<_> = objects.values().cloned().collect();
+            let text = text(&all, flags, Timestamp::now())?;
+            let text = match (clear, flags.output) {
+                (true, _) => format!("{CLEAR}{text}"),
+                (false, OutputFormat::Json) => text,
+                (false, OutputFormat::Text) => format!("{text}\n"),
+            };
+            out.write_all(text.as_bytes())?;
+            out.flush()?;
+        }
+    }
+}
+
+/// Returns the output about objects.
+fn text(objects: &[GatewaySync], flags: &StatusFlags, now: Timestamp) -> Result<String> {
+    let mut views: Vec<_> = objects
+        .iter()
+        .map(|one| ObjectView::new(one, now))
+        .collect();
+    views.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
+    Ok(match (flags.output, views.as_slice()) {
+        (OutputFormat::Json, _) => {
+            let document = json!({ "objects": views });
+            format!("{}\n", serde_json::to_string(&document)?)
+        }
+        (OutputFormat::Text, [one]) if flags.name.is_some() => render::details(one, now),
+        (OutputFormat::Text, all) => render::list(all, now),
+    })
+}
+
+#[cfg(test)]
+mod tests;

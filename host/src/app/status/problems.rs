@@ -1,0 +1,215 @@
+//! The problems of an object, and what to do about them. Pure.
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use serde::Serialize;
+use stoker_api::names::{condition, reason};
+use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
+
+use super::view::is_waiting;
+
+/// The time within which a controller handles an object, in seconds.
+const PATIENCE: i64 = 60;
+
+/// A problem of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Problem {
+    /// What is wrong.
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) remedy: String,
+    /// Whether nothing is synced until it is solved.
+    pub(super) is_blocking: bool,
+}
+
+/// An object whose problems are searched.
+struct Searched<'a> {
+    status: &'a GatewaySyncStatus,
+    namespace: String,
+    name: String,
+}
+
+/// Returns the problems of an object, the most important first.
+pub(super) fn of(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestamp) -> Vec<Problem> {
+    let searched = Searched {
+        status,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    };
+    if object.spec.is_paused() {
+        return Vec::new();
+    }
+    [
+        unhandled(object, status, now),
+        searched.unpublished(),
+        searched.unresolved(),
+        searched.invalid_profiles(),
+        searched.unbound(),
+        searched.missing_agents(),
+        searched.skewed(),
+        searched.agents_not_ready(),
+        searched.invalid_interval(),
+        searched.unverified_host_keys(),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(searched.failed_gateways())
+    .collect()
+}
+
+fn problem(is_blocking: bool, message: impl Into<String>, remedy: impl Into<String>) -> Problem {
+    Problem {
+        message: message.into(),
+        remedy: remedy.into(),
+        is_blocking,
+    }
+}
+
+/// The problem that no controller handles the object.
+fn unhandled(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestamp) -> Option<Problem> {
+    let requested = object
+        .requested_at()
+        .and_then(|at| at.parse::<Timestamp>().ok());
+    let (since, what) = if is_waiting(object, status) {
+        (requested?, "its last request")
+    } else if status.conditions.is_empty() {
+        (object.creation_timestamp()?.0, "this object")
+    } else {
+        return None;
+    };
+    let remedy = "check that a replica leads: kubectl get lease -A --field-selector metadata.name=a86165bb.stoker.io";
+    let message = format!("the controller has not handled {what}");
+    (now.as_second() - since.as_second() > PATIENCE).then(|| problem(true, message, remedy))
+}
+
+impl Searched<'_> {
+    /// Returns the message and the reason of a condition that is in a state.
+    fn found(&self, type_: &str, state: &str) -> Option<(&str, &str)> {
+        let found = self.status.condition(type_)?;
+        (found.status == state).then_some((&found.message, &found.reason))
+    }
+
+    fn edit(&self, what: &str) -> String {
+        let Self {
+            namespace, name, ..
+        } = self;
+        format!("{what}: kubectl edit gatewaysync -n {namespace} {name}")
+    }
+
+    fn logs(&self, gateway: &DiscoveredGateway) -> String {
+        let Self { namespace, .. } = self;
+        let pod = &gateway.pod_name;
+        format!("read the log of the agent: kubectl logs -n {namespace} {pod} -c stoker-agent")
+    }
+
+    fn gateways(&self, state: GatewayState) -> impl Iterator<Item = &DiscoveredGateway> {
+        let gateways = self.status.discovered_gateways.iter();
+        gateways.filter(move |one| one.sync_status == Some(state))
+    }
+
+    /// The problems that only the condition Ready reports: a Secret that is missing, and a ConfigMap of others.
+    fn unpublished(&self) -> Option<Problem> {
+        let (message, _) = self.found(condition::READY, "False")?;
+        if message.contains("secret \"") {
+            let namespace = &self.namespace;
+            let remedy = format!(
+                "create the Secret in the namespace {namespace}, or correct its name in the spec"
+            );
+            return Some(problem(true, message, remedy));
+        }
+        let taken = message.starts_with("Metadata not published");
+        taken.then(|| {
+            problem(
+                true,
+                message,
+                "delete the ConfigMap, or create the GatewaySync under another name",
+            )
+        })
+    }
+
+    fn unresolved(&self) -> Option<Problem> {
+        let (message, why) = self.found(condition::REF_RESOLVED, "False")?;
+        let Self {
+            namespace, name, ..
+        } = self;
+        let remedy = if why == reason::REF_RESOLUTION_FAILED {
+            format!(
+                "push the ref, correct spec.git, or request another ref: stoker sync {namespace}/{name} --ref REF"
+            )
+        } else {
+            self.edit("correct spec.git.auth, or its Secret")
+        };
+        Some(problem(true, message, remedy))
+    }
+
+    fn invalid_profiles(&self) -> Option<Problem> {
+        let (message, _) = self.found(condition::PROFILES_VALID, "False")?;
+        Some(problem(true, message, self.edit("correct spec.sync")))
+    }
+
+    fn unbound(&self) -> Option<Problem> {
+        let (message, why) = self.found(condition::AGENT_READY, "False")?;
+        let remedy = "set rbac.autoBindAgent.enabled in the Helm values, or disable it and bind the agents by hand";
+        (why == reason::RBAC_ERROR).then(|| problem(false, message, remedy))
+    }
+
+    fn missing_agents(&self) -> Option<Problem> {
+        let (message, _) = self.found(condition::SIDECAR_INJECTED, "False")?;
+        let pods = self.gateways(GatewayState::MissingSidecar);
+        let pods: Vec<_> = pods.map(|one| one.pod_name.as_str()).collect();
+        let remedy = format!(
+            "create the pods again, so that the agent is injected: kubectl delete pod -n {} {}",
+            self.namespace,
+            pods.join(" ")
+        );
+        Some(problem(false, message, remedy))
+    }
+
+    fn skewed(&self) -> Option<Problem> {
+        let (message, _) = self.found(condition::REF_SKEW, "True")?;
+        let commit = self.status.last_sync_commit.as_ref();
+        let gateways = &mut self.status.discovered_gateways.iter();
+        let first = gateways
+            .find(|one| one.synced_commit.is_some() && one.synced_commit.as_ref() != commit)?;
+        Some(problem(false, message, self.logs(first)))
+    }
+
+    fn agents_not_ready(&self) -> Option<Problem> {
+        let (message, why) = self.found(condition::AGENT_READY, "False")?;
+        // A missing agent is a problem of its own.
+        let is_other =
+            why != reason::RBAC_ERROR && self.found(condition::SIDECAR_INJECTED, "False").is_none();
+        let remedy = format!(
+            "look at the pods and their events: kubectl describe pod -n {}",
+            self.namespace
+        );
+        is_other.then(|| problem(false, message, remedy))
+    }
+
+    fn invalid_interval(&self) -> Option<Problem> {
+        let (message, _) = self.found(condition::POLLING_INTERVAL_VALID, "False")?;
+        Some(problem(
+            false,
+            message,
+            self.edit("write a duration such as 60s or 5m"),
+        ))
+    }
+
+    fn unverified_host_keys(&self) -> Option<Problem> {
+        let (message, _) = self.found(condition::SSH_HOST_KEY_VERIFICATION, "False")?;
+        let remedy =
+            self.edit("add the host keys of the git server as spec.git.auth.sshKey.knownHosts");
+        Some(problem(false, message, remedy))
+    }
+
+    fn failed_gateways(&self) -> impl Iterator<Item = Problem> {
+        self.gateways(GatewayState::Error).map(|gateway| {
+            let reported = [&gateway.message, &gateway.last_scan_result];
+            let why = reported.into_iter().flatten().next();
+            let why = why.map_or("its agent reports an error", String::as_str);
+            let message = format!("gateway {}: {why}", gateway.name);
+            problem(false, message, self.logs(gateway))
+        })
+    }
+}

@@ -1,0 +1,335 @@
+use futures::stream;
+use serde_json::{Value, json};
+
+use super::*;
+
+const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": type_, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    })
+}
+
+/// An object that follows `main`. `change` is merged into it.
+fn object(name: &str, change: Value) -> GatewaySync {
+    let mut object = json!({
+        "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync",
+        "metadata": {"name": name, "namespace": "edge", "creationTimestamp": "2026-03-01T11:00:00Z"},
+        "spec": {
+            "git": {"repo": "https://user:s3cret@git.example/o/r.git", "ref": "main"},
+            "gateway": {"api": {"secretName": "k"}}, "sync": {"profiles": {}},
+        },
+    });
+    merge(&mut object, change);
+    serde_json::from_value(object).unwrap()
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+fn gateway(name: &str, state: &str, commit: &str) -> Value {
+    json!({
+        "name": name, "namespace": "edge", "podName": format!("pod-{name}"), "profile": "p", "syncStatus": state,
+        "syncedCommit": commit, "lastSyncTime": "2026-03-01T11:57:00Z", "agentVersion": "0.7.0",
+    })
+}
+
+fn resolved(conditions: &[Value], gateways: &Value) -> Value {
+    let mut all = vec![condition("RefResolved", "True", "RefResolved", COMMIT)];
+    all.extend(conditions.iter().cloned());
+    json!({"status": {
+        "lastSyncRef": "main", "lastSyncRefKind": "Branch", "lastSyncCommit": COMMIT,
+        "lastSyncTime": "2026-03-01T10:00:00Z", "discoveredGateways": gateways, "conditions": all,
+    }})
+}
+
+fn flags(name: Option<&str>, output: OutputFormat) -> StatusFlags {
+    StatusFlags {
+        name: name.map(str::to_owned),
+        namespace: None,
+        output,
+        watch: false,
+        kubeconfig: None,
+    }
+}
+
+/// The text without colours.
+fn plain(objects: &[GatewaySync], name: Option<&str>) -> String {
+    let text = text(objects, &flags(name, OutputFormat::Text), now()).unwrap();
+    anstream::adapter::strip_str(&text).to_string()
+}
+
+#[test]
+fn a_table_shows_every_object_and_the_problems() {
+    let ready = condition("Ready", "True", "SyncSucceeded", "All gateways synced");
+    let failed = json!({"status": {"conditions": [
+        condition("RefResolved", "False", "RefResolutionFailed", "Ref resolution failed: no such ref"),
+    ]}});
+    let objects = [
+        object("red", failed),
+        object(
+            "blue",
+            resolved(&[ready], &json!([gateway("g", "Synced", COMMIT)])),
+        ),
+    ];
+    let expected = "\
+NAMESPACE   NAME   REF    COMMIT    SINCE   GATEWAYS   STATE
+edge        blue   main   aaaaaaa   2h      1/1        Ready
+edge        red    main   -         -       0/0        Failed
+
+edge/red
+  ! Ref resolution failed: no such ref
+    → push the ref, correct spec.git, or request another ref: stoker sync edge/red --ref REF
+";
+    assert_eq!(plain(&objects, None), expected);
+    assert_eq!(plain(&[], None), "There are no GatewaySync objects.\n");
+}
+
+#[test]
+fn one_object_is_shown_with_its_gateways() {
+    let gateways = json!([
+        gateway("blue", "Synced", COMMIT),
+        gateway("red", "Error", &"b".repeat(40)),
+    ]);
+    let mut change = resolved(
+        &[condition(
+            "Ready",
+            "False",
+            "Reconciling",
+            "Waiting for gateways to sync",
+        )],
+        &gateways,
+    );
+    change["status"]["discoveredGateways"][1]["message"] = json!("git fetch: \u{1b}[2Jgone");
+    change["metadata"]["annotations"] = json!({
+        "stoker.io/requested-ref": "v1", "stoker.io/requested-at": "2026-03-01T11:50:00Z",
+        "stoker.io/requested-by": "github",
+    });
+    change["status"]["lastHandledRequestedAt"] = json!("2026-03-01T11:50:00Z");
+    let expected = format!(
+        "\
+edge/plant   Syncing
+
+  repository https://git.example/o/r.git
+  ref        v1, requested by github 10m ago; the spec has main
+  commit     {COMMIT} of main, for 2h
+  gateways   1/2 synced
+
+  GATEWAY   POD        PROFILE   STATE    COMMIT    LAST SYNC   AGENT
+  blue      pod-blue   p         Synced   aaaaaaa   3m          0.7.0
+  red       pod-red    p         Error    bbbbbbb   3m          0.7.0
+
+  ! gateway red: git fetch: \\u{{1b}}[2Jgone
+    → read the log of the agent: kubectl logs -n edge pod-red -c stoker-agent
+"
+    );
+    assert_eq!(plain(&[object("plant", change)], Some("plant")), expected);
+}
+
+/// Checks that an object has one problem, with these parts of its texts.
+#[track_caller]
+fn check_problem(change: Value, message: &str, remedy: &str) {
+    let view = ObjectView::new(&object("plant", change), now());
+    let [problem] = view.problems.as_slice() else {
+        panic!("{message}: {:?}", view.problems);
+    };
+    assert!(problem.message.contains(message), "{problem:?}");
+    assert!(problem.remedy.contains(remedy), "{problem:?}");
+}
+
+/// Conditions that report a problem: type, status, reason and message, and a part of the remedy.
+const CONDITIONS: [(&str, &str, &str, &str, &str); 10] = [
+    (
+        "Ready",
+        "False",
+        "Reconciling",
+        "token secret \"t\" not found",
+        "create the Secret in the namespace edge",
+    ),
+    (
+        "Ready",
+        "False",
+        "Reconciling",
+        "Metadata not published: taken",
+        "delete the ConfigMap",
+    ),
+    (
+        "ProfilesValid",
+        "False",
+        "ProfilesInvalid",
+        "bad",
+        "correct spec.sync: kubectl edit",
+    ),
+    (
+        "AgentReady",
+        "False",
+        "RBACError",
+        "refused",
+        "rbac.autoBindAgent.enabled",
+    ),
+    (
+        "AgentReady",
+        "False",
+        "AgentsNotReady",
+        "1 agent",
+        "kubectl describe pod -n edge",
+    ),
+    (
+        "SidecarInjected",
+        "False",
+        "SidecarMissing",
+        "1 gateway",
+        "kubectl delete pod -n edge pod-g",
+    ),
+    (
+        "RefSkew",
+        "True",
+        "CommitDiffers",
+        "g (bbbbbbb)",
+        "kubectl logs -n edge pod-g",
+    ),
+    (
+        "PollingIntervalValid",
+        "False",
+        "PollingIntervalInvalid",
+        "soon",
+        "write a duration such as 60s",
+    ),
+    (
+        "SSHHostKeyVerification",
+        "False",
+        "HostKeyVerificationDisabled",
+        "any",
+        "spec.git.auth.sshKey.knownHosts",
+    ),
+    (
+        "RefResolved",
+        "False",
+        "GitHubAppExchangeFailed",
+        "401",
+        "correct spec.git.auth, or its Secret",
+    ),
+];
+
+#[test]
+fn every_problem_has_a_remedy() {
+    let gateways = json!([gateway("g", "MissingSidecar", &"b".repeat(40))]);
+    for (type_, status, reason, message, remedy) in CONDITIONS {
+        let mut change = resolved(&[], &gateways);
+        change["status"]["conditions"] = json!([condition(type_, status, reason, message)]);
+        check_problem(change, message, remedy);
+    }
+}
+
+#[test]
+fn an_object_that_no_controller_handles_is_a_problem() {
+    let requested =
+        json!({"metadata": {"annotations": {"stoker.io/requested-at": "2026-03-01T11:50:00Z"}}});
+    check_problem(
+        requested,
+        "has not handled its last request",
+        "a86165bb.stoker.io",
+    );
+    check_problem(
+        json!({}),
+        "has not handled this object",
+        "a86165bb.stoker.io",
+    );
+}
+
+#[test]
+fn states_are_told_apart() {
+    let paused = json!({"spec": {"paused": true}});
+    let deleting = json!({"metadata": {"deletionTimestamp": "2026-03-01T11:59:59Z"}});
+    let new = json!({"metadata": {"creationTimestamp": "2026-03-01T11:59:59Z"}});
+    let requested =
+        json!({"metadata": {"annotations": {"stoker.io/requested-at": "2026-03-01T11:59:59Z"}}});
+    for (change, state) in [
+        (paused, "Paused"),
+        (deleting, "Deleting"),
+        (new, "Pending"),
+        (requested, "Pending"),
+        (resolved(&[], &json!([])), "Resolved"),
+        (
+            resolved(&[], &json!([gateway("g", "Pending", "")])),
+            "Syncing",
+        ),
+    ] {
+        let view = ObjectView::new(&object("plant", change.clone()), now());
+        assert_eq!(format!("{:?}", view.state), state, "{change}");
+    }
+}
+
+#[test]
+fn json_has_the_same_content_and_no_credentials() {
+    let objects = [object(
+        "plant",
+        resolved(&[], &json!([gateway("g", "Synced", COMMIT)])),
+    )];
+    let text = text(&objects, &flags(None, OutputFormat::Json), now()).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let shown = &document["objects"][0];
+    assert_eq!(
+        (
+            &shown["namespace"],
+            &shown["name"],
+            &shown["gitRef"],
+            &shown["commit"]
+        ),
+        (
+            &json!("edge"),
+            &json!("plant"),
+            &json!("main"),
+            &json!(COMMIT)
+        )
+    );
+    assert_eq!(
+        (&shown["gatewaysSynced"], &shown["gateways"][0]["name"]),
+        (&json!(1), &json!("g"))
+    );
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_watch_shows_the_objects_after_each_change() {
+    let one = object("one", json!({}));
+    let events = stream::iter(
+        [
+            Event::Init,
+            Event::InitApply(object("gone", json!({}))),
+            Event::InitDone,
+            Event::Apply(one),
+            Event::Delete(object("gone", json!({}))),
+        ]
+        .map(Ok),
+    );
+    let mut out = Vec::new();
+    let flags = flags(None, OutputFormat::Json);
+    follow_events(events, &flags, false, &mut out)
+        .await
+        .unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let names = |line: &str| -> Vec<String> {
+        let document: Value = serde_json::from_str(line).unwrap();
+        let objects = document["objects"].as_array().unwrap().iter();
+        objects
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let lines: Vec<_> = text.lines().map(names).collect();
+    assert_eq!(lines, [vec!["gone"], vec!["gone", "one"], vec!["one"]]);
+}

@@ -1,0 +1,291 @@
+//! `stoker sync`: requests a sync of an object, as a webhook does, and waits until its gateways have the commit.
+
+use std::io::Write;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watcher};
+use serde_json::json;
+use stoker_api::names::{annotation, condition};
+use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
+use tokio::time::Instant;
+
+use super::kubeconfig;
+use crate::cli::SyncFlags;
+
+/// The name of the writer in `managedFields`.
+const FIELD_MANAGER: &str = "stoker-sync";
+/// What the annotation names as the requester.
+const REQUESTED_BY: &str = "stoker-sync";
+/// The exit code if the sync is not complete in time.
+const NOT_IN_TIME: u8 = 3;
+
+/// How a sync ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncResult {
+    /// The ref is resolved, and the gateways have its commit.
+    Synced,
+    /// The ref could not be resolved, or another request replaced this one.
+    Failed,
+    /// The sync was not complete in time. It continues in the cluster.
+    NotInTime,
+}
+
+impl From<SyncResult> for ExitCode {
+    fn from(result: SyncResult) -> Self {
+        match result {
+            SyncResult::Synced => Self::SUCCESS,
+            SyncResult::Failed => Self::FAILURE,
+            SyncResult::NotInTime => NOT_IN_TIME.into(),
+        }
+    }
+}
+
+pub(super) async fn run(flags: SyncFlags) -> Result<ExitCode> {
+    let client = kubeconfig::client(flags.kubeconfig.as_deref()).await?;
+    let result = sync(&client, &flags, &mut std::io::stdout()).await?;
+    Ok(result.into())
+}
+
+/// Requests a sync and waits for its end. Each step is one line of the output.
+pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> Result<SyncResult> {
+    let object = &flags.object;
+    let objects = Api::<GatewaySync>::namespaced(client.clone(), object.namespace());
+    let found = objects.get(object.name()).await;
+    let found = found.with_context(|| format!("cannot read the GatewaySync {object}"))?;
+    if found.spec.is_paused() {
+        bail!("{object} is paused: set spec.paused to false, and request the sync again");
+    }
+    let started = Instant::now();
+    let requested_at = request(client, flags).await?;
+    let git_ref = flags
+        .r#ref
+        .as_ref()
+        .map_or_else(|| found.effective_ref().to_owned(), ToString::to_string);
+    let mut progress = Progress {
+        out,
+        started,
+        last: String::new(),
+    };
+    progress.say("requested", &format!("{git_ref} for {object}"))?;
+    let waited = wait(&objects, flags, &requested_at, &mut progress);
+    if let Ok(result) = tokio::time::timeout(flags.timeout, waited).await {
+        return result;
+    }
+    let seconds = flags.timeout.as_secs();
+    progress.say(
+        "timeout",
+        &format!(
+            "not complete after {seconds} s; the sync continues: stoker status -n {} {}",
+            object.namespace(),
+            object.name()
+        ),
+    )?;
+    Ok(SyncResult::NotInTime)
+}
+
+/// Writes the request, and returns its time stamp.
+async fn request(client: &Client, flags: &SyncFlags) -> Result<String> {
+    let requested_at = format!("{:.9}", Timestamp::now());
+    let mut annotations = json!({
+        annotation::REQUESTED_AT: requested_at,
+        annotation::REQUESTED_BY: REQUESTED_BY,
+    });
+    if let Some(git_ref) = &flags.r#ref {
+        annotations[annotation::REQUESTED_REF] = git_ref.to_string().into();
+    }
+    // Only the metadata of the answer is parsed, because the spec may contain credentials, and the client library logs
+    // answers that it cannot parse.
+    let objects =
+        Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), flags.object.namespace());
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+    let written = objects.patch(flags.object.name(), &params, &patch).await;
+    written.context("cannot write the request")?;
+    Ok(requested_at)
+}
+
+/// Follows the object until the sync ends.
+async fn wait(
+    objects: &Api<GatewaySync>,
+    flags: &SyncFlags,
+    requested_at: &str,
+    progress: &mut Progress<'_, impl Write>,
+) -> Result<SyncResult> {
+    let config =
+        watcher::Config::default().fields(&format!("metadata.name={}", flags.object.name()));
+    let events = watcher(objects.clone(), config).default_backoff();
+    let mut states = pin!(events.filter_map(|event| async { object_of(event) }));
+    while let Some(seen) = states.next().await {
+        match Step::of(&seen, requested_at, flags.no_wait) {
+            Step::Waiting(None) => {}
+            Step::Waiting(Some(why)) => progress.say("waiting", &why)?,
+            Step::Resolved {
+                commit,
+                synced,
+                count,
+            } => {
+                progress.say("resolved", &commit)?;
+                progress.say("gateways", &format!("{synced}/{count} synced"))?;
+            }
+            Step::Done {
+                commit,
+                synced,
+                count,
+            } => {
+                progress.say("resolved", &commit)?;
+                if count == 0 {
+                    progress.say("done", "the object has no gateways")?;
+                } else if synced == count {
+                    progress.say("synced", &format!("{count}/{count} gateways"))?;
+                } else {
+                    progress.say("done", &format!("{synced}/{count} gateways are synced"))?;
+                }
+                return Ok(SyncResult::Synced);
+            }
+            Step::Failed(why) => {
+                progress.say("failed", &why)?;
+                return Ok(SyncResult::Failed);
+            }
+        }
+    }
+    bail!("the watch of the object ended")
+}
+
+/// The object, as an event of the watch shows it.
+enum Seen {
+    Object(Box<GatewaySync>),
+    Deleted,
+}
+
+/// Returns the object of an event, or `None` if the event is about no object.
+fn object_of(event: watcher::Result<watcher::Event<GatewaySync>>) -> Option<Seen> {
+    match event {
+        Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+            Some(Seen::Object(Box::new(object)))
+        }
+        Ok(watcher::Event::Delete(_)) => Some(Seen::Deleted),
+        Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
+        // The watch is started again after a pause.
+        Err(error) => {
+            tracing::error!(error = %stoker_report::chain(&error), "the watch was interrupted");
+            None
+        }
+    }
+}
+
+/// How far a sync is.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// The controller has not handled the request, and the reason if it is known.
+    Waiting(Option<String>),
+    /// The ref is resolved, and some gateways do not have the commit.
+    Resolved {
+        commit: String,
+        synced: usize,
+        count: usize,
+    },
+    /// There is nothing to wait for any more.
+    Done {
+        commit: String,
+        synced: usize,
+        count: usize,
+    },
+    /// The sync cannot succeed.
+    Failed(String),
+}
+
+impl Step {
+    fn of(seen: &Seen, requested_at: &str, no_wait: bool) -> Self {
+        let Seen::Object(object) = seen else {
+            return Self::Failed("the object was deleted".to_owned());
+        };
+        if object.spec.is_paused() {
+            return Self::Failed("the object was paused".to_owned());
+        }
+        if object.requested_at() != Some(requested_at) {
+            return Self::Failed("another request replaced this one".to_owned());
+        }
+        let status = object.status.clone().unwrap_or_default();
+        if status.last_handled_requested_at.as_deref() != Some(requested_at) {
+            // Without its Secrets, the controller does not handle a request. They may be created in the meantime.
+            let ready = status.condition(condition::READY);
+            let lacks = ready.filter(|found| found.message.contains("secret \""));
+            return Self::Waiting(lacks.map(|found| found.message.clone()));
+        }
+        match status.condition(condition::REF_RESOLVED) {
+            Some(found) if found.status == "False" => Self::Failed(found.message.clone()),
+            _ => Self::handled(&status, no_wait),
+        }
+    }
+
+    fn handled(status: &GatewaySyncStatus, no_wait: bool) -> Self {
+        let ready = status.condition(condition::READY);
+        let unpublished = ready.filter(|found| found.message.starts_with("Metadata not published"));
+        if let Some(found) = unpublished {
+            return Self::Failed(found.message.clone());
+        }
+        let commit = status.last_sync_commit.clone().unwrap_or_default();
+        let gateways = &status.discovered_gateways;
+        let has_commit = |one: &&stoker_api::DiscoveredGateway| {
+            one.sync_status == Some(GatewayState::Synced)
+                && one.synced_commit.as_ref() == Some(&commit)
+        };
+        let (synced, count) = (gateways.iter().filter(has_commit).count(), gateways.len());
+        if no_wait || synced == count {
+            Self::Done {
+                commit,
+                synced,
+                count,
+            }
+        } else {
+            Self::Resolved {
+                commit,
+                synced,
+                count,
+            }
+        }
+    }
+}
+
+/// Writes each step once, with the time since the request.
+struct Progress<'a, W> {
+    out: &'a mut W,
+    started: Instant,
+    last: String,
+}
+
+impl<W: Write> Progress<'_, W> {
+    fn say(&mut self, step: &str, text: &str) -> Result<()> {
+        let line = format!("{step:<10} {}", stoker_report::escape(text));
+        if self.last.contains(&line) {
+            return Ok(());
+        }
+        self.last.push_str(&line);
+        self.last.push('\n');
+        let elapsed = tenths(self.started.elapsed());
+        // The command continues if nothing reads its output.
+        match writeln!(self.out, "{elapsed:>7}  {line}").and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn tenths(elapsed: Duration) -> String {
+    format!("{:.1}s", elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Fifth step: the gateways of an object, which are the running pods that name it, and what their agents report.
+//!
+//! The names and the rules are those of the Go operator. An agent reports its state in the ConfigMap `stoker-status-NAME`
+//! of the object, under the name of its pod or of its gateway.
+
+mod conditions;
+mod pods;
+mod report;
+mod skew;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::api::Api;
+use stoker_api::detection::ObjectKey;
+use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync};
+
+use super::Context;
+use super::agent_binding;
+use super::error::{ControllerError, within};
+
+pub(super) use pods::{AgentContainer, GatewayPod, PodFields, PodIndex};
+use report::{Report, ReportError};
+pub(super) use skew::Skew;
+
+/// The beginning of the names of the ConfigMaps in which agents report. The name of the object follows.
+pub(super) const REPORTS_PREFIX: &str = "stoker-status-";
+/// The largest number of gateways in a status. More gateways are counted, and not listed.
+const LISTED: usize = 256;
+/// The largest number of projects of all gateways together in a status, so that the object stays smaller than the API
+/// server's limit of 1.5 MiB.
+const LISTED_PROJECTS: usize = 1024;
+/// The delay until a failed read or binding is tried again.
+const RETRY: Duration = Duration::from_mins(1);
+
+/// A running gateway of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Gateway {
+    /// The gateway as the status shows it.
+    pub(super) shown: DiscoveredGateway,
+    /// The agent in its pod.
+    pub(super) agent: AgentContainer,
+    /// Whether its agent has reported a state, or the reason why the report is unreadable.
+    pub(super) report: Result<bool, ReportError>,
+}
+
+/// The gateways of an object, sorted by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Gateways(Vec<Gateway>);
+
+/// What a pass found out about the gateways, and what it did for them.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    /// The gateways, or `None` if they are unknown. The status then keeps the gateways of the last pass.
+    pub(super) gateways: Option<Gateways>,
+    /// Whether the reports could be read.
+    reports: Result<(), ControllerError>,
+    /// Whether the agents are bound to their role.
+    pub(super) binding: Result<(), ControllerError>,
+}
+
+impl Fleet {
+    /// Returns a fleet of which nothing failed.
+    pub(super) fn new(gateways: Option<Gateways>) -> Self {
+        Self {
+            gateways,
+            reports: Ok(()),
+            binding: Ok(()),
+        }
+    }
+
+    /// Returns the delay after which the gateways must be looked at again, even if nothing changes.
+    pub(super) fn next_look(&self, skew: &Skew) -> Option<Duration> {
+        let retry = (self.reports.is_err() || self.binding.is_err()).then_some(RETRY);
+        [retry, skew.due].into_iter().flatten().min()
+    }
+}
+
+/// Discovers the gateways of an object, and binds their agents to their role.
+///
+/// A failure does not end the pass: the ref does not depend on the gateways. Nothing is taken away from the gateways
+/// while the pods or the reports are unknown.
+pub(super) async fn observe<G>(context: &Context<G>, key: &ObjectKey, sync: &GatewaySync) -> Fleet {
+    let Some(pods) = context.pods.of(key).await else {
+        return Fleet::new(None);
+    };
+    let accounts: BTreeSet<_> = pods.iter().map(|pod| pod.service_account.clone()).collect();
+    let (reports, binding) = tokio::join!(
+        reports(&context.client, key, &pods),
+        agent_binding::bind(context, key, sync, &accounts),
+    );
+    for error in [reports.as_ref().err(), binding.as_ref().err()]
+        .into_iter()
+        .flatten()
+    {
+        tracing::warn!(
+            sync.namespace = key.namespace(),
+            sync.name = key.name(),
+            reason = error.reason(),
+            error = %stoker_report::chain(error),
+            "a step for the gateways failed"
+        );
+    }
+    match reports {
+        Ok(reports) => Fleet {
+            gateways: Some(Gateways::discover(key, &pods, &reports)),
+            reports: Ok(()),
+            binding,
+        },
+        Err(error) => Fleet {
+            gateways: None,
+            reports: Err(error),
+            binding,
+        },
+    }
+}
+
+/// Reads the reports of the agents. Without a running pod, there is nothing to read.
+async fn reports(
+    client: &Client,
+    key: &ObjectKey,
+    pods: &[GatewayPod],
+) -> Result<BTreeMap<String, String>, ControllerError> {
+    if !pods.iter().any(|pod| pod.is_running) {
+        return Ok(BTreeMap::new());
+    }
+    let name = format!("{REPORTS_PREFIX}{}", key.name());
+    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
+    let found = within("read the reports of the agents", config_maps.get_opt(&name)).await?;
+    Ok(found.and_then(|map| map.data).unwrap_or_default())
+}
+
+impl Gateways {
+    /// Returns the gateways of the running pods, with what their agents report. Pure.
+    pub(super) fn discover(
+        key: &ObjectKey,
+        pods: &[GatewayPod],
+        reports: &BTreeMap<String, String>,
+    ) -> Self {
+        let running = pods.iter().filter(|pod| pod.is_running);
+        let mut gateways: Vec<_> = running
+            .map(|pod| {
+                let entry = [&pod.pod_name, &pod.gateway_name]
+                    .into_iter()
+                    .find_map(|name| reports.get(name))
+                    .filter(|entry| !entry.is_empty());
+                Gateway::new(key, pod, entry.map(String::as_str))
+            })
+            .collect();
+        let name = |gateway: &Gateway| {
+            let DiscoveredGateway { name, pod_name, .. } = &gateway.shown;
+            (name.clone(), pod_name.clone())
+        };
+        gateways.sort_by_key(name);
+        Self(gateways)
+    }
+
+    /// Returns the gateways as the status shows them.
+    pub(super) fn shown(&self) -> Vec<DiscoveredGateway> {
+        let mut projects = LISTED_PROJECTS;
+        let listed = self.0.iter().take(LISTED);
+        let bounded = listed.map(|gateway| {
+            let mut shown = gateway.shown.clone();
+            shown.projects_synced.truncate(projects);
+            projects -= shown.projects_synced.len();
+            shown
+        });
+        bounded.collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Gateway> {
+        self.0.iter()
+    }
+
+    /// The number of all gateways.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The number of gateways in a state.
+    pub(super) fn count_in(&self, state: GatewayState) -> usize {
+        let is_in = |gateway: &&Gateway| gateway.shown.sync_status == Some(state);
+        self.0.iter().filter(is_in).count()
+    }
+}
+
+impl Gateway {
+    /// Returns the gateway of a pod. The report of an agent that the pod no longer has is not used.
+    fn new(key: &ObjectKey, pod: &GatewayPod, entry: Option<&str>) -> Self {
+        let is_missing = pod.agent == AgentContainer::Missing;
+        let mut shown = DiscoveredGateway {
+            name: pod.gateway_name.clone(),
+            namespace: key.namespace().to_owned(),
+            pod_name: pod.pod_name.clone(),
+            service_account_name: Some(pod.service_account.clone()),
+            profile: pod.profile.clone(),
+            sync_status: Some(if is_missing {
+                GatewayState::MissingSidecar
+            } else {
+                GatewayState::Pending
+            }),
+            ..DiscoveredGateway::default()
+        };
+        let report = match entry.filter(|_| !is_missing).map(Report::parse) {
+            Some(Ok(report)) => {
+                report.apply(&mut shown);
+                Ok(true)
+            }
+            Some(Err(error)) => Err(error),
+            None => Ok(false),
+        };
+        Self {
+            shown,
+            agent: pod.agent,
+            report,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The conditions about the gateways. Pure.
+
+use stoker_api::GatewayState;
+use stoker_api::names::{condition, reason};
+
+use super::{AgentContainer, Fleet, Gateway, Gateways, Skew};
+use crate::controller::condition::{Setter, State};
+
+/// The largest number of gateways that a message names.
+const NAMED: usize = 5;
+
+impl Fleet {
+    /// Sets the conditions about the gateways. Those of unknown gateways stay.
+    pub(in crate::controller) fn set_conditions(&self, setter: &mut Setter<'_>, skew: &Skew) {
+        if let Some(gateways) = &self.gateways {
+            setter.set(condition::ALL_GATEWAYS_SYNCED, gateways.synced());
+            set_or_unset(setter, condition::SIDECAR_INJECTED, gateways.injected());
+            set_or_unset(setter, condition::REF_SKEW, gateways.skewed(skew));
+        }
+        let ready = match (&self.binding, &self.gateways) {
+            (Err(error), _) => Some(State {
+                holds: false,
+                reason: reason::RBAC_ERROR,
+                message: format!(
+                    "Failed to create agent RoleBinding: {}",
+                    stoker_report::chain(error)
+                ),
+            }),
+            (Ok(()), Some(gateways)) => gateways.agents_ready(),
+            (Ok(()), None) => return,
+        };
+        set_or_unset(setter, condition::AGENT_READY, ready);
+    }
+}
+
+fn set_or_unset(setter: &mut Setter<'_>, type_: &str, state: Option<State<'_>>) {
+    match state {
+        Some(state) => setter.set(type_, state),
+        None => setter.unset(type_),
+    }
+}
+
+impl Gateways {
+    fn synced(&self) -> State<'static> {
+        let (synced, count) = (self.count_in(GatewayState::Synced), self.count());
+        let missing = self.count_in(GatewayState::MissingSidecar);
+        let note = match missing {
+            0 => String::new(),
+            missing => format!(" ({missing} missing sidecar)"),
+        };
+        State {
+            holds: count > 0 && synced == count,
+            reason: match count {
+                0 => reason::NO_GATEWAYS_DISCOVERED,
+                _ if synced == count => reason::SYNC_SUCCEEDED,
+                _ => reason::SYNC_IN_PROGRESS,
+            },
+            message: format!("{synced}/{count} synced{note}"),
+        }
+    }
+
+    fn injected(&self) -> Option<State<'static>> {
+        let missing = self.count_in(GatewayState::MissingSidecar);
+        let state = if missing == 0 {
+            State {
+                holds: true,
+                reason: reason::SIDECAR_PRESENT,
+                message: "All gateways have stoker-agent sidecar".to_owned(),
+            }
+        } else {
+            State {
+                holds: false,
+                reason: reason::SIDECAR_MISSING,
+                message: format!("{missing} gateway(s) missing stoker-agent sidecar"),
+            }
+        };
+        (self.count() > 0).then_some(state)
+    }
+
+    fn skewed(&self, skew: &Skew) -> Option<State<'static>> {
+        let state = if skew.gateways.is_empty() {
+            State {
+                holds: false,
+                reason: reason::COMMIT_AGREES,
+                message: "No gateway runs another commit for longer than its sync period"
+                    .to_owned(),
+            }
+        } else {
+            State {
+                holds: true,
+                reason: reason::COMMIT_DIFFERS,
+                message: format!(
+                    "{} gateway(s) run another commit: {}",
+                    skew.gateways.len(),
+                    named(&skew.gateways)
+                ),
+            }
+        };
+        (self.count() > 0).then_some(state)
+    }
+
+    fn agents_ready(&self) -> Option<State<'static>> {
+        let faults: Vec<_> = self.iter().filter_map(Gateway::agent_fault).collect();
+        let state = if faults.is_empty() {
+            State {
+                holds: true,
+                reason: reason::AGENTS_READY,
+                message: "All agents are ready".to_owned(),
+            }
+        } else {
+            State {
+                holds: false,
+                reason: reason::AGENTS_NOT_READY,
+                message: format!(
+                    "{} agent(s) are not ready: {}",
+                    faults.len(),
+                    named(&faults)
+                ),
+            }
+        };
+        (self.count() > 0).then_some(state)
+    }
+}
+
+impl Gateway {
+    /// Returns the reason why the agent is not ready, if it is not.
+    fn agent_fault(&self) -> Option<String> {
+        let fault = match (self.agent, &self.report) {
+            (AgentContainer::Missing, _) => "the pod has no agent".to_owned(),
+            (_, Err(error)) => format!("the report is unreadable: {error}"),
+            (AgentContainer::NotReady, _) => "the container is not ready".to_owned(),
+            (AgentContainer::Unknown, Ok(false)) => "nothing was reported".to_owned(),
+            (AgentContainer::Unknown, Ok(true)) | (AgentContainer::Ready, Ok(_)) => return None,
+        };
+        Some(format!("{} ({fault})", self.shown.name))
+    }
+}
+
+/// Joins the names of gateways, and counts those beyond the limit.
+fn named(gateways: &[String]) -> String {
+    let (first, rest) = gateways.split_at(gateways.len().min(NAMED));
+    let more = match rest.len() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    format!("{}{more}", first.join(", "))
+}

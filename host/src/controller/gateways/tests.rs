@@ -1,0 +1,140 @@
+use serde_json::json;
+
+use super::*;
+
+fn key() -> ObjectKey {
+    ObjectKey::new("edge", "plant").unwrap()
+}
+
+fn pod(name: &str, gateway: &str, agent: AgentContainer) -> GatewayPod {
+    GatewayPod {
+        pod_name: name.to_owned(),
+        gateway_name: gateway.to_owned(),
+        profile: None,
+        service_account: "default".to_owned(),
+        is_running: true,
+        agent,
+    }
+}
+
+fn reports(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let entries = entries.iter();
+    entries
+        .map(|(name, entry)| ((*name).to_owned(), (*entry).to_owned()))
+        .collect()
+}
+
+const SYNCED: &str = r#"{"syncStatus": "Synced"}"#;
+
+fn states(gateways: &Gateways) -> Vec<(String, Option<GatewayState>)> {
+    let state = |one: &Gateway| (one.shown.name.clone(), one.shown.sync_status);
+    gateways.iter().map(state).collect()
+}
+
+#[test]
+fn a_gateway_shows_its_pod_and_the_report_of_its_agent() {
+    let mut pod = pod("gw-0", "blue", AgentContainer::Ready);
+    pod.profile = Some("edge".to_owned());
+    let report =
+        json!({"syncStatus": "Synced", "syncedCommit": "4f", "projectsSynced": ["p1"]}).to_string();
+    let gateways = Gateways::discover(&key(), &[pod], &reports(&[("blue", &report)]));
+    let shown = json!([{
+        "name": "blue", "namespace": "edge", "podName": "gw-0", "serviceAccountName": "default", "profile": "edge",
+        "syncStatus": "Synced", "syncedCommit": "4f", "projectsSynced": ["p1"],
+    }]);
+    assert_eq!(serde_json::to_value(gateways.shown()).unwrap(), shown);
+}
+
+#[test]
+fn only_running_pods_are_gateways_and_they_are_sorted() {
+    let mut pending = pod("a", "a", AgentContainer::Ready);
+    pending.is_running = false;
+    let pods = [
+        pod("gw-1", "red", AgentContainer::Ready),
+        pending,
+        pod("gw-0", "blue", AgentContainer::Ready),
+    ];
+    let gateways = Gateways::discover(&key(), &pods, &BTreeMap::new());
+    let pending = Some(GatewayState::Pending);
+    assert_eq!(
+        states(&gateways),
+        [("blue".to_owned(), pending), ("red".to_owned(), pending)]
+    );
+}
+
+#[test]
+fn the_report_of_the_pod_has_precedence_over_that_of_the_gateway() {
+    let pods = [pod("gw-0", "blue", AgentContainer::Ready)];
+    let state = |entries: &[(&str, &str)]| {
+        let gateways = Gateways::discover(&key(), &pods, &reports(entries));
+        states(&gateways)[0].1
+    };
+    let error = r#"{"syncStatus": "Error"}"#;
+    assert_eq!(
+        state(&[("gw-0", error), ("blue", SYNCED)]),
+        Some(GatewayState::Error)
+    );
+    assert_eq!(state(&[("blue", SYNCED)]), Some(GatewayState::Synced));
+    assert_eq!(
+        state(&[("red", SYNCED), ("blue", "")]),
+        Some(GatewayState::Pending)
+    );
+}
+
+#[test]
+fn the_report_of_an_agent_that_is_gone_does_not_hide_that_it_is_missing() {
+    let pods = [pod("gw-0", "gw-0", AgentContainer::Missing)];
+    let gateways = Gateways::discover(&key(), &pods, &reports(&[("gw-0", SYNCED)]));
+    assert_eq!(states(&gateways)[0].1, Some(GatewayState::MissingSidecar));
+}
+
+#[test]
+fn an_unreadable_report_does_not_hide_the_others() {
+    let pods = [
+        pod("gw-0", "gw-0", AgentContainer::Ready),
+        pod("gw-1", "gw-1", AgentContainer::Ready),
+    ];
+    let entries = [("gw-0", "{broken"), ("gw-1", SYNCED)];
+    let gateways = Gateways::discover(&key(), &pods, &reports(&entries));
+    let states: Vec<_> = states(&gateways)
+        .into_iter()
+        .map(|(_, state)| state)
+        .collect();
+    assert_eq!(
+        states,
+        [Some(GatewayState::Pending), Some(GatewayState::Synced)]
+    );
+    let unreadable: Vec<_> = gateways.iter().map(|one| one.report.is_err()).collect();
+    assert_eq!(unreadable, [true, false]);
+}
+
+#[test]
+fn the_list_in_the_status_is_bounded() {
+    let pods: Vec<_> = (0..300)
+        .map(|number| {
+            pod(
+                &format!("gw-{number:03}"),
+                &format!("gw-{number:03}"),
+                AgentContainer::Ready,
+            )
+        })
+        .collect();
+    let entry = json!({
+        "syncStatus": "Synced", "projectsSynced": vec!["p".repeat(300); 100], "errorMessage": "e".repeat(2000),
+        "lastScanResult": "s".repeat(2000), "syncedRef": "r".repeat(2000), "agentVersion": "v".repeat(2000),
+        "syncedCommit": "c".repeat(2000), "lastSyncDuration": "d".repeat(2000),
+    });
+    let entry = entry.to_string();
+    let entries: Vec<_> = pods
+        .iter()
+        .map(|pod| (pod.pod_name.as_str(), entry.as_str()))
+        .collect();
+    let gateways = Gateways::discover(&key(), &pods, &reports(&entries));
+    assert_eq!(
+        (gateways.count(), gateways.count_in(GatewayState::Synced)),
+        (300, 300)
+    );
+    let shown = gateways.shown();
+    assert_eq!(shown.len(), 256);
+    assert!(serde_json::to_string(&shown).unwrap().len() < 1 << 20);
+}

@@ -1,0 +1,304 @@
+//! Passes over an object with gateways.
+
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+
+use super::super::*;
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
+use crate::controller::gateways::PodFields;
+
+const REPORTS: &str = "/api/v1/namespaces/edge/configmaps/stoker-status-plant";
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/edge/rolebindings";
+
+fn pod(name: &str, annotations: &Value) -> PodFields {
+    let mut pod = json!({
+        "metadata": {"name": name, "namespace": "edge", "annotations": annotations},
+        "spec": {"serviceAccountName": "gw"}, "status": {"phase": "Running"},
+    });
+    pod["metadata"]["annotations"]["stoker.io/cr-name"] = json!("plant");
+    pod["metadata"]["annotations"]["stoker.io/profile"] = json!("p");
+    serde_json::from_value(pod).unwrap()
+}
+
+/// A controller with pods of these names.
+fn bench(pods: &[&str]) -> Bench {
+    let bench = Bench::new(&GatewaySync::sample());
+    for name in pods {
+        bench
+            .context
+            .pods
+            .apply(Event::Apply(pod(name, &json!({}))));
+    }
+    bench
+}
+
+fn report(bench: &Bench, entries: &Value) {
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stoker-status-plant"}, "data": entries});
+    bench.api.put(REPORTS, map);
+}
+
+fn entry(state: &str, digit: char) -> String {
+    let (commit, time) = (commit(digit), "2026-03-01T11:00:00Z");
+    json!({"syncStatus": state, "syncedCommit": commit.as_str(), "lastSyncTime": time}).to_string()
+}
+
+fn state(status: &str, reason: &str, message: &str) -> (String, String, String) {
+    (status.to_owned(), reason.to_owned(), message.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_is_ready_once_all_its_gateways_are_synced() {
+    let bench = bench(&["gw-0", "gw-1"]);
+    bench.pass().await.unwrap();
+    let waiting = state("False", "Reconciling", "Waiting for gateways to sync");
+    assert_eq!(bench.condition("Ready"), waiting);
+    assert_eq!(
+        bench.condition("AllGatewaysSynced"),
+        state("False", "SyncInProgress", "0/2 synced")
+    );
+    let discovered = "Normal GatewaysDiscovered: Discovered 2 gateway(s) (was 0)";
+    assert_eq!(bench.api.events()[1..], [discovered]);
+
+    report(&bench, &json!({"gw-0": entry("Synced", 'a')}));
+    bench.pass().await.unwrap();
+    assert_eq!(bench.condition("AllGatewaysSynced").2, "1/2 synced");
+    assert_eq!(
+        bench.condition("AgentReady"),
+        state(
+            "False",
+            "AgentsNotReady",
+            "1 agent(s) are not ready: gw-1 (nothing was reported)"
+        )
+    );
+
+    report(
+        &bench,
+        &json!({"gw-0": entry("Synced", 'a'), "gw-1": entry("Synced", 'a')}),
+    );
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    for (type_, expected) in [
+        (
+            "Ready",
+            state("True", "SyncSucceeded", "All gateways synced"),
+        ),
+        (
+            "AllGatewaysSynced",
+            state("True", "SyncSucceeded", "2/2 synced"),
+        ),
+        (
+            "SidecarInjected",
+            state(
+                "True",
+                "SidecarPresent",
+                "All gateways have stoker-agent sidecar",
+            ),
+        ),
+        (
+            "AgentReady",
+            state("True", "AgentsReady", "All agents are ready"),
+        ),
+        (
+            "RefSkew",
+            state(
+                "False",
+                "CommitAgrees",
+                "No gateway runs another commit for longer than its sync period",
+            ),
+        ),
+    ] {
+        assert_eq!(bench.condition(type_), expected, "{type_}");
+    }
+    assert_eq!(bench.api.events(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_agent_is_reported_once() {
+    let bench = bench(&["gw-0"]);
+    let wanted = pod("gw-1", &json!({"stoker.io/inject": "true"}));
+    bench.context.pods.apply(Event::Apply(wanted));
+    // An earlier agent of the pod reported this.
+    report(
+        &bench,
+        &json!({"gw-0": entry("Synced", 'a'), "gw-1": entry("Synced", 'a')}),
+    );
+    bench.pass().await.unwrap();
+    assert_eq!(
+        bench.condition("AllGatewaysSynced"),
+        state("False", "SyncInProgress", "1/2 synced (1 missing sidecar)")
+    );
+    assert_eq!(
+        bench.condition("SidecarInjected"),
+        state(
+            "False",
+            "SidecarMissing",
+            "1 gateway(s) missing stoker-agent sidecar"
+        )
+    );
+    let missing = |events: Vec<String>| {
+        let events = events.into_iter();
+        events
+            .filter(|event| event.starts_with("Warning MissingSidecar: Pod gw-1"))
+            .count()
+    };
+    assert_eq!(missing(bench.api.events()), 1);
+    bench.pass().await.unwrap();
+    assert_eq!(missing(bench.api.events()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gateways_that_are_gone_disappear() {
+    let bench = bench(&["gw-0"]);
+    report(&bench, &json!({"gw-0": entry("Synced", 'a')}));
+    bench.pass().await.unwrap();
+    bench.api.events();
+    bench
+        .context
+        .pods
+        .apply(Event::Delete(pod("gw-0", &json!({}))));
+    bench.pass().await.unwrap();
+    assert_eq!(
+        bench.condition("AllGatewaysSynced"),
+        state("False", "NoGatewaysDiscovered", "0/0 synced")
+    );
+    let status = bench.object().status.unwrap();
+    assert_eq!(status.discovered_gateways, []);
+    for type_ in ["SidecarInjected", "AgentReady", "RefSkew"] {
+        assert_eq!(status.condition(type_), None, "{type_}");
+    }
+    let gone = "Normal GatewaysDiscovered: Discovered 0 gateway(s) (was 1)";
+    assert_eq!(bench.api.events(), [gone]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_with_another_commit_is_skewed_after_its_period() {
+    let bench = bench(&["gw-0"]);
+    report(&bench, &json!({"gw-0": entry("Synced", 'b')}));
+    // The period of the profile is 30 s. The status has whole seconds, so the next look is up to 1 s later.
+    let next = bench.pass().await.unwrap();
+    assert!(next != after(60), "{next:?}");
+    assert_eq!(bench.condition("RefSkew").0, "False");
+    bench.change(|sync| {
+        sync.with(|sync| {
+            let before = serde_json::from_value(json!("2026-03-01T11:59:30Z")).unwrap();
+            sync.status.as_mut().unwrap().last_sync_time = Some(before);
+        })
+    });
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(
+        bench.condition("RefSkew"),
+        state(
+            "True",
+            "CommitDiffers",
+            "1 gateway(s) run another commit: gw-0 (bbbbbbb)"
+        )
+    );
+    assert_eq!(
+        bench.condition("Ready").0,
+        "True",
+        "the agent says that it is synced"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_report_is_an_event_and_does_not_hide_the_others() {
+    let bench = bench(&["gw-0", "gw-1"]);
+    report(&bench, &json!({"gw-0": "{", "gw-1": entry("Synced", 'a')}));
+    for expected in [1, 0] {
+        bench.pass().await.unwrap();
+        assert_eq!(bench.condition("AllGatewaysSynced").2, "1/2 synced");
+        let events = bench.api.events();
+        let reported = events.iter().filter(|event| {
+            event.starts_with(
+                "Warning ReportInvalid: 1 agent(s) are not ready: gw-0 (the report is unreadable: ",
+            )
+        });
+        assert_eq!(reported.count(), expected, "{events:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_is_not_taken_away() {
+    let mut bench = bench(&["gw-0"]);
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.agent_role = Some(AgentRole::ClusterRole);
+    report(&bench, &json!({"gw-0": entry("Synced", 'a')}));
+    bench.pass().await.unwrap();
+    let before = bench.object().status.unwrap();
+    bench
+        .api
+        .refuse(&format!("GET {REPORTS}"), 403, "forbidden");
+    assert_eq!(bench.pass().await.unwrap(), after(60), "it is tried again");
+    assert_eq!(bench.object().status.unwrap(), before);
+    bench.api.allow(&format!("GET {REPORTS}"));
+
+    // A controller that starts does not know the pods.
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.pods = Arc::new(PodIndex::new());
+    bench.api.calls();
+    bench.pass().await.unwrap();
+    assert_eq!(bench.object().status.unwrap(), before);
+    let calls = bench.api.calls();
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.starts_with("GET ") && !call.contains("rolebindings")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn agents_are_bound_to_their_role() {
+    let mut bench = bench(&["gw-0"]);
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.agent_role = Some(AgentRole::ClusterRole);
+    bench.pass().await.unwrap();
+    let binding = format!("{BINDINGS}/stoker-agent-plant");
+    let created = bench.api.get(&binding).unwrap();
+    assert_eq!(created["subjects"][0]["name"], "gw");
+    bench.api.calls();
+    bench.pass().await.unwrap();
+    let quiet = bench.api.calls();
+    assert!(quiet.contains(&format!("GET {binding}")), "{quiet:?}");
+    assert!(
+        quiet.iter().all(|call| call.starts_with("GET ")),
+        "{quiet:?}"
+    );
+
+    let mut changed = created;
+    changed["subjects"] = json!([]);
+    bench.api.put(&binding, changed);
+    bench.pass().await.unwrap();
+    let repaired = bench.api.get(&binding).unwrap();
+    assert_eq!(repaired["subjects"][0]["name"], "gw");
+}
+
+#[tokio::test(start_paused = true)]
+async fn agents_that_cannot_be_bound_are_reported_and_the_ref_is_followed() {
+    let mut bench = bench(&[]);
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.agent_role = Some(AgentRole::Role);
+    bench
+        .api
+        .refuse(&format!("POST {BINDINGS}"), 403, "not allowed to bind");
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(
+        bench.api.get(METADATA).unwrap()["data"]["commit"],
+        commit('a').as_str()
+    );
+    let (status, reason, message) = bench.condition("AgentReady");
+    assert_eq!((&*status, &*reason), ("False", "RBACError"));
+    let text = "Failed to create agent RoleBinding: the API server refused to create the RoleBinding: not allowed to bind";
+    assert!(message.starts_with(text), "{message}");
+    assert_eq!(
+        bench.api.events()[1..],
+        [format!("Warning RBACError: {message}")]
+    );
+    bench.pass().await.unwrap();
+    assert_eq!(bench.api.events(), [""; 0]);
+
+    bench.api.allow(&format!("POST {BINDINGS}"));
+    bench.pass().await.unwrap();
+    let status = bench.object().status.unwrap();
+    assert_eq!(status.condition("AgentReady"), None);
+    assert!(bench.api.get(OBJECT).is_some());
+}
