@@ -32,7 +32,9 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 const PAGE: u32 = 500;
 
 pub(super) async fn run(flags: StatusFlags) -> Result<ExitCode> {
-    let client = kubeconfig::client(flags.kubeconfig.as_deref()).await?;
+    let client = kubeconfig::clients(flags.kubeconfig.as_deref())
+        .await?
+        .patient;
     // Removes the colours if the output is not a terminal, or if the variable `NO_COLOR` is set.
     let mut out = anstream::stdout();
     let shown = if flags.watch {

@@ -50,7 +50,9 @@ impl From<SyncResult> for ExitCode {
 }
 
 pub(super) async fn run(flags: SyncFlags) -> Result<ExitCode> {
-    let client = kubeconfig::client(flags.kubeconfig.as_deref()).await?;
+    let client = kubeconfig::clients(flags.kubeconfig.as_deref())
+        .await?
+        .patient;
     let result = sync(&client, &flags, &mut std::io::stdout()).await?;
     Ok(result.into())
 }
