@@ -7,6 +7,7 @@ mod keys;
 mod mac;
 mod message;
 mod scheme;
+mod sources;
 mod withheld;
 
 use std::sync::Arc;
@@ -16,13 +17,15 @@ use http::HeaderMap;
 use jiff::Timestamp;
 
 use crate::delivery::{Delivery, Fingerprint, Signed, delivery_id};
-use crate::secrets::{Secret, SecretCache, SecretError, SecretSource, Wanted};
+use crate::secrets::{Secret, SecretCache, SecretError, Wanted};
 use keys::{Keys, Signature};
 use mac::digest;
+use sources::LocalSecrets;
 use stoker_api::SecretKey;
 use tokio::time::Instant;
 
 pub use scheme::{SIGNATURE_HEADER, Scheme, bearer, sign};
+pub use sources::AuthConfig;
 pub use withheld::is_withheld;
 
 /// A value whose sender was verified. Only [`Keyring::verify`] makes one.
@@ -43,9 +46,7 @@ impl<T> Verified<T> {
     pub fn into_unverified(self) -> T {
         self.0
     }
-}
 
-impl<T> Verified<T> {
     /// Returns the name of the scheme of the proof, or `none` if no proof is required.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
@@ -105,18 +106,6 @@ pub struct Refused {
     pub delivery: Delivery,
 }
 
-/// The sources of the global secrets. If there are none, every delivery is accepted for objects without their own key,
-/// as the user guide documents.
-#[derive(Debug, Clone, Default)]
-pub struct AuthConfig {
-    /// The secret that every scheme uses: the key of signatures, a token, or a password.
-    pub hmac: Option<SecretSource>,
-    /// A token or a password, for senders that cannot sign. It does not switch on the check of signatures.
-    pub bearer: Option<SecretSource>,
-    /// A Secret in the own namespace, whose value every scheme uses.
-    pub stored: Option<SecretKey>,
-}
-
 /// The proof that a delivery requires.
 enum Requirement {
     /// Nothing: no secret is configured.
@@ -150,13 +139,6 @@ pub struct Authenticator {
     cluster: Option<Cluster>,
     /// Keys that nobody has. They take the place of a Secret that cannot be used, so that a check takes as long.
     unusable: Arc<Keys>,
-}
-
-/// The secrets of the environment and of files.
-#[derive(Clone, Default)]
-struct LocalSecrets {
-    hmac: Option<Secret>,
-    bearer: Option<Secret>,
 }
 
 struct Cluster {
@@ -207,8 +189,7 @@ impl Authenticator {
     /// Returns whether a secret is in a file.
     #[must_use]
     pub fn reads_files(&self) -> bool {
-        let is_file = |source: &Option<SecretSource>| matches!(source, Some(SecretSource::File(_)));
-        is_file(&self.config.hmac) || is_file(&self.config.bearer)
+        self.config.has_file()
     }
 
     /// Returns whether a global secret is in a Secret of the cluster.
@@ -374,19 +355,6 @@ impl Keyring {
                 Ok(Proven { signature, scheme })
             }
         }
-    }
-}
-
-impl LocalSecrets {
-    fn read(config: &AuthConfig) -> Result<Self, SecretError> {
-        let read = |source: &Option<SecretSource>| {
-            let source = source.as_ref();
-            source.map(SecretSource::read_all).transpose()
-        };
-        Ok(Self {
-            hmac: read(&config.hmac)?,
-            bearer: read(&config.bearer)?,
-        })
     }
 }
 

@@ -319,6 +319,23 @@ mod tests {
     }
 
     #[test]
+    fn an_example_of_codecommit_needs_the_name_of_its_repository() {
+        let send = |flags: &[&str]| {
+            let start = [
+                "stoker",
+                "send",
+                "http://localhost/webhook/a/b",
+                "--provider",
+            ];
+            Cli::try_parse_from(start.iter().chain(flags))
+        };
+        let error = send(&["codecommit"]).unwrap_err().to_string();
+        assert!(error.contains("--repo"), "{error}");
+        assert!(send(&["codecommit", "--repo", "line-7"]).is_ok());
+        assert!(send(&["github"]).is_ok());
+    }
+
+    #[test]
     fn plugin_directories_accumulate() {
         let flags = run_flags(&["--plugin-dir=/a", "--plugin-dir=/b"]);
         assert_eq!(flags.plugin_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);

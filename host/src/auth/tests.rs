@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
+use crate::secrets::SecretSource;
 
 const BODY: &[u8] = br#"{"ref":"v1.0.0"}"#;
 

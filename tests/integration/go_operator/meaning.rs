@@ -1,6 +1,6 @@
 //! The meaning of payloads.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::json;
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use stoker::secrets::SecretSource;
@@ -159,10 +159,26 @@ async fn fault_16_gitlab_bitbucket_and_azure_are_understood_and_authenticated() 
 async fn fault_17_a_ref_that_git_refuses_is_not_written() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
     let long = "x".repeat(256);
-    for git_ref in ["", "-x", "a..b", "a b", "x\ny", "refs/heads/\u{7}", &long] {
+    // Git accepts the last two, which a log or a terminal would show as another ref.
+    for git_ref in [
+        "",
+        "-x",
+        "a..b",
+        "a b",
+        "x\ny",
+        "refs/heads/\u{7}",
+        &long,
+        "v1\u{9b}2J",
+        "v1\u{202e}0.2v",
+    ] {
         let answer = deliver(&cluster, (&[], json!({ "ref": git_ref }))).await?;
         assert_eq!(answer.status, 400, "{git_ref:?} {answer:?}");
         assert_eq!(answer.body["accepted"], false);
+        let message = answer.body["message"].as_str().context("a message")?;
+        assert!(
+            !message.contains(['\n', '\u{7}', '\u{9b}', '\u{202e}']),
+            "{message:?}"
+        );
     }
     assert_eq!(requested(&cluster).await?, None);
     Ok(())

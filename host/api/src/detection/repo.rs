@@ -57,6 +57,14 @@ impl RepoUrl {
         if url.host_str().is_none_or(str::is_empty) || url.path().trim_matches('/').is_empty() {
             return refuse("the host or the path is missing");
         }
+        // The path is displayed. In `https://https://TOKEN@host/path`, it would contain the credential.
+        let is_credential = |segment: &str| {
+            let name = segment.rsplit_once('@').map(|(name, _)| name);
+            name.is_some_and(|name| name.contains(':'))
+        };
+        if address.matches("://").count() > 1 || url.path().split('/').any(is_credential) {
+            return refuse("the path contains another address or a credential");
+        }
         Ok(Self {
             url,
             scp_path: scp.map(|(_, path)| path.into()),
@@ -308,6 +316,10 @@ mod tests {
             "ftp://h/r#s3cret@h",
             "https://u:s3cret://x@h",
             "https://user:s3?cret@h/r",
+            "https://https://user:s3cret@h/r",
+            "https://https://s3cret@h/r",
+            "https://h/user:s3cret@x/r",
+            "git@h:user:s3cret@x/r",
             "ftp://h/r?private_token=s3@cret",
         ] {
             let error = RepoUrl::parse(text).unwrap_err().to_string();
