@@ -219,7 +219,7 @@ impl<G: RefSource> Foresight for Lookups<G> {
             return;
         };
         interest.foreseen = Some(Foreseen {
-            requested_at: requested_at.to_owned(),
+            request: Some((git_ref.clone(), requested_at.to_owned())),
             arrived: Instant::now(),
             refs: [git_ref.clone()]
                 .into_iter()
@@ -235,12 +235,26 @@ impl<G: RefSource> Foresight for Lookups<G> {
 }
 
 impl<G> Lookups<G> {
-    /// Returns when a request arrived of which [`Foresight::foresee`] was told. A lookup that began later serves it.
+    /// Returns when a request for a ref arrived of which [`Foresight::foresee`] was told. A lookup that began later
+    /// serves it. It is returned once: what changes on the object afterwards needs a newer lookup.
     #[must_use]
-    pub fn arrival(&self, object: &ObjectKey, requested_at: &str) -> Option<Instant> {
+    pub fn take_arrival(
+        &self,
+        object: &ObjectKey,
+        git_ref: &GitRef,
+        requested_at: &str,
+    ) -> Option<Instant> {
         let mut state = self.0.lock();
-        let foreseen = state.interest(object)?.foreseen.as_ref()?;
-        (foreseen.requested_at == requested_at).then_some(foreseen.arrived)
+        let foreseen = state.interest(object)?.foreseen.as_mut()?;
+        let is_foreseen = foreseen
+            .request
+            .as_ref()
+            .is_some_and(|(name, at)| name == git_ref && at == requested_at);
+        if !is_foreseen {
+            return None;
+        }
+        foreseen.request = None;
+        Some(foreseen.arrived)
     }
 
     /// Removes an object that does not exist any more, or that needs no lookups.

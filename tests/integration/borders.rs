@@ -51,7 +51,8 @@ const OWNERS: [(&str, &[&str]); 22] = [
             "github_app",
         ],
     ),
-    ("ring", &["github_app/key"]),
+    // `server/tls` names the module of rustls with this name.
+    ("ring", &["github_app/key", "server/tls"]),
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
     ("rustls_pki_types", &["github_app/key"]),
     ("semver", &["request/rules"]),

@@ -113,8 +113,8 @@ impl ObjectState {
 pub(super) struct ObjectStates(Mutex<HashMap<ObjectKey, ObjectState>>);
 
 impl ObjectStates {
-    /// Returns what a pass can use: the last lookup, or the earliest start of the lookup that it needs. A lookup counts
-    /// from `since`, if it is set, and otherwise from the first pass with its inputs.
+    /// Returns what a pass can use: the last lookup, or the earliest start of the lookup that it needs. The first lookup
+    /// counts from `since`, once it is set, and otherwise from the first pass with its inputs.
     pub(super) fn usable(
         &self,
         key: &ObjectKey,
@@ -126,8 +126,9 @@ impl ObjectStates {
         let mut states = self.lock();
         let state = state(&mut states, key, lookup_key);
         let Some(lookup) = &state.lookup else {
+            state.since = since.unwrap_or(state.since);
             return Usable::NotBefore {
-                at: since.unwrap_or(state.since),
+                at: state.since,
                 is_first: true,
             };
         };
@@ -353,8 +354,10 @@ mod tests {
         let (states, one) = (ObjectStates::default(), lookup_key(1, None));
         let arrived = Instant::now();
         tokio::time::advance(SECOND).await;
-        let usable = states.usable(&key(), &one, None, Some(arrived));
-        assert!(matches!(usable, Usable::NotBefore { at, is_first: true } if at == arrived));
+        for since in [Some(arrived), None] {
+            let usable = states.usable(&key(), &one, None, since);
+            assert!(matches!(usable, Usable::NotBefore { at, is_first: true } if at == arrived));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -95,8 +95,8 @@ impl Interest {
 
 /// A request that is being written.
 pub(super) struct Foreseen {
-    /// The value of its annotation.
-    pub(super) requested_at: String,
+    /// Its ref and the value of `requested-at`, until its pass has begun.
+    pub(super) request: Option<(GitRef, String)>,
     pub(super) arrived: Instant,
     /// The refs that its pass will need. Empty once they were looked up.
     pub(super) refs: Box<[GitRef]>,

@@ -419,9 +419,19 @@ async fn a_request_is_looked_up_while_it_is_written() {
     lookups.foresee(&object("one"), &git_ref("v1"), "t1");
     lookups.foresee(&object("unknown"), &git_ref("v1"), "t1");
     sleep(SECOND / 10).await;
-    let arrived = lookups.arrival(&object("one"), "t1").unwrap();
+    let arrival = |git_ref_text, at| {
+        let git_ref = git_ref(git_ref_text);
+        lookups.take_arrival(&object("one"), &git_ref, at)
+    };
+    assert_eq!(arrival("v1", "t2"), None);
+    assert_eq!(arrival("main", "t1"), None, "the request was removed");
+    let arrived = arrival("v1", "t1").unwrap();
     assert_eq!(arrived.elapsed(), SECOND / 10);
-    assert_eq!(lookups.arrival(&object("one"), "t2"), None);
+    assert_eq!(
+        arrival("v1", "t1"),
+        None,
+        "a later change needs a newer lookup"
+    );
     let asked = Asked {
         refs: vec![git_ref("v1"), git_ref("1")],
         not_before: arrived,
@@ -459,7 +469,8 @@ async fn a_remote_with_credentials_is_not_looked_up_without_them() {
     lookups.foresee(&object("one"), &git_ref("v1"), "t1");
     sleep(SECOND).await;
     assert_eq!(servers.conversations().len(), 1);
-    assert_eq!(lookups.arrival(&object("one"), "t1"), None);
+    let arrived = lookups.take_arrival(&object("one"), &git_ref("v1"), "t1");
+    assert_eq!(arrived, None);
 }
 
 #[tokio::test(start_paused = true)]
