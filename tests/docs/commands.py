@@ -43,6 +43,10 @@ RUN_BY = {
         "kubectl rollout status": "migrating",
         "helm rollback": "migrating",
     },
+    "docs/private-repositories.md": {
+        "kubectl create secret generic git-token": "not tested: needs a token of a forge",
+        "kubectl create secret generic stoker-app": "not tested: needs a GitHub App",
+    },
     "docs/annotations.md": {
         "kubectl annotate gatewaysync -n my-namespace my-sync stoker.io/requested-ref-": "guide",
         "kubectl annotate gatewaysync -n my-namespace my-sync --overwrite": "guide",
