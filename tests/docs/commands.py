@@ -10,7 +10,7 @@ import textwrap
 
 from pages import ROOT, end, pages, without_fences
 
-PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "stoker")
+PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "ssh-keygen", "stoker")
 
 CI, SYNOPSIS = "CI", "not tested: a synopsis"
 INTEGRATION = "tests/integration/commands.rs"
@@ -43,8 +43,10 @@ RUN_BY = {
         "kubectl rollout status": "migrating",
         "helm rollback": "migrating",
     },
+    "docs/git-servers.md": {"ssh-keygen -p": "not tested: it removes the passphrase of a key"},
     "docs/private-repositories.md": {
-        "kubectl create secret generic git-token": "not tested: needs a token of a forge",
+        "kubectl create secret generic git-token": "private",
+        "ssh-keygen": "private",
         "kubectl create secret generic stoker-app": "not tested: needs a GitHub App",
     },
     "docs/annotations.md": {

@@ -17,13 +17,14 @@ from cluster import Cluster
 from container import ArchivedImage, ProgramImage
 from guide import Guide
 from migrating import Migrating
+from private import Private
 from quick_start import QuickStart
 from readme import Readme
 from senders import Senders
 from story import ROOT
 from values import Values
 
-STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Migrating)}
+STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Private, Migrating)}
 
 
 def main():
