@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stoker_api::detection::{GitRef, ObjectKey};
-use stoker_git::{RefSource, Remote, ResolvedRef};
+use stoker_git::{HostKey, RefSource, Remote, ResolvedRef};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -200,6 +200,14 @@ impl<G: RefSource> Lookups<G> {
             let permits = state.hosts.permits(&entry.host);
             tokio::spawn(async move { shared.run(id, number, &remote, &permits).await });
         }
+    }
+}
+
+impl<G: RefSource> Lookups<G> {
+    /// Returns the host key that the ssh server of a remote showed last.
+    #[must_use]
+    pub fn host_key(&self, remote: &Remote) -> Option<HostKey> {
+        self.0.source.host_key(remote)
     }
 }
 

@@ -47,6 +47,7 @@ RUN_BY = {
     "docs/private-repositories.md": {
         "kubectl create secret generic git-token": "private",
         "ssh-keygen": "private",
+        "kubectl annotate": "private",
         "kubectl create secret generic stoker-app": "not tested: needs a GitHub App",
     },
     "docs/annotations.md": {

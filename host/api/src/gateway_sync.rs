@@ -97,6 +97,14 @@ impl GatewaySync {
             .filter(|text| !text.is_empty())
     }
 
+    /// Returns the ssh host key that a person accepted by annotation, unless it is empty.
+    #[must_use]
+    pub fn accepted_host_key(&self) -> Option<&str> {
+        self.annotation(annotation::ACCEPTED_HOST_KEY)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+    }
+
     /// Returns whether the object has the controller's finalizer.
     #[must_use]
     pub fn has_finalizer(&self) -> bool {

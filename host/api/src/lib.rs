@@ -20,7 +20,8 @@ pub use gateway_sync::{
 };
 pub use git::{GitAuth, GitHubApp, GitSource, KnownHosts, SecretKey, SshKey, Token};
 pub use status::{
-    DiscoveredGateway, GatewayState, GatewaySyncStatus, RefResolutionStatus, SyncedRefKind,
+    DiscoveredGateway, GatewayState, GatewaySyncStatus, RefResolutionStatus, SshHostKey,
+    SyncedRefKind,
 };
 pub use sync::{
     DesignerSessionPolicy, FilePatch, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,

@@ -11,6 +11,9 @@ pub mod annotation {
     /// The time of the request, in RFC 3339 format in UTC. The controller reads the repository again for each new
     /// value.
     pub const REQUESTED_AT: &str = "stoker.io/requested-at";
+    /// The fingerprint of the ssh host key that a person accepted, such as `SHA256:…`. It replaces the key that was seen
+    /// first.
+    pub const ACCEPTED_HOST_KEY: &str = "stoker.io/accepted-host-key";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
     /// The value of [`REQUESTED_AT`], a space, and the value of `spec.git.ref` at that time. If `spec.git.ref` has

@@ -40,6 +40,10 @@ pub struct GatewaySyncStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub discovered_gateways: Vec<DiscoveredGateway>,
+    /// The host key that the ssh server showed first. It is set only if `spec.git.auth.sshKey` has no `knownHosts`, and
+    /// then no other key is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh_host_key: Option<SshHostKey>,
     /// The latest conditions of the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
@@ -54,6 +58,15 @@ impl GatewaySyncStatus {
             .iter()
             .find(|condition| condition.type_ == type_)
     }
+}
+
+/// The host key of an ssh server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct SshHostKey {
+    /// The server, as `host:port`.
+    pub server: String,
+    /// The algorithm and the fingerprint of the key, such as `ssh-ed25519 SHA256:…`.
+    pub key: String,
 }
 
 /// Whether the ref is resolved to a commit.

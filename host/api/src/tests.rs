@@ -193,7 +193,7 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
 }
 
 #[test]
-fn status_has_the_fields_of_the_contract_and_three_of_its_own() {
+fn status_has_the_fields_of_the_contract_and_some_of_its_own() {
     assert_lines(
         &described("status"),
         "
@@ -232,6 +232,9 @@ fn status_has_the_fields_of_the_contract_and_three_of_its_own() {
         observedGeneration integer format=int64
         profileCount integer format=int32
         refResolutionStatus string enum=[NotResolved,Resolving,Resolved,Error]
+        sshHostKey object
+        sshHostKey.key! string
+        sshHostKey.server! string
         ",
     );
 }

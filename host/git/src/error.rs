@@ -156,7 +156,7 @@ pub enum GitError {
     },
     /// The server's host key is not the pinned one.
     #[error(
-        "the host key of {host} changed: it was {expected}, and now it is {seen}; either the server has a new key, or the connection is intercepted; compare the key with the one that its operator publishes, and then accept it by known_hosts with the new key"
+        "the host key of {host} changed: it was {expected}, and now it is {seen}; either the server has a new key, or the connection is intercepted; compare the key with the one that its operator publishes, and then accept it by known_hosts with the new key, or as the pinned key"
     )]
     HostKeyChanged {
         /// The server, with its port.

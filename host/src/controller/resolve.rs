@@ -4,16 +4,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use stoker_api::SyncedRefKind;
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::reason;
+use stoker_api::{SshHostKey, SyncedRefKind};
 use stoker_git::{RefKind, RefSource, ResolvedRef};
 use tokio::time::Instant;
 
 use super::Context;
 use super::error::MissingSecret;
 use super::state::{Lookup, ResolvedCommit, Retry, Usable};
-use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable};
+use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable, ssh_server};
 use crate::lookups::{LookupError, Question};
 
 /// The shortest time after which a token is replaced, in case that GitHub issues tokens that end at once.
@@ -35,6 +35,8 @@ pub(super) enum Resolution {
 pub(super) struct Resolved {
     pub(super) git_ref: GitRef,
     pub(super) found: ResolvedCommit,
+    /// The host key of the ssh server, if the repository was read by ssh.
+    pub(super) host_key: Option<SshHostKey>,
     /// Whether the requested ref can be removed without a change of what is resolved.
     pub(super) request_is_obsolete: bool,
     /// The time until the next lookup, or until the token of the object's GitHub App is to be replaced. `None` without
@@ -105,6 +107,7 @@ async fn look_up_and_decide<G: RefSource>(
     Some(match lookup.result {
         Ok(found) => Resolution::Resolved(Resolved {
             git_ref: found.git_ref.clone(),
+            host_key: host_key(context, wanted),
             request_is_obsolete: match wanted.requested {
                 RequestedRef::Absent | RequestedRef::Differs => false,
                 RequestedRef::Same => true,
@@ -118,6 +121,14 @@ async fn look_up_and_decide<G: RefSource>(
             message,
             retry: Some(context.states.record_failure(key, &desired.lookup_key)),
         }),
+    })
+}
+
+fn host_key<G: RefSource>(context: &Context<G>, wanted: &RefLookup) -> Option<SshHostKey> {
+    let key = context.lookups.host_key(&wanted.remote)?;
+    Some(SshHostKey {
+        server: ssh_server(wanted.remote.url()),
+        key: key.to_string(),
     })
 }
 

@@ -68,6 +68,7 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
         } => {
             status.profile_count = i32::try_from(sync.spec.sync.profiles.len()).ok();
             set_ref_fields(&mut status, sync, resolution, &now);
+            set_host_key(&mut status, desired, resolution);
             if let Some(gateways) = &fleet.gateways {
                 status.discovered_gateways = gateways.shown();
             }
@@ -123,6 +124,23 @@ fn set_ref_fields(
         status.last_sync_commit = Some(found.commit.to_string());
         status.last_sync_commit_short = Some(found.commit.short().to_owned());
         status.last_sync_time = Some(now.clone());
+    }
+}
+
+/// Pins the host key of an ssh server that is not verified by known hosts.
+fn set_host_key(status: &mut GatewaySyncStatus, desired: &Desired, resolution: &Resolution) {
+    match (desired.host_keys_verified, resolution) {
+        (
+            Some(false),
+            Resolution::Resolved(Resolved {
+                host_key: Some(key),
+                ..
+            }),
+        ) => {
+            status.ssh_host_key = Some(key.clone());
+        }
+        (Some(false), _) => {}
+        (Some(true) | None, _) => status.ssh_host_key = None,
     }
 }
 
@@ -212,7 +230,7 @@ fn host_key_state(verified: bool) -> State<'static> {
             "SSH host key verification enabled",
         )
     } else {
-        let hint = "Any SSH host key is accepted; set spec.git.auth.sshKey.knownHosts to verify it";
+        let hint = "The SSH host key that was seen first is pinned in status.sshHostKey; set spec.git.auth.sshKey.knownHosts to verify it, or the annotation stoker.io/accepted-host-key to accept another fingerprint";
         (reason::HOST_KEY_VERIFICATION_DISABLED, hint)
     };
     State {

@@ -17,6 +17,8 @@ use crate::github_app::InstallationToken;
 const FALLBACK_INTERVAL: Duration = Duration::from_mins(1);
 /// The shortest polling interval. A typing error such as `60ms` must not flood the git server.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The port of ssh servers, if the address of the repository has none.
+const SSH_PORT: u16 = 22;
 
 /// The state that an object requests.
 #[derive(Debug)]
@@ -141,11 +143,43 @@ fn lookup(sync: &GatewaySync, credentials: &Credentials) -> Result<RefLookup, Co
             _ => RequestedRef::Differs,
         },
     };
+    let pinned = pinned_host_key(sync, &repo, credentials);
+    let remote = Remote::new(repo, credentials.clone());
     Ok(RefLookup {
-        remote: Remote::new(repo, credentials.clone()),
+        remote: match pinned {
+            Some(key) => remote.with_pinned_host_key(key),
+            None => remote,
+        },
         git_ref,
         requested,
     })
+}
+
+/// Returns the only host key that is accepted, if known hosts do not determine it: the one that a person accepted, or the
+/// one that the server showed first.
+fn pinned_host_key<'a>(
+    sync: &'a GatewaySync,
+    repo: &RepoUrl,
+    credentials: &Credentials,
+) -> Option<&'a str> {
+    let Credentials::SshKey {
+        known_hosts: None, ..
+    } = credentials
+    else {
+        return None;
+    };
+    let seen = sync.status.as_ref().and_then(|status| {
+        let seen = status.ssh_host_key.as_ref()?;
+        (seen.server == ssh_server(repo)).then_some(seen.key.as_str())
+    });
+    sync.accepted_host_key().or(seen)
+}
+
+/// Returns the ssh server of a repository, as `host:port`.
+pub(super) fn ssh_server(repo: &RepoUrl) -> String {
+    let url = repo.url();
+    let host = url.host_str().unwrap_or_default();
+    format!("{host}:{}", url.port().unwrap_or(SSH_PORT))
 }
 
 /// The name without `refs/heads/` or `refs/tags/`, and without one leading `v`.
@@ -289,6 +323,44 @@ mod tests {
             assert!(error.is_final());
             assert_eq!(error.reason(), "RefResolutionFailed");
         }
+    }
+
+    #[test]
+    fn the_host_key_that_was_seen_first_or_accepted_is_pinned() {
+        let sync = GatewaySync::sample()
+            .repo("git@example.com:o/r.git")
+            .with(|sync| {
+                sync.status.get_or_insert_default().ssh_host_key = Some(stoker_api::SshHostKey {
+                    server: "example.com:22".to_owned(),
+                    key: "ssh-ed25519 SHA256:seen".to_owned(),
+                });
+            });
+        let ssh = |known_hosts: Option<&str>| Credentials::SshKey {
+            private_key: stoker_git::Sensitive::new("key"),
+            known_hosts: known_hosts.map(Into::into),
+        };
+        let pinned = |sync: &GatewaySync, credentials: &Credentials| {
+            let remote = lookup(sync, credentials).unwrap().remote;
+            remote.pinned_host_key().map(str::to_owned)
+        };
+        assert_eq!(
+            pinned(&sync, &ssh(None)).as_deref(),
+            Some("ssh-ed25519 SHA256:seen")
+        );
+        assert_eq!(pinned(&sync, &ssh(Some("example.com ssh-ed25519 A"))), None);
+        assert_eq!(pinned(&sync, &Credentials::Anonymous), None);
+        for other in ["git@example.org:o/r.git", "ssh://git@example.com:2222/o/r"] {
+            assert_eq!(pinned(&sync.clone().repo(other), &ssh(None)), None);
+        }
+        let accepted = sync.with(|sync| {
+            let annotations = sync.metadata.annotations.get_or_insert_default();
+            let name = stoker_api::names::annotation::ACCEPTED_HOST_KEY;
+            annotations.insert(name.to_owned(), " SHA256:accepted ".to_owned());
+        });
+        assert_eq!(
+            pinned(&accepted, &ssh(None)).as_deref(),
+            Some("SHA256:accepted")
+        );
     }
 
     #[test]

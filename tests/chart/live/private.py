@@ -63,7 +63,7 @@ class Private(Story):
         if not SSHD:
             assert "CI" not in os.environ, "install openssh-server"
             print("skipped: a repository by ssh, because openssh-server is not installed")
-            self.shown.add((PAGE, "ssh-keygen"))
+            self.shown |= {(PAGE, "ssh-keygen"), (PAGE, "kubectl annotate")}
             return
         script = self.shown_in(PAGE, "ssh-keygen", {"ssh-keyscan github.com": "ssh-keyscan -p $PORT 127.0.0.1"})
         generate, rest = script.split("\n", 1)
@@ -77,13 +77,36 @@ class Private(Story):
         conditions = {condition["type"]: condition for condition in self.status()["conditions"]}
         assert conditions["SSHHostKeyVerification"]["status"] == "True", conditions
         self.report("a private repository is followed by ssh with a key and known hosts")
+        self.pin_the_host_key(ssh)
 
-    def apply_object(self, url, ssh=False):
+    def pin_the_host_key(self, ssh):
+        commit = self.git.tag("v1.3.0")
+        self.apply_object(ssh.url, ssh=True, known_hosts=False)
+        self.sync_to(commit, "--ref", "v1.3.0")
+        server = f"127.0.0.1:{ssh.port}"
+        seen = {"server": server, "key": f"ssh-ed25519 {ssh.fingerprint}"}
+        assert self.status()["sshHostKey"] == seen, self.status()
+        ssh.stop()
+        other = SshServer(self.scratch, self.git.path, f"{self.scratch}/deploy-key.pub", ssh.port)
+        self.servers.append(other)
+        self.fail_to_sync()
+        self.until_said("RefResolved", f"the host key of {server} changed")
+        assert self.status()["sshHostKey"] == seen, self.status()
+        self.report("without known hosts, a host key that changes is refused")
+        command = self.shown_in(PAGE, "kubectl annotate", {"SHA256:…": other.fingerprint})
+        self.cluster.shell(command)
+        self.sync_to(commit)
+        assert other.fingerprint in self.status()["sshHostKey"]["key"], self.status()
+        self.report("another host key is accepted by annotation")
+
+    def apply_object(self, url, ssh=False, known_hosts=True):
         """Applies the object of the page, with the repository of the test."""
         examples = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / PAGE).read_text(), re.M | re.S)
         manifest, ssh_key = examples[0], examples[1]
         assert "sshKey" in ssh_key and "https://github.com/acme/plant.git" in manifest
         manifest = manifest.replace("https://github.com/acme/plant.git", url)
+        if not known_hosts:
+            ssh_key, _ = ssh_key.split("        knownHosts:")
         if ssh:
             manifest = re.sub(r"^    auth:\n(?:      .*\n)+", ssh_key, manifest, flags=re.M)
         path = Path(self.scratch, "plant.yaml")

@@ -83,9 +83,9 @@ class HttpsServer:
 class SshServer:
     """OpenSSH's server, which accepts the public key in a file."""
 
-    def __init__(self, folder, repository, public_key):
-        self.port = free_port()
-        host_key = f"{folder}/host-key"
+    def __init__(self, folder, repository, public_key, port=None):
+        self.port = port or free_port()
+        host_key = f"{folder}/host-key-{os.urandom(4).hex()}"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key], check=True, timeout=60)
         config = f"{folder}/sshd_config"
         with open(config, "w", encoding="utf-8") as file:
@@ -98,6 +98,8 @@ class SshServer:
             # A server of the superuser requires this folder, which its service makes.
             os.makedirs("/run/sshd", exist_ok=True)
         self.server = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stderr=subprocess.DEVNULL)
+        shown = subprocess.run(["ssh-keygen", "-lf", f"{host_key}.pub"], check=True, capture_output=True, timeout=60)
+        self.fingerprint = shown.stdout.decode().split()[1]
         self.url = f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{repository}"
         until("OpenSSH's server answers", lambda: is_taken(self.port))
 

@@ -151,7 +151,7 @@ async fn what_is_not_served_is_refused_by_name() {
     let world = World::new().await;
     for path in [
         "/apis/apps/v1/deployments",
-        "/api/v1/namespaces/default/pods",
+        "/api/v1/namespaces/default/endpoints",
         "/apis/stoker.io/v9/gatewaysyncs",
         "/openapi/v2",
         "/metrics",

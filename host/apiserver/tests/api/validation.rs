@@ -227,13 +227,13 @@ async fn a_definition_is_served_as_soon_as_it_is_created() {
     );
     let mut ruled = definition;
     ruled["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] =
-        json!([{ "rule": "true" }]);
+        json!([{ "rule": "self.a == oldSelf.a" }]);
     let refused = world.post(definitions, &ruled).await;
     assert_eq!(refusal(&refused).0, 501);
     assert!(
         refusal(&refused)
             .1
-            .starts_with("the embedded API server does not implement x-kubernetes-validations")
+            .starts_with("the embedded API server does not implement oldSelf in a rule")
     );
 }
 

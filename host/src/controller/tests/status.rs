@@ -1,9 +1,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus};
+use serde_json::json;
+use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus, SshHostKey};
 
 use super::super::error::MissingSecret;
 use super::super::gateways::{Fleet, Gateways};
-use super::super::resolve::ResolutionFailure;
+use super::super::resolve::{ResolutionFailure, Resolved};
 use super::super::validate::Desired;
 use super::super::*;
 use super::fixture::{GatewaySyncExt as _, commit, desired, noon, resolved};
@@ -98,6 +99,7 @@ fn the_status_describes_a_resolved_ref() {
         ref_resolution_status: Some(RefResolutionStatus::Resolved),
         profile_count: Some(1),
         discovered_gateways: Vec::new(),
+        ssh_host_key: None,
         conditions: status.conditions.clone(),
     };
     assert_eq!(status, expected);
@@ -114,6 +116,42 @@ fn the_status_describes_a_resolved_ref() {
             .iter()
             .all(|found| found.observed_generation == Some(1))
     );
+}
+
+#[test]
+fn the_host_key_of_a_server_is_pinned_where_known_hosts_do_not_verify_it() {
+    let secret = json!({"name": "s", "key": "k"});
+    let ssh = GatewaySync::sample().auth(json!({"sshKey": {"secretRef": secret}}));
+    let key = SshHostKey {
+        server: "example.com:22".to_owned(),
+        key: "ssh-ed25519 SHA256:x".to_owned(),
+    };
+    let of = |sync: &GatewaySync, host_key| {
+        let resolved = Resolved {
+            host_key,
+            ..resolved("v1")
+        };
+        Steps {
+            desired: desired(sync),
+            ..Steps::new(Resolution::Resolved(resolved))
+        }
+    };
+    let pinned = next(&ssh, &of(&ssh, Some(key.clone())));
+    assert_eq!(pinned.ssh_host_key.as_ref(), Some(&key));
+    let ssh = ssh.with(|sync| sync.status = Some(pinned));
+    // Neither a lookup that was not repeated nor one that failed removes it.
+    assert_eq!(
+        next(&ssh, &of(&ssh, None)).ssh_host_key.as_ref(),
+        Some(&key)
+    );
+    let known = json!({"sshKey": {"secretRef": secret, "knownHosts": {"secretRef": secret}}});
+    for other in [known, json!({"token": {"secretRef": secret}})] {
+        let other = ssh.clone().auth(other);
+        assert_eq!(
+            next(&other, &of(&other, Some(key.clone()))).ssh_host_key,
+            None
+        );
+    }
 }
 
 #[test]
