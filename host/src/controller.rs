@@ -2,9 +2,8 @@
 //!
 //! A pass has six steps, each in its own file: **dereference** (reads the cluster) → **validate** (pure) → **resolve**
 //! (asks the git server) → **publish** (writes the cluster) → **gateways** (what the agents report) → **status** (pure,
-//! then one write). A pass is idempotent
-//! and may start at any time: it asks the git server only for a new request, for a changed spec, or after the polling
-//! interval, and it writes only what differs.
+//! then one write). `reconcile` takes them. A pass is idempotent and may start at any time: it asks the git server only for a
+//! new request, for a changed spec, or after the polling interval, and it writes only what differs.
 //!
 //! The object is the queue: the receiver stores requests as annotations, and the controller handles them. This module
 //! depends neither on the receiver nor on the plugins.
@@ -24,6 +23,7 @@ mod metrics;
 mod ownership;
 mod profiles;
 mod publish;
+mod reconcile;
 mod resolve;
 mod state;
 mod status;
@@ -47,21 +47,17 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, Resource as _};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use agent_binding::AgentRole;
 pub use error::ControllerError;
 pub use metrics::ControllerMetrics;
 
-use gateways::{PodIndex, Skew};
-use metrics::{ObjectInfo, PassResult};
-use publish::Publication;
-use resolve::{Blocked, Resolution};
-use state::{ObjectStates, Retry};
-use status::Outcome;
-use stoker_api::detection::{ObjectKey, RepoUrl};
-use stoker_api::{GatewaySync, GatewaySyncStatus};
+use gateways::PodIndex;
+use reconcile::reconcile;
+use state::ObjectStates;
+use stoker_api::GatewaySync;
+use stoker_api::detection::ObjectKey;
 use stoker_git::RefSource;
 
 use crate::github_app::InstallationTokens;
@@ -71,11 +67,6 @@ use crate::lookups::Lookups;
 const FIELD_MANAGER: &str = "stoker-controller";
 /// The maximum number of concurrent passes that use the API server.
 const SLOTS: usize = 16;
-/// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
-/// than any lookup.
-const PENDING_RETRY: Duration = Duration::from_mins(2);
-/// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier.
-const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 
 /// The data that all passes share.
 struct Context<G> {
@@ -92,31 +83,6 @@ struct Context<G> {
     clock: fn() -> Timestamp,
     /// What is added to a polling interval.
     jitter: fn(Duration) -> Duration,
-}
-
-/// The result of a pass, and the delay until the next pass if nothing changes.
-#[derive(Debug, PartialEq, Eq)]
-struct ReconcileResult {
-    result: PassResult,
-    next: Option<Duration>,
-}
-
-impl ReconcileResult {
-    /// Returns the result of a pass that is complete until something changes.
-    fn done() -> Self {
-        Self {
-            result: PassResult::Success,
-            next: None,
-        }
-    }
-
-    /// Returns the result of a pass that lacks something. Without a retry, only a change of the object can help.
-    fn retry(retry: Option<Retry>) -> Self {
-        Self {
-            result: PassResult::Requeue,
-            next: retry.map(|retry| retry.left),
-        }
-    }
 }
 
 /// Runs the controller for one namespace, or for all, until the token is cancelled and the current passes have ended.
@@ -259,173 +225,5 @@ fn patch_params() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
-    }
-}
-
-async fn reconcile<G: RefSource>(
-    object: Arc<DeserializeGuard<GatewaySync>>,
-    context: Arc<Context<G>>,
-) -> Result<Action, ControllerError> {
-    let started = Instant::now();
-    let meta = object.meta();
-    let key = key_of(meta)?;
-    let is_deleted = meta.deletion_timestamp.is_some();
-    let outcome = match &object.0 {
-        // This also applies to an invalid object. Otherwise, the object would never be deleted.
-        _ if is_deleted => remove(&context, &key, meta).await,
-        Ok(sync) => pass(&context, &key, sync).await,
-        Err(invalid) => Err(ControllerError::InvalidObject(Box::new(invalid.clone()))),
-    };
-    let outcome = outcome.or_else(|error| {
-        if !error.is_conflict() {
-            return Err(error);
-        }
-        tracing::debug!(
-            sync.namespace = key.namespace(),
-            sync.name = key.name(),
-            "another client wrote in the meantime"
-        );
-        Ok(ReconcileResult {
-            result: PassResult::Requeue,
-            next: Some(CONFLICT_RETRY),
-        })
-    });
-    if !is_deleted {
-        // After a deletion, this would create the series of the object again.
-        let result = outcome
-            .as_ref()
-            .map_or(PassResult::Error, |outcome| outcome.result);
-        context
-            .metrics
-            .observe_pass(&key, started.elapsed(), result);
-    }
-    Ok(outcome?
-        .next
-        .map_or_else(Action::await_change, Action::requeue))
-}
-
-/// Runs the last pass over an object that is being deleted.
-async fn remove<G>(
-    context: &Context<G>,
-    key: &ObjectKey,
-    meta: &ObjectMeta,
-) -> Result<ReconcileResult, ControllerError> {
-    let _slot = context.slots.acquire().await;
-    finalizer::clean_up(&context.client, key, meta).await?;
-    forget(context, key);
-    Ok(ReconcileResult::done())
-}
-
-/// Runs a pass over an object that is not being deleted.
-async fn pass<G: RefSource>(
-    context: &Context<G>,
-    key: &ObjectKey,
-    sync: &GatewaySync,
-) -> Result<ReconcileResult, ControllerError> {
-    let slot = context.slots.acquire().await;
-    if !sync.has_finalizer() {
-        // This change of the object starts the next pass.
-        finalizer::add(&context.client, key, &sync.metadata).await?;
-        return Ok(ReconcileResult::done());
-    }
-    if sync.is_request_superseded() {
-        // This change of the object starts the next pass.
-        clear::clear(&context.client, key, &sync.metadata).await?;
-        events::create(&context.client, sync, &[events::superseded(sync)]).await;
-        return Ok(ReconcileResult::done());
-    }
-    if sync.spec.is_paused() {
-        context.lookups.forget(key);
-        write_status(context, key, sync, &Outcome::Paused).await?;
-        publish::pause(&context.client, key, sync).await?;
-        return Ok(ReconcileResult::done());
-    }
-    // On the heap, so that a pass that waits for a git server is small.
-    let refs = Box::pin(dereference::dereference(&context.client, key, sync)).await?;
-    drop(slot);
-    let git = match refs.git.clone() {
-        Ok(secrets) => secrets.access(&context.tokens).await,
-        Err(error) => Err(error),
-    };
-    let desired = validate::validate(sync, &refs, &git);
-    let app = sync
-        .spec
-        .git
-        .auth
-        .as_ref()
-        .and_then(|auth| auth.github_app.as_ref());
-    let ends = desired.app_token.as_ref().map(|token| token.expires_at);
-    context.metrics.show_token(key, app.zip(ends));
-    let resolution = resolve::resolve(context, key, &desired).await;
-    let _slot = context.slots.acquire().await;
-    let Some(resolution) = resolution else {
-        write_status(context, key, sync, &Outcome::Pending).await?;
-        return Ok(ReconcileResult {
-            result: PassResult::Requeue,
-            next: Some(PENDING_RETRY),
-        });
-    };
-    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution);
-    let publication = Box::pin(publication).await?;
-    let fleet = Box::pin(gateways::observe(context, key, sync)).await;
-    let outcome = Outcome::Reconciled {
-        desired: &desired,
-        resolution: &resolution,
-        publication: &publication,
-        fleet: &fleet,
-    };
-    let (status, written) = write_status(context, key, sync, &outcome).await?;
-    let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, (context.clock)());
-    let next_look = fleet.next_look(&skew);
-    match (publication, resolution) {
-        (Publication::Failed(error), _) => Err(error),
-        (Publication::Blocked(Blocked { retry, .. }), _)
-        | (_, Resolution::Blocked(Blocked { retry, .. })) => {
-            Ok(ReconcileResult::retry(Some(retry)))
-        }
-        (_, Resolution::Failed(failure)) => Ok(ReconcileResult::retry(failure.retry)),
-        (Publication::Published | Publication::Skipped, Resolution::Resolved(resolved)) => {
-            if resolved.request_is_obsolete {
-                let meta = written.as_ref().unwrap_or(&sync.metadata);
-                clear::clear(&context.client, key, meta).await?;
-            }
-            context.states.record_success(key, &desired.lookup_key);
-            Ok(ReconcileResult {
-                result: PassResult::Success,
-                next: [resolved.next_pass, next_look].into_iter().flatten().min(),
-            })
-        }
-    }
-}
-
-/// Writes the status and the events, and sets the metrics. Returns the status, and the new metadata of the object if it
-/// was written.
-async fn write_status<G>(
-    context: &Context<G>,
-    key: &ObjectKey,
-    sync: &GatewaySync,
-    outcome: &Outcome<'_>,
-) -> Result<(GatewaySyncStatus, Option<ObjectMeta>), ControllerError> {
-    let next = status::next(sync, outcome, (context.clock)());
-    let written = status::write(&context.client, key, sync, &next).await?;
-    let before = sync.status.clone().unwrap_or_default();
-    let events = events::between(&before, &next, outcome);
-    events::create(&context.client, sync, &events).await;
-    context
-        .metrics
-        .show(key, sync.spec.is_paused(), &next, info(sync));
-    Ok((next, written))
-}
-
-fn info(sync: &GatewaySync) -> ObjectInfo {
-    let git = &sync.spec.git;
-    ObjectInfo {
-        // An invalid address is left out, because any part of it may be a credential.
-        git_repo: RepoUrl::parse(&git.repo)
-            .map(|repo| repo.to_string())
-            .unwrap_or_default(),
-        git_ref: git.git_ref.clone(),
-        auth_type: config_map::auth_type(git.auth.as_ref()),
-        polling_interval: sync.spec.polling.clone().unwrap_or_default().interval,
     }
 }

@@ -1,5 +1,6 @@
 use kube::runtime::controller::Action;
 use stoker_git::RefKind;
+use tokio::time::Instant;
 
 use super::super::*;
 use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};

@@ -1,4 +1,5 @@
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
 
 use super::super::*;
 use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT};

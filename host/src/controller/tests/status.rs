@@ -4,7 +4,10 @@ use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus, SshHostKe
 
 use super::super::error::MissingSecret;
 use super::super::gateways::{Fleet, Gateways};
-use super::super::resolve::{ResolutionFailure, Resolved};
+use super::super::publish::Publication;
+use super::super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
+use super::super::state::Retry;
+use super::super::status::Outcome;
 use super::super::validate::Desired;
 use super::super::*;
 use super::fixture::{GatewaySyncExt as _, commit, desired, noon, resolved};

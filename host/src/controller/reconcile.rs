@@ -1,0 +1,232 @@
+//! Reconciles one object: takes the steps of a pass, each with the results of those before it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Resource as _;
+use kube::api::ObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use stoker_api::detection::{ObjectKey, RepoUrl};
+use stoker_api::{GatewaySync, GatewaySyncStatus};
+use stoker_git::RefSource;
+use tokio::time::Instant;
+
+use super::error::ControllerError;
+use super::gateways::{self, Skew};
+use super::metrics::{ObjectInfo, PassResult};
+use super::publish::{self, Publication};
+use super::resolve::{self, Blocked, Resolution};
+use super::state::Retry;
+use super::status::{self, Outcome};
+use super::validate::{self, Desired};
+use super::{Context, clear, config_map, dereference, events, finalizer, forget, key_of};
+
+/// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
+/// than any lookup.
+const PENDING_RETRY: Duration = Duration::from_mins(2);
+/// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier.
+const CONFLICT_RETRY: Duration = Duration::from_secs(1);
+
+/// The result of a pass, and the delay until the next pass if nothing changes.
+#[derive(Debug, PartialEq, Eq)]
+struct ReconcileResult {
+    result: PassResult,
+    next: Option<Duration>,
+}
+
+impl ReconcileResult {
+    /// Returns the result of a pass that is complete until something changes.
+    fn done() -> Self {
+        Self {
+            result: PassResult::Success,
+            next: None,
+        }
+    }
+
+    /// Returns the result of a pass that lacks something. Without a retry, only a change of the object can help.
+    fn retry(retry: Option<Retry>) -> Self {
+        Self {
+            result: PassResult::Requeue,
+            next: retry.map(|retry| retry.left),
+        }
+    }
+}
+
+/// Runs a pass over an object.
+pub(super) async fn reconcile<G: RefSource>(
+    object: Arc<DeserializeGuard<GatewaySync>>,
+    context: Arc<Context<G>>,
+) -> Result<Action, ControllerError> {
+    let started = Instant::now();
+    let meta = object.meta();
+    let key = key_of(meta)?;
+    let is_deleted = meta.deletion_timestamp.is_some();
+    let outcome = match &object.0 {
+        // This also applies to an invalid object. Otherwise, the object would never be deleted.
+        _ if is_deleted => remove(&context, &key, meta).await,
+        Ok(sync) => pass(&context, &key, sync).await,
+        Err(invalid) => Err(ControllerError::InvalidObject(Box::new(invalid.clone()))),
+    };
+    let outcome = outcome.or_else(|error| {
+        if !error.is_conflict() {
+            return Err(error);
+        }
+        tracing::debug!(
+            sync.namespace = key.namespace(),
+            sync.name = key.name(),
+            "another client wrote in the meantime"
+        );
+        Ok(ReconcileResult {
+            result: PassResult::Requeue,
+            next: Some(CONFLICT_RETRY),
+        })
+    });
+    if !is_deleted {
+        // After a deletion, this would create the series of the object again.
+        let result = outcome
+            .as_ref()
+            .map_or(PassResult::Error, |outcome| outcome.result);
+        context
+            .metrics
+            .observe_pass(&key, started.elapsed(), result);
+    }
+    Ok(outcome?
+        .next
+        .map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Runs the last pass over an object that is being deleted.
+async fn remove<G>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    meta: &ObjectMeta,
+) -> Result<ReconcileResult, ControllerError> {
+    let _slot = context.slots.acquire().await;
+    finalizer::clean_up(&context.client, key, meta).await?;
+    forget(context, key);
+    Ok(ReconcileResult::done())
+}
+
+/// Runs a pass over an object that is not being deleted.
+async fn pass<G: RefSource>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+) -> Result<ReconcileResult, ControllerError> {
+    let slot = context.slots.acquire().await;
+    if is_only_prepared(context, key, sync).await? {
+        return Ok(ReconcileResult::done());
+    }
+    // On the heap, so that a pass that waits for a git server is small.
+    let refs = Box::pin(dereference::dereference(&context.client, key, sync)).await?;
+    drop(slot);
+    let git = match refs.git.clone() {
+        Ok(secrets) => secrets.access(&context.tokens).await,
+        Err(error) => Err(error),
+    };
+    let desired = validate::validate(sync, &refs, &git);
+    show_token(context, key, sync, &desired);
+    let resolution = resolve::resolve(context, key, &desired).await;
+    let _slot = context.slots.acquire().await;
+    let Some(resolution) = resolution else {
+        write_status(context, key, sync, &Outcome::Pending).await?;
+        return Ok(ReconcileResult {
+            result: PassResult::Requeue,
+            next: Some(PENDING_RETRY),
+        });
+    };
+    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution);
+    let publication = Box::pin(publication).await?;
+    let fleet = Box::pin(gateways::observe(context, key, sync)).await;
+    let outcome = Outcome::Reconciled {
+        desired: &desired,
+        resolution: &resolution,
+        publication: &publication,
+        fleet: &fleet,
+    };
+    let (status, written) = write_status(context, key, sync, &outcome).await?;
+    let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, (context.clock)());
+    let next_look = fleet.next_look(&skew);
+    match (publication, resolution) {
+        (Publication::Failed(error), _) => Err(error),
+        (Publication::Blocked(Blocked { retry, .. }), _)
+        | (_, Resolution::Blocked(Blocked { retry, .. })) => {
+            Ok(ReconcileResult::retry(Some(retry)))
+        }
+        (_, Resolution::Failed(failure)) => Ok(ReconcileResult::retry(failure.retry)),
+        (Publication::Published | Publication::Skipped, Resolution::Resolved(resolved)) => {
+            if resolved.request_is_obsolete {
+                let meta = written.as_ref().unwrap_or(&sync.metadata);
+                clear::clear(&context.client, key, meta).await?;
+            }
+            context.states.record_success(key, &desired.lookup_key);
+            Ok(ReconcileResult {
+                result: PassResult::Success,
+                next: [resolved.next_pass, next_look].into_iter().flatten().min(),
+            })
+        }
+    }
+}
+
+/// Prepares an object for the steps of a pass: adds the finalizer, and removes a request that the spec supersedes. Each of
+/// these changes starts the next pass. Returns whether this pass has no steps, which also applies to a paused object.
+async fn is_only_prepared<G: RefSource>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+) -> Result<bool, ControllerError> {
+    if !sync.has_finalizer() {
+        finalizer::add(&context.client, key, &sync.metadata).await?;
+    } else if sync.is_request_superseded() {
+        clear::clear(&context.client, key, &sync.metadata).await?;
+        events::create(&context.client, sync, &[events::superseded(sync)]).await;
+    } else if sync.spec.is_paused() {
+        context.lookups.forget(key);
+        write_status(context, key, sync, &Outcome::Paused).await?;
+        publish::pause(&context.client, key, sync).await?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Shows the end of the token of the object's GitHub App.
+fn show_token<G>(context: &Context<G>, key: &ObjectKey, sync: &GatewaySync, desired: &Desired) {
+    let auth = sync.spec.git.auth.as_ref();
+    let app = auth.and_then(|auth| auth.github_app.as_ref());
+    let ends = desired.app_token.as_ref().map(|token| token.expires_at);
+    context.metrics.show_token(key, app.zip(ends));
+}
+
+/// Writes the status and the events, and sets the metrics. Returns the status, and the new metadata of the object if it
+/// was written.
+async fn write_status<G>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    outcome: &Outcome<'_>,
+) -> Result<(GatewaySyncStatus, Option<ObjectMeta>), ControllerError> {
+    let next = status::next(sync, outcome, (context.clock)());
+    let written = status::write(&context.client, key, sync, &next).await?;
+    let before = sync.status.clone().unwrap_or_default();
+    let events = events::between(&before, &next, outcome);
+    events::create(&context.client, sync, &events).await;
+    context
+        .metrics
+        .show(key, sync.spec.is_paused(), &next, info(sync));
+    Ok((next, written))
+}
+
+fn info(sync: &GatewaySync) -> ObjectInfo {
+    let git = &sync.spec.git;
+    ObjectInfo {
+        // An invalid address is left out, because any part of it may be a credential.
+        git_repo: RepoUrl::parse(&git.repo)
+            .map(|repo| repo.to_string())
+            .unwrap_or_default(),
+        git_ref: git.git_ref.clone(),
+        auth_type: config_map::auth_type(git.auth.as_ref()),
+        polling_interval: sync.spec.polling.clone().unwrap_or_default().interval,
+    }
+}
