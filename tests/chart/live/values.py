@@ -13,7 +13,7 @@ class Values(Story):
     NAME = "values"
 
     def play(self):
-        for namespace in (NAMESPACE, "grafana", "42"):
+        for namespace in (NAMESPACE, "grafana", "42", "edge", "plant-2"):
             self.cluster.kubectl("create", "namespace", namespace)
         definitions = [definition(group, kind) for group, kinds in OTHERS.items() for kind in kinds]
         self.cluster.apply(*definitions)
