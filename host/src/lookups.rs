@@ -8,6 +8,7 @@
 //! No credentials are kept after a lookup: a remote is recognised by its digest.
 
 mod error;
+mod foresight;
 mod host;
 mod remote;
 
@@ -27,16 +28,12 @@ use tokio_util::task::AbortOnDropHandle;
 pub use error::LookupError;
 
 use host::Hosts;
-use remote::{Answer, Foreseen, Interest, RemoteId, RemoteState};
-
-use crate::request::Foresight;
+use remote::{Answer, Interest, RemoteId, RemoteState};
 
 /// How long a pass waits for an answer. Most servers answer earlier; then one pass is sufficient.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The maximum number of conversations at once, with all servers.
 const CONVERSATIONS: usize = 64;
-/// The maximum number of refs of one conversation. Further refs follow in another one.
-const REFS: usize = 256;
 /// The longest lookup. The git client has shorter limits of its own. This limit holds even if they fail.
 const LONGEST: Duration = Duration::from_secs(90);
 
@@ -122,6 +119,12 @@ impl<G: RefSource> Lookups<G> {
         receiver
     }
 
+    /// Returns the host key that the ssh server of a remote showed last.
+    #[must_use]
+    pub fn host_key(&self, remote: &Remote) -> Option<HostKey> {
+        self.0.source.host_key(remote)
+    }
+
     /// Answers a question. Waits for a lookup for at most a second; afterwards returns `None`, and the object is woken
     /// when there is an answer.
     pub async fn look_up(&self, question: Question<'_>) -> Option<Look> {
@@ -203,68 +206,7 @@ impl<G: RefSource> Lookups<G> {
     }
 }
 
-impl<G: RefSource> Lookups<G> {
-    /// Returns the host key that the ssh server of a remote showed last.
-    #[must_use]
-    pub fn host_key(&self, remote: &Remote) -> Option<HostKey> {
-        self.0.source.host_key(remote)
-    }
-}
-
-impl<G: RefSource> Foresight for Lookups<G> {
-    /// Starts the lookup of a ref that is being requested, on the remote that the object has. Nothing happens for an
-    /// object without lookups, or whose remote needs credentials, which are not kept.
-    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
-        let mut guard = self.0.lock();
-        let state = &mut *guard;
-        let Some(id) = state.objects.get(key).copied() else {
-            return;
-        };
-        let Some(remote) = state.remotes.get_mut(&id) else {
-            return;
-        };
-        let (Some(public), Some(interest)) = (&remote.public, remote.interests.get_mut(key)) else {
-            return;
-        };
-        interest.foreseen = Some(Foreseen {
-            request: Some((git_ref.clone(), requested_at.to_owned())),
-            arrived: Instant::now(),
-            refs: [git_ref.clone()]
-                .into_iter()
-                .chain(git_ref.other_spelling())
-                .collect(),
-        });
-        let is_refused = state.hosts.refusal(&remote.host, true).is_some();
-        if remote.running.is_none() && !is_refused {
-            let public = public.clone();
-            self.start(state, id, public);
-        }
-    }
-}
-
 impl<G> Lookups<G> {
-    /// Returns when a request for a ref arrived of which [`Foresight::foresee`] was told. A lookup that began later
-    /// serves it. It is returned once: what changes on the object afterwards needs a newer lookup.
-    #[must_use]
-    pub fn take_arrival(
-        &self,
-        object: &ObjectKey,
-        git_ref: &GitRef,
-        requested_at: &str,
-    ) -> Option<Instant> {
-        let mut state = self.0.lock();
-        let foreseen = state.interest(object)?.foreseen.as_mut()?;
-        let is_foreseen = foreseen
-            .request
-            .as_ref()
-            .is_some_and(|(name, at)| name == git_ref && at == requested_at);
-        if !is_foreseen {
-            return None;
-        }
-        foreseen.request = None;
-        Some(foreseen.arrived)
-    }
-
     /// Removes an object that does not exist any more, or that needs no lookups.
     pub fn forget(&self, object: &ObjectKey) {
         self.0.lock().remove(object);
@@ -351,23 +293,18 @@ impl<G: RefSource> Shared<G> {
     }
 
     async fn converse(&self, remote: &Remote, refs: Vec<GitRef>) -> remote::Results {
-        let mut results = HashMap::with_capacity(refs.len());
-        for some in refs.chunks(REFS) {
-            let (source, remote) = (Arc::clone(&self.source), remote.clone());
-            let asked = some.to_vec();
-            // In a task of its own, so that a panic does not end the lookups of the remote.
-            let conversation = tokio::spawn(async move { source.resolve(&remote, &asked).await });
-            let found = timeout(LONGEST, AbortOnDropHandle::new(conversation)).await;
-            let found = found
-                .map_err(|_| LookupError::Timeout)?
-                .map_err(|_| LookupError::Aborted)?
-                .map_err(LookupError::from)?;
-            let found = found
-                .into_iter()
-                .map(|result| result.map_err(LookupError::from));
-            results.extend(some.iter().cloned().zip(found));
-        }
-        Ok(results)
+        let (source, remote, asked) = (Arc::clone(&self.source), remote.clone(), refs.clone());
+        // In a task of its own, so that a panic does not end the lookups of the remote.
+        let conversation = tokio::spawn(async move { source.resolve(&remote, &asked).await });
+        let found = timeout(LONGEST, AbortOnDropHandle::new(conversation)).await;
+        let found = found
+            .map_err(|_| LookupError::Timeout)?
+            .map_err(|_| LookupError::Aborted)?
+            .map_err(LookupError::from)?;
+        let found = found
+            .into_iter()
+            .map(|result| result.map_err(LookupError::from));
+        Ok(refs.into_iter().zip(found).collect())
     }
 
     /// Stores an answer and wakes the objects that need it. Returns whether another lookup is necessary.

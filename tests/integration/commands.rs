@@ -69,6 +69,23 @@ async fn a_sync_is_requested_and_awaited() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_spec_that_is_changed_after_a_sync_wins() -> Result<()> {
+    let cluster = TestCluster::with_host().await?;
+    cluster.git.commit("main", "A release").await?;
+    cluster.git.tag("v1").await?;
+    let next = cluster.git.commit("dev", "Work").await?;
+    synced(&cluster, Some("v1")).await?;
+    // The ref stays requested if it is only looked up again.
+    synced(&cluster, None).await?;
+    cluster
+        .patch(json!({"spec": {"git": {"ref": "dev"}}}))
+        .await?;
+    let object = cluster.until_resolved(next.as_str()).await?;
+    assert_eq!(object.effective_ref(), "dev");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_sync_that_fails_says_why() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
     let (result, steps) = synced(&cluster, Some("missing")).await?;

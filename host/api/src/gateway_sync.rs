@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::git::GitSource;
 use super::names::{self, annotation};
+use super::requested_over;
 use super::schema;
 use super::status::GatewaySyncStatus;
 use super::sync::SyncSpec;
@@ -75,7 +76,7 @@ impl GatewaySync {
     /// Returns the value that `spec.git.ref` had when the ref was requested, if it is known.
     #[must_use]
     pub fn requested_over(&self) -> Option<&str> {
-        overridden_ref(
+        requested_over::overridden_ref(
             self.annotation(annotation::REQUESTED_OVER)?,
             self.requested_at()?,
         )
@@ -86,7 +87,7 @@ impl GatewaySync {
     pub fn is_request_superseded(&self) -> bool {
         let spec_ref = self.spec.git.git_ref.as_str();
         self.requested_ref().is_some_and(|requested| {
-            requested != spec_ref && self.requested_over().is_some_and(|over| over != spec_ref)
+            requested_over::is_superseded(requested, spec_ref, self.requested_over())
         })
     }
 
@@ -116,13 +117,6 @@ impl GatewaySync {
     fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations().get(name).map(String::as_str)
     }
-}
-
-/// Returns the ref in the annotation [`annotation::REQUESTED_OVER`], if it belongs to the request of this time.
-#[must_use]
-pub fn overridden_ref<'a>(text: &'a str, requested_at: &str) -> Option<&'a str> {
-    let (at, git_ref) = text.split_once(' ')?;
-    (at == requested_at).then_some(git_ref)
 }
 
 impl GatewaySyncSpec {

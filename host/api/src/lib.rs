@@ -8,6 +8,7 @@ pub mod detection;
 mod gateway_sync;
 mod git;
 pub mod names;
+pub mod requested_over;
 mod schema;
 mod status;
 mod sync;
@@ -16,7 +17,7 @@ mod webhook;
 use kube::CustomResourceExt as _;
 
 pub use gateway_sync::{
-    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling, overridden_ref,
+    Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling,
 };
 pub use git::{GitAuth, GitHubApp, GitSource, KnownHosts, SecretKey, SshKey, Token};
 pub use status::{

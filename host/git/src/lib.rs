@@ -57,7 +57,8 @@ pub trait RefSource: Send + Sync + 'static {
         refs: &[GitRef],
     ) -> impl Future<Output = Result<Vec<RefResult>, GitError>> + Send;
 
-    /// Returns the host key that the ssh server of a remote showed last, if the key was accepted. `None` means that the
+    /// Returns the host key that the ssh server of a remote showed last, if the key was accepted for a remote that trusts
+    /// the same keys. `None` means that the
     /// remote was not reached by ssh.
     fn host_key(&self, remote: &Remote) -> Option<HostKey> {
         // A source without servers has no host keys.
@@ -278,6 +279,6 @@ impl RefSource for GitClient {
     }
 
     fn host_key(&self, remote: &Remote) -> Option<HostKey> {
-        self.transports.seen_host_keys.of(remote.url().url())
+        self.transports.seen_host_keys.of(remote)
     }
 }

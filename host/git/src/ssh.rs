@@ -39,25 +39,48 @@ const DEFAULT_USER: &str = "git";
 const MAX_MESSAGES: usize = 2048;
 /// The maximum wait for the server to confirm the end of a connection.
 const MAX_CLOSE: Duration = Duration::from_millis(100);
-/// The maximum number of servers whose host keys are kept.
+/// The maximum number of host keys that are kept.
 const MAX_SEEN: usize = 16_384;
 
 /// The host keys that servers showed and that were accepted. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SeenHostKeys(Arc<Mutex<HashMap<String, HostKey>>>);
+pub(super) struct SeenHostKeys(Arc<Mutex<HashMap<Trust, HostKey>>>);
+
+/// A server, and what decides which of its keys are accepted. A key that is accepted for one remote says nothing about
+/// another remote with another pinned key, or without known hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Trust {
+    server: String,
+    has_known_hosts: bool,
+    pinned: Option<Arc<str>>,
+}
+
+impl Trust {
+    fn of(remote: &Remote) -> Self {
+        let has_known_hosts = match remote.credentials() {
+            Credentials::SshKey { known_hosts, .. } => known_hosts.is_some(),
+            Credentials::Anonymous | Credentials::Token(_) => false,
+        };
+        Self {
+            server: server(remote.url().url()),
+            has_known_hosts,
+            pinned: remote.pinned_host_key().map(Arc::from),
+        }
+    }
+}
 
 impl SeenHostKeys {
-    /// Returns the host key that the server of a repository showed last.
-    pub(super) fn of(&self, repo: &Url) -> Option<HostKey> {
-        lock(&self.0).get(&server(repo)).cloned()
+    /// Returns the host key that the server of a remote showed last.
+    pub(super) fn of(&self, remote: &Remote) -> Option<HostKey> {
+        lock(&self.0).get(&Trust::of(remote)).cloned()
     }
 
-    fn insert(&self, server: &str, key: HostKey) {
+    fn insert(&self, trust: Trust, key: HostKey) {
         let mut seen = lock(&self.0);
         if seen.len() >= MAX_SEEN {
             seen.clear();
         }
-        seen.insert(server.to_owned(), key);
+        seen.insert(trust, key);
     }
 }
 
@@ -105,7 +128,7 @@ impl SshConnection {
             };
             let check = HostKeyCheck {
                 policy: policy.clone(),
-                server: name.clone(),
+                trust: Trust::of(remote),
                 seen: seen.clone(),
             };
             client::connect_stream(Arc::new(config), stream, check)
@@ -187,7 +210,7 @@ impl PacketSource for SshConnection {
 /// Checks the host key during the handshake.
 struct HostKeyCheck {
     policy: HostKeyPolicy,
-    server: String,
+    trust: Trust,
     seen: SeenHostKeys,
 }
 
@@ -215,7 +238,7 @@ impl Handler for HostKeyCheck {
             .policy
             .check(shown)
             .map_err(|error| HandshakeError::HostKey(Box::new(error)))?;
-        self.seen.insert(&self.server, key);
+        self.seen.insert(self.trust.clone(), key);
         Ok(true)
     }
 }

@@ -15,6 +15,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::json;
 use stoker_api::names::{annotation, condition};
+use stoker_api::requested_over;
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
@@ -67,7 +68,7 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
         bail!("{object} is paused: set spec.paused to false, and request the sync again");
     }
     let started = Instant::now();
-    let requested_at = request(client, flags).await?;
+    let requested_at = request(client, &found, flags).await?;
     let git_ref = flags
         .r#ref
         .as_ref()
@@ -95,14 +96,24 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
 }
 
 /// Writes the request, and returns its time stamp.
-async fn request(client: &Client, flags: &SyncFlags) -> Result<String> {
+async fn request(client: &Client, found: &GatewaySync, flags: &SyncFlags) -> Result<String> {
     let requested_at = format!("{:.9}", Timestamp::now());
     let mut annotations = json!({
         annotation::REQUESTED_AT: requested_at,
         annotation::REQUESTED_BY: REQUESTED_BY,
     });
-    if let Some(git_ref) = &flags.r#ref {
-        annotations[annotation::REQUESTED_REF] = git_ref.to_string().into();
+    // A change of the spec is newer than the request. One that is only looked up again keeps what it overrides.
+    let spec_ref = found.spec.git.git_ref.as_str();
+    let overridden = match &flags.r#ref {
+        Some(git_ref) => {
+            annotations[annotation::REQUESTED_REF] = git_ref.to_string().into();
+            Some(spec_ref)
+        }
+        None => found.requested_over(),
+    };
+    if let Some(overridden) = overridden {
+        let note = requested_over::note(&requested_at, overridden);
+        annotations[annotation::REQUESTED_OVER] = note.into();
     }
     // Only the metadata of the answer is parsed, because the spec may contain credentials, and the client library logs
     // answers that it cannot parse.

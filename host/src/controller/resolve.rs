@@ -73,21 +73,20 @@ pub(super) async fn resolve<G: RefSource>(
         Err(unresolvable) => unresolvable,
     };
     context.lookups.forget(key);
-    let (error, retry) = match unresolvable {
+    let (reason, message, retry) = match unresolvable {
         Unresolvable::MissingSecret(secret) => {
             let (secret, retry) = (secret.clone(), retry());
             return Some(Resolution::Blocked(Blocked { secret, retry }));
         }
         Unresolvable::Credentials(error) => {
             let message = stoker_report::chain(error).to_string();
-            ((error.reason(), message), Some(retry()))
+            (error.reason(), message, Some(retry()))
         }
         Unresolvable::Invalid(error) => {
             let message = stoker_report::chain(error).to_string();
-            ((error.reason(), message), None)
+            (error.reason(), message, None)
         }
     };
-    let (reason, message) = error;
     Some(Resolution::Failed(ResolutionFailure {
         reason,
         message,

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::*;
+use crate::request::Foresight as _;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -105,9 +105,16 @@ impl Memory {
         self.events.drain(..excess);
     }
 
-    /// Returns whether it remembers any delivery.
-    pub(super) fn has_deliveries(&self) -> bool {
-        !self.deliveries.is_empty()
+    /// Returns whether a delivery with this fingerprint may have been accepted. `false` is certain; otherwise, the chosen
+    /// detection decides what identifies the delivery.
+    pub(super) fn may_have(&self, fingerprint: &Fingerprint) -> bool {
+        let signed = fingerprint.signed.map(|signed| match signed {
+            Signed::Id(digest) | Signed::Body(digest) => digest,
+        });
+        let digests = [signed, fingerprint.sent].into_iter().flatten();
+        digests
+            .filter_map(|digest| digest.first_chunk().copied().map(DeliveryId))
+            .any(|id| self.has(id))
     }
 
     /// Returns whether a delivery was accepted.
@@ -224,6 +231,12 @@ mod tests {
             let fingerprint = Fingerprint { signed, sent };
             let id = DeliveryId::of(&fingerprint, &detection(event));
             assert_eq!(id, expected, "{fingerprint:?} {event:?}");
+            let memory = Memory {
+                deliveries: expected.into_iter().collect(),
+                events: Vec::new(),
+            };
+            assert_eq!(memory.may_have(&fingerprint), expected.is_some());
+            assert!(!Memory::default().may_have(&fingerprint));
         }
         let timed = Detection {
             occurred_at: Some(now()),

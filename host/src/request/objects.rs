@@ -11,7 +11,7 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use stoker_api::detection::{DetectorSelection, ObjectKey};
 use stoker_api::names::annotation;
-use stoker_api::overridden_ref;
+use stoker_api::requested_over;
 use stoker_api::{GatewaySync, WebhookSpec};
 use tokio::sync::OnceCell;
 
@@ -141,9 +141,9 @@ fn state(object: &StoredObject) -> RequestState {
     let over = note
         .as_deref()
         .zip(requested_at.as_deref())
-        .and_then(|(note, at)| overridden_ref(note, at));
+        .and_then(|(note, at)| requested_over::overridden_ref(note, at));
     let requested_ref = annotation(annotation::REQUESTED_REF)
-        .filter(|requested| !is_superseded(requested, &spec_ref, over));
+        .filter(|requested| !requested_over::is_superseded(requested, &spec_ref, over));
     RequestState {
         repo: spec.git.repo,
         spec_ref,
@@ -163,11 +163,6 @@ fn state(object: &StoredObject) -> RequestState {
             annotation(annotation::ACCEPTED_EVENTS).as_deref(),
         ),
     }
-}
-
-/// Returns whether the spec was changed after a request to something else. Then the request does not count.
-fn is_superseded(requested: &str, spec_ref: &str, over: Option<&str>) -> bool {
-    requested != spec_ref && over.is_some_and(|over| over != spec_ref)
 }
 
 /// Returns the cache of one namespace or of all, and the watch that keeps it current for as long as it is polled.

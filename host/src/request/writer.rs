@@ -10,6 +10,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::annotation;
+use stoker_api::requested_over;
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::Memory;
@@ -58,10 +59,8 @@ impl Request {
         annotate(annotation::REQUESTED_REF, self.git_ref.to_string());
         annotate(annotation::REQUESTED_AT, self.requested_at.to_string());
         annotate(annotation::REQUESTED_BY, self.plugin.to_string());
-        annotate(
-            annotation::REQUESTED_OVER,
-            format!("{} {}", self.requested_at, self.spec_ref),
-        );
+        let over = requested_over::note(&self.requested_at.to_string(), &self.spec_ref);
+        annotate(annotation::REQUESTED_OVER, over);
         if let Some(deliveries) = self.memory.deliveries() {
             annotate(annotation::ACCEPTED_DELIVERIES, deliveries);
         }

@@ -230,6 +230,28 @@ async fn a_host_key_is_reported_and_can_be_pinned() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_accepted_for_another_remote_is_not_reported() {
+    let server = Server::start(&[ECDSA, ED25519], Answer::V2).await;
+    let remote = with_key(&server.url("git", "/r"), ED25519, None);
+    let client = client();
+    lookup(&client, &remote, "main").await.unwrap();
+    let seen = client.host_key(&remote).unwrap();
+    let pinned = remote.clone().with_pinned_host_key(&seen.to_string());
+    lookup(&client, &pinned, "main").await.unwrap();
+    // Another remote on the server accepts another of its keys.
+    let known = line(&server, &server::public(ECDSA));
+    let other = with_key(&server.url("git", "/r"), ED25519, Some(&known));
+    lookup(&client, &other, "main").await.unwrap();
+    assert_eq!(
+        client.host_key(&other).unwrap().algorithm(),
+        "ecdsa-sha2-nistp256"
+    );
+    for remote in [remote, pinned] {
+        assert_eq!(client.host_key(&remote).as_ref(), Some(&seen));
+    }
+}
+
+#[tokio::test]
 async fn what_the_server_reports_is_part_of_the_error() {
     let server = Server::start(
         &[ED25519],

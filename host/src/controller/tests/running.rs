@@ -1,4 +1,5 @@
 use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::super::*;
@@ -11,20 +12,24 @@ async fn until(condition: impl Fn() -> bool) {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_controller_reconciles_existing_objects_polls_and_ends() {
-    let bench = Bench::new(&GatewaySync::sample());
-    let metrics = ControllerMetrics::register(&mut Registry::default());
+/// Runs the controller of a bench until the token is cancelled.
+fn start(bench: &Bench) -> (CancellationToken, JoinHandle<Result<(), ControllerError>>) {
     let shutdown = CancellationToken::new();
     let run = run(
         bench.api.client(),
         None,
         None,
         bench.context.lookups.clone(),
-        metrics,
+        ControllerMetrics::register(&mut Registry::default()),
         shutdown.clone(),
     );
-    let task = tokio::spawn(run);
+    (shutdown, tokio::spawn(run))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_controller_reconciles_existing_objects_polls_and_ends() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let (shutdown, task) = start(&bench);
 
     until(|| bench.api.get(METADATA).is_some()).await;
     let started = Instant::now();
@@ -47,16 +52,7 @@ async fn after_an_outage_of_the_api_server_the_watches_restart_within_seconds() 
     for list in lists {
         bench.api.refuse(list, 503, "the API server is starting");
     }
-    let shutdown = CancellationToken::new();
-    let run = run(
-        bench.api.client(),
-        None,
-        None,
-        bench.context.lookups.clone(),
-        ControllerMetrics::register(&mut Registry::default()),
-        shutdown.clone(),
-    );
-    let task = tokio::spawn(run);
+    let (shutdown, task) = start(&bench);
     tokio::time::sleep(Duration::from_mins(10)).await;
     for list in lists {
         bench.api.allow(list);
@@ -85,16 +81,7 @@ async fn a_hundred_objects_on_a_silent_host_do_not_delay_the_others() {
         bench.api.put(&path, serde_json::to_value(sync).unwrap());
     }
     let started = Instant::now();
-    let shutdown = CancellationToken::new();
-    let run = run(
-        bench.api.client(),
-        None,
-        None,
-        bench.context.lookups.clone(),
-        ControllerMetrics::register(&mut Registry::default()),
-        shutdown.clone(),
-    );
-    let task = tokio::spawn(run);
+    let (shutdown, task) = start(&bench);
     until(|| bench.api.get(METADATA).is_some()).await;
     assert!(
         started.elapsed() < Duration::from_millis(500),

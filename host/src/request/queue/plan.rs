@@ -1,5 +1,7 @@
 //! What one write does for all announcements that wait for an object.
 
+use std::cell::LazyCell;
+
 use stoker_api::detection::ObjectKey;
 
 use super::Submission;
@@ -84,10 +86,13 @@ pub(super) fn repeats(
     batch: &[Submission],
     now: Stamp,
 ) -> Vec<Option<Submitted>> {
-    let rules = Rules::parse(&known.webhook, &known.state.repo).ok();
+    let rules = LazyCell::new(|| Rules::parse(&known.webhook, &known.state.repo).ok());
     let repeat = |submission: &Submission| {
-        let rules = rules.as_ref()?;
-        match decide(&known.state, rules, &submission.announcement, now.time()) {
+        let announcement = &submission.announcement;
+        if !known.state.memory.may_have(&announcement.fingerprint) {
+            return None;
+        }
+        match decide(&known.state, rules.as_ref()?, announcement, now.time()) {
             Decision::Keep(outcome @ Submitted::Duplicate(_)) => Some(outcome),
             _ => None,
         }

@@ -116,10 +116,8 @@ impl Turn {
 
     /// Answers the announcements that repeat a delivery which the object remembers.
     pub(super) fn answer_repeated(&mut self, known: &Snapshot, now: Stamp) {
-        if known.state.memory.has_deliveries() {
-            let mut repeats = repeats(known, &self.batch, now).into_iter();
-            self.answer_where(|_| repeats.next().flatten().map(Ok));
-        }
+        let mut repeats = repeats(known, &self.batch, now).into_iter();
+        self.answer_where(|_| repeats.next().flatten().map(Ok));
     }
 
     /// Answers the announcements whose deadline is too close for the next try.

@@ -1,0 +1,44 @@
+//! The note of a request about the ref that it overrides (annotation [`REQUESTED_OVER`](super::names::annotation::REQUESTED_OVER)).
+//!
+//! The note begins with the time of its request, so that it says nothing about another request.
+
+/// Returns the note of a request for the annotation. `spec_ref` is the present `spec.git.ref`.
+#[must_use]
+pub fn note(requested_at: &str, spec_ref: &str) -> String {
+    format!("{requested_at} {spec_ref}")
+}
+
+/// Returns the overridden ref in a note, if the note belongs to the request of this time.
+#[must_use]
+pub fn overridden_ref<'a>(note: &'a str, requested_at: &str) -> Option<&'a str> {
+    let (at, git_ref) = note.split_once(' ')?;
+    (at == requested_at).then_some(git_ref)
+}
+
+/// Returns whether `spec.git.ref` was changed after a request to something else than the requested ref. Without a note,
+/// nothing is known of a change.
+#[must_use]
+pub fn is_superseded(requested_ref: &str, spec_ref: &str, overridden: Option<&str>) -> bool {
+    requested_ref != spec_ref && overridden.is_some_and(|overridden| overridden != spec_ref)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_valid_for_its_request_only() {
+        let note = note("t1", "a b");
+        assert_eq!(overridden_ref(&note, "t1"), Some("a b"));
+        assert_eq!(overridden_ref(&note, "t2"), None);
+        assert_eq!(overridden_ref("t1", "t1"), None);
+    }
+
+    #[test]
+    fn another_ref_of_the_spec_supersedes_a_request() {
+        assert!(is_superseded("v1", "dev", Some("main")));
+        for (requested, overridden) in [("v1", Some("dev")), ("v1", None), ("dev", Some("main"))] {
+            assert!(!is_superseded(requested, "dev", overridden), "{requested}");
+        }
+    }
+}

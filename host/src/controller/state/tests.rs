@@ -1,0 +1,200 @@
+use serde_json::json;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn key() -> ObjectKey {
+    ObjectKey::new("edge", "plant").unwrap()
+}
+
+fn lookup_key(generation: i64, requested_at: Option<&str>) -> LookupKey {
+    LookupKey {
+        uid: Some("u".to_owned()),
+        generation: Some(generation),
+        git_ref: "main".to_owned(),
+        requested_at: requested_at.map(str::to_owned),
+    }
+}
+
+fn found() -> Lookup {
+    let commit = CommitId::parse(&"a".repeat(40)).unwrap();
+    let found = ResolvedCommit {
+        git_ref: GitRef::parse("main").unwrap(),
+        commit,
+        kind: SyncedRefKind::Tag,
+        alias_agrees: false,
+    };
+    Lookup {
+        at: Instant::now(),
+        result: Ok(found),
+    }
+}
+
+#[test]
+fn a_lookup_depends_on_the_object_the_spec_and_the_request() {
+    let with = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut object = json!({
+            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync",
+            "metadata": {"name": "a", "uid": "u", "generation": 1, "annotations": {}},
+            "spec": {"git": {"repo": "https://h/r", "ref": "main"}, "gateway": {"api": {"secretName": "s"}}, "sync": {"profiles": {}}},
+        });
+        change(&mut object);
+        LookupKey::of(&serde_json::from_value(object).unwrap())
+    };
+    let plain = with(&|_| ());
+    assert_eq!(
+        plain,
+        with(&|object| object["metadata"]["annotations"] =
+            json!({"stoker.io/requested-ref": "main"}))
+    );
+    assert_eq!(
+        plain,
+        with(&|object| object["status"] = json!({"observedGeneration": 1}))
+    );
+    for annotations in [
+        json!({"stoker.io/requested-ref": "v1"}),
+        json!({"stoker.io/requested-at": "t"}),
+    ] {
+        assert_ne!(
+            plain,
+            with(&|object| object["metadata"]["annotations"] = annotations.clone())
+        );
+    }
+    assert_ne!(
+        plain,
+        with(&|object| object["metadata"]["generation"] = json!(2))
+    );
+    assert_ne!(
+        plain,
+        with(&|object| object["metadata"]["uid"] = json!("v"))
+    );
+}
+
+/// How old the lookup may be that a pass needs, or `None` if the last one is used in any case.
+fn oldest(
+    states: &ObjectStates,
+    lookup_key: &LookupKey,
+    interval: Option<Duration>,
+) -> Option<Duration> {
+    match states.usable(&key(), lookup_key, interval, None) {
+        Usable::Lookup(_) => None,
+        Usable::NotBefore { at, .. } => Some(at.elapsed()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_is_valid_for_one_interval() {
+    let (states, one) = (ObjectStates::default(), lookup_key(1, None));
+    assert_eq!(oldest(&states, &one, None), Some(Duration::ZERO));
+    tokio::time::advance(SECOND).await;
+    assert_eq!(oldest(&states, &one, None), Some(SECOND));
+    states.store_lookup(&key(), &one, found());
+    let minute = Some(60 * SECOND);
+    tokio::time::advance(59 * SECOND).await;
+    assert_eq!(oldest(&states, &one, minute), Some(59 * SECOND));
+    tokio::time::advance(SECOND).await;
+    let oldest_of_others = Duration::from_nanos(59_999_999_999);
+    assert_eq!(oldest(&states, &one, minute), Some(oldest_of_others));
+    assert_eq!(
+        oldest(&states, &one, None),
+        None,
+        "without polling it is valid for ever"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_key_needs_another_lookup() {
+    for other in [lookup_key(2, None), lookup_key(1, Some("t"))] {
+        let states = ObjectStates::default();
+        states.store_lookup(&key(), &lookup_key(1, None), found());
+        assert_eq!(oldest(&states, &other, None), Some(Duration::ZERO));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lookup_may_have_begun_before_the_pass_that_needs_it() {
+    let (states, one) = (ObjectStates::default(), lookup_key(1, None));
+    let arrived = Instant::now();
+    tokio::time::advance(SECOND).await;
+    for since in [Some(arrived), None] {
+        let usable = states.usable(&key(), &one, None, since);
+        assert!(matches!(usable, Usable::NotBefore { at, is_first: true } if at == arrived));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_double_up_to_five_minutes() {
+    let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
+    for seconds in [30, 60, 120, 240, 300, 300] {
+        let delay = seconds * SECOND;
+        assert_eq!(
+            states.record_failure(&key, &one),
+            Retry { delay, left: delay }
+        );
+        tokio::time::advance(10 * SECOND).await;
+        // A pass that another event started.
+        assert_eq!(
+            states.record_failure(&key, &one),
+            Retry {
+                delay,
+                left: delay.saturating_sub(10 * SECOND)
+            }
+        );
+        tokio::time::advance(delay.saturating_sub(10 * SECOND)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_request_resets_the_wait_once() {
+    let (states, key) = (ObjectStates::default(), key());
+    states.record_failure(&key, &lookup_key(1, None));
+    tokio::time::advance(30 * SECOND).await;
+    let request = lookup_key(1, Some("t"));
+    assert_eq!(states.record_failure(&key, &request).delay, 30 * SECOND);
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(
+        states.record_failure(&key, &request).delay,
+        60 * SECOND,
+        "the same request does not reset it again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_lookup_is_valid_until_the_next_try() {
+    let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
+    states.record_failure(&key, &one);
+    states.store_lookup(
+        &key,
+        &one,
+        Lookup {
+            at: Instant::now(),
+            result: Err("gone".to_owned()),
+        },
+    );
+    tokio::time::advance(29 * SECOND).await;
+    assert_eq!(oldest(&states, &one, Some(SECOND)), Some(29 * SECOND));
+    tokio::time::advance(SECOND).await;
+    assert_eq!(oldest(&states, &one, None), Some(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_waits_after_errors_start_with_one_second() {
+    let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
+    assert_eq!(states.record_error(&key), SECOND);
+    states.store_lookup(&key, &one, found());
+    let waits: Vec<_> = (0..11)
+        .map(|_| states.record_error(&key).as_secs())
+        .collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    states.record_success(&key, &one);
+    assert_eq!(states.record_error(&key), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_object_has_no_state() {
+    let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
+    states.store_lookup(&key, &one, found());
+    states.remove(&key);
+    assert!(states.lock().is_empty());
+}

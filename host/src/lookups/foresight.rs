@@ -1,0 +1,64 @@
+//! Lookups that begin while the request that needs them is being written.
+
+use stoker_api::detection::{GitRef, ObjectKey};
+use stoker_git::RefSource;
+use tokio::time::Instant;
+
+use super::Lookups;
+use super::remote::Foreseen;
+use crate::request::Foresight;
+
+impl<G: RefSource> Foresight for Lookups<G> {
+    /// Starts the lookup of a ref that is being requested, on the remote that the object has. Nothing happens for an
+    /// object without lookups, or whose remote needs credentials, which are not kept.
+    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
+        let mut guard = self.0.lock();
+        let state = &mut *guard;
+        let Some(id) = state.objects.get(key).copied() else {
+            return;
+        };
+        let Some(remote) = state.remotes.get_mut(&id) else {
+            return;
+        };
+        let (Some(public), Some(interest)) = (&remote.public, remote.interests.get_mut(key)) else {
+            return;
+        };
+        interest.foreseen = Some(Foreseen {
+            request: Some((git_ref.clone(), requested_at.to_owned())),
+            arrived: Instant::now(),
+            refs: [git_ref.clone()]
+                .into_iter()
+                .chain(git_ref.other_spelling())
+                .collect(),
+        });
+        let is_refused = state.hosts.refusal(&remote.host, true).is_some();
+        if remote.running.is_none() && !is_refused {
+            let public = public.clone();
+            self.start(state, id, public);
+        }
+    }
+}
+
+impl<G> Lookups<G> {
+    /// Returns when a request for a ref arrived of which [`Foresight::foresee`] was told. A lookup that began later
+    /// serves it. It is returned once: what changes on the object afterwards needs a newer lookup.
+    #[must_use]
+    pub fn take_arrival(
+        &self,
+        object: &ObjectKey,
+        git_ref: &GitRef,
+        requested_at: &str,
+    ) -> Option<Instant> {
+        let mut state = self.0.lock();
+        let foreseen = state.interest(object)?.foreseen.as_mut()?;
+        let is_foreseen = foreseen
+            .request
+            .as_ref()
+            .is_some_and(|(name, at)| name == git_ref && at == requested_at);
+        if !is_foreseen {
+            return None;
+        }
+        foreseen.request = None;
+        Some(foreseen.arrived)
+    }
+}
