@@ -1,0 +1,3 @@
+//! `stoker-agent`: brings the files of a published commit to a gateway's disk.
+
+fn main() {}
