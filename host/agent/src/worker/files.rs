@@ -1,0 +1,67 @@
+//! The files of a sync: plans them and writes them. It blocks, so it runs in a thread for blocking work.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stoker_api::detection::CommitId;
+use stoker_git::{ObjectStore, StoreError};
+
+use super::state::State;
+use crate::agent::OnDisk;
+use crate::checkout::Checkout;
+use crate::gateway::Scans;
+use crate::metrics::Files;
+use crate::sync::{self, ApplyError, Context, Drifted, FolderError, Live, PlanError, Profile};
+
+/// One sync of files.
+#[derive(Clone)]
+pub(crate) struct FilesJob {
+    pub(crate) store: Arc<ObjectStore>,
+    pub(crate) commit: CommitId,
+    pub(crate) profile: Profile,
+    pub(crate) context: Context,
+    pub(crate) data: PathBuf,
+    /// Whether the changes are only counted.
+    pub(crate) is_dry_run: bool,
+    /// Whether a person has confirmed the deletions.
+    pub(crate) is_confirmed: bool,
+}
+
+/// The end of a sync of files.
+pub(crate) enum FilesResult {
+    /// The files are in place, or were counted.
+    Done(Done),
+    /// There are more deletions than the profile allows, and nobody has confirmed them. Nothing was changed.
+    Unconfirmed(String),
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Done {
+    pub(crate) files: Files,
+    /// The projects on the gateway.
+    pub(crate) projects: Vec<String>,
+    /// What the gateway must scan.
+    pub(crate) scans: Scans,
+    /// What was left out, for people.
+    pub(crate) messages: Vec<String>,
+    /// The files that were changed, each with `A`, `M` or `D` for added, modified or deleted.
+    pub(crate) changes: Vec<(char, String)>,
+}
+
+/// The files cannot be planned or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesError {
+    /// The commit cannot be read.
+    #[error("cannot read the commit")]
+    Store(#[from] StoreError),
+    /// The folder of the gateway cannot be read.
+    #[error("cannot read the folder of the gateway")]
+    Folder(#[from] FolderError),
+    /// The plan failed. Nothing was changed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A file cannot be written. The next sync completes what this one has begun.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
