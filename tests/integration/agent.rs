@@ -88,9 +88,8 @@ fn is_ready_with(object: &GatewaySync, commit: &str) -> bool {
         .condition("Ready")
         .is_some_and(|ready| ready.status == "True");
     let gateways = &status.discovered_gateways;
-    let has_commit = |gateway: &stoker_api::DiscoveredGateway| {
-        gateway.synced_commit.as_deref() == Some(commit)
-    };
+    let has_commit =
+        |gateway: &stoker_api::DiscoveredGateway| gateway.synced_commit.as_deref() == Some(commit);
     is_ready && gateways.len() == 1 && gateways.iter().all(has_commit)
 }
 

@@ -4,6 +4,8 @@
 //! gateway by a profile, tells the gateway to scan them, and reports. It does not compile wasmtime or axum.
 
 mod agent;
+mod app;
+mod checkout;
 pub mod cli;
 mod cluster;
 mod config;
@@ -19,7 +21,9 @@ pub mod source;
 mod surroundings;
 pub mod sync;
 mod telemetry;
+mod worker;
 
+pub use app::{Ports, Sidecar, run};
 pub use config::{ConfigError, SidecarConfig};
 pub use credentials::CredentialFiles;
 pub use gateway::GatewayAddress;

@@ -3,7 +3,7 @@
 mod files;
 mod state;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use stoker_git::{CommitInfo, Credentials, GitClient, ObjectStore, Remote, Wanted
 use tokio::time::Instant;
 
 use crate::agent::{Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
-use crate::checkout::Checkout;
 use crate::credentials::CredentialFiles;
 use crate::gateway::{Designer, GatewayClient, Scans};
 use crate::metadata::Published;
@@ -20,7 +19,8 @@ use crate::metrics::{Files, Metrics, Operation};
 use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
 
-pub(crate) use files::{Done, FilesError, FilesJob, FilesResult};
+use files::FilesJob;
+pub(crate) use files::{Done, FilesResult};
 pub(crate) use state::State;
 
 /// What the templates know about the gateway, apart from the commit and the labels.
@@ -62,8 +62,14 @@ pub(crate) struct Worker {
 pub(crate) struct Progress {
     /// The period of the last profile.
     period: Option<Duration>,
+    /// Whether the last profile lets the gateway start although the first sync failed.
+    starts_without_sync: bool,
     /// Whether the last profile puts back what others have changed.
     repairs_drift: bool,
+    /// Whether changes are only counted, whatever the profile says.
+    is_dry_run: bool,
+    /// Whether each changed file is returned.
+    lists_changes: bool,
     /// Whether a commit was fetched.
     has_fetched: bool,
     /// Whether the gateway has scanned since it started.
@@ -75,7 +81,10 @@ pub(crate) struct Progress {
 impl Work for Worker {
     async fn sync(&mut self, wanted: &Published, phase: Phase) -> Outcome {
         let outcome = self.steps(wanted, phase).await;
-        let outcome = outcome.unwrap_or_else(Outcome::Failed);
+        let mut outcome = outcome.unwrap_or_else(Outcome::Failed);
+        if let Outcome::Failed(failure) = &mut outcome {
+            failure.allows_start |= self.progress.starts_without_sync;
+        }
         match &outcome {
             Outcome::Synced(_) => self.metrics.ended(&self.profile, true),
             Outcome::Failed(failure) => {
@@ -96,14 +105,17 @@ impl Work for Worker {
     }
 
     async fn find_drift(&mut self) -> bool {
-        let found = files::find_drift(&self.state, &self.data).await;
+        let state = std::mem::take(&mut self.state);
+        let data = self.data.clone();
+        let (found, state) = blocking(move || (files::find_drift(&state, &data), state)).await;
+        self.state = state;
         self.metrics.drifted(found.len());
         if found.is_empty() {
             return false;
         }
         tracing::warn!(
             files = found.len(),
-            first = found[0],
+            first = found[0].path,
             repairs = self.progress.repairs_drift,
             "files of the gateway were changed since the last sync"
         );
@@ -123,6 +135,7 @@ impl Worker {
             .map_err(|error| failure(Step::Profile, &error))?;
         self.progress.period = profile.sync_period();
         self.progress.repairs_drift = profile.repairs_drift();
+        self.progress.starts_without_sync = profile.starts_without_sync();
         if profile.is_paused() {
             return Ok(Outcome::ProfilePaused);
         }
@@ -134,18 +147,18 @@ impl Worker {
         let started = Instant::now();
         let done = match self.write_files(wanted, profile, &info).await? {
             FilesResult::Done(done) => done,
-            FilesResult::Unconfirmed(message) => {
-                let how = self.surroundings.how_to_confirm(&wanted.commit);
-                let message = format!("{message}; {how}");
-                return Ok(Outcome::Unconfirmed { message });
-            }
+            FilesResult::Unconfirmed(message) => return Ok(Outcome::Unconfirmed { message }),
         };
         let took = started.elapsed();
         self.metrics.synced(&self.profile, took, done.files);
         for message in &done.messages {
             tracing::info!(message, "a part of the profile was left out");
         }
-        let scan = if asks { self.scan(&done).await? } else { String::new() };
+        let scan = if asks {
+            self.scan(&done).await?
+        } else {
+            String::new()
+        };
         Ok(Outcome::Synced(Synced {
             author: info.author,
             files: done.files,
@@ -158,14 +171,16 @@ impl Worker {
 
     /// Gets the commit, if it is not there.
     async fn fetch(&mut self, wanted: &Published) -> Result<CommitInfo, Failure> {
-        let (operation, step) = if self.progress.has_fetched || !self.state.on_disk().commit.is_empty() {
-            (Operation::Fetch, Step::Fetch)
-        } else {
-            (Operation::Clone, Step::Clone)
-        };
+        let (operation, step) =
+            if self.progress.has_fetched || !self.state.on_disk().commit.is_empty() {
+                (Operation::Fetch, Step::Fetch)
+            } else {
+                (Operation::Clone, Step::Clone)
+            };
         let started = Instant::now();
         let fetched = self.fetch_commit(wanted, step).await;
-        self.metrics.fetched(operation, started.elapsed(), fetched.is_ok());
+        self.metrics
+            .fetched(operation, started.elapsed(), fetched.is_ok());
         self.progress.has_fetched |= fetched.is_ok();
         fetched
     }
@@ -195,7 +210,10 @@ impl Worker {
 
     /// Adds the host key that the controller saw, if no other determines the key.
     async fn with_host_key(&self, remote: Remote) -> Remote {
-        let Credentials::SshKey { known_hosts: None, .. } = remote.credentials() else {
+        let Credentials::SshKey {
+            known_hosts: None, ..
+        } = remote.credentials()
+        else {
             return remote;
         };
         match self.surroundings.pinned_host_key(remote.url()).await {
@@ -206,6 +224,22 @@ impl Worker {
                 remote
             }
         }
+    }
+
+    /// Gets a commit and writes its files, without a gateway. `is_dry_run` only counts the changes.
+    pub(crate) async fn sync_once(
+        &mut self,
+        wanted: &Published,
+        is_dry_run: bool,
+    ) -> Result<FilesResult, Failure> {
+        self.progress.is_dry_run = is_dry_run;
+        self.progress.lists_changes = true;
+        let profiles = Profiles::parse(&wanted.profiles);
+        let profile = profiles
+            .get(&self.profile)
+            .map_err(|error| failure(Step::Profile, &error))?;
+        let info = self.fetch(wanted).await?;
+        self.write_files(wanted, profile, &info).await
     }
 
     /// Asks the gateway for designers. Returns the outcome if they keep the sync from being done. A gateway that does
@@ -238,7 +272,10 @@ impl Worker {
         let labels = self.surroundings.labels().await;
         let labels = labels.map_err(|error| {
             let reason = stoker_report::chain(&error).to_string();
-            text_failure(Step::Files, &format!("cannot read the labels of the pod: {reason}"))
+            text_failure(
+                Step::Files,
+                &format!("cannot read the labels of the pod: {reason}"),
+            )
         })?;
         tracing::debug!(summary = info.summary, "planning");
         let context = Context {
@@ -252,24 +289,39 @@ impl Worker {
             labels,
             vars: profile.vars().clone(),
         };
-        let checkout = Checkout::new(Arc::clone(&self.store), wanted.commit.clone());
         let job = FilesJob {
-            checkout,
+            store: Arc::clone(&self.store),
+            commit: wanted.commit.clone(),
             profile: profile.clone(),
             context,
             data: self.data.clone(),
+            is_dry_run: profile.is_dry_run() || self.progress.is_dry_run,
             is_confirmed: false,
+            lists_changes: self.progress.lists_changes,
         };
         let result = self.run_files(job.clone()).await?;
-        if matches!(result, FilesResult::Unconfirmed(_)) && self.surroundings.is_confirmed(&wanted.commit).await {
-            tracing::warn!(commit = wanted.commit.as_str(), "the deletions are confirmed");
-            return self.run_files(FilesJob { is_confirmed: true, ..job }).await;
+        let FilesResult::Unconfirmed(message) = result else {
+            return Ok(result);
+        };
+        if self.surroundings.is_confirmed(&wanted.commit).await {
+            tracing::warn!(
+                commit = wanted.commit.as_str(),
+                "the deletions are confirmed"
+            );
+            let is_confirmed = true;
+            return self
+                .run_files(FilesJob {
+                    is_confirmed,
+                    ..job
+                })
+                .await;
         }
-        Ok(result)
+        let how = self.surroundings.how_to_confirm(&wanted.commit);
+        Ok(FilesResult::Unconfirmed(format!("{message}; {how}")))
     }
 
     async fn run_files(&mut self, job: FilesJob) -> Result<FilesResult, Failure> {
-        let mut state = self.state.clone();
+        let mut state = std::mem::take(&mut self.state);
         let (result, state) = blocking(move || {
             let result = job.run(&mut state);
             (result, state)
@@ -284,7 +336,11 @@ impl Worker {
         let Some(gateway) = &self.gateway else {
             return Ok(String::new());
         };
-        let changed = if self.progress.has_scanned { done.scans } else { Scans::ALL };
+        let changed = if self.progress.has_scanned {
+            done.scans
+        } else {
+            Scans::ALL
+        };
         self.progress.unscanned = self.progress.unscanned.union(changed);
         if self.progress.unscanned.is_empty() {
             return Ok(String::new());

@@ -80,8 +80,12 @@ async fn a_dry_run_prints_what_a_sync_then_does() {
     let commit = machine.git.id_of("main").await.unwrap();
     let (code, dry, err) = machine.run(&["--ref", "main", "--dry-run"]).await;
     assert_eq!((code, &*err), (0, ""));
-    let files = "A  config/system.json\nA  config/tags/boiler.json\nA  projects/boiler/project.json\n";
-    let line = format!("{} (main): would be added 3, modified 0, deleted 0\n", commit.short());
+    let files =
+        "A  config/system.json\nA  config/tags/boiler.json\nA  projects/boiler/project.json\n";
+    let line = format!(
+        "{} (main): would be added 3, modified 0, deleted 0\n",
+        commit.short()
+    );
     assert_eq!(dry, format!("{files}{line}"));
     assert!(is_empty(&machine.path("data")));
 
@@ -93,7 +97,10 @@ async fn a_dry_run_prints_what_a_sync_then_does() {
 
     let (code, again, _) = machine.run(&["--ref", commit.as_str()]).await;
     assert_eq!(code, 0);
-    assert!(again.ends_with("added 0, modified 0, deleted 0\n"), "{again}");
+    assert!(
+        again.ends_with("added 0, modified 0, deleted 0\n"),
+        "{again}"
+    );
 }
 
 #[tokio::test]
@@ -119,14 +126,24 @@ async fn what_is_wrong_is_said_on_one_line() {
     for (arguments, expected) in [
         (&["--ref", "nowhere"][..], "nowhere"),
         (&["--ref", "a..b"], "--ref is invalid"),
-        (&["--ref", "main", "--token-file", "/nonexistent"], "/nonexistent"),
+        (
+            &["--ref", "main", "--token-file", "/nonexistent"],
+            "/nonexistent",
+        ),
     ] {
         let (code, out, err) = machine.run(arguments).await;
         assert_eq!((code, &*out), (1, ""), "{err}");
-        assert!(err.starts_with("error: ") && err.contains(expected), "{err}");
+        assert!(
+            err.starts_with("error: ") && err.contains(expected),
+            "{err}"
+        );
         assert_eq!(err.lines().count(), 1, "{err}");
     }
-    std::fs::write(machine.path("profile.yaml"), "mappings:\n- {source: /etc, destination: config}\n").unwrap();
+    std::fs::write(
+        machine.path("profile.yaml"),
+        "mappings:\n- {source: /etc, destination: config}\n",
+    )
+    .unwrap();
     let (code, _, err) = machine.run(&["--ref", "main"]).await;
     assert_eq!(code, 1);
     assert!(err.starts_with("error: sync engine: "), "{err}");
@@ -142,7 +159,10 @@ async fn a_mass_deletion_needs_a_confirmation() {
     }
     let (code, out, err) = machine.run(&["--ref", "main"]).await;
     assert_eq!((code, &*out), (2, ""));
-    assert!(err.contains("50") && err.contains("--confirm-deletes"), "{err}");
+    assert!(
+        err.contains("50") && err.contains("--confirm-deletes"),
+        "{err}"
+    );
     assert!(stray(0).exists());
     let (code, out, _) = machine.run(&["--ref", "main", "--confirm-deletes"]).await;
     assert_eq!(code, 0);
@@ -181,16 +201,23 @@ async fn a_service_syncs_and_ends_well_with_sigterm() {
         .spawn()
         .unwrap();
     let status = machine.path("state/status.json");
-    let is_synced = || std::fs::read_to_string(&status).is_ok_and(|text| text.contains("\"Synced\""));
+    let is_synced =
+        || std::fs::read_to_string(&status).is_ok_and(|text| text.contains("\"Synced\""));
     let synced = async {
         while !is_synced() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), synced).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), synced)
+        .await
+        .unwrap();
     assert!(machine.path("data/projects/boiler/project.json").is_file());
     let pid = child.id().unwrap().to_string();
-    let killed = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+    let killed = Command::new("kill")
+        .args(["-TERM", &pid])
+        .status()
+        .await
+        .unwrap();
     assert!(killed.success());
     let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output());
     let (code, _, log) = texts(&output.await.unwrap().unwrap());

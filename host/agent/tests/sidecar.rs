@@ -66,7 +66,10 @@ impl Site {
         }))
         .unwrap();
         let objects: Api<GatewaySync> = site.api();
-        objects.create(&PostParams::default(), &object).await.unwrap();
+        objects
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": "gw-0", "labels": {"site": "north"}},
             "spec": {"containers": [{"name": "gateway", "image": "example.org/ignition"}]},
@@ -90,7 +93,12 @@ impl Site {
     }
 
     async fn commit(&self, message: &str) -> String {
-        self.cluster.git.commit("main", message).await.unwrap().to_string()
+        self.cluster
+            .git
+            .commit("main", message)
+            .await
+            .unwrap()
+            .to_string()
     }
 
     /// Publishes a commit, as the controller does.
@@ -127,8 +135,13 @@ impl Site {
             found.map(|(_, value)| value.clone())
         };
         let config = SidecarConfig::from_env(read).unwrap();
-        let free = Ports { health: 0, metrics: 0 };
-        let sidecar = Sidecar::start(self.client.clone(), config, free).await.unwrap();
+        let free = Ports {
+            health: 0,
+            metrics: 0,
+        };
+        let sidecar = Sidecar::start(self.client.clone(), config, free)
+            .await
+            .unwrap();
         let ports = sidecar.ports();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
@@ -156,7 +169,10 @@ impl Site {
             Ok(found) => report(found.unwrap().as_ref()).unwrap(),
             Err(_) => {
                 let map = maps.get_opt("stoker-status-plant").await.unwrap();
-                panic!("not in time: {expected}; the last report is {:?}", report(map.as_ref()));
+                panic!(
+                    "not in time: {expected}; the last report is {:?}",
+                    report(map.as_ref())
+                );
             }
         }
     }
@@ -175,7 +191,11 @@ impl Agent {
 
 async fn get(port: u16, path: &str) -> (u16, String) {
     let client = stoker_http_client::client_of_this_machine().unwrap();
-    let response = client.get(format!("http://localhost:{port}{path}")).send().await.unwrap();
+    let response = client
+        .get(format!("http://localhost:{port}{path}"))
+        .send()
+        .await
+        .unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
@@ -185,7 +205,10 @@ async fn a_published_commit_reaches_the_disk_and_the_gateway() {
     let first = site.commit("One").await;
     let agent = site.start().await;
     assert_eq!(get(agent.ports.health, "/healthz").await.0, 200);
-    assert_eq!(get(agent.ports.health, "/startupz").await, (503, "starting".to_owned()));
+    assert_eq!(
+        get(agent.ports.health, "/startupz").await,
+        (503, "starting".to_owned())
+    );
     site.publish(&first, false).await;
     let report = site
         .until(json!({"syncStatus": "Synced", "syncedCommit": first}))
@@ -197,7 +220,10 @@ async fn a_published_commit_reaches_the_disk_and_the_gateway() {
     assert_eq!(report["profileName"], "default");
     assert!(site.boiler().unwrap().contains("\"setpoint\": 81"));
     assert!(site.path("data/projects/boiler/project.json").is_file());
-    assert_eq!(get(agent.ports.health, "/readyz").await, (200, "ok".to_owned()));
+    assert_eq!(
+        get(agent.ports.health, "/readyz").await,
+        (200, "ok".to_owned())
+    );
 
     let second = site.commit("Two").await;
     site.publish(&second, false).await;
@@ -221,7 +247,10 @@ async fn a_published_commit_reaches_the_disk_and_the_gateway() {
         .filter(|event| event.involved_object.name.as_deref() == Some("plant"))
         .map(|event| event.message.clone().unwrap_or_default())
         .collect();
-    let expected = format!("Sync completed on blue: commit {}, 3 file(s) changed", &first[..12]);
+    let expected = format!(
+        "Sync completed on blue: commit {}, 3 file(s) changed",
+        &first[..12]
+    );
     assert!(texts.contains(&expected), "{texts:?}");
 }
 
@@ -231,16 +260,20 @@ async fn a_commit_that_cannot_be_fetched_is_an_error_and_the_next_one_is_synced(
     let first = site.commit("One").await;
     site.publish(&first, false).await;
     let agent = site.start().await;
-    site.until(json!({"syncStatus": "Synced", "syncedCommit": first})).await;
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": first}))
+        .await;
     site.publish(&"9".repeat(40), false).await;
-    let report = site.until(json!({"syncStatus": "Error", "syncedCommit": first})).await;
+    let report = site
+        .until(json!({"syncStatus": "Error", "syncedCommit": first}))
+        .await;
     let message = report["errorMessage"].as_str().unwrap();
     assert!(message.starts_with("git fetch: "), "{message}");
     assert_eq!(message.matches("git fetch").count(), 1);
     assert!(site.boiler().unwrap().contains("81"), "nothing was changed");
     let second = site.commit("Two").await;
     site.publish(&second, false).await;
-    site.until(json!({"syncStatus": "Synced", "syncedCommit": second})).await;
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": second}))
+        .await;
     agent.stop().await;
 }
 
@@ -250,11 +283,15 @@ async fn a_failed_scan_is_an_error_and_is_done_with_the_next_sync() {
     let first = site.commit("One").await;
     site.publish(&first, false).await;
     let agent = site.start().await;
-    site.until(json!({"syncStatus": "Synced", "syncedCommit": first})).await;
-    site.gateway.answer_with(Some(StatusCode::INTERNAL_SERVER_ERROR));
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": first}))
+        .await;
+    site.gateway
+        .answer_with(Some(StatusCode::INTERNAL_SERVER_ERROR));
     let second = site.commit("Two").await;
     site.publish(&second, false).await;
-    let report = site.until(json!({"syncStatus": "Error", "syncedCommit": second})).await;
+    let report = site
+        .until(json!({"syncStatus": "Error", "syncedCommit": second}))
+        .await;
     let text = "error: scan/projects: after 3 retries: HTTP 500";
     assert_eq!(report["errorMessage"], text);
     assert_eq!(report["lastScanResult"], text);
@@ -262,7 +299,8 @@ async fn a_failed_scan_is_an_error_and_is_done_with_the_next_sync() {
     let scans = site.gateway.scans().len();
     let third = site.commit("Three").await;
     site.publish(&third, false).await;
-    site.until(json!({"syncStatus": "Synced", "syncedCommit": third})).await;
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": third}))
+        .await;
     assert_eq!(site.gateway.scans()[scans..], ["projects", "config"]);
     agent.stop().await;
 }
@@ -278,7 +316,8 @@ async fn a_paused_object_keeps_what_is_there_until_the_pause_is_over() {
     assert_eq!(get(agent.ports.health, "/readyz").await.0, 200);
     assert_eq!(site.boiler(), None);
     site.publish(&first, false).await;
-    site.until(json!({"syncStatus": "Synced", "syncedCommit": first})).await;
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": first}))
+        .await;
     agent.stop().await;
 }
 
@@ -291,12 +330,14 @@ async fn designers_hold_a_sync_until_they_are_closed() {
     site.publish(&first, false).await;
     let agent = site.start().await;
     let text = "designer sessions active (policy=fail): admin on boiler";
-    site.until(json!({"syncStatus": "Error", "errorMessage": text})).await;
+    site.until(json!({"syncStatus": "Error", "errorMessage": text}))
+        .await;
     assert_eq!(site.boiler(), None);
     site.gateway.set_designers(&[]);
     let second = site.commit("Two").await;
     site.publish(&second, false).await;
-    site.until(json!({"syncStatus": "Synced", "syncedCommit": second})).await;
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": second}))
+        .await;
     agent.stop().await;
 }
 
@@ -313,7 +354,8 @@ async fn reports_of_other_gateways_stay_and_a_restart_goes_on_with_the_history()
     site.publish(&first, false).await;
     for syncs in 1..=2 {
         let agent = site.start().await;
-        let is_synced = json!({"syncStatus": "Synced", "filesChanged": if syncs == 1 { 3 } else { 0 }});
+        let is_synced =
+            json!({"syncStatus": "Synced", "filesChanged": if syncs == 1 { 3 } else { 0 }});
         let report = site.until(is_synced).await;
         assert_eq!(report["history"].as_array().unwrap().len(), syncs);
         agent.stop().await;

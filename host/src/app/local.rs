@@ -22,11 +22,10 @@ pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
     cluster.write_kubeconfig(&flags.kubeconfig)?;
     let folder = TempDir::with_prefix("stoker-sandbox-")?;
     let client = cluster.client().await?;
-    let gateway =
-        LocalGateway::start(client, folder.path(), NAMESPACE, NAME, PROFILE).await?;
+    let gateway = LocalGateway::start(client, folder.path(), NAMESPACE, NAME, PROFILE).await?;
     let file = flags.kubeconfig.display();
     text::print(&format!(
-        "API server  {}\ngit         {}\n            {REFS}; push to {}\ngateway     http://localhost:{}, with its files in {}\n            It follows the profile {PROFILE} of the GatewaySync {NAMESPACE}/{NAME}.\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nObjects are kept in memory only. Press Ctrl-C to exit.",
+        "API server  {}\ngit         {}\n            {REFS}; push to {}\ngateway     http://localhost:{}, with its files in {}\n            It follows the profile {PROFILE} of the GatewaySync {NAMESPACE}/{NAME}.\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nObjects are kept in memory only, and files in a temporary folder. Press Ctrl-C to exit.",
         cluster.api.url(),
         cluster.git.url(),
         cluster.git.directory().display(),

@@ -39,7 +39,9 @@ impl LocalGateway {
         create_pod(&client, namespace, object, profile).await?;
         let data = folder.join("gateway");
         std::fs::create_dir(&data).context("cannot create the folder of the gateway")?;
-        let gateway = FakeGateway::start().await.context("cannot start the gateway")?;
+        let gateway = FakeGateway::start()
+            .await
+            .context("cannot start the gateway")?;
         let config = SidecarConfig {
             object: object.to_owned(),
             pod_namespace: namespace.to_owned(),

@@ -48,7 +48,10 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let health = Arc::new(Health::default());
     let mut tasks = Tasks::default();
     if let Some(address) = config.health {
-        tasks.serve(tasks::listen(address).await?, Site::Probes(Arc::clone(&health)));
+        tasks.serve(
+            tasks::listen(address).await?,
+            Site::Probes(Arc::clone(&health)),
+        );
     }
     if let Some(address) = config.metrics {
         tasks.serve(tasks::listen(address).await?, Site::Metrics(registry));
@@ -70,7 +73,11 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let before = std::fs::read_to_string(&status).unwrap_or_default();
     let mut tellers = Tasks::default();
     tellers.spawn(write_reports(status, written));
-    tracing::info!(version = VERSION, repo = config.repo.to_string(), "stoker-agent started");
+    tracing::info!(
+        version = VERSION,
+        repo = config.repo.to_string(),
+        "stoker-agent started"
+    );
     let agent = Agent {
         identity: Identity {
             gateway: config.name.clone(),
@@ -115,7 +122,10 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             agent.await;
         }
     }
-    if tokio::time::timeout(WRITE_TIME, tellers.finish()).await.is_err() {
+    if tokio::time::timeout(WRITE_TIME, tellers.finish())
+        .await
+        .is_err()
+    {
         tracing::warn!("the last report is not written in time");
     }
     tracing::info!("stoker-agent stopped");
@@ -147,7 +157,12 @@ async fn poll(git: GitClient, config: MachineConfig, published: watch::Sender<Op
 
 async fn look(git: &GitClient, config: &MachineConfig) -> Result<Published> {
     let profiles = read_profile(&config.profile)?;
-    let MachineConfig { repo, git_ref, credentials, .. } = config;
+    let MachineConfig {
+        repo,
+        git_ref,
+        credentials,
+        ..
+    } = config;
     resolve(git, credentials, repo, git_ref, profiles).await
 }
 
@@ -161,7 +176,10 @@ pub(super) async fn resolve(
 ) -> Result<Published> {
     let remote = credentials.remote(repo.clone())?;
     let found = git.resolve(&remote, std::slice::from_ref(git_ref)).await?;
-    let found = found.into_iter().next().context("the server did not answer")??;
+    let found = found
+        .into_iter()
+        .next()
+        .context("the server did not answer")??;
     Ok(Published {
         commit: found.commit().clone(),
         git_ref: git_ref.clone(),

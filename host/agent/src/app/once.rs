@@ -132,7 +132,11 @@ fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
 fn table(wanted: &Published, done: &Done, is_dry_run: bool) -> String {
     use anstyle::{AnsiColor, Style};
 
-    let mut lines: Vec<_> = done.messages.iter().map(|text| stoker_report::escape(text)).collect();
+    let mut lines: Vec<_> = done
+        .messages
+        .iter()
+        .map(|text| stoker_report::escape(text))
+        .collect();
     lines.extend(done.changes.iter().map(|(kind, path)| {
         let colour = match kind {
             'A' => AnsiColor::Green,
@@ -165,5 +169,9 @@ fn progress(text: &str) {
 /// Prints a text on standard error.
 fn warn(text: &str) {
     // The command goes on if nothing reads standard error.
-    drop(writeln!(std::io::stderr(), "{}", stoker_report::escape(text)));
+    drop(writeln!(
+        std::io::stderr(),
+        "{}",
+        stoker_report::escape(text)
+    ));
 }

@@ -53,9 +53,12 @@ pub(super) async fn run() -> Result<ExitCode> {
     let kubernetes = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         Config::incluster().context("cannot use the service account of the pod")?
     } else {
-        Config::infer().await.context("found no Kubernetes cluster")?
+        Config::infer()
+            .await
+            .context("found no Kubernetes cluster")?
     };
-    let client = Client::try_from(kubernetes).context("cannot create a client of the Kubernetes API")?;
+    let client =
+        Client::try_from(kubernetes).context("cannot create a client of the Kubernetes API")?;
     let sidecar = Sidecar::start(client, config, Ports::default()).await?;
     sidecar.run_until(ended).await?;
     Ok(ExitCode::SUCCESS)
@@ -89,7 +92,9 @@ impl Sidecar {
         let store = open_store(&config.state)?;
         let state = State::open(&config.state, &config.data);
         let gateway = GatewayClient::new(config.gateway.clone())?;
-        let running = tasks.look_for(gateway.clone(), Arc::clone(&health), metrics.clone()).await;
+        let running = tasks
+            .look_for(gateway.clone(), Arc::clone(&health), metrics.clone())
+            .await;
 
         let name = cluster::entry_name(&config.gateway_name, &config.pod_name);
         let before = last_report(&cluster, name).await;
@@ -133,7 +138,11 @@ impl Sidecar {
             health: Arc::clone(&health),
             metrics,
         };
-        tracing::info!(version = VERSION, object = agent.work.subject.object, "stoker-agent started");
+        tracing::info!(
+            version = VERSION,
+            object = agent.work.subject.object,
+            "stoker-agent started"
+        );
         Ok(Self {
             agent,
             before,
@@ -164,7 +173,10 @@ impl Sidecar {
             }
         }
         // The loop has dropped the senders, so the tasks end when they have written everything.
-        if tokio::time::timeout(WRITE_TIME, self.tellers.finish()).await.is_err() {
+        if tokio::time::timeout(WRITE_TIME, self.tellers.finish())
+            .await
+            .is_err()
+        {
             tracing::warn!("the last report is not written in time");
         }
         drop(self.tasks);
@@ -181,7 +193,8 @@ async fn serve(
     registry: Arc<prometheus_client::registry::Registry>,
 ) -> Result<Ports> {
     let probes = health::listen(ports.health).await;
-    let probes = probes.with_context(|| format!("cannot listen on port {} for probes", ports.health))?;
+    let probes =
+        probes.with_context(|| format!("cannot listen on port {} for probes", ports.health))?;
     let metrics = health::listen(ports.metrics).await;
     let metrics =
         metrics.with_context(|| format!("cannot listen on port {} for metrics", ports.metrics))?;

@@ -11,7 +11,9 @@ use crate::agent::OnDisk;
 use crate::checkout::Checkout;
 use crate::gateway::Scans;
 use crate::metrics::Files;
-use crate::sync::{self, ApplyError, Context, Drifted, FolderError, Live, PlanError, Profile};
+use crate::sync::{
+    self, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
+};
 
 /// One sync of files.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub(crate) struct FilesJob {
     pub(crate) is_dry_run: bool,
     /// Whether a person has confirmed the deletions.
     pub(crate) is_confirmed: bool,
+    /// Whether each changed file is returned.
+    pub(crate) lists_changes: bool,
 }
 
 /// The end of a sync of files.
@@ -64,4 +68,68 @@ pub(crate) enum FilesError {
     /// A file cannot be written. The next sync completes what this one has begun.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+}
+
+impl FilesJob {
+    /// Plans and writes the files, and records them in the state.
+    pub(crate) fn run(&self, state: &mut State) -> Result<FilesResult, FilesError> {
+        let source = Checkout(self.store.tree(&self.commit)?);
+        let plan = {
+            let live = Live::read(&self.data, state.applied())?;
+            sync::plan(&source, &self.profile, &self.context, &live)?
+        };
+        let counts = plan.counts();
+        let mut done = Done {
+            files: Files {
+                added: counts.added,
+                modified: counts.modified,
+                deleted: counts.deleted,
+            },
+            scans: Scans {
+                projects: plan.changes_projects(),
+                configuration: plan.changes_configuration(),
+            },
+            messages: plan.messages().to_vec(),
+            ..Done::default()
+        };
+        if self.lists_changes {
+            done.changes = plan.operations().iter().filter_map(change).collect();
+        }
+        if self.is_dry_run {
+            return Ok(FilesResult::Done(done));
+        }
+        let applied = state.applied_mut();
+        let outcome = match sync::apply(&plan, &source, &self.data, applied, self.is_confirmed) {
+            Err(ApplyError::Unconfirmed(too_many)) => {
+                return Ok(FilesResult::Unconfirmed(too_many.to_string()));
+            }
+            outcome => outcome?,
+        };
+        done.projects = outcome.projects;
+        let on_disk = OnDisk {
+            commit: self.commit.to_string(),
+            git_ref: self.context.git_ref.clone(),
+        };
+        state.record(on_disk);
+        Ok(FilesResult::Done(done))
+    }
+}
+
+/// Returns a change for people. Directories and permissions are not listed.
+fn change(operation: &Operation) -> Option<(char, String)> {
+    let kind = match operation {
+        Operation::Write {
+            replaces: false, ..
+        } => 'A',
+        Operation::Write { .. } | Operation::SetMode { .. } => 'M',
+        Operation::Delete { .. } => 'D',
+        Operation::Clear { is_directory, .. } if !is_directory => 'D',
+        Operation::Clear { .. } | Operation::RemoveDirectory { .. } => return None,
+    };
+    Some((kind, operation.path().to_owned()))
+}
+
+/// Returns the files that others have changed since the last sync.
+pub(crate) fn find_drift(state: &State, data: &Path) -> Vec<Drifted> {
+    sync::drift(state.applied(), data)
 }

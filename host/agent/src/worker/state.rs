@@ -27,7 +27,7 @@ struct Kept {
     #[serde(rename = "ref")]
     git_ref: String,
     /// The files that the last sync wrote.
-    applied: Option<Applied>,
+    applied: Applied,
 }
 
 impl State {
@@ -54,15 +54,19 @@ impl State {
     }
 
     /// Returns the files that the last sync wrote.
-    pub(crate) fn applied(&self) -> Option<&Applied> {
-        self.kept.applied.as_ref()
+    pub(crate) fn applied(&self) -> &Applied {
+        &self.kept.applied
     }
 
-    /// Records a sync. A file that cannot be written costs the next start some time, and is logged.
-    pub(crate) fn record(&mut self, on_disk: OnDisk, applied: Applied) {
+    /// Returns the files that the last sync wrote, for the next one to update.
+    pub(crate) fn applied_mut(&mut self) -> &mut Applied {
+        &mut self.kept.applied
+    }
+
+    /// Records a sync, and writes the state. A file that cannot be written costs the next start some time, and is logged.
+    pub(crate) fn record(&mut self, on_disk: OnDisk) {
         self.kept.commit = on_disk.commit;
         self.kept.git_ref = on_disk.git_ref;
-        self.kept.applied = Some(applied);
         if let Err(error) = self.save() {
             tracing::warn!(file = %self.path.display(), %error, "the state of the agent cannot be written");
         }
@@ -76,5 +80,33 @@ impl State {
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_kept_for_the_same_folder_of_a_gateway_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |data: &str| State::open(folder.path(), Path::new(data));
+        let on_disk = OnDisk {
+            commit: "a".repeat(40),
+            git_ref: "main".to_owned(),
+        };
+        let mut state = open("/data");
+        assert_eq!(state.on_disk(), OnDisk::default());
+        state.record(on_disk.clone());
+        assert_eq!(open("/data").on_disk(), on_disk);
+        assert_eq!(open("/other").on_disk(), OnDisk::default());
+    }
+
+    #[test]
+    fn an_unusable_state_counts_as_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), "{\"commit\":7}").unwrap();
+        let state = State::open(folder.path(), Path::new("/data"));
+        assert_eq!(state.on_disk(), OnDisk::default());
     }
 }

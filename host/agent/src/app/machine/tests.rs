@@ -53,7 +53,8 @@ async fn a_ref_is_followed_and_a_restart_fetches_and_writes_nothing() {
 
     let is_synced = |commit: String| {
         move |report: &Report| {
-            report.synced_commit == commit && report.sync_status == crate::report::SyncStatus::Synced
+            report.synced_commit == commit
+                && report.sync_status == crate::report::SyncStatus::Synced
         }
     };
     let report = run_while(&config, is_synced(first.to_string())).await;
