@@ -35,11 +35,20 @@ pub(crate) trait Work {
     /// Returns what is on the gateway.
     fn on_disk(&self) -> OnDisk;
 
-    /// Looks for files that others have changed since the last sync. Returns whether they are to be put back.
-    fn find_drift(&mut self) -> impl Future<Output = bool> + Send;
+    /// Looks for files that others have changed since the last sync.
+    fn find_drift(&mut self) -> impl Future<Output = Drift> + Send;
 
     /// Returns the time between two looks at the gateway.
     fn period(&self) -> Duration;
+}
+
+/// The files that others have changed since the last sync.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Drift {
+    /// The paths of the files.
+    pub(crate) files: Vec<String>,
+    /// Whether they are to be put back.
+    pub(crate) is_repaired: bool,
 }
 
 /// Who the agent is.
@@ -78,6 +87,7 @@ impl<W: Work> Agent<W> {
             schedule,
             before,
             last_idle: None,
+            last_drift: Drift::default(),
         };
         while !shutdown.is_cancelled() {
             agent.see_gateway();
@@ -100,6 +110,7 @@ struct Running<W> {
     /// The last report.
     before: Report,
     last_idle: Option<Idle>,
+    last_drift: Drift,
 }
 
 impl<W: Work> Running<W> {
@@ -233,9 +244,28 @@ impl<W: Work> Running<W> {
             Idle::Unconfirmed => "unconfirmed",
         };
         self.agent.metrics.skipped(reason);
-        if idle == Idle::Unchanged && self.agent.work.find_drift().await {
+        if idle == Idle::Unchanged {
+            let drift = self.agent.work.find_drift().await;
+            self.tell_drift(drift);
+        }
+    }
+
+    /// Tells which files others have changed, once while they stay the same.
+    fn tell_drift(&mut self, drift: Drift) {
+        if drift.is_repaired && !drift.files.is_empty() {
             self.schedule.repair();
         }
+        if let Some(notice) = telling::drift(&self.agent.identity.gateway, &drift, &self.last_drift)
+        {
+            tracing::warn!(
+                files = drift.files.len(),
+                repaired = drift.is_repaired,
+                "{}",
+                notice.message
+            );
+            self.agent.notices.send(notice);
+        }
+        self.last_drift = drift;
     }
 
     fn send(&mut self, told: Told) {

@@ -5,6 +5,7 @@ mod follow;
 mod reports;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
@@ -25,6 +26,28 @@ const SSH_PORT: u16 = 22;
 /// The name by which the agent's writes are recognised.
 const FIELD_MANAGER: &str = "stoker-agent";
 
+/// The time limit of a call.
+const CALL_TIME: Duration = Duration::from_secs(15);
+
+/// A call of the Kubernetes API failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClusterError {
+    /// The API server refused the call, or cannot be reached.
+    #[error(transparent)]
+    Refused(#[from] kube::Error),
+    /// The API server did not answer.
+    #[error("the API server did not answer in {} s", CALL_TIME.as_secs())]
+    Timeout,
+}
+
+/// Makes a call within the time limit.
+async fn within<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+    match tokio::time::timeout(CALL_TIME, call).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(ClusterError::Timeout),
+    }
+}
+
 /// The object and the pod that the agent belongs to.
 #[derive(Clone)]
 pub(crate) struct Cluster {
@@ -39,15 +62,15 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Returns the labels of the pod.
-    pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, kube::Error> {
+    pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, ClusterError> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.pod_namespace);
-        let pod = pods.get_metadata(&self.pod_name).await?;
+        let pod = within(pods.get_metadata(&self.pod_name)).await?;
         Ok(pod.metadata.labels.unwrap_or_default())
     }
 
     /// Returns the commit whose deletions a person confirmed by annotation.
-    pub(crate) async fn confirmed_deletions(&self) -> Result<Option<String>, kube::Error> {
-        let object = self.objects().get(&self.object).await?;
+    pub(crate) async fn confirmed_deletions(&self) -> Result<Option<String>, ClusterError> {
+        let object = within(self.objects().get(&self.object)).await?;
         let text = object.annotations().get(annotation::CONFIRM_DELETES);
         Ok(text.map(|text| text.trim().to_owned()))
     }
@@ -57,8 +80,8 @@ impl Cluster {
     pub(crate) async fn pinned_host_key(
         &self,
         repo: &RepoUrl,
-    ) -> Result<Option<String>, kube::Error> {
-        let object = self.objects().get(&self.object).await?;
+    ) -> Result<Option<String>, ClusterError> {
+        let object = within(self.objects().get(&self.object)).await?;
         let url = repo.url();
         let host = url.host_str().unwrap_or_default();
         let server = format!("{host}:{}", url.port().unwrap_or(SSH_PORT));
@@ -74,8 +97,8 @@ impl Cluster {
     }
 
     /// Returns a reference to the object, for events.
-    async fn reference(&self) -> Result<ObjectReference, kube::Error> {
-        let object = self.objects().get(&self.object).await?;
+    async fn reference(&self) -> Result<ObjectReference, ClusterError> {
+        let object = within(self.objects().get(&self.object)).await?;
         Ok(object.object_ref(&()))
     }
 

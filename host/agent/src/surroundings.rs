@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use stoker_api::detection::{CommitId, RepoUrl};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterError};
 
 /// The place where the agent runs.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(crate) enum Confirmation {
 
 impl Surroundings {
     /// Returns the labels of the gateway.
-    pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, kube::Error> {
+    pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, ClusterError> {
         match self {
             Self::Cluster(cluster) => cluster.labels().await,
             Self::Machine(machine) => Ok(machine.labels.clone()),
@@ -86,7 +86,7 @@ impl Surroundings {
     pub(crate) async fn pinned_host_key(
         &self,
         repo: &RepoUrl,
-    ) -> Result<Option<String>, kube::Error> {
+    ) -> Result<Option<String>, ClusterError> {
         match self {
             Self::Cluster(cluster) => cluster.pinned_host_key(repo).await,
             Self::Machine(_) => Ok(None),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stoker_api::DesignerSessionPolicy;
-use stoker_git::{CommitInfo, Credentials, GitClient, ObjectStore, Remote, Wanted};
+use stoker_git::{CommitInfo, Credentials, FetchProgress, GitClient, ObjectStore, Remote, Wanted};
 use tokio::time::Instant;
 
-use crate::agent::{Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
+use crate::agent::{Drift, Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
 use crate::credentials::CredentialFiles;
 use crate::gateway::{Designer, GatewayClient, Scans};
 use crate::metadata::Published;
@@ -19,8 +19,8 @@ use crate::metrics::{Files, Metrics, Operation};
 use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
 
-use files::FilesJob;
 pub(crate) use files::{Done, FilesResult};
+use files::{FilesError, FilesJob};
 pub(crate) use state::State;
 
 /// What the templates know about the gateway, apart from the commit and the labels.
@@ -55,6 +55,8 @@ pub(crate) struct Worker {
     /// The time between two looks at the gateway, if the profile does not set it.
     pub(crate) default_period: Duration,
     pub(crate) progress: Progress,
+    /// Shows what a fetch has reached.
+    pub(crate) show: fn(FetchProgress<'_>),
 }
 
 /// What the worker knows from one sync to the next.
@@ -104,22 +106,16 @@ impl Work for Worker {
         self.state.on_disk()
     }
 
-    async fn find_drift(&mut self) -> bool {
+    async fn find_drift(&mut self) -> Drift {
         let state = std::mem::take(&mut self.state);
         let data = self.data.clone();
         let (found, state) = blocking(move || (files::find_drift(&state, &data), state)).await;
         self.state = state;
         self.metrics.drifted(found.len());
-        if found.is_empty() {
-            return false;
+        Drift {
+            files: found.into_iter().map(|file| file.path).collect(),
+            is_repaired: self.progress.repairs_drift,
         }
-        tracing::warn!(
-            files = found.len(),
-            first = found[0].path,
-            repairs = self.progress.repairs_drift,
-            "files of the gateway were changed since the last sync"
-        );
-        self.progress.repairs_drift
     }
 
     fn period(&self) -> Duration {
@@ -197,7 +193,9 @@ impl Worker {
         };
         let report = self
             .git
-            .fetch(&remote, &asked, &self.store)
+            .fetch_with_progress(&remote, &asked, &self.store, &|progress| {
+                (self.show)(progress)
+            })
             .await
             .map_err(|error| failure(step, &error))?;
         tracing::debug!(bytes = report.bytes, "fetched");
@@ -328,6 +326,10 @@ impl Worker {
         })
         .await;
         self.state = state;
+        if let Err(FilesError::Apply(_)) = &result {
+            // Some files may have been changed, and the next plan does not contain them.
+            self.progress.unscanned = Scans::ALL;
+        }
         result.map_err(|error| failure(Step::Files, &error))
     }
 

@@ -128,6 +128,7 @@ impl Site {
             ("REPO_PATH", self.path("repo").display().to_string()),
             ("DATA_PATH", self.path("data").display().to_string()),
             ("GATEWAY_PORT", self.gateway.port().to_string()),
+            ("SYNC_PERIOD", "1".to_owned()),
             ("API_KEY_FILE", self.path("key").display().to_string()),
         ];
         let read = |name: &str| {
@@ -362,4 +363,80 @@ async fn reports_of_other_gateways_stay_and_a_restart_goes_on_with_the_history()
     }
     let map = maps.get("stoker-status-plant").await.unwrap();
     assert_eq!(map.data.unwrap()["green"], "{}");
+}
+
+#[tokio::test]
+async fn mass_deletions_are_held_until_the_object_confirms_the_commit() {
+    let site = Site::new().await;
+    let first = site.commit("One").await;
+    site.publish(&first, false).await;
+    let agent = site.start().await;
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": first}))
+        .await;
+    let stray = |index: usize| site.path(&format!("data/config/stray-{index}.json"));
+    for index in 0..50 {
+        std::fs::write(stray(index), "{}").unwrap();
+    }
+    let second = site.commit("Two").await;
+    site.publish(&second, false).await;
+    let report = site
+        .until(json!({"syncStatus": "Error", "syncedCommit": first}))
+        .await;
+    let message = report["errorMessage"].as_str().unwrap();
+    assert!(message.contains("would delete 50 of"), "{message}");
+    let command = format!("gatewaysync plant stoker.io/confirm-deletes={second}");
+    assert!(message.ends_with(&command), "{message}");
+    assert!(stray(0).exists());
+
+    let third = site.commit("Three").await;
+    let objects: Api<GatewaySync> = site.api();
+    let annotations = json!({"stoker.io/confirm-deletes": third});
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    objects
+        .patch("plant", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    site.publish(&third, false).await;
+    site.until(json!({"syncStatus": "Synced", "syncedCommit": third}))
+        .await;
+    assert!(!stray(0).exists());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn files_that_others_change_are_put_back_if_the_profile_says_so() {
+    let mut site = Site::new().await;
+    site.profile["driftPolicy"] = json!("repair");
+    let first = site.commit("One").await;
+    site.publish(&first, false).await;
+    let agent = site.start().await;
+    site.until(json!({"syncStatus": "Synced", "filesChanged": 3}))
+        .await;
+    let before = site.boiler();
+    std::fs::write(site.path("data/config/tags/boiler.json"), "{}").unwrap();
+    site.until(json!({"syncStatus": "Synced", "filesChanged": 1}))
+        .await;
+    assert_eq!(site.boiler(), before);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_first_sync_keeps_the_gateway_from_starting_unless_the_profile_allows_it() {
+    for (allows, status) in [(false, 503), (true, 200)] {
+        let mut site = Site::new().await;
+        site.profile = json!({
+            "mappings": [{"source": "nowhere", "destination": "config", "required": true}],
+            "startWithoutSync": allows,
+        });
+        let first = site.commit("One").await;
+        site.publish(&first, false).await;
+        let agent = site.start().await;
+        let report = site.until(json!({"syncStatus": "Error"})).await;
+        let message = report["errorMessage"].as_str().unwrap();
+        let text = "sync engine: mapping[0]: required source does not exist: nowhere";
+        assert_eq!(message, text);
+        assert_eq!(report["syncedCommit"], "");
+        assert_eq!(get(agent.ports.health, "/readyz").await.0, status);
+        agent.stop().await;
+    }
 }

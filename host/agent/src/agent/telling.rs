@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stoker_api::DesignerSessionPolicy;
 
+use super::Drift;
 use super::outcome::{Failure, OnDisk, Outcome, Step, Synced};
 use crate::gateway::Designer;
 use crate::metadata::Published;
@@ -17,6 +18,9 @@ const FAILED: &str = "SyncFailed";
 const CLONE_FAILED: &str = "CloneFailed";
 const DESIGNERS: &str = "DesignerSessionsBlocked";
 const HELD: &str = "SyncHeld";
+const DRIFTED: &str = "FilesDrifted";
+/// The number of files that an event about drift names.
+const NAMED: usize = 5;
 
 /// What happened, with what is needed to tell it.
 pub(super) struct Happened<'a> {
@@ -207,6 +211,27 @@ fn remember(happened: &Happened<'_>, before: &Report, report: &Report) -> Vec<Re
         message: report.error_message.clone(),
     });
     remembered.history
+}
+
+/// Returns the event that others have changed files, unless these were told before.
+pub(super) fn drift(gateway: &str, drift: &Drift, before: &Drift) -> Option<Notice> {
+    if drift.files.is_empty() || drift == before {
+        return None;
+    }
+    let mut named = drift.files[..drift.files.len().min(NAMED)].join(", ");
+    if drift.files.len() > NAMED {
+        named.push_str(", …");
+    }
+    let action = if drift.is_repaired {
+        "they are put back"
+    } else {
+        "they stay as they are"
+    };
+    let count = drift.files.len();
+    let text = format!(
+        "{count} file(s) of {gateway} were changed since the last sync, and {action}: {named}"
+    );
+    Some(warning(DRIFTED, stoker_report::escape(&text)))
 }
 
 /// Returns the designers as a text, such as `admin on p1, bob on p2`.

@@ -31,7 +31,7 @@ struct Script {
     /// The first digit of each synced commit, the phase, and the second since the start.
     syncs: Vec<(String, Phase, u64)>,
     on_disk: OnDisk,
-    has_drift: bool,
+    drift: Drift,
 }
 
 #[derive(Clone)]
@@ -67,8 +67,8 @@ impl Work for FakeWork {
         self.script.lock().unwrap().on_disk.clone()
     }
 
-    async fn find_drift(&mut self) -> bool {
-        std::mem::take(&mut self.script.lock().unwrap().has_drift)
+    async fn find_drift(&mut self) -> Drift {
+        std::mem::take(&mut self.script.lock().unwrap().drift)
     }
 
     fn period(&self) -> Duration {
@@ -281,14 +281,21 @@ async fn a_wait_for_designers_sees_new_commits_and_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn drift_that_is_to_be_repaired_starts_a_sync() {
-    let it = Fixture::start(Some(published('a')), Vec::new());
-    it.gateway.send_replace(true);
-    it.after(10).await;
-    it.work.script.lock().unwrap().has_drift = true;
-    let before = it.syncs().len();
-    it.after(31).await;
-    assert_eq!(it.syncs().len(), before + 1);
+async fn drift_is_told_and_starts_a_sync_if_it_is_to_be_repaired() {
+    for (is_repaired, syncs) in [(true, 1), (false, 0)] {
+        let mut it = Fixture::start(Some(published('a')), Vec::new());
+        it.gateway.send_replace(true);
+        it.after(10).await;
+        let before = it.syncs().len();
+        it.reasons();
+        it.work.script.lock().unwrap().drift = Drift {
+            files: vec!["config/a.json".to_owned()],
+            is_repaired,
+        };
+        it.after(31).await;
+        assert_eq!(it.syncs().len(), before + syncs);
+        assert_eq!(it.reasons(), ["FilesDrifted"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

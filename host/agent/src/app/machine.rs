@@ -109,6 +109,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             metrics,
             default_period: config.interval,
             progress: Progress::default(),
+            show: |_| (),
         },
     };
     let shutdown = CancellationToken::new();

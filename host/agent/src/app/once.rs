@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use stoker_api::detection::{GitRef, RepoUrl};
-use stoker_git::GitClient;
+use stoker_git::{FetchProgress, GitClient};
 
 use super::machine::resolve;
 use super::open_store;
@@ -86,6 +86,11 @@ fn worker(
         metrics: super::tasks::metrics().0,
         default_period: std::time::Duration::ZERO,
         progress: Progress::default(),
+        show: if std::io::stderr().is_terminal() {
+            show
+        } else {
+            |_| ()
+        },
     })
 }
 
@@ -157,6 +162,16 @@ fn table(wanted: &Published, done: &Done, is_dry_run: bool) -> String {
         files.deleted
     ));
     lines.join("\n")
+}
+
+/// Shows what a fetch has reached, on one line that each call overwrites.
+fn show(progress: FetchProgress<'_>) {
+    let text = match progress {
+        FetchProgress::Message(text) => stoker_report::escape(text),
+        FetchProgress::Received(bytes) => format!("received {} KiB", bytes / 1024),
+    };
+    // The command goes on if nothing reads standard error.
+    drop(write!(std::io::stderr(), "\r\x1b[K{text}\r"));
 }
 
 /// Prints progress, on a terminal only.

@@ -124,6 +124,7 @@ impl Sidecar {
             metrics: metrics.clone(),
             default_period: config.sync_period,
             progress: crate::worker::Progress::default(),
+            show: |_| (),
         };
         let agent = Agent {
             work: worker,

@@ -11,7 +11,7 @@ use kube::{Api, Error};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::Cluster;
+use super::{Cluster, ClusterError};
 use crate::notice::Notice;
 
 /// The name of the reporter, by which tools filter events.
@@ -61,7 +61,7 @@ impl Events {
         }
     }
 
-    async fn write(&mut self, notice: Notice) -> Result<(), Error> {
+    async fn write(&mut self, notice: Notice) -> Result<(), ClusterError> {
         if self.target.is_none() {
             self.target = Some(self.cluster.reference().await?);
         }

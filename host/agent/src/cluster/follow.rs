@@ -10,12 +10,13 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watch_object};
 use tokio::sync::watch;
 
-use super::{Cluster, METADATA_PREFIX};
+use super::{Cluster, METADATA_PREFIX, within};
 use crate::metadata::{MetadataError, Published};
 
 /// The time between two reads where the agent may not watch.
 const POLL_PERIOD: Duration = Duration::from_secs(3);
-/// The number of reads after which a watch is tried again, five minutes.
+/// The number of reads after which a watch is tried again, five minutes. At the start, one read is enough: the agent may
+/// not have had any rights before.
 const POLLS: u32 = 100;
 
 /// Sends what is published, from the first usable state on. Something unusable is logged, and what was published before
@@ -29,13 +30,15 @@ pub(crate) async fn follow(cluster: Cluster, published: watch::Sender<Option<Pub
         published,
         last_error: String::new(),
     };
+    let mut polls = 1;
     loop {
         follower.watch().await;
         tracing::warn!(
             configmap = follower.name,
             "the agent may not watch ConfigMaps, so it reads the ConfigMap every 3 s; check the RoleBinding of the agents"
         );
-        follower.poll().await;
+        follower.poll(polls).await;
+        polls = POLLS;
     }
 }
 
@@ -60,14 +63,18 @@ impl Follower {
         }
     }
 
-    /// Reads the ConfigMap for some time.
-    async fn poll(&mut self) {
-        for _ in 0..POLLS {
-            match self.maps.get_opt(&self.name).await {
-                Ok(map) => self.take(map),
+    /// Reads the ConfigMap until it was read a number of times.
+    async fn poll(&mut self, polls: u32) {
+        let mut reads = 0;
+        while reads < polls {
+            tokio::time::sleep(POLL_PERIOD).await;
+            match within(self.maps.get_opt(&self.name)).await {
+                Ok(map) => {
+                    reads += 1;
+                    self.take(map);
+                }
                 Err(error) => self.report(&stoker_report::chain(&error).to_string()),
             }
-            tokio::time::sleep(POLL_PERIOD).await;
         }
     }
 
@@ -103,5 +110,63 @@ fn is_forbidden(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
         watcher::Error::WatchError(status) => status.code == 403,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use http::{Request, Response, StatusCode};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Returns the view of an agent that may read the ConfigMap if `may_read`, and may not watch it.
+    fn cluster(may_read: Arc<AtomicBool>) -> Cluster {
+        let answer = move |request: Request<Body>| {
+            let is_read = request.uri().path().ends_with("/stoker-metadata-plant");
+            let is_allowed = is_read && may_read.load(Ordering::Relaxed);
+            let (status, body) = if is_allowed {
+                let data = json!({"commit": "a".repeat(40), "ref": "main", "gitURL": "https://git.example/o/r.git"});
+                let map = json!({"metadata": {"name": "stoker-metadata-plant"}, "data": data});
+                (StatusCode::OK, map)
+            } else {
+                let refusal = json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
+                    "message": "configmaps is forbidden", "code": 403, "metadata": {},
+                });
+                (StatusCode::FORBIDDEN, refusal)
+            };
+            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
+            *response.status_mut() = status;
+            std::future::ready(Ok::<_, Infallible>(response))
+        };
+        Cluster {
+            client: Client::new(tower::service_fn(answer), "default"),
+            namespace: "default".to_owned(),
+            object: "plant".to_owned(),
+            pod_namespace: "default".to_owned(),
+            pod_name: "gw-0".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_the_right_to_watch_the_config_map_is_read_every_three_seconds() {
+        let may_read = Arc::new(AtomicBool::new(false));
+        let (publish, mut published) = watch::channel(None);
+        let task = tokio::spawn(follow(cluster(Arc::clone(&may_read)), publish));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert!(published.borrow().is_none());
+        may_read.store(true, Ordering::Relaxed);
+        let read = published.wait_for(Option::is_some);
+        let read = tokio::time::timeout(Duration::from_secs(4), read).await;
+        let commit = read.unwrap().unwrap().as_ref().unwrap().commit.clone();
+        assert_eq!(commit.as_str(), "a".repeat(40));
+        task.abort();
     }
 }

@@ -273,3 +273,28 @@ fn syncs_are_remembered_and_looks_are_not() {
     assert_eq!(lines, ["Error 0  git fetch: gone", "Success 1 Ada "]);
     assert_eq!(report.history[0].duration, "1.5s");
 }
+
+#[test]
+fn drift_is_told_once_and_names_some_files() {
+    let files = |count: usize| (0..count).map(|index| format!("f{index}")).collect();
+    let stays = Drift {
+        files: files(2),
+        is_repaired: false,
+    };
+    let told = drift("blue", &stays, &Drift::default()).unwrap();
+    assert_eq!(told.reason, "FilesDrifted");
+    let text =
+        "2 file(s) of blue were changed since the last sync, and they stay as they are: f0, f1";
+    assert_eq!(told.message, text);
+    assert_eq!(drift("blue", &stays, &stays), None);
+    assert_eq!(drift("blue", &Drift::default(), &stays), None);
+    let many = Drift {
+        files: files(9),
+        is_repaired: true,
+    };
+    let text = drift("blue", &many, &stays).unwrap().message;
+    assert!(
+        text.ends_with("they are put back: f0, f1, f2, f3, f4, …"),
+        "{text}"
+    );
+}
