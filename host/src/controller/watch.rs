@@ -18,6 +18,8 @@ use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
 
 use super::gateways::{PodFields, PodIndex};
+use super::own_writes::OwnWrites;
+use super::{agent_binding, publish};
 use crate::watch_backoff::watch_backoff;
 
 type Guarded = DeserializeGuard<GatewaySync>;
@@ -47,12 +49,11 @@ pub(super) fn objects(
 }
 
 /// Returns the ConfigMaps that were changed or deleted: the published ones, so that their objects repair them, and those
-/// in which agents report.
-///
-/// A write of the controller itself also starts a pass, which finds nothing to do.
+/// in which agents report. A write of the controller itself starts no pass.
 pub(super) fn config_maps(
     client: Client,
     namespace: Option<&str>,
+    published: Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<ConfigMap>>> + Send + use<> {
     let labels = format!(
         "{} in ({},{})",
@@ -61,19 +62,47 @@ pub(super) fn config_maps(
         label::AGENT
     );
     let labelled = watcher::Config::default().labels(&labels);
-    let events = watcher(api(client, namespace), labelled);
-    restarted("ConfigMap", events).touched_objects()
+    let events = restarted("ConfigMap", watcher(api(client, namespace), labelled));
+    written_by_others(events, publish::NAME_PREFIX, published)
 }
 
-/// Returns the RoleBindings of agents that were changed or deleted, so that their objects repair them.
+/// Returns the RoleBindings of agents that were changed or deleted, so that their objects repair them. A write of the
+/// controller itself starts no pass.
 pub(super) fn role_bindings(
     client: Client,
     namespace: Option<&str>,
+    bound: Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<RoleBinding>>> + Send + use<> {
     let labels = format!("{}={}", label::MANAGED_BY, label::OPERATOR);
     let labelled = watcher::Config::default().labels(&labels);
-    let events = watcher(api(client, namespace), labelled);
-    restarted("RoleBinding", events).touched_objects()
+    let events = restarted("RoleBinding", watcher(api(client, namespace), labelled));
+    written_by_others(events, agent_binding::NAME_PREFIX, bound)
+}
+
+/// Returns the objects that were changed or deleted, except those with this beginning of the name that are as the
+/// controller wrote them last.
+fn written_by_others<K: Send + 'static>(
+    events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send,
+    prefix: &'static str,
+    writes: Arc<OwnWrites>,
+) -> impl Stream<Item = watcher::Result<PartialObjectMeta<K>>> + Send {
+    events.filter_map(move |event| {
+        let touched = match event {
+            Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) => {
+                let is_other = super::owner(&object, prefix).is_none_or(|key| {
+                    writes.report(&key, object.metadata.resource_version.as_deref())
+                });
+                is_other.then_some(Ok(object))
+            }
+            Ok(Event::Init) => {
+                writes.forget_all();
+                None
+            }
+            Ok(Event::InitDone) => None,
+            Err(error) => Some(Err(error)),
+        };
+        ready(touched)
+    })
 }
 
 /// Keeps the pods of gateways current, and returns the objects whose pods changed.
