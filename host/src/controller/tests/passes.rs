@@ -135,7 +135,8 @@ async fn a_missing_ref_is_looked_up_again_even_without_polling() {
     tokio::time::advance(SECOND).await;
     assert_eq!(bench.pass().await.unwrap(), after(29));
     assert_eq!(bench.git.looked_up(), [""; 0]);
-    assert_eq!(bench.api.calls(), quiet());
+    let read = [format!("GET {METADATA}"), format!("GET {API_KEY}")];
+    assert_eq!(bench.api.calls(), read);
 
     tokio::time::advance(29 * SECOND).await;
     assert_eq!(bench.pass().await.unwrap(), after(60));
