@@ -65,6 +65,7 @@ use own_writes::OwnWrites;
 
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
+use crate::watch_backoff::WatchMetrics;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
@@ -106,17 +107,21 @@ pub async fn run<G: RefSource>(
     agent_role: Option<AgentRole>,
     lookups: Lookups<G>,
     metrics: ControllerMetrics,
+    watches: WatchMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
-    let (objects, reader) = watch::objects(client.clone(), namespace);
+    let (objects, reader) = watch::objects(client.clone(), &watches, namespace);
     let (published, bound) = (Arc::<OwnWrites>::default(), Arc::<OwnWrites>::default());
-    let config_maps = watch::config_maps(client.clone(), namespace, Arc::clone(&published));
+    let config_maps =
+        watch::config_maps(client.clone(), &watches, namespace, Arc::clone(&published));
     let mut woken = lookups.woken();
     let woken = stream::poll_fn(move |context| woken.poll_recv(context)).map(reference);
     let pods = Arc::new(PodIndex::new());
-    let changed_pods = watch::pods(client.clone(), namespace, Arc::clone(&pods));
+    let changed_pods = watch::pods(client.clone(), &watches, namespace, Arc::clone(&pods));
     let bindings = match agent_role {
-        Some(_) => watch::role_bindings(client.clone(), namespace, Arc::clone(&bound)).boxed(),
+        Some(_) => {
+            watch::role_bindings(client.clone(), &watches, namespace, Arc::clone(&bound)).boxed()
+        }
         None => futures::stream::pending().boxed(),
     };
     let context = Arc::new(Context {
