@@ -1,0 +1,50 @@
+//! The files of one commit, as the sync reads them.
+
+use std::error::Error;
+
+/// Reads the files of one commit.
+pub trait Source: Send + Sync {
+    /// Returns all files, symbolic links and submodules of the commit, in the byte order of their paths. Directories
+    /// are not listed: git stores none that are empty.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the objects of the commit cannot be read.
+    fn entries(&self) -> Result<Vec<SourceEntry>, SourceError>;
+
+    /// Reads the content of a file or the target of a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the object cannot be read.
+    fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError>;
+}
+
+/// One entry of a commit's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceEntry {
+    /// The path from the root of the repository, with `/` between its parts. It has no empty part, no `.` and no `..`.
+    pub path: String,
+    /// The kind of the entry.
+    pub kind: SourceKind,
+    /// The id of the object in hexadecimal form. Equal ids mean equal content.
+    pub id: String,
+}
+
+/// The kinds of entries in a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A file, mode 644.
+    File,
+    /// A file that may be executed, mode 755.
+    Executable,
+    /// A symbolic link.
+    Symlink,
+    /// A commit of another repository. Its files are not part of this commit.
+    Submodule,
+}
+
+/// An object of the commit cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the commit's files")]
+pub struct SourceError(#[source] pub Box<dyn Error + Send + Sync>);
