@@ -6,6 +6,7 @@ use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
 use crate::server::ServerMetrics;
+use crate::watch_backoff::WatchMetrics;
 
 /// The metrics of all modules.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Metrics {
     pub server: ServerMetrics,
     /// The metrics of the controller.
     pub controller: ControllerMetrics,
+    /// The metrics of the watches.
+    pub watches: WatchMetrics,
     registry: Registry,
 }
 
@@ -31,6 +34,7 @@ impl Metrics {
             receiver: ReceiverMetrics::register(&mut registry),
             server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
+            watches: WatchMetrics::register(&mut registry),
             registry,
         }
     }
