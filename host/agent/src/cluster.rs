@@ -106,3 +106,6 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 }
+
+#[cfg(test)]
+mod tests;
