@@ -159,7 +159,7 @@ impl<W: Work> Running<W> {
             },
             &self.before,
         );
-        self.log(&wanted, &outcome, now - started);
+        log(&wanted, &outcome, now - started);
         if allows_start(&outcome) {
             self.agent.health.set_ready();
         }
@@ -275,45 +275,45 @@ impl<W: Work> Running<W> {
             self.agent.notices.send(notice);
         }
     }
+}
 
-    /// Writes the record of a sync as one line of the log.
-    fn log(&self, wanted: &Published, outcome: &Outcome, took: Duration) {
-        let commit = wanted.commit.as_str();
-        let git_ref = wanted.git_ref.as_str();
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        match outcome {
-            Outcome::Synced(synced) => tracing::info!(
+/// Writes the record of a sync as one line of the log.
+fn log(wanted: &Published, outcome: &Outcome, took: Duration) {
+    let commit = wanted.commit.as_str();
+    let git_ref = wanted.git_ref.as_str();
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match outcome {
+        Outcome::Synced(synced) => tracing::info!(
+            commit,
+            git_ref,
+            author = synced.author,
+            added = synced.files.added,
+            modified = synced.files.modified,
+            deleted = synced.files.deleted,
+            dry_run = synced.is_dry_run,
+            scan = synced.scan,
+            millis,
+            "synced"
+        ),
+        Outcome::ProfilePaused => {
+            tracing::info!(
                 commit,
-                git_ref,
-                author = synced.author,
-                added = synced.files.added,
-                modified = synced.files.modified,
-                deleted = synced.files.deleted,
-                dry_run = synced.is_dry_run,
-                scan = synced.scan,
-                millis,
-                "synced"
-            ),
-            Outcome::ProfilePaused => {
-                tracing::info!(
-                    commit,
-                    "the profile is paused, so the gateway keeps what it has"
-                );
-            }
-            Outcome::Designers { open, .. } => tracing::warn!(
-                commit,
-                designers = telling::designers(open),
-                "designers are open, so nothing is synced"
-            ),
-            Outcome::Unconfirmed { message } => tracing::warn!(commit, message, "the sync is held"),
-            Outcome::Failed(failure) => tracing::error!(
-                commit,
-                git_ref,
-                error = format!("{}{}", failure.step.prefix(), failure.message),
-                millis,
-                "the sync failed"
-            ),
+                "the profile is paused, so the gateway keeps what it has"
+            );
         }
+        Outcome::Designers { open, .. } => tracing::warn!(
+            commit,
+            designers = telling::designers(open),
+            "designers are open, so nothing is synced"
+        ),
+        Outcome::Unconfirmed { message } => tracing::warn!(commit, message, "the sync is held"),
+        Outcome::Failed(failure) => tracing::error!(
+            commit,
+            git_ref,
+            error = format!("{}{}", failure.step.prefix(), failure.message),
+            millis,
+            "the sync failed"
+        ),
     }
 }
 

@@ -54,15 +54,15 @@ async fn command(cli: Cli) -> Result<ExitCode> {
         None => {
             let is_verbose = std::env::var("LOG_DEV_MODE").is_ok_and(|text| text == "true");
             telemetry::start(is_verbose, "info");
-            sidecar::run().await
+            Box::pin(sidecar::run()).await
         }
         Some(Command::Run(flags)) => {
             telemetry::start(false, "info");
-            machine::run(&flags.config).await
+            Box::pin(machine::run(&flags.config)).await
         }
         Some(Command::Once(flags)) => {
             telemetry::start(false, "error");
-            once::run(*flags).await
+            once::run(&flags).await
         }
     }
 }

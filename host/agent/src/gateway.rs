@@ -36,7 +36,7 @@ pub struct GatewayAddress {
 
 /// The gateway did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
+pub(crate) enum GatewayError {
     /// The gateway answered with another status than expected.
     #[error("HTTP {}", .0.as_u16())]
     Status(StatusCode),
@@ -56,29 +56,29 @@ pub enum GatewayError {
 
 /// The files that the gateway must read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Scans {
+pub(crate) struct Scans {
     /// The projects.
-    pub projects: bool,
+    pub(crate) projects: bool,
     /// The configuration.
-    pub configuration: bool,
+    pub(crate) configuration: bool,
 }
 
 impl Scans {
     /// Both.
-    pub const ALL: Self = Self {
+    pub(crate) const ALL: Self = Self {
         projects: true,
         configuration: true,
     };
 
     /// Returns whether nothing must be read again.
     #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
     }
 
     /// Returns what one of both needs.
     #[must_use]
-    pub fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         Self {
             projects: self.projects || other.projects,
             configuration: self.configuration || other.configuration,
@@ -89,11 +89,11 @@ impl Scans {
 /// A designer that is open on the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Designer {
+pub(crate) struct Designer {
     /// The user.
-    pub user: String,
+    pub(crate) user: String,
     /// The project.
-    pub project: String,
+    pub(crate) project: String,
 }
 
 impl Default for Designer {
@@ -113,7 +113,7 @@ struct Designers {
 
 /// A client of the gateway's API.
 #[derive(Debug, Clone)]
-pub struct GatewayClient {
+pub(crate) struct GatewayClient {
     http: Client,
     base: String,
     key_file: Option<PathBuf>,
@@ -122,7 +122,7 @@ pub struct GatewayClient {
 
 impl GatewayClient {
     /// Returns a client. No connection is opened.
-    pub fn new(address: GatewayAddress) -> Result<Self, HttpClientError> {
+    pub(crate) fn new(address: GatewayAddress) -> Result<Self, HttpClientError> {
         let scheme = if address.tls { "https" } else { "http" };
         Ok(Self {
             http: stoker_http_client::client_of_this_machine()?,
@@ -139,7 +139,7 @@ impl GatewayClient {
     /// # Errors
     ///
     /// Returns why the gateway is not ready.
-    pub async fn check(&self) -> Result<(), GatewayError> {
+    pub(crate) async fn check(&self) -> Result<(), GatewayError> {
         match self.call(Method::GET, INFO).await {
             Err(GatewayError::Status(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)) => {
                 self.call(Method::GET, PAGE).await.map(drop)
@@ -149,7 +149,7 @@ impl GatewayClient {
     }
 
     /// Returns the designers that are open.
-    pub async fn designers(&self) -> Result<Vec<Designer>, GatewayError> {
+    pub(crate) async fn designers(&self) -> Result<Vec<Designer>, GatewayError> {
         let mut response = self.call(Method::GET, DESIGNERS).await?;
         if response.status() != StatusCode::OK {
             return Err(GatewayError::Status(response.status()));
@@ -171,7 +171,7 @@ impl GatewayClient {
     /// # Errors
     ///
     /// Fails if the last try of a call fails. The configuration is not read again if the projects were not.
-    pub async fn scan(&self, scans: Scans) -> Result<String, ScanError> {
+    pub(crate) async fn scan(&self, scans: Scans) -> Result<String, ScanError> {
         let calls = [
             (scans.projects, "projects", SCAN_PROJECTS),
             (scans.configuration, "config", SCAN_CONFIGURATION),
@@ -248,7 +248,7 @@ fn unreachable(error: reqwest::Error) -> GatewayError {
 /// A scan failed three times. The text is that of the Go agent.
 #[derive(Debug, thiserror::Error)]
 #[error("scan/{what}: after 3 retries")]
-pub struct ScanError {
+pub(crate) struct ScanError {
     what: &'static str,
     source: GatewayError,
 }

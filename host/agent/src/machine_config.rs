@@ -109,9 +109,12 @@ struct File {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Auth {
-    token_file: Option<PathBuf>,
-    ssh_key_file: Option<PathBuf>,
-    known_hosts_file: Option<PathBuf>,
+    #[serde(rename = "tokenFile")]
+    token: Option<PathBuf>,
+    #[serde(rename = "sshKeyFile")]
+    ssh_key: Option<PathBuf>,
+    #[serde(rename = "knownHostsFile")]
+    known_hosts: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +144,7 @@ impl MachineConfig {
             path: PathBuf::new(),
             source: error.into(),
         })?;
-        if file.auth.token_file.is_some() && file.auth.ssh_key_file.is_some() {
+        if file.auth.token.is_some() && file.auth.ssh_key.is_some() {
             return Err(FileError::Credentials);
         }
         let parsed = file.interval.parse::<SignedDuration>().ok();
@@ -157,9 +160,9 @@ impl MachineConfig {
             labels: file.labels,
             interval: interval.ok_or(FileError::Interval(file.interval))?,
             credentials: CredentialFiles {
-                token: file.auth.token_file,
-                ssh_key: file.auth.ssh_key_file,
-                known_hosts: file.auth.known_hosts_file,
+                token: file.auth.token,
+                ssh_key: file.auth.ssh_key,
+                known_hosts: file.auth.known_hosts,
             },
             gateway: file.gateway.map(|gateway| GatewayAddress {
                 port: gateway.port,

@@ -6,22 +6,22 @@ use stoker_api::detection::{CommitId, GitRef, ParseError, RepoUrl};
 
 /// What a gateway should run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub(crate) struct Published {
     /// The commit.
-    pub commit: CommitId,
+    pub(crate) commit: CommitId,
     /// The ref that led to the commit.
-    pub git_ref: GitRef,
+    pub(crate) git_ref: GitRef,
     /// The repository.
-    pub repo: RepoUrl,
+    pub(crate) repo: RepoUrl,
     /// All profiles as one JSON object. The text is compared byte by byte, as the controller writes it.
-    pub profiles: String,
+    pub(crate) profiles: String,
     /// Whether the gateway stays as it is.
-    pub is_paused: bool,
+    pub(crate) is_paused: bool,
 }
 
 /// The reason why nothing usable is published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MetadataError {
+pub(crate) enum MetadataError {
     /// The controller has not published a commit yet.
     #[error("no commit is published yet")]
     NoCommit,
@@ -40,7 +40,7 @@ impl Published {
     /// Parses the data of the ConfigMap that the controller writes. Other keys are ignored.
     ///
     /// A ref that is missing is the commit itself.
-    pub fn parse(data: &BTreeMap<String, String>) -> Result<Self, MetadataError> {
+    pub(crate) fn parse(data: &BTreeMap<String, String>) -> Result<Self, MetadataError> {
         let text = |key| data.get(key).map_or("", |text: &String| text.trim());
         let commit = match text("commit") {
             "" => return Err(MetadataError::NoCommit),

@@ -18,11 +18,11 @@ const HISTORY_TEXT_BYTES: usize = 120;
 /// The largest number of projects in a report.
 const PROJECTS: usize = 256;
 /// The version of the agent in reports.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The state of a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum SyncStatus {
+pub(crate) enum SyncStatus {
     /// The gateway has not confirmed the files, or the sync waits.
     #[default]
     Pending,
@@ -35,82 +35,82 @@ pub enum SyncStatus {
 /// A report.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Report {
+pub(crate) struct Report {
     /// The state.
-    pub sync_status: SyncStatus,
+    pub(crate) sync_status: SyncStatus,
     /// The commit whose files are on the gateway, or an empty text if it is unknown.
-    pub synced_commit: String,
+    pub(crate) synced_commit: String,
     /// The ref that led to the commit.
-    pub synced_ref: String,
+    pub(crate) synced_ref: String,
     /// The time of the report, in RFC 3339 format in UTC.
-    pub last_sync_time: String,
+    pub(crate) last_sync_time: String,
     /// The time that the files took, such as `1.204s`. It is empty after an error.
-    pub last_sync_duration: String,
+    pub(crate) last_sync_duration: String,
     /// The version of the agent.
-    pub agent_version: String,
+    pub(crate) agent_version: String,
     /// The gateway's answer to the last scan.
-    pub last_scan_result: String,
+    pub(crate) last_scan_result: String,
     /// The number of files that were added, modified and deleted.
-    pub files_changed: i32,
+    pub(crate) files_changed: i32,
     /// The projects on the gateway, or `None` if there are none or after an error.
-    pub projects_synced: Option<Vec<String>>,
+    pub(crate) projects_synced: Option<Vec<String>>,
     /// What went wrong, or what the sync waits for.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub error_message: String,
+    pub(crate) error_message: String,
     /// The profile.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub profile_name: String,
+    pub(crate) profile_name: String,
     /// Whether the changes were only counted.
     #[serde(skip_serializing_if = "is_default")]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// The number of files that a dry run would add.
     #[serde(skip_serializing_if = "is_default")]
-    pub dry_run_diff_added: i32,
+    pub(crate) dry_run_diff_added: i32,
     /// The number of files that a dry run would modify.
     #[serde(skip_serializing_if = "is_default")]
-    pub dry_run_diff_modified: i32,
+    pub(crate) dry_run_diff_modified: i32,
     /// The number of files that a dry run would delete.
     #[serde(skip_serializing_if = "is_default")]
-    pub dry_run_diff_deleted: i32,
+    pub(crate) dry_run_diff_deleted: i32,
     /// Whether the sync waits for designers.
     #[serde(skip_serializing_if = "is_default")]
-    pub designer_sessions_blocked: bool,
+    pub(crate) designer_sessions_blocked: bool,
     /// The last syncs, the latest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Record>,
+    pub(crate) history: Vec<Record>,
 }
 
 /// One sync of the history.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Record {
+pub(crate) struct Record {
     /// The time at which it ended.
-    pub time: String,
+    pub(crate) time: String,
     /// The commit that was to be synced.
-    pub commit: String,
+    pub(crate) commit: String,
     /// The author of the commit.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub author: String,
+    pub(crate) author: String,
     /// Whether the commit was synced.
-    pub result: SyncResult,
+    pub(crate) result: SyncResult,
     /// The number of files that were added.
-    pub added: usize,
+    pub(crate) added: usize,
     /// The number of files that were modified.
-    pub modified: usize,
+    pub(crate) modified: usize,
     /// The number of files that were deleted.
-    pub deleted: usize,
+    pub(crate) deleted: usize,
     /// The duration.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub duration: String,
+    pub(crate) duration: String,
     /// What went wrong.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// The result of a sync in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SyncResult {
+pub(crate) enum SyncResult {
     /// The commit was synced.
     #[default]
     Success,
@@ -121,18 +121,18 @@ pub enum SyncResult {
 impl Report {
     /// Parses an entry. An entry of others that is unusable counts as empty.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
 
     /// Returns the entry as one line.
-    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+    pub(crate) fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
     /// Returns the report with the version and the time, and with bounded texts.
     #[must_use]
-    pub fn finish(mut self, now: Timestamp) -> Self {
+    pub(crate) fn finish(mut self, now: Timestamp) -> Self {
         self.last_sync_time = rfc3339(now);
         VERSION.clone_into(&mut self.agent_version);
         shorten(&mut self.error_message, MESSAGE_BYTES);
@@ -145,7 +145,7 @@ impl Report {
     }
 
     /// Puts a sync into the history. A failure that is equal to the last one only replaces it.
-    pub fn remember(&mut self, mut record: Record) {
+    pub(crate) fn remember(&mut self, mut record: Record) {
         shorten(&mut record.message, HISTORY_TEXT_BYTES);
         shorten(&mut record.author, HISTORY_TEXT_BYTES);
         let is_same = |last: &Record| {

@@ -62,16 +62,10 @@ pub(crate) struct Worker {
 /// What the worker knows from one sync to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// The period of the last profile.
-    period: Option<Duration>,
-    /// Whether the last profile lets the gateway start although the first sync failed.
-    starts_without_sync: bool,
-    /// Whether the last profile puts back what others have changed.
-    repairs_drift: bool,
-    /// Whether changes are only counted, whatever the profile says.
-    is_dry_run: bool,
-    /// Whether each changed file is returned.
-    lists_changes: bool,
+    /// The last profile.
+    profile: Option<Profile>,
+    /// The rules of a single sync.
+    once: Option<Once>,
     /// Whether a commit was fetched.
     has_fetched: bool,
     /// Whether the gateway has scanned since it started.
@@ -80,12 +74,20 @@ pub(crate) struct Progress {
     unscanned: Scans,
 }
 
+/// The rules of a single sync, whose changes are listed.
+#[derive(Debug, Clone, Copy)]
+struct Once {
+    /// Whether changes are only counted, whatever the profile says.
+    is_dry_run: bool,
+}
+
 impl Work for Worker {
     async fn sync(&mut self, wanted: &Published, phase: Phase) -> Outcome {
         let outcome = self.steps(wanted, phase).await;
         let mut outcome = outcome.unwrap_or_else(Outcome::Failed);
         if let Outcome::Failed(failure) = &mut outcome {
-            failure.allows_start |= self.progress.starts_without_sync;
+            let profile = self.progress.profile.as_ref();
+            failure.allows_start |= profile.is_some_and(Profile::starts_without_sync);
         }
         match &outcome {
             Outcome::Synced(_) => self.metrics.ended(&self.profile, true),
@@ -114,12 +116,18 @@ impl Work for Worker {
         self.metrics.drifted(found.len());
         Drift {
             files: found.into_iter().map(|file| file.path).collect(),
-            is_repaired: self.progress.repairs_drift,
+            is_repaired: self
+                .progress
+                .profile
+                .as_ref()
+                .is_some_and(Profile::repairs_drift),
         }
     }
 
     fn period(&self) -> Duration {
-        self.progress.period.unwrap_or(self.default_period)
+        let profile = self.progress.profile.as_ref();
+        let period = profile.and_then(Profile::sync_period);
+        period.unwrap_or(self.default_period)
     }
 }
 
@@ -129,9 +137,7 @@ impl Worker {
         let profile = profiles
             .get(&self.profile)
             .map_err(|error| failure(Step::Profile, &error))?;
-        self.progress.period = profile.sync_period();
-        self.progress.repairs_drift = profile.repairs_drift();
-        self.progress.starts_without_sync = profile.starts_without_sync();
+        self.progress.profile = Some(profile.clone());
         if profile.is_paused() {
             return Ok(Outcome::ProfilePaused);
         }
@@ -193,9 +199,7 @@ impl Worker {
         };
         let report = self
             .git
-            .fetch_with_progress(&remote, &asked, &self.store, &|progress| {
-                (self.show)(progress)
-            })
+            .fetch_with_progress(&remote, &asked, &self.store, &self.show)
             .await
             .map_err(|error| failure(step, &error))?;
         tracing::debug!(bytes = report.bytes, "fetched");
@@ -230,8 +234,7 @@ impl Worker {
         wanted: &Published,
         is_dry_run: bool,
     ) -> Result<FilesResult, Failure> {
-        self.progress.is_dry_run = is_dry_run;
-        self.progress.lists_changes = true;
+        self.progress.once = Some(Once { is_dry_run });
         let profiles = Profiles::parse(&wanted.profiles);
         let profile = profiles
             .get(&self.profile)
@@ -293,9 +296,10 @@ impl Worker {
             profile: profile.clone(),
             context,
             data: self.data.clone(),
-            is_dry_run: profile.is_dry_run() || self.progress.is_dry_run,
+            is_dry_run: profile.is_dry_run()
+                || self.progress.once.is_some_and(|once| once.is_dry_run),
             is_confirmed: false,
-            lists_changes: self.progress.lists_changes,
+            lists_changes: self.progress.once.is_some(),
         };
         let result = self.run_files(job.clone()).await?;
         let FilesResult::Unconfirmed(message) = result else {

@@ -149,7 +149,7 @@ impl Site {
             let ended = async {
                 drop(stopped.await);
             };
-            sidecar.run_until(ended).await.unwrap();
+            Box::pin(sidecar.run_until(ended)).await.unwrap();
         });
         Agent { ports, stop, task }
     }
@@ -166,16 +166,14 @@ impl Site {
             fields.all(|(name, value)| &report[name] == value)
         };
         let wait = await_condition(maps.clone(), "stoker-status-plant", matches);
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(found) => report(found.unwrap().as_ref()).unwrap(),
-            Err(_) => {
-                let map = maps.get_opt("stoker-status-plant").await.unwrap();
-                panic!(
-                    "not in time: {expected}; the last report is {:?}",
-                    report(map.as_ref())
-                );
-            }
+        if let Ok(found) = tokio::time::timeout(PATIENCE, wait).await {
+            return report(found.unwrap().as_ref()).unwrap();
         }
+        let map = maps.get_opt("stoker-status-plant").await.unwrap();
+        panic!(
+            "not in time: {expected}; the last report is {:?}",
+            report(map.as_ref())
+        );
     }
 
     fn boiler(&self) -> Option<String> {

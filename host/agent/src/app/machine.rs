@@ -36,7 +36,7 @@ const WRITE_TIME: Duration = Duration::from_secs(5);
 pub(super) async fn run(path: &Path) -> Result<ExitCode> {
     let config = MachineConfig::read(path)?;
     let ended = termination()?;
-    run_until(config, ended).await?;
+    Box::pin(run_until(config, ended)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -23,7 +23,7 @@ use crate::worker::{Done, FilesResult, Progress, State, Subject, Worker};
 const UNCONFIRMED: u8 = 2;
 
 /// Syncs once, and prints what was changed.
-pub(super) async fn run(flags: OnceFlags) -> Result<ExitCode> {
+pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
     let profiles = read_profile(&flags.profile)?;
     let repo = RepoUrl::parse(&flags.repo).context("--repo is invalid")?;
     let git_ref = GitRef::parse(&flags.git_ref).context("--ref is invalid")?;
@@ -38,7 +38,7 @@ pub(super) async fn run(flags: OnceFlags) -> Result<ExitCode> {
     let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
     let state = flags.state.clone();
     let state = state.unwrap_or_else(|| temporary.path().to_owned());
-    let mut worker = worker(&flags, git, credentials, state)?;
+    let mut worker = worker(flags, git, credentials, &state)?;
     progress(&format!("fetching {}", wanted.commit.short()));
     let result = worker.sync_once(&wanted, flags.dry_run).await;
     match result {
@@ -48,7 +48,7 @@ pub(super) async fn run(flags: OnceFlags) -> Result<ExitCode> {
             Ok(ExitCode::from(UNCONFIRMED))
         }
         Ok(FilesResult::Done(done)) => {
-            print(&wanted, &done, &flags)?;
+            print(&wanted, &done, flags)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -58,7 +58,7 @@ fn worker(
     flags: &OnceFlags,
     git: GitClient,
     credentials: CredentialFiles,
-    state: PathBuf,
+    state: &Path,
 ) -> Result<Worker> {
     let labels: BTreeMap<_, _> = flags.labels.iter().cloned().collect();
     let confirmation = if flags.confirm_deletes {
@@ -68,7 +68,7 @@ fn worker(
     };
     Ok(Worker {
         git,
-        store: open_store(&state)?,
+        store: open_store(state)?,
         credentials,
         gateway: None,
         surroundings: Surroundings::Machine(Machine {
@@ -82,7 +82,7 @@ fn worker(
         },
         profile: PROFILE_NAME.to_owned(),
         data: flags.data.clone(),
-        state: State::open(&state, &flags.data),
+        state: State::open(state, &flags.data),
         metrics: super::tasks::metrics().0,
         default_period: std::time::Duration::ZERO,
         progress: Progress::default(),

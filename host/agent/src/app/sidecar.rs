@@ -60,7 +60,7 @@ pub(super) async fn run() -> Result<ExitCode> {
     let client =
         Client::try_from(kubernetes).context("cannot create a client of the Kubernetes API")?;
     let sidecar = Sidecar::start(client, config, Ports::default()).await?;
-    sidecar.run_until(ended).await?;
+    Box::pin(sidecar.run_until(ended)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

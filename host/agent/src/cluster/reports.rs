@@ -41,7 +41,7 @@ impl Reports {
         while reports.changed().await.is_ok() {
             loop {
                 let report = reports.borrow_and_update().clone();
-                let written = tokio::time::timeout(WRITE_TIME, self.write(&report)).await;
+                let written = tokio::time::timeout(WRITE_TIME, self.write(report.as_ref())).await;
                 match &written {
                     Ok(Ok(())) => break,
                     Ok(Err(error)) => tracing::warn!(
@@ -57,7 +57,7 @@ impl Reports {
         }
     }
 
-    async fn write(&self, report: &Option<Report>) -> Result<(), Error> {
+    async fn write(&self, report: Option<&Report>) -> Result<(), Error> {
         let Some(report) = report else {
             return Ok(());
         };

@@ -218,12 +218,12 @@ fn waiting_for_designers_keeps_an_error_and_becomes_one() {
     let later = told(&waits, &late.report, |it| it.is_out_of_patience = true);
     assert_eq!(notice(&later), None, "one event for one error");
 
-    let refuses = Outcome::Designers {
+    let fails = Outcome::Designers {
         policy: DesignerSessionPolicy::Fail,
         open,
         period: Duration::from_secs(30),
     };
-    let refused = told(&refuses, &Report::default(), |_| {});
+    let refused = told(&fails, &Report::default(), |_| {});
     let text = "designer sessions active (policy=fail): admin on p1, bob on p2";
     assert_eq!(refused.report.error_message, text);
     assert!(!refused.report.designer_sessions_blocked);
