@@ -2,6 +2,7 @@
 
 use prometheus_client::registry::Registry;
 
+use crate::admission::InjectorMetrics;
 use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
@@ -18,6 +19,8 @@ pub struct Metrics {
     pub server: ServerMetrics,
     /// The metrics of the controller.
     pub controller: ControllerMetrics,
+    /// The metrics of the injection.
+    pub injector: InjectorMetrics,
     registry: Registry,
 }
 
@@ -31,6 +34,7 @@ impl Metrics {
             receiver: ReceiverMetrics::register(&mut registry),
             server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
+            injector: InjectorMetrics::register(&mut registry),
             registry,
         }
     }

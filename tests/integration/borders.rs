@@ -9,8 +9,17 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 22] = [
-    ("axum", &["app/tasks", "operations", "receiver"]),
+const OWNERS: [(&str, &[&str]); 23] = [
+    (
+        "axum",
+        &[
+            "admission/handler",
+            "admission/serving",
+            "app/tasks",
+            "operations",
+            "receiver",
+        ],
+    ),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
@@ -18,6 +27,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     (
         "k8s_openapi",
         &[
+            "admission",
             "app/demo",
             "controller",
             "leader",
@@ -29,6 +39,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     (
         "kube",
         &[
+            "admission",
             "app",
             "controller",
             "leader",
@@ -41,6 +52,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
+    ("rcgen", &["admission/certificate"]),
     ("regex", &["request/rules"]),
     (
         "reqwest",
@@ -67,7 +79,8 @@ const OWNERS: [(&str, &[&str]); 22] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 19] = [
+const NEIGHBOURS: [(&str, &[&str]); 20] = [
+    ("admission", &["server"]),
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["github_app", "lookups", "watch_backoff"]),

@@ -11,6 +11,7 @@ mod gateways;
 mod go_operator;
 mod guests;
 mod guide;
+mod injection;
 mod keys;
 mod leader;
 mod plugin_files;
