@@ -16,6 +16,7 @@ import tempfile
 from cluster import Cluster
 from container import ArchivedImage, ProgramImage
 from guide import Guide
+from injection import Injection
 from migrating import Migrating
 from private import Private
 from quick_start import QuickStart
@@ -24,7 +25,7 @@ from senders import Senders
 from story import ROOT
 from values import Values
 
-STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Private, Migrating)}
+STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Private, Injection, Migrating)}
 
 
 def main():
