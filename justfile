@@ -144,13 +144,13 @@ bench-attacks *ARGS:
     cargo run --release --locked --quiet -p stoker-tests --bin attacks -- \
         --stoker "{{ cargo_target }}/release/stoker" {{ ARGS }}
 
-# Builds the container image for amd64 and arm64, or for `--arch`, into target/image. Needs Debian's buildah.
+# Builds the container images for amd64 and arm64, or for `--arch`, into target/image. Needs Debian's buildah.
 image *ARGS:
     host/image/build.sh {{ ARGS }}
 
-# Pushes and signs the image of `just image` and the chart, of the tag that is checked out: `IMAGE` such as
+# Pushes and signs the images of `just image` and the chart, of the tag that is checked out: `IMAGE` such as
 # ghcr.io/acme/stoker-operator, `CHARTS` such as oci://ghcr.io/acme/charts. More arguments are flags of cosign.
-[doc("Pushes and signs the image and the chart of the tag that is checked out.")]
+[doc("Pushes and signs the images and the chart of the tag that is checked out.")]
 [positional-arguments]
 publish IMAGE CHARTS *COSIGN:
     host/image/publish.sh "$@"

@@ -86,8 +86,9 @@ there. Null is not enough: some versions of Helm ignore it in the values of a pa
 
 {{/* The image of the agents that are injected. */}}
 {{- define "stoker-operator.agentImage" -}}
+{{- $defaults := $.Files.Get "files/defaults.yaml" | fromYaml }}
 {{- with .Values.agentImage }}
-{{- printf "%s:%s" (default "ghcr.io/knorrlabs/stoker-agent" .repository) (default $.Chart.AppVersion .tag) }}
+{{- printf "%s:%s" (default $defaults.agentImage.repository .repository) (default $.Chart.AppVersion .tag) }}
 {{- end }}
 {{- end }}
 
