@@ -62,10 +62,10 @@ test-senders:
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
 [doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]
-test-chart: render-chart (chart-stories "values readme quick-start guide senders private injection migrating")
+test-chart: render-chart (chart-stories "values readme quick-start guide senders private injection agents migrating")
 
 # Builds the container image for this machine's architecture, and runs the same stories with it.
-test-image: && (chart-stories "readme quick-start guide senders private injection migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar")
+test-image: && (chart-stories "readme quick-start guide senders private injection agents migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar" "--agent-image" cargo_target / "image/stoker-agent-" + image_arch + ".oci.tar")
     host/image/build.sh --arch {{ image_arch }}
 
 [private]
@@ -74,13 +74,13 @@ chart-stories STORIES *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
     shift
-    cargo build --release --locked --bin stoker
+    cargo build --release --locked --bin stoker --bin stoker-agent
     assets=$(tests/control-plane/build.sh)
     helm=$(tests/chart/helm.sh)
     for story in {{ STORIES }}; do
         cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
             python3 -B tests/chart/live/live.py $story --kubectl "$assets/kubectl" --helm "$helm" \
-            --stoker "{{ cargo_target }}/release/stoker" "$@"
+            --stoker "{{ cargo_target }}/release/stoker" --agent "{{ cargo_target }}/release/stoker-agent" "$@"
     done
 
 # Renders the Helm chart and compares it with the golden files; `--update` writes them. Builds helm on first use.

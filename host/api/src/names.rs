@@ -49,7 +49,7 @@ pub mod pod_annotation {
 
 /// Labels of the pods of gateways.
 pub mod pod_label {
-    /// Whether the pod got the agent: `true`. A PodMonitor selects pods by this label.
+    /// Whether the pod got the agent: `true`. A `PodMonitor` selects pods by this label.
     pub const AGENT: &str = "stoker.io/agent";
 }
 

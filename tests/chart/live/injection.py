@@ -3,13 +3,11 @@
 import base64
 import json
 import re
-import socket
 
 from cluster import until
 from story import CHART, NAMESPACE, RELEASE, ROOT, Story, gateway_sync
 
 PAGE = "docs/injection.md"
-SERVICE = "stoker-stoker-operator-webhook-service"
 CONFIGURATION = ("mutatingwebhookconfiguration", "stoker-stoker-operator-pod-injection")
 CERTIFICATE = ("secret", "stoker-stoker-operator-webhook-cert", "-n", NAMESPACE)
 IMAGE = "registry.example.com/stoker-agent:1.2"
@@ -27,34 +25,12 @@ class Injection(Story):
         image = ["--set", f"agentImage.repository={repository}", "--set-string", f"agentImage.tag={tag}"]
         self.cluster.helm("install", RELEASE, CHART, "-n", NAMESPACE, *image)
         self.start_pod()
-        self.route_the_service()
+        self.route_the_webhook()
         self.check_the_certificate()
         self.inject()
         self.refuse()
         self.leave_others()
         self.renew()
-
-    def route_the_service(self):
-        """Does what the controller of EndpointSlices does. An endpoint cannot be a loopback address."""
-        service = self.cluster.get("service", SERVICE, "-n", NAMESPACE)["spec"]
-        labels = self.pod.template["metadata"]["labels"].items()
-        assert service["selector"].items() <= labels, "the Service selects other pods"
-        (port,) = service["ports"]
-        assert port["port"] == 443, service
-        self.cluster.apply(
-            {
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": {
-                    "name": f"{SERVICE}-1",
-                    "namespace": NAMESPACE,
-                    "labels": {"kubernetes.io/service-name": SERVICE},
-                },
-                "addressType": "IPv4",
-                "endpoints": [{"addresses": [own_address()], "conditions": {"ready": True}}],
-                "ports": [{"name": port["name"], "port": self.pod.port(port["targetPort"]), "protocol": "TCP"}],
-            }
-        )
 
     def check_the_certificate(self):
         trusted = until("the API server trusts the certificate", self.bundle)
@@ -156,12 +132,3 @@ def agent_of(pod):
     """The container of the agent, which is the first one."""
     containers = pod["spec"].get("initContainers", [])
     return containers[0] if containers and containers[0]["name"] == "stoker-agent" else None
-
-
-def own_address():
-    """An IPv4 address of this machine that is not a loopback address. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        address = probe.getsockname()[0]
-    assert not address.startswith("127."), "this machine has no address for the endpoint of a Service"
-    return address
