@@ -2,6 +2,7 @@
 
 use prometheus_client::registry::Registry;
 
+use crate::admission::InjectorMetrics;
 use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
@@ -21,6 +22,8 @@ pub struct Metrics {
     pub controller: ControllerMetrics,
     /// The metrics of the watches.
     pub watches: WatchMetrics,
+    /// The metrics of the injection.
+    pub injector: InjectorMetrics,
     registry: Registry,
 }
 
@@ -35,6 +38,7 @@ impl Metrics {
             server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
             watches: WatchMetrics::register(&mut registry),
+            injector: InjectorMetrics::register(&mut registry),
             registry,
         }
     }

@@ -10,7 +10,16 @@ use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
 const OWNERS: [(&str, &[&str]); 23] = [
-    ("axum", &["app/tasks", "operations", "receiver"]),
+    (
+        "axum",
+        &[
+            "admission/handler",
+            "admission/serving",
+            "app/tasks",
+            "operations",
+            "receiver",
+        ],
+    ),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
@@ -18,6 +27,7 @@ const OWNERS: [(&str, &[&str]); 23] = [
     (
         "k8s_openapi",
         &[
+            "admission",
             "app/demo",
             "app/local_gateway",
             "controller",
@@ -30,6 +40,7 @@ const OWNERS: [(&str, &[&str]); 23] = [
     (
         "kube",
         &[
+            "admission",
             "app",
             "controller",
             "leader",
@@ -42,6 +53,7 @@ const OWNERS: [(&str, &[&str]); 23] = [
     ),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
+    ("rcgen", &["admission/certificate"]),
     ("regex", &["request/rules"]),
     (
         "reqwest",
@@ -69,7 +81,8 @@ const OWNERS: [(&str, &[&str]); 23] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 19] = [
+const NEIGHBOURS: [(&str, &[&str]); 20] = [
+    ("admission", &["server"]),
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["github_app", "lookups", "watch_backoff"]),

@@ -12,6 +12,7 @@ mod gateways;
 mod go_operator;
 mod guests;
 mod guide;
+mod injection;
 mod keys;
 mod leader;
 mod plugin_files;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::injection::Injection;
 use super::kubeconfig::Clients;
 use super::lead::Reconciler;
 use super::secret_refresh::refresh_secrets;
@@ -40,6 +41,7 @@ pub struct Host {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     receiver_address: Option<SocketAddr>,
+    injection: Option<Injection>,
     cache: Arc<ObjectCache>,
     servers: Servers,
     /// The token that ends the background tasks.
@@ -81,6 +83,16 @@ impl Host {
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
+        let mut servers = Servers::default();
+        let injection = config.injection.map(|injection| {
+            Injection::start(
+                injection,
+                &single_try,
+                &own_namespace,
+                &metrics,
+                &mut servers,
+            )
+        });
         let reconciler = Reconciler {
             client,
             namespace: config.namespace,
@@ -112,7 +124,6 @@ impl Host {
         let reporter = Arc::clone(&receiver);
         tasks.spawn(async move { reporter.report_omitted().await });
         tasks.spawn(telemetry::report_dropped());
-        let mut servers = Servers::default();
         let receiver_options = server::Options {
             tls,
             metrics: metrics.server.clone(),
@@ -128,6 +139,7 @@ impl Host {
             detector,
             metrics,
             receiver_address,
+            injection,
             cache,
             servers,
             shutdown,
@@ -140,6 +152,11 @@ impl Host {
     #[must_use]
     pub fn receiver_address(&self) -> Option<SocketAddr> {
         self.receiver_address
+    }
+
+    /// Waits until the injection webhook is served, and returns its address. Returns `None` if it is disabled.
+    pub async fn injection_address(&self) -> Option<SocketAddr> {
+        self.injection.as_ref()?.address().await
     }
 
     /// Waits until the objects have been listed once.
