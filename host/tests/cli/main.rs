@@ -114,6 +114,8 @@ fn the_demo_ends_well_when_every_step_went_as_expected() {
     let demo = run(&["demo", "--once", "--port", "0"]);
     assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
     assert_eq!(demo.out.matches("[ok]").count(), 8, "{}", demo.out);
+    let synced = demo.out.matches("on the gateway after").count();
+    assert_eq!(synced, 5, "{}", demo.out);
 }
 
 #[test]
