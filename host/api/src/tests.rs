@@ -154,6 +154,7 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
         sync.profiles! object minProperties=1
         sync.profiles{} object
         sync.profiles{}.designerSessionPolicy string enum=[proceed,wait,fail]
+        sync.profiles{}.driftPolicy string enum=[report,repair]
         sync.profiles{}.dryRun boolean
         sync.profiles{}.excludePatterns array
         sync.profiles{}.excludePatterns[] string
@@ -169,6 +170,7 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
         sync.profiles{}.mappings[].source! string minLength=1
         sync.profiles{}.mappings[].template boolean
         sync.profiles{}.mappings[].type string enum=[dir,file]
+        sync.profiles{}.maxDeletes integer format=int32 minimum=0.0
         sync.profiles{}.paused boolean
         sync.profiles{}.syncPeriod integer format=int32 minimum=5.0 maximum=3600.0
         sync.profiles{}.vars object
