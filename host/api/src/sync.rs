@@ -83,6 +83,9 @@ pub struct SyncProfile {
     /// What an agent does with files that were changed on the gateway since its last sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift_policy: Option<DriftPolicy>,
+    /// Whether a gateway may start although its first sync failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_without_sync: Option<bool>,
     /// The number of files that an agent deletes in one sync without a confirmation. Without it, half of the managed
     /// files, and at least 20.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -30,6 +30,8 @@ struct Published<'a> {
     drift_policy: Option<DriftPolicy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_deletes: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_without_sync: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -95,6 +97,7 @@ fn publish<'a>(profile: &'a SyncProfile, defaults: &'a SyncDefaults) -> Publishe
         paused: is_paused(profile, defaults),
         drift_policy: profile.drift_policy,
         max_deletes: profile.max_deletes,
+        start_without_sync: profile.start_without_sync,
     }
 }
 
@@ -273,11 +276,11 @@ mod tests {
     fn fields_that_only_this_agent_knows_are_published_if_they_are_set() {
         let sync = sync(json!({
             "defaults": {"excludePatterns": []},
-            "profiles": {"p": {"mappings": [], "driftPolicy": "repair", "maxDeletes": 0}},
+            "profiles": {"p": {"mappings": [], "driftPolicy": "repair", "maxDeletes": 0, "startWithoutSync": true}},
         }));
         let expected = concat!(
             r#"{"p":{"mappings":[],"syncPeriod":30,"dryRun":false,"designerSessionPolicy":"proceed","paused":false,"#,
-            r#""driftPolicy":"repair","maxDeletes":0}}"#,
+            r#""driftPolicy":"repair","maxDeletes":0,"startWithoutSync":true}}"#,
         );
         assert_eq!(to_json(&sync).unwrap(), expected);
     }

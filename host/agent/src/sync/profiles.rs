@@ -131,6 +131,12 @@ impl Profile {
         self.0.drift_policy.unwrap_or_default() == DriftPolicy::Repair
     }
 
+    /// Returns whether the gateway may start although the first sync failed.
+    #[must_use]
+    pub fn starts_without_sync(&self) -> bool {
+        self.0.start_without_sync.unwrap_or(false)
+    }
+
     /// Returns how many files one sync may delete without a confirmation, or `None` if the profile does not set it.
     #[must_use]
     pub fn max_deletes(&self) -> Option<usize> {
