@@ -1,12 +1,13 @@
 //! What the last sync has left on the gateway.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::folder::{Folder, Kind, Stat};
+use super::folder::{Folder, Kind, Stat, digest_at, split, stat_at};
 
 /// The files of the last sync, as they were on disk after it.
 ///
@@ -76,10 +77,20 @@ pub enum Change {
 #[must_use]
 pub fn drift(record: &Applied, data: &Path) -> Vec<Drifted> {
     let folder = Folder::open(data).ok();
+    // Files of one directory follow each other, so it is opened once.
+    let mut last: Option<(&str, Option<OwnedFd>)> = None;
     let files = record.files.iter();
     let drifted = files.filter_map(|(path, file)| {
-        let change = match &folder {
-            Some(folder) => file.change(path, folder)?,
+        let (parent, name) = split(path);
+        if last.as_ref().is_none_or(|(known, _)| *known != parent) {
+            let directory = folder
+                .as_ref()
+                .and_then(|folder| folder.directory(parent).ok().flatten());
+            last = Some((parent, directory));
+        }
+        let directory = last.as_ref().and_then(|(_, directory)| directory.as_ref());
+        let change = match directory {
+            Some(directory) => file.change(directory, name)?,
             None => Change::Missing,
         };
         Some(Drifted {
@@ -91,8 +102,8 @@ pub fn drift(record: &Applied, data: &Path) -> Vec<Drifted> {
 }
 
 impl AppliedFile {
-    fn change(&self, path: &str, folder: &Folder) -> Option<Change> {
-        let Ok(Some(stat)) = folder.stat(path) else {
+    fn change(&self, directory: &OwnedFd, name: &str) -> Option<Change> {
+        let Ok(Some(stat)) = stat_at(directory, name) else {
             return Some(Change::Missing);
         };
         if stat == self.stat {
@@ -101,14 +112,10 @@ impl AppliedFile {
         if stat.kind != Kind::File {
             return Some(Change::Kind);
         }
-        let is_same = stat.size == self.stat.size
-            && folder
-                .digest(path)
-                .is_ok_and(|digest| digest == self.digest);
-        match is_same {
-            false => Some(Change::Content),
-            true if stat.mode != self.stat.mode => Some(Change::Mode),
-            true => None,
+        let has_content = || digest_at(directory, name).is_ok_and(|digest| digest == self.digest);
+        if stat.size != self.stat.size || !has_content() {
+            return Some(Change::Content);
         }
+        (stat.mode != self.stat.mode).then_some(Change::Mode)
     }
 }

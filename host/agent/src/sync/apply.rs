@@ -6,6 +6,7 @@
 mod disk;
 mod staging;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::applied::{Applied, AppliedFile};
@@ -86,7 +87,7 @@ fn apply_with(
     let cleared = disk.clear_staging();
     let records = result?;
     cleared?;
-    applied.files = records.into_iter().collect();
+    applied.files = records;
     Ok(Outcome {
         counts: plan.counts(),
         projects: projects(&folder)?,
@@ -98,42 +99,54 @@ fn change(
     plan: &Plan,
     source: &dyn Source,
     disk: &mut Disk<'_>,
-) -> Result<Vec<(String, AppliedFile)>, ApplyError> {
+) -> Result<BTreeMap<String, AppliedFile>, ApplyError> {
     let staged = staging::stage(plan, source, disk)?;
-    let mut records = plan.kept.clone();
+    let mut files: BTreeMap<String, AppliedFile> = plan.kept.iter().cloned().collect();
     let mut next = staged.into_iter();
     for operation in plan.operations() {
+        let path = operation.path();
         match operation {
             Operation::Clear {
-                path,
                 is_directory: false,
+                ..
             }
-            | Operation::Delete { path } => disk.delete(path)?,
+            | Operation::Delete { .. } => disk.delete(path)?,
             Operation::Clear {
-                path,
-                is_directory: true,
+                is_directory: true, ..
             }
-            | Operation::RemoveDirectory { path } => disk.remove_directory(path)?,
-            Operation::SetMode { path, mode } => disk.set_mode(path, *mode)?,
-            Operation::Write { path, .. } => {
+            | Operation::RemoveDirectory { .. } => disk.remove_directory(path)?,
+            Operation::SetMode { mode, .. } => {
+                disk.set_mode(path, *mode)?;
+                note(path, disk.folder(), &mut files)?;
+            }
+            Operation::Write { .. } => {
                 let Some(staged) = next.next() else { break };
                 disk.publish(&staged.name, path, staged.mode)?;
-                records.push((path.clone(), record(staged)));
+                files.insert(path.to_owned(), record(staged));
+                note(path, disk.folder(), &mut files)?;
             }
-        }
-    }
-    // The times of a file change when it is moved, so they are read at the end.
-    let mut files = Vec::with_capacity(records.len());
-    for (path, mut record) in records {
-        let stat = disk.folder().stat(&path)?;
-        if let Some(stat) =
-            stat.filter(|stat| stat.kind == Kind::File && stat.size == record.stat.size)
-        {
-            record.stat = stat;
-            files.push((path, record));
         }
     }
     Ok(files)
+}
+
+/// Notes the times of a file that was changed. If somebody has replaced it already, it is not in the record.
+fn note(
+    path: &str,
+    folder: &Folder,
+    files: &mut BTreeMap<String, AppliedFile>,
+) -> Result<(), FolderError> {
+    let stat = folder.stat(path)?;
+    let Some(file) = files.get_mut(path) else {
+        return Ok(());
+    };
+    match stat.filter(|stat| stat.kind == Kind::File && stat.size == file.stat.size) {
+        Some(stat) => file.stat = stat,
+        None => {
+            files.remove(path);
+        }
+    }
+    Ok(())
 }
 
 fn record(staged: Staged) -> AppliedFile {

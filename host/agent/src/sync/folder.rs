@@ -29,9 +29,9 @@ pub(super) struct Stat {
     pub(super) mode: u32,
     inode: u64,
     /// The time of the last change to the content, in nanoseconds since 1970.
-    modified: i128,
+    modified: i64,
     /// The time of the last change to the content, the name or the permissions.
-    changed: i128,
+    changed: i64,
 }
 
 /// The kinds of files.
@@ -74,12 +74,29 @@ impl Folder {
     /// Opens a directory. Links in the path are followed as long as they stay in the folder. Returns `None` if the
     /// directory does not exist.
     pub(super) fn directory(&self, path: &str) -> Result<Option<OwnedFd>, FolderError> {
-        let io = |errno| failed(path, errno);
-        let mut open = vec![
-            self.root
-                .try_clone()
-                .map_err(|cause| io_failed(path, cause))?,
-        ];
+        Ok(self
+            .walk(path)?
+            .and_then(|mut open| open.pop())
+            .map(|(_, directory)| directory))
+    }
+
+    /// Returns the path of a directory without links.
+    pub(super) fn resolve(&self, path: &str) -> Result<Option<String>, FolderError> {
+        let names = |open: Vec<(String, OwnedFd)>| {
+            let names: Vec<String> = open.into_iter().skip(1).map(|(name, _)| name).collect();
+            names.join("/")
+        };
+        Ok(self.walk(path)?.map(names))
+    }
+
+    /// Opens the directories of a path one after the other, from the folder on.
+    fn walk(&self, path: &str) -> Result<Option<Vec<(String, OwnedFd)>>, FolderError> {
+        let outside = || FolderError::Outside(path.to_owned());
+        let root = self
+            .root
+            .try_clone()
+            .map_err(|cause| io_failed(path, cause))?;
+        let mut open = vec![(String::new(), root)];
         let mut links = 0;
         let mut parts: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         while let Some(part) = parts.pop() {
@@ -89,41 +106,37 @@ impl Folder {
                     open.pop();
                     continue;
                 }
-                ".." => return Err(FolderError::Outside(path.to_owned())),
+                ".." => return Err(outside()),
                 _ => {}
             }
-            let Some(last) = open.last() else { break };
+            let Some((_, last)) = open.last() else { break };
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
             match rustix::fs::openat(last, &part, flags, Mode::empty()) {
-                Ok(next) => open.push(next),
+                Ok(next) => open.push((part, next)),
                 Err(Errno::NOENT) => return Ok(None),
                 Err(Errno::NOTDIR | Errno::LOOP) => {
-                    let target = match rustix::fs::readlinkat(last, &part, Vec::new()) {
-                        Ok(target) => target.into_string(),
-                        Err(Errno::INVAL) => {
-                            return Err(FolderError::NotDirectory(path.to_owned()));
-                        }
-                        Err(errno) => return Err(io(errno)),
-                    };
                     links += 1;
-                    let target = target.ok().filter(|_| links <= MAX_LINKS);
-                    let mut target = target.ok_or_else(|| FolderError::Outside(path.to_owned()))?;
+                    let target = link_target(last, &part, path)?;
+                    let target = target.filter(|_| links <= MAX_LINKS).ok_or_else(outside)?;
                     if target.starts_with('/') {
-                        let inside = Path::new(&target)
-                            .strip_prefix(&self.path)
-                            .ok()
-                            .and_then(Path::to_str);
-                        target = inside
-                            .ok_or_else(|| FolderError::Outside(path.to_owned()))?
-                            .to_owned();
                         open.truncate(1);
                     }
-                    parts.extend(target.split('/').rev().map(str::to_owned));
+                    let inside = self.inside(&target).ok_or_else(outside)?;
+                    parts.extend(inside.split('/').rev().map(str::to_owned));
                 }
-                Err(errno) => return Err(io(errno)),
+                Err(errno) => return Err(failed(path, errno)),
             }
         }
-        Ok(open.pop())
+        Ok(Some(open))
+    }
+
+    /// Makes an absolute target relative to the folder. Returns `None` if it is elsewhere.
+    fn inside<'t>(&self, target: &'t str) -> Option<&'t str> {
+        if target.starts_with('/') {
+            Path::new(target).strip_prefix(&self.path).ok()?.to_str()
+        } else {
+            Some(target)
+        }
     }
 
     /// Returns the entries of a directory by name, or `None` if it does not exist. Names that are not UTF-8 are left
@@ -161,13 +174,27 @@ impl Folder {
     /// Reads a file and returns the digest of its content.
     pub(super) fn digest(&self, path: &str) -> Result<Digest, FolderError> {
         let (parent, name) = split(path);
-        let missing = || failed(path, Errno::NOENT);
-        let directory = self.directory(parent)?.ok_or_else(missing)?;
-        // A pipe must not block.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&directory, name, flags, Mode::empty());
-        let file = file.map_err(|errno| failed(path, errno))?;
-        Digest::read(File::from(file)).map_err(|cause| io_failed(path, cause))
+        let directory = self
+            .directory(parent)?
+            .ok_or_else(|| failed(path, Errno::NOENT))?;
+        digest_at(&directory, name).map_err(|cause| io_failed(path, cause))
+    }
+}
+
+/// Reads a file of a directory and returns the digest of its content.
+pub(super) fn digest_at(directory: impl AsFd, name: &str) -> io::Result<Digest> {
+    // A pipe must not block.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    Digest::read(File::from(file))
+}
+
+/// Reads a link. Its target is `None` if it is not UTF-8.
+fn link_target(directory: &OwnedFd, name: &str, path: &str) -> Result<Option<String>, FolderError> {
+    match rustix::fs::readlinkat(directory, name, Vec::new()) {
+        Ok(target) => Ok(target.into_string().ok()),
+        Err(Errno::INVAL) => Err(FolderError::NotDirectory(path.to_owned())),
+        Err(errno) => Err(failed(path, errno)),
     }
 }
 
@@ -183,8 +210,12 @@ pub(super) fn stat_at(directory: impl AsFd, name: &str) -> Result<Option<Stat>, 
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(errno),
     };
+    // Times after 2262 are cut off. They are only compared with each other.
     let time = |seconds: i64, nanoseconds: u64| {
-        i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
+        let nanoseconds = i64::try_from(nanoseconds).unwrap_or_default();
+        seconds
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(nanoseconds)
     };
     Ok(Some(Stat {
         kind: match FileType::from_raw_mode(stat.st_mode) {

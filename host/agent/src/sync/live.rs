@@ -15,7 +15,7 @@ type Listing = Rc<BTreeMap<String, Stat>>;
 pub struct Live<'a> {
     folder: Folder,
     applied: &'a Applied,
-    directories: RefCell<HashMap<String, Option<Listing>>>,
+    directories: RefCell<HashMap<String, Listing>>,
 }
 
 impl<'a> Live<'a> {
@@ -35,14 +35,10 @@ impl<'a> Live<'a> {
 
     /// Returns the entries of a directory, or nothing if it does not exist.
     pub(super) fn list(&self, path: &str) -> Result<Listing, FolderError> {
-        Ok(self.entries(path)?.unwrap_or_default())
-    }
-
-    fn entries(&self, path: &str) -> Result<Option<Listing>, FolderError> {
         if let Some(known) = self.directories.borrow().get(path) {
             return Ok(known.clone());
         }
-        let found = self.folder.list(path)?.map(Rc::new);
+        let found = Rc::new(self.folder.list(path)?.unwrap_or_default());
         self.directories
             .borrow_mut()
             .insert(path.to_owned(), found.clone());
@@ -55,9 +51,18 @@ impl<'a> Live<'a> {
         Ok(self.list(parent)?.get(name).cloned())
     }
 
-    /// Returns whether a link leads to a directory inside the folder.
-    pub(super) fn leads_to_directory(&self, path: &str) -> bool {
-        matches!(self.entries(path), Ok(Some(_)))
+    /// Returns the path of the directory that a link leads to, or `None` if it does not lead to one in the folder.
+    pub(super) fn target(&self, path: &str) -> Option<String> {
+        self.folder.resolve(path).ok().flatten()
+    }
+
+    /// Returns whether the last sync has left files in a directory.
+    pub(super) fn has_applied_below(&self, path: &str) -> bool {
+        let prefix = format!("{path}/");
+        let mut files = self.applied.files.range(prefix.clone()..);
+        files
+            .next()
+            .is_some_and(|(file, _)| file.starts_with(&prefix))
     }
 
     /// Returns what the last sync has left at a path.

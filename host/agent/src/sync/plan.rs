@@ -2,6 +2,7 @@
 
 mod compare;
 mod orphans;
+mod parents;
 
 use super::applied::AppliedFile;
 use super::folder::FolderError;

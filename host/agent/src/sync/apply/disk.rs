@@ -185,50 +185,54 @@ impl<'a> Disk<'a> {
     ) -> Result<(), FolderError> {
         let (parent, name) = split(path);
         let directory = self.create_directory(parent)?;
-        let Some(staging) = self.staging.take() else {
-            return Err(failed(path, Errno::NOENT));
-        };
+        let staging = self
+            .staging
+            .take()
+            .ok_or_else(|| failed(path, Errno::NOENT))?;
         let moved = self.step(Step::Rename, path, || {
             match rustix::fs::renameat(&staging, staged, &directory, name) {
                 Err(Errno::XDEV) => Ok(false),
                 result => result.map(|()| true),
             }
         });
-        let moved = match moved {
-            // The directory is on another file system. The file is written again, beside its place.
-            Ok(false) => self.copy(&staging, staged, &directory, path, mode),
-            other => other.map(|_| ()),
-        };
         self.staging = Some(staging);
         self.parent = Some((parent.to_owned(), directory));
-        moved
+        if moved? {
+            Ok(())
+        } else {
+            self.copy_staged(staged, path, mode)
+        }
     }
 
-    fn copy(
+    /// Writes a staged file again beside its place, and moves it there: a mounted directory is on another file system.
+    pub(super) fn copy_staged(
         &mut self,
-        staging: &OwnedFd,
         staged: &str,
-        directory: &OwnedFd,
         path: &str,
         mode: u32,
     ) -> Result<(), FolderError> {
-        let mut content = Vec::new();
+        let (parent, name) = split(path);
+        let directory = self.create_directory(parent)?;
+        let staging = self
+            .staging
+            .as_ref()
+            .ok_or_else(|| failed(path, Errno::NOENT))?;
         let flags = OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(staging, staged, flags, Mode::empty())
             .map_err(|errno| failed(path, errno))?;
+        let mut content = Vec::new();
         File::from(file)
             .read_to_end(&mut content)
             .map_err(|cause| io_failed(path, cause))?;
-        let (_, name) = split(path);
         let beside = format!(".{name}.stoker-tmp-{staged}");
         // What an interrupted sync has left is in the way.
-        match rustix::fs::unlinkat(directory, &beside, AtFlags::empty()) {
+        match rustix::fs::unlinkat(&directory, &beside, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(failed(path, errno)),
         }
-        self.write(directory, &beside, &content, mode, true)?;
+        self.write(&directory, &beside, &content, mode, true)?;
         self.step(Step::Rename, path, || {
-            rustix::fs::renameat(directory, &beside, directory, name)
+            rustix::fs::renameat(&directory, &beside, &directory, name)
         })
     }
 

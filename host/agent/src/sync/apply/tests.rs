@@ -1,1 +1,288 @@
+use std::io;
+use std::path::Path;
 
+use serde_json::json;
+
+use super::super::testing::{Node, Repository, Tree, file, make_plan, profile, read, sync, write};
+use super::super::{Applied, Change, Profile, drift};
+use super::disk::Step;
+use super::{ApplyError, apply, apply_with};
+
+fn tree(nodes: &[(&str, Node)]) -> Tree {
+    let nodes = nodes.iter();
+    nodes
+        .map(|(path, node)| ((*path).to_owned(), node.clone()))
+        .collect()
+}
+
+/// A sync with every kind of change.
+fn scenario() -> (Repository, Profile, Tree) {
+    let repository = tree(&[
+        ("a/new/deep/x", file("new")),
+        ("a/changed", file("after, and longer than before")),
+        ("a/mode", Node::File(b"same".to_vec(), true)),
+        ("a/same", file("same")),
+        ("a/was-file/x", file("1")),
+        ("a/was-folder", file("2")),
+        ("a/was-link", file("3")),
+        ("a/large", file(&"l".repeat(100_000))),
+        ("t.json", file(r#"{"a":"{{.GatewayName}}"}"#)),
+    ]);
+    let live = tree(&[
+        ("d/changed", file("before")),
+        ("d/mode", file("same")),
+        ("d/same", file("same")),
+        ("d/was-file", file("old")),
+        ("d/was-folder/b/old", file("old")),
+        ("d/was-folder/old", file("old")),
+        ("d/was-link", Node::Link("same".to_owned())),
+        ("d/gone/deep/old", file("old")),
+        ("d/gone/old", file("old")),
+        ("e/t.json", file("{}")),
+        ("e/other", file("other")),
+        (".sync-staging/7", file("half")),
+    ]);
+    let profile = profile(&json!({"mappings": [
+        {"source": "a", "destination": "d"},
+        {"source": "t.json", "destination": "e/t.json", "template": true, "patches": [{"set": {"b": "1"}}]},
+    ]}));
+    (Repository(repository), profile, live)
+}
+
+/// Interrupts the sync at each of its changes. `is_killed` makes all later changes fail, too.
+fn interrupt(is_killed: bool) {
+    let (source, profile, live) = scenario();
+    let complete = {
+        let folder = tempfile::tempdir().unwrap();
+        write(&live, folder.path());
+        sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
+        read(folder.path())
+    };
+    assert!(!complete.contains_key(".sync-staging/7"));
+    let mut interrupted = 0;
+    let mut seen = Vec::new();
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        write(&live, folder.path());
+        let before = read(folder.path());
+        let mut applied = record_of(&live, folder.path());
+        let plan = make_plan(&source, &profile, folder.path(), &applied).unwrap();
+        let mut count = 0;
+        let mut fail = |step| {
+            seen.push(step);
+            count += 1;
+            let fails = count == interrupted + 1 || (is_killed && count > interrupted);
+            if fails {
+                Err(io::Error::other("interrupted"))
+            } else {
+                Ok(())
+            }
+        };
+        let result = apply_with(&plan, &source, folder.path(), &mut applied, true, &mut fail);
+        let after = read(folder.path());
+        if count <= interrupted {
+            result.unwrap();
+            assert_eq!(after, complete);
+            break;
+        }
+        result.unwrap_err();
+        each_is_before_or_after(&before, &after, &complete);
+        // The next sync completes it.
+        sync(&source, &profile, folder.path(), &mut applied).unwrap();
+        assert_eq!(
+            read(folder.path()),
+            complete,
+            "after the interruption {interrupted}"
+        );
+        assert_eq!(drift(&applied, folder.path()), []);
+        interrupted += 1;
+    }
+    for step in [
+        Step::CreateDirectory,
+        Step::CreateFile,
+        Step::WriteFile,
+        Step::SetMode,
+        Step::Flush,
+        Step::Rename,
+        Step::Delete,
+        Step::RemoveDirectory,
+    ] {
+        assert!(seen.contains(&step), "{step:?} was never interrupted");
+    }
+}
+
+/// Returns the record of a sync that has left the files of the gateway there.
+fn record_of(live: &Tree, data: &Path) -> Applied {
+    let files = live
+        .iter()
+        .filter(|(path, node)| path.starts_with("d/") && matches!(node, Node::File(..)));
+    let source = Repository(
+        files
+            .map(|(path, node)| (path.clone(), node.clone()))
+            .collect(),
+    );
+    let profile = profile(&json!({"mappings": [{"source": ".", "destination": "."}]}));
+    let mut applied = Applied::default();
+    let plan = make_plan(&source, &profile, data, &applied).unwrap();
+    assert_eq!(plan.operations(), []);
+    apply(&plan, &source, data, &mut applied, false).unwrap();
+    std::fs::create_dir(data.join(".sync-staging")).unwrap();
+    std::fs::write(data.join(".sync-staging/7"), "half").unwrap();
+    applied
+}
+
+/// Checks every path outside the staging folder.
+fn each_is_before_or_after(before: &Tree, after: &Tree, complete: &Tree) {
+    let paths = before.keys().chain(after.keys()).chain(complete.keys());
+    for path in paths.filter(|path| !path.starts_with(".sync-staging")) {
+        let found = after.get(path);
+        // A directory can be there without the files that follow, or after its files are gone.
+        let is_directory = found == Some(&Node::Directory);
+        let is_known = found == before.get(path) || found == complete.get(path);
+        assert!(is_known || is_directory, "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn a_failure_at_any_change_leaves_each_file_before_or_after() {
+    interrupt(false);
+}
+
+#[test]
+fn an_end_of_the_process_at_any_change_leaves_each_file_before_or_after() {
+    interrupt(true);
+}
+
+#[test]
+fn a_failure_while_staging_changes_nothing() {
+    let (source, profile, live) = scenario();
+    let folder = tempfile::tempdir().unwrap();
+    write(&live, folder.path());
+    let mut before = read(folder.path());
+    before.retain(|path, _| !path.starts_with(".sync-staging"));
+    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    let mut full_disk = |step| {
+        let is_write = step == Step::WriteFile;
+        if is_write {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
+    };
+    let result = apply_with(
+        &plan,
+        &source,
+        folder.path(),
+        &mut Applied::default(),
+        true,
+        &mut full_disk,
+    );
+    assert!(matches!(result, Err(ApplyError::Folder(_))));
+    assert_eq!(read(folder.path()), before);
+}
+
+#[test]
+fn many_deletions_need_the_confirmation() {
+    let (source, _, live) = scenario();
+    let profile =
+        profile(&json!({"maxDeletes": 0, "mappings": [{"source": "a", "destination": "d"}]}));
+    let folder = tempfile::tempdir().unwrap();
+    write(&live, folder.path());
+    let before = read(folder.path());
+    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    let mut applied = Applied::default();
+    let result = apply(&plan, &source, folder.path(), &mut applied, false);
+    assert!(matches!(result, Err(ApplyError::Unconfirmed(_))));
+    assert_eq!(read(folder.path()), before);
+    apply(&plan, &source, folder.path(), &mut applied, true).unwrap();
+    assert!(!read(folder.path()).contains_key("d/gone/old"));
+}
+
+#[test]
+fn the_outcome_lists_all_projects() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = [
+        ("projects/other/x", file("1")),
+        ("projects/file", file("1")),
+        ("projects/l", Node::Link("other".to_owned())),
+    ];
+    write(&tree(&live), folder.path());
+    let source = Repository(tree(&[("p/x", file("1"))]));
+    let profile = profile(&json!({"mappings": [{"source": "p", "destination": "projects/p"}]}));
+    let outcome = sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
+    assert_eq!(outcome.projects, ["other", "p"]);
+    assert_eq!(outcome.operations.len(), 1);
+}
+
+fn changes(applied: &Applied, data: &Path) -> Vec<(String, Change)> {
+    drift(applied, data)
+        .into_iter()
+        .map(|drifted| (drifted.path, drifted.change))
+        .collect()
+}
+
+#[test]
+fn drift_is_what_was_changed_since_the_last_sync() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let names = ["content", "gone", "kind", "mode", "same", "size", "touched"];
+    let source = Repository(
+        names
+            .iter()
+            .map(|name| (format!("a/{name}"), file("1")))
+            .collect(),
+    );
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let mut applied = Applied::default();
+    sync(&source, &profile, data, &mut applied).unwrap();
+    assert_eq!(changes(&applied, data), []);
+    std::fs::write(data.join("d/content"), "2").unwrap();
+    std::fs::write(data.join("d/size"), "22").unwrap();
+    std::fs::write(data.join("d/touched"), "1").unwrap();
+    std::fs::write(data.join("d/other"), "1").unwrap();
+    std::fs::remove_file(data.join("d/gone")).unwrap();
+    std::fs::remove_file(data.join("d/kind")).unwrap();
+    std::fs::create_dir(data.join("d/kind")).unwrap();
+    std::fs::set_permissions(data.join("d/mode"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let expected = [
+        ("d/content", Change::Content),
+        ("d/gone", Change::Missing),
+        ("d/kind", Change::Kind),
+        ("d/mode", Change::Mode),
+        ("d/size", Change::Content),
+    ];
+    let expected = expected.map(|(path, change)| (path.to_owned(), change));
+    assert_eq!(changes(&applied, data), expected);
+    // A sync of the same commit repairs it.
+    std::fs::remove_dir(data.join("d/kind")).unwrap();
+    let outcome = sync(&source, &profile, data, &mut applied).unwrap();
+    assert_eq!(
+        (
+            outcome.counts.added,
+            outcome.counts.modified,
+            outcome.counts.deleted
+        ),
+        (2, 3, 1)
+    );
+    assert_eq!(changes(&applied, data), []);
+}
+
+#[test]
+fn a_file_is_copied_to_another_file_system() {
+    use super::super::folder::Folder;
+    use super::disk::Disk;
+    let folder = tempfile::tempdir().unwrap();
+    let opened = Folder::open(folder.path()).unwrap();
+    let mut never = |_| Ok(());
+    let mut disk = Disk::new(&opened, &mut never);
+    disk.stage("0", b"content", 0o755, true).unwrap();
+    std::fs::create_dir(folder.path().join("d")).unwrap();
+    std::fs::write(folder.path().join("d/.x.stoker-tmp-0"), "half").unwrap();
+    disk.copy_staged("0", "d/x", 0o755).unwrap();
+    disk.clear_staging().unwrap();
+    assert_eq!(
+        read(folder.path()),
+        tree(&[("d/x", Node::File(b"content".to_vec(), true))])
+    );
+}

@@ -1,6 +1,6 @@
 //! Compares the wanted files with those on the gateway.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::super::applied::AppliedFile;
 use super::super::digest::Digest;
@@ -10,6 +10,7 @@ use super::super::rule::Rule;
 use super::super::template::Renderer;
 use super::super::wanted::{Wanted, WantedFile, is_at_or_below};
 use super::orphans::Orphans;
+use super::parents::Parents;
 use super::{Counts, Operation, PlanError, Write, mode};
 use crate::source::{Source, SourceEntry};
 
@@ -45,10 +46,10 @@ impl Comparison<'_> {
         let mut changes = Changes::default();
         let mut modes = Vec::new();
         let mut writes = Vec::new();
-        let mut checked = HashSet::new();
+        let mut parents = Parents::new(wanted, orphans);
         for (path, file) in &wanted.files {
-            self.check_parents(path, orphans, &mut checked, &mut changes)?;
-            let place = self.place(path, wanted, orphans, &mut changes)?;
+            parents.check(path, self.live, &mut changes)?;
+            let place = self.place(path, orphans, &mut changes)?;
             let replaces = !matches!(place, Place::Free);
             let mode = mode(&self.entries[file.entry]);
             match self.unchanged(path, *file, &place)? {
@@ -90,46 +91,9 @@ impl Comparison<'_> {
         Ok(changes)
     }
 
-    /// Makes sure that the directories above a file can exist.
-    fn check_parents<'p>(
-        &self,
-        path: &'p str,
-        orphans: &Orphans,
-        checked: &mut HashSet<&'p str>,
-        changes: &mut Changes,
-    ) -> Result<(), PlanError> {
-        for parent in path.match_indices('/').map(|(at, _)| &path[..at]) {
-            if !checked.insert(parent) {
-                continue;
-            }
-            let above = parent.rsplit_once('/').map_or("", |(above, _)| above);
-            if changes.cleared.contains(above) {
-                changes.cleared.insert(parent.to_owned());
-                continue;
-            }
-            let Some(stat) = self.live.stat(parent)? else {
-                continue;
-            };
-            let blocked = |found| PlanError::Blocked {
-                path: parent.to_owned(),
-                found,
-            };
-            match stat.kind {
-                Kind::Directory => {}
-                Kind::Link if self.live.leads_to_directory(parent) => {}
-                Kind::Link => return Err(blocked("a symbolic link")),
-                Kind::File if orphans.files.contains(parent) => changes.clear(parent, false),
-                Kind::File => return Err(blocked("a file")),
-                Kind::Other => return Err(blocked("a special file")),
-            }
-        }
-        Ok(())
-    }
-
     fn place(
         &self,
         path: &str,
-        wanted: &Wanted,
         orphans: &Orphans,
         changes: &mut Changes,
     ) -> Result<Place, PlanError> {
@@ -143,11 +107,8 @@ impl Comparison<'_> {
         match stat.kind {
             Kind::File => Ok(Place::File(stat)),
             Kind::Link => Ok(Place::Taken),
-            Kind::Directory
-                if orphans.directories.contains(path)
-                    || (orphans.empty.contains(path) && wanted.manages(path)) =>
-            {
-                self.clear_directory(path, orphans, changes);
+            Kind::Directory if orphans.clearable.contains(path) => {
+                clear_directory(path, orphans, changes);
                 Ok(Place::Free)
             }
             Kind::Directory => Err(PlanError::Blocked {
@@ -158,25 +119,6 @@ impl Comparison<'_> {
                 path: path.to_owned(),
                 found: "a special file",
             }),
-        }
-    }
-
-    fn clear_directory(&self, path: &str, orphans: &Orphans, changes: &mut Changes) {
-        let below = |all: &BTreeSet<String>| {
-            let from = all
-                .range(path.to_owned()..)
-                .take_while(|child| child.starts_with(path));
-            let below = from.filter(|child| is_at_or_below(child, path));
-            below.cloned().collect::<Vec<_>>()
-        };
-        for file in below(&orphans.files) {
-            changes.clear(&file, false);
-        }
-        for directory in below(&orphans.directories).iter().rev() {
-            changes.clear(directory, true);
-        }
-        if orphans.empty.contains(path) {
-            changes.clear(path, true);
         }
     }
 
@@ -232,8 +174,25 @@ impl Comparison<'_> {
     }
 }
 
+/// Deletes everything in a directory, and the directory. The deepest directories come first.
+fn clear_directory(path: &str, orphans: &Orphans, changes: &mut Changes) {
+    let below = |all: &BTreeSet<String>| {
+        let from = all
+            .range(path.to_owned()..)
+            .take_while(|child| child.starts_with(path));
+        let below = from.filter(|child| is_at_or_below(child, path));
+        below.cloned().collect::<Vec<_>>()
+    };
+    for file in below(&orphans.files) {
+        changes.clear(&file, false);
+    }
+    for directory in below(&orphans.clearable).iter().rev() {
+        changes.clear(directory, true);
+    }
+}
+
 impl Changes {
-    fn clear(&mut self, path: &str, is_directory: bool) {
+    pub(super) fn clear(&mut self, path: &str, is_directory: bool) {
         if self.cleared.insert(path.to_owned()) {
             self.counts.deleted += usize::from(!is_directory);
             self.operations.push(Operation::Clear {

@@ -16,8 +16,8 @@ pub(super) struct Orphans {
     pub(super) files: BTreeSet<String>,
     /// The directories that are empty without the files.
     pub(super) directories: BTreeSet<String>,
-    /// The directories that were empty before.
-    pub(super) empty: BTreeSet<String>,
+    /// The directories that have only such files and empty directories in them.
+    pub(super) clearable: BTreeSet<String>,
     /// The number of managed files, wanted or not.
     pub(super) managed: usize,
 }
@@ -70,39 +70,57 @@ fn is_directory(live: &Live<'_>, path: &str) -> Result<bool, FolderError> {
     Ok(true)
 }
 
+/// What remains in a directory after the deletions.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rest {
+    Nothing,
+    EmptyDirectories,
+    Files,
+}
+
 impl Walk<'_> {
-    /// Returns whether nothing remains in the directory.
-    fn directory(&mut self, path: &str) -> Result<bool, FolderError> {
+    fn directory(&mut self, path: &str) -> Result<Rest, FolderError> {
         let entries = self.live.list(path)?;
-        let mut remains = self.wanted.directories.contains(path);
+        let is_needed = self.wanted.directories.contains(path) || !self.wanted.manages(path);
+        let mut rest = if is_needed {
+            Rest::Files
+        } else {
+            Rest::Nothing
+        };
+        // A directory that was empty before stays, unless it has files of the last sync: then a sync was interrupted
+        // before it could delete the directory.
+        if entries.is_empty() && !self.live.has_applied_below(path) {
+            rest = rest.max(Rest::EmptyDirectories);
+        }
         for (name, stat) in entries.iter() {
             let child = join(path, name);
             let is_kept =
                 self.excludes.matches(&child) || !matches!(stat.kind, Kind::File | Kind::Directory);
-            if is_kept {
-                remains = true;
+            let child_rest = if is_kept {
+                Rest::Files
             } else if stat.kind == Kind::Directory {
-                remains |= !self.directory(&child)?;
+                self.directory(&child)?
             } else {
-                self.found.managed += 1;
-                let is_orphan =
-                    !self.wanted.files.contains_key(&child) && self.wanted.manages(&child);
-                remains |= !is_orphan;
-                if is_orphan {
-                    self.found.files.insert(child);
-                }
-            }
+                self.file(child)
+            };
+            rest = rest.max(child_rest);
         }
-        if entries.is_empty() {
-            self.found.empty.insert(path.to_owned());
-            // A directory that was empty before stays.
-            return Ok(false);
-        }
-        if !remains && self.wanted.manages(path) {
+        if rest == Rest::Nothing {
             self.found.directories.insert(path.to_owned());
-            return Ok(true);
         }
-        Ok(false)
+        if rest < Rest::Files {
+            self.found.clearable.insert(path.to_owned());
+        }
+        Ok(rest)
+    }
+
+    fn file(&mut self, path: String) -> Rest {
+        self.found.managed += 1;
+        if self.wanted.files.contains_key(&path) || !self.wanted.manages(&path) {
+            return Rest::Files;
+        }
+        self.found.files.insert(path);
+        Rest::Nothing
     }
 }
 

@@ -1,2 +1,129 @@
 mod cases;
 mod properties;
+
+use serde_json::json;
+
+use super::super::testing::{Repository, Tree, file, make_plan, profile, sync};
+use super::super::{Applied, Operation};
+
+fn repository(files: &[(&str, &str)]) -> Repository {
+    let files = files.iter();
+    Repository(
+        files
+            .map(|(path, content)| ((*path).to_owned(), file(content)))
+            .collect::<Tree>(),
+    )
+}
+
+#[test]
+fn a_plan_says_what_the_gateway_must_scan() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = repository(&[("projects/p/x", "1"), ("config/y", "2")]);
+    for (mappings, projects, configuration) in [
+        (
+            json!([{"source": "projects", "destination": "projects"}]),
+            true,
+            false,
+        ),
+        (
+            json!([{"source": "config", "destination": "config"}]),
+            false,
+            true,
+        ),
+        (json!([{"source": ".", "destination": "."}]), true, true),
+        (
+            json!([{"source": "config", "destination": "projects-old"}]),
+            false,
+            true,
+        ),
+        (json!([]), false, false),
+    ] {
+        let profile = profile(&json!({ "mappings": mappings }));
+        let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+        assert_eq!(
+            (plan.changes_projects(), plan.changes_configuration()),
+            (projects, configuration),
+            "{mappings}"
+        );
+    }
+}
+
+#[test]
+fn an_object_that_was_synced_is_not_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let mut applied = Applied::default();
+    let source = repository(&[("a/x", "1"), ("a/y", "2")]);
+    sync(&source, &profile, folder.path(), &mut applied).unwrap();
+    // The objects have the same ids, but cannot be read.
+    let text = serde_json::to_string(&applied).unwrap();
+    let applied: Applied = serde_json::from_str(&text).unwrap();
+    let unreadable = Unreadable(source);
+    let live = super::super::Live::read(folder.path(), &applied).unwrap();
+    let plan = super::plan(
+        &unreadable,
+        &profile,
+        &super::super::testing::context(),
+        &live,
+    )
+    .unwrap();
+    assert_eq!(plan.operations(), []);
+}
+
+struct Unreadable(Repository);
+
+impl super::Source for Unreadable {
+    fn entries(&self) -> Result<Vec<super::SourceEntry>, super::SourceError> {
+        self.0.entries()
+    }
+
+    fn read(&self, entry: &super::SourceEntry) -> Result<Vec<u8>, super::SourceError> {
+        Err(super::SourceError(
+            format!("{} was read", entry.path).into(),
+        ))
+    }
+}
+
+#[test]
+fn a_changed_template_or_patch_is_applied_to_an_unchanged_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = repository(&[("a/x.json", r#"{"n":"{{.Vars.n}}"}"#)]);
+    let mut applied = Applied::default();
+    for (value, patch, expected) in [
+        ("1", "1", r#"{"n":"1","p":1}"#),
+        ("2", "1", r#"{"n":"2","p":1}"#),
+        ("2", "3", r#"{"n":"2","p":3}"#),
+    ] {
+        let profile = profile(&json!({"vars": {"n": value}, "mappings": [
+            {"source": "a", "destination": "d", "template": true, "patches": [{"file": "*.json", "set": {"p": patch}}]},
+        ]}));
+        sync(&source, &profile, folder.path(), &mut applied).unwrap();
+        let found = std::fs::read_to_string(folder.path().join("d/x.json")).unwrap();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_changed_file_is_written_again_in_spite_of_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let source = repository(&[("a/x", "1"), ("a/y", "2")]);
+    let mut applied = Applied::default();
+    sync(&source, &profile, folder.path(), &mut applied).unwrap();
+    std::fs::write(folder.path().join("d/x"), "9").unwrap();
+    let plan = make_plan(&source, &profile, folder.path(), &applied).unwrap();
+    assert_eq!(
+        plan.operations(),
+        [Operation::Write {
+            path: "d/x".to_owned(),
+            replaces: true
+        }]
+    );
+}
+
+#[test]
+fn the_gateway_s_folder_must_exist() {
+    let applied = Applied::default();
+    let missing = std::path::Path::new("/nonexistent/data");
+    assert!(super::super::Live::read(missing, &applied).is_err());
+}
