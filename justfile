@@ -62,10 +62,10 @@ test-senders:
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
 [doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]
-test-chart: render-chart (chart-stories "values readme quick-start guide senders private migrating")
+test-chart: render-chart (chart-stories "values readme quick-start guide senders private injection agents migrating")
 
 # Builds the container image for this machine's architecture, and runs the same stories with it.
-test-image: && (chart-stories "readme quick-start guide senders private migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar")
+test-image: && (chart-stories "readme quick-start guide senders private injection agents migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar" "--agent-image" cargo_target / "image/stoker-agent-" + image_arch + ".oci.tar")
     host/image/build.sh --arch {{ image_arch }}
 
 [private]
@@ -74,13 +74,13 @@ chart-stories STORIES *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
     shift
-    cargo build --release --locked --bin stoker
+    cargo build --release --locked --bin stoker --bin stoker-agent
     assets=$(tests/control-plane/build.sh)
     helm=$(tests/chart/helm.sh)
     for story in {{ STORIES }}; do
         cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
             python3 -B tests/chart/live/live.py $story --kubectl "$assets/kubectl" --helm "$helm" \
-            --stoker "{{ cargo_target }}/release/stoker" "$@"
+            --stoker "{{ cargo_target }}/release/stoker" --agent "{{ cargo_target }}/release/stoker-agent" "$@"
     done
 
 # Renders the Helm chart and compares it with the golden files; `--update` writes them. Builds helm on first use.
@@ -137,6 +137,18 @@ bench:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
 
+# Measures the controller with 100, 1,000 and 10,000 objects on a real API server, and writes target/scale/benchmarks.md.
+# It takes half an hour. Nothing else should run meanwhile.
+[doc("Measures the controller with up to 10,000 objects on a real API server.")]
+bench-scale *COUNTS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --workspace --bins
+    assets=$(tests/control-plane/build.sh)
+    mkdir -p "{{ cargo_target }}/scale"
+    cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
+        cargo run --release --locked --quiet -p stoker-tests --bin bench -- scale "{{ cargo_target }}/scale" {{ COUNTS }}
+
 # Measures the memory and the latency of Stoker during attacks, and prints a table. Nothing else should run meanwhile.
 [doc("Measures the memory and the latency of Stoker during attacks.")]
 bench-attacks *ARGS:
@@ -144,13 +156,13 @@ bench-attacks *ARGS:
     cargo run --release --locked --quiet -p stoker-tests --bin attacks -- \
         --stoker "{{ cargo_target }}/release/stoker" {{ ARGS }}
 
-# Builds the container image for amd64 and arm64, or for `--arch`, into target/image. Needs Debian's buildah.
+# Builds the container images for amd64 and arm64, or for `--arch`, into target/image. Needs Debian's buildah.
 image *ARGS:
     host/image/build.sh {{ ARGS }}
 
-# Pushes and signs the image of `just image` and the chart, of the tag that is checked out: `IMAGE` such as
+# Pushes and signs the images of `just image` and the chart, of the tag that is checked out: `IMAGE` such as
 # ghcr.io/acme/stoker-operator, `CHARTS` such as oci://ghcr.io/acme/charts. More arguments are flags of cosign.
-[doc("Pushes and signs the image and the chart of the tag that is checked out.")]
+[doc("Pushes and signs the images and the chart of the tag that is checked out.")]
 [positional-arguments]
 publish IMAGE CHARTS *COSIGN:
     host/image/publish.sh "$@"

@@ -1,36 +1,42 @@
 #!/usr/bin/env bash
-# Builds the container image. It contains a static program, without the commands for plugin authors and the demo, and the
-# certificates of public authorities.
+# Builds the container images: of Stoker, without the commands for plugin authors and the demo, and of its agent. Each
+# contains a static program and the certificates of public authorities.
 #
-#   build.sh [--arch amd64|arm64]...   (default: both)
+#   build.sh [--arch amd64|arm64]... [--only stoker|stoker-agent]   (default: both architectures and images)
 #
-# For each architecture it writes three files to target/image: the archives stoker-ARCH.oci.tar, for registries, and
-# stoker-ARCH.docker.tar, for tools that load images by name, such as kind, and the software bill of materials,
-# stoker-ARCH.cdx.json. It installs missing tools below target/tools, and buildah from Debian's packages if it runs as
+# For each architecture and image it writes three files to target/image: the archives stoker-ARCH.oci.tar, for registries,
+# and stoker-ARCH.docker.tar, for tools that load images by name, such as kind, and the software bill of materials,
+# stoker-ARCH.cdx.json. Those of the agent begin with stoker-agent. It installs missing tools below target/tools, and buildah from Debian's packages if it runs as
 # root. Times in the image are those of the commit, and paths of this machine are removed. The certificates are those of
 # this machine.
 #
 # Environment:
 #   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
 #   IMAGE             name of the image (default: localhost/stoker)
+#   AGENT_IMAGE       name of the agent's image (default: localhost/stoker-agent)
 set -euo pipefail
 # The modes of files are part of the image.
 umask 022
 
 zig=0.14.1 zigbuild=0.24.1 cyclonedx=0.5.9
-name=${IMAGE:-localhost/stoker}
+declare -A names=([stoker]=${IMAGE:-localhost/stoker} [stoker-agent]=${AGENT_IMAGE:-localhost/stoker-agent})
 
 die() {
     echo "image: $*" >&2
     exit 1
 }
 
-architectures=()
+architectures=() programs=(stoker stoker-agent)
 while (($#)); do
     case $1 in
         --arch)
             [[ ${2-} == amd64 || ${2-} == arm64 ]] || die "--arch wants amd64 or arm64, not \"${2-}\""
             architectures+=("$2")
+            shift 2
+            ;;
+        --only)
+            [[ ${2-} == stoker || ${2-} == stoker-agent ]] || die "--only wants stoker or stoker-agent, not \"${2-}\""
+            programs=("$2")
             shift 2
             ;;
         *) die "unknown argument $1" ;;
@@ -89,41 +95,74 @@ printf -v CARGO_ENCODED_RUSTFLAGS '%s\x1f' "--remap-path-prefix=$root=/stoker" \
 export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 unset RUSTFLAGS
 echo "$revision" >"$image/revision"
-for architecture in "${architectures[@]}"; do
-    case $architecture in
-        amd64) triple=x86_64-unknown-linux-musl ;;
-        arm64) triple=aarch64-unknown-linux-musl ;;
-    esac
-    rustup --quiet target add "$triple"
-    # The build script compiles the built-in plugins for the architecture of the image.
-    cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --features cross --target "$triple"
 
-    files=$image/$architecture
-    mkdir -p "$files/usr/bin" "$files/etc/ssl/certs"
-    install -m 755 "$target/$triple/release/stoker" "$files/usr/bin/stoker"
+# Lays out the files of Stoker's image: `files_of_stoker FOLDER TRIPLE`.
+files_of_stoker() {
+    # The build script compiles the built-in plugins for the architecture of the image.
+    cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --features cross --target "$2"
+    install -D -m 755 "$target/$2/release/stoker" "$1/usr/bin/stoker"
+    user_of "$1" stoker 65532
+}
+
+# Lays out the files of the agent's image. Injected containers run /agent, as with the Go operator.
+files_of_stoker-agent() {
+    cargo zigbuild --release --locked -p stoker-agent --bin stoker-agent --target "$2"
+    install -D -m 755 "$target/$2/release/stoker-agent" "$1/stoker-agent"
+    ln "$1/stoker-agent" "$1/agent"
+    user_of "$1" agent 65534
+}
+
+# Programs that look up the user's name find one: `user_of FOLDER NAME ID`.
+user_of() {
+    mkdir -p "$1/etc"
+    echo "$2:x:$3:$3::/:/sbin/nologin" >"$1/etc/passwd"
+    echo "$2:x:$3:" >"$1/etc/group"
+}
+
+settings_of_stoker=(
+    --user 65532:65532 --env PATH=/usr/bin --entrypoint '["stoker"]' --cmd run --port 9444 --port 9443 --port 8081
+    --label org.opencontainers.image.description='Webhook receiver and controller of GatewaySync objects'
+)
+settings_of_stoker_agent=(
+    --user 65534:65534 --env PATH=/ --entrypoint '["/stoker-agent"]' --port 8082 --port 8083
+    --label org.opencontainers.image.description='Brings the files of a published commit to a gateway'
+)
+
+# Builds one image: `build_image PROGRAM ARCHITECTURE TRIPLE`.
+build_image() {
+    local program=$1 architecture=$2 triple=$3 name=${names[$1]} container id
+    local -n settings=settings_of_${program/-/_}
+    local files=$image/$architecture/$program archive=$image/$program-$architecture.oci.tar
+    mkdir -p "$files/etc/ssl/certs"
+    "files_of_$program" "$files" "$triple"
     install -m 644 "$certificates" "$files/etc/ssl/certs/ca-certificates.crt"
-    # Programs that look up the user's name, such as ssh, find one.
-    echo 'stoker:x:65532:65532::/:/sbin/nologin' >"$files/etc/passwd"
-    echo 'stoker:x:65532:' >"$files/etc/group"
 
     container=$(build from --arch "$architecture" scratch)
     build copy --quiet "$container" "$files" / >/dev/null
     build config \
-        --arch "$architecture" --os linux --user 65532:65532 --env PATH=/usr/bin \
-        --entrypoint '["stoker"]' --cmd run --port 9444 --port 8081 \
-        --label org.opencontainers.image.title=stoker \
-        --label org.opencontainers.image.description='Webhook receiver and controller of GatewaySync objects' \
+        --arch "$architecture" --os linux "${settings[@]}" \
+        --label org.opencontainers.image.title="$program" \
         --label org.opencontainers.image.version="$version" \
         --label org.opencontainers.image.revision="$revision" \
         --label org.opencontainers.image.licenses=Apache-2.0 \
         "$container"
     id=$(build commit --quiet --rm --identity-label=false --timestamp "$SOURCE_DATE_EPOCH" \
         "$container" "$name:$version-$architecture")
-    archive=$image/stoker-$architecture.oci.tar
     build push --quiet "$id" "oci-archive:$archive:$name:$version-$architecture"
     build push --quiet "$id" "docker-archive:${archive/.oci./.docker.}:$name:$version-$architecture"
     printf 'image: %s, %s bytes, program %s bytes\n' \
-        "$archive" "$(stat -c %s "$archive")" "$(stat -c %s "$files/usr/bin/stoker")" >&2
+        "$archive" "$(stat -c %s "$archive")" "$(stat -c %s "$target/$triple/release/$program")" >&2
 
-    host/image/sbom.py "$triple" "$image/stoker-$architecture.cdx.json"
+    host/image/sbom.py "$program" "$triple" "$image/$program-$architecture.cdx.json"
+}
+
+for architecture in "${architectures[@]}"; do
+    case $architecture in
+        amd64) triple=x86_64-unknown-linux-musl ;;
+        arm64) triple=aarch64-unknown-linux-musl ;;
+    esac
+    rustup --quiet target add "$triple"
+    for program in "${programs[@]}"; do
+        build_image "$program" "$architecture" "$triple"
+    done
 done

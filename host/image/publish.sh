@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Pushes the image and the chart of the tag that is checked out, and signs both.
+# Pushes the images and the chart of the tag that is checked out, and signs them.
 #
 #   publish.sh IMAGE CHARTS [COSIGN FLAG]...
 #
 # IMAGE is a repository, such as ghcr.io/acme/stoker-operator, and CHARTS the registry of the chart, such as
-# oci://ghcr.io/acme/charts. The pushed chart refers to that image. Without flags, cosign signs without a key, with the
+# oci://ghcr.io/acme/charts. The image of the agent is beside it, as ghcr.io/acme/stoker-agent. The pushed chart refers to
+# both images. Without flags, cosign signs without a key, with the
 # identity of the workflow that runs this, or of the person who confirms it. Run `just image` and log in at the registries
 # first. Missing versions of helm and cosign are built with Go.
 #
@@ -23,6 +24,9 @@ die() {
 (($# >= 2)) || die "usage: publish.sh IMAGE CHARTS [COSIGN FLAG]..."
 repository=$1 charts=$2
 shift 2
+[[ $repository == */* ]] || die "$repository is not a repository, such as ghcr.io/acme/stoker-operator"
+agent_repository=${repository%/*}/stoker-agent
+[[ $agent_repository != "$repository" ]] || die "$repository is the repository of the agent's image"
 [[ $charts == oci://* ]] || die "$charts is not a registry of charts, such as oci://ghcr.io/acme/charts"
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -40,7 +44,7 @@ for line in "version: $version" "appVersion: \"$version\""; do
 done
 [[ -r $image/revision && $(<"$image/revision") == "$revision" ]] || die "the image was built from another commit: run just image"
 for architecture in "${architectures[@]}"; do
-    for file in "$image/stoker-$architecture".{oci.tar,cdx.json}; do
+    for file in "$image"/stoker{,-agent}"-$architecture".{oci.tar,cdx.json}; do
         [[ -r $file ]] || die "$file is missing: run just image"
     done
 done
@@ -62,46 +66,60 @@ verify=() plain=()
 [[ $charts != oci://localhost:* ]] || plain=(--plain-http)
 
 build() { buildah --root "$image/store" --runroot "$image/run" --storage-driver vfs "$@"; }
-# The digest of the manifest in an archive. It is the same in a registry.
+# The digest of the manifest in an archive, which is the same in a registry: `digest_of PROGRAM ARCHITECTURE`.
 digest_of() {
-    tar -xOf "$image/stoker-$1.oci.tar" index.json |
+    tar -xOf "$image/$1-$2.oci.tar" index.json |
         python3 -c 'import json, sys; print(json.load(sys.stdin)["manifests"][0]["digest"])'
 }
 
-list=localhost/stoker-release:$version
-if build manifest exists "$list"; then build manifest rm "$list" >/dev/null; fi
-build manifest create "$list" >/dev/null
-for architecture in "${architectures[@]}"; do
-    build manifest add "$list" "oci-archive:$image/stoker-$architecture.oci.tar" >/dev/null
-done
-# Some versions of buildah exit with 0 after a failed push. They do not write a digest then.
+# Pushes a list of images and prints its digest: `push LIST TO`. Some versions of buildah exit with 0 after a failed push.
+# They do not write a digest then.
 push() {
     rm -f "$image/digest"
-    build manifest push --all --format oci ${verify[@]+"${verify[@]}"} --digestfile "$image/digest" "$list" "$1" >&2
-    [[ -s $image/digest ]] || die "the image could not be pushed to $1"
+    build manifest push --all --format oci ${verify[@]+"${verify[@]}"} --digestfile "$image/digest" "$1" "$2" >&2
+    [[ -s $image/digest ]] || die "the image could not be pushed to $2"
     cat "$image/digest"
 }
-rm -rf "$image/layout"
-digest=$(push "dir:$image/layout")
-# A published image is never replaced. An interrupted release continues.
-if found=$("$cosign" triangulate "$repository:$version" 2>&1); then
-    [[ $found == *"${digest/:/-}"* ]] || die "$repository:$version is published already, as another image: $found"
-elif [[ $found != *MANIFEST_UNKNOWN* && $found != *NAME_UNKNOWN* && $found != *"404"* ]]; then
-    die "cannot find out whether $repository:$version is published: $found"
-fi
-push "docker://$repository:$version" >/dev/null
-"$cosign" sign --yes "$@" "$repository@$digest"
-for architecture in "${architectures[@]}"; do
-    "$cosign" attest --yes "$@" --type cyclonedx --predicate "$image/stoker-$architecture.cdx.json" \
-        "$repository@$(digest_of "$architecture")"
-done
+
+# Pushes and signs one image for all architectures: `publish PROGRAM REPOSITORY [COSIGN FLAG]...`.
+publish() {
+    local program=$1 repository=$2 list=localhost/$1-release:$version digest found architecture
+    shift 2
+    if build manifest exists "$list"; then build manifest rm "$list" >/dev/null; fi
+    build manifest create "$list" >/dev/null
+    for architecture in "${architectures[@]}"; do
+        build manifest add "$list" "oci-archive:$image/$program-$architecture.oci.tar" >/dev/null
+    done
+    rm -rf "$image/layout"
+    digest=$(push "$list" "dir:$image/layout")
+    # A published image is never replaced. An interrupted release continues.
+    if found=$("$cosign" triangulate "$repository:$version" 2>&1); then
+        [[ $found == *"${digest/:/-}"* ]] || die "$repository:$version is published already, as another image: $found"
+    elif [[ $found != *MANIFEST_UNKNOWN* && $found != *NAME_UNKNOWN* && $found != *"404"* ]]; then
+        die "cannot find out whether $repository:$version is published: $found"
+    fi
+    push "$list" "docker://$repository:$version" >/dev/null
+    "$cosign" sign --yes "$@" "$repository@$digest"
+    for architecture in "${architectures[@]}"; do
+        "$cosign" attest --yes "$@" --type cyclonedx --predicate "$image/$program-$architecture.cdx.json" \
+            "$repository@$(digest_of "$program" "$architecture")"
+    done
+    echo "published $repository:$version@$digest"
+}
+publish stoker-agent "$agent_repository" "$@"
+publish stoker "$repository" "$@"
 
 rm -rf "$image/chart"
 mkdir -p "$image/chart"
 git archive HEAD $chart | tar -x -C "$image/chart"
+# Sets the repository of an image in a file of the chart: `name_image VALUE REPOSITORY FILE`.
+name_image() {
+    sed -i "/^$1:/,/^  repository: /s|^  repository: .*|  repository: $2|" "$3"
+    grep -qxF "  repository: $2" "$3" || die "$3 does not name the image $2"
+}
 for file in values.yaml files/defaults.yaml; do
-    sed -i "0,/^  repository: .*/s||  repository: $repository|" "$image/chart/$chart/$file"
-    grep -qxF "  repository: $repository" "$image/chart/$chart/$file" || die "$file of the chart does not name the image"
+    name_image image "$repository" "$image/chart/$chart/$file"
+    name_image agentImage "$agent_repository" "$image/chart/$chart/$file"
 done
 "$helm" package --destination "$image/chart" "$image/chart/$chart" >/dev/null
 package=$image/chart/stoker-operator-$version.tgz
@@ -110,4 +128,4 @@ chart_digest=$(sed -n 's/^Digest: //p' <<<"$pushed")
 [[ $chart_digest ]] || die "the output of helm lacks the digest: $pushed"
 "$cosign" sign --yes "$@" "${charts#oci://}/stoker-operator@$chart_digest"
 
-echo "published $repository:$version@$digest and $charts/stoker-operator:$version@$chart_digest"
+echo "published $charts/stoker-operator:$version@$chart_digest"

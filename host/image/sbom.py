@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the software bill of materials of the image's program: `sbom.py TRIPLE FILE`. Needs cargo-cyclonedx.
+"""Writes the software bill of materials of an image's program: `sbom.py PROGRAM TRIPLE FILE`. Needs cargo-cyclonedx.
 
 cargo-cyclonedx describes a package with the features of the whole workspace. This script removes the crates that are not
-linked into the program, and adds those of its built-in plugins.
+linked into the program, and adds those of the plugins that are built into Stoker.
 """
 
 import json
@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "image.cdx"
+# The folders of the programs.
+FOLDERS = {"stoker": "host", "stoker-agent": "host/agent"}
 
 
 def cargo(*arguments):
@@ -37,15 +39,17 @@ def described(target):
 
 
 def main():
-    triple, path = sys.argv[1:]
+    program, triple, path = sys.argv[1:]
     wasm = "wasm32-unknown-unknown"
-    # The example is not built in.
-    plugins = [folder.parent for folder in ROOT.glob("plugins/*/payloads") if folder.parent.name != "shipit"]
-    built = crates("stoker", "--no-default-features", "--target", triple)
+    folder, plugins = FOLDERS[program], []
+    if program == "stoker":
+        # The example is not built in.
+        plugins = [payloads.parent for payloads in ROOT.glob("plugins/*/payloads") if payloads.parent.name != "shipit"]
+    built = crates(program, "--no-default-features", "--target", triple)
     for plugin in plugins:
         built |= crates(f"stoker-plugin-{plugin.name}", "--target", wasm)
 
-    bill = described(triple)["host"]
+    bill = described(triple)[folder]
     others = described(wasm)
     components = {component["bom-ref"]: component for component in bill["components"]}
     dependencies = {dependency["ref"]: dependency for dependency in bill["dependencies"]}
@@ -62,12 +66,12 @@ def main():
     missing -= {(bill["metadata"]["component"]["name"], bill["metadata"]["component"]["version"])}
     if missing:
         sys.exit(f"sbom: nothing describes {sorted(missing)}")
-    program = bill["metadata"]["component"]["bom-ref"]
+    root = bill["metadata"]["component"]["bom-ref"]
     bill["components"] = [components[ref] for ref in sorted(kept)]
     bill["dependencies"] = [
         {**dependency, "dependsOn": [ref for ref in dependency.get("dependsOn", []) if ref in kept]}
         for ref, dependency in sorted(dependencies.items())
-        if ref in kept or ref == program
+        if ref in kept or ref == root
     ]
     Path(path).write_text(json.dumps(bill, indent=2) + "\n")
 

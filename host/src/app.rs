@@ -1,6 +1,7 @@
 //! The commands, from their flags to their exit codes. This is the only module that combines the others.
 
 mod host;
+mod injection;
 mod kubeconfig;
 mod lead;
 mod plugin_commands;
@@ -17,6 +18,8 @@ mod text;
 mod demo;
 #[cfg(feature = "sandbox")]
 mod local;
+#[cfg(feature = "sandbox")]
+mod local_gateway;
 
 use std::process::ExitCode;
 

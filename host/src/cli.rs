@@ -71,10 +71,11 @@ impl From<LogFormat> for telemetry::Format {
 pub enum Command {
     /// Receive webhooks and sync the `GatewaySync` objects of a Kubernetes cluster.
     Run(Box<RunFlags>),
-    /// Run a demonstration on this machine, with an API server, a git repository, signed webhooks and a drop-in plugin.
+    /// Run a demonstration on this machine, with an API server, a git repository, a gateway, signed webhooks and a drop-in
+    /// plugin.
     #[cfg(feature = "sandbox")]
     Demo(DemoFlags),
-    /// Serve an API server and a git repository on this machine, for use with kubectl and `stoker run`.
+    /// Serve an API server, a git repository and a gateway on this machine, for use with kubectl and `stoker run`.
     #[cfg(feature = "sandbox")]
     Sandbox(SandboxFlags),
     /// Print the definition of the custom resource, for `kubectl apply -f -`.
@@ -128,6 +129,37 @@ pub struct RunFlags {
     /// File with the key of the TLS certificate, in PEM. It is read again when it changes.
     #[arg(long, env = "WEBHOOK_TLS_KEY", value_name = "FILE")]
     pub webhook_tls_key: Option<PathBuf>,
+    /// Port of the webhook that injects agents into pods, on all IPv4 and IPv6 addresses. It is served with
+    /// `--webhook-cert-path` or `--webhook-cert-secret`. 0 disables it.
+    #[arg(long, default_value_t = 9443, value_name = "PORT")]
+    pub webhook_port: u16,
+    /// Directory with the certificate of the injection webhook, which is read again when it changes.
+    #[arg(long, value_name = "DIR")]
+    pub webhook_cert_path: Option<PathBuf>,
+    /// File with the certificate and its chain in that directory, in PEM.
+    #[arg(long, default_value = "tls.crt", value_name = "FILE")]
+    pub webhook_cert_name: PathBuf,
+    /// File with the key of the certificate in that directory, in PEM.
+    #[arg(long, default_value = "tls.key", value_name = "FILE")]
+    pub webhook_cert_key: PathBuf,
+    /// Secret in the own namespace in which Stoker keeps a certificate of its own for the injection webhook, instead of
+    /// a directory.
+    #[arg(long, value_name = "NAME")]
+    pub webhook_cert_secret: Option<String>,
+    /// DNS names in the certificate that Stoker issues, separated by commas: those of the Service.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub webhook_cert_dns_names: Vec<String>,
+    /// `MutatingWebhookConfiguration` in which Stoker keeps the `caBundle` of the certificate that it issues.
+    #[arg(long, value_name = "NAME")]
+    pub webhook_configuration: Option<String>,
+    /// Image of injected agents whose object names none.
+    #[arg(
+        long,
+        env = "DEFAULT_AGENT_IMAGE",
+        default_value = "ghcr.io/knorrlabs/stoker-agent:latest",
+        value_name = "IMAGE"
+    )]
+    pub default_agent_image: String,
     /// Networks of the proxies in front of the receiver, such as 10.0.0.0/8, separated by commas. Only requests of
     /// these proxies may name their source in `X-Forwarded-For`.
     #[arg(

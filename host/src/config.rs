@@ -53,6 +53,8 @@ pub struct HostConfig {
     pub auth: AuthConfig,
     /// The certificate and the key of the receiver, or `None` for a receiver without TLS.
     pub tls: Option<TlsFiles>,
+    /// The webhook that injects agents, or `None` if it is disabled.
+    pub injection: Option<InjectionConfig>,
     /// The bounds of a delivery.
     pub bounds: Bounds,
     /// The git servers that may be contacted.
@@ -61,6 +63,33 @@ pub struct HostConfig {
     pub own_namespace: Option<String>,
     /// The name of this replica in the leader election, or `None` without an election.
     pub identity: Option<String>,
+}
+
+/// The webhook that injects agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InjectionConfig {
+    /// The address to listen on.
+    pub address: SocketAddr,
+    /// The source of the certificate.
+    pub certificate: CertificateConfig,
+    /// The image of agents whose object names none.
+    pub agent_image: String,
+}
+
+/// The source of the certificate of the injection webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateConfig {
+    /// Files that somebody else keeps.
+    Files(TlsFiles),
+    /// A certificate of its own.
+    Own {
+        /// The Secret in the own namespace.
+        secret: String,
+        /// The DNS names in the certificate.
+        names: Vec<String>,
+        /// The `MutatingWebhookConfiguration` with the `caBundle`, or `None` if others keep it.
+        configuration: Option<String>,
+    },
 }
 
 /// The reason why a flag is invalid.
@@ -132,6 +161,21 @@ pub enum ConfigError {
         /// The value.
         rate: u32,
     },
+    /// The certificate of the injection webhook has two sources.
+    #[error("both --webhook-cert-path and --webhook-cert-secret are set: use one of them")]
+    TwoCertificates,
+    /// The Secret for the certificate of the injection webhook is not the name of an object.
+    #[error("--webhook-cert-secret {text:?} is not the name of a Secret")]
+    CertificateSecret {
+        /// The value.
+        text: String,
+    },
+    /// The certificate that Stoker issues has no names.
+    #[error("--webhook-cert-secret needs --webhook-cert-dns-names with the names of the Service")]
+    NoCertificateNames,
+    /// The image of agents is empty.
+    #[error("--default-agent-image is empty: name an image")]
+    NoAgentImage,
     /// Only one of the certificate and the key is set.
     #[error("--webhook-tls-cert and --webhook-tls-key are used together: set both or neither")]
     HalfTls,
@@ -155,6 +199,7 @@ impl TryFrom<RunFlags> for HostConfig {
                 limit: MAX_BODY_LIMIT,
             });
         }
+        let injection = injection(&flags)?;
         let receiver = (flags.webhook_receiver_port != 0)
             .then(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.webhook_receiver_port)));
         Ok(Self {
@@ -198,6 +243,7 @@ impl TryFrom<RunFlags> for HostConfig {
                     .transpose()?,
             },
             tls: tls_files(flags.webhook_tls_cert, flags.webhook_tls_key)?,
+            injection,
             bounds: Bounds {
                 body_bytes: flags.max_body,
                 body_memory: body_memory(flags.max_body_memory, flags.max_body)?,
@@ -314,6 +360,44 @@ fn tls_files(
         (None, None) => Ok(None),
         _ => Err(ConfigError::HalfTls),
     }
+}
+
+/// Returns the settings of the injection webhook, if one of its certificates is set.
+fn injection(flags: &RunFlags) -> Result<Option<InjectionConfig>, ConfigError> {
+    let directory = flags.webhook_cert_path.as_ref();
+    let certificate = match (directory, set(flags.webhook_cert_secret.clone())) {
+        (Some(_), Some(_)) => return Err(ConfigError::TwoCertificates),
+        (None, None) => return Ok(None),
+        (Some(directory), None) => CertificateConfig::Files(TlsFiles {
+            certificate: directory.join(&flags.webhook_cert_name),
+            key: directory.join(&flags.webhook_cert_key),
+        }),
+        (None, Some(secret)) => own_certificate(flags, secret)?,
+    };
+    if flags.default_agent_image.trim().is_empty() {
+        return Err(ConfigError::NoAgentImage);
+    }
+    Ok((flags.webhook_port != 0).then(|| InjectionConfig {
+        address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.webhook_port)),
+        certificate,
+        agent_image: flags.default_agent_image.trim().to_owned(),
+    }))
+}
+
+fn own_certificate(flags: &RunFlags, secret: String) -> Result<CertificateConfig, ConfigError> {
+    if ObjectKey::new("default", &secret).is_err() {
+        return Err(ConfigError::CertificateSecret { text: secret });
+    }
+    let names = flags.webhook_cert_dns_names.iter();
+    let names: Vec<_> = names.filter(|name| !name.is_empty()).cloned().collect();
+    if names.is_empty() {
+        return Err(ConfigError::NoCertificateNames);
+    }
+    Ok(CertificateConfig::Own {
+        secret,
+        names,
+        configuration: set(flags.webhook_configuration.clone()),
+    })
 }
 
 fn secret(

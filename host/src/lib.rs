@@ -9,6 +9,7 @@
 //! Each arrow is a module. Each type between two arrows is created in one place. A test checks which libraries and
 //! modules each module uses.
 
+pub mod admission;
 pub mod app;
 pub mod auth;
 pub mod cli;

@@ -2,10 +2,12 @@
 
 use prometheus_client::registry::Registry;
 
+use crate::admission::InjectorMetrics;
 use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
 use crate::server::ServerMetrics;
+use crate::watch_backoff::WatchMetrics;
 
 /// The metrics of all modules.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub struct Metrics {
     pub server: ServerMetrics,
     /// The metrics of the controller.
     pub controller: ControllerMetrics,
+    /// The metrics of the watches.
+    pub watches: WatchMetrics,
+    /// The metrics of the injection.
+    pub injector: InjectorMetrics,
     registry: Registry,
 }
 
@@ -31,6 +37,8 @@ impl Metrics {
             receiver: ReceiverMetrics::register(&mut registry),
             server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
+            watches: WatchMetrics::register(&mut registry),
+            injector: InjectorMetrics::register(&mut registry),
             registry,
         }
     }

@@ -9,8 +9,17 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 22] = [
-    ("axum", &["app/tasks", "operations", "receiver"]),
+const OWNERS: [(&str, &[&str]); 23] = [
+    (
+        "axum",
+        &[
+            "admission/handler",
+            "admission/serving",
+            "app/tasks",
+            "operations",
+            "receiver",
+        ],
+    ),
     ("clap", &["cli", "main"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
@@ -18,7 +27,9 @@ const OWNERS: [(&str, &[&str]); 22] = [
     (
         "k8s_openapi",
         &[
+            "admission",
             "app/demo",
+            "app/local_gateway",
             "controller",
             "leader",
             "plugin_maps",
@@ -29,6 +40,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     (
         "kube",
         &[
+            "admission",
             "app",
             "controller",
             "leader",
@@ -41,6 +53,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
+    ("rcgen", &["admission/certificate"]),
     ("regex", &["request/rules"]),
     (
         "reqwest",
@@ -56,6 +69,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
     ("rustls_pki_types", &["github_app/key"]),
     ("semver", &["request/rules"]),
+    ("stoker_agent", &["app/local_gateway"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_builtin", &["app/demo", "plugin"]),
     ("stoker_engine", &["plugin"]),
@@ -67,7 +81,8 @@ const OWNERS: [(&str, &[&str]); 22] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 19] = [
+const NEIGHBOURS: [(&str, &[&str]); 20] = [
+    ("admission", &["server"]),
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
     ("controller", &["github_app", "lookups", "watch_backoff"]),

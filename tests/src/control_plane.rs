@@ -308,6 +308,8 @@ fn api_server_arguments(port: u16) -> Vec<String> {
         "--disable-admission-plugins=ServiceAccount".to_owned(),
         // This admission plugin requires a right for owner references that block deletion, as on OpenShift.
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
+        // The server calls webhooks at the endpoints of their Services, because nothing routes the addresses of Services.
+        "--enable-aggregator-routing=true".to_owned(),
         // Both address families are configured, so that the server accepts Services of both.
         "--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112".to_owned(),
     ]

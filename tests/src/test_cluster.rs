@@ -4,6 +4,7 @@
 mod plugins;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use kube::{Api, Client, Config, CustomResourceExt as _};
 use serde_json::{Value, json};
 use stoker::app::Host;
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
-use stoker::config::HostConfig;
+use stoker::config::{HostConfig, InjectionConfig};
 use stoker::controller::AgentRole;
 use stoker::metrics::Metrics;
 use stoker::plugin::{Detector, Limits, SettingsSource};
@@ -59,6 +60,8 @@ pub struct TestCluster {
     pub watched: Option<String>,
     /// The certificate of the receivers of hosts that are started later.
     pub tls: Option<TlsFiles>,
+    /// The injection webhook of hosts that are started later.
+    pub injection: Option<InjectionConfig>,
     /// The name in the leader election of hosts that are started later.
     pub identity: Option<&'static str>,
     /// The role that hosts that are started later bind agents to.
@@ -72,6 +75,7 @@ pub struct TestCluster {
 
 struct RunningHost {
     url: String,
+    injection: Option<SocketAddr>,
     metrics: Arc<Metrics>,
     detector: Arc<Detector>,
     stop: oneshot::Sender<()>,
@@ -136,6 +140,7 @@ impl TestCluster {
             settings: None,
             watched: None,
             tls: None,
+            injection: None,
             identity: None,
             agent_role: None,
             plugin_maps: false,
@@ -177,6 +182,7 @@ impl TestCluster {
             },
             auth,
             tls: self.tls.clone(),
+            injection: self.injection.clone(),
             own_namespace: Some(self.namespace.clone()),
             identity: self.identity.map(str::to_owned),
             ..HostConfig::default()
@@ -187,12 +193,22 @@ impl TestCluster {
             .context("the receiver is disabled")?;
         let url = format!("http://{address}");
         host.wait_until_ready().await;
+        let injection = match &self.injection {
+            Some(_) => Some(
+                tokio::time::timeout(PATIENCE, host.injection_address())
+                    .await
+                    .context("the injection webhook is not served in time")?
+                    .context("the injection webhook has ended")?,
+            ),
+            None => None,
+        };
         let (detector, metrics) = (Arc::clone(&host.detector), Arc::clone(&host.metrics));
         let (stop, stopped) = oneshot::channel();
         let ended = async { drop(stopped.await) };
         let task = tokio::spawn(host.run_until(ended));
         self.hosts.push_back(RunningHost {
             url,
+            injection,
             metrics,
             detector,
             stop,
@@ -314,6 +330,13 @@ impl TestCluster {
     /// Returns the base URL of the receiver.
     pub fn base_url(&self) -> Result<&str> {
         Ok(&self.host()?.url)
+    }
+
+    /// Returns the address of the injection webhook.
+    pub fn injection_address(&self) -> Result<SocketAddr> {
+        self.host()?
+            .injection
+            .context("the injection webhook is disabled")
     }
 
     /// Returns the metrics of the host as text.

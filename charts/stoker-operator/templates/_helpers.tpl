@@ -84,6 +84,25 @@ there. Null is not enough: some versions of Helm ignore it in the values of a pa
 {{- end }}
 {{- end }}
 
+{{/* The image of the agents that are injected. */}}
+{{- define "stoker-operator.agentImage" -}}
+{{- $defaults := $.Files.Get "files/defaults.yaml" | fromYaml }}
+{{- with .Values.agentImage }}
+{{- printf "%s:%s" (default $defaults.agentImage.repository .repository) (default $.Chart.AppVersion .tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Not empty if agents are injected. The configuration of the webhook belongs to the cluster. */}}
+{{- define "stoker-operator.injects" -}}
+{{- if and .Values.webhook.enabled (eq .Values.rbac.scope "cluster") }}yes{{ end }}
+{{- end }}
+
+{{/* The DNS names by which the API server knows the admission webhook, as a list. */}}
+{{- define "stoker-operator.injectionNames" -}}
+{{- $name := printf "%s-webhook-service.%s.svc" (include "stoker-operator.fullname" .) .Release.Namespace }}
+{{- list $name (printf "%s.cluster.local" $name) | toYaml }}
+{{- end }}
+
 {{/* The IP families of a Service, as its value sets them. Empty means the cluster's default. */}}
 {{- define "stoker-operator.ipFamilies" -}}
 {{- $fields := dict }}
@@ -171,6 +190,9 @@ A Secret that is named wins over an inline secret.
 {{- $own := list }}
 {{- range $variable, $field := dict "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" }}
 {{- $own = append $own (dict "name" $variable "valueFrom" (dict "fieldRef" (dict "fieldPath" $field))) }}
+{{- end }}
+{{- if include "stoker-operator.injects" . }}
+{{- $own = append $own (dict "name" "DEFAULT_AGENT_IMAGE" "value" (include "stoker-operator.agentImage" .)) }}
 {{- end }}
 {{- with include "stoker-operator.webhookSecrets" . }}
 {{- $own = include "stoker-operator.webhookSecretFiles" . | fromYamlArray | concat $own }}

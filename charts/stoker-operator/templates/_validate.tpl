@@ -1,17 +1,7 @@
-{{/* What the schema cannot check: values that contradict each other, and values of features that do not exist yet. */}}
+{{/* What the schema cannot check: values that contradict each other. */}}
 {{- define "stoker-operator.validate" -}}
 {{- if and (hasKey .Values "enabled") (eq (toString .Values.enabled) "false") }}
 {{- fail "enabled: this value only has a meaning as the condition of a dependency; set `condition: NAME.enabled` there" }}
-{{- end }}
-{{- $later := "comes with a later version of Stoker" }}
-{{- if .Values.webhook.enabled }}
-{{- fail (printf "webhook.enabled: the injection of agents %s; set it to false" $later) }}
-{{- end }}
-{{- if .Values.certManager.enabled }}
-{{- fail (printf "certManager.enabled: it serves the injection of agents, which %s; set it to false" $later) }}
-{{- end }}
-{{- if or .Values.agentImage.repository .Values.agentImage.tag }}
-{{- fail (printf "agentImage: it serves the injection of agents, which %s; leave it empty" $later) }}
 {{- end }}
 {{- include "stoker-operator.validateName" . }}
 {{- include "stoker-operator.validateScope" . }}
@@ -44,6 +34,9 @@
 {{- end }}
 {{- if .Values.metrics.enabled }}
 {{- include "stoker-operator.reservePort" (list $ports "metrics.service.port" .Values.metrics.service.port) }}
+{{- end }}
+{{- if include "stoker-operator.injects" . }}
+{{- include "stoker-operator.reservePort" (list $ports "webhook.port" .Values.webhook.port) }}
 {{- end }}
 {{- include "stoker-operator.validatePlugins" . }}
 {{- end }}

@@ -14,6 +14,9 @@ pub mod annotation {
     /// The fingerprint of the ssh host key that a person accepted, such as `SHA256:…`. It replaces the key that was seen
     /// first.
     pub const ACCEPTED_HOST_KEY: &str = "stoker.io/accepted-host-key";
+    /// The commit whose deletions a person confirms, on a gateway where the commit would delete more files than
+    /// `maxDeletes` allows. Agents read it.
+    pub const CONFIRM_DELETES: &str = "stoker.io/confirm-deletes";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
     /// The value of [`REQUESTED_AT`], a space, and the value of `spec.git.ref` at that time. If `spec.git.ref` has
@@ -43,6 +46,25 @@ pub mod pod_annotation {
     pub const PROFILE: &str = "stoker.io/profile";
     /// The name of the gateway, if it is not that of the pod.
     pub const GATEWAY_NAME: &str = "stoker.io/gateway-name";
+    /// Whether the agent was injected: `true` on each pod that got it.
+    pub const INJECTED: &str = "stoker.io/injected";
+}
+
+/// Labels of the pods of gateways.
+pub mod pod_label {
+    /// Whether the pod got the agent: `true`. A `PodMonitor` selects pods by this label.
+    pub const AGENT: &str = "stoker.io/agent";
+}
+
+/// The beginning of the names of the Secrets with the token of a GitHub App. The name of the object follows.
+const TOKEN_SECRET_PREFIX: &str = "stoker-github-token-";
+/// The key of the token in the Secret of [`token_secret`], which is the name of the file that the agents read.
+pub const TOKEN_KEY: &str = "token";
+
+/// Returns the name of the Secret with the token of the GitHub App of an object.
+#[must_use]
+pub fn token_secret(object: &str) -> String {
+    format!("{TOKEN_SECRET_PREFIX}{object}")
 }
 
 /// Labels of the objects that belong to a `GatewaySync`, and of ConfigMaps with plugins.

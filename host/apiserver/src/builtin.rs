@@ -49,7 +49,7 @@ const PLAIN: Rules = Rules {
     upsert: false,
 };
 
-const ENTRIES: [Entry; 10] = [
+const ENTRIES: [Entry; 11] = [
     Entry {
         group: "",
         version: "v1",
@@ -190,6 +190,22 @@ const ENTRIES: [Entry; 10] = [
         },
         selectable: &[],
         columns: Column::of_leases,
+    },
+    Entry {
+        group: "admissionregistration.k8s.io",
+        version: "v1",
+        plural: "mutatingwebhookconfigurations",
+        kind: "MutatingWebhookConfiguration",
+        schema: "MutatingWebhookConfiguration",
+        short: &[],
+        namespaced: false,
+        status: false,
+        rules: Rules {
+            generation: true,
+            ..PLAIN
+        },
+        selectable: &[],
+        columns: Column::of_webhooks,
     },
     Entry {
         group: "apiextensions.k8s.io",

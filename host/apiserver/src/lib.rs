@@ -1,7 +1,7 @@
 //! A small Kubernetes API over loopback HTTP, in memory.
 //!
 //! The server stores objects, validates custom resources and sets their defaults by their definitions, and
-//! reports changes to watches, as a cluster's API server does. Programs connect to it with their
+//! reports changes to watches, as a cluster's API server does. It calls mutating webhooks for new objects. Programs connect to it with their
 //! ordinary Kubernetes client, and `kubectl` with [`ApiServer::kubeconfig`]. It refuses requests
 //! that it does not implement, and names the missing feature.
 //!
@@ -39,6 +39,7 @@ mod store;
 mod table;
 mod time;
 mod watch;
+mod webhooks;
 mod write;
 
 pub use embedded::{ApiServer, ApiServerBuilder};

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::api::{Answer, Api};
 use crate::request::{Query, Request};
 use crate::status::Failure;
+use crate::webhooks;
 
 /// Maximum size of a request's body in bytes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -39,7 +40,10 @@ pub(crate) fn spawn(listener: TcpListener, api: Arc<Api>) -> JoinHandle<()> {
 async fn handle(State(api): State<Arc<Api>>, request: AxumRequest) -> Response {
     let head = request.method() == "HEAD";
     let answer = match read(request).await {
-        Ok(request) => api.answer(&request),
+        Ok(request) => match webhooks::review(&api, request).await {
+            Ok(request) => api.answer(&request),
+            Err(failure) => failure.into(),
+        },
         Err(failure) => failure.into(),
     };
     let mut response = respond(answer);

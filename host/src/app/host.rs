@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::injection::Injection;
 use super::kubeconfig::Clients;
 use super::lead::Reconciler;
 use super::secret_refresh::refresh_secrets;
@@ -27,6 +28,7 @@ use crate::request::{self, Foresight, ObjectCache, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls, TlsFiles};
+use crate::watch_backoff::WatchMetrics;
 use crate::{plugin_maps, telemetry};
 
 /// The time limit for the background tasks to end after the servers have drained.
@@ -39,6 +41,7 @@ pub struct Host {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     receiver_address: Option<SocketAddr>,
+    injection: Option<Injection>,
     cache: Arc<ObjectCache>,
     servers: Servers,
     /// The token that ends the background tasks.
@@ -76,15 +79,27 @@ impl Host {
             &single_try,
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
+            &metrics.watches,
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
+        let mut servers = Servers::default();
+        let injection = config.injection.map(|injection| {
+            Injection::start(
+                injection,
+                &single_try,
+                &own_namespace,
+                &metrics,
+                &mut servers,
+            )
+        });
         let reconciler = Reconciler {
             client,
             namespace: config.namespace,
             agent_role: config.agent_role,
             lookups,
             metrics: metrics.controller.clone(),
+            watches: metrics.watches.clone(),
         };
         let candidate = config.identity.map(|identity| Candidate {
             namespace: own_namespace,
@@ -109,7 +124,6 @@ impl Host {
         let reporter = Arc::clone(&receiver);
         tasks.spawn(async move { reporter.report_omitted().await });
         tasks.spawn(telemetry::report_dropped());
-        let mut servers = Servers::default();
         let receiver_options = server::Options {
             tls,
             metrics: metrics.server.clone(),
@@ -125,6 +139,7 @@ impl Host {
             detector,
             metrics,
             receiver_address,
+            injection,
             cache,
             servers,
             shutdown,
@@ -137,6 +152,11 @@ impl Host {
     #[must_use]
     pub fn receiver_address(&self) -> Option<SocketAddr> {
         self.receiver_address
+    }
+
+    /// Waits until the injection webhook is served, and returns its address. Returns `None` if it is disabled.
+    pub async fn injection_address(&self) -> Option<SocketAddr> {
+        self.injection.as_ref()?.address().await
     }
 
     /// Waits until the objects have been listed once.
@@ -222,7 +242,7 @@ async fn load_plugins(
     let directories = config.plugin_directories.iter().cloned();
     let mut supplies: Vec<_> = directories.map(Supply::Directory).collect();
     if config.watches_plugin_maps {
-        let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace);
+        let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace, &metrics.watches);
         tasks.spawn(follow);
         supplies.push(supply);
     }
@@ -243,9 +263,10 @@ fn watch_objects(
     single_try: &Client,
     namespace: Option<&str>,
     foresight: Arc<dyn Foresight>,
+    watches: &WatchMetrics,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
-    let (cache, follow) = request::follow(client, namespace);
+    let (cache, follow) = request::follow(client, namespace, watches);
     let cache = Arc::new(cache);
     let (events, publish) = request::publish(client.clone());
     tasks.spawn(follow);

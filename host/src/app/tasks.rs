@@ -29,6 +29,14 @@ impl Servers {
         }
     }
 
+    /// Spawns a server that listens by itself and ends with the token that it gets.
+    pub(super) fn spawn_own<F>(&mut self, serve: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.running.spawn(serve(self.shutdown.clone()));
+    }
+
     /// Stops accepting connections, and waits for the remaining requests.
     pub(super) async fn drain(&mut self) -> Result<()> {
         self.shutdown.cancel();

@@ -102,3 +102,70 @@ fn the_name_of_a_secret_may_have_a_key() {
         assert!(parse(text).is_err(), "{text}");
     }
 }
+
+fn run_config(arguments: &[&str]) -> Result<HostConfig, ConfigError> {
+    use clap::Parser as _;
+    let arguments = ["stoker", "run"].iter().chain(arguments);
+    let crate::cli::Command::Run(flags) =
+        crate::cli::Cli::try_parse_from(arguments).unwrap().command
+    else {
+        panic!("another command")
+    };
+    (*flags).try_into()
+}
+
+#[test]
+fn agents_are_injected_with_the_flags_of_the_go_operator() {
+    let injection = |arguments: &[&str]| run_config(arguments).unwrap().injection;
+    assert_eq!(injection(&[]), None);
+    assert_eq!(
+        injection(&["--webhook-cert-path=/certs", "--webhook-port=0"]),
+        None
+    );
+    let found = injection(&[
+        "--webhook-cert-path=/certs",
+        "--webhook-cert-key=key.pem",
+        "--default-agent-image=agent:1",
+    ]);
+    let files = TlsFiles {
+        certificate: "/certs/tls.crt".into(),
+        key: "/certs/key.pem".into(),
+    };
+    assert_eq!(
+        found,
+        Some(InjectionConfig {
+            address: "[::]:9443".parse().unwrap(),
+            certificate: CertificateConfig::Files(files),
+            agent_image: "agent:1".to_owned(),
+        })
+    );
+}
+
+#[test]
+fn an_own_certificate_needs_a_secret_and_names() {
+    let own = [
+        "--webhook-cert-secret=cert",
+        "--webhook-cert-dns-names=a.svc,b.svc",
+    ];
+    let CertificateConfig::Own {
+        secret,
+        names,
+        configuration,
+    } = run_config(&own).unwrap().injection.unwrap().certificate
+    else {
+        panic!("files")
+    };
+    assert_eq!((secret.as_str(), configuration), ("cert", None));
+    assert_eq!(names, ["a.svc", "b.svc"]);
+    let error = |arguments: &[&str]| run_config(arguments).unwrap_err();
+    assert!(matches!(error(&own[..1]), ConfigError::NoCertificateNames));
+    let both = [own[0], own[1], "--webhook-cert-path=/certs"];
+    assert!(matches!(error(&both), ConfigError::TwoCertificates));
+    let invalid = ["--webhook-cert-secret=A/B", own[1]];
+    assert!(matches!(
+        error(&invalid),
+        ConfigError::CertificateSecret { .. }
+    ));
+    let no_image = [own[0], own[1], "--default-agent-image="];
+    assert!(matches!(error(&no_image), ConfigError::NoAgentImage));
+}

@@ -10,7 +10,7 @@ use kube::{Client, api::PostParams};
 use serde_json::{Map, Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::annotation;
+use stoker_api::names::{self, TOKEN_KEY, annotation};
 
 use super::config_map::changes;
 use super::error::{ControllerError, within};
@@ -18,16 +18,12 @@ use super::ownership::{self, Writer};
 use super::{FIELD_MANAGER, patch_params};
 use crate::github_app::InstallationToken;
 
-/// The beginning of the names of the Secrets. The name of the object follows.
-const NAME_PREFIX: &str = "stoker-github-token-";
-/// The key of the token in the data, which is the name of the file that the agents read.
-const TOKEN_KEY: &str = "token";
 /// The value of the annotation that says what the Secret contains.
 const SECRET_TYPE: &str = "github-app-token";
 
 /// Returns the name of the Secret of an object.
 pub(super) fn name(key: &ObjectKey) -> String {
-    format!("{NAME_PREFIX}{}", key.name())
+    names::token_secret(key.name())
 }
 
 /// Reads the Secret of an object, if it exists.

@@ -1,4 +1,4 @@
-//! TLS of a server, with a certificate and a key in files that are followed.
+//! TLS of a server, with a certificate and a key in files that are followed, or in memory.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -81,6 +81,7 @@ struct Contents {
 
 /// The certificate and the key of a server.
 pub struct Tls {
+    /// The files, or the names of what is in memory.
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
 }
@@ -93,6 +94,28 @@ impl Tls {
             files,
             config: ArcSwap::new(config),
         })
+    }
+
+    /// Uses a certificate and a key in PEM. Errors name them as files of a folder.
+    pub fn of_pem(folder: &str, certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let folder = Path::new(folder);
+        let files = TlsFiles {
+            certificate: folder.join("tls.crt"),
+            key: folder.join("tls.key"),
+        };
+        let config = Contents::new(certificate, key).config(&files)?;
+        Ok(Self {
+            files,
+            config: ArcSwap::new(config),
+        })
+    }
+
+    /// Uses another certificate and key in PEM for new connections. If they cannot be used, the previous ones stay in
+    /// use.
+    pub fn replace_pem(&self, certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
+        let config = Contents::new(certificate, key).config(&self.files)?;
+        self.config.store(config);
+        Ok(())
     }
 
     /// Reads the files again whenever they change. If the new ones cannot be used, the previous ones stay in use.
@@ -139,6 +162,13 @@ impl Tls {
 }
 
 impl Contents {
+    fn new(certificate: &[u8], key: &[u8]) -> Self {
+        Self {
+            certificate: certificate.to_vec(),
+            key: key.to_vec(),
+        }
+    }
+
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         Ok(Self {
             certificate: read(&files.certificate)?,

@@ -14,13 +14,16 @@ import tempfile
 
 ENTER = """
 PATH=$PATH:/usr/sbin:/sbin
-root=$1 user=$2 shared=$3 path=$4
-shift 4
+root=$1 user=$2 shared=$3 path=$4 writable=$5
+shift 5
 mount --rbind "$root" "$root"
 for folder in $shared; do
     mount --rbind "/$folder" "$root/$folder"
 done
 mount -o remount,bind,ro "$root"
+for volume in $writable; do
+    mount --bind "${volume#*=}" "$root${volume%%=*}"
+done
 setpriv=$(command -v setpriv)
 chroot=$(command -v chroot)
 set -- "$root" "$@"
@@ -40,14 +43,14 @@ SAFELY = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 class ProgramImage:
     """An image of one program, which finds the libraries of this machine."""
 
-    def __init__(self, program):
-        self.program = program
-        self.entrypoint = ["/stoker"]
+    def __init__(self, program, name="stoker"):
+        self.program, self.name = program, name
+        self.entrypoint = [f"/{name}"]
         self.environment = {"PATH": "/"}
 
     def unpack(self, root):
         """Writes the files of the image there, and returns the folders that are shared with this machine."""
-        shutil.copy(self.program, f"{root}/stoker")
+        shutil.copy(self.program, f"{root}/{self.name}")
         shared = []
         for name in ("bin", "lib", "lib64", "usr"):
             if os.path.islink(f"/{name}"):
@@ -89,13 +92,17 @@ class ArchivedImage:
 
 
 class Container:
-    def __init__(self, image, user, hosts):
+    def __init__(self, image, user, hosts, writable=None):
+        """`writable` has the folders of this machine that the container may write, by their path in the container."""
         self.image = image
+        self.writable = writable or {}
         # Only root can become another user.
         self.user = str(user) if os.geteuid() == 0 else ""
         self.root = tempfile.mkdtemp(prefix="container-")
         os.chmod(self.root, 0o755)
         self.shared = [*image.unpack(self.root), "dev", "proc"]
+        for path in self.writable:
+            os.makedirs(self.root + path, exist_ok=True)
         for folder in ("dev", "proc", "etc"):
             os.makedirs(f"{self.root}/{folder}", exist_ok=True)
         shutil.copy("/etc/resolv.conf", f"{self.root}/etc/resolv.conf")
@@ -107,6 +114,7 @@ class Container:
         unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
         path = self.image.environment["PATH"]
         enter = ["sh", "-euc", ENTER, "sh", self.root, self.user, " ".join(self.shared), path]
+        enter.append(" ".join(f"{path}={folder}" for path, folder in self.writable.items()))
         variables = {**self.image.environment, **environment, "PATH": os.environ["PATH"]}
         return subprocess.Popen([*unshare, *enter, *command], env=variables, stdout=output, stderr=subprocess.STDOUT)
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Installs the chart in a real API server, replaces the kubelet, and runs the commands of the documents.
 
-    live.py STORY --kubectl FILE --helm FILE --stoker FILE [--image ARCHIVE]
+    live.py STORY --kubectl FILE --helm FILE --stoker FILE --agent FILE [--image ARCHIVE] [--agent-image ARCHIVE]
 
-The container runs the image, or else the program `--stoker`, which is also the one that users run by hand. KUBECONFIG
+The container runs the image, or else the program `--stoker`, which is also the one that users run by hand. The container
+of the agent runs the other image, or else the program `--agent`. KUBECONFIG
 names an API server without any object of Stoker. Its audit log is beside that file.
 """
 
@@ -13,9 +14,11 @@ import signal
 import sys
 import tempfile
 
+from agents import Agents
 from cluster import Cluster
 from container import ArchivedImage, ProgramImage
 from guide import Guide
+from injection import Injection
 from migrating import Migrating
 from private import Private
 from quick_start import QuickStart
@@ -24,15 +27,16 @@ from senders import Senders
 from story import ROOT
 from values import Values
 
-STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Private, Migrating)}
+STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Private, Injection, Agents, Migrating)}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("story", choices=STORIES)
-    for program in ("kubectl", "helm", "stoker"):
+    for program in ("kubectl", "helm", "stoker", "agent"):
         parser.add_argument(f"--{program}", required=True, type=os.path.abspath)
     parser.add_argument("--image", type=os.path.abspath)
+    parser.add_argument("--agent-image", type=os.path.abspath)
     arguments = parser.parse_args()
     os.chdir(ROOT)
     # The pod's user reads the files that are created here.
@@ -44,6 +48,10 @@ def main():
         others = os.environ.get(variable)
         os.environ[variable] = ",".join(filter(None, [others, "127.0.0.1", "localhost"]))
     image = ArchivedImage(arguments.image) if arguments.image else ProgramImage(arguments.stoker)
+    if arguments.agent_image:
+        agent = ArchivedImage(arguments.agent_image)
+    else:
+        agent = ProgramImage(arguments.agent, "agent")
     with tempfile.TemporaryDirectory(prefix="chart-") as scratch:
         # Files of containers are removed with the others.
         tempfile.tempdir = scratch
@@ -53,6 +61,7 @@ def main():
         for name in ("kubectl", "helm", "stoker"):
             os.symlink(getattr(arguments, name), os.path.join(tools, name))
         story = STORIES[arguments.story](Cluster(tools, os.environ["KUBECONFIG"]), image, scratch)
+        story.agent_image = agent
         try:
             story.play()
             story.check_every_block_was_run()

@@ -9,7 +9,7 @@ from story import DEPLOYMENT, NAMESPACE, RELEASE, ROOT, SECRET, Story, gateway_s
 PAGE = "docs/migrating.md"
 # The values file after the page's first step.
 VALUES = """
-webhook: {enabled: false}
+webhook: {enabled: true}
 webhookReceiver:
   enabled: true
   hmac: {secretRef: {name: webhook-hmac}}
@@ -19,8 +19,8 @@ webhookReceiver:
       - host: stoker-webhook.example.com
         paths: [{path: /webhook, pathType: Prefix}]
 """
-# The objects of injection and metrics that the page lists as removed.
-GONE = {"metrics-auth-role", "metrics-auth-rolebinding", "metrics-reader", "pod-injection", "webhook-service"}
+# The objects of metrics that the page lists as removed.
+GONE = {"metrics-auth-role", "metrics-auth-rolebinding", "metrics-reader"}
 
 
 class Migrating(Story):

@@ -124,4 +124,4 @@ def process_of(container, fields):
         if value is None:
             value = fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
         environment[variable["name"]] = value
-    return container["args"], environment
+    return container.get("args", []), environment

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import sys
 import urllib.error
 import urllib.parse
@@ -23,7 +24,17 @@ CHART = "charts/stoker-operator"
 NAMESPACE, RELEASE = "stoker-system", "stoker"
 ACCOUNT = DEPLOYMENT = "stoker-stoker-operator-controller-manager"
 SERVICE = "stoker-stoker-operator-webhook-receiver"
+INJECTION = "stoker-stoker-operator-webhook-service"
 SECRET = "my-webhook-secret"
+
+
+def own_address():
+    """An IPv4 address of this machine that is not a loopback address. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        address = probe.getsockname()[0]
+    assert not address.startswith("127."), "this machine has no address for the endpoint of a Service"
+    return address
 
 
 def gateway_sync(namespace, repository):
@@ -146,6 +157,28 @@ class Story:
             log.seek(0)
             assert code == 0, f"helm test ended with {code}:\n{log.read()}{output}"
         return output
+
+    def route_the_webhook(self):
+        """Does what the controller of EndpointSlices does. An endpoint cannot be a loopback address."""
+        service = self.cluster.get("service", INJECTION, "-n", NAMESPACE)["spec"]
+        labels = self.pod.template["metadata"]["labels"].items()
+        assert service["selector"].items() <= labels, "the Service selects other pods"
+        (port,) = service["ports"]
+        assert port["port"] == 443, service
+        self.cluster.apply(
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": f"{INJECTION}-1",
+                    "namespace": NAMESPACE,
+                    "labels": {"kubernetes.io/service-name": INJECTION},
+                },
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [own_address()], "conditions": {"ready": True}}],
+                "ports": [{"name": port["name"], "port": self.pod.port(port["targetPort"]), "protocol": "TCP"}],
+            }
+        )
 
     # The sender.
 

@@ -4,6 +4,7 @@ from story import NAMESPACE, ROOT, Story
 
 # Kinds of other projects. Their definitions accept any object.
 OTHERS = {
+    "cert-manager.io": ["Issuer", "Certificate"],
     "monitoring.coreos.com": ["ServiceMonitor", "PodMonitor", "PrometheusRule"],
     "gateway.networking.k8s.io": ["HTTPRoute"],
 }

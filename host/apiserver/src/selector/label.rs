@@ -40,6 +40,37 @@ impl LabelSelector {
         Ok(Self { requirements })
     }
 
+    /// Reads a selector in the notation of objects: `matchLabels` and `matchExpressions`. An operator that is not known
+    /// matches nothing.
+    pub(crate) fn of_object(selector: &Value) -> Self {
+        let mut requirements = Vec::new();
+        for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+            let value = value.as_str().unwrap_or_default().to_owned();
+            requirements.push((key.clone(), Test::In(vec![value])));
+        }
+        for expression in selector["matchExpressions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let key = expression["key"].as_str().unwrap_or_default().to_owned();
+            let values = expression["values"].as_array().into_iter().flatten();
+            let values = values
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
+            let test = match expression["operator"].as_str() {
+                Some("Exists") => Test::Exists,
+                Some("DoesNotExist") => Test::Absent,
+                Some("NotIn") => Test::NotIn(values),
+                Some("In") => Test::In(values),
+                _ => Test::In(Vec::new()),
+            };
+            requirements.push((key, test));
+        }
+        Self { requirements }
+    }
+
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.requirements

@@ -71,6 +71,15 @@ impl Column {
         ]
     }
 
+    pub(crate) fn of_webhooks() -> Vec<Self> {
+        let count = |object: &Value| object["webhooks"].as_array().map_or(0, Vec::len).into();
+        vec![
+            Self::name(),
+            Self::computed("Webhooks", "integer", 0, count),
+            Self::age(),
+        ]
+    }
+
     pub(crate) fn of_definitions() -> Vec<Self> {
         let created = |object: &Value| object["metadata"]["creationTimestamp"].clone();
         vec![

@@ -13,4 +13,5 @@ mod patches;
 mod support;
 mod validation;
 mod watches;
+mod webhooks;
 mod writes;

@@ -1,0 +1,214 @@
+//! What the webhook decides about a pod.
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use stoker_api::GatewaySync;
+use stoker_api::names::{AGENT_CONTAINER, pod_annotation, pod_label};
+
+use super::container::Sidecar;
+
+/// The value of an annotation or label that is on.
+const ON: &str = "true";
+
+/// The settings of the injection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The image of agents whose object names none.
+    pub agent_image: String,
+}
+
+/// What happens to a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// The pod is created as it was sent.
+    Unchanged(Unchanged),
+    /// The pod gets the agent.
+    Injected(Injection),
+    /// The pod is not created.
+    Denied(Denial),
+}
+
+/// The reason why a pod is created as it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unchanged {
+    /// The pod does not ask for the agent.
+    #[error("injection not requested")]
+    NotRequested,
+    /// The pod has an agent.
+    #[error("already injected")]
+    AlreadyInjected,
+}
+
+/// The reason why a pod is not created. The texts are those of the Go operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The pod names no object, and its namespace has none.
+    #[error("no GatewaySync CR found in namespace '{namespace}'")]
+    NoObject {
+        /// The namespace of the pod.
+        namespace: String,
+    },
+    /// The pod names no object, and its namespace has several.
+    #[error(
+        "multiple GatewaySync CRs in namespace '{namespace}': [{}] — set annotation 'stoker.io/cr-name' explicitly",
+        names.join(", ")
+    )]
+    SeveralObjects {
+        /// The namespace of the pod.
+        namespace: String,
+        /// The names of the objects, in alphabetical order.
+        names: Vec<String>,
+    },
+    /// The object that the pod names does not exist.
+    #[error("GatewaySync '{name}' not found in namespace '{namespace}'")]
+    ObjectMissing {
+        /// The name of the object.
+        name: String,
+        /// The namespace of the pod.
+        namespace: String,
+    },
+    /// The profile that the pod names does not exist.
+    #[error("profile '{profile}' not found in GatewaySync '{object}'")]
+    ProfileMissing {
+        /// The name of the profile.
+        profile: String,
+        /// The name of the object.
+        object: String,
+    },
+}
+
+/// The change of a pod that gets the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Injection {
+    /// The operations of a JSON patch (RFC 6902) for the pod.
+    pub patch: Vec<Value>,
+    /// What the creator of the pod should know.
+    pub warnings: Vec<String>,
+}
+
+/// The object that a pod follows, in the namespace of the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted<'a> {
+    /// The object with this name.
+    Named(&'a str),
+    /// The only object of the namespace.
+    Only,
+}
+
+/// Returns the object that a pod follows, or why the pod gets no agent.
+pub(super) fn wanted(pod: &Pod) -> Result<Wanted<'_>, Unchanged> {
+    if annotation(pod, pod_annotation::INJECT) != Some(ON) {
+        return Err(Unchanged::NotRequested);
+    }
+    let containers = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.init_containers.as_deref());
+    let has_agent =
+        |container: &k8s_openapi::api::core::v1::Container| container.name == AGENT_CONTAINER;
+    if containers.unwrap_or_default().iter().any(has_agent) {
+        return Err(Unchanged::AlreadyInjected);
+    }
+    Ok(annotation(pod, pod_annotation::CR_NAME).map_or(Wanted::Only, Wanted::Named))
+}
+
+/// Decides about a pod, with the object that it follows.
+///
+/// A paused object does not keep a pod from starting: the agent reads the pause from its ConfigMap.
+#[must_use]
+pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision {
+    if let Err(unchanged) = wanted(pod) {
+        return Decision::Unchanged(unchanged);
+    }
+    let name = object.metadata.name.clone().unwrap_or_default();
+    if let Some(profile) = annotation(pod, pod_annotation::PROFILE)
+        && !object.spec.sync.profiles.contains_key(profile)
+    {
+        return Decision::Denied(Denial::ProfileMissing {
+            profile: profile.to_owned(),
+            object: name,
+        });
+    }
+    let sidecar = Sidecar::new(pod, object, settings);
+    let mut patch = metadata(pod, &name);
+    insert_first(
+        &mut patch,
+        "/spec/initContainers",
+        has_init_containers(pod),
+        sidecar.container(),
+    );
+    append(
+        &mut patch,
+        "/spec/volumes",
+        has_volumes(pod),
+        sidecar.volumes(),
+    );
+    let mut warnings = Vec::new();
+    if !sidecar.has_data() {
+        warnings.push(
+            "the pod has no volume 'ignition-data' or 'data', so the stoker-agent cannot write the files of the gateway"
+                .to_owned(),
+        );
+    }
+    Decision::Injected(Injection { patch, warnings })
+}
+
+/// Returns an annotation that is not empty.
+pub(super) fn annotation<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    let value = pod.metadata.annotations.as_ref()?.get(name)?;
+    Some(value.as_str()).filter(|value| !value.is_empty())
+}
+
+fn has_init_containers(pod: &Pod) -> bool {
+    pod.spec
+        .as_ref()
+        .is_some_and(|spec| spec.init_containers.is_some())
+}
+
+fn has_volumes(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.volumes.is_some())
+}
+
+/// Returns the operations that mark the pod. It has annotations, because one of them asked for the agent.
+fn metadata(pod: &Pod, object: &str) -> Vec<Value> {
+    let mut patch = Vec::new();
+    let mut set = |folder: &str, name: &str, value: &str| {
+        let path = format!("/metadata/{folder}/{}", name.replace('/', "~1"));
+        patch.push(json!({ "op": "add", "path": path, "value": value }));
+    };
+    if annotation(pod, pod_annotation::CR_NAME).is_none() {
+        set("annotations", pod_annotation::CR_NAME, object);
+    }
+    set("annotations", pod_annotation::INJECTED, ON);
+    if pod.metadata.labels.is_some() {
+        set("labels", pod_label::AGENT, ON);
+    } else {
+        let labels = json!({ pod_label::AGENT: ON });
+        patch.push(json!({ "op": "add", "path": "/metadata/labels", "value": labels }));
+    }
+    patch
+}
+
+/// Adds an operation that puts an item before all others of a list.
+fn insert_first(patch: &mut Vec<Value>, list: &str, exists: bool, item: Value) {
+    patch.push(if exists {
+        json!({ "op": "add", "path": format!("{list}/0"), "value": item })
+    } else {
+        json!({ "op": "add", "path": list, "value": [item] })
+    });
+}
+
+/// Adds operations that put items after all others of a list.
+fn append(patch: &mut Vec<Value>, list: &str, exists: bool, items: Vec<Value>) {
+    if !exists {
+        patch.push(json!({ "op": "add", "path": list, "value": items }));
+        return;
+    }
+    let path = format!("{list}/-");
+    for item in items {
+        patch.push(json!({ "op": "add", "path": path, "value": item }));
+    }
+}
+
+#[cfg(test)]
+mod tests;
