@@ -3,6 +3,7 @@
 //! This module handles transports. It does not depend on the protocol that they carry.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -23,16 +24,23 @@ pub(super) struct Transports {
     hosts: Arc<AllowedHosts>,
     pub(super) seen_host_keys: SeenHostKeys,
     limits: Limits,
+    /// The longest silence of a server that does not end a connection.
+    inactivity: Duration,
 }
 
 impl Transports {
-    pub(super) fn new(limits: Limits, hosts: AllowedHosts) -> Result<Self, GitError> {
+    pub(super) fn new(
+        limits: Limits,
+        inactivity: Duration,
+        hosts: AllowedHosts,
+    ) -> Result<Self, GitError> {
         let hosts = Arc::new(hosts);
         Ok(Self {
             http: Http::new(limits.connect, Arc::clone(&hosts))?,
             hosts,
             seen_host_keys: SeenHostKeys::default(),
             limits,
+            inactivity,
         })
     }
 
@@ -40,10 +48,16 @@ impl Transports {
     pub(super) async fn open(&self, remote: &Remote) -> Result<Connection, GitError> {
         let url = remote.url().url();
         match url.scheme() {
-            "ssh" => SshConnection::open(remote, &self.hosts, &self.limits, &self.seen_host_keys)
-                .await
-                .map(Box::new)
-                .map(Connection::Ssh),
+            "ssh" => SshConnection::open(
+                remote,
+                &self.hosts,
+                &self.limits,
+                self.inactivity,
+                &self.seen_host_keys,
+            )
+            .await
+            .map(Box::new)
+            .map(Connection::Ssh),
             "git" => TcpConnection::open(url, &self.hosts, &self.limits)
                 .await
                 .map(Connection::Tcp),

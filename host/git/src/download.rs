@@ -44,7 +44,7 @@ pub struct FetchLimits {
 impl Default for FetchLimits {
     fn default() -> Self {
         Self {
-            idle: Duration::from_secs(120),
+            idle: Duration::from_mins(2),
             pack_bytes: 16 * 1024 * 1024 * 1024,
             objects: 5_000_000,
         }
@@ -425,7 +425,7 @@ impl Download<'_> {
 }
 
 /// Skips the part of an answer before the pack: the commits at which the history stops, and those that both sides have.
-async fn skip_to_pack<S: PacketSource>(
+pub(super) async fn skip_to_pack<S: PacketSource>(
     packets: &mut Packets<S>,
     version: Version,
 ) -> Result<(), GitError> {

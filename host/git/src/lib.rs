@@ -200,8 +200,9 @@ impl GitClient {
     /// Creates a client with other settings.
     pub fn with_config(config: GitClientConfig) -> Result<Self, GitError> {
         let limits = config.limits;
+        let inactivity = limits.total.max(config.fetch.idle);
         Ok(Self {
-            transports: Transports::new(limits.clone(), config.allowed_hosts)?,
+            transports: Transports::new(limits.clone(), inactivity, config.allowed_hosts)?,
             limits,
             fetch_limits: config.fetch,
             capabilities: Arc::default(),

@@ -105,6 +105,7 @@ impl SshConnection {
         remote: &Remote,
         hosts: &AllowedHosts,
         limits: &Limits,
+        inactivity: Duration,
         seen: &SeenHostKeys,
     ) -> Result<Self, GitError> {
         let url = remote.url().url();
@@ -122,8 +123,8 @@ impl SshConnection {
             let stream = connect(hosts, url, PORT, limits.connect).await?;
             let config = client::Config {
                 preferred: policy.algorithms(),
-                // The task of a connection ends even if the lookup that started it was cancelled.
-                inactivity_timeout: Some(limits.total),
+                // The task of a connection ends even if the lookup or the fetch that started it was cancelled.
+                inactivity_timeout: Some(inactivity),
                 ..client::Config::default()
             };
             let check = HostKeyCheck {

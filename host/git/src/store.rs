@@ -263,7 +263,7 @@ impl ObjectStore {
         };
         if let Some(indexed) = indexed {
             let name = indexed.name();
-            let alone = Packs::open(indexed.directory(), &[name.clone()], id.kind())?;
+            let alone = Packs::open(indexed.directory(), std::slice::from_ref(&name), id.kind())?;
             if tree::is_whole(&alone, id)? {
                 contents = Contents::default();
             } else if !tree::is_whole(&alone.and(&basis.packs), id)? {

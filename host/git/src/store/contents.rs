@@ -93,8 +93,10 @@ impl PackName {
 
     /// Returns whether a file has the name of a file of a pack.
     pub(super) fn is_file(name: &str) -> bool {
-        name.strip_prefix("pack-")
-            .is_some_and(|rest| rest.ends_with(".pack") || rest.ends_with(".idx"))
+        let parts = name
+            .strip_prefix("pack-")
+            .and_then(|rest| rest.split_once('.'));
+        matches!(parts, Some((_, "pack" | "idx")))
     }
 }
 

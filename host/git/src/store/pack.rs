@@ -90,10 +90,15 @@ impl Packs {
             id: id.to_string(),
             source,
         };
+        #[expect(
+            clippy::default_trait_access,
+            reason = "the type is one of a library that this crate does not depend on"
+        )]
+        let mut inflate = Default::default();
         for pack in &self.0 {
             let decoded = pack
                 .bundle
-                .find(id, data, &mut Default::default(), &mut Never)
+                .find(id, data, &mut inflate, &mut Never)
                 .map_err(|error| unreadable(error.into()))?;
             if let Some((object, _)) = decoded {
                 let (kind, length) = (object.kind, object.data.len());

@@ -64,9 +64,12 @@ impl Stored {
     }
 
     fn packs(&self) -> usize {
-        let is_pack = |name: &&String| name.ends_with(".pack");
-        self.files().keys().filter(is_pack).count()
+        self.files().keys().filter(|name| is_pack(name)).count()
     }
+}
+
+fn is_pack(name: &str) -> bool {
+    name.rsplit('.').next() == Some("pack")
 }
 
 /// Returns the files of a commit in a store: their modes, as git prints them, and their contents.

@@ -7,6 +7,7 @@ use super::super::advertisement::{
     self, Advertised, Advertisement, Capabilities, FetchFeatures, ObjectFormat,
 };
 use super::super::candidates::{Query, RefCandidates};
+use super::super::download::skip_to_pack;
 use super::super::fetch;
 use super::super::packet::{PacketSource, Packets};
 use super::super::request::Version;
@@ -294,6 +295,7 @@ fn read_in_every_way(bytes: &[u8]) {
         drop(read_refs(&mut arriving(bytes.to_vec()), drop).await);
         for version in [Version::V0, Version::V2] {
             drop(fetch::read(&mut arriving(bytes.to_vec()), version, &id('a')).await);
+            drop(skip_to_pack(&mut arriving(bytes.to_vec()), version).await);
         }
     });
 }

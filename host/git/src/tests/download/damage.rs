@@ -422,7 +422,7 @@ async fn a_damaged_object_is_noticed_and_fetched_again() {
     let (repository, server, stored, [first, second]) = with_second().await;
     for wanted in [&second, &first] {
         let files = stored.files();
-        let name = files.keys().rfind(|name| name.ends_with(".pack")).unwrap();
+        let name = files.keys().rfind(|name| is_pack(name)).unwrap();
         let path = stored.home.path().join("packs").join(name);
         let mut bytes = std::fs::read(&path).unwrap();
         let middle = bytes.len() / 2;

@@ -185,7 +185,7 @@ async fn a_server_that_takes_too_much_for_known_is_asked_for_everything() {
         sent(&whole),
         sent(&pack(&[second.clone(), tree.clone()])),
         // The tree is missing here.
-        sent(&pack(&[third.clone()])),
+        sent(&pack(std::slice::from_ref(&third))),
         sent(&pack(&[third, third_tree, third_blob])),
     ];
     let fake = server("shallow", answers).await;
