@@ -172,6 +172,7 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
         sync.profiles{}.mappings[].type string enum=[dir,file]
         sync.profiles{}.maxDeletes integer format=int32 minimum=0.0
         sync.profiles{}.paused boolean
+        sync.profiles{}.startWithoutSync boolean
         sync.profiles{}.syncPeriod integer format=int32 minimum=5.0 maximum=3600.0
         sync.profiles{}.vars object
         sync.profiles{}.vars{} string
