@@ -153,7 +153,8 @@ fn remove_unset(value: &mut Value) {
                     name.as_str(),
                     "designerSessionPolicy" | "driftPolicy" | "type"
                 );
-                !value.is_null() && !(is_word && value.as_str() == Some(""))
+                let is_empty_word = is_word && value.as_str() == Some("");
+                !value.is_null() && !is_empty_word
             });
             fields.values_mut().for_each(remove_unset);
         }

@@ -208,9 +208,9 @@ fn render(content: Vec<u8>, renderer: &Renderer) -> Result<Vec<u8>, ContentError
         return Ok(content);
     }
     let text = std::str::from_utf8(&content).map_err(|_| ContentError::Encoding)?;
-    let rendered = renderer.render(text);
-    let rendered = rendered.map_err(|error| ContentError::Template(error.to_string()))?;
-    Ok(rendered.into_owned().into_bytes())
+    let result = renderer.render(text);
+    let result = result.map_err(|error| ContentError::Template(error.to_string()))?;
+    Ok(result.into_owned().into_bytes())
 }
 
 /// Two recipes are equal only if they make equal files of equal objects.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gotmpl::{MissingKey, Template, TemplateError as Cause, ToValue as _, Value};
 
-/// The label with the ordinal of a pod in its StatefulSet.
+/// The label with the ordinal of a pod in its `StatefulSet`.
 const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 /// The largest result of one template, in bytes.
 const MAX_OUTPUT: usize = 16 << 20;
@@ -40,7 +40,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Returns the ordinal of a pod: the label that Kubernetes sets on the pods of a StatefulSet, or the number at the
+    /// Returns the ordinal of a pod: the label that Kubernetes sets on the pods of a `StatefulSet`, or the number at the
     /// end of the pod's name, or 0.
     #[must_use]
     pub fn pod_ordinal(labels: &BTreeMap<String, String>, pod_name: &str) -> i64 {

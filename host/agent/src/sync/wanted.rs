@@ -116,7 +116,7 @@ impl Wanted {
         range: std::ops::Range<usize>,
         excludes: &Excludes,
     ) -> usize {
-        let mut excluded = HashMap::new();
+        let mut known = HashMap::new();
         let (mut count, mut links, mut submodules) = (0, 0, 0);
         for position in range {
             let entry = &entries[position];
@@ -126,7 +126,7 @@ impl Wanted {
                 SourceKind::Symlink => links += 1,
                 SourceKind::Submodule => submodules += 1,
                 SourceKind::File | SourceKind::Executable => {
-                    if !is_excluded(&path, rule.destination.len(), excludes, &mut excluded) {
+                    if !is_excluded(&path, rule.destination.len(), excludes, &mut known) {
                         self.files.insert(
                             path,
                             WantedFile {

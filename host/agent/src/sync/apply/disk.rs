@@ -118,17 +118,16 @@ impl<'a> Disk<'a> {
         mode: u32,
         flushes: bool,
     ) -> Result<Stat, FolderError> {
-        let staging = match self.staging.take() {
-            Some(staging) => staging,
-            None => {
-                let root = self.root()?;
-                self.step(Step::CreateDirectory, STAGING, || {
-                    rustix::fs::mkdirat(&root, STAGING, Mode::from_raw_mode(0o700))
-                })?;
-                let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-                rustix::fs::openat(&root, STAGING, flags, Mode::empty())
-                    .map_err(|errno| failed(STAGING, errno))?
-            }
+        let staging = if let Some(staging) = self.staging.take() {
+            staging
+        } else {
+            let root = self.root()?;
+            self.step(Step::CreateDirectory, STAGING, || {
+                rustix::fs::mkdirat(&root, STAGING, Mode::from_raw_mode(0o700))
+            })?;
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+            rustix::fs::openat(&root, STAGING, flags, Mode::empty())
+                .map_err(|errno| failed(STAGING, errno))?
         };
         let result = self.write(&staging, name, content, mode, flushes);
         self.staging = Some(staging);

@@ -140,15 +140,15 @@ impl Comparison<'_> {
             return Ok(None);
         };
         let known = self.live.applied(path);
-        let wanted = match known.filter(|known| known.id == entry.id && known.recipe == recipe) {
-            Some(known) => known.digest,
-            None => {
-                let content = self.content(path, entry, rule)?;
-                if content.len() as u64 != stat.size {
-                    return Ok(None);
-                }
-                Digest::of(&content)
+        let known = known.filter(|known| known.id == entry.id && known.recipe == recipe);
+        let wanted = if let Some(known) = known {
+            known.digest
+        } else {
+            let content = self.content(path, entry, rule)?;
+            if content.len() as u64 != stat.size {
+                return Ok(None);
             }
+            Digest::of(&content)
         };
         // A file that cannot be read is replaced.
         if self.live.digest(path, stat).ok() != Some(wanted) {
