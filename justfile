@@ -137,6 +137,18 @@ bench:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- --templates "{{ cargo_target }}/templates" docs
 
+# Measures the controller with 100, 1,000 and 10,000 objects on a real API server, and writes target/scale/benchmarks.md.
+# It takes half an hour. Nothing else should run meanwhile.
+[doc("Measures the controller with up to 10,000 objects on a real API server.")]
+bench-scale *COUNTS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --workspace --bins
+    assets=$(tests/control-plane/build.sh)
+    mkdir -p "{{ cargo_target }}/scale"
+    cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
+        cargo run --release --locked --quiet -p stoker-tests --bin bench -- scale "{{ cargo_target }}/scale" {{ COUNTS }}
+
 # Measures the memory and the latency of Stoker during attacks, and prints a table. Nothing else should run meanwhile.
 [doc("Measures the memory and the latency of Stoker during attacks.")]
 bench-attacks *ARGS:

@@ -18,6 +18,8 @@ mod text;
 mod demo;
 #[cfg(feature = "sandbox")]
 mod local;
+#[cfg(feature = "sandbox")]
+mod local_gateway;
 
 use std::process::ExitCode;
 

@@ -55,19 +55,20 @@ impl<T> Verified<T> {
 }
 
 impl Verified<Delivery> {
-    /// Returns what identifies the delivery, so that a repetition of it is recognised. It hashes the body.
+    /// Returns what identifies the delivery, so that a repetition of it is recognised.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let Self(delivery, proven) = self;
-        let body = digest(&[&delivery.body]);
+        // The digest stands for the body. A signature was computed from the body, so that the body is not hashed again.
+        let (signed, body) = match proven.signature {
+            Signature::None => (None, digest(&[&delivery.body])),
+            Signature::Body(body) => (Some(Signed::Body(body)), body),
+            Signature::Id(id) => (Some(Signed::Id(id)), id),
+        };
         let id = delivery_id(&delivery.headers);
         Fingerprint {
-            signed: match &proven.signature {
-                Signature::None => None,
-                Signature::Body => Some(Signed::Body(body)),
-                Signature::Id(id) => Some(Signed::Id(*id)),
-            },
-            // An id has no zero byte. The digest stands for the body, so that the body is hashed once.
+            signed,
+            // An id has no zero byte.
             sent: id.map(|id| digest(&[id.as_bytes(), &[0], &body])),
         }
     }

@@ -71,10 +71,11 @@ impl From<LogFormat> for telemetry::Format {
 pub enum Command {
     /// Receive webhooks and sync the `GatewaySync` objects of a Kubernetes cluster.
     Run(Box<RunFlags>),
-    /// Run a demonstration on this machine, with an API server, a git repository, signed webhooks and a drop-in plugin.
+    /// Run a demonstration on this machine, with an API server, a git repository, a gateway, signed webhooks and a drop-in
+    /// plugin.
     #[cfg(feature = "sandbox")]
     Demo(DemoFlags),
-    /// Serve an API server and a git repository on this machine, for use with kubectl and `stoker run`.
+    /// Serve an API server, a git repository and a gateway on this machine, for use with kubectl and `stoker run`.
     #[cfg(feature = "sandbox")]
     Sandbox(SandboxFlags),
     /// Print the definition of the custom resource, for `kubectl apply -f -`.

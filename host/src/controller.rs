@@ -20,6 +20,7 @@ mod events;
 mod finalizer;
 mod gateways;
 mod metrics;
+mod own_writes;
 mod ownership;
 mod profiles;
 mod publish;
@@ -60,8 +61,11 @@ use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_git::RefSource;
 
+use own_writes::OwnWrites;
+
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
+use crate::watch_backoff::WatchMetrics;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
@@ -78,6 +82,10 @@ struct Context<G> {
     /// The places for passes that use the API server. A pass that waits for a git server needs none.
     slots: Semaphore,
     pods: Arc<PodIndex>,
+    /// The published ConfigMaps.
+    published: Arc<OwnWrites>,
+    /// The RoleBindings of agents.
+    bound: Arc<OwnWrites>,
     /// The role that agents are bound to. `None` if they are bound by hand.
     agent_role: Option<AgentRole>,
     clock: fn() -> Timestamp,
@@ -99,17 +107,21 @@ pub async fn run<G: RefSource>(
     agent_role: Option<AgentRole>,
     lookups: Lookups<G>,
     metrics: ControllerMetrics,
+    watches: WatchMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
-    let (objects, reader) = watch::objects(client.clone(), namespace);
-    let config_maps = watch::config_maps(client.clone(), namespace);
+    let (objects, reader) = watch::objects(client.clone(), &watches, namespace);
+    let (published, bound) = (Arc::<OwnWrites>::default(), Arc::<OwnWrites>::default());
+    let config_maps =
+        watch::config_maps(client.clone(), &watches, namespace, Arc::clone(&published));
     let mut woken = lookups.woken();
-    let woken = stream::poll_fn(move |context| woken.poll_recv(context))
-        .map(|key: ObjectKey| ObjectRef::new(key.name()).within(key.namespace()));
+    let woken = stream::poll_fn(move |context| woken.poll_recv(context)).map(reference);
     let pods = Arc::new(PodIndex::new());
-    let changed_pods = watch::pods(client.clone(), namespace, Arc::clone(&pods));
+    let changed_pods = watch::pods(client.clone(), &watches, namespace, Arc::clone(&pods));
     let bindings = match agent_role {
-        Some(_) => watch::role_bindings(client.clone(), namespace).boxed(),
+        Some(_) => {
+            watch::role_bindings(client.clone(), &watches, namespace, Arc::clone(&bound)).boxed()
+        }
         None => futures::stream::pending().boxed(),
     };
     let context = Arc::new(Context {
@@ -120,16 +132,20 @@ pub async fn run<G: RefSource>(
         states: ObjectStates::default(),
         slots: Semaphore::new(SLOTS),
         pods,
+        published,
+        bound,
         agent_role,
         clock: Timestamp::now,
         jitter,
     });
     controller::Controller::for_stream(objects, reader)
         .watches_stream(config_maps, |map| {
-            owner(&map, &[publish::NAME_PREFIX, gateways::REPORTS_PREFIX])
+            let key = owner(&map, publish::NAME_PREFIX);
+            key.or_else(|| owner(&map, gateways::REPORTS_PREFIX))
+                .map(reference)
         })
         .watches_stream(bindings, |binding| {
-            owner(&binding, &[agent_binding::NAME_PREFIX])
+            owner(&binding, agent_binding::NAME_PREFIX).map(reference)
         })
         .reconcile_on(changed_pods)
         .reconcile_on(woken)
@@ -157,17 +173,22 @@ fn jitter(interval: Duration) -> Duration {
     interval / 10_000 * thousandths
 }
 
-/// Returns the `GatewaySync` that an object belongs to. It is derived from the object's name, because the owner reference
-/// may be missing.
-fn owner<K>(
-    found: &PartialObjectMeta<K>,
-    prefixes: &[&str],
-) -> Option<ObjectRef<DeserializeGuard<GatewaySync>>> {
-    let name = found.metadata.name.as_deref()?;
-    let name = prefixes
-        .iter()
-        .find_map(|prefix| name.strip_prefix(prefix))?;
-    Some(ObjectRef::new(name).within(found.metadata.namespace.as_deref()?))
+/// Returns the `GatewaySync` that an object belongs to, if the object's name has this beginning. It is derived from the
+/// name, because the owner reference may be missing.
+fn owner<K>(found: &PartialObjectMeta<K>, prefix: &str) -> Option<ObjectKey> {
+    let ObjectMeta {
+        name, namespace, ..
+    } = &found.metadata;
+    let name = name.as_deref()?.strip_prefix(prefix)?;
+    ObjectKey::new(namespace.as_deref()?, name).ok()
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is the end of a chain of calls"
+)]
+fn reference(key: ObjectKey) -> ObjectRef<DeserializeGuard<GatewaySync>> {
+    ObjectRef::new(key.name()).within(key.namespace())
 }
 
 /// Logs an error, or removes the data of an object that does not exist any more.
@@ -199,6 +220,8 @@ fn handle_error<G>(
 
 fn forget<G>(context: &Context<G>, key: &ObjectKey) {
     context.states.remove(key);
+    context.published.forget(key);
+    context.bound.forget(key);
     context.lookups.forget(key);
     context.metrics.forget(key);
 }

@@ -62,15 +62,15 @@ pub type Digest = [u8; 32];
 pub struct Fingerprint {
     /// What the sender signed, or `None` if the sender proved itself with a token.
     pub signed: Option<Signed>,
-    /// The digest of the id in the headers and the body, or `None` without an id. The id is not signed, so whoever
+    /// The digest of the id in the headers and of what stands for the body, or `None` without an id. The id is not signed, so whoever
     /// repeats a delivery can change it.
     pub sent: Option<Digest>,
 }
 
-/// The digest of what the sender signed.
+/// A digest that stands for what the sender signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signed {
-    /// The body alone. Two deliveries with the same body cannot be distinguished.
+    /// The body alone, by its signature. Two deliveries with the same body and key cannot be distinguished.
     Body(Digest),
     /// An id of the delivery, with the body and a time. Retries of one delivery have the same id.
     Id(Digest),

@@ -7,6 +7,7 @@ use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
 use crate::server::ServerMetrics;
+use crate::watch_backoff::WatchMetrics;
 
 /// The metrics of all modules.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Metrics {
     pub controller: ControllerMetrics,
     /// The metrics of the injection.
     pub injector: InjectorMetrics,
+    /// The metrics of the watches.
+    pub watches: WatchMetrics,
     registry: Registry,
 }
 
@@ -35,6 +38,7 @@ impl Metrics {
             server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
             injector: InjectorMetrics::register(&mut registry),
+            watches: WatchMetrics::register(&mut registry),
             registry,
         }
     }

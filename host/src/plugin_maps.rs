@@ -7,14 +7,13 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use stoker_api::names::label;
 use tokio::sync::watch;
 
 use crate::plugin::{Bundles, Supply};
-use crate::watch_backoff::watch_backoff;
+use crate::watch_backoff::WatchMetrics;
 
 /// The maximum number of ConfigMaps in one answer of the API server. A ConfigMap may have a million bytes, and several
 /// copies of it are in memory while it is read.
@@ -24,6 +23,7 @@ const PAGE: u32 = 4;
 pub fn follow(
     client: Client,
     namespace: &str,
+    metrics: &WatchMetrics,
 ) -> (Supply, impl Future<Output = ()> + Send + use<>) {
     let api: Api<ConfigMap> = Api::namespaced(client, namespace);
     let config = watcher::Config::default()
@@ -32,7 +32,7 @@ pub fn follow(
     let (sender, supply) = watch::channel(None);
     (
         Supply::Bundles(supply),
-        keep(watcher(api, config).backoff(watch_backoff()), sender),
+        keep(metrics.resumed("plugins", watcher(api, config)), sender),
     )
 }
 
@@ -64,9 +64,8 @@ async fn keep(
                 let gone = map.name_any();
                 known.retain(|bundle| bundle != gone);
             }
-            Err(error) => {
-                tracing::warn!(error = %stoker_report::chain(&error), "the watch of the plugin ConfigMaps was interrupted");
-            }
+            // It was logged, and the watch starts again.
+            Err(_) => {}
         }
         if listed.is_none() {
             supply.send_if_modified(|supplied| {

@@ -117,6 +117,10 @@ pub trait Requests: Send + Sync {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Target, RequestError>>;
 
+    /// Returns the outcome of a delivery which repeats one that was answered by [`Requests::submit`], and the name of the
+    /// plugin that recognised it. Returns `None` if this is not known without the content of the delivery.
+    fn recall(&self, target: &Target, fingerprint: &Fingerprint) -> Option<(Arc<str>, Submitted)>;
+
     /// Makes an announcement a request on the object. Returns once it is stored, or at the deadline.
     fn submit(
         &self,

@@ -1,10 +1,18 @@
-//! The delay after an error before a watch of the API server starts again.
+//! What happens after an error of a watch of the API server: it is logged and counted, and the watch starts again after a
+//! delay.
 
+use std::future::ready;
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
+use futures::{Stream, StreamExt as _};
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::ExponentialBackoff;
+use kube::runtime::watcher::{self, ExponentialBackoff};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 
 /// The wait after the first error.
 const FIRST: Duration = Duration::from_millis(200);
@@ -12,8 +20,52 @@ const FIRST: Duration = Duration::from_millis(200);
 /// date.
 const LONGEST: Duration = Duration::from_secs(3);
 
+/// The errors of the watches. Each is followed by another try within seconds, so a watch whose errors continue does not see
+/// the API server's present state.
+#[derive(Debug, Clone, Default)]
+pub struct WatchMetrics {
+    errors: Family<WatchLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WatchLabels {
+    watch: &'static str,
+}
+
+impl WatchMetrics {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "stoker_watch_errors",
+            "Errors of watches of the API server, each followed by another try within seconds",
+            metrics.errors.clone(),
+        );
+        metrics
+    }
+
+    /// Returns a watch that starts again after each error. Its errors are logged and counted under this name, and are
+    /// not part of the stream.
+    pub(crate) fn resumed<K: Send, S: Stream<Item = watcher::Result<K>> + Send>(
+        &self,
+        watch: &'static str,
+        events: S,
+    ) -> impl Stream<Item = watcher::Result<K>> + Send + use<K, S> {
+        // The series exists before the first error, so that its increase can be computed.
+        let errors = self.errors.get_or_create_owned(&WatchLabels { watch });
+        events.backoff(watch_backoff()).filter_map(move |event| {
+            if let Err(error) = &event {
+                errors.inc();
+                tracing::warn!(watch, error = %stoker_report::chain(error), "a watch was interrupted");
+            }
+            ready(event.ok().map(Ok))
+        })
+    }
+}
+
 /// Returns the waits of one watch: they double from error to error, with jitter, and start over when the watch works.
-pub(crate) fn watch_backoff() -> impl Backoff {
+fn watch_backoff() -> impl Backoff {
     let builder = ExponentialBuilder::default()
         .with_min_delay(FIRST)
         .with_max_delay(LONGEST)
@@ -21,4 +73,29 @@ pub(crate) fn watch_backoff() -> impl Backoff {
         .with_jitter()
         .without_max_times();
     ExponentialBackoff::from(builder)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_errors_of_a_watch_are_counted_and_not_part_of_it() {
+        let mut registry = Registry::default();
+        let metrics = WatchMetrics::register(&mut registry);
+        let error = || Err(watcher::Error::NoResourceVersion);
+        let events = stream::iter([Ok(1), error(), error(), Ok(2)]);
+        let resumed = metrics.resumed("controller-pods", events);
+        let seen: Vec<_> = resumed
+            .filter_map(|event| ready(event.ok()))
+            .collect()
+            .await;
+        assert_eq!(seen, [1, 2]);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = r#"stoker_watch_errors_total{watch="controller-pods"} 2"#;
+        assert!(text.lines().any(|other| other == line), "{text}");
+    }
 }

@@ -10,7 +10,7 @@ import textwrap
 
 from pages import ROOT, end, pages, without_fences
 
-PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "ssh-keygen", "stoker")
+PROGRAMS = ("cargo", "cosign", "curl", "helm", "just", "kind", "kubectl", "skopeo", "ssh-keygen", "stoker", "stoker-agent")
 
 CI, SYNOPSIS = "CI", "not tested: a synopsis"
 INTEGRATION = "tests/integration/commands.rs"
@@ -43,6 +43,8 @@ RUN_BY = {
         "kubectl rollout status": "migrating",
         "helm rollback": "migrating",
     },
+    "docs/agent.md": {"kubectl annotate gatewaysync": "not tested: the test has no gateway whose files would be deleted"},
+    "docs/bare-metal.md": {"stoker-agent once": "host/agent/tests/commands.rs"},
     "docs/git-servers.md": {"ssh-keygen -p": "not tested: it removes the passphrase of a key"},
     "docs/private-repositories.md": {
         "kubectl create secret generic git-token": "private",

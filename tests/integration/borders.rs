@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 23] = [
+const OWNERS: [(&str, &[&str]); 24] = [
     (
         "axum",
         &[
@@ -29,6 +29,7 @@ const OWNERS: [(&str, &[&str]); 23] = [
         &[
             "admission",
             "app/demo",
+            "app/local_gateway",
             "controller",
             "leader",
             "plugin_maps",
@@ -68,6 +69,7 @@ const OWNERS: [(&str, &[&str]); 23] = [
     ("rustix", &["plugin/background", "plugin/lane", "server"]),
     ("rustls_pki_types", &["github_app/key"]),
     ("semver", &["request/rules"]),
+    ("stoker_agent", &["app/local_gateway"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_builtin", &["app/demo", "plugin"]),
     ("stoker_engine", &["plugin"]),

@@ -1,6 +1,7 @@
 //! Integration tests of the whole host.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod agent;
 mod borders;
 mod bounds;
 mod chart;

@@ -8,6 +8,7 @@ pub mod plugins;
 pub mod process;
 pub mod refusals;
 pub mod report;
+pub mod scale;
 pub mod server;
 pub mod svg;
 pub mod threads;

@@ -1,4 +1,30 @@
 //! Brings the files of a published commit to a gateway's disk.
+//!
+//! The agent follows what is published for a gateway, fetches exactly this commit, writes its files below the folder of the
+//! gateway by a profile, tells the gateway to scan them, and reports. It does not compile wasmtime or axum.
 
+mod agent;
+mod app;
+mod checkout;
+pub mod cli;
+mod cluster;
+mod config;
+mod credentials;
+mod gateway;
+mod health;
+mod machine_config;
+mod metadata;
+mod metrics;
+mod notice;
+mod report;
 pub mod source;
+mod surroundings;
 pub mod sync;
+mod telemetry;
+mod worker;
+
+pub use app::{Ports, Sidecar, run};
+pub use config::{ConfigError, SidecarConfig};
+pub use credentials::CredentialFiles;
+pub use gateway::GatewayAddress;
+pub use machine_config::{FileError, MachineConfig};

@@ -1,3 +1,13 @@
 //! `stoker-agent`: brings the files of a published commit to a gateway's disk.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use stoker_agent::cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    stoker_agent::run(Cli::parse())
+}

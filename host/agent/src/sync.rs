@@ -1,1 +1,28 @@
-//! One sync: from the files of a commit and a profile to the files of a gateway.
+//! Brings the files of one commit to a folder. It needs no cluster, no network and no clock.
+//!
+//! [`plan`] compares the commit with the folder and changes nothing. [`apply`] makes the changes of a plan. [`drift`] finds
+//! what others have changed since.
+
+mod applied;
+mod apply;
+mod digest;
+mod folder;
+mod json;
+mod live;
+mod pattern;
+mod plan;
+mod profiles;
+mod rule;
+mod template;
+#[cfg(test)]
+mod testing;
+mod wanted;
+
+pub use applied::{Applied, Change, Drifted, drift};
+pub use apply::{ApplyError, Outcome, apply};
+pub use folder::FolderError;
+pub use live::Live;
+pub use plan::{Counts, Operation, Plan, PlanError, TooManyDeletes, plan};
+pub use profiles::{Profile, ProfileError, Profiles};
+pub use rule::{ContentError, RuleError};
+pub use template::Context;

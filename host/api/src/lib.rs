@@ -25,7 +25,8 @@ pub use status::{
     SyncedRefKind,
 };
 pub use sync::{
-    DesignerSessionPolicy, FilePatch, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
+    DesignerSessionPolicy, DriftPolicy, FilePatch, Mapping, MappingType, SyncDefaults, SyncProfile,
+    SyncSpec,
 };
 pub use webhook::{OrderCheck, RepositoryCheck, WebhookSpec};
 

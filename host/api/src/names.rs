@@ -14,6 +14,9 @@ pub mod annotation {
     /// The fingerprint of the ssh host key that a person accepted, such as `SHA256:…`. It replaces the key that was seen
     /// first.
     pub const ACCEPTED_HOST_KEY: &str = "stoker.io/accepted-host-key";
+    /// The commit whose deletions a person confirms, on a gateway where the commit would delete more files than
+    /// `maxDeletes` allows. Agents read it.
+    pub const CONFIRM_DELETES: &str = "stoker.io/confirm-deletes";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
     /// The value of [`REQUESTED_AT`], a space, and the value of `spec.git.ref` at that time. If `spec.git.ref` has

@@ -80,6 +80,17 @@ pub struct SyncProfile {
     /// What an agent does while a designer is open on the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub designer_session_policy: Option<DesignerSessionPolicy>,
+    /// What an agent does with files that were changed on the gateway since its last sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift_policy: Option<DriftPolicy>,
+    /// Whether a gateway may start although its first sync failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_without_sync: Option<bool>,
+    /// The number of files that an agent deletes in one sync without a confirmation. Without it, half of the managed
+    /// files, and at least 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_deletes: Option<i32>,
 }
 
 /// A file or folder of the repository and its destination on the gateway.
@@ -139,6 +150,17 @@ pub enum DesignerSessionPolicy {
     Wait,
     /// The agent does not sync and reports an error.
     Fail,
+}
+
+/// What an agent does with files that were changed on the gateway since its last sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftPolicy {
+    /// The agent reports the files.
+    #[default]
+    Report,
+    /// The agent writes the files of the commit again.
+    Repair,
 }
 
 fn exclude_patterns() -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The errors of lookups.
+//! The errors of lookups and fetches.
 
 mod access;
 
@@ -10,6 +10,7 @@ use stoker_report::is_unprintable;
 
 use super::candidates::missing;
 use super::remote::{Credentials, Remote};
+use super::store::StoreError;
 
 pub use access::SentCredentials;
 use access::explain_ssh;
@@ -17,7 +18,7 @@ use access::explain_ssh;
 /// The cause of an error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// The reason why a ref could not be resolved to a commit.
+/// The reason why a ref could not be resolved to a commit, or why a commit could not be fetched.
 ///
 /// No message contains credentials. Text from a server is shortened, and its control characters are replaced.
 #[derive(Debug, thiserror::Error)]
@@ -275,6 +276,44 @@ pub enum GitError {
         /// The id.
         id: CommitId,
     },
+    /// The server does not send the commit by its id, and the ref leads to another commit.
+    #[error(
+        "the git server does not send the commit {id} by its id, and {git_ref} leads to {now} now"
+    )]
+    CommitMoved {
+        /// The wanted commit.
+        id: CommitId,
+        /// The ref that led to it.
+        git_ref: GitRef,
+        /// The object that the ref leads to now.
+        now: CommitId,
+    },
+    /// The server did not send all objects of the commit.
+    #[error("the git server did not send all files of the commit {id}")]
+    Incomplete {
+        /// The wanted commit.
+        id: CommitId,
+    },
+    /// The objects that the server sent cannot be used.
+    #[error("the git server's pack cannot be used")]
+    Pack(#[source] Cause),
+    /// The pack has too many objects.
+    #[error("the git server's pack has {count} objects, which are more than the limit of {limit}")]
+    TooManyObjects {
+        /// The number of objects.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A file of the commit is too large.
+    #[error("the commit has a file that is larger than {limit} bytes")]
+    ObjectTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The fetched objects cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl GitError {
@@ -316,6 +355,12 @@ impl GitError {
             Self::NotACommit { .. } => "NotACommit",
             Self::RefNotACommit { .. } => "RefNotACommit",
             Self::CommitUnverifiable { .. } => "CommitUnverifiable",
+            Self::CommitMoved { .. } => "CommitMoved",
+            Self::Incomplete { .. } => "Incomplete",
+            Self::Pack(_) => "Pack",
+            Self::TooManyObjects { .. } => "TooManyObjects",
+            Self::ObjectTooLarge { .. } => "ObjectTooLarge",
+            Self::Store(_) => "Store",
         }
     }
 

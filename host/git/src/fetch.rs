@@ -63,7 +63,7 @@ impl Fetch {
             Version::V0 => {
                 let filter = if self.filter { " filter" } else { "" };
                 let features = format!("side-band-64k no-progress{filter}");
-                Request::want(id, &features, self.object_format, &depth)
+                Request::want(id, &features, self.object_format, &depth, &[])
             }
         }
     }
@@ -171,7 +171,7 @@ async fn first_object<S: PacketSource>(packets: &mut Packets<S>) -> Result<Objec
 }
 
 /// Converts the error for a missing object. Servers use different messages for it, but all of them contain the id.
-fn not_found(error: GitError, id: &CommitId) -> GitError {
+pub(super) fn not_found(error: GitError, id: &CommitId) -> GitError {
     match error {
         GitError::Remote { message }
             if message.contains("not our ref") || message.contains(id.as_str()) =>

@@ -1,4 +1,4 @@
-//! Looks up the commit of a ref in a remote repository, without a clone.
+//! Looks up the commit of a ref in a remote repository, without a clone, and fetches the files of one commit.
 //!
 //! The crate uses git's wire protocol over http, https, ssh and `git:`. It uses version 2, and versions 0 and 1 with servers
 //! that do not support version 2. It caches no refs: between lookups, it keeps only the capabilities of servers and the
@@ -10,6 +10,7 @@ mod authorization;
 mod cache;
 mod candidates;
 mod connection;
+mod download;
 mod error;
 mod fetch;
 mod hosts;
@@ -19,6 +20,7 @@ mod remote;
 mod request;
 mod resolve;
 mod ssh;
+mod store;
 mod tcp;
 
 #[cfg(test)]
@@ -29,10 +31,12 @@ use std::time::Duration;
 
 use stoker_api::detection::{CommitId, GitRef};
 
+pub use download::{FetchLimits, FetchProgress, FetchReport, Wanted};
 pub use error::{GitError, SentCredentials};
 pub use hosts::{AllowedHosts, HostPattern, HostPatternError};
 pub use remote::{Credentials, Remote, Sensitive};
 pub use ssh::HostKey;
+pub use store::{CommitInfo, ObjectStore, StoreError, Tree, TreeEntry, TreeEntryKind};
 
 use advertisement::Advertisement;
 use cache::{CapabilityCache, KnownCommits};
@@ -163,6 +167,8 @@ impl Default for Limits {
 pub struct GitClientConfig {
     /// The limits of each lookup.
     pub limits: Limits,
+    /// The limits of each fetch of a commit.
+    pub fetch: FetchLimits,
     /// The servers that may be contacted. Redirects may not leave them either.
     pub allowed_hosts: AllowedHosts,
 }
@@ -178,6 +184,7 @@ pub struct GitClientConfig {
 pub struct GitClient {
     transports: Transports,
     limits: Limits,
+    fetch_limits: FetchLimits,
     capabilities: Arc<CapabilityCache>,
     commits: Arc<KnownCommits>,
 }
@@ -196,6 +203,7 @@ impl GitClient {
         Ok(Self {
             transports: Transports::new(limits.clone(), config.allowed_hosts)?,
             limits,
+            fetch_limits: config.fetch,
             capabilities: Arc::default(),
             commits: Arc::default(),
         })

@@ -40,6 +40,11 @@ impl Line {
         &self.0
     }
 
+    /// Returns the bytes after the first ones, without a copy.
+    pub(super) fn data_from(&self, start: usize) -> Bytes {
+        self.0.slice(start..)
+    }
+
     /// Returns the bytes without the optional newline at the end.
     pub(super) fn text(&self) -> &[u8] {
         self.0.strip_suffix(b"\n").unwrap_or(&self.0)

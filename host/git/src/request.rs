@@ -47,12 +47,13 @@ impl Request {
     }
 
     /// Returns a request for one object in version 0 (gitprotocol-pack). It contains the object with the capabilities
-    /// of the client, the limits of the wanted data, and the end of the negotiation, because the client has no objects.
+    /// of the client, the limits of the wanted data, the commits that the client has, and the end of the negotiation.
     pub(super) fn want(
         id: &CommitId,
         features: &str,
         object_format: Option<ObjectFormat>,
         depth: &[String],
+        commits: &[CommitId],
     ) -> Self {
         let mut body = Vec::with_capacity(256);
         let capabilities = capabilities(object_format).join(" ");
@@ -61,6 +62,9 @@ impl Request {
             put_line(&mut body, line);
         }
         body.extend_from_slice(b"0000");
+        for commit in commits {
+            put_line(&mut body, &format!("have {commit}"));
+        }
         put_line(&mut body, "done");
         Self {
             version: Version::V0,

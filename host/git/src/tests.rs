@@ -1,6 +1,7 @@
-//! Tests of lookups, and their shared helpers.
+//! Tests of lookups and fetches, and their shared helpers.
 
 mod credentials;
+mod download;
 pub(super) mod fake;
 mod fetched;
 mod forms;

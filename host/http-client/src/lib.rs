@@ -55,6 +55,33 @@ pub fn http_client() -> Result<Client, HttpClientError> {
     build(&Trust::of_this_machine(), settings)
 }
 
+/// The time limit of a request to a server on this machine.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum number of redirects that a request to this machine follows.
+const LOCAL_REDIRECTS: usize = 10;
+
+/// Returns a client for a server on this machine, at the host `localhost`. It uses no proxy and does not check
+/// certificates, because the connections do not leave the machine. Redirects to other hosts are not followed.
+pub fn client_of_this_machine() -> Result<Client, HttpClientError> {
+    install_provider();
+    let redirects = Policy::custom(|attempt| {
+        let is_local = attempt.url().host_str() == Some("localhost");
+        if is_local && attempt.previous().len() <= LOCAL_REDIRECTS {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    });
+    Client::builder()
+        .no_proxy()
+        .user_agent(USER_AGENT)
+        .tls_danger_accept_invalid_certs(true)
+        .redirect(redirects)
+        .timeout(LOCAL_TIMEOUT)
+        .build()
+        .map_err(|error| HttpClientError::Client(error.without_url()))
+}
+
 /// Builds a client with the proxies of the environment, the given certificates and the given settings. Without
 /// certificates, as in a minimal container image, only http works.
 ///
@@ -63,10 +90,7 @@ pub fn build(
     trust: &Trust,
     settings: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, HttpClientError> {
-    if CryptoProvider::get_default().is_none() {
-        // An error means that another thread has installed one.
-        ring::default_provider().install_default().ok();
-    }
+    install_provider();
     let builder = proxy::proxies(|name| std::env::var(name).ok())?
         .into_iter()
         .fold(Client::builder().no_proxy(), ClientBuilder::proxy)
@@ -74,4 +98,12 @@ pub fn build(
     settings(builder)
         .build()
         .map_err(|error| HttpClientError::Client(error.without_url()))
+}
+
+/// Installs `ring` as the default cryptography provider of TLS if the process has none.
+fn install_provider() {
+    if CryptoProvider::get_default().is_none() {
+        // An error means that another thread has installed one.
+        ring::default_provider().install_default().ok();
+    }
 }

@@ -1,6 +1,7 @@
-//! A Kubernetes API server and a git repository in one process. `stoker demo`, `stoker sandbox` and the tests run
+//! A Kubernetes API server, a git repository and a gateway in one process. `stoker demo`, `stoker sandbox` and the tests run
 //! against them. `stoker run` does not use this crate, and the container image does not contain it.
 
+mod gateway;
 mod git_server;
 mod history;
 
@@ -12,6 +13,7 @@ use stoker_apiserver::ApiServer;
 
 use stoker_api::GatewaySync;
 
+pub use gateway::FakeGateway;
 pub use git_server::{GitServer, GitServerError};
 pub use history::{History, REFS};
 

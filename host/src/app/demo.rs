@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use self::steps::DemoSteps;
 use super::host::Host;
+use super::local_gateway::LocalGateway;
 use super::{signals, text};
 use crate::auth::{AuthConfig, sign};
 use crate::cli::DemoFlags;
@@ -31,6 +32,7 @@ pub const EXAMPLE_PLUGIN: &[u8] = stoker_builtin::EXAMPLE;
 const SECRET: &str = "stoker-demo-secret";
 const NAMESPACE: &str = "default";
 const NAME: &str = "plant";
+const PROFILE: &str = "edge";
 
 pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     let ended = signals::termination()?;
@@ -45,6 +47,8 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
 
     let history = History::write(&cluster.git).await?;
     let objects = create_objects(&client, cluster.git.url()).await?;
+    let gateway =
+        LocalGateway::start(client.clone(), directory.path(), NAMESPACE, NAME, PROFILE).await?;
     let config = HostConfig {
         receiver: Some(address),
         plugin_directories: vec![plugins.clone()],
@@ -63,9 +67,11 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         .context("the receiver is disabled")?;
 
     text::print(&format!(
-        "API server {}, git {}, receiver http://{address}, GatewaySync {NAMESPACE}/{NAME}\n",
+        "API server {}, git {}, receiver http://{address}, GatewaySync {NAMESPACE}/{NAME}, gateway http://localhost:{}, its files in {}\n",
         cluster.api.url(),
-        cluster.git.url()
+        cluster.git.url(),
+        gateway.port(),
+        gateway.data().display(),
     ))?;
     let url = format!("http://{address}/webhook/{NAMESPACE}/{NAME}");
     let repo = cluster.git.url().to_owned();
@@ -82,6 +88,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
         text::print(&next_commands(&url, &kubeconfig.display().to_string()))?;
         host.run_until(ended).await?;
     }
+    gateway.stop().await?;
     cluster.api.shutdown().await;
     Ok(if succeeded {
         ExitCode::SUCCESS
@@ -113,7 +120,10 @@ fn object(repo: &str) -> Result<GatewaySync> {
         "spec": {
             "git": {"repo": repo, "ref": "main"},
             "gateway": {"api": {"secretName": "gateway-api"}},
-            "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
+            "sync": {"profiles": {PROFILE: {"mappings": [
+                {"source": "plants/{{.GatewayName}}/config", "destination": "config"},
+                {"source": "plants/{{.GatewayName}}/projects", "destination": "projects"},
+            ]}}},
         },
     }))?)
 }

@@ -28,6 +28,7 @@ use crate::request::{self, Foresight, ObjectCache, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls, TlsFiles};
+use crate::watch_backoff::WatchMetrics;
 use crate::{plugin_maps, telemetry};
 
 /// The time limit for the background tasks to end after the servers have drained.
@@ -78,6 +79,7 @@ impl Host {
             &single_try,
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
+            &metrics.watches,
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
@@ -97,6 +99,7 @@ impl Host {
             agent_role: config.agent_role,
             lookups,
             metrics: metrics.controller.clone(),
+            watches: metrics.watches.clone(),
         };
         let candidate = config.identity.map(|identity| Candidate {
             namespace: own_namespace,
@@ -239,7 +242,7 @@ async fn load_plugins(
     let directories = config.plugin_directories.iter().cloned();
     let mut supplies: Vec<_> = directories.map(Supply::Directory).collect();
     if config.watches_plugin_maps {
-        let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace);
+        let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace, &metrics.watches);
         tasks.spawn(follow);
         supplies.push(supply);
     }
@@ -260,9 +263,10 @@ fn watch_objects(
     single_try: &Client,
     namespace: Option<&str>,
     foresight: Arc<dyn Foresight>,
+    watches: &WatchMetrics,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
-    let (cache, follow) = request::follow(client, namespace);
+    let (cache, follow) = request::follow(client, namespace, watches);
     let cache = Arc::new(cache);
     let (events, publish) = request::publish(client.clone());
     tasks.spawn(follow);

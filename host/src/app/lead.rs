@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::controller::{self, AgentRole, ControllerMetrics};
 use crate::leader::{self, Candidate, Leadership};
 use crate::lookups::Lookups;
+use crate::watch_backoff::WatchMetrics;
 
 /// The time limit for unfinished passes at shutdown. The next leader repeats an aborted pass, because the request is
 /// still on the object.
@@ -23,6 +24,7 @@ pub(super) struct Reconciler {
     pub(super) agent_role: Option<AgentRole>,
     pub(super) lookups: Lookups<GitClient>,
     pub(super) metrics: ControllerMetrics,
+    pub(super) watches: WatchMetrics,
 }
 
 impl Reconciler {
@@ -72,6 +74,7 @@ impl Reconciler {
                 self.agent_role,
                 self.lookups.clone(),
                 self.metrics.clone(),
+                self.watches.clone(),
                 shutdown.clone(),
             );
             tokio::select! {
@@ -110,6 +113,7 @@ mod tests {
             std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
         });
         let reconciler = Reconciler {
+            watches: WatchMetrics::default(),
             client: Client::new(silent, "default"),
             namespace: None,
             agent_role: None,

@@ -140,7 +140,8 @@ impl Keys {
                     .signing
                     .iter()
                     .map(|key| body_mac(key.as_bytes(), body));
-                (any(macs.map(|mac| mac.ct_eq(&claimed))), Signature::Body)
+                let is_valid = any(macs.map(|mac| mac.ct_eq(&claimed)));
+                (is_valid, Signature::Body(digest(&[&claimed])))
             }
             Evidence::Message {
                 id,
@@ -170,8 +171,8 @@ impl Keys {
 pub(super) enum Signature {
     /// Nothing.
     None,
-    /// The body.
-    Body,
+    /// The body. This is the digest of its signature: a signature itself is not shown to anybody.
+    Body(Digest),
     /// A message with the id of this digest.
     Id(Digest),
 }

@@ -73,6 +73,11 @@ pub(super) async fn bind<G>(
     let bindings = Api::<RoleBinding>::namespaced(context.client.clone(), key.namespace());
     let wanted = wanted(key, sync, role, accounts);
     let name = wanted.name_any();
+    let bound = &context.bound;
+    let written = bound.current(key, sync.uid().as_deref());
+    if written.is_some_and(|written| bound.has(&written, &wanted)) {
+        return Ok(());
+    }
     let found = within("read the RoleBinding", bindings.get_opt(&name)).await?;
     let create = || {
         let params = PostParams {
@@ -80,18 +85,28 @@ pub(super) async fn bind<G>(
             ..PostParams::default()
         };
         let (bindings, wanted) = (bindings.clone(), &wanted);
-        async move { within("create the RoleBinding", bindings.create(&params, wanted)).await }
+        async move {
+            let writing = bound.begin(key);
+            let call = bindings.create(&params, wanted);
+            let stored = within("create the RoleBinding", call).await?;
+            writing.stored(&stored.metadata, wanted);
+            Ok::<_, ControllerError>(())
+        }
     };
     let Some(found) = found else {
         create().await?;
         return Ok(());
     };
     match change(key, sync, &found, &wanted)? {
-        Change::None => {}
+        Change::None => {
+            bound.confirm(key, &found.metadata, &wanted);
+        }
         Change::Patch(patch) => {
             let (params, patch) = (patch_params(), Patch::Merge(&patch));
+            let writing = bound.begin(key);
             let call = bindings.patch(&name, &params, &patch);
-            within("patch the RoleBinding", call).await?;
+            let stored = within("patch the RoleBinding", call).await?;
+            writing.stored(&stored.metadata, &wanted);
         }
         Change::Replace => {
             let params = DeleteParams::default().preconditions(Preconditions {

@@ -2,14 +2,15 @@
 //! metadata, so that the key does not enter this process.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Client;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
+use kube::{Client, ResourceExt as _};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 
 use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
+use super::own_writes::{OwnWrites, Written};
 use super::{publish, token_secret};
 
 /// The objects that an object refers to.
@@ -20,24 +21,32 @@ pub(super) struct References {
     /// Whether the Secret with the API key of the gateways exists.
     pub(super) gateway_secret: Result<(), MissingSecret>,
     /// The ConfigMap with the name that the object's metadata is published under.
-    pub(super) config_map: Option<ConfigMap>,
+    pub(super) config_map: Present,
     /// The Secret with the name that the token of the object's GitHub App is published under. It is read only for an
     /// object with a GitHub App.
     pub(super) token_secret: Option<Secret>,
 }
 
+/// A ConfigMap, as far as it must be known before it is written.
+#[derive(Debug)]
+pub(super) enum Present {
+    /// It is as the controller wrote it last.
+    Written(Written),
+    /// It was read. `None` if it does not exist.
+    Read(Option<ConfigMap>),
+}
+
 /// Reads the objects that an object refers to. A missing Secret is a result, and not an error.
 pub(super) async fn dereference(
     client: &Client,
+    published: &OwnWrites,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<References, ControllerError> {
-    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let name = publish::metadata_name(key);
     let (git, gateway_secret, config_map, token_secret) = tokio::join!(
         credentials::read(client, key, sync),
         gateway_secret(client, key, sync),
-        within("read the metadata ConfigMap", config_maps.get_opt(&name)),
+        config_map(client, published, key, sync),
         token_secret(client, key, sync),
     );
     Ok(References {
@@ -46,6 +55,23 @@ pub(super) async fn dereference(
         config_map: config_map?,
         token_secret: token_secret?,
     })
+}
+
+async fn config_map(
+    client: &Client,
+    published: &OwnWrites,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+) -> Result<Present, ControllerError> {
+    if let Some(written) = published.current(key, sync.uid().as_deref()) {
+        return Ok(Present::Written(written));
+    }
+    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
+    let name = publish::metadata_name(key);
+    let call = config_maps.get_opt(&name);
+    within("read the metadata ConfigMap", call)
+        .await
+        .map(Present::Read)
 }
 
 async fn token_secret(

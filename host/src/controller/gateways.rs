@@ -1,4 +1,4 @@
-//! Fifth step: the gateways of an object, which are the running pods that name it, and what their agents report.
+//! Beside the first step: the gateways of an object, which are the running pods that name it, and what their agents report.
 //!
 //! The names and the rules are those of the Go operator. An agent reports its state in the ConfigMap `stoker-status-NAME`
 //! of the object, under the name of its pod or of its gateway.

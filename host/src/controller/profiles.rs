@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use stoker_api::{
-    DesignerSessionPolicy, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
+    DesignerSessionPolicy, DriftPolicy, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
 };
 
 /// The profile of agents whose pods name none.
@@ -26,6 +26,12 @@ struct Published<'a> {
     dry_run: bool,
     designer_session_policy: DesignerSessionPolicy,
     paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift_policy: Option<DriftPolicy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_deletes: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_without_sync: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +95,9 @@ fn publish<'a>(profile: &'a SyncProfile, defaults: &'a SyncDefaults) -> Publishe
             .designer_session_policy
             .unwrap_or(defaults.designer_session_policy),
         paused: is_paused(profile, defaults),
+        drift_policy: profile.drift_policy,
+        max_deletes: profile.max_deletes,
+        start_without_sync: profile.start_without_sync,
     }
 }
 
@@ -259,6 +268,19 @@ mod tests {
         let expected = concat!(
             r#"{"a":{"mappings":[],"vars":{"a":"1","b":"2"},"syncPeriod":60,"dryRun":true,"designerSessionPolicy":"proceed","paused":true},"#,
             r#""z":{"mappings":[],"vars":{"a":"1","b":"3"},"syncPeriod":60,"dryRun":false,"designerSessionPolicy":"proceed","paused":false}}"#,
+        );
+        assert_eq!(to_json(&sync).unwrap(), expected);
+    }
+
+    #[test]
+    fn fields_that_only_this_agent_knows_are_published_if_they_are_set() {
+        let sync = sync(json!({
+            "defaults": {"excludePatterns": []},
+            "profiles": {"p": {"mappings": [], "driftPolicy": "repair", "maxDeletes": 0, "startWithoutSync": true}},
+        }));
+        let expected = concat!(
+            r#"{"p":{"mappings":[],"syncPeriod":30,"dryRun":false,"designerSessionPolicy":"proceed","paused":false,"#,
+            r#""driftPolicy":"repair","maxDeletes":0,"startWithoutSync":true}}"#,
         );
         assert_eq!(to_json(&sync).unwrap(), expected);
     }

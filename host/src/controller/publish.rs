@@ -4,14 +4,16 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PostParams};
-use serde_json::json;
+use kube::core::PartialObjectMeta;
+use serde_json::{Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 
-use super::dereference::References;
+use super::dereference::{Present, References};
 use super::error::{ControllerError, within};
+use super::own_writes::{OwnWrites, Written};
 use super::ownership::{self, Writer};
-use super::resolve::{Blocked, Resolution, Resolved};
+use super::resolve::{Blocked, Resolution};
 use super::validate::Desired;
 use super::{Context, FIELD_MANAGER, config_map, patch_params, token_secret};
 
@@ -34,6 +36,15 @@ pub(super) enum Publication {
     Blocked(Blocked),
     /// The ConfigMap or the Secret could not be written.
     Failed(ControllerError),
+}
+
+/// Returns whether a publication replaces an earlier one of this process, so that it is not expected to fail. The status
+/// can then be written at the same time.
+pub(super) fn is_expected(refs: &References, desired: &Desired, resolution: &Resolution) -> bool {
+    matches!(refs.config_map, Present::Written(_))
+        && matches!(resolution, Resolution::Resolved(_))
+        && desired.gateway.is_ok()
+        && desired.app_token.is_none()
 }
 
 /// Publishes the commit of an object.
@@ -69,7 +80,16 @@ pub(super) async fn publish<G>(
             None => Ok(()),
         }
     };
-    let config_map = write(client, key, sync, refs.config_map.as_ref(), resolved);
+    let config_map = async {
+        let wanted = config_map::wanted(key, sync, resolved)?;
+        let published = &context.published;
+        match &refs.config_map {
+            Present::Written(written) => rewrite(client, published, key, written, &wanted).await,
+            Present::Read(found) => {
+                write(client, published, key, sync, found.as_ref(), &wanted).await
+            }
+        }
+    };
     let (config_map, token) = tokio::join!(config_map, token);
     match config_map.and(token) {
         Ok(()) => Ok(Publication::Published),
@@ -110,26 +130,45 @@ pub(super) async fn pause(
     Ok(())
 }
 
+/// Updates a ConfigMap that is as it was written last. Everything but the data is the same for all commits of an object.
+async fn rewrite(
+    client: &Client,
+    published: &OwnWrites,
+    key: &ObjectKey,
+    written: &Written,
+    wanted: &ConfigMap,
+) -> Result<(), ControllerError> {
+    if published.has(written, wanted) {
+        return Ok(());
+    }
+    let patch = json!({
+        "metadata": { "resourceVersion": written.version },
+        "data": wanted.data,
+    });
+    patch_config_map(client, published, key, &patch, wanted).await
+}
+
 /// Creates the ConfigMap, or updates it if it belongs to the object.
 async fn write(
     client: &Client,
+    published: &OwnWrites,
     key: &ObjectKey,
     sync: &GatewaySync,
     present: Option<&ConfigMap>,
-    resolved: &Resolved,
+    wanted: &ConfigMap,
 ) -> Result<(), ControllerError> {
-    let wanted = config_map::wanted(key, sync, resolved)?;
-    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let Some(present) = present else {
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        let call = config_maps.create(&params, &wanted);
-        within("create the metadata ConfigMap", call).await?;
+        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
+        let writing = published.begin(key);
+        let call = config_maps.create(&params, wanted);
+        let stored = within("create the metadata ConfigMap", call).await?;
+        writing.stored(&stored.metadata, wanted);
         return Ok(());
     };
-    let name = metadata_name(key);
     ownership::check(
         &present.metadata,
         key,
@@ -137,13 +176,31 @@ async fn write(
         Writer::Controller,
     )
     .map_err(|whose| ControllerError::MetadataTaken {
-        name: name.clone(),
+        name: metadata_name(key),
         whose,
     })?;
-    if let Some(patch) = config_map::difference(key, present, &wanted) {
-        let (params, patch) = (patch_params(), Patch::Merge(&patch));
-        let call = config_maps.patch(&name, &params, &patch);
-        within("patch the metadata ConfigMap", call).await?;
+    match config_map::difference(key, present, wanted) {
+        Some(patch) => patch_config_map(client, published, key, &patch, wanted).await,
+        None => {
+            published.confirm(key, &present.metadata, wanted);
+            Ok(())
+        }
     }
+}
+
+async fn patch_config_map(
+    client: &Client,
+    published: &OwnWrites,
+    key: &ObjectKey,
+    patch: &Value,
+    wanted: &ConfigMap,
+) -> Result<(), ControllerError> {
+    let config_maps =
+        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
+    let (name, params, patch) = (metadata_name(key), patch_params(), Patch::Merge(patch));
+    let writing = published.begin(key);
+    let call = config_maps.patch(&name, &params, &patch);
+    let stored = within("patch the metadata ConfigMap", call).await?;
+    writing.stored(&stored.metadata, wanted);
     Ok(())
 }

@@ -12,8 +12,9 @@ use stoker_api::{GatewaySync, GatewaySyncStatus};
 use stoker_git::RefSource;
 use tokio::time::Instant;
 
+use super::dereference::References;
 use super::error::ControllerError;
-use super::gateways::{self, Skew};
+use super::gateways::{self, Fleet, Skew};
 use super::metrics::{ObjectInfo, PassResult};
 use super::publish::{self, Publication};
 use super::resolve::{self, Blocked, Resolution};
@@ -119,7 +120,16 @@ async fn pass<G: RefSource>(
         return Ok(ReconcileResult::done());
     }
     // On the heap, so that a pass that waits for a git server is small.
-    let refs = Box::pin(dereference::dereference(&context.client, key, sync)).await?;
+    let (refs, fleet) = tokio::join!(
+        Box::pin(dereference::dereference(
+            &context.client,
+            &context.published,
+            key,
+            sync
+        )),
+        Box::pin(gateways::observe(context, key, sync)),
+    );
+    let refs = refs?;
     drop(slot);
     let git = match refs.git.clone() {
         Ok(secrets) => secrets.access(&context.tokens).await,
@@ -136,18 +146,17 @@ async fn pass<G: RefSource>(
             next: Some(PENDING_RETRY),
         });
     };
-    let publication = publish::publish(context, key, sync, &refs, &desired, &resolution);
-    let publication = Box::pin(publication).await?;
-    let fleet = Box::pin(gateways::observe(context, key, sync)).await;
-    let outcome = Outcome::Reconciled {
+    let steps = Steps {
+        refs: &refs,
         desired: &desired,
         resolution: &resolution,
-        publication: &publication,
         fleet: &fleet,
     };
-    let (status, written) = write_status(context, key, sync, &outcome).await?;
+    let (publication, status, written) = publish_and_report(context, key, sync, &steps).await?;
     let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, (context.clock)());
     let next_look = fleet.next_look(&skew);
+    let is_overtaken = context.published.is_overtaken(key) || context.bound.is_overtaken(key);
+    let repair = is_overtaken.then_some(CONFLICT_RETRY);
     match (publication, resolution) {
         (Publication::Failed(error), _) => Err(error),
         (Publication::Blocked(Blocked { retry, .. }), _)
@@ -163,10 +172,63 @@ async fn pass<G: RefSource>(
             context.states.record_success(key, &desired.lookup_key);
             Ok(ReconcileResult {
                 result: PassResult::Success,
-                next: [resolved.next_pass, next_look].into_iter().flatten().min(),
+                next: [resolved.next_pass, next_look, repair]
+                    .into_iter()
+                    .flatten()
+                    .min(),
             })
         }
     }
+}
+
+/// The results of the steps of a pass before the publication.
+struct Steps<'a> {
+    refs: &'a References,
+    desired: &'a Desired,
+    resolution: &'a Resolution,
+    fleet: &'a Fleet,
+}
+
+/// Publishes the commit and writes the status: at the same time where the publication is not expected to fail. If it
+/// fails nevertheless, the status is written again.
+async fn publish_and_report<G: RefSource>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    steps: &Steps<'_>,
+) -> Result<(Publication, GatewaySyncStatus, Option<ObjectMeta>), ControllerError> {
+    let Steps {
+        refs,
+        desired,
+        resolution,
+        fleet,
+    } = *steps;
+    let outcome = |publication| Outcome::Reconciled {
+        desired,
+        resolution,
+        publication,
+        fleet,
+    };
+    let publication = Box::pin(publish::publish(
+        context, key, sync, refs, desired, resolution,
+    ));
+    if !publish::is_expected(refs, desired, resolution) {
+        let publication = publication.await?;
+        let (status, written) = write_status(context, key, sync, &outcome(&publication)).await?;
+        return Ok((publication, status, written));
+    }
+    let expected = outcome(&Publication::Published);
+    let (publication, reported) =
+        tokio::join!(publication, write_status(context, key, sync, &expected));
+    let (publication, (status, written)) = (publication?, reported?);
+    let Publication::Failed(_) = publication else {
+        return Ok((publication, status, written));
+    };
+    let mut reported = sync.clone();
+    reported.status = Some(status);
+    reported.metadata = written.unwrap_or(reported.metadata);
+    let (status, written) = write_status(context, key, &reported, &outcome(&publication)).await?;
+    Ok((publication, status, written))
 }
 
 /// Prepares an object for the steps of a pass: adds the finalizer, and removes a request that the spec supersedes. Each of

@@ -1,4 +1,4 @@
-//! Sixth step: the status of the object. It is computed purely from the results of the other steps; then the difference
+//! Fifth step: the status of the object. It is computed purely from the results of the other steps; then the difference
 //! is written, if there is one.
 
 use jiff::Timestamp;

@@ -18,7 +18,9 @@ use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
 
 use super::gateways::{PodFields, PodIndex};
-use crate::watch_backoff::watch_backoff;
+use super::own_writes::OwnWrites;
+use super::{agent_binding, publish};
+use crate::watch_backoff::WatchMetrics;
 
 type Guarded = DeserializeGuard<GatewaySync>;
 
@@ -26,6 +28,7 @@ type Guarded = DeserializeGuard<GatewaySync>;
 /// status, which the controller writes itself, starts no pass.
 pub(super) fn objects(
     client: Client,
+    metrics: &WatchMetrics,
     namespace: Option<&str>,
 ) -> (
     impl Stream<Item = watcher::Result<Guarded>> + Send + use<>,
@@ -39,7 +42,8 @@ pub(super) fn objects(
         api::<Guarded>(client, namespace),
         watcher::Config::default(),
     );
-    let objects = restarted("GatewaySync", events)
+    let objects = metrics
+        .resumed("controller-objects", events)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(changed, PredicateConfig::default());
@@ -47,12 +51,12 @@ pub(super) fn objects(
 }
 
 /// Returns the ConfigMaps that were changed or deleted: the published ones, so that their objects repair them, and those
-/// in which agents report.
-///
-/// A write of the controller itself also starts a pass, which finds nothing to do.
+/// in which agents report. A write of the controller itself starts no pass.
 pub(super) fn config_maps(
     client: Client,
+    metrics: &WatchMetrics,
     namespace: Option<&str>,
+    published: Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<ConfigMap>>> + Send + use<> {
     let labels = format!(
         "{} in ({},{})",
@@ -61,24 +65,60 @@ pub(super) fn config_maps(
         label::AGENT
     );
     let labelled = watcher::Config::default().labels(&labels);
-    let events = watcher(api(client, namespace), labelled);
-    restarted("ConfigMap", events).touched_objects()
+    let events = metrics.resumed(
+        "controller-config-maps",
+        watcher(api(client, namespace), labelled),
+    );
+    written_by_others(events, publish::NAME_PREFIX, published)
 }
 
-/// Returns the RoleBindings of agents that were changed or deleted, so that their objects repair them.
+/// Returns the RoleBindings of agents that were changed or deleted, so that their objects repair them. A write of the
+/// controller itself starts no pass.
 pub(super) fn role_bindings(
     client: Client,
+    metrics: &WatchMetrics,
     namespace: Option<&str>,
+    bound: Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<RoleBinding>>> + Send + use<> {
     let labels = format!("{}={}", label::MANAGED_BY, label::OPERATOR);
     let labelled = watcher::Config::default().labels(&labels);
-    let events = watcher(api(client, namespace), labelled);
-    restarted("RoleBinding", events).touched_objects()
+    let events = metrics.resumed(
+        "controller-role-bindings",
+        watcher(api(client, namespace), labelled),
+    );
+    written_by_others(events, agent_binding::NAME_PREFIX, bound)
+}
+
+/// Returns the objects that were changed or deleted, except those with this beginning of the name that are as the
+/// controller wrote them last.
+fn written_by_others<K: Send + 'static>(
+    events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send,
+    prefix: &'static str,
+    writes: Arc<OwnWrites>,
+) -> impl Stream<Item = watcher::Result<PartialObjectMeta<K>>> + Send {
+    events.filter_map(move |event| {
+        let touched = match event {
+            Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) => {
+                let is_other = super::owner(&object, prefix).is_none_or(|key| {
+                    writes.report(&key, object.metadata.resource_version.as_deref())
+                });
+                is_other.then_some(Ok(object))
+            }
+            Ok(Event::Init) => {
+                writes.forget_all();
+                None
+            }
+            Ok(Event::InitDone) => None,
+            Err(error) => Some(Err(error)),
+        };
+        ready(touched)
+    })
 }
 
 /// Keeps the pods of gateways current, and returns the objects whose pods changed.
 pub(super) fn pods(
     client: Client,
+    metrics: &WatchMetrics,
     namespace: Option<&str>,
     index: Arc<PodIndex>,
 ) -> impl Stream<Item = ObjectRef<Guarded>> + Send + use<> {
@@ -86,11 +126,13 @@ pub(super) fn pods(
         api::<PodFields>(client, namespace),
         watcher::Config::default(),
     );
-    restarted("Pod", events).flat_map(move |event| {
-        let changed = event.map(|event| index.apply(event)).unwrap_or_default();
-        let object = |key: ObjectKey| ObjectRef::new(key.name()).within(key.namespace());
-        stream::iter(changed.into_iter().map(object))
-    })
+    metrics
+        .resumed("controller-pods", events)
+        .flat_map(move |event| {
+            let changed = event.map(|event| index.apply(event)).unwrap_or_default();
+            let object = |key: ObjectKey| ObjectRef::new(key.name()).within(key.namespace());
+            stream::iter(changed.into_iter().map(object))
+        })
 }
 
 /// The API of one namespace, or of all.
@@ -102,18 +144,4 @@ where
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     }
-}
-
-/// Logs the errors of a watch and removes them: the controller would wait after each of them as well, and for longer
-/// than [`watch_backoff`] does.
-fn restarted<K: Send>(
-    kind: &'static str,
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
-    events.backoff(watch_backoff()).filter_map(move |event| {
-        if let Err(error) = &event {
-            tracing::warn!(kind, error = %stoker_report::chain(error), "the watch of the controller was interrupted");
-        }
-        ready(event.ok().map(Ok))
-    })
 }

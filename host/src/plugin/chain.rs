@@ -119,6 +119,16 @@ impl Detector {
         self.chain.load_full()
     }
 
+    /// The selected plugin of this name, if it is asked.
+    #[must_use]
+    pub fn named(&self, name: &str, selection: &DetectorSelection) -> Option<Arc<Plugin>> {
+        let plugins = self.chain.load();
+        let mut named = plugins
+            .iter()
+            .filter(|plugin| plugin.descriptor().name == name);
+        named.find(|_| selection.has(name)).cloned()
+    }
+
     /// The state of every plugin and file. Those that are asked come first, in order, then the others.
     #[must_use]
     pub fn status(&self) -> Vec<PluginStatus> {

@@ -15,7 +15,7 @@ use super::answer::{Answer, Reason};
 use super::record::Record;
 use super::router::NO_ROUTE;
 use crate::auth::Verified;
-use crate::delivery::{Delivery, delivery_id};
+use crate::delivery::{Delivery, Fingerprint, delivery_id};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target, Unannounced};
@@ -79,8 +79,12 @@ async fn handle(
     let target = target.map_err(fail)?;
     let key = target.key.clone();
     limits.count(&key)?;
-    let parsing = limits.parse(&delivery, deadline).await?;
     let fingerprint = delivery.fingerprint();
+    if let Some(answer) = recall(receiver, &target, &fingerprint) {
+        receiver.metrics.accepted(&key, SystemTime::now());
+        return Ok(answer);
+    }
+    let parsing = limits.parse(&delivery, deadline).await?;
     let detected = detect(receiver, delivery, &target.policy).await;
     // The body and what was parsed are not needed any longer.
     drop((share, parsing));
@@ -96,6 +100,14 @@ async fn handle(
         receiver.metrics.accepted(&key, SystemTime::now());
     }
     Ok(accept(&submitted, plugin))
+}
+
+/// Returns the answer to a delivery that repeats an earlier one, if its plugin may still answer. The body of such a
+/// delivery is not parsed.
+fn recall(receiver: &Receiver, target: &Target, fingerprint: &Fingerprint) -> Option<Answer> {
+    let (plugin, submitted) = receiver.requests.recall(target, fingerprint)?;
+    let plugin = receiver.detector.named(&plugin, &target.policy.detectors)?;
+    Some(accept(&submitted, plugin))
 }
 
 /// Reports on the object that a delivery announces nothing, so that its owner need not read the log.

@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
+use crate::delivery::Fingerprint;
 use crate::plugin::{self, Capacity, Catalog, Detector, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Ignored, Policy, RequestError, Submitted, Target, Unannounced};
 use crate::secrets::SecretSource;
@@ -64,6 +65,14 @@ impl Requests for FakeRequests {
             None => Err(RequestError::NotFound(key.clone())),
         };
         std::future::ready(found).boxed()
+    }
+
+    fn recall(
+        &self,
+        _target: &Target,
+        _fingerprint: &Fingerprint,
+    ) -> Option<(Arc<str>, Submitted)> {
+        None
     }
 
     fn submit(

@@ -1,8 +1,6 @@
 //! The watched objects, with the data that the receiver uses without a call to the API server.
 
-use std::pin::pin;
-
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use kube::api::{Api, ObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -18,7 +16,7 @@ use tokio::sync::OnceCell;
 use super::memory::Memory;
 use super::state::{RequestState, Resolved};
 use super::{Policy, RequestError, Snapshot, Target};
-use crate::watch_backoff::watch_backoff;
+use crate::watch_backoff::WatchMetrics;
 
 /// The fields of a `GatewaySync` that the receiver uses. Each may be absent, so that an object that the controller
 /// rejects still takes requests.
@@ -169,6 +167,7 @@ fn state(object: &StoredObject) -> RequestState {
 pub fn follow(
     client: &Client,
     namespace: Option<&str>,
+    metrics: &WatchMetrics,
 ) -> (ObjectCache, impl Future<Output = ()> + Send + use<>) {
     let api: Api<Guarded> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -176,20 +175,12 @@ pub fn follow(
     };
     let writer = reflector::store::Writer::default();
     let cache = ObjectCache::new(writer.as_reader());
-    let events = watcher(api, watcher::Config::default())
-        .backoff(watch_backoff())
+    let events = watcher(api, watcher::Config::default());
+    let events = metrics
+        .resumed("receiver-objects", events)
         .modify(drop_unused)
         .reflect(writer);
-    (cache, drive(events))
-}
-
-async fn drive(events: impl Stream<Item = watcher::Result<watcher::Event<Guarded>>>) {
-    let mut events = pin!(events);
-    while let Some(event) = events.next().await {
-        if let Err(error) = event {
-            tracing::warn!(error = %stoker_report::chain(&error), "the watch of the GatewaySync objects was interrupted");
-        }
-    }
+    (cache, events.for_each(|_| std::future::ready(())))
 }
 
 /// Drops what only other programs use, so that a cached object stays small.

@@ -1,6 +1,7 @@
 //! The order of requests: those for one object that arrive while a write is under way are decided together, and the
 //! next write stores them.
 
+mod answered;
 mod pauses;
 mod plan;
 mod turn;
@@ -18,9 +19,12 @@ use super::events::{EventQueue, Subject};
 use super::memory::Memory;
 use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
+use crate::delivery::Fingerprint;
+
 use super::{
     Announcement, Foresight, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
 };
+use answered::Answered;
 use pauses::{Pauses, TRY};
 use plan::{Plan, plan, repeats};
 use turn::{Submission, Turn};
@@ -87,22 +91,41 @@ impl Requests for Requester {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Submitted, RequestError>> {
         let subject = Subject::of(&target);
-        let plugin = Arc::clone(&announcement.plugin);
-        let (submission, stored) = Submission::new(target, announcement, deadline);
-        if let Some(repeated) = self.queue.repeated(&submission) {
+        if let Some(repeated) = self.queue.repeated(&target, &announcement) {
             let outcome = Ok(repeated);
-            self.events.submitted(subject, &plugin, &outcome);
+            self.events
+                .submitted(subject, &announcement.plugin, &outcome);
+            self.queue
+                .with(&target.key, |object| object.answered.add(announcement));
             return std::future::ready(outcome).boxed();
         }
+        let key = target.key.clone();
+        let (submission, stored) = Submission::new(target, announcement.clone(), deadline);
         self.queue.push(submission);
         async move {
             // The sender of the answer is dropped only where a panic ended its task.
             let stored = timeout_at(deadline, stored).await.ok().and_then(Result::ok);
             let outcome = stored.unwrap_or(Err(RequestError::Unavailable(None)));
-            self.events.submitted(subject, &plugin, &outcome);
+            self.events
+                .submitted(subject, &announcement.plugin, &outcome);
+            if outcome.is_ok() {
+                self.queue
+                    .with(&key, |object| object.answered.add(announcement));
+            }
             outcome
         }
         .boxed()
+    }
+
+    fn recall(&self, target: &Target, fingerprint: &Fingerprint) -> Option<(Arc<str>, Submitted)> {
+        let answered = self.queue.with(&target.key, |object| {
+            object.answered.find(fingerprint).cloned()
+        })?;
+        let repeated = self.queue.repeated(target, &answered)?;
+        let (plugin, outcome) = (answered.plugin, Ok(repeated.clone()));
+        self.events
+            .submitted(Subject::of(target), &plugin, &outcome);
+        Some((plugin, repeated))
     }
 
     fn report(&self, target: &Target, unannounced: Unannounced, why: &str) {
@@ -122,6 +145,8 @@ struct ObjectState {
     last_write: Option<(Stamp, Snapshot)>,
     /// The object of this uid, with the deliveries that needed no write. The next write stores them too.
     unwritten: Option<(Option<String>, Memory)>,
+    /// The announcements that were answered last.
+    answered: Answered,
 }
 
 struct Queue {
@@ -132,14 +157,10 @@ struct Queue {
 
 impl Queue {
     /// Returns the outcome of an announcement that repeats a delivery which is remembered.
-    fn repeated(&self, submission: &Submission) -> Option<Submitted> {
-        let mut known = self.known(&submission.target.key, &submission.target.snapshot);
-        self.recall(&submission.target.key, &mut known);
-        let repeats = repeats(
-            &known,
-            std::slice::from_ref(submission),
-            self.writer.stamp(),
-        );
+    fn repeated(&self, target: &Target, announcement: &Announcement) -> Option<Submitted> {
+        let mut known = self.known(&target.key, &target.snapshot);
+        self.recall(&target.key, &mut known);
+        let repeats = repeats(&known, [announcement], self.writer.stamp());
         repeats.into_iter().next().flatten()
     }
 
@@ -252,8 +273,11 @@ impl Queue {
     /// Returns the object as the watch reported it, or after the last write of this process if that is later.
     fn known(&self, key: &ObjectKey, watched: &Snapshot) -> Snapshot {
         self.with(key, |object| {
-            let is_reported = |(stamp, _): &(Stamp, _)| stamp.is_reported_by(&watched.state);
-            if object.last_write.as_ref().is_some_and(is_reported) {
+            // A write to an object that was deleted since says nothing about its successor.
+            let is_past = |(stamp, written): &(Stamp, Snapshot)| {
+                stamp.is_reported_by(&watched.state) || written.uid != watched.uid
+            };
+            if object.last_write.as_ref().is_some_and(is_past) {
                 object.last_write = None;
             }
             let written = object.last_write.as_ref();

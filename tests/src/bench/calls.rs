@@ -116,8 +116,8 @@ pub fn languages(folder: &Path) -> Result<Table> {
         Row::new("parse to serde_json::Value", median(&mut values), ""),
     );
     Ok(Table {
-        name: "languages",
-        title: "Plugins in other languages",
+        name: "languages".into(),
+        title: "Plugins in other languages".into(),
         text: "One call of the plugin that `stoker plugin new` writes in each language, with a new instance and a body of 8 KiB. One thread, median. The parse is measured in turn with each plugin, so its row is the median of several.",
         unit: "µs",
         rows,

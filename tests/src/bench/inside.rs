@@ -34,8 +34,8 @@ pub fn inside() -> Result<Table> {
         ))
     };
     Ok(Table {
-        name: "detection",
-        title: "Detection inside",
+        name: "detection".into(),
+        title: "Detection inside".into(),
         text: "One thread. Each detection has a new instance. For comparison, the same body is parsed to a `serde_json::Value`.",
         unit: "µs",
         rows: vec![

@@ -74,8 +74,8 @@ pub async fn refusals() -> Result<Table> {
         Row::new(kind, median, "")
     });
     Ok(Table {
-        name: "refusals",
-        title: "Refusals",
+        name: "refusals".into(),
+        title: "Refusals".into(),
         text: "Median time of a refusal that reads the API server, by what the path names. The first two rows are of one kind, so their difference is the noise.",
         unit: "µs",
         rows: rows.collect(),

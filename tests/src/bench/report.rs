@@ -1,5 +1,6 @@
 //! Writes the results as Markdown, with a plot for each table. The report includes missed goals.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -81,9 +82,9 @@ impl Row {
 /// Results of one kind.
 pub struct Table {
     /// The file name of the plot, without its extension.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The heading.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// The description of the measurement.
     pub text: &'static str,
     /// The unit of all values.

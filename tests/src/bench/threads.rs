@@ -64,8 +64,8 @@ pub fn threads() -> Result<Table> {
         }
     }
     Ok(Table {
-        name: "threads",
-        title: "Two threads against one",
+        name: "threads".into(),
+        title: "Two threads against one".into(),
         text: "Calls of the `github` plugin per second, each with a new instance, on one thread and on two. Passing a value between two cores takes about 35 ns if they share a cache, and about 175 ns if a virtual machine runs them far apart, in which case the engine's shared pools cost more. The distance is measured before and after each pair. The ratio should be at least 1.6.",
         unit: "thousand calls a second",
         rows,

@@ -64,8 +64,8 @@ pub async fn memory(stoker: &Server) -> Result<Table> {
     #[expect(clippy::cast_precision_loss, reason = "KiB of one process")]
     let resident = process::resident_kib(stoker.pid()?)? as f64 / 1024.0;
     Ok(Table {
-        name: "memory",
-        title: "Memory",
+        name: "memory".into(),
+        title: "Memory".into(),
         text: "Resident memory of `stoker run`, idle, five seconds after its start, with one object and the built-in plugins.",
         unit: "MiB",
         rows: vec![Row::new("resident, idle", resident, "").at_most(30.0)],
@@ -85,22 +85,22 @@ pub async fn webhooks(
     let mut cpu: Vec<_> = [&one, &many].into_iter().flat_map(Load::cpu).collect();
     cpu.extend(refused);
     let cpu = Table {
-        name: "cpu",
-        title: "Processor time of a webhook",
+        name: "cpu".into(),
+        title: "Processor time of a webhook".into(),
         text: "User and system time of the whole process for each answered webhook. The floor is a server that reads the body, checks the signature and answers, measured in the same run with the same allocator. A refused sender waits for its answer, and its connection is closed.",
         unit: "µs of CPU",
         rows: cpu,
     };
     let latency = Table {
-        name: "latency",
-        title: "Time to the answer",
+        name: "latency".into(),
+        title: "Time to the answer".into(),
         text: "From the first byte sent to the last received, median.",
         unit: "µs",
         rows: [&one, &many].into_iter().flat_map(Load::latency).collect(),
     };
     let rate = Table {
-        name: "rate",
-        title: "Ten refs of one object",
+        name: "rate".into(),
+        title: "Ten refs of one object".into(),
         text: "Accepted webhooks per second, each with another one of ten refs of the same object than the last. The webhooks that arrive during a write are stored by the next write.",
         unit: "webhooks/s",
         rows: vec![
@@ -263,8 +263,8 @@ pub async fn resolution(
         Row::new(name, time, &note).at_most((patch * goal * 100.0).round() / 100.0)
     };
     Ok(Table {
-        name: "resolution",
-        title: "From webhook to resolved commit",
+        name: "resolution".into(),
+        title: "From webhook to resolved commit".into(),
         text: "From the first byte of the webhook until a watch shows the commit in the object's status, with 200 alternating tags. This includes the writes to the API server and one request to a git server over HTTP, which starts two git processes for it. In turn with them, a merge patch of an annotation of the same object is measured.",
         unit: "ms",
         rows: vec![

@@ -9,7 +9,7 @@ use stoker_tests::bench::inside::inside;
 use stoker_tests::bench::report::{self, Table};
 use stoker_tests::bench::server::Server;
 use stoker_tests::bench::{
-    BODY_BYTES, calls, floor, plugins, process, refusals, threads, webhooks,
+    BODY_BYTES, calls, floor, plugins, process, refusals, scale, threads, webhooks,
 };
 use stoker_tests::{SECRET, TestCluster};
 
@@ -37,6 +37,13 @@ enum Role {
     Refusals { folder: PathBuf },
     /// Measure webhooks, and write only these results.
     Webhooks { folder: PathBuf },
+    /// Measure the controller with many objects, and write only these results.
+    Scale {
+        folder: PathBuf,
+        /// The numbers of objects.
+        #[arg(default_values_t = [100, 1_000, 10_000])]
+        counts: Vec<usize>,
+    },
 }
 
 #[tokio::main]
@@ -50,6 +57,15 @@ async fn main() -> Result<()> {
         Some(Role::Webhooks { folder }) => {
             let cluster = TestCluster::new().await?;
             report::write(&folder, "", &webhooks(&cluster).await?)
+        }
+        Some(Role::Scale { folder, counts }) => {
+            let mut tables = Vec::new();
+            for count in counts {
+                tables.push(scale::scale(count).await?);
+                // What was measured is kept where a later measurement fails.
+                report::write(&folder, "", &tables)?;
+            }
+            Ok(())
         }
         None => all(arguments).await,
     }

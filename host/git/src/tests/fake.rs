@@ -121,3 +121,8 @@ pub(crate) fn packets(texts: &[&str]) -> Vec<u8> {
     };
     texts.iter().map(packet).collect::<String>().into_bytes()
 }
+
+/// Returns one packet of these bytes.
+pub(crate) fn frame(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:04x}", bytes.len() + 4).as_bytes(), bytes].concat()
+}

@@ -1,6 +1,6 @@
 //! Tests of ssh, with a server made of the library and with OpenSSH's server.
 
-mod openssh;
+pub(super) mod openssh;
 mod server;
 
 use std::sync::Arc;

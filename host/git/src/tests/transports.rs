@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::fake::{Fake, listen, redirect};
 use super::*;
 
-fn git(directory: &Path) -> Command {
+pub(super) fn git(directory: &Path) -> Command {
     let mut git = Command::new("git");
     git.current_dir(directory)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -28,14 +28,14 @@ fn git(directory: &Path) -> Command {
     git
 }
 
-async fn run(directory: &Path, arguments: &[&str]) -> Vec<u8> {
+pub(super) async fn run(directory: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = git(directory).args(arguments).output().await.unwrap();
     assert!(output.status.success(), "{arguments:?}");
     output.stdout
 }
 
 /// Starts `git daemon` for all repositories below a directory, with one process for each connection.
-async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
+pub(super) async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
     let base = base.to_owned();
     let (address, task) = listen(move |mut stream| {
         let base = base.clone();
@@ -63,7 +63,7 @@ async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
 
 /// Starts a server of version 0 and returns the address of its repository. It is a real server behind a proxy that
 /// removes the request for version 2, and the permission to fetch objects that no ref points to.
-async fn version_0(server: &GitServer, is_permissive: bool) -> (String, JoinHandle<()>) {
+pub(super) async fn version_0(server: &GitServer, is_permissive: bool) -> (String, JoinHandle<()>) {
     const ASKED: &[u8] = b"git-protocol: version=2";
     const REMOVED: &[u8] = b"x-protocol-x: version=2";
     const PERMISSION: &[u8] = b"allow-reachable-sha1-in-want";

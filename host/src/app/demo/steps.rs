@@ -10,7 +10,7 @@ use kube::runtime::wait::await_condition;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 use stoker_api::detection::CommitId;
-use stoker_api::{GatewaySync, RefResolutionStatus};
+use stoker_api::{GatewayState, GatewaySync, RefResolutionStatus};
 use stoker_http_client::http_client;
 use stoker_local_cluster::History;
 
@@ -38,7 +38,7 @@ pub(super) struct DemoSteps {
 
 /// The expected result of a step.
 enum Expect<'a> {
-    /// The plugin detects the ref, and the object is resolved to the commit.
+    /// The plugin detects the ref, the object is resolved to the commit, and its files reach the gateway.
     Commit {
         plugin: &'static str,
         commit: &'a CommitId,
@@ -145,21 +145,24 @@ impl DemoSteps {
         let started = Instant::now();
         let (status, answer) = self.send(sent, signed).await?;
         let answered = started.elapsed();
+        let mut resolved = answered;
         let succeeded = match expect {
             Expect::Status(expected) => status == *expected,
             Expect::Commit { plugin, commit } => {
-                status == 202
-                    && answer.plugin.as_deref() == Some(plugin)
-                    && self.resolved(commit).await.is_ok()
+                let is_accepted = status == 202 && answer.plugin.as_deref() == Some(plugin);
+                let is_resolved = is_accepted && self.resolved(commit).await.is_ok();
+                resolved = started.elapsed();
+                is_resolved && self.synced(commit).await.is_ok()
             }
         };
-        let resolved = started.elapsed();
+        let synced = started.elapsed();
         let what = match (expect, &answer.plugin, &answer.git_ref) {
             (Expect::Commit { commit, .. }, Some(plugin), Some(git_ref)) => {
                 format!(
-                    "{plugin} found {git_ref}, commit {} after {}",
+                    "{plugin} found {git_ref}, commit {} after {}, on the gateway after {}",
                     commit.short(),
-                    millis(resolved)
+                    millis(resolved),
+                    millis(synced)
                 )
             }
             _ => answer.error.unwrap_or_default(),
@@ -200,10 +203,33 @@ impl DemoSteps {
                         && status.last_sync_commit.as_deref() == Some(commit.as_str())
                 })
         };
-        let wait = await_condition(self.objects.clone(), NAME, is_resolved);
+        self.wait_for(is_resolved, "the commit was not resolved in time")
+            .await
+    }
+
+    /// Waits until the agent has reported that the gateway has the commit.
+    async fn synced(&self, commit: &CommitId) -> Result<()> {
+        let is_synced = |object: Option<&GatewaySync>| {
+            let status = object.and_then(|object| object.status.as_ref());
+            let gateways = status.map_or(&[][..], |status| &status.discovered_gateways);
+            gateways.iter().any(|gateway| {
+                gateway.sync_status == Some(GatewayState::Synced)
+                    && gateway.synced_commit.as_deref() == Some(commit.as_str())
+            })
+        };
+        self.wait_for(is_synced, "the commit did not reach the gateway in time")
+            .await
+    }
+
+    async fn wait_for(
+        &self,
+        is_true: impl Fn(Option<&GatewaySync>) -> bool,
+        otherwise: &'static str,
+    ) -> Result<()> {
+        let wait = await_condition(self.objects.clone(), NAME, is_true);
         tokio::time::timeout(STEP_TIMEOUT, wait)
             .await
-            .context("the commit was not resolved in time")??;
+            .context(otherwise)??;
         Ok(())
     }
 

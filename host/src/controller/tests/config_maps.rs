@@ -1,6 +1,8 @@
 use serde_json::json;
 
 use super::super::*;
+use stoker_git::RefKind;
+
 use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit};
 
 #[tokio::test(start_paused = true)]
@@ -18,6 +20,63 @@ async fn changes_of_others_to_the_config_map_are_repaired() {
     bench.api.remove(METADATA);
     bench.pass().await.unwrap();
     assert!(bench.api.get(METADATA).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_is_as_it_was_written_is_not_read() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    bench.api.calls();
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.change(|sync| sync.requested("v1", Some("2026-01-01T00:00:01Z")));
+    bench.pass().await.unwrap();
+    let calls = bench.api.calls();
+    let on = |method: &str| format!("{method} {METADATA}");
+    assert!(
+        !calls.contains(&on("GET")) && calls.contains(&on("PATCH")),
+        "{calls:?}"
+    );
+    let published = bench.api.get(METADATA).unwrap();
+    assert_eq!(published["data"]["commit"], commit('b').as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_that_fails_unexpectedly_is_reported() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.change(|sync| sync.requested("v1", Some("2026-01-01T00:00:01Z")));
+    bench
+        .api
+        .refuse(&format!("PATCH {METADATA}"), 403, "not now");
+    bench.pass().await.unwrap_err();
+    let (status, _, message) = bench.condition("Ready");
+    assert_eq!(status, "False");
+    assert!(
+        message.starts_with("Metadata not published") && message.contains(": not now"),
+        "{message}"
+    );
+    bench.api.allow(&format!("PATCH {METADATA}"));
+    bench.pass().await.unwrap();
+    let published = bench.api.get(METADATA).unwrap();
+    assert_eq!(published["data"]["commit"], commit('b').as_str());
+    assert!(!bench.condition("Ready").2.contains("not published"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_the_watch_has_not_reported_is_not_overwritten() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    let mut changed = bench.api.get(METADATA).unwrap();
+    changed["metadata"]["labels"]["mine"] = "yes".into();
+    bench.api.put(METADATA, changed);
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.change(|sync| sync.requested("v1", Some("2026-01-01T00:00:01Z")));
+    assert_eq!(bench.pass_over(bench.object()).await.unwrap(), after(1));
+    bench.pass().await.unwrap();
+    let published = bench.api.get(METADATA).unwrap();
+    assert_eq!(published["data"]["commit"], commit('b').as_str());
+    assert_eq!(published["metadata"]["labels"]["mine"], "yes");
 }
 
 #[tokio::test(start_paused = true)]

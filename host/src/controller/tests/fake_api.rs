@@ -143,8 +143,8 @@ impl FakeApi {
                 .map_or_else(|| missing(&path), |object| respond(200, &object)),
             Method::POST => {
                 let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
-                self.put(&path, body.clone());
-                respond(201, &body)
+                self.put(&path, body);
+                respond(201, &self.get(&path).unwrap())
             }
             Method::PATCH => {
                 let type_ = head.headers["content-type"].to_str().unwrap();

@@ -9,14 +9,14 @@ use kube::runtime::controller::Action;
 use kube::runtime::watcher::Event;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use stoker_api::detection::{CommitId, GitRef};
+use stoker_api::detection::{CommitId, GitRef, ObjectKey};
 use stoker_api::{GatewaySync, SyncedRefKind};
 use stoker_git::{Credentials, GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
 use tokio::sync::Semaphore;
 
 use super::fake_api::FakeApi;
 use crate::controller::credentials::{GitAccess, GitSecrets};
-use crate::controller::dereference::References;
+use crate::controller::dereference::{Present, References};
 use crate::controller::gateways::PodIndex;
 use crate::controller::resolve::Resolved;
 use crate::controller::state::{ObjectStates, ResolvedCommit};
@@ -55,7 +55,7 @@ pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
     let refs = References {
         git: Ok(GitSecrets::Credentials(Credentials::Anonymous)),
         gateway_secret: Ok(()),
-        config_map: None,
+        config_map: Present::Read(None),
         token_secret: None,
     };
     let access = GitAccess {
@@ -212,6 +212,9 @@ pub(in crate::controller) const OBJECT: &str =
 /// The path of the ConfigMap that is published for it.
 pub(in crate::controller) const METADATA: &str =
     "/api/v1/namespaces/edge/configmaps/stoker-metadata-plant";
+/// The path of the RoleBinding of its agents.
+pub(in crate::controller) const BINDING: &str =
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/edge/rolebindings/stoker-agent-plant";
 /// The path of the Secret that it refers to.
 pub(in crate::controller) const API_KEY: &str = "/api/v1/namespaces/edge/secrets/api-key";
 
@@ -236,6 +239,8 @@ impl Bench {
         pods.apply(Event::Init);
         pods.apply(Event::InitDone);
         let context = Context {
+            published: Arc::default(),
+            bound: Arc::default(),
             client: api.client(),
             lookups: Lookups::new(Arc::clone(&git)),
             slots: Semaphore::new(SLOTS),
@@ -265,8 +270,21 @@ impl Bench {
             .put(OBJECT, serde_json::to_value(change(self.object())).unwrap());
     }
 
-    /// Runs a pass over the object in the API server.
+    /// Runs a pass over the object in the API server, after the watches have reported everything.
     pub(in crate::controller) async fn pass(&self) -> Result<Action, ControllerError> {
+        let Context {
+            published, bound, ..
+        } = &*self.context;
+        let key = ObjectKey::new("edge", "plant").unwrap();
+        for (path, writes) in [(METADATA, published), (BINDING, bound)] {
+            match self.api.get(path) {
+                Some(object) => {
+                    let version = object["metadata"]["resourceVersion"].as_str();
+                    writes.report(&key, version);
+                }
+                None => writes.forget(&key),
+            }
+        }
         self.pass_over(self.object()).await
     }
 

@@ -127,7 +127,7 @@ async fn a_request_for_the_ref_of_the_spec_is_removed_but_not_its_time() {
         NONE,
         "the removal does not start a lookup"
     );
-    assert_eq!(bench.api.calls().len(), 2);
+    assert_eq!(bench.api.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

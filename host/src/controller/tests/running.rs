@@ -21,6 +21,7 @@ fn start(bench: &Bench) -> (CancellationToken, JoinHandle<Result<(), ControllerE
         None,
         bench.context.lookups.clone(),
         ControllerMetrics::register(&mut Registry::default()),
+        WatchMetrics::default(),
         shutdown.clone(),
     );
     (shutdown, tokio::spawn(run))

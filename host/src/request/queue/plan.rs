@@ -8,7 +8,7 @@ use super::Submission;
 use crate::request::decide::{Decision, decide};
 use crate::request::rules::Rules;
 use crate::request::writer::{Request, Stamp};
-use crate::request::{RequestError, Snapshot, Submitted};
+use crate::request::{Announcement, RequestError, Snapshot, Submitted};
 
 /// The outcomes of announcements, and the request that must be stored before they are true.
 pub(super) struct Plan {
@@ -81,14 +81,13 @@ pub(super) fn plan(
 }
 
 /// Returns the outcomes of the announcements that repeat a delivery which the object remembers.
-pub(super) fn repeats(
+pub(super) fn repeats<'a>(
     known: &Snapshot,
-    batch: &[Submission],
+    announcements: impl IntoIterator<Item = &'a Announcement>,
     now: Stamp,
 ) -> Vec<Option<Submitted>> {
     let rules = LazyCell::new(|| Rules::parse(&known.webhook, &known.state.repo).ok());
-    let repeat = |submission: &Submission| {
-        let announcement = &submission.announcement;
+    let repeat = |announcement: &Announcement| {
         if !known.state.memory.may_have(&announcement.fingerprint) {
             return None;
         }
@@ -97,5 +96,5 @@ pub(super) fn repeats(
             _ => None,
         }
     };
-    batch.iter().map(repeat).collect()
+    announcements.into_iter().map(repeat).collect()
 }

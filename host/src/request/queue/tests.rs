@@ -469,3 +469,32 @@ async fn a_request_is_foreseen_before_it_is_written() {
     let expected = format!("{} v1 {}", key(), stamp.as_str().unwrap());
     assert_eq!(told, [expected]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_is_recognised_by_what_was_signed_alone() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    let (first, other) = (delivery("v1", 1), delivery("v2", 2));
+    assert!(
+        requester
+            .recall(&api.target(), &first.fingerprint)
+            .is_none()
+    );
+    let written = requester.submit(api.target(), first.clone(), in_seconds(8));
+    assert!(matches!(written.await, Ok(Submitted::Written(_))));
+    let recalled = requester.recall(&api.target(), &first.fingerprint);
+    let duplicate = Submitted::Duplicate(GitRef::parse("v1").unwrap());
+    assert_eq!(recalled, Some(("generic".into(), duplicate)));
+    assert!(
+        requester
+            .recall(&api.target(), &other.fingerprint)
+            .is_none()
+    );
+    // The object was created again, and remembers nothing.
+    let mut again = api.target();
+    again.snapshot = Snapshot {
+        uid: Some("another".to_owned()),
+        ..Snapshot::default()
+    };
+    assert!(requester.recall(&again, &first.fingerprint).is_none());
+}

@@ -116,7 +116,8 @@ impl Turn {
 
     /// Answers the announcements that repeat a delivery which the object remembers.
     pub(super) fn answer_repeated(&mut self, known: &Snapshot, now: Stamp) {
-        let mut repeats = repeats(known, &self.batch, now).into_iter();
+        let announcements = self.batch.iter().map(|submission| &submission.announcement);
+        let mut repeats = repeats(known, announcements, now).into_iter();
         self.answer_where(|_| repeats.next().flatten().map(Ok));
     }
 

@@ -38,8 +38,8 @@ pub(super) async fn measure(cluster: &TestCluster) -> Result<Table> {
         rows.push(row(&format!("{behaviour}, never benched"), p99, alone));
     }
     Ok(Table {
-        name: "fairness",
-        title: "Beside a hostile plugin",
+        name: "fairness".into(),
+        title: "Beside a hostile plugin".into(),
         text: "The time to the answer for a repeated tag at the 99th percentile, from the time at which each webhook was due. 200 of them are sent per second, while a hostile plugin is called 50 times per second. A plugin that keeps failing is benched. In the second row of each pair it answers correctly as often as it fails, so that it is never benched.",
         unit: "ms",
         rows,

@@ -44,8 +44,8 @@ pub(super) async fn processor_time(cluster: &TestCluster) -> Result<Table> {
     }
     let few = median(&mut of_few);
     Ok(Table {
-        name: "many-plugins",
-        title: "Processor time with more plugins",
+        name: "many-plugins".into(),
+        title: "Processor time with more plugins".into(),
         text: "User and system time of the whole process for each repeated tag on 16 connections. Four plugins, and all built-in ones with two more, are measured in turn. The note has the median of the ratios.",
         unit: "µs of CPU",
         rows: vec![
@@ -78,8 +78,8 @@ pub(super) async fn memory(cluster: &TestCluster) -> Result<Table> {
     }
     let each = median(&mut all);
     Ok(Table {
-        name: "idle-plugin",
-        title: "Memory of an idle plugin",
+        name: "idle-plugin".into(),
+        title: "Memory of an idle plugin".into(),
         text: "Difference of the resident memory with 40 plugins of 15 KB and without, divided by 40. Median of five starts.",
         unit: "KiB",
         rows: vec![Row::new("each", each, "").at_most(300.0)],

@@ -52,8 +52,8 @@ fn time_table(times: &[Duration], answered: usize) -> Table {
     let millis = |share: usize| times[times.len() * share / 100].as_secs_f64() * 1e3;
     let note = format!("{answered} webhooks meanwhile, all answered with 202");
     Table {
-        name: "reload",
-        title: "From file to serving",
+        name: "reload".into(),
+        title: "From file to serving".into(),
         text: "From the time at which a file of 15 KB is complete until its plugin serves, 1000 times, while webhooks arrive.",
         unit: "ms",
         rows: vec![
@@ -84,8 +84,8 @@ fn leak_table(before: &Holdings, after: &Holdings) -> Table {
         row("mappings", mappings, after.mappings as f64, mappings + 8.0),
     ];
     Table {
-        name: "leaks",
-        title: "What 1000 reloads leave behind",
+        name: "leaks".into(),
+        title: "What 1000 reloads leave behind".into(),
         text: "The same run, after its 100th reload and after its last.",
         unit: "count",
         rows: rows.into_iter().flatten().collect(),

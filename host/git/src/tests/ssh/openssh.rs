@@ -11,7 +11,7 @@ use super::super::fake::listen;
 use super::*;
 
 /// Returns OpenSSH's server, or `None` where it is not installed. In CI, it has to be.
-fn program() -> Option<PathBuf> {
+pub(in super::super) fn program() -> Option<PathBuf> {
     let found = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"]
         .into_iter()
         .map(PathBuf::from)
@@ -29,7 +29,11 @@ fn program() -> Option<PathBuf> {
 
 /// Starts OpenSSH's server, with one process for each connection. It accepts the keys of the tests for the user that
 /// runs the tests.
-async fn start(program: &Path, home: &Path, version_2: bool) -> (String, JoinHandle<()>) {
+pub(in super::super) async fn start(
+    program: &Path,
+    home: &Path,
+    version_2: bool,
+) -> (String, JoinHandle<()>) {
     // A server of the superuser requires this folder, which its service makes.
     std::fs::create_dir_all("/run/sshd").ok();
     let keys = [ED25519, ECDSA, RSA].map(server::public).join("\n");
@@ -79,7 +83,7 @@ async fn start(program: &Path, home: &Path, version_2: bool) -> (String, JoinHan
 }
 
 /// Returns the name of the user that runs the tests.
-async fn user() -> String {
+pub(in super::super) async fn user() -> String {
     let output = Command::new("id").arg("-un").output().await.unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

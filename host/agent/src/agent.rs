@@ -1,0 +1,314 @@
+//! The loop of the agent: it syncs what is published, when the schedule says so, and tells what happened.
+
+mod outcome;
+mod schedule;
+mod telling;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::metadata::Published;
+use crate::metrics::Metrics;
+use crate::notice::NoticeSender;
+use crate::report::{Report, SyncStatus};
+
+pub(crate) use outcome::{Failure, OnDisk, Outcome, Step, Synced};
+pub(crate) use schedule::Phase;
+use schedule::{End, Idle, Next, Schedule};
+use stoker_api::DesignerSessionPolicy;
+use telling::{Happened, Told, tell};
+
+/// How long a running sync may take after the agent was told to end. Kubernetes kills the agent 30 s after that.
+const ENDING_TIME: Duration = Duration::from_secs(20);
+
+/// What the loop lets others do.
+pub(crate) trait Work {
+    /// Brings what is published to the gateway.
+    fn sync(&mut self, wanted: &Published, phase: Phase) -> impl Future<Output = Outcome> + Send;
+
+    /// Returns what is on the gateway.
+    fn on_disk(&self) -> OnDisk;
+
+    /// Looks for files that others have changed since the last sync. Returns whether they are to be put back.
+    fn find_drift(&mut self) -> impl Future<Output = bool> + Send;
+
+    /// Returns the time between two looks at the gateway.
+    fn period(&self) -> Duration;
+}
+
+/// Who the agent is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The name of the gateway.
+    pub(crate) gateway: String,
+    /// The name of its profile.
+    pub(crate) profile: String,
+}
+
+/// The agent of one gateway.
+pub(crate) struct Agent<W> {
+    pub(crate) work: W,
+    pub(crate) identity: Identity,
+    /// What is published.
+    pub(crate) published: watch::Receiver<Option<Published>>,
+    /// Whether the gateway answers, or `None` if there is no gateway to ask.
+    pub(crate) running: Option<watch::Receiver<bool>>,
+    pub(crate) reports: watch::Sender<Option<Report>>,
+    pub(crate) notices: NoticeSender,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Metrics,
+}
+
+impl<W: Work> Agent<W> {
+    /// Runs until the shutdown, or until nothing can be published any more. A running sync is finished, within a time
+    /// limit. `before` is the last report of an earlier agent of this gateway.
+    pub(crate) async fn run(self, before: Report, shutdown: CancellationToken) {
+        let mut schedule = Schedule::new();
+        if self.running.is_none() {
+            schedule.gateway_is_running();
+        }
+        let mut agent = Running {
+            agent: self,
+            schedule,
+            before,
+            last_idle: None,
+        };
+        while !shutdown.is_cancelled() {
+            agent.see_gateway();
+            let published = agent.agent.published.borrow_and_update().clone();
+            let next = agent.schedule.next(Instant::now(), published.as_ref());
+            let goes_on = match next {
+                Next::Sync(wanted) => agent.sync(wanted, &shutdown).await,
+                Next::Wait(idle, until) => agent.wait(idle, until, &shutdown).await,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+    }
+}
+
+struct Running<W> {
+    agent: Agent<W>,
+    schedule: Schedule,
+    /// The last report.
+    before: Report,
+    last_idle: Option<Idle>,
+}
+
+impl<W: Work> Running<W> {
+    fn see_gateway(&mut self) {
+        let running = self.agent.running.as_ref();
+        if running.is_some_and(|running| *running.borrow()) {
+            self.schedule.gateway_is_running();
+        }
+    }
+
+    /// Syncs. Returns whether the loop goes on.
+    async fn sync(&mut self, wanted: Published, shutdown: &CancellationToken) -> bool {
+        self.last_idle = None;
+        let phase = self.schedule.phase();
+        let started = Instant::now();
+        let ended = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(ENDING_TIME).await;
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.agent.work.sync(&wanted, phase) => outcome,
+            () = ended => {
+                tracing::warn!("the agent ends, and a sync is not finished; the next start finishes it");
+                return false;
+            }
+        };
+        let now = Instant::now();
+        let is_blocked = matches!(outcome, Outcome::Designers { .. });
+        self.schedule
+            .record(now, phase, wanted.clone(), end(&outcome));
+        if !is_blocked {
+            self.agent.metrics.designers_unblocked();
+        }
+        let told = tell(
+            &Happened {
+                gateway: &self.agent.identity.gateway,
+                profile: &self.agent.identity.profile,
+                wanted: &wanted,
+                on_disk: &self.agent.work.on_disk(),
+                outcome: &outcome,
+                is_unconfirmed: phase == Phase::Starting,
+                is_out_of_patience: self.schedule.is_out_of_patience(now, &wanted),
+                took: now - started,
+                now: Timestamp::now(),
+            },
+            &self.before,
+        );
+        self.log(&wanted, &outcome, now - started);
+        if allows_start(&outcome) {
+            self.agent.health.set_ready();
+        }
+        self.send(told);
+        true
+    }
+
+    /// Waits for a change. Returns whether the loop goes on.
+    async fn wait(
+        &mut self,
+        idle: Idle,
+        until: Option<Instant>,
+        shutdown: &CancellationToken,
+    ) -> bool {
+        if self.last_idle.replace(idle) != Some(idle) {
+            self.enter(idle);
+        }
+        let is_starting = self.schedule.phase() == Phase::Starting;
+        let until = until.map(tokio::time::sleep_until);
+        let until = async {
+            match until {
+                Some(until) => until.await,
+                None => std::future::pending().await,
+            }
+        };
+        let running = self.agent.running.as_mut();
+        let answers = async {
+            match running.filter(|_| is_starting) {
+                Some(running) => running.wait_for(|answers| *answers).await.is_ok(),
+                None => false,
+            }
+        };
+        let period = self.agent.work.period();
+        let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::select! {
+            () = shutdown.cancelled() => false,
+            changed = self.agent.published.changed() => changed.is_ok(),
+            true = answers => true,
+            () = until => true,
+            _ = ticks.tick() => {
+                self.look(idle).await;
+                true
+            }
+        }
+    }
+
+    /// Tells that there is nothing to do, once.
+    fn enter(&mut self, idle: Idle) {
+        if idle != Idle::Paused {
+            return;
+        }
+        tracing::info!("the object is paused, so the gateway keeps what it has");
+        if self.agent.health.is_ready() {
+            return;
+        }
+        // The gateway starts with what is there.
+        self.agent.health.set_ready();
+        let on_disk = self.agent.work.on_disk();
+        let report = Report {
+            sync_status: SyncStatus::Pending,
+            synced_commit: on_disk.commit,
+            synced_ref: on_disk.git_ref,
+            profile_name: self.agent.identity.profile.clone(),
+            history: self.before.history.clone(),
+            ..Report::default()
+        };
+        self.send(Told {
+            report: report.finish(Timestamp::now()),
+            notice: None,
+        });
+    }
+
+    /// Counts a look at which there was nothing to sync, and looks for drift.
+    async fn look(&mut self, idle: Idle) {
+        let reason = match idle {
+            Idle::Unpublished => return,
+            Idle::Paused => "paused",
+            Idle::Unchanged => "commit_unchanged",
+            Idle::BackOff => "backoff",
+            Idle::Designers => "designer_blocked",
+            Idle::Unconfirmed => "unconfirmed",
+        };
+        self.agent.metrics.skipped(reason);
+        if idle == Idle::Unchanged && self.agent.work.find_drift().await {
+            self.schedule.repair();
+        }
+    }
+
+    fn send(&mut self, told: Told) {
+        self.before = told.report.clone();
+        self.agent.reports.send_replace(Some(told.report));
+        if let Some(notice) = told.notice {
+            self.agent.notices.send(notice);
+        }
+    }
+
+    /// Writes the record of a sync as one line of the log.
+    fn log(&self, wanted: &Published, outcome: &Outcome, took: Duration) {
+        let commit = wanted.commit.as_str();
+        let git_ref = wanted.git_ref.as_str();
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Outcome::Synced(synced) => tracing::info!(
+                commit,
+                git_ref,
+                author = synced.author,
+                added = synced.files.added,
+                modified = synced.files.modified,
+                deleted = synced.files.deleted,
+                dry_run = synced.is_dry_run,
+                scan = synced.scan,
+                millis,
+                "synced"
+            ),
+            Outcome::ProfilePaused => {
+                tracing::info!(
+                    commit,
+                    "the profile is paused, so the gateway keeps what it has"
+                );
+            }
+            Outcome::Designers { open, .. } => tracing::warn!(
+                commit,
+                designers = telling::designers(open),
+                "designers are open, so nothing is synced"
+            ),
+            Outcome::Unconfirmed { message } => tracing::warn!(commit, message, "the sync is held"),
+            Outcome::Failed(failure) => tracing::error!(
+                commit,
+                git_ref,
+                error = format!("{}{}", failure.step.prefix(), failure.message),
+                millis,
+                "the sync failed"
+            ),
+        }
+    }
+}
+
+fn end(outcome: &Outcome) -> End {
+    match outcome {
+        Outcome::Synced(_) | Outcome::ProfilePaused => End::Done,
+        Outcome::Designers { policy, period, .. } => match policy {
+            DesignerSessionPolicy::Wait => End::WaitsForDesigners,
+            DesignerSessionPolicy::Fail | DesignerSessionPolicy::Proceed => {
+                End::RefusedByDesigners(*period)
+            }
+        },
+        Outcome::Unconfirmed { .. } => End::Unconfirmed,
+        Outcome::Failed(_) => End::Failed,
+    }
+}
+
+/// Returns whether the gateway may start after this end of the first sync. A sync that is held, by a pause, by designers
+/// or for a confirmation, leaves the files of an earlier one, with which the gateway can start.
+fn allows_start(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed(failure) => failure.allows_start || failure.step == Step::Scan,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! What the end of a sync means for the report, the event and the history. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stoker_api::DesignerSessionPolicy;
+
+use super::outcome::{Failure, OnDisk, Outcome, Step, Synced};
+use crate::gateway::Designer;
+use crate::metadata::Published;
+use crate::notice::Notice;
+use crate::report::{Record, Report, SyncResult, SyncStatus, go_duration, rfc3339};
+
+/// The reasons of events.
+const COMPLETED: &str = "SyncCompleted";
+const FAILED: &str = "SyncFailed";
+const CLONE_FAILED: &str = "CloneFailed";
+const DESIGNERS: &str = "DesignerSessionsBlocked";
+const HELD: &str = "SyncHeld";
+
+/// What happened, with what is needed to tell it.
+pub(super) struct Happened<'a> {
+    /// The name of the gateway.
+    pub(super) gateway: &'a str,
+    /// The name of its profile.
+    pub(super) profile: &'a str,
+    /// What was to be synced.
+    pub(super) wanted: &'a Published,
+    /// What is on the gateway now.
+    pub(super) on_disk: &'a OnDisk,
+    /// The end of the sync.
+    pub(super) outcome: &'a Outcome,
+    /// Whether the gateway has still to confirm the files.
+    pub(super) is_unconfirmed: bool,
+    /// Whether the sync has waited for designers for too long.
+    pub(super) is_out_of_patience: bool,
+    /// The duration of the whole sync.
+    pub(super) took: Duration,
+    /// The time.
+    pub(super) now: Timestamp,
+}
+
+/// What is told.
+pub(super) struct Told {
+    pub(super) report: Report,
+    pub(super) notice: Option<Notice>,
+}
+
+/// Returns the report that follows another, and the event.
+pub(super) fn tell(happened: &Happened<'_>, before: &Report) -> Told {
+    let mut report = Report {
+        sync_status: SyncStatus::Pending,
+        synced_commit: happened.on_disk.commit.clone(),
+        synced_ref: happened.on_disk.git_ref.clone(),
+        profile_name: happened.profile.to_owned(),
+        last_scan_result: before.last_scan_result.clone(),
+        history: before.history.clone(),
+        ..Report::default()
+    };
+    let notice = match happened.outcome {
+        Outcome::Synced(synced) => synced_notice(happened, synced, before, &mut report),
+        Outcome::ProfilePaused => {
+            if !report.synced_commit.is_empty() {
+                report.sync_status = SyncStatus::Synced;
+            }
+            report.projects_synced.clone_from(&before.projects_synced);
+            None
+        }
+        Outcome::Designers { policy, open, .. } => {
+            designers_notice(happened, *policy, open, before, &mut report)
+        }
+        Outcome::Unconfirmed { message } => {
+            report.sync_status = SyncStatus::Error;
+            report.error_message.clone_from(message);
+            is_new(&report, before).then(|| warning(HELD, format!("Sync held: {message}")))
+        }
+        Outcome::Failed(failure) => Some(failed_notice(happened, failure, &mut report)),
+    };
+    report.history = remember(happened, before, &report);
+    Told {
+        report: report.finish(happened.now),
+        notice,
+    }
+}
+
+fn synced_notice(
+    happened: &Happened<'_>,
+    synced: &Synced,
+    before: &Report,
+    report: &mut Report,
+) -> Option<Notice> {
+    let files = synced.files;
+    if !happened.is_unconfirmed {
+        report.sync_status = SyncStatus::Synced;
+    }
+    report.last_sync_duration = go_duration(synced.took);
+    report.files_changed = number(files.changed());
+    report.projects_synced = Some(synced.projects.clone());
+    if !synced.scan.is_empty() {
+        report.last_scan_result.clone_from(&synced.scan);
+    }
+    let commit = happened.wanted.commit.as_str();
+    if synced.is_dry_run {
+        report.sync_status = SyncStatus::Synced;
+        commit.clone_into(&mut report.synced_commit);
+        happened
+            .wanted
+            .git_ref
+            .short()
+            .clone_into(&mut report.synced_ref);
+        report.last_scan_result.clear();
+        report.dry_run = true;
+        report.dry_run_diff_added = number(files.added);
+        report.dry_run_diff_modified = number(files.modified);
+        report.dry_run_diff_deleted = number(files.deleted);
+    }
+    let is_news = files.changed() > 0 || before.synced_commit != commit;
+    is_news.then(|| Notice {
+        is_warning: false,
+        reason: COMPLETED,
+        message: format!(
+            "Sync completed on {}: commit {}, {} file(s) changed",
+            happened.gateway,
+            &commit[..12],
+            files.changed()
+        ),
+    })
+}
+
+fn designers_notice(
+    happened: &Happened<'_>,
+    policy: DesignerSessionPolicy,
+    open: &[Designer],
+    before: &Report,
+    report: &mut Report,
+) -> Option<Notice> {
+    let open = designers(open);
+    let (message, text) = match policy {
+        DesignerSessionPolicy::Wait if happened.is_out_of_patience => (
+            format!("designer sessions active (policy=wait, 5m timeout): {open}"),
+            format!("Designer sessions blocked sync (5m timeout): {open}"),
+        ),
+        DesignerSessionPolicy::Wait => {
+            report.designer_sessions_blocked = true;
+            // An error that was reported before the wait stays, because it is not solved.
+            if before.sync_status == SyncStatus::Error {
+                report.sync_status = SyncStatus::Error;
+                report.error_message.clone_from(&before.error_message);
+            }
+            return None;
+        }
+        DesignerSessionPolicy::Fail | DesignerSessionPolicy::Proceed => (
+            format!("designer sessions active (policy=fail): {open}"),
+            format!("Designer sessions blocked sync: {open}"),
+        ),
+    };
+    report.sync_status = SyncStatus::Error;
+    report.designer_sessions_blocked = policy == DesignerSessionPolicy::Wait;
+    report.error_message = message;
+    is_new(report, before).then(|| warning(DESIGNERS, text))
+}
+
+fn failed_notice(happened: &Happened<'_>, failure: &Failure, report: &mut Report) -> Notice {
+    report.sync_status = SyncStatus::Error;
+    report.error_message = format!("{}{}", failure.step.prefix(), failure.message);
+    report.files_changed = number(failure.files.changed());
+    match failure.step {
+        Step::Clone => warning(
+            CLONE_FAILED,
+            format!("Initial clone failed: {}", failure.message),
+        ),
+        Step::Scan => {
+            report.last_scan_result.clone_from(&failure.message);
+            let gateway = happened.gateway;
+            let text = format!(
+                "Sync on {gateway} copied files but scan failed: {}",
+                failure.message
+            );
+            warning(FAILED, text)
+        }
+        Step::Fetch | Step::Profile | Step::Files => warning(FAILED, report.error_message.clone()),
+    }
+}
+
+/// Returns the history with this sync, if it is one: a look at designers or at a pause is none.
+fn remember(happened: &Happened<'_>, before: &Report, report: &Report) -> Vec<Record> {
+    let (author, files, result) = match happened.outcome {
+        Outcome::Synced(synced) => (synced.author.clone(), synced.files, SyncResult::Success),
+        Outcome::Failed(failure) => (String::new(), failure.files, SyncResult::Error),
+        Outcome::ProfilePaused | Outcome::Designers { .. } | Outcome::Unconfirmed { .. } => {
+            return before.history.clone();
+        }
+    };
+    let mut remembered = Report {
+        history: before.history.clone(),
+        ..Report::default()
+    };
+    remembered.remember(Record {
+        time: rfc3339(happened.now),
+        commit: happened.wanted.commit.to_string(),
+        author,
+        result,
+        added: files.added,
+        modified: files.modified,
+        deleted: files.deleted,
+        duration: go_duration(happened.took),
+        message: report.error_message.clone(),
+    });
+    remembered.history
+}
+
+/// Returns the designers as a text, such as `admin on p1, bob on p2`.
+pub(super) fn designers(open: &[Designer]) -> String {
+    let texts: Vec<_> = open
+        .iter()
+        .map(|one| stoker_report::escape(&format!("{} on {}", one.user, one.project)))
+        .collect();
+    texts.join(", ")
+}
+
+fn is_new(report: &Report, before: &Report) -> bool {
+    report.error_message != before.error_message
+}
+
+fn warning(reason: &'static str, message: String) -> Notice {
+    Notice {
+        is_warning: true,
+        reason,
+        message,
+    }
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! The commands, from their settings to their exit codes. This is the only module that combines the others.
+
+mod machine;
+mod once;
+mod sidecar;
+mod tasks;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use stoker_git::ObjectStore;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command};
+use crate::telemetry;
+
+pub use sidecar::{Ports, Sidecar};
+
+/// The number of threads. The agent shares its processors with the gateway.
+const THREADS: usize = 2;
+
+/// Runs a command, prints its error, and returns its exit code.
+#[must_use]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a failed command, after its log has ended"
+)]
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build();
+    let outcome = runtime
+        .context("cannot start the threads")
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(command(cli));
+            // A sync that is not finished in time is not waited for: the next start finishes it.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", stoker_report::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn command(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        None => {
+            let is_verbose = std::env::var("LOG_DEV_MODE").is_ok_and(|text| text == "true");
+            telemetry::start(is_verbose, "info");
+            sidecar::run().await
+        }
+        Some(Command::Run(flags)) => {
+            telemetry::start(false, "info");
+            machine::run(&flags.config).await
+        }
+        Some(Command::Once(flags)) => {
+            telemetry::start(false, "error");
+            once::run(*flags).await
+        }
+    }
+}
+
+/// Opens the object store below the folder of the agent, and creates both if they are missing.
+fn open_store(folder: &Path) -> Result<Arc<ObjectStore>> {
+    let path = folder.join("objects");
+    std::fs::create_dir_all(&path)
+        .with_context(|| format!("cannot create the folder {}", path.display()))?;
+    let store = ObjectStore::open(&path);
+    let store = store.with_context(|| format!("cannot open the objects in {}", path.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// Returns a future that completes when the process receives SIGTERM or SIGINT.
+fn termination() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,213 @@
+//! `stoker-agent run`: follows a ref without a cluster.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use stoker_api::detection::GitRef;
+use stoker_git::{GitClient, RefSource as _};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::tasks::{self, Tasks};
+use super::{open_store, termination};
+use crate::agent::{Agent, Identity};
+use crate::credentials::CredentialFiles;
+use crate::gateway::GatewayClient;
+use crate::health::{Health, Site};
+use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
+use crate::metadata::Published;
+use crate::notice::NoticeSender;
+use crate::report::{Report, VERSION};
+use crate::surroundings::{Confirmation, Machine, Surroundings};
+use crate::worker::{Progress, State, Subject, Worker};
+
+/// The file in the folder of the agent with the last report.
+const STATUS_FILE: &str = "status.json";
+/// The file in the folder of the agent with the commit whose deletions are confirmed.
+const CONFIRM_FILE: &str = "confirm-deletes";
+/// The time limit to write what is left to tell at the end.
+const WRITE_TIME: Duration = Duration::from_secs(5);
+
+/// Runs the agent with the settings of a file, until the process is told to end.
+pub(super) async fn run(path: &Path) -> Result<ExitCode> {
+    let config = MachineConfig::read(path)?;
+    let ended = termination()?;
+    run_until(config, ended).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the agent until `ended` completes.
+async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send) -> Result<()> {
+    // A profile that is unusable at the start is a mistake in the settings.
+    read_profile(&config.profile)?;
+    let (metrics, registry) = tasks::metrics();
+    let health = Arc::new(Health::default());
+    let mut tasks = Tasks::default();
+    if let Some(address) = config.health {
+        tasks.serve(
+            tasks::listen(address).await?,
+            Site::Probes(Arc::clone(&health)),
+        );
+    }
+    if let Some(address) = config.metrics {
+        tasks.serve(tasks::listen(address).await?, Site::Metrics(registry));
+    }
+    let store = open_store(&config.state)?;
+    let git = GitClient::new()?;
+    let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
+    let running = match &gateway {
+        Some(gateway) => {
+            let looks = tasks.look_for(gateway.clone(), Arc::clone(&health), metrics.clone());
+            Some(looks.await)
+        }
+        None => None,
+    };
+    let (publish, published) = watch::channel(None);
+    tasks.spawn(poll(git.clone(), config.clone(), publish));
+    let (reports, written) = watch::channel(None);
+    let status = config.state.join(STATUS_FILE);
+    let before = std::fs::read_to_string(&status).unwrap_or_default();
+    let mut tellers = Tasks::default();
+    tellers.spawn(write_reports(status, written));
+    tracing::info!(
+        version = VERSION,
+        repo = config.repo.to_string(),
+        "stoker-agent started"
+    );
+    let agent = Agent {
+        identity: Identity {
+            gateway: config.name.clone(),
+            profile: PROFILE_NAME.to_owned(),
+        },
+        published,
+        running,
+        reports,
+        notices: NoticeSender::none(),
+        health: Arc::clone(&health),
+        metrics: metrics.clone(),
+        work: Worker {
+            git,
+            store,
+            gateway,
+            surroundings: Surroundings::Machine(Machine {
+                labels: config.labels,
+                confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
+            }),
+            subject: Subject {
+                gateway: config.name.clone(),
+                pod: config.name.clone(),
+                ..Subject::default()
+            },
+            profile: PROFILE_NAME.to_owned(),
+            state: State::open(&config.state, &config.data),
+            data: config.data,
+            credentials: config.credentials,
+            metrics,
+            default_period: config.interval,
+            progress: Progress::default(),
+        },
+    };
+    let shutdown = CancellationToken::new();
+    let agent = agent.run(Report::parse(&before), shutdown.clone());
+    let mut agent = std::pin::pin!(agent);
+    tokio::select! {
+        () = &mut agent => {}
+        () = ended => {
+            health.set_ending();
+            shutdown.cancel();
+            agent.await;
+        }
+    }
+    if tokio::time::timeout(WRITE_TIME, tellers.finish())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the last report is not written in time");
+    }
+    tracing::info!("stoker-agent stopped");
+    Ok(())
+}
+
+/// Looks up the ref from time to time, and reads the profile. What fails is logged, and what was found before stays.
+async fn poll(git: GitClient, config: MachineConfig, published: watch::Sender<Option<Published>>) {
+    let mut ticks = tokio::time::interval(config.interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match look(&git, &config).await {
+            Ok(found) => {
+                let take = |present: &mut Option<Published>| {
+                    let is_new = present.as_ref() != Some(&found);
+                    *present = Some(found);
+                    is_new
+                };
+                published.send_if_modified(take);
+            }
+            Err(error) => {
+                let error = stoker_report::chain(error.as_ref()).to_string();
+                tracing::warn!(error, "the commit of the ref cannot be looked up");
+            }
+        }
+    }
+}
+
+async fn look(git: &GitClient, config: &MachineConfig) -> Result<Published> {
+    let profiles = read_profile(&config.profile)?;
+    let MachineConfig {
+        repo,
+        git_ref,
+        credentials,
+        ..
+    } = config;
+    resolve(git, credentials, repo, git_ref, profiles).await
+}
+
+/// Looks up the commit of a ref.
+pub(super) async fn resolve(
+    git: &GitClient,
+    credentials: &CredentialFiles,
+    repo: &stoker_api::detection::RepoUrl,
+    git_ref: &GitRef,
+    profiles: String,
+) -> Result<Published> {
+    let remote = credentials.remote(repo.clone())?;
+    let found = git.resolve(&remote, std::slice::from_ref(git_ref)).await?;
+    let found = found
+        .into_iter()
+        .next()
+        .context("the server did not answer")??;
+    Ok(Published {
+        commit: found.commit().clone(),
+        git_ref: git_ref.clone(),
+        repo: repo.clone(),
+        profiles,
+        is_paused: false,
+    })
+}
+
+/// Writes each new report into a file, until the sender is dropped.
+async fn write_reports(path: PathBuf, mut reports: watch::Receiver<Option<Report>>) {
+    while reports.changed().await.is_ok() {
+        let Some(report) = reports.borrow_and_update().clone() else {
+            continue;
+        };
+        if let Err(error) = write_report(&path, &report) {
+            tracing::warn!(file = %path.display(), %error, "the report cannot be written");
+        }
+    }
+}
+
+fn write_report(path: &Path, report: &Report) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{}", report.to_json()?)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

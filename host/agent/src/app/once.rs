@@ -1,0 +1,177 @@
+//! `stoker-agent once`: one sync without a cluster.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use stoker_api::detection::{GitRef, RepoUrl};
+use stoker_git::GitClient;
+
+use super::machine::resolve;
+use super::open_store;
+use crate::cli::{OnceFlags, OutputFormat};
+use crate::credentials::CredentialFiles;
+use crate::machine_config::{PROFILE_NAME, read_profile};
+use crate::metadata::Published;
+use crate::surroundings::{Confirmation, Machine, Surroundings};
+use crate::worker::{Done, FilesResult, Progress, State, Subject, Worker};
+
+/// The exit code of a sync that needs a confirmation.
+const UNCONFIRMED: u8 = 2;
+
+/// Syncs once, and prints what was changed.
+pub(super) async fn run(flags: OnceFlags) -> Result<ExitCode> {
+    let profiles = read_profile(&flags.profile)?;
+    let repo = RepoUrl::parse(&flags.repo).context("--repo is invalid")?;
+    let git_ref = GitRef::parse(&flags.git_ref).context("--ref is invalid")?;
+    let credentials = CredentialFiles {
+        token: flags.credentials.token_file.clone(),
+        ssh_key: flags.credentials.ssh_key_file.clone(),
+        known_hosts: flags.credentials.known_hosts_file.clone(),
+    };
+    let git = GitClient::new()?;
+    progress("looking up the ref");
+    let wanted = resolve(&git, &credentials, &repo, &git_ref, profiles).await?;
+    let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let state = flags.state.clone();
+    let state = state.unwrap_or_else(|| temporary.path().to_owned());
+    let mut worker = worker(&flags, git, credentials, state)?;
+    progress(&format!("fetching {}", wanted.commit.short()));
+    let result = worker.sync_once(&wanted, flags.dry_run).await;
+    match result {
+        Err(failure) => bail!("{}{}", failure.step.prefix(), failure.message),
+        Ok(FilesResult::Unconfirmed(message)) => {
+            warn(&message);
+            Ok(ExitCode::from(UNCONFIRMED))
+        }
+        Ok(FilesResult::Done(done)) => {
+            print(&wanted, &done, &flags)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn worker(
+    flags: &OnceFlags,
+    git: GitClient,
+    credentials: CredentialFiles,
+    state: PathBuf,
+) -> Result<Worker> {
+    let labels: BTreeMap<_, _> = flags.labels.iter().cloned().collect();
+    let confirmation = if flags.confirm_deletes {
+        Confirmation::Given
+    } else {
+        Confirmation::None
+    };
+    Ok(Worker {
+        git,
+        store: open_store(&state)?,
+        credentials,
+        gateway: None,
+        surroundings: Surroundings::Machine(Machine {
+            labels,
+            confirmation,
+        }),
+        subject: Subject {
+            gateway: flags.name.clone(),
+            pod: flags.name.clone(),
+            ..Subject::default()
+        },
+        profile: PROFILE_NAME.to_owned(),
+        data: flags.data.clone(),
+        state: State::open(&state, &flags.data),
+        metrics: super::tasks::metrics().0,
+        default_period: std::time::Duration::ZERO,
+        progress: Progress::default(),
+    })
+}
+
+/// What was changed, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Printed<'a> {
+    commit: &'a str,
+    #[serde(rename = "ref")]
+    git_ref: &'a str,
+    dry_run: bool,
+    added: Vec<&'a str>,
+    modified: Vec<&'a str>,
+    deleted: Vec<&'a str>,
+    messages: &'a [String],
+}
+
+fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
+    let of = |kind: char| -> Vec<&str> {
+        let changes = done.changes.iter();
+        let matching = changes.filter(move |(found, _)| *found == kind);
+        matching.map(|(_, path)| path.as_str()).collect()
+    };
+    let text = match flags.output {
+        OutputFormat::Json => serde_json::to_string_pretty(&Printed {
+            commit: wanted.commit.as_str(),
+            git_ref: wanted.git_ref.as_str(),
+            dry_run: flags.dry_run,
+            added: of('A'),
+            modified: of('M'),
+            deleted: of('D'),
+            messages: &done.messages,
+        })?,
+        OutputFormat::Table => table(wanted, done, flags.dry_run),
+    };
+    let mut out = anstream::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the changes as a table: one line for each file, with `A`, `M` or `D` for added, modified or deleted.
+fn table(wanted: &Published, done: &Done, is_dry_run: bool) -> String {
+    use anstyle::{AnsiColor, Style};
+
+    let mut lines: Vec<_> = done
+        .messages
+        .iter()
+        .map(|text| stoker_report::escape(text))
+        .collect();
+    lines.extend(done.changes.iter().map(|(kind, path)| {
+        let colour = match kind {
+            'A' => AnsiColor::Green,
+            'D' => AnsiColor::Red,
+            _ => AnsiColor::Yellow,
+        };
+        let style = Style::new().fg_color(Some(colour.into()));
+        format!("{style}{kind}{style:#}  {}", stoker_report::escape(path))
+    }));
+    let files = done.files;
+    let verb = if is_dry_run { "would be " } else { "" };
+    lines.push(format!(
+        "{} ({}): {verb}added {}, modified {}, deleted {}",
+        wanted.commit.short(),
+        wanted.git_ref.as_str(),
+        files.added,
+        files.modified,
+        files.deleted
+    ));
+    lines.join("\n")
+}
+
+/// Prints progress, on a terminal only.
+fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        warn(text);
+    }
+}
+
+/// Prints a text on standard error.
+fn warn(text: &str) {
+    // The command goes on if nothing reads standard error.
+    drop(writeln!(
+        std::io::stderr(),
+        "{}",
+        stoker_report::escape(text)
+    ));
+}

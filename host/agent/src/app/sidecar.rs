@@ -1,0 +1,224 @@
+//! The agent beside a gateway in a pod.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kube::{Client, Config};
+use stoker_git::GitClient;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::tasks::{self, Tasks};
+use super::{open_store, termination};
+use crate::agent::{Agent, Identity};
+use crate::cluster::{self, Cluster, Events, Reports};
+use crate::config::SidecarConfig;
+use crate::gateway::GatewayClient;
+use crate::health::{self, Health, Site};
+use crate::notice::NoticeSender;
+use crate::report::{Report, VERSION};
+use crate::surroundings::Surroundings;
+use crate::worker::{State, Subject, Worker};
+
+/// The time limit to read the report of an earlier agent.
+const READ_TIME: Duration = Duration::from_secs(5);
+/// The time limit to write what is left to tell at the end.
+const WRITE_TIME: Duration = Duration::from_secs(5);
+
+/// The ports of the agent. Port 0 chooses a free one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// The port of the probes.
+    pub health: u16,
+    /// The port of the metrics.
+    pub metrics: u16,
+}
+
+impl Default for Ports {
+    /// The ports that the injection expects.
+    fn default() -> Self {
+        Self {
+            health: 8082,
+            metrics: 8083,
+        }
+    }
+}
+
+/// Runs the agent with the settings of the environment, until the process is told to end.
+pub(super) async fn run() -> Result<ExitCode> {
+    let config = SidecarConfig::from_env(|name| std::env::var(name).ok())?;
+    let ended = termination()?;
+    let kubernetes = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        Config::incluster().context("cannot use the service account of the pod")?
+    } else {
+        Config::infer()
+            .await
+            .context("found no Kubernetes cluster")?
+    };
+    let client =
+        Client::try_from(kubernetes).context("cannot create a client of the Kubernetes API")?;
+    let sidecar = Sidecar::start(client, config, Ports::default()).await?;
+    sidecar.run_until(ended).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A running agent.
+pub struct Sidecar {
+    agent: Agent<Worker>,
+    before: Report,
+    tasks: Tasks,
+    tellers: Tasks,
+    health: Arc<Health>,
+    ports: Ports,
+}
+
+impl Sidecar {
+    /// Opens the object store, and starts the servers and the tasks. Nothing is synced yet.
+    pub async fn start(client: Client, config: SidecarConfig, ports: Ports) -> Result<Self> {
+        let cluster = Cluster {
+            client,
+            namespace: config.namespace.clone(),
+            object: config.object.clone(),
+            pod_namespace: config.pod_namespace.clone(),
+            pod_name: config.pod_name.clone(),
+        };
+        let (metrics, registry) = tasks::metrics();
+        let health = Arc::new(Health::default());
+        let mut tasks = Tasks::default();
+        let ports = serve(&mut tasks, ports, &health, registry).await?;
+
+        let store = open_store(&config.state)?;
+        let state = State::open(&config.state, &config.data);
+        let gateway = GatewayClient::new(config.gateway.clone())?;
+        let running = tasks
+            .look_for(gateway.clone(), Arc::clone(&health), metrics.clone())
+            .await;
+
+        let name = cluster::entry_name(&config.gateway_name, &config.pod_name);
+        let before = last_report(&cluster, name).await;
+        let (publish, published) = watch::channel(None);
+        tasks.spawn(cluster::follow(cluster.clone(), publish));
+        let mut tellers = Tasks::default();
+        let (reports, written) = watch::channel(None);
+        tellers.spawn(Reports::new(cluster.clone(), name.to_owned()).run(written));
+        let (notices, sent) = NoticeSender::channel();
+        tellers.spawn(Events::new(cluster.clone(), sent).run());
+
+        let worker = Worker {
+            git: GitClient::new()?,
+            store,
+            credentials: config.credentials,
+            gateway: Some(gateway),
+            subject: Subject {
+                gateway: config.gateway_name.clone(),
+                pod: config.pod_name,
+                namespace: config.namespace,
+                object: config.object,
+            },
+            surroundings: Surroundings::Cluster(cluster),
+            profile: config.profile.clone(),
+            data: config.data,
+            state,
+            metrics: metrics.clone(),
+            default_period: config.sync_period,
+            progress: crate::worker::Progress::default(),
+        };
+        let agent = Agent {
+            work: worker,
+            identity: Identity {
+                gateway: config.gateway_name,
+                profile: config.profile,
+            },
+            published,
+            running: Some(running),
+            reports,
+            notices,
+            health: Arc::clone(&health),
+            metrics,
+        };
+        tracing::info!(
+            version = VERSION,
+            object = agent.work.subject.object,
+            "stoker-agent started"
+        );
+        Ok(Self {
+            agent,
+            before,
+            tasks,
+            tellers,
+            health,
+            ports,
+        })
+    }
+
+    /// Returns the ports that were chosen.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Syncs until `ended` completes. Then it finishes the running sync, tells its end, and stops.
+    pub async fn run_until(self, ended: impl Future<Output = ()> + Send) -> Result<()> {
+        let shutdown = CancellationToken::new();
+        let agent = self.agent.run(self.before, shutdown.clone());
+        let mut agent = std::pin::pin!(agent);
+        tokio::select! {
+            () = &mut agent => {}
+            () = ended => {
+                self.health.set_ending();
+                shutdown.cancel();
+                agent.await;
+            }
+        }
+        // The loop has dropped the senders, so the tasks end when they have written everything.
+        if tokio::time::timeout(WRITE_TIME, self.tellers.finish())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the last report is not written in time");
+        }
+        drop(self.tasks);
+        tracing::info!("stoker-agent stopped");
+        Ok(())
+    }
+}
+
+/// Starts the servers of the probes and of the metrics.
+async fn serve(
+    tasks: &mut Tasks,
+    ports: Ports,
+    health: &Arc<Health>,
+    registry: Arc<prometheus_client::registry::Registry>,
+) -> Result<Ports> {
+    let probes = health::listen(ports.health).await;
+    let probes =
+        probes.with_context(|| format!("cannot listen on port {} for probes", ports.health))?;
+    let metrics = health::listen(ports.metrics).await;
+    let metrics =
+        metrics.with_context(|| format!("cannot listen on port {} for metrics", ports.metrics))?;
+    let chosen = Ports {
+        health: probes.local_addr()?.port(),
+        metrics: metrics.local_addr()?.port(),
+    };
+    tasks.serve(probes, Site::Probes(Arc::clone(health)));
+    tasks.serve(metrics, Site::Metrics(registry));
+    Ok(chosen)
+}
+
+/// Reads the report of an earlier agent of this gateway, whose history goes on. Without it, the history begins anew.
+async fn last_report(cluster: &Cluster, name: &str) -> Report {
+    let read = tokio::time::timeout(READ_TIME, cluster::last_report(cluster, name)).await;
+    match read {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => {
+            tracing::warn!(error = %stoker_report::chain(&error), "the last report of this gateway cannot be read");
+            Report::default()
+        }
+        Err(_) => {
+            tracing::warn!("the last report of this gateway cannot be read in time");
+            Report::default()
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The tasks beside the loop of the agent.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::gateway::GatewayClient;
+use crate::health::{self, Health, Site};
+use crate::metrics::Metrics;
+
+/// The time between two looks at a gateway that does not answer yet.
+const LOOK_PERIOD: Duration = Duration::from_secs(5);
+/// The time limit of the look at the start. A gateway that is not started refuses the connection at once.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// Tasks that end when the value is dropped.
+#[derive(Default)]
+pub(super) struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+
+    /// Waits until all tasks have ended by themselves.
+    pub(super) async fn finish(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+
+    /// Serves probes or metrics.
+    pub(super) fn serve(&mut self, listener: TcpListener, site: Site) {
+        self.spawn(health::serve(listener, site));
+    }
+
+    /// Asks the gateway until it answers. The receiver then has `true`.
+    pub(super) async fn look_for(
+        &mut self,
+        gateway: GatewayClient,
+        health: Arc<Health>,
+        metrics: Metrics,
+    ) -> watch::Receiver<bool> {
+        let first = tokio::time::timeout(FIRST_LOOK, gateway.check()).await;
+        let (sender, receiver) = watch::channel(matches!(first, Ok(Ok(()))));
+        if !*receiver.borrow() {
+            self.spawn(async move {
+                let ready = until_answer(&gateway, &health).await;
+                if let Some(ready) = ready {
+                    metrics.gateway_started(ready.elapsed());
+                }
+                tracing::info!("the gateway answers");
+                sender.send_replace(true);
+                // The receiver must not be told that the sender is gone.
+                sender.closed().await;
+            });
+        }
+        receiver
+    }
+}
+
+/// Asks the gateway until it answers. Returns the time from which on it could start.
+async fn until_answer(gateway: &GatewayClient, health: &Health) -> Option<Instant> {
+    let mut ready = None;
+    let mut last_error = String::new();
+    loop {
+        tokio::time::sleep(LOOK_PERIOD).await;
+        if ready.is_none() && health.is_ready() {
+            ready = Some(Instant::now());
+        }
+        match gateway.check().await {
+            Ok(()) => return ready,
+            Err(error) => {
+                let error = stoker_report::chain(&error).to_string();
+                if ready.is_some() && error != last_error {
+                    tracing::info!(error, "the gateway is not ready");
+                    last_error = error;
+                }
+            }
+        }
+    }
+}
+
+/// Listens on an address.
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Registers the metrics.
+pub(super) fn metrics() -> (Metrics, Arc<Registry>) {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    (metrics, Arc::new(registry))
+}

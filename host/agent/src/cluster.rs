@@ -1,0 +1,85 @@
+//! The agent's view of the Kubernetes API: the published commit, its own pod, its reports and its events.
+
+mod events;
+mod follow;
+mod reports;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+use stoker_api::GatewaySync;
+use stoker_api::detection::RepoUrl;
+use stoker_api::names::annotation;
+
+pub(crate) use events::Events;
+pub(crate) use follow::follow;
+pub(crate) use reports::{Reports, entry_name, last_report};
+
+/// The beginning of the name of the ConfigMap with what is published. The name of the object follows.
+const METADATA_PREFIX: &str = "stoker-metadata-";
+/// The beginning of the name of the ConfigMap with the reports. The name of the object follows.
+const STATUS_PREFIX: &str = "stoker-status-";
+/// The port of ssh.
+const SSH_PORT: u16 = 22;
+/// The name by which the agent's writes are recognised.
+const FIELD_MANAGER: &str = "stoker-agent";
+
+/// The object and the pod that the agent belongs to.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    /// The namespace of the object.
+    pub(crate) namespace: String,
+    /// The name of the object.
+    pub(crate) object: String,
+    pub(crate) pod_namespace: String,
+    pub(crate) pod_name: String,
+}
+
+impl Cluster {
+    /// Returns the labels of the pod.
+    pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, kube::Error> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &self.pod_namespace);
+        let pod = pods.get_metadata(&self.pod_name).await?;
+        Ok(pod.metadata.labels.unwrap_or_default())
+    }
+
+    /// Returns the commit whose deletions a person confirmed by annotation.
+    pub(crate) async fn confirmed_deletions(&self) -> Result<Option<String>, kube::Error> {
+        let object = self.objects().get(&self.object).await?;
+        let text = object.annotations().get(annotation::CONFIRM_DELETES);
+        Ok(text.map(|text| text.trim().to_owned()))
+    }
+
+    /// Returns the only host key that the repository's ssh server may have: the one that a person accepted, or the one
+    /// that the controller saw first.
+    pub(crate) async fn pinned_host_key(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<String>, kube::Error> {
+        let object = self.objects().get(&self.object).await?;
+        let url = repo.url();
+        let host = url.host_str().unwrap_or_default();
+        let server = format!("{host}:{}", url.port().unwrap_or(SSH_PORT));
+        let seen = object
+            .status
+            .as_ref()
+            .and_then(|status| status.ssh_host_key.as_ref());
+        let seen = seen.filter(|seen| seen.server == server);
+        let key = object
+            .accepted_host_key()
+            .or(seen.map(|seen| seen.key.as_str()));
+        Ok(key.map(str::to_owned))
+    }
+
+    /// Returns a reference to the object, for events.
+    async fn reference(&self) -> Result<ObjectReference, kube::Error> {
+        let object = self.objects().get(&self.object).await?;
+        Ok(object.object_ref(&()))
+    }
+
+    fn objects(&self) -> Api<GatewaySync> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}

@@ -1,0 +1,134 @@
+//! Events on the object. They are those of the core API, because the role of the agents allows only these.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Error};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::Cluster;
+use crate::notice::Notice;
+
+/// The name of the reporter, by which tools filter events.
+const COMPONENT: &str = "stoker-agent";
+/// The number of events whose repetitions are counted.
+const COUNTED: usize = 64;
+/// The longest message. The API server accepts 1 KiB.
+const MESSAGE_BYTES: usize = 1000;
+/// The time limit of a write.
+const WRITE_TIME: Duration = Duration::from_secs(10);
+
+/// Writes events.
+pub(crate) struct Events {
+    cluster: Cluster,
+    notices: mpsc::Receiver<Notice>,
+    target: Option<ObjectReference>,
+    written: VecDeque<Written>,
+}
+
+struct Written {
+    notice: Notice,
+    name: String,
+    count: i32,
+}
+
+impl Events {
+    pub(crate) fn new(cluster: Cluster, notices: mpsc::Receiver<Notice>) -> Self {
+        Self {
+            cluster,
+            notices,
+            target: None,
+            written: VecDeque::new(),
+        }
+    }
+
+    /// Writes events until the sender is dropped. An event that cannot be written is logged.
+    pub(crate) async fn run(mut self) {
+        while let Some(notice) = self.notices.recv().await {
+            let written = tokio::time::timeout(WRITE_TIME, self.write(notice)).await;
+            match written {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %stoker_report::chain(&error), "an event is not written");
+                }
+                Err(_) => tracing::warn!("an event is not written in time"),
+            }
+        }
+    }
+
+    async fn write(&mut self, notice: Notice) -> Result<(), Error> {
+        if self.target.is_none() {
+            self.target = Some(self.cluster.reference().await?);
+        }
+        let api: Api<Event> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
+        let now = Timestamp::now();
+        if let Some(known) = self.written.iter_mut().find(|known| known.notice == notice) {
+            let count = known.count.saturating_add(1);
+            let patch = Patch::Merge(json!({"count": count, "lastTimestamp": Time(now)}));
+            match api
+                .patch(&known.name, &PatchParams::default(), &patch)
+                .await
+            {
+                // The API server deletes events after some time.
+                Err(Error::Api(status)) if status.is_not_found() => {}
+                outcome => {
+                    outcome?;
+                    known.count = count;
+                    return Ok(());
+                }
+            }
+        }
+        self.written.retain(|known| known.notice != notice);
+        let event = event(
+            &self.cluster,
+            self.target.clone().unwrap_or_default(),
+            &notice,
+            now,
+        );
+        let created = api.create(&PostParams::default(), &event).await?;
+        self.written.push_back(Written {
+            notice,
+            name: created.metadata.name.unwrap_or_default(),
+            count: 1,
+        });
+        if self.written.len() > COUNTED {
+            self.written.pop_front();
+        }
+        Ok(())
+    }
+}
+
+fn event(cluster: &Cluster, target: ObjectReference, notice: &Notice, now: Timestamp) -> Event {
+    let mut message = notice.message.clone();
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+    let type_ = if notice.is_warning {
+        "Warning"
+    } else {
+        "Normal"
+    };
+    Event {
+        metadata: ObjectMeta {
+            // The form of the names that other clients choose: the object, and the time in nanoseconds.
+            name: Some(format!("{}.{:x}", cluster.object, now.as_nanosecond())),
+            namespace: Some(cluster.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        involved_object: target,
+        reason: Some(notice.reason.to_owned()),
+        message: Some(message),
+        type_: Some(type_.to_owned()),
+        source: Some(EventSource {
+            component: Some(COMPONENT.to_owned()),
+            host: None,
+        }),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        count: Some(1),
+        ..Event::default()
+    }
+}

@@ -1,0 +1,160 @@
+//! Writes the reports of the agent. Each write is a merge patch of the agent's own key, so that the agents of one object
+//! do not contend.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Error};
+use serde_json::json;
+use stoker_api::names::label;
+use tokio::sync::watch;
+
+use super::{Cluster, FIELD_MANAGER, STATUS_PREFIX};
+use crate::report::Report;
+
+/// The waits after failed writes: they double up to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// The time limit of a write.
+const WRITE_TIME: Duration = Duration::from_secs(15);
+/// The longest value of a label.
+const LABEL_BYTES: usize = 63;
+
+/// The task that writes the latest report.
+pub(crate) struct Reports {
+    cluster: Cluster,
+    /// The key of the agent's entry.
+    name: String,
+}
+
+impl Reports {
+    pub(crate) fn new(cluster: Cluster, name: String) -> Self {
+        Self { cluster, name }
+    }
+
+    /// Writes each new report until the sender is dropped, and then the last one. A write that fails is tried again,
+    /// with the report that is the latest then.
+    pub(crate) async fn run(self, mut reports: watch::Receiver<Option<Report>>) {
+        let mut retry = FIRST_RETRY;
+        while reports.changed().await.is_ok() {
+            loop {
+                let report = reports.borrow_and_update().clone();
+                let written = tokio::time::timeout(WRITE_TIME, self.write(&report)).await;
+                match &written {
+                    Ok(Ok(())) => break,
+                    Ok(Err(error)) => tracing::warn!(
+                        error = %stoker_report::chain(error),
+                        "the report of the agent is not written"
+                    ),
+                    Err(_) => tracing::warn!("the report of the agent is not written in time"),
+                }
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(LONGEST_RETRY);
+            }
+            retry = FIRST_RETRY;
+        }
+    }
+
+    async fn write(&self, report: &Option<Report>) -> Result<(), Error> {
+        let Some(report) = report else {
+            return Ok(());
+        };
+        let entry = report.to_json().map_err(Error::SerdeError)?;
+        let data = BTreeMap::from([(self.name.clone(), entry)]);
+        match self.patch(&data).await {
+            Err(Error::Api(status)) if status.is_not_found() => {}
+            outcome => return outcome,
+        }
+        match self.create(&data).await {
+            Err(Error::Api(status)) if status.is_already_exists() => self.patch(&data).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn patch(&self, data: &BTreeMap<String, String>) -> Result<(), Error> {
+        let patch = Patch::Merge(json!({"data": data}));
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let name = status_name(&self.cluster);
+        maps(&self.cluster)
+            .patch_metadata(&name, &params, &patch)
+            .await
+            .map(drop)
+    }
+
+    async fn create(&self, data: &BTreeMap<String, String>) -> Result<(), Error> {
+        let object = &self.cluster.object;
+        let labels = [(label::MANAGED_BY, label::AGENT), (label::CR_NAME, object)];
+        let labels = labels
+            .into_iter()
+            .filter(|(_, value)| value.len() <= LABEL_BYTES);
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(status_name(&self.cluster)),
+                labels: Some(
+                    labels
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .collect(),
+                ),
+                ..ObjectMeta::default()
+            },
+            data: Some(data.clone()),
+            ..ConfigMap::default()
+        };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        maps(&self.cluster).create(&params, &map).await.map(drop)
+    }
+}
+
+/// Reads the report that an earlier agent of this gateway has written last.
+pub(crate) async fn last_report(cluster: &Cluster, name: &str) -> Result<Report, Error> {
+    let found = maps(cluster).get_opt(&status_name(cluster)).await?;
+    let data = found.and_then(|map| map.data).unwrap_or_default();
+    Ok(data
+        .get(name)
+        .map(|text| Report::parse(text))
+        .unwrap_or_default())
+}
+
+/// Returns the key of the agent's entry: the name of the gateway, or that of the pod if no key can have the gateway's
+/// name.
+pub(crate) fn entry_name<'a>(gateway: &'a str, pod: &'a str) -> &'a str {
+    let is_key = |name: &str| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        !name.is_empty() && name.len() <= 253 && name.chars().all(is_allowed)
+    };
+    if is_key(gateway) { gateway } else { pod }
+}
+
+fn status_name(cluster: &Cluster) -> String {
+    format!("{STATUS_PREFIX}{}", cluster.object)
+}
+
+fn maps(cluster: &Cluster) -> Api<ConfigMap> {
+    Api::namespaced(cluster.client.clone(), &cluster.namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_whose_name_no_key_can_have_reports_under_the_name_of_its_pod() {
+        for (gateway, expected) in [
+            ("blue", "blue"),
+            ("A_b-1.x", "A_b-1.x"),
+            ("line 1", "gw-0"),
+            ("ä", "gw-0"),
+            ("", "gw-0"),
+        ] {
+            assert_eq!(entry_name(gateway, "gw-0"), expected);
+        }
+    }
+}

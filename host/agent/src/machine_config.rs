@@ -1,0 +1,299 @@
+//! The settings file of `stoker-agent run`, and the files with profiles.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+use stoker_api::detection::{GitRef, ParseError, RepoUrl};
+
+use crate::credentials::CredentialFiles;
+use crate::gateway::GatewayAddress;
+
+/// The largest file with settings or a profile, in bytes.
+const FILE_BYTES: u64 = 1 << 20;
+/// The shortest time between two looks at the repository.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
+/// The name under which a profile of a file is used.
+pub(crate) const PROFILE_NAME: &str = "default";
+
+/// The reason why a file is unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{} is invalid", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The address of the repository is invalid.
+    #[error("repo is invalid")]
+    Repo(#[source] ParseError),
+    /// The ref is invalid.
+    #[error("ref is invalid")]
+    Ref(#[source] ParseError),
+    /// The interval is not a duration.
+    #[error("interval {0:?} is not a duration of 5 s or more, such as 60s or 5m")]
+    Interval(String),
+    /// There are two kinds of credentials.
+    #[error("auth has a tokenFile and an sshKeyFile; use one of them")]
+    Credentials,
+}
+
+/// The settings of an agent on a machine without a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineConfig {
+    /// The repository.
+    pub repo: RepoUrl,
+    /// The ref.
+    pub git_ref: GitRef,
+    /// The file with the profile.
+    pub profile: PathBuf,
+    /// The folder of the gateway.
+    pub data: PathBuf,
+    /// The folder of the agent.
+    pub state: PathBuf,
+    /// The name of the gateway, for templates.
+    pub name: String,
+    /// The labels of the gateway, for templates.
+    pub labels: BTreeMap<String, String>,
+    /// The time between two looks at the repository.
+    pub interval: Duration,
+    /// The credentials for the repository.
+    pub credentials: CredentialFiles,
+    /// The gateway's API, or `None` if the gateway is not told to scan.
+    pub gateway: Option<GatewayAddress>,
+    /// The address of the probes.
+    pub health: Option<SocketAddr>,
+    /// The address of the metrics.
+    pub metrics: Option<SocketAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    repo: String,
+    #[serde(rename = "ref")]
+    git_ref: String,
+    profile: PathBuf,
+    data: PathBuf,
+    #[serde(default = "state")]
+    state: PathBuf,
+    #[serde(default = "name")]
+    name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default = "interval")]
+    interval: String,
+    #[serde(default)]
+    auth: Auth,
+    gateway: Option<Gateway>,
+    health: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Auth {
+    token_file: Option<PathBuf>,
+    ssh_key_file: Option<PathBuf>,
+    known_hosts_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Gateway {
+    #[serde(default = "gateway_port")]
+    port: u16,
+    #[serde(default)]
+    tls: bool,
+    api_key_file: Option<PathBuf>,
+}
+
+impl MachineConfig {
+    /// Reads the settings file.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        Self::parse(&read(path)?).map_err(|error| match error {
+            FileError::Parse { source, .. } => FileError::Parse {
+                path: path.to_owned(),
+                source,
+            },
+            other => other,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, FileError> {
+        let file: File = serde_saphyr::from_str(text).map_err(|error| FileError::Parse {
+            path: PathBuf::new(),
+            source: error.into(),
+        })?;
+        if file.auth.token_file.is_some() && file.auth.ssh_key_file.is_some() {
+            return Err(FileError::Credentials);
+        }
+        let parsed = file.interval.parse::<SignedDuration>().ok();
+        let parsed = parsed.and_then(|interval| Duration::try_from(interval).ok());
+        let interval = parsed.filter(|interval| *interval >= SHORTEST_INTERVAL);
+        Ok(Self {
+            repo: RepoUrl::parse(&file.repo).map_err(FileError::Repo)?,
+            git_ref: GitRef::parse(&file.git_ref).map_err(FileError::Ref)?,
+            profile: file.profile,
+            data: file.data,
+            state: file.state,
+            name: file.name,
+            labels: file.labels,
+            interval: interval.ok_or(FileError::Interval(file.interval))?,
+            credentials: CredentialFiles {
+                token: file.auth.token_file,
+                ssh_key: file.auth.ssh_key_file,
+                known_hosts: file.auth.known_hosts_file,
+            },
+            gateway: file.gateway.map(|gateway| GatewayAddress {
+                port: gateway.port,
+                tls: gateway.tls,
+                key_file: gateway.api_key_file,
+            }),
+            health: file.health,
+            metrics: file.metrics,
+        })
+    }
+}
+
+/// Reads a file with one profile, in YAML or JSON, and returns the text of a map with this profile under the name
+/// [`PROFILE_NAME`], as the controller publishes it.
+pub(crate) fn read_profile(path: &Path) -> Result<String, FileError> {
+    let text = read(path)?;
+    let profile: serde_json::Value =
+        serde_saphyr::from_str(&text).map_err(|error| FileError::Parse {
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
+    if !profile.is_object() {
+        return Err(FileError::Parse {
+            path: path.to_owned(),
+            source: "it is not a profile, which has the key mappings".into(),
+        });
+    }
+    Ok(serde_json::json!({ PROFILE_NAME: profile }).to_string())
+}
+
+fn read(path: &Path) -> Result<String, FileError> {
+    let failed = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let length = std::fs::metadata(path).map_err(failed)?.len();
+    if length > FILE_BYTES {
+        let error = format!("it has {length} bytes, and at most {FILE_BYTES} are read");
+        return Err(failed(std::io::Error::other(error)));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+fn state() -> PathBuf {
+    "/var/lib/stoker-agent".into()
+}
+
+fn name() -> String {
+    "gateway".to_owned()
+}
+
+fn interval() -> String {
+    "60s".to_owned()
+}
+
+fn gateway_port() -> u16 {
+    8088
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: &str =
+        "repo: https://git.example/o/r.git\nref: main\nprofile: /p.yaml\ndata: /data\n";
+
+    #[test]
+    fn four_settings_are_enough() {
+        let config = MachineConfig::parse(REQUIRED).unwrap();
+        assert_eq!(config.git_ref.as_str(), "main");
+        assert_eq!(config.state, PathBuf::from("/var/lib/stoker-agent"));
+        assert_eq!(config.interval, Duration::from_mins(1));
+        assert_eq!(config.gateway, None);
+        assert_eq!(config.credentials, CredentialFiles::default());
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let more = "state: /s\nname: blue\nlabels: {site: north}\ninterval: 5m\n\
+                    auth: {sshKeyFile: /k, knownHostsFile: /h}\n\
+                    gateway: {port: 8043, tls: true, apiKeyFile: /a}\n\
+                    health: 127.0.0.1:8082\nmetrics: 127.0.0.1:8083\n";
+        let config = MachineConfig::parse(&format!("{REQUIRED}{more}")).unwrap();
+        assert_eq!(config.name, "blue");
+        assert_eq!(config.labels["site"], "north");
+        assert_eq!(config.interval, Duration::from_mins(5));
+        assert_eq!(config.credentials.known_hosts, Some("/h".into()));
+        let gateway = config.gateway.unwrap();
+        assert_eq!((gateway.port, gateway.tls), (8043, true));
+        assert_eq!(gateway.key_file, Some("/a".into()));
+        assert_eq!(config.health.unwrap().port(), 8082);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (more, expected) in [
+            (
+                "interval: 1s\n",
+                r#"interval "1s" is not a duration of 5 s or more"#,
+            ),
+            (
+                "interval: soon\n",
+                r#"interval "soon" is not a duration of 5 s or more"#,
+            ),
+            (
+                "auth: {tokenFile: /t, sshKeyFile: /k}\n",
+                "auth has a tokenFile and an sshKeyFile",
+            ),
+            ("portt: 1\n", " is invalid"),
+        ] {
+            let error = MachineConfig::parse(&format!("{REQUIRED}{more}")).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+        let error = MachineConfig::parse(&REQUIRED.replace("ref: main", "ref: a..b")).unwrap_err();
+        assert_eq!(error.to_string(), "ref is invalid");
+    }
+
+    #[test]
+    fn a_profile_is_read_from_yaml_and_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profile");
+        let expected = r#"{"default":{"mappings":[{"destination":"b","source":"a"}]}}"#;
+        for text in [
+            "mappings:\n- source: a\n  destination: b\n",
+            r#"{"mappings": [{"source": "a", "destination": "b"}]}"#,
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read_profile(&path).unwrap(), expected);
+        }
+        std::fs::write(&path, "- a\n").unwrap();
+        let error = stoker_report::chain(&read_profile(&path).unwrap_err()).to_string();
+        assert!(
+            error.ends_with("it is not a profile, which has the key mappings"),
+            "{error}"
+        );
+    }
+}

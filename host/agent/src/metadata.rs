@@ -1,0 +1,127 @@
+//! What is published for a gateway: the commit, the repository and the profiles.
+
+use std::collections::BTreeMap;
+
+use stoker_api::detection::{CommitId, GitRef, ParseError, RepoUrl};
+
+/// What a gateway should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The commit.
+    pub commit: CommitId,
+    /// The ref that led to the commit.
+    pub git_ref: GitRef,
+    /// The repository.
+    pub repo: RepoUrl,
+    /// All profiles as one JSON object. The text is compared byte by byte, as the controller writes it.
+    pub profiles: String,
+    /// Whether the gateway stays as it is.
+    pub is_paused: bool,
+}
+
+/// The reason why nothing usable is published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataError {
+    /// The controller has not published a commit yet.
+    #[error("no commit is published yet")]
+    NoCommit,
+    /// The commit is not the id of a commit.
+    #[error("the published commit is invalid")]
+    Commit(#[source] ParseError),
+    /// The ref is not one that git accepts.
+    #[error("the published ref is invalid")]
+    Ref(#[source] ParseError),
+    /// The repository has no address, or one that is not supported.
+    #[error("the published address of the repository is invalid")]
+    Repo(#[source] ParseError),
+}
+
+impl Published {
+    /// Parses the data of the ConfigMap that the controller writes. Other keys are ignored.
+    ///
+    /// A ref that is missing is the commit itself.
+    pub fn parse(data: &BTreeMap<String, String>) -> Result<Self, MetadataError> {
+        let text = |key| data.get(key).map_or("", |text: &String| text.trim());
+        let commit = match text("commit") {
+            "" => return Err(MetadataError::NoCommit),
+            commit => CommitId::parse(commit).map_err(MetadataError::Commit)?,
+        };
+        let git_ref = match text("ref") {
+            "" => commit.as_str(),
+            git_ref => git_ref,
+        };
+        Ok(Self {
+            git_ref: GitRef::parse(git_ref).map_err(MetadataError::Ref)?,
+            repo: RepoUrl::parse(text("gitURL")).map_err(MetadataError::Repo)?,
+            profiles: data.get("profiles").cloned().unwrap_or_default(),
+            is_paused: text("paused") == "true",
+            commit,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let complete = [
+            ("commit", "1fba38c4d5e6f708192a3b4c5d6e7f8091a2b3c4"),
+            ("ref", "main"),
+            ("gitURL", "https://git.example/o/r.git"),
+            ("paused", "false"),
+            ("profiles", "{}"),
+            ("authType", "none"),
+        ];
+        let entries = complete.iter().chain(entries);
+        entries
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let published = Published::parse(&data(&[("paused", "true")])).unwrap();
+        assert_eq!(published.commit.short(), "1fba38c");
+        assert_eq!(published.git_ref.as_str(), "main");
+        assert_eq!(published.repo.url().as_str(), "https://git.example/o/r.git");
+        assert_eq!(published.profiles, "{}");
+        assert!(published.is_paused);
+    }
+
+    #[test]
+    fn only_the_text_true_pauses() {
+        for (text, is_paused) in [
+            ("true", true),
+            ("false", false),
+            ("True", false),
+            ("", false),
+        ] {
+            let published = Published::parse(&data(&[("paused", text)])).unwrap();
+            assert_eq!(published.is_paused, is_paused, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_ref_is_the_commit() {
+        let published = Published::parse(&data(&[("ref", "")])).unwrap();
+        assert_eq!(published.git_ref.as_str(), published.commit.as_str());
+    }
+
+    #[test]
+    fn what_is_unusable_is_named() {
+        for (key, value, expected) in [
+            ("commit", " ", "no commit is published yet"),
+            ("commit", "main", "the published commit is invalid"),
+            ("ref", "a..b", "the published ref is invalid"),
+            (
+                "gitURL",
+                "",
+                "the published address of the repository is invalid",
+            ),
+        ] {
+            let error = Published::parse(&data(&[(key, value)])).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{key}={value}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The changes to the gateway's folder, each through one place where a test can interrupt it.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::super::folder::{Folder, FolderError, Stat, failed, io_failed, split, stat_at};
+
+/// The folder for files that are not complete.
+const STAGING: &str = ".sync-staging";
+
+/// A change to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    CreateDirectory,
+    CreateFile,
+    WriteFile,
+    SetMode,
+    Flush,
+    Rename,
+    Delete,
+    RemoveDirectory,
+}
+
+/// The gateway's folder, for changes.
+pub(super) struct Disk<'a> {
+    folder: &'a Folder,
+    before: &'a mut dyn FnMut(Step) -> io::Result<()>,
+    staging: Option<OwnedFd>,
+    /// The directory of the last file, which is often that of the next.
+    parent: Option<(String, OwnedFd)>,
+}
+
+impl<'a> Disk<'a> {
+    pub(super) fn new(
+        folder: &'a Folder,
+        before: &'a mut dyn FnMut(Step) -> io::Result<()>,
+    ) -> Self {
+        Self {
+            folder,
+            before,
+            staging: None,
+            parent: None,
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        self.folder
+    }
+
+    /// Runs one change.
+    fn step<T>(
+        &mut self,
+        step: Step,
+        path: &str,
+        change: impl FnOnce() -> Result<T, Errno>,
+    ) -> Result<T, FolderError> {
+        (self.before)(step).map_err(|cause| io_failed(path, cause))?;
+        change().map_err(|errno| failed(path, errno))
+    }
+
+    /// Removes the staging folder of this sync or of one that was interrupted.
+    pub(super) fn clear_staging(&mut self) -> Result<(), FolderError> {
+        self.staging = None;
+        let root = self.root()?;
+        match stat_at(&root, STAGING).map_err(|errno| failed(STAGING, errno))? {
+            None => Ok(()),
+            Some(_) => self.remove_tree(&root, STAGING),
+        }
+    }
+
+    /// Removes a file, a link, or a directory with everything in it. Links are not followed.
+    fn remove_tree(&mut self, parent: &OwnedFd, name: &str) -> Result<(), FolderError> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let directory = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+            Ok(directory) => directory,
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return self.step(Step::Delete, name, || {
+                    rustix::fs::unlinkat(parent, name, AtFlags::empty())
+                });
+            }
+            Err(errno) => return Err(failed(name, errno)),
+        };
+        let io = |errno| failed(name, errno);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&directory).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                names.push((entry.file_name().to_owned(), entry.file_type()));
+            }
+        }
+        for (child, type_) in names {
+            match child.to_str() {
+                Ok(child) if type_ == FileType::Directory => self.remove_tree(&directory, child)?,
+                _ => self.step(Step::Delete, name, || {
+                    rustix::fs::unlinkat(&directory, &child, AtFlags::empty())
+                })?,
+            }
+        }
+        self.step(Step::RemoveDirectory, name, || {
+            rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+        })
+    }
+
+    fn root(&self) -> Result<OwnedFd, FolderError> {
+        let root = self.folder.directory("")?;
+        root.ok_or_else(|| failed("", Errno::NOENT))
+    }
+
+    /// Writes a file to the staging folder.
+    pub(super) fn stage(
+        &mut self,
+        name: &str,
+        content: &[u8],
+        mode: u32,
+        flushes: bool,
+    ) -> Result<Stat, FolderError> {
+        let staging = match self.staging.take() {
+            Some(staging) => staging,
+            None => {
+                let root = self.root()?;
+                self.step(Step::CreateDirectory, STAGING, || {
+                    rustix::fs::mkdirat(&root, STAGING, Mode::from_raw_mode(0o700))
+                })?;
+                let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+                rustix::fs::openat(&root, STAGING, flags, Mode::empty())
+                    .map_err(|errno| failed(STAGING, errno))?
+            }
+        };
+        let result = self.write(&staging, name, content, mode, flushes);
+        self.staging = Some(staging);
+        result
+    }
+
+    fn write(
+        &mut self,
+        directory: &OwnedFd,
+        name: &str,
+        content: &[u8],
+        mode: u32,
+        flushes: bool,
+    ) -> Result<Stat, FolderError> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = self.step(Step::CreateFile, name, || {
+            rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600))
+        })?;
+        let mut file = File::from(file);
+        // An interruption can leave half of a file.
+        let (first, second) = content.split_at(content.len() / 2);
+        for half in [first, second] {
+            (self.before)(Step::WriteFile)
+                .and_then(|()| file.write_all(half))
+                .map_err(|cause| io_failed(name, cause))?;
+        }
+        self.step(Step::SetMode, name, || {
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
+        })?;
+        if flushes {
+            self.step(Step::Flush, name, || rustix::fs::fsync(&file))?;
+        }
+        let stat = stat_at(directory, name).map_err(|errno| failed(name, errno))?;
+        stat.ok_or_else(|| failed(name, Errno::NOENT))
+    }
+
+    /// Flushes everything that was written to the staging folder.
+    pub(super) fn flush_staging(&mut self) -> Result<(), FolderError> {
+        let Some(staging) = self.staging.take() else {
+            return Ok(());
+        };
+        let result = self.step(Step::Flush, STAGING, || rustix::fs::syncfs(&staging));
+        self.staging = Some(staging);
+        result
+    }
+
+    /// Moves a file from the staging folder to its place in one step.
+    pub(super) fn publish(
+        &mut self,
+        staged: &str,
+        path: &str,
+        mode: u32,
+    ) -> Result<(), FolderError> {
+        let (parent, name) = split(path);
+        let directory = self.create_directory(parent)?;
+        let Some(staging) = self.staging.take() else {
+            return Err(failed(path, Errno::NOENT));
+        };
+        let moved = self.step(Step::Rename, path, || {
+            match rustix::fs::renameat(&staging, staged, &directory, name) {
+                Err(Errno::XDEV) => Ok(false),
+                result => result.map(|()| true),
+            }
+        });
+        let moved = match moved {
+            // The directory is on another file system. The file is written again, beside its place.
+            Ok(false) => self.copy(&staging, staged, &directory, path, mode),
+            other => other.map(|_| ()),
+        };
+        self.staging = Some(staging);
+        self.parent = Some((parent.to_owned(), directory));
+        moved
+    }
+
+    fn copy(
+        &mut self,
+        staging: &OwnedFd,
+        staged: &str,
+        directory: &OwnedFd,
+        path: &str,
+        mode: u32,
+    ) -> Result<(), FolderError> {
+        let mut content = Vec::new();
+        let flags = OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(staging, staged, flags, Mode::empty())
+            .map_err(|errno| failed(path, errno))?;
+        File::from(file)
+            .read_to_end(&mut content)
+            .map_err(|cause| io_failed(path, cause))?;
+        let (_, name) = split(path);
+        let beside = format!(".{name}.stoker-tmp-{staged}");
+        // What an interrupted sync has left is in the way.
+        match rustix::fs::unlinkat(directory, &beside, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failed(path, errno)),
+        }
+        self.write(directory, &beside, &content, mode, true)?;
+        self.step(Step::Rename, path, || {
+            rustix::fs::renameat(directory, &beside, directory, name)
+        })
+    }
+
+    /// Opens a directory, and creates it with those above it if it does not exist.
+    fn create_directory(&mut self, path: &str) -> Result<OwnedFd, FolderError> {
+        if let Some((_, directory)) = self.parent.take_if(|(known, _)| known == path) {
+            return Ok(directory);
+        }
+        if let Some(directory) = self.folder.directory(path)? {
+            return Ok(directory);
+        }
+        let (above, name) = split(path);
+        let above = self.create_directory(above)?;
+        let mode = Mode::from_raw_mode(0o755);
+        self.step(Step::CreateDirectory, path, || {
+            rustix::fs::mkdirat(&above, name, mode)
+        })?;
+        let created = self.folder.directory(path)?;
+        created.ok_or_else(|| failed(path, Errno::NOENT))
+    }
+
+    pub(super) fn set_mode(&mut self, path: &str, mode: u32) -> Result<(), FolderError> {
+        let Some((directory, name)) = self.existing(path)? else {
+            return Ok(());
+        };
+        // Links are not followed, and there is no other way to set the permissions of a path without following them.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        self.step(Step::SetMode, path, || {
+            let file = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
+        })
+    }
+
+    /// Deletes a file. One that is not there is deleted already.
+    pub(super) fn delete(&mut self, path: &str) -> Result<(), FolderError> {
+        let Some((directory, name)) = self.existing(path)? else {
+            return Ok(());
+        };
+        self.step(Step::Delete, path, || {
+            match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
+                Err(Errno::NOENT) => Ok(()),
+                result => result,
+            }
+        })
+    }
+
+    /// Deletes a directory, unless something is in it by now.
+    pub(super) fn remove_directory(&mut self, path: &str) -> Result<(), FolderError> {
+        let Some((directory, name)) = self.existing(path)? else {
+            return Ok(());
+        };
+        self.step(Step::RemoveDirectory, path, || {
+            match rustix::fs::unlinkat(&directory, name, AtFlags::REMOVEDIR) {
+                Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY) => Ok(()),
+                result => result,
+            }
+        })
+    }
+
+    fn existing<'p>(&self, path: &'p str) -> Result<Option<(OwnedFd, &'p str)>, FolderError> {
+        let (parent, name) = split(path);
+        Ok(self
+            .folder
+            .directory(parent)?
+            .map(|directory| (directory, name)))
+    }
+}

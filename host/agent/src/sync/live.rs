@@ -1,0 +1,75 @@
+//! What is on the gateway now.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::rc::Rc;
+
+use super::applied::{Applied, AppliedFile};
+use super::digest::Digest;
+use super::folder::{Folder, FolderError, Stat, split};
+
+type Listing = Rc<BTreeMap<String, Stat>>;
+
+/// The files on the gateway. A directory is read when a plan asks for it, and once.
+pub struct Live<'a> {
+    folder: Folder,
+    applied: &'a Applied,
+    directories: RefCell<HashMap<String, Option<Listing>>>,
+}
+
+impl<'a> Live<'a> {
+    /// Opens the gateway's folder. `applied` is what the last sync has left there, and saves reading its files again.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder does not exist or cannot be opened.
+    pub fn read(data: &Path, applied: &'a Applied) -> Result<Self, FolderError> {
+        let folder = Folder::open(data)?;
+        Ok(Self {
+            folder,
+            applied,
+            directories: RefCell::default(),
+        })
+    }
+
+    /// Returns the entries of a directory, or nothing if it does not exist.
+    pub(super) fn list(&self, path: &str) -> Result<Listing, FolderError> {
+        Ok(self.entries(path)?.unwrap_or_default())
+    }
+
+    fn entries(&self, path: &str) -> Result<Option<Listing>, FolderError> {
+        if let Some(known) = self.directories.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let found = self.folder.list(path)?.map(Rc::new);
+        self.directories
+            .borrow_mut()
+            .insert(path.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// Returns what is at a path. The directory above it must not be a file.
+    pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, FolderError> {
+        let (parent, name) = split(path);
+        Ok(self.list(parent)?.get(name).cloned())
+    }
+
+    /// Returns whether a link leads to a directory inside the folder.
+    pub(super) fn leads_to_directory(&self, path: &str) -> bool {
+        matches!(self.entries(path), Ok(Some(_)))
+    }
+
+    /// Returns what the last sync has left at a path.
+    pub(super) fn applied(&self, path: &str) -> Option<&'a AppliedFile> {
+        self.applied.files.get(path)
+    }
+
+    /// Returns the digest of a file. It is read only if it has changed since the last sync.
+    pub(super) fn digest(&self, path: &str, stat: &Stat) -> Result<Digest, FolderError> {
+        match self.applied(path) {
+            Some(applied) if applied.stat == *stat => Ok(applied.digest),
+            _ => self.folder.digest(path),
+        }
+    }
+}

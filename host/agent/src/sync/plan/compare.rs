@@ -1,0 +1,245 @@
+//! Compares the wanted files with those on the gateway.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::super::applied::AppliedFile;
+use super::super::digest::Digest;
+use super::super::folder::{Kind, Stat};
+use super::super::live::Live;
+use super::super::rule::Rule;
+use super::super::template::Renderer;
+use super::super::wanted::{Wanted, WantedFile, is_at_or_below};
+use super::orphans::Orphans;
+use super::{Counts, Operation, PlanError, Write, mode};
+use crate::source::{Source, SourceEntry};
+
+/// What a comparison reads.
+pub(super) struct Comparison<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) entries: &'a [SourceEntry],
+    pub(super) rules: &'a [Rule],
+    pub(super) renderer: &'a Renderer,
+    pub(super) live: &'a Live<'a>,
+}
+
+/// The result of a comparison.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) operations: Vec<Operation>,
+    pub(super) writes: Vec<Write>,
+    pub(super) kept: Vec<(String, AppliedFile)>,
+    pub(super) counts: Counts,
+    /// What is deleted before the files are written.
+    pub(super) cleared: BTreeSet<String>,
+}
+
+/// What is at the path of a wanted file.
+enum Place {
+    Free,
+    Taken,
+    File(Stat),
+}
+
+impl Comparison<'_> {
+    pub(super) fn compare(&self, wanted: &Wanted, orphans: &Orphans) -> Result<Changes, PlanError> {
+        let mut changes = Changes::default();
+        let mut modes = Vec::new();
+        let mut writes = Vec::new();
+        let mut checked = HashSet::new();
+        for (path, file) in &wanted.files {
+            self.check_parents(path, orphans, &mut checked, &mut changes)?;
+            let place = self.place(path, wanted, orphans, &mut changes)?;
+            let replaces = !matches!(place, Place::Free);
+            let mode = mode(&self.entries[file.entry]);
+            match self.unchanged(path, *file, &place)? {
+                None => {
+                    *(if replaces {
+                        &mut changes.counts.modified
+                    } else {
+                        &mut changes.counts.added
+                    }) += 1;
+                    writes.push(Operation::Write {
+                        path: path.clone(),
+                        replaces,
+                    });
+                    let entry = self.entries[file.entry].clone();
+                    changes.writes.push(Write {
+                        path: path.clone(),
+                        entry,
+                        rule: file.rule,
+                    });
+                }
+                Some(record) => {
+                    let known = self.live.applied(path);
+                    // A file system may not have the permissions that were asked for.
+                    let was_set =
+                        known.is_some_and(|known| known.stat == record.stat && known.mode == mode);
+                    if record.stat.mode & 0o777 != mode && !was_set {
+                        changes.counts.modified += 1;
+                        modes.push(Operation::SetMode {
+                            path: path.clone(),
+                            mode,
+                        });
+                    }
+                    changes.kept.push((path.clone(), record));
+                }
+            }
+        }
+        changes.operations.extend(writes);
+        changes.operations.extend(modes);
+        Ok(changes)
+    }
+
+    /// Makes sure that the directories above a file can exist.
+    fn check_parents<'p>(
+        &self,
+        path: &'p str,
+        orphans: &Orphans,
+        checked: &mut HashSet<&'p str>,
+        changes: &mut Changes,
+    ) -> Result<(), PlanError> {
+        for parent in path.match_indices('/').map(|(at, _)| &path[..at]) {
+            if !checked.insert(parent) {
+                continue;
+            }
+            let above = parent.rsplit_once('/').map_or("", |(above, _)| above);
+            if changes.cleared.contains(above) {
+                changes.cleared.insert(parent.to_owned());
+                continue;
+            }
+            let Some(stat) = self.live.stat(parent)? else {
+                continue;
+            };
+            let blocked = |found| PlanError::Blocked {
+                path: parent.to_owned(),
+                found,
+            };
+            match stat.kind {
+                Kind::Directory => {}
+                Kind::Link if self.live.leads_to_directory(parent) => {}
+                Kind::Link => return Err(blocked("a symbolic link")),
+                Kind::File if orphans.files.contains(parent) => changes.clear(parent, false),
+                Kind::File => return Err(blocked("a file")),
+                Kind::Other => return Err(blocked("a special file")),
+            }
+        }
+        Ok(())
+    }
+
+    fn place(
+        &self,
+        path: &str,
+        wanted: &Wanted,
+        orphans: &Orphans,
+        changes: &mut Changes,
+    ) -> Result<Place, PlanError> {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if changes.cleared.contains(parent) {
+            return Ok(Place::Free);
+        }
+        let Some(stat) = self.live.stat(path)? else {
+            return Ok(Place::Free);
+        };
+        match stat.kind {
+            Kind::File => Ok(Place::File(stat)),
+            Kind::Link => Ok(Place::Taken),
+            Kind::Directory
+                if orphans.directories.contains(path)
+                    || (orphans.empty.contains(path) && wanted.manages(path)) =>
+            {
+                self.clear_directory(path, orphans, changes);
+                Ok(Place::Free)
+            }
+            Kind::Directory => Err(PlanError::Blocked {
+                path: path.to_owned(),
+                found: "a directory",
+            }),
+            Kind::Other => Err(PlanError::Blocked {
+                path: path.to_owned(),
+                found: "a special file",
+            }),
+        }
+    }
+
+    fn clear_directory(&self, path: &str, orphans: &Orphans, changes: &mut Changes) {
+        let below = |all: &BTreeSet<String>| {
+            let from = all
+                .range(path.to_owned()..)
+                .take_while(|child| child.starts_with(path));
+            let below = from.filter(|child| is_at_or_below(child, path));
+            below.cloned().collect::<Vec<_>>()
+        };
+        for file in below(&orphans.files) {
+            changes.clear(&file, false);
+        }
+        for directory in below(&orphans.directories).iter().rev() {
+            changes.clear(directory, true);
+        }
+        if orphans.empty.contains(path) {
+            changes.clear(path, true);
+        }
+    }
+
+    /// Returns the record of a file whose content is already there. Fails if the content cannot be made.
+    fn unchanged(
+        &self,
+        path: &str,
+        file: WantedFile,
+        place: &Place,
+    ) -> Result<Option<AppliedFile>, PlanError> {
+        let entry = &self.entries[file.entry];
+        let rule = &self.rules[file.rule];
+        let recipe = rule.recipe(path);
+        let Place::File(stat) = place else {
+            if !recipe.is_empty() {
+                // An error must fail the plan, not the sync.
+                self.content(path, entry, rule)?;
+            }
+            return Ok(None);
+        };
+        let known = self.live.applied(path);
+        let wanted = match known.filter(|known| known.id == entry.id && known.recipe == recipe) {
+            Some(known) => known.digest,
+            None => {
+                let content = self.content(path, entry, rule)?;
+                if content.len() as u64 != stat.size {
+                    return Ok(None);
+                }
+                Digest::of(&content)
+            }
+        };
+        // A file that cannot be read is replaced.
+        if self.live.digest(path, stat).ok() != Some(wanted) {
+            return Ok(None);
+        }
+        let (stat, mode, id) = (stat.clone(), mode(entry), entry.id.clone());
+        Ok(Some(AppliedFile {
+            stat,
+            mode,
+            digest: wanted,
+            id,
+            recipe,
+        }))
+    }
+
+    fn content(&self, path: &str, entry: &SourceEntry, rule: &Rule) -> Result<Vec<u8>, PlanError> {
+        let object = self.source.read(entry)?;
+        let content = rule.content(path, object, self.renderer);
+        content.map_err(|cause| PlanError::Content {
+            path: path.to_owned(),
+            cause,
+        })
+    }
+}
+
+impl Changes {
+    fn clear(&mut self, path: &str, is_directory: bool) {
+        if self.cleared.insert(path.to_owned()) {
+            self.counts.deleted += usize::from(!is_directory);
+            self.operations.push(Operation::Clear {
+                path: path.to_owned(),
+                is_directory,
+            });
+        }
+    }
+}

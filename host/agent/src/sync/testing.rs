@@ -1,0 +1,154 @@
+//! Repositories and gateways for the tests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Applied, ApplyError, Context, Live, Outcome, Plan, PlanError, Profile, Profiles, apply, plan,
+};
+use crate::source::{Source, SourceEntry, SourceError, SourceKind};
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Node {
+    File(Vec<u8>, bool),
+    Link(String),
+    Directory,
+    Submodule,
+}
+
+pub(super) type Tree = BTreeMap<String, Node>;
+
+pub(super) fn file(content: &str) -> Node {
+    Node::File(content.as_bytes().to_vec(), false)
+}
+
+/// A repository in memory.
+pub(super) struct Repository(pub(super) Tree);
+
+impl Source for Repository {
+    fn entries(&self) -> Result<Vec<SourceEntry>, SourceError> {
+        let entries = self.0.iter().map(|(path, node)| SourceEntry {
+            path: path.clone(),
+            kind: match node {
+                Node::File(_, false) => SourceKind::File,
+                Node::File(_, true) => SourceKind::Executable,
+                Node::Link(_) => SourceKind::Symlink,
+                Node::Submodule | Node::Directory => SourceKind::Submodule,
+            },
+            id: match node {
+                Node::File(content, _) => hex::encode(&Sha256::digest(content)[..20]),
+                _ => "0".repeat(40),
+            },
+        });
+        Ok(entries.collect())
+    }
+
+    fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError> {
+        match self.0.get(&entry.path) {
+            Some(Node::File(content, _)) => Ok(content.clone()),
+            _ => Err(SourceError(format!("{} is not a file", entry.path).into())),
+        }
+    }
+}
+
+pub(super) fn context() -> Context {
+    Context {
+        gateway_name: "blue".to_owned(),
+        git_ref: "main".to_owned(),
+        pod_ordinal: 2,
+        ..Context::default()
+    }
+}
+
+pub(super) fn profile(fields: &serde_json::Value) -> Profile {
+    let text = json!({ "p": fields }).to_string();
+    Profiles::parse(&text).get("p").unwrap().clone()
+}
+
+/// Writes a tree to the disk.
+pub(super) fn write(tree: &Tree, folder: &Path) {
+    for (path, node) in tree {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match node {
+            Node::Directory => fs::create_dir_all(&path).unwrap(),
+            Node::Link(target) => symlink(target, &path).unwrap(),
+            Node::Submodule => panic!("a gateway has no submodules"),
+            Node::File(content, is_executable) => {
+                fs::write(&path, content).unwrap();
+                let mode = if *is_executable { 0o755 } else { 0o644 };
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+        }
+    }
+}
+
+/// Reads a tree from the disk. Directories are listed only if they are empty.
+pub(super) fn read(folder: &Path) -> Tree {
+    let mut tree = Tree::new();
+    read_below(folder, "", &mut tree);
+    tree
+}
+
+fn read_below(folder: &Path, prefix: &str, tree: &mut Tree) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        let kind = entry.file_type().unwrap();
+        let node = if kind.is_symlink() {
+            Node::Link(
+                fs::read_link(entry.path())
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+            )
+        } else if kind.is_dir() {
+            let before = tree.len();
+            read_below(&entry.path(), &format!("{path}/"), tree);
+            if tree.len() > before {
+                continue;
+            }
+            Node::Directory
+        } else {
+            let mode = entry.metadata().unwrap().permissions().mode();
+            Node::File(fs::read(entry.path()).unwrap(), mode & 0o100 != 0)
+        };
+        tree.insert(path, node);
+    }
+}
+
+pub(super) fn make_plan(
+    source: &Repository,
+    profile: &Profile,
+    data: &Path,
+    applied: &Applied,
+) -> Result<Plan, PlanError> {
+    let context = Context {
+        vars: profile.vars().clone(),
+        ..context()
+    };
+    plan(
+        source,
+        profile,
+        &context,
+        &Live::read(data, applied).unwrap(),
+    )
+}
+
+/// Plans and applies.
+pub(super) fn sync(
+    source: &Repository,
+    profile: &Profile,
+    data: &Path,
+    applied: &mut Applied,
+) -> Result<Outcome, ApplyError> {
+    let plan = make_plan(source, profile, data, applied).unwrap();
+    apply(&plan, source, data, applied, true)
+}

@@ -1,0 +1,135 @@
+//! The files of a sync: plans them and writes them. It blocks, so it runs in a thread for blocking work.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stoker_api::detection::CommitId;
+use stoker_git::{ObjectStore, StoreError};
+
+use super::state::State;
+use crate::agent::OnDisk;
+use crate::checkout::Checkout;
+use crate::gateway::Scans;
+use crate::metrics::Files;
+use crate::sync::{
+    self, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
+};
+
+/// One sync of files.
+#[derive(Clone)]
+pub(crate) struct FilesJob {
+    pub(crate) store: Arc<ObjectStore>,
+    pub(crate) commit: CommitId,
+    pub(crate) profile: Profile,
+    pub(crate) context: Context,
+    pub(crate) data: PathBuf,
+    /// Whether the changes are only counted.
+    pub(crate) is_dry_run: bool,
+    /// Whether a person has confirmed the deletions.
+    pub(crate) is_confirmed: bool,
+    /// Whether each changed file is returned.
+    pub(crate) lists_changes: bool,
+}
+
+/// The end of a sync of files.
+pub(crate) enum FilesResult {
+    /// The files are in place, or were counted.
+    Done(Done),
+    /// There are more deletions than the profile allows, and nobody has confirmed them. Nothing was changed.
+    Unconfirmed(String),
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Done {
+    pub(crate) files: Files,
+    /// The projects on the gateway.
+    pub(crate) projects: Vec<String>,
+    /// What the gateway must scan.
+    pub(crate) scans: Scans,
+    /// What was left out, for people.
+    pub(crate) messages: Vec<String>,
+    /// The files that were changed, each with `A`, `M` or `D` for added, modified or deleted.
+    pub(crate) changes: Vec<(char, String)>,
+}
+
+/// The files cannot be planned or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesError {
+    /// The commit cannot be read.
+    #[error("cannot read the commit")]
+    Store(#[from] StoreError),
+    /// The folder of the gateway cannot be read.
+    #[error("cannot read the folder of the gateway")]
+    Folder(#[from] FolderError),
+    /// The plan failed. Nothing was changed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A file cannot be written. The next sync completes what this one has begun.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+impl FilesJob {
+    /// Plans and writes the files, and records them in the state.
+    pub(crate) fn run(&self, state: &mut State) -> Result<FilesResult, FilesError> {
+        let source = Checkout(self.store.tree(&self.commit)?);
+        let plan = {
+            let live = Live::read(&self.data, state.applied())?;
+            sync::plan(&source, &self.profile, &self.context, &live)?
+        };
+        let counts = plan.counts();
+        let mut done = Done {
+            files: Files {
+                added: counts.added,
+                modified: counts.modified,
+                deleted: counts.deleted,
+            },
+            scans: Scans {
+                projects: plan.changes_projects(),
+                configuration: plan.changes_configuration(),
+            },
+            messages: plan.messages().to_vec(),
+            ..Done::default()
+        };
+        if self.lists_changes {
+            done.changes = plan.operations().iter().filter_map(change).collect();
+        }
+        if self.is_dry_run {
+            return Ok(FilesResult::Done(done));
+        }
+        let applied = state.applied_mut();
+        let outcome = match sync::apply(&plan, &source, &self.data, applied, self.is_confirmed) {
+            Err(ApplyError::Unconfirmed(too_many)) => {
+                return Ok(FilesResult::Unconfirmed(too_many.to_string()));
+            }
+            outcome => outcome?,
+        };
+        done.projects = outcome.projects;
+        let on_disk = OnDisk {
+            commit: self.commit.to_string(),
+            git_ref: self.context.git_ref.clone(),
+        };
+        state.record(on_disk);
+        Ok(FilesResult::Done(done))
+    }
+}
+
+/// Returns a change for people. Directories and permissions are not listed.
+fn change(operation: &Operation) -> Option<(char, String)> {
+    let kind = match operation {
+        Operation::Write {
+            replaces: false, ..
+        } => 'A',
+        Operation::Write { .. } | Operation::SetMode { .. } => 'M',
+        Operation::Delete { .. } => 'D',
+        Operation::Clear { is_directory, .. } if !is_directory => 'D',
+        Operation::Clear { .. } | Operation::RemoveDirectory { .. } => return None,
+    };
+    Some((kind, operation.path().to_owned()))
+}
+
+/// Returns the files that others have changed since the last sync.
+pub(crate) fn find_drift(state: &State, data: &Path) -> Vec<Drifted> {
+    sync::drift(state.applied(), data)
+}

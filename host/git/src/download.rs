@@ -1,0 +1,505 @@
+//! Fetches one commit into a store: its files, without its history. The server sends only the objects that the store
+//! does not have.
+//!
+//! This module handles the protocol. The pack goes to the store as it arrives.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use stoker_api::detection::{CommitId, GitRef};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::GitClient;
+use super::advertisement::{self, Advertised, Advertisement, ObjectFormat};
+use super::candidates::Query;
+use super::connection::Connection;
+use super::error::{GitError, plain};
+use super::fetch::not_found;
+use super::packet::{Packet, PacketSource, Packets};
+use super::remote::Remote;
+use super::request::{Request, Version};
+use super::resolve::read_refs;
+use super::store::{self, Basis, IndexError, MAX_OBJECT, ObjectStore, PackLimits};
+
+/// The maximum number of parts of a pack, of 64 KiB each, that wait for being written.
+const WAITING_PARTS: usize = 16;
+
+/// The limits of the fetch of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// The longest wait for the next part of an answer. There is no limit of the whole time, because a large
+    /// repository takes long over a slow line.
+    pub idle: Duration,
+    /// The size of the answers, in bytes.
+    pub pack_bytes: u64,
+    /// The number of objects in a pack. Each needs about 100 bytes of memory while the pack is indexed.
+    pub objects: usize,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(120),
+            pack_bytes: 16 * 1024 * 1024 * 1024,
+            objects: 5_000_000,
+        }
+    }
+}
+
+/// The commit that a fetch gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The commit.
+    pub commit: CommitId,
+    /// The ref that leads to the commit. It is used only if the server does not send the commit by its id.
+    pub git_ref: GitRef,
+}
+
+/// What a fetch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchReport {
+    /// The size of the packs that the server sent, in bytes.
+    pub bytes: u64,
+    /// Whether the store had the commit, so that no server was contacted.
+    pub already_there: bool,
+}
+
+/// What a fetch has reached, for a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchProgress<'a> {
+    /// A message of the server, such as `Counting objects: 42% (3/7)`, without control characters.
+    Message(&'a str),
+    /// The size of the pack that has arrived so far, in bytes.
+    Received(u64),
+}
+
+/// A function that is called with the progress of a fetch.
+type ShowProgress<'a> = &'a (dyn Fn(FetchProgress<'_>) + Send + Sync);
+
+impl GitClient {
+    /// Fetches a commit into a store. If the store has the commit, no server is contacted.
+    ///
+    /// If the future is dropped, the store stays as it was, or has the whole commit.
+    pub async fn fetch(
+        &self,
+        remote: &Remote,
+        wanted: &Wanted,
+        store: &ObjectStore,
+    ) -> Result<FetchReport, GitError> {
+        self.fetch_with_progress(remote, wanted, store, &|_| {})
+            .await
+    }
+
+    /// Fetches a commit into a store like [`Self::fetch`], and shows the progress.
+    pub async fn fetch_with_progress(
+        &self,
+        remote: &Remote,
+        wanted: &Wanted,
+        store: &ObjectStore,
+        show: ShowProgress<'_>,
+    ) -> Result<FetchReport, GitError> {
+        remote.check_credentials()?;
+        let Some(basis) = store.basis(&wanted.commit) else {
+            return Ok(FetchReport {
+                bytes: 0,
+                already_there: true,
+            });
+        };
+        let has_basis = !basis.commits.is_empty();
+        let mut download = Download {
+            client: self,
+            remote,
+            wanted,
+            store,
+            basis,
+            show,
+            bytes: 0,
+        };
+        let outcome = match download.run().await {
+            // The objects of the store may be damaged, or the server may take other objects for known.
+            Err(error) if has_basis && is_about_objects(&error) => {
+                download.basis = Basis::default();
+                download.run().await
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(|error| error.about(remote))?;
+        Ok(FetchReport {
+            bytes: download.bytes,
+            already_there: false,
+        })
+    }
+}
+
+/// The fetch of one commit.
+struct Download<'a> {
+    client: &'a GitClient,
+    remote: &'a Remote,
+    wanted: &'a Wanted,
+    store: &'a ObjectStore,
+    basis: Basis,
+    show: ShowProgress<'a>,
+    /// The size of the packs that have arrived.
+    bytes: u64,
+}
+
+/// The way in which a server sends objects.
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    version: Version,
+    shallow: bool,
+    object_format: Option<ObjectFormat>,
+}
+
+impl Download<'_> {
+    async fn run(&mut self) -> Result<(), GitError> {
+        let (mut packets, advertisement) = self.open().await?;
+        let commit = &self.wanted.commit;
+        match advertisement {
+            Advertisement::V2(capabilities) => {
+                let features = capabilities
+                    .fetch
+                    .ok_or_else(|| GitError::malformed("the server does not send objects"))?;
+                let format = capabilities.object_format.unwrap_or(ObjectFormat::Sha1);
+                if format.digits() != commit.as_str().len() {
+                    return Err(GitError::CommitNotFound { id: commit.clone() });
+                }
+                let server = Server {
+                    version: Version::V2,
+                    shallow: features.shallow,
+                    object_format: capabilities.object_format,
+                };
+                match self.receive(&mut packets, server, commit).await {
+                    // Not every server sends objects by their ids.
+                    Err(GitError::CommitNotFound { .. }) => {
+                        drop(packets);
+                        let (mut packets, object) = self.find_by_ref(server).await?;
+                        self.receive(&mut packets, server, &object).await
+                    }
+                    outcome => outcome,
+                }
+            }
+            Advertisement::V0(first) => {
+                let (server, object) = self.choose(&mut packets, first).await?;
+                self.receive(&mut packets, server, &object).await
+            }
+        }
+    }
+
+    /// Connects, and reads the beginning of the advertisement.
+    async fn open(&self) -> Result<(Packets<Connection>, Advertisement), GitError> {
+        let connection = self
+            .in_time(self.client.transports.open(self.remote))
+            .await?;
+        let limit = self.client.fetch_limits.pack_bytes;
+        let mut packets = Packets::new(connection, usize::try_from(limit).unwrap_or(usize::MAX));
+        let advertisement = self.in_time(advertisement::read(&mut packets)).await?;
+        Ok((packets, advertisement))
+    }
+
+    /// Returns the object of the ref on a server of version 2 that does not send the commit by its id. It is an
+    /// annotated tag of the commit.
+    async fn find_by_ref(
+        &self,
+        server: Server,
+    ) -> Result<(Packets<Connection>, CommitId), GitError> {
+        let commit = &self.wanted.commit;
+        let mut query = Query::of(self.wanted.git_ref.name());
+        let names = query.names();
+        if names.is_empty() {
+            return Err(GitError::CommitNotFound { id: commit.clone() });
+        }
+        let (mut packets, _) = self.open().await?;
+        let mut arguments = vec!["peel".to_owned()];
+        arguments.extend(names.iter().map(|name| format!("ref-prefix {name}")));
+        let request = Request::command("ls-refs", server.object_format, &arguments);
+        self.in_time(packets.source().send(&request)).await?;
+        self.in_time(read_refs(&mut packets, |found| query.add(&found)))
+            .await?;
+        let found = self.winner(query)?;
+        if found.id == *commit {
+            // The server refused this id.
+            return Err(GitError::CommitNotFound { id: commit.clone() });
+        }
+        Ok((packets, found.id))
+    }
+
+    /// Returns the ref of the server that leads to the wanted commit.
+    fn winner(&self, query: Query) -> Result<Advertised, GitError> {
+        let id = self.wanted.commit.clone();
+        let git_ref = self.wanted.git_ref.clone();
+        let Query::Ref(candidates) = query else {
+            return Err(GitError::CommitUnverifiable { id });
+        };
+        match candidates.into_winner() {
+            None => Err(GitError::RefNotFound { git_ref }),
+            Some((_, found)) if *found.target() != id => Err(GitError::CommitMoved {
+                id,
+                git_ref,
+                now: found.target().clone(),
+            }),
+            Some((_, found)) => Ok(found),
+        }
+    }
+
+    /// Reads the refs of a server of version 0, and chooses the object that is requested: the commit, where the server
+    /// sends it by its id, or else an annotated tag of the commit.
+    async fn choose(
+        &self,
+        packets: &mut Packets<Connection>,
+        first: Packet,
+    ) -> Result<(Server, CommitId), GitError> {
+        let commit = &self.wanted.commit;
+        let mut query = Query::of(self.wanted.git_ref.name());
+        let (mut is_tip, mut tag) = (false, None);
+        let visit = |found: Advertised| {
+            query.add(&found);
+            is_tip |= found.id == *commit;
+            if found.peeled.as_ref() == Some(commit) {
+                tag = Some(found.id);
+            }
+        };
+        let capabilities = self
+            .in_time(advertisement::read_v0_refs(packets, first, visit))
+            .await?;
+        if !capabilities.side_band {
+            return Err(GitError::malformed(
+                "the server does not send packs in side bands of 64 KiB",
+            ));
+        }
+        let server = Server {
+            version: Version::V0,
+            shallow: capabilities.shallow,
+            object_format: capabilities.object_format,
+        };
+        if is_tip || capabilities.reachable_wants {
+            return Ok((server, commit.clone()));
+        }
+        match tag {
+            Some(tag) => Ok((server, tag)),
+            None => Ok((server, self.winner(query)?.id)),
+        }
+    }
+
+    /// Requests an object that is the commit or leads to it, and stores the answer.
+    async fn receive(
+        &mut self,
+        packets: &mut Packets<Connection>,
+        server: Server,
+        object: &CommitId,
+    ) -> Result<(), GitError> {
+        let request = self.request(server, object);
+        self.in_time(packets.source().send(&request)).await?;
+        self.in_time(skip_to_pack(packets, server.version))
+            .await
+            .map_err(|error| not_found(error, object))?;
+        let (parts, storing) = self.start_storing()?;
+        let received = self.receive_pack(packets, parts).await;
+        let stored = storing.join().await;
+        match (received, stored) {
+            // An error of the storing ends the receiving early.
+            (Ok(()), stored) => stored?,
+            (Err(error), _) => return Err(not_found(error, object)),
+        }
+        self.in_time(async {
+            packets.source().close().await;
+            Ok(())
+        })
+        .await
+    }
+
+    fn request(&self, server: Server, object: &CommitId) -> Request {
+        // A server that sends no shallow commits takes the history of a known commit for known.
+        let known = if server.shallow {
+            &self.basis.commits[..]
+        } else {
+            &[]
+        };
+        let mut depth: Vec<_> = known.iter().map(|id| format!("shallow {id}")).collect();
+        depth.extend(server.shallow.then(|| "deepen 1".to_owned()));
+        match server.version {
+            Version::V2 => {
+                let mut arguments = vec!["ofs-delta".to_owned()];
+                if !known.is_empty() {
+                    arguments.push("thin-pack".to_owned());
+                }
+                arguments.extend(depth);
+                arguments.push(format!("want {object}"));
+                arguments.extend(known.iter().map(|id| format!("have {id}")));
+                arguments.push("done".to_owned());
+                Request::command("fetch", server.object_format, &arguments)
+            }
+            Version::V0 => {
+                let features = if known.is_empty() {
+                    "side-band-64k ofs-delta"
+                } else {
+                    "side-band-64k ofs-delta thin-pack"
+                };
+                Request::want(object, features, server.object_format, &depth, known)
+            }
+        }
+    }
+
+    /// Starts a thread that stores a pack as it arrives.
+    fn start_storing(&self) -> Result<(mpsc::Sender<Bytes>, Storing), GitError> {
+        let (sender, receiver) = mpsc::channel(WAITING_PARTS);
+        let stop = Arc::new(AtomicBool::new(false));
+        let limit = self.client.fetch_limits.objects;
+        let (store, basis, stopped) = (self.store.clone(), self.basis.clone(), Arc::clone(&stop));
+        let commit = self.wanted.commit.clone();
+        let folder = store.incoming()?;
+        let task = tokio::task::spawn_blocking(move || {
+            let parts = Parts {
+                receiver,
+                part: Bytes::new(),
+            };
+            let format = store::object_id(&commit).kind();
+            let earlier = (!basis.commits.is_empty()).then_some(&*basis.packs);
+            let limits = PackLimits { objects: limit };
+            let indexed = store::index(parts, folder, format, earlier, limits, &stopped)
+                .map_err(|error| pack_error(error, limit))?;
+            if store.install(&commit, indexed, &basis)? {
+                Ok(())
+            } else {
+                Err(GitError::Incomplete { id: commit })
+            }
+        });
+        Ok((sender, Storing { task, stop }))
+    }
+
+    /// Passes the pack of an answer on, to its end or until it is not wanted any more.
+    async fn receive_pack<S: PacketSource>(
+        &mut self,
+        packets: &mut Packets<S>,
+        parts: mpsc::Sender<Bytes>,
+    ) -> Result<(), GitError> {
+        loop {
+            let line = match self.in_time(packets.next()).await? {
+                Packet::Line(line) => line,
+                Packet::Flush => return Ok(()),
+                Packet::Delimiter => return Err(GitError::malformed("a delimiter in a pack")),
+            };
+            match line.data().split_first() {
+                // Servers send empty parts while they compute.
+                Some((1, [])) => {}
+                Some((1, part)) => {
+                    self.bytes += part.len() as u64;
+                    if parts.send(line.data_from(1)).await.is_err() {
+                        return Ok(());
+                    }
+                    (self.show)(FetchProgress::Received(self.bytes));
+                }
+                Some((2, text)) => {
+                    for text in text.split(|byte| matches!(byte, b'\r' | b'\n')) {
+                        let text = plain(text);
+                        if !text.is_empty() {
+                            (self.show)(FetchProgress::Message(&text));
+                        }
+                    }
+                }
+                Some((3, message)) => {
+                    return Err(GitError::Remote {
+                        message: plain(message),
+                    });
+                }
+                _ => return Err(GitError::malformed("a pack in an unknown side band")),
+            }
+        }
+    }
+
+    /// Waits for one step of the server.
+    async fn in_time<T>(
+        &self,
+        step: impl Future<Output = Result<T, GitError>>,
+    ) -> Result<T, GitError> {
+        let limit = self.client.fetch_limits.idle;
+        timeout(limit, step)
+            .await
+            .unwrap_or(Err(GitError::Timeout { limit }))
+    }
+}
+
+/// Skips the part of an answer before the pack: the commits at which the history stops, and those that both sides have.
+async fn skip_to_pack<S: PacketSource>(
+    packets: &mut Packets<S>,
+    version: Version,
+) -> Result<(), GitError> {
+    loop {
+        let line = match (packets.next().await?, version) {
+            (Packet::Line(line), _) => line,
+            (Packet::Flush, Version::V2) => return Err(GitError::Truncated),
+            // In version 0, a flush packet ends the list of the commits at which the history stops.
+            (Packet::Flush | Packet::Delimiter, _) => continue,
+        };
+        let text = line.text();
+        let is_last = match version {
+            Version::V2 => text == b"packfile",
+            Version::V0 => text == b"NAK" || text.starts_with(b"ACK "),
+        };
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+fn pack_error(error: IndexError, limit: usize) -> GitError {
+    match error {
+        IndexError::Store(error) => GitError::Store(error),
+        IndexError::TooManyObjects { count } => GitError::TooManyObjects { count, limit },
+        IndexError::ObjectTooLarge => GitError::ObjectTooLarge { limit: MAX_OBJECT },
+        error @ IndexError::Damaged(_) => GitError::Pack(error.into()),
+    }
+}
+
+/// Returns whether a fetch failed because of the objects that were sent, or of those that were there.
+fn is_about_objects(error: &GitError) -> bool {
+    match error {
+        GitError::Incomplete { .. } | GitError::Pack(_) => true,
+        GitError::Store(error) => error.is_damage(),
+        _ => false,
+    }
+}
+
+/// A thread that stores a pack. It stops soon after the value is dropped.
+struct Storing {
+    task: JoinHandle<Result<(), GitError>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Storing {
+    async fn join(mut self) -> Result<(), GitError> {
+        match (&mut self.task).await {
+            Ok(outcome) => outcome,
+            // The libraries do not panic on purpose, but the pack comes from outside.
+            Err(error) => Err(GitError::Pack(error.into())),
+        }
+    }
+}
+
+impl Drop for Storing {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The parts of a pack, as they arrive. The end of the channel is the end of the pack.
+struct Parts {
+    receiver: mpsc::Receiver<Bytes>,
+    part: Bytes,
+}
+
+impl Read for Parts {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.part.is_empty() {
+            self.part = self.receiver.blocking_recv().unwrap_or_default();
+        }
+        let count = self.part.len().min(buffer.len());
+        self.part.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}

@@ -1,0 +1,439 @@
+//! A store of the objects of commits: a folder of packs. It has no work tree, and git does not know it as a repository.
+//!
+//! `packs/` contains the packs with their indexes. The file `contents` names the packs, and the commits whose objects
+//! are all there. A fetch writes its pack into a folder `incoming-…`, moves it to `packs/`, and then replaces
+//! `contents`. So an interruption leaves files that `contents` does not name. Opening the store removes them.
+//!
+//! Several packs are never merged. When the packs that were added to the first one have grown, the next fetch gets
+//! everything anew, and its pack replaces all others.
+
+mod contents;
+mod index;
+mod pack;
+mod tree;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use gix_hash::ObjectId;
+use gix_object::{CommitRef, Kind};
+use stoker_api::detection::CommitId;
+use tempfile::TempDir;
+
+use crate::cache::lock;
+use crate::error::Cause;
+use contents::{Contents, PackName};
+use pack::Packs;
+
+pub(crate) use index::{IndexError, Indexed, PackLimits, index};
+pub use tree::{Tree, TreeEntry, TreeEntryKind};
+
+const PACKS: &str = "packs";
+const CONTENTS: &str = "contents";
+const INCOMING: &str = "incoming-";
+/// The maximum size of one object, decompressed. An object is read into memory as a whole.
+pub(crate) const MAX_OBJECT: usize = 512 * 1024 * 1024;
+/// The maximum number of packs that were added to the first one.
+const MAX_ADDED_PACKS: usize = 32;
+/// The share of the first pack's size that the added packs may have.
+const ADDED_SHARE: u64 = 4;
+/// The size that the added packs may have in any case, so that a small repository is rarely fetched as a whole.
+const MIN_ADDED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The objects of a few commits, without their history, in a folder.
+///
+/// One process may use a folder at a time. The methods block. Clones share the store.
+///
+/// The packs have at most one and a quarter times the size of one commit, or 16 MiB more than it, plus the last pack.
+/// While everything is fetched anew, the new pack is in the folder too.
+#[derive(Debug, Clone)]
+pub struct ObjectStore(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    directory: PathBuf,
+    state: Mutex<State>,
+    /// Whether an object could not be read. The next fetch then gets everything anew.
+    is_damaged: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct State {
+    contents: Contents,
+    packs: Arc<Packs>,
+}
+
+/// What a commit says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// The name and the address of the author, such as `Ada <ada@example.com>`.
+    pub author: String,
+    /// The time at which it was committed, or the start of 1970 if the commit has no valid time.
+    pub time: SystemTime,
+    /// The first paragraph of the message, in one line.
+    pub summary: String,
+}
+
+/// The reason why objects cannot be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file of the store cannot be written or read.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What failed, such as "write".
+        action: &'static str,
+        /// The file or the folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The commit is not in the store.
+    #[error("the commit {id} was not fetched")]
+    NoCommit {
+        /// The id of the commit.
+        id: CommitId,
+    },
+    /// An object is not in the store.
+    #[error("the object {id} is missing")]
+    Missing {
+        /// The id of the object.
+        id: String,
+    },
+    /// An object cannot be read. An object that is larger than 512 MiB is never read.
+    #[error("the object {id} cannot be read")]
+    Unreadable {
+        /// The id of the object.
+        id: String,
+        /// The cause.
+        #[source]
+        source: Cause,
+    },
+    /// An object has another type or another form than its place requires.
+    #[error("the object {id} is not {expected}")]
+    Unexpected {
+        /// The id of the object.
+        id: String,
+        /// What is expected, such as "a directory".
+        expected: &'static str,
+    },
+    /// A file of the commit has a name that no checkout may have.
+    #[error("the commit has the path {path:?}, which {why}")]
+    Path {
+        /// The path. Bytes that are not UTF-8 are replaced.
+        path: String,
+        /// What is wrong with it, such as "contains the name .git".
+        why: &'static str,
+    },
+    /// The commit has more files than are read.
+    #[error("the commit has more than {limit} files")]
+    TooManyFiles {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl StoreError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    fn missing(id: &gix_hash::oid) -> Self {
+        Self::Missing { id: id.to_string() }
+    }
+
+    /// Returns whether the objects of a commit are damaged, so that fetching them anew helps.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. } | Self::Unreadable { .. } | Self::Unexpected { .. }
+        )
+    }
+}
+
+impl ObjectStore {
+    /// Opens the store in a folder, and creates the folder if it does not exist. Files that an interrupted fetch left
+    /// are removed. A store that cannot be used, such as one of another version, is emptied.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be created, read or written.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let packs = directory.join(PACKS);
+        fs::create_dir_all(&packs).map_err(StoreError::io("create", &packs))?;
+        let state = read_state(directory)?;
+        let store = Self(Arc::new(Shared {
+            directory: directory.to_owned(),
+            state: Mutex::new(state),
+            is_damaged: Arc::default(),
+        }));
+        store.remove_leftovers()?;
+        Ok(store)
+    }
+
+    /// Reads a commit. Returns `None` if the store does not have the commit with all its files.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the commit's object cannot be read.
+    pub fn commit(&self, id: &CommitId) -> Result<Option<CommitInfo>, StoreError> {
+        let Some(packs) = self.packs_of(id) else {
+            return Ok(None);
+        };
+        self.noticing(read_commit(&packs, id)).map(Some)
+    }
+
+    /// Returns the files of a commit.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store does not have the commit with all its files, or if its object cannot be read.
+    pub fn tree(&self, id: &CommitId) -> Result<Tree, StoreError> {
+        let packs = self
+            .packs_of(id)
+            .ok_or_else(|| StoreError::NoCommit { id: id.clone() })?;
+        let root = self.noticing(root_of(&packs, id))?;
+        Ok(Tree::new(packs, root, Arc::clone(&self.0.is_damaged)))
+    }
+
+    fn packs_of(&self, id: &CommitId) -> Option<Arc<Packs>> {
+        let state = self.lock();
+        let has_all = state.contents.commits.contains(id);
+        has_all.then(|| Arc::clone(&state.packs))
+    }
+
+    fn noticing<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| notice(&self.0.is_damaged, error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.state)
+    }
+
+    /// Returns the state from which a fetch of a commit starts, or `None` if the store has the commit.
+    pub(crate) fn basis(&self, wanted: &CommitId) -> Option<Basis> {
+        let is_damaged = self.0.is_damaged.load(Ordering::Relaxed);
+        let state = self.lock();
+        if !is_damaged && state.contents.commits.contains(wanted) {
+            return None;
+        }
+        let has_same_format = state
+            .contents
+            .commits
+            .iter()
+            .all(|commit| commit.as_str().len() == wanted.as_str().len());
+        if is_damaged || !has_same_format || state.contents.is_full() {
+            return Some(Basis::default());
+        }
+        Some(Basis {
+            commits: state.contents.commits.clone(),
+            packs: Arc::clone(&state.packs),
+        })
+    }
+
+    /// Creates a folder for the pack of a fetch. It is removed when the value is dropped.
+    pub(crate) fn incoming(&self) -> Result<TempDir, StoreError> {
+        tempfile::Builder::new()
+            .prefix(INCOMING)
+            .tempdir_in(&self.0.directory)
+            .map_err(StoreError::io("create a folder in", &self.0.directory))
+    }
+
+    /// Adds a commit with the pack of a fetch. If the pack alone has all objects of the commit, it replaces all other
+    /// packs. Returns `false` if objects are missing, and then changes nothing.
+    pub(crate) fn install(
+        &self,
+        wanted: &CommitId,
+        indexed: Option<Indexed>,
+        basis: &Basis,
+    ) -> Result<bool, StoreError> {
+        let id = object_id(wanted);
+        let mut contents = Contents {
+            commits: basis.commits.clone(),
+            packs: basis.packs.names(),
+        };
+        if let Some(indexed) = indexed {
+            let name = indexed.name();
+            let alone = Packs::open(indexed.directory(), &[name.clone()], id.kind())?;
+            if tree::is_whole(&alone, id)? {
+                contents = Contents::default();
+            } else if !tree::is_whole(&alone.and(&basis.packs), id)? {
+                return Ok(false);
+            }
+            self.move_pack(&indexed)?;
+            contents.packs.retain(|known| *known != name);
+            contents.packs.push(name);
+        } else if !tree::is_whole(&basis.packs, id)? {
+            return Ok(false);
+        }
+        contents.commits.retain(|known| known != wanted);
+        contents.commits.push(wanted.clone());
+        self.replace_contents(contents, id.kind())?;
+        Ok(true)
+    }
+
+    fn move_pack(&self, indexed: &Indexed) -> Result<(), StoreError> {
+        let packs = self.0.directory.join(PACKS);
+        let name = indexed.name();
+        for file in name.files() {
+            let from = indexed.directory().join(&file);
+            fs::rename(&from, packs.join(&file)).map_err(StoreError::io("move", &from))?;
+        }
+        sync(&packs)
+    }
+
+    fn replace_contents(
+        &self,
+        contents: Contents,
+        format: gix_hash::Kind,
+    ) -> Result<(), StoreError> {
+        let packs = Packs::open(&self.0.directory.join(PACKS), &contents.packs, format)?;
+        let path = self.0.directory.join(CONTENTS);
+        let mut file = tempfile::Builder::new()
+            .prefix(INCOMING)
+            .tempfile_in(&self.0.directory)
+            .map_err(StoreError::io("write", &path))?;
+        io::Write::write_all(&mut file, contents.to_string().as_bytes())
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(StoreError::io("write", &path))?;
+        file.persist(&path)
+            .map_err(|error| StoreError::io("write", &path)(error.error))?;
+        sync(&self.0.directory)?;
+        *self.lock() = State {
+            contents,
+            packs: Arc::new(packs),
+        };
+        self.0.is_damaged.store(false, Ordering::Relaxed);
+        self.remove_unnamed_packs()
+    }
+
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let directory = &self.0.directory;
+        for (path, name) in listed(directory)? {
+            if name.starts_with(INCOMING) {
+                let removed = if path.is_dir() {
+                    fs::remove_dir_all(&path)
+                } else {
+                    fs::remove_file(&path)
+                };
+                removed.map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        self.remove_unnamed_packs()
+    }
+
+    fn remove_unnamed_packs(&self) -> Result<(), StoreError> {
+        let state = self.lock();
+        let named: Vec<_> = state
+            .contents
+            .packs
+            .iter()
+            .flat_map(PackName::files)
+            .collect();
+        for (path, name) in listed(&self.0.directory.join(PACKS))? {
+            if PackName::is_file(&name) && !named.contains(&name) {
+                fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The commits and packs of the store from which a fetch starts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Basis {
+    /// The commits that the server need not send again.
+    pub(crate) commits: Vec<CommitId>,
+    /// The packs with their objects.
+    pub(crate) packs: Arc<Packs>,
+}
+
+/// Reads the state of a store. A store that cannot be used has no contents.
+fn read_state(directory: &Path) -> Result<State, StoreError> {
+    let path = directory.join(CONTENTS);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+        Err(error) => return Err(StoreError::io("read", &path)(error)),
+    };
+    let read = || {
+        let contents = Contents::parse(&text)?;
+        let format = object_id(contents.commits.first()?).kind();
+        let packs = Packs::open(&directory.join(PACKS), &contents.packs, format).ok()?;
+        Some(State {
+            contents,
+            packs: Arc::new(packs),
+        })
+    };
+    Ok(read().unwrap_or_else(|| State {
+        contents: Contents::default(),
+        packs: Arc::default(),
+    }))
+}
+
+fn listed(directory: &Path) -> Result<Vec<(PathBuf, String)>, StoreError> {
+    let entries = fs::read_dir(directory).map_err(StoreError::io("read", directory))?;
+    entries
+        .map(|entry| {
+            let entry = entry.map_err(StoreError::io("read", directory))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Ok((entry.path(), name))
+        })
+        .collect()
+}
+
+/// Writes the names of the files in a folder to the disk.
+fn sync(directory: &Path) -> Result<(), StoreError> {
+    fs::File::open(directory)
+        .and_then(|folder| folder.sync_all())
+        .map_err(StoreError::io("write", directory))
+}
+
+fn notice(is_damaged: &AtomicBool, error: &StoreError) {
+    if error.is_damage() {
+        is_damaged.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Returns the id of a commit as the id of an object.
+pub(crate) fn object_id(id: &CommitId) -> ObjectId {
+    // A `CommitId` has the digits of one of the two formats.
+    ObjectId::from_hex(id.as_str().as_bytes())
+        .unwrap_or_else(|_| ObjectId::null(gix_hash::Kind::Sha1))
+}
+
+fn root_of(packs: &Packs, id: &CommitId) -> Result<ObjectId, StoreError> {
+    tree::root(packs, object_id(id))
+}
+
+fn read_commit(packs: &Packs, id: &CommitId) -> Result<CommitInfo, StoreError> {
+    let id = object_id(id);
+    let data = packs.read(&id, Kind::Commit)?;
+    let commit = CommitRef::from_bytes(&data, id.kind()).map_err(|_| StoreError::Unexpected {
+        id: id.to_string(),
+        expected: "a commit",
+    })?;
+    let author = commit.author().map_or_else(
+        |_| String::new(),
+        |author| format!("{} <{}>", author.name, author.email),
+    );
+    let seconds = commit.time().map_or(0, |time| time.seconds);
+    let since = Duration::from_secs(seconds.try_into().unwrap_or(0));
+    Ok(CommitInfo {
+        author,
+        time: SystemTime::UNIX_EPOCH
+            .checked_add(since)
+            .unwrap_or(SystemTime::UNIX_EPOCH),
+        summary: commit.message().summary().to_string(),
+    })
+}

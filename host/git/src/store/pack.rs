@@ -1,0 +1,149 @@
+//! Reads objects from packs. Each pack has the bases of all its deltas.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use gix_hash::{ObjectId, oid};
+use gix_object::Kind;
+use gix_pack::cache::Never;
+use gix_pack::{Bundle, data, index};
+
+use super::contents::PackName;
+use super::{MAX_OBJECT, StoreError};
+
+/// The memory that decoding one object may use: two versions of the object, and its deltas.
+const MAX_DECODING: usize = 3 * MAX_OBJECT;
+
+/// Several packs. The bytes of a pack are mapped, and do not have to be in memory.
+#[derive(Default, Clone)]
+pub(crate) struct Packs(Vec<Arc<Pack>>);
+
+struct Pack {
+    name: PackName,
+    bundle: Bundle,
+}
+
+impl fmt::Debug for Packs {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl Packs {
+    /// Opens packs of a folder. A pack whose size is not that of its name is an error.
+    pub(super) fn open(
+        directory: &Path,
+        names: &[PackName],
+        format: gix_hash::Kind,
+    ) -> Result<Self, StoreError> {
+        let packs = names.iter().map(|name| open(directory, name, format));
+        packs.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Returns these packs followed by others.
+    pub(super) fn and(&self, others: &Self) -> Self {
+        Self(self.0.iter().chain(&others.0).cloned().collect())
+    }
+
+    /// Returns the names of the packs.
+    pub(super) fn names(&self) -> Vec<PackName> {
+        self.0.iter().map(|pack| pack.name.clone()).collect()
+    }
+
+    /// Returns whether the packs have an object. The object is not read.
+    pub(super) fn contain(&self, id: &oid) -> bool {
+        self.0
+            .iter()
+            .any(|pack| pack.bundle.index.lookup(id).is_some())
+    }
+
+    /// Reads an object of a type, and checks its content by its id.
+    pub(super) fn read(&self, id: &oid, expected: Kind) -> Result<Vec<u8>, StoreError> {
+        let mut data = Vec::new();
+        let found = self.decode(id, &mut data)?;
+        if found != expected {
+            return Err(StoreError::Unexpected {
+                id: id.to_string(),
+                expected: match expected {
+                    Kind::Commit => "a commit",
+                    Kind::Tree => "a directory",
+                    Kind::Blob => "a file",
+                    Kind::Tag => "a tag",
+                },
+            });
+        }
+        let is_intact = gix_object::compute_hash(id.kind(), expected, &data)
+            .is_ok_and(|computed: ObjectId| *computed == *id);
+        is_intact
+            .then_some(data)
+            .ok_or_else(|| StoreError::Unreadable {
+                id: id.to_string(),
+                source: "its content has changed".into(),
+            })
+    }
+
+    /// Decodes an object of any type into a buffer, and returns the type.
+    fn decode(&self, id: &oid, data: &mut Vec<u8>) -> Result<Kind, StoreError> {
+        let unreadable = |source: super::Cause| StoreError::Unreadable {
+            id: id.to_string(),
+            source,
+        };
+        for pack in &self.0 {
+            let decoded = pack
+                .bundle
+                .find(id, data, &mut Default::default(), &mut Never)
+                .map_err(|error| unreadable(error.into()))?;
+            if let Some((object, _)) = decoded {
+                let (kind, length) = (object.kind, object.data.len());
+                data.truncate(length);
+                return Ok(kind);
+            }
+        }
+        Err(StoreError::missing(id))
+    }
+}
+
+impl gix_object::Find for &Packs {
+    fn try_find<'a>(
+        &self,
+        id: &oid,
+        buffer: &'a mut Vec<u8>,
+    ) -> gix_error::Result<Option<gix_object::Data<'a>>> {
+        match self.decode(id, buffer) {
+            Ok(kind) => Ok(Some(gix_object::Data {
+                kind,
+                data: buffer,
+                object_hash: id.kind(),
+            })),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(gix_error::message!("{error}").into()),
+        }
+    }
+}
+
+fn open(
+    directory: &Path,
+    name: &PackName,
+    format: gix_hash::Kind,
+) -> Result<Arc<Pack>, StoreError> {
+    let [pack, index] = name.files().map(|file| directory.join(file));
+    let bytes = fs::metadata(&pack).map_err(StoreError::io("read", &pack))?;
+    if bytes.len() != name.bytes() {
+        let error = std::io::Error::other("the file has another size than it had");
+        return Err(StoreError::io("read", &pack)(error));
+    }
+    let io = |error: gix_error::Error| std::io::Error::other(error);
+    let bundle = Bundle {
+        index: index::File::at(&index, format)
+            .map_err(|error| StoreError::io("read", &index)(io(error)))?,
+        pack: data::File::at(&pack, format)
+            .map_err(|error| StoreError::io("read", &pack)(io(error)))?
+            .with_alloc_limit_bytes(Some(MAX_DECODING)),
+    };
+    Ok(Arc::new(Pack {
+        name: name.clone(),
+        bundle,
+    }))
+}

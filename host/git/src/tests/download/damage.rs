@@ -1,0 +1,464 @@
+//! Tests of stores that are damaged, interrupted or old, and of objects that are made to do harm.
+
+use std::io::Cursor;
+use std::sync::atomic::AtomicBool;
+
+use gix_hash::{Kind, ObjectId};
+
+use super::super::super::store::{Basis, IndexError, PackLimits, index};
+use super::*;
+
+/// An object, and its entry in a pack.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) id: ObjectId,
+    kind: u8,
+    content: Vec<u8>,
+}
+
+impl Object {
+    fn new(kind: gix_object::Kind, content: Vec<u8>) -> Self {
+        Self {
+            id: gix_object::compute_hash(Kind::Sha1, kind, &content).unwrap(),
+            kind: match kind {
+                gix_object::Kind::Commit => 1,
+                gix_object::Kind::Tree => 2,
+                gix_object::Kind::Blob => 3,
+                gix_object::Kind::Tag => 4,
+            },
+            content,
+        }
+    }
+
+    pub(super) fn blob(content: &[u8]) -> Self {
+        Self::new(gix_object::Kind::Blob, content.to_vec())
+    }
+
+    pub(super) fn tree(entries: &[(&str, &[u8], &Self)]) -> Self {
+        let mut content = Vec::new();
+        for (mode, name, object) in entries {
+            content.extend_from_slice(mode.as_bytes());
+            content.push(b' ');
+            content.extend_from_slice(name);
+            content.push(0);
+            content.extend_from_slice(object.id.as_slice());
+        }
+        Self::new(gix_object::Kind::Tree, content)
+    }
+
+    pub(super) fn commit(tree: &Self) -> Self {
+        let text = format!(
+            "tree {}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nText\n",
+            tree.id
+        );
+        Self::new(gix_object::Kind::Commit, text.into_bytes())
+    }
+
+    fn entry(&self) -> Vec<u8> {
+        let mut entry = header(self.kind, self.content.len());
+        entry.extend(zlib(&self.content));
+        entry
+    }
+}
+
+/// Returns the header of an entry (gitformat-pack).
+fn header(kind: u8, size: usize) -> Vec<u8> {
+    let mut rest = size >> 4;
+    let mut byte = kind << 4 | u8::try_from(size & 15).unwrap();
+    let mut out = Vec::new();
+    while rest > 0 {
+        out.push(byte | 0x80);
+        byte = u8::try_from(rest & 0x7f).unwrap();
+        rest >>= 7;
+    }
+    out.push(byte);
+    out
+}
+
+/// Returns a number in the form of a delta's header.
+fn delta_size(size: usize) -> Vec<u8> {
+    let mut rest = size;
+    let mut out = Vec::new();
+    loop {
+        let byte = u8::try_from(rest & 0x7f).unwrap();
+        rest >>= 7;
+        if rest == 0 {
+            out.push(byte);
+            return out;
+        }
+        out.push(byte | 0x80);
+    }
+}
+
+/// Returns data in zlib's format, without compression (RFC 1950, RFC 1951).
+fn zlib(data: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x78, 0x01];
+    let length = u16::try_from(data.len()).unwrap();
+    out.push(1);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&(!length).to_le_bytes());
+    out.extend_from_slice(data);
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for byte in data {
+        a = (a + u32::from(*byte)) % 65_521;
+        b = (b + a) % 65_521;
+    }
+    out.extend_from_slice(&(b << 16 | a).to_be_bytes());
+    out
+}
+
+fn pack_of(count: u32, entries: &[Vec<u8>]) -> Vec<u8> {
+    let mut pack = b"PACK\0\0\0\x02".to_vec();
+    pack.extend_from_slice(&count.to_be_bytes());
+    pack.extend(entries.concat());
+    let mut hasher = gix_hash::hasher(Kind::Sha1);
+    hasher.update(&pack);
+    pack.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
+    pack
+}
+
+/// Returns a pack of whole objects.
+pub(super) fn pack(objects: &[Object]) -> Vec<u8> {
+    let entries: Vec<_> = objects.iter().map(Object::entry).collect();
+    pack_of(u32::try_from(entries.len()).unwrap(), &entries)
+}
+
+fn commit_id(object: &Object) -> CommitId {
+    CommitId::parse(&object.id.to_string()).unwrap()
+}
+
+/// Stores a pack of a commit, and returns whether it was whole.
+fn store_pack(store: &ObjectStore, commit: &CommitId, pack: Vec<u8>) -> Result<bool, IndexError> {
+    let limits = PackLimits { objects: 1000 };
+    let stop = AtomicBool::new(false);
+    let folder = store.incoming()?;
+    let indexed = index(Cursor::new(pack), folder, Kind::Sha1, None, limits, &stop)?;
+    Ok(store.install(commit, indexed, &Basis::default())?)
+}
+
+/// Stores a commit with this tree, whose parts are in the pack too, and returns the outcome of listing its files.
+fn listed(tree: &Object, others: &[&Object]) -> Result<Vec<TreeEntry>, StoreError> {
+    let stored = Stored::new();
+    let commit = Object::commit(tree);
+    let mut objects = vec![commit.clone(), tree.clone()];
+    objects.extend(others.iter().map(|object| (*object).clone()));
+    let is_whole = store_pack(&stored.store, &commit_id(&commit), pack(&objects)).unwrap();
+    assert!(is_whole);
+    stored.store.tree(&commit_id(&commit)).unwrap().entries()
+}
+
+#[test]
+fn names_that_no_checkout_may_have_are_refused() {
+    let blob = Object::blob(b"x");
+    let long = "n".repeat(4097);
+    for (name, why) in [
+        (&b".."[..], "has a part . or .."),
+        (b".", "has a part . or .."),
+        (b".git", "contains the name .git"),
+        (b".GiT", "contains the name .git"),
+        (b"git~1", "contains the name .git"),
+        (".g\u{200c}it".as_bytes(), "contains the name .git"),
+        (b".git ", "contains the name .git"),
+        (b"a/b", "has a part with a separator"),
+        (b"/etc", "has a part with a separator"),
+        (b"", "has an empty part"),
+        (b"\xff", "is not UTF-8"),
+        (long.as_bytes(), "is too long"),
+    ] {
+        let inner = Object::tree(&[("100644", name, &blob)]);
+        let outer = Object::tree(&[("40000", b"folder", &inner)]);
+        for error in [
+            listed(&inner, &[&blob]).unwrap_err().to_string(),
+            listed(&outer, &[&inner, &blob]).unwrap_err().to_string(),
+        ] {
+            assert!(error.starts_with("the commit has the path \""), "{error}");
+            assert!(error.contains(why), "{name:?}: {error}");
+        }
+    }
+    let error = listed(
+        &Object::tree(&[("40000", b"a", &Object::tree(&[("100644", b".git", &blob)]))]),
+        &[&Object::tree(&[("100644", b".git", &blob)]), &blob],
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(error.contains("\"a/.git\""), "{error}");
+    for name in [
+        &b".gitignore"[..],
+        b"...",
+        b"git",
+        b"a b",
+        b"con",
+        b"a\\b",
+        "ä".as_bytes(),
+    ] {
+        let tree = Object::tree(&[("100644", name, &blob)]);
+        assert_eq!(listed(&tree, &[&blob]).unwrap().len(), 1, "{name:?}");
+    }
+}
+
+#[test]
+fn a_path_exists_once_and_the_order_is_that_of_the_bytes() {
+    let blob = Object::blob(b"x");
+    let inner = Object::tree(&[("100644", b"f", &blob)]);
+    let twice = Object::tree(&[("100644", b"a", &blob), ("40000", b"a", &inner)]);
+    let error = listed(&twice, &[&inner, &blob]).unwrap_err().to_string();
+    assert_eq!(error, "the commit has the path \"a\", which exists twice");
+    let unsorted = Object::tree(&[
+        ("100644", b"b", &blob),
+        ("40000", b"a", &inner),
+        ("100644", b"a-", &blob),
+        ("100644", b"a0", &blob),
+    ]);
+    let paths: Vec<_> = listed(&unsorted, &[&inner, &blob])
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.path)
+        .collect();
+    assert_eq!(paths, ["a-", "a/f", "a0", "b"]);
+}
+
+#[test]
+fn trees_that_stand_for_too_many_files_or_directories_are_refused() {
+    let blob = Object::blob(b"x");
+    let mut trees = vec![Object::tree(&[("100644", b"f", &blob)])];
+    for _ in 0..257 {
+        let tree = Object::tree(&[("40000", b"d", trees.last().unwrap())]);
+        trees.push(tree);
+    }
+    let mut parts: Vec<_> = trees.iter().collect();
+    parts.push(&blob);
+    let deep = parts.remove(trees.len() - 1);
+    let error = listed(deep, &parts).unwrap_err().to_string();
+    assert!(
+        error.ends_with("which is in too many directories"),
+        "{error}"
+    );
+    let names: Vec<_> = (0..10).map(|index| index.to_string()).collect();
+    let mut wide = vec![Object::tree(&[("100644", b"f", &blob)])];
+    for _ in 0..7 {
+        let inner = wide.last().unwrap();
+        let entries: Vec<_> = names
+            .iter()
+            .map(|name| ("40000", name.as_bytes(), inner))
+            .collect();
+        let tree = Object::tree(&entries);
+        wide.push(tree);
+    }
+    let top = wide.pop().unwrap();
+    let mut parts: Vec<_> = wide.iter().collect();
+    parts.push(&blob);
+    let error = listed(&top, &parts).unwrap_err();
+    assert!(
+        matches!(error, StoreError::TooManyFiles { limit: 1_000_000 }),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_object_of_another_type_is_not_read() {
+    let blob = Object::blob(b"x");
+    let as_tree = Object::tree(&[("40000", b"a", &blob)]);
+    let stored = Stored::new();
+    let commit = Object::commit(&as_tree);
+    let objects = pack(&[commit.clone(), as_tree, blob.clone()]);
+    let outcome = store_pack(&stored.store, &commit_id(&commit), objects);
+    assert!(outcome.is_err(), "{outcome:?}");
+    let inner = Object::tree(&[]);
+    let tree = Object::tree(&[("100644", b"a", &inner)]);
+    let commit = Object::commit(&tree);
+    let objects = pack(&[commit.clone(), tree, inner]);
+    assert!(store_pack(&stored.store, &commit_id(&commit), objects).unwrap());
+    let tree = stored.store.tree(&commit_id(&commit)).unwrap();
+    let error = tree.read(&tree.entries().unwrap()[0]).unwrap_err();
+    assert!(error.to_string().ends_with("is not a file"), "{error}");
+}
+
+#[test]
+fn packs_that_are_made_to_do_harm_are_refused() {
+    let base = Object::blob(&[b'x'; 100]);
+    let reference = |base: &ObjectId, delta: &[u8]| {
+        let mut entry = header(7, delta.len());
+        entry.extend_from_slice(base.as_slice());
+        entry.extend(zlib(delta));
+        entry
+    };
+    let huge = 600 * 1024 * 1024;
+    // Copies the base's first byte, and claims to become 600 MiB.
+    let bomb = [delta_size(100), delta_size(huge), vec![0x90, 1]].concat();
+    let (a, b) = (ObjectId::null(Kind::Sha1), base.id);
+    let delta = [delta_size(1), delta_size(1), vec![1, b'x']].concat();
+    let mut announced = header(3, huge);
+    announced.extend(zlib(b"x"));
+    let mut outside = header(6, delta.len());
+    outside.extend_from_slice(&[0x86, 0x80, 0x00]);
+    outside.extend(zlib(&delta));
+    for (what, pack) in [
+        ("a large object", pack_of(1, &[announced])),
+        (
+            "a delta with a large result",
+            pack_of(2, &[base.entry(), reference(&b, &bomb)]),
+        ),
+        (
+            "deltas in a circle",
+            pack_of(2, &[reference(&a, &delta), reference(&a, &delta)]),
+        ),
+        (
+            "a delta without its base",
+            pack_of(1, &[reference(&b, &delta)]),
+        ),
+        ("a base before the pack", pack_of(1, &[outside])),
+        ("more objects than there are", pack_of(9, &[base.entry()])),
+        (
+            "fewer objects than there are",
+            pack_of(1, &[base.entry(), base.entry()]),
+        ),
+        (
+            "an unknown type",
+            pack_of(1, &[[header(5, 1), zlib(b"x")].concat()]),
+        ),
+        (
+            "another version",
+            [b"PACK\0\0\0\x09\0\0\0\x01", &[0; 40][..]].concat(),
+        ),
+        ("no pack", b"<html>not a pack</html>".to_vec()),
+    ] {
+        let stored = Stored::new();
+        let outcome = store_pack(&stored.store, &id('a'), pack);
+        assert!(
+            matches!(outcome, Err(IndexError::Damaged(_))),
+            "{what}: {outcome:?}"
+        );
+        assert!(stored.files().is_empty(), "{what}");
+    }
+    let stored = Stored::new();
+    let many = pack_of(u32::MAX, &[base.entry()]);
+    let outcome = store_pack(&stored.store, &id('a'), many);
+    assert!(
+        matches!(outcome, Err(IndexError::TooManyObjects { .. })),
+        "{outcome:?}"
+    );
+    let outcome = store_pack(&stored.store, &id('a'), pack_of(0, &[]));
+    assert!(matches!(outcome, Ok(false)), "{outcome:?}");
+}
+
+#[test]
+fn a_stopped_fetch_ends() {
+    let stored = Stored::new();
+    let stop = AtomicBool::new(true);
+    let folder = stored.store.incoming().unwrap();
+    let limits = PackLimits { objects: 1000 };
+    let whole = pack(&[Object::blob(b"x")]);
+    let outcome = index(Cursor::new(whole), folder, Kind::Sha1, None, limits, &stop);
+    assert!(outcome.is_err());
+    assert!(stored.files().is_empty());
+}
+
+/// A repository with two commits, the second of which is in a store.
+async fn with_second() -> (Repository, GitServer, Stored, [CommitId; 2]) {
+    let repository = Repository::new().await;
+    let noise = repository::noise(20_000);
+    let first = repository.commit(&[("a", "one"), ("noise", &noise)]).await;
+    let second = repository.commit(&[("a", "two")]).await;
+    let server = repository.serve().await;
+    let stored = Stored::new();
+    fetch(server.url(), &second, &stored.store).await.unwrap();
+    (repository, server, stored, [first, second])
+}
+
+#[tokio::test]
+async fn what_an_interrupted_fetch_left_is_removed() {
+    let (_repository, _server, stored, [_, second]) = with_second().await;
+    let before = stored.files();
+    let home = stored.home.path();
+    std::fs::create_dir(home.join("incoming-abc")).unwrap();
+    std::fs::write(home.join("incoming-abc/pack"), "PACK").unwrap();
+    std::fs::write(home.join("incoming-def"), "stoker object store 1\n").unwrap();
+    let unnamed = format!("pack-{}", "0".repeat(40));
+    for extension in ["pack", "idx"] {
+        std::fs::write(home.join(format!("packs/{unnamed}.{extension}")), "x").unwrap();
+    }
+    std::fs::write(home.join("notes"), "not of the store").unwrap();
+    let stored = stored.reopened();
+    let mut expected = before;
+    expected.insert("notes".to_owned(), 16);
+    assert_eq!(stored.files(), expected);
+    assert!(stored.store.commit(&second).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_used_is_emptied_and_filled_again() {
+    for damage in 0..5 {
+        let (repository, server, stored, [_, second]) = with_second().await;
+        let home = stored.home.path().to_owned();
+        let files = stored.files();
+        let named = |end: &str| {
+            let name = files.keys().find(|name| name.ends_with(end)).unwrap();
+            home.join("packs").join(name)
+        };
+        match damage {
+            0 => std::fs::write(home.join("contents"), "stoker object store 0\n").unwrap(),
+            1 => std::fs::write(home.join("contents"), [0xff, 0xfe]).unwrap(),
+            2 => std::fs::remove_file(named(".pack")).unwrap(),
+            3 => std::fs::remove_file(named(".idx")).unwrap(),
+            _ => {
+                let pack = std::fs::File::options().append(true).open(named(".pack"));
+                pack.unwrap().set_len(100).unwrap();
+            }
+        }
+        let stored = stored.reopened();
+        assert_eq!(stored.packs(), 0, "{damage}");
+        assert_eq!(stored.store.commit(&second).unwrap(), None, "{damage}");
+        let report = fetch(server.url(), &second, &stored.store).await.unwrap();
+        assert!(!report.already_there, "{damage}");
+        assert_eq!(
+            checked_out(&stored.store, &second),
+            repository.files(&second).await
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_noticed_and_fetched_again() {
+    let (repository, server, stored, [first, second]) = with_second().await;
+    for wanted in [&second, &first] {
+        let files = stored.files();
+        let name = files.keys().rfind(|name| name.ends_with(".pack")).unwrap();
+        let path = stored.home.path().join("packs").join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(&path, bytes).unwrap();
+        let reopened = ObjectStore::open(stored.home.path()).unwrap();
+        let tree = reopened.tree(&second).unwrap();
+        let entries = tree.entries().unwrap();
+        let noise = entries.iter().find(|entry| entry.path == "noise").unwrap();
+        let error = tree.read(noise).unwrap_err();
+        assert!(matches!(error, StoreError::Unreadable { .. }), "{error}");
+        let report = fetch(server.url(), wanted, &reopened).await.unwrap();
+        assert!(!report.already_there);
+        assert_eq!(
+            checked_out(&reopened, wanted),
+            repository.files(wanted).await
+        );
+        fetch(server.url(), &second, &reopened).await.unwrap();
+        assert_eq!(
+            checked_out(&reopened, &second),
+            repository.files(&second).await
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_a_commit_stay_readable_while_another_fetch_replaces_its_pack() {
+    let (repository, server, stored, [_, second]) = with_second().await;
+    let tree = stored.store.tree(&second).unwrap();
+    repository.git(&["checkout", "-q", "--orphan", "new"]).await;
+    repository.git(&["rm", "-q", "-r", "-f", "."]).await;
+    let other = repository.commit(&[("z", "other")]).await;
+    fetch(server.url(), &other, &stored.store).await.unwrap();
+    assert_eq!(stored.store.commit(&second).unwrap(), None);
+    assert_eq!(stored.packs(), 1);
+    for entry in tree.entries().unwrap() {
+        tree.read(&entry).unwrap();
+    }
+}
