@@ -20,10 +20,10 @@ pub struct Metrics {
     pub server: ServerMetrics,
     /// The metrics of the controller.
     pub controller: ControllerMetrics,
-    /// The metrics of the injection.
-    pub injector: InjectorMetrics,
     /// The metrics of the watches.
     pub watches: WatchMetrics,
+    /// The metrics of the injection.
+    pub injector: InjectorMetrics,
     registry: Registry,
 }
 
@@ -37,8 +37,8 @@ impl Metrics {
             receiver: ReceiverMetrics::register(&mut registry),
             server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
-            injector: InjectorMetrics::register(&mut registry),
             watches: WatchMetrics::register(&mut registry),
+            injector: InjectorMetrics::register(&mut registry),
             registry,
         }
     }
