@@ -77,7 +77,7 @@ impl Injecting {
                 .pods()
                 .create(
                     &dry_run,
-                    &pod("probe", json!({ "stoker.io/inject": "true" }))?,
+                    &pod("probe", &json!({ "stoker.io/inject": "true" }))?,
                 )
                 .await;
             if created.as_ref().is_ok_and(has_agent) {
@@ -118,7 +118,7 @@ fn configuration(name: &str, namespace: &str) -> Result<Value> {
     Ok(configuration)
 }
 
-fn pod(name: &str, annotations: Value) -> Result<Pod> {
+fn pod(name: &str, annotations: &Value) -> Result<Pod> {
     Ok(Pod::deserialize(json!({
         "metadata": { "name": name, "annotations": annotations },
         "spec": {
@@ -147,7 +147,7 @@ async fn a_pod_that_asks_gets_the_agent() -> Result<()> {
     let annotations = json!({ "stoker.io/inject": "true", "stoker.io/profile": "edge" });
     let created = injecting
         .pods()
-        .create(&PostParams::default(), &pod("gw-0", annotations)?)
+        .create(&PostParams::default(), &pod("gw-0", &annotations)?)
         .await?;
     let stored = serde_json::to_value(injecting.pods().get("gw-0").await?)?;
     assert!(has_agent(&created));
@@ -179,7 +179,7 @@ async fn other_pods_are_created_as_they_are_and_wrong_ones_are_refused() -> Resu
     injecting.cluster.create(json!({})).await?;
     injecting.until_called().await?;
     let create = async |name: &str, annotations: Value| -> Result<kube::Result<Pod>> {
-        let pod = pod(name, annotations)?;
+        let pod = pod(name, &annotations)?;
         Ok(injecting.pods().create(&PostParams::default(), &pod).await)
     };
     assert!(!has_agent(&create("plain", json!({})).await??));

@@ -171,14 +171,14 @@ fn question(place: &Place, request: &Request, object: &Value) -> Value {
 }
 
 /// Returns the response of an answer to a question.
-fn checked(answer: Value, question: &Value) -> Result<Value, String> {
+fn checked(mut answer: Value, question: &Value) -> Result<Value, String> {
     if answer["apiVersion"] != question["apiVersion"] || answer["kind"] != question["kind"] {
         return Err("the answer is not an AdmissionReview of admission.k8s.io/v1".to_owned());
     }
     if answer["response"]["uid"] != question["request"]["uid"] {
         return Err("the answer has another uid than the request".to_owned());
     }
-    Ok(answer["response"].clone())
+    Ok(answer["response"].take())
 }
 
 /// Returns the refusal of a webhook.

@@ -30,7 +30,7 @@ pub(super) struct Certificate {
     /// The authority that signed the certificate, and before the next renewal the previous authority, in PEM.
     pub(super) authorities: String,
     /// The certificate in PEM.
-    pub(super) certificate: String,
+    pub(super) chain: String,
     /// The key of the certificate in PEM.
     pub(super) key: String,
     /// The names in the certificate.
@@ -66,7 +66,7 @@ impl Certificate {
         let previous = replaced.and_then(|replaced| first(&replaced.authorities));
         Ok(Self {
             authorities: authority_pem + previous.unwrap_or_default(),
-            certificate: certificate.pem(),
+            chain: certificate.pem(),
             key: key.serialize_pem(),
             names: names.to_vec(),
             renew_at: now + RENEWAL_AGE,

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 
 use super::inject::{Decision, Settings, inject, wanted};
 use super::metrics::{Fault, InjectorMetrics, Outcome};
@@ -21,7 +21,7 @@ const BODY_BYTES: usize = 4 << 20;
 /// The time limit for a body.
 const BODY_TIME: Duration = Duration::from_secs(5);
 /// The maximum number of bodies in memory. Further requests wait, and the API server ends those that wait too long.
-const BODIES: usize = 8;
+const BODIES: usize = 4;
 
 /// Answers the questions of the API server about pods.
 pub struct Injector {
@@ -41,6 +41,14 @@ impl Injector {
             metrics,
             bodies: Semaphore::new(BODIES),
         }
+    }
+
+    /// Reads the body of a request. The body is dropped before the object of the pod is read.
+    async fn question(&self, body: Body) -> Result<Question, (StatusCode, String)> {
+        let closed = |error: AcquireError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        let _place = self.bodies.acquire().await.map_err(closed)?;
+        let body = read(body).await?;
+        Question::read(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
     }
 
     async fn decide(&self, question: &Question) -> Result<Decision, LookupError> {
@@ -87,16 +95,9 @@ pub fn router(injector: Arc<Injector>) -> Router {
 }
 
 async fn review(State(injector): State<Arc<Injector>>, body: Body) -> Response {
-    let Ok(_place) = injector.bodies.acquire().await else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    let body = match read(body).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal.into_response(),
-    };
-    let question = match Question::read(&body) {
+    let question = match injector.question(body).await {
         Ok(question) => question,
-        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(refusal) => return refusal.into_response(),
     };
     let answer = match injector.decide(&question).await {
         Ok(decision) => {
@@ -117,17 +118,18 @@ async fn review(State(injector): State<Arc<Injector>>, body: Body) -> Response {
     Json(answer).into_response()
 }
 
-async fn read(body: Body) -> Result<Bytes, (StatusCode, &'static str)> {
+async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
+    let refused = |status, why: &str| Err((status, why.to_owned()));
     match tokio::time::timeout(BODY_TIME, to_bytes(body, BODY_BYTES)).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err((
+        Ok(Err(_)) => refused(
             StatusCode::PAYLOAD_TOO_LARGE,
             "the body is too large, or did not arrive",
-        )),
-        Err(_) => Err((
+        ),
+        Err(_) => refused(
             StatusCode::REQUEST_TIMEOUT,
             "the body did not arrive in time",
-        )),
+        ),
     }
 }
 

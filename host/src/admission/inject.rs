@@ -135,7 +135,7 @@ pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision 
         &mut patch,
         "/spec/initContainers",
         has_init_containers(pod),
-        sidecar.container(),
+        &sidecar.container(),
     );
     append(
         &mut patch,
@@ -173,8 +173,8 @@ fn has_volumes(pod: &Pod) -> bool {
 fn metadata(pod: &Pod, object: &str) -> Vec<Value> {
     let mut patch = Vec::new();
     let mut set = |folder: &str, name: &str, value: &str| {
-        let path = format!("/metadata/{folder}/{}", name.replace('/', "~1"));
-        patch.push(json!({ "op": "add", "path": path, "value": value }));
+        let pointer = format!("/metadata/{folder}/{}", name.replace('/', "~1"));
+        patch.push(json!({ "op": "add", "path": pointer, "value": value }));
     };
     if annotation(pod, pod_annotation::CR_NAME).is_none() {
         set("annotations", pod_annotation::CR_NAME, object);
@@ -190,7 +190,7 @@ fn metadata(pod: &Pod, object: &str) -> Vec<Value> {
 }
 
 /// Adds an operation that puts an item before all others of a list.
-fn insert_first(patch: &mut Vec<Value>, list: &str, exists: bool, item: Value) {
+fn insert_first(patch: &mut Vec<Value>, list: &str, exists: bool, item: &Value) {
     patch.push(if exists {
         json!({ "op": "add", "path": format!("{list}/0"), "value": item })
     } else {
@@ -204,9 +204,9 @@ fn append(patch: &mut Vec<Value>, list: &str, exists: bool, items: Vec<Value>) {
         patch.push(json!({ "op": "add", "path": list, "value": items }));
         return;
     }
-    let path = format!("{list}/-");
+    let end = format!("{list}/-");
     for item in items {
-        patch.push(json!({ "op": "add", "path": path, "value": item }));
+        patch.push(json!({ "op": "add", "path": end, "value": item }));
     }
 }
 

@@ -135,7 +135,7 @@ impl Keeper {
             type_: Some("kubernetes.io/tls".to_owned()),
             data: Some(BTreeMap::from([
                 (AUTHORITIES.to_owned(), bytes(&issued.authorities)),
-                (CERTIFICATE.to_owned(), bytes(&issued.certificate)),
+                (CERTIFICATE.to_owned(), bytes(&issued.chain)),
                 (KEY.to_owned(), bytes(&issued.key)),
             ])),
             ..Secret::default()
@@ -226,7 +226,7 @@ fn stored(secret: &Secret) -> Option<Certificate> {
     let annotations = secret.annotations();
     Some(Certificate {
         authorities: text(AUTHORITIES)?,
-        certificate: text(CERTIFICATE)?,
+        chain: text(CERTIFICATE)?,
         key: text(KEY)?,
         names: annotations
             .get(NAMES)?
@@ -239,10 +239,7 @@ fn stored(secret: &Secret) -> Option<Certificate> {
 
 /// Returns whether a server can use the certificate.
 fn is_usable(certificate: &Certificate) -> bool {
-    let (chain, key) = (
-        certificate.certificate.as_bytes(),
-        certificate.key.as_bytes(),
-    );
+    let (chain, key) = (certificate.chain.as_bytes(), certificate.key.as_bytes());
     Tls::of_pem("the Secret", chain, key).is_ok()
 }
 

@@ -16,6 +16,8 @@ use crate::server::{self, Options, Tls, TlsError, TlsFiles};
 
 /// The wait after a failure.
 const RETRY: Duration = Duration::from_secs(5);
+/// The maximum number of connections. The API server sends many requests on one.
+const CONNECTIONS: usize = 64;
 /// The time between two looks at the own certificate, and at the configuration of the webhook.
 const PERIOD: Duration = Duration::from_secs(30);
 
@@ -136,7 +138,7 @@ impl Serving {
         if !self.trust(keeper, &certificate).await || used.as_ref() == Some(&certificate) {
             return;
         }
-        let (chain, key) = (&certificate.certificate, &certificate.key);
+        let (chain, key) = (&certificate.chain, &certificate.key);
         if let Err(error) = tls.replace_pem(chain.as_bytes(), key.as_bytes()) {
             self.metrics.failed(Fault::Certificate);
             tracing::error!(error = %stoker_report::chain(&error), "cannot use the certificate of the injection webhook");
@@ -171,6 +173,7 @@ impl Serving {
         self.metrics.set_serving(true);
         let options = Options {
             tls: Some(tls),
+            connections: Some(CONNECTIONS),
             ..Options::default()
         };
         server::serve(listener, self.routes.clone(), options, shutdown.clone()).await;
@@ -178,7 +181,7 @@ impl Serving {
 }
 
 fn tls_of(keeper: &Keeper, certificate: &Certificate) -> Result<Tls, TlsError> {
-    let (chain, key) = (&certificate.certificate, &certificate.key);
+    let (chain, key) = (&certificate.chain, &certificate.key);
     Tls::of_pem(&keeper.secret, chain.as_bytes(), key.as_bytes())
 }
 

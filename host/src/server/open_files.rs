@@ -4,8 +4,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// The maximum number of connections of one server. A connection that waits costs about 16 KiB.
 const MAX_CONNECTIONS: usize = 1024;
-/// The share of the open files that one server may use. There are three servers, and the clients of git and of the
-/// Kubernetes API need files too.
+/// The share of the open files that one server may use. There are three servers with this share and a small one, and
+/// the clients of git and of the Kubernetes API need files too.
 const SHARE: u64 = 4;
 
 /// Raises the limit of open files of this process to what the system allows, and returns the new limit. `None` means

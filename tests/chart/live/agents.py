@@ -11,7 +11,8 @@ from story import CHART, NAMESPACE, RELEASE, SECRET, Story, gateway_sync
 
 TOKEN, KEY = "ghp_a-token-of-the-test", "name:value"
 AT = ("-n", "my-namespace")
-DATA = "/usr/local/bin/ignition/data"
+# The image of a program shares /usr with this machine, so the data is elsewhere.
+DATA = "/ignition/data"
 USER = 65534
 
 

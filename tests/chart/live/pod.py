@@ -120,8 +120,8 @@ def process_of(container, fields):
     """The arguments and the environment of a container."""
     environment = {}
     for variable in container.get("env", []):
-        value = variable.get("value")
-        if value is None:
+        value = variable.get("value", "")
+        if "valueFrom" in variable:
             value = fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
         environment[variable["name"]] = value
     return container.get("args", []), environment

@@ -71,7 +71,7 @@ async fn a_certificate_is_renewed_in_time() {
     let (one, other) = tokio::join!(keeper.certificate(due), keeper.certificate(due));
     let renewed = one.unwrap();
     assert_eq!(renewed, other.unwrap());
-    assert_ne!(renewed.certificate, first.certificate);
+    assert_ne!(renewed.chain, first.chain);
     assert!(renewed.authorities.ends_with(&first.authorities));
 }
 
