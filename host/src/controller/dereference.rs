@@ -33,7 +33,7 @@ pub(super) enum Present {
     /// It is as the controller wrote it last.
     Written(Written),
     /// It was read. `None` if it does not exist.
-    Read(Option<ConfigMap>),
+    Read(Option<Box<ConfigMap>>),
 }
 
 /// Reads the objects that an object refers to. A missing Secret is a result, and not an error.
@@ -69,9 +69,8 @@ async fn config_map(
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let name = publish::metadata_name(key);
     let call = config_maps.get_opt(&name);
-    within("read the metadata ConfigMap", call)
-        .await
-        .map(Present::Read)
+    let found = within("read the metadata ConfigMap", call).await?;
+    Ok(Present::Read(found.map(Box::new)))
 }
 
 async fn token_secret(

@@ -86,7 +86,7 @@ pub(super) async fn publish<G>(
         match &refs.config_map {
             Present::Written(written) => rewrite(client, published, key, written, &wanted).await,
             Present::Read(found) => {
-                write(client, published, key, sync, found.as_ref(), &wanted).await
+                write(client, published, key, sync, found.as_deref(), &wanted).await
             }
         }
     };
@@ -179,13 +179,11 @@ async fn write(
         name: metadata_name(key),
         whose,
     })?;
-    match config_map::difference(key, present, wanted) {
-        Some(patch) => patch_config_map(client, published, key, &patch, wanted).await,
-        None => {
-            published.confirm(key, &present.metadata, wanted);
-            Ok(())
-        }
+    if let Some(patch) = config_map::difference(key, present, wanted) {
+        return patch_config_map(client, published, key, &patch, wanted).await;
     }
+    published.confirm(key, &present.metadata, wanted);
+    Ok(())
 }
 
 async fn patch_config_map(
