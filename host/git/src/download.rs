@@ -3,6 +3,8 @@
 //!
 //! This module handles the protocol. The pack goes to the store as it arrives.
 
+mod messages;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +15,8 @@ use stoker_api::detection::{CommitId, GitRef};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use messages::Messages;
 
 use super::GitClient;
 use super::advertisement::{self, Advertised, Advertisement, ObjectFormat};
@@ -378,6 +382,7 @@ impl Download<'_> {
         packets: &mut Packets<S>,
         parts: mpsc::Sender<Bytes>,
     ) -> Result<(), GitError> {
+        let mut messages = Messages::default();
         loop {
             let line = match self.in_time(packets.next()).await? {
                 Packet::Line(line) => line,
@@ -395,12 +400,7 @@ impl Download<'_> {
                     (self.show)(FetchProgress::Received(self.bytes));
                 }
                 Some((2, text)) => {
-                    for text in text.split(|byte| matches!(byte, b'\r' | b'\n')) {
-                        let text = plain(text);
-                        if !text.is_empty() {
-                            (self.show)(FetchProgress::Message(&text));
-                        }
-                    }
+                    messages.add(text, |text| (self.show)(FetchProgress::Message(text)));
                 }
                 Some((3, message)) => {
                     return Err(GitError::Remote {
