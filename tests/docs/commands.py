@@ -80,6 +80,8 @@ RUN_BY = {
         "just image": NO_KIND,
         "kubectl create namespace stoker-system": "quick-start",
         "kubectl create namespace my-namespace": "quick-start",
+        "kubectl apply -f my-gateway.yaml": "quick-start",
+        "kubectl exec": NO_KUBELET,
         "kubectl port-forward": NO_KUBELET,
         "stoker send": "quick-start",
         "stoker plugin new": "quick-start",

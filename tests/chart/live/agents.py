@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from cluster import until
-from gateway import AgentContainer, Gateway
+from gateway import Gateway
 from private_git import SSHD, HttpsServer, SshServer
 from story import CHART, NAMESPACE, RELEASE, SECRET, Story, gateway_sync
 
@@ -20,14 +20,9 @@ class Agents(Story):
     NAME = "agents"
 
     def play(self):
-        self.ending = []
-        try:
-            self.install()
-            self.sync_by_https()
-            self.sync_by_ssh()
-        finally:
-            for one in reversed(self.ending):
-                one()
+        self.install()
+        self.sync_by_https()
+        self.sync_by_ssh()
 
     def install(self):
         self.https = HttpsServer(self.scratch, self.git.environment, TOKEN)
@@ -126,26 +121,8 @@ class Agents(Story):
                 "volumes": [{"name": "data", "emptyDir": {}}],
             },
         }
-        created = until("the pod gets an agent", lambda: self.create(pod))
-        authority = self.cluster.kubectl(
-            "config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.certificate-authority-data}"
-        )
-        api_server = (self.server.hostname, str(self.server.port))
-        trusted = self.https.authority
-        agent = self.agent = AgentContainer(self.cluster, self.agent_image, created, api_server, authority, trusted)
-        self.ending.append(agent.remove)
-        agent.wait_until_started()
-        return agent
-
-    def create(self, pod):
-        """Creates the pod. The API server calls the webhook only after a moment; a pod without an agent is removed."""
-        self.cluster.apply(pod)
-        place = ("pod", pod["metadata"]["name"], *AT)
-        created = self.cluster.get(*place)
-        if "initContainers" in created["spec"]:
-            return created
-        self.cluster.kubectl("delete", *place, "--grace-period=0", "--force")
-        return None
+        self.agent = self.start_agent(self.create_with_agent(pod), self.https.authority)
+        return self.agent
 
     def until_synced(self, agent, commit, text):
         path = "projects/boiler/view.json"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import rights
 from cluster import SHELL, until
+from gateway import AgentContainer
 from git_server import Repository
 from pod import Pod, run_to_its_end
 
@@ -72,6 +73,7 @@ class Story:
         self.rights = set()
         self.shown = set()
         self.git = Repository(scratch)
+        self.ending = [self.git.stop]
 
     def play(self):
         raise NotImplementedError
@@ -81,7 +83,8 @@ class Story:
             if self.pod:
                 self.pod.remove()
         finally:
-            self.git.stop()
+            for one in reversed(self.ending):
+                one()
 
     def report(self, what):
         print(f"ok  {self.NAME}: {what}", flush=True)
@@ -179,6 +182,34 @@ class Story:
                 "ports": [{"name": port["name"], "port": self.pod.port(port["targetPort"]), "protocol": "TCP"}],
             }
         )
+
+    # The agent of a gateway.
+
+    def create_with_agent(self, pod):
+        """Creates a pod, and returns it. The API server calls the webhook only after a moment; a pod without an agent is
+        removed."""
+        place = ("pod", pod["metadata"]["name"], "-n", pod["metadata"]["namespace"])
+
+        def create():
+            self.cluster.apply(pod)
+            created = self.cluster.get(*place)
+            if "initContainers" in created["spec"]:
+                return created
+            self.cluster.kubectl("delete", *place, "--grace-period=0", "--force")
+            return None
+
+        return until("the pod gets an agent", create)
+
+    def start_agent(self, created, trusted):
+        """Runs the agent of a pod, and returns it when it has started. It trusts the certificates in a file, too."""
+        authority = self.cluster.kubectl(
+            "config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.certificate-authority-data}"
+        )
+        api_server = (self.server.hostname, str(self.server.port))
+        agent = AgentContainer(self.cluster, self.agent_image, created, api_server, authority, trusted)
+        self.ending.append(agent.remove)
+        agent.wait_until_started()
+        return agent
 
     # The sender.
 
