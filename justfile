@@ -149,6 +149,18 @@ bench-scale *COUNTS:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- scale "{{ cargo_target }}/scale" {{ COUNTS }}
 
+# Measures the agent on a real API server and with 50,000 files, and writes target/agent/benchmarks.md. Nothing else should
+# run meanwhile.
+[doc("Measures the agent: from a webhook to the disk, and 50,000 files.")]
+bench-agent:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --workspace --bins
+    assets=$(tests/control-plane/build.sh)
+    mkdir -p "{{ cargo_target }}/agent"
+    cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
+        cargo run --release --locked --quiet -p stoker-tests --bin bench -- agent "{{ cargo_target }}/agent"
+
 # Measures the memory and the latency of Stoker during attacks, and prints a table. Nothing else should run meanwhile.
 [doc("Measures the memory and the latency of Stoker during attacks.")]
 bench-attacks *ARGS:

@@ -1,84 +1,9 @@
 //! The whole way: from a webhook, over the controller, to the files on a gateway's disk and the status of the object.
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
-use stoker_agent::{CredentialFiles, GatewayAddress, Ports, Sidecar, SidecarConfig};
 use stoker_api::GatewaySync;
-use stoker_local_cluster::FakeGateway;
-use stoker_tests::TestCluster;
-use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-/// A gateway's pod, its disk, its API and its agent.
-struct GatewayPod {
-    api: FakeGateway,
-    folder: TempDir,
-    stop: oneshot::Sender<()>,
-    agent: JoinHandle<Result<()>>,
-}
-
-impl GatewayPod {
-    async fn start(cluster: &TestCluster) -> Result<Self> {
-        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-        let pod = json!({
-            "metadata": {"name": "gw-0", "annotations": {"stoker.io/cr-name": "plant", "stoker.io/profile": "edge"}},
-            "spec": {"containers": [{"name": "gateway", "image": "example.org/ignition"}]},
-        });
-        pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
-            .await?;
-        let running = Patch::Merge(json!({"status": {"phase": "Running"}}));
-        pods.patch_status("gw-0", &PatchParams::default(), &running)
-            .await?;
-        let folder = tempfile::tempdir()?;
-        std::fs::create_dir(folder.path().join("data"))?;
-        let api = FakeGateway::start().await?;
-        let config = SidecarConfig {
-            object: "plant".to_owned(),
-            pod_namespace: cluster.namespace.clone(),
-            namespace: cluster.namespace.clone(),
-            pod_name: "gw-0".to_owned(),
-            gateway_name: "gw-0".to_owned(),
-            profile: "edge".to_owned(),
-            state: folder.path().join("repo"),
-            data: folder.path().join("data"),
-            gateway: GatewayAddress {
-                port: api.port(),
-                tls: false,
-                key_file: None,
-            },
-            credentials: CredentialFiles::default(),
-            sync_period: std::time::Duration::from_secs(30),
-        };
-        let free = Ports {
-            health: 0,
-            metrics: 0,
-        };
-        let sidecar = Sidecar::start(cluster.client.clone(), config, free).await?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let agent = tokio::spawn(sidecar.run_until(async {
-            drop(stopped.await);
-        }));
-        Ok(Self {
-            api,
-            folder,
-            stop,
-            agent,
-        })
-    }
-
-    fn file(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.folder.path().join("data").join(path)).ok()
-    }
-
-    async fn stop(self) -> Result<()> {
-        drop(self.stop);
-        self.agent.await?
-    }
-}
+use stoker_tests::{GatewayPod, TestCluster};
 
 fn is_ready_with(object: &GatewaySync, commit: &str) -> bool {
     let Some(status) = &object.status else {

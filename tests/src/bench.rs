@@ -1,5 +1,6 @@
 //! The parts of the benchmarks: bodies, a minimal server, a load generator, measurements and a report.
 
+pub mod agent;
 pub mod calls;
 pub mod floor;
 pub mod inside;

@@ -3,7 +3,9 @@
 pub mod attacks;
 pub mod bench;
 pub mod control_plane;
+mod gateway_pod;
 pub mod nothing_lost;
 mod test_cluster;
 
+pub use gateway_pod::GatewayPod;
 pub use test_cluster::{Answer, SECRET, TestCluster};

@@ -9,7 +9,7 @@ use stoker_tests::bench::inside::inside;
 use stoker_tests::bench::report::{self, Table};
 use stoker_tests::bench::server::Server;
 use stoker_tests::bench::{
-    BODY_BYTES, calls, floor, plugins, process, refusals, scale, threads, webhooks,
+    BODY_BYTES, agent, calls, floor, plugins, process, refusals, scale, threads, webhooks,
 };
 use stoker_tests::{SECRET, TestCluster};
 
@@ -37,6 +37,8 @@ enum Role {
     Refusals { folder: PathBuf },
     /// Measure webhooks, and write only these results.
     Webhooks { folder: PathBuf },
+    /// Measure the agent, and write only these results.
+    Agent { folder: PathBuf },
     /// Measure the controller with many objects, and write only these results.
     Scale {
         folder: PathBuf,
@@ -57,6 +59,10 @@ async fn main() -> Result<()> {
         Some(Role::Webhooks { folder }) => {
             let cluster = TestCluster::new().await?;
             report::write(&folder, "", &webhooks(&cluster).await?)
+        }
+        Some(Role::Agent { folder }) => {
+            let tables = [agent::webhook_to_disk().await?, agent::many_files()?];
+            report::write(&folder, "", &tables)
         }
         Some(Role::Scale { folder, counts }) => {
             let mut tables = Vec::new();
