@@ -97,6 +97,14 @@ there. Null is not enough: some versions of Helm ignore it in the values of a pa
 {{- if and .Values.webhook.enabled (eq .Values.rbac.scope "cluster") }}yes{{ end }}
 {{- end }}
 
+{{/* The labels of the pods that are reviewed: those of the value, and not those of the chart's own pods. */}}
+{{- define "stoker-operator.injectionPods" -}}
+{{- $selector := deepCopy .Values.webhook.objectSelector }}
+{{- $own := dict "key" "control-plane" "operator" "NotIn" "values" (list "controller-manager") }}
+{{- $_ := append ($selector.matchExpressions | default list) $own | set $selector "matchExpressions" }}
+{{- toYaml $selector }}
+{{- end }}
+
 {{/* The DNS names by which the API server knows the admission webhook, as a list. */}}
 {{- define "stoker-operator.injectionNames" -}}
 {{- $name := printf "%s-webhook-service.%s.svc" (include "stoker-operator.fullname" .) .Release.Namespace }}
