@@ -11,6 +11,7 @@ mod inject;
 mod keeper;
 mod metrics;
 mod objects;
+mod places;
 mod review;
 mod serving;
 

@@ -38,10 +38,10 @@ pub use open_files::raise_open_files;
 pub use request::{Peer, RequestBody};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-/// The time limit for the headers of a request, for the pause between two requests of an HTTP/1.1 connection, and for
-/// everything before the first request.
+/// The time limit for the headers of a request, and for everything before the first request. It is also that for the pause
+/// between two requests of an HTTP/1.1 connection, unless the options set another.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// The time limit for the pause between two requests of an HTTP/2 connection.
+/// The time limit for the pause between two requests of an HTTP/2 connection, unless the options set another.
 const IDLE_TIME: Duration = Duration::from_mins(1);
 /// The limit of the headers of a request, in bytes. GitHub sends less than 2 KiB.
 const HEADER_BYTES: u32 = 32 << 10;
@@ -76,6 +76,9 @@ pub struct Options {
     pub metrics: ServerMetrics,
     /// The maximum number of connections, or `None` for what the limit of open files permits.
     pub connections: Option<usize>,
+    /// The time limit for the pause between two requests of a connection, and in HTTP/1.1 for the headers of the second
+    /// and further ones. `None` for 10 seconds in HTTP/1.1, and a minute in HTTP/2.
+    pub idle_time: Option<Duration>,
 }
 
 /// Serves until the shutdown, and then waits for the remaining requests.
@@ -125,6 +128,7 @@ pub async fn serve<S, B>(
             service: service.clone(),
             tls: options.tls.clone(),
             metrics: options.metrics.clone(),
+            idle_time: options.idle_time,
             shutdown: shutdown.clone(),
         };
         tasks.spawn(connection.run(stream));
@@ -158,6 +162,7 @@ struct Connection<S> {
     service: S,
     tls: Option<Arc<Tls>>,
     metrics: ServerMetrics,
+    idle_time: Option<Duration>,
     shutdown: CancellationToken,
 }
 
@@ -205,10 +210,10 @@ where
             peer: self.peer,
             place: Arc::clone(&self.place),
         };
-        let builder = http();
+        let builder = http(self.idle_time.unwrap_or(HEADER_TIME));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
-        let mut silence = pin!(silence(&self.place));
+        let mut silence = pin!(silence(&self.place, self.idle_time.unwrap_or(IDLE_TIME)));
         let mut is_ending = false;
         loop {
             tokio::select! {
@@ -232,10 +237,10 @@ where
 }
 
 /// Returns when a connection had no request for too long.
-async fn silence(place: &Place) {
+async fn silence(place: &Place, idle_time: Duration) {
     loop {
         let (since, limit) = match place.idle_since() {
-            Some((since, true)) => (since, IDLE_TIME),
+            Some((since, true)) => (since, idle_time),
             Some((since, false)) => (since, HEADER_TIME),
             None => (Instant::now(), HEADER_TIME),
         };
@@ -247,13 +252,13 @@ async fn silence(place: &Place) {
     }
 }
 
-/// Returns the settings of HTTP.
-fn http() -> auto::Builder<TokioExecutor> {
+/// Returns the settings of HTTP. The time limit is that of HTTP/1.1 for a pause and the headers after it.
+fn http(header_time: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(header_time)
         .max_buf_size(HEADER_BYTES as usize);
     builder
         .http2()
@@ -318,6 +323,16 @@ mod tests {
         let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
         let (answer, time) = exchange(request, Options::default()).await;
         assert!(answer.starts_with(b"HTTP/1.1 200"));
+        assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
+        let options = || Options {
+            idle_time: Some(Duration::from_mins(2)),
+            ..Options::default()
+        };
+        let (answer, time) = exchange(request, options()).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+        assert_eq!(time.as_secs(), 120);
+        // It is not the limit for the first request.
+        let (_, time) = exchange(b"GET / HTTP/1.1\r\n", options()).await;
         assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
     }
 

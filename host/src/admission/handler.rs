@@ -4,31 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use tokio::sync::{AcquireError, Semaphore};
 
 use super::inject::{Decision, Settings, inject, wanted};
 use super::metrics::{Fault, InjectorMetrics, Outcome};
 use super::objects::{LookupError, Objects};
+use super::places::{NoPlace, Places};
 use super::review::Question;
+use crate::server::Peer;
 
 /// The maximum size of a body in bytes. The API server accepts pods of 3 MiB, and the review adds little.
 const BODY_BYTES: usize = 4 << 20;
 /// The time limit for a body.
 const BODY_TIME: Duration = Duration::from_secs(5);
-/// The maximum number of bodies in memory. Further requests wait, and the API server ends those that wait too long.
-const BODIES: usize = 4;
 
 /// Answers the questions of the API server about pods.
 pub struct Injector {
     objects: Objects,
     settings: Settings,
     metrics: InjectorMetrics,
-    bodies: Semaphore,
+    places: Places,
 }
 
 impl Injector {
@@ -39,14 +38,18 @@ impl Injector {
             objects,
             settings,
             metrics,
-            bodies: Semaphore::new(BODIES),
+            places: Places::new(),
         }
     }
 
     /// Reads the body of a request. The body is dropped before the object of the pod is read.
-    async fn question(&self, body: Body) -> Result<Question, (StatusCode, String)> {
-        let closed = |error: AcquireError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-        let _place = self.bodies.acquire().await.map_err(closed)?;
+    async fn question(
+        &self,
+        peer: Option<Peer>,
+        body: Body,
+    ) -> Result<Question, (StatusCode, String)> {
+        let full = |error: NoPlace| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        let _place = self.places.take(peer).await.map_err(full)?;
         let body = read(body).await?;
         Question::read(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
     }
@@ -94,8 +97,13 @@ pub fn router(injector: Arc<Injector>) -> Router {
         .with_state(injector)
 }
 
-async fn review(State(injector): State<Arc<Injector>>, body: Body) -> Response {
-    let question = match injector.question(body).await {
+async fn review(
+    State(injector): State<Arc<Injector>>,
+    peer: Option<Extension<Peer>>,
+    body: Body,
+) -> Response {
+    let peer = peer.map(|Extension(peer)| peer);
+    let question = match injector.question(peer, body).await {
         Ok(question) => question,
         Err(refusal) => return refusal.into_response(),
     };

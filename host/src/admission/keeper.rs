@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use stoker_api::names::label;
 
 use super::certificate::{Certificate, IssueError};
@@ -23,10 +24,15 @@ const FIELD_MANAGER: &str = "stoker-injector";
 const RENEW_AT: &str = "stoker.io/renew-at";
 /// The annotation of the Secret with the names in the certificate, separated by commas.
 const NAMES: &str = "stoker.io/dns-names";
+/// The annotation of the Secret with the SHA-256 of the certificate in PEM, in hexadecimal. Another issuer may replace the
+/// certificate and leave the annotations, and then they do not describe it.
+const DIGEST: &str = "stoker.io/certificate-digest";
 /// The keys of the Secret, as cert-manager writes them.
 const AUTHORITIES: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
+/// The maximum number of attempts to store a certificate at a time. Each lost one means that another writer was faster.
+const TRIES: u32 = 5;
 
 /// The reason why the certificate cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +83,15 @@ impl Keeper {
     ///
     /// Several replicas may do this at once: the API server stores the certificate of one of them, and the others read
     /// it.
-    pub(super) async fn certificate(&self, now: Timestamp) -> Result<Certificate, KeepError> {
+    ///
+    /// If the Secret was deleted or damaged, the authority of the certificate in use stays trusted.
+    pub(super) async fn certificate(
+        &self,
+        now: Timestamp,
+        used: Option<&Certificate>,
+    ) -> Result<Certificate, KeepError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut retries = 1..TRIES;
         loop {
             let read = api.get_opt(&self.secret).await;
             let present = read.map_err(|source| self.failed("read", source))?;
@@ -89,14 +102,15 @@ impl Keeper {
             {
                 return Ok(stored.clone());
             }
-            let issued = Certificate::issue(&self.names, now, stored.as_ref())?;
+            let issued = Certificate::issue(&self.names, now, stored.as_ref().or(used))?;
             match self.store(&api, present.as_ref(), &issued).await {
                 Ok(()) => {
                     tracing::info!(secret = self.secret, renew.at = %issued.renew_at, "a certificate for the injection webhook was issued");
                     return Ok(issued);
                 }
                 // Another replica was faster.
-                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(kube::Error::Api(status)) if status.code == 409 && retries.next().is_some() => {
+                }
                 Err(source) => return Err(self.failed("write", source)),
             }
         }
@@ -144,6 +158,7 @@ impl Keeper {
         secret.annotations_mut().extend([
             (RENEW_AT.to_owned(), issued.renew_at.to_string()),
             (NAMES.to_owned(), issued.names.join(",")),
+            (DIGEST.to_owned(), digest(&issued.chain)),
         ]);
         let manager = (label::MANAGED_BY.to_owned(), label::OPERATOR.to_owned());
         secret.labels_mut().extend([manager]);
@@ -224,9 +239,13 @@ fn stored(secret: &Secret) -> Option<Certificate> {
         String::from_utf8(bytes.0.clone()).ok()
     };
     let annotations = secret.annotations();
+    let chain = text(CERTIFICATE)?;
+    if annotations.get(DIGEST)? != &digest(&chain) {
+        return None;
+    }
     Some(Certificate {
         authorities: text(AUTHORITIES)?,
-        chain: text(CERTIFICATE)?,
+        chain,
         key: text(KEY)?,
         names: annotations
             .get(NAMES)?
@@ -243,9 +262,13 @@ fn is_usable(certificate: &Certificate) -> bool {
     Tls::of_pem("the Secret", chain, key).is_ok()
 }
 
+fn digest(chain: &str) -> String {
+    hex::encode(Sha256::digest(chain))
+}
+
 fn bytes(text: &str) -> ByteString {
     ByteString(text.as_bytes().to_vec())
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -18,6 +18,9 @@ use crate::server::{self, Options, Tls, TlsError, TlsFiles};
 const RETRY: Duration = Duration::from_secs(5);
 /// The maximum number of connections. The API server sends many requests on one.
 const CONNECTIONS: usize = 64;
+/// The time limit for the pause between two requests of a connection. The API server closes its connections after 90 s
+/// without a request, and a call fails if this server is the first to close.
+const IDLE_TIME: Duration = Duration::from_mins(2);
 /// The time between two looks at the own certificate, and at the configuration of the webhook.
 const PERIOD: Duration = Duration::from_secs(30);
 
@@ -37,6 +40,15 @@ enum StartError {
     Keep(#[from] KeepError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+}
+
+/// The certificate that is served.
+struct Served {
+    tls: Arc<Tls>,
+    /// The certificate in use, if it is an own one.
+    used: Option<Certificate>,
+    /// The certificate of the last round, which may be used later.
+    last: Option<Certificate>,
 }
 
 /// The server of the webhook.
@@ -74,11 +86,12 @@ impl Serving {
     }
 
     async fn serve(self, shutdown: CancellationToken) {
-        let Some(tls) = shutdown.run_until_cancelled(self.first_certificate()).await else {
+        let first = self.first_certificate();
+        let Some(served) = shutdown.run_until_cancelled(first).await else {
             return;
         };
-        let following = self.follow(&tls);
-        let serving = self.listen(Arc::clone(&tls), &shutdown);
+        let serving = self.listen(Arc::clone(&served.tls), &shutdown);
+        let following = self.follow(served);
         tokio::select! {
             () = following => {}
             () = serving => {}
@@ -86,10 +99,10 @@ impl Serving {
     }
 
     /// Waits until there is a certificate.
-    async fn first_certificate(&self) -> Arc<Tls> {
+    async fn first_certificate(&self) -> Served {
         loop {
             match self.load().await {
-                Ok(tls) => return Arc::new(tls),
+                Ok(served) => return served,
                 Err(error) => {
                     self.metrics.failed(Fault::Certificate);
                     tracing::error!(error = %stoker_report::chain(&error), "the injection webhook has no certificate, and no agents are injected");
@@ -99,34 +112,37 @@ impl Serving {
         }
     }
 
-    async fn load(&self) -> Result<Tls, StartError> {
-        match &self.source {
-            CertificateSource::Files(files) => Ok(Tls::load(files.clone())?),
+    async fn load(&self) -> Result<Served, StartError> {
+        let (tls, used) = match &self.source {
+            CertificateSource::Files(files) => (Tls::load(files.clone())?, None),
             CertificateSource::Own(keeper) => {
-                let certificate = keeper.certificate(Timestamp::now()).await?;
+                let certificate = keeper.certificate(Timestamp::now(), None).await?;
                 self.trust(keeper, &certificate).await;
-                Ok(tls_of(keeper, &certificate)?)
+                (tls_of(keeper, &certificate)?, Some(certificate))
             }
-        }
+        };
+        Ok(Served {
+            tls: Arc::new(tls),
+            used,
+            last: None,
+        })
     }
 
     /// Keeps the certificate current.
-    async fn follow(&self, tls: &Tls) {
+    async fn follow(&self, mut served: Served) {
         match &self.source {
-            CertificateSource::Files(_) => tls.follow().await,
-            CertificateSource::Own(keeper) => {
-                let mut used = None;
-                loop {
-                    tokio::time::sleep(PERIOD).await;
-                    self.renew(keeper, tls, &mut used).await;
-                }
-            }
+            CertificateSource::Files(_) => served.tls.follow().await,
+            CertificateSource::Own(keeper) => loop {
+                tokio::time::sleep(PERIOD).await;
+                self.renew(keeper, &mut served).await;
+            },
         }
     }
 
     /// Uses the certificate of the Secret, and issues a new one in time.
-    async fn renew(&self, keeper: &Keeper, tls: &Tls, used: &mut Option<Certificate>) {
-        let certificate = match keeper.certificate(Timestamp::now()).await {
+    async fn renew(&self, keeper: &Keeper, served: &mut Served) {
+        let kept = keeper.certificate(Timestamp::now(), served.used.as_ref());
+        let certificate = match kept.await {
             Ok(certificate) => certificate,
             Err(error) => {
                 self.metrics.failed(Fault::Certificate);
@@ -134,16 +150,20 @@ impl Serving {
                 return;
             }
         };
-        // The API server first learns to trust the authority. A new certificate is used in the next round.
-        if !self.trust(keeper, &certificate).await || used.as_ref() == Some(&certificate) {
+        // The API servers learn the authority some time after a replica has written it, which may just have happened. A
+        // new certificate is used in the next round, and the old one is trusted until then.
+        let is_trusted = self.trust(keeper, &certificate).await;
+        let last = served.last.replace(certificate.clone());
+        let is_new = last.as_ref() != Some(&certificate);
+        if !is_trusted || is_new || served.used.as_ref() == Some(&certificate) {
             return;
         }
         let (chain, key) = (&certificate.chain, &certificate.key);
-        if let Err(error) = tls.replace_pem(chain.as_bytes(), key.as_bytes()) {
+        if let Err(error) = served.tls.replace_pem(chain.as_bytes(), key.as_bytes()) {
             self.metrics.failed(Fault::Certificate);
             tracing::error!(error = %stoker_report::chain(&error), "cannot use the certificate of the injection webhook");
         }
-        *used = Some(certificate);
+        served.used = Some(certificate);
     }
 
     /// Makes the API server trust a certificate. Returns whether it did so before.
@@ -174,6 +194,7 @@ impl Serving {
         let options = Options {
             tls: Some(tls),
             connections: Some(CONNECTIONS),
+            idle_time: Some(IDLE_TIME),
             ..Options::default()
         };
         server::serve(listener, self.routes.clone(), options, shutdown.clone()).await;

@@ -127,7 +127,7 @@ impl Host {
         let receiver_options = server::Options {
             tls,
             metrics: metrics.server.clone(),
-            connections: None,
+            ..server::Options::default()
         };
         let routes = receiver::router(receiver);
         servers.spawn(listeners.receiver, routes, receiver_options);

@@ -2,6 +2,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -226,6 +227,30 @@ async fn other_requests_are_refused() {
     let large = vec![b' '; BODY_BYTES + 1];
     assert_eq!(post(None, "/mutate-v1-pod", large).await.status, 413);
     assert_eq!(post(None, "/", "{}").await.status, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_no_bodies_does_not_keep_others_out() {
+    let settings = Settings {
+        agent_image: "agent:1".to_owned(),
+    };
+    let objects = Objects::new(client(None));
+    let injector = Injector::new(objects, settings, InjectorMetrics::default());
+    let routes = router(Arc::new(injector));
+    let send = |address: [u8; 4], body: Body| {
+        let peer = Peer((address, 1).into());
+        let request = Request::post("/mutate-v1-pod").extension(peer);
+        let answered = routes.clone().oneshot(request.body(body).unwrap());
+        async { answered.await.unwrap().status().as_u16() }
+    };
+    let silent = || futures::stream::pending::<Result<Bytes, std::io::Error>>();
+    let silent = (0..4).map(|_| send([192, 0, 2, 1], Body::from_stream(silent())));
+    let mut silent = Box::pin(futures::future::join_all(silent));
+    assert!(futures::poll!(&mut silent).is_pending());
+    let question = question(&json!({})).to_string();
+    let other = send([192, 0, 2, 2], question.into());
+    assert_eq!(other.now_or_never(), Some(200));
+    assert_eq!(silent.await, [408, 408, 408, 503]);
 }
 
 #[tokio::test(start_paused = true)]

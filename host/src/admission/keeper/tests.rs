@@ -1,4 +1,10 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use http::{Method, Request, Response};
 use kube::Config;
+use kube::api::DeleteParams;
+use kube::client::Body;
 use stoker_apiserver::ApiServer;
 
 use super::*;
@@ -10,7 +16,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// An API server, and the keeper of a replica.
-async fn start() -> (ApiServer, Keeper) {
+pub(in crate::admission) async fn start() -> (ApiServer, Keeper) {
     let server = ApiServer::builder().start().await.unwrap();
     let client = Client::try_from(Config::new(server.url().parse().unwrap())).unwrap();
     let keeper = Keeper {
@@ -23,11 +29,11 @@ async fn start() -> (ApiServer, Keeper) {
     (server, keeper)
 }
 
-fn secrets(keeper: &Keeper) -> Api<Secret> {
+pub(in crate::admission) fn secrets(keeper: &Keeper) -> Api<Secret> {
     Api::namespaced(keeper.client.clone(), &keeper.namespace)
 }
 
-async fn configure(keeper: &Keeper) -> Api<MutatingWebhookConfiguration> {
+pub(in crate::admission) async fn configure(keeper: &Keeper) -> Api<MutatingWebhookConfiguration> {
     let api = Api::all(keeper.client.clone());
     let webhook = |name: &str| {
         json!({
@@ -50,10 +56,10 @@ async fn configure(keeper: &Keeper) -> Api<MutatingWebhookConfiguration> {
 async fn replicas_share_one_certificate() {
     let (_server, keeper) = start().await;
     let now = at("2026-11-26T12:00:00Z");
-    let (one, other) = tokio::join!(keeper.certificate(now), keeper.certificate(now));
+    let (one, other) = tokio::join!(keeper.certificate(now, None), keeper.certificate(now, None));
     let one = one.unwrap();
     assert_eq!(one, other.unwrap());
-    assert_eq!(keeper.certificate(now).await.unwrap(), one);
+    assert_eq!(keeper.certificate(now, None).await.unwrap(), one);
     let stored = secrets(&keeper).get("webhook-cert").await.unwrap();
     assert_eq!(stored.type_.as_deref(), Some("kubernetes.io/tls"));
     assert_eq!(stored.labels()[label::MANAGED_BY], label::OPERATOR);
@@ -63,12 +69,12 @@ async fn replicas_share_one_certificate() {
 #[tokio::test]
 async fn a_certificate_is_renewed_in_time() {
     let (_server, keeper) = start().await;
-    let first = keeper.certificate(at("2026-11-26T12:00:00Z")).await;
+    let first = keeper.certificate(at("2026-11-26T12:00:00Z"), None).await;
     let first = first.unwrap();
-    let before = keeper.certificate(at("2027-07-27T11:59:59Z")).await;
+    let before = keeper.certificate(at("2027-07-27T11:59:59Z"), None).await;
     assert_eq!(before.unwrap(), first);
     let due = at("2027-07-27T12:00:00Z");
-    let (one, other) = tokio::join!(keeper.certificate(due), keeper.certificate(due));
+    let (one, other) = tokio::join!(keeper.certificate(due, None), keeper.certificate(due, None));
     let renewed = one.unwrap();
     assert_eq!(renewed, other.unwrap());
     assert_ne!(renewed.chain, first.chain);
@@ -79,11 +85,13 @@ async fn a_certificate_is_renewed_in_time() {
 async fn an_unusable_secret_is_repaired() {
     let (_server, keeper) = start().await;
     let now = at("2026-11-26T12:00:00Z");
-    let mut before = keeper.certificate(now).await.unwrap();
+    let mut before = keeper.certificate(now, None).await.unwrap();
     for change in [
         json!({ "data": { "tls.key": null } }),
         json!({ "data": { "tls.key": "eA==" } }),
         json!({ "data": { "tls.crt": "/w==" } }),
+        json!({ "metadata": { "annotations": { DIGEST: "no" } } }),
+        json!({ "metadata": { "annotations": { DIGEST: null } } }),
         json!({ "metadata": { "annotations": { RENEW_AT: "soon" } } }),
         json!({ "metadata": { "annotations": { NAMES: "other.svc" } } }),
     ] {
@@ -95,7 +103,7 @@ async fn an_unusable_secret_is_repaired() {
             )
             .await
             .unwrap();
-        let after = keeper.certificate(now).await.unwrap();
+        let after = keeper.certificate(now, None).await.unwrap();
         assert_ne!(after.key, before.key, "{change}");
         assert!(is_usable(&after), "{change}");
         before = after;
@@ -103,10 +111,85 @@ async fn an_unusable_secret_is_repaired() {
 }
 
 #[tokio::test]
+async fn the_certificate_of_another_issuer_is_replaced() {
+    let (_server, keeper) = start().await;
+    let now = at("2026-11-26T12:00:00Z");
+    keeper.certificate(now, None).await.unwrap();
+    // The other issuer leaves the annotations.
+    let other = Certificate::issue(&keeper.names, at("2025-12-26T12:00:00Z"), None).unwrap();
+    let data = [
+        (AUTHORITIES, &other.authorities),
+        (CERTIFICATE, &other.chain),
+        (KEY, &other.key),
+    ];
+    let data: BTreeMap<_, _> = data.map(|(key, text)| (key, STANDARD.encode(text))).into();
+    let replaced = Patch::Merge(json!({ "data": data }));
+    let params = PatchParams::default();
+    let api = secrets(&keeper);
+    api.patch("webhook-cert", &params, &replaced).await.unwrap();
+    let own = keeper.certificate(now, None).await.unwrap();
+    assert_ne!(own.chain, other.chain);
+    assert_eq!(keeper.certificate(now, None).await.unwrap(), own);
+    let stored = api.get("webhook-cert").await.unwrap();
+    assert_eq!(stored.annotations()[DIGEST], digest(&own.chain));
+}
+
+#[tokio::test]
+async fn the_certificate_in_use_stays_trusted_when_the_secret_is_deleted_or_damaged() {
+    let (_server, keeper) = start().await;
+    let now = at("2026-11-26T12:00:00Z");
+    let used = keeper.certificate(now, None).await.unwrap();
+    let api = secrets(&keeper);
+    api.delete("webhook-cert", &DeleteParams::default())
+        .await
+        .unwrap();
+    let next = keeper.certificate(now, Some(&used)).await.unwrap();
+    assert_ne!(next.chain, used.chain);
+    assert!(next.authorities.ends_with(&used.authorities));
+    let damaged = Patch::Merge(json!({ "data": { CERTIFICATE: "eA==" } }));
+    let params = PatchParams::default();
+    api.patch("webhook-cert", &params, &damaged).await.unwrap();
+    let last = keeper.certificate(now, Some(&used)).await.unwrap();
+    assert!(last.authorities.ends_with(&used.authorities));
+}
+
+#[tokio::test]
+async fn a_certificate_that_others_always_store_first_is_given_up() {
+    let creations = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&creations);
+    let answer = move |request: Request<Body>| {
+        let (code, reason) = if request.method() == Method::POST {
+            counter.fetch_add(1, Ordering::Relaxed);
+            (409, "AlreadyExists")
+        } else {
+            (404, "NotFound")
+        };
+        let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure",
+            "message": "no", "reason": reason, "code": code });
+        let body = Body::from(status.to_string().into_bytes());
+        let response = Response::builder().status(code).body(body).unwrap();
+        async { Ok::<_, tower::BoxError>(response) }
+    };
+    let keeper = Keeper {
+        client: Client::new(tower::service_fn(answer), "default"),
+        namespace: "default".to_owned(),
+        secret: "webhook-cert".to_owned(),
+        names: vec![NAME.to_owned()],
+        configuration: None,
+    };
+    let kept = keeper.certificate(at("2026-11-26T12:00:00Z"), None).await;
+    assert_eq!(
+        kept.unwrap_err().to_string(),
+        "cannot write the Secret webhook-cert"
+    );
+    assert_eq!(creations.load(Ordering::Relaxed), TRIES);
+}
+
+#[tokio::test]
 async fn the_api_server_trusts_the_certificate() {
     let (_server, keeper) = start().await;
     let certificate = keeper
-        .certificate(at("2026-11-26T12:00:00Z"))
+        .certificate(at("2026-11-26T12:00:00Z"), None)
         .await
         .unwrap();
     let missing = keeper.trust(&certificate).await.unwrap_err();

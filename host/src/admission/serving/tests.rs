@@ -7,6 +7,7 @@ use rcgen::generate_simple_self_signed;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::admission::keeper::tests as keepers;
 
 fn write_certificate(folder: &Path) -> String {
     let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -145,4 +146,63 @@ async fn it_ends_at_the_shutdown_without_a_certificate() {
     let running = start(folder.path(), ANY, routes());
     tokio::time::sleep(RETRY * 3).await;
     running.end().await;
+}
+
+/// A server with an own certificate, which is not started.
+fn of_keeper(keeper: &Arc<Keeper>) -> Serving {
+    Serving {
+        address: ANY,
+        source: CertificateSource::Own(Arc::clone(keeper)),
+        routes: routes(),
+        metrics: InjectorMetrics::default(),
+        listening: watch::channel(None).0,
+    }
+}
+
+/// Deletes the Secret with the certificate.
+async fn lose(keeper: &Keeper) {
+    let api = keepers::secrets(keeper);
+    let params = kube::api::DeleteParams::default();
+    api.delete(&keeper.secret, &params).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_certificate_is_trusted_while_replicas_use_it() {
+    let (_server, keeper) = keepers::start().await;
+    let keeper = Arc::new(keeper);
+    let configurations = keepers::configure(&keeper).await;
+    let serving = of_keeper(&keeper);
+    let mut served = serving.load().await.unwrap();
+    let lost = served.used.clone().unwrap();
+    lose(&keeper).await;
+    serving.renew(&keeper, &mut served).await;
+    let configuration = configurations.get("pod-injection").await.unwrap();
+    for webhook in configuration.webhooks.iter().flatten() {
+        let bundle = webhook.client_config.ca_bundle.as_ref().unwrap();
+        let bundle = std::str::from_utf8(&bundle.0).unwrap();
+        assert!(bundle.ends_with(&lost.authorities));
+        assert_ne!(bundle, lost.authorities);
+    }
+    assert_eq!(served.used.as_ref(), Some(&lost));
+    serving.renew(&keeper, &mut served).await;
+    assert_ne!(served.used, Some(lost));
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_replica_is_used_one_round_later() {
+    let (_server, keeper) = keepers::start().await;
+    let keeper = Arc::new(keeper);
+    keepers::configure(&keeper).await;
+    let serving = of_keeper(&keeper);
+    let mut served = [serving.load().await.unwrap(), serving.load().await.unwrap()];
+    let first = served[0].used.clone();
+    lose(&keeper).await;
+    let [one, other] = &mut served;
+    serving.renew(&keeper, one).await;
+    // The API server was told just now, by the other replica.
+    serving.renew(&keeper, other).await;
+    assert_eq!([&one.used, &other.used], [&first, &first]);
+    serving.renew(&keeper, other).await;
+    assert_eq!(other.used, other.last);
+    assert_ne!(other.used, first);
 }

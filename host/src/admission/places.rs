@@ -1,0 +1,106 @@
+//! The places for bodies in memory. No client can hold all of them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+use crate::server::{self, Peer};
+
+/// The maximum number of bodies in memory.
+const PLACES: usize = 4;
+/// The maximum number of bodies of one client. Another client always gets the rest.
+const SHARE: usize = 3;
+/// The time limit for the wait for a place. With that for the body, it is below the 10 s that the API server waits.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// The places for bodies.
+pub(super) struct Places {
+    all: Semaphore,
+    /// The shares of the clients that have a place or wait for one, by the group of their addresses.
+    shares: Mutex<HashMap<Option<IpAddr>, Arc<Semaphore>>>,
+}
+
+/// The place of a body. Dropping it frees the place.
+pub(super) struct Place<'p> {
+    _of_all: SemaphorePermit<'p>,
+    _of_share: OwnedSemaphorePermit,
+}
+
+/// No place became free in time.
+#[derive(Debug, thiserror::Error)]
+#[error("too many requests have not been read")]
+pub(super) struct NoPlace;
+
+impl Places {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Semaphore::new(PLACES),
+            shares: Mutex::default(),
+        }
+    }
+
+    /// Waits for a place for a body of a client.
+    pub(super) async fn take(&self, peer: Option<Peer>) -> Result<Place<'_>, NoPlace> {
+        let share = self.share(peer.map(|Peer(address)| server::group(address.ip())));
+        let place = async {
+            Some(Place {
+                // A client waits for its share first, so that it does not stand in the way of others.
+                _of_share: share.acquire_owned().await.ok()?,
+                _of_all: self.all.acquire().await.ok()?,
+            })
+        };
+        let place = tokio::time::timeout(WAIT, place).await;
+        place.ok().flatten().ok_or(NoPlace)
+    }
+
+    /// Returns the share of a client. Shares that nobody uses are removed.
+    fn share(&self, group: Option<IpAddr>) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let share = shares.entry(group);
+        Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(SHARE))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn peer(address: &str) -> Option<Peer> {
+        Some(Peer((address.parse::<IpAddr>().unwrap(), 1).into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_does_not_get_all_places() {
+        let places = Places::new();
+        let mut taken = Vec::new();
+        for address in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+            taken.push(places.take(peer(address)).await.unwrap());
+        }
+        let started = Instant::now();
+        assert!(places.take(peer("2001:db8::4")).await.is_err());
+        assert_eq!(started.elapsed(), WAIT);
+        let other = places.take(peer("192.0.2.1")).now_or_never();
+        let other = other.expect("there is a place").unwrap();
+        assert!(places.take(peer("192.0.2.2")).await.is_err());
+        drop(other);
+        assert!(places.take(peer("192.0.2.2")).await.is_ok());
+        taken.pop();
+        assert!(places.take(peer("2001:db8::4")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn shares_that_nobody_uses_are_removed() {
+        let places = Places::new();
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            drop(places.take(peer(address)).await.unwrap());
+        }
+        assert_eq!(places.shares.lock().unwrap().len(), 1);
+    }
+}
