@@ -7,7 +7,7 @@ use std::time::Duration;
 use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt as _};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::utils::Backoff;
+use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, ExponentialBackoff};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -64,6 +64,10 @@ impl WatchMetrics {
     }
 }
 
+/// How long a watch must work before the waits start over. An event alone is no sign of that: before each list, a watch
+/// reports that the list begins.
+const WORKS: Duration = Duration::from_secs(10);
+
 /// Returns the waits of one watch: they double from error to error, with jitter, and start over when the watch works.
 fn watch_backoff() -> impl Backoff {
     let builder = ExponentialBuilder::default()
@@ -72,7 +76,26 @@ fn watch_backoff() -> impl Backoff {
         .with_factor(2.0)
         .with_jitter()
         .without_max_times();
-    ExponentialBackoff::from(builder)
+    Waits(ResetTimerBackoff::new(
+        ExponentialBackoff::from(builder),
+        WORKS,
+    ))
+}
+
+/// Waits that start over only after a time without errors.
+struct Waits(ResetTimerBackoff<ExponentialBackoff>);
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next()
+    }
+}
+
+impl Backoff for Waits {
+    /// Is called for each event, and does nothing.
+    fn reset(&mut self) {}
 }
 
 #[cfg(test)]
@@ -97,5 +120,17 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let line = r#"stoker_watch_errors_total{watch="controller-pods"} 2"#;
         assert!(text.lines().any(|other| other == line), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_waits_grow_while_the_list_fails() {
+        let metrics = WatchMetrics::default();
+        // Each failed list begins with an event.
+        let lists = (0..10).flat_map(|_| [Ok(0), Err(watcher::Error::NoResourceVersion)]);
+        let started = tokio::time::Instant::now();
+        let resumed = metrics.resumed("controller-pods", stream::iter(lists));
+        assert_eq!(resumed.count().await, 10);
+        let waited = started.elapsed();
+        assert!(waited >= Duration::from_secs(15), "{waited:?}");
     }
 }

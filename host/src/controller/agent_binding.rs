@@ -99,14 +99,18 @@ pub(super) async fn bind<G>(
     };
     match change(key, sync, &found, &wanted)? {
         Change::None => {
-            bound.confirm(key, &found.metadata, &wanted);
+            if is_watched(&found) {
+                bound.confirm(key, &found.metadata, &wanted);
+            }
         }
         Change::Patch(patch) => {
             let (params, patch) = (patch_params(), Patch::Merge(&patch));
             let writing = bound.begin(key);
             let call = bindings.patch(&name, &params, &patch);
             let stored = within("patch the RoleBinding", call).await?;
-            writing.stored(&stored.metadata, &wanted);
+            if is_watched(&stored) {
+                writing.stored(&stored.metadata, &wanted);
+            }
         }
         Change::Replace => {
             let params = DeleteParams::default().preconditions(Preconditions {
@@ -118,6 +122,12 @@ pub(super) async fn bind<G>(
         }
     }
     Ok(())
+}
+
+/// Returns whether the watch reports changes of a RoleBinding. Others are read in each pass.
+fn is_watched(binding: &RoleBinding) -> bool {
+    let managed_by = binding.labels().get(label::MANAGED_BY);
+    managed_by.is_some_and(|name| name == label::OPERATOR)
 }
 
 /// Returns the RoleBinding for an object and the service accounts of its pods.

@@ -112,10 +112,12 @@ impl OwnWrites {
         self.lock().remove(key);
     }
 
-    /// Forgets what was written, because the watch begins again, and does not report what was deleted in between.
+    /// Forgets what was written, because the watch begins again, and does not report what was deleted in between. The
+    /// versions may be lower than before, if the API server was restored.
     pub(super) fn forget_all(&self) {
         for known in self.lock().values_mut() {
             known.written = None;
+            known.reported = 0;
         }
     }
 
@@ -249,5 +251,8 @@ mod tests {
             assert!(!writes.is_overtaken(&key()));
         }
         assert!(writes.report(&key(), Some("10")));
+        writes.forget_all();
+        writes.begin(&key()).stored(&stored("3"), &content("a"));
+        assert_eq!(version(&writes).as_deref(), Some("3"));
     }
 }

@@ -92,9 +92,11 @@ pub(super) async fn reconcile<G: RefSource>(
             .metrics
             .observe_pass(&key, started.elapsed(), result);
     }
-    Ok(outcome?
-        .next
-        .map_or_else(Action::await_change, Action::requeue))
+    // Another client wrote while this pass did, which started no pass of its own.
+    let is_overtaken = context.published.is_overtaken(&key) || context.bound.is_overtaken(&key);
+    let repair = is_overtaken.then_some(CONFLICT_RETRY);
+    let next = [outcome?.next, repair].into_iter().flatten().min();
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// Runs the last pass over an object that is being deleted.
@@ -155,8 +157,6 @@ async fn pass<G: RefSource>(
     let (publication, status, written) = publish_and_report(context, key, sync, &steps).await?;
     let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, (context.clock)());
     let next_look = fleet.next_look(&skew);
-    let is_overtaken = context.published.is_overtaken(key) || context.bound.is_overtaken(key);
-    let repair = is_overtaken.then_some(CONFLICT_RETRY);
     match (publication, resolution) {
         (Publication::Failed(error), _) => Err(error),
         (Publication::Blocked(Blocked { retry, .. }), _)
@@ -172,10 +172,7 @@ async fn pass<G: RefSource>(
             context.states.record_success(key, &desired.lookup_key);
             Ok(ReconcileResult {
                 result: PassResult::Success,
-                next: [resolved.next_pass, next_look, repair]
-                    .into_iter()
-                    .flatten()
-                    .min(),
+                next: [resolved.next_pass, next_look].into_iter().flatten().min(),
             })
         }
     }

@@ -118,9 +118,11 @@ impl Requests for Requester {
     }
 
     fn recall(&self, target: &Target, fingerprint: &Fingerprint) -> Option<(Arc<str>, Submitted)> {
-        let answered = self.queue.with(&target.key, |object| {
+        let mut answered = self.queue.with(&target.key, |object| {
             object.answered.find(fingerprint).cloned()
         })?;
+        // A body that only names a ref is another delivery where its id is another.
+        answered.fingerprint = fingerprint.clone();
         let repeated = self.queue.repeated(target, &answered)?;
         let (plugin, outcome) = (answered.plugin, Ok(repeated.clone()));
         self.events
@@ -273,9 +275,12 @@ impl Queue {
     /// Returns the object as the watch reported it, or after the last write of this process if that is later.
     fn known(&self, key: &ObjectKey, watched: &Snapshot) -> Snapshot {
         self.with(key, |object| {
-            // A write to an object that was deleted since says nothing about its successor.
+            // A write to an object that was deleted since says nothing about its successor. The clock of another replica
+            // may be behind, so a later version of the object counts, too.
             let is_past = |(stamp, written): &(Stamp, Snapshot)| {
-                stamp.is_reported_by(&watched.state) || written.uid != watched.uid
+                stamp.is_reported_by(&watched.state)
+                    || written.uid != watched.uid
+                    || is_as_late(watched.version.as_deref(), written.version.as_deref())
             };
             if object.last_write.as_ref().is_some_and(is_past) {
                 object.last_write = None;
@@ -335,6 +340,15 @@ impl Queue {
         }
         access(objects.entry(key.clone()).or_default())
     }
+}
+
+/// Returns whether a version of an object is the other one or later. Versions are ordered as numbers (Kubernetes, "Resource
+/// versions").
+fn is_as_late(version: Option<&str>, other: Option<&str>) -> bool {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
+    number(version)
+        .zip(number(other))
+        .is_some_and(|(version, other)| version >= other)
 }
 
 /// The task of an object. If it panics, another task continues with what waits for the object.

@@ -274,6 +274,28 @@ async fn agents_are_bound_to_their_role() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_role_binding_that_is_not_watched_is_read_in_each_pass() {
+    let mut bench = bench(&["gw-0"]);
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.agent_role = Some(AgentRole::ClusterRole);
+    let binding = format!("{BINDINGS}/stoker-agent-plant");
+    // The watch selects by a label that this one does not have.
+    let made_by_hand = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "stoker-agent-plant"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "stoker-agent"},
+        "subjects": [],
+    });
+    for _ in 0..3 {
+        bench.api.put(&binding, made_by_hand.clone());
+        bench.pass_over(bench.object()).await.unwrap();
+        let repaired = bench.api.get(&binding).unwrap();
+        assert_eq!(repaired["subjects"][0]["name"], "gw");
+        bench.pass_over(bench.object()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn agents_that_cannot_be_bound_are_reported_and_the_ref_is_followed() {
     let mut bench = bench(&[]);
     let context = Arc::get_mut(&mut bench.context).unwrap();

@@ -11,6 +11,7 @@ use serde_json::json;
 use stoker_api::detection::GitRef;
 
 use super::*;
+use crate::delivery::Signed;
 use fake_api::{FakeApi, Fault, announcement, delivery, in_seconds, key, requester};
 
 #[tokio::test(start_paused = true)]
@@ -497,4 +498,48 @@ async fn a_repetition_is_recognised_by_what_was_signed_alone() {
         ..Snapshot::default()
     };
     assert!(requester.recall(&again, &first.fingerprint).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ref_that_is_named_again_with_another_id_is_another_delivery() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    // The body reports no event.
+    let named = |git_ref, body, id| Announcement {
+        fingerprint: Fingerprint {
+            signed: Some(Signed::Body([body; 32])),
+            sent: Some([id; 32]),
+        },
+        ..announcement(git_ref)
+    };
+    let rollback = named("v1", 1, 3);
+    for sent in [named("v1", 1, 1), named("v2", 2, 2)] {
+        let written = requester.submit(api.target(), sent, in_seconds(8));
+        assert!(matches!(written.await, Ok(Submitted::Written(_))));
+    }
+    let recalled = requester.recall(&api.target(), &named("v1", 1, 1).fingerprint);
+    assert!(matches!(recalled, Some((_, Submitted::Duplicate(_)))));
+    let recalled = requester.recall(&api.target(), &rollback.fingerprint);
+    assert!(recalled.is_none());
+    let written = requester.submit(api.target(), rollback, in_seconds(8));
+    assert!(matches!(written.await, Ok(Submitted::Written(_))));
+    assert_eq!(api.requested_ref(), "v1");
+}
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    for (version, other, expected) in [
+        (Some("10"), Some("9"), true),
+        (Some("9"), Some("9"), true),
+        (Some("9"), Some("10"), false),
+        (Some("x"), Some("10"), false),
+        (None, Some("10"), false),
+        (Some("10"), None, false),
+    ] {
+        assert_eq!(
+            is_as_late(version, other),
+            expected,
+            "{version:?} {other:?}"
+        );
+    }
 }
