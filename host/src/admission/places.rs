@@ -72,8 +72,9 @@ mod tests {
 
     use super::*;
 
-    fn peer(address: &str) -> Option<Peer> {
-        Some(Peer((address.parse::<IpAddr>().unwrap(), 1).into()))
+    async fn take<'p>(places: &'p Places, address: &str) -> Result<Place<'p>, NoPlace> {
+        let peer = Peer((address.parse::<IpAddr>().unwrap(), 1).into());
+        places.take(Some(peer)).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -81,25 +82,25 @@ mod tests {
         let places = Places::new();
         let mut taken = Vec::new();
         for address in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
-            taken.push(places.take(peer(address)).await.unwrap());
+            taken.push(take(&places, address).await.unwrap());
         }
         let started = Instant::now();
-        assert!(places.take(peer("2001:db8::4")).await.is_err());
+        assert!(take(&places, "2001:db8::4").await.is_err());
         assert_eq!(started.elapsed(), WAIT);
-        let other = places.take(peer("192.0.2.1")).now_or_never();
+        let other = take(&places, "192.0.2.1").now_or_never();
         let other = other.expect("there is a place").unwrap();
-        assert!(places.take(peer("192.0.2.2")).await.is_err());
+        assert!(take(&places, "192.0.2.2").await.is_err());
         drop(other);
-        assert!(places.take(peer("192.0.2.2")).await.is_ok());
+        assert!(take(&places, "192.0.2.2").await.is_ok());
         taken.pop();
-        assert!(places.take(peer("2001:db8::4")).await.is_ok());
+        assert!(take(&places, "2001:db8::4").await.is_ok());
     }
 
     #[tokio::test]
     async fn shares_that_nobody_uses_are_removed() {
         let places = Places::new();
         for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
-            drop(places.take(peer(address)).await.unwrap());
+            drop(take(&places, address).await.unwrap());
         }
         assert_eq!(places.shares.lock().unwrap().len(), 1);
     }
