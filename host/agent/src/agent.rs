@@ -16,12 +16,12 @@ use crate::health::Health;
 use crate::metadata::Published;
 use crate::metrics::Metrics;
 use crate::notice::NoticeSender;
+use crate::problems::Problems;
 use crate::report::{Report, SyncStatus};
 
 pub(crate) use outcome::{Failure, OnDisk, Outcome, Step, Synced};
 pub(crate) use schedule::Phase;
 use schedule::{End, Idle, Next, Schedule};
-use stoker_api::DesignerSessionPolicy;
 use telling::{Happened, Told, tell};
 
 /// How long a running sync may take after the agent was told to end. Kubernetes kills the agent 30 s after that.
@@ -68,6 +68,8 @@ pub(crate) struct Agent<W> {
     pub(crate) published: watch::Receiver<Option<Published>>,
     /// Whether the gateway answers, or `None` if there is no gateway to ask.
     pub(crate) running: Option<watch::Receiver<bool>>,
+    /// What keeps the agent from its work, apart from failed syncs.
+    pub(crate) problems: watch::Receiver<Problems>,
     pub(crate) reports: watch::Sender<Option<Report>>,
     pub(crate) notices: NoticeSender,
     pub(crate) health: Arc<Health>,
@@ -86,11 +88,14 @@ impl<W: Work> Agent<W> {
             agent: self,
             schedule,
             before,
+            problem: String::new(),
+            has_let_start: false,
             last_idle: None,
             last_drift: Drift::default(),
         };
         while !shutdown.is_cancelled() {
             agent.see_gateway();
+            agent.see_problems();
             let published = agent.agent.published.borrow_and_update().clone();
             let next = agent.schedule.next(Instant::now(), published.as_ref());
             let goes_on = match next {
@@ -107,18 +112,46 @@ impl<W: Work> Agent<W> {
 struct Running<W> {
     agent: Agent<W>,
     schedule: Schedule,
-    /// The last report.
+    /// The last report, without the problem.
     before: Report,
+    /// The problem that the report shows, or an empty text.
+    problem: String,
+    /// Whether a sync or a pause has let the gateway start.
+    has_let_start: bool,
     last_idle: Option<Idle>,
     last_drift: Drift,
 }
 
 impl<W: Work> Running<W> {
+    /// Looks whether the gateway answers. Then it has started, so the probes must not take the pod out of service.
     fn see_gateway(&mut self) {
         let running = self.agent.running.as_ref();
         if running.is_some_and(|running| *running.borrow()) {
             self.schedule.gateway_is_running();
+            self.agent.health.set_ready();
         }
+    }
+
+    /// Shows a new problem in the report, or takes one that is solved out of it.
+    fn see_problems(&mut self) {
+        let problem = self.agent.problems.borrow_and_update().to_string();
+        if problem == self.problem {
+            return;
+        }
+        self.problem = problem;
+        if !self.problem.is_empty() {
+            tracing::error!(error = self.problem, "the agent cannot do its work");
+            self.agent.notices.send(telling::problem(&self.problem));
+        }
+        let on_disk = self.agent.work.on_disk();
+        self.before = Report {
+            synced_commit: on_disk.commit,
+            synced_ref: on_disk.git_ref,
+            profile_name: self.agent.identity.profile.clone(),
+            ..self.before.clone()
+        }
+        .finish(Timestamp::now());
+        self.write();
     }
 
     /// Syncs. Returns whether the loop goes on.
@@ -141,7 +174,7 @@ impl<W: Work> Running<W> {
         let now = Instant::now();
         let is_blocked = matches!(outcome, Outcome::Designers { .. });
         self.schedule
-            .record(now, phase, wanted.clone(), end(&outcome));
+            .record(now, phase, wanted.clone(), End::of(&outcome));
         if !is_blocked {
             self.agent.metrics.designers_unblocked();
         }
@@ -160,8 +193,8 @@ impl<W: Work> Running<W> {
             &self.before,
         );
         log(&wanted, &outcome, now - started);
-        if allows_start(&outcome) {
-            self.agent.health.set_ready();
+        if outcome.allows_start() {
+            self.let_start();
         }
         self.send(told);
         true
@@ -186,6 +219,7 @@ impl<W: Work> Running<W> {
             }
         };
         let running = self.agent.running.as_mut();
+        let problems = &mut self.agent.problems;
         let answers = async {
             match running.filter(|_| is_starting) {
                 Some(running) => running.wait_for(|answers| *answers).await.is_ok(),
@@ -199,6 +233,7 @@ impl<W: Work> Running<W> {
             () = shutdown.cancelled() => false,
             changed = self.agent.published.changed() => changed.is_ok(),
             true = answers => true,
+            Ok(()) = problems.changed() => true,
             () = until => true,
             _ = ticks.tick() => {
                 self.look(idle).await;
@@ -213,11 +248,11 @@ impl<W: Work> Running<W> {
             return;
         }
         tracing::info!("the object is paused, so the gateway keeps what it has");
-        if self.agent.health.is_ready() {
+        if self.has_let_start {
             return;
         }
         // The gateway starts with what is there.
-        self.agent.health.set_ready();
+        self.let_start();
         let on_disk = self.agent.work.on_disk();
         let report = Report {
             sync_status: SyncStatus::Pending,
@@ -231,6 +266,11 @@ impl<W: Work> Running<W> {
             report: report.finish(Timestamp::now()),
             notice: None,
         });
+    }
+
+    fn let_start(&mut self) {
+        self.has_let_start = true;
+        self.agent.health.set_ready();
     }
 
     /// Counts a look at which there was nothing to sync, and looks for drift.
@@ -269,11 +309,25 @@ impl<W: Work> Running<W> {
     }
 
     fn send(&mut self, told: Told) {
-        self.before = told.report.clone();
-        self.agent.reports.send_replace(Some(told.report));
+        self.before = told.report;
+        self.write();
         if let Some(notice) = told.notice {
             self.agent.notices.send(notice);
         }
+    }
+
+    /// Writes the report, unless only its time is new: a sync that is held ends in the same way every few seconds.
+    fn write(&self) {
+        let report = telling::with_problem(&self.before, &self.problem);
+        self.agent.reports.send_if_modified(|sent| {
+            let is_new = !sent
+                .as_ref()
+                .is_some_and(|sent| sent.says_the_same(&report));
+            if is_new {
+                *sent = Some(report);
+            }
+            is_new
+        });
     }
 }
 
@@ -314,29 +368,6 @@ fn log(wanted: &Published, outcome: &Outcome, took: Duration) {
             millis,
             "the sync failed"
         ),
-    }
-}
-
-fn end(outcome: &Outcome) -> End {
-    match outcome {
-        Outcome::Synced(_) | Outcome::ProfilePaused => End::Done,
-        Outcome::Designers { policy, period, .. } => match policy {
-            DesignerSessionPolicy::Wait => End::WaitsForDesigners,
-            DesignerSessionPolicy::Fail | DesignerSessionPolicy::Proceed => {
-                End::RefusedByDesigners(*period)
-            }
-        },
-        Outcome::Unconfirmed { .. } => End::Unconfirmed,
-        Outcome::Failed(_) => End::Failed,
-    }
-}
-
-/// Returns whether the gateway may start after this end of the first sync. A sync that is held, by a pause, by designers
-/// or for a confirmation, leaves the files of an earlier one, with which the gateway can start.
-fn allows_start(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Failed(failure) => failure.allows_start || failure.step == Step::Scan,
-        _ => true,
     }
 }
 

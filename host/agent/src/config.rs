@@ -8,6 +8,8 @@ use crate::gateway::GatewayAddress;
 
 /// The time between two checks of a gateway whose profile and environment name none.
 const SYNC_PERIOD: Duration = Duration::from_secs(30);
+/// The longest time between two checks. A longer one would be no different, and its end could not be computed.
+pub(crate) const LONGEST_PERIOD: Duration = Duration::from_hours(24);
 /// The port of a gateway whose object names none.
 const GATEWAY_PORT: u16 = 8088;
 /// The profile of gateways that name none.
@@ -89,7 +91,8 @@ impl SidecarConfig {
             },
             sync_period: seconds
                 .filter(|seconds| *seconds > 0)
-                .map_or(SYNC_PERIOD, Duration::from_secs),
+                .map_or(SYNC_PERIOD, Duration::from_secs)
+                .min(LONGEST_PERIOD),
         })
     }
 }
@@ -159,7 +162,14 @@ mod tests {
 
     #[test]
     fn values_are_read_as_the_go_agent_reads_them() {
-        for (text, seconds) in [("0", 30), ("-5", 30), ("1.5", 30), ("x", 30), ("7", 7)] {
+        for (text, seconds) in [
+            ("0", 30),
+            ("-5", 30),
+            ("1.5", 30),
+            ("x", 30),
+            ("7", 7),
+            ("18446744073709551615", 86_400),
+        ] {
             let config = config(&[REQUIRED[0], REQUIRED[1], ("SYNC_PERIOD", text)]).unwrap();
             assert_eq!(config.sync_period.as_secs(), seconds, "{text}");
         }

@@ -9,7 +9,7 @@ use stoker_git::{Credentials, Remote, Sensitive};
 /// The largest file with credentials, in bytes.
 const FILE_BYTES: u64 = 1 << 20;
 
-/// The files with the credentials. An ssh key is used in place of a token.
+/// The files with the credentials. If both are set, the ssh key is for ssh, and http and https go without credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CredentialFiles {
     /// The file with a token for http and https.
@@ -37,19 +37,22 @@ pub enum CredentialError {
 }
 
 impl CredentialFiles {
-    /// Returns the remote of a repository with the credentials that the files contain now.
+    /// Returns the remote of a repository with the credentials that the files contain now. The scheme of the URL decides
+    /// which of them are used.
     pub fn remote(&self, repo: RepoUrl) -> Result<Remote, CredentialError> {
-        let credentials = if let Some(path) = &self.ssh_key {
-            let known_hosts = self.known_hosts.as_deref();
-            let known_hosts = known_hosts.map(|path| read(path, "the host keys"));
-            Credentials::SshKey {
-                private_key: Sensitive::new(&read(path, "the ssh key")?),
-                known_hosts: known_hosts.transpose()?.map(Arc::from),
+        let credentials = match (repo.url().scheme(), &self.ssh_key, &self.token) {
+            ("ssh", Some(path), _) => {
+                let known_hosts = self.known_hosts.as_deref();
+                let known_hosts = known_hosts.map(|path| read(path, "the host keys"));
+                Credentials::SshKey {
+                    private_key: Sensitive::new(&read(path, "the ssh key")?),
+                    known_hosts: known_hosts.transpose()?.map(Arc::from),
+                }
             }
-        } else if let Some(path) = &self.token {
-            Credentials::Token(Sensitive::new(read(path, "the token")?.trim()))
-        } else {
-            Credentials::Anonymous
+            ("http" | "https", None, Some(path)) => {
+                Credentials::Token(Sensitive::new(read(path, "the token")?.trim()))
+            }
+            _ => Credentials::Anonymous,
         };
         Ok(Remote::new(repo, credentials))
     }
@@ -74,8 +77,8 @@ fn read(path: &Path, what: &'static str) -> Result<String, CredentialError> {
 mod tests {
     use super::*;
 
-    fn repo() -> RepoUrl {
-        RepoUrl::parse("https://git.example/o/r.git").unwrap()
+    fn repo(scheme: &str) -> RepoUrl {
+        RepoUrl::parse(&format!("{scheme}://git.example/o/r.git")).unwrap()
     }
 
     #[test]
@@ -86,7 +89,7 @@ mod tests {
             token: Some(path.clone()),
             ..CredentialFiles::default()
         };
-        let token = || match files.remote(repo()).unwrap().credentials() {
+        let token = || match files.remote(repo("https")).unwrap().credentials() {
             Credentials::Token(token) => token.expose().to_owned(),
             other => panic!("{other:?}"),
         };
@@ -97,39 +100,62 @@ mod tests {
     }
 
     #[test]
-    fn an_ssh_key_is_used_in_place_of_a_token() {
+    fn the_scheme_of_the_repository_decides_which_credentials_are_used() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, name).unwrap();
             Some(path)
         };
-        let files = CredentialFiles {
+        let both = CredentialFiles {
             token: file("token"),
             ssh_key: file("key"),
             known_hosts: file("hosts"),
         };
-        let remote = files.remote(repo()).unwrap();
-        let Credentials::SshKey {
-            private_key,
-            known_hosts,
-        } = remote.credentials()
-        else {
-            panic!("no key")
+        let key = CredentialFiles {
+            token: None,
+            ..both.clone()
         };
-        assert_eq!(private_key.expose(), "key");
-        assert_eq!(known_hosts.as_deref(), Some("hosts"));
+        let token = CredentialFiles {
+            token: both.token.clone(),
+            ..CredentialFiles::default()
+        };
+        for (files, scheme, expected) in [
+            (&both, "ssh", "key hosts"),
+            (&both, "https", "none"),
+            (&both, "git", "none"),
+            (&key, "ssh", "key hosts"),
+            (&key, "http", "none"),
+            (&token, "ssh", "none"),
+            (&token, "http", "token"),
+            (&token, "https", "token"),
+            (&token, "git", "none"),
+        ] {
+            let found = match files.remote(repo(scheme)).unwrap().credentials() {
+                Credentials::Anonymous => "none".to_owned(),
+                Credentials::Token(token) => token.expose().to_owned(),
+                Credentials::SshKey {
+                    private_key,
+                    known_hosts,
+                } => format!(
+                    "{} {}",
+                    private_key.expose(),
+                    known_hosts.as_deref().unwrap_or_default()
+                ),
+            };
+            assert_eq!(found, expected, "{scheme}");
+        }
     }
 
     #[test]
     fn no_file_means_no_credentials_and_a_missing_one_is_an_error() {
-        let remote = CredentialFiles::default().remote(repo()).unwrap();
+        let remote = CredentialFiles::default().remote(repo("https")).unwrap();
         assert_eq!(remote.credentials(), &Credentials::Anonymous);
         let files = CredentialFiles {
             token: Some("/nonexistent/token".into()),
             ..CredentialFiles::default()
         };
-        let error = files.remote(repo()).unwrap_err().to_string();
+        let error = files.remote(repo("https")).unwrap_err().to_string();
         assert_eq!(
             error,
             "cannot read the file /nonexistent/token with the token"

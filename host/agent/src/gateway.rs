@@ -54,6 +54,19 @@ pub(crate) enum GatewayError {
     Key,
 }
 
+impl GatewayError {
+    /// Returns what is wrong with the API key, or `None` if the error has another reason.
+    pub(crate) fn refused_key(&self) -> Option<String> {
+        match self {
+            Self::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Some(format!("the gateway refuses the API key ({self})"))
+            }
+            Self::Key => Some(self.to_string()),
+            _ => None,
+        }
+    }
+}
+
 /// The files that the gateway must read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Scans {

@@ -16,6 +16,7 @@ mod machine_config;
 mod metadata;
 mod metrics;
 mod notice;
+mod problems;
 mod report;
 pub mod source;
 mod surroundings;

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use stoker_api::detection::{GitRef, ParseError, RepoUrl};
 
+use crate::config::LONGEST_PERIOD;
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayAddress;
 
@@ -150,6 +151,7 @@ impl MachineConfig {
         let parsed = file.interval.parse::<SignedDuration>().ok();
         let parsed = parsed.and_then(|interval| Duration::try_from(interval).ok());
         let interval = parsed.filter(|interval| *interval >= SHORTEST_INTERVAL);
+        let interval = interval.map(|interval| interval.min(LONGEST_PERIOD));
         Ok(Self {
             repo: RepoUrl::parse(&file.repo).map_err(FileError::Repo)?,
             git_ref: GitRef::parse(&file.git_ref).map_err(FileError::Ref)?,

@@ -135,6 +135,12 @@ impl Report {
     pub(crate) fn finish(mut self, now: Timestamp) -> Self {
         self.last_sync_time = rfc3339(now);
         VERSION.clone_into(&mut self.agent_version);
+        self.bound()
+    }
+
+    /// Returns the report with bounded texts.
+    #[must_use]
+    pub(crate) fn bound(mut self) -> Self {
         shorten(&mut self.error_message, MESSAGE_BYTES);
         shorten(&mut self.last_scan_result, MESSAGE_BYTES);
         if let Some(projects) = &mut self.projects_synced {
@@ -142,6 +148,15 @@ impl Report {
         }
         self.projects_synced.take_if(|projects| projects.is_empty());
         self
+    }
+
+    /// Returns whether two reports are equal apart from their times.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let at_the_same_time = Self {
+            last_sync_time: other.last_sync_time.clone(),
+            ..self.clone()
+        };
+        at_the_same_time == *other
     }
 
     /// Puts a sync into the history. A failure that is equal to the last one only replaces it.

@@ -1,5 +1,6 @@
 //! One sync, step by step: the profile, the commit, the designers, the files, the scan.
 
+mod fetch;
 mod files;
 mod state;
 
@@ -8,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stoker_api::DesignerSessionPolicy;
-use stoker_git::{CommitInfo, Credentials, FetchProgress, GitClient, ObjectStore, Remote, Wanted};
+use stoker_git::{CommitInfo, FetchProgress, GitClient, ObjectStore};
 use tokio::time::Instant;
 
 use crate::agent::{Drift, Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
 use crate::credentials::CredentialFiles;
 use crate::gateway::{Designer, GatewayClient, Scans};
 use crate::metadata::Published;
-use crate::metrics::{Files, Metrics, Operation};
+use crate::metrics::{Files, Metrics};
 use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
 
@@ -68,10 +69,22 @@ pub(crate) struct Progress {
     once: Option<Once>,
     /// Whether a commit was fetched.
     has_fetched: bool,
+    /// Whether the files of a commit could not be planned or written. The objects may be damaged.
+    is_store_in_doubt: bool,
+    /// The last sync, if it is held.
+    held: Option<Held>,
     /// Whether the gateway has scanned since it started.
     has_scanned: bool,
     /// What was changed and not scanned.
     unscanned: Scans,
+}
+
+/// A sync that is held until its deletions are confirmed.
+#[derive(Debug)]
+struct Held {
+    wanted: Published,
+    message: String,
+    planned: Instant,
 }
 
 /// The rules of a single sync, whose changes are listed.
@@ -116,11 +129,9 @@ impl Work for Worker {
         self.metrics.drifted(found.len());
         Drift {
             files: found.into_iter().map(|file| file.path).collect(),
-            is_repaired: self
-                .progress
-                .profile
-                .as_ref()
-                .is_some_and(Profile::repairs_drift),
+            is_repaired: self.progress.profile.as_ref().is_some_and(|profile| {
+                profile.repairs_drift() && !profile.is_dry_run() && !profile.is_paused()
+            }),
         }
     }
 
@@ -141,6 +152,9 @@ impl Worker {
         if profile.is_paused() {
             return Ok(Outcome::ProfilePaused);
         }
+        if let Some(message) = self.still_held(wanted).await {
+            return Ok(Outcome::Unconfirmed { message });
+        }
         let info = self.fetch(wanted).await?;
         let asks = phase == Phase::Running && !profile.is_dry_run();
         if asks && let Some(outcome) = self.ask_designers(profile).await {
@@ -149,7 +163,14 @@ impl Worker {
         let started = Instant::now();
         let done = match self.write_files(wanted, profile, &info).await? {
             FilesResult::Done(done) => done,
-            FilesResult::Unconfirmed(message) => return Ok(Outcome::Unconfirmed { message }),
+            FilesResult::Unconfirmed(message) => {
+                self.progress.held = Some(Held {
+                    wanted: wanted.clone(),
+                    message: message.clone(),
+                    planned: started,
+                });
+                return Ok(Outcome::Unconfirmed { message });
+            }
         };
         let took = started.elapsed();
         self.metrics.synced(&self.profile, took, done.files);
@@ -171,61 +192,17 @@ impl Worker {
         }))
     }
 
-    /// Gets the commit, if it is not there.
-    async fn fetch(&mut self, wanted: &Published) -> Result<CommitInfo, Failure> {
-        let (operation, step) =
-            if self.progress.has_fetched || !self.state.on_disk().commit.is_empty() {
-                (Operation::Fetch, Step::Fetch)
-            } else {
-                (Operation::Clone, Step::Clone)
-            };
-        let started = Instant::now();
-        let fetched = self.fetch_commit(wanted, step).await;
-        self.metrics
-            .fetched(operation, started.elapsed(), fetched.is_ok());
-        self.progress.has_fetched |= fetched.is_ok();
-        fetched
-    }
-
-    async fn fetch_commit(&self, wanted: &Published, step: Step) -> Result<CommitInfo, Failure> {
-        let remote = self
-            .credentials
-            .remote(wanted.repo.clone())
-            .map_err(|error| failure(step, &error))?;
-        let remote = self.with_host_key(remote).await;
-        let asked = Wanted {
-            commit: wanted.commit.clone(),
-            git_ref: wanted.git_ref.clone(),
-        };
-        let report = self
-            .git
-            .fetch_with_progress(&remote, &asked, &self.store, &self.show)
-            .await
-            .map_err(|error| failure(step, &error))?;
-        tracing::debug!(bytes = report.bytes, "fetched");
-        let store = Arc::clone(&self.store);
-        let commit = wanted.commit.clone();
-        let info = blocking(move || store.commit(&commit)).await;
-        let info = info.map_err(|error| failure(step, &error))?;
-        info.ok_or_else(|| text_failure(step, "the commit is not among the fetched objects"))
-    }
-
-    /// Adds the host key that the controller saw, if no other determines the key.
-    async fn with_host_key(&self, remote: Remote) -> Remote {
-        let Credentials::SshKey {
-            known_hosts: None, ..
-        } = remote.credentials()
-        else {
-            return remote;
-        };
-        match self.surroundings.pinned_host_key(remote.url()).await {
-            Ok(Some(key)) => remote.with_pinned_host_key(&key),
-            Ok(None) => remote,
-            Err(error) => {
-                tracing::warn!(error = %stoker_report::chain(&error), "the host key that the controller saw cannot be read");
-                remote
-            }
+    /// Returns what the last sync would delete, if it was held, nobody has confirmed it, and it need not be planned
+    /// again: once in each period, because the files on the gateway may have changed.
+    async fn still_held(&mut self, wanted: &Published) -> Option<String> {
+        let held = self.progress.held.take()?;
+        let is_same = held.wanted == *wanted && held.planned.elapsed() < self.period();
+        if !is_same || self.surroundings.is_confirmed(&wanted.commit).await {
+            return None;
         }
+        let message = held.message.clone();
+        self.progress.held = Some(held);
+        Some(message)
     }
 
     /// Gets a commit and writes its files, without a gateway. `is_dry_run` only counts the changes.
@@ -330,6 +307,7 @@ impl Worker {
         })
         .await;
         self.state = state;
+        self.progress.is_store_in_doubt |= result.is_err();
         if let Err(FilesError::Apply(_)) = &result {
             // Some files may have been changed, and the next plan does not contain them.
             self.progress.unscanned = Scans::ALL;
@@ -386,3 +364,6 @@ fn text_failure(step: Step, message: &str) -> Failure {
         allows_start: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

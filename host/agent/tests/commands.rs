@@ -171,6 +171,20 @@ async fn a_mass_deletion_needs_a_confirmation() {
 }
 
 #[tokio::test]
+async fn a_profile_that_only_counts_prints_what_would_be_done() {
+    let machine = Machine::new().await;
+    let profile = format!("{PROFILE}dryRun: true\n");
+    std::fs::write(machine.path("profile.yaml"), profile).unwrap();
+    let (code, out, err) = machine.run(&["--ref", "main"]).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains(": would be added 3"), "{out}");
+    let (_, out, _) = machine.run(&["--ref", "main", "--output", "json"]).await;
+    let printed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(printed["dryRun"], true);
+    assert!(!machine.path("data/config").exists());
+}
+
+#[tokio::test]
 async fn a_kept_state_fetches_only_once() {
     let machine = Machine::new().await;
     let state = machine.path("state").display().to_string();

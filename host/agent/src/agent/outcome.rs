@@ -41,6 +41,17 @@ pub(crate) enum Outcome {
     Failed(Failure),
 }
 
+impl Outcome {
+    /// Returns whether the gateway may start after this end of the first sync. A sync that is held, by a pause, by
+    /// designers or for a confirmation, leaves the files of an earlier one, with which the gateway can start.
+    pub(crate) fn allows_start(&self) -> bool {
+        match self {
+            Self::Failed(failure) => failure.allows_start || failure.step == Step::Scan,
+            _ => true,
+        }
+    }
+}
+
 /// The files of a sync.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Synced {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use stoker_api::DesignerSessionPolicy;
 use tokio::time::Instant;
 
+use super::outcome::Outcome;
 use crate::metadata::Published;
 
 /// The wait after the first failure. It doubles with each failure in a row.
@@ -66,6 +68,23 @@ pub(crate) enum End {
     Unconfirmed,
 }
 
+impl End {
+    /// Returns what an outcome means for the next sync.
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Synced(_) | Outcome::ProfilePaused => Self::Done,
+            Outcome::Designers { policy, period, .. } => match policy {
+                DesignerSessionPolicy::Wait => Self::WaitsForDesigners,
+                DesignerSessionPolicy::Fail | DesignerSessionPolicy::Proceed => {
+                    Self::RefusedByDesigners(*period)
+                }
+            },
+            Outcome::Unconfirmed { .. } => Self::Unconfirmed,
+            Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
+
 /// The state of the agent's decisions.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -126,7 +145,8 @@ impl Schedule {
             return Next::Wait(open.why, Some(open.retry_at));
         }
         let is_enough = self.is_confirmed || self.phase == Phase::Starting;
-        if open.is_none() && is_enough && self.done.as_ref() == Some(published) {
+        // A sync of another commit that did not succeed may have changed a part of the files.
+        if self.open.is_none() && is_enough && self.done.as_ref() == Some(published) {
             return Next::Wait(Idle::Unchanged, None);
         }
         Next::Sync(published.clone())

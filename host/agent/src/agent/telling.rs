@@ -64,7 +64,10 @@ pub(super) fn tell(happened: &Happened<'_>, before: &Report) -> Told {
     let notice = match happened.outcome {
         Outcome::Synced(synced) => synced_notice(happened, synced, before, &mut report),
         Outcome::ProfilePaused => {
-            if !report.synced_commit.is_empty() {
+            if before.sync_status == SyncStatus::Error {
+                // A failed sync may have left a part of a commit on the gateway.
+                keep_error(before, &mut report);
+            } else if !report.synced_commit.is_empty() && !happened.is_unconfirmed {
                 report.sync_status = SyncStatus::Synced;
             }
             report.projects_synced.clone_from(&before.projects_synced);
@@ -148,8 +151,7 @@ fn designers_notice(
             report.designer_sessions_blocked = true;
             // An error that was reported before the wait stays, because it is not solved.
             if before.sync_status == SyncStatus::Error {
-                report.sync_status = SyncStatus::Error;
-                report.error_message.clone_from(&before.error_message);
+                keep_error(before, report);
             }
             return None;
         }
@@ -162,6 +164,11 @@ fn designers_notice(
     report.designer_sessions_blocked = policy == DesignerSessionPolicy::Wait;
     report.error_message = message;
     is_new(report, before).then(|| warning(DESIGNERS, text))
+}
+
+fn keep_error(before: &Report, report: &mut Report) {
+    report.sync_status = SyncStatus::Error;
+    report.error_message.clone_from(&before.error_message);
 }
 
 fn failed_notice(happened: &Happened<'_>, failure: &Failure, report: &mut Report) -> Notice {
@@ -211,6 +218,27 @@ fn remember(happened: &Happened<'_>, before: &Report, report: &Report) -> Vec<Re
         message: report.error_message.clone(),
     });
     remembered.history
+}
+
+/// Returns the event of a problem apart from failed syncs.
+pub(super) fn problem(problem: &str) -> Notice {
+    warning(FAILED, problem.to_owned())
+}
+
+/// Returns a report that shows a problem, beside the error of the last sync if there is one.
+pub(super) fn with_problem(report: &Report, problem: &str) -> Report {
+    let mut report = report.clone();
+    if problem.is_empty()
+        || (report.sync_status == SyncStatus::Error && report.error_message.ends_with(problem))
+    {
+        return report;
+    }
+    report.error_message = match report.error_message.as_str() {
+        "" => problem.to_owned(),
+        error => format!("{error}; {problem}"),
+    };
+    report.sync_status = SyncStatus::Error;
+    report.bound()
 }
 
 /// Returns the event that others have changed files, unless these were told before.

@@ -1,9 +1,12 @@
 //! The loop with a fake of what it lets others do, in paused time.
 
+mod problems;
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use prometheus_client::registry::Registry;
+use stoker_api::DesignerSessionPolicy;
 use stoker_api::detection::{CommitId, GitRef, RepoUrl};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -12,6 +15,7 @@ use super::*;
 use crate::gateway::Designer;
 use crate::metrics::Files;
 use crate::notice::Notice;
+use crate::problems::ProblemSender;
 
 fn published(digit: char) -> Published {
     Published {
@@ -80,6 +84,7 @@ struct Fixture {
     work: FakeWork,
     publish: watch::Sender<Option<Published>>,
     gateway: watch::Sender<bool>,
+    problems: ProblemSender,
     reports: watch::Receiver<Option<Report>>,
     notices: mpsc::Receiver<Notice>,
     health: Arc<Health>,
@@ -99,6 +104,7 @@ impl Fixture {
         };
         let (publish, published) = watch::channel(first);
         let (gateway, running) = watch::channel(false);
+        let (problem_sender, problems) = ProblemSender::channel();
         let (reports, read_reports) = watch::channel(None);
         let (sender, notices) = NoticeSender::channel();
         let health = Arc::new(Health::default());
@@ -110,6 +116,7 @@ impl Fixture {
             },
             published,
             running: Some(running),
+            problems,
             reports,
             notices: sender,
             health: Arc::clone(&health),
@@ -121,6 +128,7 @@ impl Fixture {
             work,
             publish,
             gateway,
+            problems: problem_sender,
             reports: read_reports,
             notices,
             health,
@@ -144,6 +152,19 @@ impl Fixture {
 
     fn report(&self) -> Report {
         self.reports.borrow().clone().unwrap_or_default()
+    }
+
+    /// Returns the number of reports in the next seconds, and waits for them.
+    async fn count_reports(&mut self, seconds: u64) -> usize {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let mut count = 0;
+        while tokio::time::timeout_at(end, self.reports.changed())
+            .await
+            .is_ok()
+        {
+            count += 1;
+        }
+        count
     }
 
     fn reasons(&mut self) -> Vec<&'static str> {
@@ -310,5 +331,48 @@ async fn the_end_waits_for_a_running_sync_and_not_for_ever() {
         it.task.await.unwrap();
         assert!(started.elapsed() <= Duration::from_secs(20));
         assert_eq!(it.reports.borrow().is_some(), is_finished);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_runs_is_not_taken_out_of_service_by_a_failed_sync() {
+    let it = Fixture::start(Some(published('a')), vec![failed(Step::Clone)]);
+    it.after(1).await;
+    assert!(!it.health.is_ready());
+    it.gateway.send_replace(true);
+    it.after(1).await;
+    assert!(it.health.is_ready());
+    assert_eq!(it.report().sync_status, SyncStatus::Error);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_beside_a_running_gateway_is_reported() {
+    let mut paused = published('a');
+    paused.is_paused = true;
+    let mut it = Fixture::start(None, Vec::new());
+    it.gateway.send_replace(true);
+    it.after(1).await;
+    it.publish.send_replace(Some(paused));
+    assert_eq!(it.count_reports(60).await, 1);
+    assert_eq!(it.report().sync_status, SyncStatus::Pending);
+    assert_eq!(it.report().profile_name, "edge");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_held_is_reported_once() {
+    let unconfirmed = || Outcome::Unconfirmed {
+        message: "it deletes 90 of 100 files".to_owned(),
+    };
+    let waits = || Outcome::Designers {
+        policy: DesignerSessionPolicy::Wait,
+        open: vec![Designer::default()],
+        period: Duration::from_secs(30),
+    };
+    for outcome in [unconfirmed(), waits()] {
+        let outcomes = vec![outcome; 10];
+        let mut it = Fixture::start(Some(published('a')), outcomes);
+        assert_eq!(it.count_reports(65).await, 1);
+        assert_eq!(it.syncs().len(), 7);
+        assert_eq!(it.report().history, []);
     }
 }

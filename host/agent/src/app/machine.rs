@@ -21,6 +21,7 @@ use crate::health::{Health, Site};
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
 use crate::metadata::Published;
 use crate::notice::NoticeSender;
+use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
 use crate::surroundings::{Confirmation, Machine, Surroundings};
 use crate::worker::{Progress, State, Subject, Worker};
@@ -59,9 +60,15 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let store = open_store(&config.state)?;
     let git = GitClient::new()?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
+    let (problem_sender, problems) = ProblemSender::channel();
     let running = match &gateway {
         Some(gateway) => {
-            let looks = tasks.look_for(gateway.clone(), Arc::clone(&health), metrics.clone());
+            let looks = tasks.look_for(
+                gateway.clone(),
+                Arc::clone(&health),
+                metrics.clone(),
+                problem_sender,
+            );
             Some(looks.await)
         }
         None => None,
@@ -85,6 +92,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         },
         published,
         running,
+        problems,
         reports,
         notices: NoticeSender::none(),
         health: Arc::clone(&health),

@@ -118,13 +118,13 @@ fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
         OutputFormat::Json => serde_json::to_string_pretty(&Printed {
             commit: wanted.commit.as_str(),
             git_ref: wanted.git_ref.as_str(),
-            dry_run: flags.dry_run,
+            dry_run: done.is_dry_run,
             added: of('A'),
             modified: of('M'),
             deleted: of('D'),
             messages: &done.messages,
         })?,
-        OutputFormat::Table => table(wanted, done, flags.dry_run),
+        OutputFormat::Table => table(wanted, done),
     };
     let mut out = anstream::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -134,7 +134,7 @@ fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
 }
 
 /// Returns the changes as a table: one line for each file, with `A`, `M` or `D` for added, modified or deleted.
-fn table(wanted: &Published, done: &Done, is_dry_run: bool) -> String {
+fn table(wanted: &Published, done: &Done) -> String {
     use anstyle::{AnsiColor, Style};
 
     let mut lines: Vec<_> = done
@@ -152,7 +152,7 @@ fn table(wanted: &Published, done: &Done, is_dry_run: bool) -> String {
         format!("{style}{kind}{style:#}  {}", stoker_report::escape(path))
     }));
     let files = done.files;
-    let verb = if is_dry_run { "would be " } else { "" };
+    let verb = if done.is_dry_run { "would be " } else { "" };
     lines.push(format!(
         "{} ({}): {verb}added {}, modified {}, deleted {}",
         wanted.commit.short(),

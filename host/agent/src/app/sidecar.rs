@@ -18,6 +18,7 @@ use crate::config::SidecarConfig;
 use crate::gateway::GatewayClient;
 use crate::health::{self, Health, Site};
 use crate::notice::NoticeSender;
+use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
 use crate::surroundings::Surroundings;
 use crate::worker::{State, Subject, Worker};
@@ -92,14 +93,19 @@ impl Sidecar {
         let store = open_store(&config.state)?;
         let state = State::open(&config.state, &config.data);
         let gateway = GatewayClient::new(config.gateway.clone())?;
-        let running = tasks
-            .look_for(gateway.clone(), Arc::clone(&health), metrics.clone())
-            .await;
+        let (problem_sender, problems) = ProblemSender::channel();
+        let looks = tasks.look_for(
+            gateway.clone(),
+            Arc::clone(&health),
+            metrics.clone(),
+            problem_sender.clone(),
+        );
+        let running = looks.await;
 
         let name = cluster::entry_name(&config.gateway_name, &config.pod_name);
         let before = last_report(&cluster, name).await;
         let (publish, published) = watch::channel(None);
-        tasks.spawn(cluster::follow(cluster.clone(), publish));
+        tasks.spawn(cluster::follow(cluster.clone(), publish, problem_sender));
         let mut tellers = Tasks::default();
         let (reports, written) = watch::channel(None);
         tellers.spawn(Reports::new(cluster.clone(), name.to_owned()).run(written));
@@ -134,6 +140,7 @@ impl Sidecar {
             },
             published,
             running: Some(running),
+            problems,
             reports,
             notices,
             health: Arc::clone(&health),

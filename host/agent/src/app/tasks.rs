@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::gateway::GatewayClient;
+use crate::gateway::{GatewayClient, GatewayError};
 use crate::health::{self, Health, Site};
 use crate::metrics::Metrics;
+use crate::problems::ProblemSender;
 
 /// The time between two looks at a gateway that does not answer yet.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
@@ -39,18 +40,19 @@ impl Tasks {
         self.spawn(health::serve(listener, site));
     }
 
-    /// Asks the gateway until it answers. The receiver then has `true`.
+    /// Asks the gateway until it answers. The receiver then has `true`. An API key that cannot be used is a problem.
     pub(super) async fn look_for(
         &mut self,
         gateway: GatewayClient,
         health: Arc<Health>,
         metrics: Metrics,
+        problems: ProblemSender,
     ) -> watch::Receiver<bool> {
         let first = tokio::time::timeout(FIRST_LOOK, gateway.check()).await;
         let (sender, receiver) = watch::channel(matches!(first, Ok(Ok(()))));
         if !*receiver.borrow() {
             self.spawn(async move {
-                let ready = until_answer(&gateway, &health).await;
+                let ready = until_answer(&gateway, &health, &problems).await;
                 if let Some(ready) = ready {
                     metrics.gateway_started(ready.elapsed());
                 }
@@ -64,8 +66,12 @@ impl Tasks {
     }
 }
 
-/// Asks the gateway until it answers. Returns the time from which on it could start.
-async fn until_answer(gateway: &GatewayClient, health: &Health) -> Option<Instant> {
+/// Asks the gateway until it answers. Tells what is wrong with the API key. Returns the time from which on it could start.
+async fn until_answer(
+    gateway: &GatewayClient,
+    health: &Health,
+    problems: &ProblemSender,
+) -> Option<Instant> {
     let mut ready = None;
     let mut last_error = String::new();
     loop {
@@ -74,8 +80,18 @@ async fn until_answer(gateway: &GatewayClient, health: &Health) -> Option<Instan
             ready = Some(Instant::now());
         }
         match gateway.check().await {
-            Ok(()) => return ready,
+            Ok(()) => {
+                problems.set_gateway("");
+                return ready;
+            }
             Err(error) => {
+                if let Some(refused) = error.refused_key() {
+                    problems.set_gateway(&refused);
+                    if matches!(error, GatewayError::Status(_)) {
+                        // The gateway has started.
+                        health.set_ready();
+                    }
+                }
                 let error = stoker_report::chain(&error).to_string();
                 if ready.is_some() && error != last_error {
                     tracing::info!(error, "the gateway is not ready");
@@ -97,4 +113,49 @@ pub(super) fn metrics() -> (Metrics, Arc<Registry>) {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     (metrics, Arc::new(registry))
+}
+
+#[cfg(test)]
+mod tests {
+    use stoker_local_cluster::FakeGateway;
+
+    use super::*;
+    use crate::gateway::GatewayAddress;
+
+    #[tokio::test]
+    async fn a_refused_api_key_is_a_problem_until_it_is_accepted() {
+        let gateway = FakeGateway::start().await.unwrap();
+        gateway.require_key("agent:right");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "agent:wrong").unwrap();
+        let address = GatewayAddress {
+            port: gateway.port(),
+            tls: false,
+            key_file: Some(file.path().to_owned()),
+        };
+        let client = GatewayClient::new(address).unwrap();
+        let health = Arc::new(Health::default());
+        let (sender, mut problems) = ProblemSender::channel();
+        let mut tasks = Tasks::default();
+        let looks = tasks.look_for(client, Arc::clone(&health), metrics().0, sender);
+        let mut running = looks.await;
+        let mut shows = async |expected: &str| {
+            let found = problems.wait_for(|problems| problems.to_string() == expected);
+            let found = tokio::time::timeout(Duration::from_secs(20), found).await;
+            assert!(found.is_ok(), "{expected}");
+        };
+        shows("the gateway refuses the API key (HTTP 401)").await;
+        assert!(health.is_ready(), "the gateway has started");
+        assert!(!*running.borrow());
+        std::fs::write(file.path(), "agent:ri\nght").unwrap();
+        shows("the API key contains a character that is not allowed in a header").await;
+        assert_eq!(
+            gateway.calls().len(),
+            2,
+            "the calls are not repeated at once"
+        );
+        std::fs::write(file.path(), "agent:right").unwrap();
+        shows("").await;
+        running.wait_for(|answers| *answers).await.unwrap();
+    }
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::{Cluster, METADATA_PREFIX, within};
 use crate::metadata::{MetadataError, Published};
+use crate::problems::ProblemSender;
 
 /// The time between two reads where the agent may not watch.
 const POLL_PERIOD: Duration = Duration::from_secs(3);
@@ -19,15 +20,20 @@ const POLL_PERIOD: Duration = Duration::from_secs(3);
 /// not have had any rights before.
 const POLLS: u32 = 100;
 
-/// Sends what is published, from the first usable state on. Something unusable is logged, and what was published before
-/// stays.
-pub(crate) async fn follow(cluster: Cluster, published: watch::Sender<Option<Published>>) {
+/// Sends what is published, from the first usable state on. Something unusable is a problem, and what was published
+/// before stays.
+pub(crate) async fn follow(
+    cluster: Cluster,
+    published: watch::Sender<Option<Published>>,
+    problems: ProblemSender,
+) {
     let name = format!("{METADATA_PREFIX}{}", cluster.object);
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let mut follower = Follower {
         name,
         maps,
         published,
+        problems,
         last_error: String::new(),
     };
     let mut polls = 1;
@@ -46,6 +52,7 @@ struct Follower {
     name: String,
     maps: Api<ConfigMap>,
     published: watch::Sender<Option<Published>>,
+    problems: ProblemSender,
     last_error: String,
 }
 
@@ -84,6 +91,7 @@ impl Follower {
         match parsed {
             Ok(found) => {
                 self.last_error.clear();
+                self.problems.set_published("");
                 let take = |present: &mut Option<Published>| {
                     let is_new = present.as_ref() != Some(&found);
                     *present = Some(found);
@@ -91,7 +99,15 @@ impl Follower {
                 };
                 self.published.send_if_modified(take);
             }
-            Err(error) => self.report(&stoker_report::chain(&error).to_string()),
+            Err(MetadataError::NoCommit) => {
+                self.problems.set_published("");
+                self.report(&MetadataError::NoCommit.to_string());
+            }
+            Err(error) => {
+                let error = stoker_report::chain(&error).to_string();
+                self.problems.set_published(&error);
+                self.report(&error);
+            }
         }
     }
 
@@ -160,7 +176,8 @@ mod tests {
     async fn without_the_right_to_watch_the_config_map_is_read_every_three_seconds() {
         let may_read = Arc::new(AtomicBool::new(false));
         let (publish, mut published) = watch::channel(None);
-        let task = tokio::spawn(follow(cluster(Arc::clone(&may_read)), publish));
+        let (sender, _problems) = ProblemSender::channel();
+        let task = tokio::spawn(follow(cluster(Arc::clone(&may_read)), publish, sender));
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert!(published.borrow().is_none());
         may_read.store(true, Ordering::Relaxed);
@@ -169,5 +186,51 @@ mod tests {
         let commit = read.unwrap().unwrap().as_ref().unwrap().commit.clone();
         assert_eq!(commit.as_str(), "a".repeat(40));
         task.abort();
+    }
+
+    #[tokio::test]
+    async fn something_unusable_is_a_problem_and_a_missing_commit_is_none() {
+        let cluster = cluster(Arc::default());
+        let (published, receiver) = watch::channel(None);
+        let (sender, problems) = ProblemSender::channel();
+        let mut follower = Follower {
+            name: "stoker-metadata-plant".to_owned(),
+            maps: Api::namespaced(cluster.client, "default"),
+            published,
+            problems: sender,
+            last_error: String::new(),
+        };
+        let commit = "a".repeat(40);
+        for (commit, git_ref, url, expected) in [
+            ("", "main", "https://git.example/o/r.git", ""),
+            (
+                "main",
+                "main",
+                "https://git.example/o/r.git",
+                "the published commit is invalid",
+            ),
+            (
+                &commit,
+                "a..b",
+                "https://git.example/o/r.git",
+                "the published ref is invalid",
+            ),
+            ("", "main", "https://git.example/o/r.git", ""),
+            (
+                &commit,
+                "main",
+                "file:///etc",
+                "the published address of the repository is invalid",
+            ),
+            (&commit, "main", "https://git.example/o/r.git", ""),
+        ] {
+            let data = json!({"commit": commit, "ref": git_ref, "gitURL": url});
+            let map = serde_json::from_value(json!({ "data": data })).unwrap();
+            follower.take(Some(map));
+            let problem = problems.borrow().to_string();
+            assert_eq!(problem.is_empty(), expected.is_empty(), "{problem}");
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+        assert!(receiver.borrow().is_some());
     }
 }

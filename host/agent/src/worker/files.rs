@@ -43,6 +43,8 @@ pub(crate) enum FilesResult {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Done {
     pub(crate) files: Files,
+    /// Whether the changes were only counted.
+    pub(crate) is_dry_run: bool,
     /// The projects on the gateway.
     pub(crate) projects: Vec<String>,
     /// What the gateway must scan.
@@ -85,6 +87,7 @@ impl FilesJob {
                 modified: counts.modified,
                 deleted: counts.deleted,
             },
+            is_dry_run: self.is_dry_run,
             scans: Scans {
                 projects: plan.changes_projects(),
                 configuration: plan.changes_configuration(),

@@ -145,3 +145,21 @@ fn a_missing_confirmation_is_looked_for_again() {
         Next::Wait(Idle::Unconfirmed, Some(now + seconds(10)))
     );
 }
+
+#[test]
+fn what_was_synced_before_a_sync_that_did_not_succeed_is_synced_again() {
+    for end in [
+        End::Failed,
+        End::Unconfirmed,
+        End::WaitsForDesigners,
+        End::RefusedByDesigners(seconds(45)),
+    ] {
+        let (mut schedule, now, first) = (Schedule::new(), Instant::now(), published('a'));
+        schedule.gateway_is_running();
+        schedule.record(now, Phase::Running, first.clone(), End::Done);
+        schedule.record(now, Phase::Running, published('b'), end);
+        assert_eq!(wait(&schedule, now, &first), Ok(0), "{end:?}");
+        schedule.record(now, Phase::Running, first.clone(), End::Done);
+        assert_eq!(wait(&schedule, now, &first), Err(Idle::Unchanged));
+    }
+}

@@ -243,6 +243,18 @@ fn a_paused_profile_reports_the_commit_that_is_on_the_gateway() {
 }
 
 #[test]
+fn a_paused_profile_keeps_an_error_and_waits_for_the_gateway() {
+    let error = told(&failed(Step::Files, "full"), &Report::default(), |_| {}).report;
+    let kept = told(&Outcome::ProfilePaused, &error, |_| {}).report;
+    assert_eq!(kept.sync_status, SyncStatus::Error);
+    assert_eq!(kept.error_message, "sync engine: full");
+    let starting = told(&Outcome::ProfilePaused, &Report::default(), |it| {
+        it.is_unconfirmed = true;
+    });
+    assert_eq!(starting.report.sync_status, SyncStatus::Pending);
+}
+
+#[test]
 fn a_held_sync_is_told_once() {
     let held = Outcome::Unconfirmed {
         message: "it deletes 90 of 100 files".to_owned(),

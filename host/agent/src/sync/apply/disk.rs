@@ -223,15 +223,24 @@ impl<'a> Disk<'a> {
         File::from(file)
             .read_to_end(&mut content)
             .map_err(|cause| io_failed(path, cause))?;
-        let beside = format!(".{name}.stoker-tmp-{staged}");
+        // The name does not contain that of the file, which may be as long as names can be.
+        let beside = format!(".stoker-tmp-{staged}");
         // What an interrupted sync has left is in the way.
         match rustix::fs::unlinkat(&directory, &beside, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(failed(path, errno)),
         }
-        self.write(&directory, &beside, &content, mode, true)?;
-        self.step(Step::Rename, path, || {
-            rustix::fs::renameat(&directory, &beside, &directory, name)
+        let written = self.write(&directory, &beside, &content, mode, true);
+        let moved = written.and_then(|_| {
+            self.step(Step::Rename, path, || {
+                rustix::fs::renameat(&directory, &beside, &directory, name)
+            })
+        });
+        moved.inspect_err(|_| {
+            // The first error is the one to report. The next sync removes what is left.
+            drop(self.step(Step::Delete, &beside, || {
+                rustix::fs::unlinkat(&directory, &beside, AtFlags::empty())
+            }));
         })
     }
 

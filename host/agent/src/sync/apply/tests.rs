@@ -278,11 +278,39 @@ fn a_file_is_copied_to_another_file_system() {
     let mut disk = Disk::new(&opened, &mut never);
     disk.stage("0", b"content", 0o755, true).unwrap();
     std::fs::create_dir(folder.path().join("d")).unwrap();
-    std::fs::write(folder.path().join("d/.x.stoker-tmp-0"), "half").unwrap();
-    disk.copy_staged("0", "d/x", 0o755).unwrap();
+    std::fs::write(folder.path().join("d/.stoker-tmp-0"), "half").unwrap();
+    let longest = format!("d/{}", "x".repeat(255));
+    disk.copy_staged("0", &longest, 0o755).unwrap();
     disk.clear_staging().unwrap();
     assert_eq!(
         read(folder.path()),
-        tree(&[("d/x", Node::File(b"content".to_vec(), true))])
+        tree(&[(&longest, Node::File(b"content".to_vec(), true))])
     );
+}
+
+#[test]
+fn a_failed_copy_to_another_file_system_leaves_nothing() {
+    use super::super::folder::Folder;
+    use super::disk::Disk;
+    for failing in [Step::WriteFile, Step::SetMode, Step::Flush, Step::Rename] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("d")).unwrap();
+        std::fs::write(folder.path().join("d/x"), "before").unwrap();
+        let opened = Folder::open(folder.path()).unwrap();
+        let is_staged = std::cell::Cell::new(false);
+        let mut fail = |step| {
+            if is_staged.get() && step == failing {
+                Err(io::ErrorKind::StorageFull.into())
+            } else {
+                Ok(())
+            }
+        };
+        let mut disk = Disk::new(&opened, &mut fail);
+        disk.stage("0", b"after", 0o644, true).unwrap();
+        is_staged.set(true);
+        disk.copy_staged("0", "d/x", 0o644).unwrap_err();
+        disk.clear_staging().unwrap();
+        let expected = tree(&[("d/x", file("before"))]);
+        assert_eq!(read(folder.path()), expected, "{failing:?}");
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::folder::{FolderError, Kind};
 use super::super::live::Live;
 use super::super::pattern::Excludes;
-use super::super::wanted::{Wanted, join};
+use super::super::wanted::{Wanted, is_at_or_below, join};
 use super::Operation;
 use super::compare::Changes;
 
@@ -41,13 +41,13 @@ pub(super) fn find(
         live,
         found: Orphans::default(),
     };
-    let mut outer: Option<&String> = None;
+    let mut walked: Vec<&String> = Vec::new();
     for root in &wanted.roots {
         // The walk through the outer root covers the inner one.
-        if outer.is_some_and(|outer| super::super::wanted::is_at_or_below(root, outer)) {
+        if walked.iter().any(|outer| is_at_or_below(root, outer)) {
             continue;
         }
-        outer = Some(root);
+        walked.push(root);
         if !excludes.cover(root) && is_directory(live, root)? {
             walk.directory(root)?;
         }

@@ -122,6 +122,23 @@ fn a_changed_file_is_written_again_in_spite_of_the_record() {
 }
 
 #[test]
+fn files_below_several_destinations_are_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // The name of the second destination is between those of the first and of the third.
+    let source = repository(&[("s/x", "1")]);
+    let profile = profile(&json!({"maxDeletes": 0, "mappings": [
+        {"source": "s", "destination": "a"},
+        {"source": "s", "destination": "a-b"},
+        {"source": "s", "destination": "a/b"},
+    ]}));
+    sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
+    std::fs::write(folder.path().join("a/b/stray"), "1").unwrap();
+    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    let found = plan.too_many_deletes().unwrap();
+    assert_eq!((found.deletes, found.managed), (1, 4));
+}
+
+#[test]
 fn the_gateway_s_folder_must_exist() {
     let applied = Applied::default();
     let missing = std::path::Path::new("/nonexistent/data");

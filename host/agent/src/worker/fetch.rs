@@ -1,0 +1,90 @@
+//! Gets the commit of a sync.
+
+use std::sync::Arc;
+
+use stoker_git::{CommitInfo, Credentials, Remote, Wanted};
+use tokio::time::Instant;
+
+use super::{Worker, blocking, failure, text_failure};
+use crate::agent::{Failure, Step};
+use crate::metadata::Published;
+use crate::metrics::Operation;
+
+impl Worker {
+    /// Gets the commit, if it is not there.
+    pub(super) async fn fetch(&mut self, wanted: &Published) -> Result<CommitInfo, Failure> {
+        let (operation, step) =
+            if self.progress.has_fetched || !self.state.on_disk().commit.is_empty() {
+                (Operation::Fetch, Step::Fetch)
+            } else {
+                (Operation::Clone, Step::Clone)
+            };
+        let started = Instant::now();
+        let fetched = self.fetch_commit(wanted, step).await;
+        self.metrics
+            .fetched(operation, started.elapsed(), fetched.is_ok());
+        self.progress.has_fetched |= fetched.is_ok();
+        fetched
+    }
+
+    async fn fetch_commit(
+        &mut self,
+        wanted: &Published,
+        step: Step,
+    ) -> Result<CommitInfo, Failure> {
+        // Objects that could not be read are fetched again.
+        if !self.progress.is_store_in_doubt
+            && let Some(info) = self.stored(wanted, step).await.unwrap_or_default()
+        {
+            return Ok(info);
+        }
+        let remote = self
+            .credentials
+            .remote(wanted.repo.clone())
+            .map_err(|error| failure(step, &error))?;
+        let remote = self.with_host_key(remote, step).await?;
+        let asked = Wanted {
+            commit: wanted.commit.clone(),
+            git_ref: wanted.git_ref.clone(),
+        };
+        let report = self
+            .git
+            .fetch_with_progress(&remote, &asked, &self.store, &self.show)
+            .await
+            .map_err(|error| failure(step, &error))?;
+        tracing::debug!(bytes = report.bytes, "fetched");
+        let info = self.stored(wanted, step).await?;
+        let info =
+            info.ok_or_else(|| text_failure(step, "the commit is not among the fetched objects"))?;
+        self.progress.is_store_in_doubt = false;
+        Ok(info)
+    }
+
+    /// Returns the commit, if the store has it with all its files.
+    async fn stored(&self, wanted: &Published, step: Step) -> Result<Option<CommitInfo>, Failure> {
+        let store = Arc::clone(&self.store);
+        let commit = wanted.commit.clone();
+        let info = blocking(move || store.commit(&commit)).await;
+        info.map_err(|error| failure(step, &error))
+    }
+
+    /// Adds the host key that the controller saw, if no other determines the key. Without this key, any server would be
+    /// accepted, so nothing is fetched if it cannot be read.
+    async fn with_host_key(&self, remote: Remote, step: Step) -> Result<Remote, Failure> {
+        let Credentials::SshKey {
+            known_hosts: None, ..
+        } = remote.credentials()
+        else {
+            return Ok(remote);
+        };
+        match self.surroundings.pinned_host_key(remote.url()).await {
+            Ok(Some(key)) => Ok(remote.with_pinned_host_key(&key)),
+            Ok(None) => Ok(remote),
+            Err(error) => {
+                let reason = stoker_report::chain(&error);
+                let text = format!("cannot read the host key that the controller saw: {reason}");
+                Err(text_failure(step, &text))
+            }
+        }
+    }
+}
