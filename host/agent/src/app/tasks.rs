@@ -49,6 +49,9 @@ impl Tasks {
         problems: ProblemSender,
     ) -> watch::Receiver<bool> {
         let first = tokio::time::timeout(FIRST_LOOK, gateway.check()).await;
+        if let Ok(Err(error)) = &first {
+            tell_refusal(error, &health, &problems);
+        }
         let (sender, receiver) = watch::channel(matches!(first, Ok(Ok(()))));
         if !*receiver.borrow() {
             self.spawn(async move {
@@ -85,13 +88,7 @@ async fn until_answer(
                 return ready;
             }
             Err(error) => {
-                if let Some(refused) = error.refused_key() {
-                    problems.set_gateway(&refused);
-                    if matches!(error, GatewayError::Status(_)) {
-                        // The gateway has started.
-                        health.set_ready();
-                    }
-                }
+                tell_refusal(&error, health, problems);
                 let error = stoker_report::chain(&error).to_string();
                 if ready.is_some() && error != last_error {
                     tracing::info!(error, "the gateway is not ready");
@@ -99,6 +96,17 @@ async fn until_answer(
                 }
             }
         }
+    }
+}
+
+/// Tells what is wrong with the API key. A gateway that refuses it has started.
+fn tell_refusal(error: &GatewayError, health: &Health, problems: &ProblemSender) {
+    let Some(refused) = error.refused_key() else {
+        return;
+    };
+    problems.set_gateway(&refused);
+    if matches!(error, GatewayError::Status(_)) {
+        health.set_ready();
     }
 }
 
@@ -151,7 +159,7 @@ mod tests {
         shows("the API key contains a character that is not allowed in a header").await;
         assert_eq!(
             gateway.calls().len(),
-            2,
+            1,
             "the calls are not repeated at once"
         );
         std::fs::write(file.path(), "agent:right").unwrap();
