@@ -169,7 +169,7 @@ impl Place {
         let count = |name: &str| printed[name].as_array().map_or(0, Vec::len);
         Ok(Sync {
             time,
-            peak: mib(peak),
+            peak: process::mib(peak),
             written: count("added") + count("modified"),
         })
     }
@@ -194,12 +194,6 @@ impl Place {
         let resident = process::resident_kib(child.id());
         child.kill()?;
         child.wait()?;
-        Ok(mib(resident?))
+        Ok(process::mib(resident?))
     }
-}
-
-fn mib(kib: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "KiB of one process")]
-    let kib = kib as f64;
-    kib / 1024.0
 }

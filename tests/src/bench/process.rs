@@ -32,6 +32,14 @@ pub fn reset_peak(pid: u32) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the peak")
 }
 
+/// Returns a number of KiB in MiB.
+#[must_use]
+pub fn mib(kib: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "KiB of one process")]
+    let kib = kib as f64;
+    kib / 1024.0
+}
+
 fn status_kib(pid: u32, name: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status

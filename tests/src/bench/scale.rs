@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
+use stoker_api::{GatewaySync, RefResolutionStatus};
 
 use super::report::{Row, Table};
 use super::server::Server;
@@ -58,8 +59,8 @@ pub async fn scale(count: usize) -> Result<Table> {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     let mut rows = vec![
         Row::new("start to all resolved, s", started.as_secs_f64(), "").at_most(60.0),
-        Row::new("peak memory until then, MiB", mib(peak), "").at_most(128.0),
-        Row::new("peak memory of the run, MiB", mib(after), "").at_most(128.0),
+        Row::new("peak memory until then, MiB", process::mib(peak), "").at_most(128.0),
+        Row::new("peak memory of the run, MiB", process::mib(after), "").at_most(128.0),
         Row::new("lookups a minute, idle", lookups, "").at_most(50.0),
         Row::new("processor, idle, % of a core", cpu * 100.0, "").at_most(2.0),
         Row::new("one merge patch, ms", millis(patch), ""),
@@ -215,34 +216,8 @@ async fn failing(
     #[expect(clippy::cast_precision_loss, reason = "a count of lookups")]
     let tries = (other.lookups() - before) as f64 / start.elapsed().as_secs_f64();
     other.set_away(false);
-    let is_failing = || async {
-        let params = ListParams::default().limit(500);
-        let mut failing = 0;
-        let mut token = None;
-        loop {
-            let page = ListParams {
-                continue_token: token,
-                ..params.clone()
-            };
-            let list = cluster.objects().list(&page).await?;
-            failing += list
-                .items
-                .iter()
-                .filter(|object| {
-                    let status = object.status.as_ref();
-                    status.is_some_and(|status| {
-                        status.ref_resolution_status == Some(stoker_api::RefResolutionStatus::Error)
-                    })
-                })
-                .count();
-            token = list.metadata.continue_.filter(|token| !token.is_empty());
-            if token.is_none() {
-                return anyhow::Ok(failing);
-            }
-        }
-    };
     let returned = Instant::now();
-    while is_failing().await? > 0 {
+    while unresolved(cluster).await? > 0 {
         ensure!(returned.elapsed() < PATIENCE, "objects did not recover");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -263,16 +238,29 @@ async fn failing(
     ])
 }
 
+/// Returns the number of objects whose ref is not resolved.
+async fn unresolved(cluster: &TestCluster) -> Result<usize> {
+    let is_unresolved = |object: &&GatewaySync| {
+        let status = object.status.as_ref();
+        status
+            .is_some_and(|status| status.ref_resolution_status == Some(RefResolutionStatus::Error))
+    };
+    let mut count = 0;
+    let mut page = ListParams::default().limit(500);
+    loop {
+        let list = cluster.objects().list(&page).await?;
+        count += list.items.iter().filter(is_unresolved).count();
+        page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
+        if page.continue_token.is_none() {
+            return Ok(count);
+        }
+    }
+}
+
 fn at(times: &[Duration], share: usize) -> Duration {
     let index = times.len() * share / 100;
     times
         .get(index.min(times.len().saturating_sub(1)))
         .copied()
         .unwrap_or_default()
-}
-
-fn mib(kib: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "KiB of one process")]
-    let kib = kib as f64;
-    kib / 1024.0
 }

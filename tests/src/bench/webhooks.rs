@@ -61,8 +61,7 @@ pub async fn settle(cluster: &TestCluster, stoker: &Server, tag: &str) -> Result
 pub async fn memory(stoker: &Server) -> Result<Table> {
     // The allocations of the start are released within this time.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    #[expect(clippy::cast_precision_loss, reason = "KiB of one process")]
-    let resident = process::resident_kib(stoker.pid()?)? as f64 / 1024.0;
+    let resident = process::mib(process::resident_kib(stoker.pid()?)?);
     Ok(Table {
         name: "memory".into(),
         title: "Memory".into(),
