@@ -4,8 +4,10 @@ mod objects;
 mod plugin;
 mod send;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::objects::{OutputFormat, StatusFlags, SyncFlags};
@@ -91,6 +93,39 @@ pub enum Command {
     Send(SendFlags),
 }
 
+/// The flags of the Go operator that `stoker run` has too.
+const GO_FLAGS: [&str; 8] = [
+    "health-probe-bind-address",
+    "kubeconfig",
+    "leader-elect",
+    "metrics-bind-address",
+    "webhook-cert-key",
+    "webhook-cert-name",
+    "webhook-cert-path",
+    "webhook-receiver-port",
+];
+
+/// Returns the arguments of a process with two dashes before the flags of the Go operator, which takes one dash too.
+pub fn arguments(given: impl IntoIterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    given.into_iter().map(|argument| {
+        let flag = argument.to_str().and_then(|text| text.strip_prefix('-'));
+        let name = flag.and_then(|flag| flag.split('=').next());
+        if name.is_some_and(|name| GO_FLAGS.contains(&name)) {
+            let mut long = OsString::from("-");
+            long.push(argument);
+            return long;
+        }
+        argument
+    })
+}
+
+/// The image of injected agents, unless the flags or the object name one.
+pub const DEFAULT_AGENT_IMAGE: &str = "ghcr.io/knorrlabs/stoker-agent:latest";
+/// The file with the certificate of the injection webhook.
+pub const CERT_NAME: &str = "tls.crt";
+/// The file with the key of that certificate.
+pub const CERT_KEY: &str = "tls.key";
+
 /// The flags of `stoker run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunFlags {
@@ -134,13 +169,23 @@ pub struct RunFlags {
     #[arg(long, default_value_t = 9443, value_name = "PORT")]
     pub webhook_port: u16,
     /// Directory with the certificate of the injection webhook, which is read again when it changes.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub webhook_cert_path: Option<PathBuf>,
     /// File with the certificate and its chain in that directory, in PEM.
-    #[arg(long, default_value = "tls.crt", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = CERT_NAME,
+        value_name = "FILE",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub webhook_cert_name: PathBuf,
     /// File with the key of the certificate in that directory, in PEM.
-    #[arg(long, default_value = "tls.key", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = CERT_KEY,
+        value_name = "FILE",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub webhook_cert_key: PathBuf,
     /// Secret in the own namespace in which Stoker keeps a certificate of its own for the injection webhook, instead of
     /// a directory.
@@ -156,7 +201,7 @@ pub struct RunFlags {
     #[arg(
         long,
         env = "DEFAULT_AGENT_IMAGE",
-        default_value = "ghcr.io/knorrlabs/stoker-agent:latest",
+        default_value = DEFAULT_AGENT_IMAGE,
         value_name = "IMAGE"
     )]
     pub default_agent_image: String,
@@ -254,6 +299,7 @@ pub struct RunFlags {
         require_equals = true,
         default_value_t = false,
         default_missing_value = "true",
+        value_parser = go_bool,
         action = clap::ArgAction::Set
     )]
     pub leader_elect: bool,
@@ -265,7 +311,7 @@ pub struct RunFlags {
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub pod_namespace: Option<String>,
     /// Kubeconfig file [default: `KUBECONFIG`, the file in the home directory, or the service account of the pod].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -284,6 +330,15 @@ pub enum AgentRoleKind {
 #[expect(clippy::unnecessary_wraps, reason = "the command line calls it")]
 fn is_not_false(text: &str) -> Result<bool, std::convert::Infallible> {
     Ok(text != "false")
+}
+
+/// Reads a switch in the spellings of Go.
+fn go_bool(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("it must be true or false"),
+    }
 }
 
 /// The flags of `stoker demo`.
@@ -342,6 +397,52 @@ mod tests {
         assert_eq!(flags.health_probe_bind_address, "[::]:8082");
         assert!(!flags.leader_elect);
         assert_eq!(flags.max_body, 2);
+    }
+
+    #[test]
+    fn switches_have_the_spellings_of_go() {
+        for text in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert!(run_flags(&[&format!("--leader-elect={text}")]).leader_elect);
+        }
+        for text in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert!(
+                !run_flags(&["--leader-elect", &format!("--leader-elect={text}")]).leader_elect
+            );
+        }
+        let invalid = Cli::try_parse_from(["stoker", "run", "--leader-elect=yes"]);
+        assert!(invalid.is_err());
+    }
+
+    #[test]
+    fn flags_of_the_go_operator_may_have_one_dash() {
+        let given = [
+            "stoker",
+            "run",
+            "-webhook-receiver-port=9445",
+            "-leader-elect",
+            "--webhook-cert-name=a",
+            "-kubeconfig",
+            "-f",
+        ];
+        let expected = [
+            "stoker",
+            "run",
+            "--webhook-receiver-port=9445",
+            "--leader-elect",
+            "--webhook-cert-name=a",
+            "--kubeconfig",
+            "-f",
+        ];
+        let found: Vec<_> = arguments(given.map(OsString::from)).collect();
+        assert_eq!(found, expected);
+        let command = Cli::command();
+        let run = command.find_subcommand("run").expect("the command");
+        for flag in GO_FLAGS {
+            let has_flag = run
+                .get_arguments()
+                .any(|known| known.get_long() == Some(flag));
+            assert!(has_flag, "{flag}");
+        }
     }
 
     #[test]

@@ -71,7 +71,6 @@ impl Site {
             git_ref: GitRef::parse("main").unwrap(),
             repo: RepoUrl::parse(self.git.url()).unwrap(),
             profiles: json!({"default": profile}).to_string(),
-            is_paused: false,
         }
     }
 

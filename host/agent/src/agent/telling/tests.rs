@@ -9,7 +9,6 @@ fn wanted() -> Published {
         git_ref: GitRef::parse("refs/heads/main").unwrap(),
         repo: RepoUrl::parse("https://git.example/o/r.git").unwrap(),
         profiles: "{}".to_owned(),
-        is_paused: false,
     }
 }
 
