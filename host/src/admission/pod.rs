@@ -25,7 +25,7 @@ struct Metadata {
     namespace: Option<String>,
     #[serde(deserialize_with = "filled")]
     annotations: BTreeMap<String, String>,
-    labels: Option<BTreeMap<String, IgnoredAny>>,
+    labels: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -95,7 +95,7 @@ impl Pod {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Returns whether the pod has a map of labels.
+    /// Returns whether the pod has labels.
     pub(super) fn has_labels(&self) -> bool {
         self.metadata.labels.is_some()
     }

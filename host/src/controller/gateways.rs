@@ -121,12 +121,16 @@ pub(super) async fn observe<G>(context: &Context<G>, key: &ObjectKey, sync: &Gat
 ///
 /// # Errors
 ///
-/// Fails if the RoleBinding cannot be written. It is not written while the pods are unknown.
+/// Fails if the RoleBinding cannot be written. It is not written while the pods are unknown; the pass that follows the list
+/// of the pods writes it.
 pub(super) async fn bind<G>(
     context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<(), ControllerError> {
+    if context.agent_role.is_none() {
+        return Ok(());
+    }
     let Some(pods) = context.pods.of(key).await else {
         return Ok(());
     };
