@@ -1,15 +1,17 @@
 //! The flags of the command line. [`crate::config`] checks the flags of `stoker run` and converts them.
 
+mod go_flags;
 mod objects;
 mod plugin;
 mod send;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::go_flags::arguments;
+use self::go_flags::{is_not_false, switch};
 pub use self::objects::{OutputFormat, StatusFlags, SyncFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
@@ -91,32 +93,6 @@ pub enum Command {
     Sync(SyncFlags),
     /// Send a signed test webhook.
     Send(SendFlags),
-}
-
-/// The flags of the Go operator that `stoker run` has too.
-const GO_FLAGS: [&str; 8] = [
-    "health-probe-bind-address",
-    "kubeconfig",
-    "leader-elect",
-    "metrics-bind-address",
-    "webhook-cert-key",
-    "webhook-cert-name",
-    "webhook-cert-path",
-    "webhook-receiver-port",
-];
-
-/// Returns the arguments of a process with two dashes before the flags of the Go operator, which takes one dash too.
-pub fn arguments(given: impl IntoIterator<Item = OsString>) -> impl Iterator<Item = OsString> {
-    given.into_iter().map(|argument| {
-        let flag = argument.to_str().and_then(|text| text.strip_prefix('-'));
-        let name = flag.and_then(|flag| flag.split('=').next());
-        if name.is_some_and(|name| GO_FLAGS.contains(&name)) {
-            let mut long = OsString::from("-");
-            long.push(argument);
-            return long;
-        }
-        argument
-    })
 }
 
 /// The image of injected agents, unless the flags or the object name one.
@@ -299,7 +275,7 @@ pub struct RunFlags {
         require_equals = true,
         default_value_t = false,
         default_missing_value = "true",
-        value_parser = go_bool,
+        value_parser = switch,
         action = clap::ArgAction::Set
     )]
     pub leader_elect: bool,
@@ -324,21 +300,6 @@ pub enum AgentRoleKind {
     /// A Role in the namespace of each object.
     #[value(name = "Role")]
     Role,
-}
-
-/// Reads a switch that is on unless it is `false`, as in the Go operator.
-#[expect(clippy::unnecessary_wraps, reason = "the command line calls it")]
-fn is_not_false(text: &str) -> Result<bool, std::convert::Infallible> {
-    Ok(text != "false")
-}
-
-/// Reads a switch in the spellings of Go.
-fn go_bool(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("it must be true or false"),
-    }
 }
 
 /// The flags of `stoker demo`.
@@ -411,38 +372,6 @@ mod tests {
         }
         let invalid = Cli::try_parse_from(["stoker", "run", "--leader-elect=yes"]);
         assert!(invalid.is_err());
-    }
-
-    #[test]
-    fn flags_of_the_go_operator_may_have_one_dash() {
-        let given = [
-            "stoker",
-            "run",
-            "-webhook-receiver-port=9445",
-            "-leader-elect",
-            "--webhook-cert-name=a",
-            "-kubeconfig",
-            "-f",
-        ];
-        let expected = [
-            "stoker",
-            "run",
-            "--webhook-receiver-port=9445",
-            "--leader-elect",
-            "--webhook-cert-name=a",
-            "--kubeconfig",
-            "-f",
-        ];
-        let found: Vec<_> = arguments(given.map(OsString::from)).collect();
-        assert_eq!(found, expected);
-        let command = Cli::command();
-        let run = command.find_subcommand("run").expect("the command");
-        for flag in GO_FLAGS {
-            let has_flag = run
-                .get_arguments()
-                .any(|known| known.get_long() == Some(flag));
-            assert!(has_flag, "{flag}");
-        }
     }
 
     #[test]
