@@ -116,12 +116,12 @@ impl Event {
 
     /// An event that is not a CDEvent announces the ref in its data.
     fn other(&self, data: &impl Request, options: &Options) -> Result<Outcome, Malformed> {
-        let place = options.place.clone()?;
-        let place = place.as_deref().unwrap_or(REF);
+        let configured = options.place.clone()?;
+        let place = configured.as_deref().unwrap_or(REF);
         if options.types.is_none() && data.kind_at(place).is_none() {
             return Ok(self.ignored());
         }
-        if place == REF
+        if configured.is_none()
             && let Some(outcome) = push::other_event(data)
         {
             return Ok(outcome);
