@@ -117,14 +117,19 @@ pub(super) fn decide(
 }
 
 /// Decides about a repetition. If the object still requests the ref, and the request was handled, the ref is looked up
-/// again, since it may have returned to an earlier commit, with the same payload. The same applies to the branch that
-/// the object follows by its spec, where a request is removed once it was handled. Otherwise, a repetition changes
-/// nothing.
+/// again, since it may have returned to an earlier commit, with the same payload. The branch that the object follows is
+/// always looked up again: its request may be removed already, or a lookup for it may have begun before this push.
+/// Otherwise, a repetition changes nothing.
 fn repeat(state: &RequestState, detection: &Detection) -> Decision {
     let git_ref = detection.git_ref.clone();
     let is_requested = state.requested_ref.as_deref() == Some(git_ref.as_str());
-    let is_followed = is_requested || state.follows_branch(&git_ref);
-    if !is_followed || state.need(detection) != Need::Write {
+    let follows_branch = state.follows_branch(&git_ref);
+    let is_written = match state.need(detection) {
+        Need::Write => is_requested || follows_branch,
+        Need::Renew => follows_branch,
+        Need::AlreadyRequested => false,
+    };
+    if !is_written {
         return Decision::Keep(Submitted::Duplicate(git_ref));
     }
     Decision::Write(Accepted {
