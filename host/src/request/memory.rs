@@ -35,9 +35,8 @@ impl DeliveryId {
             || detection.delivery_id.is_some();
         let Fingerprint { signed, sent } = announcement.fingerprint;
         let digest = match (signed, sent) {
-            (Some(Signed::Id(digest)), _) => digest,
             (Some(Signed::Body(digest)), _) if reports_event => digest,
-            (_, Some(digest)) => digest,
+            (Some(Signed::Id(digest)), _) | (_, Some(digest)) => digest,
             (_, None) => reported(&announcement.plugin, detection)?,
         };
         Self::first_half(digest)
