@@ -22,6 +22,8 @@ pub(crate) struct Published {
     pub(crate) git_ref: GitRef,
     /// The repository.
     pub(crate) repo: RepoUrl,
+    /// Certificates of authorities, in PEM format, that are trusted in addition to those of this machine.
+    pub(crate) ca_bundle: Option<String>,
     /// All profiles as one JSON object. The text is compared byte by byte, as the controller writes it.
     pub(crate) profiles: String,
 }
@@ -64,6 +66,9 @@ impl Metadata {
         Ok(Self::Published(Published {
             git_ref: GitRef::parse(git_ref).map_err(MetadataError::Ref)?,
             repo: RepoUrl::parse(text("gitURL")).map_err(MetadataError::Repo)?,
+            ca_bundle: Some(text("caBundle"))
+                .filter(|bundle| !bundle.is_empty())
+                .map(str::to_owned),
             profiles: data.get("profiles").cloned().unwrap_or_default(),
             commit,
         }))
@@ -98,7 +103,8 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let published = parse(&[]);
+        let published = parse(&[("caBundle", "PEM\n")]);
+        assert_eq!(published.ca_bundle.as_deref(), Some("PEM"));
         assert_eq!(published.commit.short(), "1fba38c");
         assert_eq!(published.git_ref.as_str(), "main");
         assert_eq!(published.repo.url().as_str(), "https://git.example/o/r.git");
