@@ -61,7 +61,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let git = GitClient::new()?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
     let (problem_sender, problems) = ProblemSender::channel();
-    let running = match &gateway {
+    let gateway_state = match &gateway {
         Some(gateway) => {
             let looks = tasks.look_for(
                 gateway.clone(),
@@ -91,7 +91,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             profile: PROFILE_NAME.to_owned(),
         },
         published,
-        running,
+        gateway: gateway_state,
         problems,
         reports,
         notices: NoticeSender::none(),

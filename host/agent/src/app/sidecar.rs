@@ -100,7 +100,7 @@ impl Sidecar {
             metrics.clone(),
             problem_sender.clone(),
         );
-        let running = looks.await;
+        let gateway_state = looks.await;
 
         let name = cluster::entry_name(&config.gateway_name, &config.pod_name);
         let before = last_report(&cluster, name).await;
@@ -139,7 +139,7 @@ impl Sidecar {
                 profile: config.profile,
             },
             published,
-            running: Some(running),
+            gateway: Some(gateway_state),
             problems,
             reports,
             notices,

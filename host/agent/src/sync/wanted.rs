@@ -96,7 +96,7 @@ impl Wanted {
         if rule.destination.is_empty() || rule.names_directory {
             return Err(PlanError::NoFileName { index });
         }
-        if excludes.cover(&rule.destination) {
+        if excludes.cover_file(&rule.destination) {
             self.messages.push(format!(
                 "mapping[{index}]: the destination is excluded: {}",
                 rule.destination
@@ -182,6 +182,11 @@ impl Wanted {
         };
         let root = deepest(&mut self.roots.iter());
         root.is_some() && root >= deepest(&mut self.kept.iter())
+    }
+
+    /// Returns whether a path is at or below the destination of a mapping that copies nothing.
+    pub(super) fn keeps(&self, path: &str) -> bool {
+        self.kept.iter().any(|kept| is_at_or_below(path, kept))
     }
 }
 

@@ -99,6 +99,7 @@ impl FilesJob {
             done.changes = plan.operations().iter().filter_map(change).collect();
         }
         if self.is_dry_run {
+            done.projects = sync::projects(&self.data)?;
             return Ok(FilesResult::Done(done));
         }
         let applied = state.applied_mut();

@@ -133,6 +133,18 @@ async fn a_commit_that_is_in_the_store_needs_neither_the_object_nor_the_server()
 }
 
 #[tokio::test]
+async fn a_dry_run_lists_the_projects_on_the_gateway() {
+    let mut site = Site::new().await;
+    let project = site.folder.path().join("data/projects/line");
+    std::fs::create_dir_all(project).unwrap();
+    let wanted = site.publish(&json!({"dryRun": true})).await;
+    match site.sync(&wanted).await {
+        Outcome::Synced(synced) => assert_eq!(synced.projects, ["line"]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn drift_is_not_repaired_by_a_profile_that_writes_nothing() {
     for (field, is_repaired) in [("vars", true), ("dryRun", false), ("paused", false)] {
         let mut site = Site::new().await;
