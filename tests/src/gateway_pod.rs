@@ -56,6 +56,7 @@ impl GatewayPod {
             },
             credentials: CredentialFiles::default(),
             sync_period: std::time::Duration::from_secs(30),
+            max_file_mib: stoker_agent::MAX_FILE_MIB,
         };
         let free = Ports {
             health: 0,

@@ -30,8 +30,13 @@ const ENDING_TIME: Duration = Duration::from_secs(20);
 
 /// What the loop lets others do.
 pub(crate) trait Work {
-    /// Brings what is published to the gateway.
-    fn sync(&mut self, wanted: &Published, phase: Phase) -> impl Future<Output = Outcome> + Send;
+    /// Brings what is published to the gateway. Returns `None` if something else was published before anything was
+    /// changed.
+    fn sync(
+        &mut self,
+        wanted: &Published,
+        phase: Phase,
+    ) -> impl Future<Output = Option<Outcome>> + Send;
 
     /// Returns what is on the gateway.
     fn on_disk(&self) -> OnDisk;
@@ -184,6 +189,9 @@ impl<W: Work> Running<W> {
                 tracing::warn!("the agent ends, and a sync is not finished; the next start finishes it");
                 return false;
             }
+        };
+        let Some(outcome) = outcome else {
+            return true;
         };
         let now = Instant::now();
         let is_blocked = matches!(outcome, Outcome::Designers { .. });

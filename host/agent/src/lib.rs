@@ -12,6 +12,7 @@ mod config;
 mod credentials;
 mod gateway;
 mod health;
+mod lock;
 mod machine_config;
 mod metadata;
 mod metrics;
@@ -25,7 +26,7 @@ mod telemetry;
 mod worker;
 
 pub use app::{Ports, Sidecar, run};
-pub use config::{ConfigError, SidecarConfig};
+pub use config::{ConfigError, MAX_FILE_MIB, SidecarConfig};
 pub use credentials::CredentialFiles;
 pub use gateway::GatewayAddress;
 pub use machine_config::{FileError, MachineConfig};

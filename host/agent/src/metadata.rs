@@ -37,6 +37,11 @@ pub(crate) enum MetadataError {
 }
 
 impl Published {
+    /// Returns whether the fetch of this commit is still of use if something else is published.
+    pub(crate) fn is_fetched_for(&self, other: &Self) -> bool {
+        !other.is_paused && self.commit == other.commit && self.repo == other.repo
+    }
+
     /// Parses the data of the ConfigMap that the controller writes. Other keys are ignored.
     ///
     /// A ref that is missing is the commit itself.

@@ -45,7 +45,7 @@ struct FakeWork {
 }
 
 impl Work for FakeWork {
-    async fn sync(&mut self, wanted: &Published, phase: Phase) -> Outcome {
+    async fn sync(&mut self, wanted: &Published, phase: Phase) -> Option<Outcome> {
         let (outcome, takes) = {
             let mut script = self.script.lock().unwrap();
             let commit = wanted.commit.as_str()[..1].to_owned();
@@ -64,7 +64,7 @@ impl Work for FakeWork {
                 git_ref: "main".to_owned(),
             };
         }
-        outcome
+        Some(outcome)
     }
 
     fn on_disk(&self) -> OnDisk {
