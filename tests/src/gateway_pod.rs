@@ -56,7 +56,7 @@ impl GatewayPod {
             },
             credentials: CredentialFiles::default(),
             sync_period: std::time::Duration::from_secs(30),
-            max_file_mib: stoker_agent::MAX_FILE_MIB,
+            max_file_mib: None,
         };
         let free = Ports {
             health: 0,

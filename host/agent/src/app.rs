@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command};
 use crate::lock::FolderLock;
-use crate::telemetry;
+use crate::{memory, telemetry};
 
 pub use sidecar::{Ports, Sidecar};
 
@@ -68,8 +68,9 @@ async fn command(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Returns a client of git servers that gets no file of more than this size in MiB.
-fn git_client(max_file: u16) -> Result<GitClient> {
+/// Returns a client of git servers that gets no file of more than this size in MiB, or than the memory allows.
+fn git_client(max_file: Option<u16>) -> Result<GitClient> {
+    let max_file = max_file.unwrap_or_else(memory::max_file_mib);
     let client = GitClient::with_config(GitClientConfig {
         fetch: FetchLimits {
             object_bytes: usize::from(max_file) * 1024 * 1024,

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::MAX_FILE_MIB;
-
 /// Brings the files of a git commit to an Ignition gateway.
 ///
 /// Without a command, the agent runs beside a gateway in a pod: it follows a `GatewaySync`, with the settings of the
@@ -57,9 +55,9 @@ pub struct OnceFlags {
     /// The credentials for the repository.
     #[command(flatten)]
     pub credentials: CredentialFlags,
-    /// The size of the largest file that is fetched, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = MAX_FILE_MIB, value_parser = clap::value_parser!(u16).range(1..=512))]
-    pub max_file_mib: u16,
+    /// The size of the largest file that is fetched, in MiB. The default is 100, or a fifth of the memory of a container.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub max_file_mib: Option<u16>,
     /// Folder in which fetched objects are kept for the next call. Without it, they are removed.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,

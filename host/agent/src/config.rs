@@ -10,10 +10,7 @@ use crate::gateway::GatewayAddress;
 const SYNC_PERIOD: Duration = Duration::from_secs(30);
 /// The longest time between two checks. A longer one would be no different, and its end could not be computed.
 pub(crate) const LONGEST_PERIOD: Duration = Duration::from_hours(24);
-/// The size of the largest file that is fetched, in MiB, if none is set. The memory of an agent in a pod is limited, and a
-/// file is read into memory as a whole.
-pub const MAX_FILE_MIB: u16 = 100;
-/// The sizes that can be set, in MiB.
+/// The sizes of the largest file that can be set, in MiB.
 pub(crate) const FILE_SIZES: std::ops::RangeInclusive<u16> = 1..=512;
 /// The port of a gateway whose object names none.
 const GATEWAY_PORT: u16 = 8088;
@@ -56,8 +53,8 @@ pub struct SidecarConfig {
     pub credentials: CredentialFiles,
     /// The time between two checks, if the profile does not set it.
     pub sync_period: Duration,
-    /// The size of the largest file that is fetched, in MiB.
-    pub max_file_mib: u16,
+    /// The size of the largest file that is fetched, in MiB, or `None` for the one that the memory allows.
+    pub max_file_mib: Option<u16>,
 }
 
 impl SidecarConfig {
@@ -101,9 +98,7 @@ impl SidecarConfig {
                 .filter(|seconds| *seconds > 0)
                 .map_or(SYNC_PERIOD, Duration::from_secs)
                 .min(LONGEST_PERIOD),
-            max_file_mib: max_file
-                .filter(|size| FILE_SIZES.contains(size))
-                .unwrap_or(MAX_FILE_MIB),
+            max_file_mib: max_file.filter(|size| FILE_SIZES.contains(size)),
         })
     }
 }
@@ -138,7 +133,7 @@ mod tests {
         assert!(!config.gateway.tls);
         assert_eq!(config.gateway.key_file, None);
         assert_eq!(config.sync_period, Duration::from_secs(30));
-        assert_eq!(config.max_file_mib, 100);
+        assert_eq!(config.max_file_mib, None);
         assert_eq!(config.credentials, CredentialFiles::default());
     }
 
@@ -200,11 +195,11 @@ mod tests {
     #[test]
     fn the_size_of_the_largest_file_is_read() {
         for (text, size) in [
-            ("1", 1),
-            ("512", 512),
-            ("513", 100),
-            ("0", 100),
-            ("10M", 100),
+            ("1", Some(1)),
+            ("512", Some(512)),
+            ("513", None),
+            ("0", None),
+            ("10M", None),
         ] {
             let config = config(&[REQUIRED[0], REQUIRED[1], ("MAX_FILE_MIB", text)]).unwrap();
             assert_eq!(config.max_file_mib, size, "{text}");

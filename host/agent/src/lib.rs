@@ -14,6 +14,7 @@ mod gateway;
 mod health;
 mod lock;
 mod machine_config;
+mod memory;
 mod metadata;
 mod metrics;
 mod notice;
@@ -26,7 +27,7 @@ mod telemetry;
 mod worker;
 
 pub use app::{Ports, Sidecar, run};
-pub use config::{ConfigError, MAX_FILE_MIB, SidecarConfig};
+pub use config::{ConfigError, SidecarConfig};
 pub use credentials::CredentialFiles;
 pub use gateway::GatewayAddress;
 pub use machine_config::{FileError, MachineConfig};

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use stoker_api::detection::{GitRef, ParseError, RepoUrl};
 
-use crate::config::{FILE_SIZES, LONGEST_PERIOD, MAX_FILE_MIB};
+use crate::config::{FILE_SIZES, LONGEST_PERIOD};
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayAddress;
 
@@ -77,8 +77,8 @@ pub struct MachineConfig {
     pub labels: BTreeMap<String, String>,
     /// The time between two looks at the repository.
     pub interval: Duration,
-    /// The size of the largest file that is fetched, in MiB.
-    pub max_file_mib: u16,
+    /// The size of the largest file that is fetched, in MiB, or `None` for the one that the memory allows.
+    pub max_file_mib: Option<u16>,
     /// The credentials for the repository.
     pub credentials: CredentialFiles,
     /// The gateway's API, or `None` if the gateway is not told to scan.
@@ -105,8 +105,7 @@ struct File {
     labels: BTreeMap<String, String>,
     #[serde(default = "interval")]
     interval: String,
-    #[serde(default = "max_file_mib")]
-    max_file_mib: u16,
+    max_file_mib: Option<u16>,
     #[serde(default)]
     auth: Auth,
     gateway: Option<Gateway>,
@@ -155,8 +154,8 @@ impl MachineConfig {
         if file.auth.token.is_some() && file.auth.ssh_key.is_some() {
             return Err(FileError::Credentials);
         }
-        if !FILE_SIZES.contains(&file.max_file_mib) {
-            return Err(FileError::MaxFile(file.max_file_mib));
+        if let Some(size) = file.max_file_mib.filter(|size| !FILE_SIZES.contains(size)) {
+            return Err(FileError::MaxFile(size));
         }
         let parsed = file.interval.parse::<SignedDuration>().ok();
         let parsed = parsed.and_then(|interval| Duration::try_from(interval).ok());
@@ -227,10 +226,6 @@ fn name() -> String {
     "gateway".to_owned()
 }
 
-fn max_file_mib() -> u16 {
-    MAX_FILE_MIB
-}
-
 fn interval() -> String {
     "60s".to_owned()
 }
@@ -266,7 +261,7 @@ mod tests {
         assert_eq!(config.name, "blue");
         assert_eq!(config.labels["site"], "north");
         assert_eq!(config.interval, Duration::from_mins(5));
-        assert_eq!(config.max_file_mib, 7);
+        assert_eq!(config.max_file_mib, Some(7));
         assert_eq!(config.credentials.known_hosts, Some("/h".into()));
         let gateway = config.gateway.unwrap();
         assert_eq!((gateway.port, gateway.tls), (8043, true));

@@ -5,6 +5,7 @@
 
 mod applied;
 mod apply;
+mod attributes;
 mod digest;
 mod folder;
 mod json;

@@ -7,9 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
-use stoker_agent::{
-    CredentialFiles, GatewayAddress, MAX_FILE_MIB, Ports, Sidecar, SidecarConfig,
-};
+use stoker_agent::{CredentialFiles, GatewayAddress, Ports, Sidecar, SidecarConfig};
 use stoker_local_cluster::FakeGateway;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -60,7 +58,7 @@ impl LocalGateway {
             },
             credentials: CredentialFiles::default(),
             sync_period: SYNC_PERIOD,
-            max_file_mib: MAX_FILE_MIB,
+            max_file_mib: None,
         };
         let free = Ports {
             health: 0,

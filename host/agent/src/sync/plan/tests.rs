@@ -3,7 +3,7 @@ mod properties;
 
 use serde_json::json;
 
-use super::super::testing::{Repository, Tree, file, make_plan, profile, read, sync};
+use super::super::testing::{Node, Repository, Tree, file, make_plan, profile, read, sync};
 use super::super::{Applied, Operation};
 
 fn repository(files: &[(&str, &str)]) -> Repository {
@@ -192,6 +192,46 @@ fn files_of_others_make_no_room() {
     assert!(
         error.starts_with("conf/app: a file of the gateway is in the way"),
         "{error}"
+    );
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = repository(&[("a/x", "1"), ("b/y", "2")]);
+    source.0.insert("b/\u{fffd}".to_owned(), Node::NotUtf8);
+    for (from, excludes, is_refused) in [
+        ("a", "", false),
+        ("b", "", true),
+        (".", "", true),
+        ("b", "**/\u{fffd}*", false),
+        ("b/\u{fffd}", "", true),
+        ("b/y", "", false),
+    ] {
+        let profile = profile(&json!({"excludePatterns": [excludes], "mappings": [
+            {"source": from, "destination": "d"},
+        ]}));
+        let plan = make_plan(&source, &profile, folder.path(), &Applied::default());
+        let expected = is_refused.then(|| {
+            "mapping[0]: the source has the path \"b/\u{fffd}\", which is not UTF-8".to_owned()
+        });
+        assert_eq!(
+            plan.err().map(|error| error.to_string()),
+            expected,
+            "{from} {excludes}"
+        );
+    }
+}
+
+#[test]
+fn attributes_of_the_repository_are_not_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = repository(&[(".gitattributes", "*.txt eol=crlf"), ("a/x.txt", "1\n")]);
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    assert_eq!(
+        plan.messages(),
+        [".gitattributes: eol=crlf is not applied to 1 file(s), such as a/x.txt"]
     );
 }
 

@@ -165,7 +165,7 @@ fn names_that_no_checkout_may_have_are_refused() {
         (b"a/b", "has a part with a separator"),
         (b"/etc", "has a part with a separator"),
         (b"", "has an empty part"),
-        (b"\xff", "is not UTF-8"),
+        (b"\xff/x", "has a part with a separator"),
         (long.as_bytes(), "is too long"),
     ] {
         let inner = Object::tree(&[("100644", name, &blob)]);
@@ -197,6 +197,28 @@ fn names_that_no_checkout_may_have_are_refused() {
         let tree = Object::tree(&[("100644", name, &blob)]);
         assert_eq!(listed(&tree, &[&blob]).unwrap().len(), 1, "{name:?}");
     }
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_listed_without_what_is_below_it() {
+    let blob = Object::blob(b"x");
+    let inner = Object::tree(&[("100644", b"f", &blob)]);
+    let tree = Object::tree(&[
+        ("100644", b"a\xff", &blob),
+        ("40000", b"b\xfe", &inner),
+        ("100644", b"c", &blob),
+    ]);
+    let found = listed(&tree, &[&inner, &blob]).unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|entry| (entry.path.as_str(), entry.kind))
+        .collect();
+    let expected = [
+        ("a\u{fffd}", TreeEntryKind::NotUtf8),
+        ("b\u{fffd}", TreeEntryKind::NotUtf8),
+        ("c", TreeEntryKind::File),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]
