@@ -123,12 +123,7 @@ async fn pass<G: RefSource>(
     }
     // On the heap, so that a pass that waits for a git server is small.
     let (refs, fleet) = tokio::join!(
-        Box::pin(dereference::dereference(
-            &context.client,
-            &context.published,
-            key,
-            sync
-        )),
+        Box::pin(dereference::dereference(context, key, sync)),
         Box::pin(gateways::observe(context, key, sync)),
     );
     let refs = refs?;
@@ -239,7 +234,7 @@ async fn is_only_prepared<G: RefSource>(
         finalizer::add(&context.client, key, &sync.metadata).await?;
     } else if sync.is_request_superseded() {
         clear::clear(&context.client, key, &sync.metadata).await?;
-        events::create(&context.client, sync, &[events::superseded(sync)]).await;
+        events::add(&context.events, key, sync, vec![events::superseded(sync)]);
     } else if sync.spec.is_paused() {
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
@@ -258,7 +253,7 @@ fn show_token<G>(context: &Context<G>, key: &ObjectKey, sync: &GatewaySync, desi
     context.metrics.show_token(key, app.zip(ends));
 }
 
-/// Writes the status and the events, and sets the metrics. Returns the status, and the new metadata of the object if it
+/// Writes the status, adds the events, and sets the metrics. Returns the status, and the new metadata of the object if it
 /// was written.
 async fn write_status<G>(
     context: &Context<G>,
@@ -270,7 +265,7 @@ async fn write_status<G>(
     let written = status::write(&context.client, key, sync, &next).await?;
     let before = sync.status.clone().unwrap_or_default();
     let events = events::between(&before, &next, outcome);
-    events::create(&context.client, sync, &events).await;
+    events::add(&context.events, key, sync, events);
     context
         .metrics
         .show(key, sync.spec.is_paused(), &next, info(sync));

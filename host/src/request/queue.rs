@@ -13,13 +13,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::Client;
 use stoker_api::detection::ObjectKey;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::events::{EventQueue, Subject};
+use super::events;
 use super::memory::Memory;
 use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
 use crate::delivery::Fingerprint;
+use crate::events::{EventQueue, Subject};
 
 use super::{
     Announcement, Foresight, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
@@ -32,6 +34,10 @@ use turn::{Submission, Turn};
 /// The maximum number of objects whose last write is stored. When it is exceeded, all objects without an active write
 /// are dropped.
 const MAX_REMEMBERED: usize = 4096;
+
+/// The maximum number of objects that are written at a time. More would make each write slower, until the tries end
+/// before their answers. What arrives for an object while it waits for its place is stored by the same write.
+const PLACES: usize = 16;
 
 /// Stores requests on the objects.
 pub struct Requester {
@@ -52,6 +58,7 @@ impl Requester {
     ) -> Self {
         let queue = Queue {
             writer: Writer::new(client, namespace),
+            places: Semaphore::new(PLACES),
             objects: Mutex::default(),
             foresight: OnceLock::new(),
         };
@@ -68,6 +75,17 @@ impl Requester {
         // It is set once, before the requester is shared.
         self.queue.foresight.set(foresight).ok();
         self
+    }
+
+    fn report_outcome(
+        &self,
+        subject: Subject,
+        plugin: &str,
+        outcome: &Result<Submitted, RequestError>,
+    ) {
+        if let Some(event) = events::submitted(plugin, outcome) {
+            self.events.add(subject, event);
+        }
     }
 }
 
@@ -90,11 +108,10 @@ impl Requests for Requester {
         announcement: Announcement,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Submitted, RequestError>> {
-        let subject = Subject::of(&target);
+        let subject = events::subject(&target);
         if let Some(repeated) = self.queue.repeated(&target, &announcement) {
             let outcome = Ok(repeated);
-            self.events
-                .submitted(subject, &announcement.plugin, &outcome);
+            self.report_outcome(subject, &announcement.plugin, &outcome);
             self.queue
                 .with(&target.key, |object| object.answered.add(announcement));
             return std::future::ready(outcome).boxed();
@@ -106,8 +123,7 @@ impl Requests for Requester {
             // The sender of the answer is dropped only where a panic ended its task.
             let stored = timeout_at(deadline, stored).await.ok().and_then(Result::ok);
             let outcome = stored.unwrap_or(Err(RequestError::Unavailable(None)));
-            self.events
-                .submitted(subject, &announcement.plugin, &outcome);
+            self.report_outcome(subject, &announcement.plugin, &outcome);
             if outcome.is_ok() {
                 self.queue
                     .with(&key, |object| object.answered.add(announcement));
@@ -125,14 +141,13 @@ impl Requests for Requester {
         answered.fingerprint = fingerprint.clone();
         let repeated = self.queue.repeated(target, &answered)?;
         let (plugin, outcome) = (answered.plugin, Ok(repeated.clone()));
-        self.events
-            .submitted(Subject::of(target), &plugin, &outcome);
+        self.report_outcome(events::subject(target), &plugin, &outcome);
         Some((plugin, repeated))
     }
 
     fn report(&self, target: &Target, unannounced: Unannounced, why: &str) {
-        self.events
-            .unannounced(Subject::of(target), unannounced, why);
+        let event = events::unannounced(unannounced, why);
+        self.events.add(events::subject(target), event);
     }
 }
 
@@ -153,6 +168,8 @@ struct ObjectState {
 
 struct Queue {
     writer: Writer,
+    /// The places for tasks that use the API server.
+    places: Semaphore,
     objects: Mutex<HashMap<ObjectKey, ObjectState>>,
     foresight: OnceLock<Arc<dyn Foresight>>,
 }
@@ -206,17 +223,27 @@ impl Queue {
         let mut turn = Turn::new(batch);
         let mut pauses = Pauses::new();
         while turn.is_awaited() {
-            let (error, again_in) = match self.advance(key, &mut turn).await {
-                Ok(()) => continue,
+            let place = self.places.acquire().await;
+            turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
+            let (error, again_in) = match self.answer(key, &mut turn).await {
+                Ok(()) => return,
                 Err(Failure::Final(error)) => return turn.answer_all(&error),
                 Err(Failure::Transient { error, again_in }) => (error, again_in),
                 Err(Failure::Conflict) => (None, None),
             };
+            drop(place);
             let again_at = Instant::now() + pauses.next(again_in);
             turn.answer_due(again_at, error.as_ref());
             tokio::time::sleep_until(again_at).await;
-            turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
         }
+    }
+
+    /// Answers a batch, until a try fails.
+    async fn answer(&self, key: &ObjectKey, turn: &mut Turn) -> Result<(), Failure> {
+        while turn.is_awaited() {
+            self.advance(key, turn).await?;
+        }
+        Ok(())
     }
 
     /// Decides about a batch by what is known of the object, and answers it, or learns what is needed for that.
