@@ -242,7 +242,7 @@ impl<W: Work> Running<W> {
         };
         let gateway = self.agent.gateway.as_mut();
         let problems = &mut self.agent.problems;
-        let changes = async {
+        let gateway_news = async {
             match gateway.filter(|_| is_starting) {
                 Some(gateway) => gateway.changed().await.is_ok(),
                 None => false,
@@ -254,7 +254,7 @@ impl<W: Work> Running<W> {
         tokio::select! {
             () = shutdown.cancelled() => false,
             changed = self.agent.published.changed() => changed.is_ok(),
-            true = changes => true,
+            true = gateway_news => true,
             Ok(()) = problems.changed() => true,
             () = until => true,
             _ = ticks.tick() => {

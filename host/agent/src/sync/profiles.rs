@@ -148,12 +148,12 @@ impl Profile {
 /// of a patch are texts, and `null` is an empty one.
 fn remove_unset(profile: &mut Value) {
     remove_from(profile, &["designerSessionPolicy", "driftPolicy"]);
-    null_to_text(profile.get_mut("vars"));
+    null_to_text(profile, "vars");
     for mapping in items(profile, "mappings") {
         remove_from(mapping, &["type"]);
         for patch in items(mapping, "patches") {
             remove_from(patch, &[]);
-            null_to_text(patch.get_mut("set"));
+            null_to_text(patch, "set");
         }
     }
 }
@@ -167,8 +167,8 @@ fn remove_from(value: &mut Value, words: &[&str]) {
     }
 }
 
-fn null_to_text(map: Option<&mut Value>) {
-    if let Some(Value::Object(fields)) = map {
+fn null_to_text(value: &mut Value, name: &str) {
+    if let Some(Value::Object(fields)) = value.get_mut(name) {
         for value in fields.values_mut().filter(|value| value.is_null()) {
             *value = Value::String(String::new());
         }

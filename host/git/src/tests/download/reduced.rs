@@ -298,10 +298,10 @@ async fn endless(packet: &'static [u8]) -> String {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 4096];
-        stream.read(&mut request).await.unwrap();
+        assert!(stream.read(&mut request).await.unwrap() > 0);
         let first = packets(&["version 2", "fetch=shallow", "0000"]);
         stream.write_all(&first).await.unwrap();
-        stream.read(&mut request).await.unwrap();
+        assert!(stream.read(&mut request).await.unwrap() > 0);
         stream.write_all(&packets(&["packfile\n"])).await.unwrap();
         let many = packet.repeat(1000);
         while stream.write_all(&many).await.is_ok() {}

@@ -15,7 +15,7 @@ fn render(template: &str) -> Result<String, String> {
     };
     let rendered = Renderer::new(&context).render(template);
     rendered
-        .map(|text| text.into_owned())
+        .map(std::borrow::Cow::into_owned)
         .map_err(|error| error.to_string())
 }
 
