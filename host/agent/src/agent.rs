@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::GatewayState;
 use crate::health::Health;
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 use crate::metrics::Metrics;
 use crate::notice::NoticeSender;
 use crate::problems::Problems;
@@ -71,7 +71,7 @@ pub(crate) struct Agent<W> {
     pub(crate) work: W,
     pub(crate) identity: Identity,
     /// What is published.
-    pub(crate) published: watch::Receiver<Option<Published>>,
+    pub(crate) published: watch::Receiver<Option<Metadata>>,
     /// What is known about the gateway, or `None` if there is no gateway to ask.
     pub(crate) gateway: Option<watch::Receiver<GatewayState>>,
     /// What keeps the agent from its work, apart from failed syncs.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::agent::{Drift, Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
 use crate::credentials::CredentialFiles;
 use crate::gateway::{Designer, GatewayClient, Scans};
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 use crate::metrics::{Files, Metrics};
 use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
@@ -58,7 +58,7 @@ pub(crate) struct Worker {
     pub(crate) default_period: Duration,
     pub(crate) progress: Progress,
     /// What is published meanwhile, or `None` for a single sync. A fetch that is of no use any more is given up.
-    pub(crate) published: Option<watch::Receiver<Option<Published>>>,
+    pub(crate) published: Option<watch::Receiver<Option<Metadata>>>,
     /// Shows what a fetch has reached.
     pub(crate) show: fn(FetchProgress<'_>),
 }

@@ -239,6 +239,7 @@ async fn is_only_prepared<G: RefSource>(
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
         publish::pause(&context.client, key, sync).await?;
+        Box::pin(gateways::bind(context, key, sync)).await?;
     } else {
         return Ok(false);
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Worker, blocking, failure, text_failure};
 use crate::agent::{Failure, Step};
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 use crate::metrics::Operation;
 
 impl Worker {
@@ -18,7 +18,7 @@ impl Worker {
         wanted: &Published,
     ) -> Result<Option<CommitInfo>, Failure> {
         let mut published = self.published.clone();
-        let is_replaced = |published: &Option<Published>| {
+        let is_replaced = |published: &Option<Metadata>| {
             let published = published.as_ref();
             published.is_some_and(|published| !wanted.is_fetched_for(published))
         };

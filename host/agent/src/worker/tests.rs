@@ -73,7 +73,6 @@ impl Site {
             repo: RepoUrl::parse(self.git.url()).unwrap(),
             ca_bundle: None,
             profiles: json!({"default": profile}).to_string(),
-            is_paused: false,
         }
     }
 
@@ -146,21 +145,17 @@ async fn a_fetch_is_given_up_if_it_is_of_no_use_any_more() {
         profiles: "{}".to_owned(),
         ..wanted.clone()
     };
-    let paused = Published {
-        is_paused: true,
-        ..wanted.clone()
-    };
     let other = Published {
         commit: CommitId::parse(&"f".repeat(40)).unwrap(),
         ..wanted.clone()
     };
-    for replacement in [paused, other] {
-        let (publish, published) = watch::channel(Some(wanted.clone()));
+    for replacement in [Metadata::Paused, Metadata::Published(other)] {
+        let (publish, published) = watch::channel(Some(Metadata::Published(wanted.clone())));
         site.worker.published = Some(published);
         let mut sync = std::pin::pin!(site.worker.sync(&wanted, Phase::Starting));
         let mut step = async || tokio::time::timeout(Duration::from_millis(20), &mut sync).await;
         assert!(step().await.is_err());
-        publish.send_replace(Some(same_commit.clone()));
+        publish.send_replace(Some(Metadata::Published(same_commit.clone())));
         assert!(step().await.is_err(), "another profile");
         publish.send_replace(Some(replacement));
         assert_eq!(sync.await, None);
