@@ -62,6 +62,7 @@ impl GatewayPod {
             },
             credentials: CredentialFiles::default(),
             sync_period: Duration::from_secs(30),
+            max_file_mib: None,
         };
         let free = Ports {
             health: 0,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use crate::gateway::GatewayState;
 use crate::health::Health;
 use crate::metadata::{Metadata, Published};
 use crate::metrics::Metrics;
@@ -29,8 +30,13 @@ const ENDING_TIME: Duration = Duration::from_secs(20);
 
 /// What the loop lets others do.
 pub(crate) trait Work {
-    /// Brings what is published to the gateway.
-    fn sync(&mut self, wanted: &Published, phase: Phase) -> impl Future<Output = Outcome> + Send;
+    /// Brings what is published to the gateway. Returns `None` if something else was published before anything was
+    /// changed.
+    fn sync(
+        &mut self,
+        wanted: &Published,
+        phase: Phase,
+    ) -> impl Future<Output = Option<Outcome>> + Send;
 
     /// Returns what is on the gateway.
     fn on_disk(&self) -> OnDisk;
@@ -66,8 +72,8 @@ pub(crate) struct Agent<W> {
     pub(crate) identity: Identity,
     /// What is published.
     pub(crate) published: watch::Receiver<Option<Metadata>>,
-    /// Whether the gateway answers, or `None` if there is no gateway to ask.
-    pub(crate) running: Option<watch::Receiver<bool>>,
+    /// What is known about the gateway, or `None` if there is no gateway to ask.
+    pub(crate) gateway: Option<watch::Receiver<GatewayState>>,
     /// What keeps the agent from its work, apart from failed syncs.
     pub(crate) problems: watch::Receiver<Problems>,
     pub(crate) reports: watch::Sender<Option<Report>>,
@@ -81,7 +87,7 @@ impl<W: Work> Agent<W> {
     /// limit. `before` is the last report of an earlier agent of this gateway.
     pub(crate) async fn run(self, before: Report, shutdown: CancellationToken) {
         let mut schedule = Schedule::new();
-        if self.running.is_none() {
+        if self.gateway.is_none() {
             schedule.gateway_is_running();
         }
         let mut agent = Running {
@@ -90,6 +96,7 @@ impl<W: Work> Agent<W> {
             before,
             problem: String::new(),
             has_let_start: false,
+            gateway: GatewayState::Down,
             last_idle: None,
             last_drift: Drift::default(),
         };
@@ -118,17 +125,29 @@ struct Running<W> {
     problem: String,
     /// Whether a sync or a pause has let the gateway start.
     has_let_start: bool,
+    /// What was known about the gateway at the last look.
+    gateway: GatewayState,
     last_idle: Option<Idle>,
     last_drift: Drift,
 }
 
 impl<W: Work> Running<W> {
-    /// Looks whether the gateway answers. Then it has started, so the probes must not take the pod out of service.
+    /// Looks at what is known about the gateway. If it runs, it has started, so the probes must not take the pod out of
+    /// service. If it begins to refuse, the files are put back that it has replaced at its first start: the API key may
+    /// be in one of them.
     fn see_gateway(&mut self) {
-        let running = self.agent.running.as_ref();
-        if running.is_some_and(|running| *running.borrow()) {
-            self.schedule.gateway_is_running();
-            self.agent.health.set_ready();
+        let Some(gateway) = &mut self.agent.gateway else {
+            return;
+        };
+        let state = *gateway.borrow_and_update();
+        let before = std::mem::replace(&mut self.gateway, state);
+        match state {
+            GatewayState::Running => {
+                self.schedule.gateway_is_running();
+                self.agent.health.set_ready();
+            }
+            GatewayState::Refusing if before == GatewayState::Down => self.schedule.repair(),
+            GatewayState::Refusing | GatewayState::Down => {}
         }
     }
 
@@ -170,6 +189,9 @@ impl<W: Work> Running<W> {
                 tracing::warn!("the agent ends, and a sync is not finished; the next start finishes it");
                 return false;
             }
+        };
+        let Some(outcome) = outcome else {
+            return true;
         };
         let now = Instant::now();
         let is_blocked = matches!(outcome, Outcome::Designers { .. });
@@ -218,11 +240,11 @@ impl<W: Work> Running<W> {
                 None => std::future::pending().await,
             }
         };
-        let running = self.agent.running.as_mut();
+        let gateway = self.agent.gateway.as_mut();
         let problems = &mut self.agent.problems;
-        let answers = async {
-            match running.filter(|_| is_starting) {
-                Some(running) => running.wait_for(|answers| *answers).await.is_ok(),
+        let gateway_news = async {
+            match gateway.filter(|_| is_starting) {
+                Some(gateway) => gateway.changed().await.is_ok(),
                 None => false,
             }
         };
@@ -232,7 +254,7 @@ impl<W: Work> Running<W> {
         tokio::select! {
             () = shutdown.cancelled() => false,
             changed = self.agent.published.changed() => changed.is_ok(),
-            true = answers => true,
+            true = gateway_news => true,
             Ok(()) = problems.changed() => true,
             () = until => true,
             _ = ticks.tick() => {

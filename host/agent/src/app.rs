@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use stoker_git::ObjectStore;
+use stoker_git::{FetchLimits, GitClient, GitClientConfig, ObjectStore};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command};
-use crate::telemetry;
+use crate::lock::FolderLock;
+use crate::{memory, telemetry};
 
 pub use sidecar::{Ports, Sidecar};
 
@@ -67,14 +68,29 @@ async fn command(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Opens the object store below the folder of the agent, and creates both if they are missing.
-fn open_store(folder: &Path) -> Result<Arc<ObjectStore>> {
+/// Returns a client of git servers that gets no file of more than this size in MiB, or than the memory allows.
+fn git_client(max_file: Option<u16>) -> Result<GitClient> {
+    let max_file = max_file.unwrap_or_else(memory::max_file_mib);
+    let client = GitClient::with_config(GitClientConfig {
+        fetch: FetchLimits {
+            object_bytes: usize::from(max_file) * 1024 * 1024,
+            ..FetchLimits::default()
+        },
+        ..GitClientConfig::default()
+    });
+    Ok(client?)
+}
+
+/// Opens the object store below the folder of the agent, and creates both if they are missing. No other agent can use the
+/// folder until the lock is dropped.
+fn open_store(folder: &Path) -> Result<(Arc<ObjectStore>, FolderLock)> {
     let path = folder.join("objects");
     std::fs::create_dir_all(&path)
         .with_context(|| format!("cannot create the folder {}", path.display()))?;
+    let lock = FolderLock::take(folder)?;
     let store = ObjectStore::open(&path);
     let store = store.with_context(|| format!("cannot open the objects in {}", path.display()))?;
-    Ok(Arc::new(store))
+    Ok((Arc::new(store), lock))
 }
 
 /// Returns a future that completes when the process receives SIGTERM or SIGINT.

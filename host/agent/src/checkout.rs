@@ -20,6 +20,7 @@ impl Source for Checkout {
                     TreeEntryKind::Executable => SourceKind::Executable,
                     TreeEntryKind::Symlink => SourceKind::Symlink,
                     TreeEntryKind::Submodule => SourceKind::Submodule,
+                    TreeEntryKind::NotUtf8 => SourceKind::NotUtf8,
                 },
                 id: entry.id,
             })
@@ -34,6 +35,7 @@ impl Source for Checkout {
                 SourceKind::Executable => TreeEntryKind::Executable,
                 SourceKind::Symlink => TreeEntryKind::Symlink,
                 SourceKind::Submodule => TreeEntryKind::Submodule,
+                SourceKind::NotUtf8 => TreeEntryKind::NotUtf8,
             },
             id: entry.id.clone(),
         };

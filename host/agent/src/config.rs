@@ -10,6 +10,8 @@ use crate::gateway::GatewayAddress;
 const SYNC_PERIOD: Duration = Duration::from_secs(30);
 /// The longest time between two checks. A longer one would be no different, and its end could not be computed.
 pub(crate) const LONGEST_PERIOD: Duration = Duration::from_hours(24);
+/// The sizes of the largest file that can be set, in MiB.
+pub(crate) const FILE_SIZES: std::ops::RangeInclusive<u16> = 1..=512;
 /// The port of a gateway whose object names none.
 const GATEWAY_PORT: u16 = 8088;
 /// The profile of gateways that name none.
@@ -51,6 +53,8 @@ pub struct SidecarConfig {
     pub credentials: CredentialFiles,
     /// The time between two checks, if the profile does not set it.
     pub sync_period: Duration,
+    /// The size of the largest file that is fetched, in MiB, or `None` for the one that the memory allows.
+    pub max_file_mib: Option<u16>,
 }
 
 impl SidecarConfig {
@@ -70,6 +74,7 @@ impl SidecarConfig {
             text.trim().parse().map_err(|_| ConfigError::Port(text))
         })?;
         let seconds = text("SYNC_PERIOD").and_then(|text| text.parse().ok());
+        let max_file = text("MAX_FILE_MIB").and_then(|text| text.parse().ok());
         Ok(Self {
             object,
             namespace: text("CR_NAMESPACE").unwrap_or_else(|| pod_namespace.clone()),
@@ -93,6 +98,7 @@ impl SidecarConfig {
                 .filter(|seconds| *seconds > 0)
                 .map_or(SYNC_PERIOD, Duration::from_secs)
                 .min(LONGEST_PERIOD),
+            max_file_mib: max_file.filter(|size| FILE_SIZES.contains(size)),
         })
     }
 }
@@ -127,6 +133,7 @@ mod tests {
         assert!(!config.gateway.tls);
         assert_eq!(config.gateway.key_file, None);
         assert_eq!(config.sync_period, Duration::from_secs(30));
+        assert_eq!(config.max_file_mib, None);
         assert_eq!(config.credentials, CredentialFiles::default());
     }
 
@@ -182,6 +189,20 @@ mod tests {
         ] {
             let config = config(&[REQUIRED[0], REQUIRED[1], ("GATEWAY_TLS", text)]).unwrap();
             assert_eq!(config.gateway.tls, tls, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_the_largest_file_is_read() {
+        for (text, size) in [
+            ("1", Some(1)),
+            ("512", Some(512)),
+            ("513", None),
+            ("0", None),
+            ("10M", None),
+        ] {
+            let config = config(&[REQUIRED[0], REQUIRED[1], ("MAX_FILE_MIB", text)]).unwrap();
+            assert_eq!(config.max_file_mib, size, "{text}");
         }
     }
 

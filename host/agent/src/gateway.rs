@@ -55,6 +55,16 @@ pub(crate) enum GatewayError {
 }
 
 impl GatewayError {
+    /// Returns what the error says about the gateway.
+    pub(crate) fn state(&self) -> GatewayState {
+        match self {
+            Self::Status(StatusCode::SERVICE_UNAVAILABLE) | Self::Unreachable(_) | Self::Key => {
+                GatewayState::Down
+            }
+            Self::Status(_) | Self::Answer(_) | Self::TooLarge => GatewayState::Refusing,
+        }
+    }
+
     /// Returns what is wrong with the API key, or `None` if the error has another reason.
     pub(crate) fn refused_key(&self) -> Option<String> {
         match self {
@@ -65,6 +75,19 @@ impl GatewayError {
             _ => None,
         }
     }
+}
+
+/// What is known about the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum GatewayState {
+    /// It does not answer, or says that it is not ready.
+    #[default]
+    Down,
+    /// It has started, and does not do what the agent asks for, for example because it does not know the API key. At
+    /// its first start, a gateway replaces files that contain the key.
+    Refusing,
+    /// It answers, and accepts the API key.
+    Running,
 }
 
 /// The files that the gateway must read again.
@@ -100,8 +123,7 @@ impl Scans {
 }
 
 /// A designer that is open on the gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Designer {
     /// The user.
     pub(crate) user: String,
@@ -109,19 +131,28 @@ pub(crate) struct Designer {
     pub(crate) project: String,
 }
 
-impl Default for Designer {
-    fn default() -> Self {
-        Self {
-            user: "unknown user".to_owned(),
-            project: "unknown project".to_owned(),
-        }
-    }
-}
-
+/// The gateway's answer. Each item is a designer, whatever is known about it.
 #[derive(Deserialize)]
 struct Designers {
     #[serde(default)]
-    items: Option<Vec<Designer>>,
+    items: Option<Vec<serde_json::Value>>,
+}
+
+impl From<Designers> for Vec<Designer> {
+    fn from(designers: Designers) -> Self {
+        let name = |item: &serde_json::Value, field: &str, unknown: &str| {
+            let name = item.get(field).and_then(serde_json::Value::as_str);
+            name.unwrap_or(unknown).to_owned()
+        };
+        let items = designers.items.unwrap_or_default();
+        items
+            .iter()
+            .map(|item| Designer {
+                user: name(item, "user", "unknown user"),
+                project: name(item, "project", "unknown project"),
+            })
+            .collect()
+    }
 }
 
 /// A client of the gateway's API.
@@ -175,7 +206,7 @@ impl GatewayClient {
             body.extend_from_slice(&chunk);
         }
         let found: Designers = serde_json::from_slice(&body).map_err(GatewayError::Answer)?;
-        Ok(found.items.unwrap_or_default())
+        Ok(found.into())
     }
 
     /// Tells the gateway to read changed files: first the projects, then the configuration. Each call is tried three

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use stoker_api::detection::{GitRef, ParseError, RepoUrl};
 
-use crate::config::LONGEST_PERIOD;
+use crate::config::{FILE_SIZES, LONGEST_PERIOD};
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayAddress;
 
@@ -50,6 +50,9 @@ pub enum FileError {
     /// The interval is not a duration.
     #[error("interval {0:?} is not a duration of 5 s or more, such as 60s or 5m")]
     Interval(String),
+    /// The size of the largest file is out of range.
+    #[error("maxFileMib {0} is not in the range of 1 to 512")]
+    MaxFile(u16),
     /// There are two kinds of credentials.
     #[error("auth has a tokenFile and an sshKeyFile; use one of them")]
     Credentials,
@@ -74,6 +77,8 @@ pub struct MachineConfig {
     pub labels: BTreeMap<String, String>,
     /// The time between two looks at the repository.
     pub interval: Duration,
+    /// The size of the largest file that is fetched, in MiB, or `None` for the one that the memory allows.
+    pub max_file_mib: Option<u16>,
     /// The credentials for the repository.
     pub credentials: CredentialFiles,
     /// The gateway's API, or `None` if the gateway is not told to scan.
@@ -100,6 +105,7 @@ struct File {
     labels: BTreeMap<String, String>,
     #[serde(default = "interval")]
     interval: String,
+    max_file_mib: Option<u16>,
     #[serde(default)]
     auth: Auth,
     gateway: Option<Gateway>,
@@ -148,6 +154,9 @@ impl MachineConfig {
         if file.auth.token.is_some() && file.auth.ssh_key.is_some() {
             return Err(FileError::Credentials);
         }
+        if let Some(size) = file.max_file_mib.filter(|size| !FILE_SIZES.contains(size)) {
+            return Err(FileError::MaxFile(size));
+        }
         let parsed = file.interval.parse::<SignedDuration>().ok();
         let parsed = parsed.and_then(|interval| Duration::try_from(interval).ok());
         let interval = parsed.filter(|interval| *interval >= SHORTEST_INTERVAL);
@@ -161,6 +170,7 @@ impl MachineConfig {
             name: file.name,
             labels: file.labels,
             interval: interval.ok_or(FileError::Interval(file.interval))?,
+            max_file_mib: file.max_file_mib,
             credentials: CredentialFiles {
                 token: file.auth.token,
                 ssh_key: file.auth.ssh_key,
@@ -243,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_read() {
-        let more = "state: /s\nname: blue\nlabels: {site: north}\ninterval: 5m\n\
+        let more = "state: /s\nname: blue\nlabels: {site: north}\ninterval: 5m\nmaxFileMib: 7\n\
                     auth: {sshKeyFile: /k, knownHostsFile: /h}\n\
                     gateway: {port: 8043, tls: true, apiKeyFile: /a}\n\
                     health: 127.0.0.1:8082\nmetrics: 127.0.0.1:8083\n";
@@ -251,6 +261,7 @@ mod tests {
         assert_eq!(config.name, "blue");
         assert_eq!(config.labels["site"], "north");
         assert_eq!(config.interval, Duration::from_mins(5));
+        assert_eq!(config.max_file_mib, Some(7));
         assert_eq!(config.credentials.known_hosts, Some("/h".into()));
         let gateway = config.gateway.unwrap();
         assert_eq!((gateway.port, gateway.tls), (8043, true));
@@ -274,6 +285,10 @@ mod tests {
                 "auth has a tokenFile and an sshKeyFile",
             ),
             ("portt: 1\n", " is invalid"),
+            (
+                "maxFileMib: 513\n",
+                "maxFileMib 513 is not in the range of 1 to 512",
+            ),
         ] {
             let error = MachineConfig::parse(&format!("{REQUIRED}{more}")).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");

@@ -45,6 +45,16 @@ pub(crate) enum MetadataError {
     Repo(#[source] ParseError),
 }
 
+impl Published {
+    /// Returns whether the fetch of this commit is of use for what is published now.
+    pub(crate) fn is_fetched_for(&self, now: &Metadata) -> bool {
+        match now {
+            Metadata::Paused => false,
+            Metadata::Published(now) => self.commit == now.commit && self.repo == now.repo,
+        }
+    }
+}
+
 impl Metadata {
     /// Parses the data of the ConfigMap that the controller writes. Other keys are ignored, and all others during a
     /// pause.

@@ -24,6 +24,7 @@ pub trait Source: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceEntry {
     /// The path from the root of the repository, with `/` between its parts. It has no empty part, no `.` and no `..`.
+    /// Bytes that are not UTF-8 are replaced.
     pub path: String,
     /// The kind of the entry.
     pub kind: SourceKind,
@@ -42,6 +43,8 @@ pub enum SourceKind {
     Symlink,
     /// A commit of another repository. Its files are not part of this commit.
     Submodule,
+    /// A file, a directory or another entry whose name is not UTF-8. What is in such a directory is not listed.
+    NotUtf8,
 }
 
 /// An object of the commit cannot be read.

@@ -5,6 +5,7 @@
 
 mod applied;
 mod apply;
+mod attributes;
 mod digest;
 mod folder;
 mod json;
@@ -19,7 +20,7 @@ mod testing;
 mod wanted;
 
 pub use applied::{Applied, Change, Drifted, drift};
-pub use apply::{ApplyError, Outcome, apply};
+pub use apply::{ApplyError, Outcome, apply, projects};
 pub use folder::FolderError;
 pub use live::Live;
 pub use plan::{Counts, Operation, Plan, PlanError, TooManyDeletes, plan};

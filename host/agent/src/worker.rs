@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use stoker_api::DesignerSessionPolicy;
 use stoker_git::{CommitInfo, FetchProgress, GitClient, ObjectStore};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::agent::{Drift, Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
 use crate::credentials::CredentialFiles;
 use crate::gateway::{Designer, GatewayClient, Scans};
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 use crate::metrics::{Files, Metrics};
 use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
@@ -56,6 +57,8 @@ pub(crate) struct Worker {
     /// The time between two looks at the gateway, if the profile does not set it.
     pub(crate) default_period: Duration,
     pub(crate) progress: Progress,
+    /// What is published meanwhile, or `None` for a single sync. A fetch that is of no use any more is given up.
+    pub(crate) published: Option<watch::Receiver<Option<Metadata>>>,
     /// Shows what a fetch has reached.
     pub(crate) show: fn(FetchProgress<'_>),
 }
@@ -95,9 +98,11 @@ struct Once {
 }
 
 impl Work for Worker {
-    async fn sync(&mut self, wanted: &Published, phase: Phase) -> Outcome {
-        let outcome = self.steps(wanted, phase).await;
-        let mut outcome = outcome.unwrap_or_else(Outcome::Failed);
+    async fn sync(&mut self, wanted: &Published, phase: Phase) -> Option<Outcome> {
+        let mut outcome = match self.steps(wanted, phase).await {
+            Ok(outcome) => outcome?,
+            Err(failure) => Outcome::Failed(failure),
+        };
         if let Outcome::Failed(failure) = &mut outcome {
             let profile = self.progress.profile.as_ref();
             failure.allows_start |= profile.is_some_and(Profile::starts_without_sync);
@@ -114,7 +119,7 @@ impl Work for Worker {
             Outcome::Designers { .. } => self.metrics.skipped("designer_blocked"),
             Outcome::Unconfirmed { .. } => self.metrics.skipped("unconfirmed"),
         }
-        outcome
+        Some(outcome)
     }
 
     fn on_disk(&self) -> OnDisk {
@@ -143,22 +148,29 @@ impl Work for Worker {
 }
 
 impl Worker {
-    async fn steps(&mut self, wanted: &Published, phase: Phase) -> Result<Outcome, Failure> {
+    /// Does the steps of a sync. Returns `None` if the fetch was given up.
+    async fn steps(
+        &mut self,
+        wanted: &Published,
+        phase: Phase,
+    ) -> Result<Option<Outcome>, Failure> {
         let profiles = Profiles::parse(&wanted.profiles);
         let profile = profiles
             .get(&self.profile)
             .map_err(|error| failure(Step::Profile, &error))?;
         self.progress.profile = Some(profile.clone());
         if profile.is_paused() {
-            return Ok(Outcome::ProfilePaused);
+            return Ok(Some(Outcome::ProfilePaused));
         }
         if let Some(message) = self.still_held(wanted).await {
-            return Ok(Outcome::Unconfirmed { message });
+            return Ok(Some(Outcome::Unconfirmed { message }));
         }
-        let info = self.fetch(wanted).await?;
+        let Some(info) = self.fetch_while_wanted(wanted).await? else {
+            return Ok(None);
+        };
         let asks = phase == Phase::Running && !profile.is_dry_run();
         if asks && let Some(outcome) = self.ask_designers(profile).await {
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
         let started = Instant::now();
         let done = match self.write_files(wanted, profile, &info).await? {
@@ -169,7 +181,7 @@ impl Worker {
                     message: message.clone(),
                     planned: started,
                 });
-                return Ok(Outcome::Unconfirmed { message });
+                return Ok(Some(Outcome::Unconfirmed { message }));
             }
         };
         let took = started.elapsed();
@@ -182,14 +194,14 @@ impl Worker {
         } else {
             String::new()
         };
-        Ok(Outcome::Synced(Synced {
+        Ok(Some(Outcome::Synced(Synced {
             author: info.author,
             files: done.files,
             is_dry_run: profile.is_dry_run(),
             took,
             projects: done.projects,
             scan,
-        }))
+        })))
     }
 
     /// Returns what the last sync would delete, if it was held, nobody has confirmed it, and it need not be planned

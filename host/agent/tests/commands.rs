@@ -197,6 +197,35 @@ async fn a_kept_state_fetches_only_once() {
 }
 
 #[tokio::test]
+async fn the_folders_of_another_agent_are_not_used() {
+    let machine = Machine::new().await;
+    let state = machine.path("state");
+    std::fs::create_dir(&state).unwrap();
+    let state_text = state.display().to_string();
+    for (name, step) in [("state", ""), ("data", "sync engine: ")] {
+        let folder = machine.path(name);
+        let lock = std::fs::File::open(&folder).unwrap();
+        lock.try_lock().unwrap();
+        let (code, _, error) = machine
+            .run(&["--ref", "main", "--state", &state_text])
+            .await;
+        let expected = format!(
+            "error: {step}another stoker-agent uses the folder {}\n",
+            folder.display()
+        );
+        assert_eq!((code, error), (1, expected));
+        assert!(is_empty(&machine.path("data")));
+    }
+    assert_eq!(
+        machine
+            .run(&["--ref", "main", "--state", &state_text])
+            .await
+            .0,
+        0
+    );
+}
+
+#[tokio::test]
 async fn a_service_syncs_and_ends_well_with_sigterm() {
     let machine = Machine::new().await;
     let config = format!(

@@ -317,6 +317,32 @@ async fn a_paused_object_keeps_what_is_there_until_the_pause_is_over() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_has_replaced_the_files_with_its_key_gets_them_again() {
+    let site = Site::new().await;
+    site.gateway
+        .answer_with(Some(StatusCode::SERVICE_UNAVAILABLE));
+    let commit = site.commit("One").await;
+    site.publish(&commit, false).await;
+    let agent = site.start().await;
+    site.until(json!({"syncStatus": "Pending", "syncedCommit": commit}))
+        .await;
+    let boiler = site.boiler().unwrap();
+    // The gateway replaces files at its first start, and does not know the key any more.
+    std::fs::write(site.path("data/config/tags/boiler.json"), "{}").unwrap();
+    site.gateway.answer_with(Some(StatusCode::UNAUTHORIZED));
+    site.until(json!({
+        "syncStatus": "Error", "errorMessage": "the gateway refuses the API key (HTTP 401)", "filesChanged": 1,
+    }))
+    .await;
+    assert_eq!(site.boiler().unwrap(), boiler);
+    assert_eq!(site.gateway.scans(), [""; 0]);
+    site.gateway.answer_with(None);
+    site.until(json!({"syncStatus": "Synced", "lastScanResult": "projects=200 config=200"}))
+        .await;
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn designers_hold_a_sync_until_they_are_closed() {
     let mut site = Site::new().await;
     site.profile["designerSessionPolicy"] = json!("fail");

@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes};
 use stoker_api::detection::{CommitId, GitRef};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use messages::Messages;
 
@@ -36,21 +36,27 @@ const WAITING_PARTS: usize = 16;
 /// The limits of the fetch of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchLimits {
-    /// The longest wait for the next part of an answer. There is no limit of the whole time, because a large
-    /// repository takes long over a slow line.
+    /// The longest wait for progress: for the next part of an answer, or for a new message of the server. Signs of life
+    /// are no progress.
     pub idle: Duration,
+    /// The time limit of the whole fetch. A large repository takes long over a slow line.
+    pub total: Duration,
     /// The size of the answers, in bytes.
     pub pack_bytes: u64,
     /// The number of objects in a pack. Each needs about 100 bytes of memory while the pack is indexed.
     pub objects: usize,
+    /// The size of one object, such as a file, in bytes, and at most 512 MiB. An object is read into memory as a whole.
+    pub object_bytes: usize,
 }
 
 impl Default for FetchLimits {
     fn default() -> Self {
         Self {
             idle: Duration::from_mins(2),
+            total: Duration::from_hours(2),
             pack_bytes: 16 * 1024 * 1024 * 1024,
             objects: 5_000_000,
+            object_bytes: 100 * 1024 * 1024,
         }
     }
 }
@@ -124,14 +130,20 @@ impl GitClient {
             show,
             bytes: 0,
         };
-        let outcome = match download.run().await {
-            // The objects of the store may be damaged, or the server may take other objects for known.
-            Err(error) if has_basis && is_about_objects(&error) => {
-                download.basis = Basis::default();
-                download.run().await
+        let limit = self.fetch_limits.total;
+        let whole = async {
+            match download.run().await {
+                // The objects of the store may be damaged, or the server may take other objects for known.
+                Err(error) if has_basis && is_about_objects(&error) => {
+                    download.basis = Basis::default();
+                    download.run().await
+                }
+                outcome => outcome,
             }
-            outcome => outcome,
         };
+        let outcome = timeout(limit, whole)
+            .await
+            .unwrap_or(Err(GitError::Timeout { limit }));
         outcome.map_err(|error| error.about(remote))?;
         Ok(FetchReport {
             bytes: download.bytes,
@@ -353,7 +365,10 @@ impl Download<'_> {
     fn start_storing(&self) -> Result<(mpsc::Sender<Bytes>, Storing), GitError> {
         let (sender, receiver) = mpsc::channel(WAITING_PARTS);
         let stop = Arc::new(AtomicBool::new(false));
-        let limit = self.client.fetch_limits.objects;
+        let limits = PackLimits {
+            objects: self.client.fetch_limits.objects,
+            object_bytes: self.client.fetch_limits.object_bytes.min(MAX_OBJECT),
+        };
         let (store, basis, stopped) = (self.store.clone(), self.basis.clone(), Arc::clone(&stop));
         let commit = self.wanted.commit.clone();
         let folder = store.incoming()?;
@@ -364,9 +379,8 @@ impl Download<'_> {
             };
             let format = store::object_id(&commit).kind();
             let earlier = (!basis.commits.is_empty()).then_some(&*basis.packs);
-            let limits = PackLimits { objects: limit };
             let indexed = store::index(parts, folder, format, earlier, limits, &stopped)
-                .map_err(|error| pack_error(error, limit))?;
+                .map_err(|error| pack_error(error, limits))?;
             if store.install(&commit, indexed, &basis)? {
                 Ok(())
             } else {
@@ -383,7 +397,13 @@ impl Download<'_> {
         parts: mpsc::Sender<Bytes>,
     ) -> Result<(), GitError> {
         let mut messages = Messages::default();
+        let idle = self.client.fetch_limits.idle;
+        let mut last_progress = Instant::now();
         loop {
+            // A server that sends signs of life all the time never lets the wait for the next packet end.
+            if last_progress.elapsed() > idle {
+                return Err(GitError::NoProgress { limit: idle });
+            }
             let line = match self.in_time(packets.next()).await? {
                 Packet::Line(line) => line,
                 Packet::Flush => return Ok(()),
@@ -398,9 +418,13 @@ impl Download<'_> {
                         return Ok(());
                     }
                     (self.show)(FetchProgress::Received(self.bytes));
+                    last_progress = Instant::now();
                 }
                 Some((2, text)) => {
-                    messages.add(text, |text| (self.show)(FetchProgress::Message(text)));
+                    messages.add(text, |text| {
+                        (self.show)(FetchProgress::Message(text));
+                        last_progress = Instant::now();
+                    });
                 }
                 Some((3, message)) => {
                     return Err(GitError::Remote {
@@ -447,11 +471,16 @@ pub(super) async fn skip_to_pack<S: PacketSource>(
     }
 }
 
-fn pack_error(error: IndexError, limit: usize) -> GitError {
+fn pack_error(error: IndexError, limits: PackLimits) -> GitError {
     match error {
         IndexError::Store(error) => GitError::Store(error),
-        IndexError::TooManyObjects { count } => GitError::TooManyObjects { count, limit },
-        IndexError::ObjectTooLarge => GitError::ObjectTooLarge { limit: MAX_OBJECT },
+        IndexError::TooManyObjects { count } => GitError::TooManyObjects {
+            count,
+            limit: limits.objects,
+        },
+        IndexError::ObjectTooLarge => GitError::ObjectTooLarge {
+            limit: limits.object_bytes,
+        },
         error @ IndexError::Damaged(_) => GitError::Pack(error.into()),
     }
 }

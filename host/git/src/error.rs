@@ -76,6 +76,12 @@ pub enum GitError {
         /// The limit.
         limit: Duration,
     },
+    /// The server sends signs of life, and nothing else.
+    #[error("the git server made no progress within {limit:?}")]
+    NoProgress {
+        /// The limit.
+        limit: Duration,
+    },
     /// The answers are too large.
     #[error("the git server's answer is larger than the limit of {limit} bytes")]
     TooLarge {
@@ -305,8 +311,8 @@ pub enum GitError {
         /// The limit.
         limit: usize,
     },
-    /// A file of the commit is too large.
-    #[error("the commit has a file that is larger than {limit} bytes")]
+    /// A file of the commit is too large. Its path is not known before all objects are stored.
+    #[error("the commit has a file that is larger than the limit of {limit} bytes")]
     ObjectTooLarge {
         /// The limit.
         limit: usize,
@@ -330,6 +336,7 @@ impl GitError {
             Self::ConnectTimeout { .. } => "ConnectTimeout",
             Self::Interrupted(_) => "Interrupted",
             Self::Timeout { .. } => "Timeout",
+            Self::NoProgress { .. } => "NoProgress",
             Self::TooLarge { .. } => "TooLarge",
             Self::Truncated => "Truncated",
             Self::Malformed { .. } => "Malformed",

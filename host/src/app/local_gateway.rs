@@ -58,6 +58,7 @@ impl LocalGateway {
             },
             credentials: CredentialFiles::default(),
             sync_period: SYNC_PERIOD,
+            max_file_mib: None,
         };
         let free = Ports {
             health: 0,

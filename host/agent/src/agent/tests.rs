@@ -45,7 +45,7 @@ struct FakeWork {
 }
 
 impl Work for FakeWork {
-    async fn sync(&mut self, wanted: &Published, phase: Phase) -> Outcome {
+    async fn sync(&mut self, wanted: &Published, phase: Phase) -> Option<Outcome> {
         let (outcome, takes) = {
             let mut script = self.script.lock().unwrap();
             let commit = wanted.commit.as_str()[..1].to_owned();
@@ -64,7 +64,7 @@ impl Work for FakeWork {
                 git_ref: "main".to_owned(),
             };
         }
-        outcome
+        Some(outcome)
     }
 
     fn on_disk(&self) -> OnDisk {
@@ -83,7 +83,7 @@ impl Work for FakeWork {
 struct Fixture {
     work: FakeWork,
     publish: watch::Sender<Option<Metadata>>,
-    gateway: watch::Sender<bool>,
+    gateway: watch::Sender<GatewayState>,
     problems: ProblemSender,
     reports: watch::Receiver<Option<Report>>,
     notices: mpsc::Receiver<Notice>,
@@ -103,7 +103,7 @@ impl Fixture {
             started: Instant::now(),
         };
         let (publish, published) = watch::channel(first);
-        let (gateway, running) = watch::channel(false);
+        let (gateway, state) = watch::channel(GatewayState::Down);
         let (problem_sender, problems) = ProblemSender::channel();
         let (reports, read_reports) = watch::channel(None);
         let (sender, notices) = NoticeSender::channel();
@@ -115,7 +115,7 @@ impl Fixture {
                 profile: "edge".to_owned(),
             },
             published,
-            running: Some(running),
+            gateway: Some(state),
             problems,
             reports,
             notices: sender,
@@ -192,7 +192,7 @@ async fn a_commit_is_synced_before_the_gateway_starts_and_confirmed_afterwards()
     it.after(1).await;
     assert!(it.health.is_ready());
     assert_eq!(it.report().sync_status, SyncStatus::Pending);
-    it.gateway.send_replace(true);
+    it.gateway.send_replace(GatewayState::Running);
     it.after(1).await;
     assert_eq!(it.report().sync_status, SyncStatus::Synced);
     let (a, starting, running) = ("a".to_owned(), Phase::Starting, Phase::Running);
@@ -207,11 +207,51 @@ async fn after_the_start_of_the_gateway_what_is_published_then_is_synced() {
     it.after(20).await;
     it.publish.send_replace(Some(published('b')));
     it.after(1).await;
-    it.gateway.send_replace(true);
+    it.gateway.send_replace(GatewayState::Running);
     it.after(1).await;
     let commits: Vec<_> = it.syncs().into_iter().map(|(commit, ..)| commit).collect();
     assert_eq!(commits, ["a", "b", "b"]);
     assert_eq!(it.report().synced_commit, "b".repeat(40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_begins_to_refuse_gets_its_files_again_and_is_confirmed_when_it_runs() {
+    let it = Fixture::start(Some(published('a')), Vec::new());
+    it.after(10).await;
+    it.gateway.send_replace(GatewayState::Refusing);
+    it.problems.set_gateway("refused");
+    it.after(100).await;
+    let (starting, running) = (Phase::Starting, Phase::Running);
+    let sync = |commit: &str, phase, at| (commit.to_owned(), phase, at);
+    let mut expected = vec![sync("a", starting, 0), sync("a", starting, 10)];
+    assert_eq!(it.syncs(), expected, "once");
+    assert_eq!(it.report().sync_status, SyncStatus::Error);
+    assert_eq!(it.report().error_message, "refused");
+    it.publish.send_replace(Some(published('b')));
+    it.after(10).await;
+    it.problems.set_gateway("");
+    it.after(1).await;
+    assert_eq!(it.report().sync_status, SyncStatus::Pending);
+    it.gateway.send_replace(GatewayState::Running);
+    it.after(600).await;
+    expected.extend([sync("b", starting, 110), sync("b", running, 121)]);
+    assert_eq!(it.syncs(), expected);
+    assert_eq!(it.report().sync_status, SyncStatus::Synced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_is_down_and_refuses_again_gets_its_files_again() {
+    let it = Fixture::start(Some(published('a')), Vec::new());
+    for state in [
+        GatewayState::Refusing,
+        GatewayState::Down,
+        GatewayState::Refusing,
+    ] {
+        it.after(10).await;
+        it.gateway.send_replace(state);
+    }
+    it.after(10).await;
+    assert_eq!(it.times(), [0, 10, 30]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +281,7 @@ async fn a_failed_scan_after_the_start_of_the_gateway_is_an_error_and_the_next_s
     let outcomes = vec![Outcome::Synced(Synced::default()), failed(Step::Scan)];
     let it = Fixture::start(Some(published('a')), outcomes);
     it.after(1).await;
-    it.gateway.send_replace(true);
+    it.gateway.send_replace(GatewayState::Running);
     it.after(1).await;
     assert_eq!(it.report().sync_status, SyncStatus::Error);
     it.publish.send_replace(Some(published('b')));
@@ -273,7 +313,7 @@ async fn a_paused_object_lets_the_gateway_start_with_what_is_there() {
     assert!(it.health.is_ready());
     assert_eq!(it.report().sync_status, SyncStatus::Pending);
     assert_eq!(it.report().synced_commit, "c".repeat(40));
-    it.gateway.send_replace(true);
+    it.gateway.send_replace(GatewayState::Running);
     it.after(600).await;
     assert_eq!(it.syncs(), []);
     it.publish.send_replace(Some(published('b')));
@@ -289,7 +329,7 @@ async fn a_wait_for_designers_sees_new_commits_and_the_end() {
         period: Duration::from_secs(30),
     };
     let it = Fixture::start(Some(published('a')), vec![waits(), waits(), waits()]);
-    it.gateway.send_replace(true);
+    it.gateway.send_replace(GatewayState::Running);
     it.after(15).await;
     assert!(it.report().designer_sessions_blocked);
     it.publish.send_replace(Some(published('b')));
@@ -303,7 +343,7 @@ async fn a_wait_for_designers_sees_new_commits_and_the_end() {
 async fn drift_is_told_and_starts_a_sync_if_it_is_to_be_repaired() {
     for (is_repaired, syncs) in [(true, 1), (false, 0)] {
         let mut it = Fixture::start(Some(published('a')), Vec::new());
-        it.gateway.send_replace(true);
+        it.gateway.send_replace(GatewayState::Running);
         it.after(10).await;
         let before = it.syncs().len();
         it.reasons();
@@ -337,7 +377,7 @@ async fn a_gateway_that_runs_is_not_taken_out_of_service_by_a_failed_sync() {
     let it = Fixture::start(Some(published('a')), vec![failed(Step::Clone)]);
     it.after(1).await;
     assert!(!it.health.is_ready());
-    it.gateway.send_replace(true);
+    it.gateway.send_replace(GatewayState::Running);
     it.after(1).await;
     assert!(it.health.is_ready());
     assert_eq!(it.report().sync_status, SyncStatus::Error);
@@ -346,7 +386,7 @@ async fn a_gateway_that_runs_is_not_taken_out_of_service_by_a_failed_sync() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_beside_a_running_gateway_is_reported() {
     let mut it = Fixture::start(None, Vec::new());
-    it.gateway.send_replace(true);
+    it.gateway.send_replace(GatewayState::Running);
     it.after(1).await;
     it.publish.send_replace(Some(Metadata::Paused));
     assert_eq!(it.count_reports(60).await, 1);

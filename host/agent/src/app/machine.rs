@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::{self, Tasks};
-use super::{open_store, termination};
+use super::{git_client, open_store, termination};
 use crate::agent::{Agent, Identity};
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayClient;
@@ -57,11 +57,11 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     if let Some(address) = config.metrics {
         tasks.serve(tasks::listen(address).await?, Site::Metrics(registry));
     }
-    let store = open_store(&config.state)?;
-    let git = GitClient::new()?;
+    let (store, _lock) = open_store(&config.state)?;
+    let git = git_client(config.max_file_mib)?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
     let (problem_sender, problems) = ProblemSender::channel();
-    let running = match &gateway {
+    let gateway_state = match &gateway {
         Some(gateway) => {
             let looks = tasks.look_for(
                 gateway.clone(),
@@ -74,6 +74,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         None => None,
     };
     let (publish, published) = watch::channel(None);
+    let following = published.clone();
     tasks.spawn(poll(git.clone(), config.clone(), publish));
     let (reports, written) = watch::channel(None);
     let status = config.state.join(STATUS_FILE);
@@ -91,7 +92,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             profile: PROFILE_NAME.to_owned(),
         },
         published,
-        running,
+        gateway: gateway_state,
         problems,
         reports,
         notices: NoticeSender::none(),
@@ -117,6 +118,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             metrics,
             default_period: config.interval,
             progress: Progress::default(),
+            published: Some(following),
             show: |_| (),
         },
     };

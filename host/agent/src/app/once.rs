@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use stoker_api::detection::{GitRef, RepoUrl};
-use stoker_git::{FetchProgress, GitClient};
+use stoker_git::{FetchProgress, GitClient, ObjectStore};
 
 use super::machine::resolve;
-use super::open_store;
+use super::{git_client, open_store};
 use crate::cli::{OnceFlags, OutputFormat};
 use crate::credentials::CredentialFiles;
 use crate::machine_config::{PROFILE_NAME, read_profile};
@@ -32,13 +33,14 @@ pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
         ssh_key: flags.credentials.ssh_key_file.clone(),
         known_hosts: flags.credentials.known_hosts_file.clone(),
     };
-    let git = GitClient::new()?;
+    let git = git_client(flags.max_file_mib)?;
     progress("looking up the ref");
     let wanted = resolve(&git, &credentials, &repo, &git_ref, profiles).await?;
     let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
     let state = flags.state.clone();
     let state = state.unwrap_or_else(|| temporary.path().to_owned());
-    let mut worker = worker(flags, git, credentials, &state)?;
+    let (store, _lock) = open_store(&state)?;
+    let mut worker = worker(flags, git, store, credentials, &state);
     progress(&format!("fetching {}", wanted.commit.short()));
     let result = worker.sync_once(&wanted, flags.dry_run).await;
     match result {
@@ -57,18 +59,19 @@ pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
 fn worker(
     flags: &OnceFlags,
     git: GitClient,
+    store: Arc<ObjectStore>,
     credentials: CredentialFiles,
     state: &Path,
-) -> Result<Worker> {
+) -> Worker {
     let labels: BTreeMap<_, _> = flags.labels.iter().cloned().collect();
     let confirmation = if flags.confirm_deletes {
         Confirmation::Given
     } else {
         Confirmation::None
     };
-    Ok(Worker {
+    Worker {
         git,
-        store: open_store(state)?,
+        store,
         credentials,
         gateway: None,
         surroundings: Surroundings::Machine(Machine {
@@ -86,12 +89,13 @@ fn worker(
         metrics: super::tasks::metrics().0,
         default_period: std::time::Duration::ZERO,
         progress: Progress::default(),
+        published: None,
         show: if std::io::stderr().is_terminal() {
             show
         } else {
             |_| ()
         },
-    })
+    }
 }
 
 /// What was changed, for programs.

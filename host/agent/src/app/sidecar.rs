@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::{Client, Config};
-use stoker_git::GitClient;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::{self, Tasks};
-use super::{open_store, termination};
+use super::{git_client, open_store, termination};
 use crate::agent::{Agent, Identity};
 use crate::cluster::{self, Cluster, Events, Reports};
 use crate::config::SidecarConfig;
 use crate::gateway::GatewayClient;
 use crate::health::{self, Health, Site};
+use crate::lock::FolderLock;
 use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
@@ -73,6 +73,8 @@ pub struct Sidecar {
     tellers: Tasks,
     health: Arc<Health>,
     ports: Ports,
+    /// Keeps other agents from the folder of this one.
+    lock: FolderLock,
 }
 
 impl Sidecar {
@@ -90,7 +92,7 @@ impl Sidecar {
         let mut tasks = Tasks::default();
         let ports = serve(&mut tasks, ports, &health, registry).await?;
 
-        let store = open_store(&config.state)?;
+        let (store, lock) = open_store(&config.state)?;
         let state = State::open(&config.state, &config.data);
         let gateway = GatewayClient::new(config.gateway.clone())?;
         let (problem_sender, problems) = ProblemSender::channel();
@@ -100,7 +102,7 @@ impl Sidecar {
             metrics.clone(),
             problem_sender.clone(),
         );
-        let running = looks.await;
+        let gateway_state = looks.await;
 
         let name = cluster::entry_name(&config.gateway_name, &config.pod_name);
         let before = last_report(&cluster, name).await;
@@ -113,7 +115,7 @@ impl Sidecar {
         tellers.spawn(Events::new(cluster.clone(), sent).run());
 
         let worker = Worker {
-            git: GitClient::new()?,
+            git: git_client(config.max_file_mib)?,
             store,
             credentials: config.credentials,
             gateway: Some(gateway),
@@ -130,6 +132,7 @@ impl Sidecar {
             metrics: metrics.clone(),
             default_period: config.sync_period,
             progress: crate::worker::Progress::default(),
+            published: Some(published.clone()),
             show: |_| (),
         };
         let agent = Agent {
@@ -139,7 +142,7 @@ impl Sidecar {
                 profile: config.profile,
             },
             published,
-            running: Some(running),
+            gateway: Some(gateway_state),
             problems,
             reports,
             notices,
@@ -158,6 +161,7 @@ impl Sidecar {
             tellers,
             health,
             ports,
+            lock,
         })
     }
 
@@ -188,6 +192,7 @@ impl Sidecar {
             tracing::warn!("the last report is not written in time");
         }
         drop(self.tasks);
+        drop(self.lock);
         tracing::info!("stoker-agent stopped");
         Ok(())
     }

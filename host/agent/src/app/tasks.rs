@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::gateway::{GatewayClient, GatewayError};
+use crate::gateway::{GatewayClient, GatewayError, GatewayState};
 use crate::health::{self, Health, Site};
 use crate::metrics::Metrics;
 use crate::problems::ProblemSender;
@@ -40,27 +40,32 @@ impl Tasks {
         self.spawn(health::serve(listener, site));
     }
 
-    /// Asks the gateway until it answers. The receiver then has `true`. An API key that cannot be used is a problem.
+    /// Asks the gateway until it runs. An API key that cannot be used is a problem.
     pub(super) async fn look_for(
         &mut self,
         gateway: GatewayClient,
         health: Arc<Health>,
         metrics: Metrics,
         problems: ProblemSender,
-    ) -> watch::Receiver<bool> {
+    ) -> watch::Receiver<GatewayState> {
         let first = tokio::time::timeout(FIRST_LOOK, gateway.check()).await;
-        if let Ok(Err(error)) = &first {
-            tell_refusal(error, &health, &problems);
-        }
-        let (sender, receiver) = watch::channel(matches!(first, Ok(Ok(()))));
-        if !*receiver.borrow() {
+        let state = match &first {
+            Ok(Ok(())) => GatewayState::Running,
+            Ok(Err(error)) => {
+                tell_refusal(error, &health, &problems);
+                error.state()
+            }
+            Err(_) => GatewayState::Down,
+        };
+        let (sender, receiver) = watch::channel(state);
+        if state != GatewayState::Running {
             self.spawn(async move {
-                let ready = until_answer(&gateway, &health, &problems).await;
+                let ready = until_running(&gateway, &health, &problems, &sender).await;
                 if let Some(ready) = ready {
                     metrics.gateway_started(ready.elapsed());
                 }
                 tracing::info!("the gateway answers");
-                sender.send_replace(true);
+                sender.send_replace(GatewayState::Running);
                 // The receiver must not be told that the sender is gone.
                 sender.closed().await;
             });
@@ -69,11 +74,13 @@ impl Tasks {
     }
 }
 
-/// Asks the gateway until it answers. Tells what is wrong with the API key. Returns the time from which on it could start.
-async fn until_answer(
+/// Asks the gateway until it runs. Tells what is wrong with the API key, and when the gateway begins to refuse. Returns the
+/// time from which on it could start.
+async fn until_running(
     gateway: &GatewayClient,
     health: &Health,
     problems: &ProblemSender,
+    state: &watch::Sender<GatewayState>,
 ) -> Option<Instant> {
     let mut ready = None;
     let mut last_error = String::new();
@@ -89,6 +96,7 @@ async fn until_answer(
             }
             Err(error) => {
                 tell_refusal(&error, health, problems);
+                state.send_if_modified(|state| std::mem::replace(state, error.state()) != *state);
                 let error = stoker_report::chain(&error).to_string();
                 if ready.is_some() && error != last_error {
                     tracing::info!(error, "the gateway is not ready");
@@ -146,7 +154,7 @@ mod tests {
         let (sender, mut problems) = ProblemSender::channel();
         let mut tasks = Tasks::default();
         let looks = tasks.look_for(client, Arc::clone(&health), metrics().0, sender);
-        let mut running = looks.await;
+        let mut gateway_state = looks.await;
         let mut shows = async |expected: &str| {
             let found = problems.wait_for(|problems| problems.to_string() == expected);
             let found = tokio::time::timeout(Duration::from_secs(20), found).await;
@@ -154,7 +162,7 @@ mod tests {
         };
         shows("the gateway refuses the API key (HTTP 401)").await;
         assert!(health.is_ready(), "the gateway has started");
-        assert!(!*running.borrow());
+        assert_eq!(*gateway_state.borrow(), GatewayState::Refusing);
         std::fs::write(file.path(), "agent:ri\nght").unwrap();
         shows("the API key contains a character that is not allowed in a header").await;
         assert_eq!(
@@ -164,6 +172,7 @@ mod tests {
         );
         std::fs::write(file.path(), "agent:right").unwrap();
         shows("").await;
-        running.wait_for(|answers| *answers).await.unwrap();
+        let runs = gateway_state.wait_for(|state| *state == GatewayState::Running);
+        runs.await.unwrap();
     }
 }

@@ -105,14 +105,27 @@ async fn designers_are_read() {
 }
 
 #[test]
-fn a_list_of_designers_may_lack_anything() {
-    for (text, count) in [
-        ("{}", 0),
-        (r#"{"items":null}"#, 0),
-        (r#"{"items":[{}]}"#, 1),
+fn a_designer_counts_whatever_is_known_about_it() {
+    for (text, expected) in [
+        ("{}", ""),
+        (r#"{"items":null}"#, ""),
+        (r#"{"items":[{}]}"#, "unknown user on unknown project"),
+        (r#"{"items":[null]}"#, "unknown user on unknown project"),
+        (
+            r#"{"items":[{"user":"admin","project":null},{"user":null,"project":"p"}]}"#,
+            "admin on unknown project, unknown user on p",
+        ),
+        (
+            r#"{"items":[{"user":7,"project":{"name":"p"},"id":null}]}"#,
+            "unknown user on unknown project",
+        ),
     ] {
         let found: Designers = serde_json::from_str(text).unwrap();
-        assert_eq!(found.items.unwrap_or_default().len(), count, "{text}");
+        let found: Vec<Designer> = found.into();
+        let found = found
+            .iter()
+            .map(|one| format!("{} on {}", one.user, one.project));
+        assert_eq!(found.collect::<Vec<_>>().join(", "), expected, "{text}");
     }
 }
 
@@ -128,4 +141,35 @@ async fn a_key_that_no_header_can_contain_is_an_error_that_does_not_show_it() {
         "the API key contains a character that is not allowed in a header"
     );
     assert_eq!(gateway.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn any_answer_but_unavailable_is_that_of_a_gateway_that_has_started() {
+    let gateway = FakeGateway::start().await.unwrap();
+    for (status, state) in [
+        (401, GatewayState::Refusing),
+        (403, GatewayState::Refusing),
+        (404, GatewayState::Refusing),
+        (500, GatewayState::Refusing),
+        (503, GatewayState::Down),
+    ] {
+        gateway.answer_with(Some(StatusCode::from_u16(status).unwrap()));
+        let error = client(&gateway, None).check().await.unwrap_err();
+        assert_eq!(error.state(), state, "{status}");
+    }
+    // Nothing listens on a port that was free a moment ago.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let address = GatewayAddress {
+        port,
+        tls: false,
+        key_file: None,
+    };
+    let error = GatewayClient::new(address)
+        .unwrap()
+        .check()
+        .await
+        .unwrap_err();
+    assert_eq!(error.state(), GatewayState::Down);
 }

@@ -90,7 +90,7 @@ fn apply_with(
     applied.files = records;
     Ok(Outcome {
         counts: plan.counts(),
-        projects: projects(&folder)?,
+        projects: projects_in(&folder)?,
         operations: plan.operations().to_vec(),
     })
 }
@@ -159,8 +159,17 @@ fn record(staged: Staged) -> AppliedFile {
     }
 }
 
-/// Returns the names of all projects on the gateway. A link that leads elsewhere has none.
-fn projects(folder: &Folder) -> Result<Vec<String>, FolderError> {
+/// Returns the names of the directories in `projects`, also of those that no sync manages. A link that leads elsewhere has
+/// none.
+///
+/// # Errors
+///
+/// Fails if the gateway's folder cannot be read.
+pub fn projects(data: &Path) -> Result<Vec<String>, FolderError> {
+    projects_in(&Folder::open(data)?)
+}
+
+fn projects_in(folder: &Folder) -> Result<Vec<String>, FolderError> {
     let entries = match folder.list(PROJECTS) {
         Ok(entries) => entries.unwrap_or_default(),
         Err(FolderError::NotDirectory(_) | FolderError::Outside(_)) => return Ok(Vec::new()),

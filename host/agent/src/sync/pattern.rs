@@ -43,7 +43,11 @@ impl Pattern {
 
 /// The patterns of files that are neither written nor deleted.
 #[derive(Debug, Clone)]
-pub(crate) struct Excludes(RegexSet);
+pub(crate) struct Excludes {
+    all: RegexSet,
+    /// Those that every profile has.
+    always: RegexSet,
+}
 
 impl Excludes {
     /// Adds the patterns of a profile to those that always hold. Invalid patterns are returned and have no effect.
@@ -69,19 +73,30 @@ impl Excludes {
             ),
         };
         invalid.extend(too_large);
-        (Self(set), invalid)
+        let always = built_in();
+        (Self { all: set, always }, invalid)
     }
 
     /// Returns whether the path matches a pattern. The folders above it are not considered.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        self.0.is_match(path)
+        self.all.is_match(path)
     }
 
     /// Returns whether the path or a folder above it matches a pattern.
     pub(crate) fn cover(&self, path: &str) -> bool {
-        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-        parents.chain([path]).any(|path| self.matches(path))
+        folders(path).any(|path| self.matches(path)) || self.matches(path)
     }
+
+    /// Returns whether the destination of a single file is excluded. Of the folders above it, only those that every
+    /// profile excludes count: a profile can exclude a folder and write a file in it.
+    pub(crate) fn cover_file(&self, path: &str) -> bool {
+        folders(path).any(|path| self.always.is_match(path)) || self.matches(path)
+    }
+}
+
+/// Returns the folders above a path.
+fn folders(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
 fn built_in() -> RegexSet {
@@ -395,5 +410,7 @@ mod tests {
     fn a_folder_covers_what_is_below_it() {
         let (excludes, _) = Excludes::new(&["a/cache".to_owned()]);
         assert!(excludes.cover("a/cache/b/c") && !excludes.cover("a/cached"));
+        assert!(!excludes.cover_file("a/cache/b/c") && excludes.cover_file("a/cache"));
+        assert!(excludes.cover_file("a/.resources/b/c"));
     }
 }

@@ -5,6 +5,7 @@ mod orphans;
 mod parents;
 
 use super::applied::AppliedFile;
+use super::attributes;
 use super::folder::FolderError;
 use super::live::Live;
 use super::pattern::Excludes;
@@ -80,6 +81,14 @@ pub enum PlanError {
         /// The place of the mapping.
         index: usize,
         /// The path of the submodule in the repository.
+        path: String,
+    },
+    /// A path in the source is not UTF-8, so that no file can have it.
+    #[error("mapping[{index}]: the source has the path {path:?}, which is not UTF-8")]
+    SourceName {
+        /// The place of the mapping.
+        index: usize,
+        /// The path in the repository. Bytes that are not UTF-8 are replaced.
         path: String,
     },
     /// The destination of a file is a directory.
@@ -289,6 +298,9 @@ pub fn plan(
         .map(|error| format!("excludePatterns: {error}"))
         .collect();
     messages.append(&mut wanted.messages);
+    let sources = wanted.files.values().map(|file| file.entry);
+    let sources = sources.map(|entry| entries[entry].path.as_str());
+    messages.append(&mut attributes::unapplied(source, &entries, sources)?);
     let found = orphans::find(&wanted, &excludes, live)?;
     let changes = compare::Comparison {
         source,

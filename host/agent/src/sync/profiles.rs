@@ -144,23 +144,40 @@ impl Profile {
     }
 }
 
-/// Removes fields that are `null` and words that are empty: both mean that the field is not set.
-fn remove_unset(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|name, value| {
-                let is_word = matches!(
-                    name.as_str(),
-                    "designerSessionPolicy" | "driftPolicy" | "type"
-                );
-                let is_empty_word = is_word && value.as_str() == Some("");
-                !value.is_null() && !is_empty_word
-            });
-            fields.values_mut().for_each(remove_unset);
+/// Removes fields that are `null` and words that are empty: both mean that the field is not set. A variable and a value
+/// of a patch are texts, and `null` is an empty one.
+fn remove_unset(profile: &mut Value) {
+    remove_from(profile, &["designerSessionPolicy", "driftPolicy"]);
+    null_to_text(profile, "vars");
+    for mapping in items(profile, "mappings") {
+        remove_from(mapping, &["type"]);
+        for patch in items(mapping, "patches") {
+            remove_from(patch, &[]);
+            null_to_text(patch, "set");
         }
-        Value::Array(items) => items.iter_mut().for_each(remove_unset),
-        _ => {}
     }
+}
+
+fn remove_from(value: &mut Value, words: &[&str]) {
+    if let Value::Object(fields) = value {
+        fields.retain(|name, value| {
+            let is_empty_word = words.contains(&name.as_str()) && value.as_str() == Some("");
+            !value.is_null() && !is_empty_word
+        });
+    }
+}
+
+fn null_to_text(value: &mut Value, name: &str) {
+    if let Some(Value::Object(fields)) = value.get_mut(name) {
+        for value in fields.values_mut().filter(|value| value.is_null()) {
+            *value = Value::String(String::new());
+        }
+    }
+}
+
+fn items<'a>(value: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    let items = value.get_mut(name).and_then(Value::as_array_mut);
+    items.into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -235,5 +252,26 @@ mod tests {
         assert!(!a.repairs_drift() && !a.is_dry_run() && !a.is_paused());
         let b = profiles.get("b").unwrap();
         assert_eq!((b.mappings()[0].type_, b.sync_period()), (None, None));
+    }
+
+    #[test]
+    fn an_empty_variable_or_value_stays_whatever_its_name_is() {
+        let text = r#"{"a":{"vars":{"type":"","driftPolicy":"","designerSessionPolicy":"","none":null},
+            "mappings":[{"source":"a","destination":"b","patches":[{"file":null,"set":{"type":"","driftPolicy":null}}]}]}}"#;
+        let profiles = Profiles::parse(text);
+        let profile = profiles.get("a").unwrap();
+        let names: Vec<&str> = profile.vars().keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["designerSessionPolicy", "driftPolicy", "none", "type"]
+        );
+        let patch = &profile.mappings()[0].patches[0];
+        let set: Vec<_> = patch.set.iter().collect();
+        assert_eq!(
+            set.iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect::<Vec<_>>(),
+            [("driftPolicy", ""), ("type", "")]
+        );
     }
 }

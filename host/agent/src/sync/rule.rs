@@ -35,7 +35,7 @@ struct ContentRule {
 struct Patch {
     /// The files, or `None` for the file at the destination.
     files: Option<Result<Pattern, PatternError>>,
-    /// The paths and their values as JSON, in the order of the paths.
+    /// The paths and the templates of their values, in the order of the paths.
     set: Vec<(String, String)>,
 }
 
@@ -96,12 +96,6 @@ impl Rule {
         let source = render("source", &mapping.source)?;
         let spelled = render("destination", &mapping.destination)?;
         let destination = clean(&spelled).map_err(|error| ("destination", error))?;
-        let mut patches = Vec::new();
-        for patch in &mapping.patches {
-            patches.push(
-                Patch::new(patch, renderer).map_err(|error| ("patches", template_error(&error)))?,
-            );
-        }
         let is_template = mapping.template.unwrap_or(false);
         let recipe = recipe(is_template, &mapping.patches, profile, context);
         Ok(Self {
@@ -113,7 +107,7 @@ impl Rule {
             is_required: mapping.required.unwrap_or(false),
             content: ContentRule {
                 is_template,
-                patches,
+                patches: mapping.patches.iter().map(Patch::new).collect(),
                 recipe,
             },
         })
@@ -145,8 +139,11 @@ impl Rule {
             }
             let mut text =
                 String::from_utf8(content).map_err(|_| patch_error("", &JsonError::Document))?;
-            for (path, value) in &patch.set {
-                text = json::set(&text, path, value).map_err(|error| patch_error(path, &error))?;
+            for (path, template) in &patch.set {
+                let value = renderer.render(template);
+                let value = value.map_err(|error| patch_error(path, &error))?;
+                text = json::set(&text, path, &json::to_json(&value))
+                    .map_err(|error| patch_error(path, &error))?;
             }
             content = text.into_bytes();
         }
@@ -176,16 +173,15 @@ impl Rule {
 }
 
 impl Patch {
-    fn new(patch: &FilePatch, renderer: &Renderer) -> Result<Self, TemplateError> {
+    fn new(patch: &FilePatch) -> Self {
         let file = patch.file.as_deref().filter(|file| !file.is_empty());
-        let mut set = Vec::new();
-        for (path, value) in &patch.set {
-            set.push((path.clone(), json::to_json(&renderer.render(value)?)));
-        }
-        Ok(Self {
+        let set = patch.set.iter();
+        Self {
             files: file.map(Pattern::parse),
-            set,
-        })
+            set: set
+                .map(|(path, value)| (path.clone(), value.clone()))
+                .collect(),
+        }
     }
 }
 
@@ -193,7 +189,7 @@ fn template_error(error: &TemplateError) -> RuleError {
     RuleError::Template(error.to_string())
 }
 
-fn patch_error(path: &str, error: &JsonError) -> ContentError {
+fn patch_error(path: &str, error: &dyn std::error::Error) -> ContentError {
     ContentError::Patch {
         path: path.to_owned(),
         reason: error.to_string(),

@@ -1,6 +1,7 @@
 //! The templates in profiles and files, and what they know about the gateway.
 
 mod functions;
+mod syntax;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,6 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use gotmpl::{MissingKey, Template, TemplateError as Cause, ToValue as _, Value};
+
+use syntax::SyntaxError;
 
 /// The label with the ordinal of a pod in its `StatefulSet`.
 const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
@@ -76,6 +79,8 @@ fn texts(map: &BTreeMap<String, String>) -> Value {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TemplateError {
     #[error("parsing template {text:?}: {cause}")]
+    Syntax { text: String, cause: SyntaxError },
+    #[error("parsing template {text:?}: {cause}")]
     Parse { text: String, cause: Cause },
     #[error("executing template {text:?}: {cause}")]
     Execute { text: String, cause: Cause },
@@ -101,11 +106,15 @@ impl Renderer {
         if !text.contains("{{") {
             return Ok(Cow::Borrowed(text));
         }
+        let normal = syntax::normalise(text).map_err(|cause| TemplateError::Syntax {
+            text: excerpt(text),
+            cause,
+        })?;
         let template = Template::new("this template")
             .missing_key(MissingKey::Error)
             .max_range_iters(MAX_ITERATIONS)
             .func("index", index)
-            .parse(text)
+            .parse(&normal)
             .map_err(|cause| TemplateError::Parse {
                 text: excerpt(text),
                 cause,
@@ -271,7 +280,10 @@ mod tests {
         ] {
             let error = renderer.render(template).unwrap_err();
             assert!(
-                matches!(error, TemplateError::Parse { .. }),
+                matches!(
+                    error,
+                    TemplateError::Parse { .. } | TemplateError::Syntax { .. }
+                ),
                 "{template}: {error}"
             );
         }

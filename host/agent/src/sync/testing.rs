@@ -20,6 +20,8 @@ pub(super) enum Node {
     Link(String),
     Directory,
     Submodule,
+    /// An entry whose name is not UTF-8.
+    NotUtf8,
 }
 
 pub(super) type Tree = BTreeMap<String, Node>;
@@ -40,6 +42,7 @@ impl Source for Repository {
                 Node::File(_, true) => SourceKind::Executable,
                 Node::Link(_) => SourceKind::Symlink,
                 Node::Submodule | Node::Directory => SourceKind::Submodule,
+                Node::NotUtf8 => SourceKind::NotUtf8,
             },
             id: match node {
                 Node::File(content, _) => hex::encode(&Sha256::digest(content)[..20]),
@@ -79,7 +82,7 @@ pub(super) fn write(tree: &Tree, folder: &Path) {
         match node {
             Node::Directory => fs::create_dir_all(&path).unwrap(),
             Node::Link(target) => symlink(target, &path).unwrap(),
-            Node::Submodule => panic!("a gateway has no submodules"),
+            Node::Submodule | Node::NotUtf8 => panic!("a gateway has no such files"),
             Node::File(content, is_executable) => {
                 fs::write(&path, content).unwrap();
                 let mode = if *is_executable { 0o755 } else { 0o644 };

@@ -71,7 +71,7 @@ impl Wanted {
                 }
                 Some(Found::Directory(range)) => {
                     wanted.has_source = true;
-                    let count = wanted.add_directory(index, rule, entries, range, excludes);
+                    let count = wanted.add_directory(index, rule, entries, range, excludes)?;
                     if count > 0 && rule.is_managed {
                         wanted.roots.insert(rule.destination.clone());
                     }
@@ -96,7 +96,7 @@ impl Wanted {
         if rule.destination.is_empty() || rule.names_directory {
             return Err(PlanError::NoFileName { index });
         }
-        if excludes.cover(&rule.destination) {
+        if excludes.cover_file(&rule.destination) {
             self.messages.push(format!(
                 "mapping[{index}]: the destination is excluded: {}",
                 rule.destination
@@ -115,18 +115,25 @@ impl Wanted {
         entries: &[SourceEntry],
         range: std::ops::Range<usize>,
         excludes: &Excludes,
-    ) -> usize {
+    ) -> Result<usize, PlanError> {
         let mut known = HashMap::new();
         let (mut count, mut links, mut submodules) = (0, 0, 0);
         for position in range {
             let entry = &entries[position];
             let below = entry.path[rule.source.len()..].trim_start_matches('/');
             let path = join(&rule.destination, below);
+            let mut is_copied =
+                || !is_excluded(&path, rule.destination.len(), excludes, &mut known);
             match entry.kind {
                 SourceKind::Symlink => links += 1,
                 SourceKind::Submodule => submodules += 1,
+                SourceKind::NotUtf8 if is_copied() => {
+                    let path = entry.path.clone();
+                    return Err(PlanError::SourceName { index, path });
+                }
+                SourceKind::NotUtf8 => {}
                 SourceKind::File | SourceKind::Executable => {
-                    if !is_excluded(&path, rule.destination.len(), excludes, &mut known) {
+                    if is_copied() {
                         self.files.insert(
                             path,
                             WantedFile {
@@ -149,7 +156,7 @@ impl Wanted {
             let message = format!("mapping[{index}]: no file matches in {}", rule.source);
             self.messages.push(message);
         }
-        count
+        Ok(count)
     }
 
     /// Collects the directories. No file may be where a directory is needed.
@@ -182,6 +189,11 @@ impl Wanted {
         };
         let root = deepest(&mut self.roots.iter());
         root.is_some() && root >= deepest(&mut self.kept.iter())
+    }
+
+    /// Returns whether a path is at or below the destination of a mapping that copies nothing.
+    pub(super) fn keeps(&self, path: &str) -> bool {
+        self.kept.iter().any(|kept| is_at_or_below(path, kept))
     }
 }
 
@@ -260,6 +272,7 @@ fn locate(entries: &[SourceEntry], index: usize, path: &str) -> Result<Option<Fo
         match entries[at].kind {
             SourceKind::Symlink => return Err(PlanError::SourceLink { index, path }),
             SourceKind::Submodule => return Err(PlanError::SourceSubmodule { index, path }),
+            SourceKind::NotUtf8 => return Err(PlanError::SourceName { index, path }),
             SourceKind::File | SourceKind::Executable => {}
         }
     }

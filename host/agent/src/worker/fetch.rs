@@ -7,10 +7,41 @@ use tokio::time::Instant;
 
 use super::{Worker, blocking, failure, text_failure};
 use crate::agent::{Failure, Step};
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 use crate::metrics::Operation;
 
 impl Worker {
+    /// Gets the commit like [`Self::fetch`], until another one is published or the object is paused. Then the fetch is
+    /// given up, and the result is `None`.
+    pub(super) async fn fetch_while_wanted(
+        &mut self,
+        wanted: &Published,
+    ) -> Result<Option<CommitInfo>, Failure> {
+        let mut published = self.published.clone();
+        let is_replaced = |published: &Option<Metadata>| {
+            let published = published.as_ref();
+            published.is_some_and(|published| !wanted.is_fetched_for(published))
+        };
+        let replaced = async {
+            // Without a sender, nothing is published any more.
+            let is_found = match &mut published {
+                Some(published) => published.wait_for(is_replaced).await.is_ok(),
+                None => false,
+            };
+            if !is_found {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            fetched = self.fetch(wanted) => fetched.map(Some),
+            () = replaced => {
+                tracing::info!(commit = wanted.commit.as_str(), "the fetch is given up, because something else is published");
+                Ok(None)
+            }
+        }
+    }
+
     /// Gets the commit, if it is not there.
     pub(super) async fn fetch(&mut self, wanted: &Published) -> Result<CommitInfo, Failure> {
         let (operation, step) =

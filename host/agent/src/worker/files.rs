@@ -10,6 +10,7 @@ use super::state::State;
 use crate::agent::OnDisk;
 use crate::checkout::Checkout;
 use crate::gateway::Scans;
+use crate::lock::{FolderLock, InUse};
 use crate::metrics::Files;
 use crate::sync::{
     self, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
@@ -58,6 +59,9 @@ pub(crate) struct Done {
 /// The files cannot be planned or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
+    /// Another agent writes to the folder of the gateway.
+    #[error(transparent)]
+    InUse(#[from] InUse),
     /// The commit cannot be read.
     #[error("cannot read the commit")]
     Store(#[from] StoreError),
@@ -75,6 +79,7 @@ pub(crate) enum FilesError {
 impl FilesJob {
     /// Plans and writes the files, and records them in the state.
     pub(crate) fn run(&self, state: &mut State) -> Result<FilesResult, FilesError> {
+        let _lock = FolderLock::take(&self.data)?;
         let source = Checkout(self.store.tree(&self.commit)?);
         let plan = {
             let live = Live::read(&self.data, state.applied())?;
@@ -99,6 +104,7 @@ impl FilesJob {
             done.changes = plan.operations().iter().filter_map(change).collect();
         }
         if self.is_dry_run {
+            done.projects = sync::projects(&self.data)?;
             return Ok(FilesResult::Done(done));
         }
         let applied = state.applied_mut();

@@ -51,6 +51,7 @@ impl Site {
             metrics: Metrics::register(&mut Registry::default()),
             default_period: Duration::from_mins(1),
             progress: Progress::default(),
+            published: None,
             show: |_| (),
         };
         let git = GitServer::start().await.unwrap();
@@ -76,7 +77,7 @@ impl Site {
     }
 
     async fn sync(&mut self, wanted: &Published) -> Outcome {
-        self.worker.sync(wanted, Phase::Running).await
+        self.worker.sync(wanted, Phase::Running).await.unwrap()
     }
 }
 
@@ -130,6 +131,60 @@ async fn a_commit_that_is_in_the_store_needs_neither_the_object_nor_the_server()
     let error = error(site.sync(&wanted).await);
     assert!(error.starts_with("cannot read the labels"), "{error}");
     assert_eq!(site.git.requests(), requests);
+}
+
+#[tokio::test]
+async fn a_fetch_is_given_up_if_it_is_of_no_use_any_more() {
+    let mut site = Site::new().await;
+    let mut wanted = site.publish(&json!({})).await;
+    // The server accepts the connection, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://{}/r", silent.local_addr().unwrap());
+    wanted.repo = RepoUrl::parse(&url).unwrap();
+    let same_commit = Published {
+        profiles: "{}".to_owned(),
+        ..wanted.clone()
+    };
+    let other = Published {
+        commit: CommitId::parse(&"f".repeat(40)).unwrap(),
+        ..wanted.clone()
+    };
+    for replacement in [Metadata::Paused, Metadata::Published(other)] {
+        let (publish, published) = watch::channel(Some(Metadata::Published(wanted.clone())));
+        site.worker.published = Some(published);
+        let mut sync = std::pin::pin!(site.worker.sync(&wanted, Phase::Starting));
+        let mut step = async || tokio::time::timeout(Duration::from_millis(20), &mut sync).await;
+        assert!(step().await.is_err());
+        publish.send_replace(Some(Metadata::Published(same_commit.clone())));
+        assert!(step().await.is_err(), "another profile");
+        publish.send_replace(Some(replacement));
+        assert_eq!(sync.await, None);
+    }
+}
+
+#[tokio::test]
+async fn two_agents_do_not_write_to_one_gateway_at_a_time() {
+    let mut site = Site::new().await;
+    let wanted = site.publish(&json!({})).await;
+    let data = site.folder.path().join("data");
+    let lock = crate::lock::FolderLock::take(&data).unwrap();
+    let error = error(site.sync(&wanted).await);
+    let expected = format!("another stoker-agent uses the folder {}", data.display());
+    assert_eq!(error, expected);
+    drop(lock);
+    assert!(matches!(site.sync(&wanted).await, Outcome::Synced(_)));
+}
+
+#[tokio::test]
+async fn a_dry_run_lists_the_projects_on_the_gateway() {
+    let mut site = Site::new().await;
+    let project = site.folder.path().join("data/projects/line");
+    std::fs::create_dir_all(project).unwrap();
+    let wanted = site.publish(&json!({"dryRun": true})).await;
+    match site.sync(&wanted).await {
+        Outcome::Synced(synced) => assert_eq!(synced.projects, ["line"]),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

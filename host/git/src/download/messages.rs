@@ -6,13 +6,14 @@ use crate::error::plain;
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     begun: Vec<u8>,
+    last: String,
 }
 
 impl Messages {
     /// The longest message in bytes. What is longer is shown in parts.
     const LONGEST: usize = 200;
 
-    /// Shows the messages that end in this text, and keeps the rest.
+    /// Shows the messages that end in this text and differ from the one before, and keeps the rest.
     pub(super) fn add(&mut self, text: &[u8], mut show: impl FnMut(&str)) {
         for &byte in text {
             let is_end = matches!(byte, b'\r' | b'\n');
@@ -21,8 +22,9 @@ impl Messages {
             }
             if is_end || self.begun.len() == Self::LONGEST {
                 let message = plain(&std::mem::take(&mut self.begun));
-                if !message.is_empty() {
+                if !message.is_empty() && message != self.last {
                     show(&message);
+                    self.last = message;
                 }
             }
         }
@@ -51,5 +53,14 @@ mod tests {
             ["Counting: 1", "Counting: 2", "Total 3 (delta 0)"]
         );
         assert_eq!(lengths, [200, 100]);
+    }
+
+    #[test]
+    fn a_message_that_is_repeated_is_shown_once() {
+        let (mut messages, mut shown) = (Messages::default(), Vec::new());
+        messages.add(b"Wait\rWait\r\nGo\nWait\n", |text| {
+            shown.push(text.to_owned());
+        });
+        assert_eq!(shown, ["Wait", "Go", "Wait"]);
     }
 }

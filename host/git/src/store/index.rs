@@ -15,13 +15,16 @@ use gix_pack::{bundle, data, index as pack_index};
 use gix_utils::progress::Discard;
 use tempfile::TempDir;
 
+use super::StoreError;
 use super::contents::PackName;
 use super::pack::Packs;
-use super::{MAX_OBJECT, StoreError};
 use crate::error::Cause;
 
 /// The size of a compressed object beyond that of its content: zlib's frame and blocks that cannot be compressed.
 const COMPRESSION_OVERHEAD: u64 = 1024 * 1024;
+/// The memory for each object of a pack while its index is written, in bytes. The library has one limit for it and for
+/// the content of an object.
+const MEMORY_PER_OBJECT: usize = 128;
 /// The names of the files before the checksum of the pack is known.
 const PACK: &str = "pack";
 const INDEX: &str = "idx";
@@ -31,6 +34,8 @@ const INDEX: &str = "idx";
 pub(crate) struct PackLimits {
     /// The maximum number of objects.
     pub(crate) objects: usize,
+    /// The maximum size of one object, decompressed, in bytes.
+    pub(crate) object_bytes: usize,
 }
 
 /// The reason why a pack cannot be used.
@@ -83,7 +88,7 @@ pub(crate) fn index(
         inner: io::BufReader::with_capacity(64 * 1024, input),
         // Where the pack is completed, its entries are written as they become.
         copy: earlier.is_none().then(|| output.clone()),
-        object: Rc::default(),
+        object: Rc::new(ObjectSize::new(limits.object_bytes)),
         failure: None,
         stop,
     };
@@ -94,7 +99,7 @@ pub(crate) fn index(
         .then(|| input.fill_buf().map(<[u8]>::is_empty));
     let pack = match (outcome, input.failure, rest) {
         (_, Some(error), _) => return Err(StoreError::io("write", &path)(error).into()),
-        (Err(_), ..) if object.is_too_large() => return Err(IndexError::ObjectTooLarge),
+        _ if object.is_too_large() => return Err(IndexError::ObjectTooLarge),
         (Err(error), ..) => return Err(error),
         (Ok(_), _, Some(Ok(false))) => {
             return Err(IndexError::Damaged("bytes follow its end".into()));
@@ -125,7 +130,14 @@ fn index_entries(
     limits: PackLimits,
     stop: &AtomicBool,
 ) -> Result<Option<pack_index::write::Outcome>, IndexError> {
-    let damaged = |error: gix_error::Error| IndexError::Damaged(error.into());
+    let damaged = |error: gix_error::Error| {
+        if error.is_resource_exhausted() {
+            // What a delta makes is too large.
+            IndexError::ObjectTooLarge
+        } else {
+            IndexError::Damaged(error.into())
+        }
+    };
     let object = Rc::clone(&input.object);
     let kept = match earlier {
         Some(_) => EntryDataMode::KeepAndCrc32,
@@ -147,8 +159,8 @@ fn index_entries(
         };
     }
     let entries = entries.inspect(|entry| {
-        if entry.is_ok() {
-            object.begin();
+        if let Ok(entry) = entry {
+            object.end(entry.decompressed_size);
         }
     });
     let mut entries: Box<dyn Iterator<Item = gix_error::Result<Entry>> + '_> = match earlier {
@@ -177,7 +189,7 @@ fn index_entries(
         &mut index,
         stop,
         format,
-        Some(MAX_OBJECT),
+        Some(limits.object_bytes.max(count * MEMORY_PER_OBJECT)),
         version,
     )
     .map_err(damaged)?;
@@ -193,21 +205,43 @@ fn resolve(range: data::EntryRange, pack: &data::File) -> Option<&[u8]> {
     pack.entry_slice(range)
 }
 
-/// The number of bytes of the object that is read.
-#[derive(Debug, Default)]
-struct ObjectSize(Cell<u64>);
+/// The size of the object that is read.
+#[derive(Debug)]
+struct ObjectSize {
+    limit: u64,
+    /// The number of compressed bytes so far.
+    compressed: Cell<u64>,
+    /// Whether the content of an object is larger than the limit.
+    is_exceeded: Cell<bool>,
+}
 
 impl ObjectSize {
-    fn begin(&self) {
-        self.0.set(0);
+    fn new(limit: usize) -> Self {
+        Self {
+            limit: limit as u64,
+            compressed: Cell::default(),
+            is_exceeded: Cell::default(),
+        }
+    }
+
+    /// Ends an object whose content has this size.
+    fn end(&self, bytes: u64) {
+        self.compressed.set(0);
+        if bytes > self.limit {
+            self.is_exceeded.set(true);
+        }
     }
 
     fn add(&self, bytes: usize) {
-        self.0.set(self.0.get().saturating_add(bytes as u64));
+        let bytes = self.compressed.get().saturating_add(bytes as u64);
+        self.compressed.set(bytes);
+        if bytes > self.limit + COMPRESSION_OVERHEAD {
+            self.is_exceeded.set(true);
+        }
     }
 
     fn is_too_large(&self) -> bool {
-        self.0.get() > MAX_OBJECT as u64 + COMPRESSION_OVERHEAD
+        self.is_exceeded.get()
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Tree {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
     /// The path from the root of the repository, with `/` between its parts. It has no empty part, no `.`, no `..` and
-    /// no `.git`.
+    /// no `.git`. Bytes that are not UTF-8 are replaced.
     pub path: String,
     /// The kind of the entry.
     pub kind: TreeEntryKind,
@@ -50,6 +50,8 @@ pub enum TreeEntryKind {
     Symlink,
     /// A commit of another repository. Its files are not part of this commit.
     Submodule,
+    /// An entry of any kind whose name is not UTF-8. What is in such a directory is not listed.
+    NotUtf8,
 }
 
 impl Tree {
@@ -65,8 +67,7 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// Fails if an object cannot be read, if a path has a part that no checkout may have, is not UTF-8, exists twice
-    /// or is longer than 4096 bytes, if directories are nested in more than 256 others, and if there are more than a
+    /// Fails if an object cannot be read, if a path has a part that no checkout may have, exists twice or is longer than 4096 bytes, if directories are nested in more than 256 others, and if there are more than a
     /// million entries.
     pub fn entries(&self) -> Result<Vec<TreeEntry>, StoreError> {
         let mut found = Vec::new();
@@ -110,7 +111,13 @@ impl Tree {
                 return Err(path.refused("exists twice"));
             }
             let oid = entry.oid.to_owned();
-            match leaf(kind) {
+            let is_utf8 = std::str::from_utf8(entry.filename).is_ok();
+            let found_kind = if is_utf8 {
+                leaf(kind)
+            } else {
+                Some(TreeEntryKind::NotUtf8)
+            };
+            match found_kind {
                 None => {
                     path.depth += 1;
                     if path.depth > MAX_DEPTH {
@@ -168,9 +175,6 @@ impl Path {
 /// Returns what is wrong with one part of a path. The rules are git's for a checkout (`core.protectHFS` and
 /// `core.protectNTFS` included), because the files may be on a volume of any kind.
 fn refusal(part: &[u8], kind: EntryKind) -> Option<&'static str> {
-    if std::str::from_utf8(part).is_err() {
-        return Some("is not UTF-8");
-    }
     if part.contains(&0) {
         return Some("contains a zero byte");
     }

@@ -86,6 +86,7 @@ fn checked_out(
             TreeEntryKind::Executable => ("100755", tree.read(&entry).unwrap()),
             TreeEntryKind::Symlink => ("120000", tree.read(&entry).unwrap()),
             TreeEntryKind::Submodule => ("160000", entry.id.into_bytes()),
+            TreeEntryKind::NotUtf8 => panic!("{} is not UTF-8", entry.path),
         };
         (entry.path, (mode, content))
     };

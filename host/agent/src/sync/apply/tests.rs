@@ -212,6 +212,10 @@ fn the_outcome_lists_all_projects() {
     let outcome = sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
     assert_eq!(outcome.projects, ["other", "p"]);
     assert_eq!(outcome.operations.len(), 1);
+    assert_eq!(
+        crate::sync::projects(folder.path()).unwrap(),
+        ["other", "p"]
+    );
 }
 
 fn changes(applied: &Applied, data: &Path) -> Vec<(String, Change)> {

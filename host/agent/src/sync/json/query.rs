@@ -21,6 +21,11 @@ struct Query<'a> {
     value: &'a str,
 }
 
+/// The modifiers that `gjson` knows. Another name with `@` is that of a member.
+const MODIFIERS: [&str; 13] = [
+    "dig", "flatten", "fromstr", "group", "join", "keys", "pretty", "reverse", "this", "tostr",
+    "ugly", "valid", "values",
+];
 const OPERATORS: [&str; 8] = ["==", "!=", "<=", ">=", "!%", "<", ">", "%"];
 
 /// Returns the ranges of all values that the path selects, in order. A path with `|` or a modifier selects nothing: its
@@ -96,7 +101,7 @@ fn parse(path: &str) -> Result<Option<Vec<Step<'_>>>, JsonError> {
     let mut steps = Vec::new();
     let mut rest = path;
     loop {
-        if rest.starts_with(['@', '!', '{', '[']) {
+        if rest.starts_with(['!', '{', '[']) || is_modifier(rest) {
             return Ok(None);
         }
         let (end, is_query) = step_end(rest).ok_or_else(|| JsonError::Query(path.to_owned()))?;
@@ -122,6 +127,12 @@ fn parse(path: &str) -> Result<Option<Vec<Step<'_>>>, JsonError> {
             None => return Ok(Some(steps)),
         }
     }
+}
+
+fn is_modifier(step: &str) -> bool {
+    let name = step.strip_prefix('@').unwrap_or_default();
+    let name = name.split([':', '|', '.']).next().unwrap_or_default();
+    MODIFIERS.contains(&name)
 }
 
 /// Returns where a step ends, and whether it is a query.

@@ -1,18 +1,24 @@
 //! Writes values as Go's libraries do, because agents of other versions compare the bytes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde_json::Value;
 
+use super::scan;
+
 /// Converts the text of a patch to JSON: a text that is JSON stands for its value, and any other text for itself.
+///
+/// The numbers are read from the text, because the values of `serde_json` differ from them in the last digit.
 pub(crate) fn to_json(text: &str) -> String {
     match serde_json::from_str(text) {
         Ok(Value::String(text)) => quote(&text),
         // Numbers have no exponent at the top, but have one inside objects and arrays.
-        Ok(Value::Number(number)) => format!("{}", number.as_f64().unwrap_or_default()),
-        Ok(value) => {
+        Ok(Value::Number(_)) => format!("{}", number(text.trim())),
+        Ok(_) => {
             let mut json = String::new();
-            write(&value, &mut json);
+            write(text, &scan::root(text), &mut json);
             json
         }
         Err(_) => quote(text),
@@ -52,36 +58,41 @@ fn write_text(text: &str, json: &mut String) {
     json.push('"');
 }
 
-fn write(value: &Value, json: &mut String) {
-    match value {
-        Value::Null => json.push_str("null"),
-        Value::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => json.push_str(&write_number(number.as_f64().unwrap_or_default())),
-        Value::String(text) => write_text(text, json),
-        Value::Array(items) => {
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_default()
+}
+
+/// Writes the value at a range of a document, which is valid.
+fn write(document: &str, node: &Range<usize>, json: &mut String) {
+    let value = &document[node.clone()];
+    match value.as_bytes()[0] {
+        b'"' => write_text(&scan::text(value), json),
+        b'[' => {
             json.push('[');
-            for (index, item) in items.iter().enumerate() {
+            for (index, item) in scan::elements(document, node).enumerate() {
                 if index > 0 {
                     json.push(',');
                 }
-                write(item, json);
+                write(document, &item, json);
             }
             json.push(']');
         }
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_unstable_by_key(|(key, _)| key.as_str());
+        b'{' => {
+            // Of several members with one name, the last one counts.
+            let members: BTreeMap<_, _> = scan::members(document, node).collect();
             json.push('{');
-            for (index, (key, value)) in members.into_iter().enumerate() {
+            for (index, (name, member)) in members.iter().enumerate() {
                 if index > 0 {
                     json.push(',');
                 }
-                write_text(key, json);
+                write_text(name, json);
                 json.push(':');
-                write(value, json);
+                write(document, member, json);
             }
             json.push('}');
         }
+        b't' | b'f' | b'n' => json.push_str(value),
+        _ => json.push_str(&write_number(number(value))),
     }
 }
 

@@ -27,9 +27,12 @@ struct Walk<'a> {
     excludes: &'a Excludes,
     live: &'a Live<'a>,
     found: Orphans,
+    /// Whether only files of the last sync can be deleted, and not all files at the destinations.
+    only_applied: bool,
 }
 
-/// Finds what can be deleted. Links are neither followed nor deleted.
+/// Finds what can be deleted: what nobody wants at the destinations, and what the last sync has left where a file becomes
+/// a directory, or a directory a file. Links are neither followed nor deleted.
 pub(super) fn find(
     wanted: &Wanted,
     excludes: &Excludes,
@@ -40,6 +43,7 @@ pub(super) fn find(
         excludes,
         live,
         found: Orphans::default(),
+        only_applied: false,
     };
     let mut walked: Vec<&String> = Vec::new();
     for root in &wanted.roots {
@@ -52,6 +56,9 @@ pub(super) fn find(
             walk.directory(root)?;
         }
     }
+    walk.only_applied = true;
+    walk.former_files()?;
+    walk.former_directories(&walked)?;
     Ok(walk.found)
 }
 
@@ -79,9 +86,56 @@ enum Rest {
 }
 
 impl Walk<'_> {
+    /// Finds the files of the last sync where a directory is wanted now.
+    fn former_files(&mut self) -> Result<(), FolderError> {
+        for path in &self.wanted.directories {
+            if self.live.applied(path).is_none()
+                || self.excludes.cover(path)
+                || self.wanted.keeps(path)
+            {
+                continue;
+            }
+            let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+            let is_reached = above.is_empty() || is_directory(self.live, above)?;
+            if is_reached
+                && let Some(stat) = self.live.stat(path)?
+                && stat.kind == Kind::File
+                && self.found.files.insert(path.clone())
+            {
+                self.found.managed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the directories of the last sync where a file is wanted now, outside those that were walked.
+    fn former_directories(&mut self, walked: &[&String]) -> Result<(), FolderError> {
+        for path in self.wanted.files.keys() {
+            let is_walked = walked.iter().any(|outer| is_at_or_below(path, outer));
+            if !is_walked
+                && self.live.has_applied_below(path)
+                && !self.excludes.cover(path)
+                && !self.wanted.keeps(path)
+                && is_directory(self.live, path)?
+            {
+                self.directory(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether a path can be deleted if nobody wants it.
+    fn manages(&self, path: &str) -> bool {
+        if self.only_applied {
+            !self.wanted.keeps(path)
+        } else {
+            self.wanted.manages(path)
+        }
+    }
+
     fn directory(&mut self, path: &str) -> Result<Rest, FolderError> {
         let entries = self.live.list(path)?;
-        let is_needed = self.wanted.directories.contains(path) || !self.wanted.manages(path);
+        let is_needed = self.wanted.directories.contains(path) || !self.manages(path);
         let mut rest = if is_needed {
             Rest::Files
         } else {
@@ -116,7 +170,8 @@ impl Walk<'_> {
 
     fn file(&mut self, path: String) -> Rest {
         self.found.managed += 1;
-        if self.wanted.files.contains_key(&path) || !self.wanted.manages(&path) {
+        let is_foreign = self.only_applied && self.live.applied(&path).is_none();
+        if self.wanted.files.contains_key(&path) || !self.manages(&path) || is_foreign {
             return Rest::Files;
         }
         self.found.files.insert(path);

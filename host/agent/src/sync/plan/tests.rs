@@ -3,7 +3,7 @@ mod properties;
 
 use serde_json::json;
 
-use super::super::testing::{Repository, Tree, file, make_plan, profile, sync};
+use super::super::testing::{Node, Repository, Tree, file, make_plan, profile, read, sync};
 use super::super::{Applied, Operation};
 
 fn repository(files: &[(&str, &str)]) -> Repository {
@@ -118,6 +118,120 @@ fn a_changed_file_is_written_again_in_spite_of_the_record() {
             path: "d/x".to_owned(),
             replaces: true
         }]
+    );
+}
+
+#[test]
+fn what_the_last_sync_left_makes_room_for_a_file_or_a_directory() {
+    for destination in ["conf/app", "conf/app/"] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let of = |type_: &str| {
+            let slash = if type_ == "file" { "" } else { "/" };
+            let destination = if destination.ends_with('/') && type_ == "dir" {
+                "conf/app/"
+            } else {
+                "conf/app"
+            };
+            let mapping = json!({"source": format!("app{slash}"), "destination": destination});
+            profile(&json!({ "mappings": [mapping] }))
+        };
+        let as_file = repository(&[("app", "1")]);
+        let as_directory = repository(&[("app/x", "2"), ("app/b/y", "3")]);
+        let mut applied = Applied::default();
+        let mut step = |source: &Repository, type_: &str| {
+            sync(source, &of(type_), data, &mut applied).unwrap();
+            let record = applied.clone();
+            let again = make_plan(source, &of(type_), data, &record).unwrap();
+            assert_eq!(again.operations(), []);
+            read(data)
+        };
+        assert_eq!(
+            step(&as_file, "file"),
+            repository(&[("conf/app", "1")]).0,
+            "{destination}"
+        );
+        let expected = repository(&[("conf/app/x", "2"), ("conf/app/b/y", "3")]).0;
+        assert_eq!(step(&as_directory, "dir"), expected, "{destination}");
+        assert_eq!(
+            step(&as_file, "file"),
+            repository(&[("conf/app", "1")]).0,
+            "{destination}"
+        );
+    }
+}
+
+#[test]
+fn files_of_others_make_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let profile = profile(&json!({"excludePatterns": ["**/*.keep"], "mappings": [
+        {"source": "app", "destination": "conf/app"},
+    ]}));
+    let mut applied = Applied::default();
+    let as_directory = repository(&[("app/x", "2")]);
+    sync(&as_directory, &profile, data, &mut applied).unwrap();
+    for name in ["own", "own.keep"] {
+        let own = data.join("conf/app").join(name);
+        std::fs::write(&own, "9").unwrap();
+        let before = read(data);
+        let plan = make_plan(&repository(&[("app", "1")]), &profile, data, &applied);
+        let error = plan.err().unwrap().to_string();
+        assert!(
+            error.starts_with("conf/app: a directory of the gateway is in the way"),
+            "{error}"
+        );
+        assert_eq!(read(data), before);
+        std::fs::remove_file(own).unwrap();
+    }
+    // A file that no sync has written is not deleted for a directory.
+    std::fs::remove_dir_all(data.join("conf/app")).unwrap();
+    std::fs::write(data.join("conf/app"), "9").unwrap();
+    let plan = make_plan(&as_directory, &profile, data, &applied);
+    let error = plan.err().unwrap().to_string();
+    assert!(
+        error.starts_with("conf/app: a file of the gateway is in the way"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = repository(&[("a/x", "1"), ("b/y", "2")]);
+    source.0.insert("b/\u{fffd}".to_owned(), Node::NotUtf8);
+    for (from, excludes, is_refused) in [
+        ("a", "", false),
+        ("b", "", true),
+        (".", "", true),
+        ("b", "**/\u{fffd}*", false),
+        ("b/\u{fffd}", "", true),
+        ("b/y", "", false),
+    ] {
+        let profile = profile(&json!({"excludePatterns": [excludes], "mappings": [
+            {"source": from, "destination": "d"},
+        ]}));
+        let plan = make_plan(&source, &profile, folder.path(), &Applied::default());
+        let expected = is_refused.then(|| {
+            "mapping[0]: the source has the path \"b/\u{fffd}\", which is not UTF-8".to_owned()
+        });
+        assert_eq!(
+            plan.err().map(|error| error.to_string()),
+            expected,
+            "{from} {excludes}"
+        );
+    }
+}
+
+#[test]
+fn attributes_of_the_repository_are_not_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = repository(&[(".gitattributes", "*.txt eol=crlf"), ("a/x.txt", "1\n")]);
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    assert_eq!(
+        plan.messages(),
+        [".gitattributes: eol=crlf is not applied to 1 file(s), such as a/x.txt"]
     );
 }
 

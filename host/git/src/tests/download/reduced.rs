@@ -225,6 +225,13 @@ async fn the_limits_of_a_fetch_are_kept() {
             },
             "the git server's answer is larger than the limit of 200 bytes",
         ),
+        (
+            FetchLimits {
+                object_bytes: 100,
+                ..FetchLimits::default()
+            },
+            "the commit has a file that is larger than the limit of 100 bytes",
+        ),
     ] {
         let stored = Stored::new();
         let outcome = limited(limits)
@@ -280,6 +287,75 @@ async fn a_server_that_hangs_is_given_up() {
         );
         assert!(stored.files().is_empty());
     }
+}
+
+/// Starts a server of the protocol `git:` that begins an answer with a pack, and then sends this packet for ever.
+async fn endless(packet: &'static [u8]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        let first = packets(&["version 2", "fetch=shallow", "0000"]);
+        stream.write_all(&first).await.unwrap();
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        stream.write_all(&packets(&["packfile\n"])).await.unwrap();
+        let many = packet.repeat(1000);
+        while stream.write_all(&many).await.is_ok() {}
+    });
+    format!("git://{address}/r")
+}
+
+#[tokio::test]
+async fn a_server_that_makes_no_progress_is_given_up() {
+    let idle = Duration::from_millis(50);
+    let client = GitClient::with_config(GitClientConfig {
+        fetch: FetchLimits {
+            idle,
+            ..FetchLimits::default()
+        },
+        ..GitClientConfig::default()
+    })
+    .unwrap();
+    for packet in [&b"0005\x01"[..], b"000a\x02Wait\r"] {
+        let stored = Stored::new();
+        let url = endless(packet).await;
+        let outcome = client
+            .fetch(&remote(&url), &wanted(&id('a'), "main"), &stored.store)
+            .await;
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(error, GitError::NoProgress { limit } if limit == idle),
+            "{error}"
+        );
+        assert!(stored.files().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_whole_fetch_has_a_time_limit() {
+    let total = Duration::from_millis(50);
+    let client = GitClient::with_config(GitClientConfig {
+        fetch: FetchLimits {
+            total,
+            ..FetchLimits::default()
+        },
+        ..GitClientConfig::default()
+    })
+    .unwrap();
+    let stored = Stored::new();
+    let url = endless(b"0005\x01").await;
+    let outcome = client
+        .fetch(&remote(&url), &wanted(&id('a'), "main"), &stored.store)
+        .await;
+    let error = outcome.unwrap_err();
+    assert!(
+        matches!(error, GitError::Timeout { limit } if limit == total),
+        "{error}"
+    );
 }
 
 #[tokio::test]
