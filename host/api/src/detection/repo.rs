@@ -318,8 +318,8 @@ mod tests {
             ("git@h:../r", "../r"),
             ("git@h:a%20b?c#d", "a%20b?c#d"),
             ("git@[::1]:o/r", "o/r"),
-            ("h:o/r.git", "o/r.git"),
-            ("h:/srv/r.git", "/srv/r.git"),
+            ("forge:o/r.git", "o/r.git"),
+            ("forge:/srv/r.git", "/srv/r.git"),
             ("[::1]:o/r", "o/r"),
             ("ssh://git@[::1]:2222/o/r", "/o/r"),
         ] {
