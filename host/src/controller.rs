@@ -52,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use agent_binding::AgentRole;
 pub use error::ControllerError;
+pub use events::COMPONENT;
 pub use metrics::ControllerMetrics;
 
 use gateways::PodIndex;
@@ -63,6 +64,7 @@ use stoker_git::RefSource;
 
 use own_writes::OwnWrites;
 
+use crate::events::EventQueue;
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
 use crate::watch_backoff::WatchMetrics;
@@ -78,6 +80,7 @@ struct Context<G> {
     lookups: Lookups<G>,
     tokens: InstallationTokens,
     metrics: ControllerMetrics,
+    events: EventQueue,
     states: ObjectStates,
     /// The places for passes that use the API server. A pass that waits for a git server needs none.
     slots: Semaphore,
@@ -93,75 +96,96 @@ struct Context<G> {
     jitter: fn(Duration) -> Duration,
 }
 
-/// Runs the controller for one namespace, or for all, until the token is cancelled and the current passes have ended.
-/// Agents are bound to the role, if there is one.
-///
-/// Only one may run per cluster, because two would overwrite each other's status.
-///
-/// # Errors
-///
-/// Fails if the watch of the objects ends by itself.
-pub async fn run<G: RefSource>(
-    client: Client,
-    namespace: Option<&str>,
-    agent_role: Option<AgentRole>,
-    lookups: Lookups<G>,
-    metrics: ControllerMetrics,
-    watches: WatchMetrics,
-    shutdown: CancellationToken,
-) -> Result<(), ControllerError> {
-    let (objects, reader) = watch::objects(client.clone(), &watches, namespace);
-    let (published, bound) = (Arc::<OwnWrites>::default(), Arc::<OwnWrites>::default());
-    let config_maps =
-        watch::config_maps(client.clone(), &watches, namespace, Arc::clone(&published));
-    let mut woken = lookups.woken();
-    let woken = stream::poll_fn(move |context| woken.poll_recv(context)).map(reference);
-    let pods = Arc::new(PodIndex::new());
-    let changed_pods = watch::pods(client.clone(), &watches, namespace, Arc::clone(&pods));
-    let bindings = match agent_role {
-        Some(_) => {
-            watch::role_bindings(client.clone(), &watches, namespace, Arc::clone(&bound)).boxed()
+/// The controller.
+pub struct Controller<G> {
+    /// The client for the API server.
+    pub client: Client,
+    /// The namespace whose objects are reconciled. `None` for all.
+    pub namespace: Option<String>,
+    /// The role that agents are bound to. `None` if they are bound by hand.
+    pub agent_role: Option<AgentRole>,
+    /// The lookups of refs.
+    pub lookups: Lookups<G>,
+    /// The metrics of the controller.
+    pub metrics: ControllerMetrics,
+    /// The metrics of its watches.
+    pub watches: WatchMetrics,
+    /// Its events.
+    pub events: EventQueue,
+}
+
+impl<G: RefSource> Controller<G> {
+    /// Reconciles until the token is cancelled and the current passes have ended.
+    ///
+    /// Only one controller may run per cluster, because two would overwrite each other's status.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the watch of the objects ends by itself.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), ControllerError> {
+        let (client, watches) = (&self.client, &self.watches);
+        let namespace = self.namespace.as_deref();
+        let context = Arc::new(self.context());
+        let (objects, reader) = watch::objects(client.clone(), watches, namespace);
+        let published = Arc::clone(&context.published);
+        let config_maps = watch::config_maps(client.clone(), watches, namespace, published);
+        let pods = watch::pods(
+            client.clone(),
+            watches,
+            namespace,
+            Arc::clone(&context.pods),
+        );
+        let bound = Arc::clone(&context.bound);
+        let bindings = match self.agent_role {
+            Some(_) => watch::role_bindings(client.clone(), watches, namespace, bound).boxed(),
+            None => futures::stream::pending().boxed(),
+        };
+        let mut woken = self.lookups.woken();
+        let woken = stream::poll_fn(move |context| woken.poll_recv(context)).map(reference);
+        controller::Controller::for_stream(objects, reader)
+            .watches_stream(config_maps, |map| {
+                let key = owner(&map, publish::NAME_PREFIX);
+                key.or_else(|| owner(&map, gateways::REPORTS_PREFIX))
+                    .map(reference)
+            })
+            .watches_stream(bindings, |binding| {
+                owner(&binding, agent_binding::NAME_PREFIX).map(reference)
+            })
+            .reconcile_on(pods)
+            .reconcile_on(woken)
+            .graceful_shutdown_on(shutdown.clone().cancelled_owned())
+            .run(reconcile, retry, Arc::clone(&context))
+            .for_each(|passed| {
+                if let Err(error) = passed {
+                    handle_error(&context, &error);
+                }
+                std::future::ready(())
+            })
+            .await;
+        if shutdown.is_cancelled() {
+            Ok(())
+        } else {
+            Err(ControllerError::WatchEnded)
         }
-        None => futures::stream::pending().boxed(),
-    };
-    let context = Arc::new(Context {
-        client,
-        lookups,
-        tokens: InstallationTokens::default(),
-        metrics,
-        states: ObjectStates::default(),
-        slots: Semaphore::new(SLOTS),
-        pods,
-        published,
-        bound,
-        agent_role,
-        clock: Timestamp::now,
-        jitter,
-    });
-    controller::Controller::for_stream(objects, reader)
-        .watches_stream(config_maps, |map| {
-            let key = owner(&map, publish::NAME_PREFIX);
-            key.or_else(|| owner(&map, gateways::REPORTS_PREFIX))
-                .map(reference)
-        })
-        .watches_stream(bindings, |binding| {
-            owner(&binding, agent_binding::NAME_PREFIX).map(reference)
-        })
-        .reconcile_on(changed_pods)
-        .reconcile_on(woken)
-        .graceful_shutdown_on(shutdown.clone().cancelled_owned())
-        .run(reconcile, retry, Arc::clone(&context))
-        .for_each(|passed| {
-            if let Err(error) = passed {
-                handle_error(&context, &error);
-            }
-            std::future::ready(())
-        })
-        .await;
-    if shutdown.is_cancelled() {
-        Ok(())
-    } else {
-        Err(ControllerError::WatchEnded)
+    }
+
+    /// Returns the data of the passes, without what an earlier run knew.
+    fn context(&self) -> Context<G> {
+        Context {
+            client: self.client.clone(),
+            lookups: self.lookups.clone(),
+            tokens: InstallationTokens::default(),
+            metrics: self.metrics.clone(),
+            events: self.events.clone(),
+            states: ObjectStates::default(),
+            slots: Semaphore::new(SLOTS),
+            pods: Arc::new(PodIndex::new()),
+            published: Arc::default(),
+            bound: Arc::default(),
+            agent_role: self.agent_role,
+            clock: Timestamp::now,
+            jitter,
+        }
     }
 }
 

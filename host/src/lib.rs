@@ -16,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod delivery;
+pub mod events;
 pub mod github_app;
 pub mod leader;
 pub mod lookups;

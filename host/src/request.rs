@@ -26,7 +26,7 @@ use stoker_api::{SecretKey, WebhookSpec};
 
 use crate::delivery::Fingerprint;
 
-pub use events::{EventQueue, publish};
+pub use events::COMPONENT;
 pub use objects::{ObjectCache, follow};
 pub use outcome::{Ignored, RequestError, Submitted};
 pub use queue::Requester;

@@ -31,9 +31,9 @@ const OWNERS: [(&str, &[&str]); 24] = [
             "app/demo",
             "app/local_gateway",
             "controller",
+            "events",
             "leader",
             "plugin_maps",
-            "request",
             "secret_store",
         ],
     ),
@@ -43,6 +43,7 @@ const OWNERS: [(&str, &[&str]); 24] = [
             "admission",
             "app",
             "controller",
+            "events",
             "leader",
             "plugin_maps",
             "request",
@@ -81,12 +82,16 @@ const OWNERS: [(&str, &[&str]); 24] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 20] = [
+const NEIGHBOURS: [(&str, &[&str]); 21] = [
     ("admission", &["server"]),
     ("auth", &["delivery", "secrets"]),
     ("cli", &["telemetry"]),
-    ("controller", &["github_app", "lookups", "watch_backoff"]),
+    (
+        "controller",
+        &["events", "github_app", "lookups", "watch_backoff"],
+    ),
     ("delivery", &[]),
+    ("events", &[]),
     ("github_app", &[]),
     ("leader", &[]),
     ("lookups", &["request"]),
@@ -101,7 +106,7 @@ const NEIGHBOURS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("recent", &[]),
-    ("request", &["delivery", "watch_backoff"]),
+    ("request", &["delivery", "events", "watch_backoff"]),
     ("sampling", &[]),
     ("secret_store", &["secrets"]),
     ("secrets", &["recent"]),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, pin_mut};
-use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn release(
     Ok((answer.status, answer.body))
 }
 
-/// Waits for an event with a reason, and returns its note.
+/// Waits for an event with a reason, and returns its message.
 async fn note_of(cluster: &TestCluster, reason: &str) -> Result<String> {
     let object = cluster.object().await?;
     let namespace = object
@@ -46,7 +46,7 @@ async fn note_of(cluster: &TestCluster, reason: &str) -> Result<String> {
     while let Some(event) = events.next().await {
         let event = event?;
         if event.reason.as_deref() == Some(reason) {
-            return event.note.context("the event has a note");
+            return event.message.context("the event has a message");
         }
     }
     anyhow::bail!("the watch has ended")

@@ -18,6 +18,8 @@ use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
 use crate::config::HostConfig;
+use crate::controller::{self, Controller};
+use crate::events::EventQueue;
 use crate::leader::Candidate;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
@@ -74,12 +76,15 @@ impl Host {
             ..GitClientConfig::default()
         };
         let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
+        let (events, unwritten) = EventQueue::new(request::COMPONENT);
+        tasks.spawn(unwritten.write(client.clone()));
         let (cache, requester) = watch_objects(
             &client,
             &single_try,
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
             &metrics.watches,
+            events.clone(),
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
@@ -93,14 +98,15 @@ impl Host {
                 &mut servers,
             )
         });
-        let reconciler = Reconciler {
+        let reconciler = Reconciler(Controller {
             client,
             namespace: config.namespace,
             agent_role: config.agent_role,
             lookups,
             metrics: metrics.controller.clone(),
             watches: metrics.watches.clone(),
-        };
+            events: events.reporting_as(controller::COMPONENT),
+        });
         let candidate = config.identity.map(|identity| Candidate {
             namespace: own_namespace,
             identity,
@@ -264,13 +270,12 @@ fn watch_objects(
     namespace: Option<&str>,
     foresight: Arc<dyn Foresight>,
     watches: &WatchMetrics,
+    events: EventQueue,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
     let (cache, follow) = request::follow(client, namespace, watches);
     let cache = Arc::new(cache);
-    let (events, publish) = request::publish(client.clone());
     tasks.spawn(follow);
-    tasks.spawn(publish);
     let requester = Requester::new(
         single_try.clone(),
         Arc::clone(&cache),

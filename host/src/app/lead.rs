@@ -4,28 +4,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
-use kube::Client;
 use stoker_git::GitClient;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::{self, AgentRole, ControllerMetrics};
+use crate::controller::Controller;
 use crate::leader::{self, Candidate, Leadership};
-use crate::lookups::Lookups;
-use crate::watch_backoff::WatchMetrics;
 
 /// The time limit for unfinished passes at shutdown. The next leader repeats an aborted pass, because the request is
 /// still on the object.
 const PASS_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The parts of the controller.
-pub(super) struct Reconciler {
-    pub(super) client: Client,
-    pub(super) namespace: Option<String>,
-    pub(super) agent_role: Option<AgentRole>,
-    pub(super) lookups: Lookups<GitClient>,
-    pub(super) metrics: ControllerMetrics,
-    pub(super) watches: WatchMetrics,
-}
+/// Runs the controller while this replica is the leader.
+pub(super) struct Reconciler(pub(super) Controller<GitClient>);
 
 impl Reconciler {
     /// Reconciles while this replica is the leader, until the shutdown. Without a candidate, there is no election and
@@ -39,7 +29,7 @@ impl Reconciler {
         let (leadership, election) = match candidate {
             Some(candidate) => {
                 let (leadership, election) =
-                    leader::elect(self.client.clone(), candidate, retire.clone());
+                    leader::elect(self.0.client.clone(), candidate, retire.clone());
                 (leadership, election.boxed())
             }
             None => (Leadership::undisputed(), std::future::ready(()).boxed()),
@@ -59,7 +49,7 @@ impl Reconciler {
         shutdown: CancellationToken,
     ) -> Result<()> {
         loop {
-            self.metrics.set_leading(false);
+            self.0.metrics.set_leading(false);
             if shutdown
                 .run_until_cancelled(leadership.gained())
                 .await
@@ -67,22 +57,13 @@ impl Reconciler {
             {
                 return Ok(());
             }
-            self.metrics.set_leading(true);
-            let passes = controller::run(
-                self.client.clone(),
-                self.namespace.as_deref(),
-                self.agent_role,
-                self.lookups.clone(),
-                self.metrics.clone(),
-                self.watches.clone(),
-                shutdown.clone(),
-            );
+            self.0.metrics.set_leading(true);
             tokio::select! {
-                ended = passes => return ended.context("the controller ended"),
+                ended = self.0.run(shutdown.clone()) => return ended.context("the controller ended"),
                 // Unfinished passes are dropped. The new leader repeats them.
                 () = leadership.lost() => {
-                    self.lookups.clear();
-                    self.metrics.forget_all();
+                    self.0.lookups.clear();
+                    self.0.metrics.forget_all();
                 }
                 () = past_deadline(&shutdown) => {
                     tracing::warn!("some passes did not finish before the shutdown; the next leader repeats them");
@@ -102,24 +83,31 @@ async fn past_deadline(shutdown: &CancellationToken) {
 mod tests {
     use std::sync::Arc;
 
+    use kube::Client;
     use prometheus_client::registry::Registry;
     use tokio::time::Instant;
 
     use super::*;
+    use crate::controller::ControllerMetrics;
+    use crate::events::EventQueue;
+    use crate::lookups::Lookups;
+    use crate::watch_backoff::WatchMetrics;
 
     #[tokio::test(start_paused = true)]
     async fn ends_in_time_if_the_api_server_does_not_answer() {
         let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
             std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
         });
-        let reconciler = Reconciler {
+        let (events, _) = EventQueue::new("test");
+        let reconciler = Reconciler(Controller {
+            events,
             watches: WatchMetrics::default(),
             client: Client::new(silent, "default"),
             namespace: None,
             agent_role: None,
             lookups: Lookups::new(Arc::new(GitClient::new().unwrap())),
             metrics: ControllerMetrics::register(&mut Registry::default()),
-        };
+        });
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(reconciler.run(None, shutdown.clone()));
         tokio::time::sleep(Duration::from_mins(1)).await;

@@ -3,25 +3,23 @@
 
 use std::collections::BTreeSet;
 
-use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
+use stoker_api::detection::ObjectKey;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
-use super::error::{ControllerError, within};
+use super::error::ControllerError;
 use super::gateways::{self, Fleet};
 use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, Resolved};
 use super::status::Outcome;
 use super::validate::Desired;
+use crate::events::{Event, EventQueue, Subject};
 
 /// The name of the reporter, by which tools filter events.
-const COMPONENT: &str = "gatewaysync-controller";
+pub const COMPONENT: &str = "gatewaysync-controller";
 /// The largest number of events about missing agents of a pass.
 const MISSING_SIDECARS: usize = 10;
-/// The longest note. The API server accepts notes of less than 1 KiB.
-const NOTE_BYTES: usize = 1000;
 
 /// The events of a pass that changed the status.
 pub(super) fn between(
@@ -204,41 +202,24 @@ fn has_new_message(type_: &str, before: &GatewaySyncStatus, after: &GatewaySyncS
     message(before) != message(after)
 }
 
-fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
-    let mut note = note;
-    note.truncate(note.floor_char_boundary(NOTE_BYTES));
-    Event {
-        type_,
-        reason: reason.to_owned(),
-        action: action.to_owned(),
-        note: Some(note),
-        secondary: None,
-    }
+fn event(type_: EventType, reason: &str, action: &'static str, note: String) -> Event {
+    Event::new(type_ == EventType::Warning, reason, action, note)
 }
 
-/// Creates the events. If that fails, the event is lost, and the error is logged.
-pub(super) async fn create(client: &Client, sync: &GatewaySync, events: &[Event]) {
-    // A recorder merges events with one reason for six minutes, and keeps the text of the first. Here, each event has
-    // its own text, so each batch has its own recorder.
-    let reporter = Reporter {
-        controller: COMPONENT.to_owned(),
-        instance: None,
-    };
-    let recorder = Recorder::new(client.clone(), reporter);
+/// The type of an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EventType {
+    Normal,
+    Warning,
+}
+
+/// Adds the events of an object.
+pub(super) fn add(queue: &EventQueue, key: &ObjectKey, sync: &GatewaySync, events: Vec<Event>) {
     for event in events {
-        if let Err(error) = within(
-            "create an event",
-            recorder.publish(event, &sync.object_ref(&())),
-        )
-        .await
-        {
-            tracing::warn!(
-                sync.namespace = sync.namespace(),
-                sync.name = sync.name_any(),
-                event.reason = event.reason,
-                error = %stoker_report::chain(&error),
-                "the event was not created"
-            );
-        }
+        let subject = Subject {
+            key: key.clone(),
+            uid: sync.uid(),
+        };
+        queue.add(subject, event);
     }
 }

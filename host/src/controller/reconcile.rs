@@ -256,7 +256,7 @@ async fn prepare<G: RefSource>(
         if !clear::clear(&context.client, key, &sync.metadata).await? {
             return Ok(Some(ReconcileResult::conflict()));
         }
-        events::create(&context.client, sync, &[events::superseded(sync)]).await;
+        events::add(&context.events, key, sync, vec![events::superseded(sync)]);
     } else if sync.spec.is_paused() {
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
@@ -275,7 +275,7 @@ fn show_token<G>(context: &Context<G>, key: &ObjectKey, sync: &GatewaySync, desi
     context.metrics.show_token(key, app.zip(ends));
 }
 
-/// Writes the status and the events, and sets the metrics. Returns the status, and the new metadata of the object if it
+/// Writes the status, adds the events, and sets the metrics. Returns the status, and the new metadata of the object if it
 /// was written.
 async fn write_status<G>(
     context: &Context<G>,
@@ -287,7 +287,7 @@ async fn write_status<G>(
     let written = status::write(&context.client, key, sync, &next).await?;
     let before = sync.status.clone().unwrap_or_default();
     let events = events::between(&before, &next, outcome);
-    events::create(&context.client, sync, &events).await;
+    events::add(&context.events, key, sync, events);
     let gateways = outcome.gateways();
     let is_paused = sync.spec.is_paused();
     context

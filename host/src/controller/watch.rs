@@ -12,7 +12,7 @@ use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt as _};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
@@ -21,6 +21,9 @@ use super::gateways::{PodFields, PodIndex};
 use super::own_writes::OwnWrites;
 use super::{agent_binding, publish};
 use crate::watch_backoff::WatchMetrics;
+
+/// The annotation in which `kubectl apply` keeps a copy of an object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 type Guarded = DeserializeGuard<GatewaySync>;
 
@@ -44,10 +47,17 @@ pub(super) fn objects(
     );
     let objects = metrics
         .resumed("controller-objects", events)
+        .modify(drop_unused)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(changed, PredicateConfig::default());
     (objects, reader)
+}
+
+/// Drops what only other programs use. It would take more memory than the rest of an object.
+fn drop_unused(object: &mut Guarded) {
+    object.managed_fields_mut().clear();
+    object.annotations_mut().remove(LAST_APPLIED);
 }
 
 /// Returns the ConfigMaps that were changed or deleted: the published ones, so that their objects repair them, and those

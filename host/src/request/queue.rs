@@ -15,11 +15,12 @@ use kube::Client;
 use stoker_api::detection::ObjectKey;
 use tokio::time::{Instant, timeout_at};
 
-use super::events::{EventQueue, Subject};
+use super::events;
 use super::memory::Memory;
 use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
 use crate::delivery::Fingerprint;
+use crate::events::{EventQueue, Subject};
 
 use super::{
     Announcement, Foresight, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
@@ -69,6 +70,17 @@ impl Requester {
         self.queue.foresight.set(foresight).ok();
         self
     }
+
+    fn report_outcome(
+        &self,
+        subject: Subject,
+        plugin: &str,
+        outcome: &Result<Submitted, RequestError>,
+    ) {
+        if let Some(event) = events::submitted(plugin, outcome) {
+            self.events.add(subject, event);
+        }
+    }
 }
 
 impl Requests for Requester {
@@ -90,11 +102,10 @@ impl Requests for Requester {
         announcement: Announcement,
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Submitted, RequestError>> {
-        let subject = Subject::of(&target);
+        let subject = events::subject(&target);
         if let Some(repeated) = self.queue.repeated(&target, &announcement) {
             let outcome = Ok(repeated);
-            self.events
-                .submitted(subject, &announcement.plugin, &outcome);
+            self.report_outcome(subject, &announcement.plugin, &outcome);
             self.queue
                 .with(&target.key, |object| object.answered.add(announcement));
             return std::future::ready(outcome).boxed();
@@ -106,8 +117,7 @@ impl Requests for Requester {
             // The sender of the answer is dropped only where a panic ended its task.
             let stored = timeout_at(deadline, stored).await.ok().and_then(Result::ok);
             let outcome = stored.unwrap_or(Err(RequestError::Unavailable(None)));
-            self.events
-                .submitted(subject, &announcement.plugin, &outcome);
+            self.report_outcome(subject, &announcement.plugin, &outcome);
             if outcome.is_ok() {
                 self.queue
                     .with(&key, |object| object.answered.add(announcement));
@@ -125,14 +135,13 @@ impl Requests for Requester {
         answered.fingerprint = fingerprint.clone();
         let repeated = self.queue.repeated(target, &answered)?;
         let (plugin, outcome) = (answered.plugin, Ok(repeated.clone()));
-        self.events
-            .submitted(Subject::of(target), &plugin, &outcome);
+        self.report_outcome(events::subject(target), &plugin, &outcome);
         Some((plugin, repeated))
     }
 
     fn report(&self, target: &Target, unannounced: Unannounced, why: &str) {
-        self.events
-            .unannounced(Subject::of(target), unannounced, why);
+        let event = events::unannounced(unannounced, why);
+        self.events.add(events::subject(target), event);
     }
 }
 

@@ -98,6 +98,7 @@ const OTHERS: &str = "<!-- `just bench` keeps what follows. -->";
 
 /// Writes `benchmarks.md` and the plots into a folder. What other measurements wrote behind [`OTHERS`] stays.
 pub fn write(folder: &Path, head: &str, tables: &[Table]) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
     let mut text = format!("# Benchmarks\n\n{head}\n");
     for table in tables {
         write!(

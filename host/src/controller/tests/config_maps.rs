@@ -104,14 +104,14 @@ async fn a_config_map_of_others_is_reported_and_not_overwritten() {
         assert_eq!(bench.condition("Ready").2, message);
         assert_eq!(bench.condition("RefResolved").0, "True");
         let event = format!("Warning MetadataTaken: {message}");
-        assert_eq!(bench.api.events()[1..], [event]);
+        assert_eq!(bench.events()[1..], [event]);
         assert_eq!(
             bench.api.get(METADATA).unwrap()["data"],
             json!({"mine": "yes"})
         );
 
         bench.pass().await.unwrap_err();
-        assert_eq!(bench.api.events(), [""; 0], "the event is created once");
+        assert_eq!(bench.events(), [""; 0], "the event is created once");
         bench.api.remove(METADATA);
         assert_eq!(bench.pass().await.unwrap(), after(60));
         assert_eq!(

@@ -126,11 +126,7 @@ async fn no_value_of_a_secret_is_shown() {
     bench.change(|sync| sync.git_ref("gone"));
     bench.pass().await.unwrap();
     let map = bench.api.get(METADATA);
-    let shown = format!(
-        "{:?} {:?} {map:?}",
-        bench.object().status,
-        bench.api.events()
-    );
+    let shown = format!("{:?} {:?} {map:?}", bench.object().status, bench.events());
     assert!(!shown.contains("s3cret"), "{shown}");
 }
 
@@ -263,7 +259,7 @@ async fn a_github_app_without_a_token_is_reported() {
         assert!(message.contains(why), "{message}");
         assert_eq!(bench.git.looked_up(), [""; 0]);
         assert!(bench.api.get(TOKEN_SECRET).is_none());
-        let events = bench.api.events();
+        let events = bench.events();
         assert!(
             events[0].starts_with("Warning GitHubAppExchangeFailed: "),
             "{events:?}"

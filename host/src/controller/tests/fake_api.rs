@@ -23,7 +23,6 @@ type Interruption = Box<dyn FnOnce(&FakeApi) + Send>;
 struct State {
     objects: BTreeMap<String, Value>,
     calls: Vec<String>,
-    events: Vec<String>,
     refusals: BTreeMap<String, (u16, String)>,
     interruptions: BTreeMap<String, Interruption>,
     version: u64,
@@ -86,7 +85,7 @@ impl FakeApi {
             .insert(line.to_owned(), Box::new(interruption));
     }
 
-    /// Returns the calls since the last time, without those for events. Consecutive reads are sorted, because they are
+    /// Returns the calls since the last time. Consecutive reads are sorted, because they are
     /// made in parallel.
     pub(in crate::controller) fn calls(&self) -> Vec<String> {
         let mut calls = std::mem::take(&mut self.0.lock().unwrap().calls);
@@ -97,27 +96,12 @@ impl FakeApi {
         calls
     }
 
-    /// Returns the events since the last time: type, reason and note.
-    pub(in crate::controller) fn events(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap().events)
-    }
-
     async fn answer(&self, request: Request<Body>) -> Answer {
         let (head, body) = request.into_parts();
         let body: Value =
             serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
         let path = head.uri.path().to_owned();
         let line = format!("{} {path}", head.method);
-        if path.ends_with("/events") {
-            let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-            self.0.lock().unwrap().events.push(format!(
-                "{} {}: {}",
-                text("type"),
-                text("reason"),
-                text("note")
-            ));
-            return respond(201, &body);
-        }
         let refusal = self.0.lock().unwrap().refusals.get(&line).cloned();
         let is_collection = ["/gatewaysyncs", "/configmaps", "/pods", "/rolebindings"]
             .iter()

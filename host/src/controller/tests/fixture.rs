@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use stoker_api::detection::{CommitId, GitRef, ObjectKey, RepoUrl};
 use stoker_api::{GatewaySync, SyncedRefKind};
 use stoker_git::{Credentials, GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
-use tokio::sync::Semaphore;
 
 use super::fake_api::FakeApi;
 use crate::controller::credentials::{GitAccess, GitSecrets};
 use crate::controller::dereference::{Present, References};
-use crate::controller::gateways::PodIndex;
 use crate::controller::resolve::Resolved;
-use crate::controller::state::{ObjectStates, ResolvedCommit};
+use crate::controller::state::ResolvedCommit;
 use crate::controller::validate::{Desired, validate};
-use crate::controller::{Context, ControllerError, ControllerMetrics, SLOTS, reconcile};
+use crate::controller::{Context, Controller, ControllerError, ControllerMetrics, reconcile};
+use crate::events::{EventQueue, Unwritten};
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
+use crate::watch_backoff::WatchMetrics;
 
 /// The time of every test. Its fraction of a second must not appear in a status.
 pub(in crate::controller) fn noon() -> Timestamp {
@@ -226,6 +226,19 @@ pub(in crate::controller) struct Bench {
     pub(in crate::controller) api: FakeApi,
     pub(in crate::controller) git: Arc<FakeGit>,
     pub(in crate::controller) context: Arc<Context<FakeGit>>,
+    /// The parts of the controller, to run all of it.
+    pub(in crate::controller) controller: Controller<FakeGit>,
+    events: Mutex<Unwritten>,
+}
+
+/// Returns the data of the passes of a controller, with the clock of all tests.
+pub(in crate::controller) fn context<G: RefSource>(controller: &Controller<G>) -> Context<G> {
+    Context {
+        tokens: InstallationTokens::with_clock(noon),
+        clock: noon,
+        jitter: |_| Duration::ZERO,
+        ..controller.context()
+    }
 }
 
 impl Bench {
@@ -237,28 +250,31 @@ impl Bench {
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api-key"}}),
         );
         git.set("main", 'a', RefKind::Branch);
-        let pods = Arc::new(PodIndex::new());
-        pods.apply(Event::Init);
-        pods.apply(Event::InitDone);
-        let context = Context {
-            published: Arc::default(),
-            bound: Arc::default(),
+        let (events, unwritten) = EventQueue::new("test");
+        let controller = Controller {
             client: api.client(),
-            lookups: Lookups::new(Arc::clone(&git)),
-            slots: Semaphore::new(SLOTS),
-            tokens: InstallationTokens::with_clock(noon),
-            metrics: ControllerMetrics::register(&mut Registry::default()),
-            states: ObjectStates::default(),
-            pods,
+            namespace: None,
             agent_role: None,
-            clock: noon,
-            jitter: |_| Duration::ZERO,
+            lookups: Lookups::new(Arc::clone(&git)),
+            metrics: ControllerMetrics::register(&mut Registry::default()),
+            watches: WatchMetrics::default(),
+            events,
         };
+        let context = context(&controller);
+        context.pods.apply(Event::Init);
+        context.pods.apply(Event::InitDone);
         Self {
             api,
             git,
             context: Arc::new(context),
+            controller,
+            events: Mutex::new(unwritten),
         }
+    }
+
+    /// Returns the events since the last time: type, reason and note.
+    pub(in crate::controller) fn events(&self) -> Vec<String> {
+        self.events.lock().unwrap().drain()
     }
 
     /// The object in the API server.

@@ -57,7 +57,7 @@ async fn an_object_is_ready_once_all_its_gateways_are_synced() {
         state("False", "SyncInProgress", "0/2 synced")
     );
     let discovered = "Normal GatewaysDiscovered: Discovered 2 gateway(s) (was 0)";
-    assert_eq!(bench.api.events()[1..], [discovered]);
+    assert_eq!(bench.events()[1..], [discovered]);
 
     report(&bench, &json!({"gw-0": entry("Synced", 'a')}));
     bench.pass().await.unwrap();
@@ -108,7 +108,7 @@ async fn an_object_is_ready_once_all_its_gateways_are_synced() {
     ] {
         assert_eq!(bench.condition(type_), expected, "{type_}");
     }
-    assert_eq!(bench.api.events(), [""; 0]);
+    assert_eq!(bench.events(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,9 +140,9 @@ async fn a_missing_agent_is_reported_once() {
             .filter(|event| event.starts_with("Warning MissingSidecar: Pod gw-1"))
             .count()
     };
-    assert_eq!(missing(bench.api.events()), 1);
+    assert_eq!(missing(bench.events()), 1);
     bench.pass().await.unwrap();
-    assert_eq!(missing(bench.api.events()), 0);
+    assert_eq!(missing(bench.events()), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +162,7 @@ async fn gateways_that_the_status_does_not_list_are_counted() {
         "Normal GatewaysDiscovered: Discovered 301 gateway(s) (was 0)",
         "Warning MissingSidecar: Pod gw-300 has no stoker-agent sidecar; delete the pod, so that it is created again and the agent is injected",
     ];
-    assert_eq!(bench.api.events()[1..], expected);
+    assert_eq!(bench.events()[1..], expected);
     let mut metrics = String::new();
     prometheus_client::encoding::text::encode(&mut metrics, &registry).unwrap();
     for line in [
@@ -173,14 +173,14 @@ async fn gateways_that_the_status_does_not_list_are_counted() {
         assert!(metrics.contains(line), "{line}");
     }
     bench.pass().await.unwrap();
-    assert_eq!(bench.api.events(), [""; 0]);
+    assert_eq!(bench.events(), [""; 0]);
     bench
         .context
         .pods
         .apply(Event::Delete(pod("gw-299", &json!({}))));
     bench.pass().await.unwrap();
     let gone = "Normal GatewaysDiscovered: Discovered 300 gateway(s) (was 301)";
-    assert_eq!(bench.api.events(), [gone]);
+    assert_eq!(bench.events(), [gone]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +188,7 @@ async fn gateways_that_are_gone_disappear() {
     let bench = bench(&["gw-0"]);
     report(&bench, &json!({"gw-0": entry("Synced", 'a')}));
     bench.pass().await.unwrap();
-    bench.api.events();
+    bench.events();
     bench
         .context
         .pods
@@ -204,7 +204,7 @@ async fn gateways_that_are_gone_disappear() {
         assert_eq!(status.condition(type_), None, "{type_}");
     }
     let gone = "Normal GatewaysDiscovered: Discovered 0 gateway(s) (was 1)";
-    assert_eq!(bench.api.events(), [gone]);
+    assert_eq!(bench.events(), [gone]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,7 +244,7 @@ async fn an_unreadable_report_is_an_event_and_does_not_hide_the_others() {
     for expected in [1, 0] {
         bench.pass().await.unwrap();
         assert_eq!(bench.condition("AllGatewaysSynced").2, "1/2 synced");
-        let events = bench.api.events();
+        let events = bench.events();
         let reported = events.iter().filter(|event| {
             event.starts_with(
                 "Warning ReportInvalid: 1 agent(s) are not ready: gw-0 (the report is unreadable: ",
@@ -351,11 +351,11 @@ async fn agents_that_cannot_be_bound_are_reported_and_the_ref_is_followed() {
     let text = "Failed to create agent RoleBinding: the API server refused to create the RoleBinding: not allowed to bind";
     assert!(message.starts_with(text), "{message}");
     assert_eq!(
-        bench.api.events()[1..],
+        bench.events()[1..],
         [format!("Warning RBACError: {message}")]
     );
     bench.pass().await.unwrap();
-    assert_eq!(bench.api.events(), [""; 0]);
+    assert_eq!(bench.events(), [""; 0]);
 
     bench.api.allow(&format!("POST {BINDINGS}"));
     bench.pass().await.unwrap();

@@ -3,7 +3,7 @@ use stoker_git::RefKind;
 use tokio::time::Instant;
 
 use super::super::*;
-use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
+use super::fixture::{self, API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -37,7 +37,7 @@ async fn a_first_pass_resolves_publishes_and_reports() {
         Some(commit('a').as_str())
     );
     assert_eq!(
-        bench.api.events(),
+        bench.events(),
         [format!(
             "Normal RefResolved: Ref \"main\" resolved to {}",
             commit('a')
@@ -66,7 +66,7 @@ async fn a_poll_that_finds_a_new_commit_publishes_and_reports_it() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
     bench.git.set("main", 'b', RefKind::Branch);
-    bench.api.events();
+    bench.events();
     tokio::time::advance(60 * SECOND).await;
     assert_eq!(bench.pass().await.unwrap(), after(60));
     assert_eq!(
@@ -82,7 +82,7 @@ async fn a_poll_that_finds_a_new_commit_publishes_and_reports_it() {
             .as_deref(),
         Some("bbbbbbb")
     );
-    assert_eq!(bench.api.events().len(), 1);
+    assert_eq!(bench.events().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +126,7 @@ async fn a_missing_ref_is_looked_up_again_even_without_polling() {
     assert!(message.starts_with(expected), "{message}");
     assert_eq!(ready_message(&bench), "Ref not resolved (retry in 30s)");
     assert!(bench.api.get(METADATA).is_none());
-    assert_eq!(bench.api.events().len(), 1);
+    assert_eq!(bench.events().len(), 1);
 
     // A pass that another event starts.
     bench.api.calls();
@@ -139,7 +139,7 @@ async fn a_missing_ref_is_looked_up_again_even_without_polling() {
     tokio::time::advance(29 * SECOND).await;
     assert_eq!(bench.pass().await.unwrap(), after(60));
     assert!(bench.condition("RefResolved").2.contains("(retry in 1m0s)"));
-    assert_eq!(bench.api.events(), [""; 0], "the event is created once");
+    assert_eq!(bench.events(), [""; 0], "the event is created once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,10 +192,10 @@ async fn a_paused_object_is_only_reported() {
         "Reconciliation paused".to_owned(),
     );
     assert_eq!(bench.condition("Ready"), expected);
-    assert_eq!(bench.api.events(), ["Normal Paused: Reconciliation paused"]);
+    assert_eq!(bench.events(), ["Normal Paused: Reconciliation paused"]);
     bench.pass().await.unwrap();
     assert_eq!(bench.api.calls(), [read]);
-    assert_eq!(bench.api.events(), [""; 0]);
+    assert_eq!(bench.events(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,7 +247,7 @@ async fn a_commit_is_published_with_invalid_profiles() {
     assert!(bench.api.get(METADATA).is_some());
     assert_eq!(bench.condition("ProfilesValid").1, "ProfilesInvalid");
     assert_eq!(ready_message(&bench), "Profiles invalid");
-    let events = bench.api.events();
+    let events = bench.events();
     assert!(
         events[0].starts_with(
             "Warning ProfilesInvalid: Profile validation failed: spec.sync.profiles[p]"
@@ -256,7 +256,7 @@ async fn a_commit_is_published_with_invalid_profiles() {
     );
     tokio::time::advance(60 * SECOND).await;
     bench.pass().await.unwrap();
-    assert_eq!(bench.api.events(), [""; 0], "the event is created once");
+    assert_eq!(bench.events(), [""; 0], "the event is created once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -296,22 +296,12 @@ async fn credentials_in_an_address_are_not_shown() {
         let mut registry = prometheus_client::registry::Registry::default();
         let bench = Bench::new(&GatewaySync::sample().repo(repo).git_ref("gone"));
         let context = Context {
-            published: Arc::default(),
-            bound: Arc::default(),
-            client: bench.api.client(),
-            lookups: bench.context.lookups.clone(),
-            slots: Semaphore::new(SLOTS),
-            tokens: InstallationTokens::default(),
             metrics: ControllerMetrics::register(&mut registry),
-            states: ObjectStates::default(),
-            pods: Arc::new(PodIndex::new()),
-            agent_role: None,
-            clock: super::fixture::noon,
-            jitter: |_| Duration::ZERO,
+            ..fixture::context(&bench.controller)
         };
         let object = Arc::new(DeserializeGuard(Ok(bench.object())));
         reconcile(object, Arc::new(context)).await.unwrap();
-        let mut shown = format!("{:?} {:?}", bench.object().status, bench.api.events());
+        let mut shown = format!("{:?} {:?}", bench.object().status, bench.events());
         prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
         assert!(
             shown.contains("Ref resolution failed") && shown.contains("cr_info"),
@@ -343,7 +333,7 @@ async fn a_status_that_changed_in_the_meantime_is_not_overwritten() {
     bench.change(|sync| sync.condition("Foreign", "True"));
     assert_eq!(bench.pass_over(stale).await.unwrap(), after(1));
     assert_eq!(bench.object().status.unwrap().conditions.len(), 1);
-    assert_eq!(bench.api.events(), [""; 0]);
+    assert_eq!(bench.events(), [""; 0]);
     bench.git.looked_up();
     bench.pass().await.unwrap();
     assert!(
@@ -368,18 +358,8 @@ async fn an_api_server_that_does_not_answer_is_an_error() {
         std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
     });
     let context = Context {
-        published: Arc::default(),
-        bound: Arc::default(),
         client: Client::new(silent, "default"),
-        lookups: bench.context.lookups.clone(),
-        slots: Semaphore::new(SLOTS),
-        tokens: InstallationTokens::default(),
-        metrics: bench.context.metrics.clone(),
-        states: ObjectStates::default(),
-        pods: Arc::new(PodIndex::new()),
-        agent_role: None,
-        clock: super::fixture::noon,
-        jitter: |_| Duration::ZERO,
+        ..fixture::context(&bench.controller)
     };
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));
     let error = reconcile(object, Arc::new(context)).await.unwrap_err();
@@ -466,7 +446,7 @@ async fn a_spec_that_is_changed_after_a_request_wins() {
         commit('b').as_str(),
         "the request overrides the spec"
     );
-    bench.api.events();
+    bench.events();
     bench.change(|sync| sync.git_ref("v2").generation(2));
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     let annotations = bench.object().metadata.annotations.unwrap();
@@ -475,7 +455,7 @@ async fn a_spec_that_is_changed_after_a_request_wins() {
         ["stoker.io/requested-at"]
     );
     assert_eq!(
-        bench.api.events(),
+        bench.events(),
         [
             "Normal RequestSuperseded: The request for \"v1\" was removed: spec.git.ref was changed from \"main\" to \"v2\" after it"
         ]

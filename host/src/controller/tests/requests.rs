@@ -214,7 +214,7 @@ async fn a_superseded_request_is_reported_once_it_is_removed() {
         api.put(OBJECT, object);
     });
     assert_eq!(bench.pass().await.unwrap(), after(1));
-    assert_eq!(bench.api.events(), NONE);
+    assert_eq!(bench.events(), NONE);
     assert_eq!(requested_ref(&bench).as_deref(), Some("v1"));
 }
 

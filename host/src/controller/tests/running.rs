@@ -1,4 +1,3 @@
-use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -13,24 +12,23 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 /// Runs the controller of a bench until the token is cancelled.
-fn start(bench: &Bench) -> (CancellationToken, JoinHandle<Result<(), ControllerError>>) {
-    let shutdown = CancellationToken::new();
-    let run = run(
-        bench.api.client(),
-        None,
-        None,
-        bench.context.lookups.clone(),
-        ControllerMetrics::register(&mut Registry::default()),
-        WatchMetrics::default(),
-        shutdown.clone(),
-    );
-    (shutdown, tokio::spawn(run))
+fn start(
+    bench: Bench,
+) -> (
+    Arc<Bench>,
+    CancellationToken,
+    JoinHandle<Result<(), ControllerError>>,
+) {
+    let (bench, shutdown) = (Arc::new(bench), CancellationToken::new());
+    let (running, token) = (Arc::clone(&bench), shutdown.clone());
+    let task = tokio::spawn(async move { running.controller.run(token).await });
+    (bench, shutdown, task)
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_controller_reconciles_existing_objects_polls_and_ends() {
     let bench = Bench::new(&GatewaySync::sample());
-    let (shutdown, task) = start(&bench);
+    let (bench, shutdown, task) = start(bench);
 
     until(|| bench.api.get(METADATA).is_some()).await;
     let started = Instant::now();
@@ -53,7 +51,7 @@ async fn after_an_outage_of_the_api_server_the_watches_restart_within_seconds() 
     for list in lists {
         bench.api.refuse(list, 503, "the API server is starting");
     }
-    let (shutdown, task) = start(&bench);
+    let (bench, shutdown, task) = start(bench);
     tokio::time::sleep(Duration::from_mins(10)).await;
     for list in lists {
         bench.api.allow(list);
@@ -82,7 +80,7 @@ async fn a_hundred_objects_on_a_silent_host_do_not_delay_the_others() {
         bench.api.put(&path, serde_json::to_value(sync).unwrap());
     }
     let started = Instant::now();
-    let (shutdown, task) = start(&bench);
+    let (bench, shutdown, task) = start(bench);
     until(|| bench.api.get(METADATA).is_some()).await;
     assert!(
         started.elapsed() < Duration::from_millis(500),

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::delivery::{Fingerprint, Signed};
-use crate::request::events::publish;
+use crate::events::EventQueue;
 use crate::request::objects::{self, ObjectCache};
 use crate::request::{Announcement, Requester, Target};
 
@@ -183,7 +183,7 @@ pub(super) fn key() -> ObjectKey {
 
 pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
     let store = reflector::store::Writer::default().as_reader();
-    let (events, _) = publish(api.client());
+    let (events, _) = EventQueue::new("test");
     Requester::new(
         api.client(),
         Arc::new(ObjectCache::new(store)),

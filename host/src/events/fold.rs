@@ -104,11 +104,12 @@ mod tests {
 
     fn kind(detail: &str) -> Kind {
         Kind {
+            component: "test",
             subject: Subject {
                 key: ObjectKey::new("plants", "north").unwrap(),
                 uid: None,
             },
-            reason: "WebhookIgnored",
+            reason: "WebhookIgnored".to_owned(),
             detail: detail.to_owned(),
         }
     }
