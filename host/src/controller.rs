@@ -55,6 +55,7 @@ pub use error::ControllerError;
 pub use events::COMPONENT;
 pub use metrics::ControllerMetrics;
 
+use dereference::SecretReads;
 use gateways::PodIndex;
 use reconcile::reconcile;
 use state::ObjectStates;
@@ -85,6 +86,7 @@ struct Context<G> {
     /// The places for passes that use the API server. A pass that waits for a git server needs none.
     slots: Semaphore,
     pods: Arc<PodIndex>,
+    secret_reads: SecretReads,
     /// The published ConfigMaps.
     published: Arc<OwnWrites>,
     /// The RoleBindings of agents.
@@ -180,6 +182,7 @@ impl<G: RefSource> Controller<G> {
             states: ObjectStates::default(),
             slots: Semaphore::new(SLOTS),
             pods: Arc::new(PodIndex::new()),
+            secret_reads: dereference::secret_reads(dereference::SHARED_FOR),
             published: Arc::default(),
             bound: Arc::default(),
             agent_role: self.agent_role,

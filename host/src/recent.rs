@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -16,9 +16,12 @@ pub(crate) struct Recent<K, V> {
     capacity: usize,
 }
 
+/// A read that may be under way.
+type Read<V> = Shared<BoxFuture<'static, V>>;
+
 struct Entry<V> {
     began: Instant,
-    read: Shared<BoxFuture<'static, V>>,
+    read: Read<V>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
@@ -33,38 +36,57 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     }
 
     /// Returns the result of a read that began within the period, or of a new one. Callers that come while a read is
-    /// under way wait for its result. Returns `None` if a new read is necessary, and `read` does not permit it.
-    pub(crate) async fn get(
+    /// under way wait for its result.
+    pub(crate) async fn get(&self, key: &K, read: impl FnOnce() -> BoxFuture<'static, V>) -> V {
+        let shared = {
+            let mut entries = self.entries();
+            let current = self.current(&entries, key);
+            current.unwrap_or_else(|| self.add(&mut entries, key, read()))
+        };
+        shared.await
+    }
+
+    /// As [`Self::get`]. Returns `None` if a new read is necessary, and `read` does not permit it.
+    pub(crate) async fn get_if(
         &self,
         key: &K,
         read: impl FnOnce() -> Option<BoxFuture<'static, V>>,
     ) -> Option<V> {
-        let shared = self.join(key, read)?;
+        let shared = {
+            let mut entries = self.entries();
+            match self.current(&entries, key) {
+                Some(current) => current,
+                None => self.add(&mut entries, key, read()?),
+            }
+        };
         Some(shared.await)
     }
 
-    fn join(
+    fn entries(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self, entries: &HashMap<K, Entry<V>>, key: &K) -> Option<Read<V>> {
+        let entry = entries.get(key)?;
+        (entry.began.elapsed() < self.period).then(|| entry.read.clone())
+    }
+
+    fn add(
         &self,
+        entries: &mut HashMap<K, Entry<V>>,
         key: &K,
-        read: impl FnOnce() -> Option<BoxFuture<'static, V>>,
-    ) -> Option<Shared<BoxFuture<'static, V>>> {
-        let now = Instant::now();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.get(key)
-            && now.duration_since(entry.began) < self.period
-        {
-            return Some(entry.read.clone());
-        }
-        let read = read()?.shared();
+        read: BoxFuture<'static, V>,
+    ) -> Read<V> {
+        let (began, read) = (Instant::now(), read.shared());
         if entries.len() >= self.capacity {
-            make_room(&mut entries, now, self.period);
+            make_room(entries, began, self.period);
         }
         let entry = Entry {
-            began: now,
+            began,
             read: read.clone(),
         };
         entries.insert(key.clone(), entry);
-        Some(read)
+        read
     }
 }
 
@@ -112,7 +134,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn callers_share_a_read_for_a_second_from_its_start() {
         let (recent, reads) = (Recent::new(PERIOD, 8), Reads::default());
-        let get = || recent.get(&"a", || reads.read());
+        let get = || recent.get_if(&"a", || reads.read());
         assert_eq!(
             tokio::join!(get(), get(), get()),
             (Some(1), Some(1), Some(1))
@@ -121,33 +143,39 @@ mod tests {
         assert_eq!(get().await, Some(1));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(get().await, Some(2));
-        assert_eq!(recent.get(&"b", || reads.read()).await, Some(3));
+        assert_eq!(recent.get_if(&"b", || reads.read()).await, Some(3));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_read_whose_caller_left_is_neither_repeated_nor_lost() {
         let (recent, reads) = (Recent::new(PERIOD, 8), Reads::default());
-        let left =
-            tokio::time::timeout(Duration::from_millis(10), recent.get(&"a", || reads.read()));
+        let left = tokio::time::timeout(
+            Duration::from_millis(10),
+            recent.get_if(&"a", || reads.read()),
+        );
         assert!(left.await.is_err());
-        assert_eq!(recent.get(&"a", || reads.read()).await, Some(1));
+        assert_eq!(recent.get_if(&"a", || reads.read()).await, Some(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_read_that_is_not_permitted_is_not_remembered() {
         let (recent, reads) = (Recent::new(PERIOD, 8), Reads::default());
-        assert_eq!(recent.get(&"a", || None).await, None);
-        assert_eq!(recent.get(&"a", || reads.read()).await, Some(1));
-        assert_eq!(recent.get(&"a", || None).await, Some(1));
+        assert_eq!(recent.get_if(&"a", || None).await, None);
+        assert_eq!(recent.get_if(&"a", || reads.read()).await, Some(1));
+        assert_eq!(recent.get_if(&"a", || None).await, Some(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_results_is_bounded() {
         let (recent, reads) = (Recent::new(PERIOD, 3), Reads::default());
         for key in 0..10 {
-            recent.get(&key, || reads.read()).await;
+            recent.get_if(&key, || reads.read()).await;
             assert!(recent.entries.lock().unwrap().len() <= 3);
         }
-        assert_eq!(recent.get(&9, || None).await, Some(10), "the newest stay");
+        assert_eq!(
+            recent.get_if(&9, || None).await,
+            Some(10),
+            "the newest stay"
+        );
     }
 }

@@ -1,6 +1,10 @@
 //! First step: reads the objects that an object refers to. Of the Secret with the API key of the gateways, it reads only
 //! metadata, so that the key does not enter this process.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt as _, TryFutureExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
@@ -11,7 +15,8 @@ use stoker_api::detection::ObjectKey;
 use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
 use super::own_writes::{OwnWrites, Written};
-use super::{publish, token_secret};
+use super::{Context, publish, token_secret};
+use crate::recent::Recent;
 
 /// The objects that an object refers to.
 #[derive(Debug)]
@@ -36,17 +41,31 @@ pub(super) enum Present {
     Read(Option<Box<ConfigMap>>),
 }
 
+/// The reads of Secrets with API keys, which objects share.
+pub(super) type SecretReads =
+    Recent<ObjectKey, Result<Result<(), MissingSecret>, Arc<ControllerError>>>;
+
+/// How long the objects that refer to one Secret share a read of it. Many objects are polled at the same time.
+pub(super) const SHARED_FOR: Duration = Duration::from_secs(1);
+/// The maximum number of shared reads.
+const SHARED: usize = 1024;
+
+/// Returns a store of reads that are shared for this time.
+pub(super) fn secret_reads(shared_for: Duration) -> SecretReads {
+    Recent::new(shared_for, SHARED)
+}
+
 /// Reads the objects that an object refers to. A missing Secret is a result, and not an error.
-pub(super) async fn dereference(
-    client: &Client,
-    published: &OwnWrites,
+pub(super) async fn dereference<G>(
+    context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<References, ControllerError> {
+    let client = &context.client;
     let (git, gateway_secret, config_map, token_secret) = tokio::join!(
         credentials::read(client, key, sync),
-        gateway_secret(client, key, sync),
-        config_map(client, published, key, sync),
+        gateway_secret(client, &context.secret_reads, key, sync),
+        config_map(client, &context.published, key, sync),
         token_secret(client, key, sync),
     );
     Ok(References {
@@ -87,29 +106,49 @@ async fn token_secret(
 
 async fn gateway_secret(
     client: &Client,
+    reads: &SecretReads,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<Result<(), MissingSecret>, ControllerError> {
-    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), key.namespace());
     let name = &sync.spec.gateway.api.secret_name;
-    let missing = |why: String| {
-        Ok(Err(MissingSecret {
-            label: "gateway API key",
-            name: name.to_owned(),
-            why,
-        }))
-    };
     // A name with a slash would be the path of another object.
-    if let Err(error) = ObjectKey::new(key.namespace(), name) {
-        return missing(error.to_string());
+    let secret = match ObjectKey::new(key.namespace(), name) {
+        Ok(secret) => secret,
+        Err(error) => return Ok(Err(missing(name, error.to_string()))),
+    };
+    let read = || find_secret(client.clone(), secret.clone());
+    let mut is_own = false;
+    let shared = reads.get(&secret, || {
+        is_own = true;
+        read().map_err(Arc::new).boxed()
+    });
+    match shared.await.map_err(ControllerError::Shared)? {
+        // It may have been created since the read of another pass.
+        Err(_) if !is_own => read().await,
+        found => Ok(found),
     }
-    match within("read a Secret's metadata", secrets.get(name)).await {
+}
+
+async fn find_secret(
+    client: Client,
+    secret: ObjectKey,
+) -> Result<Result<(), MissingSecret>, ControllerError> {
+    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client, secret.namespace());
+    match within("read a Secret's metadata", secrets.get(secret.name())).await {
         Ok(_) => Ok(Ok(())),
         Err(ControllerError::Refused { status, .. })
             if status.is_not_found() || status.is_forbidden() =>
         {
-            missing(status.message)
+            Ok(Err(missing(secret.name(), status.message)))
         }
         Err(error) => Err(error),
+    }
+}
+
+fn missing(name: &str, why: String) -> MissingSecret {
+    MissingSecret {
+        label: "gateway API key",
+        name: name.to_owned(),
+        why,
     }
 }

@@ -1,5 +1,6 @@
 //! The errors of passes, and the limits of the calls that a pass waits for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::Status;
@@ -86,6 +87,9 @@ pub enum ControllerError {
         /// The call, such as "patch the status".
         call: &'static str,
     },
+    /// A read that several passes share failed.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// A value could not be encoded as JSON.
     #[error("failed to encode JSON")]
     Encode(#[from] serde_json::Error),
@@ -121,6 +125,7 @@ impl ControllerError {
             | Self::CallTimeout { .. }
             | Self::Encode(_)
             | Self::WatchEnded => reason::RECONCILING,
+            Self::Shared(error) => error.reason(),
         }
     }
 

@@ -137,12 +137,7 @@ async fn pass<G: RefSource>(
     }
     // On the heap, so that a pass that waits for a git server is small.
     let (refs, fleet) = tokio::join!(
-        Box::pin(dereference::dereference(
-            &context.client,
-            &context.published,
-            key,
-            sync
-        )),
+        Box::pin(dereference::dereference(context, key, sync)),
         Box::pin(gateways::observe(context, key, sync)),
     );
     let refs = refs?;

@@ -130,7 +130,7 @@ impl Looks {
             let read = async move { requests.read(&wanted, deadline).await };
             is_allowed.then(|| read.boxed())
         };
-        self.reads.get(key, read).await
+        self.reads.get_if(key, read).await
     }
 }
 

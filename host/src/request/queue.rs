@@ -13,6 +13,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::Client;
 use stoker_api::detection::ObjectKey;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::events;
@@ -34,6 +35,10 @@ use turn::{Submission, Turn};
 /// are dropped.
 const MAX_REMEMBERED: usize = 4096;
 
+/// The maximum number of objects that are written at a time. More would make each write slower, until the tries end
+/// before their answers. What arrives for an object while it waits for its place is stored by the same write.
+const PLACES: usize = 16;
+
 /// Stores requests on the objects.
 pub struct Requester {
     cache: Arc<ObjectCache>,
@@ -53,6 +58,7 @@ impl Requester {
     ) -> Self {
         let queue = Queue {
             writer: Writer::new(client, namespace),
+            places: Semaphore::new(PLACES),
             objects: Mutex::default(),
             foresight: OnceLock::new(),
         };
@@ -162,6 +168,8 @@ struct ObjectState {
 
 struct Queue {
     writer: Writer,
+    /// The places for tasks that use the API server.
+    places: Semaphore,
     objects: Mutex<HashMap<ObjectKey, ObjectState>>,
     foresight: OnceLock<Arc<dyn Foresight>>,
 }
@@ -215,17 +223,27 @@ impl Queue {
         let mut turn = Turn::new(batch);
         let mut pauses = Pauses::new();
         while turn.is_awaited() {
-            let (error, again_in) = match self.advance(key, &mut turn).await {
-                Ok(()) => continue,
+            let place = self.places.acquire().await;
+            turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
+            let (error, again_in) = match self.answer(key, &mut turn).await {
+                Ok(()) => return,
                 Err(Failure::Final(error)) => return turn.answer_all(&error),
                 Err(Failure::Transient { error, again_in }) => (error, again_in),
                 Err(Failure::Conflict) => (None, None),
             };
+            drop(place);
             let again_at = Instant::now() + pauses.next(again_in);
             turn.answer_due(again_at, error.as_ref());
             tokio::time::sleep_until(again_at).await;
-            turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
         }
+    }
+
+    /// Answers a batch, until a try fails.
+    async fn answer(&self, key: &ObjectKey, turn: &mut Turn) -> Result<(), Failure> {
+        while turn.is_awaited() {
+            self.advance(key, turn).await?;
+        }
+        Ok(())
     }
 
     /// Decides about a batch by what is known of the object, and answers it, or learns what is needed for that.

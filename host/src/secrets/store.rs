@@ -158,7 +158,7 @@ impl SecretCache {
             Some(read.boxed())
         };
         let nothing = Err(StoreError::Unavailable(String::new()));
-        self.reads.get(key, read).await.unwrap_or(nothing)
+        self.reads.get_if(key, read).await.unwrap_or(nothing)
     }
 
     async fn warn(&self, key: &ObjectKey, error: &SecretError) {
@@ -169,7 +169,7 @@ impl SecretCache {
             };
             Some(warn.boxed())
         };
-        self.warnings.get(key, warn).await;
+        self.warnings.get_if(key, warn).await;
     }
 }
 

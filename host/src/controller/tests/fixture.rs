@@ -15,7 +15,7 @@ use stoker_git::{Credentials, GitError, RefKind, RefResult, RefSource, Remote, R
 
 use super::fake_api::FakeApi;
 use crate::controller::credentials::{GitAccess, GitSecrets};
-use crate::controller::dereference::{Present, References};
+use crate::controller::dereference::{self, Present, References};
 use crate::controller::resolve::Resolved;
 use crate::controller::state::ResolvedCommit;
 use crate::controller::validate::{Desired, validate};
@@ -237,6 +237,8 @@ pub(in crate::controller) fn context<G: RefSource>(controller: &Controller<G>) -
         tokens: InstallationTokens::with_clock(noon),
         clock: noon,
         jitter: |_| Duration::ZERO,
+        // Most tests change a Secret between two passes at one time.
+        secret_reads: dereference::secret_reads(Duration::ZERO),
         ..controller.context()
     }
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 use stoker_git::RefKind;
 
 use super::super::*;
-use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
+use super::fixture::{self, API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -135,4 +135,28 @@ async fn an_error_of_the_api_server_is_not_a_missing_secret() {
     assert!(bench.object().status.is_none());
     bench.api.allow(&line);
     assert_eq!(bench.pass().await.unwrap(), after(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn passes_share_a_read_of_the_api_key_for_a_second_unless_it_is_missing() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let context = Context {
+        secret_reads: dereference::secret_reads(Duration::from_secs(1)),
+        ..fixture::context(&bench.controller)
+    };
+    let key = ObjectKey::new("edge", "plant").unwrap();
+    let read = async || {
+        let refs = dereference::dereference(&context, &key, &bench.object()).await;
+        let is_there = refs.unwrap().gateway_secret.is_ok();
+        let calls = bench.api.calls();
+        let reads = calls.iter().filter(|call| call.ends_with(API_KEY)).count();
+        (is_there, reads)
+    };
+    assert_eq!(read().await, (true, 1));
+    assert_eq!(read().await, (true, 0));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let secret = bench.api.remove(API_KEY).unwrap();
+    assert_eq!(read().await, (false, 1));
+    bench.api.put(API_KEY, secret);
+    assert_eq!(read().await, (true, 1));
 }

@@ -133,7 +133,6 @@ async fn objects_do_not_wait_for_one_another() {
     let also = requester.submit(other, announcement("v1"), in_seconds(8));
     tokio::task::yield_now().await;
     assert_eq!(api.count(&Method::PATCH), 2);
-    // Both are stored in the one object of the API server, so the second one conflicts.
     api.answers.add_permits(100);
     assert!(held.await.is_ok() && also.await.is_ok());
 }
@@ -144,6 +143,32 @@ fn written(git_ref: &str) -> Submitted {
 
 fn duplicate(git_ref: &str) -> Submitted {
     Submitted::Duplicate(GitRef::parse(git_ref).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_at_a_time_are_limited_and_what_arrives_meanwhile_is_stored_by_the_same_write() {
+    let api = FakeApi::new(0);
+    let requester = requester(&api);
+    let other = |number: usize| Target {
+        key: ObjectKey::new("plants", &format!("south-{number}")).unwrap(),
+        ..api.target()
+    };
+    let submit = |target, git_ref| requester.submit(target, announcement(git_ref), in_seconds(8));
+    let mut answers: Vec<_> = (0..PLACES)
+        .map(|number| submit(other(number), "v1"))
+        .collect();
+    tokio::task::yield_now().await;
+    for git_ref in ["v1", "v2", "v3"] {
+        answers.push(submit(api.target(), git_ref));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(api.count(&Method::PATCH), PLACES);
+    api.answers.add_permits(100);
+    for answer in join_all(answers).await {
+        assert!(matches!(answer, Ok(Submitted::Written(_))), "{answer:?}");
+    }
+    assert_eq!(api.count(&Method::PATCH), PLACES + 1);
+    assert_eq!(api.requested_ref(), "v3");
 }
 
 #[tokio::test(start_paused = true)]
@@ -400,7 +425,7 @@ async fn a_write_that_is_late_does_not_replace_a_later_ref() {
     api.settle("v2");
     let held = json!({"metadata": {"resourceVersion": "1", "annotations": {"stoker.io/requested-ref": "v1"}}});
     api.answers.add_permits(100);
-    let request = http::Request::patch("/").body(Body::from(held.to_string().into_bytes()));
+    let request = http::Request::patch("/north").body(Body::from(held.to_string().into_bytes()));
     let answer = api.answer(request.unwrap()).await.unwrap();
     assert_eq!(answer.status(), StatusCode::CONFLICT);
     assert_eq!(api.requested_ref(), "v2");
