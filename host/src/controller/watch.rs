@@ -63,10 +63,10 @@ fn drop_unused(object: &mut Guarded) {
 /// Returns the ConfigMaps that were changed or deleted: the published ones, so that their objects repair them, and those
 /// in which agents report, also without the label of their manager. A write of the controller itself starts no pass.
 pub(super) fn config_maps(
-    client: Client,
+    client: &Client,
     metrics: &WatchMetrics,
     namespace: Option<&str>,
-    published: Arc<OwnWrites>,
+    published: &Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<ConfigMap>>> + Send + use<> {
     let (by, managers) = (
         label::MANAGED_BY,
@@ -83,7 +83,7 @@ pub(super) fn config_maps(
         let labelled = watcher::Config::default().labels(&labels);
         let events = watcher(api(client.clone(), namespace), labelled);
         let events = metrics.resumed(name, events);
-        written_by_others(events, publish::NAME_PREFIX, Arc::clone(&published))
+        written_by_others(events, publish::NAME_PREFIX, Arc::clone(published))
     });
     stream::select(managed, unmanaged)
 }

@@ -199,13 +199,14 @@ async fn the_wait_for_what_a_publication_lacks_does_not_grow() {
         tokio::time::advance(retry.left).await;
     }
     states.record_failure(&key, &one);
-    let (delay, part) = (30 * SECOND, 10 * SECOND);
-    for left in [delay, delay - part, delay - 2 * part, delay] {
+    let delay = 30 * SECOND;
+    for seconds in [30, 20, 10, 30] {
+        let left = seconds * SECOND;
         let retry = states.record_blocked(&key, &one);
         assert_eq!(retry, Retry { delay, left });
-        tokio::time::advance(part).await;
+        tokio::time::advance(10 * SECOND).await;
     }
-    tokio::time::advance(2 * part).await;
+    tokio::time::advance(20 * SECOND).await;
     assert_eq!(states.record_failure(&key, &one).delay, delay);
 }
 
