@@ -20,6 +20,7 @@ use futures::future::{BoxFuture, Shared};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 use stoker_git::Sensitive;
+use stoker_http_client::Trust;
 use tokio::time::Instant;
 
 pub use error::GitHubAppError;
@@ -44,6 +45,8 @@ pub struct Installation {
     pub api_url: String,
     /// The private key of the app, in PEM format: PKCS#1 or PKCS#8, RSA.
     pub private_key: Sensitive,
+    /// Certificates of authorities, in PEM format, that are trusted in addition to those of this machine.
+    pub ca_bundle: Option<Arc<str>>,
 }
 
 /// A token for the repositories of an installation.
@@ -74,6 +77,7 @@ struct TokenKey {
     installation_id: i64,
     api_url: String,
     private_key: [u8; 32],
+    ca_bundle: Option<Arc<str>>,
 }
 
 impl TokenKey {
@@ -83,6 +87,7 @@ impl TokenKey {
             installation_id: installation.installation_id,
             api_url: installation.api_url.clone(),
             private_key: Sha256::digest(installation.private_key.expose()).into(),
+            ca_bundle: installation.ca_bundle.clone(),
         }
     }
 }
@@ -122,12 +127,14 @@ impl InstallationTokens {
     /// Returns a token that is valid for more than five minutes. If GitHub issues none, the last one is used until its
     /// end.
     pub async fn get(&self, installation: &Installation) -> Outcome {
-        let client = self.client.clone()?;
         let key = TokenKey::of(installation);
         let exchange = match self.known(&key) {
             Known::Token(token) => return Ok(token),
             Known::Exchange(exchange) => exchange,
-            Known::Nothing(last) => self.start(client, &key, installation, last),
+            Known::Nothing(last) => {
+                let client = self.client(installation)?;
+                self.start(client, &key, installation, last)
+            }
         };
         let outcome = exchange.await;
         let mut entries = self.lock();
@@ -144,6 +151,17 @@ impl InstallationTokens {
                 entry.token.as_ref().filter(is_valid).cloned().ok_or(error)
             }
         }
+    }
+
+    /// Returns the client for the certificates of an installation. One with additional certificates is made for each
+    /// exchange, which happens once in an hour.
+    fn client(&self, installation: &Installation) -> Result<reqwest::Client, Arc<GitHubAppError>> {
+        let Some(bundle) = &installation.ca_bundle else {
+            return self.client.clone();
+        };
+        let trust = Trust::of_this_machine().with_bundle(bundle);
+        let client = trust.and_then(|trust| stoker_http_client::client_that_trusts(&trust));
+        client.map_err(|error| Arc::new(GitHubAppError::Client(error)))
     }
 
     fn known(&self, key: &TokenKey) -> Known {

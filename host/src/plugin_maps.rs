@@ -30,51 +30,70 @@ pub fn follow(
         .labels(&format!("{}=true", label::PLUGIN))
         .page_size(PAGE);
     let (sender, supply) = watch::channel(None);
-    (
-        Supply::Bundles(supply),
-        keep(metrics.resumed("plugins", watcher(api, config)), sender),
-    )
+    let metrics = metrics.clone();
+    let start = move || metrics.resumed("plugins", watcher(api.clone(), config.clone()));
+    (Supply::Bundles(supply), keep(start, sender))
 }
 
-async fn keep(
-    events: impl Stream<Item = watcher::Result<Event<ConfigMap>>>,
+/// Keeps the bundles current. `start` starts a watch.
+///
+/// The files of a bundle that was refused are not kept. If there is space for it later, a new watch lists it again.
+async fn keep<S: Stream<Item = watcher::Result<Event<ConfigMap>>>>(
+    start: impl Fn() -> S,
     supply: watch::Sender<Option<Bundles>>,
 ) {
-    let mut events = pin!(events);
     let mut known = Bundles::default();
-    // Set during a list: the known bundles updated by the list so far, and the names in the list.
-    let mut listed: Option<(Bundles, BTreeSet<String>)> = None;
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listed = Some((known.clone(), BTreeSet::new())),
-            Ok(Event::InitApply(map)) => {
-                if let Some((files, names)) = &mut listed {
-                    names.insert(map.name_any());
-                    put(files, map);
+    loop {
+        let mut events = pin!(start());
+        // Set during a list: the known bundles updated by the list so far, and the names in the list.
+        let mut listed: Option<(Bundles, BTreeSet<String>)> = None;
+        while let Some(event) = events.next().await {
+            // Errors were logged, and the watch starts again.
+            if let Ok(event) = event {
+                apply(event, &mut known, &mut listed);
+            }
+            if listed.is_none() {
+                supply.send_if_modified(|supplied| {
+                    let is_new = supplied.as_ref() != Some(&known);
+                    if is_new {
+                        *supplied = Some(known.clone());
+                    }
+                    is_new
+                });
+                if known.has_space_for_refused() {
+                    break;
                 }
             }
-            Ok(Event::InitDone) => {
-                if let Some((mut files, names)) = listed.take() {
-                    files.retain(|bundle| names.contains(bundle));
-                    known = files;
-                }
-            }
-            Ok(Event::Apply(map)) => put(&mut known, map),
-            Ok(Event::Delete(map)) => {
-                let gone = map.name_any();
-                known.retain(|bundle| bundle != gone);
-            }
-            // It was logged, and the watch starts again.
-            Err(_) => {}
         }
-        if listed.is_none() {
-            supply.send_if_modified(|supplied| {
-                let is_new = supplied.as_ref() != Some(&known);
-                if is_new {
-                    *supplied = Some(known.clone());
-                }
-                is_new
-            });
+        if !known.has_space_for_refused() {
+            return;
+        }
+    }
+}
+
+fn apply(
+    event: Event<ConfigMap>,
+    known: &mut Bundles,
+    listed: &mut Option<(Bundles, BTreeSet<String>)>,
+) {
+    match event {
+        Event::Init => *listed = Some((known.clone(), BTreeSet::new())),
+        Event::InitApply(map) => {
+            if let Some((files, names)) = listed {
+                names.insert(map.name_any());
+                put(files, map);
+            }
+        }
+        Event::InitDone => {
+            if let Some((mut files, names)) = listed.take() {
+                files.retain(|bundle| names.contains(bundle));
+                *known = files;
+            }
+        }
+        Event::Apply(map) => put(known, map),
+        Event::Delete(map) => {
+            let gone = map.name_any();
+            known.retain(|bundle| bundle != gone);
         }
     }
 }
@@ -91,6 +110,8 @@ fn put(known: &mut Bundles, map: ConfigMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
     use futures::stream;
     use k8s_openapi::ByteString;
     use kube::api::ObjectMeta;
@@ -115,9 +136,25 @@ mod tests {
     }
 
     async fn supplied_files(events: Vec<watcher::Result<Event<ConfigMap>>>) -> Option<Bundles> {
+        let (files, watches) = supplied_by(vec![events]).await;
+        assert_eq!(watches, 1);
+        files
+    }
+
+    /// The files that are supplied after the events of these watches, and the number of watches that were started.
+    async fn supplied_by(
+        watches: Vec<Vec<watcher::Result<Event<ConfigMap>>>>,
+    ) -> (Option<Bundles>, usize) {
         let (sender, supply) = watch::channel(None);
-        keep(stream::iter(events), sender).await;
-        supply.borrow().clone()
+        let watches = RefCell::new(watches.into_iter());
+        let started = Cell::new(0);
+        let start = || {
+            started.set(started.get() + 1);
+            stream::iter(watches.borrow_mut().next().unwrap_or_default())
+        };
+        keep(start, sender).await;
+        let files = supply.borrow().clone();
+        (files, started.get())
     }
 
     #[tokio::test]
@@ -137,6 +174,37 @@ mod tests {
             Ok(Event::InitDone),
         ]);
         assert_eq!(supplied(events).await, Some(100));
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_listed_again_when_there_is_space() {
+        const ALL: usize = 16 << 20;
+        let list = |maps: Vec<ConfigMap>| {
+            let maps = maps.into_iter().map(|map| Ok(Event::InitApply(map)));
+            let mut events = vec![Ok(Event::Init)];
+            events.extend(maps);
+            events.push(Ok(Event::InitDone));
+            events
+        };
+        let full = || list(vec![map("z", ALL)]);
+        // A list lacks a ConfigMap that was deleted, but its files count until the list is complete.
+        let mut first = full();
+        first.extend(list(vec![map("a", 10)]));
+        let (files, watches) = supplied_by(vec![first, list(vec![map("a", 10)])]).await;
+        assert_eq!((files.unwrap().size(), watches), (10, 2));
+        // A ConfigMap is deleted while the watch works.
+        let mut first = full();
+        first.push(Ok(Event::Apply(map("a", 10))));
+        first.push(Ok(Event::Delete(map("z", ALL))));
+        let (files, watches) = supplied_by(vec![first, list(vec![map("a", 10)])]).await;
+        let files = files.unwrap();
+        assert_eq!((files.size(), files.refused().count(), watches), (10, 0, 2));
+        // There is still too little space.
+        let mut first = full();
+        first.push(Ok(Event::Apply(map("a", 10))));
+        first.push(Ok(Event::Apply(map("z", ALL - 9))));
+        let (files, watches) = supplied_by(vec![first]).await;
+        assert_eq!((files.unwrap().refused().count(), watches), (1, 1));
     }
 
     #[tokio::test]

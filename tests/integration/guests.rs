@@ -87,6 +87,26 @@ async fn a_guest_that_declines_leaves_the_delivery_to_the_next() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_body_that_is_not_json_is_for_a_guest_that_can_use_it() -> Result<()> {
+    let cluster = cluster().await?;
+    for (behaviour, status, reason) in [
+        ("ok", 202, "requested"),
+        ("panic", 500, "plugin-failed"),
+        ("not-mine", 400, "not-json"),
+        ("unknown", 400, "not-json"),
+    ] {
+        let headers = [("x-behaviour", behaviour)];
+        let answer = cluster.send(&headers, b"<release tag='v1'/>").await?;
+        assert_eq!(
+            (answer.status, answer.body["reason"].as_str()),
+            (status, Some(reason)),
+            "{behaviour} {answer:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn others_are_answered_while_a_guest_loops() -> Result<()> {
     let cluster = cluster().await?;
     let looping = async {

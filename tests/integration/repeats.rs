@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 use futures::future::try_join_all;
-use serde_json::json;
-use stoker_tests::TestCluster;
+use serde_json::{Value, json};
+use stoker::auth::{AuthConfig, bearer};
+use stoker::secrets::SecretSource;
+use stoker_tests::{SECRET, TestCluster};
 
 #[tokio::test]
 async fn a_tag_that_is_requested_and_resolved_is_not_written_again() -> Result<()> {
@@ -150,5 +152,94 @@ async fn a_request_that_is_not_handled_yet_is_not_written_again() -> Result<()> 
         cluster.object().await?.requested_at().map(str::to_owned),
         stamp
     );
+    Ok(())
+}
+
+/// The push of a tag, as GitHub sends it.
+fn pushed(number: u32) -> Value {
+    json!({
+        "ref": format!("refs/tags/v{number}"),
+        "after": "ab".repeat(20),
+        "repository": {"pushed_at": 1_772_444_477 + number},
+        "sender": {"login": "mara-okafor"},
+    })
+}
+
+#[tokio::test]
+async fn a_recorded_push_rolls_nothing_back_whatever_its_headers_are() -> Result<()> {
+    let cluster = TestCluster::with_host().await?;
+    let sent = |headers: &'static [(&str, &str)], number| {
+        let (cluster, body) = (&cluster, pushed(number).to_string());
+        async move { cluster.send(headers, body.as_bytes()).await }
+    };
+    let event: &[_] = &[("x-github-event", "push"), ("x-github-delivery", "first")];
+    let replayed: [&[_]; 6] = [
+        &[("x-github-event", "push"), ("x-github-delivery", "other")],
+        &[],
+        &[("x-github-delivery", "other")],
+        &[("x-gitea-event", "push")],
+        &[("x-gitlab-event", "Tag Push Hook")],
+        &[
+            ("ce-specversion", "1.0"),
+            ("ce-type", "push"),
+            ("ce-id", "other"),
+            ("ce-time", "2026-03-02T12:00:00Z"),
+        ],
+    ];
+    for number in 0..2 {
+        assert_eq!(sent(event, number).await?.status, 202);
+    }
+    for headers in replayed {
+        let answer = sent(headers, 0).await?;
+        assert_eq!(
+            (answer.status, &answer.body["duplicate"]),
+            (202, &json!(true)),
+            "{headers:?}"
+        );
+    }
+    // The object remembers 32 deliveries. Then the time in the body decides.
+    for number in 2..35 {
+        assert_eq!(sent(event, number).await?.status, 202);
+    }
+    for headers in replayed {
+        let answer = sent(headers, 0).await?;
+        assert_eq!(
+            (answer.status, &answer.body["reason"]),
+            (200, &json!("superseded")),
+            "{headers:?}"
+        );
+    }
+    let object = cluster.object().await?;
+    assert_eq!(object.requested_ref(), Some("refs/tags/v34"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_id_in_the_body_identifies_a_repetition_of_a_sender_without_a_signature() -> Result<()> {
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({})).await?;
+    let token = Some(SecretSource::Inline(SECRET.to_owned()));
+    cluster
+        .start(AuthConfig {
+            bearer: token,
+            ..AuthConfig::default()
+        })
+        .await?;
+    let proof = bearer(SECRET);
+    let headers = [("authorization", proof.as_str())];
+    let event = |id: &str, git_ref: &str| json!({"specversion": "1.0", "type": "release", "id": id, "data": {"ref": git_ref}});
+    let url = cluster.url()?;
+    for (id, git_ref, is_duplicate) in [
+        ("1", "v1", false),
+        ("2", "v2", false),
+        ("1", "v1", true),
+        ("3", "v1", false),
+    ] {
+        let body = event(id, git_ref).to_string();
+        let answer = cluster.post(&url, &headers, body.as_bytes()).await?;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let duplicate = answer.body.get("duplicate").is_some();
+        assert_eq!(duplicate, is_duplicate, "{id} {answer:?}");
+    }
     Ok(())
 }

@@ -13,6 +13,8 @@ pub(crate) struct Published {
     pub(crate) git_ref: GitRef,
     /// The repository.
     pub(crate) repo: RepoUrl,
+    /// Certificates of authorities, in PEM format, that are trusted in addition to those of this machine.
+    pub(crate) ca_bundle: Option<String>,
     /// All profiles as one JSON object. The text is compared byte by byte, as the controller writes it.
     pub(crate) profiles: String,
     /// Whether the gateway stays as it is.
@@ -53,6 +55,9 @@ impl Published {
         Ok(Self {
             git_ref: GitRef::parse(git_ref).map_err(MetadataError::Ref)?,
             repo: RepoUrl::parse(text("gitURL")).map_err(MetadataError::Repo)?,
+            ca_bundle: Some(text("caBundle"))
+                .filter(|bundle| !bundle.is_empty())
+                .map(str::to_owned),
             profiles: data.get("profiles").cloned().unwrap_or_default(),
             is_paused: text("paused") == "true",
             commit,
@@ -81,7 +86,9 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let published = Published::parse(&data(&[("paused", "true")])).unwrap();
+        let published = Published::parse(&data(&[("paused", "true"), ("caBundle", "PEM\n")]));
+        let published = published.unwrap();
+        assert_eq!(published.ca_bundle.as_deref(), Some("PEM"));
         assert_eq!(published.commit.short(), "1fba38c");
         assert_eq!(published.git_ref.as_str(), "main");
         assert_eq!(published.repo.url().as_str(), "https://git.example/o/r.git");

@@ -18,6 +18,20 @@ pub struct GitSource {
     /// The credentials for the repository. Without them, it is read anonymously.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<GitAuth>,
+    /// Certificates of authorities, in PEM format. For the repository and the API of the GitHub App, they are trusted in
+    /// addition to those that Stoker trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65536))]
+    pub ca_bundle: Option<String>,
+}
+
+impl GitSource {
+    /// Returns the additional certificates, unless they are empty.
+    #[must_use]
+    pub fn ca_bundle(&self) -> Option<&str> {
+        let bundle = self.ca_bundle.as_deref().map(str::trim);
+        bundle.filter(|bundle| !bundle.is_empty())
+    }
 }
 
 /// The credentials for a repository.

@@ -45,6 +45,11 @@ pub enum HttpClientError {
 ///
 /// It does not follow redirects, because a request may be signed for one receiver.
 pub fn http_client() -> Result<Client, HttpClientError> {
+    client_that_trusts(&Trust::of_this_machine())
+}
+
+/// Returns a client as [`http_client`] does, which trusts other certificates.
+pub fn client_that_trusts(trust: &Trust) -> Result<Client, HttpClientError> {
     let settings = |builder: ClientBuilder| {
         builder
             .user_agent(USER_AGENT)
@@ -52,7 +57,7 @@ pub fn http_client() -> Result<Client, HttpClientError> {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
     };
-    build(&Trust::of_this_machine(), settings)
+    build(trust, settings)
 }
 
 /// The time limit of a request to a server on this machine.

@@ -26,6 +26,7 @@ use crate::auth::{AuthConfig, Authenticator};
 use crate::cli::{CheckFlags, LimitFlags, PluginCommand};
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
+use crate::payload::PayloadError;
 use crate::plugin::{Limits, LoadError, Origin, Plugin, Question, Sandbox, Tuning, read_component};
 
 pub(super) async fn run(command: PluginCommand) -> Result<ExitCode> {
@@ -94,16 +95,27 @@ fn setting(text: &str) -> Result<(String, String)> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// Creates a delivery. It needs no signature, because it comes from the user of the command line. A host also accepts
-/// bodies that are not JSON. On the command line, such a body is most likely a mistake.
-fn question(headers: HeaderMap, body: Vec<u8>) -> Result<Question> {
+/// Creates a delivery. It needs no signature, because it comes from the user of the command line. If its body is not JSON,
+/// the error is returned with the delivery, because a plugin can read the bytes of any body.
+fn question(headers: HeaderMap, body: Vec<u8>) -> Result<(Question, Result<(), PayloadError>)> {
     let delivery = Delivery {
         headers,
         body: body.into(),
     };
     let keyring = Authenticator::new(AuthConfig::default()).global();
     let verified = keyring.verify(delivery)?;
-    let (question, parsed) = Question::new(verified);
-    parsed?;
-    Ok(question)
+    Ok(Question::new(verified))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_can_be_asked_about_a_body_that_is_not_json() {
+        for (body, is_json) in [("<release/>", false), ("", false), ("{}", true)] {
+            let (_, parsed) = question(HeaderMap::new(), body.into()).unwrap();
+            assert_eq!(parsed.is_ok(), is_json, "{body}");
+        }
+    }
 }

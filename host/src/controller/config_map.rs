@@ -52,7 +52,12 @@ fn data(
         ("gatewayPort", spec.gateway.port.to_string()),
         ("gatewayTLS", spec.gateway.tls.to_string()),
     ];
-    Ok(entries.map(|(name, value)| (name.to_owned(), value)).into())
+    let bundle = spec.git.ca_bundle();
+    let bundle = bundle.map(|bundle| ("caBundle", bundle.to_owned()));
+    let entries = entries.into_iter().chain(bundle);
+    Ok(entries
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect())
 }
 
 /// Returns the kind of credentials with which the agents fetch from the repository. If there are several kinds, the
@@ -186,6 +191,17 @@ mod tests {
             }],
         });
         assert_eq!(serde_json::to_value(&wanted.metadata).unwrap(), metadata);
+    }
+
+    #[test]
+    fn a_ca_bundle_is_published_if_it_is_set() {
+        for (bundle, expected) in [("PEM\n", Some("PEM")), (" ", None)] {
+            let sync = GatewaySync::sample()
+                .with(|sync| sync.spec.git.ca_bundle = Some(bundle.to_owned()));
+            let map = wanted(&key(), &sync, &resolved("main")).unwrap();
+            let published = map.data.as_ref().unwrap().get("caBundle");
+            assert_eq!(published.map(String::as_str), expected);
+        }
     }
 
     #[test]

@@ -117,6 +117,10 @@ pub(super) async fn read(
     };
     let auth = sync.spec.git.auth.as_ref();
     match read_all(&secrets, auth.unwrap_or(&GitAuth::default())).await {
+        Ok(GitSecrets::App(installation)) => Ok(Ok(GitSecrets::App(Installation {
+            ca_bundle: sync.spec.git.ca_bundle().map(Arc::from),
+            ..installation
+        }))),
         Ok(found) => Ok(Ok(found)),
         Err(Failure::Object(error)) => Ok(Err(error)),
         Err(Failure::Call(error)) => Err(error),
@@ -168,6 +172,7 @@ fn installation(app: &GitHubApp, secret: &Secret) -> Result<Installation, Creden
         installation_id: app.installation_id,
         api_url: api_url.unwrap_or(PUBLIC_API).to_owned(),
         private_key: Sensitive::new(private_key),
+        ca_bundle: None,
     })
 }
 

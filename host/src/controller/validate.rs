@@ -144,12 +144,15 @@ fn lookup(sync: &GatewaySync, credentials: &Credentials) -> Result<RefLookup, Co
         },
     };
     let pinned = pinned_host_key(sync, &repo, credentials);
-    let remote = Remote::new(repo, credentials.clone());
+    let mut remote = Remote::new(repo, credentials.clone());
+    if let Some(key) = pinned {
+        remote = remote.with_pinned_host_key(key);
+    }
+    if let Some(bundle) = git.ca_bundle() {
+        remote = remote.with_ca_bundle(bundle);
+    }
     Ok(RefLookup {
-        remote: match pinned {
-            Some(key) => remote.with_pinned_host_key(key),
-            None => remote,
-        },
+        remote,
         git_ref,
         requested,
     })
@@ -361,6 +364,19 @@ mod tests {
             pinned(&accepted, &ssh(None)).as_deref(),
             Some("SHA256:accepted")
         );
+    }
+
+    #[test]
+    fn the_certificates_of_the_spec_are_trusted() {
+        for (bundle, expected) in [
+            (None, None),
+            (Some(" "), None),
+            (Some("PEM\n"), Some("PEM")),
+        ] {
+            let bundle = bundle.map(str::to_owned);
+            let sync = GatewaySync::sample().with(|sync| sync.spec.git.ca_bundle = bundle);
+            assert_eq!(desired(&sync).lookup.unwrap().remote.ca_bundle(), expected);
+        }
     }
 
     #[test]

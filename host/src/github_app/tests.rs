@@ -68,6 +68,7 @@ impl FakeGitHub {
             installation_id: 42,
             api_url: self.url.clone(),
             private_key: Sensitive::new(pem),
+            ca_bundle: None,
         }
     }
 
@@ -287,6 +288,15 @@ async fn an_unusable_key_or_address_is_not_sent() {
         assert!(error.starts_with(&start), "{error}");
         assert!(pem.is_empty() || !error.contains(body), "{error}");
     }
+    let installation = Installation {
+        ca_bundle: Some("no certificate".into()),
+        ..github.installation(PKCS1)
+    };
+    let refused = InstallationTokens::with_clock(clock)
+        .get(&installation)
+        .await;
+    let error = refused.unwrap_err();
+    assert!(matches!(*error, GitHubAppError::Client(_)), "{error}");
     for api_url in ["github", "ftp://h", "https://u:p@h", "https://h/x?y"] {
         let installation = Installation {
             api_url: api_url.to_owned(),

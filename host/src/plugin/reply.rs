@@ -14,8 +14,9 @@ const MAX_REPOSITORIES: usize = 32;
 const MAX_REPOSITORY_BYTES: usize = 2048;
 /// The maximum length of a delivery id, in bytes.
 const MAX_ID_BYTES: usize = 256;
-/// The maximum length of an event, in bytes.
-const MAX_EVENT_BYTES: usize = 64;
+/// The maximum length of an event, in bytes. The types of CloudEvents are names in reverse domain notation, which are
+/// longer than the words of other senders.
+const MAX_EVENT_BYTES: usize = 255;
 /// The name of the attribute with the event.
 const EVENT: &str = "event";
 
@@ -224,8 +225,10 @@ mod tests {
         assert_eq!(event(&several).as_deref(), Some("push"));
         let colored = event(&[("event", "release\u{1b}[31m")]);
         assert_eq!(colored.as_deref(), Some("release\u{fffd}[31m"));
-        let long = event(&[("event", &"é".repeat(40))]);
-        assert_eq!(long, Some("é".repeat(32)));
+        let longest = format!("com.example.{}", "x".repeat(243));
+        assert_eq!(event(&[("event", &longest)]), Some(longest));
+        let long = event(&[("event", &"é".repeat(200))]);
+        assert_eq!(long, Some("é".repeat(127)));
     }
 
     #[test]

@@ -26,7 +26,22 @@ pub enum Supply {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bundles {
     files: BTreeMap<String, BTreeMap<String, Bytes>>,
-    refused: BTreeMap<String, String>,
+    refused: BTreeMap<String, Refused>,
+}
+
+/// Why a bundle cannot be used as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refused {
+    why: String,
+    /// The space that it needs, if it is refused because there is not enough.
+    needed: Option<Space>,
+}
+
+/// What the limits apply to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Space {
+    files: usize,
+    bytes: usize,
 }
 
 impl Bundles {
@@ -48,23 +63,34 @@ impl Bundles {
                 (name, bytes)
             })
             .collect();
-        let why = if files.is_empty() {
-            Some(
-                "it is labelled as a bundle of plugins and has no key that ends in .wasm"
+        let needed = Space::of([&files]);
+        let refused = if files.is_empty() {
+            Some(Refused {
+                why: "it is labelled as a bundle of plugins and has no key that ends in .wasm"
                     .to_owned(),
-            )
+                needed: None,
+            })
         } else {
-            self.too_much(&files).map(|what| {
-                let stays = if before.is_some() { "; its plugins stay as they were" } else { "" };
-                format!("{what}{stays}; remove others and apply this one again, or mount the plugins from a volume")
+            self.too_much(needed).map(|what| {
+                let stays = if before.is_some() {
+                    "; its plugins stay as they were"
+                } else {
+                    ""
+                };
+                Refused {
+                    why: format!(
+                        "{what}{stays}; remove others, or mount the plugins from a volume"
+                    ),
+                    needed: Some(needed),
+                }
             })
         };
-        match (why, before) {
+        match (refused, before) {
             (None, _) => {
                 self.files.insert(bundle.to_owned(), files);
             }
-            (Some(why), before) => {
-                self.refused.insert(bundle.to_owned(), why);
+            (Some(refused), before) => {
+                self.refused.insert(bundle.to_owned(), refused);
                 if let Some(before) = before.filter(|_| !files.is_empty()) {
                     self.files.insert(bundle.to_owned(), before);
                 }
@@ -78,23 +104,35 @@ impl Bundles {
         self.refused.retain(|bundle, _| is_wanted(bundle));
     }
 
+    /// Whether there is space now for a bundle that was refused because there was not enough.
+    #[must_use]
+    pub fn has_space_for_refused(&self) -> bool {
+        self.refused.iter().any(|(bundle, refused)| {
+            let others = self.files.iter().filter(|(name, _)| *name != bundle);
+            refused.needed.is_some_and(|needed| {
+                let others = Space::of(others.map(|(_, files)| files));
+                others.and(needed).excess().is_none()
+            })
+        })
+    }
+
     /// The number of files.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.files.values().map(BTreeMap::len).sum()
+        Space::of(self.files.values()).files
     }
 
     /// The bytes of all files.
     #[must_use]
     pub fn size(&self) -> usize {
-        size(self.files.values())
+        Space::of(self.files.values()).bytes
     }
 
     /// The bundles that cannot be used as they are, each with the reason.
     pub fn refused(&self) -> impl Iterator<Item = (&str, &str)> {
         self.refused
             .iter()
-            .map(|(bundle, why)| (bundle.as_str(), why.as_str()))
+            .map(|(bundle, refused)| (bundle.as_str(), refused.why.as_str()))
     }
 
     /// The bundles and the names of the files in each, in the order of the chain.
@@ -108,12 +146,34 @@ impl Bundles {
         self.files.get(bundle)?.get(name)
     }
 
-    fn too_much(&self, more: &BTreeMap<String, Bytes>) -> Option<String> {
-        let count = self.count() + more.len();
-        let bytes = self.size() + size([more]);
-        if count > MAX_FILES {
+    fn too_much(&self, more: Space) -> Option<String> {
+        Space::of(self.files.values()).and(more).excess()
+    }
+}
+
+impl Space {
+    fn of<'a>(bundles: impl IntoIterator<Item = &'a BTreeMap<String, Bytes>>) -> Self {
+        let all = Self { files: 0, bytes: 0 };
+        let files = bundles.into_iter().flat_map(BTreeMap::values);
+        files.map(Bytes::len).fold(all, |all, bytes| {
+            let file = Self { files: 1, bytes };
+            all.and(file)
+        })
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            files: self.files + other.files,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    /// Describes the limit that all bundles with this space exceed, if there is one.
+    fn excess(self) -> Option<String> {
+        let Self { files, bytes } = self;
+        if files > MAX_FILES {
             Some(format!(
-                "with it, all bundles have {count} plugins, more than {MAX_FILES}"
+                "with it, all bundles have {files} plugins, more than {MAX_FILES}"
             ))
         } else if bytes > MAX_BYTES {
             Some(format!(
@@ -123,11 +183,6 @@ impl Bundles {
             None
         }
     }
-}
-
-fn size<'a>(bundles: impl IntoIterator<Item = &'a BTreeMap<String, Bytes>>) -> usize {
-    let files = bundles.into_iter().flat_map(BTreeMap::values);
-    files.map(Bytes::len).sum()
 }
 
 #[cfg(test)]
@@ -169,6 +224,27 @@ mod tests {
         bundles.replace("z", [file("z.wasm", 1)]);
         bundles.replace("a", [file("a.wasm", 1)]);
         assert_eq!((refused(&bundles), bundles.size()), (vec![], 2));
+    }
+
+    #[test]
+    fn space_for_a_refused_bundle_is_noticed() {
+        let mut bundles = Bundles::default();
+        bundles.replace("full", [file("full.wasm", MAX_BYTES)]);
+        bundles.replace("empty", []);
+        assert!(!bundles.has_space_for_refused());
+        bundles.replace("late", [file("late.wasm", 10)]);
+        assert!(!bundles.has_space_for_refused());
+        bundles.replace("full", [file("full.wasm", MAX_BYTES - 9)]);
+        assert!(!bundles.has_space_for_refused());
+        bundles.replace("full", [file("full.wasm", MAX_BYTES - 10)]);
+        assert!(bundles.has_space_for_refused());
+        bundles.replace("late", [file("late.wasm", 10)]);
+        assert!(!bundles.has_space_for_refused());
+        // The present files of a bundle do not count beside its new ones.
+        bundles.replace("late", [file("late.wasm", 11)]);
+        assert!(!bundles.has_space_for_refused());
+        bundles.replace("full", [file("full.wasm", MAX_BYTES - 11)]);
+        assert!(bundles.has_space_for_refused());
     }
 
     #[test]

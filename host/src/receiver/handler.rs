@@ -131,9 +131,13 @@ async fn detect(
     let (question, parsed) = Question::new(delivery);
     let verdict = receiver.detector.detect(question, &policy.detectors).await;
     if let Err(error) = parsed
-        && !matches!(verdict, Verdict::Ignored { .. })
+        && matches!(
+            verdict,
+            Verdict::Malformed { .. } | Verdict::Unrecognised { .. }
+        )
     {
-        // No plugin ignores the delivery by its headers alone, and none can read its body.
+        // A plugin can read the bytes of a body that is not JSON. If none can use them, the sender most likely meant to
+        // send JSON.
         return Err(not_json(&error, &form));
     }
     match verdict {

@@ -56,7 +56,7 @@ pub(super) enum Kind {
     New,
     /// The object has a request for this ref already, which gets a new time stamp.
     Renewal,
-    /// The same delivery was accepted before, and its ref is still requested.
+    /// The same delivery was accepted before, and the object still follows its ref.
     Repetition,
 }
 
@@ -87,14 +87,15 @@ pub(super) fn decide(
         ..detection.clone()
     };
     let git_ref = detection.git_ref.clone();
-    let id = DeliveryId::of(&announcement.fingerprint, detection);
-    if id.is_some_and(|id| state.memory.has(id)) {
+    let id = DeliveryId::of(announcement, detection);
+    if state.memory.has_signed(&announcement.fingerprint)
+        || id.is_some_and(|id| state.memory.has(id))
+    {
         return repeat(state, detection);
     }
-    let plugin = &announcement.plugin;
     if rules.is_order_checked
         && let Some(occurred_at) = detection.occurred_at
-        && let Some(last) = state.memory.last_event(plugin, now)
+        && let Some(last) = state.memory.last_event_for(announcement, now)
         && occurred_at < last.at
         // To look at the followed branch again does no harm.
         && !state.follows_branch(&git_ref)
@@ -102,8 +103,7 @@ pub(super) fn decide(
         let (git_ref, at) = (last.git_ref.clone(), last.at);
         return Decision::Keep(Submitted::Ignored(Ignored::Superseded { git_ref, at }));
     }
-    let occurred_at = detection.occurred_at;
-    let memory = state.memory.with(id, plugin, &git_ref, occurred_at, now);
+    let memory = state.memory.with(announcement, detection, now);
     let kind = match state.need(detection) {
         Need::AlreadyRequested => return Decision::AlreadySet { git_ref, memory },
         Need::Renew => Kind::Renewal,
@@ -117,12 +117,19 @@ pub(super) fn decide(
 }
 
 /// Decides about a repetition. If the object still requests the ref, and the request was handled, the ref is looked up
-/// again, since it may have returned to an earlier commit, with the same payload. Otherwise, a repetition changes
-/// nothing.
+/// again, since it may have returned to an earlier commit, with the same payload. The branch that the object follows is
+/// always looked up again: its request may be removed already, or a lookup for it may have begun before this push.
+/// Otherwise, a repetition changes nothing.
 fn repeat(state: &RequestState, detection: &Detection) -> Decision {
     let git_ref = detection.git_ref.clone();
     let is_requested = state.requested_ref.as_deref() == Some(git_ref.as_str());
-    if !is_requested || state.need(detection) != Need::Write {
+    let follows_branch = state.follows_branch(&git_ref);
+    let is_written = match state.need(detection) {
+        Need::Write => is_requested || follows_branch,
+        Need::Renew => follows_branch,
+        Need::AlreadyRequested => false,
+    };
+    if !is_written {
         return Decision::Keep(Submitted::Duplicate(git_ref));
     }
     Decision::Write(Accepted {

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use stoker_api::detection::{Detection, GitRef};
 
-use crate::delivery::{Fingerprint, Signed};
+use super::Announcement;
+use crate::delivery::{Digest, Fingerprint, Signed};
 
 /// The maximum number of remembered deliveries. The oldest one is forgotten first.
 const MAX_DELIVERIES: usize = 32;
@@ -25,16 +27,22 @@ impl DeliveryId {
     /// Returns the identity of a delivery, of which a detection was chosen.
     ///
     /// A signed body identifies the delivery only where it reports an event. A body that only names a ref may be sent
-    /// again on purpose, to return to that ref.
-    pub(super) fn of(fingerprint: &Fingerprint, detection: &Detection) -> Option<Self> {
+    /// again on purpose, to return to that ref. If neither a signature nor a header identifies the delivery, the id that
+    /// the plugin reports does.
+    pub(super) fn of(announcement: &Announcement, detection: &Detection) -> Option<Self> {
         let reports_event = detection.event.is_some()
             || detection.occurred_at.is_some()
             || detection.delivery_id.is_some();
-        let digest = match fingerprint.signed {
-            Some(Signed::Id(digest)) => digest,
-            Some(Signed::Body(digest)) if reports_event => digest,
-            Some(Signed::Body(_)) | None => fingerprint.sent?,
+        let Fingerprint { signed, sent } = announcement.fingerprint;
+        let digest = match (signed, sent) {
+            (Some(Signed::Body(digest)), _) if reports_event => digest,
+            (Some(Signed::Id(digest)), _) | (_, Some(digest)) => digest,
+            (_, None) => reported(&announcement.plugin, detection)?,
         };
+        Self::first_half(digest)
+    }
+
+    fn first_half(digest: Digest) -> Option<Self> {
         digest.first_chunk().copied().map(Self)
     }
 
@@ -43,6 +51,17 @@ impl DeliveryId {
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
     }
+}
+
+/// Returns the digest of the id that a plugin reports, of its name and of the ref. None of them contains a zero byte.
+fn reported(plugin: &str, detection: &Detection) -> Option<Digest> {
+    let mut hash = Sha256::new();
+    for part in [plugin, detection.git_ref.as_str()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.update(detection.delivery_id.as_ref()?);
+    Some(hash.finalize().into())
 }
 
 /// The last event that was accepted from a plugin.
@@ -54,6 +73,9 @@ pub(super) struct LastEvent {
     pub(super) git_ref: String,
     /// The time of the event, by the sender's clock.
     pub(super) at: Timestamp,
+    /// Whether a signed body has reported an event of this plugin.
+    #[serde(rename = "signed", default, skip_serializing_if = "is_false")]
+    is_signed: bool,
 }
 
 /// The accepted deliveries that an object remembers.
@@ -105,16 +127,31 @@ impl Memory {
         self.events.drain(..excess);
     }
 
-    /// Returns whether a delivery with this fingerprint may have been accepted. `false` is certain; otherwise, the chosen
-    /// detection decides what identifies the delivery.
-    pub(super) fn may_have(&self, fingerprint: &Fingerprint) -> bool {
-        let signed = fingerprint.signed.map(|signed| match signed {
+    /// Returns whether a delivery may have been accepted. `false` is certain; otherwise, the chosen detection decides what
+    /// identifies the delivery.
+    pub(super) fn may_have(&self, announcement: &Announcement) -> bool {
+        let fingerprint = &announcement.fingerprint;
+        let id = fingerprint.sent.and_then(DeliveryId::first_half);
+        self.has_signed(fingerprint)
+            || id.is_some_and(|id| self.has(id))
+            || !self.deliveries.is_empty()
+                && fingerprint.sent.is_none()
+                && announcement
+                    .detections
+                    .iter()
+                    .any(|detection| detection.delivery_id.is_some())
+    }
+
+    /// Returns whether what was signed in a delivery was accepted before as the report of an event, whatever the plugin
+    /// says about it now. The headers are not signed, so whoever repeats a delivery can choose the plugin by them, and
+    /// what they add to the body.
+    pub(super) fn has_signed(&self, fingerprint: &Fingerprint) -> bool {
+        let digest = fingerprint.signed.map(|signed| match signed {
             Signed::Id(digest) | Signed::Body(digest) => digest,
         });
-        let digests = [signed, fingerprint.sent].into_iter().flatten();
-        digests
-            .filter_map(|digest| digest.first_chunk().copied().map(DeliveryId))
-            .any(|id| self.has(id))
+        digest
+            .and_then(DeliveryId::first_half)
+            .is_some_and(|id| self.has(id))
     }
 
     /// Returns whether a delivery was accepted.
@@ -123,9 +160,31 @@ impl Memory {
     }
 
     /// Returns the last event of a plugin. One that is far in the future does not count.
-    pub(super) fn last_event(&self, plugin: &str, now: Timestamp) -> Option<&LastEvent> {
+    fn last_event(&self, plugin: &str, now: Timestamp) -> Option<&LastEvent> {
         let mut events = self.events.iter();
         events.find(|event| event.plugin == plugin && !is_ahead(event.at, now))
+    }
+
+    /// Returns the event that the events of a delivery must not precede: the last one of its plugin. For a signed body,
+    /// it is the last one of all plugins that reported events of signed bodies, because the headers, which decide the
+    /// plugin, are not signed. One that is far in the future does not count. Nor does one of another plugin that is in the
+    /// future at all: its time may be that of a header, and must not suppress what happens now.
+    pub(super) fn last_event_for(
+        &self,
+        announcement: &Announcement,
+        now: Timestamp,
+    ) -> Option<&LastEvent> {
+        let is_signed = is_body_signed(&announcement.fingerprint);
+        self.events
+            .iter()
+            .filter(|event| {
+                if *event.plugin == *announcement.plugin {
+                    !is_ahead(event.at, now)
+                } else {
+                    is_signed && event.is_signed && event.at <= now
+                }
+            })
+            .max_by_key(|event| event.at)
     }
 
     /// Adds what another memory of the same object has and this one lacks, as the latest.
@@ -142,37 +201,44 @@ impl Memory {
                 .iter()
                 .any(|own| is_same(own) && own.at >= event.at)
             {
+                let is_signed =
+                    event.is_signed || self.events.iter().any(|own| is_same(own) && own.is_signed);
                 self.events.retain(|own| !is_same(own));
-                self.events.push(event.clone());
+                self.events.push(LastEvent {
+                    is_signed,
+                    ..event.clone()
+                });
             }
         }
         self.shorten();
     }
 
-    /// Returns the memory with one more accepted delivery.
+    /// Returns the memory with one more accepted delivery, of which a detection was chosen.
     pub(super) fn with(
         &self,
-        id: Option<DeliveryId>,
-        plugin: &str,
-        git_ref: &GitRef,
-        occurred_at: Option<Timestamp>,
+        announcement: &Announcement,
+        detection: &Detection,
         now: Timestamp,
     ) -> Self {
         let mut memory = self.clone();
-        if let Some(id) = id {
+        if let Some(id) = DeliveryId::of(announcement, detection) {
             memory.deliveries.retain(|other| *other != id);
             memory.deliveries.push(id);
         }
+        let plugin = &*announcement.plugin;
         let is_latest = |at: Timestamp| {
             let last = self.last_event(plugin, now);
             !is_ahead(at, now) && last.is_none_or(|last| last.at <= at)
         };
-        if let Some(at) = occurred_at.filter(|at| is_latest(*at)) {
+        if let Some(at) = detection.occurred_at.filter(|at| is_latest(*at)) {
+            let mut own = self.events.iter().filter(|event| event.plugin == plugin);
+            let was_signed = own.any(|event| event.is_signed);
             memory.events.retain(|event| event.plugin != plugin);
             memory.events.push(LastEvent {
                 plugin: plugin.to_owned(),
-                git_ref: git_ref.to_string(),
+                git_ref: detection.git_ref.to_string(),
                 at,
+                is_signed: was_signed || is_body_signed(&announcement.fingerprint),
             });
         }
         memory.shorten();
@@ -180,145 +246,21 @@ impl Memory {
     }
 }
 
+fn is_body_signed(fingerprint: &Fingerprint) -> bool {
+    matches!(fingerprint.signed, Some(Signed::Body(_)))
+}
+
 fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
     at.duration_since(now).unsigned_abs() > MAX_AHEAD && at > now
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn now() -> Timestamp {
-        "2026-01-01T12:00:00Z".parse().unwrap()
-    }
-
-    fn detection(event: Option<&str>) -> Detection {
-        Detection {
-            git_ref: GitRef::parse("v1").unwrap(),
-            commit: None,
-            repositories: Vec::new(),
-            event: event.map(str::to_owned),
-            occurred_at: None,
-            delivery_id: None,
-        }
-    }
-
-    fn accepted(memory: &Memory, id: u8, plugin: &str, at: Option<&str>) -> Memory {
-        let at = at.map(|text| text.parse().unwrap());
-        let git_ref = GitRef::parse(&format!("v{id}")).unwrap();
-        memory.with(Some(DeliveryId([id; 16])), plugin, &git_ref, at, now())
-    }
-
-    #[test]
-    fn what_is_signed_identifies_a_delivery_where_it_is_unique() {
-        let (signed, sent) = ([1; 32], [2; 32]);
-        let (of_signed, of_sent) = (Some(DeliveryId([1; 16])), Some(DeliveryId([2; 16])));
-        let cases = [
-            (Some(Signed::Id(signed)), Some(sent), None, of_signed),
-            (Some(Signed::Id(signed)), None, None, of_signed),
-            (
-                Some(Signed::Body(signed)),
-                Some(sent),
-                Some("push"),
-                of_signed,
-            ),
-            (Some(Signed::Body(signed)), Some(sent), None, of_sent),
-            (Some(Signed::Body(signed)), None, None, None),
-            (None, Some(sent), Some("push"), of_sent),
-            (None, None, Some("push"), None),
-        ];
-        for (signed, sent, event, expected) in cases {
-            let fingerprint = Fingerprint { signed, sent };
-            let id = DeliveryId::of(&fingerprint, &detection(event));
-            assert_eq!(id, expected, "{fingerprint:?} {event:?}");
-            let memory = Memory {
-                deliveries: expected.into_iter().collect(),
-                events: Vec::new(),
-            };
-            assert_eq!(memory.may_have(&fingerprint), expected.is_some());
-            assert!(!Memory::default().may_have(&fingerprint));
-        }
-        let timed = Detection {
-            occurred_at: Some(now()),
-            ..detection(None)
-        };
-        let with_id = Detection {
-            delivery_id: Some("7".to_owned()),
-            ..detection(None)
-        };
-        let fingerprint = Fingerprint {
-            signed: Some(Signed::Body([1; 32])),
-            sent: None,
-        };
-        for detection in [timed, with_id] {
-            assert_eq!(DeliveryId::of(&fingerprint, &detection), of_signed);
-        }
-    }
-
-    #[test]
-    fn the_memory_is_bounded_and_survives_its_annotations() {
-        let mut memory = Memory::default();
-        assert_eq!((memory.deliveries(), memory.events()), (None, None));
-        for id in 0..40 {
-            let plugin = format!("plugin-{id}");
-            memory = accepted(&memory, id, &plugin, Some("2026-01-01T11:00:00Z"));
-        }
-        assert!(!memory.has(DeliveryId([7; 16])) && memory.has(DeliveryId([8; 16])));
-        assert!(memory.last_event("plugin-23", now()).is_none());
-        assert!(memory.last_event("plugin-24", now()).is_some());
-        let (deliveries, events) = (memory.deliveries().unwrap(), memory.events().unwrap());
-        assert_eq!(deliveries.len(), 32 * 32 + 31);
-        assert_eq!(Memory::read(Some(&deliveries), Some(&events)), memory);
-        // More than what fits, and what a person edited.
-        let longer = format!("{deliveries},x,{}", "ab".repeat(16));
-        let read = Memory::read(Some(&longer), Some("{"));
-        assert!(read.has(DeliveryId([0xab; 16])) && read.deliveries.len() == 31);
-        assert!(read.events.is_empty());
-    }
-
-    #[test]
-    fn two_memories_are_merged() {
-        let stored = accepted(&Memory::default(), 1, "a", Some("2026-01-01T11:00:00Z"));
-        let later = accepted(&stored, 2, "a", Some("2026-01-01T11:30:00Z"));
-        let merged = |one: &Memory, other: &Memory| {
-            let mut merged = one.clone();
-            merged.merge(other);
-            merged
-        };
-        assert_eq!(merged(&stored, &Memory::default()), stored);
-        assert_eq!(merged(&stored, &later), later);
-        assert_eq!(merged(&later, &stored), later);
-        let other = accepted(&stored, 3, "b", Some("2026-01-01T11:10:00Z"));
-        let joined = merged(&later, &other);
-        assert!([1, 2, 3].iter().all(|id| joined.has(DeliveryId([*id; 16]))));
-        let last = |plugin| joined.last_event(plugin, now()).unwrap().git_ref.clone();
-        assert_eq!((last("a"), last("b")), ("v2".to_owned(), "v3".to_owned()));
-        let many = (10..50).fold(Memory::default(), |memory, id| {
-            accepted(&memory, id, "a", None)
-        });
-        let joined = merged(&many, &later);
-        assert!(joined.deliveries.len() == 32 && joined.has(DeliveryId([2; 16])));
-    }
-
-    #[test]
-    fn the_time_of_a_plugin_does_not_go_back_and_is_not_in_the_future() {
-        let last = |memory: &Memory| {
-            memory
-                .last_event("a", now())
-                .map(|last| last.git_ref.clone())
-        };
-        let memory = accepted(&Memory::default(), 1, "a", Some("2026-01-01T11:00:00Z"));
-        assert_eq!(last(&memory).as_deref(), Some("v1"));
-        let memory = accepted(&memory, 2, "a", Some("2026-01-01T10:00:00Z"));
-        let memory = accepted(&memory, 3, "b", Some("2026-01-01T11:30:00Z"));
-        let memory = accepted(&memory, 4, "a", None);
-        let memory = accepted(&memory, 5, "a", Some("2026-01-01T12:05:01Z"));
-        assert_eq!(last(&memory).as_deref(), Some("v1"));
-        let memory = accepted(&memory, 6, "a", Some("2026-01-01T12:05:00Z"));
-        assert_eq!(last(&memory).as_deref(), Some("v6"));
-        let spoofed = r#"[{"plugin": "a", "ref": "v1\u202e9", "at": "2026-01-01T11:00:00Z"}]"#;
-        assert_eq!(last(&Memory::read(None, Some(spoofed))), None);
-        let future = r#"[{"plugin": "a", "ref": "v9", "at": "2027-01-01T00:00:00Z"}]"#;
-        assert_eq!(last(&Memory::read(None, Some(future))), None);
-    }
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
+
+#[cfg(test)]
+mod tests;

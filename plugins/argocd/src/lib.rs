@@ -4,21 +4,17 @@
 //! {"app": {"metadata": {"annotations": {"git.ref": "v2.0.0"}}}}
 //! ```
 //!
-//! The commit is not known. The revision in the application's status belongs to the application's source, which may be
-//! another ref of another repository. The times in the status are not used for the same reason.
+//! Neither the commit nor the repository is known. The sources of the application, and the revision in its status, may be
+//! those of another repository, such as that of a Helm chart. The times in the status are not used for the same reason.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 #[cfg(test)]
 mod tests;
 
-use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request, pointer};
+use stoker_plugin::{Descriptor, Detection, Malformed, Outcome, Request};
 
 const REF: &str = "/app/metadata/annotations/git.ref";
-const SOURCES: &str = "/app/spec/sources";
-
-/// The maximum number of names of a repository that a host accepts.
-const MAX_SOURCES: u32 = 31;
 
 /// The plugin is asked about applications with the annotation.
 pub const DESCRIPTOR: Descriptor = Descriptor {
@@ -33,13 +29,10 @@ stoker_plugin::detector!(DESCRIPTOR, detect);
 
 /// Returns what a notification of Argo CD announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
-    let detection = Detection::new(request.required(REF)?);
-    let sources = 0..request.len_at(SOURCES).unwrap_or_default().min(MAX_SOURCES);
-    let repositories =
-        sources.filter_map(|at| request.string_at(&pointer::element(SOURCES, at, "/repoURL")));
-    let repositories = request
-        .string_at("/app/spec/source/repoURL")
-        .into_iter()
-        .chain(repositories);
-    Ok(detection.repositories(repositories).into())
+    match request.required(REF) {
+        Ok(git_ref) => Ok(Detection::new(git_ref).into()),
+        // A body that is written by hand may have both.
+        Err(_) if request.has_ref() => Ok(Outcome::NotMine),
+        Err(why) => Err(why),
+    }
 }

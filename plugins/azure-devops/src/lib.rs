@@ -1,7 +1,8 @@
 //! Service hooks of Azure DevOps (Services and Server): each branch and tag of a push, `git.push`, that was not deleted.
 //!
-//! No header names the sender, so the plugin recognises the body by `publisherId`, which is `tfs`. The plugin ignores
-//! the other events of this publisher, and the sample that the Test button sends.
+//! No header names the sender, so the plugin recognises the body by `publisherId`, which is `tfs` for a push. The plugin
+//! ignores the other events of this publisher, the events of other publishers, such as pipelines, and the sample that the
+//! Test button sends.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -28,10 +29,18 @@ stoker_plugin::detector!(DESCRIPTOR, detect);
 
 /// Returns what a service hook of Azure DevOps announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
-    if request.string_at("/publisherId").as_deref() != Some("tfs") {
-        return Ok(Outcome::NotMine);
+    let publisher = request.string_at("/publisherId").unwrap_or_default();
+    let subscription = request.string_at("/subscriptionId");
+    if publisher != "tfs" {
+        // The other members show that this is a service hook.
+        return Ok(match request.string_at("/eventType") {
+            Some(event) if subscription.is_some() => {
+                Outcome::ignored(&["event ", &event, " of ", &publisher])
+            }
+            _ => Outcome::NotMine,
+        });
     }
-    if request.string_at("/subscriptionId").as_deref() == Some(NO_SUBSCRIPTION) {
+    if subscription.as_deref() == Some(NO_SUBSCRIPTION) {
         return Ok(Outcome::ignored(&["test event"]));
     }
     let event = request.required("/eventType")?;

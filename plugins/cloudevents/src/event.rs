@@ -9,6 +9,9 @@ use crate::data::{self, Unreadable};
 /// HTTP protocol binding, 3.1).
 pub(crate) const BINARY: &str = "ce-specversion";
 
+/// The place of the ref in the data, unless the settings name another.
+const REF: &str = "/ref";
+
 /// The settings.
 pub(crate) struct Options {
     types: Option<String>,
@@ -94,13 +97,15 @@ impl Event {
             Some(announcement) => announcement.outcome(&data)?,
             None => self.other(&data, options)?,
         };
+        // In binary mode, a signature does not cover the attributes. What the data says is covered.
+        let time = push::occurred_at(&data).or(self.time);
         Ok(match outcome {
             Outcome::Found(found) => Outcome::Found(
                 found
                     .into_iter()
                     .map(|one| {
                         one.event(self.kind.clone())
-                            .occurred_at(self.time.clone())
+                            .occurred_at(time.clone())
                             .delivery_id(self.id.clone())
                     })
                     .collect(),
@@ -111,10 +116,15 @@ impl Event {
 
     /// An event that is not a CDEvent announces the ref in its data.
     fn other(&self, data: &impl Request, options: &Options) -> Result<Outcome, Malformed> {
-        let place = options.place.clone()?;
-        let place = place.as_deref().unwrap_or("/ref");
+        let configured = options.place.clone()?;
+        let place = configured.as_deref().unwrap_or(REF);
         if options.types.is_none() && data.kind_at(place).is_none() {
             return Ok(self.ignored());
+        }
+        if configured.is_none()
+            && let Some(outcome) = push::other_event(data)
+        {
+            return Ok(outcome);
         }
         let git_ref = data.required(place)?;
         if push::is_deletion(data) {

@@ -26,7 +26,12 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     version: env!("CARGO_PKG_VERSION"),
     summary: "AWS CodeCommit: changes of branches and tags, from EventBridge or a trigger",
     headers: &[sns::HEADER],
-    pointers: &[state_change::REPOSITORY, trigger::FIRST, sns::SUBSCRIBE_URL],
+    pointers: &[
+        state_change::REPOSITORY,
+        state_change::REPOSITORIES,
+        trigger::FIRST,
+        sns::SUBSCRIBE_URL,
+    ],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect);
@@ -37,9 +42,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         Ok(outcome)
     } else if request.kind_at(trigger::FIRST).is_some() {
         trigger::detect(request)
-    } else if request.kind_at(state_change::REPOSITORY).is_some() {
-        state_change::detect(request)
     } else {
-        Ok(Outcome::NotMine)
+        state_change::detect(request)
     }
 }

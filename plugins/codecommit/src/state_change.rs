@@ -4,12 +4,22 @@ use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
 
 /// The pointer to the name of the repository.
 pub(crate) const REPOSITORY: &str = "/detail/repositoryName";
+/// The pointer to the names of the repositories, in events of pull requests.
+pub(crate) const REPOSITORIES: &str = "/detail/repositoryNames";
 
 pub(crate) fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
-    // A rule of EventBridge may send only a part of the event.
+    const SOURCE: &str = "aws.codecommit";
     let source = request.string_at("/source");
-    if source.is_some_and(|source| source != "aws.codecommit") {
-        return Ok(Outcome::NotMine);
+    let is_named = request.kind_at(REPOSITORY).is_some();
+    match source.as_deref() {
+        Some(SOURCE) if !is_named => {
+            let kind = request.string_at("/detail-type").unwrap_or_default();
+            return Ok(Outcome::ignored(&["event ", &kind]));
+        }
+        Some(SOURCE) => {}
+        // A rule of EventBridge may send only a part of the event.
+        None if is_named => {}
+        _ => return Ok(Outcome::NotMine),
     }
     let event = request.required("/detail/event")?;
     if !event.starts_with("reference") {

@@ -20,10 +20,11 @@ fn record<R: Request>(request: &R, index: u32) -> Result<Outcome, Malformed> {
         return Ok(Outcome::ignored(&["test of a trigger"]));
     }
     let arn = request.string_at(&at("/eventSourceARN"));
+    let time = request.string_at(&at("/eventTime"));
     let about = Detection::default()
         .repositories(arn.as_deref().map(names).unwrap_or_default())
         .event(event)
-        .occurred_at(request.string_at(&at("/eventTime")))
+        .occurred_at(time.as_deref().and_then(text::rfc3339))
         .delivery_id(request.string_at(&at("/eventId")));
     let references = at("/codecommit/references");
     list::changes(request, &references, |request, index| {
@@ -61,12 +62,12 @@ fn names(arn: &str) -> Vec<String> {
     }
 }
 
-/// Returns the URL of a repository.
+/// Returns the URL of a repository. The regions in China have a domain of their own.
 pub(crate) fn address(region: &str, name: &str) -> String {
-    text::concat(&[
-        "https://git-codecommit.",
-        region,
-        ".amazonaws.com/v1/repos/",
-        name,
-    ])
+    let domain = if region.starts_with("cn-") {
+        ".amazonaws.com.cn/v1/repos/"
+    } else {
+        ".amazonaws.com/v1/repos/"
+    };
+    text::concat(&["https://git-codecommit.", region, domain, name])
 }

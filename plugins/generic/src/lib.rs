@@ -4,7 +4,8 @@
 //! {"ref": "v2.0.0"}
 //! ```
 //!
-//! The pushes of GitHub and GitLab have this form, so the plugin reads their commit, repository and deletion.
+//! The pushes of GitHub and GitLab have this form, so the plugin reads their commit, repository and deletion, and the
+//! time of GitHub's. It ignores other events of GitHub, Gitea and GitLab that have a `ref`.
 //!
 //! | Setting | Meaning | Without it |
 //! |---|---|---|
@@ -13,7 +14,7 @@
 //! | `commit` | JSON pointer to the commit's id | the places of GitHub and GitLab, `/commit`, `/sha` |
 //! | `repository` | JSON pointer to the repository's name or URL | the places of GitHub and GitLab |
 //! | `event` | JSON pointer to the name of what happened | not known |
-//! | `occurred-at` | JSON pointer to the time, as RFC 3339 | not known |
+//! | `occurred-at` | JSON pointer to the time, as RFC 3339 | the time of GitHub's pushes |
 //! | `delivery-id` | JSON pointer to the sender's id of the delivery | not known |
 //! | `when-header` | lines `Name` or `Name: value`: the headers of these deliveries | any |
 //! | `when` | lines `/pointer` or `/pointer = value`: values in the body of those that announce a ref | any |
@@ -40,7 +41,7 @@ mod tests;
 use alloc::vec::Vec;
 
 use stoker_plugin::{
-    Descriptor, Detection, Malformed, Outcome, PreFilter, Request, Settings, sns, text,
+    Descriptor, Detection, Malformed, Outcome, PreFilter, Request, Settings, push, sns, text,
 };
 
 use places::Places;
@@ -86,12 +87,10 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::Ignored(why));
     }
     let places = Places::configured(request)?;
-    // GitLab names the event in the body. A job also has a `ref`, but announces nothing.
     if places.git_ref.is_none()
-        && let Some(kind) = request.string_at("/object_kind")
-        && !matches!(kind.as_str(), "push" | "tag_push")
+        && let Some(outcome) = other_event(request)
     {
-        return Ok(Outcome::ignored(&["object_kind ", &kind]));
+        return Ok(outcome);
     }
     let mut git_ref = request.required(places.git_ref.as_deref().unwrap_or(REF))?;
     if let Some(prefix) = request.configured("ref-prefix")
@@ -110,6 +109,17 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         .occurred_at(places.occurred_at(request))
         .delivery_id(places.delivery_id(request))
         .into())
+}
+
+/// Returns the outcome of an event of GitHub, Gitea or GitLab that announces nothing, although it has a `ref`.
+fn other_event(request: &impl Request) -> Option<Outcome> {
+    // GitLab names the event in the body. A job also has a `ref`.
+    match request.string_at("/object_kind") {
+        Some(kind) if !matches!(kind.as_str(), "push" | "tag_push") => {
+            Some(Outcome::ignored(&["object_kind ", &kind]))
+        }
+        _ => push::other_event(request),
+    }
 }
 
 /// Returns whether the plugin was asked only because the delivery may be one of [`handshake`].

@@ -53,7 +53,10 @@ impl Places {
     }
 
     pub(crate) fn occurred_at(&self, request: &impl Request) -> Option<String> {
-        request.string_at(self.occurred_at.as_deref()?)
+        match &self.occurred_at {
+            Some(at) => request.string_at(at),
+            None => push::occurred_at(request),
+        }
     }
 
     /// Some senders use numbers as ids of deliveries.

@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
 
 /// The headers of the senders, the newest sender first.
 pub(crate) const EVENT: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
@@ -22,10 +22,13 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
-    let after = request.string_at("/after").unwrap_or_default();
-    if text::is_zero_id(&after) {
+    if push::is_deletion(request) {
         return Ok(Outcome::deleted(&git_ref));
     }
+    if let Some(outcome) = push::other_event(request) {
+        return Ok(outcome);
+    }
+    let after = request.string_at("/after").unwrap_or_default();
     // The test delivery of all three senders is a push of the default branch that changes nothing.
     if request
         .string_at("/before")
@@ -43,7 +46,12 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     } else {
         request.string_at("/head_commit/id")
     };
-    Ok(about(request, git_ref).commit(commit).event("push").into())
+    // The time is that of GitHub. Headers of Gitea on a signed body of GitHub must not remove it.
+    Ok(about(request, git_ref)
+        .commit(commit)
+        .event("push")
+        .occurred_at(push::occurred_at(request))
+        .into())
 }
 
 /// The name has no `refs/` prefix; its kind and an id are separate members. The id of a tag may be that of the tag
@@ -57,6 +65,9 @@ fn create(request: &impl Request) -> Result<Outcome, Malformed> {
         _ => return Ok(Outcome::ignored(&["created ", &kind])),
     };
     let name = request.required("/ref")?;
+    if push::is_deletion(request) {
+        return Ok(Outcome::deleted(&name));
+    }
     // Some versions send the full name.
     let git_ref = if name.starts_with("refs/") {
         name
@@ -75,8 +86,9 @@ fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(Outcome::deleted(&request.required("/ref")?))
 }
 
-/// An update may change only the text of an old release, and would then set a gateway back to its tag. If a draft
-/// becomes a release, a separate event announces the tag.
+/// An update may change only the text of an old release, and would then set a gateway back to its tag. If a draft becomes
+/// a release, the action is `published` if this creates the tag. If the tag exists already, it is `updated`; then only the
+/// push of the tag announces it.
 fn release(request: &impl Request) -> Result<Outcome, Malformed> {
     let action = request.required("/action")?;
     if action != "published" {

@@ -1,8 +1,9 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, text, time};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
 
 const ACTION: &str = "/action";
+pub(crate) const TAG: &str = "/release/tag_name";
 /// The headers of senders that also send GitHub's headers, with another meaning.
 const COMPATIBLE_SENDERS: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
@@ -17,6 +18,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = request.header("x-github-event") else {
         // A release that was sent manually may have no action.
         return match request.kind_at(ACTION) {
+            _ if request.required(TAG).is_err() && request.has_ref() => Ok(Outcome::NotMine),
             Some(_) => release(request, Some(&request.required(ACTION)?)),
             None => release(request, None),
         };
@@ -43,7 +45,7 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
         return Ok(Outcome::ignored(&["draft"]));
     }
     // A host first resolves a name without the `refs/` prefix as a tag.
-    let tag = request.required("/release/tag_name")?;
+    let tag = request.required(TAG)?;
     let published_at = match action {
         Some("released") => None,
         _ => request.string_at("/release/published_at"),
@@ -57,10 +59,13 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
-    let after = request.string_at("/after").unwrap_or_default();
-    if request.is_true("/deleted") || text::is_zero_id(&after) {
+    if push::is_deletion(request) {
         return Ok(Outcome::deleted(&git_ref));
     }
+    if let Some(outcome) = push::other_event(request) {
+        return Ok(outcome);
+    }
+    let after = request.string_at("/after").unwrap_or_default();
     // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
     let commit = if git_ref.starts_with("refs/heads/") {
         Some(after)
@@ -70,7 +75,7 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
     Ok(about(request, git_ref)
         .commit(commit)
         .event("push")
-        .occurred_at(pushed_at(request))
+        .occurred_at(push::occurred_at(request))
         .into())
 }
 
@@ -84,6 +89,9 @@ fn create(request: &impl Request) -> Result<Outcome, Malformed> {
         _ => return Ok(Outcome::ignored(&["created ", &kind])),
     };
     let name = request.required("/ref")?;
+    if push::is_deletion(request) {
+        return Ok(Outcome::deleted(&name));
+    }
     Ok(about(request, text::concat(&[prefix, &name]))
         .event("create")
         .into())
@@ -103,14 +111,4 @@ fn about(request: &impl Request, git_ref: String) -> Detection {
     Detection::new(git_ref)
         .repositories(request.strings_at(&names))
         .delivery_id(request.header("x-github-delivery"))
-}
-
-/// Returns the time of the push. The time of the head commit may be earlier, because a branch may be reset to an old
-/// commit.
-fn pushed_at(request: &impl Request) -> Option<String> {
-    let pointer = "/repository/pushed_at";
-    // The time is a number in a push, and a string in every other event.
-    request
-        .string_at(pointer)
-        .or_else(|| time::unix_at(request, pointer))
 }

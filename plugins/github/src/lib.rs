@@ -30,7 +30,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     version: env!("CARGO_PKG_VERSION"),
     summary: "GitHub releases, pushes, and created tags and branches",
     headers: &["x-github-event"],
-    pointers: &["/release/tag_name"],
+    pointers: &[detect::TAG],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect);

@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, list, pointer, push, text};
 
 const CHANGES: &str = "/changes";
 
@@ -35,12 +35,19 @@ fn system(request: &impl Request) -> Result<Outcome, Malformed> {
 /// For an annotated tag, `after` is the tag object. `checkout_sha` is the commit, for branches and tags.
 fn pushed(request: &impl Request, event: &str) -> Result<Outcome, Malformed> {
     let git_ref = request.required("/ref")?;
-    let after = request.string_at("/after").unwrap_or_default();
-    if text::is_zero_id(&after) {
+    if push::is_deletion(request) {
         return Ok(Outcome::deleted(&git_ref));
     }
+    if let Some(outcome) = push::other_event(request) {
+        return Ok(outcome);
+    }
     let commit = request.string_at("/checkout_sha");
-    Ok(about(request, git_ref).commit(commit).event(event).into())
+    // The time is that of GitHub. Headers of GitLab on a signed body of GitHub must not remove it.
+    Ok(about(request, git_ref)
+        .commit(commit)
+        .event(event)
+        .occurred_at(push::occurred_at(request))
+        .into())
 }
 
 /// A push of any number of refs, as the hooks of a whole instance send it ("System hooks").

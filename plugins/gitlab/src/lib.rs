@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `Push Hook` | the branch, unless it was deleted |
 //! | `Tag Push Hook` | the tag, unless it was deleted |
-//! | `Release Hook`, created or updated | the release's tag |
+//! | `Release Hook`, created | the release's tag |
 //! | `System Hook` about one of them | the same |
 //! | `System Hook` `repository_update` | each branch and tag of the push that was not deleted |
 //!

@@ -51,12 +51,22 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     {
         return Ok(Outcome::ignored(&["event ", event]));
     }
+    let event = events.iter().find(|event| is_of_kargo(event));
+    let event = event.map_or("", |event| event);
+    match commits(request, event) {
+        Ok(Outcome::Found(found)) => Ok(Outcome::Found(found)),
+        // A body that is written by hand may have both.
+        _ if request.has_ref() => Ok(Outcome::NotMine),
+        nothing => nothing,
+    }
+}
+
+/// Returns what the commits of the freight announce.
+fn commits(request: &impl Request, event: &str) -> Result<Outcome, Malformed> {
     let count = match request.kind_at(COMMITS) {
         Some(Kind::Null) | None => 0,
         Some(_) => list::len(request, COMMITS)?,
     };
-    let event = events.iter().find(|event| is_of_kargo(event));
-    let event = event.map_or("", |event| event);
     let mut parts = list::Parts::default();
     for index in list::read(count) {
         parts.add(commit(request, index, event));

@@ -109,7 +109,7 @@ impl Detection {
     }
 
     /// Sets what happened, in the sender's words, with the action after a dot: `push`, `release.published`. An empty
-    /// text is left out. A host accepts at most 64 bytes.
+    /// text is left out. A host cuts it after 255 bytes.
     ///
     /// A detection without an event does not report that something happened, but states which ref should run. Such a
     /// delivery may be repeated on purpose.

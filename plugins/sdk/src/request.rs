@@ -84,6 +84,12 @@ pub trait Request: Settings {
         Err(Malformed::at(&self.place(pointer), what))
     }
 
+    /// Returns whether the body has a `ref` at the top level, which the plugin for bodies of any sender announces. A
+    /// plugin that finds no ref at the place of its format leaves such a body to that plugin.
+    fn has_ref(&self) -> bool {
+        self.string_at("/ref").is_some_and(|text| !text.is_empty())
+    }
+
     /// Returns whether the value at a pointer is `true`.
     fn is_true(&self, pointer: &str) -> bool {
         self.kind_at(pointer) == Some(Kind::Boolean)

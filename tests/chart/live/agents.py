@@ -34,9 +34,7 @@ class Agents(Story):
         self.cluster.apply(account)
         secret = f"--from-literal=webhook-secret={SECRET}"
         self.cluster.kubectl("create", "secret", "generic", "webhook-hmac", "-n", NAMESPACE, secret)
-        authority = f"--from-file=ca.crt={self.https.authority}"
-        self.cluster.kubectl("create", "configmap", "plant-ca", "-n", NAMESPACE, authority)
-        self.cluster.helm("install", RELEASE, CHART, "-n", NAMESPACE, "--values", "tests/chart/values/own-authority.yaml")
+        self.cluster.helm("install", RELEASE, CHART, "-n", NAMESPACE)
         self.start_pod()
         self.route_the_webhook()
         self.gateway = Gateway(8088, KEY)
@@ -58,7 +56,7 @@ class Agents(Story):
         agent = self.start_gateway("gw-0")
         self.until_synced(agent, commit, '{"version": 1}\n')
         until("the projects are scanned", lambda: "POST /data/api/v1/scan/projects" in self.gateway.calls)
-        self.report("an injected agent brings the files by https with a token, and the object is ready")
+        self.report("an injected agent brings the files by https with a token and a caBundle, and the object is ready")
 
         commit = self.commit_files("v1.2.0", '{"version": 2}\n')
         self.cluster.run("stoker", "sync", "my-namespace/my-sync", "--ref", "v1.2.0", "--timeout", "60s")
@@ -97,7 +95,8 @@ class Agents(Story):
 
     def apply_object(self, url, auth, ref):
         secret, sync = gateway_sync("my-namespace", url)
-        sync["spec"]["git"] |= {"ref": ref, "auth": auth}
+        authority = Path(self.https.authority).read_text()
+        sync["spec"]["git"] |= {"ref": ref, "auth": auth, "caBundle": authority}
         self.cluster.apply(secret, sync)
 
     def start_gateway(self, name):
@@ -121,7 +120,7 @@ class Agents(Story):
                 "volumes": [{"name": "data", "emptyDir": {}}],
             },
         }
-        self.agent = self.start_agent(self.create_with_agent(pod), self.https.authority)
+        self.agent = self.start_agent(self.create_with_agent(pod))
         return self.agent
 
     def until_synced(self, agent, commit, text):

@@ -61,9 +61,8 @@ class Gateway:
 class AgentContainer:
     """The injected container of a pod."""
 
-    def __init__(self, cluster, image, pod, api_server, authority, trusted):
-        """`authority` is that of the API server, as base64. The image trusts the certificates in the file `trusted` too,
-        as one that a site has built."""
+    def __init__(self, cluster, image, pod, api_server, authority):
+        """`authority` is that of the API server, as base64."""
         self.cluster, self.pod = cluster, pod
         metadata, spec = pod["metadata"], pod["spec"]
         self.place = (metadata["name"], "-n", metadata["namespace"])
@@ -83,10 +82,6 @@ class AgentContainer:
             assert not is_taken(port), f"port {port} of this machine is in use"
         self.container = Container(image, user_of(spec), [], self.folders)
         Volumes(cluster, metadata["namespace"], spec, fields).lay_out(self.container.root, mounted)
-        certificates = f"{self.container.root}/etc/ssl/certs/ca-certificates.crt"
-        os.makedirs(os.path.dirname(certificates), exist_ok=True)
-        with open(trusted, "rb") as more, open(certificates, "ab") as file:
-            file.write(more.read())
         self.mount_account(metadata["namespace"], spec.get("serviceAccountName", "default"), authority)
         arguments, environment = process_of(self.spec, fields)
         environment |= {"KUBERNETES_SERVICE_HOST": api_server[0], "KUBERNETES_SERVICE_PORT": api_server[1]}

@@ -70,7 +70,7 @@ class QuickStart(Story):
         manifest = self.manifest("kind: Pod")
         Path(self.scratch, "my-gateway.yaml").write_text(manifest)
         created = self.create_with_agent(json.loads(self.cluster.kubectl(*AS_JSON, "-f", "-", stdin=manifest)))
-        self.agent = self.start_agent(created, "/etc/ssl/certs/ca-certificates.crt")
+        self.agent = self.start_agent(created)
         # The pod exists, so nothing changes; the second command waits for the agent.
         self.follow(PAGE, "kubectl apply -f my-gateway.yaml", at=self.scratch)
         assert self.agent.read(FILE) == LATEST, self.agent.log()

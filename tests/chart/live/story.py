@@ -200,13 +200,13 @@ class Story:
 
         return until("the pod gets an agent", create)
 
-    def start_agent(self, created, trusted):
-        """Runs the agent of a pod, and returns it when it has started. It trusts the certificates in a file, too."""
+    def start_agent(self, created):
+        """Runs the agent of a pod, and returns it when it has started."""
         authority = self.cluster.kubectl(
             "config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.certificate-authority-data}"
         )
         api_server = (self.server.hostname, str(self.server.port))
-        agent = AgentContainer(self.cluster, self.agent_image, created, api_server, authority, trusted)
+        agent = AgentContainer(self.cluster, self.agent_image, created, api_server, authority)
         self.ending.append(agent.remove)
         agent.wait_until_started()
         return agent

@@ -193,6 +193,7 @@ pub(super) async fn resolve(
         commit: found.commit().clone(),
         git_ref: git_ref.clone(),
         repo: repo.clone(),
+        ca_bundle: None,
         profiles,
         is_paused: false,
     })

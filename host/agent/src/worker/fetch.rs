@@ -42,7 +42,10 @@ impl Worker {
             .credentials
             .remote(wanted.repo.clone())
             .map_err(|error| failure(step, &error))?;
-        let remote = self.with_host_key(remote, step).await?;
+        let mut remote = self.with_host_key(remote, step).await?;
+        if let Some(bundle) = &wanted.ca_bundle {
+            remote = remote.with_ca_bundle(bundle);
+        }
         let asked = Wanted {
             commit: wanted.commit.clone(),
             git_ref: wanted.git_ref.clone(),

@@ -70,6 +70,7 @@ impl Site {
             commit: CommitId::parse(&commit).unwrap(),
             git_ref: GitRef::parse("main").unwrap(),
             repo: RepoUrl::parse(self.git.url()).unwrap(),
+            ca_bundle: None,
             profiles: json!({"default": profile}).to_string(),
             is_paused: false,
         }

@@ -64,7 +64,8 @@ struct Trial {
 /// Runs the plugin on `{}` without headers, to measure one call. A failure matters only if a host would offer this
 /// delivery to the plugin, because a plugin may rely on the conditions of its pre-filter.
 async fn try_empty_object(plugin: &Plugin, sandbox: &Sandbox) -> Result<Trial> {
-    let question = Arc::new(question(HeaderMap::new(), b"{}".to_vec())?);
+    let (question, _) = question(HeaderMap::new(), b"{}".to_vec())?;
+    let question = Arc::new(question);
     let (reply, report) = plugin.ask(sandbox, &question).await;
     if reply.is_err() && !plugin.wants(&question) {
         return Ok(Trial {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use http::HeaderMap;
 
 use super::{answer, load, question, tuning};
@@ -18,12 +18,17 @@ pub(super) async fn run(flags: &PluginRunFlags) -> Result<ExitCode> {
         .iter()
         .map(|header| parse_header(header))
         .collect::<Result<HeaderMap>>()?;
-    let question = question(headers, read(&flags.body)?)
-        .with_context(|| format!("the body {} cannot be used", flags.body.display()))?;
+    let (question, parsed) = question(headers, read(&flags.body)?)?;
     let question = Arc::new(question);
     let sandbox = Sandbox::new(Capacity::default())?;
     let loaded = load(&flags.plugin.file, &sandbox, tuning(&flags.plugin)?).await?;
     let mut lines = Vec::new();
+    if let Err(error) = parsed {
+        let why = stoker_report::chain(&error);
+        lines.push(format!(
+            "the body has no values that the plugin can read by pointer: {why}"
+        ));
+    }
     if !loaded.plugin.wants(&question) {
         lines.push(
             "a host would not offer this delivery to the plugin, because nothing in it matches the pre-filter"

@@ -112,7 +112,8 @@ impl Tester {
         subject: &mut Subject,
         file: &PayloadFile,
     ) -> Result<(Answer, Duration)> {
-        let question = Arc::new(question(file.headers.clone(), file.body.clone())?);
+        let (question, _) = question(file.headers.clone(), file.body.clone())?;
+        let question = Arc::new(question);
         let tuning = Arc::new(Tuning {
             limits: self.limits.clone(),
             settings: file.settings.clone(),

@@ -187,6 +187,109 @@ fn a_repetition_of_the_requested_ref_is_looked_up_again_once_the_request_was_han
 }
 
 #[test]
+fn a_signed_body_is_a_repetition_whatever_its_headers_make_of_it() {
+    let signed = |plugin: &str, event: Option<&str>, sent: Option<u8>| {
+        let mut announcement = announcement("refs/tags/v1", None, None);
+        announcement.plugin = plugin.into();
+        announcement.detections[0].event = event.map(str::to_owned);
+        announcement.fingerprint = Fingerprint {
+            signed: Some(Signed::Body([1; 32])),
+            sent: sent.map(|byte| [100 + byte; 32]),
+        };
+        announcement
+    };
+    let state = after(&object(), &signed("github", Some("push"), Some(1)));
+    let state = after(&state, &announcement("refs/tags/v2", None, Some(2)));
+    let webhook = WebhookSpec::default();
+    for (plugin, event, sent) in [
+        ("github", Some("push"), Some(3)),
+        ("generic", None, Some(3)),
+        ("generic", None, None),
+        ("gitea", Some("create"), None),
+    ] {
+        let again = signed(plugin, event, sent);
+        assert_eq!(code(&state, &webhook, &again), "duplicate", "{again:?}");
+    }
+    // A body that never reported an event can be sent again, to return to its ref.
+    let named = |sent| signed("generic", None, sent);
+    for sent in [Some(1), None] {
+        let state = after(&object(), &named(sent));
+        let state = after(&state, &announcement("refs/tags/v2", None, Some(2)));
+        assert_eq!(code(&state, &webhook, &named(Some(3))), "requested");
+        assert_eq!(code(&state, &webhook, &named(None)), "requested");
+    }
+}
+
+#[test]
+fn a_signed_body_does_not_escape_the_order_by_the_headers_of_another_sender() {
+    let pushed = |plugin: &str, git_ref, time, signed: Option<u8>| Announcement {
+        plugin: plugin.into(),
+        fingerprint: Fingerprint {
+            signed: signed.map(|byte| Signed::Body([byte; 32])),
+            sent: None,
+        },
+        ..announcement(git_ref, Some(time), None)
+    };
+    let (earlier, later) = ("2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z");
+    let state = after(&object(), &pushed("github", "refs/tags/v2", later, Some(2)));
+    let webhook = WebhookSpec::default();
+    let replayed = pushed("gitea", "refs/tags/v1", earlier, Some(1));
+    assert_eq!(code(&state, &webhook, &replayed), "superseded");
+    // The times of senders without a signed body are not compared with those of others.
+    let token = pushed("gitea", "refs/tags/v1", earlier, None);
+    assert_eq!(code(&state, &webhook, &token), "requested");
+    let unsigned = after(&object(), &pushed("github", "refs/tags/v2", later, None));
+    assert_eq!(code(&unsigned, &webhook, &replayed), "requested");
+}
+
+#[test]
+fn a_repeated_push_to_the_followed_branch_is_looked_up_after_its_request_was_removed() {
+    let push = announcement("refs/heads/main", None, Some(1));
+    let handled = RequestState {
+        requested_ref: None,
+        requested_at: None,
+        handled_at: Some(NOW.to_owned()),
+        ref_kind: Some("Branch".to_owned()),
+        ..after(&object(), &push)
+    };
+    let webhook = WebhookSpec::default();
+    for spec_ref in ["main", "refs/heads/main"] {
+        let state = RequestState {
+            spec_ref: spec_ref.to_owned(),
+            ..handled.clone()
+        };
+        assert!(
+            matches!(decided(&state, &webhook, &push), Decision::Write(_)),
+            "{spec_ref}"
+        );
+        assert_eq!(code(&state, &webhook, &push), "duplicate");
+    }
+    // The lookup of the request that is not handled yet may have begun before the push.
+    let unhandled = after(&object(), &push);
+    assert!(matches!(
+        decided(&unhandled, &webhook, &push),
+        Decision::Write(_)
+    ));
+    assert_eq!(code(&unhandled, &webhook, &push), "duplicate");
+    for (spec_ref, requested) in [
+        ("dev", None),
+        ("refs/tags/main", None),
+        ("main", Some("v2")),
+    ] {
+        let state = RequestState {
+            spec_ref: spec_ref.to_owned(),
+            requested_ref: requested.map(str::to_owned),
+            ..handled.clone()
+        };
+        let decision = decided(&state, &webhook, &push);
+        assert!(
+            matches!(decision, Decision::Keep(Submitted::Duplicate(_))),
+            "{spec_ref} {requested:?}"
+        );
+    }
+}
+
+#[test]
 fn an_object_that_is_being_deleted_takes_no_request() {
     let deleting = RequestState {
         is_deleting: true,

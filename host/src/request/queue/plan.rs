@@ -88,7 +88,7 @@ pub(super) fn repeats<'a>(
 ) -> Vec<Option<Submitted>> {
     let rules = LazyCell::new(|| Rules::parse(&known.webhook, &known.state.repo).ok());
     let repeat = |announcement: &Announcement| {
-        if !known.state.memory.may_have(&announcement.fingerprint) {
+        if !known.state.memory.may_have(announcement) {
             return None;
         }
         match decide(&known.state, rules.as_ref()?, announcement, now.time()) {

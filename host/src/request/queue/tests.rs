@@ -530,10 +530,11 @@ async fn a_ref_that_is_named_again_with_another_id_is_another_delivery() {
     let api = FakeApi::new(100);
     let requester = requester(&api);
     // The body reports no event.
-    let named = |git_ref, body, id| Announcement {
+    let named = |git_ref, body, id: u8| Announcement {
         fingerprint: Fingerprint {
             signed: Some(Signed::Body([body; 32])),
-            sent: Some([id; 32]),
+            // The id and the body are digested together, so this is no digest of a body.
+            sent: Some([100 + id; 32]),
         },
         ..announcement(git_ref)
     };

@@ -10,6 +10,7 @@ fn published(digit: char) -> Published {
         commit: CommitId::parse(&digit.to_string().repeat(40)).unwrap(),
         git_ref: GitRef::parse("main").unwrap(),
         repo: RepoUrl::parse("https://git.example/o/r.git").unwrap(),
+        ca_bundle: None,
         profiles: "{}".to_owned(),
         is_paused: false,
     }

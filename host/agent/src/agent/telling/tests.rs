@@ -8,6 +8,7 @@ fn wanted() -> Published {
         commit: CommitId::parse(&"b".repeat(40)).unwrap(),
         git_ref: GitRef::parse("refs/heads/main").unwrap(),
         repo: RepoUrl::parse("https://git.example/o/r.git").unwrap(),
+        ca_bundle: None,
         profiles: "{}".to_owned(),
         is_paused: false,
     }
