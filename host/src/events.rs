@@ -16,7 +16,7 @@ use kube::{Client, Resource as _};
 use serde_json::json;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use fold::{Fold, Repeated};
@@ -149,7 +149,7 @@ impl EventQueue {
             at,
         };
         let dropped = if has_place {
-            self.new.try_send(new).err().map(|error| error.into_inner())
+            self.new.try_send(new).err().map(TrySendError::into_inner)
         } else {
             Some(new)
         };

@@ -88,7 +88,7 @@ const NEIGHBOURS: [(&str, &[&str]); 21] = [
     ("cli", &["telemetry"]),
     (
         "controller",
-        &["events", "github_app", "lookups", "watch_backoff"],
+        &["events", "github_app", "lookups", "recent", "watch_backoff"],
     ),
     ("delivery", &[]),
     ("events", &[]),

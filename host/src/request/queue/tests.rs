@@ -1,6 +1,7 @@
 //! Requests against an API server in memory.
 
 mod fake_api;
+mod memory;
 
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use stoker_api::detection::GitRef;
 use super::*;
 use crate::delivery::Signed;
 use fake_api::{FakeApi, Fault, announcement, delivery, in_seconds, key, requester};
+
+fn written(git_ref: &str) -> Submitted {
+    Submitted::Written(GitRef::parse(git_ref).unwrap())
+}
 
 #[tokio::test(start_paused = true)]
 async fn every_sender_is_answered_at_its_deadline_where_the_api_server_hangs() {
@@ -137,14 +142,6 @@ async fn objects_do_not_wait_for_one_another() {
     assert!(held.await.is_ok() && also.await.is_ok());
 }
 
-fn written(git_ref: &str) -> Submitted {
-    Submitted::Written(GitRef::parse(git_ref).unwrap())
-}
-
-fn duplicate(git_ref: &str) -> Submitted {
-    Submitted::Duplicate(GitRef::parse(git_ref).unwrap())
-}
-
 #[tokio::test(start_paused = true)]
 async fn writes_at_a_time_are_limited_and_what_arrives_meanwhile_is_stored_by_the_same_write() {
     let api = FakeApi::new(0);
@@ -169,169 +166,6 @@ async fn writes_at_a_time_are_limited_and_what_arrives_meanwhile_is_stored_by_th
     }
     assert_eq!(api.count(&Method::PATCH), PLACES + 1);
     assert_eq!(api.requested_ref(), "v3");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_repetition_is_answered_from_memory_and_not_written() {
-    let api = FakeApi::new(1);
-    let requester = requester(&api);
-    let behind = api.target();
-    let submit = |target, git_ref, digest| {
-        requester.submit(target, delivery(git_ref, digest), in_seconds(8))
-    };
-    let first = submit(behind.clone(), "v1", 1).await;
-    assert_eq!(first.unwrap(), written("v1"));
-    let hex = "01".repeat(16);
-    assert_eq!(api.annotation("stoker.io/accepted-deliveries"), hex);
-    // The API server does not answer any more, and the watch has not reported the write.
-    assert_eq!(
-        submit(behind.clone(), "v1", 1).await.unwrap(),
-        duplicate("v1")
-    );
-    // A new process has only the watch.
-    let other = super::tests::requester(&api);
-    let repeated = other.submit(api.target(), delivery("v1", 1), in_seconds(8));
-    assert_eq!(repeated.await.unwrap(), duplicate("v1"));
-    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delivery_that_needs_no_write_is_remembered_and_stored_by_the_next_write() {
-    let api = FakeApi::new(100);
-    let requester = requester(&api);
-    api.settle("v1");
-    let submit =
-        |git_ref, digest| requester.submit(api.target(), delivery(git_ref, digest), in_seconds(8));
-    let git_ref = GitRef::parse("v1").unwrap();
-    let first = submit("v1", 1).await.unwrap();
-    assert_eq!(first, Submitted::AlreadySet(git_ref));
-    assert_eq!(submit("v1", 1).await.unwrap(), duplicate("v1"));
-    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (0, 1));
-    assert_eq!(submit("v2", 2).await.unwrap(), written("v2"));
-    // Another process knows it by the object, so that it does not return to v1.
-    let other = super::tests::requester(&api);
-    let repeated = other.submit(api.target(), delivery("v1", 1), in_seconds(8));
-    assert_eq!(repeated.await.unwrap(), duplicate("v1"));
-    assert_eq!(api.requested_ref(), "v2");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_needed_no_write_is_forgotten_with_the_object() {
-    let api = FakeApi::new(100);
-    let requester = requester(&api);
-    api.settle("v1");
-    let submit = || requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
-    submit().await.unwrap();
-    api.object.lock().unwrap()["metadata"]["uid"] = json!("created-again");
-    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
-    assert_eq!(submit().await.unwrap(), already);
-}
-
-#[tokio::test(start_paused = true)]
-async fn repetitions_that_arrive_together_are_written_once() {
-    let api = FakeApi::new(100);
-    let requester = requester(&api);
-    let submissions =
-        (0..3).map(|_| requester.submit(api.target(), delivery("v1", 1), in_seconds(8)));
-    let answers = join_all(submissions).await;
-    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers, [written("v1"), duplicate("v1"), duplicate("v1")]);
-    assert_eq!(api.count(&Method::PATCH), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_accepted_after_the_request_of_a_batch_is_stored_with_it() {
-    let api = FakeApi::new(100);
-    api.object.lock().unwrap()["spec"]["paused"] = json!(true);
-    let requester = requester(&api);
-    let submissions =
-        [1, 2].map(|digest| requester.submit(api.target(), delivery("v1", digest), in_seconds(8)));
-    let answers = join_all(submissions).await;
-    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
-    assert_eq!(answers, [written("v1"), already]);
-    let expected = [1, 2].map(|byte| format!("{byte:02x}").repeat(16));
-    assert_eq!(
-        api.annotation("stoker.io/accepted-deliveries"),
-        expected.join(",")
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delivery_whose_write_failed_is_not_remembered() {
-    let api = FakeApi::with_faults([Fault::Status(StatusCode::FORBIDDEN, 0)]);
-    let requester = requester(&api);
-    let submit = || requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
-    assert!(matches!(submit().await, Err(RequestError::Refused(_))));
-    assert_eq!(submit().await.unwrap(), written("v1"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_accepted_delivery_of_one_write_is_remembered() {
-    let api = FakeApi::new(0);
-    let requester = requester(&api);
-    let first = requester.submit(api.target(), delivery("v0", 9), in_seconds(8));
-    tokio::task::yield_now().await;
-    let others = (1..=3).map(|number| {
-        let announcement = delivery(&format!("v{number}"), number);
-        requester.submit(api.target(), announcement, in_seconds(8))
-    });
-    let others: Vec<_> = others.collect();
-    api.answers.add_permits(100);
-    first.await.unwrap();
-    for answer in join_all(others).await {
-        assert!(matches!(answer, Ok(Submitted::Written(_))));
-    }
-    let expected = [9, 1, 2, 3].map(|byte| format!("{byte:02x}").repeat(16));
-    assert_eq!(
-        api.annotation("stoker.io/accepted-deliveries"),
-        expected.join(",")
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn replicas_keep_what_the_other_has_accepted() {
-    let api = FakeApi::new(100);
-    let replicas = [requester(&api), requester(&api)];
-    // The watch of both is held back.
-    let behind = api.target();
-    for (replica, git_ref, digest) in [(0, "v1", 1), (1, "v2", 2), (0, "v3", 3), (1, "v4", 4)] {
-        let announcement = delivery(git_ref, digest);
-        let submitted = replicas[replica].submit(behind.clone(), announcement, in_seconds(8));
-        assert_eq!(submitted.await.unwrap(), written(git_ref));
-    }
-    assert_eq!(api.requested_ref(), "v4");
-    let expected = [1, 2, 3, 4].map(|byte| format!("{byte:02x}").repeat(16));
-    assert_eq!(
-        api.annotation("stoker.io/accepted-deliveries"),
-        expected.join(",")
-    );
-    // A sender repeats a delivery, and it arrives at the other replica.
-    for (replica, git_ref, digest) in [(1, "v1", 1), (0, "v2", 2)] {
-        let announcement = delivery(git_ref, digest);
-        let submitted = replicas[replica].submit(behind.clone(), announcement, in_seconds(8));
-        assert_eq!(submitted.await.unwrap(), duplicate(git_ref));
-    }
-    assert_eq!(api.requested_ref(), "v4");
-}
-
-#[tokio::test(start_paused = true)]
-async fn replicas_keep_the_order_of_events() {
-    let api = FakeApi::new(100);
-    let replicas = [requester(&api), requester(&api)];
-    let behind = api.target();
-    let happened = |git_ref: &str, time: &str| {
-        let mut announcement = announcement(git_ref);
-        announcement.detections[0].occurred_at = Some(time.parse().unwrap());
-        announcement
-    };
-    let later = happened("v2", "2026-01-01T11:00:00Z");
-    let later = replicas[0].submit(behind.clone(), later, in_seconds(8));
-    assert_eq!(later.await.unwrap(), written("v2"));
-    let earlier = happened("v1", "2026-01-01T10:00:00Z");
-    let earlier = replicas[1].submit(behind, earlier, in_seconds(8)).await;
-    assert_eq!(earlier.unwrap().code(), "superseded");
-    assert_eq!(api.requested_ref(), "v2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -494,62 +328,6 @@ async fn a_request_is_foreseen_before_it_is_written() {
     let stamp = api.annotation("stoker.io/requested-at");
     let expected = format!("{} v1 {}", key(), stamp.as_str().unwrap());
     assert_eq!(told, [expected]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_repetition_is_recognised_by_what_was_signed_alone() {
-    let api = FakeApi::new(100);
-    let requester = requester(&api);
-    let (first, other) = (delivery("v1", 1), delivery("v2", 2));
-    assert!(
-        requester
-            .recall(&api.target(), &first.fingerprint)
-            .is_none()
-    );
-    let written = requester.submit(api.target(), first.clone(), in_seconds(8));
-    assert!(matches!(written.await, Ok(Submitted::Written(_))));
-    let recalled = requester.recall(&api.target(), &first.fingerprint);
-    let duplicate = Submitted::Duplicate(GitRef::parse("v1").unwrap());
-    assert_eq!(recalled, Some(("generic".into(), duplicate)));
-    assert!(
-        requester
-            .recall(&api.target(), &other.fingerprint)
-            .is_none()
-    );
-    // The object was created again, and remembers nothing.
-    let mut again = api.target();
-    again.snapshot = Snapshot {
-        uid: Some("another".to_owned()),
-        ..Snapshot::default()
-    };
-    assert!(requester.recall(&again, &first.fingerprint).is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_ref_that_is_named_again_with_another_id_is_another_delivery() {
-    let api = FakeApi::new(100);
-    let requester = requester(&api);
-    // The body reports no event.
-    let named = |git_ref, body, id: u8| Announcement {
-        fingerprint: Fingerprint {
-            signed: Some(Signed::Body([body; 32])),
-            // The id and the body are digested together, so this is no digest of a body.
-            sent: Some([100 + id; 32]),
-        },
-        ..announcement(git_ref)
-    };
-    let rollback = named("v1", 1, 3);
-    for sent in [named("v1", 1, 1), named("v2", 2, 2)] {
-        let written = requester.submit(api.target(), sent, in_seconds(8));
-        assert!(matches!(written.await, Ok(Submitted::Written(_))));
-    }
-    let recalled = requester.recall(&api.target(), &named("v1", 1, 1).fingerprint);
-    assert!(matches!(recalled, Some((_, Submitted::Duplicate(_)))));
-    let recalled = requester.recall(&api.target(), &rollback.fingerprint);
-    assert!(recalled.is_none());
-    let written = requester.submit(api.target(), rollback, in_seconds(8));
-    assert!(matches!(written.await, Ok(Submitted::Written(_))));
-    assert_eq!(api.requested_ref(), "v1");
 }
 
 #[test]
