@@ -146,7 +146,8 @@ async fn passes_share_a_read_of_the_api_key_for_a_second_unless_it_is_missing() 
     };
     let key = ObjectKey::new("edge", "plant").unwrap();
     let read = async || {
-        let refs = dereference::dereference(&context, &key, &bench.object()).await;
+        let object = bench.object();
+        let refs = Box::pin(dereference::dereference(&context, &key, &object)).await;
         let is_there = refs.unwrap().gateway_secret.is_ok();
         let calls = bench.api.calls();
         let reads = calls.iter().filter(|call| call.ends_with(API_KEY)).count();
