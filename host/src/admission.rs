@@ -12,6 +12,7 @@ mod keeper;
 mod metrics;
 mod objects;
 mod places;
+mod pod;
 mod review;
 mod serving;
 
@@ -21,4 +22,5 @@ pub use inject::{Decision, Denial, Injection, Settings, Unchanged, inject};
 pub use keeper::{KeepError, Keeper};
 pub use metrics::InjectorMetrics;
 pub use objects::{LookupError, Objects};
+pub use pod::Pod;
 pub use serving::{CertificateSource, Serving};

@@ -1,13 +1,17 @@
 //! The flags of the command line. [`crate::config`] checks the flags of `stoker run` and converts them.
 
+mod go_flags;
 mod objects;
 mod plugin;
 mod send;
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::go_flags::arguments;
+use self::go_flags::{is_not_false, switch};
 pub use self::objects::{OutputFormat, StatusFlags, SyncFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
@@ -91,6 +95,13 @@ pub enum Command {
     Send(SendFlags),
 }
 
+/// The image of injected agents, unless the flags or the object name one.
+pub const DEFAULT_AGENT_IMAGE: &str = "ghcr.io/knorrlabs/stoker-agent:latest";
+/// The file with the certificate of the injection webhook.
+pub const CERT_NAME: &str = "tls.crt";
+/// The file with the key of that certificate.
+pub const CERT_KEY: &str = "tls.key";
+
 /// The flags of `stoker run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunFlags {
@@ -134,13 +145,23 @@ pub struct RunFlags {
     #[arg(long, default_value_t = 9443, value_name = "PORT")]
     pub webhook_port: u16,
     /// Directory with the certificate of the injection webhook, which is read again when it changes.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub webhook_cert_path: Option<PathBuf>,
     /// File with the certificate and its chain in that directory, in PEM.
-    #[arg(long, default_value = "tls.crt", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = CERT_NAME,
+        value_name = "FILE",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub webhook_cert_name: PathBuf,
     /// File with the key of the certificate in that directory, in PEM.
-    #[arg(long, default_value = "tls.key", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = CERT_KEY,
+        value_name = "FILE",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub webhook_cert_key: PathBuf,
     /// Secret in the own namespace in which Stoker keeps a certificate of its own for the injection webhook, instead of
     /// a directory.
@@ -156,7 +177,7 @@ pub struct RunFlags {
     #[arg(
         long,
         env = "DEFAULT_AGENT_IMAGE",
-        default_value = "ghcr.io/knorrlabs/stoker-agent:latest",
+        default_value = DEFAULT_AGENT_IMAGE,
         value_name = "IMAGE"
     )]
     pub default_agent_image: String,
@@ -254,6 +275,7 @@ pub struct RunFlags {
         require_equals = true,
         default_value_t = false,
         default_missing_value = "true",
+        value_parser = switch,
         action = clap::ArgAction::Set
     )]
     pub leader_elect: bool,
@@ -265,7 +287,7 @@ pub struct RunFlags {
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub pod_namespace: Option<String>,
     /// Kubeconfig file [default: `KUBECONFIG`, the file in the home directory, or the service account of the pod].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -278,12 +300,6 @@ pub enum AgentRoleKind {
     /// A Role in the namespace of each object.
     #[value(name = "Role")]
     Role,
-}
-
-/// Reads a switch that is on unless it is `false`, as in the Go operator.
-#[expect(clippy::unnecessary_wraps, reason = "the command line calls it")]
-fn is_not_false(text: &str) -> Result<bool, std::convert::Infallible> {
-    Ok(text != "false")
 }
 
 /// The flags of `stoker demo`.
@@ -342,6 +358,20 @@ mod tests {
         assert_eq!(flags.health_probe_bind_address, "[::]:8082");
         assert!(!flags.leader_elect);
         assert_eq!(flags.max_body, 2);
+    }
+
+    #[test]
+    fn switches_have_the_spellings_of_go() {
+        for text in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert!(run_flags(&[&format!("--leader-elect={text}")]).leader_elect);
+        }
+        for text in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert!(
+                !run_flags(&["--leader-elect", &format!("--leader-elect={text}")]).leader_elect
+            );
+        }
+        let invalid = Cli::try_parse_from(["stoker", "run", "--leader-elect=yes"]);
+        assert!(invalid.is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use stoker_api::detection::ObjectKey;
 use stoker_git::{AllowedHosts, HostPattern, HostPatternError};
 
 use crate::auth::AuthConfig;
-use crate::cli::{AgentRoleKind, RunFlags};
+use crate::cli::{AgentRoleKind, CERT_KEY, CERT_NAME, DEFAULT_AGENT_IMAGE, RunFlags};
 use crate::controller::AgentRole;
 use crate::plugin::{Limits, SettingsSource};
 use crate::receiver::{Bounds, NetworkError, Networks};
@@ -173,9 +173,6 @@ pub enum ConfigError {
     /// The certificate that Stoker issues has no names.
     #[error("--webhook-cert-secret needs --webhook-cert-dns-names with the names of the Service")]
     NoCertificateNames,
-    /// The image of agents is empty.
-    #[error("--default-agent-image is empty: name an image")]
-    NoAgentImage,
     /// Only one of the certificate and the key is set.
     #[error("--webhook-tls-cert and --webhook-tls-key are used together: set both or neither")]
     HalfTls,
@@ -279,6 +276,11 @@ fn set(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
+/// Treats an empty path as absent.
+pub(crate) fn set_path(path: Option<PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
 fn plugin_limits(component_bytes: u64) -> Result<Limits, ConfigError> {
     if !(1024..=MAX_PLUGIN_LIMIT).contains(&component_bytes) {
         return Err(ConfigError::PluginMaxSize {
@@ -364,23 +366,25 @@ fn tls_files(
 
 /// Returns the settings of the injection webhook, if one of its certificates is set.
 fn injection(flags: &RunFlags) -> Result<Option<InjectionConfig>, ConfigError> {
-    let directory = flags.webhook_cert_path.as_ref();
+    let directory = set_path(flags.webhook_cert_path.clone());
+    let file = |name: &PathBuf, default| set_path(Some(name.clone())).unwrap_or(default);
     let certificate = match (directory, set(flags.webhook_cert_secret.clone())) {
         (Some(_), Some(_)) => return Err(ConfigError::TwoCertificates),
         (None, None) => return Ok(None),
         (Some(directory), None) => CertificateConfig::Files(TlsFiles {
-            certificate: directory.join(&flags.webhook_cert_name),
-            key: directory.join(&flags.webhook_cert_key),
+            certificate: directory.join(file(&flags.webhook_cert_name, CERT_NAME.into())),
+            key: directory.join(file(&flags.webhook_cert_key, CERT_KEY.into())),
         }),
         (None, Some(secret)) => own_certificate(flags, secret)?,
     };
-    if flags.default_agent_image.trim().is_empty() {
-        return Err(ConfigError::NoAgentImage);
-    }
+    let agent_image = match flags.default_agent_image.trim() {
+        "" => DEFAULT_AGENT_IMAGE,
+        named => named,
+    };
     Ok((flags.webhook_port != 0).then(|| InjectionConfig {
         address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.webhook_port)),
         certificate,
-        agent_image: flags.default_agent_image.trim().to_owned(),
+        agent_image: agent_image.to_owned(),
     }))
 }
 

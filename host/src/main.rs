@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stoker::app;
-use stoker::cli::Cli;
+use stoker::cli::{self, Cli};
 
 /// A webhook is hundreds of small, short-lived allocations.
 #[global_allocator]
@@ -16,7 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     reason = "the last word of a failed command, after its log has ended"
 )]
 async fn main() -> ExitCode {
-    match app::run(Cli::parse()).await {
+    match app::run(Cli::parse_from(cli::arguments(std::env::args_os()))).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", stoker_report::chain(error.as_ref()));

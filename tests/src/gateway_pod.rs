@@ -1,8 +1,9 @@
 //! A gateway of a test: its pod, its disk, its API and its agent, which runs in this process.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -20,13 +21,19 @@ pub struct GatewayPod {
     /// The API, which records the calls.
     pub api: FakeGateway,
     folder: TempDir,
+    probes: u16,
     stop: oneshot::Sender<()>,
     agent: JoinHandle<Result<()>>,
 }
 
 impl GatewayPod {
-    /// Creates the pod, and starts the agent.
+    /// Creates the pod, and starts the agent and the gateway.
     pub async fn start(cluster: &TestCluster) -> Result<Self> {
+        Self::start_beside(cluster, FakeGateway::start().await?).await
+    }
+
+    /// Creates the pod, and starts the agent beside a gateway.
+    pub async fn start_beside(cluster: &TestCluster, api: FakeGateway) -> Result<Self> {
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
         let pod = json!({
             "metadata": {"name": "gw-0", "annotations": {"stoker.io/cr-name": "plant", "stoker.io/profile": "edge"}},
@@ -39,7 +46,6 @@ impl GatewayPod {
             .await?;
         let folder = tempfile::tempdir()?;
         std::fs::create_dir(folder.path().join("data"))?;
-        let api = FakeGateway::start().await?;
         let config = SidecarConfig {
             object: "plant".to_owned(),
             pod_namespace: cluster.namespace.clone(),
@@ -55,13 +61,14 @@ impl GatewayPod {
                 key_file: None,
             },
             credentials: CredentialFiles::default(),
-            sync_period: std::time::Duration::from_secs(30),
+            sync_period: Duration::from_secs(30),
         };
         let free = Ports {
             health: 0,
             metrics: 0,
         };
         let sidecar = Sidecar::start(cluster.client.clone(), config, free).await?;
+        let probes = sidecar.ports().health;
         let (stop, stopped) = oneshot::channel::<()>();
         let agent = tokio::spawn(sidecar.run_until(async {
             drop(stopped.await);
@@ -69,6 +76,7 @@ impl GatewayPod {
         Ok(Self {
             api,
             folder,
+            probes,
             stop,
             agent,
         })
@@ -84,6 +92,19 @@ impl GatewayPod {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.data().join(path)).ok()
+    }
+
+    /// Waits until the agent lets the gateway start, which the kubelet asks in the same way.
+    pub async fn until_may_start(&self) -> Result<()> {
+        let url = format!("http://localhost:{}/startupz", self.probes);
+        let client = stoker_http_client::client_of_this_machine()?;
+        for _ in 0..400 {
+            if client.get(&url).send().await?.status().is_success() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        bail!("the gateway may not start in time")
     }
 
     /// Stops the agent, as the end of the pod does.

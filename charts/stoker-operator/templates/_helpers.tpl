@@ -193,6 +193,13 @@ A Secret that is named wins over an inline secret.
 {{- toYaml $lines }}
 {{- end }}
 
+{{/* Not empty if extraArgs sets a flag to a value. Arguments: the root, the flag without `--`. */}}
+{{- define "stoker-operator.extraArg" -}}
+{{- range (index . 0).Values.extraArgs }}
+{{- if regexMatch (printf "^--?%s(=.+)?$" (index $ 1)) . }}yes{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* The environment of the container. A variable of extraEnv replaces the chart's variable of the same name. */}}
 {{- define "stoker-operator.environment" -}}
 {{- $own := list }}
@@ -209,6 +216,10 @@ A Secret that is named wins over an inline secret.
 {{- $replaced := list }}
 {{- range $extra }}
 {{- $replaced = append $replaced .name }}
+{{- /* A secret has one source. */}}
+{{- if has .name (list "WEBHOOK_HMAC_SECRET" "WEBHOOK_BEARER_TOKEN") }}
+{{- $replaced = append $replaced (printf "%s_FILE" .name) }}
+{{- end }}
 {{- end }}
 {{- $kept := list }}
 {{- range $own }}

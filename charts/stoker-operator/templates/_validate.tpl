@@ -6,24 +6,18 @@
 {{- include "stoker-operator.validateName" . }}
 {{- include "stoker-operator.validateScope" . }}
 {{- with .Values.webhookReceiver }}
-{{- if and (not .enabled) (or .ingress.enabled .httpRoute.enabled) }}
-{{- fail "webhookReceiver.enabled: an Ingress or HTTPRoute needs the receiver, which is switched off" }}
+{{- if and (not .enabled) .httpRoute.enabled }}
+{{- fail "webhookReceiver.enabled: an HTTPRoute needs the receiver, which is switched off" }}
 {{- end }}
 {{- if lt (int64 .maxBodyMemory) (int64 .maxBody) }}
 {{- fail "webhookReceiver.maxBodyMemory: it must be at least webhookReceiver.maxBody" }}
 {{- end }}
-{{- if and .ingress.enabled (not .ingress.hosts) }}
+{{- if and .enabled .ingress.enabled (not .ingress.hosts) }}
 {{- fail "webhookReceiver.ingress.hosts: name at least one host" }}
 {{- end }}
 {{- if and .httpRoute.enabled (not .httpRoute.parentRefs) }}
 {{- fail "webhookReceiver.httpRoute.parentRefs: name at least one Gateway" }}
 {{- end }}
-{{- end }}
-{{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) }}
-{{- fail "serviceMonitor.enabled: there is nothing to scrape while metrics.enabled is false" }}
-{{- end }}
-{{- if and .Values.prometheusRule.enabled (not .Values.metrics.enabled) }}
-{{- fail "prometheusRule.enabled: the alerts need metrics, and metrics.enabled is false" }}
 {{- end }}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (add 15 (int .Values.preStopSeconds) | int) }}
 {{- fail "terminationGracePeriodSeconds: it must be at least 15 more than preStopSeconds, or webhooks in flight are cut off" }}

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 use crate::metrics::Metrics;
 use crate::notice::NoticeSender;
 use crate::problems::Problems;
@@ -65,7 +65,7 @@ pub(crate) struct Agent<W> {
     pub(crate) work: W,
     pub(crate) identity: Identity,
     /// What is published.
-    pub(crate) published: watch::Receiver<Option<Published>>,
+    pub(crate) published: watch::Receiver<Option<Metadata>>,
     /// Whether the gateway answers, or `None` if there is no gateway to ask.
     pub(crate) running: Option<watch::Receiver<bool>>,
     /// What keeps the agent from its work, apart from failed syncs.

@@ -4,6 +4,15 @@ use std::collections::BTreeMap;
 
 use stoker_api::detection::{CommitId, GitRef, ParseError, RepoUrl};
 
+/// What the controller says about a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Metadata {
+    /// The object is paused: the gateway stays as it is. A commit may not be known yet.
+    Paused,
+    /// The gateway should run a commit.
+    Published(Published),
+}
+
 /// What a gateway should run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Published {
@@ -17,8 +26,6 @@ pub(crate) struct Published {
     pub(crate) ca_bundle: Option<String>,
     /// All profiles as one JSON object. The text is compared byte by byte, as the controller writes it.
     pub(crate) profiles: String,
-    /// Whether the gateway stays as it is.
-    pub(crate) is_paused: bool,
 }
 
 /// The reason why nothing usable is published.
@@ -38,12 +45,16 @@ pub(crate) enum MetadataError {
     Repo(#[source] ParseError),
 }
 
-impl Published {
-    /// Parses the data of the ConfigMap that the controller writes. Other keys are ignored.
+impl Metadata {
+    /// Parses the data of the ConfigMap that the controller writes. Other keys are ignored, and all others during a
+    /// pause.
     ///
     /// A ref that is missing is the commit itself.
     pub(crate) fn parse(data: &BTreeMap<String, String>) -> Result<Self, MetadataError> {
         let text = |key| data.get(key).map_or("", |text: &String| text.trim());
+        if text("paused") == "true" {
+            return Ok(Self::Paused);
+        }
         let commit = match text("commit") {
             "" => return Err(MetadataError::NoCommit),
             commit => CommitId::parse(commit).map_err(MetadataError::Commit)?,
@@ -52,16 +63,15 @@ impl Published {
             "" => commit.as_str(),
             git_ref => git_ref,
         };
-        Ok(Self {
+        Ok(Self::Published(Published {
             git_ref: GitRef::parse(git_ref).map_err(MetadataError::Ref)?,
             repo: RepoUrl::parse(text("gitURL")).map_err(MetadataError::Repo)?,
             ca_bundle: Some(text("caBundle"))
                 .filter(|bundle| !bundle.is_empty())
                 .map(str::to_owned),
             profiles: data.get("profiles").cloned().unwrap_or_default(),
-            is_paused: text("paused") == "true",
             commit,
-        })
+        }))
     }
 }
 
@@ -84,16 +94,21 @@ mod tests {
             .collect()
     }
 
+    fn parse(entries: &[(&str, &str)]) -> Published {
+        match Metadata::parse(&data(entries)) {
+            Ok(Metadata::Published(published)) => published,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn every_key_is_read() {
-        let published = Published::parse(&data(&[("paused", "true"), ("caBundle", "PEM\n")]));
-        let published = published.unwrap();
+        let published = parse(&[("caBundle", "PEM\n")]);
         assert_eq!(published.ca_bundle.as_deref(), Some("PEM"));
         assert_eq!(published.commit.short(), "1fba38c");
         assert_eq!(published.git_ref.as_str(), "main");
         assert_eq!(published.repo.url().as_str(), "https://git.example/o/r.git");
         assert_eq!(published.profiles, "{}");
-        assert!(published.is_paused);
     }
 
     #[test]
@@ -104,14 +119,22 @@ mod tests {
             ("True", false),
             ("", false),
         ] {
-            let published = Published::parse(&data(&[("paused", text)])).unwrap();
-            assert_eq!(published.is_paused, is_paused, "{text:?}");
+            let metadata = Metadata::parse(&data(&[("paused", text)])).unwrap();
+            assert_eq!(metadata == Metadata::Paused, is_paused, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_needs_no_commit() {
+        for entries in [&[("commit", "")][..], &[("commit", ""), ("gitURL", "")]] {
+            let entries = [entries, &[("paused", "true")]].concat();
+            assert_eq!(Metadata::parse(&data(&entries)), Ok(Metadata::Paused));
         }
     }
 
     #[test]
     fn a_missing_ref_is_the_commit() {
-        let published = Published::parse(&data(&[("ref", "")])).unwrap();
+        let published = parse(&[("ref", "")]);
         assert_eq!(published.git_ref.as_str(), published.commit.as_str());
     }
 
@@ -127,7 +150,7 @@ mod tests {
                 "the published address of the repository is invalid",
             ),
         ] {
-            let error = Published::parse(&data(&[(key, value)])).unwrap_err();
+            let error = Metadata::parse(&data(&[(key, value)])).unwrap_err();
             assert_eq!(error.to_string(), expected, "{key}={value}");
         }
     }

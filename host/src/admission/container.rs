@@ -4,12 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use serde_json::{Value, json};
 use stoker_api::names::{self, AGENT_CONTAINER, pod_annotation};
 use stoker_api::{AgentImage, GatewaySync};
 
-use super::inject::{Settings, annotation};
+use super::inject::Settings;
+use super::pod::Pod;
 
 /// The port of the agent's probes.
 const PROBES_PORT: u16 = 8082;
@@ -51,6 +51,8 @@ struct SecretFile {
     folder: &'static str,
     secret: String,
     key: String,
+    /// Whether the pod starts without the Secret. The kubelet adds the file later.
+    is_optional: bool,
 }
 
 /// The folder of the gateway's data.
@@ -73,22 +75,19 @@ pub(super) struct Sidecar<'a> {
 
 impl<'a> Sidecar<'a> {
     pub(super) fn new(pod: &'a Pod, object: &'a GatewaySync, settings: &'a Settings) -> Self {
-        let volumes = pod
-            .spec
-            .iter()
-            .flat_map(|spec| spec.volumes.iter().flatten());
         let api = &object.spec.gateway.api;
         Self {
             pod,
             object,
             settings,
-            taken: volumes.map(|volume| volume.name.as_str()).collect(),
-            data: pod.spec.as_ref().map_or_else(no_data, data),
+            taken: pod.volumes().collect(),
+            data: data(pod),
             api_key: SecretFile {
                 variable: "API_KEY_FILE",
                 folder: "api-key",
                 secret: api.secret_name.clone(),
                 key: api.secret_key.clone(),
+                is_optional: false,
             },
             git: git_files(object),
         }
@@ -141,7 +140,10 @@ impl<'a> Sidecar<'a> {
             .map(|folder| json!({ "name": self.free_name(folder.volume), "emptyDir": {} }));
         let secrets = std::iter::once(&self.api_key).chain(&self.git);
         let secrets = secrets.map(|file| {
-            let source = json!({ "secretName": file.secret, "defaultMode": READABLE });
+            let mut source = json!({ "secretName": file.secret, "defaultMode": READABLE });
+            if file.is_optional {
+                source["optional"] = true.into();
+            }
             json!({ "name": self.free_name(file.folder), "secret": source })
         });
         scratch.into_iter().chain(secrets).collect()
@@ -159,7 +161,7 @@ impl<'a> Sidecar<'a> {
                 json!({ "name": name, "value": value })
             }
         };
-        let of_pod = |name| annotation(self.pod, name).unwrap_or_default();
+        let of_pod = |name| self.pod.annotation(name).unwrap_or_default();
         let mut variables = vec![
             field("POD_NAME", "metadata.name"),
             field("POD_NAMESPACE", "metadata.namespace"),
@@ -222,6 +224,7 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
         folder,
         secret: secret.to_owned(),
         key: key.to_owned(),
+        is_optional: false,
     };
     if let Some(ssh) = &auth.ssh_key {
         let key = &ssh.secret_ref;
@@ -253,40 +256,32 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
     }
     if auth.github_app.is_some() {
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let secret = names::token_secret(name);
-        return vec![file(
-            "GIT_TOKEN_FILE",
-            "git-token",
-            &secret,
-            names::TOKEN_KEY,
-        )];
+        return vec![SecretFile {
+            variable: "GIT_TOKEN_FILE",
+            folder: "git-token",
+            secret: names::token_secret(name),
+            key: names::TOKEN_KEY.to_owned(),
+            // The controller writes no token during a pause, and the agent reads none.
+            is_optional: object.spec.is_paused(),
+        }];
     }
     Vec::new()
 }
 
 /// Returns the folder of the gateway's data: the volume with one of the known names, at the path where the first
 /// container mounts it.
-fn data(spec: &PodSpec) -> Data {
-    let volumes = spec.volumes.iter().flatten();
-    let names: BTreeSet<_> = volumes.map(|volume| volume.name.as_str()).collect();
-    let Some(volume) = DATA_VOLUMES.into_iter().find(|name| names.contains(name)) else {
-        return no_data();
+fn data(pod: &Pod) -> Data {
+    let has = |name: &&str| pod.volumes().any(|volume| volume == *name);
+    let Some(volume) = DATA_VOLUMES.into_iter().find(has) else {
+        return Data {
+            volume: None,
+            path: DATA_PATH.to_owned(),
+        };
     };
-    let mounts = spec
-        .containers
-        .iter()
-        .flat_map(|container| container.volume_mounts.iter().flatten());
-    let mount = mounts.into_iter().find(|mount| mount.name == volume);
+    let mount = pod.mounts().find(|mount| mount.name == volume);
     Data {
         volume: Some(volume.to_owned()),
         path: mount.map_or_else(|| DATA_PATH.to_owned(), |mount| mount.mount_path.clone()),
-    }
-}
-
-fn no_data() -> Data {
-    Data {
-        volume: None,
-        path: DATA_PATH.to_owned(),
     }
 }
 

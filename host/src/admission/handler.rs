@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 
@@ -14,7 +15,7 @@ use super::inject::{Decision, Settings, inject, wanted};
 use super::metrics::{Fault, InjectorMetrics, Outcome};
 use super::objects::{LookupError, Objects};
 use super::places::{NoPlace, Places};
-use super::review::Question;
+use super::review::{Invalid, Question, ReviewError};
 use crate::server::Peer;
 
 /// The maximum size of a body in bytes. The API server accepts pods of 3 MiB, and the review adds little.
@@ -46,22 +47,27 @@ impl Injector {
     async fn question(
         &self,
         peer: Option<Peer>,
+        headers: &HeaderMap,
         body: Body,
-    ) -> Result<Question, (StatusCode, String)> {
-        let full = |error: NoPlace| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    ) -> Result<Question, Refusal> {
+        if !is_json(headers) {
+            return Err(Refusal::Invalid(ReviewError::ContentType.into()));
+        }
+        let full =
+            |error: NoPlace| Refusal::Unread(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
         let _place = self.places.take(peer).await.map_err(full)?;
         let body = read(body).await?;
-        Question::read(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+        Question::read(&body).map_err(Refusal::Invalid)
     }
 
     async fn decide(&self, question: &Question) -> Result<Decision, LookupError> {
-        let wanted = match wanted(&question.object) {
+        let wanted = match wanted(&question.pod) {
             Ok(wanted) => wanted,
             Err(unchanged) => return Ok(Decision::Unchanged(unchanged)),
         };
         let found = self.objects.find(&question.namespace, wanted).await?;
         Ok(match found {
-            Ok(object) => inject(&question.object, &object, &self.settings),
+            Ok(object) => inject(&question.pod, &object, &self.settings),
             Err(denial) => Decision::Denied(denial),
         })
     }
@@ -69,9 +75,7 @@ impl Injector {
     /// Counts and logs a decision.
     fn report(&self, question: &Question, decision: &Decision) {
         let namespace = question.namespace.as_str();
-        let metadata = &question.object.metadata;
-        // A pod of a controller gets its name later.
-        let pod = metadata.name.as_ref().or(metadata.generate_name.as_ref());
+        let pod = question.pod.name();
         let outcome = match decision {
             Decision::Unchanged(why) => {
                 tracing::debug!(namespace, pod, %why, "the pod gets no agent");
@@ -90,6 +94,23 @@ impl Injector {
     }
 }
 
+/// The reason why a request asks no question.
+enum Refusal {
+    /// The body was not read. The failure policy of the webhook decides about the pod.
+    Unread(StatusCode, String),
+    /// The request is not a review of a pod. The pod is refused.
+    Invalid(Invalid),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unread(status, message) => (status, message).into_response(),
+            Self::Invalid(invalid) => Json(invalid.answer()).into_response(),
+        }
+    }
+}
+
 /// The route of the webhook, `/mutate-v1-pod`, as in the Go operator.
 pub fn router(injector: Arc<Injector>) -> Router {
     Router::new()
@@ -100,10 +121,11 @@ pub fn router(injector: Arc<Injector>) -> Router {
 async fn review(
     State(injector): State<Arc<Injector>>,
     peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
     body: Body,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let question = match injector.question(peer, body).await {
+    let question = match injector.question(peer, &headers, body).await {
         Ok(question) => question,
         Err(refusal) => return refusal.into_response(),
     };
@@ -126,8 +148,17 @@ async fn review(
     Json(answer).into_response()
 }
 
-async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
-    let refused = |status, why: &str| Err((status, why.to_owned()));
+/// Returns whether the body is sent as JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next());
+    media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
+}
+
+async fn read(body: Body) -> Result<Bytes, Refusal> {
+    let refused = |status, why: &str| Err(Refusal::Unread(status, why.to_owned()));
     match tokio::time::timeout(BODY_TIME, to_bytes(body, BODY_BYTES)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => refused(

@@ -1,11 +1,11 @@
 //! What the webhook decides about a pod.
 
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::names::{AGENT_CONTAINER, pod_annotation, pod_label};
 
 use super::container::Sidecar;
+use super::pod::{Container, Pod};
 
 /// The value of an annotation or label that is on.
 const ON: &str = "true";
@@ -97,19 +97,16 @@ pub(super) enum Wanted<'a> {
 
 /// Returns the object that a pod follows, or why the pod gets no agent.
 pub(super) fn wanted(pod: &Pod) -> Result<Wanted<'_>, Unchanged> {
-    if annotation(pod, pod_annotation::INJECT) != Some(ON) {
+    if pod.annotation(pod_annotation::INJECT) != Some(ON) {
         return Err(Unchanged::NotRequested);
     }
-    let containers = pod
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.init_containers.as_deref());
-    let has_agent =
-        |container: &k8s_openapi::api::core::v1::Container| container.name == AGENT_CONTAINER;
-    if containers.unwrap_or_default().iter().any(has_agent) {
+    let is_agent = |container: &Container| container.name == AGENT_CONTAINER;
+    let containers = pod.init_containers().unwrap_or_default();
+    if containers.iter().any(is_agent) {
         return Err(Unchanged::AlreadyInjected);
     }
-    Ok(annotation(pod, pod_annotation::CR_NAME).map_or(Wanted::Only, Wanted::Named))
+    let named = pod.annotation(pod_annotation::CR_NAME);
+    Ok(named.map_or(Wanted::Only, Wanted::Named))
 }
 
 /// Decides about a pod, with the object that it follows.
@@ -121,7 +118,7 @@ pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision 
         return Decision::Unchanged(unchanged);
     }
     let name = object.metadata.name.clone().unwrap_or_default();
-    if let Some(profile) = annotation(pod, pod_annotation::PROFILE)
+    if let Some(profile) = pod.annotation(pod_annotation::PROFILE)
         && !object.spec.sync.profiles.contains_key(profile)
     {
         return Decision::Denied(Denial::ProfileMissing {
@@ -134,15 +131,23 @@ pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision 
     insert_first(
         &mut patch,
         "/spec/initContainers",
-        has_init_containers(pod),
+        pod.init_containers().is_some(),
         &sidecar.container(),
     );
     append(
         &mut patch,
         "/spec/volumes",
-        has_volumes(pod),
+        pod.has_volumes(),
         sidecar.volumes(),
     );
+    Decision::Injected(Injection {
+        patch,
+        warnings: warnings(&name, object, &sidecar),
+    })
+}
+
+/// Returns what the creator of the pod should know. The API server may cut a warning after 256 characters.
+fn warnings(name: &str, object: &GatewaySync, sidecar: &Sidecar<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     if !sidecar.has_data() {
         warnings.push(
@@ -150,23 +155,17 @@ pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision 
                 .to_owned(),
         );
     }
-    Decision::Injected(Injection { patch, warnings })
-}
-
-/// Returns an annotation that is not empty.
-pub(super) fn annotation<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
-    let value = pod.metadata.annotations.as_ref()?.get(name)?;
-    Some(value.as_str()).filter(|value| !value.is_empty())
-}
-
-fn has_init_containers(pod: &Pod) -> bool {
-    pod.spec
-        .as_ref()
-        .is_some_and(|spec| spec.init_containers.is_some())
-}
-
-fn has_volumes(pod: &Pod) -> bool {
-    pod.spec.as_ref().is_some_and(|spec| spec.volumes.is_some())
+    if object.spec.is_paused() {
+        warnings.push(format!(
+            "GatewaySync '{name}' is paused, so the stoker-agent starts the gateway with the files that are there"
+        ));
+        // The webhook does not know which agent an image contains.
+        warnings.push(
+            "a stoker-agent of the Go operator does not observe the pause when it starts: it deploys the commit of the ref"
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 /// Returns the operations that mark the pod. It has annotations, because one of them asked for the agent.
@@ -176,11 +175,11 @@ fn metadata(pod: &Pod, object: &str) -> Vec<Value> {
         let pointer = format!("/metadata/{folder}/{}", name.replace('/', "~1"));
         patch.push(json!({ "op": "add", "path": pointer, "value": value }));
     };
-    if annotation(pod, pod_annotation::CR_NAME).is_none() {
+    if pod.annotation(pod_annotation::CR_NAME).is_none() {
         set("annotations", pod_annotation::CR_NAME, object);
     }
     set("annotations", pod_annotation::INJECTED, ON);
-    if pod.metadata.labels.is_some() {
+    if pod.has_labels() {
         set("labels", pod_label::AGENT, ON);
     } else {
         let labels = json!({ pod_label::AGENT: ON });

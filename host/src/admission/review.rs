@@ -1,68 +1,157 @@
-//! The question of the API server about a pod, and the answer: `AdmissionReview` of `admission.k8s.io/v1`.
+//! The question of the API server about a pod, and the answer: `AdmissionReview` of `admission.k8s.io`.
+//!
+//! The same is accepted and answered as by controller-runtime, which serves the webhook of the Go operator: a request
+//! that cannot be read gets an answer too, with the code 400.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::inject::Decision;
+use super::pod::Pod;
 
-/// The version of the reviews that are answered.
-const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
-/// The reason why a body is not a review of a pod.
+/// The version of a review. Both have the same fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Version {
+    /// The version of which a review is if it names none.
+    #[default]
+    V1,
+    V1Beta1,
+}
+
+impl Version {
+    const ALL: [Self; 2] = [Self::V1, Self::V1Beta1];
+
+    fn api_version(self) -> &'static str {
+        match self {
+            Self::V1 => "admission.k8s.io/v1",
+            Self::V1Beta1 => "admission.k8s.io/v1beta1",
+        }
+    }
+}
+
+/// The reason why a request is not a review of a pod.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReviewError {
-    /// The body is not JSON, or lacks a field.
-    #[error("the body is not an AdmissionReview of a pod: {0}")]
-    Json(#[from] serde_json::Error),
+    /// The request has another content type.
+    #[error("the content type is not application/json")]
+    ContentType,
+    /// The body is not JSON, or a field has another type.
+    #[error("the body is not an AdmissionReview: {0}")]
+    Json(#[source] serde_json::Error),
     /// The body is another object.
-    #[error("the body is {kind} of {api_version}, and not {KIND} of {API_VERSION}")]
+    #[error("the body is {kind} of {api_version}, and not {KIND} of admission.k8s.io/v1")]
     Kind { api_version: String, kind: String },
+    /// The review contains no object.
+    #[error("the AdmissionReview contains no pod")]
+    NoPod,
+    /// The object is not a pod.
+    #[error("the AdmissionReview contains an invalid pod: {0}")]
+    Pod(#[source] serde_json::Error),
+}
+
+/// A request that is not a review of a pod, with what its answer repeats.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(super) struct Invalid {
+    caption: Caption,
+    #[source]
+    error: ReviewError,
+}
+
+/// What an answer repeats of its question.
+#[derive(Debug, Clone, Default)]
+struct Caption {
+    version: Version,
+    uid: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope {
-    api_version: String,
-    kind: String,
-    request: Question,
+struct Envelope<'a> {
+    api_version: Option<String>,
+    kind: Option<String>,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Request<'a> {
+    uid: Option<String>,
+    namespace: Option<String>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
 }
 
 /// A pod that somebody creates.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Question {
-    uid: String,
-    /// The namespace of the pod. It is missing in the pod itself.
-    #[serde(default)]
+    caption: Caption,
+    /// The namespace of the pod.
     pub(super) namespace: String,
     /// The pod.
-    pub(super) object: Pod,
+    pub(super) pod: Pod,
+}
+
+impl Envelope<'_> {
+    fn version(&self) -> Result<Version, ReviewError> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (api_version, kind) = (text(&self.api_version), text(&self.kind));
+        let mut versions = Version::ALL.into_iter();
+        let version = match api_version.as_str() {
+            "" => Some(Version::default()),
+            named => versions.find(|version| version.api_version() == named),
+        };
+        version
+            .filter(|_| kind.is_empty() || kind == KIND)
+            .ok_or(ReviewError::Kind { api_version, kind })
+    }
 }
 
 impl Question {
     /// Reads the body of a request.
-    pub(super) fn read(body: &[u8]) -> Result<Self, ReviewError> {
-        let envelope: Envelope = serde_json::from_slice(body)?;
-        if envelope.api_version != API_VERSION || envelope.kind != KIND {
-            return Err(ReviewError::Kind {
-                api_version: envelope.api_version,
-                kind: envelope.kind,
-            });
-        }
-        Ok(envelope.request)
+    ///
+    /// The API server names the namespace in the request, and the pod may lack it.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Invalid> {
+        let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(ReviewError::Json)?;
+        let version = envelope.version()?;
+        let request = envelope.request.unwrap_or_default();
+        let caption = Caption {
+            version,
+            uid: request.uid.unwrap_or_default(),
+        };
+        let pod = match request.object {
+            Some(object) if object.get().starts_with('{') => {
+                serde_json::from_str(object.get()).map_err(ReviewError::Pod)
+            }
+            _ => Err(ReviewError::NoPod),
+        };
+        let pod: Pod = match pod {
+            Ok(pod) => pod,
+            Err(error) => return Err(Invalid { caption, error }),
+        };
+        let namespace = request.namespace.filter(|name| !name.is_empty());
+        Ok(Self {
+            caption,
+            namespace: namespace
+                .or_else(|| pod.namespace().map(str::to_owned))
+                .unwrap_or_default(),
+            pod,
+        })
     }
 
     /// Returns the body of the answer.
     pub(super) fn answer(&self, decision: &Decision) -> Value {
         match decision {
-            Decision::Unchanged(why) => self.respond(json!({
+            Decision::Unchanged(why) => self.caption.respond(json!({
                 "allowed": true,
                 "status": { "code": 200, "message": why.to_string() },
             })),
-            Decision::Denied(why) => self.respond(json!({
+            Decision::Denied(why) => self.caption.respond(json!({
                 "allowed": false,
                 "status": { "code": 403, "reason": "Forbidden", "message": why.to_string() },
             })),
@@ -70,27 +159,50 @@ impl Question {
                 let patch = Value::from(injection.patch.clone()).to_string();
                 let mut response = json!({
                     "allowed": true,
+                    "status": { "code": 200 },
                     "patchType": "JSONPatch",
                     "patch": STANDARD.encode(patch),
                 });
                 if !injection.warnings.is_empty() {
                     response["warnings"] = injection.warnings.clone().into();
                 }
-                self.respond(response)
+                self.caption.respond(response)
             }
         }
     }
 
     /// Returns the body of an answer after an error. The pod is not created, so that its controller tries again.
     pub(super) fn fail(&self, message: &str) -> Value {
+        self.caption.refuse(500, message)
+    }
+}
+
+impl From<ReviewError> for Invalid {
+    fn from(error: ReviewError) -> Self {
+        Self {
+            caption: Caption::default(),
+            error,
+        }
+    }
+}
+
+impl Invalid {
+    /// Returns the body of the answer.
+    pub(super) fn answer(&self) -> Value {
+        self.caption.refuse(400, &self.error.to_string())
+    }
+}
+
+impl Caption {
+    fn refuse(&self, code: u16, message: &str) -> Value {
         self.respond(json!({
             "allowed": false,
-            "status": { "code": 500, "message": message },
+            "status": { "code": code, "message": message },
         }))
     }
 
     fn respond(&self, mut response: Value) -> Value {
         response["uid"] = self.uid.clone().into();
-        json!({ "apiVersion": API_VERSION, "kind": KIND, "response": response })
+        json!({ "apiVersion": self.version.api_version(), "kind": KIND, "response": response })
     }
 }

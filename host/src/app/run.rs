@@ -5,12 +5,12 @@ use anyhow::Result;
 use super::host::Host;
 use super::{kubeconfig, signals};
 use crate::cli::RunFlags;
-use crate::config::HostConfig;
+use crate::config::{HostConfig, set_path};
 use crate::plugin::PluginState;
 
 /// Runs `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
-    let kubeconfig = flags.kubeconfig.clone();
+    let kubeconfig = set_path(flags.kubeconfig.clone());
     let config: HostConfig = flags.try_into()?;
     let ended = signals::termination()?;
     let clients = kubeconfig::clients(kubeconfig.as_deref()).await?;

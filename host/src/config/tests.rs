@@ -166,6 +166,36 @@ fn an_own_certificate_needs_a_secret_and_names() {
         error(&invalid),
         ConfigError::CertificateSecret { .. }
     ));
-    let no_image = [own[0], own[1], "--default-agent-image="];
-    assert!(matches!(error(&no_image), ConfigError::NoAgentImage));
+}
+
+#[test]
+fn an_empty_value_of_a_flag_of_the_go_operator_is_absent() {
+    let empty = [
+        "--webhook-cert-path=",
+        "--kubeconfig=",
+        "--default-agent-image=",
+    ];
+    assert_eq!(run_config(&empty).unwrap().injection, None);
+    let own = [
+        "--webhook-cert-path=",
+        "--webhook-cert-secret=cert",
+        "--webhook-cert-dns-names=a.svc",
+    ];
+    let own = run_config(&own).unwrap().injection.unwrap();
+    assert!(matches!(own.certificate, CertificateConfig::Own { .. }));
+    for image in ["--default-agent-image=", "--default-agent-image= "] {
+        let flags = [
+            "--webhook-cert-path=/certs",
+            "--webhook-cert-name=",
+            "--webhook-cert-key=",
+            image,
+        ];
+        let found = run_config(&flags).unwrap().injection.unwrap();
+        let files = TlsFiles {
+            certificate: "/certs/tls.crt".into(),
+            key: "/certs/tls.key".into(),
+        };
+        assert_eq!(found.certificate, CertificateConfig::Files(files));
+        assert_eq!(found.agent_image, "ghcr.io/knorrlabs/stoker-agent:latest");
+    }
 }

@@ -23,6 +23,22 @@ pub(super) fn wanted(
     sync: &GatewaySync,
     resolved: &Resolved,
 ) -> Result<ConfigMap, ControllerError> {
+    let mut wanted = without_commit(key, sync)?;
+    let commit = [
+        ("commit", resolved.found.commit.as_str()),
+        ("ref", resolved.git_ref.short()),
+    ];
+    let commit = commit.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    wanted.data.get_or_insert_default().extend(commit);
+    Ok(wanted)
+}
+
+/// Returns the ConfigMap for an object of which no commit is known. The agents of both projects wait for one, and those
+/// of Stoker observe a pause meanwhile.
+pub(super) fn without_commit(
+    key: &ObjectKey,
+    sync: &GatewaySync,
+) -> Result<ConfigMap, ControllerError> {
     let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
     Ok(ConfigMap {
         metadata: ObjectMeta {
@@ -32,19 +48,14 @@ pub(super) fn wanted(
             owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
-        data: Some(data(sync, resolved)?),
+        data: Some(data(sync)?),
         ..ConfigMap::default()
     })
 }
 
-fn data(
-    sync: &GatewaySync,
-    resolved: &Resolved,
-) -> Result<BTreeMap<String, String>, ControllerError> {
+fn data(sync: &GatewaySync) -> Result<BTreeMap<String, String>, ControllerError> {
     let spec = &sync.spec;
     let entries = [
-        ("commit", resolved.found.commit.to_string()),
-        ("ref", resolved.git_ref.short().to_owned()),
         ("gitURL", spec.git.repo.clone()),
         (PAUSED, spec.is_paused().to_string()),
         ("authType", auth_type(spec.git.auth.as_ref()).to_owned()),

@@ -87,7 +87,7 @@ pub(super) async fn observe<G>(context: &Context<G>, key: &ObjectKey, sync: &Gat
     let Some(pods) = context.pods.of(key).await else {
         return Fleet::new(None);
     };
-    let accounts: BTreeSet<_> = pods.iter().map(|pod| pod.service_account.clone()).collect();
+    let accounts = accounts(&pods);
     let (reports, binding) = tokio::join!(
         reports(&context.client, key, &pods),
         agent_binding::bind(context, key, sync, &accounts),
@@ -116,6 +116,30 @@ pub(super) async fn observe<G>(context: &Context<G>, key: &ObjectKey, sync: &Gat
             binding,
         },
     }
+}
+
+/// Binds the agents of a paused object to their role, so that new ones can read that it is paused.
+///
+/// # Errors
+///
+/// Fails if the RoleBinding cannot be written. It is not written while the pods are unknown; the pass that follows the list
+/// of the pods writes it.
+pub(super) async fn bind<G>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+) -> Result<(), ControllerError> {
+    if context.agent_role.is_none() {
+        return Ok(());
+    }
+    let Some(pods) = context.pods.of(key).await else {
+        return Ok(());
+    };
+    agent_binding::bind(context, key, sync, &accounts(&pods)).await
+}
+
+fn accounts(pods: &[GatewayPod]) -> BTreeSet<String> {
+    pods.iter().map(|pod| pod.service_account.clone()).collect()
 }
 
 /// Reads the reports of the agents. Without a running pod, there is nothing to read.

@@ -99,7 +99,8 @@ pub(super) async fn publish<G>(
 }
 
 /// Tells the agents of a paused object to stop syncing. They keep what they have: nothing else of the ConfigMap changes.
-/// The next pass over the object after the pause publishes that it is over.
+/// Without a ConfigMap, one without a commit is created, because an agent lets its gateway start when it knows of the
+/// pause. The next pass over the object after the pause publishes that it is over.
 pub(super) async fn pause(
     client: &Client,
     key: &ObjectKey,
@@ -109,6 +110,9 @@ pub(super) async fn pause(
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let found = within("read the metadata ConfigMap", config_maps.get_opt(&name)).await?;
     let Some(found) = found else {
+        let (params, wanted) = (create_params(), config_map::without_commit(key, sync)?);
+        let call = config_maps.create(&params, &wanted);
+        within("create the metadata ConfigMap", call).await?;
         return Ok(());
     };
     let uid = sync.uid();
@@ -128,6 +132,13 @@ pub(super) async fn pause(
         within("patch the metadata ConfigMap", call).await?;
     }
     Ok(())
+}
+
+fn create_params() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
 }
 
 /// Updates a ConfigMap that is as it was written last. Everything but the data is the same for all commits of an object.
@@ -158,12 +169,8 @@ async fn write(
     wanted: &ConfigMap,
 ) -> Result<(), ControllerError> {
     let Some(present) = present else {
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
         let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-        let writing = published.begin(key);
+        let (params, writing) = (create_params(), published.begin(key));
         let call = config_maps.create(&params, wanted);
         let stored = within("create the metadata ConfigMap", call).await?;
         writing.stored(&stored.metadata, wanted);

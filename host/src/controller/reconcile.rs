@@ -256,6 +256,7 @@ async fn prepare<G: RefSource>(
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
         publish::pause(&context.client, key, sync).await?;
+        Box::pin(gateways::bind(context, key, sync)).await?;
     } else {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use stoker_api::DesignerSessionPolicy;
 use tokio::time::Instant;
 
 use super::outcome::Outcome;
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 
 /// The wait after the first failure. It doubles with each failure in a row.
 const FIRST_RETRY: Duration = Duration::from_secs(30);
@@ -133,13 +133,12 @@ impl Schedule {
     }
 
     /// Decides what to do now. A new commit or a new profile is not delayed by earlier failures.
-    pub(crate) fn next(&self, now: Instant, published: Option<&Published>) -> Next {
-        let Some(published) = published else {
-            return Next::Wait(Idle::Unpublished, None);
+    pub(crate) fn next(&self, now: Instant, metadata: Option<&Metadata>) -> Next {
+        let published = match metadata {
+            None => return Next::Wait(Idle::Unpublished, None),
+            Some(Metadata::Paused) => return Next::Wait(Idle::Paused, None),
+            Some(Metadata::Published(published)) => published,
         };
-        if published.is_paused {
-            return Next::Wait(Idle::Paused, None);
-        }
         let open = self.open.as_ref().filter(|open| open.wanted == *published);
         if let Some(open) = open.filter(|open| now < open.retry_at) {
             return Next::Wait(open.why, Some(open.retry_at));

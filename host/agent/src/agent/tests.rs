@@ -17,15 +17,14 @@ use crate::metrics::Files;
 use crate::notice::Notice;
 use crate::problems::ProblemSender;
 
-fn published(digit: char) -> Published {
-    Published {
+fn published(digit: char) -> Metadata {
+    Metadata::Published(Published {
         commit: CommitId::parse(&digit.to_string().repeat(40)).unwrap(),
         git_ref: GitRef::parse("main").unwrap(),
         repo: RepoUrl::parse("https://git.example/o/r.git").unwrap(),
         ca_bundle: None,
         profiles: "{}".to_owned(),
-        is_paused: false,
-    }
+    })
 }
 
 /// What the fake does at each sync. Without an entry, it succeeds.
@@ -83,7 +82,7 @@ impl Work for FakeWork {
 
 struct Fixture {
     work: FakeWork,
-    publish: watch::Sender<Option<Published>>,
+    publish: watch::Sender<Option<Metadata>>,
     gateway: watch::Sender<bool>,
     problems: ProblemSender,
     reports: watch::Receiver<Option<Report>>,
@@ -94,7 +93,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn start(first: Option<Published>, outcomes: Vec<Outcome>) -> Self {
+    fn start(first: Option<Metadata>, outcomes: Vec<Outcome>) -> Self {
         let script = Script {
             outcomes: outcomes.into(),
             ..Script::default()
@@ -268,9 +267,7 @@ async fn a_new_commit_ends_a_back_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_object_lets_the_gateway_start_with_what_is_there() {
-    let mut paused = published('a');
-    paused.is_paused = true;
-    let it = Fixture::start(Some(paused), Vec::new());
+    let it = Fixture::start(Some(Metadata::Paused), Vec::new());
     it.work.script.lock().unwrap().on_disk.commit = "c".repeat(40);
     it.after(1).await;
     assert!(it.health.is_ready());
@@ -348,12 +345,10 @@ async fn a_gateway_that_runs_is_not_taken_out_of_service_by_a_failed_sync() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_beside_a_running_gateway_is_reported() {
-    let mut paused = published('a');
-    paused.is_paused = true;
     let mut it = Fixture::start(None, Vec::new());
     it.gateway.send_replace(true);
     it.after(1).await;
-    it.publish.send_replace(Some(paused));
+    it.publish.send_replace(Some(Metadata::Paused));
     assert_eq!(it.count_reports(60).await, 1);
     assert_eq!(it.report().sync_status, SyncStatus::Pending);
     assert_eq!(it.report().profile_name, "edge");

@@ -19,7 +19,7 @@ use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayClient;
 use crate::health::{Health, Site};
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
-use crate::metadata::Published;
+use crate::metadata::{Metadata, Published};
 use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
@@ -142,14 +142,15 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
 }
 
 /// Looks up the ref from time to time, and reads the profile. What fails is logged, and what was found before stays.
-async fn poll(git: GitClient, config: MachineConfig, published: watch::Sender<Option<Published>>) {
+async fn poll(git: GitClient, config: MachineConfig, published: watch::Sender<Option<Metadata>>) {
     let mut ticks = tokio::time::interval(config.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         match look(&git, &config).await {
             Ok(found) => {
-                let take = |present: &mut Option<Published>| {
+                let found = Metadata::Published(found);
+                let take = |present: &mut Option<Metadata>| {
                     let is_new = present.as_ref() != Some(&found);
                     *present = Some(found);
                     is_new
@@ -195,7 +196,6 @@ pub(super) async fn resolve(
         repo: repo.clone(),
         ca_bundle: None,
         profiles,
-        is_paused: false,
     })
 }
 

@@ -11,7 +11,7 @@ use kube::runtime::watcher::{self, watch_object};
 use tokio::sync::watch;
 
 use super::{Cluster, METADATA_PREFIX, within};
-use crate::metadata::{MetadataError, Published};
+use crate::metadata::{Metadata, MetadataError};
 use crate::problems::ProblemSender;
 
 /// The time between two reads where the agent may not watch.
@@ -24,7 +24,7 @@ const POLLS: u32 = 100;
 /// before stays.
 pub(crate) async fn follow(
     cluster: Cluster,
-    published: watch::Sender<Option<Published>>,
+    published: watch::Sender<Option<Metadata>>,
     problems: ProblemSender,
 ) {
     let name = format!("{METADATA_PREFIX}{}", cluster.object);
@@ -51,7 +51,7 @@ pub(crate) async fn follow(
 struct Follower {
     name: String,
     maps: Api<ConfigMap>,
-    published: watch::Sender<Option<Published>>,
+    published: watch::Sender<Option<Metadata>>,
     problems: ProblemSender,
     last_error: String,
 }
@@ -87,12 +87,12 @@ impl Follower {
 
     fn take(&mut self, map: Option<ConfigMap>) {
         let data = map.and_then(|map| map.data);
-        let parsed = data.map_or(Err(MetadataError::NoCommit), |data| Published::parse(&data));
+        let parsed = data.map_or(Err(MetadataError::NoCommit), |data| Metadata::parse(&data));
         match parsed {
             Ok(found) => {
                 self.last_error.clear();
                 self.problems.set_published("");
-                let take = |present: &mut Option<Published>| {
+                let take = |present: &mut Option<Metadata>| {
                     let is_new = present.as_ref() != Some(&found);
                     *present = Some(found);
                     is_new
@@ -183,8 +183,11 @@ mod tests {
         may_read.store(true, Ordering::Relaxed);
         let read = published.wait_for(Option::is_some);
         let read = tokio::time::timeout(Duration::from_secs(4), read).await;
-        let commit = read.unwrap().unwrap().as_ref().unwrap().commit.clone();
-        assert_eq!(commit.as_str(), "a".repeat(40));
+        let metadata = read.unwrap().unwrap().clone();
+        let Some(Metadata::Published(published)) = metadata else {
+            panic!("{metadata:?}")
+        };
+        assert_eq!(published.commit.as_str(), "a".repeat(40));
         task.abort();
     }
 
@@ -232,5 +235,10 @@ mod tests {
             assert!(problem.starts_with(expected), "{problem}");
         }
         assert!(receiver.borrow().is_some());
+        // An object that is paused before its first publication.
+        let map = json!({"data": {"paused": "true", "gitURL": "https://git.example/o/r.git"}});
+        follower.take(Some(serde_json::from_value(map).unwrap()));
+        assert_eq!(*receiver.borrow(), Some(Metadata::Paused));
+        assert_eq!(problems.borrow().to_string(), "");
     }
 }

@@ -72,7 +72,6 @@ impl Site {
             repo: RepoUrl::parse(self.git.url()).unwrap(),
             ca_bundle: None,
             profiles: json!({"default": profile}).to_string(),
-            is_paused: false,
         }
     }
 

@@ -64,13 +64,17 @@ struct Answer {
 }
 
 async fn post(objects: Option<Vec<Value>>, path: &str, body: impl Into<Body>) -> Answer {
+    let request = Request::post(path).header("Content-Type", "application/json");
+    send(objects, request.body(body.into()).unwrap()).await
+}
+
+async fn send(objects: Option<Vec<Value>>, request: Request<Body>) -> Answer {
     let mut registry = Registry::default();
     let metrics = InjectorMetrics::register(&mut registry);
     let settings = Settings {
         agent_image: "agent:1".to_owned(),
     };
     let injector = Injector::new(Objects::new(client(objects)), settings, metrics);
-    let request = Request::post(path).body(body.into()).unwrap();
     let response = router(Arc::new(injector)).oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -131,6 +135,7 @@ async fn a_pod_gets_the_agent_of_the_object_that_it_names() {
         patch[2]["value"][0]["env"][2],
         json!({ "name": "CR_NAME", "value": "b" })
     );
+    assert_eq!(response["status"], json!({ "code": 200 }));
     assert_eq!(response.get("warnings"), None);
     assert!(counted(&answer, "injected"), "{}", answer.metrics);
 }
@@ -210,20 +215,147 @@ async fn a_pod_is_refused_for_now_if_the_object_cannot_be_read() {
     }
 }
 
+/// Answers a question after a change.
+async fn changed(change: impl FnOnce(&mut Value)) -> Value {
+    let mut question = question(&json!({ "stoker.io/inject": "true" }));
+    change(&mut question);
+    let objects = Some(vec![object("a")]);
+    let answer = post(objects, "/mutate-v1-pod", question.to_string()).await;
+    assert_eq!(answer.status, 200);
+    answer.body
+}
+
 #[tokio::test]
-async fn other_requests_are_refused() {
-    let mut other_version = question(&json!({}));
-    other_version["apiVersion"] = "admission.k8s.io/v1beta1".into();
-    let mut no_pod = question(&json!({}));
-    no_pod["request"]["object"] = json!(null);
-    for body in [
-        String::new(),
-        "{}".to_owned(),
-        other_version.to_string(),
-        no_pod.to_string(),
+async fn a_review_is_answered_in_its_version() {
+    for (sent, answered) in [
+        (json!("admission.k8s.io/v1"), "admission.k8s.io/v1"),
+        (
+            json!("admission.k8s.io/v1beta1"),
+            "admission.k8s.io/v1beta1",
+        ),
+        (json!(null), "admission.k8s.io/v1"),
     ] {
-        assert_eq!(post(None, "/mutate-v1-pod", body).await.status, 400);
+        let body = changed(|question| {
+            question["apiVersion"] = sent;
+            question.as_object_mut().unwrap().remove("kind");
+        })
+        .await;
+        assert_eq!(body["apiVersion"], answered);
+        assert_eq!(body["kind"], "AdmissionReview");
+        assert_eq!(body["response"]["patchType"], "JSONPatch");
     }
+}
+
+#[tokio::test]
+async fn a_request_without_a_uid_is_answered_with_an_empty_one() {
+    let body = changed(|question| {
+        question["request"].as_object_mut().unwrap().remove("uid");
+    })
+    .await;
+    assert_eq!(body["response"]["uid"], "");
+    assert_eq!(body["response"]["allowed"], true);
+}
+
+#[tokio::test]
+async fn without_a_namespace_in_the_request_that_of_the_pod_is_used() {
+    for namespace in [json!(null), json!("")] {
+        let body = changed(|question| {
+            question["request"]["namespace"] = namespace;
+            question["request"]["object"]["metadata"]["namespace"] = "plants".into();
+        })
+        .await;
+        assert_eq!(body["response"]["patchType"], "JSONPatch", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_with_quantities_as_numbers_gets_the_agent() {
+    let body = changed(|question| {
+        question["request"]["object"]["spec"]["containers"][0]["resources"] =
+            json!({ "limits": { "cpu": 1 } });
+    })
+    .await;
+    assert_eq!(body["response"]["patchType"], "JSONPatch", "{body}");
+}
+
+/// Returns the answer to a request that cannot be read.
+fn refused(uid: &str, message: &str) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "response": {
+            "uid": uid, "allowed": false, "status": { "code": 400, "message": message },
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_review_without_a_pod_is_refused_with_its_uid() {
+    let no_pod = "the AdmissionReview contains no pod";
+    for pod in [json!(null), json!([]), json!("pod")] {
+        let body = changed(|question| question["request"]["object"] = pod).await;
+        assert_eq!(body, refused("u-1", no_pod));
+    }
+    let body = changed(|question| {
+        question["request"]["object"]["metadata"]["annotations"] = json!([]);
+    })
+    .await;
+    let said = body["response"]["status"]["message"].as_str().unwrap();
+    let start =
+        "the AdmissionReview contains an invalid pod: invalid type: sequence, expected a map";
+    assert!(said.starts_with(start), "{said}");
+    assert_eq!(body, refused("u-1", said));
+    let body = changed(|question| question["request"] = json!(null)).await;
+    assert_eq!(body, refused("", no_pod));
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_review_is_refused() {
+    let json = "the body is not an AdmissionReview: ";
+    for (body, message) in [
+        ("", json),
+        ("pod", json),
+        ("[]", json),
+        (r#"{"request":{"uid":5}}"#, json),
+        (
+            r#"{"apiVersion":"v1","kind":"Pod"}"#,
+            "the body is Pod of v1, and not AdmissionReview of admission.k8s.io/v1",
+        ),
+    ] {
+        let answer = post(None, "/mutate-v1-pod", body).await;
+        assert_eq!(answer.status, 200);
+        let said = answer.body["response"]["status"]["message"].as_str();
+        assert!(said.unwrap().starts_with(message), "{said:?}");
+        assert_eq!(answer.body, refused("", said.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_another_content_type_is_refused() {
+    for (content_type, is_read) in [
+        (None, false),
+        (Some("text/plain"), false),
+        (Some("application/json-patch+json"), false),
+        (Some("application/json"), true),
+        (Some("Application/JSON; charset=utf-8"), true),
+    ] {
+        let mut request = Request::post("/mutate-v1-pod");
+        if let Some(content_type) = content_type {
+            request = request.header("Content-Type", content_type);
+        }
+        let body = Body::from(question(&json!({})).to_string());
+        let answer = send(None, request.body(body).unwrap()).await;
+        assert_eq!(answer.status, 200);
+        if is_read {
+            assert_eq!(answer.body["response"]["allowed"], true, "{content_type:?}");
+        } else {
+            let expected = refused("", "the content type is not application/json");
+            assert_eq!(answer.body, expected, "{content_type:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_requests_are_not_served() {
     let large = vec![b' '; BODY_BYTES + 1];
     assert_eq!(post(None, "/mutate-v1-pod", large).await.status, 413);
     assert_eq!(post(None, "/", "{}").await.status, 404);
@@ -240,6 +372,7 @@ async fn a_client_that_sends_no_bodies_does_not_keep_others_out() {
     let send = |address: [u8; 4], body: Body| {
         let peer = Peer((address, 1).into());
         let request = Request::post("/mutate-v1-pod").extension(peer);
+        let request = request.header("Content-Type", "application/json");
         let answered = routes.clone().oneshot(request.body(body).unwrap());
         async { answered.await.unwrap().status().as_u16() }
     };

@@ -114,7 +114,7 @@ fn a_pod_is_injected_as_by_the_go_operator() {
         let (pod, warnings) = injected(&pod(), &object(&auth));
         assert_eq!(pod, golden, "{auth}");
         // The pod is one that the API server reads without a loss.
-        let typed: Pod = serde_json::from_value(pod.clone()).unwrap();
+        let typed: k8s_openapi::api::core::v1::Pod = serde_json::from_value(pod.clone()).unwrap();
         assert_eq!(typed.spec.unwrap().init_containers.unwrap().len(), 2);
         assert_eq!(warnings, [""; 0]);
     }
@@ -152,8 +152,28 @@ fn a_regular_container_with_the_name_of_the_agent_does_not_count() {
 fn a_paused_object_does_not_keep_a_pod_from_starting() {
     let mut paused = object(&json!(null));
     paused.spec.paused = Some(true);
-    let (with_pause, _) = injected(&pod(), &paused);
+    let (with_pause, warnings) = injected(&pod(), &paused);
     assert_eq!(with_pause, injected(&pod(), &object(&json!(null))).0);
+    let expected = [
+        "GatewaySync 'cr' is paused, so the stoker-agent starts the gateway with the files that are there",
+        "a stoker-agent of the Go operator does not observe the pause when it starts: it deploys the commit of the ref",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn a_pod_starts_without_the_token_that_is_not_written_during_a_pause() {
+    let volume = |is_paused| {
+        let mut object = object(&github_app());
+        object.spec.paused = Some(is_paused);
+        let (pod, _) = injected(&pod(), &object);
+        pod["spec"]["volumes"][4].clone()
+    };
+    let source = json!({ "secretName": "stoker-github-token-cr", "defaultMode": 292 });
+    let mut expected = json!({ "name": "git-token", "secret": source });
+    assert_eq!(volume(false), expected);
+    expected["secret"]["optional"] = true.into();
+    assert_eq!(volume(true), expected);
 }
 
 #[test]

@@ -312,6 +312,18 @@ async fn agents_are_bound_to_their_role() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn agents_of_a_paused_object_are_bound_so_that_they_read_the_pause() {
+    let mut bench = bench(&["gw-0"]);
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.agent_role = Some(AgentRole::ClusterRole);
+    bench.change(|sync| sync.with(|sync| sync.spec.paused = Some(true)));
+    bench.pass().await.unwrap();
+    let binding = format!("{BINDINGS}/stoker-agent-plant");
+    let created = bench.api.get(&binding).unwrap();
+    assert_eq!(created["subjects"][0]["name"], "gw");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_role_binding_that_is_not_watched_is_read_in_each_pass() {
     let mut bench = bench(&["gw-0"]);
     let context = Arc::get_mut(&mut bench.context).unwrap();

@@ -181,9 +181,10 @@ async fn a_paused_object_is_only_reported() {
     let bench = Bench::new(&GatewaySync::sample().with(|sync| sync.spec.paused = Some(true)));
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     let read = format!("GET {METADATA}");
+    let create = "POST /api/v1/namespaces/edge/configmaps".to_owned();
     assert_eq!(
         bench.api.calls(),
-        [format!("PATCH {OBJECT}/status"), read.clone()]
+        [format!("PATCH {OBJECT}/status"), read.clone(), create]
     );
     assert_eq!(bench.git.looked_up(), [""; 0]);
     let expected = (
@@ -218,6 +219,30 @@ async fn a_pause_reaches_the_agents_and_changes_nothing_else_of_what_they_read()
     bench.change(|sync| sync.git_ref("main"));
     bench.pass().await.unwrap();
     assert_eq!(data(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_before_the_first_publication_is_published_without_a_commit() {
+    let bench = Bench::new(&GatewaySync::sample().with(|sync| sync.spec.paused = Some(true)));
+    bench.pass().await.unwrap();
+    let paused = bench.api.get(METADATA).unwrap();
+    let mut data = paused["data"].clone();
+    assert_eq!(data["paused"], "true");
+    assert_eq!(data["gitURL"], "https://git.example/o/r.git");
+    // The agents of the Go operator wait for the commit.
+    assert!(data.get("commit").is_none() && data.get("ref").is_none());
+
+    bench.change(|sync| sync.with(|sync| sync.spec.paused = None).generation(2));
+    bench.pass().await.unwrap();
+    let published = bench.api.get(METADATA).unwrap();
+    data["paused"] = "false".into();
+    data["commit"] = "a".repeat(40).into();
+    data["ref"] = "main".into();
+    assert_eq!(published["data"], data);
+    for part in ["labels", "ownerReferences", "uid"] {
+        assert_eq!(paused["metadata"][part], published["metadata"][part]);
+    }
+    assert_eq!(paused["metadata"]["ownerReferences"][0]["name"], "plant");
 }
 
 #[tokio::test(start_paused = true)]

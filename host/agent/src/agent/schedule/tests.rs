@@ -12,7 +12,6 @@ fn published(digit: char) -> Published {
         repo: RepoUrl::parse("https://git.example/o/r.git").unwrap(),
         ca_bundle: None,
         profiles: "{}".to_owned(),
-        is_paused: false,
     }
 }
 
@@ -22,7 +21,8 @@ fn seconds(seconds: u64) -> Duration {
 
 /// Returns the time until the next sync, or the reason why there is none.
 fn wait(schedule: &Schedule, now: Instant, wanted: &Published) -> Result<u64, Idle> {
-    match schedule.next(now, Some(wanted)) {
+    let metadata = Metadata::Published(wanted.clone());
+    match schedule.next(now, Some(&metadata)) {
         Next::Sync(found) => {
             assert_eq!(&found, wanted);
             Ok(0)
@@ -113,11 +113,11 @@ fn a_failure_is_tried_again_although_the_same_was_done_before() {
 #[test]
 fn nothing_is_synced_while_paused_and_what_is_published_then_afterwards() {
     let (mut schedule, now) = (Schedule::new(), Instant::now());
-    let mut paused = published('a');
-    paused.is_paused = true;
-    assert_eq!(wait(&schedule, now, &paused), Err(Idle::Paused));
+    let paused = Some(&Metadata::Paused);
+    let expected = Next::Wait(Idle::Paused, None);
+    assert_eq!(schedule.next(now, paused), expected);
     schedule.gateway_is_running();
-    assert_eq!(wait(&schedule, now, &paused), Err(Idle::Paused));
+    assert_eq!(schedule.next(now, paused), expected);
     assert_eq!(wait(&schedule, now, &published('b')), Ok(0));
 }
 
@@ -142,7 +142,7 @@ fn a_missing_confirmation_is_looked_for_again() {
     let (mut schedule, now, wanted) = (Schedule::new(), Instant::now(), published('a'));
     schedule.record(now, Phase::Running, wanted.clone(), End::Unconfirmed);
     assert_eq!(
-        schedule.next(now, Some(&wanted)),
+        schedule.next(now, Some(&Metadata::Published(wanted))),
         Next::Wait(Idle::Unconfirmed, Some(now + seconds(10)))
     );
 }

@@ -10,7 +10,6 @@ fn wanted() -> Published {
         repo: RepoUrl::parse("https://git.example/o/r.git").unwrap(),
         ca_bundle: None,
         profiles: "{}".to_owned(),
-        is_paused: false,
     }
 }
 
