@@ -129,8 +129,7 @@ impl<G: RefSource> Controller<G> {
         let namespace = self.namespace.as_deref();
         let context = Arc::new(self.context());
         let (objects, reader) = watch::objects(client.clone(), watches, namespace);
-        let published = Arc::clone(&context.published);
-        let config_maps = watch::config_maps(client.clone(), watches, namespace, published);
+        let config_maps = watch::config_maps(client, watches, namespace, &context.published);
         let pods = watch::pods(
             client.clone(),
             watches,

@@ -58,6 +58,18 @@ async fn report(cluster: &TestCluster, gateway: &str, entry: &Value) -> Result<(
     Ok(())
 }
 
+/// Creates a report without the label of its manager, as other programs may do.
+async fn report_unmanaged(cluster: &TestCluster, gateway: &str, entry: &Value) -> Result<()> {
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let map = json!({
+        "metadata": {"name": "stoker-status-plant", "labels": {"stoker.io/cr-name": "plant"}},
+        "data": {gateway: entry.to_string()},
+    });
+    maps.create(&PostParams::default(), &serde_json::from_value(map)?)
+        .await?;
+    Ok(())
+}
+
 fn message(object: &GatewaySync, type_: &str) -> Option<String> {
     let found = object.status.as_ref()?.condition(type_)?;
     Some(format!("{} {}", found.status, found.message))
@@ -78,6 +90,16 @@ async fn until_metrics(cluster: &TestCluster, is_true: impl Fn(&str) -> bool) ->
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     anyhow::bail!("not in time; the metrics are\n{}", cluster.metrics()?)
+}
+
+#[tokio::test]
+async fn a_report_without_the_label_of_its_manager_is_noticed() -> Result<()> {
+    let cluster = cluster(None).await?;
+    run_pod(&cluster, "gw-0", json!({})).await?;
+    until_message(&cluster, "AllGatewaysSynced", "False 0/1 synced").await?;
+    report_unmanaged(&cluster, "gw-0", &json!({"syncStatus": "Synced"})).await?;
+    until_message(&cluster, "AllGatewaysSynced", "True 1/1 synced").await?;
+    Ok(())
 }
 
 #[tokio::test]

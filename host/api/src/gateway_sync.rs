@@ -1,6 +1,6 @@
 use kube::{CustomResource, ResourceExt as _};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::git::GitSource;
 use super::names::{self, annotation};
@@ -135,7 +135,7 @@ pub struct Polling {
     #[serde(default = "enabled")]
     pub enabled: bool,
     /// The time between two checks, such as `30s`, `5m` or `1h30m`. Zero or less disables polling.
-    #[serde(default = "interval")]
+    #[serde(default = "interval", deserialize_with = "filled_interval")]
     pub interval: String,
 }
 
@@ -152,8 +152,8 @@ impl Default for Polling {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
-    /// The port of the gateway's HTTP interface.
-    #[serde(default = "gateway_port")]
+    /// The port of the gateway's HTTP interface. Zero means the default.
+    #[serde(default = "gateway_port", deserialize_with = "filled_port")]
     pub port: i32,
     /// Whether agents connect over TLS.
     #[serde(default = "disabled")]
@@ -169,8 +169,8 @@ pub struct GatewayApi {
     /// The name of the Secret that holds the API key.
     #[schemars(length(min = 1))]
     pub secret_name: String,
-    /// The key in the data of the Secret.
-    #[serde(default = "secret_key")]
+    /// The key in the data of the Secret. An empty text means the default.
+    #[serde(default = "secret_key", deserialize_with = "filled_secret_key")]
     pub secret_key: String,
 }
 
@@ -220,4 +220,28 @@ fn disabled() -> bool {
 
 fn secret_key() -> String {
     "apiKey".to_owned()
+}
+
+fn filled_interval<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    filled(value, interval)
+}
+
+fn filled_port<'de, D: Deserializer<'de>>(value: D) -> Result<i32, D::Error> {
+    filled(value, gateway_port)
+}
+
+fn filled_secret_key<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    filled(value, secret_key)
+}
+
+/// Reads a field whose default also replaces zero and an empty text, which templates without a value write. The Go
+/// operator reads them in this way.
+fn filled<'de, D, T>(value: D, default: fn() -> T) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialEq,
+{
+    let value = T::deserialize(value)?;
+    let is_filled = value != T::default();
+    Ok(if is_filled { value } else { default() })
 }

@@ -8,7 +8,8 @@ use super::schema;
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = schema::git_source_rules()))]
 pub struct GitSource {
-    /// The URL of the repository, with the scheme http, https, git or ssh, or in the form `user@host:path`.
+    /// The URL of the repository, with the scheme http, https, git or ssh, or in the form `user@host:path` of ssh. The user
+    /// of ssh defaults to `git`.
     #[schemars(length(min = 1))]
     pub repo: String,
     /// A tag, a branch, a full ref name or a full commit id. A tag takes precedence over a branch of the same name.
@@ -54,7 +55,8 @@ pub struct GitAuth {
 pub struct SshKey {
     /// The private key.
     pub secret_ref: SecretKey,
-    /// The host keys to trust. Without them, every host key is accepted.
+    /// The host keys to trust. Without them, the first key that the server shows is pinned in `status.sshHostKey`, and
+    /// any other key is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<KnownHosts>,
 }

@@ -1,7 +1,6 @@
 //! The names that the receiver, the controller and other tools share.
 
-/// The finalizer of a `GatewaySync`. It delays the deletion of the object until the objects that belong to it have an
-/// owner reference, by which the garbage collector deletes them.
+/// The finalizer of a `GatewaySync`. It delays the deletion of the object until its ConfigMaps are deleted.
 pub const FINALIZER: &str = "stoker.io/finalizer";
 
 /// Annotations of a `GatewaySync`.

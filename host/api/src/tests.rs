@@ -135,6 +135,7 @@ fn spec_has_the_fields_defaults_and_limits_of_the_contract() {
         git.auth.token.secretRef! object
         git.auth.token.secretRef.key! string minLength=1
         git.auth.token.secretRef.name! string minLength=1
+        git.caBundle string
         git.ref! string
         git.repo! string minLength=1
         paused boolean

@@ -253,7 +253,10 @@ impl Download<'_> {
             return Err(GitError::CommitUnverifiable { id });
         };
         match candidates.into_winner() {
-            None => Err(GitError::RefNotFound { git_ref }),
+            None => Err(GitError::RefNotFound {
+                url: self.remote.url().to_string(),
+                git_ref,
+            }),
             Some((_, found)) if *found.target() != id => Err(GitError::CommitMoved {
                 id,
                 git_ref,

@@ -244,9 +244,15 @@ pub enum GitError {
         /// The message of the server.
         message: String,
     },
-    /// The repository has no such ref.
-    #[error("the repository has no {}", missing(git_ref))]
+    /// The repository has no such ref. The message begins with that of the Go operator, which alerts may look for.
+    #[error(
+        "ref {:?} not found in remote {url}: the repository has no {}",
+        git_ref.as_str(),
+        missing(git_ref)
+    )]
     RefNotFound {
+        /// The address of the repository.
+        url: String,
         /// The ref.
         git_ref: GitRef,
     },

@@ -110,6 +110,7 @@ impl<'a> Conversation<'a> {
     ) -> RefResult {
         let Some((kind, found)) = candidates.into_winner() else {
             return Err(GitError::RefNotFound {
+                url: self.remote.url().to_string(),
                 git_ref: git_ref.clone(),
             });
         };

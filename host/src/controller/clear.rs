@@ -12,12 +12,13 @@ use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_OVER, REQUESTED_REF}
 use super::error::{ControllerError, within};
 use super::patch_params;
 
-/// Removes the requested ref, unless there was another request in the meantime.
+/// Removes the requested ref, and returns whether it is gone. It stays if the object was changed in the meantime, for
+/// example by another request.
 pub(super) async fn clear(
     client: &Client,
     key: &ObjectKey,
     meta: &ObjectMeta,
-) -> Result<(), ControllerError> {
+) -> Result<bool, ControllerError> {
     let patch = Patch::Json::<()>(serde_json::from_value(removal(meta))?);
     let objects =
         Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), key.namespace());
@@ -27,9 +28,9 @@ pub(super) async fn clear(
     )
     .await
     {
-        Ok(_) => Ok(()),
-        // A newer request came in between, or the object is gone.
-        Err(error) if error.is_failed_test() || error.is_conflict() || error.is_gone() => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if error.is_gone() => Ok(true),
+        Err(error) if error.is_failed_test() || error.is_conflict() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -9,7 +9,7 @@ use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
 use super::error::ControllerError;
-use super::gateways::Fleet;
+use super::gateways::{self, Fleet};
 use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, Resolved};
 use super::status::Outcome;
@@ -39,7 +39,7 @@ pub(super) fn between(
             profiles_invalid(before, after, desired),
             ref_resolution(before, after, resolution),
             metadata_taken(before, after, publication),
-            gateways_discovered(before, after, fleet),
+            gateways_discovered(before, fleet),
             agents_faulty(before, after, fleet),
         ]
         .into_iter()
@@ -132,16 +132,9 @@ fn metadata_taken(
     has_new_message(condition::READY, before, after).then(event)
 }
 
-fn gateways_discovered(
-    before: &GatewaySyncStatus,
-    after: &GatewaySyncStatus,
-    fleet: &Fleet,
-) -> Option<Event> {
-    fleet.gateways.as_ref()?;
-    let (was, is) = (
-        before.discovered_gateways.len(),
-        after.discovered_gateways.len(),
-    );
+fn gateways_discovered(before: &GatewaySyncStatus, fleet: &Fleet) -> Option<Event> {
+    let is = fleet.gateways.as_ref()?.count();
+    let was = gateways::count_of(before);
     let note = || format!("Discovered {is} gateway(s) (was {was})");
     let event = || {
         event(
@@ -178,7 +171,8 @@ fn agents_faulty(
     has_new_message(condition::AGENT_READY, before, after).then(event)
 }
 
-/// Returns an event for each pod whose agent is missing, unless it was missing before.
+/// Returns an event for each pod whose agent is missing, unless it was missing before. A status that does not list all
+/// gateways lists these first.
 fn missing_sidecars(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,

@@ -1,9 +1,9 @@
-//! The finalizer of an object, which keeps a deleted object until the garbage collector of Kubernetes can find what
-//! belongs to it. Writes the finalizer and owner references.
+//! The finalizer of an object, which keeps a deleted object until its ConfigMaps are deleted. Writes the finalizer, and
+//! deletes the ConfigMaps.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
-use kube::api::{Api, ObjectMeta, Patch};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, Preconditions};
 use kube::core::PartialObjectMeta;
 use serde_json::json;
 use stoker_api::GatewaySync;
@@ -28,7 +28,8 @@ pub(super) async fn add(
     write(client, key, meta, &finalizers).await
 }
 
-/// Makes the deleted object the owner of its dependents, then removes the finalizer.
+/// Deletes the ConfigMaps of the deleted object, then removes the finalizer. The Secret with a token has an owner
+/// reference, and is left to the garbage collector of Kubernetes.
 pub(super) async fn clean_up(
     client: &Client,
     key: &ObjectKey,
@@ -45,14 +46,14 @@ pub(super) async fn clean_up(
             (publish::NAME_PREFIX, Writer::Controller),
             (gateways::REPORTS_PREFIX, Writer::Agent),
         ] {
-            adopt(client, key, meta, prefix, writer).await?;
+            delete(client, key, meta, prefix, writer).await?;
         }
     }
     unless_gone(write(client, key, meta, &finalizers).await)
 }
 
-/// Makes the object the owner of a ConfigMap that belongs to it. A ConfigMap with another owner is not changed.
-async fn adopt(
+/// Deletes a ConfigMap that belongs to the object. A ConfigMap of others is not changed.
+async fn delete(
     client: &Client,
     key: &ObjectKey,
     meta: &ObjectMeta,
@@ -63,10 +64,10 @@ async fn adopt(
     let config_maps =
         Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
     let found = within("read a ConfigMap's metadata", config_maps.get_opt(&name)).await?;
-    let (Some(found), Some(uid)) = (found, meta.uid.as_deref()) else {
+    let Some(found) = found else {
         return Ok(());
     };
-    if let Err(whose) = ownership::check(&found.metadata, key, Some(uid), writer) {
+    if let Err(whose) = ownership::check(&found.metadata, key, meta.uid.as_deref(), writer) {
         tracing::info!(
             sync.namespace = key.namespace(),
             sync.name = key.name(),
@@ -74,20 +75,13 @@ async fn adopt(
         );
         return Ok(());
     }
-    let owners = ownership::owners(&found.metadata, key, uid);
-    let present = found.metadata.owner_references.as_deref();
-    if ownership::is_same(present.unwrap_or_default(), &owners) {
-        return Ok(());
-    }
-    // The UID and the version are preconditions. Nothing is written if another ConfigMap has the name in the meantime.
-    let patch = json!({ "metadata": {
-        "uid": found.metadata.uid,
-        "resourceVersion": found.metadata.resource_version,
-        "ownerReferences": owners,
-    } });
-    let (params, patch) = (patch_params(), Patch::Merge(&patch));
-    let call = config_maps.patch(&name, &params, &patch);
-    unless_gone(within("add an owner reference", call).await)
+    // Nothing is deleted if the ConfigMap was changed, or another one has the name, in the meantime.
+    let params = DeleteParams::default().preconditions(Preconditions {
+        uid: found.metadata.uid,
+        resource_version: found.metadata.resource_version,
+    });
+    let call = config_maps.delete(&name, &params);
+    unless_gone(within("delete a ConfigMap", call).await)
 }
 
 /// Writes the finalizers. The write applies only to the version that was read, because the list is replaced as a whole.

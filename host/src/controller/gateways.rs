@@ -21,13 +21,14 @@ use super::Context;
 use super::agent_binding;
 use super::error::{ControllerError, within};
 
+pub(super) use conditions::count_of;
 pub(super) use pods::{AgentContainer, GatewayPod, PodFields, PodIndex};
 use report::{Report, ReportError};
 pub(super) use skew::Skew;
 
 /// The beginning of the names of the ConfigMaps in which agents report. The name of the object follows.
 pub(super) const REPORTS_PREFIX: &str = "stoker-status-";
-/// The largest number of gateways in a status. More gateways are counted, and not listed.
+/// The largest number of gateways in a status. More gateways are counted, and not listed. Those with a problem come first.
 const LISTED: usize = 256;
 /// The largest number of projects of all gateways together in a status, so that the object stays smaller than the API
 /// server's limit of 1.5 MiB.
@@ -181,11 +182,15 @@ impl Gateways {
         Self(gateways)
     }
 
-    /// Returns the gateways as the status shows them.
+    /// Returns the gateways as the status shows them: sorted by name, and without the least important ones if there are too
+    /// many.
     pub(super) fn shown(&self) -> Vec<DiscoveredGateway> {
+        let mut listed: Vec<_> = self.0.iter().enumerate().collect();
+        listed.sort_by_key(|(place, gateway)| (gateway.rank(), *place));
+        listed.truncate(LISTED);
+        listed.sort_by_key(|(place, _)| *place);
         let mut projects = LISTED_PROJECTS;
-        let listed = self.0.iter().take(LISTED);
-        let bounded = listed.map(|gateway| {
+        let bounded = listed.into_iter().map(|(_, gateway)| {
             let mut shown = gateway.shown.clone();
             shown.projects_synced.truncate(projects);
             projects -= shown.projects_synced.len();
@@ -239,6 +244,16 @@ impl Gateway {
             shown,
             agent: pod.agent,
             report,
+        }
+    }
+
+    /// Returns the place among the gateways of an object by importance, the lowest first.
+    fn rank(&self) -> u8 {
+        match self.shown.sync_status {
+            Some(GatewayState::MissingSidecar) => 0,
+            Some(GatewayState::Error) => 1,
+            None | Some(GatewayState::Pending) => 2,
+            Some(GatewayState::Synced) => 3,
         }
     }
 }

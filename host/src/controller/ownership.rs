@@ -1,7 +1,6 @@
 //! Determines which ConfigMaps, Secrets and RoleBindings belong to an object. Pure.
 //!
-//! Only such an object is written. None is deleted with the `GatewaySync`: each has an owner reference to it, and the
-//! garbage collector of Kubernetes deletes it.
+//! Only such an object is written or deleted.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +37,9 @@ impl Writer {
 /// The longest value of a label in Kubernetes. Names of objects may be longer.
 const LABEL_VALUE_BYTES: usize = 63;
 
-/// Checks that a ConfigMap or a RoleBinding belongs to the object with this key and UID: the object is its controller, or it has the
-/// labels of a writer for an object of this name, and no other controller.
+/// Checks that a ConfigMap or a RoleBinding belongs to the object with this key and UID: the object is its controller, or
+/// it has the labels of a writer for an object of this name, and no other controller. What an agent writes may lack the
+/// label of the manager.
 ///
 /// # Errors
 ///
@@ -75,7 +75,12 @@ pub(super) fn check(
 fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: Writer) -> bool {
     let (manager, of_object) = writer.labels();
     let label = |name: &str| Some(found.labels.as_ref()?.get(name)?.as_str());
-    label(label::MANAGED_BY) == Some(manager) && label(of_object) == cr_name(key)
+    match (label(label::MANAGED_BY), writer) {
+        (Some(name), _) => name == manager && label(of_object) == cr_name(key),
+        // Then the label of the object must be there.
+        (None, Writer::Agent) => label(of_object) == Some(key.name()),
+        (None, Writer::Controller | Writer::Operator) => false,
+    }
 }
 
 /// Returns the labels of what the controller creates for an object.
@@ -190,6 +195,29 @@ mod tests {
             ),
         ] {
             assert_eq!(checked(found.clone()), Err(whose.to_owned()), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_config_map_of_agents_belongs_to_the_object_of_its_label() {
+        let key = ObjectKey::new("edge", "plant").unwrap();
+        let check = |found: Value| {
+            let found: ObjectMeta = serde_json::from_value(found).unwrap();
+            check(&found, &key, Some("uid-1"), Writer::Agent)
+        };
+        let label = json!({"stoker.io/cr-name": "plant"});
+        for own in [label.clone(), labels("stoker-agent", "plant")] {
+            assert_eq!(check(json!({"labels": own})), Ok(()), "{own}");
+        }
+        for foreign in [
+            json!({}),
+            json!({"labels": {"app.kubernetes.io/managed-by": "stoker-agent"}}),
+            json!({"labels": {"stoker.io/cr-name": "other"}}),
+            json!({"labels": labels("Helm", "plant")}),
+            json!({"labels": labels("stoker-controller", "plant")}),
+            json!({"labels": label, "ownerReferences": [owner("Deployment", "x", "u", true)]}),
+        ] {
+            assert!(check(foreign.clone()).is_err(), "{foreign}");
         }
     }
 

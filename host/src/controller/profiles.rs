@@ -158,7 +158,7 @@ fn escape(json: &str) -> String {
     escaped
 }
 
-/// Validates the profiles.
+/// Validates the profiles. The faults have the words of the Go operator, which alerts and tests may look for.
 ///
 /// # Errors
 ///
@@ -178,7 +178,7 @@ pub(super) fn check(sync: &SyncSpec) -> Result<(), String> {
             ] {
                 if let Some(fault) = path_fault(value) {
                     faults.push(format!(
-                        "{path}.mappings[{index}].{field}: {value:?} {fault}"
+                        "{path}.mappings[{index}].{field}: {fault} ({value:?})"
                     ));
                 }
             }
@@ -193,7 +193,7 @@ pub(super) fn check(sync: &SyncSpec) -> Result<(), String> {
 
 fn check_vars(path: &str, vars: &BTreeMap<String, String>, faults: &mut Vec<String>) {
     for key in vars.keys().filter(|key| !is_identifier(key)) {
-        faults.push(format!("{path}.vars: {key:?} must be letters, digits and underscores, and not begin with a digit"));
+        faults.push(format!("{path}.vars: key {key:?} is not a valid identifier (letters, digits and underscores, not beginning with a digit)"));
     }
 }
 
@@ -204,9 +204,9 @@ fn is_identifier(key: &str) -> bool {
 
 fn path_fault(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
-        Some("must be a relative path")
+        Some("absolute paths not allowed")
     } else if path.split('/').any(|part| part == "..") {
-        Some("must not have the part \"..\"")
+        Some("path traversal (..) not allowed")
     } else {
         None
     }
@@ -310,11 +310,11 @@ mod tests {
         }));
         let faults = check(&sync).unwrap_err();
         let expected = [
-            r#"spec.sync.defaults.vars: "1x""#,
-            r#"spec.sync.profiles[p].vars: """#,
-            r#"spec.sync.profiles[p].vars: "a-b""#,
-            r#"spec.sync.profiles[p].mappings[0].source: "/etc" must be a relative path"#,
-            r#"spec.sync.profiles[p].mappings[0].destination: "a/../b" must not have the part "..""#,
+            r#"spec.sync.defaults.vars: key "1x" is not a valid identifier ("#,
+            r#"spec.sync.profiles[p].vars: key "" is not a valid identifier ("#,
+            r#"spec.sync.profiles[p].vars: key "a-b" is not a valid identifier ("#,
+            r#"spec.sync.profiles[p].mappings[0].source: absolute paths not allowed ("/etc")"#,
+            r#"spec.sync.profiles[p].mappings[0].destination: path traversal (..) not allowed ("a/../b")"#,
         ];
         assert_eq!(faults.split("; ").count(), expected.len(), "{faults}");
         for (fault, expected) in faults.split("; ").zip(expected) {

@@ -67,7 +67,7 @@ pub(super) async fn publish<G>(
     if let Err(secret) = &desired.gateway {
         return Ok(Publication::Blocked(Blocked {
             secret: secret.clone(),
-            retry: context.states.record_failure(key, &desired.lookup_key),
+            retry: context.states.record_blocked(key, &desired.lookup_key),
         }));
     }
     let client = &context.client;

@@ -26,7 +26,8 @@ use super::{Context, clear, config_map, dereference, events, finalizer, forget, 
 /// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
 /// than any lookup.
 const PENDING_RETRY: Duration = Duration::from_mins(2);
-/// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier.
+/// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier, but a
+/// change of labels starts none.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 
 /// The result of a pass, and the delay until the next pass if nothing changes.
@@ -50,6 +51,22 @@ impl ReconcileResult {
         Self {
             result: PassResult::Requeue,
             next: retry.map(|retry| retry.left),
+        }
+    }
+
+    /// Returns the result of a pass in which another client wrote.
+    fn conflict() -> Self {
+        Self {
+            result: PassResult::Requeue,
+            next: Some(CONFLICT_RETRY),
+        }
+    }
+
+    /// Returns the same result, with the next pass after this delay at the latest.
+    fn within(self, delay: Option<Duration>) -> Self {
+        Self {
+            next: [self.next, delay].into_iter().flatten().min(),
+            ..self
         }
     }
 }
@@ -78,10 +95,7 @@ pub(super) async fn reconcile<G: RefSource>(
             sync.name = key.name(),
             "another client wrote in the meantime"
         );
-        Ok(ReconcileResult {
-            result: PassResult::Requeue,
-            next: Some(CONFLICT_RETRY),
-        })
+        Ok(ReconcileResult::conflict())
     });
     if !is_deleted {
         // After a deletion, this would create the series of the object again.
@@ -118,8 +132,8 @@ async fn pass<G: RefSource>(
     sync: &GatewaySync,
 ) -> Result<ReconcileResult, ControllerError> {
     let slot = context.slots.acquire().await;
-    if is_only_prepared(context, key, sync).await? {
-        return Ok(ReconcileResult::done());
+    if let Some(result) = prepare(context, key, sync).await? {
+        return Ok(result);
     }
     // On the heap, so that a pass that waits for a git server is small.
     let (refs, fleet) = tokio::join!(
@@ -154,21 +168,22 @@ async fn pass<G: RefSource>(
     let next_look = fleet.next_look(&skew);
     match (publication, resolution) {
         (Publication::Failed(error), _) => Err(error),
-        (Publication::Blocked(Blocked { retry, .. }), _)
-        | (_, Resolution::Blocked(Blocked { retry, .. })) => {
-            Ok(ReconcileResult::retry(Some(retry)))
+        // The ref is followed meanwhile.
+        (Publication::Blocked(Blocked { retry, .. }), Resolution::Resolved(resolved)) => {
+            Ok(ReconcileResult::retry(Some(retry)).within(resolved.next_pass))
         }
+        (_, Resolution::Blocked(Blocked { retry, .. })) => Ok(ReconcileResult::retry(Some(retry))),
         (_, Resolution::Failed(failure)) => Ok(ReconcileResult::retry(failure.retry)),
         (Publication::Published | Publication::Skipped, Resolution::Resolved(resolved)) => {
-            if resolved.request_is_obsolete {
-                let meta = written.as_ref().unwrap_or(&sync.metadata);
-                clear::clear(&context.client, key, meta).await?;
-            }
             context.states.record_success(key, &desired.lookup_key);
-            Ok(ReconcileResult {
-                result: PassResult::Success,
-                next: [resolved.next_pass, next_look].into_iter().flatten().min(),
-            })
+            let done = ReconcileResult::done();
+            let done = done.within(resolved.next_pass).within(next_look);
+            if !resolved.request_is_obsolete {
+                return Ok(done);
+            }
+            let meta = written.as_ref().unwrap_or(&sync.metadata);
+            let is_cleared = clear::clear(&context.client, key, meta).await?;
+            Ok(done.within((!is_cleared).then_some(CONFLICT_RETRY)))
         }
     }
 }
@@ -224,16 +239,18 @@ async fn publish_and_report<G: RefSource>(
 }
 
 /// Prepares an object for the steps of a pass: adds the finalizer, and removes a request that the spec supersedes. Each of
-/// these changes starts the next pass. Returns whether this pass has no steps, which also applies to a paused object.
-async fn is_only_prepared<G: RefSource>(
+/// these changes starts the next pass. Returns the result of a pass without steps, which is also that of a paused object.
+async fn prepare<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
-) -> Result<bool, ControllerError> {
+) -> Result<Option<ReconcileResult>, ControllerError> {
     if !sync.has_finalizer() {
         finalizer::add(&context.client, key, &sync.metadata).await?;
     } else if sync.is_request_superseded() {
-        clear::clear(&context.client, key, &sync.metadata).await?;
+        if !clear::clear(&context.client, key, &sync.metadata).await? {
+            return Ok(Some(ReconcileResult::conflict()));
+        }
         events::add(&context.events, key, sync, vec![events::superseded(sync)]);
     } else if sync.spec.is_paused() {
         context.lookups.forget(key);
@@ -241,9 +258,9 @@ async fn is_only_prepared<G: RefSource>(
         publish::pause(&context.client, key, sync).await?;
         Box::pin(gateways::bind(context, key, sync)).await?;
     } else {
-        return Ok(false);
+        return Ok(None);
     }
-    Ok(true)
+    Ok(Some(ReconcileResult::done()))
 }
 
 /// Shows the end of the token of the object's GitHub App.
@@ -267,19 +284,18 @@ async fn write_status<G>(
     let before = sync.status.clone().unwrap_or_default();
     let events = events::between(&before, &next, outcome);
     events::add(&context.events, key, sync, events);
+    let gateways = outcome.gateways();
+    let is_paused = sync.spec.is_paused();
     context
         .metrics
-        .show(key, sync.spec.is_paused(), &next, info(sync));
+        .show(key, is_paused, &next, gateways, info(sync));
     Ok((next, written))
 }
 
 fn info(sync: &GatewaySync) -> ObjectInfo {
     let git = &sync.spec.git;
     ObjectInfo {
-        // An invalid address is left out, because any part of it may be a credential.
-        git_repo: RepoUrl::parse(&git.repo)
-            .map(|repo| repo.to_string())
-            .unwrap_or_default(),
+        git_repo: RepoUrl::as_written(&git.repo).unwrap_or_default(),
         git_ref: git.git_ref.clone(),
         auth_type: config_map::auth_type(git.auth.as_ref()),
         polling_interval: sync.spec.polling.clone().unwrap_or_default().interval,

@@ -23,6 +23,7 @@ pub(super) struct LookupKey {
     uid: Option<String>,
     generation: Option<i64>,
     git_ref: String,
+    requested_ref: Option<String>,
     requested_at: Option<String>,
 }
 
@@ -32,12 +33,23 @@ impl LookupKey {
             uid: sync.uid(),
             generation: sync.metadata.generation,
             git_ref: sync.effective_ref().to_owned(),
+            requested_ref: sync.requested_ref().map(str::to_owned),
             requested_at: sync.requested_at().map(str::to_owned),
         }
     }
 
     pub(super) fn requested_at(&self) -> Option<&str> {
         self.requested_at.as_deref()
+    }
+
+    /// Returns whether these are the inputs of `before` after the removal of the requested ref, and the ref is the same
+    /// without it. A request without a time that is made again is then new.
+    fn is_cleared(&self, before: &Self) -> bool {
+        let cleared = Self {
+            requested_ref: None,
+            ..before.clone()
+        };
+        *self == cleared
     }
 }
 
@@ -106,6 +118,24 @@ impl ObjectState {
             errors: 0,
         }
     }
+
+    /// Returns when to try again: at the end of the wait that has begun, or of a new one. A wait that is longer than the
+    /// present one is shortened.
+    fn retry(&mut self, delay: Duration) -> Retry {
+        let now = Instant::now();
+        let latest = now + delay;
+        let retry_at = self.waits_until(now).map_or(latest, |at| at.min(latest));
+        self.retry_at = Some(retry_at);
+        Retry {
+            delay,
+            left: retry_at.duration_since(now),
+        }
+    }
+
+    /// Returns the end of the wait that has begun, if there is one.
+    fn waits_until(&self, now: Instant) -> Option<Instant> {
+        self.retry_at.filter(|at| now < *at)
+    }
 }
 
 /// The states of all objects. A deleted object is removed, so their number is bounded by the number of objects.
@@ -141,7 +171,7 @@ impl ObjectStates {
                 oldest.map_or(now, |oldest| oldest + Duration::from_nanos(1))
             }
             // Another object may have had an answer in the meantime.
-            (Err(_), _) if state.retry_at.is_some_and(|at| now < at) => lookup.at,
+            (Err(_), _) if state.waits_until(now).is_some() => lookup.at,
             (Err(_), _) => now,
         };
         Usable::NotBefore {
@@ -163,22 +193,26 @@ impl ObjectStates {
     }
 
     /// Counts a failure, and returns when to try again. A failure during the wait after an earlier one is not counted,
-    /// because another event may have started the pass.
+    /// because another event may have started the pass. While a ref is requested, the waits do not grow, because
+    /// somebody waits for it.
     pub(super) fn record_failure(&self, key: &ObjectKey, lookup_key: &LookupKey) -> Retry {
-        let now = Instant::now();
         let mut states = self.lock();
         let state = state(&mut states, key, lookup_key);
-        let current = state.retry_at.filter(|at| now < *at);
-        if current.is_none() {
-            state.failures = state.failures.saturating_add(1);
+        if state.waits_until(Instant::now()).is_none() {
+            let is_requested = lookup_key.requested_ref.is_some();
+            let before = if is_requested { 0 } else { state.failures };
+            state.failures = before.saturating_add(1);
         }
-        let delay = doubled(FIRST_RETRY, state.failures);
-        let retry_at = current.unwrap_or(now + delay);
-        state.retry_at = Some(retry_at);
-        Retry {
-            delay,
-            left: retry_at.duration_since(now),
-        }
+        state.retry(doubled(FIRST_RETRY, state.failures))
+    }
+
+    /// Returns when to look again for what a publication lacks. The ref is resolved, so the count of failures is reset,
+    /// and these waits do not grow.
+    pub(super) fn record_blocked(&self, key: &ObjectKey, lookup_key: &LookupKey) -> Retry {
+        let mut states = self.lock();
+        let state = state(&mut states, key, lookup_key);
+        state.failures = 0;
+        state.retry(FIRST_RETRY)
     }
 
     /// Resets the counts of failures and errors.
@@ -208,7 +242,8 @@ impl ObjectStates {
     }
 }
 
-/// The state of an object. It is new, except for the count of errors, if the lookup key differs.
+/// The state of an object. It is new, except for the count of errors, if the lookup key differs in more than a removed
+/// request for the same ref.
 fn state<'a>(
     states: &'a mut HashMap<ObjectKey, ObjectState>,
     key: &ObjectKey,
@@ -217,7 +252,9 @@ fn state<'a>(
     let state = states
         .entry(key.clone())
         .or_insert_with(|| ObjectState::new(lookup_key));
-    if state.lookup_key != *lookup_key {
+    if lookup_key.is_cleared(&state.lookup_key) {
+        state.lookup_key.requested_ref = None;
+    } else if state.lookup_key != *lookup_key {
         *state = ObjectState {
             errors: state.errors,
             ..ObjectState::new(lookup_key)

@@ -13,7 +13,7 @@ use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
 use super::condition::{Setter, State};
 use super::error::{ControllerError, within};
-use super::gateways::{Fleet, Skew};
+use super::gateways::{Fleet, Gateways, Skew};
 use super::publish::Publication;
 use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
 use super::state::Retry;
@@ -34,6 +34,16 @@ pub(super) enum Outcome<'a> {
         publication: &'a Publication,
         fleet: &'a Fleet,
     },
+}
+
+impl Outcome<'_> {
+    /// Returns the gateways, if the pass has observed them.
+    pub(super) fn gateways(&self) -> Option<&Gateways> {
+        match self {
+            Self::Paused | Self::Pending => None,
+            Self::Reconciled { fleet, .. } => fleet.gateways.as_ref(),
+        }
+    }
 }
 
 /// The next status of an object after a pass.

@@ -61,25 +61,31 @@ fn drop_unused(object: &mut Guarded) {
 }
 
 /// Returns the ConfigMaps that were changed or deleted: the published ones, so that their objects repair them, and those
-/// in which agents report. A write of the controller itself starts no pass.
+/// in which agents report, also without the label of their manager. A write of the controller itself starts no pass.
 pub(super) fn config_maps(
-    client: Client,
+    client: &Client,
     metrics: &WatchMetrics,
     namespace: Option<&str>,
-    published: Arc<OwnWrites>,
+    published: &Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<ConfigMap>>> + Send + use<> {
-    let labels = format!(
-        "{} in ({},{})",
+    let (by, managers) = (
         label::MANAGED_BY,
-        label::CONTROLLER,
-        label::AGENT
+        format!("({},{})", label::CONTROLLER, label::AGENT),
     );
-    let labelled = watcher::Config::default().labels(&labels);
-    let events = metrics.resumed(
-        "controller-config-maps",
-        watcher(api(client, namespace), labelled),
-    );
-    written_by_others(events, publish::NAME_PREFIX, published)
+    let managed = format!("{by} in {managers}");
+    // A selector has no "or".
+    let unmanaged = format!("{},{by} notin {managers}", label::CR_NAME);
+    let [managed, unmanaged] = [
+        ("controller-config-maps", managed),
+        ("controller-unmanaged-config-maps", unmanaged),
+    ]
+    .map(|(name, labels)| {
+        let labelled = watcher::Config::default().labels(&labels);
+        let events = watcher(api(client.clone(), namespace), labelled);
+        let events = metrics.resumed(name, events);
+        written_by_others(events, publish::NAME_PREFIX, Arc::clone(published))
+    });
+    stream::select(managed, unmanaged)
 }
 
 /// Returns the RoleBindings of agents that were changed or deleted, so that their objects repair them. A write of the

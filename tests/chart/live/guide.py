@@ -323,10 +323,9 @@ class Guide(Story):
         owners = [owner["uid"] for owner in published["metadata"]["ownerReferences"]]
         assert owners == [sync["metadata"]["uid"]], published
         self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", "my-namespace", "--timeout=30s")
-        # As the garbage collector does, which does not run here.
-        of_the_object = ["configmap", "stoker-metadata-my-sync", "-n", "my-namespace"]
-        self.cluster.kubectl("delete", *of_the_object, "--ignore-not-found")
-        self.report("what is published is repaired, and owned by its object, which can be deleted")
+        left = self.cluster.get("configmaps", "-n", "my-namespace")["items"]
+        assert "stoker-metadata-my-sync" not in [one["metadata"]["name"] for one in left], left
+        self.report("what is published is repaired, owned by its object, and deleted with it")
 
     def run_as_any_user(self):
         """As OpenShift's restricted-v2 does, which chooses the user id itself."""

@@ -20,7 +20,7 @@ pub struct RepoUrl {
 }
 
 impl RepoUrl {
-    /// Parses an `http`, `https`, `git` or `ssh` URL, or the scp form `user@host:path`, which means ssh.
+    /// Parses an `http`, `https`, `git` or `ssh` URL, or the scp form `user@host:path` or `host:path`, which means ssh.
     ///
     /// Local paths, `file:` URLs and remote helpers (`ext::`) are refused. With them, the author of an object could
     /// read files or run programs with the rights of Stoker.
@@ -121,21 +121,55 @@ impl RepoUrl {
     /// Returns a sender's name or URL for display, without what may be a credential.
     #[must_use]
     pub fn display_name(name: &str) -> String {
-        Self::parse(name).map_or_else(|_| redact(name), |url| url.to_string())
+        let is_address = name.contains("//") || name.contains('@');
+        let url = is_address.then(|| Self::parse(name).ok()).flatten();
+        url.map_or_else(|| redact(name), |url| url.to_string())
+    }
+
+    /// Returns the address of a repository for display as it is written, or in the form of [`fmt::Display`] if a part of
+    /// it may be a credential. `None` for an invalid address, of which any part may be a credential. The user of ssh is
+    /// not a credential.
+    #[must_use]
+    pub fn as_written(text: &str) -> Option<String> {
+        let repo = Self::parse(text).ok()?;
+        let url = &repo.url;
+        let is_public = (url.username().is_empty() || url.scheme() == "ssh")
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        Some(if is_public {
+            text.to_owned()
+        } else {
+            repo.to_string()
+        })
     }
 }
 
-/// Returns the parts of `user@host:path`, or `None` if the text is not in this form. An IPv6 address is in brackets.
+/// Returns the parts of `user@host:path` or `host:path`, or `None` if the text is not in this form. An IPv6 address is in
+/// brackets.
 fn scp_form(text: &str) -> Option<(&str, &str)> {
     let (authority, path) = match text.split_once("]:") {
-        Some((start, path)) if start.contains("@[") => (&text[..=start.len()], path),
+        Some((start, path)) if start.starts_with('[') || start.contains("@[") => {
+            (&text[..=start.len()], path)
+        }
         _ => text.split_once(':')?,
     };
     let is_scp = !path.starts_with("//")
         && !path.starts_with(':')
-        && authority.contains('@')
-        && !authority.contains('/');
+        && !authority.contains('/')
+        && (authority.contains('@') || is_host(authority) && !path.contains('@'));
     is_scp.then_some((authority, path))
+}
+
+/// Returns whether the text before a colon is a host, and neither a drive nor the scheme of a URL without slashes.
+fn is_host(text: &str) -> bool {
+    const SCHEMES: [&str; 11] = [
+        "http", "https", "git", "ssh", "file", "ftp", "ftps", "ext", "fd", "data", "ws",
+    ];
+    let is_scheme = SCHEMES.iter().any(|name| name.eq_ignore_ascii_case(text));
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let is_address = text.starts_with('[') && text.ends_with(']');
+    !is_scheme && text.len() > 1 && (is_address || text.chars().all(is_part))
 }
 
 /// Returns the URL of an scp address. Characters that have a meaning in a URL but not in the scp form are escaped.
@@ -198,6 +232,9 @@ mod tests {
             "git://h/r.git",
             "ssh://git@h:22/o/r",
             "git@github.com:o/r.git",
+            "github.com:o/r.git",
+            "forge:/srv/r.git",
+            "[fd00::7]:r",
         ] {
             assert!(RepoUrl::parse(text).is_ok(), "{text}");
         }
@@ -217,6 +254,16 @@ mod tests {
             "https://h",
             "https:///x",
             "C:\\r",
+            "c:/r",
+            "c:r",
+            "file:r",
+            "File:/srv/r",
+            "git:r",
+            "ftp:h/r",
+            "forge:",
+            "forge:user:s3cret@h/r",
+            "-forge:r",
+            "fo+rge:r",
         ] {
             assert!(RepoUrl::parse(text).is_err(), "{text}");
         }
@@ -252,6 +299,7 @@ mod tests {
             ("https://user:s3cret@h/o/r?token=x", "https://h/o/r"),
             ("https://user:s3cret@h:x/o/r", "https://h:x/o/r"),
             ("ftp://s3cret@h/o/r", "ftp://h/o/r"),
+            ("image:tag", "image:tag"),
         ] {
             assert_eq!(RepoUrl::display_name(name), shown);
         }
@@ -270,6 +318,9 @@ mod tests {
             ("git@h:../r", "../r"),
             ("git@h:a%20b?c#d", "a%20b?c#d"),
             ("git@[::1]:o/r", "o/r"),
+            ("forge:o/r.git", "o/r.git"),
+            ("forge:/srv/r.git", "/srv/r.git"),
+            ("[::1]:o/r", "o/r"),
             ("ssh://git@[::1]:2222/o/r", "/o/r"),
         ] {
             let repo = RepoUrl::parse(address).unwrap();
@@ -277,6 +328,29 @@ mod tests {
         }
         let repo = RepoUrl::parse("git@[fd00::7]:o/r").unwrap();
         assert_eq!(repo.url().host_str(), Some("[fd00::7]"));
+    }
+
+    #[test]
+    fn an_address_is_shown_as_it_is_written_unless_it_has_credentials() {
+        for text in [
+            "https://Git.Example:443/O/r.git/",
+            "git@github.com:o/r.git",
+            "github.com:o/r.git",
+            "ssh://git@h:22/o/r",
+        ] {
+            assert_eq!(RepoUrl::as_written(text).as_deref(), Some(text));
+        }
+        for (text, shown) in [
+            ("https://user:s3cret@H/o/r.git", "https://h/o/r.git"),
+            ("https://s3cret@h/o/r", "https://h/o/r"),
+            ("https:/user:s3cret@h/o/r", "https://h/o/r"),
+            ("https://h/o/r?private_token=s3cret", "https://h/o/r"),
+            ("https://h/o/r#s3cret", "https://h/o/r"),
+            ("ssh://git:s3cret@h/o/r", "ssh://h/o/r"),
+        ] {
+            assert_eq!(RepoUrl::as_written(text).as_deref(), Some(shown));
+        }
+        assert_eq!(RepoUrl::as_written("user:s3cret@h/x"), None);
     }
 
     #[test]
@@ -311,6 +385,7 @@ mod tests {
             "http//user:s3cret@h/r",
             "ftp://h/r?private_token=s3cret",
             "-https://user:s3cret@h/r",
+            "forge:user:s3cret@h/r",
             "https://user:s3 cret@h/r",
             "ext::sh -c s3cret@h",
             "ftp://h/r#s3cret@h",

@@ -39,22 +39,30 @@ fn an_object_of_the_go_operator_survives_a_round_trip() {
 }
 
 #[test]
-fn absent_fields_have_the_defaults_of_the_schema() {
-    let spec: GatewaySyncSpec = serde_json::from_value(json!({
-        "git": {"repo": "https://h/r", "ref": "main"},
-        "polling": {},
-        "gateway": {"api": {"secretName": "api"}},
-        "sync": {"defaults": {}, "profiles": {}},
-    }))
-    .unwrap();
-    assert_eq!(spec.polling, Some(Polling::default()));
-    assert_eq!(spec.sync.defaults, Some(SyncDefaults::default()));
-    assert_eq!(
+fn absent_and_empty_fields_have_the_defaults_of_the_schema() {
+    for (polling, gateway) in [
+        (json!({}), json!({"api": {"secretName": "api"}})),
         (
-            spec.gateway.port,
-            spec.gateway.tls,
-            spec.gateway.api.secret_key.as_str()
+            json!({"interval": ""}),
+            json!({"port": 0, "api": {"secretName": "api", "secretKey": ""}}),
         ),
-        (8088, false, "apiKey")
-    );
+    ] {
+        let spec: GatewaySyncSpec = serde_json::from_value(json!({
+            "git": {"repo": "https://h/r", "ref": "main"},
+            "polling": polling,
+            "gateway": gateway,
+            "sync": {"defaults": {}, "profiles": {}},
+        }))
+        .unwrap();
+        assert_eq!(spec.polling, Some(Polling::default()));
+        assert_eq!(spec.sync.defaults, Some(SyncDefaults::default()));
+        assert_eq!(
+            (
+                spec.gateway.port,
+                spec.gateway.tls,
+                spec.gateway.api.secret_key.as_str()
+            ),
+            (8088, false, "apiKey")
+        );
+    }
 }

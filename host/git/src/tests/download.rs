@@ -267,7 +267,9 @@ async fn a_moved_branch_is_named_where_the_server_sends_no_ids() {
         (
             &*old,
             "v7",
-            "the repository has no tag and no branch v7".to_owned(),
+            format!(
+                "ref \"v7\" not found in remote {old}: the repository has no tag and no branch v7"
+            ),
         ),
         (
             &*old,

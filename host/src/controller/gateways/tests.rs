@@ -46,6 +46,32 @@ fn a_gateway_shows_its_pod_and_the_report_of_its_agent() {
 }
 
 #[test]
+fn a_status_with_too_many_gateways_lists_those_with_a_problem() {
+    let state = |number: usize| match number {
+        290 => r#"{"syncStatus": "Error"}"#,
+        0..260 => SYNCED,
+        _ => "",
+    };
+    let names: Vec<_> = (0..300).map(|number| format!("gw-{number:03}")).collect();
+    let entries = names.iter().enumerate();
+    let entries: Vec<_> = entries
+        .map(|(at, name)| (name.as_str(), state(at)))
+        .collect();
+    let agent = |at: usize| match at {
+        295 => AgentContainer::Missing,
+        _ => AgentContainer::Ready,
+    };
+    let pods = names.iter().enumerate();
+    let pods: Vec<_> = pods.map(|(at, name)| pod(name, name, agent(at))).collect();
+    let shown = Gateways::discover(&key(), &pods, &reports(&entries)).shown();
+    let shown: Vec<_> = shown.into_iter().map(|one| one.name).collect();
+    assert_eq!(shown.len(), LISTED);
+    assert!(shown.is_sorted());
+    assert_eq!(shown[215..217], ["gw-215", "gw-260"]);
+    assert_eq!(shown.last(), names.last());
+}
+
+#[test]
 fn only_running_pods_are_gateways_and_they_are_sorted() {
     let mut pending = pod("a", "a", AgentContainer::Ready);
     pending.is_running = false;

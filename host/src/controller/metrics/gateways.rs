@@ -53,10 +53,11 @@ impl GatewayMetrics {
     }
 
     /// Sets the series of the gateways of an object.
-    pub(super) fn show(&self, key: &ObjectKey, gateways: &[DiscoveredGateway]) {
+    pub(super) fn show(&self, key: &ObjectKey, gateways: &[&DiscoveredGateway]) {
         let labels = ObjectLabels::new(key);
         let count = |state: Option<GatewayState>| {
-            let is_counted = |one: &&DiscoveredGateway| state.is_none() || one.sync_status == state;
+            let is_counted =
+                |one: &&&DiscoveredGateway| state.is_none() || one.sync_status == state;
             i64::try_from(gateways.iter().filter(is_counted).count()).unwrap_or(i64::MAX)
         };
         for (family, state) in [

@@ -13,7 +13,16 @@ fn lookup_key(generation: i64, requested_at: Option<&str>) -> LookupKey {
         uid: Some("u".to_owned()),
         generation: Some(generation),
         git_ref: "main".to_owned(),
+        requested_ref: None,
         requested_at: requested_at.map(str::to_owned),
+    }
+}
+
+/// The inputs with a request for the ref `main`.
+fn requested(lookup_key: LookupKey) -> LookupKey {
+    LookupKey {
+        requested_ref: Some("main".to_owned()),
+        ..lookup_key
     }
 }
 
@@ -45,8 +54,7 @@ fn a_lookup_depends_on_the_object_the_spec_and_the_request() {
     let plain = with(&|_| ());
     assert_eq!(
         plain,
-        with(&|object| object["metadata"]["annotations"] =
-            json!({"stoker.io/requested-ref": "main"}))
+        with(&|object| object["metadata"]["annotations"] = json!({"stoker.io/requested-ref": ""}))
     );
     assert_eq!(
         plain,
@@ -54,6 +62,7 @@ fn a_lookup_depends_on_the_object_the_spec_and_the_request() {
     );
     for annotations in [
         json!({"stoker.io/requested-ref": "v1"}),
+        json!({"stoker.io/requested-ref": "main"}),
         json!({"stoker.io/requested-at": "t"}),
     ] {
         assert_ne!(
@@ -105,9 +114,30 @@ async fn a_commit_is_valid_for_one_interval() {
 
 #[tokio::test(start_paused = true)]
 async fn another_key_needs_another_lookup() {
-    for other in [lookup_key(2, None), lookup_key(1, Some("t"))] {
+    for other in [
+        lookup_key(2, None),
+        lookup_key(1, Some("t")),
+        requested(lookup_key(1, None)),
+    ] {
         let states = ObjectStates::default();
         states.store_lookup(&key(), &lookup_key(1, None), found());
+        assert_eq!(oldest(&states, &other, None), Some(Duration::ZERO));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_removal_of_a_request_for_the_same_ref_needs_no_other_lookup() {
+    let (states, one) = (ObjectStates::default(), lookup_key(1, Some("t")));
+    states.store_lookup(&key(), &requested(one.clone()), found());
+    assert_eq!(oldest(&states, &one, None), None);
+    // The same request again is a new one.
+    tokio::time::advance(SECOND).await;
+    let again = oldest(&states, &requested(one), None);
+    assert_eq!(again, Some(Duration::ZERO));
+    for other in [lookup_key(1, None), lookup_key(2, Some("t"))] {
+        let states = ObjectStates::default();
+        let before = requested(lookup_key(1, Some("t")));
+        states.store_lookup(&key(), &before, found());
         assert_eq!(oldest(&states, &other, None), Some(Duration::ZERO));
     }
 }
@@ -143,6 +173,41 @@ async fn waits_double_up_to_five_minutes() {
         );
         tokio::time::advance(delay.saturating_sub(10 * SECOND)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_do_not_grow_while_a_ref_is_requested() {
+    let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
+    for _ in 0..4 {
+        let retry = states.record_failure(&key, &requested(one.clone()));
+        assert_eq!(retry.left, 30 * SECOND);
+        tokio::time::advance(retry.left).await;
+    }
+    // They grow from the beginning after the removal.
+    for seconds in [60, 120] {
+        let retry = states.record_failure(&key, &one);
+        assert_eq!(retry.left, seconds * SECOND);
+        tokio::time::advance(retry.left).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_what_a_publication_lacks_does_not_grow() {
+    let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
+    for _ in 0..3 {
+        let retry = states.record_failure(&key, &one);
+        tokio::time::advance(retry.left).await;
+    }
+    states.record_failure(&key, &one);
+    let delay = 30 * SECOND;
+    for seconds in [30, 20, 10, 30] {
+        let left = seconds * SECOND;
+        let retry = states.record_blocked(&key, &one);
+        assert_eq!(retry, Retry { delay, left });
+        tokio::time::advance(10 * SECOND).await;
+    }
+    tokio::time::advance(20 * SECOND).await;
+    assert_eq!(states.record_failure(&key, &one).delay, delay);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ fn deleted(sync: GatewaySync) -> GatewaySync {
 
 const AGENT_STATUS: &str = "/api/v1/namespaces/edge/configmaps/stoker-status-plant";
 
-/// The calls of a last pass that finds no ConfigMap without an owner.
+/// The calls of a last pass that finds no ConfigMap.
 const CLEANED: [&str; 3] = [
     "GET /api/v1/namespaces/edge/configmaps/stoker-metadata-plant",
     "GET /api/v1/namespaces/edge/configmaps/stoker-status-plant",
@@ -32,16 +32,6 @@ fn agent_status() -> Value {
     })
 }
 
-fn owner_uids(bench: &Bench, path: &str) -> Vec<Value> {
-    let object = bench.api.get(path).unwrap();
-    let owners = object["metadata"]["ownerReferences"].as_array().cloned();
-    owners
-        .unwrap_or_default()
-        .iter()
-        .map(|owner| owner["uid"].clone())
-        .collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_new_object_gets_the_finalizer_and_keeps_those_of_others() {
     let sync = GatewaySync::sample()
@@ -57,48 +47,62 @@ async fn a_new_object_gets_the_finalizer_and_keeps_those_of_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_object_leaves_its_config_map_to_the_garbage_collector() {
+async fn the_published_config_map_is_deleted_before_its_object() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
     assert!(bench.api.get(METADATA).is_some());
     bench.change(deleted);
     bench.api.calls();
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
-    assert_eq!(bench.api.calls(), CLEANED);
-    assert_eq!(owner_uids(&bench, METADATA), ["uid-1"]);
+    let deletion = format!("DELETE {METADATA}");
+    let expected = [CLEANED[0], &deletion, CLEANED[1], CLEANED[2]];
+    assert_eq!(bench.api.calls(), expected);
+    assert!(bench.api.get(METADATA).is_none());
     assert!(bench.api.get(OBJECT).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_config_map_of_the_agents_gets_an_owner_before_its_object_is_deleted() {
-    let bench = Bench::new(&deleted(GatewaySync::sample()));
-    bench.api.put(AGENT_STATUS, agent_status());
-    bench.pass().await.unwrap();
-    assert_eq!(owner_uids(&bench, AGENT_STATUS), ["uid-1"]);
-    assert_eq!(
-        bench.api.get(AGENT_STATUS).unwrap()["data"],
-        agent_status()["data"]
-    );
-    assert!(bench.api.get(OBJECT).is_none());
+async fn the_config_map_of_the_agents_is_deleted_before_its_object() {
+    let mut unmanaged = agent_status();
+    unmanaged["metadata"]["labels"] = json!({"stoker.io/cr-name": "plant"});
+    for status in [agent_status(), unmanaged] {
+        let bench = Bench::new(&deleted(GatewaySync::sample()));
+        bench.api.put(AGENT_STATUS, status);
+        bench.pass().await.unwrap();
+        assert!(bench.api.get(AGENT_STATUS).is_none());
+        assert!(bench.api.get(OBJECT).is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_map_that_is_replaced_in_the_meantime_is_not_adopted() {
+async fn a_config_map_that_is_replaced_in_the_meantime_is_not_deleted() {
     let bench = Bench::new(&deleted(GatewaySync::sample()));
     bench.api.put(AGENT_STATUS, agent_status());
-    bench.api.before(&format!("PATCH {AGENT_STATUS}"), |api| {
+    bench.api.before(&format!("DELETE {AGENT_STATUS}"), |api| {
         api.put(AGENT_STATUS, json!({"metadata": {"uid": "uid-8"}}));
     });
     assert_eq!(bench.pass().await.unwrap(), after(1));
-    assert_eq!(owner_uids(&bench, AGENT_STATUS), [Value::Null; 0]);
     assert!(bench.object().has_finalizer());
     bench.pass().await.unwrap();
-    assert_eq!(owner_uids(&bench, AGENT_STATUS), [Value::Null; 0]);
+    assert!(bench.api.get(AGENT_STATUS).is_some());
     assert!(bench.api.get(OBJECT).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_is_deleted_without_its_dependents_adopts_none() {
+async fn a_report_in_the_meantime_does_not_keep_the_config_map() {
+    let bench = Bench::new(&deleted(GatewaySync::sample()));
+    bench.api.put(AGENT_STATUS, agent_status());
+    bench.api.before(&format!("DELETE {AGENT_STATUS}"), |api| {
+        api.put(AGENT_STATUS, api.get(AGENT_STATUS).unwrap());
+    });
+    assert_eq!(bench.pass().await.unwrap(), after(1));
+    bench.pass().await.unwrap();
+    assert!(bench.api.get(AGENT_STATUS).is_none());
+    assert!(bench.api.get(OBJECT).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_deleted_without_its_dependents_keeps_them() {
     let sync = deleted(GatewaySync::sample()).with(|sync| {
         let finalizers = ["orphan", "stoker.io/finalizer"].map(str::to_owned);
         sync.metadata.finalizers = Some(finalizers.into());
@@ -107,7 +111,7 @@ async fn an_object_that_is_deleted_without_its_dependents_adopts_none() {
     bench.api.put(AGENT_STATUS, agent_status());
     bench.pass().await.unwrap();
     assert_eq!(bench.api.calls(), [format!("PATCH {OBJECT}")]);
-    assert_eq!(owner_uids(&bench, AGENT_STATUS), [Value::Null; 0]);
+    assert!(bench.api.get(AGENT_STATUS).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +125,9 @@ async fn objects_of_others_stay_unchanged() {
         let path = format!("/api/v1/namespaces/edge/{plural}/{name}-plant");
         let object = json!({
             "apiVersion": "v1", "kind": kind, "data": {"mine": "yes"},
-            "metadata": {"name": format!("{name}-plant"), "uid": name, "labels": {"stoker.io/cr-name": "plant"}},
+            "metadata": {"name": format!("{name}-plant"), "uid": name, "labels": {
+                "app.kubernetes.io/managed-by": "Helm", "stoker.io/cr-name": "plant",
+            }},
         });
         (path, object)
     };
@@ -201,14 +207,16 @@ async fn an_object_without_the_finalizer_is_left_to_others() {
 #[tokio::test(start_paused = true)]
 async fn a_deletion_that_fails_is_retried() {
     let bench = Bench::new(&deleted(GatewaySync::sample()));
-    bench.api.refuse(CLEANED[1], 500, "no");
+    bench.api.put(AGENT_STATUS, agent_status());
+    let line = format!("DELETE {AGENT_STATUS}");
+    bench.api.refuse(&line, 500, "no");
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));
     let error = reconcile(Arc::clone(&object), Arc::clone(&bench.context))
         .await
         .unwrap_err();
     assert_eq!(
         stoker_report::chain(&error).to_string(),
-        "the API server refused to read a ConfigMap's metadata: no: InternalError"
+        "the API server refused to delete a ConfigMap: no: InternalError"
     );
     assert!(bench.object().has_finalizer());
     assert_eq!(

@@ -1,5 +1,5 @@
 //! An API server for tests. It stores objects by their path, applies the patches that the controller sends, and records
-//! every call. It permits no deletion.
+//! every call. It deletes only with the UID and the version as preconditions.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -134,8 +134,22 @@ impl FakeApi {
                 let type_ = head.headers["content-type"].to_str().unwrap();
                 self.patch(stored, type_, &body)
             }
+            Method::DELETE => self.delete(&path, &body["preconditions"]),
             method => panic!("unexpected {method}"),
         }
+    }
+
+    fn delete(&self, path: &str, preconditions: &Value) -> Answer {
+        let Some(object) = self.get(path) else {
+            return missing(path);
+        };
+        let holds = |name: &str| preconditions[name] == object["metadata"][name];
+        if !holds("uid") || !holds("resourceVersion") {
+            return fail(409, "the object has been modified");
+        }
+        self.remove(path);
+        let done = json!({"kind": "Status", "apiVersion": "v1", "status": "Success"});
+        respond(200, &done)
     }
 
     /// A list of the objects, or a watch without events.

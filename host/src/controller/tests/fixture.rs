@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::watcher::Event;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use stoker_api::detection::{CommitId, GitRef, ObjectKey};
+use stoker_api::detection::{CommitId, GitRef, ObjectKey, RepoUrl};
 use stoker_api::{GatewaySync, SyncedRefKind};
 use stoker_git::{Credentials, GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
 
@@ -167,12 +167,13 @@ impl FakeGit {
         refs.push((git_ref.to_owned(), commit(digit), kind));
     }
 
-    fn look_up(&self, git_ref: &GitRef) -> RefResult {
+    fn look_up(&self, url: &RepoUrl, git_ref: &GitRef) -> RefResult {
         self.looked_up.lock().unwrap().push(git_ref.to_string());
         let refs = self.refs.lock().unwrap();
         match refs.iter().find(|(name, ..)| name == git_ref.as_str()) {
             Some((_, commit, kind)) => Ok(ResolvedRef::new(commit.clone(), *kind)),
             None => Err(GitError::RefNotFound {
+                url: url.to_string(),
                 git_ref: git_ref.clone(),
             }),
         }
@@ -202,7 +203,8 @@ impl RefSource for FakeGit {
         if is_silent {
             std::future::pending::<()>().await;
         }
-        Ok(refs.iter().map(|git_ref| self.look_up(git_ref)).collect())
+        let look_up = |git_ref| self.look_up(remote.url(), git_ref);
+        Ok(refs.iter().map(look_up).collect())
     }
 }
 

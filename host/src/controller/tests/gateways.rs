@@ -146,6 +146,44 @@ async fn a_missing_agent_is_reported_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn gateways_that_the_status_does_not_list_are_counted() {
+    let names: Vec<_> = (0..300).map(|number| format!("gw-{number:03}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut bench = bench(&names);
+    let wanted = pod("gw-300", &json!({"stoker.io/inject": "true"}));
+    bench.context.pods.apply(Event::Apply(wanted));
+    let mut registry = prometheus_client::registry::Registry::default();
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.metrics = ControllerMetrics::register(&mut registry);
+    bench.pass().await.unwrap();
+    let listed = bench.object().status.unwrap().discovered_gateways;
+    assert_eq!(listed.len(), 256);
+    let expected = [
+        "Normal GatewaysDiscovered: Discovered 301 gateway(s) (was 0)",
+        "Warning MissingSidecar: Pod gw-300 has no stoker-agent sidecar; delete the pod, so that it is created again and the agent is injected",
+    ];
+    assert_eq!(bench.events()[1..], expected);
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &registry).unwrap();
+    for line in [
+        r#"gateways_discovered{name="plant",namespace="edge"} 301"#,
+        r#"gateways_missing_sidecar{name="plant",namespace="edge"} 1"#,
+        r#"gateway_sync_status{name="plant",namespace="edge",gateway="gw-299"} 0"#,
+    ] {
+        assert!(metrics.contains(line), "{line}");
+    }
+    bench.pass().await.unwrap();
+    assert_eq!(bench.events(), [""; 0]);
+    bench
+        .context
+        .pods
+        .apply(Event::Delete(pod("gw-299", &json!({}))));
+    bench.pass().await.unwrap();
+    let gone = "Normal GatewaysDiscovered: Discovered 300 gateway(s) (was 301)";
+    assert_eq!(bench.events(), [gone]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn gateways_that_are_gone_disappear() {
     let bench = bench(&["gw-0"]);
     report(&bench, &json!({"gw-0": entry("Synced", 'a')}));

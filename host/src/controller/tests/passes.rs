@@ -122,10 +122,8 @@ async fn a_missing_ref_is_looked_up_again_even_without_polling() {
         (status.as_str(), reason.as_str()),
         ("False", "RefResolutionFailed")
     );
-    assert!(
-        message.starts_with("Ref resolution failed (retry in 30s): "),
-        "{message}"
-    );
+    let expected = "Ref resolution failed (retry in 30s): ref \"gone\" not found in remote https://git.example/o/r.git: ";
+    assert!(message.starts_with(expected), "{message}");
     assert_eq!(ready_message(&bench), "Ref not resolved (retry in 30s)");
     assert!(bench.api.get(METADATA).is_none());
     assert_eq!(bench.events().len(), 1);
@@ -336,6 +334,21 @@ async fn credentials_in_an_address_are_not_shown() {
         );
         assert!(!shown.contains("s3cret"), "{repo}: {shown}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_without_credentials_is_shown_as_it_is_written() {
+    let mut registry = prometheus_client::registry::Registry::default();
+    let mut bench = Bench::new(&GatewaySync::sample().repo("git@Git.example:o/r.git"));
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.metrics = ControllerMetrics::register(&mut registry);
+    bench.pass().await.unwrap();
+    let mut shown = String::new();
+    prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
+    assert!(
+        shown.contains(r#"git_repo="git@Git.example:o/r.git""#),
+        "{shown}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,10 @@ use stoker_api::SyncedRefKind;
 use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
 use stoker_git::RefKind;
 
+use serde_json::json;
+
 use super::super::*;
+use super::fake_api::FakeApi;
 use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -83,7 +86,27 @@ async fn a_ref_without_a_time_is_a_request_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_fails_is_handled_and_resets_the_wait_once() {
+async fn a_request_without_a_time_for_the_followed_ref_is_looked_up_without_polling() {
+    let bench = Bench::new(&GatewaySync::sample().polling(false, ""));
+    bench.pass().await.unwrap();
+    for digit in ['b', 'c'] {
+        tokio::time::advance(SECOND).await;
+        bench.git.set("main", digit, RefKind::Branch);
+        bench.git.looked_up();
+        bench.change(|sync| sync.requested("main", None));
+        bench.pass().await.unwrap();
+        let status = bench.object().status.unwrap();
+        let found = commit(digit);
+        assert_eq!(status.last_sync_commit.as_deref(), Some(found.as_str()));
+        assert_eq!(requested_ref(&bench), None);
+        // The removal starts a pass.
+        bench.pass().await.unwrap();
+        assert_eq!(bench.git.looked_up(), ["main"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_is_handled_and_tried_again_at_the_same_interval() {
     let bench = Bench::new(&GatewaySync::sample().git_ref("gone"));
     assert_eq!(bench.pass().await.unwrap(), after(30));
     tokio::time::advance(30 * SECOND).await;
@@ -91,12 +114,12 @@ async fn a_request_that_fails_is_handled_and_resets_the_wait_once() {
     bench.change(|sync| sync.requested("gone-too", Some("t1")));
     assert_eq!(bench.pass().await.unwrap(), after(30));
     assert_eq!(handled(&bench).as_deref(), Some("t1"));
-    tokio::time::advance(30 * SECOND).await;
-    assert_eq!(
-        bench.pass().await.unwrap(),
-        after(60),
-        "the request is no longer new"
-    );
+    for _ in 0..3 {
+        tokio::time::advance(30 * SECOND).await;
+        assert_eq!(bench.pass().await.unwrap(), after(30));
+    }
+    let (_, _, message) = bench.condition("RefResolved");
+    assert!(message.contains("(retry in 30s)"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,13 +171,51 @@ async fn a_request_between_the_lookup_and_the_removal_stays() {
             }
             api.put(OBJECT, object);
         });
-        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert_eq!(bench.pass().await.unwrap(), after(1));
         assert_eq!(
             requested_ref(&bench).as_deref(),
             Some("main"),
             "{at:?} {newer:?}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_removed_after_a_change_that_starts_no_pass() {
+    let label = |api: &FakeApi| {
+        let mut object = api.get(OBJECT).unwrap();
+        object["metadata"]["labels"] = json!({"team": "edge"});
+        api.put(OBJECT, object);
+    };
+    let sync = GatewaySync::sample().polling(false, "");
+    let bench = Bench::new(&sync.clone().requested("main", None));
+    bench.api.before(&format!("PATCH {OBJECT}"), label);
+    assert_eq!(bench.pass().await.unwrap(), after(1));
+    tokio::time::advance(SECOND).await;
+    assert_eq!(bench.pass().await.unwrap(), Action::await_change());
+    assert_eq!(requested_ref(&bench), None);
+    assert_eq!(bench.git.looked_up(), ["main"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_request_is_reported_once_it_is_removed() {
+    let superseded = |sync: GatewaySync| {
+        let sync = sync.git_ref("v2").requested("v1", Some("t1"));
+        sync.with(|sync| {
+            let annotations = sync.metadata.annotations.get_or_insert_default();
+            let name = "stoker.io/requested-over".to_owned();
+            annotations.insert(name, "t1 main".to_owned());
+        })
+    };
+    let bench = Bench::new(&superseded(GatewaySync::sample()));
+    bench.api.before(&format!("PATCH {OBJECT}"), |api| {
+        let mut object = api.get(OBJECT).unwrap();
+        object["metadata"]["annotations"][REQUESTED_AT] = "t2".into();
+        api.put(OBJECT, object);
+    });
+    assert_eq!(bench.pass().await.unwrap(), after(1));
+    assert_eq!(bench.events(), NONE);
+    assert_eq!(requested_ref(&bench).as_deref(), Some("v1"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 use serde_json::json;
+use stoker_git::RefKind;
 
 use super::super::*;
-use super::fixture::{self, API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after};
+use super::fixture::{self, API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,7 +43,19 @@ async fn a_ref_is_not_looked_up_without_its_credentials() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_a_secret_grows_with_time_and_not_with_passes() {
+async fn the_wait_for_credentials_grows_with_time_and_not_with_passes() {
+    let auth = json!({"token": {"secretRef": {"name": "cred", "key": "k"}}});
+    let bench = Bench::new(&GatewaySync::sample().auth(auth));
+    assert_eq!(bench.pass().await.unwrap(), after(30));
+    assert_eq!(bench.pass().await.unwrap(), after(30));
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    let message = "token secret \"cred\" not found: \"cred\" not found (retry in 1m0s)";
+    assert_eq!(ready(&bench), reconciling(message));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_the_api_key_does_not_grow() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.api.remove(API_KEY);
     assert_eq!(bench.pass().await.unwrap(), after(30));
@@ -53,11 +66,28 @@ async fn the_wait_for_a_secret_grows_with_time_and_not_with_passes() {
         [format!("GET {METADATA}"), format!("GET {API_KEY}")],
         "nothing changed"
     );
-    tokio::time::advance(30 * SECOND).await;
-    assert_eq!(bench.pass().await.unwrap(), after(60));
+    for _ in 0..3 {
+        tokio::time::advance(30 * SECOND).await;
+        assert_eq!(bench.pass().await.unwrap(), after(30));
+    }
     let message =
-        "gateway API key secret \"api-key\" not found: \"api-key\" not found (retry in 1m0s)";
+        "gateway API key secret \"api-key\" not found: \"api-key\" not found (retry in 30s)";
     assert_eq!(ready(&bench), reconciling(message));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ref_is_polled_while_the_api_key_is_missing() {
+    let bench = Bench::new(&GatewaySync::sample().polling(true, "10s"));
+    bench.api.remove(API_KEY);
+    for digit in ['a', 'b', 'c'] {
+        bench.git.set("main", digit, RefKind::Branch);
+        bench.git.looked_up();
+        assert_eq!(bench.pass().await.unwrap(), after(10));
+        assert_eq!(bench.git.looked_up(), ["main"]);
+        let found = bench.object().status.unwrap().last_sync_commit;
+        assert_eq!(found.as_deref(), Some(commit(digit).as_str()));
+        tokio::time::advance(10 * SECOND).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +146,8 @@ async fn passes_share_a_read_of_the_api_key_for_a_second_unless_it_is_missing() 
     };
     let key = ObjectKey::new("edge", "plant").unwrap();
     let read = async || {
-        let refs = dereference::dereference(&context, &key, &bench.object()).await;
+        let object = bench.object();
+        let refs = Box::pin(dereference::dereference(&context, &key, &object)).await;
         let is_there = refs.unwrap().gateway_secret.is_ok();
         let calls = bench.api.calls();
         let reads = calls.iter().filter(|call| call.ends_with(API_KEY)).count();
