@@ -4,19 +4,17 @@
 //! This module handles the protocol. The pack goes to the store as it arrives.
 
 mod messages;
+mod storing;
 
-use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use stoker_api::detection::{CommitId, GitRef};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use messages::Messages;
+use storing::Storing;
 
 use super::GitClient;
 use super::advertisement::{self, Advertised, Advertisement, ObjectFormat};
@@ -28,10 +26,7 @@ use super::packet::{Packet, PacketSource, Packets};
 use super::remote::Remote;
 use super::request::{Request, Version};
 use super::resolve::read_refs;
-use super::store::{self, Basis, IndexError, MAX_OBJECT, ObjectStore, PackLimits};
-
-/// The maximum number of parts of a pack, of 64 KiB each, that wait for being written.
-const WAITING_PARTS: usize = 16;
+use super::store::{Basis, MAX_OBJECT, ObjectStore, PackLimits};
 
 /// The limits of the fetch of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,7 +312,12 @@ impl Download<'_> {
         self.in_time(skip_to_pack(packets, server.version))
             .await
             .map_err(|error| not_found(error, object))?;
-        let (parts, storing) = self.start_storing()?;
+        let limits = PackLimits {
+            objects: self.client.fetch_limits.objects,
+            object_bytes: self.client.fetch_limits.object_bytes.min(MAX_OBJECT),
+        };
+        let (parts, storing) =
+            Storing::start(&self.store, &self.basis, &self.wanted.commit, limits)?;
         let received = self.receive_pack(packets, parts).await;
         let stored = storing.join().await;
         match (received, stored) {
@@ -362,35 +362,6 @@ impl Download<'_> {
                 Request::want(object, features, server.object_format, &depth, known)
             }
         }
-    }
-
-    /// Starts a thread that stores a pack as it arrives.
-    fn start_storing(&self) -> Result<(mpsc::Sender<Bytes>, Storing), GitError> {
-        let (sender, receiver) = mpsc::channel(WAITING_PARTS);
-        let stop = Arc::new(AtomicBool::new(false));
-        let limits = PackLimits {
-            objects: self.client.fetch_limits.objects,
-            object_bytes: self.client.fetch_limits.object_bytes.min(MAX_OBJECT),
-        };
-        let (store, basis, stopped) = (self.store.clone(), self.basis.clone(), Arc::clone(&stop));
-        let commit = self.wanted.commit.clone();
-        let folder = store.incoming()?;
-        let task = tokio::task::spawn_blocking(move || {
-            let parts = Parts {
-                receiver,
-                part: Bytes::new(),
-            };
-            let format = store::object_id(&commit).kind();
-            let earlier = (!basis.commits.is_empty()).then_some(&*basis.packs);
-            let indexed = store::index(parts, folder, format, earlier, limits, &stopped)
-                .map_err(|error| pack_error(error, limits))?;
-            if store.install(&commit, indexed, &basis)? {
-                Ok(())
-            } else {
-                Err(GitError::Incomplete { id: commit })
-            }
-        });
-        Ok((sender, Storing { task, stop }))
     }
 
     /// Passes the pack of an answer on, to its end or until it is not wanted any more.
@@ -474,64 +445,11 @@ pub(super) async fn skip_to_pack<S: PacketSource>(
     }
 }
 
-fn pack_error(error: IndexError, limits: PackLimits) -> GitError {
-    match error {
-        IndexError::Store(error) => GitError::Store(error),
-        IndexError::TooManyObjects { count } => GitError::TooManyObjects {
-            count,
-            limit: limits.objects,
-        },
-        IndexError::ObjectTooLarge => GitError::ObjectTooLarge {
-            limit: limits.object_bytes,
-        },
-        error @ IndexError::Damaged(_) => GitError::Pack(error.into()),
-    }
-}
-
 /// Returns whether a fetch failed because of the objects that were sent, or of those that were there.
 fn is_about_objects(error: &GitError) -> bool {
     match error {
         GitError::Incomplete { .. } | GitError::Pack(_) => true,
         GitError::Store(error) => error.is_damage(),
         _ => false,
-    }
-}
-
-/// A thread that stores a pack. It stops soon after the value is dropped.
-struct Storing {
-    task: JoinHandle<Result<(), GitError>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Storing {
-    async fn join(mut self) -> Result<(), GitError> {
-        match (&mut self.task).await {
-            Ok(outcome) => outcome,
-            // The libraries do not panic on purpose, but the pack comes from outside.
-            Err(error) => Err(GitError::Pack(error.into())),
-        }
-    }
-}
-
-impl Drop for Storing {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// The parts of a pack, as they arrive. The end of the channel is the end of the pack.
-struct Parts {
-    receiver: mpsc::Receiver<Bytes>,
-    part: Bytes,
-}
-
-impl Read for Parts {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.part.is_empty() {
-            self.part = self.receiver.blocking_recv().unwrap_or_default();
-        }
-        let count = self.part.len().min(buffer.len());
-        self.part.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
     }
 }
