@@ -75,6 +75,10 @@ const FIELD_MANAGER: &str = "stoker-controller";
 /// The maximum number of concurrent passes that use the API server.
 const SLOTS: usize = 16;
 
+/// The maximum number of concurrent passes. At the start, a pass over each object is due, and each that has begun takes
+/// kilobytes. Those that wait for a git server, for a second at most, must leave enough for the others.
+const PASSES: u16 = 1024;
+
 /// The data that all passes share.
 struct Context<G> {
     client: Client,
@@ -144,6 +148,7 @@ impl<G: RefSource> Controller<G> {
         let mut woken = self.lookups.woken();
         let woken = stream::poll_fn(move |context| woken.poll_recv(context)).map(reference);
         controller::Controller::for_stream(objects, reader)
+            .with_config(controller::Config::default().concurrency(PASSES))
             .watches_stream(config_maps, |map| {
                 let key = owner(&map, publish::NAME_PREFIX);
                 key.or_else(|| owner(&map, gateways::REPORTS_PREFIX))

@@ -27,6 +27,8 @@ const QUEUE: usize = 1024;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The interval between two updates of the counts.
 const UPDATE: Duration = Duration::from_secs(10);
+/// The maximum length of the object's name in the name of an event, which has at most 253 bytes.
+const MAX_OBJECT_NAME: usize = 200;
 /// The maximum length of a note in bytes. The API server accepts messages of 1 KiB.
 const MAX_NOTE: usize = 1000;
 
@@ -39,11 +41,29 @@ pub struct Subject {
     pub uid: Option<String>,
 }
 
+/// The type of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventType {
+    /// Information.
+    Normal,
+    /// A problem.
+    Warning,
+}
+
+impl EventType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Whether it is of the type `Warning`, not `Normal`.
-    pub is_warning: bool,
+    /// The type.
+    pub type_: EventType,
     /// The reason, in `CamelCase`.
     pub reason: String,
     /// What was done when it happened, in `CamelCase`.
@@ -57,9 +77,9 @@ pub struct Event {
 impl Event {
     /// Returns an event that is counted with those of the same text.
     #[must_use]
-    pub fn new(is_warning: bool, reason: &str, action: &'static str, note: String) -> Self {
+    pub fn new(type_: EventType, reason: &str, action: &'static str, note: String) -> Self {
         Self {
-            is_warning,
+            type_,
             reason: reason.to_owned(),
             action,
             detail: note.clone(),
@@ -71,7 +91,6 @@ impl Event {
 /// Events with the same kind are reported as one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
-    component: &'static str,
     subject: Subject,
     reason: String,
     detail: String,
@@ -82,7 +101,9 @@ struct Kind {
 struct NewEvent {
     kind: Kind,
     name: String,
-    event: Event,
+    type_: EventType,
+    action: &'static str,
+    note: String,
     at: Timestamp,
 }
 
@@ -90,7 +111,6 @@ struct NewEvent {
 /// which wakes no task.
 #[derive(Clone)]
 pub struct EventQueue {
-    component: &'static str,
     fold: Arc<Mutex<Fold>>,
     new: mpsc::Sender<NewEvent>,
 }
@@ -102,52 +122,34 @@ impl EventQueue {
         let (new, events) = mpsc::channel(QUEUE);
         let fold = Arc::<Mutex<Fold>>::default();
         let unwritten = Unwritten {
+            component,
             fold: Arc::clone(&fold),
             events,
         };
-        let queue = Self {
-            component,
-            fold,
-            new,
-        };
-        (queue, unwritten)
-    }
-
-    /// Returns the same queue for another component.
-    #[must_use]
-    pub fn reporting_as(&self, component: &'static str) -> Self {
-        Self {
-            component,
-            ..self.clone()
-        }
+        (Self { fold, new }, unwritten)
     }
 
     /// Adds an event.
-    pub fn add(&self, subject: Subject, event: Event) {
+    pub fn add(&self, subject: Subject, event: &Event) {
         let kind = Kind {
-            component: self.component,
             subject,
             reason: event.reason.clone(),
-            detail: event.detail.clone(),
+            detail: shortened(&event.detail).to_owned(),
         };
         let at = Timestamp::now();
-        // The form of the names that other clients choose: the object, and the time in nanoseconds.
-        let name = || format!("{}.{:x}", kind.subject.key.name(), at.as_nanosecond());
-        let Some(name) = lock(&self.fold).add(&kind, name, Instant::now()) else {
+        let Some(name) = lock(&self.fold).add(&kind, || name(&kind, at), Instant::now()) else {
             return;
         };
-        let has_place = event.is_warning || self.new.capacity() > QUEUE / 2;
-        let mut event = event;
-        event.note = stoker_report::escape(&event.note);
-        event
-            .note
-            .truncate(event.note.floor_char_boundary(MAX_NOTE));
+        let note = stoker_report::escape(shortened(&event.note));
         let new = NewEvent {
             kind,
             name,
-            event,
+            type_: event.type_,
+            action: event.action,
+            note: shortened(&note).to_owned(),
             at,
         };
+        let has_place = event.type_ == EventType::Warning || self.new.capacity() > QUEUE / 2;
         let dropped = if has_place {
             self.new.try_send(new).err().map(TrySendError::into_inner)
         } else {
@@ -161,18 +163,31 @@ impl EventQueue {
     }
 }
 
+/// Returns the name of a new event, in the form that other clients choose: the object, and the time in nanoseconds.
+fn name(kind: &Kind, at: Timestamp) -> String {
+    let object = kind.subject.key.name();
+    let object = &object[..object.floor_char_boundary(MAX_OBJECT_NAME)];
+    let object = object.trim_end_matches(['-', '.']);
+    format!("{object}.{:x}", at.as_nanosecond())
+}
+
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_NOTE)]
+}
+
 fn lock(fold: &Mutex<Fold>) -> MutexGuard<'_, Fold> {
     fold.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The end of the queues, where the events are written.
+/// The end of a queue, where the events are written.
 pub struct Unwritten {
+    component: &'static str,
     fold: Arc<Mutex<Fold>>,
     events: mpsc::Receiver<NewEvent>,
 }
 
 impl Unwritten {
-    /// Writes each new event, and at intervals the counts of those that happened repeatedly. Ends when all queues are
+    /// Writes each new event, and at intervals the counts of those that happened repeatedly. Ends when the queue is
     /// dropped.
     pub async fn write(mut self, client: Client) {
         let mut update = tokio::time::interval(UPDATE);
@@ -185,7 +200,7 @@ impl Unwritten {
                     let Some(new) = new else {
                         return;
                     };
-                    create(&client, core_event(new)).await;
+                    self.create(&client, new).await;
                     tokio::time::sleep(PAUSE).await;
                 }
                 _ = update.tick() => {
@@ -199,23 +214,33 @@ impl Unwritten {
         }
     }
 
+    async fn create(&self, client: &Client, new: NewEvent) {
+        let kind = new.kind.clone();
+        let namespace = kind.subject.key.namespace();
+        let api: Api<CoreEvent> = Api::namespaced(client.clone(), namespace);
+        let event = core_event(self.component, new);
+        if let Err(error) = api.create(&PostParams::default(), &event).await {
+            // The next occurrence is a new event again.
+            lock(&self.fold).forget(&kind);
+            tracing::warn!(
+                sync.namespace = namespace,
+                sync.name = kind.subject.key.name(),
+                event.reason = kind.reason,
+                error = %stoker_report::chain(&error),
+                "an event is not written"
+            );
+        }
+    }
+
     /// Returns the events that wait, as type, reason and note.
     #[cfg(test)]
     pub(crate) fn drain(&mut self) -> Vec<String> {
         let mut drained = Vec::new();
-        while let Ok(NewEvent { event, .. }) = self.events.try_recv() {
-            let type_ = type_name(event.is_warning);
-            drained.push(format!("{type_} {}: {}", event.reason, event.note));
+        while let Ok(new) = self.events.try_recv() {
+            let type_ = new.type_.name();
+            drained.push(format!("{type_} {}: {}", new.kind.reason, new.note));
         }
         drained
-    }
-}
-
-async fn create(client: &Client, event: CoreEvent) {
-    let namespace = event.metadata.namespace.clone().unwrap_or_default();
-    let api: Api<CoreEvent> = Api::namespaced(client.clone(), &namespace);
-    if let Err(error) = api.create(&PostParams::default(), &event).await {
-        tracing::debug!(error = %stoker_report::chain(&error), "an event is not written");
     }
 }
 
@@ -229,26 +254,28 @@ async fn count(client: &Client, repeated: &Repeated) {
     }
 }
 
-fn core_event(new: NewEvent) -> CoreEvent {
+fn core_event(component: &'static str, new: NewEvent) -> CoreEvent {
     let NewEvent {
         kind,
         name,
-        event,
+        type_,
+        action,
+        note,
         at,
     } = new;
     let key = &kind.subject.key;
     let namespace = Some(key.namespace().to_owned());
-    let component = Some(kind.component.to_owned());
+    let component = Some(component.to_owned());
     CoreEvent {
         metadata: ObjectMeta {
             namespace: namespace.clone(),
             name: Some(name),
             ..ObjectMeta::default()
         },
-        type_: Some(type_name(event.is_warning).to_owned()),
-        reason: Some(event.reason),
-        action: Some(event.action.to_owned()),
-        message: Some(event.note),
+        type_: Some(type_.name().to_owned()),
+        reason: Some(kind.reason),
+        action: Some(action.to_owned()),
+        message: Some(note),
         count: Some(1),
         first_timestamp: Some(Time(at)),
         last_timestamp: Some(Time(at)),
@@ -268,10 +295,6 @@ fn core_event(new: NewEvent) -> CoreEvent {
         },
         ..CoreEvent::default()
     }
-}
-
-fn type_name(is_warning: bool) -> &'static str {
-    if is_warning { "Warning" } else { "Normal" }
 }
 
 #[cfg(test)]

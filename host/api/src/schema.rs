@@ -190,7 +190,7 @@ pub(super) fn git_source_rules() -> Value {
     json!([
         {
             "rule": url,
-            "message": "repo must be a URL such as https://github.com/org/repo.git, with the scheme https, http, ssh or git, or have the form user@host:path",
+            "message": "repo must be a URL such as https://github.com/org/repo.git, with the scheme https, http, ssh or git, or have the form user@host:path or host:path",
         },
         {
             "rule": fits,

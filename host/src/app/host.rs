@@ -76,15 +76,18 @@ impl Host {
             ..GitClientConfig::default()
         };
         let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
-        let (events, unwritten) = EventQueue::new(request::COMPONENT);
-        tasks.spawn(unwritten.write(client.clone()));
+        let [received, reconciled] = [request::COMPONENT, controller::COMPONENT].map(|component| {
+            let (events, unwritten) = EventQueue::new(component);
+            tasks.spawn(unwritten.write(client.clone()));
+            events
+        });
         let (cache, requester) = watch_objects(
             &client,
             &single_try,
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
             &metrics.watches,
-            events.clone(),
+            received,
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
@@ -105,7 +108,7 @@ impl Host {
             lookups,
             metrics: metrics.controller.clone(),
             watches: metrics.watches.clone(),
-            events: events.reporting_as(controller::COMPONENT),
+            events: reconciled,
         });
         let candidate = config.identity.map(|identity| Candidate {
             namespace: own_namespace,

@@ -14,7 +14,7 @@ use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, Resolved};
 use super::status::Outcome;
 use super::validate::Desired;
-use crate::events::{Event, EventQueue, Subject};
+use crate::events::{Event, EventQueue, EventType, Subject};
 
 /// The name of the reporter, by which tools filter events.
 pub const COMPONENT: &str = "gatewaysync-controller";
@@ -203,14 +203,7 @@ fn has_new_message(type_: &str, before: &GatewaySyncStatus, after: &GatewaySyncS
 }
 
 fn event(type_: EventType, reason: &str, action: &'static str, note: String) -> Event {
-    Event::new(type_ == EventType::Warning, reason, action, note)
-}
-
-/// The type of an event.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum EventType {
-    Normal,
-    Warning,
+    Event::new(type_, reason, action, note)
 }
 
 /// Adds the events of an object.
@@ -220,6 +213,6 @@ pub(super) fn add(queue: &EventQueue, key: &ObjectKey, sync: &GatewaySync, event
             key: key.clone(),
             uid: sync.uid(),
         };
-        queue.add(subject, event);
+        queue.add(subject, &event);
     }
 }

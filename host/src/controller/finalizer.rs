@@ -2,9 +2,9 @@
 //! deletes the ConfigMaps.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Client;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, Preconditions};
 use kube::core::PartialObjectMeta;
+use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
@@ -42,31 +42,46 @@ pub(super) async fn clean_up(
         return Ok(());
     }
     if !finalizers.iter().any(|name| name == ORPHAN_FINALIZER) {
-        for (prefix, writer) in [
-            (publish::NAME_PREFIX, Writer::Controller),
-            (gateways::REPORTS_PREFIX, Writer::Agent),
-        ] {
-            delete(client, key, meta, prefix, writer).await?;
+        let config_maps = Api::namespaced(client.clone(), key.namespace());
+        let published = find(&config_maps, key, publish::NAME_PREFIX).await?;
+        // Kubernetes removes the owner references and then its finalizer, which may have happened before this pass.
+        let is_orphaned = |published: &ConfigMapMeta| {
+            let uid = meta.uid.as_deref();
+            ownership::check(&published.metadata, key, uid, Writer::Controller).is_ok()
+                && !ownership::has_owner(&published.metadata, key)
+        };
+        if !published.as_ref().is_some_and(is_orphaned) {
+            delete(&config_maps, key, meta, published, Writer::Controller).await?;
+            let reports = find(&config_maps, key, gateways::REPORTS_PREFIX).await?;
+            delete(&config_maps, key, meta, reports, Writer::Agent).await?;
         }
     }
     unless_gone(write(client, key, meta, &finalizers).await)
 }
 
+type ConfigMapMeta = PartialObjectMeta<ConfigMap>;
+
+async fn find(
+    config_maps: &Api<ConfigMapMeta>,
+    key: &ObjectKey,
+    prefix: &str,
+) -> Result<Option<ConfigMapMeta>, ControllerError> {
+    let name = format!("{prefix}{}", key.name());
+    within("read a ConfigMap's metadata", config_maps.get_opt(&name)).await
+}
+
 /// Deletes a ConfigMap that belongs to the object. A ConfigMap of others is not changed.
 async fn delete(
-    client: &Client,
+    config_maps: &Api<ConfigMapMeta>,
     key: &ObjectKey,
     meta: &ObjectMeta,
-    prefix: &str,
+    found: Option<ConfigMapMeta>,
     writer: Writer,
 ) -> Result<(), ControllerError> {
-    let name = format!("{prefix}{}", key.name());
-    let config_maps =
-        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
-    let found = within("read a ConfigMap's metadata", config_maps.get_opt(&name)).await?;
     let Some(found) = found else {
         return Ok(());
     };
+    let name = found.name_any();
     if let Err(whose) = ownership::check(&found.metadata, key, meta.uid.as_deref(), writer) {
         tracing::info!(
             sync.namespace = key.namespace(),

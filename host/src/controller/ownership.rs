@@ -116,6 +116,12 @@ pub(super) fn reference(key: &ObjectKey, uid: &str) -> OwnerReference {
     }
 }
 
+/// Returns whether a `GatewaySync` with this name owns an object.
+pub(super) fn has_owner(found: &ObjectMeta, key: &ObjectKey) -> bool {
+    let mut owners = found.owner_references.iter().flatten();
+    owners.any(|owner| is_gateway_sync(owner) && owner.name == key.name())
+}
+
 /// Returns whether two lists have the same owner references, in any order.
 pub(super) fn is_same(one: &[OwnerReference], other: &[OwnerReference]) -> bool {
     one.len() == other.len() && one.iter().all(|owner| other.contains(owner))

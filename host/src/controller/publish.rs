@@ -61,16 +61,22 @@ pub(super) async fn publish<G>(
     desired: &Desired,
     resolution: &Resolution,
 ) -> Result<Publication, ControllerError> {
-    let Resolution::Resolved(resolved) = resolution else {
-        return Ok(Publication::Skipped);
-    };
-    if let Err(secret) = &desired.gateway {
-        return Ok(Publication::Blocked(Blocked {
-            secret: secret.clone(),
-            retry: context.states.record_blocked(key, &desired.lookup_key),
-        }));
-    }
     let client = &context.client;
+    let resolved = match (resolution, &desired.gateway) {
+        (Resolution::Resolved(resolved), Ok(())) => resolved,
+        (Resolution::Resolved(_), Err(secret)) => {
+            let blocked = Blocked {
+                secret: secret.clone(),
+                retry: context.states.record_blocked(key, &desired.lookup_key),
+            };
+            let ended = end_pause(client, key, sync, refs).await;
+            return published(ended, Publication::Blocked(blocked));
+        }
+        (Resolution::Blocked(_) | Resolution::Failed(_), _) => {
+            let ended = end_pause(client, key, sync, refs).await;
+            return published(ended, Publication::Skipped);
+        }
+    };
     let token = async {
         match &desired.app_token {
             Some(token) => {
@@ -91,8 +97,16 @@ pub(super) async fn publish<G>(
         }
     };
     let (config_map, token) = tokio::join!(config_map, token);
-    match config_map.and(token) {
-        Ok(()) => Ok(Publication::Published),
+    published(config_map.and(token), Publication::Published)
+}
+
+/// Returns a publication whose writes succeeded, or why they did not.
+fn published(
+    written: Result<(), ControllerError>,
+    publication: Publication,
+) -> Result<Publication, ControllerError> {
+    match written {
+        Ok(()) => Ok(publication),
         Err(error) if error.is_conflict() => Err(error),
         Err(error) => Ok(Publication::Failed(error)),
     }
@@ -115,22 +129,47 @@ pub(super) async fn pause(
         within("create the metadata ConfigMap", call).await?;
         return Ok(());
     };
+    tell_paused(client, key, sync, &found, true).await
+}
+
+/// Tells the agents that a pause is over if there is no commit to publish, which would tell them.
+async fn end_pause(
+    client: &Client,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    refs: &References,
+) -> Result<(), ControllerError> {
+    match &refs.config_map {
+        Present::Read(Some(found)) => tell_paused(client, key, sync, found, false).await,
+        // What a pass has written is no pause.
+        Present::Read(None) | Present::Written(_) => Ok(()),
+    }
+}
+
+/// Writes whether the agents stop syncing into the ConfigMap of the object, if it says something else.
+async fn tell_paused(
+    client: &Client,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    found: &ConfigMap,
+    is_paused: bool,
+) -> Result<(), ControllerError> {
     let uid = sync.uid();
     let is_own = ownership::check(&found.metadata, key, uid.as_deref(), Writer::Controller).is_ok();
     let data = found.data.as_ref();
-    let is_told = data.is_some_and(|data| {
-        data.get(config_map::PAUSED)
-            .is_some_and(|text| text == "true")
-    });
-    if is_own && !is_told {
-        let patch = json!({
-            "metadata": { "resourceVersion": found.metadata.resource_version },
-            "data": { config_map::PAUSED: "true" },
-        });
-        let (params, patch) = (patch_params(), Patch::Merge(&patch));
-        let call = config_maps.patch(&name, &params, &patch);
-        within("patch the metadata ConfigMap", call).await?;
+    let told = data.and_then(|data| data.get(config_map::PAUSED));
+    let is_told = told.is_some_and(|text| text == "true") == is_paused;
+    if !is_own || is_told {
+        return Ok(());
     }
+    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
+    let patch = json!({
+        "metadata": { "resourceVersion": found.metadata.resource_version },
+        "data": { config_map::PAUSED: is_paused.to_string() },
+    });
+    let (name, params, patch) = (metadata_name(key), patch_params(), Patch::Merge(&patch));
+    let call = config_maps.patch(&name, &params, &patch);
+    within("patch the metadata ConfigMap", call).await?;
     Ok(())
 }
 

@@ -26,6 +26,8 @@ use super::{Context, clear, config_map, dereference, events, finalizer, forget, 
 /// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
 /// than any lookup.
 const PENDING_RETRY: Duration = Duration::from_mins(2);
+/// The delay until the agents of a paused object are bound again.
+const BINDING_RETRY: Duration = Duration::from_mins(5);
 /// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier, but a
 /// change of labels starts none.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
@@ -256,11 +258,33 @@ async fn prepare<G: RefSource>(
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
         publish::pause(&context.client, key, sync).await?;
-        Box::pin(gateways::bind(context, key, sync)).await?;
+        let bound = Box::pin(gateways::bind(context, key, sync)).await;
+        return bound_in_pause(key, bound).map(Some);
     } else {
         return Ok(None);
     }
     Ok(Some(ReconcileResult::done()))
+}
+
+/// Returns the result of a pass over a paused object. Its status has no condition about the RoleBinding, so the log says
+/// why the agents are not bound.
+fn bound_in_pause(
+    key: &ObjectKey,
+    bound: Result<(), ControllerError>,
+) -> Result<ReconcileResult, ControllerError> {
+    match bound {
+        Ok(()) => Ok(ReconcileResult::done()),
+        Err(error) if error.is_conflict() => Err(error),
+        Err(error) => {
+            tracing::warn!(
+                sync.namespace = key.namespace(),
+                sync.name = key.name(),
+                error = %stoker_report::chain(&error),
+                "the agents of the paused object are not bound to their role"
+            );
+            Ok(ReconcileResult::done().within(Some(BINDING_RETRY)))
+        }
+    }
 }
 
 /// Shows the end of the token of the object's GitHub App.

@@ -18,7 +18,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 /// The inputs of a lookup. If any of them changes, the last lookup is not used any more, and the delays after failures
 /// start again with the shortest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LookupKey {
     uid: Option<String>,
     generation: Option<i64>,
@@ -225,9 +225,10 @@ impl ObjectStates {
     /// Counts an error of a pass, and returns the time until the next try.
     pub(super) fn record_error(&self, key: &ObjectKey) -> Duration {
         let mut states = self.lock();
-        let Some(state) = states.get_mut(key) else {
-            return FIRST_ERROR_RETRY;
-        };
+        // A pass may fail before the inputs of its lookup are known.
+        let state = states
+            .entry(key.clone())
+            .or_insert_with(|| ObjectState::new(&LookupKey::default()));
         state.errors = state.errors.saturating_add(1);
         doubled(FIRST_ERROR_RETRY, state.errors)
     }

@@ -8,6 +8,7 @@ mod credentials;
 mod deletion;
 mod gateways;
 mod passes;
+mod pauses;
 mod requests;
 mod running;
 mod secrets;

@@ -56,7 +56,7 @@ pub(super) fn objects(
 
 /// Drops what only other programs use. It would take more memory than the rest of an object.
 fn drop_unused(object: &mut Guarded) {
-    object.managed_fields_mut().clear();
+    object.meta_mut().managed_fields = None;
     object.annotations_mut().remove(LAST_APPLIED);
 }
 
@@ -81,11 +81,11 @@ pub(super) fn config_maps(
     ]
     .map(|(name, labels)| {
         let labelled = watcher::Config::default().labels(&labels);
-        let events = watcher(api(client.clone(), namespace), labelled);
-        let events = metrics.resumed(name, events);
-        written_by_others(events, publish::NAME_PREFIX, Arc::clone(published))
+        metrics.resumed(name, watcher(api(client.clone(), namespace), labelled))
     });
-    stream::select(managed, unmanaged)
+    let managed = written_by_others(managed, publish::NAME_PREFIX, Arc::clone(published));
+    // The controller writes none of these. If somebody removes a label, the other watch reports a deletion.
+    stream::select(managed, unmanaged.touched_objects())
 }
 
 /// Returns the RoleBindings of agents that were changed or deleted, so that their objects repair them. A write of the

@@ -104,7 +104,6 @@ mod tests {
 
     fn kind(detail: &str) -> Kind {
         Kind {
-            component: "test",
             subject: Subject {
                 key: ObjectKey::new("plants", "north").unwrap(),
                 uid: None,

@@ -3,7 +3,7 @@
 use stoker_api::names::reason;
 
 use super::{RequestError, Submitted, Target, Unannounced};
-use crate::events::{Event, Subject};
+use crate::events::{Event, EventType, Subject};
 
 /// The reporting component of the events, with the name that the Go operator uses.
 pub const COMPONENT: &str = "webhook-receiver";
@@ -25,12 +25,12 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
             | Submitted::Duplicate(git_ref),
         ) => {
             let note = format!("Webhook from {plugin}, ref \"{git_ref}\"");
-            Some(event(false, reason::WEBHOOK_RECEIVED, note))
+            Some(event(EventType::Normal, reason::WEBHOOK_RECEIVED, note))
         }
         Ok(Submitted::Ignored(why)) => Some(Event {
             detail: why.code().to_owned(),
             ..event(
-                false,
+                EventType::Normal,
                 reason::WEBHOOK_IGNORED,
                 format!("Webhook from {plugin} ignored: {why}"),
             )
@@ -38,7 +38,7 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
         Err(error @ RequestError::Invalid { why, .. }) => Some(Event {
             detail: error.code().to_owned(),
             ..event(
-                true,
+                EventType::Warning,
                 reason::WEBHOOK_REFUSED,
                 format!("Webhook from {plugin} refused: {why}"),
             )
@@ -51,19 +51,18 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
 
 /// Returns the event about a delivery that announces nothing.
 pub(super) fn unannounced(unannounced: Unannounced, why: &str) -> Event {
-    let (reason, end) = match unannounced {
-        Unannounced::Ignored => (reason::WEBHOOK_IGNORED, "ignored"),
-        Unannounced::Refused => (reason::WEBHOOK_REFUSED, "refused"),
+    let (type_, reason, end) = match unannounced {
+        Unannounced::Ignored => (EventType::Normal, reason::WEBHOOK_IGNORED, "ignored"),
+        Unannounced::Refused => (EventType::Warning, reason::WEBHOOK_REFUSED, "refused"),
     };
-    let is_warning = unannounced == Unannounced::Refused;
     Event {
         detail: "unannounced".to_owned(),
-        ..event(is_warning, reason, format!("Webhook {end}: {why}"))
+        ..event(type_, reason, format!("Webhook {end}: {why}"))
     }
 }
 
-fn event(is_warning: bool, reason: &str, note: String) -> Event {
-    Event::new(is_warning, reason, "RequestRef", note)
+fn event(type_: EventType, reason: &str, note: String) -> Event {
+    Event::new(type_, reason, "RequestRef", note)
 }
 
 #[cfg(test)]
@@ -78,7 +77,7 @@ mod tests {
         let requested = Ok(Submitted::Written(GitRef::parse("v1").unwrap()));
         let event = submitted("github", &requested).unwrap();
         assert_eq!(event.note, "Webhook from github, ref \"v1\"");
-        assert!(!event.is_warning && event.detail == event.note);
+        assert_eq!((event.type_, event.detail), (EventType::Normal, event.note));
         let ignored = |count| Ok(Submitted::Ignored(Ignored::NotFollowed { count }));
         let [one, other] = [1, 2].map(|count| submitted("github", &ignored(count)).unwrap());
         assert_ne!(one.note, other.note);
@@ -87,12 +86,21 @@ mod tests {
             key: ObjectKey::new("plants", "north").unwrap(),
             why: "spec.webhook.refs: no".to_owned(),
         });
-        assert!(submitted("github", &invalid).unwrap().is_warning);
+        assert_eq!(
+            submitted("github", &invalid).unwrap().type_,
+            EventType::Warning
+        );
         assert_eq!(
             submitted("github", &Err(RequestError::Unavailable(None))),
             None
         );
-        assert!(!unannounced(Unannounced::Ignored, "why").is_warning);
-        assert!(unannounced(Unannounced::Refused, "why").is_warning);
+        assert_eq!(
+            unannounced(Unannounced::Ignored, "why").type_,
+            EventType::Normal
+        );
+        assert_eq!(
+            unannounced(Unannounced::Refused, "why").type_,
+            EventType::Warning
+        );
     }
 }

@@ -195,20 +195,24 @@ impl Memory {
             }
         }
         for event in &other.events {
-            let is_same = |own: &LastEvent| own.plugin == event.plugin;
-            if !self
+            let same = self
                 .events
                 .iter()
-                .any(|own| is_same(own) && own.at >= event.at)
-            {
-                let is_signed =
-                    event.is_signed || self.events.iter().any(|own| is_same(own) && own.is_signed);
-                self.events.retain(|own| !is_same(own));
-                self.events.push(LastEvent {
-                    is_signed,
-                    ..event.clone()
-                });
+                .position(|own| own.plugin == event.plugin);
+            let Some(own) = same.map(|index| &mut self.events[index]) else {
+                self.events.push(event.clone());
+                continue;
+            };
+            let is_signed = own.is_signed || event.is_signed;
+            if own.at >= event.at {
+                own.is_signed = is_signed;
+                continue;
             }
+            self.events.retain(|own| own.plugin != event.plugin);
+            self.events.push(LastEvent {
+                is_signed,
+                ..event.clone()
+            });
         }
         self.shorten();
     }

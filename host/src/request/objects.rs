@@ -185,7 +185,7 @@ pub fn follow(
 
 /// Drops what only other programs use, so that a cached object stays small.
 fn drop_unused(object: &mut Guarded) {
-    object.managed_fields_mut().clear();
+    object.meta_mut().managed_fields = None;
     object
         .annotations_mut()
         .retain(|name, _| name.starts_with("stoker.io/"));

@@ -84,7 +84,7 @@ impl Requester {
         outcome: &Result<Submitted, RequestError>,
     ) {
         if let Some(event) = events::submitted(plugin, outcome) {
-            self.events.add(subject, event);
+            self.events.add(subject, &event);
         }
     }
 }
@@ -147,7 +147,7 @@ impl Requests for Requester {
 
     fn report(&self, target: &Target, unannounced: Unannounced, why: &str) {
         let event = events::unannounced(unannounced, why);
-        self.events.add(events::subject(target), event);
+        self.events.add(events::subject(target), &event);
     }
 }
 
@@ -225,6 +225,7 @@ impl Queue {
         while turn.is_awaited() {
             let place = self.places.acquire().await;
             turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
+            turn.answer_due(Instant::now(), None);
             let (error, again_in) = match self.answer(key, &mut turn).await {
                 Ok(()) => return,
                 Err(Failure::Final(error)) => return turn.answer_all(&error),

@@ -246,11 +246,10 @@ async fn a_failed_lookup_is_valid_until_the_next_try() {
 #[tokio::test(start_paused = true)]
 async fn the_waits_after_errors_start_with_one_second() {
     let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
-    assert_eq!(states.record_error(&key), SECOND);
+    // Also before the first lookup.
+    let mut waits = vec![states.record_error(&key).as_secs()];
     states.store_lookup(&key, &one, found());
-    let waits: Vec<_> = (0..11)
-        .map(|_| states.record_error(&key).as_secs())
-        .collect();
+    waits.extend((1..11).map(|_| states.record_error(&key).as_secs()));
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     states.record_success(&key, &one);
     assert_eq!(states.record_error(&key), SECOND);

@@ -115,6 +115,20 @@ async fn an_object_that_is_deleted_without_its_dependents_keeps_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_kubernetes_has_orphaned_already_stays() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    let mut published = bench.api.get(METADATA).unwrap();
+    published["metadata"]["ownerReferences"] = json!([]);
+    bench.api.put(METADATA, published);
+    bench.api.put(AGENT_STATUS, agent_status());
+    bench.change(deleted);
+    bench.pass().await.unwrap();
+    assert!(bench.api.get(OBJECT).is_none());
+    assert!(bench.api.get(METADATA).is_some() && bench.api.get(AGENT_STATUS).is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn objects_of_others_stay_unchanged() {
     let foreign = |kind: &str, name: &str| {
         let plural = if kind == "Secret" {

@@ -321,6 +321,15 @@ async fn agents_of_a_paused_object_are_bound_so_that_they_read_the_pause() {
     let binding = format!("{BINDINGS}/stoker-agent-plant");
     let created = bench.api.get(&binding).unwrap();
     assert_eq!(created["subjects"][0]["name"], "gw");
+
+    let of_others = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "stoker-agent-plant"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "other"},
+    });
+    bench.api.put(&binding, of_others);
+    bench.context.bound.forget_all();
+    assert_eq!(bench.pass().await.unwrap(), after(300));
 }
 
 #[tokio::test(start_paused = true)]
