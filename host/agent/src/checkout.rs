@@ -27,19 +27,26 @@ impl Source for Checkout {
             .collect())
     }
 
+    fn size(&self, entry: &SourceEntry) -> Result<u64, SourceError> {
+        self.0.size(&in_tree(entry)).map_err(failed)
+    }
+
     fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError> {
-        let entry = TreeEntry {
-            path: entry.path.clone(),
-            kind: match entry.kind {
-                SourceKind::File => TreeEntryKind::File,
-                SourceKind::Executable => TreeEntryKind::Executable,
-                SourceKind::Symlink => TreeEntryKind::Symlink,
-                SourceKind::Submodule => TreeEntryKind::Submodule,
-                SourceKind::NotUtf8 => TreeEntryKind::NotUtf8,
-            },
-            id: entry.id.clone(),
-        };
-        self.0.read(&entry).map_err(failed)
+        self.0.read(&in_tree(entry)).map_err(failed)
+    }
+}
+
+fn in_tree(entry: &SourceEntry) -> TreeEntry {
+    TreeEntry {
+        path: entry.path.clone(),
+        kind: match entry.kind {
+            SourceKind::File => TreeEntryKind::File,
+            SourceKind::Executable => TreeEntryKind::Executable,
+            SourceKind::Symlink => TreeEntryKind::Symlink,
+            SourceKind::Submodule => TreeEntryKind::Submodule,
+            SourceKind::NotUtf8 => TreeEntryKind::NotUtf8,
+        },
+        id: entry.id.clone(),
     }
 }
 

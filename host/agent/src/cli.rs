@@ -55,7 +55,8 @@ pub struct OnceFlags {
     /// The credentials for the repository.
     #[command(flatten)]
     pub credentials: CredentialFlags,
-    /// The size of the largest file that is fetched, in MiB. The default is 100, or a fifth of the memory of a container.
+    /// The size of the largest file that is fetched, in MiB. The default is a fifth of the memory of a container, or
+    /// 100 without such a limit.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_file_mib: Option<u16>,
     /// Folder in which fetched objects are kept for the next call. Without it, they are removed.

@@ -26,6 +26,9 @@ pub enum ConfigError {
     /// The port of the gateway is not a port.
     #[error("GATEWAY_PORT is {0:?}, and not a port")]
     Port(String),
+    /// The size of the largest file is not one that can be set.
+    #[error("MAX_FILE_MIB is {0:?}, and not a number in the range of 1 to 512")]
+    MaxFile(String),
 }
 
 /// The settings of an agent beside a gateway in a pod.
@@ -62,7 +65,7 @@ impl SidecarConfig {
     ///
     /// # Errors
     ///
-    /// Fails if `CR_NAME` or `POD_NAMESPACE` is missing, or if the port is invalid.
+    /// Fails if `CR_NAME` or `POD_NAMESPACE` is missing, or if the port or the size of the largest file is invalid.
     pub fn from_env(read: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let text = |name: &str| read(name).filter(|text| !text.is_empty());
         let path = |name: &str| text(name).map(PathBuf::from);
@@ -74,7 +77,11 @@ impl SidecarConfig {
             text.trim().parse().map_err(|_| ConfigError::Port(text))
         })?;
         let seconds = text("SYNC_PERIOD").and_then(|text| text.parse().ok());
-        let max_file = text("MAX_FILE_MIB").and_then(|text| text.parse().ok());
+        let max_file = text("MAX_FILE_MIB").map(|text| {
+            let size = text.trim().parse().ok();
+            let size = size.filter(|size| FILE_SIZES.contains(size));
+            size.ok_or(ConfigError::MaxFile(text))
+        });
         Ok(Self {
             object,
             namespace: text("CR_NAMESPACE").unwrap_or_else(|| pod_namespace.clone()),
@@ -98,7 +105,7 @@ impl SidecarConfig {
                 .filter(|seconds| *seconds > 0)
                 .map_or(SYNC_PERIOD, Duration::from_secs)
                 .min(LONGEST_PERIOD),
-            max_file_mib: max_file.filter(|size| FILE_SIZES.contains(size)),
+            max_file_mib: max_file.transpose()?,
         })
     }
 }
@@ -194,15 +201,16 @@ mod tests {
 
     #[test]
     fn the_size_of_the_largest_file_is_read() {
-        for (text, size) in [
-            ("1", Some(1)),
-            ("512", Some(512)),
-            ("513", None),
-            ("0", None),
-            ("10M", None),
-        ] {
-            let config = config(&[REQUIRED[0], REQUIRED[1], ("MAX_FILE_MIB", text)]).unwrap();
-            assert_eq!(config.max_file_mib, size, "{text}");
+        let size = |text| {
+            let config = config(&[REQUIRED[0], REQUIRED[1], ("MAX_FILE_MIB", text)]);
+            config.map(|config| config.max_file_mib)
+        };
+        assert_eq!(size("1"), Ok(Some(1)));
+        assert_eq!(size("512\n"), Ok(Some(512)));
+        assert_eq!(size(""), Ok(None));
+        for text in ["513", "0", "10M"] {
+            let error = size(text).unwrap_err();
+            assert_eq!(error, ConfigError::MaxFile(text.to_owned()));
         }
     }
 

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use crate::config::FILE_SIZES;
+
 /// The size of the largest file without a limit of the memory, in MiB.
-const LARGEST_MIB: u16 = 100;
+const WITHOUT_LIMIT_MIB: u16 = 100;
+/// The smallest number that stands for no limit in version 1 of cgroups. No machine has as much memory.
+const NO_LIMIT: u64 = 1 << 60;
 /// The memory that a file needs, as a multiple of its size: a delta is applied to a version of the file, and the result is
 /// compressed, all in memory.
 const SHARE: u64 = 5;
@@ -23,9 +27,12 @@ pub(crate) fn max_file_mib() -> u16 {
 /// Returns the size for a limit as the system writes it. A limit that is no number is none.
 fn of_limit(limit: Option<&str>) -> u16 {
     let bytes = limit.and_then(|text| text.trim().parse::<u64>().ok());
-    let size = bytes.map(|bytes| bytes / SHARE / (1 << 20));
-    let size = size.and_then(|size| u16::try_from(size).ok());
-    size.map_or(LARGEST_MIB, |size| size.clamp(1, LARGEST_MIB))
+    let Some(bytes) = bytes.filter(|bytes| *bytes < NO_LIMIT) else {
+        return WITHOUT_LIMIT_MIB;
+    };
+    let (smallest, largest) = (*FILE_SIZES.start(), *FILE_SIZES.end());
+    let size = u16::try_from(bytes / SHARE / (1 << 20));
+    size.map_or(largest, |size| size.clamp(smallest, largest))
 }
 
 #[cfg(test)]
@@ -38,12 +45,14 @@ mod tests {
             (None, 100),
             (Some("max\n"), 100),
             (Some("268435456\n"), 51),
-            (Some("1073741824\n"), 100),
+            (Some("1073741824\n"), 204),
+            (Some("4294967296\n"), 512),
+            (Some("1099511627776\n"), 512),
             (Some("9223372036854771712\n"), 100),
             (Some("1048576\n"), 1),
         ] {
             assert_eq!(of_limit(limit), size, "{limit:?}");
         }
-        assert!((1..=100).contains(&max_file_mib()));
+        assert!(FILE_SIZES.contains(&max_file_mib()));
     }
 }

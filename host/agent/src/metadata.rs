@@ -28,6 +28,16 @@ pub(crate) struct Published {
     pub(crate) profiles: String,
 }
 
+/// For what a running fetch is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Patience {
+    /// For a pause, for another repository and for another commit.
+    #[default]
+    Short,
+    /// For a pause and for another repository.
+    Long,
+}
+
 /// The reason why nothing usable is published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MetadataError {
@@ -46,11 +56,26 @@ pub(crate) enum MetadataError {
 }
 
 impl Published {
-    /// Returns whether the fetch of this commit is of use for what is published now.
-    pub(crate) fn is_fetched_for(&self, now: &Metadata) -> bool {
+    /// Returns whether a running fetch of this commit is given up for what is published now.
+    pub(crate) fn is_given_up_for(&self, now: &Metadata, patience: Patience) -> bool {
         match now {
-            Metadata::Paused => false,
-            Metadata::Published(now) => self.commit == now.commit && self.repo == now.repo,
+            Metadata::Paused => true,
+            Metadata::Published(now) => {
+                let is_other = self.commit != now.commit;
+                self.repo != now.repo || (is_other && patience == Patience::Short)
+            }
+        }
+    }
+
+    /// Returns whether the files of this commit, which was fetched, are not to be written any more: if the object is
+    /// paused now, or if this commit is published with something else, such as another profile.
+    ///
+    /// The files for another commit are written nevertheless. Otherwise, nothing would be written while commits arrive
+    /// faster than they are fetched.
+    pub(crate) fn is_withdrawn_by(&self, now: &Metadata) -> bool {
+        match now {
+            Metadata::Paused => true,
+            Metadata::Published(now) => self.commit == now.commit && self != now,
         }
     }
 }
@@ -139,6 +164,31 @@ mod tests {
         for entries in [&[("commit", "")][..], &[("commit", ""), ("gitURL", "")]] {
             let entries = [entries, &[("paused", "true")]].concat();
             assert_eq!(Metadata::parse(&data(&entries)), Ok(Metadata::Paused));
+        }
+    }
+
+    #[test]
+    fn a_sync_ends_early_for_what_makes_it_useless() {
+        let before = parse(&[]);
+        let other_commit = ("commit", "2fba38c4d5e6f708192a3b4c5d6e7f8091a2b3c4");
+        let other_repo = ("gitURL", "https://git.example/o/s.git");
+        // Whether a fetch is given up, whether it is so after one was given up, and whether no files are written.
+        for (now, expected) in [
+            (&[][..], [false, false, false]),
+            (&[("profiles", "{ }")], [false, false, true]),
+            (&[("ref", "v1")], [false, false, true]),
+            (&[other_repo], [true, true, true]),
+            (&[other_commit], [true, false, false]),
+            (&[other_commit, other_repo], [true, true, false]),
+            (&[("paused", "true")], [true, true, true]),
+        ] {
+            let metadata = Metadata::parse(&data(now)).unwrap();
+            let found = [
+                before.is_given_up_for(&metadata, Patience::Short),
+                before.is_given_up_for(&metadata, Patience::Long),
+                before.is_withdrawn_by(&metadata),
+            ];
+            assert_eq!(found, expected, "{now:?}");
         }
     }
 

@@ -12,6 +12,13 @@ pub trait Source: Send + Sync {
     /// Fails if the objects of the commit cannot be read.
     fn entries(&self) -> Result<Vec<SourceEntry>, SourceError>;
 
+    /// Returns the size of a file, without reading it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the object cannot be read.
+    fn size(&self, entry: &SourceEntry) -> Result<u64, SourceError>;
+
     /// Reads the content of a file or the target of a symbolic link.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::agent::{Drift, Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
 use crate::credentials::CredentialFiles;
 use crate::gateway::{Designer, GatewayClient, Scans};
-use crate::metadata::{Metadata, Published};
+use crate::metadata::{Metadata, Patience, Published};
 use crate::metrics::{Files, Metrics};
 use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
@@ -72,6 +72,9 @@ pub(crate) struct Progress {
     once: Option<Once>,
     /// Whether a commit was fetched.
     has_fetched: bool,
+    /// For what the next fetch is given up. The patience is long after a fetch was given up for another commit, until one
+    /// has ended.
+    patience: Patience,
     /// Whether the files of a commit could not be planned or written. The objects may be damaged.
     is_store_in_doubt: bool,
     /// The last sync, if it is held.
@@ -148,7 +151,7 @@ impl Work for Worker {
 }
 
 impl Worker {
-    /// Does the steps of a sync. Returns `None` if the fetch was given up.
+    /// Does the steps of a sync. Returns `None` if the fetch was given up, or if the files are not to be written any more.
     async fn steps(
         &mut self,
         wanted: &Published,
@@ -171,6 +174,13 @@ impl Worker {
         let asks = phase == Phase::Running && !profile.is_dry_run();
         if asks && let Some(outcome) = self.ask_designers(profile).await {
             return Ok(Some(outcome));
+        }
+        if self.is_withdrawn(wanted) {
+            tracing::info!(
+                commit = wanted.commit.as_str(),
+                "the files are not written, because something else is published"
+            );
+            return Ok(None);
         }
         let started = Instant::now();
         let done = match self.write_files(wanted, profile, &info).await? {
@@ -202,6 +212,13 @@ impl Worker {
             projects: done.projects,
             scan,
         })))
+    }
+
+    /// Returns whether what is published now forbids to write the files.
+    fn is_withdrawn(&self, wanted: &Published) -> bool {
+        let now = self.published.as_ref().map(watch::Receiver::borrow);
+        let now = now.as_ref().and_then(|now| now.as_ref());
+        now.is_some_and(|now| wanted.is_withdrawn_by(now))
     }
 
     /// Returns what the last sync would delete, if it was held, nobody has confirmed it, and it need not be planned

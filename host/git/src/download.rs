@@ -26,7 +26,7 @@ use super::packet::{Packet, PacketSource, Packets};
 use super::remote::Remote;
 use super::request::{Request, Version};
 use super::resolve::read_refs;
-use super::store::{Basis, MAX_OBJECT, ObjectStore, PackLimits};
+use super::store::{Basis, FetchLock, MAX_OBJECT, ObjectStore, PackLimits};
 
 /// The limits of the fetch of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,8 @@ type ShowProgress<'a> = &'a (dyn Fn(FetchProgress<'_>) + Send + Sync);
 impl GitClient {
     /// Fetches a commit into a store. If the store has the commit, no server is contacted.
     ///
-    /// If the future is dropped, the store stays as it was, or has the whole commit.
+    /// If the future is dropped, the store stays as it was, or has the whole commit. Fetches into one store wait for each
+    /// other.
     pub async fn fetch(
         &self,
         remote: &Remote,
@@ -109,6 +110,7 @@ impl GitClient {
         show: ShowProgress<'_>,
     ) -> Result<FetchReport, GitError> {
         remote.check_credentials()?;
+        let lock = store.lock_for_fetch().await;
         let Some(basis) = store.basis(&wanted.commit) else {
             return Ok(FetchReport {
                 bytes: 0,
@@ -121,6 +123,7 @@ impl GitClient {
             remote,
             wanted,
             store,
+            lock,
             basis,
             show,
             bytes: 0,
@@ -138,7 +141,7 @@ impl GitClient {
         };
         let outcome = timeout(limit, whole)
             .await
-            .unwrap_or(Err(GitError::Timeout { limit }));
+            .unwrap_or(Err(GitError::FetchTimeout { limit }));
         outcome.map_err(|error| error.about(remote))?;
         Ok(FetchReport {
             bytes: download.bytes,
@@ -153,6 +156,8 @@ struct Download<'a> {
     remote: &'a Remote,
     wanted: &'a Wanted,
     store: &'a ObjectStore,
+    /// The lock of the store.
+    lock: FetchLock,
     basis: Basis,
     show: ShowProgress<'a>,
     /// The size of the packs that have arrived.
@@ -316,8 +321,13 @@ impl Download<'_> {
             objects: self.client.fetch_limits.objects,
             object_bytes: self.client.fetch_limits.object_bytes.min(MAX_OBJECT),
         };
-        let (parts, storing) =
-            Storing::start(&self.store, &self.basis, &self.wanted.commit, limits)?;
+        let (parts, storing) = Storing::start(
+            self.store,
+            &self.basis,
+            &self.wanted.commit,
+            limits,
+            FetchLock::clone(&self.lock),
+        )?;
         let received = self.receive_pack(packets, parts).await;
         let stored = storing.join().await;
         match (received, stored) {

@@ -76,6 +76,12 @@ pub enum GitError {
         /// The limit.
         limit: Duration,
     },
+    /// The whole fetch of a commit took too long.
+    #[error("the fetch was not complete within {limit:?}")]
+    FetchTimeout {
+        /// The limit.
+        limit: Duration,
+    },
     /// The server sends signs of life, and nothing else.
     #[error("the git server made no progress within {limit:?}")]
     NoProgress {
@@ -342,6 +348,7 @@ impl GitError {
             Self::ConnectTimeout { .. } => "ConnectTimeout",
             Self::Interrupted(_) => "Interrupted",
             Self::Timeout { .. } => "Timeout",
+            Self::FetchTimeout { .. } => "FetchTimeout",
             Self::NoProgress { .. } => "NoProgress",
             Self::TooLarge { .. } => "TooLarge",
             Self::Truncated => "Truncated",

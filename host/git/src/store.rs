@@ -23,6 +23,7 @@ use gix_hash::ObjectId;
 use gix_object::{CommitRef, Kind};
 use stoker_api::detection::CommitId;
 use tempfile::TempDir;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::cache::lock;
 use crate::error::Cause;
@@ -59,7 +60,12 @@ struct Shared {
     state: Mutex<State>,
     /// Whether an object could not be read. The next fetch then gets everything anew.
     is_damaged: Arc<AtomicBool>,
+    /// Locked while a fetch uses the store.
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// The lock of a store by a fetch. It ends when all clones are dropped.
+pub(crate) type FetchLock = Arc<OwnedMutexGuard<()>>;
 
 #[derive(Debug)]
 struct State {
@@ -175,6 +181,7 @@ impl ObjectStore {
             directory: directory.to_owned(),
             state: Mutex::new(state),
             is_damaged: Arc::default(),
+            fetching: Arc::default(),
         }));
         store.remove_leftovers()?;
         Ok(store)
@@ -217,6 +224,12 @@ impl ObjectStore {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.0.state)
+    }
+
+    /// Locks the store for a fetch, and waits for the end of another one before. A fetch that is given up ends with its
+    /// thread.
+    pub(crate) async fn lock_for_fetch(&self) -> FetchLock {
+        Arc::new(Arc::clone(&self.0.fetching).lock_owned().await)
     }
 
     /// Returns the state from which a fetch of a commit starts, or `None` if the store has the commit.

@@ -12,8 +12,10 @@ use crate::source::{Source, SourceEntry, SourceError, SourceKind};
 
 const FILE: &str = ".gitattributes";
 /// The largest file with attributes that is read, in bytes. A larger one has no effect.
-const MAX_BYTES: usize = 1 << 20;
-/// The largest number of lines in all files. The rest has no effect.
+const MAX_BYTES: u64 = 1 << 20;
+/// The largest number of files with attributes that are read, those near the root first. The rest has no effect.
+const MAX_FILES: usize = 100;
+/// The largest number of lines in all files, without empty ones and comments. The rest has no effect.
 const MAX_LINES: usize = 1000;
 
 /// One line of a file with attributes.
@@ -71,23 +73,36 @@ fn read(source: &dyn Source, entries: &[SourceEntry]) -> Result<Vec<Line>, Sourc
     let mut found: Vec<_> = entries.iter().filter(is_file).collect();
     found.sort_by_key(|entry| entry.path.matches('/').count());
     let mut lines = Vec::new();
-    for entry in found {
-        let content = source.read(entry)?;
-        if content.len() > MAX_BYTES {
+    let mut left = MAX_LINES;
+    for entry in found.into_iter().take(MAX_FILES) {
+        if left == 0 {
+            break;
+        }
+        if source.size(entry)? > MAX_BYTES {
             continue;
         }
+        let content = source.read(entry)?;
         let text = String::from_utf8_lossy(&content);
         let directory = entry.path.trim_end_matches(FILE).trim_end_matches('/');
-        lines.extend(text.lines().filter_map(|line| Line::parse(line, directory)));
+        let said = text.lines().filter(|line| says_something(line)).take(left);
+        for line in said {
+            left -= 1;
+            lines.extend(Line::parse(line, directory));
+        }
     }
-    lines.truncate(MAX_LINES);
     Ok(lines)
+}
+
+/// Returns whether a line is neither empty nor a comment.
+fn says_something(line: &str) -> bool {
+    let line = line.trim_ascii_start();
+    !line.is_empty() && !line.starts_with('#')
 }
 
 impl Line {
     fn parse(line: &str, directory: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
-        let pattern = words.next().filter(|first| !first.starts_with('#'))?;
+        let pattern = words.next()?;
         let settings: Vec<_> = words.flat_map(settings).copied().collect();
         // A pattern that ends with a slash is for no file.
         if settings.is_empty() || pattern.ends_with('/') {
@@ -158,6 +173,8 @@ fn converted(lines: &[Line], path: &str) -> impl Iterator<Item = &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::testing::{Repository, Tree, file};
     use super::*;
 
@@ -207,6 +224,69 @@ mod tests {
                 expected,
                 "{attributes:?}"
             );
+        }
+    }
+
+    /// A repository whose entries have other sizes than their contents, and which counts what is read.
+    struct Counted {
+        repository: Repository,
+        size: Option<u64>,
+        reads: AtomicUsize,
+    }
+
+    impl Counted {
+        fn new(files: impl Iterator<Item = (String, String)>, size: Option<u64>) -> Self {
+            let files = files.map(|(path, content)| (path, file(&content)));
+            Self {
+                repository: Repository(files.collect()),
+                size,
+                reads: AtomicUsize::new(0),
+            }
+        }
+
+        /// Returns the number of lines, and of files that were read.
+        fn counts(&self) -> (usize, usize) {
+            let lines = read(self, &self.entries().unwrap()).unwrap();
+            (lines.len(), self.reads.load(Ordering::Relaxed))
+        }
+    }
+
+    impl Source for Counted {
+        fn entries(&self) -> Result<Vec<SourceEntry>, SourceError> {
+            self.repository.entries()
+        }
+
+        fn size(&self, entry: &SourceEntry) -> Result<u64, SourceError> {
+            let size = self.repository.size(entry)?;
+            Ok(self.size.unwrap_or(size))
+        }
+
+        fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            self.repository.read(entry)
+        }
+    }
+
+    #[test]
+    fn the_work_is_bounded() {
+        let files = |count: usize, content: &'static str, times: usize| {
+            let path = |index| format!("d{index:03}/{FILE}");
+            (0..count).map(move |index| (path(index), content.repeat(times)))
+        };
+        let line = "*.txt eol=crlf\n";
+        for (source, counts) in [
+            (Counted::new(files(101, line, 1), None), (100, 100)),
+            (Counted::new(files(9, line, 400), None), (1000, 3)),
+            // Lines that say nothing about these attributes count, and comments do not.
+            (
+                Counted::new(files(9, "*.png diff=png\n", 400), None),
+                (0, 3),
+            ),
+            (Counted::new(files(9, "# text\n\n", 400), None), (0, 9)),
+            (Counted::new(files(9, line, 1), Some(MAX_BYTES)), (9, 9)),
+            (Counted::new(files(9, line, 1), Some(MAX_BYTES + 1)), (0, 0)),
+        ] {
+            assert_eq!(source.counts(), counts);
         }
     }
 

@@ -52,6 +52,10 @@ impl Source for Repository {
         Ok(entries.collect())
     }
 
+    fn size(&self, entry: &SourceEntry) -> Result<u64, SourceError> {
+        self.read(entry).map(|content| content.len() as u64)
+    }
+
     fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError> {
         match self.0.get(&entry.path) {
             Some(Node::File(content, _)) => Ok(content.clone()),

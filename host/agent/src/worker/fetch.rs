@@ -7,35 +7,45 @@ use tokio::time::Instant;
 
 use super::{Worker, blocking, failure, text_failure};
 use crate::agent::{Failure, Step};
-use crate::metadata::{Metadata, Published};
+use crate::metadata::{Metadata, Patience, Published};
 use crate::metrics::Operation;
 
 impl Worker {
-    /// Gets the commit like [`Self::fetch`], until another one is published or the object is paused. Then the fetch is
-    /// given up, and the result is `None`.
+    /// Gets the commit like [`Self::fetch`], until the object is paused, or another repository or another commit is
+    /// published. Then the fetch is given up, and the result is `None`.
+    ///
+    /// After a fetch was given up for another commit, none is until one has ended. Otherwise, no fetch would ever end
+    /// where commits arrive faster than they are fetched.
     pub(super) async fn fetch_while_wanted(
         &mut self,
         wanted: &Published,
     ) -> Result<Option<CommitInfo>, Failure> {
         let mut published = self.published.clone();
+        let patience = self.progress.patience;
         let is_replaced = |published: &Option<Metadata>| {
             let published = published.as_ref();
-            published.is_some_and(|published| !wanted.is_fetched_for(published))
+            published.is_some_and(|published| wanted.is_given_up_for(published, patience))
         };
         let replaced = async {
-            // Without a sender, nothing is published any more.
-            let is_found = match &mut published {
-                Some(published) => published.wait_for(is_replaced).await.is_ok(),
-                None => false,
-            };
-            if !is_found {
-                std::future::pending::<()>().await;
+            if let Some(published) = &mut published
+                && let Ok(now) = published.wait_for(is_replaced).await
+            {
+                let now = now.as_ref();
+                return now.is_some_and(|now| !wanted.is_given_up_for(now, Patience::Long));
             }
+            // Without a sender, nothing is published any more.
+            std::future::pending().await
         };
         tokio::select! {
             biased;
-            fetched = self.fetch(wanted) => fetched.map(Some),
-            () = replaced => {
+            fetched = self.fetch(wanted) => {
+                self.progress.patience = Patience::Short;
+                fetched.map(Some)
+            }
+            is_for_commit = replaced => {
+                if is_for_commit {
+                    self.progress.patience = Patience::Long;
+                }
                 tracing::info!(commit = wanted.commit.as_str(), "the fetch is given up, because something else is published");
                 Ok(None)
             }

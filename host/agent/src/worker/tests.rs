@@ -163,6 +163,82 @@ async fn a_fetch_is_given_up_if_it_is_of_no_use_any_more() {
 }
 
 #[tokio::test]
+async fn another_commit_gives_up_one_fetch_in_a_row() {
+    let mut site = Site::new().await;
+    let good = site.publish(&json!({})).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://{}/r", silent.local_addr().unwrap());
+    let wanted = Published {
+        commit: CommitId::parse(&"e".repeat(40)).unwrap(),
+        repo: RepoUrl::parse(&url).unwrap(),
+        ..good.clone()
+    };
+    let other = Published {
+        commit: CommitId::parse(&"f".repeat(40)).unwrap(),
+        ..wanted.clone()
+    };
+    let other_repo = Metadata::Published(Published {
+        repo: good.repo.clone(),
+        ..wanted.clone()
+    });
+    let other = Metadata::Published(other);
+    let tries = [
+        (&other, true),
+        (&other, false),
+        (&Metadata::Paused, true),
+        (&other, false),
+        (&other_repo, true),
+        (&other, false),
+    ];
+    for round in 0..2 {
+        for (index, (replacement, is_given_up)) in tries.into_iter().enumerate() {
+            let (publish, published) = watch::channel(Some(Metadata::Published(wanted.clone())));
+            site.worker.published = Some(published);
+            let mut sync = std::pin::pin!(site.worker.sync(&wanted, Phase::Starting));
+            let mut step = async |time| {
+                let step = tokio::time::timeout(Duration::from_millis(time), &mut sync);
+                step.await
+            };
+            assert!(step(20).await.is_err());
+            publish.send_replace(Some(replacement.clone()));
+            let outcome = step(if is_given_up { 5000 } else { 50 }).await;
+            assert_eq!(outcome.ok(), is_given_up.then_some(None), "{round} {index}");
+        }
+        // A fetch that ends allows the next one to be given up, and its files are written.
+        let (_publish, published) = watch::channel(Some(other_commit(&good)));
+        site.worker.published = Some(published);
+        assert!(matches!(site.sync(&good).await, Outcome::Synced(_)));
+    }
+}
+
+/// Returns the same with another commit.
+fn other_commit(published: &Published) -> Metadata {
+    Metadata::Published(Published {
+        commit: CommitId::parse(&"f".repeat(40)).unwrap(),
+        ..published.clone()
+    })
+}
+
+#[tokio::test]
+async fn nothing_is_written_if_the_profile_changes_during_the_fetch() {
+    let mut site = Site::new().await;
+    let wanted = site.publish(&json!({})).await;
+    let now = Published {
+        profiles: "{}".to_owned(),
+        ..wanted.clone()
+    };
+    let (_publish, published) = watch::channel(Some(Metadata::Published(now)));
+    site.worker.published = Some(published);
+    assert_eq!(site.worker.sync(&wanted, Phase::Starting).await, None);
+    let config = site.folder.path().join("data/config");
+    assert!(!config.exists());
+    let (_publish, published) = watch::channel(Some(Metadata::Published(wanted.clone())));
+    site.worker.published = Some(published);
+    assert!(matches!(site.sync(&wanted).await, Outcome::Synced(_)));
+    assert!(config.exists());
+}
+
+#[tokio::test]
 async fn two_agents_do_not_write_to_one_gateway_at_a_time() {
     let mut site = Site::new().await;
     let wanted = site.publish(&json!({})).await;

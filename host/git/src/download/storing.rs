@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::GitError;
-use crate::store::{self, Basis, IndexError, ObjectStore, PackLimits};
+use crate::store::{self, Basis, FetchLock, IndexError, ObjectStore, PackLimits};
 
 /// The maximum number of parts of a pack, of 64 KiB each, that wait for being written.
 const WAITING_PARTS: usize = 16;
@@ -23,12 +23,13 @@ pub(super) struct Storing {
 
 impl Storing {
     /// Starts a thread that stores a pack as it arrives, and checks that the commit is complete then. Returns where
-    /// the parts of the pack go.
+    /// the parts of the pack go. The store is locked until the thread has ended.
     pub(super) fn start(
         store: &ObjectStore,
         basis: &Basis,
         commit: &CommitId,
         limits: PackLimits,
+        lock: FetchLock,
     ) -> Result<(mpsc::Sender<Bytes>, Self), GitError> {
         let (sender, receiver) = mpsc::channel(WAITING_PARTS);
         let stop = Arc::new(AtomicBool::new(false));
@@ -36,6 +37,7 @@ impl Storing {
         let commit = commit.clone();
         let folder = store.incoming()?;
         let task = tokio::task::spawn_blocking(move || {
+            let _lock = lock;
             let parts = Parts {
                 receiver,
                 part: Bytes::new(),
@@ -96,5 +98,33 @@ impl Read for Parts {
         let count = self.part.len().min(buffer.len());
         self.part.copy_to_slice(&mut buffer[..count]);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_store_is_locked_until_the_thread_of_a_fetch_has_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let store = ObjectStore::open(home.path()).unwrap();
+        let commit = CommitId::parse(&"1".repeat(40)).unwrap();
+        let limits = PackLimits {
+            objects: 1000,
+            object_bytes: 1024,
+        };
+        let lock = store.lock_for_fetch().await;
+        let (parts, storing) =
+            Storing::start(&store, &Basis::default(), &commit, limits, lock).unwrap();
+        let next = timeout(Duration::from_millis(20), store.lock_for_fetch()).await;
+        assert!(next.is_err(), "the thread waits for parts");
+        drop((storing, parts));
+        drop(store.lock_for_fetch().await);
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
     }
 }

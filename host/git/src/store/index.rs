@@ -22,9 +22,9 @@ use crate::error::Cause;
 
 /// The size of a compressed object beyond that of its content: zlib's frame and blocks that cannot be compressed.
 const COMPRESSION_OVERHEAD: u64 = 1024 * 1024;
-/// The memory for each object of a pack while its index is written, in bytes. The library has one limit for it and for
-/// the content of an object.
-const MEMORY_PER_OBJECT: usize = 128;
+/// The size of the largest allocation for each object of a pack while its index is written, in bytes. The library has one
+/// limit for it and for the content of an object.
+const MEMORY_PER_OBJECT: usize = 40;
 /// The names of the files before the checksum of the pack is known.
 const PACK: &str = "pack";
 const INDEX: &str = "idx";
@@ -118,7 +118,21 @@ pub(crate) fn index(
         std::fs::rename(folder.path().join(from), folder.path().join(to))
             .map_err(StoreError::io("move", &path))?;
     }
+    // The library has refused what is too large, unless its limit had to be a larger one.
+    let is_thin = earlier.is_some();
+    if indexing_memory(pack.num_objects as usize, is_thin) > limits.object_bytes {
+        let packs = Packs::open(folder.path(), std::slice::from_ref(&name), format)?;
+        if packs.have_larger(limits.object_bytes as u64)? {
+            return Err(IndexError::ObjectTooLarge);
+        }
+    }
     Ok(Some(Indexed { folder, name }))
+}
+
+/// Returns the size of the largest allocation while the index of a pack is written. A thin pack may become one of twice as
+/// many objects.
+fn indexing_memory(count: usize, is_thin: bool) -> usize {
+    count * MEMORY_PER_OBJECT * if is_thin { 2 } else { 1 }
 }
 
 fn index_entries(
@@ -189,7 +203,11 @@ fn index_entries(
         &mut index,
         stop,
         format,
-        Some(limits.object_bytes.max(count * MEMORY_PER_OBJECT)),
+        Some(
+            limits
+                .object_bytes
+                .max(indexing_memory(count, earlier.is_some())),
+        ),
         version,
     )
     .map_err(damaged)?;

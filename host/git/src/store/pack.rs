@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gix_hash::{ObjectId, oid};
 use gix_object::Kind;
 use gix_pack::cache::Never;
+use gix_pack::data::decode::header::ResolvedBase;
 use gix_pack::{Bundle, data, index};
 
 use super::contents::PackName;
@@ -84,6 +85,37 @@ impl Packs {
             })
     }
 
+    /// Returns the size of an object. Only the beginning of its entry is read.
+    pub(super) fn size(&self, id: &oid) -> Result<u64, StoreError> {
+        for pack in &self.0 {
+            if let Some(index) = pack.bundle.index.lookup(id) {
+                let offset = pack.bundle.index.pack_offset_at_index(index);
+                return pack.size(offset).map_err(|error| StoreError::Unreadable {
+                    id: id.to_string(),
+                    source: error.into(),
+                });
+            }
+        }
+        Err(StoreError::missing(id))
+    }
+
+    /// Returns whether an object of the packs is larger than this. Only the beginning of each entry is read.
+    pub(super) fn have_larger(&self, limit: u64) -> Result<bool, StoreError> {
+        for pack in &self.0 {
+            for entry in pack.bundle.index.iter() {
+                let size = pack.size(entry.pack_offset);
+                let size = size.map_err(|error| StoreError::Unreadable {
+                    id: entry.oid.to_string(),
+                    source: error.into(),
+                })?;
+                if size > limit {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Decodes an object of any type into a buffer, and returns the type.
     fn decode(&self, id: &oid, data: &mut Vec<u8>) -> Result<Kind, StoreError> {
         let unreadable = |source: super::Cause| StoreError::Unreadable {
@@ -107,6 +139,27 @@ impl Packs {
             }
         }
         Err(StoreError::missing(id))
+    }
+}
+
+impl Pack {
+    /// Returns the size of the object at an offset.
+    fn size(&self, offset: data::Offset) -> gix_error::Result<u64> {
+        #[expect(
+            clippy::default_trait_access,
+            reason = "the type is one of a library that this crate does not depend on"
+        )]
+        let mut inflate = Default::default();
+        let Bundle { pack, index } = &self.bundle;
+        let base = |id: &oid| {
+            let found = index.lookup(id);
+            let entry = found.map(|found| pack.entry(index.pack_offset_at_index(found)));
+            entry
+                .transpose()
+                .map(|entry| entry.map(ResolvedBase::InPack))
+        };
+        let header = pack.decode_header(pack.entry(offset)?, &mut inflate, &base)?;
+        Ok(header.object_size)
     }
 }
 

@@ -67,8 +67,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// Fails if an object cannot be read, if a path has a part that no checkout may have, exists twice or is longer than 4096 bytes, if directories are nested in more than 256 others, and if there are more than a
-    /// million entries.
+    /// Fails if an object cannot be read, if a path has a part that no checkout may have, exists twice or is longer than
+    /// 4096 bytes, if directories are nested in more than 256 others, and if there are more than a million entries.
     pub fn entries(&self) -> Result<Vec<TreeEntry>, StoreError> {
         let mut found = Vec::new();
         self.list(&self.root, &mut Path::default(), &mut found)
@@ -84,14 +84,24 @@ impl Tree {
     ///
     /// Fails if there is no such object, as for a submodule, or if it cannot be read.
     pub fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>, StoreError> {
-        let id = ObjectId::from_hex(entry.id.as_bytes()).map_err(|_| StoreError::Missing {
-            id: entry.id.clone(),
-        })?;
-        let content = self.packs.read(&id, Kind::Blob);
+        let content = self.packs.read(&id_of(entry)?, Kind::Blob);
         match entry.kind {
             // The objects of a submodule are never there.
             TreeEntryKind::Submodule => content,
             _ => content.inspect_err(|error| notice(&self.is_damaged, error)),
+        }
+    }
+
+    /// Returns the size of a file or of the target of a symbolic link, in bytes, without reading the content.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Self::read`].
+    pub fn size(&self, entry: &TreeEntry) -> Result<u64, StoreError> {
+        let size = self.packs.size(&id_of(entry)?);
+        match entry.kind {
+            TreeEntryKind::Submodule => size,
+            _ => size.inspect_err(|error| notice(&self.is_damaged, error)),
         }
     }
 
@@ -192,6 +202,12 @@ fn refusal(part: &[u8], kind: EntryKind) -> Option<&'static str> {
         Err(component::Error::SymlinkedGitModules) => Some("is a link named .gitmodules"),
         Err(_) => Some("contains the name .git, or a name that some file systems treat like it"),
     }
+}
+
+fn id_of(entry: &TreeEntry) -> Result<ObjectId, StoreError> {
+    ObjectId::from_hex(entry.id.as_bytes()).map_err(|_| StoreError::Missing {
+        id: entry.id.clone(),
+    })
 }
 
 fn leaf(kind: EntryKind) -> Option<TreeEntryKind> {

@@ -355,6 +355,20 @@ async fn a_repository_of_sha256_is_fetched() {
 }
 
 #[tokio::test]
+async fn a_fetch_waits_for_another_one_into_the_same_store() {
+    let repository = Repository::new().await;
+    let commit = repository.commit(&[("a", "one")]).await;
+    let server = repository.serve().await;
+    let stored = Stored::new();
+    let lock = stored.store.lock_for_fetch().await;
+    let mut fetching = std::pin::pin!(fetch(server.url(), &commit, &stored.store));
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut fetching).await;
+    assert!(early.is_err());
+    drop(lock);
+    assert!(!fetching.await.unwrap().already_there);
+}
+
+#[tokio::test]
 async fn the_progress_is_shown() {
     let repository = Repository::new().await;
     let commit = repository.commit(&[("a", "one")]).await;

@@ -77,6 +77,10 @@ impl super::Source for Unreadable {
         self.0.entries()
     }
 
+    fn size(&self, entry: &super::SourceEntry) -> Result<u64, super::SourceError> {
+        self.0.size(entry)
+    }
+
     fn read(&self, entry: &super::SourceEntry) -> Result<Vec<u8>, super::SourceError> {
         Err(super::SourceError(
             format!("{} was read", entry.path).into(),

@@ -354,7 +354,7 @@ async fn the_whole_fetch_has_a_time_limit() {
         .await;
     let error = outcome.unwrap_err();
     assert!(
-        matches!(error, GitError::Timeout { limit } if limit == total),
+        matches!(error, GitError::FetchTimeout { limit } if limit == total),
         "{error}"
     );
 }
