@@ -76,18 +76,15 @@ impl Host {
             ..GitClientConfig::default()
         };
         let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
-        let [received, reconciled] = [request::COMPONENT, controller::COMPONENT].map(|component| {
-            let (events, unwritten) = EventQueue::new(component);
-            tasks.spawn(unwritten.write(client.clone()));
-            events
-        });
+        let [webhook_events, pass_events] = [request::COMPONENT, controller::COMPONENT]
+            .map(|component| write_events(&client, component, &mut tasks));
         let (cache, requester) = watch_objects(
             &client,
             &single_try,
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
             &metrics.watches,
-            received,
+            webhook_events,
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
@@ -108,7 +105,7 @@ impl Host {
             lookups,
             metrics: metrics.controller.clone(),
             watches: metrics.watches.clone(),
-            events: reconciled,
+            events: pass_events,
         });
         let candidate = config.identity.map(|identity| Candidate {
             namespace: own_namespace,
@@ -133,17 +130,7 @@ impl Host {
         let reporter = Arc::clone(&receiver);
         tasks.spawn(async move { reporter.report_omitted().await });
         tasks.spawn(telemetry::report_dropped());
-        let receiver_options = server::Options {
-            tls,
-            metrics: metrics.server.clone(),
-            ..server::Options::default()
-        };
-        let routes = receiver::router(receiver);
-        servers.spawn(listeners.receiver, routes, receiver_options);
-        let routes = operations::probe_router(readiness);
-        servers.spawn(listeners.probes, routes, server::Options::default());
-        let routes = operations::metrics_router(Arc::clone(&metrics));
-        servers.spawn(listeners.metrics, routes, server::Options::default());
+        listeners.serve(tls, receiver, readiness, &metrics, &mut servers);
         Ok(Self {
             detector,
             metrics,
@@ -212,6 +199,26 @@ impl Listeners {
         })
     }
 
+    fn serve(
+        self,
+        tls: Option<Arc<Tls>>,
+        receiver: Arc<Receiver>,
+        readiness: Readiness,
+        metrics: &Arc<Metrics>,
+        servers: &mut Servers,
+    ) {
+        let options = server::Options {
+            tls,
+            metrics: metrics.server.clone(),
+            ..server::Options::default()
+        };
+        servers.spawn(self.receiver, receiver::router(receiver), options);
+        let routes = operations::probe_router(readiness);
+        servers.spawn(self.probes, routes, server::Options::default());
+        let routes = operations::metrics_router(Arc::clone(metrics));
+        servers.spawn(self.metrics, routes, server::Options::default());
+    }
+
     fn receiver_address(&self) -> Result<Option<SocketAddr>> {
         let address = self.receiver.as_ref().map(TcpListener::local_addr);
         Ok(address.transpose()?)
@@ -264,6 +271,13 @@ async fn load_plugins(
     .await?;
     tasks.spawn(plugin::watch(catalog));
     Ok(detector)
+}
+
+/// Returns the events of a component, which are written in the background.
+fn write_events(client: &Client, component: &'static str, tasks: &mut Tasks) -> EventQueue {
+    let (events, unwritten) = EventQueue::new(component);
+    tasks.spawn(unwritten.write(client.clone()));
+    events
 }
 
 /// Watches the objects, and returns the value that stores requests on them.
