@@ -247,7 +247,7 @@ fn what_cannot_be_tested_has_failed() {
     let test = run_in(&project, &["plugin", "test", "--update"]);
     assert_eq!(test.code, 1, "{}", test.out);
     assert!(
-        test.out.contains("1 passed (1 updated), 2 failed"),
+        test.out.contains("2 passed (1 updated), 1 failed"),
         "{}",
         test.out
     );
