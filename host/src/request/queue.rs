@@ -37,7 +37,7 @@ const MAX_REMEMBERED: usize = 4096;
 
 /// The maximum number of objects that are written at a time. More would make each write slower, until the tries end
 /// before their answers. What arrives for an object while it waits for its place is stored by the same write.
-const PLACES: usize = 16;
+const PLACES: usize = 64;
 
 /// Stores requests on the objects.
 pub struct Requester {
