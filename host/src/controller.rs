@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use kube::api::{ObjectMeta, PatchParams};
+use kube::api::{ObjectMeta, PatchParams, PostParams};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
@@ -273,6 +273,13 @@ fn retry<G>(
 fn key_of(meta: &ObjectMeta) -> Result<ObjectKey, ControllerError> {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     ObjectKey::new(&text(&meta.namespace), &text(&meta.name)).map_err(ControllerError::Name)
+}
+
+fn create_params() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
 }
 
 fn patch_params() -> PatchParams {

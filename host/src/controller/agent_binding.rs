@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, Preconditions};
 use serde_json::{Map, Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
@@ -15,7 +15,7 @@ use stoker_api::names::label;
 
 use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
-use super::{Context, FIELD_MANAGER, patch_params};
+use super::{Context, create_params, patch_params};
 
 /// The beginning of the names of the RoleBindings. The name of the object follows.
 pub(super) const NAME_PREFIX: &str = "stoker-agent-";
@@ -80,10 +80,7 @@ pub(super) async fn bind<G>(
     }
     let found = within("read the RoleBinding", bindings.get_opt(&name)).await?;
     let create = || {
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = create_params();
         let (bindings, wanted) = (bindings.clone(), &wanted);
         async move {
             let writing = bound.begin(key);

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PostParams};
+use kube::api::{Api, Patch};
 use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
@@ -15,7 +15,7 @@ use super::own_writes::{OwnWrites, Written};
 use super::ownership::{self, Writer};
 use super::resolve::{Blocked, Resolution};
 use super::validate::Desired;
-use super::{Context, FIELD_MANAGER, config_map, patch_params, token_secret};
+use super::{Context, config_map, create_params, patch_params, token_secret};
 
 /// The beginning of the names of the ConfigMaps. The name of the object follows.
 pub(super) const NAME_PREFIX: &str = "stoker-metadata-";
@@ -171,13 +171,6 @@ async fn tell_paused(
     let call = config_maps.patch(&name, &params, &patch);
     within("patch the metadata ConfigMap", call).await?;
     Ok(())
-}
-
-fn create_params() -> PostParams {
-    PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    }
 }
 
 /// Updates a ConfigMap that is as it was written last. Everything but the data is the same for all commits of an object.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::{Api, ObjectMeta, Patch};
-use kube::{Client, api::PostParams};
 use serde_json::{Map, Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
@@ -15,7 +15,7 @@ use stoker_api::names::{self, TOKEN_KEY, annotation};
 use super::config_map::changes;
 use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
-use super::{FIELD_MANAGER, patch_params};
+use super::{create_params, patch_params};
 use crate::github_app::InstallationToken;
 
 /// The value of the annotation that says what the Secret contains.
@@ -46,10 +46,7 @@ pub(super) async fn write(
     let wanted = wanted(key, sync, token);
     let secrets = Api::<Secret>::namespaced(client.clone(), key.namespace());
     let Some(present) = present else {
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = create_params();
         within("create the token Secret", secrets.create(&params, &wanted)).await?;
         return Ok(());
     };

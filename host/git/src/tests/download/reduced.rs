@@ -49,6 +49,15 @@ fn small_commit() -> (CommitId, Vec<u8>) {
     (id, pack(&[commit, tree, blob]))
 }
 
+/// Returns a client with other limits of fetches.
+fn limited(fetch: FetchLimits) -> GitClient {
+    let config = GitClientConfig {
+        fetch,
+        ..GitClientConfig::default()
+    };
+    GitClient::with_config(config).unwrap()
+}
+
 #[tokio::test]
 async fn an_answer_of_another_commit_is_refused() {
     let (commit, pack) = small_commit();
@@ -250,14 +259,10 @@ async fn the_limits_of_a_fetch_are_kept() {
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up() {
     let idle = Duration::from_millis(50);
-    let client = GitClient::with_config(GitClientConfig {
-        fetch: FetchLimits {
-            idle,
-            ..FetchLimits::default()
-        },
-        ..GitClientConfig::default()
-    })
-    .unwrap();
+    let client = limited(FetchLimits {
+        idle,
+        ..FetchLimits::default()
+    });
     let (commit, pack) = small_commit();
     let stored = Stored::new();
     let silent = Fake::start(|_| None).await;
@@ -313,14 +318,10 @@ async fn endless(packet: &'static [u8]) -> String {
 #[tokio::test]
 async fn a_server_that_makes_no_progress_is_given_up() {
     let idle = Duration::from_millis(50);
-    let client = GitClient::with_config(GitClientConfig {
-        fetch: FetchLimits {
-            idle,
-            ..FetchLimits::default()
-        },
-        ..GitClientConfig::default()
-    })
-    .unwrap();
+    let client = limited(FetchLimits {
+        idle,
+        ..FetchLimits::default()
+    });
     for packet in [&b"0005\x01"[..], b"000a\x02Wait\r"] {
         let stored = Stored::new();
         let url = endless(packet).await;
@@ -339,14 +340,10 @@ async fn a_server_that_makes_no_progress_is_given_up() {
 #[tokio::test]
 async fn the_whole_fetch_has_a_time_limit() {
     let total = Duration::from_millis(50);
-    let client = GitClient::with_config(GitClientConfig {
-        fetch: FetchLimits {
-            total,
-            ..FetchLimits::default()
-        },
-        ..GitClientConfig::default()
-    })
-    .unwrap();
+    let client = limited(FetchLimits {
+        total,
+        ..FetchLimits::default()
+    });
     let stored = Stored::new();
     let url = endless(b"0005\x01").await;
     let outcome = client

@@ -24,7 +24,7 @@ async fn a_repetition_is_answered_from_memory_and_not_written() {
         duplicate("v1")
     );
     // A new process has only the watch.
-    let other = super::tests::requester(&api);
+    let other = fake_api::requester(&api);
     let repeated = other.submit(api.target(), delivery("v1", 1), in_seconds(8));
     assert_eq!(repeated.await.unwrap(), duplicate("v1"));
     assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (1, 0));
@@ -44,7 +44,7 @@ async fn a_delivery_that_needs_no_write_is_remembered_and_stored_by_the_next_wri
     assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (0, 1));
     assert_eq!(submit("v2", 2).await.unwrap(), written("v2"));
     // Another process knows it by the object, so that it does not return to v1.
-    let other = super::tests::requester(&api);
+    let other = fake_api::requester(&api);
     let repeated = other.submit(api.target(), delivery("v1", 1), in_seconds(8));
     assert_eq!(repeated.await.unwrap(), duplicate("v1"));
     assert_eq!(api.requested_ref(), "v2");
