@@ -69,6 +69,7 @@ use crate::events::EventQueue;
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
 use crate::watch_backoff::WatchMetrics;
+use crate::written::WrittenObjects;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
@@ -118,6 +119,8 @@ pub struct Controller<G> {
     pub watches: WatchMetrics,
     /// Its events.
     pub events: EventQueue,
+    /// The objects that the receiver of this process writes.
+    pub written: WrittenObjects,
 }
 
 impl<G: RefSource> Controller<G> {
@@ -132,7 +135,7 @@ impl<G: RefSource> Controller<G> {
         let (client, watches) = (&self.client, &self.watches);
         let namespace = self.namespace.as_deref();
         let context = Arc::new(self.context());
-        let (objects, reader) = watch::objects(client.clone(), watches, namespace);
+        let (objects, reader) = watch::objects(client.clone(), watches, &self.written, namespace);
         let config_maps = watch::config_maps(client, watches, namespace, &context.published);
         let pods = watch::pods(
             client.clone(),

@@ -35,3 +35,4 @@ pub mod server;
 mod single_try;
 pub mod telemetry;
 mod watch_backoff;
+mod written;

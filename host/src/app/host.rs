@@ -31,6 +31,7 @@ use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls, TlsFiles};
 use crate::watch_backoff::WatchMetrics;
+use crate::written::WrittenObjects;
 use crate::{plugin_maps, telemetry};
 
 /// The time limit for the background tasks to end after the servers have drained.
@@ -78,6 +79,7 @@ impl Host {
         let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
         let [webhook_events, pass_events] = [request::COMPONENT, controller::COMPONENT]
             .map(|component| write_events(&client, component, &mut tasks));
+        let written = WrittenObjects::default();
         let (cache, requester) = watch_objects(
             &client,
             &single_try,
@@ -85,6 +87,7 @@ impl Host {
             Arc::new(lookups.clone()),
             &metrics.watches,
             webhook_events,
+            written.clone(),
             &mut tasks,
         );
         let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
@@ -106,6 +109,7 @@ impl Host {
             metrics: metrics.controller.clone(),
             watches: metrics.watches.clone(),
             events: pass_events,
+            written,
         });
         let candidate = config.identity.map(|identity| Candidate {
             namespace: own_namespace,
@@ -288,6 +292,7 @@ fn watch_objects(
     foresight: Arc<dyn Foresight>,
     watches: &WatchMetrics,
     events: EventQueue,
+    written: WrittenObjects,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
     let (cache, follow) = request::follow(client, namespace, watches);
@@ -298,6 +303,7 @@ fn watch_objects(
         Arc::clone(&cache),
         events,
         namespace.map(str::to_owned),
+        written,
     )
     .with_foresight(foresight);
     (cache, Arc::new(requester))

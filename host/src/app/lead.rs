@@ -92,6 +92,7 @@ mod tests {
     use crate::events::EventQueue;
     use crate::lookups::Lookups;
     use crate::watch_backoff::WatchMetrics;
+    use crate::written::WrittenObjects;
 
     #[tokio::test(start_paused = true)]
     async fn ends_in_time_if_the_api_server_does_not_answer() {
@@ -107,6 +108,7 @@ mod tests {
             agent_role: None,
             lookups: Lookups::new(Arc::new(GitClient::new().unwrap())),
             metrics: ControllerMetrics::register(&mut Registry::default()),
+            written: WrittenObjects::default(),
         });
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(reconciler.run(None, shutdown.clone()));

@@ -8,12 +8,11 @@ use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::Api;
-use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, Resource, ResourceExt as _};
-use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
 
@@ -21,17 +20,17 @@ use super::gateways::{PodFields, PodIndex};
 use super::own_writes::OwnWrites;
 use super::{agent_binding, publish};
 use crate::watch_backoff::WatchMetrics;
+use crate::written::{Guarded, WrittenObjects};
 
 /// The annotation in which `kubectl apply` keeps a copy of an object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-type Guarded = DeserializeGuard<GatewaySync>;
 
 /// Returns the objects whose spec, annotations or finalizers changed, and a store of all objects. A change of the
 /// status, which the controller writes itself, starts no pass.
 pub(super) fn objects(
     client: Client,
     metrics: &WatchMetrics,
+    written: &WrittenObjects,
     namespace: Option<&str>,
 ) -> (
     impl Stream<Item = watcher::Result<Guarded>> + Send + use<>,
@@ -45,8 +44,9 @@ pub(super) fn objects(
         api::<Guarded>(client, namespace),
         watcher::Config::default(),
     );
-    let objects = metrics
-        .resumed("controller-objects", events)
+    let events = metrics.resumed("controller-objects", events);
+    let objects = written
+        .merged_into(events, reader.clone())
         .modify(drop_unused)
         .reflect(writer)
         .applied_objects()

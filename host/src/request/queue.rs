@@ -22,6 +22,7 @@ use super::objects::ObjectCache;
 use super::writer::{Failure, Stamp, Writer};
 use crate::delivery::Fingerprint;
 use crate::events::{EventQueue, Subject};
+use crate::written::{WrittenObjects, is_as_late};
 
 use super::{
     Announcement, Foresight, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
@@ -48,16 +49,17 @@ pub struct Requester {
 
 impl Requester {
     /// Returns a requester that finds objects in the cache and writes with the client. With a namespace, objects
-    /// outside of it do not exist.
+    /// outside of it do not exist. What it has written is added to `written`.
     #[must_use]
     pub fn new(
         client: Client,
         cache: Arc<ObjectCache>,
         events: EventQueue,
         namespace: Option<String>,
+        written: WrittenObjects,
     ) -> Self {
         let queue = Queue {
-            writer: Writer::new(client, namespace),
+            writer: Writer::new(client, namespace, written),
             places: Semaphore::new(PLACES),
             objects: Mutex::default(),
             foresight: OnceLock::new(),
@@ -368,15 +370,6 @@ impl Queue {
         }
         access(objects.entry(key.clone()).or_default())
     }
-}
-
-/// Returns whether a version of an object is the other one or later. Versions are ordered as numbers (Kubernetes, "Resource
-/// versions").
-fn is_as_late(version: Option<&str>, other: Option<&str>) -> bool {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
-    number(version)
-        .zip(number(other))
-        .is_some_and(|(version, other)| version >= other)
 }
 
 /// The task of an object. If it panics, another task continues with what waits for the object.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, Resource as _};
 use serde_json::{Map, Value, json};
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::annotation;
@@ -17,6 +17,7 @@ use super::memory::Memory;
 use super::objects::{self, Guarded};
 use super::state::RequestState;
 use super::{RequestError, Target};
+use crate::written::{self, WrittenObjects};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";
@@ -80,14 +81,16 @@ pub(super) struct Writer {
     client: Client,
     clock: Clock,
     namespace: Option<String>,
+    written: WrittenObjects,
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, namespace: Option<String>) -> Self {
+    pub(super) fn new(client: Client, namespace: Option<String>, written: WrittenObjects) -> Self {
         Self {
             client,
             clock: Clock::default(),
             namespace,
+            written,
         }
     }
 
@@ -125,16 +128,14 @@ impl Writer {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let api = self.api(key);
-        let answer = timeout_at(limit, api.patch_metadata(key.name(), &params, &patch)).await;
-        let written = answer
+        let api: Api<written::Guarded> = Api::namespaced(self.client.clone(), key.namespace());
+        let answer = timeout_at(limit, api.patch(key.name(), &params, &patch)).await;
+        let object = answer
             .map_err(|_| NO_ANSWER)?
             .map_err(|error| failure(key, error))?;
-        Ok(written.metadata.resource_version)
-    }
-
-    fn api(&self, key: &ObjectKey) -> Api<Guarded> {
-        Api::namespaced(self.client.clone(), key.namespace())
+        let version = object.meta().resource_version.clone();
+        self.written.add(object);
+        Ok(version)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::events::{EventQueue, Unwritten};
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
 use crate::watch_backoff::WatchMetrics;
+use crate::written::WrittenObjects;
 
 /// The time of every test. Its fraction of a second must not appear in a status.
 pub(in crate::controller) fn noon() -> Timestamp {
@@ -261,6 +262,7 @@ impl Bench {
             metrics: ControllerMetrics::register(&mut Registry::default()),
             watches: WatchMetrics::default(),
             events,
+            written: WrittenObjects::default(),
         };
         let context = context(&controller);
         context.pods.apply(Event::Init);

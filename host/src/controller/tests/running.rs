@@ -1,3 +1,4 @@
+use stoker_git::RefKind;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -37,6 +38,25 @@ async fn the_controller_reconciles_existing_objects_polls_and_ends() {
     let waited = started.elapsed().as_secs();
     assert!((60..=66).contains(&waited), "{waited}");
 
+    shutdown.cancel();
+    assert!(task.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_this_process_wrote_starts_a_pass_before_the_watch_reports_it() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.git.set("v1", 'b', RefKind::Tag);
+    // The watch reports nothing.
+    let (bench, shutdown, task) = start(bench);
+    until(|| bench.api.get(METADATA).is_some()).await;
+    bench.change(|sync| sync.requested("v1", Some("t1")));
+    let stored = bench.api.get(OBJECT).unwrap();
+    let written = Instant::now();
+    let stored = serde_json::from_value(stored).unwrap();
+    bench.controller.written.add(stored);
+    let handled = || bench.object().status?.last_handled_requested_at;
+    until(|| handled().as_deref() == Some("t1")).await;
+    assert!(written.elapsed() < Duration::from_secs(1));
     shutdown.cancel();
     assert!(task.await.unwrap().is_ok());
 }

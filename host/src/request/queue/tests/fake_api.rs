@@ -17,6 +17,7 @@ use crate::delivery::{Fingerprint, Signed};
 use crate::events::EventQueue;
 use crate::request::objects::{self, ObjectCache};
 use crate::request::{Announcement, Requester, Target};
+use crate::written::WrittenObjects;
 
 /// What happens to a request instead of its usual answer.
 pub(super) enum Fault {
@@ -186,6 +187,7 @@ pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
         Arc::new(ObjectCache::new(store)),
         events,
         None,
+        WrittenObjects::default(),
     )
 }
 

@@ -1,0 +1,199 @@
+//! The objects that the receiver has written, for the controller in the same process. The controller starts a pass over a
+//! request when it is stored, and does not wait for the report of its watch.
+
+use std::future::ready;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{Stream, StreamExt as _, stream};
+use kube::Resource as _;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use stoker_api::GatewaySync;
+use tokio::sync::mpsc;
+
+/// An object as the API server sends it.
+pub(crate) type Guarded = DeserializeGuard<GatewaySync>;
+
+/// The maximum number of objects that wait for the controller. The watch reports those beyond it.
+const WAITING: usize = 256;
+
+/// The objects that were written, on the way to the one who follows them.
+#[derive(Debug, Clone, Default)]
+pub struct WrittenObjects(Arc<Mutex<Option<mpsc::Sender<Guarded>>>>);
+
+impl WrittenObjects {
+    /// Adds an object as the API server answered a write of it. It is dropped where nobody follows.
+    pub(crate) fn add(&self, object: Guarded) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = &*sender {
+            // The watch reports what has no place.
+            sender.try_send(object).ok();
+        }
+    }
+
+    /// Adds the objects that are written from now on to the events of a watch. The store must be the one that follows the
+    /// returned stream. Only one watch at a time can follow.
+    ///
+    /// The two may overtake each other: a written object is used only in place of an earlier version of itself, and an
+    /// event is omitted where the store has a later version.
+    pub(crate) fn merged_into<S>(
+        &self,
+        events: S,
+        store: Store<Guarded>,
+    ) -> impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + use<S>
+    where
+        S: Stream<Item = watcher::Result<Event<Guarded>>> + Send,
+    {
+        let (sender, mut written) = mpsc::channel(WAITING);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        // Without a sender, because another watch follows, there are no more written objects.
+        let written = stream::poll_fn(move |context| written.poll_recv(context));
+        let reports = stream::select(events.map(Report::Event), written.map(Report::Written));
+        reports.filter_map(move |report| ready(report.into_event(&store)))
+    }
+}
+
+/// A version of an object, or of all.
+enum Report {
+    Event(watcher::Result<Event<Guarded>>),
+    Written(Guarded),
+}
+
+impl Report {
+    /// Returns the event that the store lacks.
+    fn into_event(self, store: &Store<Guarded>) -> Option<watcher::Result<Event<Guarded>>> {
+        let known = |object: &Guarded| {
+            let known = store.get(&ObjectRef::from_obj(object));
+            known.filter(|known| known.meta().uid == object.meta().uid)
+        };
+        match self {
+            Self::Written(object) => {
+                // An object that is unknown may have been deleted since.
+                let replaces = known(&object).is_some_and(|known| is_later(&object, &known));
+                replaces.then_some(Ok(Event::Apply(object)))
+            }
+            Self::Event(Ok(Event::Apply(object))) => {
+                let is_past = known(&object).is_some_and(|known| is_later(&known, &object));
+                (!is_past).then_some(Ok(Event::Apply(object)))
+            }
+            // A list replaces the whole store, whatever it knows.
+            Self::Event(event) => Some(event),
+        }
+    }
+}
+
+fn is_later(object: &Guarded, other: &Guarded) -> bool {
+    let version = |object: &Guarded| number(object.meta().resource_version.as_deref());
+    version(object)
+        .zip(version(other))
+        .is_some_and(|(version, other)| version > other)
+}
+
+/// Returns whether a version of an object is the other one or later.
+pub(crate) fn is_as_late(version: Option<&str>, other: Option<&str>) -> bool {
+    number(version)
+        .zip(number(other))
+        .is_some_and(|(version, other)| version >= other)
+}
+
+/// Versions are ordered as numbers (Kubernetes, "Resource versions").
+fn number(version: Option<&str>) -> Option<u64> {
+    version?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::{WatchStreamExt as _, reflector};
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(uid: &str, version: u32) -> Guarded {
+        let object = json!({
+            "metadata": {
+                "namespace": "prod", "name": "plant", "uid": uid, "resourceVersion": version.to_string(),
+            },
+            "spec": { "git": { "repo": "https://git.example/plant", "ref": "main" } },
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// Returns the versions that a store gets, from events and from writes, in this order.
+    async fn versions(reports: Vec<Report>) -> Vec<String> {
+        let (reader, writer) = reflector::store();
+        let known = reader.clone();
+        let events = stream::iter(reports)
+            .filter_map(move |report| ready(report.into_event(&known)))
+            .reflect(writer)
+            .applied_objects();
+        let versions = events.map(|object| object.unwrap().meta().resource_version.clone());
+        versions.map(Option::unwrap).collect().await
+    }
+
+    fn event(uid: &str, version: u32) -> Report {
+        Report::Event(Ok(Event::Apply(object(uid, version))))
+    }
+
+    fn write(uid: &str, version: u32) -> Report {
+        Report::Written(object(uid, version))
+    }
+
+    #[tokio::test]
+    async fn the_store_never_goes_back() {
+        let reports = vec![
+            event("a", 9),
+            write("a", 12),
+            // The watch is behind, and arrives at the write.
+            event("a", 10),
+            event("a", 12),
+            // The watch was faster.
+            event("a", 20),
+            write("a", 15),
+            write("a", 100),
+        ];
+        assert_eq!(versions(reports).await, ["9", "12", "12", "20", "100"]);
+    }
+
+    #[tokio::test]
+    async fn a_written_object_that_was_deleted_does_not_return() {
+        let deleted = Report::Event(Ok(Event::Delete(object("a", 11))));
+        let reports = vec![
+            event("a", 9),
+            deleted,
+            write("a", 10),
+            event("b", 12),
+            write("a", 13),
+        ];
+        assert_eq!(versions(reports).await, ["9", "12"]);
+    }
+
+    #[tokio::test]
+    async fn a_list_replaces_what_is_known() {
+        // The versions of a cluster that was restored from a backup begin earlier.
+        let reports = vec![
+            event("a", 90),
+            Report::Event(Ok(Event::Init)),
+            Report::Event(Ok(Event::InitApply(object("a", 7)))),
+            Report::Event(Ok(Event::InitDone)),
+            event("a", 8),
+        ];
+        assert_eq!(versions(reports).await, ["90", "7", "8"]);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_follows_gets_what_is_written() {
+        let written = WrittenObjects::default();
+        written.add(object("a", 1));
+        let (reader, writer) = reflector::store();
+        let listed = stream::iter([Ok(Event::Apply(object("a", 2)))]).chain(stream::pending());
+        let followed = written.merged_into(listed, reader).reflect(writer);
+        let mut versions = Box::pin(followed.applied_objects().map(|object| {
+            let object = object.unwrap();
+            object.meta().resource_version.clone().unwrap()
+        }));
+        assert_eq!(versions.next().await.unwrap(), "2");
+        written.add(object("a", 3));
+        assert_eq!(versions.next().await.unwrap(), "3");
+    }
+}
