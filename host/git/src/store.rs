@@ -7,6 +7,7 @@
 //! Several packs are never merged. When the packs that were added to the first one have grown, the next fetch gets
 //! everything anew, and its pack replaces all others.
 
+mod commit;
 mod contents;
 mod index;
 mod pack;
@@ -17,10 +18,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
 
 use gix_hash::ObjectId;
-use gix_object::{CommitRef, Kind};
+use gix_object::Kind;
 use stoker_api::detection::CommitId;
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
@@ -30,6 +30,7 @@ use crate::error::Cause;
 use contents::{Contents, PackName};
 use pack::Packs;
 
+pub use commit::CommitInfo;
 pub(crate) use index::{IndexError, Indexed, PackLimits, index};
 pub use tree::{Tree, TreeEntry, TreeEntryKind};
 
@@ -71,17 +72,6 @@ pub(crate) type FetchLock = Arc<OwnedMutexGuard<()>>;
 struct State {
     contents: Contents,
     packs: Arc<Packs>,
-}
-
-/// What a commit says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommitInfo {
-    /// The name and the address of the author, such as `Ada <ada@example.com>`.
-    pub author: String,
-    /// The time at which it was committed, or the start of 1970 if the commit has no valid time.
-    pub time: SystemTime,
-    /// The first paragraph of the message, in one line.
-    pub summary: String,
 }
 
 /// The reason why objects cannot be stored or read.
@@ -432,21 +422,5 @@ fn root_of(packs: &Packs, id: &CommitId) -> Result<ObjectId, StoreError> {
 fn read_commit(packs: &Packs, id: &CommitId) -> Result<CommitInfo, StoreError> {
     let id = object_id(id);
     let data = packs.read(&id, Kind::Commit)?;
-    let commit = CommitRef::from_bytes(&data, id.kind()).map_err(|_| StoreError::Unexpected {
-        id: id.to_string(),
-        expected: "a commit",
-    })?;
-    let author = commit.author().map_or_else(
-        |_| String::new(),
-        |author| format!("{} <{}>", author.name, author.email),
-    );
-    let seconds = commit.time().map_or(0, |time| time.seconds);
-    let since = Duration::from_secs(seconds.try_into().unwrap_or(0));
-    Ok(CommitInfo {
-        author,
-        time: SystemTime::UNIX_EPOCH
-            .checked_add(since)
-            .unwrap_or(SystemTime::UNIX_EPOCH),
-        summary: commit.message().summary().to_string(),
-    })
+    Ok(CommitInfo::read(&data))
 }

@@ -47,10 +47,15 @@ impl Object {
     }
 
     pub(super) fn commit(tree: &Self) -> Self {
-        let text = format!(
-            "tree {}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nText\n",
-            tree.id
-        );
+        Self::commit_with(
+            tree,
+            "author A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nText\n",
+        )
+    }
+
+    /// Returns a commit whose text follows the line with its tree.
+    pub(super) fn commit_with(tree: &Self, rest: &str) -> Self {
+        let text = format!("tree {}\n{rest}", tree.id);
         Self::new(gix_object::Kind::Commit, text.into_bytes())
     }
 
@@ -296,6 +301,29 @@ fn an_object_of_another_type_is_not_read() {
     let tree = stored.store.tree(&commit_id(&commit)).unwrap();
     let error = tree.read(&tree.entries().unwrap()[0]).unwrap_err();
     assert!(error.to_string().ends_with("is not a file"), "{error}");
+}
+
+#[test]
+fn a_commit_whose_header_has_another_form_than_that_of_git_is_kept() {
+    const BOTH: &str = "author A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n";
+    for rest in [
+        BOTH.to_owned(),
+        format!("{BOTH}encoding\n\nText\n"),
+        format!("{BOTH}HG:extra\n\nText\n"),
+        format!("author B <b@c> 1 +0000\n{BOTH}\nText\n"),
+        "author A 1500000000 +0000\ncommitter A 1500000000 +0000\n\nText\n".to_owned(),
+        "\nText\n".to_owned(),
+        String::new(),
+    ] {
+        let blob = Object::blob(b"text");
+        let tree = Object::tree(&[("100644", b"file", &blob)]);
+        let commit = Object::commit_with(&tree, &rest);
+        let id = commit_id(&commit);
+        let stored = Stored::new();
+        assert!(store_pack(&stored.store, &id, pack(&[commit, tree, blob])).unwrap());
+        stored.store.commit(&id).unwrap().unwrap();
+        assert_eq!(checked_out(&stored.store, &id).len(), 1, "{rest}");
+    }
 }
 
 #[test]
