@@ -9,9 +9,10 @@ use super::error::{GitError, plain};
 
 const ADVERTISEMENT_PATH: &str = "/info/refs";
 
-/// Returns the target of a redirect, without credentials.
-pub(super) fn redirected(from: &Url, location: Option<&str>) -> Result<Url, GitError> {
+/// Returns the target of a redirect, without credentials. Some servers send an address that is not encoded, in UTF-8.
+pub(super) fn redirected(from: &Url, location: Option<&[u8]>) -> Result<Url, GitError> {
     let refuse = |why| Err(GitError::Redirect { why });
+    let location = location.and_then(|bytes| std::str::from_utf8(bytes).ok());
     let Some(Ok(mut target)) = location.map(|location| from.join(location)) else {
         return refuse("it has no address");
     };
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     fn follow(from: &str, location: &str) -> Result<String, GitError> {
-        redirected(&Url::parse(from).unwrap(), Some(location)).map(String::from)
+        redirected(&Url::parse(from).unwrap(), Some(location.as_bytes())).map(String::from)
     }
 
     #[test]
@@ -137,6 +138,7 @@ mod tests {
             ("https://h/r", "/other", "https://h/other", true),
             ("https://h/r", "https://h:443/r", "https://h/r", true),
             ("http://h/r", "https://h/r", "https://h/r", true),
+            ("https://h/r", "/wärme", "https://h/w%C3%A4rme", true),
             ("https://h/r", "https://other/r", "https://other/r", false),
             ("https://h/r", "https://u:p@h/r", "https://h/r", true),
             ("https://h/r", "https://h:8443/r", "https://h:8443/r", false),

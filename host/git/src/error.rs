@@ -194,6 +194,22 @@ pub enum GitError {
         /// What the server offers.
         offered: String,
     },
+    /// The ssh server supports none of the algorithms of one kind.
+    #[error(
+        "the ssh server {host} offers no supported {kind} algorithm, but {offered} only; enable another one there, such as {example} in the setting {setting} of sshd"
+    )]
+    SshAlgorithms {
+        /// The server, with its port.
+        host: String,
+        /// The kind of the algorithms, such as "cipher".
+        kind: &'static str,
+        /// What the server offers.
+        offered: String,
+        /// The setting of OpenSSH's server.
+        setting: &'static str,
+        /// A supported algorithm.
+        example: &'static str,
+    },
     /// The ssh server does not accept the user.
     #[error("the ssh server {host} refuses the user {user}: {}", explain_ssh(*has_key))]
     SshRefused {
@@ -365,6 +381,7 @@ impl GitError {
             Self::HostKeyRevoked { .. } => "HostKeyRevoked",
             Self::HostKeyChanged { .. } => "HostKeyChanged",
             Self::HostKeyUnsupported { .. } => "HostKeyUnsupported",
+            Self::SshAlgorithms { .. } => "SshAlgorithms",
             Self::SshRefused { .. } => "SshRefused",
             Self::DumbProtocol { .. } => "DumbProtocol",
             Self::NotGit { .. } => "NotGit",

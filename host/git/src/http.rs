@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use stoker_http_client::{Trust, build};
@@ -31,7 +31,7 @@ pub(super) const USER_AGENT: &str = concat!("git/2.0 (stoker/", env!("CARGO_PKG_
 const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
-const MAX_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 10;
 /// The maximum wait for the end of an answer. The wait only keeps the connection for the next request.
 const MAX_FINISH: Duration = Duration::from_millis(100);
 /// The maximum number of CA bundles whose clients are kept.
@@ -115,12 +115,12 @@ impl Http {
                 });
             }
             let location = response.headers().get(LOCATION);
-            let next = redirected(&target, location.and_then(|value| value.to_str().ok()))?;
+            let next = redirected(&target, location.map(HeaderValue::as_bytes))?;
             authorization.redirect(&target, &next);
             target = next;
         }
         Err(GitError::Redirect {
-            why: "there are more than five in a row",
+            why: "there are more than ten in a row",
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The program speaks ssh itself, so no `ssh` has to be installed, and no file is read.
 
+mod algorithms;
 mod host_key;
 mod key;
 mod known_hosts;
@@ -134,7 +135,7 @@ impl SshConnection {
             };
             client::connect_stream(Arc::new(config), stream, check)
                 .await
-                .map_err(|error| failed(error, &policy))
+                .map_err(|error| failed(error, &policy, &name))
         };
         let mut session = tokio::time::timeout(limits.connect, handshake)
             .await
@@ -244,14 +245,17 @@ impl Handler for HostKeyCheck {
     }
 }
 
-fn failed(error: HandshakeError, policy: &HostKeyPolicy) -> GitError {
+fn failed(error: HandshakeError, policy: &HostKeyPolicy, server: &str) -> GitError {
     match error {
         HandshakeError::HostKey(error) => *error,
         HandshakeError::Library(russh::Error::NoCommonAlgo {
             kind: AlgorithmKind::Key,
             theirs,
             ..
-        }) => policy.no_common_algorithm(&plain(theirs.join(",").as_bytes())),
+        }) => policy.no_common_key(&plain(theirs.join(",").as_bytes())),
+        HandshakeError::Library(russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
+            algorithms::no_common(server, kind, &theirs)
+        }
         HandshakeError::Library(error) => broken(error),
     }
 }

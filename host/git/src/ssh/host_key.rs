@@ -8,6 +8,7 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
 use russh::{Preferred, keys::Certificate};
 
+use super::algorithms;
 use super::known_hosts::{KnownHosts, TrustedKeys, is_named};
 use crate::error::GitError;
 use crate::remote::{Credentials, Remote};
@@ -102,7 +103,7 @@ impl HostKeyPolicy {
     /// Returns the algorithms to offer. A server with several keys shows the one whose algorithm is offered first, so
     /// only those of trusted keys are offered.
     pub(super) fn algorithms(&self) -> Preferred {
-        let mut preferred = Preferred::default();
+        let mut preferred = algorithms::preferred();
         let offered: Vec<_> = all_algorithms()
             .into_iter()
             .filter(|algorithm| match &self.rule {
@@ -182,7 +183,7 @@ impl HostKeyPolicy {
     }
 
     /// Returns the error for a server that has no key of the offered algorithms.
-    pub(super) fn no_common_algorithm(&self, offered_by_server: &str) -> GitError {
+    pub(super) fn no_common_key(&self, offered_by_server: &str) -> GitError {
         let seen = format!("keys of the types {offered_by_server}");
         match &self.rule {
             Rule::Pinned(pin) => self.changed(pin, &seen),

@@ -34,6 +34,16 @@ pub(in super::super) async fn start(
     home: &Path,
     version_2: bool,
 ) -> (String, JoinHandle<()>) {
+    let accepted = if version_2 {
+        "AcceptEnv GIT_PROTOCOL"
+    } else {
+        ""
+    };
+    start_with(program, home, accepted).await
+}
+
+/// Starts OpenSSH's server with one more line of its configuration.
+async fn start_with(program: &Path, home: &Path, setting: &str) -> (String, JoinHandle<()>) {
     // A server of the superuser requires this folder, which its service makes.
     std::fs::create_dir_all("/run/sshd").ok();
     let keys = [ED25519, ECDSA, RSA].map(server::public).join("\n");
@@ -45,15 +55,10 @@ pub(in super::super) async fn start(
         std::fs::set_permissions(&path, permissions).unwrap();
     }
     let home_text = home.display();
-    let accepted = if version_2 {
-        "AcceptEnv GIT_PROTOCOL"
-    } else {
-        ""
-    };
     let config = format!(
         "HostKey {home_text}/ed25519\nHostKey {home_text}/ecdsa\nHostKey {home_text}/rsa\n\
          AuthorizedKeysFile {home_text}/authorized\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n{accepted}\n"
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n{setting}\n"
     );
     let file = home.join("config");
     std::fs::write(&file, config).unwrap();
@@ -134,6 +139,52 @@ async fn refs_are_looked_up_on_openssh() {
         let stranger = with_key(&url, include_str!("../keys/ca"), None);
         let error = lookup(&client(), &stranger, "main").await.unwrap_err();
         assert!(matches!(error, GitError::SshRefused { .. }), "{error}");
+        task.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_few_algorithms_is_reached_or_the_error_says_what_it_needs() {
+    let Some(program) = program() else {
+        return;
+    };
+    let repository = GitServer::start().await.unwrap();
+    let commit = repository.commit("main", "One").await.unwrap();
+    let user = user().await;
+    for (setting, refusal) in [
+        ("KexAlgorithms ecdh-sha2-nistp256", None),
+        ("KexAlgorithms ecdh-sha2-nistp384", None),
+        ("KexAlgorithms ecdh-sha2-nistp521", None),
+        ("Ciphers aes128-gcm@openssh.com", None),
+        ("Ciphers aes128-ctr\nMACs hmac-sha1", None),
+        ("Ciphers aes128-ctr\nMACs hmac-sha1-etm@openssh.com", None),
+        (
+            "KexAlgorithms diffie-hellman-group14-sha1",
+            Some(
+                "offers no supported key exchange algorithm, but diffie-hellman-group14-sha1,kex-strict-s-v00@openssh.com only; enable another one there, such as curve25519-sha256 in the setting KexAlgorithms of sshd",
+            ),
+        ),
+        (
+            "Ciphers aes128-cbc",
+            Some("no supported cipher algorithm, but aes128-cbc only"),
+        ),
+        (
+            "Ciphers aes128-ctr\nMACs umac-64@openssh.com",
+            Some("no supported MAC algorithm, but umac-64@openssh.com only"),
+        ),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let (address, task) = start_with(&program, home.path(), setting).await;
+        let path = repository.directory().display().to_string();
+        let remote = with_key(&format!("ssh://{user}@{address}{path}"), ED25519, None);
+        match (lookup(&client(), &remote, "main").await, refusal) {
+            (Ok(found), None) => assert_eq!(*found.commit(), commit, "{setting}"),
+            (Err(error), Some(refusal)) => {
+                let error = error.to_string();
+                assert!(error.contains(refusal), "{setting}: {error}");
+            }
+            (outcome, _) => panic!("{setting}: {outcome:?}"),
+        }
         task.abort();
     }
 }
