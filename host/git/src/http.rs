@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
-use stoker_http_client::{Trust, build};
+use stoker_http_client::{Trust, build, tls_remedy};
 use stoker_report::chain;
 use url::Url;
 
@@ -287,6 +287,9 @@ impl PacketSource for HttpConnection {
 /// Returns the innermost cause of an error of the HTTP libraries. The outer errors only state that a request failed,
 /// and contain the address, which may contain credentials.
 fn cause(error: &reqwest::Error) -> Cause {
+    if let Some(remedy) = tls_remedy(error) {
+        return remedy.into();
+    }
     let library = error.source();
     match library.and_then(Error::source).or(library) {
         Some(cause) => chain(cause).to_string().into(),

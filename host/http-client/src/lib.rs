@@ -3,7 +3,9 @@
 //! The proxies of `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY` are used, except for the hosts in `NO_PROXY` and for
 //! this machine.
 
+mod pem;
 mod proxy;
+mod tls_error;
 mod trust;
 
 use std::time::Duration;
@@ -12,6 +14,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::crypto::{CryptoProvider, ring};
 
+pub use tls_error::tls_remedy;
 pub use trust::Trust;
 
 /// The `User-Agent` of requests that are not sent to a git server.

@@ -14,7 +14,8 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::HttpClientError;
+use crate::tls_error::translated;
+use crate::{HttpClientError, pem};
 
 /// The files in which systems keep the certificates of all their authorities.
 const SYSTEM_FILES: [&str; 6] = [
@@ -59,6 +60,11 @@ impl Trust {
                 tracing::warn!(%error, "CA certificates cannot be read");
             }
             certificates.extend(found.certs);
+            certificates.extend(
+                file.and_then(|file| std::fs::read(file).ok())
+                    .iter()
+                    .flat_map(|text| pem::with_other_labels(&String::from_utf8_lossy(text))),
+            );
         }
         // Systems without one of these files, such as macOS, keep their certificates elsewhere.
         if certificates.is_empty() {
@@ -73,18 +79,24 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// Fails if the text has no certificate, or one that is not valid.
+    /// Fails if the text has no certificate that can be used.
     pub fn with_bundle(&self, pem: &str) -> Result<Self, HttpClientError> {
-        let found = CertificateDer::pem_slice_iter(pem.as_bytes())
+        let mut found = CertificateDer::pem_slice_iter(pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| HttpClientError::Bundle(error.to_string()))?;
+        found.extend(pem::with_other_labels(pem));
         if found.is_empty() {
             let why = "it contains no certificate in PEM format".to_owned();
             return Err(HttpClientError::Bundle(why));
         }
-        for certificate in &found {
-            ParsedCertificate::try_from(certificate)
-                .map_err(|error| HttpClientError::Bundle(error.to_string()))?;
+        // Old authorities have certificates that cannot be used. The others in the text still can.
+        let mut roots = RootCertStore::empty();
+        let refusals: Vec<_> = found
+            .iter()
+            .filter_map(|certificate| roots.add(certificate.clone()).err())
+            .collect();
+        if let (true, Some(why)) = (roots.is_empty(), refusals.first()) {
+            return Err(HttpClientError::Bundle(why.to_string()));
         }
         Ok(Self {
             certificates: self.certificates.iter().cloned().chain(found).collect(),
@@ -117,8 +129,8 @@ impl Trust {
 }
 
 /// Verifies certificates by the rules of web PKI, with one addition: a certificate that is itself trusted may be the
-/// server's own, even if it is marked as that of an authority. `openssl req -x509` makes such certificates, and git and
-/// curl accept them.
+/// server's own, even if it is marked as that of an authority, or if its authority is not trusted. `openssl req -x509`
+/// makes certificates with this mark, and git and curl accept both.
 #[derive(Debug)]
 struct Verifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -160,28 +172,16 @@ impl ServerCertVerifier for Verifier {
                 now,
             )
         };
-        match verify() {
-            // The verifier reports this error only after it has checked the period of validity.
-            Err(error) if is_authority_as_server(&error) => {
-                if !self.trusted.certificates.contains(end_entity) {
-                    return Err(rustls::Error::General(
-                        "the server's certificate is that of an authority (CA:TRUE), and it is not among the trusted certificates; add exactly this certificate to them, or make a certificate with CA:FALSE".to_owned(),
-                    ));
-                }
-                let parsed = ParsedCertificate::try_from(end_entity)?;
-                rustls::client::verify_server_name(&parsed, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            // The signature is wrong if a trusted authority has the same name and another key.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::BadSignature,
-            )) => {
-                Err(rustls::Error::General(
-                    "the authority of the server's certificate is not trusted; add its certificate to the CA bundle of the remote, or to the file of SSL_CERT_FILE".to_owned(),
-                ))
-            }
-            outcome => outcome,
+        let Err(error) = verify() else {
+            return verify();
+        };
+        // The verifier reports these errors only after it has checked the period of validity.
+        if is_about_the_authority(&error) && self.trusted.certificates.contains(end_entity) {
+            let parsed = ParsedCertificate::try_from(end_entity).map_err(translated)?;
+            rustls::client::verify_server_name(&parsed, server_name).map_err(translated)?;
+            return Ok(ServerCertVerified::assertion());
         }
+        Err(translated(error))
     }
 
     fn verify_tls12_signature(
@@ -190,7 +190,9 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.inner
+            .verify_tls12_signature(message, cert, dss)
+            .map_err(translated)
     }
 
     fn verify_tls13_signature(
@@ -199,7 +201,9 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.inner
+            .verify_tls13_signature(message, cert, dss)
+            .map_err(translated)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -207,13 +211,22 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Returns whether the only objection to a certificate is that it belongs to an authority.
-fn is_authority_as_server(error: &rustls::Error) -> bool {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error
-    else {
-        return false;
-    };
-    cause.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity)
+/// Returns whether the only objection to a certificate is that it belongs to an authority, or that its own authority
+/// is not trusted.
+fn is_about_the_authority(error: &rustls::Error) -> bool {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
+            cause.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity)
+        }
+        rustls::Error::InvalidCertificate(
+            // The signature is wrong if a trusted authority has the same name and another key.
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Tests with servers that have certificates of various kinds.
 
+use base64::Engine as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, date_time_ymd,
 };
 use reqwest::{Client, ClientBuilder};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +21,18 @@ struct Pair {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
+
+/// A self-signed certificate of version 1 of X.509, which `openssl x509 -req` makes.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBKTCB0QIUTKMUfL8fccAakjVKfoguGQZtvgMwCgYIKoZIzj0EAwIwGDEWMBQG\n\
+A1UEAwwNb2xkLWF1dGhvcml0eTAeFw0yNjExMjYyMjU5NTNaFw0zNjExMjMyMjU5\n\
+NTNaMBgxFjAUBgNVBAMMDW9sZC1hdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjO\n\
+PQMBBwNCAAQrryHdjmY31X9v+xa/zQcUpXbaO3saHsC2xq/oDuX7A3n0bFvf04GT\n\
+QhHHrLxnY1TgZwILj8W46fVi5zoLKEWYMAoGCCqGSM49BAMCA0cAMEQCIDHA5mkh\n\
+roa0lrfAGRMisZrkUUMPzcTDHAd5PCRa6QjlAiB8MaDXF6xsA3ONJqVOGBm4ODxD\n\
+m2T1vw64v8Ir6uc3eQ==\n\
+-----END CERTIFICATE-----\n";
 
 fn parameters(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).unwrap()
@@ -45,23 +60,46 @@ fn as_authority(parameters: &mut CertificateParams) {
 
 /// Makes an authority, and a certificate that it signs for `localhost`.
 fn signed() -> (String, Pair) {
+    signed_with(|_| {})
+}
+
+fn signed_with(change: impl FnOnce(&mut CertificateParams)) -> (String, Pair) {
     let mut authority = parameters("authority");
     as_authority(&mut authority);
     let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let inner: &Issuer<'_, _> = &issuer;
-    let certificate = parameters("localhost").signed_by(&key, inner).unwrap();
+    let mut parameters = parameters("localhost");
+    change(&mut parameters);
+    let certificate = parameters.signed_by(&key, inner).unwrap();
     (issuer.pem(), pair(&certificate, &key))
+}
+
+/// Starts a server that answers every connection with these bytes.
+async fn answering(bytes: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.is_ok());
+            stream.write_all(bytes).await.ok();
+            stream.shutdown().await.ok();
+        }
+    });
+    port
 }
 
 /// Starts a server with a certificate, and returns its port.
 async fn serve(pair: &Pair) -> u16 {
+    let key = ring::sign::any_supported_type(&pair.key).unwrap();
+    let certified = CertifiedKey::new(vec![pair.certificate.clone()], key);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![pair.certificate.clone()], pair.key.clone_key())
-        .unwrap();
+        // `with_single_cert` refuses a certificate that clients would refuse.
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -213,4 +251,141 @@ fn a_bundle_has_to_contain_valid_certificates() {
     );
     assert_eq!(trusting(&both).certificates.len(), 2);
     assert!(Trust::default().is_empty() && !trusting(&both).is_empty());
+}
+
+#[tokio::test]
+async fn a_trusted_certificate_of_a_server_is_accepted_although_its_authority_is_not_trusted() {
+    let (_, server) = signed();
+    let port = serve(&server).await;
+    get(&trusting(&server.pem), "localhost", port)
+        .await
+        .unwrap();
+    let error = get(&trusting(&server.pem), "127.0.0.1", port)
+        .await
+        .unwrap_err();
+    assert!(error.contains("not valid for name"), "{error}");
+    let (_, other) = signed();
+    let error = get(&trusting(&other.pem), "localhost", port)
+        .await
+        .unwrap_err();
+    assert!(
+        error.contains("the authority of the server's certificate is not trusted"),
+        "{error}"
+    );
+    let (_, expired) = signed_with(|parameters| {
+        parameters.not_before = date_time_ymd(2020, 1, 1);
+        parameters.not_after = date_time_ymd(2021, 1, 1);
+    });
+    let port = serve(&expired).await;
+    let error = get(&trusting(&expired.pem), "localhost", port)
+        .await
+        .unwrap_err();
+    assert!(error.contains("expired"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_does_not_void_the_others_of_a_bundle() {
+    let (authority, server) = signed();
+    let port = serve(&server).await;
+    let bundle = format!("{VERSION_1}{authority}");
+    get(&trusting(&bundle), "localhost", port).await.unwrap();
+    let unusable = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let bundle = format!("{unusable}{authority}");
+    get(&trusting(&bundle), "localhost", port).await.unwrap();
+    assert_eq!(trusting(VERSION_1).certificates.len(), 1);
+    Trust::default().with_bundle(unusable).unwrap_err();
+}
+
+#[tokio::test]
+async fn certificates_with_the_other_labels_of_openssl_are_read() {
+    let (authority, server) = signed();
+    let port = serve(&server).await;
+    let other = authority.replace(" CERTIFICATE", " X509 CERTIFICATE");
+    get(&trusting(&other), "localhost", port).await.unwrap();
+    // What OpenSSL stores behind a certificate.
+    let [usual] = &*trusting(&authority).certificates else {
+        panic!("one certificate")
+    };
+    let trailing = [usual.as_ref(), &[0x30, 0x03, 0x0c, 0x01, b'x']].concat();
+    let text = format!(
+        "-----BEGIN TRUSTED CERTIFICATE-----\n{}\n-----END TRUSTED CERTIFICATE-----\n",
+        base64::engine::general_purpose::STANDARD.encode(&trailing)
+    );
+    get(&trusting(&text), "localhost", port).await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{VERSION_1}{text}")).unwrap();
+    let machine = Trust::read(Some(file.path()), |_| None);
+    assert_eq!(machine.certificates.len(), 2);
+    get(&machine, "localhost", port).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_supported_is_refused_with_words() {
+    let critical = |parameters: &mut CertificateParams| {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+        extension.set_criticality(true);
+        parameters.custom_extensions.push(extension);
+    };
+    let for_clients = |parameters: &mut CertificateParams| {
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    };
+    let without_name = |parameters: &mut CertificateParams| parameters.subject_alt_names.clear();
+    for (server, expected) in [
+        (self_signed("localhost", critical), "make one without it"),
+        (self_signed("localhost", for_clients), "contains serverAuth"),
+        (
+            self_signed("localhost", without_name),
+            "has no subjectAltName",
+        ),
+    ] {
+        let port = serve(&server).await;
+        let error = get(&trusting(&server.pem), "localhost", port)
+            .await
+            .unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_handshake_has_a_remedy() {
+    const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+    const PROTOCOL_VERSION: &[u8] = &[21, 3, 3, 0, 2, 2, 70];
+    let (authority, _) = signed();
+    for (answer, expected) in [
+        (HANDSHAKE_FAILURE, Some("no TLS version, cipher or type")),
+        (PROTOCOL_VERSION, Some("no TLS version, cipher or type")),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            Some("does not speak TLS"),
+        ),
+        (b"", None),
+    ] {
+        let port = answering(answer).await;
+        let error = client(&trusting(&authority))
+            .get(format!("https://localhost:{port}/"))
+            .send()
+            .await
+            .unwrap_err();
+        let remedy = crate::tls_remedy(&error);
+        assert_eq!(remedy.is_some(), expected.is_some(), "{error:?}");
+        if let (Some(remedy), Some(expected)) = (remedy, expected) {
+            assert!(remedy.contains(expected), "{remedy}");
+        }
+    }
+}
+
+#[test]
+fn the_errors_of_the_library_become_words() {
+    let translate = |error: webpki::Error| {
+        let error = CertificateError::Other(OtherError(Arc::new(error)));
+        crate::tls_error::translated(error.into()).to_string()
+    };
+    assert!(translate(webpki::Error::UnsupportedCertVersion).contains("version 1 of X.509"));
+    assert!(translate(webpki::Error::EndEntityUsedAsCa).contains("with CA:TRUE"));
+    let signature = CertificateError::UnsupportedSignatureAlgorithmContext {
+        signature_algorithm_id: vec![1],
+        supported_algorithms: Vec::new(),
+    };
+    let text = crate::tls_error::translated(signature.into()).to_string();
+    assert!(text.contains("sign it with SHA-256 or SHA-384"), "{text}");
 }
