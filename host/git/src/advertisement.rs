@@ -47,10 +47,12 @@ pub(super) struct V0Capabilities {
     pub(super) shallow: bool,
     /// Whether it can leave out objects of some types.
     pub(super) filter: bool,
-    /// Whether it sends packs in packets, with side bands for messages and errors.
-    pub(super) side_band: bool,
+    /// How it sends packs.
+    pub(super) side_bands: SideBands,
     /// Whether it sends objects that no ref points to.
     pub(super) reachable_wants: bool,
+    /// Whether it sends the objects that its hidden refs point to.
+    pub(super) tip_wants: bool,
     /// The object format, if the server names one.
     pub(super) object_format: Option<ObjectFormat>,
     /// The branch that `HEAD` points to, if the server names it.
@@ -66,7 +68,11 @@ impl V0Capabilities {
             match key {
                 b"shallow" => found.shallow = true,
                 b"filter" => found.filter = true,
-                b"side-band-64k" => found.side_band = true,
+                b"side-band-64k" => found.side_bands = SideBands::Large,
+                b"side-band" if found.side_bands == SideBands::None => {
+                    found.side_bands = SideBands::Small;
+                }
+                b"allow-tip-sha1-in-want" => found.tip_wants = true,
                 b"allow-reachable-sha1-in-want" => found.reachable_wants = true,
                 b"object-format" => found.object_format = Some(ObjectFormat::parse(value)?),
                 b"symref" => {
@@ -80,6 +86,29 @@ impl V0Capabilities {
             }
         }
         Ok(found)
+    }
+}
+
+/// How a server sends a pack (gitprotocol-capabilities).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum SideBands {
+    /// As it is, to the end of the answer, without messages and errors.
+    #[default]
+    None,
+    /// In packets of up to 1000 bytes, with side bands for messages and errors.
+    Small,
+    /// In packets of up to 65,520 bytes, with side bands for messages and errors.
+    Large,
+}
+
+impl SideBands {
+    /// Returns the word that a request of version 0 contains.
+    pub(super) fn capability(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Small => "side-band",
+            Self::Large => "side-band-64k",
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::address::{is_same_server, server};
 use super::error::{GitError, SentCredentials};
 use super::remote::{Credentials, Remote, Sensitive};
 
-/// The user of a token. Servers that know tokens ignore it or expect this name.
+/// The user of a token. Most servers that know tokens ignore it or expect this name.
 const TOKEN_USER: &str = "x-access-token";
 
 /// The credentials of one conversation. They are bound to the server of the address.
@@ -34,31 +34,49 @@ impl Authorization {
     pub(super) fn of(remote: &Remote) -> Result<Self, GitError> {
         let url = remote.url().url();
         if let Credentials::Token(token) = remote.credentials() {
-            return Ok(Self::sent(TOKEN_USER, token_text(token)?));
+            let has_other_user = other_user(url).is_some();
+            let state = SentCredentials::Token { has_other_user };
+            return Ok(Self::sent(TOKEN_USER, token_text(token)?, state));
         }
-        let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let user = decoded(url.username());
         match url.password().filter(|password| !password.is_empty()) {
-            Some(password) => Ok(Self::sent(&user, Sensitive::new(&decoded(password)))),
-            None => Ok(Self {
-                basic: None,
-                state: if user.is_empty() {
-                    SentCredentials::None
-                } else {
-                    SentCredentials::UserOnly
-                },
-            }),
+            Some(password) => {
+                let password = Sensitive::new(&decoded(password));
+                Ok(Self::sent(&user, password, SentCredentials::Sent))
+            }
+            None => Ok(Self::none(if user.is_empty() {
+                SentCredentials::None
+            } else {
+                SentCredentials::UserOnly
+            })),
         }
     }
 
-    fn sent(user: &str, password: Sensitive) -> Self {
+    /// Returns what to try, in this order, if the server does not know the credentials for a remote. Some tokens belong
+    /// to a user with a name of its own, and servers refuse wrong credentials also for a public repository.
+    pub(super) fn alternatives(remote: &Remote) -> Result<Vec<Self>, GitError> {
+        let mut found = Vec::new();
+        if let (Credentials::Token(token), Some(user)) =
+            (remote.credentials(), other_user(remote.url().url()))
+        {
+            found.push(Self::sent(&user, token_text(token)?, SentCredentials::Sent));
+        }
+        found.push(Self::none(SentCredentials::None));
+        Ok(found)
+    }
+
+    fn sent(user: &str, password: Sensitive, state: SentCredentials) -> Self {
         Self {
             basic: Some(Basic {
                 user: Sensitive::new(user),
                 password,
             }),
-            state: SentCredentials::Sent,
+            state,
         }
+    }
+
+    fn none(state: SentCredentials) -> Self {
+        Self { basic: None, state }
     }
 
     /// Removes the credentials if a redirect leads to another server.
@@ -76,10 +94,25 @@ impl Authorization {
         }
     }
 
+    /// Returns whether the server gets credentials.
+    pub(super) fn is_sent(&self) -> bool {
+        self.basic.is_some()
+    }
+
     /// Returns what the server gets, for errors.
     pub(super) fn state(&self) -> &SentCredentials {
         &self.state
     }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Returns the user of an address, if it is not the one that every token is sent with.
+fn other_user(url: &Url) -> Option<String> {
+    let user = decoded(url.username());
+    (!user.is_empty() && user != TOKEN_USER).then_some(user)
 }
 
 /// Returns the token without white space around it. Editors and `kubectl create secret --from-file` leave a newline at
@@ -150,9 +183,15 @@ mod tests {
 
     #[test]
     fn a_token_is_trimmed_and_precedes_the_address() {
-        for address in ["https://h/r", "https://u:p@h/r", "https://org@h/r"] {
+        for (address, has_other_user) in [
+            ("https://h/r", false),
+            ("https://x-access-token@h/r", false),
+            ("https://u:p@h/r", true),
+            ("https://org@h/r", true),
+        ] {
             let token = Credentials::Token(Sensitive::new(" t0ken\r\n"));
-            let expected = (Some(pair("x-access-token", "t0ken")), SentCredentials::Sent);
+            let state = SentCredentials::Token { has_other_user };
+            let expected = (Some(pair("x-access-token", "t0ken")), state);
             assert_eq!(of(address, token), expected);
         }
         for (text, why) in [

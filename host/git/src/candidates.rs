@@ -147,6 +147,23 @@ pub(super) fn missing(git_ref: &GitRef) -> String {
         RefName::Other(name) => format!("ref {name}"),
         RefName::Commit(id) => format!("commit {id}"),
         RefName::Bare("HEAD") => "HEAD that leads to a commit".to_owned(),
+        RefName::Bare(name) if is_of_a_forge(name) => {
+            format!("tag and no branch {name}; write refs/{name} for the ref of this name")
+        }
         RefName::Bare(name) => format!("tag and no branch {name}"),
     }
+}
+
+/// Returns whether forges have refs with the name `refs/NAME`, such as those of pull requests. `git fetch` finds them
+/// without `refs/`, and `git clone --branch` does not.
+fn is_of_a_forge(name: &str) -> bool {
+    const FOLDERS: [&str; 5] = [
+        "pull",
+        "pull-requests",
+        "merge-requests",
+        "changes",
+        "keep-around",
+    ];
+    name.split_once('/')
+        .is_some_and(|(folder, _)| FOLDERS.contains(&folder))
 }

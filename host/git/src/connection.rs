@@ -93,7 +93,7 @@ impl Connection {
     /// Returns whether the next lookup in this repository can omit the advertisement.
     pub(super) fn can_resume(&self) -> bool {
         match self {
-            Self::Http(connection) => !connection.was_redirected(),
+            Self::Http(connection) => connection.can_resume(),
             Self::Ssh(_) | Self::Tcp(_) => false,
         }
     }

@@ -4,6 +4,7 @@
 //! This module handles the protocol. The pack goes to the store as it arrives.
 
 mod messages;
+mod server;
 mod storing;
 
 use std::time::Duration;
@@ -14,10 +15,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use messages::Messages;
+use server::Server;
+pub(super) use server::skip_to_pack;
 use storing::Storing;
 
 use super::GitClient;
-use super::advertisement::{self, Advertised, Advertisement, ObjectFormat};
+use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, SideBands};
 use super::candidates::Query;
 use super::connection::Connection;
 use super::error::{GitError, plain};
@@ -27,6 +30,9 @@ use super::remote::Remote;
 use super::request::{Request, Version};
 use super::resolve::read_refs;
 use super::store::{Basis, FetchLock, MAX_OBJECT, ObjectStore, PackLimits};
+
+/// The maximum size of a part of a pack that waits for being written, which is that of a packet.
+const MAX_PART: usize = 64 * 1024;
 
 /// The limits of the fetch of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,14 +170,6 @@ struct Download<'a> {
     bytes: u64,
 }
 
-/// The way in which a server sends objects.
-#[derive(Debug, Clone, Copy)]
-struct Server {
-    version: Version,
-    shallow: bool,
-    object_format: Option<ObjectFormat>,
-}
-
 impl Download<'_> {
     async fn run(&mut self) -> Result<(), GitError> {
         let (mut packets, advertisement) = self.open().await?;
@@ -188,6 +186,7 @@ impl Download<'_> {
                 let server = Server {
                     version: Version::V2,
                     shallow: features.shallow,
+                    side_bands: SideBands::Large,
                     object_format: capabilities.object_format,
                 };
                 match self.receive(&mut packets, server, commit).await {
@@ -286,22 +285,21 @@ impl Download<'_> {
         let capabilities = self
             .in_time(advertisement::read_v0_refs(packets, first, visit))
             .await?;
-        if !capabilities.side_band {
-            return Err(GitError::malformed(
-                "the server does not send packs in side bands of 64 KiB",
-            ));
-        }
         let server = Server {
             version: Version::V0,
             shallow: capabilities.shallow,
+            side_bands: capabilities.side_bands,
             object_format: capabilities.object_format,
         };
         if is_tip || capabilities.reachable_wants {
             return Ok((server, commit.clone()));
         }
-        match tag {
-            Some(tag) => Ok((server, tag)),
-            None => Ok((server, self.winner(query)?.id)),
+        match (tag, self.winner(query)) {
+            (Some(tag), _) => Ok((server, tag)),
+            (None, Ok(found)) => Ok((server, found.id)),
+            // The commit may be that of a hidden ref.
+            (None, Err(_)) if capabilities.tip_wants => Ok((server, commit.clone())),
+            (None, Err(error)) => Err(error),
         }
     }
 
@@ -312,7 +310,7 @@ impl Download<'_> {
         server: Server,
         object: &CommitId,
     ) -> Result<(), GitError> {
-        let request = self.request(server, object);
+        let request = server.request(object, &self.basis.commits);
         self.in_time(packets.source().send(&request)).await?;
         self.in_time(skip_to_pack(packets, server.version))
             .await
@@ -328,7 +326,11 @@ impl Download<'_> {
             limits,
             FetchLock::clone(&self.lock),
         )?;
-        let received = self.receive_pack(packets, parts).await;
+        let received = if server.side_bands == SideBands::None {
+            self.receive_plain_pack(packets, parts).await
+        } else {
+            self.receive_pack(packets, parts).await
+        };
         let stored = storing.join().await;
         match (received, stored) {
             // An error of the storing ends the receiving early.
@@ -342,35 +344,25 @@ impl Download<'_> {
         .await
     }
 
-    fn request(&self, server: Server, object: &CommitId) -> Request {
-        // A server that sends no shallow commits takes the history of a known commit for known.
-        let known = if server.shallow {
-            &self.basis.commits[..]
-        } else {
-            &[]
-        };
-        let mut depth: Vec<_> = known.iter().map(|id| format!("shallow {id}")).collect();
-        depth.extend(server.shallow.then(|| "deepen 1".to_owned()));
-        match server.version {
-            Version::V2 => {
-                let mut arguments = vec!["ofs-delta".to_owned()];
-                if !known.is_empty() {
-                    arguments.push("thin-pack".to_owned());
+    /// Passes a pack on that arrives as it is, to the end of the answer or until it is not wanted any more.
+    async fn receive_plain_pack<S: PacketSource>(
+        &mut self,
+        packets: &mut Packets<S>,
+        parts: mpsc::Sender<Bytes>,
+    ) -> Result<(), GitError> {
+        loop {
+            let mut rest = self.in_time(packets.bytes()).await?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            while !rest.is_empty() {
+                let part = rest.split_to(rest.len().min(MAX_PART));
+                self.bytes += part.len() as u64;
+                if parts.send(part).await.is_err() {
+                    return Ok(());
                 }
-                arguments.extend(depth);
-                arguments.push(format!("want {object}"));
-                arguments.extend(known.iter().map(|id| format!("have {id}")));
-                arguments.push("done".to_owned());
-                Request::command("fetch", server.object_format, &arguments)
             }
-            Version::V0 => {
-                let features = if known.is_empty() {
-                    "side-band-64k ofs-delta"
-                } else {
-                    "side-band-64k ofs-delta thin-pack"
-                };
-                Request::want(object, features, server.object_format, &depth, known)
-            }
+            (self.show)(FetchProgress::Received(self.bytes));
         }
     }
 
@@ -429,29 +421,6 @@ impl Download<'_> {
         timeout(limit, step)
             .await
             .unwrap_or(Err(GitError::Timeout { limit }))
-    }
-}
-
-/// Skips the part of an answer before the pack: the commits at which the history stops, and those that both sides have.
-pub(super) async fn skip_to_pack<S: PacketSource>(
-    packets: &mut Packets<S>,
-    version: Version,
-) -> Result<(), GitError> {
-    loop {
-        let line = match (packets.next().await?, version) {
-            (Packet::Line(line), _) => line,
-            (Packet::Flush, Version::V2) => return Err(GitError::Truncated),
-            // In version 0, a flush packet ends the list of the commits at which the history stops.
-            (Packet::Flush | Packet::Delimiter, _) => continue,
-        };
-        let text = line.text();
-        let is_last = match version {
-            Version::V2 => text == b"packfile",
-            Version::V0 => text == b"NAK" || text.starts_with(b"ACK "),
-        };
-        if is_last {
-            return Ok(());
-        }
     }
 }
 

@@ -132,6 +132,14 @@ pub enum GitError {
         /// The credentials that the server got.
         credentials: SentCredentials,
     },
+    /// The server requires an authentication that is not supported.
+    #[error(
+        "the git server requires the authentication {schemes}, and only Basic is supported (HTTP 401); enable Basic there, or use an ssh key and the ssh:// address"
+    )]
+    AuthenticationScheme {
+        /// The schemes that the server names.
+        schemes: String,
+    },
     /// The private key cannot be used.
     #[error("the ssh key cannot be used: {why}")]
     SshKey {
@@ -372,6 +380,7 @@ impl GitError {
             Self::CredentialsMismatch { .. } => "CredentialsMismatch",
             Self::Token { .. } => "Token",
             Self::AccessDenied { .. } => "AccessDenied",
+            Self::AuthenticationScheme { .. } => "AuthenticationScheme",
             Self::RepositoryNotFound { .. } => "RepositoryNotFound",
             Self::Status { .. } => "Status",
             Self::SshKey { .. } => "SshKey",
@@ -449,6 +458,14 @@ impl GitError {
             }
             error => error,
         }
+    }
+
+    /// Returns whether the server does not know the user that it got.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        matches!(
+            self,
+            Self::AccessDenied { status: 401, .. } | Self::AuthenticationScheme { .. }
+        )
     }
 
     pub(super) fn malformed(why: impl Into<String>) -> Self {

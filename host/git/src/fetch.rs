@@ -3,7 +3,9 @@
 
 use stoker_api::detection::CommitId;
 
-use super::advertisement::{self, Capabilities, FetchFeatures, ObjectFormat, V0Capabilities};
+use super::advertisement::{
+    self, Capabilities, FetchFeatures, ObjectFormat, SideBands, V0Capabilities,
+};
 use super::error::{GitError, plain};
 use super::packet::{Packet, PacketSource, Packets};
 use super::request::{Request, Version};
@@ -19,6 +21,9 @@ pub(super) struct Fetch {
     /// Whether the server permits fetches of objects that no ref points to: always in version 2 (gitprotocol-v2,
     /// `want`), and with a capability in version 0 (gitprotocol-capabilities).
     pub(super) permits_any_object: bool,
+    /// Whether the server permits at least fetches of the objects of its hidden refs.
+    pub(super) permits_hidden_tips: bool,
+    side_bands: SideBands,
     object_format: Option<ObjectFormat>,
 }
 
@@ -30,6 +35,8 @@ impl Fetch {
             shallow: features.shallow,
             filter: features.filter,
             permits_any_object: true,
+            permits_hidden_tips: true,
+            side_bands: SideBands::Large,
             object_format: server.object_format,
         }
     }
@@ -37,11 +44,13 @@ impl Fetch {
     /// Returns the value for a server of version 0, or `None` if the server sends packs without side bands. Without
     /// side bands, the packets do not end where the pack begins.
     pub(super) fn v0(server: &V0Capabilities) -> Option<Self> {
-        server.side_band.then_some(Self {
+        (server.side_bands != SideBands::None).then_some(Self {
             version: Version::V0,
             shallow: server.shallow,
             filter: server.filter,
             permits_any_object: server.reachable_wants,
+            permits_hidden_tips: server.reachable_wants || server.tip_wants,
+            side_bands: server.side_bands,
             object_format: server.object_format,
         })
     }
@@ -62,7 +71,7 @@ impl Fetch {
             }
             Version::V0 => {
                 let filter = if self.filter { " filter" } else { "" };
-                let features = format!("side-band-64k no-progress{filter}");
+                let features = format!("{} no-progress{filter}", self.side_bands.capability());
                 Request::want(id, &features, self.object_format, &depth, &[])
             }
         }

@@ -93,10 +93,32 @@ impl Http {
         Ok(made)
     }
 
-    /// Requests the advertisement, and follows redirects.
+    /// Requests the advertisement, and follows redirects. If the server does not know the credentials, the alternatives
+    /// are tried. If it accepts none of them, the error is the first one.
     pub(super) async fn open(&self, remote: &Remote) -> Result<HttpConnection, GitError> {
         let client = self.client(remote)?;
-        let mut authorization = Authorization::of(remote)?;
+        let authorization = Authorization::of(remote)?;
+        let is_sent = authorization.is_sent();
+        let error = match Self::open_with(client.clone(), remote, authorization).await {
+            Err(error) if is_sent && error.is_unauthorized() => error,
+            outcome => return outcome,
+        };
+        for authorization in Authorization::alternatives(remote)? {
+            if let Ok(connection) = Self::open_with(client.clone(), remote, authorization).await {
+                return Ok(HttpConnection {
+                    can_resume: false,
+                    ..connection
+                });
+            }
+        }
+        Err(error)
+    }
+
+    async fn open_with(
+        client: HttpClient,
+        remote: &Remote,
+        mut authorization: Authorization,
+    ) -> Result<HttpConnection, GitError> {
         let mut target = advertisement_address(remote.url().url());
         for redirects in 0..=MAX_REDIRECTS {
             let get = || authorization.add_to(with_version_2(client.client.get(target.clone())));
@@ -110,7 +132,7 @@ impl Http {
                     client,
                     authorization,
                     address,
-                    was_redirected: redirects > 0,
+                    can_resume: redirects == 0,
                     response: Some(response),
                 });
             }
@@ -131,7 +153,7 @@ impl Http {
             client: self.client(remote).ok()?,
             authorization: Authorization::of(remote).ok()?,
             address: request_address(&advertisement_address(remote.url().url()))?,
-            was_redirected: false,
+            can_resume: true,
             response: None,
         })
     }
@@ -213,15 +235,16 @@ pub(super) struct HttpConnection {
     authorization: Authorization,
     /// The address of requests.
     address: Url,
-    was_redirected: bool,
+    /// Whether the next requests to the address of the repository can omit the advertisement.
+    can_resume: bool,
     /// The answer that is being read.
     response: Option<Response>,
 }
 
 impl HttpConnection {
-    /// Returns whether the repository was found at another address than its own.
-    pub(super) fn was_redirected(&self) -> bool {
-        self.was_redirected
+    /// Returns whether the repository was found at its own address and with its own credentials.
+    pub(super) fn can_resume(&self) -> bool {
+        self.can_resume
     }
 
     /// Sends a request.

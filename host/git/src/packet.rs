@@ -100,15 +100,28 @@ impl<S: PacketSource> Packets<S> {
                     packet => Ok(packet),
                 };
             }
-            let added = self.source.read(&mut self.buffer).await?;
-            if added == 0 {
+            if self.fill().await? == 0 {
                 return Err(GitError::Truncated);
             }
-            self.taken = self.taken.saturating_add(added);
-            if self.taken > self.limit {
-                return Err(GitError::TooLarge { limit: self.limit });
-            }
         }
+    }
+
+    /// Reads the next bytes of an answer that does not consist of packets. No bytes are its end.
+    pub(super) async fn bytes(&mut self) -> Result<Bytes, GitError> {
+        if self.buffer.is_empty() {
+            self.fill().await?;
+        }
+        Ok(self.buffer.split().freeze())
+    }
+
+    /// Reads more bytes of the source, and returns their number.
+    async fn fill(&mut self) -> Result<usize, GitError> {
+        let added = self.source.read(&mut self.buffer).await?;
+        self.taken = self.taken.saturating_add(added);
+        if self.taken > self.limit {
+            return Err(GitError::TooLarge { limit: self.limit });
+        }
+        Ok(added)
     }
 
     /// Takes the next packet, if the buffer contains all of it.

@@ -250,6 +250,15 @@ impl<'a> Conversation<'a> {
         match (tips.tagged, fetch) {
             (Some(commit), _) => check_id(&id, &Fetched::Commit(commit)),
             (None, Some(fetch)) if fetch.permits_any_object => self.verify_id(fetch, &id).await,
+            // The object may be that of a hidden ref.
+            (None, Some(fetch)) if fetch.permits_hidden_tips => {
+                match self.verify_id(fetch, &id).await {
+                    Err(GitError::CommitNotFound { .. }) => {
+                        Err(GitError::CommitUnverifiable { id })
+                    }
+                    outcome => outcome,
+                }
+            }
             (None, _) => Err(GitError::CommitUnverifiable { id }),
         }
     }

@@ -7,8 +7,13 @@ pub enum SentCredentials {
     None,
     /// None, because the address has a user name without a password.
     UserOnly,
-    /// Those that are configured.
+    /// A user and a password.
     Sent,
+    /// A token, as the password of the user `x-access-token`.
+    Token {
+        /// Whether the address has another user. If so, the token was also sent as its password.
+        has_other_user: bool,
+    },
     /// None, because the configured server redirected to another one, and credentials are sent to their own server
     /// only.
     Withheld {
@@ -23,7 +28,17 @@ impl SentCredentials {
             Self::Sent if status == 401 => {
                 "the credentials are wrong or expired; replace them".to_owned()
             }
-            Self::Sent => {
+            Self::Token {
+                has_other_user: false,
+            } if status == 401 => {
+                "the token is wrong or expired, or belongs to a user, such as that of a deploy token; replace it, or write the name of the user and @ in front of the host (it was sent as the password of the user x-access-token)".to_owned()
+            }
+            Self::Token {
+                has_other_user: true,
+            } if status == 401 => {
+                "the token is wrong or expired; replace it (it was sent as the password of the user x-access-token and of the user of the address)".to_owned()
+            }
+            Self::Sent | Self::Token { .. } => {
                 "the credentials do not permit to read the repository; give them the permission, or use others".to_owned()
             }
             Self::None => {
@@ -38,7 +53,9 @@ impl SentCredentials {
 
     pub(super) fn explain_absence(&self) -> String {
         match self {
-            Self::Sent => "the credentials do not permit to read it".to_owned(),
+            Self::Sent | Self::Token { .. } => {
+                "the credentials do not permit to read it".to_owned()
+            }
             Self::None => "it is private, and no credentials are configured".to_owned(),
             Self::UserOnly => {
                 "it is private, and the address has a user name without a password".to_owned()

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
@@ -22,6 +22,14 @@ pub(super) async fn check(
     authorization: &Authorization,
 ) -> Result<(), GitError> {
     check_status(response, target, authorization.state())?;
+    if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let encoding = plain(encoding.as_bytes());
+        return Err(GitError::malformed(format!(
+            "it has the encoding {encoding}, which was not asked for; disable the compression at the server or its proxy"
+        )));
+    }
     let content = response
         .headers()
         .get(CONTENT_TYPE)
@@ -31,7 +39,13 @@ pub(super) async fn check(
         .next()
         .unwrap_or_default()
         .trim_ascii();
-    if essence.eq_ignore_ascii_case(expected.as_bytes()) {
+    // Git checks the type of the advertisement only, and some servers give answers no type or a general one.
+    let is_expected = if expected == ADVERTISEMENT_TYPE {
+        essence.eq_ignore_ascii_case(expected.as_bytes())
+    } else {
+        !essence.eq_ignore_ascii_case(b"text/html")
+    };
+    if is_expected {
         return Ok(());
     }
     let content = if essence.is_empty() {
@@ -59,10 +73,17 @@ fn check_status(
             status: status.as_u16(),
             retry_after,
         }),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(GitError::AccessDenied {
-            status: status.as_u16(),
-            credentials: credentials.clone(),
-        }),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(match unsupported_schemes(response) {
+                Some(schemes) if status == StatusCode::UNAUTHORIZED => {
+                    GitError::AuthenticationScheme { schemes }
+                }
+                _ => GitError::AccessDenied {
+                    status: status.as_u16(),
+                    credentials: credentials.clone(),
+                },
+            })
+        }
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(GitError::RepositoryNotFound {
             url: shown(target),
             credentials: credentials.clone(),
@@ -73,6 +94,23 @@ fn check_status(
         }),
         _ => Ok(()),
     }
+}
+
+/// Returns the authentication schemes of an answer (RFC 9110, section 11.6.1), if Basic is not among them.
+fn unsupported_schemes(response: &Response) -> Option<String> {
+    let mut schemes = Vec::new();
+    for value in response.headers().get_all(WWW_AUTHENTICATE) {
+        for part in value.as_bytes().split(|&byte| byte == b',') {
+            // The other parts are the parameters of a scheme.
+            let word = part.trim_ascii().split(|&byte| byte == b' ').next()?;
+            if !word.is_empty() && !word.contains(&b'=') && !word.contains(&b'"') {
+                schemes.push(plain(word));
+            }
+        }
+    }
+    let is_basic = |scheme: &String| scheme.eq_ignore_ascii_case("Basic");
+    (!schemes.is_empty() && !schemes.iter().any(is_basic))
+        .then(|| plain(schemes.join(", ").as_bytes()))
 }
 
 /// Returns the time of `Retry-After` (RFC 9110, section 10.2.3), which is a number of seconds or a date.

@@ -222,3 +222,95 @@ async fn a_ca_bundle_that_cannot_be_used_is_an_error_with_its_cause() {
     let text = stoker_report::chain(&error).to_string();
     assert!(text.contains("the CA bundle is invalid"), "{text}");
 }
+
+/// Starts a server that answers requests with one of these headers, and 401 to others. The empty text means no header.
+async fn accepting(accepted: &'static str) -> Fake {
+    Fake::start(move |head| {
+        let sent = head
+            .lines()
+            .find_map(|line| line.strip_prefix("authorization: Basic "));
+        Some(if sent.unwrap_or_default() != accepted {
+            reply("401 Unauthorized", "text/plain", b"")
+        } else if head.starts_with("GET ") {
+            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+        } else {
+            answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_public_repository_is_read_although_the_server_refuses_the_credentials() {
+    let site = accepting("").await;
+    let address = site.url("/o/r");
+    let with_password = address.replace("http://", "http://u:p@");
+    let client = client();
+    for _ in 0..2 {
+        for remote in [
+            with_token(&address, "stale"),
+            Remote::anonymous(RepoUrl::parse(&with_password).unwrap()),
+        ] {
+            let refs = [GitRef::parse("main").unwrap()];
+            let found = client.resolve(&remote, &refs).await.unwrap().remove(0);
+            assert_eq!(found.unwrap().commit(), &id('a'));
+        }
+    }
+    // Each lookup sends the credentials once, and then none for the list and its request.
+    let with_credentials = |head: &&String| head.contains("authorization: ");
+    assert_eq!(site.seen().iter().filter(with_credentials).count(), 4);
+    assert_eq!(site.seen().len(), 12);
+}
+
+#[tokio::test]
+async fn a_token_is_also_sent_as_the_password_of_the_user_of_the_address() {
+    // `deploy-7:t0ken` in base64.
+    let site = accepting("ZGVwbG95LTc6dDBrZW4=").await;
+    let url = site.url("/o/r").replace("http://", "http://deploy-7@");
+    let found = lookup(&with_token(&url, "t0ken")).await.unwrap();
+    assert_eq!(found.commit(), &id('a'));
+    for (url, token, expected) in [
+        (
+            url,
+            "other",
+            "the user x-access-token and of the user of the address",
+        ),
+        (
+            site.url("/o/r"),
+            "t0ken",
+            "write the name of the user and @ in front of the host",
+        ),
+    ] {
+        let error = lookup(&with_token(&url, token)).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(expected), "{text}");
+        assert!(
+            !text.contains(token) && !text.contains("deploy-7"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_authentication_that_is_not_supported_is_named() {
+    for (headers, expected) in [
+        (
+            "www-authenticate: Digest realm=\"a, b\", nonce=\"x\"\r\n",
+            "requires the authentication Digest,",
+        ),
+        (
+            "www-authenticate: Negotiate, NTLM\r\n",
+            "requires the authentication Negotiate, NTLM,",
+        ),
+        (
+            "www-authenticate: Bearer\r\nwww-authenticate: basic realm=\"x\"\r\n",
+            "wrong or expired",
+        ),
+    ] {
+        let response = format!("HTTP/1.1 401 Unauthorized\r\n{headers}content-length: 0\r\n\r\n");
+        let site = Fake::start(move |_| Some(response.clone().into_bytes())).await;
+        let error = lookup(&with_token(&site.url("/o/r"), "x")).await;
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
+    }
+}

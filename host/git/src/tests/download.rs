@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::ssh::openssh;
-use super::transports::{daemon, version_0};
+use super::transports::{daemon, version_0, version_0_without};
 use super::*;
 use repository::Repository;
 
@@ -130,6 +130,78 @@ async fn a_commit_is_fetched_by_every_transport_and_version() {
     proxy.abort();
     other_proxy.abort();
     daemon.abort();
+}
+
+#[tokio::test]
+async fn a_commit_is_fetched_from_a_server_without_large_side_bands() {
+    let repository = Repository::new().await;
+    let noise = repository::noise(200_000);
+    let first = repository.commit(&[("a/b", "one"), ("c", &noise)]).await;
+    repository.git(&["tag", "-a", "-m", "v1", "v1"]).await;
+    let second = repository.commit(&[("a/b", "two"), ("d", "new")]).await;
+    let server = repository.serve().await;
+    for hidden in [
+        &[" side-band-64k"][..],
+        &[" side-band side-band-64k"],
+        &[" side-band side-band-64k", " shallow"],
+    ] {
+        let (url, proxy) = version_0_without(&server, hidden).await;
+        assert_eq!(*resolve(&url, "v1").await.unwrap().commit(), first);
+        let stored = Stored::new();
+        for commit in [&first, &second] {
+            let report = fetch(&url, commit, &stored.store).await.unwrap();
+            assert!(report.bytes > 0, "{hidden:?}");
+            let expected = repository.files(commit).await;
+            assert_eq!(checked_out(&stored.store, commit), expected, "{hidden:?}");
+        }
+        let small = FetchLimits {
+            pack_bytes: 100_000,
+            ..FetchLimits::default()
+        };
+        let client = GitClient::with_config(GitClientConfig {
+            fetch: small,
+            ..GitClientConfig::default()
+        })
+        .unwrap();
+        let asked = wanted(&second, "main");
+        let outcome = client
+            .fetch(&remote(&url), &asked, &Stored::new().store)
+            .await;
+        assert!(
+            matches!(outcome, Err(GitError::TooLarge { .. })),
+            "{outcome:?}"
+        );
+        proxy.abort();
+    }
+}
+
+#[tokio::test]
+async fn the_commit_of_a_hidden_ref_is_fetched_by_version_0_where_the_server_permits_it() {
+    let repository = Repository::new().await;
+    let second = repository.commit(&[("a", "two")]).await;
+    repository.commit(&[("a", "three")]).await;
+    let server = repository.serve().await;
+    server
+        .set_ref("refs/hidden/a", second.as_str())
+        .await
+        .unwrap();
+    for (key, value) in [
+        ("uploadpack.allowAnySHA1InWant", "false"),
+        ("uploadpack.allowTipSHA1InWant", "true"),
+        ("uploadpack.hideRefs", "refs/hidden"),
+    ] {
+        super::transports::run(server.directory(), &["config", key, value]).await;
+    }
+    let (url, proxy) = version_0(&server, true).await;
+    let stored = Stored::new();
+    fetch(&url, &second, &stored.store).await.unwrap();
+    assert_eq!(
+        checked_out(&stored.store, &second),
+        repository.files(&second).await
+    );
+    let error = fetch(&url, &id('1'), &stored.store).await.unwrap_err();
+    assert!(matches!(error, GitError::CommitNotFound { .. }), "{error}");
+    proxy.abort();
 }
 
 #[tokio::test]

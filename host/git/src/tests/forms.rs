@@ -113,7 +113,7 @@ async fn what_is_not_there_is_not_found() {
         ),
         (
             "pull/7/head",
-            "the repository has no tag and no branch pull/7/head",
+            "the repository has no tag and no branch pull/7/head; write refs/pull/7/head for the ref of this name",
         ),
     ] {
         let error = site.resolve(git_ref).await.unwrap_err();

@@ -359,3 +359,37 @@ async fn a_list_of_many_refs_is_read_by_both_versions() {
         assert_eq!(found.commit(), &id('a'));
     }
 }
+
+#[tokio::test]
+async fn the_type_of_an_answer_to_a_request_does_not_matter_unless_it_is_a_web_page() {
+    for (content_type, is_accepted) in [
+        ("", true),
+        ("application/octet-stream", true),
+        ("Text/HTML; charset=utf-8", false),
+    ] {
+        let fake = Fake::start(move |head| {
+            Some(if head.starts_with("GET ") {
+                advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+            } else {
+                let body = packets(&[&format!("{} refs/heads/main", id('a')), "0000"]);
+                reply("200 OK", content_type, &body)
+            })
+        })
+        .await;
+        match resolve(&fake.url("/o/r"), "main").await {
+            Ok(_) => assert!(is_accepted, "{content_type}"),
+            Err(error) => {
+                assert!(!is_accepted, "{content_type}: {error}");
+                assert!(matches!(error, GitError::NotGit { .. }), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_compressed_is_named_as_such() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-git-upload-pack-advertisement\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n";
+    let fake = Fake::start(move |_| Some([head.as_bytes(), &[0x1f, 0x8b]].concat())).await;
+    let error = resolve(&fake.url("/o/r"), "main").await.unwrap_err();
+    assert!(error.to_string().contains("the encoding gzip"), "{error}");
+}

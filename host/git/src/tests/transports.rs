@@ -61,13 +61,25 @@ pub(super) async fn daemon(base: &Path) -> (String, JoinHandle<()>) {
     (format!("git://{address}"), task)
 }
 
-/// Starts a server of version 0 and returns the address of its repository. It is a real server behind a proxy that
-/// removes the request for version 2, and the permission to fetch objects that no ref points to.
+/// Starts a server of version 0 and returns the address of its repository. It may have the permission to fetch objects
+/// that no ref points to.
 pub(super) async fn version_0(server: &GitServer, is_permissive: bool) -> (String, JoinHandle<()>) {
+    let hidden: &[&str] = if is_permissive {
+        &[]
+    } else {
+        &[" allow-reachable-sha1-in-want", " allow-tip-sha1-in-want"]
+    };
+    version_0_without(server, hidden).await
+}
+
+/// Starts a server of version 0 and returns the address of its repository. It is a real server behind a proxy that
+/// removes the request for version 2, and these capabilities, each with the space before it.
+pub(super) async fn version_0_without(
+    server: &GitServer,
+    hidden: &'static [&'static str],
+) -> (String, JoinHandle<()>) {
     const ASKED: &[u8] = b"git-protocol: version=2";
     const REMOVED: &[u8] = b"x-protocol-x: version=2";
-    const PERMISSION: &[u8] = b"allow-reachable-sha1-in-want";
-    const NO_PERMISSION: &[u8] = b"x-allow-reachable-sha1-in-wa";
     let host = server.url()[7..].split('/').next().unwrap().to_owned();
     let name = host.clone();
     let (address, task) = listen(move |mut stream| {
@@ -86,8 +98,13 @@ pub(super) async fn version_0(server: &GitServer, is_permissive: bool) -> (Strin
             let answer = async {
                 let mut buffer = vec![0; 64 * 1024];
                 while let Ok(count @ 1..) = answers.read(&mut buffer).await {
-                    if !is_permissive {
-                        replace(&mut buffer[..count], PERMISSION, NO_PERMISSION);
+                    for capability in hidden {
+                        let other = format!(" x{}", "-".repeat(capability.len() - 2));
+                        replace(
+                            &mut buffer[..count],
+                            capability.as_bytes(),
+                            other.as_bytes(),
+                        );
                     }
                     to.write_all(&buffer[..count]).await.unwrap();
                 }
@@ -400,4 +417,31 @@ async fn servers_are_reached_by_ipv6() {
         assert!(is_reached, "{scheme}: {error}");
     }
     task.abort();
+}
+
+#[tokio::test]
+async fn the_tip_of_a_hidden_ref_is_verified_by_version_0_where_the_server_permits_it() {
+    let server = GitServer::start().await.unwrap();
+    let second = server.commit("main", "Two").await.unwrap();
+    server.commit("main", "Three").await.unwrap();
+    server
+        .set_ref("refs/hidden/a", second.as_str())
+        .await
+        .unwrap();
+    for (key, value) in [
+        ("uploadpack.allowAnySHA1InWant", "false"),
+        ("uploadpack.allowTipSHA1InWant", "true"),
+        ("uploadpack.hideRefs", "refs/hidden"),
+    ] {
+        run(server.directory(), &["config", key, value]).await;
+    }
+    let (url, proxy) = version_0(&server, true).await;
+    let found = resolve(&url, second.as_str()).await.unwrap();
+    assert_eq!(found.commit(), &second);
+    let error = resolve(&url, id('1').as_str()).await.unwrap_err();
+    assert!(
+        matches!(error, GitError::CommitUnverifiable { .. }),
+        "{error}"
+    );
+    proxy.abort();
 }
