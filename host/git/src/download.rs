@@ -4,17 +4,15 @@
 //! This module handles the protocol. The pack goes to the store as it arrives.
 
 mod messages;
+mod receiving;
 mod server;
 mod storing;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use stoker_api::detection::{CommitId, GitRef};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use messages::Messages;
 use server::Server;
 pub(super) use server::skip_to_pack;
 use storing::Storing;
@@ -23,16 +21,13 @@ use super::GitClient;
 use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, SideBands};
 use super::candidates::Query;
 use super::connection::Connection;
-use super::error::{GitError, plain};
+use super::error::GitError;
 use super::fetch::not_found;
-use super::packet::{Packet, PacketSource, Packets};
+use super::packet::{Packet, Packets};
 use super::remote::Remote;
 use super::request::{Request, Version};
 use super::resolve::read_refs;
 use super::store::{Basis, FetchLock, MAX_OBJECT, ObjectStore, PackLimits};
-
-/// The maximum size of a part of a pack that waits for being written, which is that of a packet.
-const MAX_PART: usize = 64 * 1024;
 
 /// The limits of the fetch of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -326,11 +321,7 @@ impl Download<'_> {
             limits,
             FetchLock::clone(&self.lock),
         )?;
-        let received = if server.side_bands == SideBands::None {
-            self.receive_plain_pack(packets, parts).await
-        } else {
-            self.receive_pack(packets, parts).await
-        };
+        let received = self.receive_pack(packets, server.side_bands, parts).await;
         let stored = storing.join().await;
         match (received, stored) {
             // An error of the storing ends the receiving early.
@@ -342,74 +333,6 @@ impl Download<'_> {
             Ok(())
         })
         .await
-    }
-
-    /// Passes a pack on that arrives as it is, to the end of the answer or until it is not wanted any more.
-    async fn receive_plain_pack<S: PacketSource>(
-        &mut self,
-        packets: &mut Packets<S>,
-        parts: mpsc::Sender<Bytes>,
-    ) -> Result<(), GitError> {
-        loop {
-            let mut rest = self.in_time(packets.bytes()).await?;
-            if rest.is_empty() {
-                return Ok(());
-            }
-            while !rest.is_empty() {
-                let part = rest.split_to(rest.len().min(MAX_PART));
-                self.bytes += part.len() as u64;
-                if parts.send(part).await.is_err() {
-                    return Ok(());
-                }
-            }
-            (self.show)(FetchProgress::Received(self.bytes));
-        }
-    }
-
-    /// Passes the pack of an answer on, to its end or until it is not wanted any more.
-    async fn receive_pack<S: PacketSource>(
-        &mut self,
-        packets: &mut Packets<S>,
-        parts: mpsc::Sender<Bytes>,
-    ) -> Result<(), GitError> {
-        let mut messages = Messages::default();
-        let idle = self.client.fetch_limits.idle;
-        let mut last_progress = Instant::now();
-        loop {
-            // A server that sends signs of life all the time never lets the wait for the next packet end.
-            if last_progress.elapsed() > idle {
-                return Err(GitError::NoProgress { limit: idle });
-            }
-            let line = match self.in_time(packets.next()).await? {
-                Packet::Line(line) => line,
-                Packet::Flush => return Ok(()),
-                Packet::Delimiter => return Err(GitError::malformed("a delimiter in a pack")),
-            };
-            match line.data().split_first() {
-                // Servers send empty parts while they compute.
-                Some((1, [])) => {}
-                Some((1, part)) => {
-                    self.bytes += part.len() as u64;
-                    if parts.send(line.data_from(1)).await.is_err() {
-                        return Ok(());
-                    }
-                    (self.show)(FetchProgress::Received(self.bytes));
-                    last_progress = Instant::now();
-                }
-                Some((2, text)) => {
-                    messages.add(text, |text| {
-                        (self.show)(FetchProgress::Message(text));
-                        last_progress = Instant::now();
-                    });
-                }
-                Some((3, message)) => {
-                    return Err(GitError::Remote {
-                        message: plain(message),
-                    });
-                }
-                _ => return Err(GitError::malformed("a pack in an unknown side band")),
-            }
-        }
     }
 
     /// Waits for one step of the server.

@@ -1,11 +1,14 @@
 //! The `git:` transport: one TCP connection, without encryption and without credentials.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use url::{Host, Url};
 
@@ -16,6 +19,8 @@ use super::packet::{PacketSource, frame};
 use super::request::Request;
 
 const PORT: u16 = 9418;
+/// The wait for an address before the next one is tried too.
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// A connection to `git daemon`.
 #[derive(Debug)]
@@ -54,7 +59,7 @@ impl PacketSource for TcpConnection {
     }
 }
 
-fn broken(error: std::io::Error) -> GitError {
+fn broken(error: io::Error) -> GitError {
     GitError::Interrupted(error.into())
 }
 
@@ -75,7 +80,7 @@ pub(super) async fn connect(
     let name = || format!("{host}:{port}");
     let connect = async {
         let addresses = hosts.resolve(&host, port).await?;
-        Ok::<_, ResolveError>(TcpStream::connect(&addresses[..]).await?)
+        Ok::<_, ResolveError>(first_to_connect(addresses, TcpStream::connect).await?)
     };
     match timeout(limit, connect).await {
         Ok(Ok(stream)) => Ok(stream),
@@ -91,6 +96,44 @@ pub(super) async fn connect(
             host: name(),
             limit,
         }),
+    }
+}
+
+/// Connects to several addresses of a server, and returns the first connection. The next address is tried if the one
+/// before has failed, or has not answered for a while (RFC 8305). So an address that never answers, such as one of IPv6
+/// in a network without a route, does not hide the others.
+async fn first_to_connect<T: Send + 'static, F>(
+    addresses: Vec<SocketAddr>,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>> + Send + 'static,
+{
+    let mut attempts = JoinSet::new();
+    let mut failure = None;
+    let mut waiting = addresses.into_iter();
+    loop {
+        let next = waiting.next();
+        let is_last = next.is_none();
+        if let Some(address) = next {
+            attempts.spawn(connect(address));
+        }
+        let outcome = if is_last {
+            attempts.join_next().await
+        } else {
+            match timeout(NEXT_ADDRESS, attempts.join_next()).await {
+                Ok(outcome) => outcome,
+                Err(_) => continue,
+            }
+        };
+        match outcome.map(|joined| joined.unwrap_or_else(|error| Err(io::Error::other(error)))) {
+            Some(Ok(connection)) => return Ok(connection),
+            Some(Err(error)) => failure = Some(error),
+            None if is_last => {
+                return Err(failure.unwrap_or_else(|| io::Error::other("the name has no address")));
+            }
+            None => {}
+        }
     }
 }
 
@@ -118,6 +161,50 @@ fn request(repo: &Url) -> Result<Vec<u8>, GitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Tries addresses with these ports, and returns the one that connects and the seconds that it took.
+    async fn tried(ports: &[u16]) -> (io::Result<u16>, u64) {
+        let start = tokio::time::Instant::now();
+        let addresses = ports
+            .iter()
+            .map(|port| SocketAddr::from(([192, 0, 2, 1], *port)));
+        let outcome = first_to_connect(addresses.collect(), |address| async move {
+            match address.port() {
+                SILENT => std::future::pending().await,
+                REFUSING => Err(io::ErrorKind::ConnectionRefused.into()),
+                SLOW => {
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    Ok(SLOW)
+                }
+                port => Ok(port),
+            }
+        })
+        .await;
+        (outcome, start.elapsed().as_secs())
+    }
+
+    const SILENT: u16 = 1;
+    const REFUSING: u16 = 2;
+    const SLOW: u16 = 3;
+    const GOOD: u16 = 4;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_does_not_answer_does_not_hide_the_others() {
+        for (ports, connected, seconds) in [
+            (&[GOOD][..], GOOD, 0),
+            (&[SILENT, GOOD], GOOD, 0),
+            (&[REFUSING, SILENT, REFUSING, GOOD], GOOD, 0),
+            (&[SLOW, REFUSING], SLOW, 5),
+            (&[SILENT, SLOW], SLOW, 5),
+        ] {
+            let (outcome, took) = tried(ports).await;
+            assert_eq!((outcome.unwrap(), took), (connected, seconds), "{ports:?}");
+        }
+        let (outcome, _) = tried(&[REFUSING, REFUSING]).await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        tried(&[]).await.0.unwrap_err();
+    }
 
     fn sent(address: &str) -> Result<String, GitError> {
         request(&Url::parse(address).unwrap()).map(|bytes| String::from_utf8(bytes).unwrap())

@@ -163,17 +163,16 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verify = || {
-            self.inner.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            )
-        };
-        let Err(error) = verify() else {
-            return verify();
+        let outcome = self.inner.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        let error = match outcome {
+            Ok(verified) => return Ok(verified),
+            Err(error) => error,
         };
         // The verifier reports these errors only after it has checked the period of validity.
         if is_about_the_authority(&error) && self.trusted.certificates.contains(end_entity) {

@@ -19,6 +19,7 @@ pub(super) fn parse(text: &Sensitive) -> Result<PrivateKey, GitError> {
     if text.len() > MAX_BYTES {
         return Err(refuse("it is larger than 64 KiB"));
     }
+    let text = from_header(text);
     if let Some(why) = objection(text) {
         return Err(refuse(why));
     }
@@ -38,6 +39,21 @@ pub(super) fn parse(text: &Sensitive) -> Result<PrivateKey, GitError> {
         Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. } => Ok(key),
         _ => Err(refuse(UNSUPPORTED)),
     }
+}
+
+/// Returns the text from the header of the key. OpenSSL writes attributes and parameters in front of it.
+fn from_header(text: &str) -> &str {
+    let is_header = |line: &str| {
+        let line = line.trim();
+        line.starts_with("-----BEGIN ") && line.ends_with(" PRIVATE KEY-----")
+    };
+    let before: Option<usize> = text.lines().any(is_header).then(|| {
+        text.split_inclusive('\n')
+            .take_while(|line| !is_header(line))
+            .map(str::len)
+            .sum()
+    });
+    text[before.unwrap_or(0)..].trim_start()
 }
 
 const ENCRYPTED: &str = "it is encrypted with a passphrase; store a copy without one, which `ssh-keygen -p -N '' -f FILE` makes, or create a deploy key without one";
@@ -105,6 +121,21 @@ mod tests {
                 assert_eq!(key(text).unwrap().algorithm().to_string(), name);
             }
         }
+    }
+
+    #[test]
+    fn what_openssl_writes_in_front_of_a_key_is_ignored() {
+        let sec1 = include_str!("../tests/keys/ecdsa-sec1");
+        let pkcs8 = include_str!("../tests/keys/rsa-pkcs8");
+        let attributes = "Bag Attributes\n    localKeyID: 01 02\nKey Attributes: <No Attributes>\n";
+        let parameters =
+            "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        key(&format!("{attributes}{pkcs8}")).unwrap();
+        key(&format!("{attributes}{pkcs8}").replace('\n', "\r\n")).unwrap();
+        key(&format!("{parameters}{sec1}")).unwrap();
+        let encrypted = include_str!("../tests/keys/encrypted-pkcs8");
+        let error = key(&format!("{attributes}{encrypted}")).unwrap_err();
+        assert!(error.contains("encrypted with a passphrase"), "{error}");
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Packs {
 
     /// Decodes an object of any type into a buffer, and returns the type.
     fn decode(&self, id: &oid, data: &mut Vec<u8>) -> Result<Kind, StoreError> {
-        let unreadable = |source: super::Cause| StoreError::Unreadable {
+        let unreadable = |source: crate::error::Cause| StoreError::Unreadable {
             id: id.to_string(),
             source,
         };
