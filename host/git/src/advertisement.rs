@@ -38,10 +38,6 @@ pub(super) struct FetchFeatures {
 
 /// The capabilities of a server of version 0 or 1 that the client uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each capability is independent of the others"
-)]
 pub(super) struct V0Capabilities {
     /// Whether it can leave out the history before a commit.
     pub(super) shallow: bool,
@@ -49,10 +45,8 @@ pub(super) struct V0Capabilities {
     pub(super) filter: bool,
     /// How it sends packs.
     pub(super) side_bands: SideBands,
-    /// Whether it sends objects that no ref points to.
-    pub(super) reachable_wants: bool,
-    /// Whether it sends the objects that its hidden refs point to.
-    pub(super) tip_wants: bool,
+    /// The objects that it sends by their ids.
+    pub(super) wants: Wants,
     /// The object format, if the server names one.
     pub(super) object_format: Option<ObjectFormat>,
     /// The branch that `HEAD` points to, if the server names it.
@@ -72,8 +66,8 @@ impl V0Capabilities {
                 b"side-band" if found.side_bands == SideBands::None => {
                     found.side_bands = SideBands::Small;
                 }
-                b"allow-tip-sha1-in-want" => found.tip_wants = true,
-                b"allow-reachable-sha1-in-want" => found.reachable_wants = true,
+                b"allow-tip-sha1-in-want" => found.wants = found.wants.max(Wants::HiddenTips),
+                b"allow-reachable-sha1-in-want" => found.wants = Wants::Any,
                 b"object-format" => found.object_format = Some(ObjectFormat::parse(value)?),
                 b"symref" => {
                     if let (None, Some(target)) =
@@ -87,6 +81,18 @@ impl V0Capabilities {
         }
         Ok(found)
     }
+}
+
+/// The objects that a server sends by their ids (gitprotocol-capabilities). Each value contains those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wants {
+    /// Those that a ref points to.
+    #[default]
+    Tips,
+    /// Those that a hidden ref points to.
+    HiddenTips,
+    /// All.
+    Any,
 }
 
 /// How a server sends a pack (gitprotocol-capabilities).

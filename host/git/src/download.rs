@@ -18,7 +18,7 @@ pub(super) use server::skip_to_pack;
 use storing::Storing;
 
 use super::GitClient;
-use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, SideBands};
+use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, SideBands, Wants};
 use super::candidates::Query;
 use super::connection::Connection;
 use super::error::GitError;
@@ -286,14 +286,16 @@ impl Download<'_> {
             side_bands: capabilities.side_bands,
             object_format: capabilities.object_format,
         };
-        if is_tip || capabilities.reachable_wants {
+        if is_tip || capabilities.wants == Wants::Any {
             return Ok((server, commit.clone()));
         }
         match (tag, self.winner(query)) {
             (Some(tag), _) => Ok((server, tag)),
             (None, Ok(found)) => Ok((server, found.id)),
             // The commit may be that of a hidden ref.
-            (None, Err(_)) if capabilities.tip_wants => Ok((server, commit.clone())),
+            (None, Err(_)) if capabilities.wants == Wants::HiddenTips => {
+                Ok((server, commit.clone()))
+            }
             (None, Err(error)) => Err(error),
         }
     }

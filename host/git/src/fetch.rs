@@ -4,7 +4,7 @@
 use stoker_api::detection::CommitId;
 
 use super::advertisement::{
-    self, Capabilities, FetchFeatures, ObjectFormat, SideBands, V0Capabilities,
+    self, Capabilities, FetchFeatures, ObjectFormat, SideBands, V0Capabilities, Wants,
 };
 use super::error::{GitError, plain};
 use super::packet::{Packet, PacketSource, Packets};
@@ -18,11 +18,9 @@ pub(super) struct Fetch {
     pub(super) shallow: bool,
     /// Whether the server can leave out directories and files.
     filter: bool,
-    /// Whether the server permits fetches of objects that no ref points to: always in version 2 (gitprotocol-v2,
-    /// `want`), and with a capability in version 0 (gitprotocol-capabilities).
-    pub(super) permits_any_object: bool,
-    /// Whether the server permits at least fetches of the objects of its hidden refs.
-    pub(super) permits_hidden_tips: bool,
+    /// The objects that the server sends: all in version 2 (gitprotocol-v2, `want`), and by its capabilities in version
+    /// 0.
+    pub(super) wants: Wants,
     side_bands: SideBands,
     object_format: Option<ObjectFormat>,
 }
@@ -34,8 +32,7 @@ impl Fetch {
             version: Version::V2,
             shallow: features.shallow,
             filter: features.filter,
-            permits_any_object: true,
-            permits_hidden_tips: true,
+            wants: Wants::Any,
             side_bands: SideBands::Large,
             object_format: server.object_format,
         }
@@ -48,8 +45,7 @@ impl Fetch {
             version: Version::V0,
             shallow: server.shallow,
             filter: server.filter,
-            permits_any_object: server.reachable_wants,
-            permits_hidden_tips: server.reachable_wants || server.tip_wants,
+            wants: server.wants,
             side_bands: server.side_bands,
             object_format: server.object_format,
         })

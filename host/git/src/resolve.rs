@@ -4,7 +4,7 @@
 
 use stoker_api::detection::{CommitId, GitRef};
 
-use super::advertisement::{self, Advertised, Advertisement, ObjectFormat};
+use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, Wants};
 use super::cache::KnownCommits;
 use super::candidates::{Query, RefCandidates, Tips, needs_verification};
 use super::connection::{Connection, Transports};
@@ -214,7 +214,7 @@ impl<'a> Conversation<'a> {
         fetch: &Fetch,
         id: &CommitId,
     ) -> Result<Option<ObjectType>, GitError> {
-        if !fetch.permits_any_object {
+        if fetch.wants != Wants::Any {
             return Ok(None);
         }
         match self.fetch(fetch, id, id).await {
@@ -249,9 +249,9 @@ impl<'a> Conversation<'a> {
         }
         match (tips.tagged, fetch) {
             (Some(commit), _) => check_id(&id, &Fetched::Commit(commit)),
-            (None, Some(fetch)) if fetch.permits_any_object => self.verify_id(fetch, &id).await,
+            (None, Some(fetch)) if fetch.wants == Wants::Any => self.verify_id(fetch, &id).await,
             // The object may be that of a hidden ref.
-            (None, Some(fetch)) if fetch.permits_hidden_tips => {
+            (None, Some(fetch)) if fetch.wants == Wants::HiddenTips => {
                 match self.verify_id(fetch, &id).await {
                     Err(GitError::CommitNotFound { .. }) => {
                         Err(GitError::CommitUnverifiable { id })

@@ -254,7 +254,7 @@ fn failed(error: HandshakeError, policy: &HostKeyPolicy, server: &str) -> GitErr
             ..
         }) => policy.no_common_key(&plain(theirs.join(",").as_bytes())),
         HandshakeError::Library(russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
-            algorithms::no_common(server, kind, &theirs)
+            algorithms::no_common(server, &kind, &theirs)
         }
         HandshakeError::Library(error) => broken(error),
     }

@@ -46,26 +46,26 @@ fn certificate(error: &CertificateError) -> Option<&'static str> {
             Some(PURPOSE)
         }
         CertificateError::BadEncoding => Some(ENCODING),
-        CertificateError::Other(OtherError(cause)) => web_pki(cause.downcast_ref()?),
+        CertificateError::Other(OtherError(cause)) => cause.downcast_ref().map(web_pki),
         _ => None,
     }
 }
 
-fn web_pki(error: &webpki::Error) -> Option<&'static str> {
+fn web_pki(error: &webpki::Error) -> &'static str {
     match error {
-        webpki::Error::CaUsedAsEndEntity => Some(AUTHORITY_AS_SERVER),
-        webpki::Error::UnsupportedCertVersion => Some(VERSION),
-        webpki::Error::UnsupportedCriticalExtension => Some(EXTENSION),
-        webpki::Error::EndEntityUsedAsCa => Some(NOT_AN_AUTHORITY),
+        webpki::Error::CaUsedAsEndEntity => AUTHORITY_AS_SERVER,
+        webpki::Error::UnsupportedCertVersion => VERSION,
+        webpki::Error::UnsupportedCriticalExtension => EXTENSION,
+        webpki::Error::EndEntityUsedAsCa => NOT_AN_AUTHORITY,
         webpki::Error::NameConstraintViolation | webpki::Error::PathLenConstraintViolated => {
-            Some(CONSTRAINT)
+            CONSTRAINT
         }
         webpki::Error::MaximumPathBuildCallsExceeded
         | webpki::Error::MaximumPathDepthExceeded
         | webpki::Error::MaximumSignatureChecksExceeded
-        | webpki::Error::MaximumNameConstraintComparisonsExceeded => Some(CHAIN),
+        | webpki::Error::MaximumNameConstraintComparisonsExceeded => CHAIN,
         // The other errors are about the form of a certificate.
-        _ => Some(ENCODING),
+        _ => ENCODING,
     }
 }
 
@@ -75,8 +75,8 @@ fn web_pki(error: &webpki::Error) -> Option<&'static str> {
 #[must_use]
 pub fn tls_remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
     match cause(error)? {
-        rustls::Error::PeerIncompatible(_) => Some(NOTHING_IN_COMMON),
-        rustls::Error::AlertReceived(
+        rustls::Error::PeerIncompatible(_)
+        | rustls::Error::AlertReceived(
             AlertDescription::HandshakeFailure
             | AlertDescription::ProtocolVersion
             | AlertDescription::InsufficientSecurity,

@@ -32,7 +32,7 @@ fn with<T: Copy>(preferred: &[T], others: &[T]) -> Cow<'static, [T]> {
 }
 
 /// Returns the error for a server that supports none of the algorithms of one kind.
-pub(super) fn no_common(host: &str, kind: AlgorithmKind, offered: &[String]) -> GitError {
+pub(super) fn no_common(host: &str, kind: &AlgorithmKind, offered: &[String]) -> GitError {
     let (kind, setting, example) = match kind {
         AlgorithmKind::Kex => ("key exchange", "KexAlgorithms", "curve25519-sha256"),
         AlgorithmKind::Cipher => ("cipher", "Ciphers", "aes256-ctr"),
