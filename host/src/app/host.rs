@@ -9,7 +9,9 @@ use kube::Client;
 use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::injection::Injection;
 use super::kubeconfig::Clients;
@@ -43,6 +45,7 @@ pub struct Host {
     pub detector: Arc<Detector>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    receiver: Arc<Receiver>,
     receiver_address: Option<SocketAddr>,
     injection: Option<Injection>,
     cache: Arc<ObjectCache>,
@@ -129,15 +132,23 @@ impl Host {
             looks: Looks::default(),
             metrics: metrics.receiver.clone(),
             limits: Limits::new(config.bounds, metrics.receiver.clone()),
+            deliveries: TaskTracker::new(),
         };
         let receiver = Arc::new(receiver);
         let reporter = Arc::clone(&receiver);
         tasks.spawn(async move { reporter.report_omitted().await });
         tasks.spawn(telemetry::report_dropped());
-        listeners.serve(tls, receiver, readiness, &metrics, &mut servers);
+        listeners.serve(
+            tls,
+            Arc::clone(&receiver),
+            readiness,
+            &metrics,
+            &mut servers,
+        );
         Ok(Self {
             detector,
             metrics,
+            receiver,
             receiver_address,
             injection,
             cache,
@@ -170,7 +181,9 @@ impl Host {
             () = ended => Ok(()),
             Some(result) = self.tasks.join_next() => result,
         };
+        let deadline = Instant::now() + server::DRAIN_TIME;
         let drained = self.servers.drain().await;
+        self.receiver.drain(deadline).await;
         self.shutdown.cancel();
         // A request is stored before it is answered, and the next start handles the remaining requests. Therefore,
         // nothing is lost if a task waits for an API server that does not answer.

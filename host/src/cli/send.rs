@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::environment::secret_file;
+
 /// The flags of `stoker send`.
 #[derive(Debug, Clone, Args)]
 pub struct SendFlags {
@@ -15,11 +17,17 @@ pub struct SendFlags {
         long,
         env = "WEBHOOK_HMAC_SECRET_FILE",
         value_name = "FILE",
+        value_parser = secret_file("WEBHOOK_HMAC_SECRET_FILE"),
         conflicts_with = "secret"
     )]
     pub secret_file: Option<PathBuf>,
     /// File with a bearer token for the `Authorization` header.
-    #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "WEBHOOK_BEARER_TOKEN_FILE",
+        value_name = "FILE",
+        value_parser = secret_file("WEBHOOK_BEARER_TOKEN_FILE")
+    )]
     pub token_file: Option<PathBuf>,
     /// Sender whose webhook is sent, with its headers and its scheme [default: generic].
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "body")]
