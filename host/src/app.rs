@@ -1,5 +1,6 @@
 //! The commands, from their flags to their exit codes. This is the only module that combines the others.
 
+mod api_errors;
 mod host;
 mod injection;
 mod kubeconfig;
@@ -8,7 +9,6 @@ mod plugin_commands;
 mod run;
 mod secret_refresh;
 mod send;
-mod signals;
 mod status;
 mod sync;
 mod tasks;

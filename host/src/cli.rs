@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::environment::parse;
 use self::environment::secret_file;
 use self::go_flags::{is_not_false, switch};
-pub use self::objects::{OutputFormat, StatusFlags, SyncFlags};
+pub use self::objects::{ObjectName, OutputFormat, StatusFlags, SyncFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
 pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};

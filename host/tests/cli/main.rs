@@ -262,6 +262,13 @@ fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
         let line = format!("stoker_webhook_receiver_{line}");
         assert!(said.contains(&line), "{said}");
     }
+    // A client that does not name OpenMetrics gets the format that every client knows.
+    for part in [
+        "text/plain; version=0.0.4",
+        "# TYPE stoker_webhook_receiver_outcomes_total counter",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
     let (code, log) = host.terminate();
     assert_eq!(code, Some(0), "{log}");
     sandbox.terminate();
