@@ -22,7 +22,7 @@ pub(super) fn of_watch(error: watcher::Error) -> Error {
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => in_words(error, None),
         watcher::Error::WatchError(status) => refused(&status, None),
-        other => other.into(),
+        error @ watcher::Error::NoResourceVersion => error.into(),
     }
 }
 

@@ -80,8 +80,7 @@ impl Host {
             ..GitClientConfig::default()
         };
         let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
-        let [webhook_events, pass_events] = [request::COMPONENT, controller::COMPONENT]
-            .map(|component| write_events(&client, component, &mut tasks));
+        let pass_events = write_events(&client, controller::COMPONENT, &mut tasks);
         let written = WrittenObjects::default();
         let (cache, requester) = watch_objects(
             &client,
@@ -89,7 +88,6 @@ impl Host {
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
             &metrics.watches,
-            webhook_events,
             written.clone(),
             &mut tasks,
         );
@@ -304,7 +302,6 @@ fn watch_objects(
     namespace: Option<&str>,
     foresight: Arc<dyn Foresight>,
     watches: &WatchMetrics,
-    events: EventQueue,
     written: WrittenObjects,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
@@ -314,7 +311,7 @@ fn watch_objects(
     let requester = Requester::new(
         single_try.clone(),
         Arc::clone(&cache),
-        events,
+        write_events(client, request::COMPONENT, tasks),
         namespace.map(str::to_owned),
         written,
     )
