@@ -5,6 +5,7 @@
 {{- end }}
 {{- include "stoker-operator.validateName" . }}
 {{- include "stoker-operator.validateScope" . }}
+{{- include "stoker-operator.validateBudget" . }}
 {{- with .Values.webhookReceiver }}
 {{- if and (not .enabled) .httpRoute.enabled }}
 {{- fail "webhookReceiver.enabled: an HTTPRoute needs the receiver, which is switched off" }}
@@ -22,7 +23,7 @@
 {{- if lt (int .Values.terminationGracePeriodSeconds) (add 15 (int .Values.preStopSeconds) | int) }}
 {{- fail "terminationGracePeriodSeconds: it must be at least 15 more than preStopSeconds, or webhooks in flight are cut off" }}
 {{- end }}
-{{- $ports := dict "8081" "the probes" }}
+{{- $ports := dict (include "stoker-operator.probesPort" .) "the probes" }}
 {{- if .Values.webhookReceiver.enabled }}
 {{- include "stoker-operator.reservePort" (list $ports "webhookReceiver.port" .Values.webhookReceiver.port) }}
 {{- end }}
@@ -51,6 +52,11 @@ Two releases for the same namespaces would follow the same objects. The role of 
 other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and nothing is checked.
 */}}
 {{- define "stoker-operator.validateScope" -}}
+{{- $flags := include "stoker-operator.extraFlags" . | fromYaml }}
+{{- $watched := get $flags "watch-namespace" }}
+{{- if and (hasKey $flags "watch-namespace") (eq .Values.rbac.scope "namespace") (ne $watched .Release.Namespace) }}
+{{- fail (printf "extraArgs: with rbac.scope=namespace, the release has no rights for --watch-namespace=%s; install it in that namespace, or set rbac.scope=cluster" $watched) }}
+{{- end }}
 {{- $kind := include "stoker-operator.roleKind" . }}
 {{- $serves := ternary "all namespaces" (printf "the namespace %s" .Release.Namespace) (eq $kind "ClusterRole") }}
 {{- $role := lookup "rbac.authorization.k8s.io/v1" $kind (ternary "" .Release.Namespace (eq $kind "ClusterRole")) "stoker-agent" }}
@@ -59,6 +65,26 @@ other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and
 {{- $namespace := get $owner "meta.helm.sh/release-namespace" }}
 {{- if and $name (or (ne $name .Release.Name) (ne $namespace .Release.Namespace)) }}
 {{- fail (printf "rbac.scope: the release %s in the namespace %s serves %s already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace and use a namespace for each" $name $namespace $serves) }}
+{{- end }}
+{{- end }}
+
+{{/* A budget that never lets a pod go blocks the drain of its node forever. Kubernetes rounds percentages up. */}}
+{{- define "stoker-operator.validateBudget" -}}
+{{- $replicas := include "stoker-operator.replicas" . | int }}
+{{- with .Values.podDisruptionBudget }}
+{{- if and .enabled (gt $replicas 1) }}
+{{- $stay := toString .minAvailable }}
+{{- $number := trimSuffix "%" $stay | int }}
+{{- if hasSuffix "%" $stay }}
+{{- $number = div (add 99 (mul $number $replicas)) 100 | int }}
+{{- end }}
+{{- if and .minAvailable (ge $number $replicas) }}
+{{- fail (printf "podDisruptionBudget.minAvailable: %s of %d replicas would never let a node be drained; set a smaller one, or podDisruptionBudget.enabled=false" $stay $replicas) }}
+{{- end }}
+{{- if and (not .minAvailable) (has (toString .maxUnavailable) (list "0" "0%")) }}
+{{- fail "podDisruptionBudget.maxUnavailable: 0 would never let a node be drained; set at least 1" }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
