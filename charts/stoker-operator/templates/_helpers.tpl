@@ -36,6 +36,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 control-plane: controller-manager
 {{- end }}
 
+{{/* The annotations of objects that outlive the release. */}}
+{{- define "stoker-operator.keep" -}}
+helm.sh/resource-policy: keep
+# Argo CD understands the policy of Helm when an Application is deleted, but not when it prunes.
+argocd.argoproj.io/sync-options: Prune=false
+{{- end }}
+
 {{/* The labels of an object and those of a value, which win. Arguments: the root, the value. */}}
 {{- define "stoker-operator.labelsWith" -}}
 {{- $labels := include "stoker-operator.labels" (index . 0) | fromYaml }}

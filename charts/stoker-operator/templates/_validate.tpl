@@ -49,7 +49,8 @@
 
 {{/*
 Two releases for the same namespaces would follow the same objects. The role of the agents, whose name is fixed, shows the
-other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and nothing is checked.
+other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and nothing is checked. It fails without the
+right to read, so that a release with the scope `namespace` does not look for a ClusterRole.
 */}}
 {{- define "stoker-operator.validateScope" -}}
 {{- $flags := include "stoker-operator.extraFlags" . | fromYaml }}
@@ -58,13 +59,22 @@ other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and
 {{- fail (printf "extraArgs: with rbac.scope=namespace, the release has no rights for --watch-namespace=%s; install it in that namespace, or set rbac.scope=cluster" $watched) }}
 {{- end }}
 {{- $kind := include "stoker-operator.roleKind" . }}
-{{- $serves := ternary "all namespaces" (printf "the namespace %s" .Release.Namespace) (eq $kind "ClusterRole") }}
-{{- $role := lookup "rbac.authorization.k8s.io/v1" $kind (ternary "" .Release.Namespace (eq $kind "ClusterRole")) "stoker-agent" }}
-{{- $owner := dig "metadata" "annotations" dict (default dict $role) | default dict }}
-{{- $name := get $owner "meta.helm.sh/release-name" }}
-{{- $namespace := get $owner "meta.helm.sh/release-namespace" }}
-{{- if and $name (or (ne $name .Release.Name) (ne $namespace .Release.Namespace)) }}
-{{- fail (printf "rbac.scope: the release %s in the namespace %s serves %s already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace and use a namespace for each" $name $namespace $serves) }}
+{{- with include "stoker-operator.agentRoleOwner" . | fromYaml }}
+{{- if include "stoker-operator.serves" (list . $kind) }}
+{{- $serves := ternary "all namespaces" (printf "the namespace %s" $.Release.Namespace) (eq $kind "ClusterRole") }}
+{{- fail (printf "rbac.scope: the release %s in the namespace %s serves %s already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace and use a namespace for each" .name .namespace $serves) }}
+{{- end }}
+{{- end }}
+{{- if eq $kind "ClusterRole" }}
+{{- range dig "items" list (lookup "rbac.authorization.k8s.io/v1" "Role" "" "" | default dict) }}
+{{- if eq .metadata.name "stoker-agent" }}
+{{- with include "stoker-operator.otherOwner" (list $ .) | fromYaml }}
+{{- if include "stoker-operator.serves" (list . "Role") }}
+{{- fail (printf "rbac.scope: the release %s serves the namespace %s already, and a release for all namespaces would follow the same objects; uninstall it, or set rbac.scope=namespace" .name .namespace) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
