@@ -55,7 +55,7 @@ the next argument; a switch without a value is `true`.
 {{- int64 $port }}
 {{- end }}
 
-{{/* Sets the values that the flags of extraArgs replace, in place. The other objects then agree with the container. */}}
+{{/* Sets the values that extraArgs and extraEnv replace, in place. The other objects then agree with the container. */}}
 {{- define "stoker-operator.applyExtraArgs" -}}
 {{- $flags := include "stoker-operator.extraFlags" . | fromYaml }}
 {{- $groups := dict "webhook-receiver-port" .Values.webhookReceiver "metrics-bind-address" .Values.metrics }}
@@ -81,8 +81,11 @@ the next argument; a switch without a value is `true`.
 {{- if hasKey $flags "leader-elect" }}
 {{- $_ := set .Values.leaderElection "enabled" (has (get $flags "leader-elect") (list "1" "t" "T" "true" "TRUE" "True")) }}
 {{- end }}
+{{- $variable := include "stoker-operator.extraVariable" (list . "AUTO_BIND_AGENT_RBAC") | fromYaml }}
 {{- if hasKey $flags "auto-bind-agent-rbac" }}
 {{- $_ := set .Values.rbac.autoBindAgent "enabled" (ne (get $flags "auto-bind-agent-rbac") "false") }}
+{{- else if eq (toString $variable.value) "false" }}
+{{- $_ := set .Values.rbac.autoBindAgent "enabled" false }}
 {{- end }}
 {{- end }}
 

@@ -78,6 +78,7 @@ class Guide(Story):
         self.upgrade_again()
         self.repair_and_delete()
         self.run_as_any_user()
+        self.test_the_release()
         self.keep_to_one_namespace()
         self.uninstall()
         self.install_under_another_name()
@@ -339,6 +340,20 @@ class Guide(Story):
         self.upgrade("--set", ",".join(f"podSecurityContext.{user}=null" for user in users))
         assert not set(users) & self.pod.spec["securityContext"].keys(), self.pod.spec["securityContext"]
         self.report("the container runs as a user that the cluster chooses")
+
+    def test_the_release(self):
+        """With a secret of extraEnv, a port of extraArgs, and then with sources that exclude the pod of the test."""
+        self.cluster.kubectl("create", "secret", "generic", "other", "-n", NAMESPACE, "--from-literal=secret=other")
+        variable = {"name": "WEBHOOK_HMAC_SECRET", "valueFrom": {"secretKeyRef": {"name": "other", "key": "secret"}}}
+        moved = {"extraEnv": [variable], "extraArgs": ["--webhook-receiver-port=19444", "--health-probe-bind-address=:18081"]}
+        values = [argument for name, value in moved.items() for argument in ("--set-json", f"{name}={json.dumps(value)}")]
+        self.upgrade(*values, "--set", "webhookReceiver.token.secretRef.name=")
+        assert self.pod.port("webhook-rx") == 19444 and self.pod.port("probes") == 18081, self.pod.of_container
+        assert self.test_release().startswith("404"), "the secret of extraEnv is not used"
+        self.upgrade("--set", "webhookReceiver.allowedSources={140.82.112.0/20}")
+        assert self.test_release().startswith("401"), "the source is not refused"
+        self.upgrade("--set-json", "extraEnv=[]", "--set-json", "extraArgs=[]", "--set-json", "webhookReceiver.allowedSources=[]")
+        self.report("helm test passes with secrets and ports of extraEnv and extraArgs, and with other sources")
 
     def keep_to_one_namespace(self):
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url), *gateway_sync(NAMESPACE, self.git.url))
