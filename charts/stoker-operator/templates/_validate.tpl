@@ -80,7 +80,9 @@ right to read, so that a release with the scope `namespace` does not look for a 
 
 {{/* A budget that never lets a pod go blocks the drain of its node forever. Kubernetes rounds percentages up. */}}
 {{- define "stoker-operator.validateBudget" -}}
-{{- $replicas := include "stoker-operator.replicas" . | int }}
+{{- $known := include "stoker-operator.replicas" . }}
+{{- /* Of a number that an autoscaler sets, only a percentage of 100 is too much in any case. */}}
+{{- $replicas := default "100" $known | int }}
 {{- with .Values.podDisruptionBudget }}
 {{- if and .enabled (gt $replicas 1) }}
 {{- $stay := toString .minAvailable }}
@@ -89,7 +91,8 @@ right to read, so that a release with the scope `namespace` does not look for a 
 {{- $number = div (add 99 (mul $number $replicas)) 100 | int }}
 {{- end }}
 {{- if and .minAvailable (ge $number $replicas) }}
-{{- fail (printf "podDisruptionBudget.minAvailable: %s of %d replicas would never let a node be drained; set a smaller one, or podDisruptionBudget.enabled=false" $stay $replicas) }}
+{{- $all := ternary "the" $known (empty $known) }}
+{{- fail (printf "podDisruptionBudget.minAvailable: %s of %s replicas would never let a node be drained; set a smaller one, or podDisruptionBudget.enabled=false" $stay $all) }}
 {{- end }}
 {{- if and (not .minAvailable) (has (toString .maxUnavailable) (list "0" "0%")) }}
 {{- fail "podDisruptionBudget.maxUnavailable: 0 would never let a node be drained; set at least 1" }}
