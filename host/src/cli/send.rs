@@ -21,12 +21,16 @@ pub struct SendFlags {
         conflicts_with = "secret"
     )]
     pub secret_file: Option<PathBuf>,
-    /// File with a bearer token for the `Authorization` header.
+    /// Bearer token for the `Authorization` header.
+    #[arg(long, env = "WEBHOOK_BEARER_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// File with the bearer token.
     #[arg(
         long,
         env = "WEBHOOK_BEARER_TOKEN_FILE",
         value_name = "FILE",
-        value_parser = secret_file("WEBHOOK_BEARER_TOKEN_FILE")
+        value_parser = secret_file("WEBHOOK_BEARER_TOKEN_FILE"),
+        conflicts_with = "token"
     )]
     pub token_file: Option<PathBuf>,
     /// Sender whose webhook is sent, with its headers and its scheme [default: generic].
@@ -55,9 +59,15 @@ pub struct SendFlags {
     /// Header to send, as NAME=VALUE or "NAME: VALUE". Can be repeated.
     #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
     pub headers: Vec<String>,
-    /// Expected status of the answer. With another status the exit code is 1 [default: any of 200 to 299].
-    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
-    pub expect: Option<u16>,
+    /// Expected statuses of the answer, separated by commas. With another status the exit code is 1 [default: any of 200
+    /// to 299].
+    #[arg(
+        long,
+        value_name = "STATUS",
+        value_delimiter = ',',
+        value_parser = clap::value_parser!(u16).range(100..=599)
+    )]
+    pub expect: Vec<u16>,
 }
 
 /// The senders of which `stoker send` has an example.
