@@ -126,10 +126,14 @@ impl Event {
         {
             return Ok(outcome);
         }
-        let git_ref = data.required(place)?;
+        let name = data.required(place)?;
         if push::is_deletion(data) {
-            return Ok(Outcome::deleted(&git_ref));
+            return Ok(Outcome::deleted(&name));
         }
+        let git_ref = match configured {
+            None => push::full_name(data, name),
+            Some(_) => name,
+        };
         let commit = push::commit(data, &git_ref);
         Ok(Detection::new(git_ref)
             .commit(commit)

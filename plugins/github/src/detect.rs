@@ -58,20 +58,19 @@ fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malf
 }
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
-    let git_ref = request.required("/ref")?;
+    let name = request.required("/ref")?;
     if push::is_deletion(request) {
-        return Ok(Outcome::deleted(&git_ref));
+        return Ok(Outcome::deleted(&name));
     }
     if let Some(outcome) = push::other_event(request) {
         return Ok(outcome);
     }
-    let after = request.string_at("/after").unwrap_or_default();
+    let git_ref = push::full_name(request, name);
+    let after = request.string_at("/after");
     // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
-    let commit = if git_ref.starts_with("refs/heads/") {
-        Some(after)
-    } else {
-        request.string_at("/head_commit/id")
-    };
+    let commit = after
+        .filter(|_| git_ref.starts_with("refs/heads/"))
+        .or_else(|| request.string_at("/head_commit/id"));
     Ok(about(request, git_ref)
         .commit(commit)
         .event("push")
@@ -79,22 +78,18 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
         .into())
 }
 
-/// The name has no `refs/` prefix; its kind is a separate member. The full name is announced, because a tag may have
-/// the same name as the new branch.
+/// The name has no `refs/` prefix; its kind is a separate member.
 fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     let kind = request.required("/ref_type")?;
-    let prefix = match kind.as_str() {
-        "tag" => "refs/tags/",
-        "branch" => "refs/heads/",
-        _ => return Ok(Outcome::ignored(&["created ", &kind])),
-    };
+    if push::prefix(&kind).is_none() {
+        return Ok(Outcome::ignored(&["created ", &kind]));
+    }
     let name = request.required("/ref")?;
     if push::is_deletion(request) {
         return Ok(Outcome::deleted(&name));
     }
-    Ok(about(request, text::concat(&[prefix, &name]))
-        .event("create")
-        .into())
+    let git_ref = push::full_name(request, name);
+    Ok(about(request, git_ref).event("create").into())
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
