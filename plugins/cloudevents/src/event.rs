@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, release, text};
 
 use crate::cdevents::Announcement;
 use crate::data::{self, Unreadable};
@@ -11,6 +11,8 @@ pub(crate) const BINARY: &str = "ce-specversion";
 
 /// The place of the ref in the data, unless the settings name another.
 const REF: &str = "/ref";
+/// The place of what happened to a release.
+const ACTION: &str = "/action";
 
 /// The settings.
 pub(crate) struct Options {
@@ -104,8 +106,9 @@ impl Event {
                 found
                     .into_iter()
                     .map(|one| {
+                        let time = one.occurred_at.clone().or_else(|| time.clone());
                         one.event(self.kind.clone())
-                            .occurred_at(time.clone())
+                            .occurred_at(time)
                             .delivery_id(self.id.clone())
                     })
                     .collect(),
@@ -114,11 +117,18 @@ impl Event {
         })
     }
 
-    /// An event that is not a CDEvent announces the ref in its data.
+    /// An event that is not a CDEvent announces the ref, or the published release, in its data.
     fn other(&self, data: &impl Request, options: &Options) -> Result<Outcome, Malformed> {
         let configured = options.place.clone()?;
         let place = configured.as_deref().unwrap_or(REF);
-        if options.types.is_none() && data.kind_at(place).is_none() {
+        let is_there = |place| data.kind_at(place).is_some();
+        if configured.is_none() && !is_there(REF) && is_there(release::TAG) {
+            let action = is_there(ACTION).then(|| data.required(ACTION));
+            let action = action.transpose()?;
+            let about = Detection::default().repositories(push::repositories(data));
+            return release::announced(data, action.as_deref(), about);
+        }
+        if options.types.is_none() && !is_there(place) {
             return Ok(self.ignored());
         }
         if configured.is_none()

@@ -7,6 +7,7 @@
 //! | `dev.cdevents.artifact.packaged`, `….published` | the version of the artifact, or its tag if the version is a digest |
 //! | `dev.cdevents.service.deployed`, `….upgraded` | the same of the artifact that runs |
 //! | any other of `dev.cdevents.` | nothing |
+//! | any other, with a release of GitHub or Gitea in its data | the tag, if the release was published |
 //! | any other | the `ref` in its data, unless the data is an event of GitHub, Gitea or GitLab that neither pushed nor created it |
 //!
 //! An event that announces nothing is also of this plugin's format, and is ignored. The exception is Harbor's events

@@ -84,7 +84,11 @@ fn release(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::ignored(&["draft"]));
     }
     let tag = request.required("/release/tag_name")?;
-    let published_at = request.string_at("/release/published_at");
+    // If the tag existed before the release, this is the date of the tag or of its commit. Only GitHub reports the time of
+    // the event here. Headers of Gitea on a signed body of GitHub, whose releases have `node_id`, must not remove it.
+    let published_at = request
+        .string_at("/release/published_at")
+        .filter(|_| request.kind_at("/release/node_id").is_some());
     Ok(about(request, tag)
         .event("release.published")
         .occurred_at(published_at)

@@ -1,9 +1,8 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, release};
 
 const ACTION: &str = "/action";
-pub(crate) const TAG: &str = "/release/tag_name";
 /// The headers of senders that also send GitHub's headers, with another meaning.
 const COMPATIBLE_SENDERS: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
@@ -18,13 +17,15 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = request.header("x-github-event") else {
         // A release that was sent manually may have no action.
         return match request.kind_at(ACTION) {
-            _ if request.required(TAG).is_err() && request.has_ref() => Ok(Outcome::NotMine),
-            Some(_) => release(request, Some(&request.required(ACTION)?)),
-            None => release(request, None),
+            _ if request.required(release::TAG).is_err() && request.has_ref() => {
+                Ok(Outcome::NotMine)
+            }
+            Some(_) => released(request, Some(&request.required(ACTION)?)),
+            None => released(request, None),
         };
     };
     match event.as_str() {
-        "release" => release(request, Some(&request.required(ACTION)?)),
+        "release" => released(request, Some(&request.required(ACTION)?)),
         "push" => pushed(request),
         "create" => create(request),
         "delete" => delete(request),
@@ -33,28 +34,8 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     }
 }
 
-/// GitHub sends a new release as `created`, `published` and `released`. The event `released` also reports that a
-/// pre-release became a release; `published_at` is then the time of the pre-release, not of this event.
-fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malformed> {
-    if let Some(action) = action
-        && !matches!(action, "published" | "released")
-    {
-        return Ok(Outcome::ignored(&["release action ", action]));
-    }
-    if request.is_true("/release/draft") {
-        return Ok(Outcome::ignored(&["draft"]));
-    }
-    // A host first resolves a name without the `refs/` prefix as a tag.
-    let tag = request.required(TAG)?;
-    let published_at = match action {
-        Some("released") => None,
-        _ => request.string_at("/release/published_at"),
-    };
-    let mut detection = about(request, tag).occurred_at(published_at);
-    if let Some(action) = action {
-        detection = detection.event(text::concat(&["release.", action]));
-    }
-    Ok(detection.into())
+fn released(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malformed> {
+    release::announced(request, action, about(request, String::new()))
 }
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
