@@ -9,6 +9,9 @@ use crate::data::{self, Unreadable};
 /// HTTP protocol binding, 3.1).
 pub(crate) const BINARY: &str = "ce-specversion";
 
+/// The place of the type of an event in structured mode.
+pub(crate) const TYPE: &str = "/type";
+
 /// The place of the ref in the data, unless the settings name another.
 const REF: &str = "/ref";
 /// The place of what happened to a release.
@@ -59,7 +62,7 @@ impl Event {
         let pointer = "/specversion";
         version(request.string_at(pointer), pointer)?;
         Ok(Self {
-            kind: request.required("/type")?,
+            kind: request.required(TYPE)?,
             id: request.string_at("/id"),
             time: request.string_at("/time"),
             at: Some(""),
