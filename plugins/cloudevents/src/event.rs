@@ -122,41 +122,66 @@ impl Event {
 
     /// An event that is not a CDEvent announces the ref, or the published release, in its data.
     fn other(&self, data: &impl Request, options: &Options) -> Result<Outcome, Malformed> {
-        let configured = options.place.clone()?;
-        let place = configured.as_deref().unwrap_or(REF);
         let is_there = |place| data.kind_at(place).is_some();
-        if configured.is_none() && !is_there(REF) && is_there(release::TAG) {
-            let action = is_there(ACTION).then(|| data.required(ACTION));
-            let action = action.transpose()?;
-            let about = Detection::default().repositories(push::repositories(data));
-            return release::announced(data, action.as_deref(), about);
+        if let Some(place) = options.place.clone()? {
+            return if options.types.is_some() || is_there(&place) {
+                at_configured_place(data, &place)
+            } else {
+                Ok(self.ignored())
+            };
         }
-        if options.types.is_none() && !is_there(place) {
-            return Ok(self.ignored());
+        if !is_there(REF) && is_there(release::TAG) {
+            released(data)
+        } else if options.types.is_some() || is_there(REF) {
+            pushed(data)
+        } else {
+            Ok(self.ignored())
         }
-        if configured.is_none()
-            && let Some(outcome) = push::other_event(data)
-        {
-            return Ok(outcome);
-        }
-        let name = data.required(place)?;
-        if push::is_deletion(data) {
-            return Ok(Outcome::deleted(&name));
-        }
-        let git_ref = match configured {
-            None => push::full_name(data, name),
-            Some(_) => name,
-        };
-        let commit = push::commit(data, &git_ref);
-        Ok(Detection::new(git_ref)
-            .commit(commit)
-            .repositories(push::repositories(data))
-            .into())
     }
 
     fn ignored(&self) -> Outcome {
         Outcome::ignored(&["event ", &self.kind])
     }
+}
+
+/// The settings decide which event announces a ref.
+fn at_configured_place(data: &impl Request, place: &str) -> Result<Outcome, Malformed> {
+    let git_ref = data.required(place)?;
+    if push::is_deletion(data) {
+        return Ok(Outcome::deleted(&git_ref));
+    }
+    Ok(detection(data, git_ref).into())
+}
+
+fn pushed(data: &impl Request) -> Result<Outcome, Malformed> {
+    if let Some(outcome) = push::other_event(data) {
+        return Ok(outcome);
+    }
+    let name = data.required(REF)?;
+    if push::is_deletion(data) {
+        return Ok(Outcome::deleted(&name));
+    }
+    let git_ref = push::full_name(data, name);
+    if let Some(outcome) = push::test_delivery(data, &git_ref) {
+        return Ok(outcome);
+    }
+    Ok(detection(data, git_ref).into())
+}
+
+fn released(data: &impl Request) -> Result<Outcome, Malformed> {
+    let action = data
+        .kind_at(ACTION)
+        .map(|_| data.required(ACTION))
+        .transpose()?;
+    let about = Detection::default().repositories(push::repositories(data));
+    release::announced(data, action.as_deref(), about)
+}
+
+fn detection(data: &impl Request, git_ref: String) -> Detection {
+    let commit = push::commit(data, &git_ref);
+    Detection::new(git_ref)
+        .commit(commit)
+        .repositories(push::repositories(data))
 }
 
 /// Within a major version, attributes are only added. Version 0.3 also has the attributes that are read here.

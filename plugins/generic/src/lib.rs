@@ -98,6 +98,11 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::deleted(&name));
     }
     let git_ref = full_name(request, &places, name);
+    if places.git_ref.is_none()
+        && let Some(outcome) = push::test_delivery(request, &git_ref)
+    {
+        return Ok(outcome);
+    }
     let commit = places.commit(request, &git_ref);
     Ok(Detection::new(git_ref)
         .commit(commit)

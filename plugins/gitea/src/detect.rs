@@ -29,15 +29,10 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(outcome);
     }
     let git_ref = push::full_name(request, name);
-    let after = request.string_at("/after");
-    // The test delivery of all three senders is a push of the default branch that changes nothing.
-    if after.is_some() && request.string_at("/before") == after {
-        return Ok(Outcome::ignored(&[
-            "test delivery: ",
-            &git_ref,
-            " was not changed",
-        ]));
+    if let Some(outcome) = push::test_delivery(request, &git_ref) {
+        return Ok(outcome);
     }
+    let after = request.string_at("/after");
     // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
     let commit = after
         .filter(|_| git_ref.starts_with("refs/heads/"))

@@ -47,6 +47,9 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(outcome);
     }
     let git_ref = push::full_name(request, name);
+    if let Some(outcome) = push::test_delivery(request, &git_ref) {
+        return Ok(outcome);
+    }
     let after = request.string_at("/after");
     // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
     let commit = after

@@ -42,6 +42,9 @@ fn pushed(request: &impl Request, event: &str) -> Result<Outcome, Malformed> {
         return Ok(outcome);
     }
     let git_ref = push::full_name(request, name);
+    if let Some(outcome) = push::test_delivery(request, &git_ref) {
+        return Ok(outcome);
+    }
     let commit = request.string_at("/checkout_sha");
     // The time is that of GitHub. Headers of GitLab on a signed body of GitHub must not remove it.
     Ok(about(request, git_ref)

@@ -65,6 +65,14 @@ pub fn is_deletion(request: &impl Request) -> bool {
             && !has("/sha")
 }
 
+/// Returns the outcome if a push changes nothing. The test deliveries of Gitea, Forgejo and Gogs are pushes of the default
+/// branch with the same commit before and after.
+pub fn test_delivery(request: &impl Request, git_ref: &str) -> Option<Outcome> {
+    let after = request.string_at("/after")?;
+    let is_test = request.string_at("/before").as_ref() == Some(&after);
+    is_test.then(|| Outcome::ignored(&["test delivery: ", git_ref, " was not changed"]))
+}
+
 /// Returns the outcome if the body is another event of GitHub, Gitea or GitLab than the push, the creation or the deletion
 /// of a ref. The run of a workflow by hand and a job, for example, have a `ref` that announces nothing. The body decides
 /// this, because a signature covers only the body, so that the header with the name of the event can be changed.
