@@ -50,7 +50,7 @@ class Private(Story):
         wrong = "kubectl create secret generic git-token -n edge --from-literal=token=wrong"
         self.cluster.shell(wrong)
         self.fail_to_sync()
-        self.until_said("RefResolved", "the credentials are wrong or expired")
+        self.until_said("RefResolved", "the token is wrong or expired")
         self.report("a wrong token is reported")
         self.cluster.kubectl("delete", "secret", "git-token", "-n", "edge")
         self.follow(PAGE, "kubectl create secret generic git-token", {"ghp_…": TOKEN})
