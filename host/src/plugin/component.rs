@@ -96,7 +96,7 @@ pub(super) async fn compile(
         // The receiver is gone if the compilation took too long.
         let (Ok(()) | Err(_)) = sender.send(compiled);
     };
-    background::spawn("plugin-compiler", work)?;
+    background::spawn("plugin-compiler", work).map_err(LoadError::NoThread)?;
     tokio::time::timeout(limit, linked)
         .await
         .map_err(|_| LoadError::CompileTimedOut { limit })?
