@@ -116,6 +116,16 @@ pub enum LoadError {
         /// The number of instances it may have.
         limit: u64,
     },
+    /// A module has too many memories or tables.
+    #[error("one of its modules has {count} {what}, more than the {limit} that a plugin may have")]
+    TooManyInModule {
+        /// What there are too many of.
+        what: &'static str,
+        /// Their number.
+        count: u32,
+        /// The number that a plugin may have.
+        limit: u32,
+    },
     /// A table is over the limit.
     #[error("it has a table of {elements} elements, more than the {limit} that a plugin may have")]
     TableTooLarge {

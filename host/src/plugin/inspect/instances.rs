@@ -1,4 +1,4 @@
-use stoker_engine::CORE_INSTANCES;
+use stoker_engine::{CORE_INSTANCES, MEMORIES, TABLES};
 use wasmparser::{
     CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance,
     ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance, Payload,
@@ -72,6 +72,10 @@ impl Instances {
                 ..Scope::default()
             }),
             Payload::End(_) => self.close(),
+            Payload::MemorySection(section) => {
+                check_count("memories", section.count(), MEMORIES)?;
+            }
+            Payload::TableSection(section) => check_count("tables", section.count(), TABLES)?,
             Payload::InstanceSection(section) => {
                 let made = section.clone().into_iter().flatten();
                 let made = made.filter(|instance| matches!(instance, Instance::Instantiate { .. }));
@@ -190,6 +194,15 @@ impl Instances {
             } => return Err(LoadError::ComponentArgument),
             _ => {}
         }
+        Ok(())
+    }
+}
+
+/// Refuses a module with too many memories or tables.
+fn check_count(what: &'static str, count: u32, limit: u32) -> Result<(), LoadError> {
+    if count > limit {
+        Err(LoadError::TooManyInModule { what, count, limit })
+    } else {
         Ok(())
     }
 }
