@@ -12,7 +12,8 @@ pub struct SyncSpec {
     pub defaults: Option<SyncDefaults>,
     /// The profiles by name. Each gateway uses one of them.
     #[schemars(extend("minProperties" = 1))]
-    pub profiles: BTreeMap<String, SyncProfile>,
+    // In boxes, because a map with one value has space for eleven.
+    pub profiles: BTreeMap<String, Box<SyncProfile>>,
 }
 
 /// The values of fields that a profile does not set.

@@ -102,7 +102,7 @@ async fn look_up_and_decide<G: RefSource>(
 ) -> Option<Resolution> {
     let started = Instant::now();
     let lookup = look_up(context, key, desired, wanted).await?;
-    context.metrics.observe_resolution(key, started.elapsed());
+    context.metrics.observe_resolution(started.elapsed());
     Some(match lookup.result {
         Ok(found) => Resolution::Resolved(Resolved {
             git_ref: found.git_ref.clone(),

@@ -281,6 +281,10 @@ fn difference(
     sync: &GatewaySync,
     next: &GatewaySyncStatus,
 ) -> Result<Option<Value>, ControllerError> {
+    // Most passes of an object that is polled change nothing.
+    if sync.status.as_ref() == Some(next) {
+        return Ok(None);
+    }
     let fields = |status: &GatewaySyncStatus| -> Result<Map<String, Value>, ControllerError> {
         Ok(serde_json::from_value(serde_json::to_value(status)?)?)
     };

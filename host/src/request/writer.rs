@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::Status;
 use kube::{Client, Resource as _};
 use serde_json::{Map, Value, json};
 use stoker_api::detection::{GitRef, ObjectKey};
@@ -139,6 +140,16 @@ impl Writer {
     }
 }
 
+/// The longest pause, in seconds, that is kept when the API server is unavailable. One that starts asks for 5 s
+/// (k8s.io/apiserver, `notfoundhandler`), whatever it needs, and usually needs less.
+const LONGEST_ASKED_AT_START: u32 = 1;
+
+/// Returns whether a request was refused because the API server, which starts, does not know the roles yet.
+fn is_starting(refused: &Status) -> bool {
+    // The authorizer of Kubernetes names what is missing, as in `RBAC: clusterrole.rbac.authorization.k8s.io "x" not found`.
+    refused.message.contains("RBAC: ") && refused.message.contains("not found")
+}
+
 const NO_ANSWER: Failure = Failure::Transient {
     error: None,
     again_in: None,
@@ -157,7 +168,9 @@ fn failure(key: &ObjectKey, error: kube::Error) -> Failure {
     match status.code {
         404 => Failure::Final(RequestError::NotFound(key.clone())),
         409 => Failure::Conflict,
-        429 | 500.. => transient(error, seconds),
+        429 => transient(error, seconds),
+        403 if is_starting(status) => transient(error, 0),
+        500.. => transient(error, seconds.min(LONGEST_ASKED_AT_START)),
         _ => Failure::Final(RequestError::Refused(Arc::new(error))),
     }
 }

@@ -4,12 +4,17 @@ use super::*;
 use crate::controller::tests::fixture::GatewaySyncExt as _;
 use stoker_api::GatewaySync;
 
-/// The series of objects.
-fn text(registry: &Registry) -> Vec<String> {
+fn all(registry: &Registry) -> String {
     let mut text = String::new();
     encode(&mut text, registry).unwrap();
-    text.lines()
-        .filter(|line| !line.starts_with('#') && !line.starts_with("stoker_controller_leader"))
+    text
+}
+
+/// The series of objects.
+fn text(registry: &Registry) -> Vec<String> {
+    let all = all(registry);
+    all.lines()
+        .filter(|line| line.contains("{name=") || line.contains("{app_id="))
         .map(str::to_owned)
         .collect()
 }
@@ -34,13 +39,11 @@ fn series_have_the_names_and_labels_of_dashboards_and_are_removed_with_the_objec
         .status
         .unwrap();
     metrics.observe_pass(&key, Duration::from_millis(20), PassResult::Success);
-    metrics.observe_resolution(&key, Duration::from_secs(20));
+    metrics.observe_resolution(Duration::from_secs(20));
     metrics.show(&key, false, &status, None, info("main"));
     let shown = text(&registry);
     for line in [
         r#"stoker_controller_reconcile_total{name="plant",namespace="edge",result="success"} 1"#,
-        r#"stoker_controller_reconcile_duration_seconds_bucket{le="0.025",name="plant",namespace="edge"} 1"#,
-        r#"stoker_controller_ref_resolve_duration_seconds_bucket{le="30.0",name="plant",namespace="edge"} 1"#,
         r#"stoker_controller_cr_ready{name="plant",namespace="edge"} 1"#,
         r#"stoker_controller_cr_paused{name="plant",namespace="edge"} 0"#,
         r#"stoker_controller_condition_status{name="plant",namespace="edge",type="RefResolved"} 0"#,
@@ -50,6 +53,13 @@ fn series_have_the_names_and_labels_of_dashboards_and_are_removed_with_the_objec
             shown.iter().any(|found| found == line),
             "{line}\n{shown:#?}"
         );
+    }
+    for line in [
+        r#"stoker_controller_reconcile_duration_seconds_bucket{le="0.025"} 1"#,
+        r#"stoker_controller_ref_resolve_duration_seconds_bucket{le="30.0"} 1"#,
+    ] {
+        let all = all(&registry);
+        assert!(all.lines().any(|found| found == line), "{line}\n{all}");
     }
     metrics.forget(&key);
     assert_eq!(text(&registry), [""; 0]);

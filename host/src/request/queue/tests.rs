@@ -206,6 +206,22 @@ async fn the_pause_that_the_api_server_asks_for_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_api_server_that_starts_is_tried_again_earlier_than_it_asks() {
+    let faults = [
+        Fault::Status(StatusCode::SERVICE_UNAVAILABLE, 5),
+        Fault::Refused(
+            r#"clusterroles is forbidden: RBAC: clusterrole.rbac.authorization.k8s.io "stoker" not found"#,
+        ),
+    ];
+    let api = FakeApi::with_faults(faults);
+    let requester = requester(&api);
+    let started = Instant::now();
+    let submitted = requester.submit(api.target(), announcement("v1"), in_seconds(8));
+    assert_eq!(submitted.await.unwrap(), written("v1"));
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_beyond_the_deadline_is_answered_at_once() {
     let api = FakeApi::with_faults([Fault::Status(StatusCode::TOO_MANY_REQUESTS, 60)]);
     let requester = requester(&api);

@@ -23,6 +23,8 @@ use crate::written::WrittenObjects;
 pub(super) enum Fault {
     /// It fails with this status, which asks to wait for some seconds.
     Status(StatusCode, u32),
+    /// It is forbidden, with this message.
+    Refused(&'static str),
     /// It is lost, and has no answer.
     Lost,
     /// It has its effect, and no answer.
@@ -87,7 +89,8 @@ impl FakeApi {
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {
             Some(Fault::Lost) => return std::future::pending().await,
-            Some(Fault::Status(status, seconds)) => return Ok(failure(status, seconds)),
+            Some(Fault::Status(status, seconds)) => return Ok(failure(status, seconds, "no")),
+            Some(Fault::Refused(why)) => return Ok(failure(StatusCode::FORBIDDEN, 0, why)),
             Some(Fault::Overtaken(git_ref)) => self.change(&json!({
                 "stoker.io/requested-ref": git_ref, "stoker.io/requested-at": "2026-01-01T00:00:00Z",
             })),
@@ -98,7 +101,7 @@ impl FakeApi {
             let metadata = &patch["metadata"];
             let present = self.version();
             if !metadata["resourceVersion"].is_null() && metadata["resourceVersion"] != present {
-                return Ok(failure(StatusCode::CONFLICT, 0));
+                return Ok(failure(StatusCode::CONFLICT, 0, "no"));
             }
             self.change(&metadata["annotations"]);
         }
@@ -163,9 +166,9 @@ impl FakeApi {
     }
 }
 
-fn failure(status: StatusCode, seconds: u32) -> http::Response<Body> {
+fn failure(status: StatusCode, seconds: u32, why: &str) -> http::Response<Body> {
     let mut body = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(), "message": "no",
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(), "message": why,
     });
     if seconds > 0 {
         body["details"] = json!({ "retryAfterSeconds": seconds });
