@@ -223,9 +223,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_module_may_have_several_memories_and_large_tables() {
-        let text = r#"(component (core module $m
+        let text = r"(component (core module $m
             (memory 1) (memory 1) (memory 1) (table 13166 funcref) (table 1 funcref))
-            (core instance (instantiate $m)))"#;
+            (core instance (instantiate $m)))";
         let sandbox = Sandbox::new(Capacity::default()).unwrap();
         let bytes = wat::parse_str(text).unwrap();
         let component = Component::from_binary(sandbox.engine(), &bytes).unwrap();

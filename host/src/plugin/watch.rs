@@ -141,10 +141,11 @@ impl Watcher {
                 }
                 missing.push(ancestor);
             }
-            // What appeared before its parent was watched caused no event.
-            while let Some(path) = missing.pop()
-                && self.watch(path)
-            {}
+            // What appeared before its parent was watched caused no event. A parent that cannot be read cannot be
+            // watched, and what is below it can.
+            for path in missing.into_iter().rev() {
+                self.watch(path);
+            }
         }
     }
 

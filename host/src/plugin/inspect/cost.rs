@@ -176,8 +176,6 @@ pub(super) struct CostModel {
     nesting: u64,
     functions: u64,
     largest: Largest,
-    /// The number of parts of component model types: fields, cases, parameters.
-    type_parts: u64,
     /// Bytes of custom sections, such as names and debug information.
     custom_bytes: u64,
     allocations: FuncValidatorAllocations,
@@ -194,11 +192,7 @@ impl CostModel {
             Payload::ElementSection(section) => section.count(),
             Payload::DataSection(section) => section.count(),
             Payload::ComponentAliasSection(section) => section.count(),
-            Payload::ComponentTypeSection(section) => {
-                // Each part of a type takes at least one byte.
-                self.type_parts += section.range().len() as u64;
-                section.count()
-            }
+            Payload::ComponentTypeSection(section) => section.count(),
             Payload::ComponentCanonicalSection(section) => section.count(),
             Payload::TableSection(section) => {
                 for table in section.clone().into_iter().flatten() {
@@ -269,8 +263,8 @@ impl CostModel {
         // parameters. A function of the host that a component calls counts too: whether it is one is not known here.
         let adapters = if instances.is_composed {
             let count = instances.made.lowered;
-            let parts = ADAPTER_PART.saturating_mul(self.type_parts);
-            // Most types are used by few functions, so each part of the types is counted once.
+            let parts = ADAPTER_PART.saturating_mul(instances.made.type_parts);
+            // Most types are used by few functions, so each part of the types is counted once for each instance.
             let memory = count.saturating_mul(ADAPTER).saturating_add(parts);
             Adapters { count, memory }
         } else {

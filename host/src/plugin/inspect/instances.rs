@@ -33,6 +33,8 @@ pub(super) struct Made {
     /// The number of functions that are lowered for core modules. If such a function belongs to another component, the
     /// compiler generates an adapter for it.
     pub(super) lowered: u64,
+    /// The number of parts of the types of components: fields, cases, parameters. The adapters copy each part.
+    pub(super) type_parts: u64,
 }
 
 impl Made {
@@ -40,12 +42,14 @@ impl Made {
     const UNKNOWN: Self = Self {
         instances: u64::MAX,
         lowered: u64::MAX,
+        type_parts: u64::MAX,
     };
 
     fn and(self, other: Self) -> Self {
         Self {
             instances: self.instances.saturating_add(other.instances),
             lowered: self.lowered.saturating_add(other.lowered),
+            type_parts: self.type_parts.saturating_add(other.type_parts),
         }
     }
 }
@@ -67,7 +71,7 @@ impl Instances {
                 is_module: *encoding == Encoding::Module,
                 made: Made {
                     instances: 1,
-                    lowered: 0,
+                    ..Made::default()
                 },
                 ..Scope::default()
             }),
@@ -82,7 +86,7 @@ impl Instances {
                 let instances = made.count() as u64;
                 self.count(Made {
                     instances,
-                    lowered: 0,
+                    ..Made::default()
                 })?;
             }
             Payload::ComponentCanonicalSection(section) => {
@@ -91,8 +95,16 @@ impl Instances {
                     .filter(|function| matches!(function, CanonicalFunction::Lower { .. }))
                     .count() as u64;
                 self.count(Made {
-                    instances: 0,
                     lowered,
+                    ..Made::default()
+                })?;
+            }
+            Payload::ComponentTypeSection(section) => {
+                // Each part of a type takes at least one byte.
+                let type_parts = section.range().len() as u64;
+                self.count(Made {
+                    type_parts,
+                    ..Made::default()
                 })?;
             }
             Payload::ComponentInstanceSection(section) => {
@@ -186,6 +198,19 @@ impl Instances {
                 let made = scope.and_then(|scope| scope.components.get(*index as usize));
                 let made = made.copied().unwrap_or(Made::UNKNOWN);
                 self.define(made);
+            }
+            ComponentAlias::Outer {
+                kind: ComponentOuterAliasKind::Type,
+                count,
+                ..
+            } => {
+                // It may be the largest of the types there.
+                let scope = self.open.iter().rev().nth(*count as usize);
+                let type_parts = scope.map_or(u64::MAX, |scope| scope.made.type_parts);
+                self.count(Made {
+                    type_parts,
+                    ..Made::default()
+                })?;
             }
             // The component depends on the instance. No tool creates such an alias.
             ComponentAlias::InstanceExport {

@@ -355,6 +355,30 @@ fn only_the_functions_that_a_component_calls_in_others_count_as_adapters() {
 }
 
 #[test]
+fn types_are_counted_for_each_instance_that_may_use_them() {
+    let fields = (0..500).map(|field| format!(r#"(field "f{field}" u8)"#));
+    let record = format!("(type $t (record {}))", fields.collect::<String>());
+    let parts = |text: &str| {
+        let cost = cost(&wat::parse_str(text).unwrap());
+        cost.adapters.memory / ADAPTER_PART
+    };
+    let once = parts(&format!(
+        "(component (component $c {record}) (instance (instantiate $c)))"
+    ));
+    assert!((500..5000).contains(&once), "{once}");
+    let twice = parts(&format!(
+        "(component (component $c {record}) (instance (instantiate $c)) (instance (instantiate $c)))"
+    ));
+    assert_eq!(twice, 2 * once);
+    // One of these instances defines the type, and the others take it from outside.
+    let aliased = parts(&format!(
+        "(component {record} (component $c (alias outer 1 $t (type)))
+            (instance (instantiate $c)) (instance (instantiate $c)))"
+    ));
+    assert_eq!(aliased, 3 * once);
+}
+
+#[test]
 fn adapters_are_counted_for_each_instance() {
     let bytes = composed(1, 400, 3);
     assert_eq!(cost(&bytes).adapters.count, 8 * 400);
