@@ -1,5 +1,6 @@
 //! The commands, from their flags to their exit codes. This is the only module that combines the others.
 
+mod api_errors;
 mod host;
 mod injection;
 mod kubeconfig;
@@ -8,7 +9,6 @@ mod plugin_commands;
 mod run;
 mod secret_refresh;
 mod send;
-mod signals;
 mod status;
 mod sync;
 mod tasks;
@@ -53,7 +53,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Returns the default filter for commands other than `stoker run`. They print their results, and log only errors.
+/// Returns the default filter for commands other than `stoker run`. They print their results, and log only errors. The
+/// client library logs errors that the commands print.
 fn quiet(command: &Command) -> Option<&'static str> {
-    (!matches!(command, Command::Run(_))).then_some("error")
+    (!matches!(command, Command::Run(_))).then_some("error,kube_client=off")
 }

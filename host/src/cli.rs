@@ -1,18 +1,21 @@
 //! The flags of the command line. [`crate::config`] checks the flags of `stoker run` and converts them.
 
+mod environment;
 mod go_flags;
 mod objects;
 mod plugin;
 mod send;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::go_flags::arguments;
+pub use self::environment::parse;
+use self::environment::secret_file;
 use self::go_flags::{is_not_false, switch};
-pub use self::objects::{OutputFormat, StatusFlags, SyncFlags};
+pub use self::objects::{ObjectName, OutputFormat, StatusFlags, SyncFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
 pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};
@@ -110,29 +113,39 @@ pub struct RunFlags {
     pub webhook_receiver_port: u16,
     /// The HMAC secret of the webhooks. It is read from the environment only, because command lines are visible to
     /// other users.
-    #[arg(skip = std::env::var("WEBHOOK_HMAC_SECRET").ok())]
-    pub webhook_hmac_secret: Option<String>,
+    #[arg(skip = std::env::var_os("WEBHOOK_HMAC_SECRET"))]
+    pub webhook_hmac_secret: Option<OsString>,
     /// The previous HMAC secret, which is accepted too while the secret is rotated. From the environment only.
-    #[arg(skip = std::env::var("WEBHOOK_HMAC_SECRET_PREVIOUS").ok())]
-    pub webhook_hmac_secret_previous: Option<String>,
+    #[arg(skip = std::env::var_os("WEBHOOK_HMAC_SECRET_PREVIOUS"))]
+    pub webhook_hmac_secret_previous: Option<OsString>,
     /// File with the HMAC secret of the webhooks, instead of the environment variable `WEBHOOK_HMAC_SECRET`. Each line
     /// is a secret. The file FILE-previous has the previous secret, if it exists. Both are read again when they change.
-    #[arg(long, env = "WEBHOOK_HMAC_SECRET_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "WEBHOOK_HMAC_SECRET_FILE",
+        value_name = "FILE",
+        value_parser = secret_file("WEBHOOK_HMAC_SECRET_FILE")
+    )]
     pub webhook_hmac_secret_file: Option<PathBuf>,
     /// Secret in the own namespace with the HMAC secret of the webhooks. The key defaults to `webhook-secret`. The key
     /// with `-previous` appended has the previous secret, if it exists. A change holds within a second.
     #[arg(long, env = "WEBHOOK_SECRET_NAME", value_name = "NAME[/KEY]")]
     pub webhook_secret_name: Option<String>,
     /// The bearer token of senders that cannot sign. It is read from the environment only.
-    #[arg(skip = std::env::var("WEBHOOK_BEARER_TOKEN").ok())]
-    pub webhook_bearer_token: Option<String>,
+    #[arg(skip = std::env::var_os("WEBHOOK_BEARER_TOKEN"))]
+    pub webhook_bearer_token: Option<OsString>,
     /// The previous bearer token, which is accepted too while the token is rotated. From the environment only.
-    #[arg(skip = std::env::var("WEBHOOK_BEARER_TOKEN_PREVIOUS").ok())]
-    pub webhook_bearer_token_previous: Option<String>,
+    #[arg(skip = std::env::var_os("WEBHOOK_BEARER_TOKEN_PREVIOUS"))]
+    pub webhook_bearer_token_previous: Option<OsString>,
     /// File with the bearer token of senders that cannot sign, instead of the environment variable
     /// `WEBHOOK_BEARER_TOKEN`. Each line is a token. The file FILE-previous has the previous token, if it exists. Both
     /// are read again when they change.
-    #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "WEBHOOK_BEARER_TOKEN_FILE",
+        value_name = "FILE",
+        value_parser = secret_file("WEBHOOK_BEARER_TOKEN_FILE")
+    )]
     pub webhook_bearer_token_file: Option<PathBuf>,
     /// File with the receiver's TLS certificate and its chain, in PEM. It is read again when it changes.
     #[arg(long, env = "WEBHOOK_TLS_CERT", value_name = "FILE")]
@@ -168,8 +181,8 @@ pub struct RunFlags {
     #[arg(long, value_name = "NAME")]
     pub webhook_cert_secret: Option<String>,
     /// DNS names in the certificate that Stoker issues, separated by commas: those of the Service.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub webhook_cert_dns_names: Vec<String>,
+    #[arg(long, value_name = "NAMES")]
+    pub webhook_cert_dns_names: Option<String>,
     /// `MutatingWebhookConfiguration` in which Stoker keeps the `caBundle` of the certificate that it issues.
     #[arg(long, value_name = "NAME")]
     pub webhook_configuration: Option<String>,
@@ -183,31 +196,16 @@ pub struct RunFlags {
     pub default_agent_image: String,
     /// Networks of the proxies in front of the receiver, such as 10.0.0.0/8, separated by commas. Only requests of
     /// these proxies may name their source in `X-Forwarded-For`.
-    #[arg(
-        long,
-        env = "WEBHOOK_TRUSTED_PROXIES",
-        value_delimiter = ',',
-        value_name = "NETWORKS"
-    )]
-    pub trusted_proxies: Vec<String>,
+    #[arg(long, env = "WEBHOOK_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    pub trusted_proxies: Option<String>,
     /// Networks from which webhooks are accepted, separated by commas [default: all].
-    #[arg(
-        long,
-        env = "WEBHOOK_ALLOWED_SOURCES",
-        value_delimiter = ',',
-        value_name = "NETWORKS"
-    )]
-    pub webhook_allowed_sources: Vec<String>,
+    #[arg(long, env = "WEBHOOK_ALLOWED_SOURCES", value_name = "NETWORKS")]
+    pub webhook_allowed_sources: Option<String>,
     /// Hosts of the git servers that may be contacted, separated by commas: git.example.com, *.example.com or
     /// 10.0.0.7:8443 [default: all]. Link-local addresses and those of metadata services are refused, unless the list
     /// names the host or the address.
-    #[arg(
-        long,
-        env = "GIT_ALLOWED_HOSTS",
-        value_delimiter = ',',
-        value_name = "HOSTS"
-    )]
-    pub git_allowed_hosts: Vec<String>,
+    #[arg(long, env = "GIT_ALLOWED_HOSTS", value_name = "HOSTS")]
+    pub git_allowed_hosts: Option<String>,
     /// Largest number of webhooks per second for one object.
     #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
     pub webhook_rate: u32,
@@ -327,79 +325,4 @@ pub struct SandboxFlags {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    fn run_flags(arguments: &[&str]) -> RunFlags {
-        let arguments = ["stoker", "run"].iter().chain(arguments);
-        match Cli::try_parse_from(arguments).expect("arguments").command {
-            Command::Run(flags) => *flags,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_last_value_of_a_repeated_flag_applies() {
-        let flags = run_flags(&[
-            "--health-probe-bind-address=:8081",
-            "--leader-elect",
-            "--max-body=1",
-            "--health-probe-bind-address=[::]:8082",
-            "--leader-elect=false",
-            "--max-body=2",
-        ]);
-        assert_eq!(flags.health_probe_bind_address, "[::]:8082");
-        assert!(!flags.leader_elect);
-        assert_eq!(flags.max_body, 2);
-    }
-
-    #[test]
-    fn switches_have_the_spellings_of_go() {
-        for text in ["1", "t", "T", "true", "TRUE", "True"] {
-            assert!(run_flags(&[&format!("--leader-elect={text}")]).leader_elect);
-        }
-        for text in ["0", "f", "F", "false", "FALSE", "False"] {
-            assert!(
-                !run_flags(&["--leader-elect", &format!("--leader-elect={text}")]).leader_elect
-            );
-        }
-        let invalid = Cli::try_parse_from(["stoker", "run", "--leader-elect=yes"]);
-        assert!(invalid.is_err());
-    }
-
-    #[test]
-    fn global_flags_can_be_repeated() {
-        let cli = Cli::try_parse_from(["stoker", "--log=info", "run", "--log=warn", "--log=debug"]);
-        assert_eq!(cli.expect("arguments").log.as_deref(), Some("debug"));
-    }
-
-    #[test]
-    fn an_example_of_codecommit_needs_the_name_of_its_repository() {
-        let send = |flags: &[&str]| {
-            let start = [
-                "stoker",
-                "send",
-                "http://localhost/webhook/a/b",
-                "--provider",
-            ];
-            Cli::try_parse_from(start.iter().chain(flags))
-        };
-        let error = send(&["codecommit"]).unwrap_err().to_string();
-        assert!(error.contains("--repo"), "{error}");
-        assert!(send(&["codecommit", "--repo", "line-7"]).is_ok());
-        assert!(send(&["github"]).is_ok());
-    }
-
-    #[test]
-    fn plugin_directories_accumulate() {
-        let flags = run_flags(&["--plugin-dir=/a", "--plugin-dir=/b"]);
-        assert_eq!(flags.plugin_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
-    }
-}
+mod tests;

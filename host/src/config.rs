@@ -1,5 +1,6 @@
 //! The configuration of `stoker run`, converted from the flags. Invalid flags are errors.
 
+use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -118,6 +119,12 @@ pub enum ConfigError {
     OnlyPreviousSecret {
         /// The environment variable of the present value.
         variable: &'static str,
+    },
+    /// A secret in the environment is not text.
+    #[error("{variable} is set, but its value is not UTF-8")]
+    SecretNotUtf8 {
+        /// The environment variable.
+        variable: String,
     },
     /// The value is not the name of a Secret.
     #[error("--webhook-secret-name {text:?} is not NAME or NAME/KEY of a Secret")]
@@ -245,15 +252,15 @@ impl TryFrom<RunFlags> for HostConfig {
                 body_bytes: flags.max_body,
                 body_memory: body_memory(flags.max_body_memory, flags.max_body)?,
                 object_rate: object_rate(flags.webhook_rate)?,
-                trusted_proxies: networks("--trusted-proxies", &flags.trusted_proxies)?
+                trusted_proxies: networks("--trusted-proxies", flags.trusted_proxies.as_deref())?
                     .unwrap_or_default(),
                 allowed_sources: networks(
                     "--webhook-allowed-sources",
-                    &flags.webhook_allowed_sources,
+                    flags.webhook_allowed_sources.as_deref(),
                 )?,
                 ..Bounds::default()
             },
-            git_hosts: git_hosts(&flags.git_allowed_hosts)?,
+            git_hosts: git_hosts(flags.git_allowed_hosts.as_deref())?,
             own_namespace: set(flags.pod_namespace),
             identity: flags.leader_elect.then(|| {
                 set(flags.pod_name).unwrap_or_else(|| format!("stoker-{}", uuid::Uuid::new_v4()))
@@ -313,23 +320,26 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
     })
 }
 
-/// Parses a list of networks. An empty value is absent.
-fn networks(flag: &'static str, texts: &[String]) -> Result<Option<Networks>, ConfigError> {
-    if texts.concat().is_empty() && texts.len() < 2 {
-        return Ok(None);
-    }
-    let networks = Networks::parse(texts);
+/// Returns the entries of a list. An empty list is absent, but an empty entry among others is returned.
+fn entries(list: Option<&str>) -> Option<Vec<&str>> {
+    let list = list.filter(|list| !list.trim().is_empty())?;
+    Some(list.split(',').map(str::trim).collect())
+}
+
+/// Parses a list of networks.
+fn networks(flag: &'static str, list: Option<&str>) -> Result<Option<Networks>, ConfigError> {
+    let networks = entries(list).map(|texts| Networks::parse(&texts));
     networks
-        .map(Some)
+        .transpose()
         .map_err(|source| ConfigError::Networks { flag, source })
 }
 
-/// Parses the list of git servers. An empty value is absent, but an empty entry among others is an error.
-fn git_hosts(texts: &[String]) -> Result<AllowedHosts, ConfigError> {
-    if texts.concat().trim().is_empty() && texts.len() < 2 {
+/// Parses the list of git servers.
+fn git_hosts(list: Option<&str>) -> Result<AllowedHosts, ConfigError> {
+    let Some(texts) = entries(list) else {
         return Ok(AllowedHosts::default());
-    }
-    let patterns = texts.iter().map(|text| text.trim().parse::<HostPattern>());
+    };
+    let patterns = texts.iter().map(|text| text.parse::<HostPattern>());
     let patterns = patterns.collect::<Result<_, _>>();
     patterns
         .map(AllowedHosts::new)
@@ -392,8 +402,9 @@ fn own_certificate(flags: &RunFlags, secret: String) -> Result<CertificateConfig
     if ObjectKey::new("default", &secret).is_err() {
         return Err(ConfigError::CertificateSecret { text: secret });
     }
-    let names = flags.webhook_cert_dns_names.iter();
-    let names: Vec<_> = names.filter(|name| !name.is_empty()).cloned().collect();
+    let names = entries(flags.webhook_cert_dns_names.as_deref()).unwrap_or_default();
+    let names = names.into_iter().filter(|name| !name.is_empty());
+    let names: Vec<_> = names.map(str::to_owned).collect();
     if names.is_empty() {
         return Err(ConfigError::NoCertificateNames);
     }
@@ -405,10 +416,12 @@ fn own_certificate(flags: &RunFlags, secret: String) -> Result<CertificateConfig
 }
 
 fn secret(
-    (inline, previous): (Option<String>, Option<String>),
+    (inline, previous): (Option<OsString>, Option<OsString>),
     file: Option<PathBuf>,
     (flag, variable): (&'static str, &'static str),
 ) -> Result<Option<SecretSource>, ConfigError> {
+    let inline = secret_text(inline, variable.to_owned())?;
+    let previous = secret_text(previous, format!("{variable}_PREVIOUS"))?;
     match (inline, set(previous), file) {
         (Some(_), _, Some(_)) => Err(ConfigError::TwoSecrets {
             file: flag,
@@ -422,6 +435,13 @@ fn secret(
         (None, Some(_), _) => Err(ConfigError::OnlyPreviousSecret { variable }),
         (None, None, file) => Ok(file.map(SecretSource::File)),
     }
+}
+
+/// Returns the text of a secret in the environment. A value that is not text is an error: it does not switch the
+/// authentication off.
+fn secret_text(value: Option<OsString>, variable: String) -> Result<Option<String>, ConfigError> {
+    let text = value.map(OsString::into_string).transpose();
+    text.map_err(|_| ConfigError::SecretNotUtf8 { variable })
 }
 
 /// Parses the name of a Secret, and a key after a slash.

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use stoker::app;
-use stoker::cli::{self, Cli};
+use stoker::cli;
 
 /// A webhook is hundreds of small, short-lived allocations.
 #[global_allocator]
@@ -16,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     reason = "the last word of a failed command, after its log has ended"
 )]
 async fn main() -> ExitCode {
-    match app::run(Cli::parse_from(cli::arguments(std::env::args_os()))).await {
+    match app::run(cli::parse()).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", stoker_report::chain(error.as_ref()));

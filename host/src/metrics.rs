@@ -2,6 +2,8 @@
 
 use prometheus_client::registry::Registry;
 
+pub use stoker_process::Format;
+
 use crate::admission::InjectorMetrics;
 use crate::controller::ControllerMetrics;
 use crate::plugin::PluginMetrics;
@@ -43,11 +45,9 @@ impl Metrics {
         }
     }
 
-    /// Returns all metrics in the OpenMetrics text format.
-    pub fn encode(&self) -> Result<String, std::fmt::Error> {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
+    /// Returns all metrics in a text format.
+    pub fn encode(&self, format: Format) -> Result<String, std::fmt::Error> {
+        format.encode(&self.registry)
     }
 }
 

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::watch;
 
 use crate::auth::{AuthState, Authenticator};
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 use crate::plugin::{Detector, PluginStatus};
-
-/// The media type of the OpenMetrics text format.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The inputs of the readiness probe.
 #[derive(Clone)]
@@ -55,13 +52,16 @@ async fn plugins(State(readiness): State<Readiness>) -> Json<Vec<PluginStatus>> 
     Json(readiness.detector.status())
 }
 
-/// The route of the metrics: `/metrics`, in the OpenMetrics text format.
+/// The route of the metrics: `/metrics`, in the text format that the client accepts.
 pub fn metrics_router(metrics: Arc<Metrics>) -> Router {
-    let encode = async |State(metrics): State<Arc<Metrics>>| match metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(error) => {
-            tracing::error!(error = %error, "cannot encode the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    let encode = async |State(metrics): State<Arc<Metrics>>, headers: HeaderMap| {
+        let format = Format::accepted(&headers);
+        match metrics.encode(format) {
+            Ok(text) => ([(header::CONTENT_TYPE, format.media_type())], text).into_response(),
+            Err(error) => {
+                tracing::error!(error = %error, "cannot encode the metrics");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
         }
     };
     Router::new()

@@ -23,6 +23,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
 use crate::auth::Authenticator;
 use crate::plugin::Detector;
 use crate::request::Requests;
@@ -50,9 +53,20 @@ pub struct Receiver {
     pub metrics: ReceiverMetrics,
     /// The limits of deliveries.
     pub limits: Limits,
+    /// The tasks of the deliveries whose senders are authenticated. They continue if the senders disconnect.
+    pub deliveries: TaskTracker,
 }
 
 impl Receiver {
+    /// Waits for the remaining deliveries after the last connection ended. Each has an answer within seconds.
+    pub async fn drain(&self, deadline: Instant) {
+        self.deliveries.close();
+        let drained = tokio::time::timeout_at(deadline, self.deliveries.wait());
+        if drained.await.is_err() {
+            tracing::warn!("some webhooks were not handled before the shutdown, and were aborted");
+        }
+    }
+
     /// Reports the log lines about refusals that were omitted, from time to time.
     pub async fn report_omitted(&self) {
         loop {

@@ -43,6 +43,12 @@ pub enum SecretError {
         /// The error of the operating system.
         kind: std::io::ErrorKind,
     },
+    /// The file is not UTF-8.
+    #[error("the text in {} is not UTF-8", path.display())]
+    FileNotUtf8 {
+        /// The file.
+        path: PathBuf,
+    },
     /// The Secret of the cluster was not read.
     #[error("cannot read the Secret {name}")]
     Stored {
@@ -59,7 +65,7 @@ pub enum SecretError {
         key: String,
     },
     /// The value in the Secret of the cluster is not UTF-8.
-    #[error("the value of the key {key:?} is not text")]
+    #[error("the value of the key {key:?} is not UTF-8")]
     NotText {
         /// The key.
         key: String,
@@ -131,9 +137,12 @@ impl SecretSource {
 }
 
 fn read_file(path: &Path) -> Result<String, SecretError> {
-    std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
-        path: path.to_owned(),
-        kind: error.kind(),
+    std::fs::read_to_string(path).map_err(|error| {
+        let path = path.to_owned();
+        match error.kind() {
+            std::io::ErrorKind::InvalidData => SecretError::FileNotUtf8 { path },
+            kind => SecretError::Unreadable { path, kind },
+        }
     })
 }
 
@@ -159,5 +168,24 @@ impl std::fmt::Debug for SecretSource {
 impl std::fmt::Debug for Secret {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Secret({} values)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_text_is_an_error_that_says_so() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("secret");
+        let source = SecretSource::File(path.clone());
+        std::fs::write(&path, b"\xff\xfe").unwrap();
+        let expected = format!("the text in {} is not UTF-8", path.display());
+        assert_eq!(source.read_all().unwrap_err().to_string(), expected);
+        std::fs::write(&path, "b").unwrap();
+        std::fs::write(directory.path().join("secret-previous"), b"\xff").unwrap();
+        let error = source.read_all().unwrap_err().to_string();
+        assert!(error.ends_with("secret-previous is not UTF-8"), "{error}");
     }
 }

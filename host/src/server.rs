@@ -46,7 +46,7 @@ const IDLE_TIME: Duration = Duration::from_mins(1);
 /// The limit of the headers of a request, in bytes. GitHub sends less than 2 KiB.
 const HEADER_BYTES: u32 = 32 << 10;
 /// The time limit for the remaining requests after the shutdown began.
-const DRAIN_TIME: Duration = Duration::from_secs(15);
+pub const DRAIN_TIME: Duration = Duration::from_secs(15);
 /// The pause after an error of the listener, such as too many open files, which ends when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -258,6 +258,8 @@ fn http(header_time: Duration) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // A client may end its side of the connection after its request, and still reads the answer.
+        .half_close(true)
         .header_read_timeout(header_time)
         .max_buf_size(HEADER_BYTES as usize);
     builder
@@ -276,109 +278,4 @@ fn http(header_time: Duration) -> auto::Builder<TokioExecutor> {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::Router;
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-
-    /// Starts a server, sends bytes, and returns the answer and the time until the connection was closed.
-    async fn exchange(bytes: &[u8], options: Options) -> (Vec<u8>, Duration) {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let routes = Router::new().route("/", get(async || "ok"));
-        let serving = serve(listener, routes, options, CancellationToken::new());
-        let started = Instant::now();
-        let client = async {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(bytes).await.unwrap();
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await.ok();
-            answer
-        };
-        tokio::select! {
-            () = serving => panic!("the server ended"),
-            answer = client => (answer, started.elapsed()),
-        }
-    }
-
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    /// An empty frame of the settings (RFC 9113 §6.5).
-    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_without_a_complete_request_is_closed_in_time() {
-        let handshake = [PREFACE, SETTINGS].concat();
-        let header = b"GET / HTTP/1.1\r\nhost: ";
-        for bytes in [&b""[..], b"PRI", header, PREFACE, &handshake] {
-            let (_, time) = exchange(bytes, Options::default()).await;
-            let text = String::from_utf8_lossy(bytes);
-            assert_eq!(time.as_secs(), HEADER_TIME.as_secs(), "{text:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_closed_some_time_after_its_last_request() {
-        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-        let (answer, time) = exchange(request, Options::default()).await;
-        assert!(answer.starts_with(b"HTTP/1.1 200"));
-        assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
-        let options = || Options {
-            idle_time: Some(Duration::from_mins(2)),
-            ..Options::default()
-        };
-        let (answer, time) = exchange(request, options()).await;
-        assert!(answer.starts_with(b"HTTP/1.1 200"));
-        assert_eq!(time.as_secs(), 120);
-        // It is not the limit for the first request.
-        let (_, time) = exchange(b"GET / HTTP/1.1\r\n", options()).await;
-        assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_is_not_valid_http_has_an_answer_without_a_body() {
-        let start = "POST / HTTP/1.1\r\nhost: x\r\n";
-        let large = format!("{start}x: {}\r\n\r\n", "x".repeat(HEADER_BYTES as usize));
-        let many = format!("{start}{}\r\n", "x: y\r\n".repeat(101));
-        let length = format!("{start}content-length: x\r\n\r\n");
-        let name = format!("{start}a b: c\r\n\r\n");
-        for (request, status) in [
-            (large, "431"),
-            (many, "431"),
-            (length, "400"),
-            (name, "400"),
-        ] {
-            let (answer, time) = exchange(request.as_bytes(), Options::default()).await;
-            let answer = String::from_utf8(answer).unwrap();
-            assert!(
-                answer.starts_with(&format!("HTTP/1.1 {status} ")),
-                "{answer}"
-            );
-            assert!(answer.ends_with("\r\n\r\n"), "{answer}");
-            assert!(time < HEADER_TIME);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_tls_handshake_is_bounded_in_time() {
-        let directory = tempfile::TempDir::new().unwrap();
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let files = TlsFiles {
-            certificate: directory.path().join("tls.crt"),
-            key: directory.path().join("tls.key"),
-        };
-        std::fs::write(&files.certificate, certified.cert.pem()).unwrap();
-        std::fs::write(&files.key, certified.signing_key.serialize_pem()).unwrap();
-        let tls = Arc::new(Tls::load(files).unwrap());
-        let options = || Options {
-            tls: Some(Arc::clone(&tls)),
-            ..Options::default()
-        };
-        let (_, time) = exchange(b"\x16\x03\x01", options()).await;
-        assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
-        let (answer, time) = exchange(b"GET / HTTP/1.1\r\n\r\n", options()).await;
-        assert!(!answer.starts_with(b"HTTP"));
-        assert!(time < HEADER_TIME);
-    }
-}
+mod tests;

@@ -34,8 +34,9 @@ same_as_defaults() {
 render $chart >"$scratch/defaults"
 mapfile -t paths < <(python3 tests/chart/values.py --paths)
 
-# Null removes a default. The four objects of Kubernetes are then absent, and each other value has its default again.
-of_kubernetes=(resources podSecurityContext securityContext topologySpreadConstraints)
+# Null removes a default. The four objects of Kubernetes and the number of replicas are then absent, and each other value
+# has its default again.
+of_kubernetes=(replicaCount resources podSecurityContext securityContext topologySpreadConstraints)
 for path in "${paths[@]}"; do
     if [[ " ${of_kubernetes[*]} " != *" $path "* ]]; then
         same_as_defaults "$path is null" $chart --set "$path=null"
@@ -83,7 +84,7 @@ global: {imageRegistry: registry.example.com}
 stoker-operator: {enabled: true}
 EOF
 check_parent "below a parent chart that switches it on"
-check_parent "below a parent chart, with null" --set stoker-operator.webhookReceiver=null,stoker-operator.replicaCount=null
+check_parent "below a parent chart, with null" --set stoker-operator.webhookReceiver=null,stoker-operator.preStopSeconds=null
 [[ -z $(render_parent --set stoker-operator.enabled=false) ]] || fail "below a parent chart that switches it off"
 render_parent --set stoker-operator.podSecurityContext.runAsUser=null >"$scratch/rendered" || true
 if ! grep -q '^ *fsGroup: 65532' "$scratch/rendered" || grep -q '^ *runAsUser' "$scratch/rendered"; then

@@ -123,7 +123,7 @@ async fn the_status_of_objects_is_shown() -> Result<()> {
     let commit = cluster.git.commit("main", "A release").await?;
     synced(&cluster, None).await?;
     let mut flags = StatusFlags {
-        name: None,
+        object: None,
         namespace: Some(cluster.namespace.clone()),
         output: OutputFormat::Json,
         watch: false,
@@ -143,14 +143,38 @@ async fn the_status_of_objects_is_shown() -> Result<()> {
         expected
     );
 
-    (flags.output, flags.name) = (OutputFormat::Text, Some("plant".to_owned()));
+    (flags.output, flags.object) = (OutputFormat::Text, Some("plant".parse()?));
     let mut out = Vec::new();
     show_status(&cluster.client, &flags, &mut out).await?;
     assert!(String::from_utf8(out)?.contains(commit.as_str()));
-    flags.name = Some("other".to_owned());
-    let error = show_status(&cluster.client, &flags, &mut Vec::new())
-        .await
-        .unwrap_err();
-    assert_eq!(error.to_string(), "cannot read the GatewaySync \"other\"");
+    let own = &cluster.namespace;
+    // The form of `stoker sync` needs no flag.
+    (flags.namespace, flags.object) = (Some(String::new()), Some(format!("{own}/plant").parse()?));
+    let mut out = Vec::new();
+    show_status(&cluster.client, &flags, &mut out).await?;
+    assert!(String::from_utf8(out)?.contains(commit.as_str()));
+    for (namespace, object, expected) in [
+        (
+            Some(own),
+            "other".to_owned(),
+            format!("there is no GatewaySync {own}/other"),
+        ),
+        (
+            None,
+            format!("{own}/other"),
+            format!("there is no GatewaySync {own}/other"),
+        ),
+        (
+            Some(own),
+            "elsewhere/plant".to_owned(),
+            format!(
+                "the object is in the namespace elsewhere, and not in {own} as --namespace says"
+            ),
+        ),
+    ] {
+        (flags.namespace, flags.object) = (namespace.cloned(), Some(object.parse()?));
+        let error = show_status(&cluster.client, &flags, &mut Vec::new()).await;
+        assert_eq!(error.unwrap_err().to_string(), expected);
+    }
     Ok(())
 }

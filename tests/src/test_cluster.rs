@@ -21,7 +21,7 @@ use stoker::app::Host;
 use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use stoker::config::{HostConfig, InjectionConfig};
 use stoker::controller::AgentRole;
-use stoker::metrics::Metrics;
+use stoker::metrics::{Format, Metrics};
 use stoker::plugin::{Detector, Limits, SettingsSource};
 use stoker::secrets::SecretSource;
 use stoker::server::TlsFiles;
@@ -341,7 +341,7 @@ impl TestCluster {
 
     /// Returns the metrics of the host as text.
     pub fn metrics(&self) -> Result<String> {
-        Ok(self.host()?.metrics.encode()?)
+        Ok(self.host()?.metrics.encode(Format::OpenMetrics)?)
     }
 
     fn host(&self) -> Result<&RunningHost> {

@@ -36,6 +36,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 control-plane: controller-manager
 {{- end }}
 
+{{/* The annotations of objects that outlive the release. */}}
+{{- define "stoker-operator.keep" -}}
+helm.sh/resource-policy: keep
+# Argo CD understands the policy of Helm when an Application is deleted, but not when it prunes.
+argocd.argoproj.io/sync-options: Prune=false
+{{- end }}
+
 {{/* The labels of an object and those of a value, which win. Arguments: the root, the value. */}}
 {{- define "stoker-operator.labelsWith" -}}
 {{- $labels := include "stoker-operator.labels" (index . 0) | fromYaml }}
@@ -193,13 +200,6 @@ A Secret that is named wins over an inline secret.
 {{- toYaml $lines }}
 {{- end }}
 
-{{/* Not empty if extraArgs sets a flag to a value. Arguments: the root, the flag without `--`. */}}
-{{- define "stoker-operator.extraArg" -}}
-{{- range (index . 0).Values.extraArgs }}
-{{- if regexMatch (printf "^--?%s(=.+)?$" (index $ 1)) . }}yes{{ end }}
-{{- end }}
-{{- end }}
-
 {{/* The environment of the container. A variable of extraEnv replaces the chart's variable of the same name. */}}
 {{- define "stoker-operator.environment" -}}
 {{- $own := list }}
@@ -239,12 +239,14 @@ A Secret that is named wins over an inline secret.
 {{- toYaml $settings }}
 {{- end }}
 
-{{/* The number of replicas. Without leader election, only one may be the controller. */}}
+{{/*
+The number of replicas. Without leader election, only one may be the controller. Empty if an autoscaler sets the number.
+*/}}
 {{- define "stoker-operator.replicas" -}}
-{{- if .Values.leaderElection.enabled }}
+{{- if not .Values.leaderElection.enabled }}
+{{- min 1 (default 1 .Values.replicaCount | int) }}
+{{- else if not (kindIs "invalid" .Values.replicaCount) }}
 {{- int .Values.replicaCount }}
-{{- else }}
-{{- min 1 (int .Values.replicaCount) }}
 {{- end }}
 {{- end }}
 

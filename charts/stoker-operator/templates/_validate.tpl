@@ -5,6 +5,7 @@
 {{- end }}
 {{- include "stoker-operator.validateName" . }}
 {{- include "stoker-operator.validateScope" . }}
+{{- include "stoker-operator.validateBudget" . }}
 {{- with .Values.webhookReceiver }}
 {{- if and (not .enabled) .httpRoute.enabled }}
 {{- fail "webhookReceiver.enabled: an HTTPRoute needs the receiver, which is switched off" }}
@@ -22,7 +23,7 @@
 {{- if lt (int .Values.terminationGracePeriodSeconds) (add 15 (int .Values.preStopSeconds) | int) }}
 {{- fail "terminationGracePeriodSeconds: it must be at least 15 more than preStopSeconds, or webhooks in flight are cut off" }}
 {{- end }}
-{{- $ports := dict "8081" "the probes" }}
+{{- $ports := dict (include "stoker-operator.probesPort" .) "the probes" }}
 {{- if .Values.webhookReceiver.enabled }}
 {{- include "stoker-operator.reservePort" (list $ports "webhookReceiver.port" .Values.webhookReceiver.port) }}
 {{- end }}
@@ -48,17 +49,55 @@
 
 {{/*
 Two releases for the same namespaces would follow the same objects. The role of the agents, whose name is fixed, shows the
-other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and nothing is checked.
+other one. Without a cluster, as in `helm template`, `lookup` finds nothing, and nothing is checked. It fails without the
+right to read, so that a release with the scope `namespace` does not look for a ClusterRole.
 */}}
 {{- define "stoker-operator.validateScope" -}}
+{{- $flags := include "stoker-operator.extraFlags" . | fromYaml }}
+{{- $watched := get $flags "watch-namespace" }}
+{{- if and (hasKey $flags "watch-namespace") (eq .Values.rbac.scope "namespace") (ne $watched .Release.Namespace) }}
+{{- fail (printf "extraArgs: with rbac.scope=namespace, the release has no rights for --watch-namespace=%s; install it in that namespace, or set rbac.scope=cluster" $watched) }}
+{{- end }}
 {{- $kind := include "stoker-operator.roleKind" . }}
-{{- $serves := ternary "all namespaces" (printf "the namespace %s" .Release.Namespace) (eq $kind "ClusterRole") }}
-{{- $role := lookup "rbac.authorization.k8s.io/v1" $kind (ternary "" .Release.Namespace (eq $kind "ClusterRole")) "stoker-agent" }}
-{{- $owner := dig "metadata" "annotations" dict (default dict $role) | default dict }}
-{{- $name := get $owner "meta.helm.sh/release-name" }}
-{{- $namespace := get $owner "meta.helm.sh/release-namespace" }}
-{{- if and $name (or (ne $name .Release.Name) (ne $namespace .Release.Namespace)) }}
-{{- fail (printf "rbac.scope: the release %s in the namespace %s serves %s already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace and use a namespace for each" $name $namespace $serves) }}
+{{- with include "stoker-operator.agentRoleOwner" . | fromYaml }}
+{{- if include "stoker-operator.serves" (list . $kind) }}
+{{- $serves := ternary "all namespaces" (printf "the namespace %s" $.Release.Namespace) (eq $kind "ClusterRole") }}
+{{- fail (printf "rbac.scope: the release %s in the namespace %s serves %s already, and two such releases would follow the same objects; upgrade or uninstall it, or set rbac.scope=namespace and use a namespace for each" .name .namespace $serves) }}
+{{- end }}
+{{- end }}
+{{- if eq $kind "ClusterRole" }}
+{{- range dig "items" list (lookup "rbac.authorization.k8s.io/v1" "Role" "" "" | default dict) }}
+{{- if eq .metadata.name "stoker-agent" }}
+{{- with include "stoker-operator.otherOwner" (list $ .) | fromYaml }}
+{{- if include "stoker-operator.serves" (list . "Role") }}
+{{- fail (printf "rbac.scope: the release %s serves the namespace %s already, and a release for all namespaces would follow the same objects; uninstall it, or set rbac.scope=namespace" .name .namespace) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A budget that never lets a pod go blocks the drain of its node forever. Kubernetes rounds percentages up. */}}
+{{- define "stoker-operator.validateBudget" -}}
+{{- $known := include "stoker-operator.replicas" . }}
+{{- /* Of a number that an autoscaler sets, only a percentage of 100 is too much in any case. */}}
+{{- $replicas := default "100" $known | int }}
+{{- with .Values.podDisruptionBudget }}
+{{- if and .enabled (gt $replicas 1) }}
+{{- $stay := toString .minAvailable }}
+{{- $number := trimSuffix "%" $stay | int }}
+{{- if hasSuffix "%" $stay }}
+{{- $number = div (add 99 (mul $number $replicas)) 100 | int }}
+{{- end }}
+{{- if and .minAvailable (ge $number $replicas) }}
+{{- $all := ternary "the" $known (empty $known) }}
+{{- fail (printf "podDisruptionBudget.minAvailable: %s of %s replicas would never let a node be drained; set a smaller one, or podDisruptionBudget.enabled=false" $stay $all) }}
+{{- end }}
+{{- if and (not .minAvailable) (has (toString .maxUnavailable) (list "0" "0%")) }}
+{{- fail "podDisruptionBudget.maxUnavailable: 0 would never let a node be drained; set at least 1" }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -3,10 +3,11 @@ Completes and converts the values in place. Each template includes this first.
 
 Helm removes the default of a value that is null. `--reuse-values` removes all defaults that the chart of the last
 release did not have. `--set-string` and `--set` pass strings, numbers and booleans of any type. After this, each value
-exists and has the type of its default.
+exists and has the type of its default. Flags of extraArgs have replaced the values of the same meaning.
 */}}
 {{- define "stoker-operator.completeValues" -}}
 {{- include "stoker-operator.complete" (list .Values (.Files.Get "files/defaults.yaml" | fromYaml)) }}
+{{- include "stoker-operator.applyExtraArgs" . }}
 {{- end }}
 
 {{/* Arguments: the values, their defaults. */}}
@@ -20,6 +21,8 @@ exists and has the type of its default.
 {{- if kindIs "invalid" $value }}
 {{- $_ := set $values $key (ternary list dict (kindIs "slice" $default)) }}
 {{- end }}
+{{- /* Null leaves the number to an autoscaler. */}}
+{{- else if and (eq $key "replicaCount") (kindIs "invalid" $value) }}
 {{- else if kindIs "map" $default }}
 {{- if kindIs "invalid" $value }}
 {{- $value = dict }}

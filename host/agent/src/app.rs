@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use stoker_git::{FetchLimits, GitClient, GitClientConfig, ObjectStore};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command};
 use crate::lock::FolderLock;
@@ -91,16 +90,4 @@ fn open_store(folder: &Path) -> Result<(Arc<ObjectStore>, FolderLock)> {
     let store = ObjectStore::open(&path);
     let store = store.with_context(|| format!("cannot open the objects in {}", path.display()))?;
     Ok((Arc::new(store), lock))
-}
-
-/// Returns a future that completes when the process receives SIGTERM or SIGINT.
-fn termination() -> Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
+use stoker_process::Format;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -27,8 +28,6 @@ const CONNECTION_TIME: Duration = Duration::from_mins(5);
 /// The pause after an error of the listener.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Whether the gateway may start, and whether the agent ends.
 #[derive(Debug, Default)]
@@ -63,7 +62,7 @@ pub(crate) enum Site {
 }
 
 impl Site {
-    fn answer(&self, path: &str) -> Response<Full<Bytes>> {
+    fn answer(&self, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
         match (self, path) {
             (Self::Probes(_), "/healthz") => text(StatusCode::OK, "ok"),
             (Self::Probes(health), "/readyz" | "/startupz") => {
@@ -80,7 +79,7 @@ impl Site {
                     text(StatusCode::SERVICE_UNAVAILABLE, state)
                 }
             }
-            (Self::Metrics(registry), "/metrics") => metrics(registry),
+            (Self::Metrics(registry), "/metrics") => metrics(registry, Format::accepted(headers)),
             _ => text(StatusCode::NOT_FOUND, "404 page not found"),
         }
     }
@@ -90,10 +89,12 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     answer(status, TEXT, Bytes::from_static(text.as_bytes()))
 }
 
-fn metrics(registry: &Registry) -> Response<Full<Bytes>> {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, registry) {
-        Ok(()) => answer(StatusCode::OK, OPEN_METRICS, text.into()),
+fn metrics(registry: &Registry, format: Format) -> Response<Full<Bytes>> {
+    match format.encode(registry) {
+        Ok(text) => {
+            let media_type = HeaderValue::from_static(format.media_type());
+            answer(StatusCode::OK, media_type, text.into())
+        }
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be encoded");
             answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, Bytes::new())
@@ -133,7 +134,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Site) {
         };
         let site = site.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let response = site.answer(request.uri().path());
+            let response = site.answer(request.uri().path(), request.headers());
             std::future::ready(Ok::<_, Infallible>(response))
         });
         tokio::spawn(async move {
@@ -150,12 +151,13 @@ pub(crate) async fn serve(listener: TcpListener, site: Site) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
     use http_body_util::BodyExt as _;
 
     use super::*;
 
     async fn get(site: &Site, path: &str) -> (u16, String) {
-        let response = site.answer(path);
+        let response = site.answer(path, &HeaderMap::new());
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -179,6 +181,17 @@ mod tests {
         expect("/healthz", 200, "ok").await;
         expect("/readyz", 503, "shutting down").await;
         expect("/startupz", 503, "shutting down").await;
+    }
+
+    #[test]
+    fn the_format_of_the_metrics_is_what_the_client_accepts() {
+        let site = Site::Metrics(Arc::default());
+        for format in [Format::OpenMetrics, Format::Prometheus] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(format.media_type()));
+            let answer = site.answer("/metrics", &headers);
+            assert_eq!(answer.headers()[CONTENT_TYPE], format.media_type());
+        }
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use self::steps::DemoSteps;
 use super::host::Host;
 use super::local_gateway::LocalGateway;
-use super::{signals, text};
+use super::text;
 use crate::auth::{AuthConfig, sign};
 use crate::cli::DemoFlags;
 use crate::config::HostConfig;
@@ -35,7 +35,7 @@ const NAME: &str = "plant";
 const PROFILE: &str = "edge";
 
 pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
-    let ended = signals::termination()?;
+    let ended = stoker_process::termination()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, flags.port));
     let cluster = LocalCluster::start(0).await?;
     let client = cluster.client().await?;

@@ -9,7 +9,9 @@ use kube::Client;
 use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::injection::Injection;
 use super::kubeconfig::Clients;
@@ -43,6 +45,7 @@ pub struct Host {
     pub detector: Arc<Detector>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    receiver: Arc<Receiver>,
     receiver_address: Option<SocketAddr>,
     injection: Option<Injection>,
     cache: Arc<ObjectCache>,
@@ -77,8 +80,7 @@ impl Host {
             ..GitClientConfig::default()
         };
         let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
-        let [webhook_events, pass_events] = [request::COMPONENT, controller::COMPONENT]
-            .map(|component| write_events(&client, component, &mut tasks));
+        let pass_events = write_events(&client, controller::COMPONENT, &mut tasks);
         let written = WrittenObjects::default();
         let (cache, requester) = watch_objects(
             &client,
@@ -86,7 +88,6 @@ impl Host {
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
             &metrics.watches,
-            webhook_events,
             written.clone(),
             &mut tasks,
         );
@@ -129,15 +130,23 @@ impl Host {
             looks: Looks::default(),
             metrics: metrics.receiver.clone(),
             limits: Limits::new(config.bounds, metrics.receiver.clone()),
+            deliveries: TaskTracker::new(),
         };
         let receiver = Arc::new(receiver);
         let reporter = Arc::clone(&receiver);
         tasks.spawn(async move { reporter.report_omitted().await });
         tasks.spawn(telemetry::report_dropped());
-        listeners.serve(tls, receiver, readiness, &metrics, &mut servers);
+        listeners.serve(
+            tls,
+            Arc::clone(&receiver),
+            readiness,
+            &metrics,
+            &mut servers,
+        );
         Ok(Self {
             detector,
             metrics,
+            receiver,
             receiver_address,
             injection,
             cache,
@@ -170,7 +179,9 @@ impl Host {
             () = ended => Ok(()),
             Some(result) = self.tasks.join_next() => result,
         };
+        let deadline = Instant::now() + server::DRAIN_TIME;
         let drained = self.servers.drain().await;
+        self.receiver.drain(deadline).await;
         self.shutdown.cancel();
         // A request is stored before it is answered, and the next start handles the remaining requests. Therefore,
         // nothing is lost if a task waits for an API server that does not answer.
@@ -291,7 +302,6 @@ fn watch_objects(
     namespace: Option<&str>,
     foresight: Arc<dyn Foresight>,
     watches: &WatchMetrics,
-    events: EventQueue,
     written: WrittenObjects,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
@@ -301,7 +311,7 @@ fn watch_objects(
     let requester = Requester::new(
         single_try.clone(),
         Arc::clone(&cache),
-        events,
+        write_events(client, request::COMPONENT, tasks),
         namespace.map(str::to_owned),
         written,
     )

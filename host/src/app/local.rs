@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::local_gateway::LocalGateway;
-use super::{signals, text};
+use super::text;
 use crate::cli::SandboxFlags;
 
 /// The object that the gateway of the sandbox follows.
@@ -16,7 +16,7 @@ const PROFILE: &str = "default";
 
 /// Runs `stoker sandbox`.
 pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
-    let ended = signals::termination()?;
+    let ended = stoker_process::termination()?;
     let cluster = LocalCluster::start(flags.port).await?;
     History::write(&cluster.git).await?;
     cluster.write_kubeconfig(&flags.kubeconfig)?;

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::host::Host;
-use super::{kubeconfig, signals};
+use super::kubeconfig;
 use crate::cli::RunFlags;
 use crate::config::{HostConfig, set_path};
 use crate::plugin::PluginState;
@@ -12,7 +12,7 @@ use crate::plugin::PluginState;
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let kubeconfig = set_path(flags.kubeconfig.clone());
     let config: HostConfig = flags.try_into()?;
-    let ended = signals::termination()?;
+    let ended = stoker_process::termination()?;
     let clients = kubeconfig::clients(kubeconfig.as_deref()).await?;
     let host = Host::start(clients, config).await?;
     for status in host.detector.status() {

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use stoker_http_client::http_client;
@@ -53,11 +53,20 @@ pub(super) async fn run(flags: SendFlags) -> Result<ExitCode> {
     }
     body.truncate(ANSWER_BYTES);
     text::print(&String::from_utf8_lossy(&body))?;
-    match flags.expect {
-        Some(expected) if status == expected => Ok(ExitCode::SUCCESS),
-        Some(expected) => bail!("the status of the answer should have been {expected}"),
-        None if status.is_success() => Ok(ExitCode::SUCCESS),
-        None => Ok(ExitCode::FAILURE),
+    let expected = &flags.expect;
+    ensure!(
+        expected.is_empty() || expected.contains(&status.as_u16()),
+        "the status of the answer should have been {}",
+        expected
+            .iter()
+            .map(u16::to_string)
+            .collect::<Vec<_>>()
+            .join(" or ")
+    );
+    if status.is_success() || !expected.is_empty() {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::FAILURE)
     }
 }
 
@@ -104,16 +113,14 @@ fn headers(flags: &SendFlags, webhook: &Example, id: &str) -> Result<HeaderMap> 
         headers.insert(name, value);
     }
     let scheme = scheme(flags, webhook)?;
-    let file = |path: &Option<PathBuf>| path.clone().map(SecretSource::File);
-    if let Some(token) = file(&flags.token_file) {
+    if let Some(token) = source(flags.token.as_ref(), flags.token_file.as_ref()) {
         let token = token.read().context("the token cannot be used")?;
         let value = HeaderValue::try_from(bearer(&token));
         let mut value = value.context("the token is not a valid header value")?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    let inline = flags.secret.clone().map(SecretSource::Inline);
-    if let Some(secret) = inline.or_else(|| file(&flags.secret_file)) {
+    if let Some(secret) = source(flags.secret.as_ref(), flags.secret_file.as_ref()) {
         let secret = secret.read().context("the secret cannot be used")?;
         let proof = scheme.headers(&secret, &webhook.body, Timestamp::now(), id);
         for (name, value) in proof {
@@ -124,6 +131,12 @@ fn headers(flags: &SendFlags, webhook: &Example, id: &str) -> Result<HeaderMap> 
         }
     }
     Ok(headers)
+}
+
+/// Returns the source of a secret: the text of a flag, or a file.
+fn source(text: Option<&String>, file: Option<&PathBuf>) -> Option<SecretSource> {
+    let text = text.cloned().map(SecretSource::Inline);
+    text.or_else(|| file.cloned().map(SecretSource::File))
 }
 
 /// Reads a body from a file, or from standard input for `-`.

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::api::{Api, ListParams};
@@ -20,8 +20,9 @@ use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use stoker_api::GatewaySync;
 
+use super::api_errors::{in_words, of_watch};
 use super::kubeconfig;
-use crate::cli::{OutputFormat, StatusFlags};
+use crate::cli::{ObjectName, OutputFormat, StatusFlags};
 use view::ObjectView;
 
 /// How often a terminal shows the objects again without a change, because ages change.
@@ -58,13 +59,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Writes the state of the objects once.
 pub async fn show(client: &Client, flags: &StatusFlags, out: &mut impl Write) -> Result<()> {
-    let objects = match &flags.name {
-        Some(name) => {
-            let api = api(client, flags);
-            let found = api.get(name).await;
-            vec![found.with_context(|| format!("cannot read the GatewaySync {name:?}"))?]
+    let api = api(client, flags)?;
+    let objects = match &flags.object {
+        Some(ObjectName { name, .. }) => {
+            let found = api.get(name).await.map_err(|error| {
+                let namespace = api.namespace().unwrap_or_default();
+                in_words(error, Some(&format!("{namespace}/{name}")))
+            });
+            vec![found?]
         }
-        None => list(&api(client, flags)).await?,
+        None => list(&api).await?,
     };
     let text = text(&objects, flags, Timestamp::now())?;
     out.write_all(text.as_bytes())?;
@@ -76,7 +80,7 @@ async fn list(api: &Api<GatewaySync>) -> Result<Vec<GatewaySync>> {
     let mut objects = Vec::new();
     loop {
         let page = api.list(&params).await;
-        let page = page.context("cannot list the GatewaySync objects")?;
+        let page = page.map_err(|error| in_words(error, None))?;
         objects.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
@@ -85,12 +89,20 @@ async fn list(api: &Api<GatewaySync>) -> Result<Vec<GatewaySync>> {
     }
 }
 
-fn api(client: &Client, flags: &StatusFlags) -> Api<GatewaySync> {
-    match (&flags.namespace, &flags.name) {
-        (Some(namespace), _) => Api::namespaced(client.clone(), namespace),
-        (None, Some(_)) => Api::default_namespaced(client.clone()),
+fn api(client: &Client, flags: &StatusFlags) -> Result<Api<GatewaySync>> {
+    let flag = flags.namespace.as_deref().filter(|text| !text.is_empty());
+    let object = flags.object.as_ref();
+    let named = object.and_then(|object| object.namespace.as_deref());
+    Ok(match (flag, named) {
+        (Some(flag), Some(named)) if flag != named => {
+            bail!("the object is in the namespace {named}, and not in {flag} as --namespace says")
+        }
+        (Some(namespace), _) | (None, Some(namespace)) => {
+            Api::namespaced(client.clone(), namespace)
+        }
+        (None, None) if object.is_some() => Api::default_namespaced(client.clone()),
         (None, None) => Api::all(client.clone()),
-    }
+    })
 }
 
 /// Writes the state of the objects after each change, until the watch or the output ends.
@@ -100,11 +112,13 @@ async fn follow(
     clear: bool,
     out: &mut impl Write,
 ) -> Result<()> {
-    let config = match &flags.name {
-        Some(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
+    let config = match &flags.object {
+        Some(ObjectName { name, .. }) => {
+            watcher::Config::default().fields(&format!("metadata.name={name}"))
+        }
         None => watcher::Config::default(),
     };
-    let events = watcher(api(client, flags), config).default_backoff();
+    let events = watcher(api(client, flags)?, config).default_backoff();
     follow_events(events, flags, clear, out).await
 }
 
@@ -141,7 +155,8 @@ async fn follow_events(
             }
             // The watch is started again after a pause.
             Some(Err(error)) => {
-                tracing::error!(error = %stoker_report::chain(&error), "the watch was interrupted");
+                let error = of_watch(error);
+                tracing::error!(error = %stoker_report::chain(error.as_ref()), "the watch was interrupted");
                 continue;
             }
             None if clear => {}
@@ -173,7 +188,7 @@ fn text(objects: &[GatewaySync], flags: &StatusFlags, now: Timestamp) -> Result<
             let document = json!({ "objects": views });
             format!("{}\n", serde_json::to_string(&document)?)
         }
-        (OutputFormat::Text, [one]) if flags.name.is_some() => render::details(one, now),
+        (OutputFormat::Text, [one]) if flags.object.is_some() => render::details(one, now),
         (OutputFormat::Text, all) => render::list(all, now),
     })
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
@@ -19,6 +19,7 @@ use stoker_api::requested_over;
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
+use super::api_errors::{in_words, of_watch};
 use super::kubeconfig;
 use crate::cli::SyncFlags;
 
@@ -63,7 +64,7 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
     let object = &flags.object;
     let objects = Api::<GatewaySync>::namespaced(client.clone(), object.namespace());
     let found = objects.get(object.name()).await;
-    let found = found.with_context(|| format!("cannot read the GatewaySync {object}"))?;
+    let found = found.map_err(|error| in_words(error, Some(&object.to_string())))?;
     if found.spec.is_paused() {
         bail!("{object} is paused: set spec.paused to false, and request the sync again");
     }
@@ -125,7 +126,8 @@ async fn request(client: &Client, found: &GatewaySync, flags: &SyncFlags) -> Res
     };
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let written = objects.patch(flags.object.name(), &params, &patch).await;
-    written.context("cannot write the request")?;
+    let object = flags.object.to_string();
+    written.map_err(|error| in_words(error, Some(&object)).context("cannot write the request"))?;
     Ok(requested_at)
 }
 
@@ -192,7 +194,8 @@ fn object_of(event: watcher::Result<watcher::Event<GatewaySync>>) -> Option<Seen
         Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
         // The watch is started again after a pause.
         Err(error) => {
-            tracing::error!(error = %stoker_report::chain(&error), "the watch was interrupted");
+            let error = of_watch(error);
+            tracing::error!(error = %stoker_report::chain(error.as_ref()), "the watch was interrupted");
             None
         }
     }

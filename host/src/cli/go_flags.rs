@@ -15,7 +15,9 @@ const GO_FLAGS: [&str; 8] = [
 ];
 
 /// Returns the arguments of a process with two dashes before the flags of the Go operator, which takes one dash too.
-pub fn arguments(given: impl IntoIterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+pub(super) fn arguments(
+    given: impl IntoIterator<Item = OsString>,
+) -> impl Iterator<Item = OsString> {
     given.into_iter().map(|argument| {
         let flag = argument.to_str().and_then(|text| text.strip_prefix('-'));
         let name = flag.and_then(|flag| flag.split('=').next());

@@ -1,16 +1,18 @@
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use stoker_api::detection::{GitRef, ObjectKey};
+use stoker_api::detection::{GitRef, ObjectKey, ParseError};
 
 /// The flags of `stoker status`.
 #[derive(Debug, Clone, Args)]
 pub struct StatusFlags {
-    /// Name of one object, whose gateways are shown too [default: all objects].
-    pub name: Option<String>,
+    /// One object, whose gateways are shown too, as NAME or NAMESPACE/NAME [default: all objects].
+    #[arg(value_name = "[NAMESPACE/]NAME")]
+    pub object: Option<ObjectName>,
     /// Namespace of the objects [default: all namespaces, or that of the kubeconfig if an object is named].
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace)]
     pub namespace: Option<String>,
     /// Format of the output.
     #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -21,6 +23,39 @@ pub struct StatusFlags {
     /// Kubeconfig file [default: `KUBECONFIG`, the file in the home directory, or the service account of the pod].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+/// The name of an object, with its namespace or without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectName {
+    /// The namespace, or `None` if another flag or the kubeconfig has it.
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+impl FromStr for ObjectName {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, text),
+        };
+        let key = ObjectKey::new(namespace.unwrap_or("default"), name)?;
+        Ok(Self {
+            namespace: namespace.map(str::to_owned),
+            name: key.name().to_owned(),
+        })
+    }
+}
+
+/// Checks the name of a namespace. An empty one is absent.
+fn namespace(text: &str) -> Result<String, ParseError> {
+    if !text.is_empty() {
+        ObjectKey::new(text, "name")?;
+    }
+    Ok(text.to_owned())
 }
 
 /// The format of a command's output.
@@ -90,6 +125,30 @@ mod tests {
         for text in ["", "m", "5ms", "-1s", "1.5h", "5 m"] {
             assert!(timeout(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_object_is_named_with_its_namespace_or_without() {
+        let parse = |text: &str| text.parse::<ObjectName>();
+        let object = |namespace: Option<&str>, name: &str| ObjectName {
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        };
+        assert_eq!(parse("plant"), Ok(object(None, "plant")));
+        assert_eq!(parse("edge/plant"), Ok(object(Some("edge"), "plant")));
+        for text in [
+            "",
+            "/plant",
+            "edge/",
+            "a/b/c",
+            "../secrets",
+            "plant?x",
+            "Plant",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(namespace("edge").is_ok() && namespace("").is_ok());
+        assert!(namespace("a/b").is_err() && namespace("..").is_err());
     }
 
     #[test]

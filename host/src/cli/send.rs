@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::environment::secret_file;
+
 /// The flags of `stoker send`.
 #[derive(Debug, Clone, Args)]
 pub struct SendFlags {
@@ -15,11 +17,21 @@ pub struct SendFlags {
         long,
         env = "WEBHOOK_HMAC_SECRET_FILE",
         value_name = "FILE",
+        value_parser = secret_file("WEBHOOK_HMAC_SECRET_FILE"),
         conflicts_with = "secret"
     )]
     pub secret_file: Option<PathBuf>,
-    /// File with a bearer token for the `Authorization` header.
-    #[arg(long, env = "WEBHOOK_BEARER_TOKEN_FILE", value_name = "FILE")]
+    /// Bearer token for the `Authorization` header.
+    #[arg(long, env = "WEBHOOK_BEARER_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// File with the bearer token.
+    #[arg(
+        long,
+        env = "WEBHOOK_BEARER_TOKEN_FILE",
+        value_name = "FILE",
+        value_parser = secret_file("WEBHOOK_BEARER_TOKEN_FILE"),
+        conflicts_with = "token"
+    )]
     pub token_file: Option<PathBuf>,
     /// Sender whose webhook is sent, with its headers and its scheme [default: generic].
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "body")]
@@ -47,9 +59,15 @@ pub struct SendFlags {
     /// Header to send, as NAME=VALUE or "NAME: VALUE". Can be repeated.
     #[arg(long = "header", visible_alias = "headers", value_name = "NAME=VALUE")]
     pub headers: Vec<String>,
-    /// Expected status of the answer. With another status the exit code is 1 [default: any of 200 to 299].
-    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
-    pub expect: Option<u16>,
+    /// Expected statuses of the answer, separated by commas. With another status the exit code is 1 [default: any of 200
+    /// to 299].
+    #[arg(
+        long,
+        value_name = "STATUS",
+        value_delimiter = ',',
+        value_parser = clap::value_parser!(u16).range(100..=599)
+    )]
+    pub expect: Vec<u16>,
 }
 
 /// The senders of which `stoker send` has an example.

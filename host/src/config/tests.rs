@@ -15,34 +15,27 @@ fn addresses_have_the_forms_of_the_go_operator() {
 
 #[test]
 fn networks_are_parsed_and_no_network_is_none() {
-    let parse = |texts: &[&str]| {
-        let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-        networks("--x", &texts)
-    };
-    assert_eq!(parse(&[]).unwrap(), None);
-    // An empty environment variable is one empty entry.
-    assert_eq!(parse(&[""]).unwrap(), None);
-    assert!(parse(&["", ""]).is_err());
-    assert!(parse(&["10.0.0.0/8", "2001:db8::1"]).unwrap().is_some());
-    assert_eq!(
-        parse(&["10.0.0.0/8", "x"]).unwrap_err().to_string(),
-        "--x is invalid"
-    );
+    let parse = |list| networks("--x", list);
+    assert_eq!(parse(None).unwrap(), None);
+    assert_eq!(parse(Some("")).unwrap(), None);
+    assert_eq!(parse(Some(" ")).unwrap(), None);
+    assert!(parse(Some(",")).is_err());
+    let found = parse(Some("10.0.0.0/8, 2001:db8::1")).unwrap();
+    let expected = Networks::parse(&["10.0.0.0/8", "2001:db8::1"]).unwrap();
+    assert_eq!(found, Some(expected));
+    let error = parse(Some("10.0.0.0/8,x")).unwrap_err();
+    assert_eq!(error.to_string(), "--x is invalid");
 }
 
 #[test]
 fn git_hosts_are_parsed_and_no_host_allows_all() {
-    let parse = |texts: &[&str]| {
-        let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-        git_hosts(&texts)
-    };
-    assert_eq!(parse(&[]).unwrap(), AllowedHosts::default());
-    assert_eq!(parse(&[""]).unwrap(), AllowedHosts::default());
-    let found = parse(&["git.example.com", " *.plant"]).unwrap();
+    assert_eq!(git_hosts(None).unwrap(), AllowedHosts::default());
+    assert_eq!(git_hosts(Some("")).unwrap(), AllowedHosts::default());
+    let found = git_hosts(Some("git.example.com, *.plant")).unwrap();
     assert_ne!(found, AllowedHosts::default());
     // A list that allows all hosts by mistake would be the opposite of what it says.
-    assert!(parse(&["", ""]).is_err());
-    let error = parse(&["git.example.com", "https://h"]).unwrap_err();
+    assert!(git_hosts(Some(",")).is_err());
+    let error = git_hosts(Some("git.example.com,https://h")).unwrap_err();
     assert_eq!(error.to_string(), "--git-allowed-hosts is invalid");
 }
 
@@ -70,7 +63,7 @@ fn a_secret_with_two_sources_is_an_error() {
     assert!(secret((Some("x".into()), None), Some("/f".into()), names).is_err());
     // An empty variable is a source, so that webhooks are refused rather than accepted without a signature.
     assert!(matches!(
-        secret((Some(String::new()), None), None, names).unwrap(),
+        secret((Some(OsString::new()), None), None, names).unwrap(),
         Some(SecretSource::Inline(_))
     ));
 }
@@ -78,7 +71,7 @@ fn a_secret_with_two_sources_is_an_error() {
 #[test]
 fn a_previous_secret_is_further_lines_beside_a_present_one() {
     let names = ("--file", "VARIABLE");
-    let some = |text: &str| Some(text.to_owned());
+    let some = |text: &str| Some(OsString::from(text));
     let values = |present, previous| {
         let source = secret((present, previous), None, names).unwrap().unwrap();
         source.read_all().map(|secret| secret.values().to_vec())
@@ -90,6 +83,22 @@ fn a_previous_secret_is_further_lines_beside_a_present_one() {
     assert!(secret((None, some("a")), Some("file".into()), names).is_err());
     assert!(secret((some("b"), None), Some("file".into()), names).is_err());
     assert!(secret((None, some("")), None, names).unwrap().is_none());
+}
+
+#[test]
+fn a_secret_that_is_not_text_is_an_error() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let names = ("--file", "VARIABLE");
+    let bytes = || Some(OsString::from_vec(vec![0xff, 0xfe]));
+    for (present, previous, variable) in [
+        (bytes(), None, "VARIABLE"),
+        (Some("a".into()), bytes(), "VARIABLE_PREVIOUS"),
+        (None, bytes(), "VARIABLE_PREVIOUS"),
+    ] {
+        let error = secret((present, previous), None, names).unwrap_err();
+        let expected = format!("{variable} is set, but its value is not UTF-8");
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[test]

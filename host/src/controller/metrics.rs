@@ -104,7 +104,7 @@ impl ControllerMetrics {
     /// Sets the GitHub App of an object, and the end of its token.
     pub(super) fn show_token(&self, key: &ObjectKey, token: Option<(&GitHubApp, Timestamp)>) {
         let app = token.map(|(app, ends)| App {
-            app_id: app.app_id,
+            id: app.app_id,
             installation_id: app.installation_id,
             token_ends: ends.as_second(),
         });
@@ -167,7 +167,7 @@ fn gateway_series<'a>(
     gateways: impl Iterator<Item = &'a DiscoveredGateway>,
 ) -> Box<[GatewaySeries]> {
     let series = gateways.map(|gateway| GatewaySeries {
-        gateway: gateway.name.as_str().into(),
+        name: gateway.name.as_str().into(),
         state: gateway.sync_status,
         last_sync: gateway.last_sync_time.as_ref().map(|at| at.0.as_second()),
     });

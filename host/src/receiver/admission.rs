@@ -47,19 +47,21 @@ const WRONG_SOURCE: AuthError =
 const REFUSAL_STEP: Duration = Duration::from_millis(25);
 
 /// A delivery whose sender is verified.
-pub(super) struct Admitted<'r> {
+pub(super) struct Admitted {
     pub(super) delivery: Verified<Delivery>,
     /// The object, or the reason why it was not found.
     pub(super) target: Result<Target, RequestError>,
     /// The latest time of the answer.
     pub(super) deadline: Instant,
     /// The share of the body in the memory for bodies.
-    pub(super) share: Share<'r>,
+    pub(super) share: Share,
 }
 
 /// What the path of a request names.
 pub(super) struct Place {
     key: ObjectKey,
+    /// Whether the path has the form of that of an object.
+    is_named: bool,
     /// The reason why no object can have the names, if so. The key is then one that no object has.
     impossible: Option<ParseError>,
 }
@@ -72,6 +74,7 @@ impl Place {
             Ok(key) => {
                 return Self {
                     key,
+                    is_named: true,
                     impossible: None,
                 };
             }
@@ -82,8 +85,19 @@ impl Place {
         #[expect(clippy::expect_used, reason = "hexadecimal digits are part of a name")]
         Self {
             key: key.expect("a name of digits and letters"),
+            is_named: !namespace.is_empty(),
             impossible: Some(why),
         }
+    }
+
+    /// Returns the object.
+    pub(super) fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// Returns whether the path has the form of that of an object.
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// Returns whether an object can have the names.
@@ -135,13 +149,13 @@ impl Looks {
 }
 
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.
-pub(super) async fn admit<'r>(
-    receiver: &'r Receiver,
+pub(super) async fn admit(
+    receiver: &Receiver,
     place: &Place,
     source: Option<IpAddr>,
     request: Request,
-    record: &mut Record<'_>,
-) -> Result<Admitted<'r>, Answer> {
+    record: &mut Record,
+) -> Result<Admitted, Answer> {
     let (Parts { headers, .. }, body) = request.into_parts();
     let limits = &receiver.limits;
     let acceptable = body::check_length(&headers, &limits.bounds).and_then(|()| {

@@ -32,17 +32,17 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// A body, and its share of the memory for bodies.
-pub(super) struct Received<'b> {
+pub(super) struct Received {
     pub(super) bytes: Bytes,
-    pub(super) share: Share<'b>,
+    pub(super) share: Share,
 }
 
 /// Reads a body within its bounds, into one buffer.
-pub(super) async fn read<'b>(
+pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
-    limits: &'b Limits,
-) -> Result<Received<'b>, Answer> {
+    limits: &Limits,
+) -> Result<Received, Answer> {
     let bounds = &limits.bounds;
     let length = announced(headers).and_then(|length| usize::try_from(length).ok());
     let mut reader = Reader {
@@ -74,7 +74,7 @@ struct Reader<'b> {
     buffer: Buffer,
     /// The number of parts that arrived.
     parts: usize,
-    share: Share<'b>,
+    share: Share,
     /// Whether the body waits for memory, and not for the sender.
     is_waiting: bool,
 }

@@ -16,6 +16,7 @@ const SMALL_STEP: usize = 4 << 10;
 /// some large ones could wait for each other with none of them complete. Therefore, a reserve for one body of the
 /// largest size is kept apart. When the shared memory is exhausted, one body at a time may use the reserve, so that it
 /// does not have to wait any longer.
+#[derive(Clone)]
 pub(super) struct Budget {
     shared: Arc<Semaphore>,
     reserve: Arc<Mutex<()>>,
@@ -23,8 +24,8 @@ pub(super) struct Budget {
 }
 
 /// The share of one body. Dropping it returns the share.
-pub(super) struct Share<'b> {
-    budget: &'b Budget,
+pub(super) struct Share {
+    budget: Budget,
     shared: Option<OwnedSemaphorePermit>,
     reserve: Option<OwnedMutexGuard<()>>,
     bytes: usize,
@@ -42,9 +43,9 @@ impl Budget {
     }
 
     /// Returns the share of a body that has no bytes yet.
-    pub(super) fn share(&self) -> Share<'_> {
+    pub(super) fn share(&self) -> Share {
         Share {
-            budget: self,
+            budget: self.clone(),
             shared: None,
             reserve: None,
             bytes: 0,
@@ -52,7 +53,7 @@ impl Budget {
     }
 }
 
-impl Share<'_> {
+impl Share {
     /// Increases the share to at least this many bytes. Waits until they are available.
     pub(super) async fn grow(&mut self, bytes: usize) {
         if bytes <= self.bytes {
@@ -86,7 +87,7 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
         self.budget.used.dec_by(signed(self.bytes));
     }

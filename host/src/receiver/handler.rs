@@ -1,13 +1,12 @@
 //! One delivery: find the object, verify the sender, detect the ref, submit the request, answer.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use stoker_api::detection::{Detection, ParseError};
+use stoker_api::detection::{Detection, ObjectKey, ParseError};
 
 use super::Receiver;
 use super::admission::{Admitted, Place, admit};
@@ -29,53 +28,67 @@ pub(super) async fn receive(
 ) -> Answer {
     // A path that is not UTF-8 names no object.
     let (namespace, name) = path.map_or_else(|_| Default::default(), |Path(names)| names);
-    answer(&receiver, &namespace, &name, request).await
+    answer(receiver, &namespace, &name, request).await
 }
 
 /// Answers a delivery whose path has another form than that of an object. An unauthenticated sender gets the answer for
 /// an object that does not exist.
-pub(super) async fn receive_elsewhere(receiver: &Receiver, request: Request) -> Answer {
+pub(super) async fn receive_elsewhere(receiver: Arc<Receiver>, request: Request) -> Answer {
     answer(receiver, "", "", request).await
 }
 
-async fn answer(receiver: &Receiver, namespace: &str, name: &str, request: Request) -> Answer {
+async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: Request) -> Answer {
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().copied();
     let source = receiver.limits.source(peer, headers);
     let id = delivery_id(headers);
-    let mut record = Record::start(receiver, (namespace, name), id, source);
-    let answer = match handle(receiver, (namespace, name), source, request, &mut record).await {
-        Ok(answer) | Err(answer) => answer,
-    };
-    let answer = receiver.limits.refuse(source, answer);
-    record.finish(&answer);
-    answer
+    let mut record = Record::start(&receiver, (namespace, name), id, source);
+    let place = Place::new(namespace, name, request.uri().path());
+    let admitted = admit(&receiver, &place, source, request, &mut record).await;
+    let admitted = admitted.and_then(|admitted| {
+        // From here on, the sender is authenticated.
+        record.authenticated(&place, admitted.delivery.scheme());
+        Ok((admitted, receiver.limits.admit()?))
+    });
+    match admitted {
+        Ok((admitted, in_flight)) => {
+            let deliveries = receiver.deliveries.clone();
+            // The task continues if the sender disconnects: what arrived completely takes effect, and has a log line.
+            let task = deliveries.spawn(async move {
+                let _in_flight = in_flight;
+                let answer = match handle(&receiver, &place, admitted).await {
+                    Ok(answer) | Err(answer) => answer,
+                };
+                record.finish(&answer);
+                answer
+            });
+            match task.await {
+                Ok(answer) => answer,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        Err(answer) => {
+            let answer = receiver.limits.refuse(source, answer);
+            record.finish(&answer);
+            answer
+        }
+    }
 }
 
-/// Handles a delivery. The error is the answer to a delivery that ends before its last step.
-async fn handle(
-    receiver: &Receiver,
-    (namespace, name): (&str, &str),
-    source: Option<IpAddr>,
-    request: Request,
-    record: &mut Record<'_>,
-) -> Result<Answer, Answer> {
-    let place = Place::new(namespace, name, request.uri().path());
+/// Handles a delivery whose sender is authenticated. The error is the answer to a delivery that ends before its last
+/// step.
+async fn handle(receiver: &Receiver, place: &Place, admitted: Admitted) -> Result<Answer, Answer> {
     let Admitted {
         delivery,
         target,
         deadline,
         share,
-    } = admit(receiver, &place, source, request, record).await?;
-
-    // From here on, the sender is authenticated.
-    record.authenticated(&place, delivery.scheme());
+    } = admitted;
     let limits = &receiver.limits;
-    let _in_flight = limits.admit()?;
     if let Some(why) = place.impossible() {
-        return Err(no_object(namespace, why));
+        return Err(no_object(place, why));
     }
-    let fail = |error| fail(&error, namespace, name);
+    let fail = |error| fail(&error, place.key());
     let target = target.map_err(fail)?;
     let key = target.key.clone();
     limits.count(&key)?;
@@ -231,8 +244,9 @@ fn is_json(media_type: &str) -> bool {
     matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")
 }
 
-fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
+fn fail(error: &RequestError, key: &ObjectKey) -> Answer {
     let code = error.code();
+    let (namespace, name) = (key.namespace(), key.name());
     match error {
         RequestError::NotFound(_) => not_found(namespace, name),
         RequestError::Unavailable(_) => {
@@ -253,8 +267,8 @@ fn fail(error: &RequestError, namespace: &str, name: &str) -> Answer {
 }
 
 /// Returns the answer to a delivery whose path cannot name an object.
-fn no_object(namespace: &str, why: &ParseError) -> Answer {
-    if namespace.is_empty() {
+fn no_object(place: &Place, why: &ParseError) -> Answer {
+    if !place.is_named() {
         return Answer::refused(Reason::NoRoute, NO_ROUTE);
     }
     let error = format!("the path names no GatewaySync: {why}");

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use stoker_report::escape;
@@ -8,16 +9,20 @@ use stoker_report::escape;
 use super::Receiver;
 use super::admission::Place;
 use super::answer::Answer;
+use crate::plugin::Plugin;
 
 /// The maximum length of a sender's texts in the log, in characters, unless they are the names of an object and the
 /// sender is authenticated. Objects have names of at most 253.
 const UNVERIFIED_CHARACTERS: usize = 64;
 
+/// The code of a delivery without an answer, in the place of that of an answer.
+const DISCONNECTED: &str = "disconnected";
+
 /// Writes the log line of a delivery and updates the metrics.
-pub(super) struct Record<'a> {
-    receiver: &'a Receiver,
-    namespace: &'a str,
-    name: &'a str,
+pub(super) struct Record {
+    receiver: Arc<Receiver>,
+    namespace: String,
+    name: String,
     delivery_id: Option<String>,
     source: Option<IpAddr>,
     bytes: Option<usize>,
@@ -25,26 +30,37 @@ pub(super) struct Record<'a> {
     scheme: Option<&'static str>,
     /// Whether an object can have the names.
     is_possible: bool,
+    is_answered: bool,
     started: Instant,
 }
 
-impl<'a> Record<'a> {
+/// How a delivery ended.
+struct End<'a> {
+    plugin: Option<&'a Plugin>,
+    outcome: &'static str,
+    reason: &'static str,
+    status: Option<StatusCode>,
+    detail: &'a str,
+}
+
+impl Record {
     pub(super) fn start(
-        receiver: &'a Receiver,
-        (namespace, name): (&'a str, &'a str),
+        receiver: &Arc<Receiver>,
+        (namespace, name): (&str, &str),
         delivery_id: Option<&str>,
         source: Option<IpAddr>,
     ) -> Self {
         receiver.metrics.started();
         Self {
-            receiver,
-            namespace,
-            name,
+            receiver: Arc::clone(receiver),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
             delivery_id: delivery_id.map(str::to_owned),
             source,
             bytes: None,
             scheme: None,
             is_possible: false,
+            is_answered: false,
             started: Instant::now(),
         }
     }
@@ -61,26 +77,36 @@ impl<'a> Record<'a> {
         self.is_possible = place.is_possible();
     }
 
-    pub(super) fn finish(self, answer: &Answer) {
-        let duration = self.started.elapsed();
+    /// Writes the log line of an answer.
+    pub(super) fn finish(mut self, answer: &Answer) {
+        self.is_answered = true;
         let status = answer.status();
         let plugin = answer.plugin();
         let metrics = &self.receiver.metrics;
         let source = plugin.map(|plugin| plugin.origin().key());
-        metrics.answered(source, status.as_u16(), duration);
-        metrics.outcome(answer.code());
-        let is_sampled = self.scheme.is_none() || status == StatusCode::TOO_MANY_REQUESTS;
+        metrics.answered(source, status.as_u16(), self.started.elapsed());
+        self.end(&End {
+            plugin,
+            outcome: answer.outcome(),
+            reason: answer.code(),
+            status: Some(status),
+            detail: answer.message(),
+        });
+    }
+
+    fn end(&self, end: &End<'_>) {
+        self.receiver.metrics.outcome(end.reason);
+        let is_sampled = self.scheme.is_none() || end.status == Some(StatusCode::TOO_MANY_REQUESTS);
         // Strangers, and senders that run wild, cause any number of lines.
         if !is_sampled || self.receiver.limits.refusal_lines.allows() {
-            self.write(answer, duration);
+            self.write(end, self.started.elapsed());
         }
     }
 
-    fn write(&self, answer: &Answer, duration: std::time::Duration) {
-        let plugin = answer.plugin();
+    fn write(&self, end: &End<'_>, duration: Duration) {
         tracing::info!(
-            sync.namespace = &*shown(self.namespace, self.is_possible),
-            sync.name = &*shown(self.name, self.is_possible),
+            sync.namespace = &*shown(&self.namespace, self.is_possible),
+            sync.name = &*shown(&self.name, self.is_possible),
             delivery.id = self
                 .delivery_id
                 .as_deref()
@@ -89,21 +115,30 @@ impl<'a> Record<'a> {
             delivery.source = self.source.map(tracing::field::display),
             delivery.bytes = self.bytes,
             delivery.scheme = self.scheme,
-            plugin.name = plugin.map(|plugin| plugin.descriptor().name.as_str()),
-            outcome = answer.outcome(),
-            reason = answer.code(),
-            status = answer.status().as_u16(),
+            plugin.name = end.plugin.map(|plugin| plugin.descriptor().name.as_str()),
+            outcome = end.outcome,
+            reason = end.reason,
+            status = end.status.map(|status| status.as_u16()),
             duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            detail = answer.message(),
+            detail = end.detail,
             "webhook"
         );
     }
 }
 
-impl Drop for Record<'_> {
-    /// Runs even if the sender disconnected before the answer.
+impl Drop for Record {
+    /// Runs also if the connection ended before the answer, which ends the work on a delivery that is not admitted.
     fn drop(&mut self) {
         self.receiver.metrics.ended();
+        if !self.is_answered && !std::thread::panicking() {
+            self.end(&End {
+                plugin: None,
+                outcome: DISCONNECTED,
+                reason: DISCONNECTED,
+                status: None,
+                detail: "the sender disconnected before the answer",
+            });
+        }
     }
 }
 

@@ -51,7 +51,7 @@ async fn wrong_method(
 async fn elsewhere(State(receiver): State<Arc<Receiver>>, request: Request) -> Answer {
     let is_webhook = request.uri().path().starts_with("/webhook/");
     if is_webhook && request.method() == Method::POST {
-        handler::receive_elsewhere(&receiver, request).await
+        handler::receive_elsewhere(receiver, request).await
     } else {
         no_route(State(receiver)).await
     }

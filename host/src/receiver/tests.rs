@@ -2,6 +2,7 @@
 
 mod admission;
 mod bodies;
+mod disconnects;
 mod handshake;
 mod limits;
 
@@ -15,6 +16,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use stoker_api::detection::{DetectorSelection, ObjectKey};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
@@ -38,6 +40,10 @@ struct FakeRequests {
     is_down: bool,
     reads: Mutex<Vec<ObjectKey>>,
     submitted: Mutex<Vec<(ObjectKey, Announcement)>>,
+    /// Told of each submission.
+    submitting: Notify,
+    /// Has a permit for each submission that may be stored, or is `None` if all may be.
+    storing: Option<Arc<Semaphore>>,
     reported: Mutex<Vec<(Unannounced, String)>>,
 }
 
@@ -90,7 +96,15 @@ impl Requests for FakeRequests {
             .lock()
             .unwrap()
             .push((target.key, announcement));
-        std::future::ready(outcome).boxed()
+        self.submitting.notify_one();
+        let storing = self.storing.clone();
+        async move {
+            if let Some(storing) = storing {
+                storing.acquire().await.unwrap().forget();
+            }
+            outcome
+        }
+        .boxed()
     }
 
     fn report(&self, _target: &Target, unannounced: Unannounced, why: &str) {
@@ -119,6 +133,7 @@ fn detector() -> Arc<Detector> {
 /// A receiver that requires signatures.
 struct Fixture {
     router: axum::Router,
+    receiver: Arc<Receiver>,
     metrics: ReceiverMetrics,
     registry: Registry,
     requests: Arc<FakeRequests>,
@@ -182,9 +197,12 @@ impl Fixture {
             looks: Looks::default(),
             metrics: metrics.clone(),
             limits: Limits::new(bounds, metrics.clone()),
+            deliveries: TaskTracker::new(),
         };
+        let receiver = Arc::new(receiver);
         Self {
-            router: router(Arc::new(receiver)),
+            router: router(Arc::clone(&receiver)),
+            receiver,
             metrics,
             registry,
             requests,

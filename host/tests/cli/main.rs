@@ -14,7 +14,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
-use support::{Running, file, run, stoker};
+use support::{Running, ended, file, run, stoker};
 use tempfile::TempDir;
 
 #[test]
@@ -46,7 +46,24 @@ fn an_error_is_one_line_with_its_causes() {
     let directory = TempDir::new().unwrap();
     let text = file(&directory, "text.wasm", "not a component");
     let nowhere = file(&directory, "kubeconfig", "kind: Config\n");
-    let cases: [(&[&str], &str); 5] = [
+    let down = file(&directory, "down", DOWN);
+    let cases: [(&[&str], &str); 9] = [
+        (
+            &["status", "--kubeconfig", &down],
+            "cannot reach the API server: ",
+        ),
+        (
+            &["status", "--kubeconfig", &down, "-n", "", "edge/plant"],
+            "Connection refused",
+        ),
+        (
+            &["status", "--kubeconfig", &down, "-n", "a", "b/plant"],
+            "the object is in the namespace b, and not in a",
+        ),
+        (
+            &["sync", "--kubeconfig", &down, "edge/plant"],
+            "cannot reach the API server: ",
+        ),
         (&["plugin", "check", "/nowhere.wasm"], "No such file"),
         (
             &["plugin", "check", &text],
@@ -71,6 +88,54 @@ fn an_error_is_one_line_with_its_causes() {
             ended.err
         );
         assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    }
+}
+
+/// A kubeconfig of an API server that does not run.
+const DOWN: &str = "
+apiVersion: v1
+kind: Config
+current-context: down
+clusters: [{name: down, cluster: {server: 'http://127.0.0.1:1'}}]
+users: [{name: down, user: {}}]
+contexts: [{name: down, context: {cluster: down, user: down}}]
+";
+
+#[test]
+fn empty_variables_are_absent() {
+    let mut command = stoker(&["crd"]);
+    for name in ["STOKER_LOG", "STOKER_LOG_FORMAT"] {
+        command.env(name, "");
+    }
+    assert_eq!(ended(&mut command).code, 0);
+    let mut command = stoker(&["run", "--kubeconfig", "/nowhere"]);
+    for name in [
+        "STOKER_PLUGIN_DIR",
+        "STOKER_PLUGIN_SETTINGS",
+        "WEBHOOK_TLS_CERT",
+        "WEBHOOK_TLS_KEY",
+    ] {
+        command.env(name, "");
+    }
+    let run = ended(&mut command);
+    assert!(run.err.contains("/nowhere"), "{}", run.err);
+}
+
+#[test]
+fn a_secret_that_cannot_be_used_does_not_count_as_absent() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bytes = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    for (name, value) in [
+        ("WEBHOOK_HMAC_SECRET", bytes),
+        ("WEBHOOK_HMAC_SECRET_PREVIOUS", bytes),
+        ("WEBHOOK_BEARER_TOKEN", bytes),
+        ("WEBHOOK_BEARER_TOKEN_PREVIOUS", bytes),
+        ("WEBHOOK_HMAC_SECRET_FILE", "".as_ref()),
+        ("WEBHOOK_BEARER_TOKEN_FILE", "".as_ref()),
+    ] {
+        let mut command = stoker(&["run", "--kubeconfig", "/nowhere"]);
+        let run = ended(command.env(name, value));
+        assert!(run.err.contains(name), "{}", run.err);
     }
 }
 
@@ -183,8 +248,10 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
         "{}",
         refused.err
     );
-    let expected = run(&["send", &url, "--ref", "v1", "--expect", "401"]);
-    assert_eq!(expected.code, 0, "{}", expected.err);
+    for (statuses, code) in [("401", 0), ("404,401", 0), ("404,200", 1)] {
+        let expected = run(&["send", &url, "--ref", "v1", "--expect", statuses]);
+        assert_eq!(expected.code, code, "{statuses}: {}", expected.err);
+    }
     // As a receiver reads it: the line break is the editor's.
     let secret = file(&directory, "secret", "s3cret\n");
     let signed = run(&[
@@ -199,13 +266,15 @@ fn run_serves_the_sandbox_logs_json_and_drains() {
     ]);
     assert_eq!(signed.code, 0, "{}{}", signed.out, signed.err);
     let token = file(&directory, "token", "t0ken\n");
-    let vouched = run(&["send", &url, "--ref", "v1", "--token-file", &token]);
-    assert!(
-        vouched.out.starts_with("404"),
-        "{}{}",
-        vouched.out,
-        vouched.err
-    );
+    for flag in [["--token-file", &token], ["--token", "t0ken"]] {
+        let vouched = run(&["send", &url, "--ref", "v1", flag[0], flag[1]]);
+        assert!(
+            vouched.out.starts_with("404"),
+            "{flag:?}: {}{}",
+            vouched.out,
+            vouched.err
+        );
+    }
 
     let (code, log) = host.terminate();
     assert_eq!(code, Some(0), "{log}");
@@ -261,6 +330,13 @@ fn without_a_receiver_nobody_is_told_of_a_missing_secret() {
     for line in ["unauthenticated 0", "secret_usable 1"] {
         let line = format!("stoker_webhook_receiver_{line}");
         assert!(said.contains(&line), "{said}");
+    }
+    // A client that does not name OpenMetrics gets the format that every client knows.
+    for part in [
+        "text/plain; version=0.0.4",
+        "# TYPE stoker_webhook_receiver_limited_total counter",
+    ] {
+        assert!(said.contains(part), "{said}");
     }
     let (code, log) = host.terminate();
     assert_eq!(code, Some(0), "{log}");

@@ -24,8 +24,10 @@ pub(crate) fn stoker(arguments: &[&str]) -> Command {
         "STOKER_PLUGIN_DIR",
         "WEBHOOK_HMAC_SECRET",
         "WEBHOOK_HMAC_SECRET_FILE",
+        "WEBHOOK_HMAC_SECRET_PREVIOUS",
         "WEBHOOK_BEARER_TOKEN",
         "WEBHOOK_BEARER_TOKEN_FILE",
+        "WEBHOOK_BEARER_TOKEN_PREVIOUS",
     ] {
         command.env_remove(name);
     }

@@ -29,6 +29,14 @@ stoker_plugin::detector!(DESCRIPTOR, detect);
 
 /// Returns what a service hook of Azure DevOps announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
+    match service_hook(request) {
+        // A body that is written by hand may have both.
+        Err(_) if request.has_ref() => Ok(Outcome::NotMine),
+        outcome => outcome,
+    }
+}
+
+fn service_hook(request: &impl Request) -> Result<Outcome, Malformed> {
     let publisher = request.string_at("/publisherId").unwrap_or_default();
     let subscription = request.string_at("/subscriptionId");
     if publisher != "tfs" {

@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, release, text};
 
 use crate::cdevents::Announcement;
 use crate::data::{self, Unreadable};
@@ -9,8 +9,13 @@ use crate::data::{self, Unreadable};
 /// HTTP protocol binding, 3.1).
 pub(crate) const BINARY: &str = "ce-specversion";
 
+/// The place of the type of an event in structured mode.
+pub(crate) const TYPE: &str = "/type";
+
 /// The place of the ref in the data, unless the settings name another.
 const REF: &str = "/ref";
+/// The place of what happened to a release.
+const ACTION: &str = "/action";
 
 /// The settings.
 pub(crate) struct Options {
@@ -57,7 +62,7 @@ impl Event {
         let pointer = "/specversion";
         version(request.string_at(pointer), pointer)?;
         Ok(Self {
-            kind: request.required("/type")?,
+            kind: request.required(TYPE)?,
             id: request.string_at("/id"),
             time: request.string_at("/time"),
             at: Some(""),
@@ -104,8 +109,9 @@ impl Event {
                 found
                     .into_iter()
                     .map(|one| {
+                        let time = one.occurred_at.clone().or_else(|| time.clone());
                         one.event(self.kind.clone())
-                            .occurred_at(time.clone())
+                            .occurred_at(time)
                             .delivery_id(self.id.clone())
                     })
                     .collect(),
@@ -114,32 +120,68 @@ impl Event {
         })
     }
 
-    /// An event that is not a CDEvent announces the ref in its data.
+    /// An event that is not a CDEvent announces the ref, or the published release, in its data.
     fn other(&self, data: &impl Request, options: &Options) -> Result<Outcome, Malformed> {
-        let configured = options.place.clone()?;
-        let place = configured.as_deref().unwrap_or(REF);
-        if options.types.is_none() && data.kind_at(place).is_none() {
-            return Ok(self.ignored());
+        let is_there = |place| data.kind_at(place).is_some();
+        if let Some(place) = options.place.clone()? {
+            return if options.types.is_some() || is_there(&place) {
+                at_configured_place(data, &place)
+            } else {
+                Ok(self.ignored())
+            };
         }
-        if configured.is_none()
-            && let Some(outcome) = push::other_event(data)
-        {
-            return Ok(outcome);
+        if !is_there(REF) && is_there(release::TAG) {
+            released(data)
+        } else if options.types.is_some() || is_there(REF) {
+            pushed(data)
+        } else {
+            Ok(self.ignored())
         }
-        let git_ref = data.required(place)?;
-        if push::is_deletion(data) {
-            return Ok(Outcome::deleted(&git_ref));
-        }
-        let commit = push::commit(data, &git_ref);
-        Ok(Detection::new(git_ref)
-            .commit(commit)
-            .repositories(push::repositories(data))
-            .into())
     }
 
     fn ignored(&self) -> Outcome {
         Outcome::ignored(&["event ", &self.kind])
     }
+}
+
+/// The settings decide which event announces a ref.
+fn at_configured_place(data: &impl Request, place: &str) -> Result<Outcome, Malformed> {
+    let git_ref = data.required(place)?;
+    if push::is_deletion(data) {
+        return Ok(Outcome::deleted(&git_ref));
+    }
+    Ok(detection(data, git_ref).into())
+}
+
+fn pushed(data: &impl Request) -> Result<Outcome, Malformed> {
+    if let Some(outcome) = push::other_event(data) {
+        return Ok(outcome);
+    }
+    let name = data.required(REF)?;
+    if push::is_deletion(data) {
+        return Ok(Outcome::deleted(&name));
+    }
+    let git_ref = push::full_name(data, name);
+    if let Some(outcome) = push::test_delivery(data, &git_ref) {
+        return Ok(outcome);
+    }
+    Ok(detection(data, git_ref).into())
+}
+
+fn released(data: &impl Request) -> Result<Outcome, Malformed> {
+    let action = data
+        .kind_at(ACTION)
+        .map(|_| data.required(ACTION))
+        .transpose()?;
+    let about = Detection::default().repositories(push::repositories(data));
+    release::announced(data, action.as_deref(), about)
+}
+
+fn detection(data: &impl Request, git_ref: String) -> Detection {
+    let commit = push::commit(data, &git_ref);
+    Detection::new(git_ref)
+        .commit(commit)
+        .repositories(push::repositories(data))
 }
 
 /// Within a major version, attributes are only added. Version 0.3 also has the attributes that are read here.

@@ -7,7 +7,8 @@
 //! | `dev.cdevents.artifact.packaged`, `….published` | the version of the artifact, or its tag if the version is a digest |
 //! | `dev.cdevents.service.deployed`, `….upgraded` | the same of the artifact that runs |
 //! | any other of `dev.cdevents.` | nothing |
-//! | any other | the `ref` in its data, unless the data is an event of GitHub or Gitea that neither pushed nor created it |
+//! | any other, with a release of GitHub or Gitea in its data | the tag, if the release was published |
+//! | any other | the `ref` in its data, unless the data is an event of GitHub, Gitea or GitLab that neither pushed nor created it |
 //!
 //! An event that announces nothing is also of this plugin's format, and is ignored. The exception is Harbor's events
 //! about images, which another plugin handles. The id of the event is the id of the delivery, and the time of the event
@@ -63,6 +64,10 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         return Event::binary(request)?.announce(request, &options);
     }
     if request.kind_at("/specversion").is_some() {
+        // A body that is written by hand may have both. Every event has a type.
+        if request.has_ref() && request.required(event::TYPE).is_err() && !has_event_type(request) {
+            return Ok(Outcome::NotMine);
+        }
         return Event::structured(request)?.announce(request, &options);
     }
     let is_event = |pointer| request.kind_at(pointer).is_some();

@@ -39,10 +39,16 @@ stoker_plugin::detector!(DESCRIPTOR, detect);
 /// Returns what an event of CodeCommit announces.
 pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     if let Some(outcome) = sns::confirmation(request) {
-        Ok(outcome)
-    } else if request.kind_at(trigger::FIRST).is_some() {
+        return Ok(outcome);
+    }
+    let outcome = if request.kind_at(trigger::FIRST).is_some() {
         trigger::detect(request)
     } else {
         state_change::detect(request)
+    };
+    match outcome {
+        // A body that is written by hand may have both.
+        Err(_) if request.has_ref() => Ok(Outcome::NotMine),
+        outcome => outcome,
     }
 }

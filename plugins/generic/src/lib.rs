@@ -38,6 +38,7 @@ mod places;
 #[cfg(test)]
 mod tests;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use stoker_plugin::{
@@ -88,18 +89,19 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     }
     let places = Places::configured(request)?;
     if places.git_ref.is_none()
-        && let Some(outcome) = other_event(request)
+        && let Some(outcome) = push::other_event(request)
     {
         return Ok(outcome);
     }
-    let mut git_ref = request.required(places.git_ref.as_deref().unwrap_or(REF))?;
-    if let Some(prefix) = request.configured("ref-prefix")
-        && !git_ref.starts_with("refs/")
-    {
-        git_ref = text::concat(&[&prefix, &git_ref]);
-    }
+    let name = request.required(places.git_ref.as_deref().unwrap_or(REF))?;
     if places.is_deletion(request) {
-        return Ok(Outcome::deleted(&git_ref));
+        return Ok(Outcome::deleted(&name));
+    }
+    let git_ref = full_name(request, &places, name);
+    if places.git_ref.is_none()
+        && let Some(outcome) = push::test_delivery(request, &git_ref)
+    {
+        return Ok(outcome);
     }
     let commit = places.commit(request, &git_ref);
     Ok(Detection::new(git_ref)
@@ -111,14 +113,16 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         .into())
 }
 
-/// Returns the outcome of an event of GitHub, Gitea or GitLab that announces nothing, although it has a `ref`.
-fn other_event(request: &impl Request) -> Option<Outcome> {
-    // GitLab names the event in the body. A job also has a `ref`.
-    match request.string_at("/object_kind") {
-        Some(kind) if !matches!(kind.as_str(), "push" | "tag_push") => {
-            Some(Outcome::ignored(&["object_kind ", &kind]))
-        }
-        _ => push::other_event(request),
+/// Returns the ref with the prefix of its kind in the body, or else with the prefix in the settings. A ref that has a
+/// prefix is not changed.
+fn full_name(request: &impl Request, places: &Places, name: String) -> String {
+    let git_ref = match places.git_ref {
+        None => push::full_name(request, name),
+        Some(_) => name,
+    };
+    match request.configured("ref-prefix") {
+        Some(prefix) if !git_ref.starts_with("refs/") => text::concat(&[&prefix, &git_ref]),
+        _ => git_ref,
     }
 }
 

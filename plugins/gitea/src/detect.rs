@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push};
 
 /// The headers of the senders, the newest sender first.
 pub(crate) const EVENT: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
@@ -21,31 +21,22 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
 }
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
-    let git_ref = request.required("/ref")?;
+    let name = request.required("/ref")?;
     if push::is_deletion(request) {
-        return Ok(Outcome::deleted(&git_ref));
+        return Ok(Outcome::deleted(&name));
     }
     if let Some(outcome) = push::other_event(request) {
         return Ok(outcome);
     }
-    let after = request.string_at("/after").unwrap_or_default();
-    // The test delivery of all three senders is a push of the default branch that changes nothing.
-    if request
-        .string_at("/before")
-        .is_some_and(|before| before == after)
-    {
-        return Ok(Outcome::ignored(&[
-            "test delivery: ",
-            &git_ref,
-            " was not changed",
-        ]));
+    let git_ref = push::full_name(request, name);
+    if let Some(outcome) = push::test_delivery(request, &git_ref) {
+        return Ok(outcome);
     }
+    let after = request.string_at("/after");
     // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
-    let commit = if git_ref.starts_with("refs/heads/") {
-        Some(after)
-    } else {
-        request.string_at("/head_commit/id")
-    };
+    let commit = after
+        .filter(|_| git_ref.starts_with("refs/heads/"))
+        .or_else(|| request.string_at("/head_commit/id"));
     // The time is that of GitHub. Headers of Gitea on a signed body of GitHub must not remove it.
     Ok(about(request, git_ref)
         .commit(commit)
@@ -54,28 +45,18 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
         .into())
 }
 
-/// The name has no `refs/` prefix; its kind and an id are separate members. The id of a tag may be that of the tag
-/// object.
+/// The name has no `refs/` prefix; its kind and an id are separate members.
 fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     let kind = request.required("/ref_type")?;
-    // Some versions of Gitea send the names of git's folders as the kind.
-    let prefix = match kind.as_str() {
-        "tag" | "tags" => "refs/tags/",
-        "branch" | "branches" | "heads" => "refs/heads/",
-        _ => return Ok(Outcome::ignored(&["created ", &kind])),
-    };
+    if push::prefix(&kind).is_none() {
+        return Ok(Outcome::ignored(&["created ", &kind]));
+    }
     let name = request.required("/ref")?;
     if push::is_deletion(request) {
         return Ok(Outcome::deleted(&name));
     }
-    // Some versions send the full name.
-    let git_ref = if name.starts_with("refs/") {
-        name
-    } else {
-        text::concat(&[prefix, &name])
-    };
-    let sha = request.string_at("/sha");
-    let commit = sha.filter(|_| git_ref.starts_with("refs/heads/"));
+    let git_ref = push::full_name(request, name);
+    let commit = push::commit(request, &git_ref);
     Ok(about(request, git_ref)
         .commit(commit)
         .event("create")
@@ -98,7 +79,11 @@ fn release(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::ignored(&["draft"]));
     }
     let tag = request.required("/release/tag_name")?;
-    let published_at = request.string_at("/release/published_at");
+    // If the tag existed before the release, this is the date of the tag or of its commit. Only GitHub reports the time of
+    // the event here. Headers of Gitea on a signed body of GitHub, whose releases have `node_id`, must not remove it.
+    let published_at = request
+        .string_at("/release/published_at")
+        .filter(|_| request.kind_at("/release/node_id").is_some());
     Ok(about(request, tag)
         .event("release.published")
         .occurred_at(published_at)

@@ -1,9 +1,8 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, push, release};
 
 const ACTION: &str = "/action";
-pub(crate) const TAG: &str = "/release/tag_name";
 /// The headers of senders that also send GitHub's headers, with another meaning.
 const COMPATIBLE_SENDERS: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
@@ -18,13 +17,15 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = request.header("x-github-event") else {
         // A release that was sent manually may have no action.
         return match request.kind_at(ACTION) {
-            _ if request.required(TAG).is_err() && request.has_ref() => Ok(Outcome::NotMine),
-            Some(_) => release(request, Some(&request.required(ACTION)?)),
-            None => release(request, None),
+            _ if request.required(release::TAG).is_err() && request.has_ref() => {
+                Ok(Outcome::NotMine)
+            }
+            Some(_) => released(request, Some(&request.required(ACTION)?)),
+            None => released(request, None),
         };
     };
     match event.as_str() {
-        "release" => release(request, Some(&request.required(ACTION)?)),
+        "release" => released(request, Some(&request.required(ACTION)?)),
         "push" => pushed(request),
         "create" => create(request),
         "delete" => delete(request),
@@ -33,45 +34,27 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     }
 }
 
-/// GitHub sends a new release as `created`, `published` and `released`. The event `released` also reports that a
-/// pre-release became a release; `published_at` is then the time of the pre-release, not of this event.
-fn release(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malformed> {
-    if let Some(action) = action
-        && !matches!(action, "published" | "released")
-    {
-        return Ok(Outcome::ignored(&["release action ", action]));
-    }
-    if request.is_true("/release/draft") {
-        return Ok(Outcome::ignored(&["draft"]));
-    }
-    // A host first resolves a name without the `refs/` prefix as a tag.
-    let tag = request.required(TAG)?;
-    let published_at = match action {
-        Some("released") => None,
-        _ => request.string_at("/release/published_at"),
-    };
-    let mut detection = about(request, tag).occurred_at(published_at);
-    if let Some(action) = action {
-        detection = detection.event(text::concat(&["release.", action]));
-    }
-    Ok(detection.into())
+fn released(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malformed> {
+    release::announced(request, action, about(request, String::new()))
 }
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
-    let git_ref = request.required("/ref")?;
+    let name = request.required("/ref")?;
     if push::is_deletion(request) {
-        return Ok(Outcome::deleted(&git_ref));
+        return Ok(Outcome::deleted(&name));
     }
     if let Some(outcome) = push::other_event(request) {
         return Ok(outcome);
     }
-    let after = request.string_at("/after").unwrap_or_default();
+    let git_ref = push::full_name(request, name);
+    if let Some(outcome) = push::test_delivery(request, &git_ref) {
+        return Ok(outcome);
+    }
+    let after = request.string_at("/after");
     // For an annotated tag, `after` is the tag object. The head commit is the commit that the tag points to.
-    let commit = if git_ref.starts_with("refs/heads/") {
-        Some(after)
-    } else {
-        request.string_at("/head_commit/id")
-    };
+    let commit = after
+        .filter(|_| git_ref.starts_with("refs/heads/"))
+        .or_else(|| request.string_at("/head_commit/id"));
     Ok(about(request, git_ref)
         .commit(commit)
         .event("push")
@@ -79,22 +62,18 @@ fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
         .into())
 }
 
-/// The name has no `refs/` prefix; its kind is a separate member. The full name is announced, because a tag may have
-/// the same name as the new branch.
+/// The name has no `refs/` prefix; its kind is a separate member.
 fn create(request: &impl Request) -> Result<Outcome, Malformed> {
     let kind = request.required("/ref_type")?;
-    let prefix = match kind.as_str() {
-        "tag" => "refs/tags/",
-        "branch" => "refs/heads/",
-        _ => return Ok(Outcome::ignored(&["created ", &kind])),
-    };
+    if push::prefix(&kind).is_none() {
+        return Ok(Outcome::ignored(&["created ", &kind]));
+    }
     let name = request.required("/ref")?;
     if push::is_deletion(request) {
         return Ok(Outcome::deleted(&name));
     }
-    Ok(about(request, text::concat(&[prefix, &name]))
-        .event("create")
-        .into())
+    let git_ref = push::full_name(request, name);
+    Ok(about(request, git_ref).event("create").into())
 }
 
 fn delete(request: &impl Request) -> Result<Outcome, Malformed> {

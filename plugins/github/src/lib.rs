@@ -19,7 +19,7 @@ mod detect;
 #[cfg(test)]
 mod tests;
 
-use stoker_plugin::Descriptor;
+use stoker_plugin::{Descriptor, release};
 
 pub use detect::detect;
 
@@ -30,7 +30,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     version: env!("CARGO_PKG_VERSION"),
     summary: "GitHub releases, pushes, and created tags and branches",
     headers: &["x-github-event"],
-    pointers: &[detect::TAG],
+    pointers: &[release::TAG],
 };
 
 stoker_plugin::detector!(DESCRIPTOR, detect);

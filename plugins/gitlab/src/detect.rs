@@ -34,11 +34,15 @@ fn system(request: &impl Request) -> Result<Outcome, Malformed> {
 
 /// For an annotated tag, `after` is the tag object. `checkout_sha` is the commit, for branches and tags.
 fn pushed(request: &impl Request, event: &str) -> Result<Outcome, Malformed> {
-    let git_ref = request.required("/ref")?;
+    let name = request.required("/ref")?;
     if push::is_deletion(request) {
-        return Ok(Outcome::deleted(&git_ref));
+        return Ok(Outcome::deleted(&name));
     }
     if let Some(outcome) = push::other_event(request) {
+        return Ok(outcome);
+    }
+    let git_ref = push::full_name(request, name);
+    if let Some(outcome) = push::test_delivery(request, &git_ref) {
         return Ok(outcome);
     }
     let commit = request.string_at("/checkout_sha");

@@ -57,7 +57,11 @@ pub(crate) fn docker_hub(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::NotMine);
     }
     let image = request.required("/repository/repo_name")?;
-    let tag = request.required("/push_data/tag")?;
+    let tag = match request.required("/push_data/tag") {
+        // A body that is written by hand may have both.
+        Err(_) if request.has_ref() => return Ok(Outcome::NotMine),
+        tag => tag?,
+    };
     let push = Push::of(image, Vec::from([tag]), "push")
         .at(time::unix_at(request, "/push_data/pushed_at"));
     Ok(push.announce(request))
@@ -70,6 +74,8 @@ pub(crate) fn quay(request: &impl Request) -> Result<Outcome, Malformed> {
         return Ok(Outcome::NotMine);
     };
     let tags = match request.kind_at(TAGS) {
+        // A body that is written by hand may have both.
+        None if request.has_ref() => return Ok(Outcome::NotMine),
         None => return Ok(Outcome::ignored(&["no push to ", &address])),
         Some(Kind::Object) => keys::of_object(&request.json_at(TAGS).unwrap_or_default()),
         Some(_) => strings(request, TAGS, "")?.collect(),

@@ -37,6 +37,7 @@ pub mod list;
 mod part;
 pub mod pointer;
 pub mod push;
+pub mod release;
 mod request;
 pub mod sns;
 pub mod text;

@@ -5,16 +5,48 @@ use alloc::vec::Vec;
 
 use crate::{Kind, Outcome, Request, text, time};
 
+/// The prefix of the refs that are tags.
+const TAGS: &str = "refs/tags/";
+/// The prefix of the refs that are branches.
+const BRANCHES: &str = "refs/heads/";
+/// The pointer to the kind of a created or deleted ref.
+const KIND: &str = "/ref_type";
+
+/// Returns the full name of a ref whose kind is a member of its own, as in the events of GitHub and Gitea that create a
+/// ref. A branch and a tag may have the same name. Returns the name of any other ref as it is.
+pub fn full_name(request: &impl Request, name: String) -> String {
+    let kind = request.string_at(KIND);
+    match kind.as_deref().and_then(prefix) {
+        // Some versions of Gitea send the full name.
+        Some(prefix) if !name.starts_with("refs/") => text::concat(&[prefix, &name]),
+        _ => name,
+    }
+}
+
+/// Returns the prefix of the refs of a kind, `tag` or `branch`. Returns `None` for any other kind.
+#[must_use]
+pub fn prefix(kind: &str) -> Option<&'static str> {
+    // Some versions of Gitea send the names of git's folders as the kind.
+    match kind {
+        "tag" | "tags" => Some(TAGS),
+        "branch" | "branches" | "heads" => Some(BRANCHES),
+        _ => None,
+    }
+}
+
 /// Returns the id of the commit that the ref points to. In the push of an annotated tag, `after` is the tag object. The
-/// commit of the tag is `checkout_sha` of GitLab and the head commit of GitHub.
+/// commit of the tag is `checkout_sha` of GitLab and the head commit of GitHub. In the creation of a tag of Gitea, `sha`
+/// may be the tag object.
 pub fn commit(request: &impl Request, git_ref: &str) -> Option<String> {
     let id_at = |place| {
         let id = request.string_at(place);
         id.filter(|id| text::is_commit_id(id))
     };
-    let after = id_at("/after").filter(|_| !git_ref.starts_with("refs/tags/"));
-    after.or_else(|| {
-        ["/commit", "/sha", "/checkout_sha", "/head_commit/id"]
+    let is_branch = git_ref.starts_with(BRANCHES);
+    let after = id_at("/after").filter(|_| !git_ref.starts_with(TAGS));
+    let sha = || id_at("/sha").filter(|_| is_branch || request.kind_at(KIND).is_none());
+    after.or_else(|| id_at("/commit")).or_else(sha).or_else(|| {
+        ["/checkout_sha", "/head_commit/id"]
             .into_iter()
             .find_map(id_at)
     })
@@ -27,21 +59,45 @@ pub fn is_deletion(request: &impl Request) -> bool {
     let has = |place| request.kind_at(place).is_some();
     request.is_true("/deleted")
         || after.as_deref().is_some_and(text::is_zero_id)
-        || has("/ref_type")
+        || has(KIND)
             && has("/pusher_type")
             && !has("/after")
             && !has("/master_branch")
             && !has("/sha")
 }
 
-/// Returns the outcome if the body is another event of GitHub or Gitea than the push, the creation or the deletion of a
-/// ref. The run of a workflow by hand, for example, has a `ref` that announces nothing. The body decides this, because a
-/// signature covers only the body, so that the header with the name of the event can be changed.
+/// Returns the outcome if a push changes nothing. The test deliveries of Gitea, Forgejo and Gogs are pushes of the default
+/// branch with the same commit before and after.
+pub fn test_delivery(request: &impl Request, git_ref: &str) -> Option<Outcome> {
+    let after = request.string_at("/after")?;
+    let is_test = request.string_at("/before").as_ref() == Some(&after);
+    is_test.then(|| Outcome::ignored(&["test delivery: ", git_ref, " was not changed"]))
+}
+
+/// Returns the outcome if the body is another event of GitHub, Gitea or GitLab than the push, the creation or the deletion
+/// of a ref. The run of a workflow by hand and a job, for example, have a `ref` that announces nothing. The body decides
+/// this, because a signature covers only the body, so that the header with the name of the event can be changed.
 pub fn other_event(request: &impl Request) -> Option<Outcome> {
-    let is_object = |place| request.kind_at(place) == Some(Kind::Object);
+    /// The members of which a push, or the creation or deletion of a ref, has at least one. Every event may be shortened.
+    const OF_PUSH: [&str; 6] = [
+        "/after",
+        "/before",
+        "/commits",
+        "/head_commit",
+        "/pusher",
+        KIND,
+    ];
+    // GitLab names the event in the body.
+    if let Some(kind) = request.string_at("/object_kind")
+        && !matches!(kind.as_str(), "push" | "tag_push")
+    {
+        return Some(Outcome::ignored(&["object_kind ", &kind]));
+    }
     let has = |place| request.kind_at(place).is_some();
-    let is_event = is_object("/repository") && is_object("/sender");
-    let is_other = is_event && !has("/after") && !has("/ref_type");
+    let is_event = request.kind_at("/repository") == Some(Kind::Object) && has("/sender/login");
+    // Another event also says what happened. A body of nothing but the ref, the repository and the sender does not.
+    let is_more = request.len_at("").is_some_and(|members| members > 3);
+    let is_other = is_event && is_more && !OF_PUSH.into_iter().any(has);
     is_other.then(|| Outcome::ignored(&["an event that neither pushes nor creates a ref"]))
 }
 

@@ -78,6 +78,7 @@ class Guide(Story):
         self.upgrade_again()
         self.repair_and_delete()
         self.run_as_any_user()
+        self.test_the_release()
         self.keep_to_one_namespace()
         self.uninstall()
         self.install_under_another_name()
@@ -104,9 +105,15 @@ class Guide(Story):
         other = ["other", CHART, "-n", "other", "--create-namespace", "--set", "crds.install=false"]
         refused = self.cluster.failing("helm", "install", *other)
         assert f"the release {RELEASE} in the namespace {NAMESPACE} serves all namespaces already" in refused, refused
+        # The chart does not look for a ClusterRole here, which needs rights beyond the namespace.
         self.cluster.helm("install", *other, "--set", "rbac.scope=namespace")
+        upgrade = ["helm", "upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values"]
+        refused = self.cluster.failing(*upgrade)
+        assert "the release other serves the namespace other already" in refused, refused
         self.cluster.helm("uninstall", "other", "-n", "other")
-        self.report("a second release for all namespaces is refused, and one for its own namespace installs")
+        assert self.cluster.find("role", "stoker-agent", "-n", "other"), "the agents lost their rights"
+        self.cluster.run(*upgrade, "--dry-run=server")
+        self.report("a release beside one that serves the same namespaces is refused, and not beside an uninstalled one")
 
     def follow_the_guide(self):
         self.cluster.kubectl("create", "namespace", "my-namespace")
@@ -334,6 +341,20 @@ class Guide(Story):
         assert not set(users) & self.pod.spec["securityContext"].keys(), self.pod.spec["securityContext"]
         self.report("the container runs as a user that the cluster chooses")
 
+    def test_the_release(self):
+        """With a secret of extraEnv, a port of extraArgs, and then with sources that exclude the pod of the test."""
+        self.cluster.kubectl("create", "secret", "generic", "other", "-n", NAMESPACE, "--from-literal=secret=other")
+        variable = {"name": "WEBHOOK_HMAC_SECRET", "valueFrom": {"secretKeyRef": {"name": "other", "key": "secret"}}}
+        moved = {"extraEnv": [variable], "extraArgs": ["--webhook-receiver-port=19444", "--health-probe-bind-address=:18081"]}
+        values = [argument for name, value in moved.items() for argument in ("--set-json", f"{name}={json.dumps(value)}")]
+        self.upgrade(*values, "--set", "webhookReceiver.token.secretRef.name=")
+        assert self.pod.port("webhook-rx") == 19444 and self.pod.port("probes") == 18081, self.pod.of_container
+        assert self.test_release().startswith("404"), "the secret of extraEnv is not used"
+        self.upgrade("--set", "webhookReceiver.allowedSources={140.82.112.0/20}")
+        assert self.test_release().startswith("401"), "the source is not refused"
+        self.upgrade("--set-json", "extraEnv=[]", "--set-json", "extraArgs=[]", "--set-json", "webhookReceiver.allowedSources=[]")
+        self.report("helm test passes with secrets and ports of extraEnv and extraArgs, and with other sources")
+
     def keep_to_one_namespace(self):
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url), *gateway_sync(NAMESPACE, self.git.url))
         # A reconciliation in progress would fail without the rights.
@@ -351,26 +372,42 @@ class Guide(Story):
     def uninstall(self):
         self.stop_pod()
         self.follow(OPERATIONS, "helm uninstall")
-        left = self.cluster.of_release(RELEASE)
-        assert not left, left
+        left = {kind_and_name.partition(".")[0] for kind_and_name in self.cluster.of_release(RELEASE)}
+        assert left == {"clusterrole", "role"}, left
+        assert self.cluster.find("role", "stoker-agent", "-n", NAMESPACE), "the agents lost their rights"
         assert self.cluster.find("gatewaysync", "my-sync", "-n", "my-namespace"), "an object was removed with the chart"
         assert self.cluster.find("secret", "webhook-hmac", "-n", NAMESPACE), "a user's secret was removed"
-        self.report("uninstalling leaves the definition and the users' objects, and nothing else")
+        self.report("uninstalling leaves the definition, the users' objects and the rights of the agents, and nothing else")
 
         self.follow(OPERATIONS, "kubectl patch gatewaysync")
         self.cluster.kubectl("delete", "gatewaysync", "my-sync", "-n", "my-namespace", "--timeout=30s")
         self.report("the finalizer of a remaining object can be removed")
 
     def install_under_another_name(self):
-        """After the definition was kept with the first release's name on it."""
+        """After the definition and the roles of the agents were kept with the first release's name on them."""
         other = ["stoker-prod", CHART, "-n", "stoker-prod", "--create-namespace"]
         refused = self.cluster.failing("helm", "install", *other)
         assert "invalid ownership metadata" in refused, refused
-        self.follow(OPERATIONS, "helm install stoker-prod")
-        owner = self.cluster.get("crd", "gatewaysyncs.stoker.io")["metadata"]["annotations"]
-        assert owner["meta.helm.sh/release-name"] == "stoker-prod", owner
+        kept = (("crd", "gatewaysyncs.stoker.io"), ("clusterrole", "stoker-agent"))
+
+        def check_owner(release):
+            for place in kept:
+                owner = self.cluster.get(*place)["metadata"]["annotations"]["meta.helm.sh/release-name"]
+                assert owner == release, (place, owner)
+
+        without = ["--set", "crds.install=false"]
+        self.cluster.helm("install", *other, *without)
+        self.cluster.helm("upgrade", *other[:2], "-n", "stoker-prod", *without)
+        check_owner(RELEASE)
         self.cluster.helm("uninstall", "stoker-prod", "-n", "stoker-prod")
-        self.report("a release of another name takes over the definition that was kept")
+        self.report("a release of another name leaves what was kept unchanged with crds.install=false")
+        self.cluster.helm("install", RELEASE, CHART, "-n", NAMESPACE)
+        self.cluster.helm("uninstall", RELEASE, "-n", NAMESPACE)
+        self.report("a release of the same name installs")
+        self.follow(OPERATIONS, "helm install stoker-prod")
+        check_owner("stoker-prod")
+        self.cluster.helm("uninstall", "stoker-prod", "-n", "stoker-prod")
+        self.report("a release of another name takes over what was kept")
 
     def compare_rights(self):
         audit_log = os.path.join(os.path.dirname(self.cluster.kubeconfig), "audit.log")

@@ -35,7 +35,7 @@ class Pod:
             assert not is_taken(port["containerPort"]), f"port {port['containerPort']} of this machine is in use"
         self.container = Container(image, user_of(self.spec), [])
         self.sync()
-        arguments, environment = process_of(self.of_container, fields)
+        arguments, environment = process_of(self.of_container, self.volumes, fields)
         environment |= {"KUBERNETES_SERVICE_HOST": api_server[0], "KUBERNETES_SERVICE_PORT": api_server[1]}
         self.log_path = f"{self.container.root}.log"
         with open(self.log_path, "wb") as log:
@@ -104,10 +104,11 @@ def run_to_its_end(cluster, image, pod, hosts):
     output."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     (of_container,) = pod["spec"]["containers"]
-    arguments, environment = process_of(of_container, {})
+    volumes = Volumes(cluster, namespace, pod["spec"], {})
+    arguments, environment = process_of(of_container, volumes, {})
     container = Container(image, user_of(pod["spec"]), hosts)
     try:
-        Volumes(cluster, namespace, pod["spec"], {}).lay_out(container.root, of_container.get("volumeMounts", []))
+        volumes.lay_out(container.root, of_container.get("volumeMounts", []))
         code, output = container.run([*image.entrypoint, *arguments], environment)
     finally:
         container.remove()
@@ -116,12 +117,15 @@ def run_to_its_end(cluster, image, pod, hosts):
     return output
 
 
-def process_of(container, fields):
+def process_of(container, volumes, fields):
     """The arguments and the environment of a container."""
     environment = {}
     for variable in container.get("env", []):
         value = variable.get("value", "")
-        if "valueFrom" in variable:
-            value = fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
+        source = variable.get("valueFrom", {})
+        if "fieldRef" in source:
+            value = fields[source["fieldRef"]["fieldPath"]]
+        elif "secretKeyRef" in source:
+            value = volumes.value_of(source["secretKeyRef"])
         environment[variable["name"]] = value
     return container.get("args", []), environment

@@ -219,7 +219,7 @@ class Story:
         labels = self.pod.template["metadata"]["labels"].items()
         assert service["selector"].items() <= labels, "the Service selects other pods"
         (port,) = service["ports"]
-        assert port["port"] == 9444
+        assert port["port"] == self.pod.port(port["targetPort"]), service
         return f"http://127.0.0.1:{self.pod.port(port['targetPort'])}/webhook/{namespace}/{name}"
 
     def send(self, payload, headers=None, signed=True, **where):

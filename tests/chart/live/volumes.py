@@ -20,6 +20,11 @@ class Volumes:
             assert path.startswith(("/etc/", "/var/run/")), f"{path}: this test mounts below /etc and /var/run only"
             lay_out(root + path, self._files(self.volumes[mount["name"]]))
 
+    def value_of(self, reference):
+        """The value of an environment variable that refers to a Secret."""
+        item = {"key": reference["key"], "path": "value"}
+        return self._of_secret({"secretName": reference["name"], "items": [item]})["value"].decode()
+
     def _files(self, volume):
         sources = volume["projected"]["sources"] if "projected" in volume else [volume]
         files = {}

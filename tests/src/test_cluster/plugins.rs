@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use stoker::metrics::Format;
 use stoker::plugin::{Descriptor, Detector, Plugin, PluginState, PluginStatus};
 
 use super::{PATIENCE, TestCluster};
@@ -64,7 +65,11 @@ impl TestCluster {
     /// Waits until the metrics satisfy the condition.
     pub async fn until_metrics(&self, is_true: impl Fn(&str) -> bool) -> Result<()> {
         let metrics = &self.host()?.metrics;
-        let says = |_: &Detector| metrics.encode().is_ok_and(|text| is_true(&text));
+        let says = |_: &Detector| {
+            metrics
+                .encode(Format::OpenMetrics)
+                .is_ok_and(|text| is_true(&text))
+        };
         self.until_detector("the metrics have the expected values", says)
             .await
     }

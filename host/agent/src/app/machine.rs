@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::{self, Tasks};
-use super::{git_client, open_store, termination};
+use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayClient;
@@ -36,7 +36,7 @@ const WRITE_TIME: Duration = Duration::from_secs(5);
 /// Runs the agent with the settings of a file, until the process is told to end.
 pub(super) async fn run(path: &Path) -> Result<ExitCode> {
     let config = MachineConfig::read(path)?;
-    let ended = termination()?;
+    let ended = stoker_process::termination()?;
     Box::pin(run_until(config, ended)).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::{self, Tasks};
-use super::{git_client, open_store, termination};
+use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
 use crate::cluster::{self, Cluster, Events, Reports};
 use crate::config::SidecarConfig;
@@ -50,7 +50,7 @@ impl Default for Ports {
 /// Runs the agent with the settings of the environment, until the process is told to end.
 pub(super) async fn run() -> Result<ExitCode> {
     let config = SidecarConfig::from_env(|name| std::env::var(name).ok())?;
-    let ended = termination()?;
+    let ended = stoker_process::termination()?;
     let kubernetes = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         Config::incluster().context("cannot use the service account of the pod")?
     } else {

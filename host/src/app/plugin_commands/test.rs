@@ -10,7 +10,7 @@ use stoker_author::{AuthorError, Outcome, Project, Suite, junit};
 
 use super::limits;
 use super::tester::Tester;
-use crate::app::{signals, text};
+use crate::app::text;
 use crate::cli::TestFlags;
 
 /// The interval between two checks of the files for changes. Checking some dozen files is cheap enough to need no file
@@ -26,7 +26,7 @@ pub(super) async fn run(flags: &TestFlags) -> Result<ExitCode> {
     if !flags.watch {
         return once(&tester, &projects, flags).await;
     }
-    let mut stop = std::pin::pin!(signals::termination()?);
+    let mut stop = std::pin::pin!(stoker_process::termination()?);
     loop {
         let before = inputs(&projects);
         let code = tokio::select! {

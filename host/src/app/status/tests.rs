@@ -59,7 +59,7 @@ fn resolved(conditions: &[Value], gateways: &Value) -> Value {
 
 fn flags(name: Option<&str>, output: OutputFormat) -> StatusFlags {
     StatusFlags {
-        name: name.map(str::to_owned),
+        object: name.map(|name| name.parse().unwrap()),
         namespace: None,
         output,
         watch: false,

@@ -42,7 +42,7 @@ pub(super) struct StatusSeries {
 /// The series of one gateway.
 #[derive(Debug, Clone)]
 pub(super) struct GatewaySeries {
-    pub(super) gateway: Box<str>,
+    pub(super) name: Box<str>,
     pub(super) state: Option<GatewayState>,
     /// The time of its last sync, in seconds since 1970.
     pub(super) last_sync: Option<i64>,
@@ -51,7 +51,7 @@ pub(super) struct GatewaySeries {
 /// A GitHub App, and the end of its last token in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct App {
-    pub(super) app_id: i64,
+    pub(super) id: i64,
     pub(super) installation_id: i64,
     pub(super) token_ends: i64,
 }
@@ -224,7 +224,7 @@ fn encode_gateways(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) ->
         known().flat_map(|(key, gateways)| {
             gateways
                 .iter()
-                .map(move |one| (labels_with(key, "gateway", &one.gateway), one))
+                .map(move |one| (labels_with(key, "gateway", &one.name), one))
         })
     };
     let states = each().map(|(labels, gateway)| {
@@ -251,7 +251,7 @@ fn encode_apps(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> fmt
     let mut apps = BTreeMap::new();
     for app in objects.iter().filter_map(|(_, object)| object.app) {
         let ends = apps
-            .entry((app.app_id, app.installation_id))
+            .entry((app.id, app.installation_id))
             .or_insert(app.token_ends);
         *ends = app.token_ends.max(*ends);
     }

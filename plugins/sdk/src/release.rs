@@ -1,0 +1,49 @@
+//! Releases, in the format of GitHub. The format of Gitea is similar.
+
+use alloc::string::String;
+
+use crate::{Detection, Malformed, Outcome, Request, text};
+
+/// The pointer to the tag of a release.
+pub const TAG: &str = "/release/tag_name";
+
+/// Returns what a release of GitHub announces. `about` is the detection without a ref, an event and a time. A release
+/// that was sent manually may have no action.
+///
+/// GitHub sends a new release as `created`, `published` and `released`. The event `released` also reports that a
+/// pre-release became a release; `published_at` is then the time of the pre-release, not of this event.
+pub fn announced(
+    request: &impl Request,
+    action: Option<&str>,
+    about: Detection,
+) -> Result<Outcome, Malformed> {
+    if let Some(action) = action
+        && !matches!(action, "published" | "released")
+    {
+        return Ok(Outcome::ignored(&["release action ", action]));
+    }
+    if request.is_true("/release/draft") {
+        return Ok(Outcome::ignored(&["draft"]));
+    }
+    // A host first resolves a name without the `refs/` prefix as a tag.
+    let git_ref = request.required(TAG)?;
+    let published_at = match action {
+        Some("released") => None,
+        _ => published_at(request),
+    };
+    let mut detection = Detection { git_ref, ..about }.occurred_at(published_at);
+    if let Some(action) = action {
+        detection = detection.event(text::concat(&["release.", action]));
+    }
+    Ok(detection.into())
+}
+
+/// Returns the time at which a release was published. Gitea, Forgejo and Gogs have another time at this place: if the tag
+/// existed before the release, it is the date of the tag or of its commit.
+fn published_at(request: &impl Request) -> Option<String> {
+    // Their users have a member that users of GitHub do not have.
+    let is_of_gitea = request.kind_at("/sender/username").is_some();
+    request
+        .string_at("/release/published_at")
+        .filter(|_| !is_of_gitea)
+}
