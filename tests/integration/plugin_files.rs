@@ -131,6 +131,22 @@ async fn a_later_version_is_linked_where_it_needs_nothing_new() {
 }
 
 #[tokio::test]
+async fn build_metadata_does_not_make_another_version() {
+    let why = refusal(&component(&WIT.replace("@0.1.0", "@0.1.0+b1"))).await;
+    assert!(why.contains("`describe` failed"), "{why}");
+}
+
+#[tokio::test]
+async fn an_import_of_types_alone_needs_nothing() {
+    let package = "package acme:x@1.0.0 { interface types { record r { a: u32 } } }";
+    let why = refusal(&importing("acme:x/types@1.0.0", package)).await;
+    assert!(why.contains("`describe` failed"), "{why}");
+    let package = "package acme:x@1.0.0 { interface types { resource r; } }";
+    let why = refusal(&importing("acme:x/types@1.0.0", package)).await;
+    assert!(why.contains("it imports acme:x/types@1.0.0"), "{why}");
+}
+
+#[tokio::test]
 async fn what_a_later_version_needs_is_named() {
     let added = "  @since(version = 0.1.1)\n  names: func() -> list<string>;\n";
     let why = refusal(&component(&later(added))).await;

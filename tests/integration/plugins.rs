@@ -129,6 +129,77 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
     Ok(())
 }
 
+/// The name and the state of a file.
+fn state(catalog: &Catalog, file: &str) -> (Option<String>, PluginState) {
+    let status = catalog.detector().status();
+    let status = status.into_iter().find(|plugin| plugin.from == file);
+    let status = status.unwrap();
+    (status.name, status.state)
+}
+
+#[tokio::test]
+async fn an_update_whose_new_name_is_taken_waits_while_the_previous_version_serves() -> Result<()> {
+    let directory = TempDir::new()?;
+    let file = |name: &str| directory.path().join(name);
+    std::fs::write(file("a.wasm"), EXAMPLE_PLUGIN)?;
+    std::fs::write(file("b.wasm"), DOZEN)?;
+    let mut catalog = catalog(&directory).await;
+    std::fs::write(file("b.wasm"), EXAMPLE_PLUGIN)?;
+    catalog.rescan().await;
+    let (name, previous) = state(&catalog, "b.wasm");
+    assert_eq!(name.as_deref(), Some("dozen"));
+    let by_a = |why: &str| why.contains("\"shipit\" is taken by a.wasm");
+    assert!(
+        matches!(&previous, PluginState::ServingPrevious { why } if by_a(why)),
+        "{previous:?}"
+    );
+    let asked = catalog.detector().plugins();
+    assert!(
+        asked
+            .iter()
+            .any(|plugin| plugin.descriptor().name == "dozen")
+    );
+
+    std::fs::remove_file(file("a.wasm"))?;
+    catalog.rescan().await;
+    let serving = (Some("shipit".to_owned()), PluginState::Serving);
+    assert_eq!(state(&catalog, "b.wasm"), serving);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_files_can_exchange_their_plugins() -> Result<()> {
+    let directory = TempDir::new()?;
+    let write = |a: &[u8], b: &[u8]| {
+        std::fs::write(directory.path().join("a.wasm"), a)?;
+        std::fs::write(directory.path().join("b.wasm"), b)
+    };
+    write(EXAMPLE_PLUGIN, DOZEN)?;
+    let mut catalog = catalog(&directory).await;
+    write(DOZEN, EXAMPLE_PLUGIN)?;
+    catalog.rescan().await;
+    for (file, name) in [("a.wasm", "dozen"), ("b.wasm", "shipit")] {
+        let serving = (Some(name.to_owned()), PluginState::Serving);
+        assert_eq!(state(&catalog, file), serving);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_is_disabled_by_the_name_of_its_file_and_by_its_own() -> Result<()> {
+    let directory = TempDir::new()?;
+    let settings = "plugins: {dozen: {enabled: false}, github: {enabled: false}}";
+    std::fs::write(directory.path().join("settings.yaml"), settings)?;
+    std::fs::write(directory.path().join("acme-2.wasm"), DOZEN)?;
+    std::fs::write(directory.path().join("github.wasm"), EXAMPLE_PLUGIN)?;
+    let catalog = catalog(&directory).await;
+    for file in ["acme-2.wasm", "github.wasm", "built-in github"] {
+        assert_eq!(state(&catalog, file).1, PluginState::Disabled, "{file}");
+    }
+    assert_eq!(state(&catalog, "built-in gitlab").1, PluginState::Serving);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_format_is_rejected_before_and_accepted_after_its_plugin_is_dropped_in() -> Result<()> {
     let cluster = TestCluster::with_host().await?;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use stoker_guest_build::{GUESTS, PLUGINS, target_directory, workspace_of};
 
 use super::error::AuthorError;
-use super::manifest::MANIFEST;
+use super::manifest::{MANIFEST, Manifest};
 
 /// The directory of the payload files.
 const PAYLOADS: &str = "payloads";
@@ -66,8 +66,7 @@ impl Project {
 
     /// Returns the component, if there is one and it is not older than its sources.
     pub fn component(&self) -> Result<Option<PathBuf>, AuthorError> {
-        if !self.component_file().is_file() && files_with_extension("wasm", &self.folder).len() > 1
-        {
+        if self.own_components().len() > 1 {
             return Err(AuthorError::Several {
                 folder: self.folder.clone(),
                 name: self.name.clone(),
@@ -82,28 +81,35 @@ impl Project {
         Ok(newest.filter(is_current).map(|(_, path)| path))
     }
 
-    /// Returns the components of the project, the newest last: the one with the name of the folder, or else any in the
-    /// folder. The plugins and guests of Stoker's own repository are built with the host, into its target directory.
+    /// Returns the components of the project, the newest last. The plugins and guests of Stoker's own repository are
+    /// built with the host, into its target directory.
     #[must_use]
     pub fn components(&self) -> Vec<Stamp> {
         let workspace = workspace_of(&self.folder);
-        let named = self.component_file();
         let built = [PLUGINS, GUESTS].map(|place| {
             let file = format!("{}.wasm", self.name);
             target_directory(&workspace, place).join(file)
         });
-        let own = if named.is_file() {
-            vec![named]
-        } else {
-            files_with_extension("wasm", &self.folder)
-        };
+        let own = self.own_components().into_iter();
         let mut components: Vec<_> = own
-            .into_iter()
             .chain(built)
             .filter_map(|path| Some((changed(&path)?, path)))
             .collect();
         components.sort();
         components
+    }
+
+    /// Returns the components in the folder: the one with the name of the folder, or else any. In a folder that can be
+    /// built, other modules are the output of the build or part of its input.
+    fn own_components(&self) -> Vec<PathBuf> {
+        let named = self.component_file();
+        if named.is_file() {
+            vec![named]
+        } else if is_buildable(&self.folder) {
+            Vec::new()
+        } else {
+            files_with_extension("wasm", &self.folder)
+        }
     }
 
     /// Returns the payload files, by name.
@@ -128,6 +134,15 @@ impl Project {
     fn sources(&self) -> Vec<Stamp> {
         let mut files = Vec::new();
         collect(&self.folder, &mut files);
+        // The build reports a manifest that cannot be read.
+        if let Ok(Some(manifest)) = Manifest::read(&self.folder) {
+            let wit = fs::canonicalize(self.folder.join(manifest.wit));
+            if let Some(wit) = wit.ok().filter(|wit| !wit.starts_with(&self.folder)) {
+                collect(&wit, &mut files);
+            }
+            let adapter = manifest.adapter.map(|adapter| self.folder.join(adapter));
+            files.extend(adapter.and_then(|path| Some((changed(&path)?, path))));
+        }
         files
     }
 }
@@ -199,7 +214,8 @@ mod tests {
 
         file(&folder, "Cargo.toml", 100);
         file(&folder, "src/lib.rs", 100);
-        file(&folder, "other.wasm", 50);
+        let named = format!("{}.wasm", project.name());
+        file(&folder, &named, 50);
         for other in [
             "target/x",
             "payloads/a.json",
@@ -209,13 +225,7 @@ mod tests {
         ] {
             file(&folder, other, 10);
         }
-        assert!(
-            project
-                .component()
-                .unwrap()
-                .unwrap()
-                .ends_with("other.wasm")
-        );
+        assert!(project.component().unwrap().unwrap().ends_with(named));
         file(&folder, "src/lib.rs", 10);
         assert!(project.component().unwrap().is_none());
     }
@@ -233,6 +243,35 @@ mod tests {
         let named = format!("{}.wasm", project.name());
         file(&folder, &named, 5);
         assert!(project.component().unwrap().unwrap().ends_with(named));
+    }
+
+    #[test]
+    fn the_modules_of_a_build_are_not_its_component() {
+        let folder = TempDir::new().unwrap();
+        let manifest = "build: ['true']\noutput: plugin.wasm\nadapter: stub.wasm\nwit: ../wit\n";
+        file(&folder, "acme/plugin.yaml", 100);
+        let path = folder.path().join("acme/plugin.yaml");
+        fs::write(&path, manifest).unwrap();
+        file(&folder, "acme/stub.wasm", 100);
+        file(&folder, "wit/detect.wit", 100);
+        let written = File::options().write(true).open(path).unwrap();
+        let before = SystemTime::now() - Duration::from_secs(100);
+        written.set_modified(before).unwrap();
+        let project = Project::open(&folder.path().join("acme")).unwrap();
+        assert!(project.component().unwrap().is_none());
+        file(&folder, "acme/plugin.wasm", 50);
+        assert!(project.component().unwrap().is_none());
+        file(&folder, "acme/acme.wasm", 40);
+        let built = project.component().unwrap().unwrap();
+        assert!(built.ends_with("acme.wasm"));
+
+        // The adapter and the WIT are sources, wherever they are.
+        for source in ["acme/stub.wasm", "wit/detect.wit"] {
+            file(&folder, source, 10);
+            assert!(project.component().unwrap().is_none(), "{source}");
+            file(&folder, source, 100);
+            assert!(project.component().unwrap().is_some(), "{source}");
+        }
     }
 
     #[test]

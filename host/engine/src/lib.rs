@@ -11,14 +11,15 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 /// own and the shims of the canonical ABI. A component made from Python has 38.
 pub const CORE_INSTANCES: u32 = 64;
 /// The maximum number of memories of one component: one for each component that it is composed of.
-const MEMORIES: u32 = 8;
+pub const MEMORIES: u32 = 8;
 /// The maximum number of tables of one component: two for each component that it is composed of.
-const TABLES: u32 = 2 * MEMORIES;
+pub const TABLES: u32 = 2 * MEMORIES;
 /// The maximum of a plugin's memory limit, in bytes. Instances reserve address space for it, not memory.
 pub const MAX_MEMORY_BYTES: usize = 256 << 20;
-/// The maximum number of elements of a table. Languages keep function pointers in tables. The largest known table is
-/// that of an interpreter, with some thousands of elements.
-pub const TABLE_ELEMENTS: u32 = 10_000;
+/// The maximum number of elements of a table. Languages keep function pointers in tables. A component in Go with net/http
+/// has 13,166. A table takes eight bytes of address space for each element that it may have, and memory only for the
+/// pages that it uses.
+pub const TABLE_ELEMENTS: u32 = 1 << 16;
 
 /// How the engine allocates the memories of instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,11 +89,14 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .max_memory_size(MAX_MEMORY_BYTES)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
+        .max_memories_per_module(MEMORIES)
         .max_tables_per_component(TABLES)
+        .max_tables_per_module(TABLES)
         .max_component_instance_size(512 << 10)
         .table_elements(TABLE_ELEMENTS as usize)
         .linear_memory_keep_resident(keep_resident)
-        .table_keep_resident(keep_resident)
+        // Usual tables are far smaller. A guest that fills its tables must not occupy this memory for good.
+        .table_keep_resident(128 << 10)
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     pool

@@ -152,6 +152,9 @@ impl Catalog {
             let new = || Entry::new(key.origin());
             self.files.entry(key.clone()).or_insert_with(new);
         }
+        for entry in self.files.values_mut().chain(&mut self.builtins) {
+            entry.retry_if_due();
+        }
         self.report_bundles();
         self.put_in_place(&settings);
         self.retune_builtins(&settings).await;
@@ -199,13 +202,16 @@ impl Catalog {
         };
         let loader = Arc::clone(&self.loader);
         let digest = version.digest;
-        let mut changed = entry.finish(&loader, version, plugin);
-        // The settings may have changed while the file was compiled.
-        let tuning = Arc::clone(settings.tuning(entry.origin().key()));
-        if entry.serves(digest) {
-            changed |= entry.retune(&loader, Version { digest, tuning }).await;
+        if entry.finish(&loader, version, plugin) {
+            self.put_in_place(&settings);
         }
-        if changed {
+        // The settings may have changed while the file was compiled.
+        let entry = self.files.get_mut(key);
+        let Some(entry) = entry.filter(|entry| entry.serves(digest)) else {
+            return;
+        };
+        let tuning = Arc::clone(settings.tuning(entry.origin().key()));
+        if entry.retune(&loader, Version { digest, tuning }).await {
             self.put_in_place(&settings);
         }
     }
@@ -288,10 +294,13 @@ impl Catalog {
     /// Logs once each plugin that the settings name and that does not exist. The plugin may be added later, but more
     /// often its name is mistyped.
     fn report_unknown_settings(&mut self) {
-        let entries = self.files.values().chain(&self.builtins);
-        let known: BTreeSet<_> = entries.map(|entry| entry.origin().key()).collect();
-        let keys = self.settings.get().keys();
-        for key in keys.filter(|key| !known.contains(key)) {
+        let settings = self.settings.get();
+        let entries = || self.files.values().chain(&self.builtins);
+        let mut known: BTreeSet<_> = entries().map(|entry| entry.origin().key()).collect();
+        // Limits and settings apply by the key alone, so the name of a plugin is one only where it disables the plugin.
+        let names = entries().filter_map(Entry::name);
+        known.extend(names.filter(|name| settings.disables(name)));
+        for key in settings.keys().filter(|key| !known.contains(key)) {
             if self.reported.unknown.insert(key.to_owned()) {
                 tracing::warn!(
                     plugin.key = key,

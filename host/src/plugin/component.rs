@@ -96,7 +96,7 @@ pub(super) async fn compile(
         // The receiver is gone if the compilation took too long.
         let (Ok(()) | Err(_)) = sender.send(compiled);
     };
-    background::spawn("plugin-compiler", work)?;
+    background::spawn("plugin-compiler", work).map_err(LoadError::NoThread)?;
     tokio::time::timeout(limit, linked)
         .await
         .map_err(|_| LoadError::CompileTimedOut { limit })?
@@ -219,5 +219,27 @@ mod tests {
         let sandbox = Sandbox::new(Capacity::default()).unwrap();
         let component = Component::from_binary(sandbox.engine(), &bytes).unwrap();
         assert_eq!(places(&component), 2);
+    }
+
+    #[tokio::test]
+    async fn a_module_may_have_several_memories_and_large_tables() {
+        let text = r"(component (core module $m
+            (memory 1) (memory 1) (memory 1) (table 13166 funcref) (table 1 funcref))
+            (core instance (instantiate $m)))";
+        let sandbox = Sandbox::new(Capacity::default()).unwrap();
+        let bytes = wat::parse_str(text).unwrap();
+        let component = Component::from_binary(sandbox.engine(), &bytes).unwrap();
+        assert_eq!(places(&component), 3);
+        let store = &mut wasmtime::Store::new(sandbox.engine(), ());
+        let linker = wasmtime::component::Linker::new(sandbox.engine());
+        assert!(linker.instantiate_async(store, &component).await.is_ok());
+    }
+
+    #[test]
+    fn a_module_with_too_many_memories_is_refused_in_words() {
+        let memories = "(memory 1)".repeat(9);
+        let bytes = wat::parse_str(format!("(component (core module {memories}))")).unwrap();
+        let why = inspect(&bytes).unwrap_err().to_string();
+        assert!(why.contains("9 memories, more than the 8"), "{why}");
     }
 }

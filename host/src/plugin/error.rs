@@ -116,6 +116,16 @@ pub enum LoadError {
         /// The number of instances it may have.
         limit: u64,
     },
+    /// A module has too many memories or tables.
+    #[error("one of its modules has {count} {what}, more than the {limit} that a plugin may have")]
+    TooManyInModule {
+        /// What there are too many of.
+        what: &'static str,
+        /// Their number.
+        count: u32,
+        /// The number that a plugin may have.
+        limit: u32,
+    },
     /// A table is over the limit.
     #[error("it has a table of {elements} elements, more than the {limit} that a plugin may have")]
     TableTooLarge {
@@ -126,7 +136,7 @@ pub enum LoadError {
     },
     /// Compiling it would take more memory or time than a file of its size may take.
     #[error(
-        "compiling it would take about {memory_mib} MiB of memory and {seconds:.1} seconds, and a file of its size may take {limit_mib} MiB and {limit_seconds:.1} seconds: {cause}; build it with size optimisation"
+        "compiling it would take about {memory_mib} MiB of memory and {seconds:.1} seconds, and a file of its size may take {limit_mib} MiB and {limit_seconds:.1} seconds: {cause}"
     )]
     TooCostly {
         /// The memory that compiling would take, in MiB.
@@ -137,7 +147,7 @@ pub enum LoadError {
         limit_mib: u64,
         /// The processor time that compiling may take, in seconds.
         limit_seconds: f32,
-        /// The part of the component that takes the most.
+        /// The part of the component that takes the most, and what to do.
         cause: String,
     },
     /// The memory limit of the container leaves too little memory for compiling.
@@ -155,6 +165,11 @@ pub enum LoadError {
         "the address space of the process is used up; raise `ulimit -v`, or allow overcommitment of memory (`vm.overcommit_memory`)"
     )]
     NoAddressSpace(#[source] wasmtime::Error),
+    /// The operating system starts no further thread.
+    #[error(
+        "no thread can be started for compiling it; raise the limit of processes (`ulimit -u`, or the limit of the pod)"
+    )]
+    NoThread(#[source] std::io::Error),
     /// The compiler took too long.
     #[error("compiling it took longer than {limit:?}; build it smaller, with size optimisation")]
     CompileTimedOut {

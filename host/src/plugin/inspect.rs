@@ -46,7 +46,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
         cost.add_section(&payload)?;
         instances.add(&payload)?;
         if instances.is_outermost() {
-            world.add(&payload);
+            world.add(&payload, validator.types(0));
         }
     }
     let imports = world.check()?;

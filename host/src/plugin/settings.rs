@@ -13,8 +13,8 @@
 //! ```
 //!
 //! The key of a plugin is the name of its file without `.wasm`, or the name of a built-in one. The name in a
-//! component's description is not a key, because it is known only after `describe` ran, and `describe` runs with the
-//! settings.
+//! component's description is not a key of limits and settings, because it is known only after `describe` ran, and
+//! `describe` runs with them. `enabled: false` also applies to the plugins with this name in their description.
 
 mod file;
 
@@ -97,6 +97,12 @@ impl Settings {
     #[must_use]
     pub fn tuning(&self, key: &str) -> &Arc<Tuning> {
         self.plugins.get(key).unwrap_or(&self.common)
+    }
+
+    /// Whether the file disables the plugin with this key or this name.
+    #[must_use]
+    pub fn disables(&self, name: &str) -> bool {
+        self.plugins.get(name).is_some_and(|tuning| !tuning.enabled)
     }
 
     /// The plugins that the file names.

@@ -1,6 +1,9 @@
 //! Decides when the files are scanned: shortly after the last event of a burst, and periodically.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
@@ -18,16 +21,15 @@ const QUIET: Duration = Duration::from_millis(15);
 const QUIET_ONCE_COMPLETE: Duration = Duration::from_millis(3);
 /// The time after which a directory with continuous events is scanned.
 const LONGEST_BURST: Duration = Duration::from_secs(1);
-/// The period of scans without an event. Events can be missed on network file systems, or while a directory does not
-/// exist.
+/// The period of scans without an event. Events can be missed on network file systems, or when a link above the parent
+/// of a directory is replaced.
 const PERIOD: Duration = Duration::from_secs(30);
 
 /// Keeps the catalog up to date for as long as this future is polled.
 pub async fn watch(mut catalog: Catalog) {
     let (sender, mut changes) = watch::channel(Change::UnderWay);
-    let mut watcher = Watcher::new(sender);
-    let directories: Vec<_> = catalog.watched().map(Path::to_owned).collect();
-    watcher.follow(&directories);
+    let mut watcher = Watcher::new(sender, catalog.watched());
+    watcher.follow();
     // Changes between the first scan and the start of the watch caused no event.
     catalog.scan().await;
     let mut next = Instant::now() + PERIOD;
@@ -35,12 +37,14 @@ pub async fn watch(mut catalog: Catalog) {
         tokio::select! {
             // Without a watcher, the channel is closed.
             Ok(()) = changes.changed() => settle(&mut changes).await,
-            () = sleep_until(next) => watcher.follow(&directories),
+            () = sleep_until(next) => {}
             other = catalog.changed() => if let Changed::Loaded(loaded) = other {
                 catalog.take(*loaded).await;
                 continue;
             },
         }
+        // A directory that appears after this causes an event.
+        watcher.follow();
         catalog.scan().await;
         next = Instant::now() + PERIOD;
     }
@@ -95,15 +99,24 @@ impl Change {
     }
 }
 
-/// Watches directories. A directory that appears later is watched from then on.
+/// Watches directories. A directory that appears later, or is replaced, is watched from then on: its parent is watched
+/// too, or the nearest ancestor that exists.
 struct Watcher {
     inner: Option<RecommendedWatcher>,
+    /// The absolute paths of the directories.
+    directories: Arc<[PathBuf]>,
+    /// The device and the inode of each watched directory.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
 }
 
 impl Watcher {
-    fn new(sender: watch::Sender<Change>) -> Self {
+    fn new<'a>(sender: watch::Sender<Change>, directories: impl Iterator<Item = &'a Path>) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let directories: Arc<[_]> = directories.map(absolute).collect();
+        let relevant = Arc::clone(&directories);
         let notify = move |event| {
-            if let Some(change) = Change::of(&event) {
+            let change = Change::of(&event).filter(|_| concerns(&event, &relevant));
+            if let Some(change) = change {
                 sender.send_replace(change);
             }
         };
@@ -111,19 +124,67 @@ impl Watcher {
         if let Err(error) = &inner {
             tracing::warn!(error = %error, period = ?PERIOD, "cannot watch the plugin directories, so they are only scanned periodically");
         }
-        Self { inner: inner.ok() }
+        Self {
+            inner: inner.ok(),
+            directories,
+            watched: BTreeMap::new(),
+        }
     }
 
-    /// Watches the directories that are not watched yet.
-    fn follow(&mut self, directories: &[impl AsRef<Path>]) {
-        let Some(inner) = &mut self.inner else { return };
-        for directory in directories {
-            let directory = directory.as_ref();
-            if let Err(error) = inner.watch(directory, RecursiveMode::NonRecursive) {
-                tracing::debug!(directory = %directory.display(), error = %error, "cannot watch the directory yet");
+    /// Watches the directories that are not watched yet, and those that were replaced.
+    fn follow(&mut self) {
+        for directory in Arc::clone(&self.directories).iter() {
+            let mut missing = vec![directory.as_path()];
+            for ancestor in directory.ancestors().skip(1) {
+                if self.watch(ancestor) {
+                    break;
+                }
+                missing.push(ancestor);
+            }
+            // What appeared before its parent was watched caused no event. A parent that cannot be read cannot be
+            // watched, and what is below it can.
+            for path in missing.into_iter().rev() {
+                self.watch(path);
             }
         }
     }
+
+    /// Watches a directory. Returns whether it is watched.
+    fn watch(&mut self, path: &Path) -> bool {
+        let Some(inner) = &mut self.inner else {
+            return false;
+        };
+        let identity = std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+        let identity = identity.ok();
+        // A link that leads to another directory now.
+        if self.watched.get(path) != identity.as_ref() && self.watched.remove(path).is_some() {
+            let (Ok(()) | Err(_)) = inner.unwatch(path);
+        }
+        // A directory that was created again can have the inode of the deleted one, so it is always watched anew.
+        match inner.watch(path, RecursiveMode::NonRecursive) {
+            Ok(()) => {
+                self.watched
+                    .extend(identity.map(|identity| (path.to_owned(), identity)));
+                true
+            }
+            Err(error) => {
+                tracing::debug!(directory = %path.display(), error = %error, "cannot watch the directory yet");
+                false
+            }
+        }
+    }
+}
+
+/// Whether an event is about one of the directories, an entry of it, or one of its ancestors. The entries of an ancestor
+/// are many, and most do not matter.
+fn concerns(event: &notify::Result<Event>, directories: &[PathBuf]) -> bool {
+    let Ok(event) = event else { return true };
+    let matters = |path: &PathBuf| {
+        directories
+            .iter()
+            .any(|directory| directory.starts_with(path) || path.parent() == Some(directory))
+    };
+    event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(matters)
 }
 
 #[cfg(test)]
@@ -136,8 +197,8 @@ mod tests {
         let file = directory.path().join("a.wasm");
         std::fs::write(&file, b"1").unwrap();
         let (sender, mut changes) = watch::channel(Change::UnderWay);
-        let mut watcher = Watcher::new(sender);
-        watcher.follow(&[directory.path()]);
+        let mut watcher = Watcher::new(sender, [directory.path()].into_iter());
+        watcher.follow();
         for _ in 0..3 {
             std::fs::read(&file).unwrap();
             std::fs::read_dir(directory.path()).unwrap().for_each(drop);
@@ -150,5 +211,60 @@ mod tests {
         std::fs::read(directory.path().join("b.wasm")).unwrap();
         let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
         assert!(more.is_err(), "reading was reported as a change");
+    }
+
+    /// Waits for an event, then watches what has appeared.
+    async fn next(watcher: &mut Watcher, changes: &mut watch::Receiver<Change>) {
+        tokio::time::timeout(Duration::from_secs(5), changes.changed())
+            .await
+            .expect("the change causes an event")
+            .unwrap();
+        settle(changes).await;
+        watcher.follow();
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_appears_later_is_watched() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let directory = parent.path().join("a/plugins");
+        let (sender, mut changes) = watch::channel(Change::UnderWay);
+        let mut watcher = Watcher::new(sender, [directory.as_path()].into_iter());
+        watcher.follow();
+        for _ in 0..2 {
+            std::fs::create_dir(parent.path().join("a")).unwrap();
+            next(&mut watcher, &mut changes).await;
+            std::fs::create_dir(&directory).unwrap();
+            next(&mut watcher, &mut changes).await;
+            std::fs::write(directory.join("a.wasm"), b"1").unwrap();
+            next(&mut watcher, &mut changes).await;
+            std::fs::remove_dir_all(parent.path().join("a")).unwrap();
+            next(&mut watcher, &mut changes).await;
+        }
+        // Other entries of an ancestor do not matter.
+        std::fs::write(parent.path().join("b.wasm"), b"1").unwrap();
+        let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
+        assert!(more.is_err(), "a file beside the directory was reported");
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_replaced_is_followed() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let link = parent.path().join("plugins");
+        let (sender, mut changes) = watch::channel(Change::UnderWay);
+        let mut watcher = Watcher::new(sender, [link.as_path()].into_iter());
+        watcher.follow();
+        for version in ["1", "2"] {
+            let (target, new) = (parent.path().join(version), parent.path().join("new"));
+            std::fs::create_dir(&target).unwrap();
+            std::os::unix::fs::symlink(&target, &new).unwrap();
+            std::fs::rename(&new, &link).unwrap();
+            next(&mut watcher, &mut changes).await;
+            std::fs::write(target.join("a.wasm"), b"1").unwrap();
+            next(&mut watcher, &mut changes).await;
+        }
+        // The directory that the link led to before is not watched any more.
+        std::fs::write(parent.path().join("1/b.wasm"), b"1").unwrap();
+        let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
+        assert!(more.is_err(), "the previous directory was reported");
     }
 }

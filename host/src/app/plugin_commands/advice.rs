@@ -12,9 +12,7 @@ pub(super) fn on(error: &LoadError) -> Option<&'static str> {
         | LoadError::MissingInterface { .. }
         | LoadError::MissingFunction { .. } => VERSION,
         LoadError::UnknownImport { .. } => IMPORT,
-        LoadError::TooLarge { .. }
-        | LoadError::CompileTimedOut { .. }
-        | LoadError::TooCostly { .. } => SIZE,
+        LoadError::TooLarge { .. } => SIZE,
         LoadError::CoreModule => CORE,
         LoadError::WrongWorld { .. } => WORLD,
         LoadError::InitialMemory { .. } | LoadError::Describe(CallError::OutOfMemory { .. }) => {

@@ -1,13 +1,21 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::super::error::{CallError, LoadError};
 use super::super::load::{Origin, Plugin};
-use super::super::settings::Tuning;
+use super::super::settings::{Settings, Tuning};
 use super::super::status::PluginState;
 use super::files::Digest;
 use super::loading::Loader;
+
+/// The time after which a version that failed for a reason that may pass is loaded again. It is less than the period of
+/// the scans, so the next scan loads it.
+const FIRST_RETRY: Duration = Duration::from_secs(15);
+/// The maximum of this time, which doubles with each failure. Each retry may take as long as compiling takes.
+const LAST_RETRY: Duration = Duration::from_mins(10);
 
 /// One file, or one built-in plugin. If its new version or its new settings cannot be used, the last usable version
 /// keeps serving.
@@ -16,8 +24,33 @@ pub(super) struct Entry {
     /// The version that serves, is refused or is being loaded. `None` if the file has to be loaded again.
     seen: Option<Version>,
     serving: Option<Serving>,
+    /// A usable version with another name than the serving one. It serves as soon as no other file has that name.
+    renamed: Option<Serving>,
     refused: Option<String>,
     loading: Option<AbortHandle>,
+    retry: Option<Retry>,
+}
+
+/// The next try of a version that failed for a reason that may pass.
+#[derive(Debug)]
+struct Retry {
+    version: Version,
+    delay: Duration,
+    at: Instant,
+}
+
+impl Retry {
+    fn after(previous: Option<Self>, version: Version) -> Self {
+        let delay = match previous {
+            Some(previous) if previous.version == version => (previous.delay * 2).min(LAST_RETRY),
+            _ => FIRST_RETRY,
+        };
+        Self {
+            version,
+            delay,
+            at: Instant::now() + delay,
+        }
+    }
 }
 
 /// The digest of a file and its settings. A built-in plugin has no digest.
@@ -32,14 +65,22 @@ struct Serving {
     digest: Option<Digest>,
 }
 
+impl Serving {
+    fn name(&self) -> &str {
+        &self.plugin.descriptor().name
+    }
+}
+
 impl Entry {
     pub(super) fn new(origin: Origin) -> Self {
         Self {
             origin,
             seen: None,
             serving: None,
+            renamed: None,
             refused: None,
             loading: None,
+            retry: None,
         }
     }
 
@@ -89,9 +130,20 @@ impl Entry {
         self.finish(loader, version, retuned)
     }
 
+    /// Causes a version that failed for a reason that may pass to be loaded again, once it is time for that.
+    pub(super) fn retry_if_due(&mut self) {
+        let due = self.retry.as_ref().is_some_and(|retry| {
+            self.loading.is_none() && self.has(&retry.version) && retry.at <= Instant::now()
+        });
+        if due {
+            self.seen = None;
+        }
+    }
+
     /// Records that a version is being loaded. The task is aborted when another version replaces this one.
     pub(super) fn begin(&mut self, version: Version, task: AbortHandle) {
         self.stop_loading();
+        self.renamed = None;
         self.loading = Some(task);
         self.seen = Some(version);
     }
@@ -104,25 +156,50 @@ impl Entry {
         result: Result<Plugin, LoadError>,
     ) -> bool {
         self.stop_loading();
+        self.renamed = None;
+        let previous_retry = self.retry.take();
         let digest = version.digest;
-        self.seen = Some(version);
+        self.seen = Some(version.clone());
         match result {
             Ok(plugin) => {
-                self.serve(loader, plugin, digest);
+                let plugin = Arc::new(plugin);
+                let new = Serving { plugin, digest };
+                if self
+                    .serving
+                    .as_ref()
+                    .is_some_and(|old| old.name() != new.name())
+                {
+                    self.renamed = Some(new);
+                } else {
+                    self.serve(loader, new);
+                }
                 true
             }
             Err(error) => {
                 if may_pass(&error) {
-                    self.seen = None;
+                    self.retry = Some(Retry::after(previous_retry, version));
                 }
                 self.refuse(loader, &error)
             }
         }
     }
 
+    /// The name of the version that waits until no other file has this name.
+    pub(super) fn new_name(&self) -> Option<&str> {
+        self.renamed.as_ref().map(Serving::name)
+    }
+
+    /// Puts the version with the new name into service.
+    pub(super) fn rename(&mut self, loader: &Loader) {
+        if let Some(new) = self.renamed.take() {
+            self.serve(loader, new);
+        }
+    }
+
     /// Causes the file to be loaded again at the next scan, even if it has not changed.
     pub(super) fn forget_version(&mut self) {
         self.stop_loading();
+        self.renamed = None;
         self.seen = None;
     }
 
@@ -145,7 +222,8 @@ impl Entry {
         true
     }
 
-    fn serve(&mut self, loader: &Loader, plugin: Plugin, digest: Option<Digest>) {
+    fn serve(&mut self, loader: &Loader, new: Serving) {
+        let plugin = &new.plugin;
         let descriptor = plugin.descriptor();
         tracing::info!(plugin.file = %plugin.origin(), plugin.name = %descriptor.name, plugin.version = %descriptor.version, "plugin loaded");
         if let Some(old) = &self.serving {
@@ -154,10 +232,7 @@ impl Entry {
         plugin.begin_counting();
         loader.metrics.reloaded(true);
         self.refused = None;
-        self.serving = Some(Serving {
-            plugin: Arc::new(plugin),
-            digest,
-        });
+        self.serving = Some(new);
     }
 
     fn stop_loading(&mut self) {
@@ -172,6 +247,17 @@ impl Entry {
 
     pub(super) fn plugin(&self) -> Option<&Arc<Plugin>> {
         self.serving.as_ref().map(|serving| &serving.plugin)
+    }
+
+    /// The name in the description of the serving version.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.serving.as_ref().map(Serving::name)
+    }
+
+    /// Whether the settings enable it. They can disable it by its key and by its name.
+    pub(super) fn is_enabled(&self, settings: &Settings) -> bool {
+        let mut names = [Some(self.origin.key()), self.name()].into_iter().flatten();
+        !names.any(|name| settings.disables(name))
     }
 
     pub(super) fn sha256(&self) -> Option<String> {
@@ -203,12 +289,24 @@ fn may_pass(error: &LoadError) -> bool {
             CallError::Busy | CallError::TimedOut { .. } | CallError::NoAddressSpace(_)
         ) | LoadError::NoMemory { .. }
             | LoadError::NoAddressSpace(_)
+            | LoadError::NoThread(_)
+            | LoadError::CompileTimedOut { .. }
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::limits::Capacity;
+    use super::super::super::sandbox::Sandbox;
     use super::*;
+    use crate::metrics::Metrics;
+
+    fn version(digest: u8) -> Version {
+        Version {
+            digest: Some([digest; 32]),
+            tuning: Arc::default(),
+        }
+    }
 
     #[test]
     fn what_was_not_loaded_yet_does_not_serve() {
@@ -216,5 +314,45 @@ mod tests {
         assert_eq!(entry.state(), PluginState::Loading);
         entry.refused = Some("it is empty".to_owned());
         assert!(matches!(entry.state(), PluginState::Refused { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_loaded_again_after_longer_and_longer_times() {
+        let loader = Loader {
+            sandbox: Sandbox::new(Capacity::default()).unwrap().into(),
+            metrics: Metrics::new().plugin,
+        };
+        let slow = || {
+            let limit = Duration::from_millis(50);
+            Err(LoadError::Describe(CallError::TimedOut { limit }))
+        };
+        let mut entry = Entry::new(Origin::File("acme.wasm".to_owned()));
+        for seconds in [15, 30, 60, 120, 240, 480, 600, 600] {
+            entry.finish(&loader, version(1), slow());
+            tokio::time::advance(Duration::from_secs(seconds - 1)).await;
+            entry.retry_if_due();
+            assert!(entry.has(&version(1)), "before {seconds} s");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            entry.retry_if_due();
+            assert!(!entry.has(&version(1)), "after {seconds} s");
+        }
+        // Another version starts anew, and what cannot pass is not loaded again.
+        entry.finish(&loader, version(2), slow());
+        tokio::time::advance(FIRST_RETRY).await;
+        entry.retry_if_due();
+        assert!(!entry.has(&version(2)));
+        entry.finish(&loader, version(2), Err(LoadError::CoreModule));
+        tokio::time::advance(2 * LAST_RETRY).await;
+        entry.retry_if_due();
+        assert!(entry.has(&version(2)));
+    }
+
+    #[test]
+    fn a_machine_that_is_busy_is_no_fault_of_a_plugin() {
+        let limit = Duration::from_secs(1);
+        let source = || std::io::Error::other("busy");
+        assert!(may_pass(&LoadError::CompileTimedOut { limit }));
+        assert!(may_pass(&LoadError::NoThread(source())));
+        assert!(!may_pass(&LoadError::Unreadable(source())));
     }
 }

@@ -13,6 +13,7 @@ use super::order::{Candidate, Id, Place, order};
 impl Catalog {
     /// Replaces the plugins of the detector with those that serve now.
     pub(super) fn put_in_place(&mut self, settings: &Settings) {
+        self.rename(settings);
         let keys: Vec<_> = self.files.keys().cloned().collect();
         let entries: Vec<_> = self.files.values().collect();
         let of_files: Vec<_> = entries
@@ -46,8 +47,8 @@ impl Catalog {
                     by: keys[by].to_string(),
                 }),
                 Place::Duplicate(first) => {
-                    let name = entry(id).plugin().map(|plugin| &plugin.descriptor().name);
-                    let why = duplicate(name.map_or("", String::as_str), &keys[first]);
+                    let name = entry(id).name().unwrap_or_default();
+                    let why = duplicate(name, &keys[first]);
                     if let Id::File(index) = id {
                         duplicates.insert(keys[index].clone(), why.clone());
                     }
@@ -69,6 +70,27 @@ impl Catalog {
         self.set_usable(asked.iter().chain(&aside));
         self.detector.replace(asked, aside);
     }
+
+    /// Puts new versions with new names into service, unless an earlier file has the name. In that case the previous
+    /// version keeps serving.
+    fn rename(&mut self, settings: &Settings) {
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        for (key, entry) in &mut self.files {
+            match entry.new_name().map(|name| (name, taken.get(name))) {
+                Some((name, Some(by))) => {
+                    let (name, by) = (name.to_owned(), by.clone());
+                    entry.refuse(&self.loader, &LoadError::Duplicate { name, by });
+                }
+                Some((_, None)) => entry.rename(&self.loader),
+                None => {}
+            }
+            if let Some(name) = entry.name().filter(|_| entry.is_enabled(settings)) {
+                let by = || key.to_string();
+                taken.entry(name.to_owned()).or_insert_with(by);
+            }
+        }
+    }
+
     fn set_usable<'a>(&self, listed: impl Iterator<Item = &'a Listed>) {
         let mut usable = BTreeMap::new();
         for listed in listed {
@@ -102,11 +124,10 @@ impl Catalog {
 }
 
 fn candidate<'a>(entry: &'a Entry, settings: &Settings) -> Candidate<'a> {
-    let name = entry
-        .plugin()
-        .map(|plugin| plugin.descriptor().name.as_str());
-    let is_enabled = settings.tuning(entry.origin().key()).enabled;
-    Candidate { name, is_enabled }
+    Candidate {
+        name: entry.name(),
+        is_enabled: entry.is_enabled(settings),
+    }
 }
 
 fn duplicate(name: &str, first: &FileKey) -> String {

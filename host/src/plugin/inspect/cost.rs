@@ -82,7 +82,15 @@ pub(in super::super) struct CompileCost {
     kept: u64,
     functions: u64,
     largest: Largest,
+    adapters: Adapters,
     time: Duration,
+}
+
+/// The functions that components call in other components.
+#[derive(Debug, Clone, Copy, Default)]
+struct Adapters {
+    count: u64,
+    memory: u64,
 }
 
 /// The function that takes the most memory.
@@ -112,7 +120,8 @@ impl CompileCost {
         })
     }
 
-    /// The main cause of the cost: one function, or all of them together.
+    /// The main cause of the cost, and what to do: one function, all of them together, or the adapters between
+    /// components.
     fn cause(&self) -> String {
         let Largest {
             memory,
@@ -123,11 +132,16 @@ impl CompileCost {
         } = self.largest;
         if memory > self.kept {
             format!(
-                "its function {index} has {bytes} bytes, {locals} locals and {branches} branches; split it"
+                "its function {index} has {bytes} bytes, {locals} locals and {branches} branches; split it, and build it with size optimisation"
+            )
+        } else if self.adapters.memory > self.kept / 2 {
+            format!(
+                "adapters between components for up to {} functions; compose it of fewer components, with fewer functions and smaller types between them",
+                self.adapters.count
             )
         } else {
             format!(
-                "it has {} functions, which are small and many",
+                "it has {} functions, which are small and many; build it with size optimisation",
                 self.functions
             )
         }
@@ -162,10 +176,6 @@ pub(super) struct CostModel {
     nesting: u64,
     functions: u64,
     largest: Largest,
-    /// The number of functions that are lifted from core modules or lowered for them.
-    canonical: u64,
-    /// The number of parts of component model types: fields, cases, parameters.
-    type_parts: u64,
     /// Bytes of custom sections, such as names and debug information.
     custom_bytes: u64,
     allocations: FuncValidatorAllocations,
@@ -182,15 +192,8 @@ impl CostModel {
             Payload::ElementSection(section) => section.count(),
             Payload::DataSection(section) => section.count(),
             Payload::ComponentAliasSection(section) => section.count(),
-            Payload::ComponentTypeSection(section) => {
-                // Each part of a type takes at least one byte.
-                self.type_parts += section.range().len() as u64;
-                section.count()
-            }
-            Payload::ComponentCanonicalSection(section) => {
-                self.canonical += u64::from(section.count());
-                section.count()
-            }
+            Payload::ComponentTypeSection(section) => section.count(),
+            Payload::ComponentCanonicalSection(section) => section.count(),
             Payload::TableSection(section) => {
                 for table in section.clone().into_iter().flatten() {
                     let elements = table.ty.initial;
@@ -257,24 +260,26 @@ impl CostModel {
     /// The cost of all parts together.
     pub(super) fn total(self, file_bytes: usize, instances: Total) -> CompileCost {
         // For each function that one component calls in another, the compiler generates code from the types of its
-        // parameters.
+        // parameters. A function of the host that a component calls counts too: whether it is one is not known here.
         let adapters = if instances.is_composed {
-            let parts = ADAPTER_PART.saturating_mul(self.type_parts);
-            let calls = self.canonical.saturating_mul(instances.count);
-            // Most types are used by few functions, so each part of the types is counted once.
-            calls.saturating_mul(ADAPTER).saturating_add(parts)
+            let count = instances.made.lowered;
+            let parts = ADAPTER_PART.saturating_mul(instances.made.type_parts);
+            // Most types are used by few functions, so each part of the types is counted once for each instance.
+            let memory = count.saturating_mul(ADAPTER).saturating_add(parts);
+            Adapters { count, memory }
         } else {
-            0
+            Adapters::default()
         };
-        let work = self.work.saturating_add(adapters);
+        let work = self.work.saturating_add(adapters.memory);
         let time = (work / 1000)
             .saturating_mul(TIME_OF_WORK)
             .saturating_add(self.nesting.saturating_mul(TIME_OF_NESTING));
         CompileCost {
             file_bytes: (file_bytes as u64).saturating_sub(self.custom_bytes),
-            kept: self.kept.saturating_add(adapters),
+            kept: self.kept.saturating_add(adapters.memory),
             functions: self.functions,
             largest: self.largest,
+            adapters,
             time: Duration::from_nanos(time),
         }
     }

@@ -1,13 +1,14 @@
-use stoker_engine::CORE_INSTANCES;
+use stoker_engine::{CORE_INSTANCES, MEMORIES, TABLES};
 use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentTypeRef, Encoding, Instance, Payload,
+    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance,
+    ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance, Payload,
 };
 
 use super::super::error::LoadError;
 
-/// Counts the instances that instantiating a component makes. The compiler generates code for each of them, and nested
-/// components that each instantiate the inner one twice double the number at each level.
+/// Counts the instances that instantiating a component makes, and the functions that they lower. The compiler generates
+/// code for each of them, and nested components that each instantiate the inner one twice double the numbers at each
+/// level.
 #[derive(Debug, Default)]
 pub(super) struct Instances {
     /// The modules and components that are being read, outermost first.
@@ -15,23 +16,51 @@ pub(super) struct Instances {
     total: Total,
 }
 
-/// The instances that the outermost component makes.
+/// What the outermost component makes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Total {
-    /// The number of instances, including the component itself.
-    pub(super) count: u64,
-    /// Whether components are among them.
+    /// The instances of modules and components, and the functions that these lower.
+    pub(super) made: Made,
+    /// Whether components are among the instances.
     pub(super) is_composed: bool,
+}
+
+/// What one instance of a component makes, together with the components that it instantiates.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Made {
+    /// The number of instances, including the instance itself.
+    pub(super) instances: u64,
+    /// The number of functions that are lowered for core modules. If such a function belongs to another component, the
+    /// compiler generates an adapter for it.
+    pub(super) lowered: u64,
+    /// The number of parts of the types of components: fields, cases, parameters. The adapters copy each part.
+    pub(super) type_parts: u64,
+}
+
+impl Made {
+    /// A component whose index is not known.
+    const UNKNOWN: Self = Self {
+        instances: u64::MAX,
+        lowered: u64::MAX,
+        type_parts: u64::MAX,
+    };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            instances: self.instances.saturating_add(other.instances),
+            lowered: self.lowered.saturating_add(other.lowered),
+            type_parts: self.type_parts.saturating_add(other.type_parts),
+        }
+    }
 }
 
 /// A module or a component that is being read.
 #[derive(Debug, Default)]
 struct Scope {
     is_module: bool,
-    /// The number of instances that one instance of this component makes, including itself.
-    instances: u64,
-    /// The same number for each component that it can instantiate, by index.
-    components: Vec<u64>,
+    made: Made,
+    /// The same for each component that it can instantiate, by index.
+    components: Vec<Made>,
 }
 
 impl Instances {
@@ -40,14 +69,43 @@ impl Instances {
         match payload {
             Payload::Version { encoding, .. } => self.open.push(Scope {
                 is_module: *encoding == Encoding::Module,
-                instances: 1,
+                made: Made {
+                    instances: 1,
+                    ..Made::default()
+                },
                 ..Scope::default()
             }),
             Payload::End(_) => self.close(),
+            Payload::MemorySection(section) => {
+                check_count("memories", section.count(), MEMORIES)?;
+            }
+            Payload::TableSection(section) => check_count("tables", section.count(), TABLES)?,
             Payload::InstanceSection(section) => {
                 let made = section.clone().into_iter().flatten();
                 let made = made.filter(|instance| matches!(instance, Instance::Instantiate { .. }));
-                self.count(made.count() as u64)?;
+                let instances = made.count() as u64;
+                self.count(Made {
+                    instances,
+                    ..Made::default()
+                })?;
+            }
+            Payload::ComponentCanonicalSection(section) => {
+                let functions = section.clone().into_iter().flatten();
+                let lowered = functions
+                    .filter(|function| matches!(function, CanonicalFunction::Lower { .. }))
+                    .count() as u64;
+                self.count(Made {
+                    lowered,
+                    ..Made::default()
+                })?;
+            }
+            Payload::ComponentTypeSection(section) => {
+                // Each part of a type takes at least one byte.
+                let type_parts = section.range().len() as u64;
+                self.count(Made {
+                    type_parts,
+                    ..Made::default()
+                })?;
             }
             Payload::ComponentInstanceSection(section) => {
                 for instance in section.clone().into_iter().flatten() {
@@ -91,7 +149,7 @@ impl Instances {
         self.open.len() == 1
     }
 
-    /// The instances that the outermost component makes.
+    /// What the outermost component makes.
     pub(super) fn total(&self) -> Total {
         self.total
     }
@@ -100,33 +158,33 @@ impl Instances {
         let Some(closed) = self.open.pop() else {
             return;
         };
-        self.total.count = closed.instances;
+        self.total.made = closed.made;
         if !closed.is_module {
-            self.define(closed.instances);
+            self.define(closed.made);
         }
     }
 
-    fn define(&mut self, instances: u64) {
+    fn define(&mut self, made: Made) {
         if let Some(scope) = self.open.last_mut() {
-            scope.components.push(instances);
+            scope.components.push(made);
         }
     }
 
-    fn count(&mut self, made: u64) -> Result<(), LoadError> {
+    fn count(&mut self, made: Made) -> Result<(), LoadError> {
         let limit = u64::from(CORE_INSTANCES);
         if let Some(scope) = self.open.last_mut() {
-            scope.instances = scope.instances.saturating_add(made);
-            if scope.instances > limit {
+            scope.made = scope.made.and(made);
+            if scope.made.instances > limit {
                 return Err(LoadError::TooManyInstances { limit });
             }
         }
         Ok(())
     }
 
-    fn of_component(&self, index: u32) -> u64 {
+    fn of_component(&self, index: u32) -> Made {
         let components = self.open.last().map(|scope| &scope.components);
-        let instances = components.and_then(|components| components.get(index as usize));
-        instances.copied().unwrap_or(u64::MAX)
+        let made = components.and_then(|components| components.get(index as usize));
+        made.copied().unwrap_or(Made::UNKNOWN)
     }
 
     fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), LoadError> {
@@ -138,8 +196,21 @@ impl Instances {
             } => {
                 let scope = self.open.iter().rev().nth(*count as usize);
                 let made = scope.and_then(|scope| scope.components.get(*index as usize));
-                let made = made.copied().unwrap_or(u64::MAX);
+                let made = made.copied().unwrap_or(Made::UNKNOWN);
                 self.define(made);
+            }
+            ComponentAlias::Outer {
+                kind: ComponentOuterAliasKind::Type,
+                count,
+                ..
+            } => {
+                // It may be the largest of the types there.
+                let scope = self.open.iter().rev().nth(*count as usize);
+                let type_parts = scope.map_or(u64::MAX, |scope| scope.made.type_parts);
+                self.count(Made {
+                    type_parts,
+                    ..Made::default()
+                })?;
             }
             // The component depends on the instance. No tool creates such an alias.
             ComponentAlias::InstanceExport {
@@ -148,6 +219,15 @@ impl Instances {
             } => return Err(LoadError::ComponentArgument),
             _ => {}
         }
+        Ok(())
+    }
+}
+
+/// Refuses a module with too many memories or tables.
+fn check_count(what: &'static str, count: u32, limit: u32) -> Result<(), LoadError> {
+    if count > limit {
+        Err(LoadError::TooManyInModule { what, count, limit })
+    } else {
         Ok(())
     }
 }

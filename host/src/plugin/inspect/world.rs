@@ -1,3 +1,5 @@
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
+use wasmparser::types::TypesRef;
 use wasmparser::{ComponentTypeRef, Payload};
 
 use super::super::bindings::v0_1;
@@ -15,14 +17,12 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Records the names in a section of the outermost component.
-    pub(super) fn add(&mut self, payload: &Payload<'_>) {
+    /// Records the names in a section of the outermost component. `types` are the types that it has defined so far.
+    pub(super) fn add(&mut self, payload: &Payload<'_>, types: Option<TypesRef<'_>>) {
         match payload {
             Payload::ComponentImportSection(section) => {
                 let imports = section.clone().into_iter().flatten();
-                // A component may import types. Only instances, functions and modules provide something to it.
-                let imports =
-                    imports.filter(|import| !matches!(import.ty, ComponentTypeRef::Type(_)));
+                let imports = imports.filter(|import| !is_only_types(import.ty, types));
                 self.imports
                     .extend(imports.map(|import| import.name.name.to_owned()));
             }
@@ -81,9 +81,32 @@ impl World {
     }
 }
 
+/// Whether an import provides nothing to the component: a type, or an interface of types alone. A resource is more than
+/// a type, because the host must define it.
+fn is_only_types(import: ComponentTypeRef, types: Option<TypesRef<'_>>) -> bool {
+    let (index, types) = match (import, types) {
+        (ComponentTypeRef::Type(_), _) => return true,
+        (ComponentTypeRef::Instance(index), Some(types)) => (index, types),
+        _ => return false,
+    };
+    let ComponentAnyTypeId::Instance(instance) = types.component_any_type_at(index) else {
+        return false;
+    };
+    let mut exports = types[instance].exports.values().map(|export| export.ty);
+    exports.all(|export| match export {
+        ComponentEntityType::Type { referenced, .. } => {
+            !matches!(referenced, ComponentAnyTypeId::Resource(_))
+        }
+        _ => false,
+    })
+}
+
 /// Whether this host links a version of the interface. Within 0.1, later versions only add imports
-/// (`docs/wit-versioning.md`).
+/// (`docs/wit-versioning.md`). Build metadata (Semantic Versioning, 10) does not matter.
 fn is_compatible(version: &str) -> bool {
+    let version = version
+        .split_once('+')
+        .map_or(version, |(version, _)| version);
     let patch = version.strip_prefix("0.1.");
     patch.is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -120,12 +143,20 @@ mod tests {
 
     #[test]
     fn every_version_within_0_1_is_accepted_and_no_other() {
-        for version in ["0.1.0", "0.1.1", "0.1.27"] {
+        for version in ["0.1.0", "0.1.1", "0.1.27", "0.1.0+b1"] {
             let payload = format!("stoker:detect/payload@{version}");
             let detector = format!("stoker:detect/detector@{version}");
             assert!(world(&[&payload], &[&detector]).is_ok(), "{version}");
         }
-        for version in ["0.2.0", "1.0.0", "0.1.0-rc.1", "0.10.0", "0.1.", "0.1"] {
+        for version in [
+            "0.2.0",
+            "1.0.0",
+            "0.1.0-rc.1",
+            "0.2.0+0.1.0",
+            "0.10.0",
+            "0.1.",
+            "0.1",
+        ] {
             let detector = format!("stoker:detect/detector@{version}");
             let refused = world(&[], &[&detector]);
             assert!(

@@ -8,6 +8,7 @@ use wasm_encoder::{
 
 use super::super::super::error::LoadError;
 use super::super::inspect;
+use super::super::instances::Instances;
 use super::*;
 
 /// A component with one module of these functions. Each function has these locals and the type `fn(params) -> results`.
@@ -58,6 +59,7 @@ fn of_module(module: &Module) -> Vec<u8> {
 fn cost(bytes: &[u8]) -> CompileCost {
     let mut validator = wasmparser::Validator::new();
     let mut model = CostModel::default();
+    let mut instances = Instances::default();
     for payload in wasmparser::Parser::new(0).parse_all(bytes) {
         let payload = payload.unwrap();
         if let wasmparser::ValidPayload::Func(function, body) = validator.payload(&payload).unwrap()
@@ -65,8 +67,9 @@ fn cost(bytes: &[u8]) -> CompileCost {
             model.add_function(function, &body).unwrap();
         }
         model.add_section(&payload).unwrap();
+        instances.add(&payload).unwrap();
     }
-    model.total(bytes.len(), Total::default())
+    model.total(bytes.len(), instances.total())
 }
 
 fn is_refused(bytes: &[u8]) -> bool {
@@ -300,4 +303,88 @@ fn instances_are_counted_through_all_levels() {
         inspect(&levels(20, 1)),
         Err(LoadError::WrongWorld { .. })
     ));
+}
+
+/// A component that calls each of `functions` functions of each of `libraries` components, inside `doublings` levels of
+/// components, each of which instantiates the inner one twice.
+fn composed(libraries: usize, functions: usize, doublings: usize) -> Vec<u8> {
+    use std::fmt::Write as _;
+
+    let (mut lifted, mut lowered, mut made, mut given) =
+        (String::new(), String::new(), String::new(), String::new());
+    for function in 0..functions {
+        write!(
+            lifted,
+            r#"(func (export "f{function}") (canon lift (core func $i "f")))"#
+        )
+        .unwrap();
+    }
+    for library in 0..libraries {
+        write!(made, "(instance $l{library} (instantiate $library))").unwrap();
+        for function in 0..functions {
+            let name = format!("l{library}f{function}");
+            write!(
+                lowered,
+                r#"(import "{name}" (func ${name})) (core func (canon lower (func ${name})))"#
+            )
+            .unwrap();
+            write!(given, r#"(with "{name}" (func $l{library} "f{function}"))"#).unwrap();
+        }
+    }
+    let mut outer = format!(
+        r#"(component $library
+            (core module $m (func (export "f"))) (core instance $i (instantiate $m)) {lifted})
+        (component $caller {lowered}) {made} (instance (instantiate $caller {given}))"#
+    );
+    for _ in 0..doublings {
+        outer = format!(
+            "(component $c {outer}) (instance (instantiate $c)) (instance (instantiate $c))"
+        );
+    }
+    wat::parse_str(format!("(component {outer})")).unwrap()
+}
+
+#[test]
+fn only_the_functions_that_a_component_calls_in_others_count_as_adapters() {
+    for (libraries, functions) in [(1, 60), (6, 4), (10, 10), (20, 12)] {
+        let bytes = composed(libraries, functions, 0);
+        let cost = cost(&bytes);
+        assert_eq!(cost.adapters.count, (libraries * functions) as u64);
+        assert!(cost.check().is_ok(), "{cost:?}");
+    }
+}
+
+#[test]
+fn types_are_counted_for_each_instance_that_may_use_them() {
+    let fields = (0..500).map(|field| format!(r#"(field "f{field}" u8)"#));
+    let record = format!("(type $t (record {}))", fields.collect::<String>());
+    let parts = |text: &str| {
+        let cost = cost(&wat::parse_str(text).unwrap());
+        cost.adapters.memory / ADAPTER_PART
+    };
+    let once = parts(&format!(
+        "(component (component $c {record}) (instance (instantiate $c)))"
+    ));
+    assert!((500..5000).contains(&once), "{once}");
+    let twice = parts(&format!(
+        "(component (component $c {record}) (instance (instantiate $c)) (instance (instantiate $c)))"
+    ));
+    assert_eq!(twice, 2 * once);
+    // One of these instances defines the type, and the others take it from outside.
+    let aliased = parts(&format!(
+        "(component {record} (component $c (alias outer 1 $t (type)))
+            (instance (instantiate $c)) (instance (instantiate $c)))"
+    ));
+    assert_eq!(aliased, 3 * once);
+}
+
+#[test]
+fn adapters_are_counted_for_each_instance() {
+    let bytes = composed(1, 400, 3);
+    assert_eq!(cost(&bytes).adapters.count, 8 * 400);
+    let why = cost(&bytes).check().unwrap_err().to_string();
+    assert!(
+        why.contains("adapters between components") && !why.contains("size optimisation"),
+        "{why}"
+    );
 }
