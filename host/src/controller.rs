@@ -1,8 +1,8 @@
 //! Reconciles every `GatewaySync`: resolves its ref to a commit, publishes the commit for the agents, and reports.
 //!
-//! A pass has six steps, each in its own file: **dereference** (reads the cluster) → **validate** (pure) → **resolve**
-//! (asks the git server) → **publish** (writes the cluster) → **gateways** (what the agents report) → **status** (pure,
-//! then one write). `reconcile` takes them. A pass is idempotent and may start at any time: it asks the git server only for a
+//! A pass has five steps, each in its own file: **dereference** (reads the cluster, while `gateways` observes the gateways)
+//! → **validate** (pure) → **resolve** (asks the git server) → **publish** (writes the cluster) → **status** (pure, then one
+//! write). `reconcile` takes them. A pass is idempotent and may start at any time: it asks the git server only for a
 //! new request, for a changed spec, or after the polling interval, and it writes only what differs.
 //!
 //! The object is the queue: the receiver stores requests as annotations, and the controller handles them. This module

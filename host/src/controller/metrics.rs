@@ -139,12 +139,12 @@ impl ControllerMetrics {
             .condition(condition::READY)
             .is_some_and(|found| found.status == "True");
         let conditions = status.conditions.iter();
-        let conditions =
-            conditions.map(|found| (found.type_.as_str().into(), found.status == "True"));
+        let types = conditions.clone().map(|found| found.type_.as_str());
         let series = StatusSeries {
             is_ready,
             is_paused,
-            conditions: conditions.collect(),
+            types: self.objects.types(types),
+            holds: conditions.map(|found| found.status == "True").collect(),
             info,
         };
         let of_status = || gateway_series(status.discovered_gateways.iter());

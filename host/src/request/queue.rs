@@ -36,9 +36,10 @@ use turn::{Submission, Turn};
 /// are dropped.
 const MAX_REMEMBERED: usize = 4096;
 
-/// The maximum number of objects that are written at a time. More would make each write slower, until the tries end
+/// The maximum number of objects that are written at a time: as many as the controller reconciles, so that under load
+/// requests are not stored faster than they are handled. More would also make each write slower, until the tries end
 /// before their answers. What arrives for an object while it waits for its place is stored by the same write.
-const PLACES: usize = 64;
+const PLACES: usize = 16;
 
 /// Stores requests on the objects.
 pub struct Requester {

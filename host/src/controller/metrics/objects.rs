@@ -14,9 +14,16 @@ use stoker_api::detection::ObjectKey;
 
 use super::{ObjectInfo, PassResult};
 
+/// The types of the conditions of an object.
+pub(super) type Types = Arc<[Box<str>]>;
+
 /// The records of all objects.
 #[derive(Debug, Default)]
-pub(super) struct Objects(Mutex<BTreeMap<ObjectKey, Arc<ObjectSeries>>>);
+pub(super) struct Objects {
+    records: Mutex<BTreeMap<ObjectKey, Arc<ObjectSeries>>>,
+    /// The types of the conditions of the object that was changed last.
+    last_types: Mutex<Types>,
+}
 
 /// The series of one object.
 #[derive(Debug, Clone, Default)]
@@ -34,8 +41,10 @@ pub(super) struct ObjectSeries {
 pub(super) struct StatusSeries {
     pub(super) is_ready: bool,
     pub(super) is_paused: bool,
-    /// The types of the conditions, and whether they are true.
-    pub(super) conditions: Box<[(Box<str>, bool)]>,
+    /// The types of the conditions, which most objects share.
+    pub(super) types: Types,
+    /// Whether they are true.
+    pub(super) holds: Box<[bool]>,
     pub(super) info: ObjectInfo,
 }
 
@@ -77,6 +86,18 @@ impl Objects {
         }
     }
 
+    /// Returns the types of the conditions of an object: a shared copy, if they are those of the object before.
+    pub(super) fn types<'a>(&self, types: impl Iterator<Item = &'a str> + Clone) -> Types {
+        let mut last = self
+            .last_types
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !types.clone().eq(last.iter().map(|kind| &**kind)) {
+            *last = types.map(Into::into).collect();
+        }
+        Arc::clone(&last)
+    }
+
     pub(super) fn remove(&self, key: &ObjectKey) {
         self.lock().remove(key);
     }
@@ -86,7 +107,7 @@ impl Objects {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<ObjectSeries>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,7 +187,7 @@ fn encode_status(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> f
     let paused = shown().map(|(key, status)| (labels(key), status.is_paused.into()));
     encode_gauge(encoder, "cr_paused", "Whether the object is paused", paused)?;
     let conditions = shown().flat_map(|(key, status)| {
-        let conditions = status.conditions.iter();
+        let conditions = status.types.iter().zip(&status.holds);
         conditions.map(move |(kind, holds)| (labels_with(key, "type", kind), (*holds).into()))
     });
     let help = "Whether a condition of the object is True";
