@@ -81,9 +81,10 @@ class AgentContainer:
         for port in (self.probe_port(), 8083):
             assert not is_taken(port), f"port {port} of this machine is in use"
         self.container = Container(image, user_of(spec), [], self.folders)
-        Volumes(cluster, metadata["namespace"], spec, fields).lay_out(self.container.root, mounted)
+        contents = Volumes(cluster, metadata["namespace"], spec, fields)
+        contents.lay_out(self.container.root, mounted)
         self.mount_account(metadata["namespace"], spec.get("serviceAccountName", "default"), authority)
-        arguments, environment = process_of(self.spec, fields)
+        arguments, environment = process_of(self.spec, contents, fields)
         environment |= {"KUBERNETES_SERVICE_HOST": api_server[0], "KUBERNETES_SERVICE_PORT": api_server[1]}
         self.log_path = f"{self.container.root}.log"
         with open(self.log_path, "wb") as log:
