@@ -320,9 +320,9 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigE
     })
 }
 
-/// Returns the entries of a list. An empty list is absent, but an empty entry among others is returned.
+/// Returns the entries of a list. An empty list is absent, but a blank entry is returned, so that it is refused.
 fn entries(list: Option<&str>) -> Option<Vec<&str>> {
-    let list = list.filter(|list| !list.trim().is_empty())?;
+    let list = list.filter(|list| !list.is_empty())?;
     Some(list.split(',').map(str::trim).collect())
 }
 

@@ -50,7 +50,11 @@ impl WrittenObjects {
         // Without a sender, because another watch follows, there are no more written objects.
         let written = stream::poll_fn(move |context| written.poll_recv(context));
         let reports = stream::select(events.map(Report::Event), written.map(Report::Written));
-        reports.filter_map(move |report| ready(report.into_event(&store)))
+        let mut merge = Merge {
+            store,
+            is_listing: false,
+        };
+        reports.filter_map(move |report| ready(merge.event(report)))
     }
 }
 
@@ -60,26 +64,45 @@ enum Report {
     Written(Guarded),
 }
 
-impl Report {
-    /// Returns the event that the store lacks.
-    fn into_event(self, store: &Store<Guarded>) -> Option<watcher::Result<Event<Guarded>>> {
-        let known = |object: &Guarded| {
-            let known = store.get(&ObjectRef::from_obj(object));
-            known.filter(|known| known.meta().uid == object.meta().uid)
-        };
-        match self {
-            Self::Written(object) => {
+/// Decides which reports the store lacks.
+struct Merge {
+    store: Store<Guarded>,
+    is_listing: bool,
+}
+
+impl Merge {
+    /// Returns the event of a report, if the store lacks it.
+    fn event(&mut self, report: Report) -> Option<watcher::Result<Event<Guarded>>> {
+        match report {
+            // A list, or the watch after it, has what is written meanwhile. The end of the list would undo it.
+            Report::Written(_) if self.is_listing => None,
+            Report::Written(object) => {
                 // An object that is unknown may have been deleted since.
-                let replaces = known(&object).is_some_and(|known| is_later(&object, &known));
+                let known = self.known(&object);
+                let replaces = known.is_some_and(|known| is_later(&object, &known));
                 replaces.then_some(Ok(Event::Apply(object)))
             }
-            Self::Event(Ok(Event::Apply(object))) => {
-                let is_past = known(&object).is_some_and(|known| is_later(&known, &object));
+            Report::Event(Ok(Event::Apply(object))) => {
+                let known = self.known(&object);
+                let is_past = known.is_some_and(|known| is_later(&known, &object));
                 (!is_past).then_some(Ok(Event::Apply(object)))
             }
             // A list replaces the whole store, whatever it knows.
-            Self::Event(event) => Some(event),
+            Report::Event(event) => {
+                match event {
+                    Ok(Event::Init) => self.is_listing = true,
+                    Ok(Event::InitDone) => self.is_listing = false,
+                    _ => {}
+                }
+                Some(event)
+            }
         }
+    }
+
+    /// Returns the version of an object in the store.
+    fn known(&self, object: &Guarded) -> Option<Arc<Guarded>> {
+        let known = self.store.get(&ObjectRef::from_obj(object))?;
+        (known.meta().uid == object.meta().uid).then_some(known)
     }
 }
 
@@ -122,9 +145,12 @@ mod tests {
     /// Returns the versions that a store gets, from events and from writes, in this order.
     async fn versions(reports: Vec<Report>) -> Vec<String> {
         let (reader, writer) = reflector::store();
-        let known = reader.clone();
+        let mut merge = Merge {
+            store: reader,
+            is_listing: false,
+        };
         let events = stream::iter(reports)
-            .filter_map(move |report| ready(report.into_event(&known)))
+            .filter_map(move |report| ready(merge.event(report)))
             .reflect(writer)
             .applied_objects();
         let versions = events.map(|object| object.unwrap().meta().resource_version.clone());
@@ -174,11 +200,14 @@ mod tests {
         let reports = vec![
             event("a", 90),
             Report::Event(Ok(Event::Init)),
+            // The end of the list would undo it.
+            write("a", 91),
             Report::Event(Ok(Event::InitApply(object("a", 7)))),
             Report::Event(Ok(Event::InitDone)),
             event("a", 8),
+            write("a", 9),
         ];
-        assert_eq!(versions(reports).await, ["90", "7", "8"]);
+        assert_eq!(versions(reports).await, ["90", "7", "8", "9"]);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ the next argument; a switch without a value is `true`.
 {{- range $index, $argument := $arguments }}
 {{- $flag := regexFind "^--?[a-z][-a-z0-9]*" $argument }}
 {{- $rest := trimPrefix $flag $argument }}
-{{- $next := "" }}
+{{- $next := "-" }}
 {{- if lt (add1 $index | int) (len $arguments) }}
 {{- $next = index $arguments (add1 $index) }}
 {{- end }}
@@ -21,7 +21,7 @@ the next argument; a switch without a value is `true`.
 {{- if and $flag (hasPrefix "=" $rest) }}
 {{- $_ := set $flags $name (trimPrefix "=" $rest) }}
 {{- else if and $flag (not $rest) }}
-{{- $_ := set $flags $name (ternary "true" $next (or (not $next) (hasPrefix "-" $next))) }}
+{{- $_ := set $flags $name (ternary "true" $next (hasPrefix "-" $next)) }}
 {{- end }}
 {{- end }}
 {{- toYaml $flags }}
@@ -32,7 +32,7 @@ the next argument; a switch without a value is `true`.
 {{- get (include "stoker-operator.extraFlags" (index . 0) | fromYaml) (index . 1) }}
 {{- end }}
 
-{{/* The variable of extraEnv with this name, as YAML. The last one counts. Arguments: the root, the name. */}}
+{{/* The variable of extraEnv with this name, as YAML. The last one counts, and an empty one is absent. Arguments: the root, the name. */}}
 {{- define "stoker-operator.extraVariable" -}}
 {{- $found := dict }}
 {{- range include "stoker-operator.textValues" (index . 0).Values.extraEnv | fromYamlArray }}
@@ -40,7 +40,7 @@ the next argument; a switch without a value is `true`.
 {{- $found = . }}
 {{- end }}
 {{- end }}
-{{- if $found }}
+{{- if or $found.valueFrom $found.value }}
 {{- toYaml $found }}
 {{- end }}
 {{- end }}

@@ -243,9 +243,11 @@ fn encode_gateways(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) ->
     }
     let each = || {
         known().flat_map(|(key, gateways)| {
-            gateways
-                .iter()
-                .map(move |one| (labels_with(key, "gateway", &one.name), one))
+            // Several pods may have the name of one gateway.
+            let named = gateways.iter().map(|one| (&*one.name, one));
+            let named: BTreeMap<_, _> = named.collect();
+            let named = named.into_iter();
+            named.map(move |(name, one)| (labels_with(key, "gateway", name), one))
         })
     };
     let states = each().map(|(labels, gateway)| {

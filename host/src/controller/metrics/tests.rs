@@ -89,6 +89,31 @@ fn the_end_of_a_token_is_shown_while_an_object_uses_it() {
 }
 
 #[test]
+fn pods_with_the_name_of_one_gateway_have_one_series() {
+    let mut registry = Registry::default();
+    let metrics = ControllerMetrics::register(&mut registry);
+    let key = ObjectKey::new("edge", "plant").unwrap();
+    let pod = |number: u8, state: &str| {
+        serde_json::json!({
+            "name": "blue", "namespace": "edge", "podName": format!("gw-{number}"), "syncStatus": state,
+        })
+    };
+    let gateways = serde_json::json!([pod(0, "Error"), pod(1, "Synced")]);
+    let status = GatewaySyncStatus {
+        discovered_gateways: serde_json::from_value(gateways).unwrap(),
+        ..GatewaySyncStatus::default()
+    };
+    metrics.show(&key, false, &status, None, info("main"));
+    let shown = text(&registry);
+    let of_gateway = shown.iter().filter(|line| line.contains("gateway="));
+    let line =
+        r#"stoker_controller_gateway_sync_status{name="plant",namespace="edge",gateway="blue"} 1"#;
+    assert_eq!(of_gateway.collect::<Vec<_>>(), [line]);
+    let line = r#"stoker_controller_gateways_discovered{name="plant",namespace="edge"} 2"#;
+    assert!(shown.iter().any(|found| found == line), "{shown:#?}");
+}
+
+#[test]
 fn a_changed_object_has_no_old_series() {
     let mut registry = Registry::default();
     let metrics = ControllerMetrics::register(&mut registry);
