@@ -52,17 +52,21 @@ impl Authorization {
         }
     }
 
-    /// Returns what to try, in this order, if the server does not know the credentials for a remote. Some tokens belong
-    /// to a user with a name of its own, and servers refuse wrong credentials also for a public repository.
-    pub(super) fn alternatives(remote: &Remote) -> Result<Vec<Self>, GitError> {
-        let mut found = Vec::new();
-        if let (Credentials::Token(token), Some(user)) =
+    /// Returns a token as the password of the user of the address. Some tokens belong to a user with a name of its own.
+    /// Returns `None` without a token or without another user.
+    pub(super) fn as_user(remote: &Remote) -> Result<Option<Self>, GitError> {
+        let (Credentials::Token(token), Some(user)) =
             (remote.credentials(), other_user(remote.url().url()))
-        {
-            found.push(Self::sent(&user, token_text(token)?, SentCredentials::Sent));
-        }
-        found.push(Self::none(SentCredentials::None));
-        Ok(found)
+        else {
+            return Ok(None);
+        };
+        let token = token_text(token)?;
+        Ok(Some(Self::sent(&user, token, SentCredentials::Sent)))
+    }
+
+    /// Returns no credentials.
+    pub(super) fn anonymous() -> Self {
+        Self::none(SentCredentials::None)
     }
 
     fn sent(user: &str, password: Sensitive, state: SentCredentials) -> Self {

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::advertisement::Capabilities;
 
-/// The maximum number of repositories, and of commits, that are kept. A removed entry costs one additional request.
-const CAPACITY: usize = 16_384;
+/// The maximum number of entries of each kind that are kept. A removed entry costs one additional request.
+pub(super) const CAPACITY: usize = 16_384;
 
 /// The capabilities of the servers of repositories.
 #[derive(Debug, Default)]

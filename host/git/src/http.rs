@@ -7,7 +7,7 @@ mod answer;
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -21,6 +21,7 @@ use super::address::{advertisement_address, redirected, request_address, server}
 use super::authorization::Authorization;
 use super::error::{Cause, GitError};
 use super::hosts::{AllowedHosts, Forbidden, ResolveError, Resolver};
+use super::logins::{Turn, UserLogins};
 use super::packet::PacketSource;
 use super::remote::Remote;
 use super::request::{Request, Version};
@@ -49,6 +50,16 @@ struct Shared {
     /// The client for remotes without a CA bundle.
     client: HttpClient,
     with_bundle: Mutex<HashMap<Arc<str>, HttpClient>>,
+    users: UserLogins,
+}
+
+/// Which credentials of a remote are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    /// Those that the remote has.
+    Configured,
+    /// Its token as the password of the user of its address.
+    User,
 }
 
 impl Http {
@@ -62,6 +73,7 @@ impl Http {
             connect_limit,
             client,
             with_bundle: Mutex::default(),
+            users: UserLogins::default(),
         })))
     }
 
@@ -93,25 +105,53 @@ impl Http {
         Ok(made)
     }
 
-    /// Requests the advertisement, and follows redirects. If the server does not know the credentials, the alternatives
-    /// are tried. If it accepts none of them, the error is the first one.
+    /// Requests the advertisement, and follows redirects. If the server does not know the credentials, the next ones are
+    /// tried. If it knows none of them, the error is that of the configured ones.
     pub(super) async fn open(&self, remote: &Remote) -> Result<HttpConnection, GitError> {
         let client = self.client(remote)?;
-        let authorization = Authorization::of(remote)?;
-        let is_sent = authorization.is_sent();
-        let error = match Self::open_with(client.clone(), remote, authorization).await {
-            Err(error) if is_sent && error.is_unauthorized() => error,
-            outcome => return outcome,
-        };
-        for authorization in Authorization::alternatives(remote)? {
-            if let Ok(connection) = Self::open_with(client.clone(), remote, authorization).await {
-                return Ok(HttpConnection {
-                    can_resume: false,
-                    ..connection
-                });
+        let open = |authorization| Self::open_with(client.clone(), remote, authorization);
+        let mut refusal = None;
+        for (login, authorization) in self.logins(remote)? {
+            let is_sent = authorization.is_sent();
+            match open(authorization).await {
+                Err(error) if is_sent && error.is_unauthorized() => {
+                    if login == Login::User {
+                        self.0.users.refuse(remote, Instant::now());
+                    }
+                    if login == Login::Configured || refusal.is_none() {
+                        refusal = Some(error);
+                    }
+                }
+                outcome => {
+                    if login == Login::User && outcome.is_ok() {
+                        self.0.users.accept(remote);
+                    }
+                    return outcome;
+                }
             }
         }
-        Err(error)
+        // Servers refuse wrong credentials also for a public repository.
+        match open(Authorization::anonymous()).await {
+            Ok(connection) => Ok(HttpConnection {
+                can_resume: false,
+                ..connection
+            }),
+            Err(error) if error.retry_after().is_some() => Err(error),
+            Err(error) => Err(refusal.unwrap_or(error)),
+        }
+    }
+
+    /// Returns the credentials for a remote, in the order in which they are sent. There is at least one.
+    fn logins(&self, remote: &Remote) -> Result<Vec<(Login, Authorization)>, GitError> {
+        let mut logins = vec![(Login::Configured, Authorization::of(remote)?)];
+        if let Some(user) = Authorization::as_user(remote)? {
+            match self.0.users.turn(remote, Instant::now()) {
+                Turn::First => logins.insert(0, (Login::User, user)),
+                Turn::Next => logins.push((Login::User, user)),
+                Turn::Never => {}
+            }
+        }
+        Ok(logins)
     }
 
     async fn open_with(
@@ -151,7 +191,7 @@ impl Http {
     pub(super) fn resume(&self, remote: &Remote) -> Option<HttpConnection> {
         Some(HttpConnection {
             client: self.client(remote).ok()?,
-            authorization: Authorization::of(remote).ok()?,
+            authorization: self.logins(remote).ok()?.swap_remove(0).1,
             address: request_address(&advertisement_address(remote.url().url()))?,
             can_resume: true,
             response: None,

@@ -15,6 +15,7 @@ mod error;
 mod fetch;
 mod hosts;
 mod http;
+mod logins;
 mod packet;
 mod remote;
 mod request;

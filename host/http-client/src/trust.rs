@@ -86,7 +86,8 @@ impl Trust {
             .map_err(|error| HttpClientError::Bundle(error.to_string()))?;
         found.extend(pem::with_other_labels(pem));
         if found.is_empty() {
-            let why = "it contains no certificate in PEM format".to_owned();
+            let why =
+                "it contains no certificate in PEM format that is trusted for servers".to_owned();
             return Err(HttpClientError::Bundle(why));
         }
         // Old authorities have certificates that cannot be used. The others in the text still can.

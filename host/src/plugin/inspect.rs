@@ -4,6 +4,7 @@
 //! is refused here first if its bytes show that it is unusable: if it is not a component (`file_kind`), targets another
 //! world (`world`), makes too many instances (`instances`), or would take too much time or memory to compile (`cost`).
 
+mod adapters;
 mod cost;
 mod file_kind;
 mod instances;
@@ -44,9 +45,10 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
             ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
         }
         cost.add_section(&payload)?;
-        instances.add(&payload)?;
+        let types = validator.types(0);
+        instances.add(&payload, types)?;
         if instances.is_outermost() {
-            world.add(&payload, validator.types(0));
+            world.add(&payload, types);
         }
     }
     let imports = world.check()?;

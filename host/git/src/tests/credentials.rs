@@ -292,6 +292,85 @@ async fn a_token_is_also_sent_as_the_password_of_the_user_of_the_address() {
 }
 
 #[tokio::test]
+async fn the_accepted_user_is_sent_first_and_a_refused_one_is_not_sent_again() {
+    let user = "authorization: Basic ZGVwbG95LTc6";
+    // `deploy-7:t0ken` in base64.
+    let site = accepting("ZGVwbG95LTc6dDBrZW4=").await;
+    let url = site.url("/o/r").replace("http://", "http://deploy-7@");
+    let refs = [GitRef::parse("main").unwrap()];
+    let good = client();
+    for _ in 0..3 {
+        let remote = with_token(&url, "t0ken");
+        assert!(good.resolve(&remote, &refs).await.is_ok());
+    }
+    // The first lookup sends the other user once. The next ones do not need the advertisement.
+    let seen = site.seen();
+    assert_eq!(seen.iter().filter(|head| head.contains(user)).count(), 4);
+    assert_eq!(seen.len(), 5);
+    let bad = client();
+    for _ in 0..3 {
+        let remote = with_token(&url, "other");
+        assert!(bad.resolve(&remote, &refs).await.is_err());
+    }
+    let seen = &site.seen()[5..];
+    assert_eq!(seen.iter().filter(|head| head.contains(user)).count(), 1);
+    assert_eq!(seen.len(), 3 + 2 + 2);
+}
+
+#[tokio::test]
+async fn only_a_401_leads_to_the_next_credentials() {
+    const LIMITED: &[u8] =
+        b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n";
+    let denied = || reply("403 Forbidden", "text/plain", b"");
+    for (answers, expected, wait) in [
+        (vec![LIMITED.to_vec()], "429", Some(9)),
+        (vec![denied()], "do not permit to read", None),
+        (
+            vec![reply("404 Not Found", "text/plain", b"")],
+            "there is no repository at",
+            None,
+        ),
+    ] {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let site = Fake::start(move |_| {
+            let index = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Some(match index.checked_sub(1) {
+                None => reply("401 Unauthorized", "text/plain", b""),
+                Some(index) => answers[index].clone(),
+            })
+        })
+        .await;
+        let url = site.url("/o/r").replace("http://", "http://deploy-7@");
+        let error = lookup(&with_token(&url, "t0ken")).await.unwrap_err();
+        assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(site.seen().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn without_credentials_only_a_time_to_wait_replaces_the_refusal() {
+    for (status, header, expected) in [
+        ("429 Too Many Requests", "retry-after: 9\r\n", "429"),
+        ("404 Not Found", "", "wrong or expired"),
+        ("503 Service Unavailable", "", "wrong or expired"),
+    ] {
+        let response = format!("HTTP/1.1 {status}\r\n{header}content-length: 0\r\n\r\n");
+        let site = Fake::start(move |head| {
+            Some(if head.contains("authorization: ") {
+                reply("401 Unauthorized", "text/plain", b"")
+            } else {
+                response.clone().into_bytes()
+            })
+        })
+        .await;
+        let error = lookup(&with_token(&site.url("/o/r"), "x")).await;
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_authentication_that_is_not_supported_is_named() {
     for (headers, expected) in [
         (

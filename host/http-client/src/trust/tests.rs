@@ -302,21 +302,59 @@ async fn certificates_with_the_other_labels_of_openssl_are_read() {
     let port = serve(&server).await;
     let other = authority.replace(" CERTIFICATE", " X509 CERTIFICATE");
     get(&trusting(&other), "localhost", port).await.unwrap();
-    // What OpenSSL stores behind a certificate.
-    let [usual] = &*trusting(&authority).certificates else {
-        panic!("one certificate")
-    };
-    let trailing = [usual.as_ref(), &[0x30, 0x03, 0x0c, 0x01, b'x']].concat();
-    let text = format!(
-        "-----BEGIN TRUSTED CERTIFICATE-----\n{}\n-----END TRUSTED CERTIFICATE-----\n",
-        base64::engine::general_purpose::STANDARD.encode(&trailing)
-    );
+    // What OpenSSL stores behind a certificate: here a name.
+    let text = with_trust(&authority, &[0x30, 0x03, 0x0c, 0x01, b'x']);
     get(&trusting(&text), "localhost", port).await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{VERSION_1}{text}")).unwrap();
     let machine = Trust::read(Some(file.path()), |_| None);
     assert_eq!(machine.certificates.len(), 2);
     get(&machine, "localhost", port).await.unwrap();
+}
+
+/// Returns a certificate with the label `TRUSTED CERTIFICATE`, and this behind it.
+fn with_trust(pem: &str, trailing: &[u8]) -> String {
+    let [usual] = &*trusting(pem).certificates else {
+        panic!("one certificate")
+    };
+    format!(
+        "-----BEGIN TRUSTED CERTIFICATE-----\n{}\n-----END TRUSTED CERTIFICATE-----\n",
+        base64::engine::general_purpose::STANDARD.encode([usual.as_ref(), trailing].concat())
+    )
+}
+
+#[test]
+fn certificates_that_are_not_trusted_for_servers_are_omitted() {
+    // The purposes of RFC 5280, section 4.2.1.12, as in `openssl x509 -addtrust` and `-addreject`.
+    let servers: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1];
+    let email: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 4];
+    let any: &[u8] = &[6, 4, 0x55, 0x1d, 0x25, 0];
+    let element = |tag: u8, contents: &[u8]| {
+        [&[tag, u8::try_from(contents.len()).unwrap()], contents].concat()
+    };
+    let lists = |trust: &[&[u8]], reject: &[&[u8]]| {
+        let list = |tag, purposes: &[&[u8]]| match purposes {
+            [] => Vec::new(),
+            purposes => element(tag, &purposes.concat()),
+        };
+        element(0x30, &[list(0x30, trust), list(0xa0, reject)].concat())
+    };
+    let (authority, _) = signed();
+    for (trailing, is_trusted) in [
+        (lists(&[], &[]), true),
+        (lists(&[servers], &[]), true),
+        (lists(&[email, any], &[]), true),
+        (lists(&[servers], &[email]), true),
+        (lists(&[email], &[]), false),
+        (lists(&[], &[servers]), false),
+        (lists(&[servers], &[any]), false),
+        (lists(&[servers], &[email, servers]), false),
+        (vec![0x30, 0x05, 0x30], false),
+        (vec![0x04, 0x00], false),
+    ] {
+        let outcome = Trust::default().with_bundle(&with_trust(&authority, &trailing));
+        assert_eq!(outcome.is_ok(), is_trusted, "{trailing:x?}");
+    }
 }
 
 #[tokio::test]

@@ -264,8 +264,11 @@ impl CostModel {
         let adapters = if instances.is_composed {
             let count = instances.made.lowered;
             let parts = ADAPTER_PART.saturating_mul(instances.made.type_parts);
-            // Most types are used by few functions, so each part of the types is counted once for each instance.
-            let memory = count.saturating_mul(ADAPTER).saturating_add(parts);
+            // What the functions share is counted once for each instance.
+            let memory = count
+                .saturating_mul(ADAPTER)
+                .saturating_add(instances.made.translations)
+                .saturating_add(parts);
             Adapters { count, memory }
         } else {
             Adapters::default()

@@ -1,10 +1,12 @@
 use stoker_engine::{CORE_INSTANCES, MEMORIES, TABLES};
+use wasmparser::types::TypesRef;
 use wasmparser::{
     CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance,
     ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance, Payload,
 };
 
 use super::super::error::LoadError;
+use super::adapters::Translations;
 
 /// Counts the instances that instantiating a component makes, and the functions that they lower. The compiler generates
 /// code for each of them, and nested components that each instantiate the inner one twice double the numbers at each
@@ -13,6 +15,7 @@ use super::super::error::LoadError;
 pub(super) struct Instances {
     /// The modules and components that are being read, outermost first.
     open: Vec<Scope>,
+    translations: Translations,
     total: Total,
 }
 
@@ -33,7 +36,9 @@ pub(super) struct Made {
     /// The number of functions that are lowered for core modules. If such a function belongs to another component, the
     /// compiler generates an adapter for it.
     pub(super) lowered: u64,
-    /// The number of parts of the types of components: fields, cases, parameters. The adapters copy each part.
+    /// The bytes of memory for the translation of the values of these functions.
+    pub(super) translations: u64,
+    /// The number of parts of the types of components: fields, cases, parameters. The adapters share what copies them.
     pub(super) type_parts: u64,
 }
 
@@ -42,6 +47,7 @@ impl Made {
     const UNKNOWN: Self = Self {
         instances: u64::MAX,
         lowered: u64::MAX,
+        translations: u64::MAX,
         type_parts: u64::MAX,
     };
 
@@ -49,6 +55,7 @@ impl Made {
         Self {
             instances: self.instances.saturating_add(other.instances),
             lowered: self.lowered.saturating_add(other.lowered),
+            translations: self.translations.saturating_add(other.translations),
             type_parts: self.type_parts.saturating_add(other.type_parts),
         }
     }
@@ -64,8 +71,12 @@ struct Scope {
 }
 
 impl Instances {
-    /// Reads one part of the file.
-    pub(super) fn add(&mut self, payload: &Payload<'_>) -> Result<(), LoadError> {
+    /// Reads one part of the file. `types` are those of the module or component that the part belongs to.
+    pub(super) fn add(
+        &mut self,
+        payload: &Payload<'_>,
+        types: Option<TypesRef<'_>>,
+    ) -> Result<(), LoadError> {
         match payload {
             Payload::Version { encoding, .. } => self.open.push(Scope {
                 is_module: *encoding == Encoding::Module,
@@ -90,14 +101,19 @@ impl Instances {
                 })?;
             }
             Payload::ComponentCanonicalSection(section) => {
-                let functions = section.clone().into_iter().flatten();
-                let lowered = functions
-                    .filter(|function| matches!(function, CanonicalFunction::Lower { .. }))
-                    .count() as u64;
-                self.count(Made {
-                    lowered,
-                    ..Made::default()
-                })?;
+                for function in section.clone().into_iter().flatten() {
+                    let CanonicalFunction::Lower { func_index, .. } = function else {
+                        continue;
+                    };
+                    let translations = types.map_or(u64::MAX, |types| {
+                        self.translations.of_function(func_index, types)
+                    });
+                    self.count(Made {
+                        lowered: 1,
+                        translations,
+                        ..Made::default()
+                    })?;
+                }
             }
             Payload::ComponentTypeSection(section) => {
                 // Each part of a type takes at least one byte.

@@ -67,7 +67,7 @@ fn cost(bytes: &[u8]) -> CompileCost {
             model.add_function(function, &body).unwrap();
         }
         model.add_section(&payload).unwrap();
-        instances.add(&payload).unwrap();
+        instances.add(&payload, validator.types(0)).unwrap();
     }
     model.total(bytes.len(), instances.total())
 }
@@ -387,4 +387,41 @@ fn adapters_are_counted_for_each_instance() {
         why.contains("adapters between components") && !why.contains("size optimisation"),
         "{why}"
     );
+}
+
+/// A component that lowers a function of another one this many times. The function takes twenty strings.
+fn lowered(times: usize) -> Vec<u8> {
+    let parameters = (0..20).map(|index| format!(r#"(param "p{index}" string)"#));
+    let function = format!("(func $f {}", parameters.collect::<String>());
+    let lower = r#"(core func (canon lower (func $f) (memory (core memory $i "memory"))))"#;
+    let text = format!(
+        r#"(component
+            (component $library
+                (core module $m
+                    (memory (export "memory") 1)
+                    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)
+                    (func (export "f") (param i32)))
+                (core instance $i (instantiate $m))
+                {function} (canon lift (core func $i "f") (memory (core memory $i "memory"))
+                    (realloc (core func $i "realloc"))))
+                (export "f" (func $f)))
+            (component $caller
+                (import "f" {function}))
+                (core module $m (memory (export "memory") 1))
+                (core instance $i (instantiate $m))
+                {lowered})
+            (instance $l (instantiate $library))
+            (instance (instantiate $caller (with "f" (func $l "f")))))"#,
+        lowered = lower.repeat(times),
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn adapters_cost_as_much_as_the_types_of_their_functions() {
+    assert!(cost(&lowered(20)).check().is_ok());
+    let bytes = lowered(200);
+    assert!(bytes.len() < 8000, "{}", bytes.len());
+    let why = cost(&bytes).check().unwrap_err().to_string();
+    assert!(why.contains("adapters between components"), "{why}");
 }
