@@ -133,7 +133,7 @@ pub(super) async fn pause(
 }
 
 /// Tells the agents that a pause is over if there is no commit to publish, which would tell them.
-async fn end_pause(
+pub(super) async fn end_pause(
     client: &Client,
     key: &ObjectKey,
     sync: &GatewaySync,

@@ -154,6 +154,7 @@ async fn pass<G: RefSource>(
     let _slot = context.slots.acquire().await;
     let Some(resolution) = resolution else {
         write_status(context, key, sync, &Outcome::Pending).await?;
+        publish::end_pause(&context.client, key, sync, &refs).await?;
         return Ok(ReconcileResult {
             result: PassResult::Requeue,
             next: Some(PENDING_RETRY),

@@ -69,6 +69,7 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
             if is_new {
                 status.ref_resolution_status = Some(RefResolutionStatus::Resolving);
             }
+            end_pause(&mut status, sync, &now);
         }
         Outcome::Reconciled {
             desired,
@@ -97,6 +98,20 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
         }
     }
     status
+}
+
+/// Replaces a `Ready` that says that the object is paused. Any other one stays until the ref is resolved.
+fn end_pause(status: &mut GatewaySyncStatus, sync: &GatewaySync, now: &Time) {
+    let ready = status.condition(condition::READY);
+    if ready.is_none_or(|ready| ready.reason != reason::PAUSED) {
+        return;
+    }
+    let state = State {
+        holds: false,
+        reason: reason::RECONCILING,
+        message: "Resolving the ref".to_owned(),
+    };
+    setter(status, sync, now).set(condition::READY, state);
 }
 
 fn setter<'a>(status: &'a mut GatewaySyncStatus, sync: &GatewaySync, now: &'a Time) -> Setter<'a> {

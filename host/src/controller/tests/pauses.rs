@@ -82,6 +82,7 @@ async fn a_pause_does_not_change_a_config_map_of_others() {
     bench.pass().await.unwrap();
     assert_eq!(bench.api.get(METADATA).unwrap()["data"], other["data"]);
 }
+
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_pause_is_told_also_without_a_commit() {
     let sample = GatewaySync::sample().git_ref("gone");
@@ -93,4 +94,43 @@ async fn the_end_of_a_pause_is_told_also_without_a_commit() {
     bench.pass().await.unwrap();
     assert_eq!(bench.condition("RefResolved").0, "False");
     assert_eq!(paused(), "false");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_pause_is_told_while_the_git_server_is_silent() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.pass().await.unwrap();
+    let data = || bench.api.get(METADATA).unwrap()["data"].clone();
+    let before = data();
+    let pause = |paused, generation| {
+        bench.change(|sync| {
+            sync.with(|sync| sync.spec.paused = Some(paused))
+                .generation(generation)
+        });
+    };
+    pause(true, 2);
+    bench.pass().await.unwrap();
+    assert_eq!(data()["paused"], "true");
+    bench.git.silence(Some("git.example"));
+    pause(false, 3);
+    bench.pass().await.unwrap();
+    assert_eq!(data(), before);
+    let ready = ["False", "Reconciling", "Resolving the ref"].map(str::to_owned);
+    assert_eq!(bench.condition("Ready"), ready.into());
+    let resolving = Some(stoker_api::RefResolutionStatus::Resolving);
+    assert_eq!(
+        bench.object().status.unwrap().ref_resolution_status,
+        resolving
+    );
+
+    // A failure is tried again.
+    pause(true, 4);
+    bench.pass().await.unwrap();
+    pause(false, 5);
+    let refused = format!("PATCH {METADATA}");
+    bench.api.refuse(&refused, 500, "no");
+    bench.pass().await.unwrap_err();
+    bench.api.allow(&refused);
+    bench.pass().await.unwrap();
+    assert_eq!(data(), before);
 }
