@@ -24,10 +24,11 @@ pub(super) fn wanted(
     resolved: &Resolved,
 ) -> Result<ConfigMap, ControllerError> {
     let mut wanted = without_commit(key, sync)?;
-    let commit = [
-        ("commit", resolved.found.commit.as_str()),
-        ("ref", resolved.git_ref.short()),
-    ];
+    let found = &resolved.found;
+    let commit = found.commit.as_str();
+    // The agents of the Go operator clone it, which is possible only by a short name or by an id.
+    let git_ref = found.short_name.as_deref().unwrap_or(commit);
+    let commit = [("commit", commit), ("ref", git_ref)];
     let commit = commit.map(|(name, value)| (name.to_owned(), value.to_owned()));
     wanted.data.get_or_insert_default().extend(commit);
     Ok(wanted)

@@ -16,6 +16,9 @@ use super::{gateways, patch_params, publish};
 
 /// The finalizer that Kubernetes sets on an object that is deleted without its dependents (`--cascade=orphan`).
 const ORPHAN_FINALIZER: &str = "orphan";
+/// The beginning of the names of the ConfigMaps that the Go operator reserves for changes of the gateways. The name of the
+/// object follows. No present agent writes one.
+const CHANGES_PREFIX: &str = "stoker-changes-";
 
 /// Adds the finalizer.
 pub(super) async fn add(
@@ -52,8 +55,10 @@ pub(super) async fn clean_up(
         };
         if !published.as_ref().is_some_and(is_orphaned) {
             delete(&config_maps, key, meta, published, Writer::Controller).await?;
-            let reports = find(&config_maps, key, gateways::REPORTS_PREFIX).await?;
-            delete(&config_maps, key, meta, reports, Writer::Agent).await?;
+            for prefix in [gateways::REPORTS_PREFIX, CHANGES_PREFIX] {
+                let written = find(&config_maps, key, prefix).await?;
+                delete(&config_maps, key, meta, written, Writer::Agent).await?;
+            }
         }
     }
     unless_gone(write(client, key, meta, &finalizers).await)

@@ -38,8 +38,8 @@ impl Writer {
 const LABEL_VALUE_BYTES: usize = 63;
 
 /// Checks that a ConfigMap or a RoleBinding belongs to the object with this key and UID: the object is its controller, or
-/// it has the labels of a writer for an object of this name, and no other controller. What an agent writes may lack the
-/// label of the manager.
+/// it has the labels of a writer for an object of this name, and no other controller. What an agent writes may lack these
+/// labels, because its name is reserved for the object.
 ///
 /// # Errors
 ///
@@ -75,11 +75,15 @@ pub(super) fn check(
 fn is_labelled(found: &ObjectMeta, key: &ObjectKey, writer: Writer) -> bool {
     let (manager, of_object) = writer.labels();
     let label = |name: &str| Some(found.labels.as_ref()?.get(name)?.as_str());
-    match (label(label::MANAGED_BY), writer) {
-        (Some(name), _) => name == manager && label(of_object) == cr_name(key),
-        // Then the label of the object must be there.
-        (None, Writer::Agent) => label(of_object) == Some(key.name()),
-        (None, Writer::Controller | Writer::Operator) => false,
+    let (managed_by, object) = (label(label::MANAGED_BY), label(of_object));
+    match writer {
+        Writer::Agent => {
+            managed_by.is_none_or(|name| name == manager)
+                && object.is_none_or(|name| name == key.name())
+        }
+        Writer::Controller | Writer::Operator => {
+            managed_by == Some(manager) && object == cr_name(key)
+        }
     }
 }
 
@@ -205,19 +209,28 @@ mod tests {
     }
 
     #[test]
-    fn a_config_map_of_agents_belongs_to_the_object_of_its_label() {
+    fn a_config_map_of_agents_belongs_to_the_object_of_its_name_unless_it_is_of_others() {
         let key = ObjectKey::new("edge", "plant").unwrap();
         let check = |found: Value| {
             let found: ObjectMeta = serde_json::from_value(found).unwrap();
             check(&found, &key, Some("uid-1"), Writer::Agent)
         };
         let label = json!({"stoker.io/cr-name": "plant"});
-        for own in [label.clone(), labels("stoker-agent", "plant")] {
+        let manager = json!({"app.kubernetes.io/managed-by": "stoker-agent"});
+        for own in [
+            json!({}),
+            label.clone(),
+            manager,
+            labels("stoker-agent", "plant"),
+        ] {
             assert_eq!(check(json!({"labels": own})), Ok(()), "{own}");
         }
+        let earlier = owner("GatewaySync", "plant", "uid-0", true);
+        assert_eq!(check(json!({"ownerReferences": [earlier]})), Ok(()));
         for foreign in [
-            json!({}),
-            json!({"labels": {"app.kubernetes.io/managed-by": "stoker-agent"}}),
+            json!({"ownerReferences": [owner("GatewaySync", "other", "uid-2", true)]}),
+            json!({"ownerReferences": [owner("Deployment", "x", "u", true)]}),
+            json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}),
             json!({"labels": {"stoker.io/cr-name": "other"}}),
             json!({"labels": labels("Helm", "plant")}),
             json!({"labels": labels("stoker-controller", "plant")}),

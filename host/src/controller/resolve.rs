@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use stoker_api::detection::{GitRef, ObjectKey};
+use stoker_api::detection::{GitRef, ObjectKey, RefName};
 use stoker_api::names::reason;
 use stoker_api::{SshHostKey, SyncedRefKind};
 use stoker_git::{RefKind, RefSource, ResolvedRef};
@@ -201,8 +201,19 @@ fn commit(wanted: &RefLookup, results: &Results<'_>) -> Result<ResolvedCommit, L
         git_ref,
         commit: resolved.commit().clone(),
         kind: kind(resolved.kind()),
+        short_name: resolved.full_name().and_then(short_name),
         alias_agrees,
     })
+}
+
+/// Returns the short name of a tag or a branch. `None` if it would mean something else, such as a commit.
+fn short_name(full_name: &str) -> Option<String> {
+    let full_name = GitRef::parse(full_name).ok()?;
+    let (RefName::Tag(name) | RefName::Branch(name)) = full_name.name() else {
+        return None;
+    };
+    let short = GitRef::parse(name).ok()?;
+    matches!(short.name(), RefName::Bare(_)).then(|| name.to_owned())
 }
 
 /// Returns a ref and what it points to. If the repository has no such ref, but one with or without a leading `v`, that

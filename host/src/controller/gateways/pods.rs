@@ -88,6 +88,10 @@ pub(in crate::controller) struct GatewayPod {
     pub(in crate::controller) is_running: bool,
     /// The agent in the pod.
     pub(in crate::controller) agent: AgentContainer,
+    /// The version of the pod. Every event of a pod has another one, and so wakes the object, which reads the reports
+    /// again. Without the label of the object, a ConfigMap with reports is not watched: this takes a watch of all
+    /// ConfigMaps of the cluster, while pods change rarely, and a pass in which nothing has changed writes nothing.
+    pub(in crate::controller) version: Option<String>,
 }
 
 impl PodFields {
@@ -116,6 +120,7 @@ impl PodFields {
                 .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()),
             is_running: status.phase.as_deref() == Some(RUNNING),
             agent,
+            version: metadata.resource_version.clone(),
             pod_name,
         };
         Some((key.ok()?, pod))
@@ -190,7 +195,7 @@ impl PodIndex {
         Some(pods.cloned().collect())
     }
 
-    /// Applies an event of the watch, and returns the objects whose pods changed.
+    /// Applies an event of the watch, and returns the objects whose pods changed in any way.
     pub(in crate::controller) fn apply(&self, event: Event<PodFields>) -> Vec<ObjectKey> {
         let mut state = self.state();
         match event {

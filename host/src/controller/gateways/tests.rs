@@ -14,6 +14,7 @@ fn pod(name: &str, gateway: &str, agent: AgentContainer) -> GatewayPod {
         service_account: "default".to_owned(),
         is_running: true,
         agent,
+        version: None,
     }
 }
 

@@ -32,6 +32,7 @@ fn found() -> Lookup {
         git_ref: GitRef::parse("main").unwrap(),
         commit,
         kind: SyncedRefKind::Tag,
+        short_name: Some("main".to_owned()),
         alias_agrees: false,
     };
     Lookup {

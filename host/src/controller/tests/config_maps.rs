@@ -23,6 +23,35 @@ async fn changes_of_others_to_the_config_map_are_repaired() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_published_ref_is_one_that_every_agent_can_clone() {
+    let (id, upper) = ("a".repeat(40), "A".repeat(40));
+    let named_like_a_commit = format!("refs/heads/{}", "b".repeat(40));
+    for (git_ref, kind, published) in [
+        ("HEAD", RefKind::Branch, "main"),
+        ("HEAD", RefKind::Other, &*id),
+        ("heads/x/y", RefKind::Branch, "x/y"),
+        ("refs/heads/x", RefKind::Branch, "x"),
+        ("tags/v2.0.0", RefKind::Tag, "v2.0.0"),
+        ("refs/tags/v2.0.0", RefKind::Tag, "v2.0.0"),
+        ("refs/pull/7/head", RefKind::Other, &id),
+        (&named_like_a_commit, RefKind::Branch, &id),
+        (&upper, RefKind::Commit, &id),
+    ] {
+        let bench = Bench::new(&GatewaySync::sample().git_ref(git_ref));
+        bench.git.set(git_ref, 'a', kind);
+        bench.pass().await.unwrap();
+        let data = bench.api.get(METADATA).unwrap()["data"].clone();
+        assert_eq!(
+            (&data["ref"], &data["commit"]),
+            (&published.into(), &json!(id)),
+            "{git_ref}"
+        );
+        let status = bench.object().status.unwrap();
+        assert_eq!(status.last_sync_ref.as_deref(), Some(git_ref));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_config_map_that_is_as_it_was_written_is_not_read() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();

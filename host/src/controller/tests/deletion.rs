@@ -14,8 +14,9 @@ fn deleted(sync: GatewaySync) -> GatewaySync {
 
 const AGENT_STATUS: &str = "/api/v1/namespaces/edge/configmaps/stoker-status-plant";
 
-/// The calls of a last pass that finds no ConfigMap.
-const CLEANED: [&str; 3] = [
+/// The calls of a last pass that finds no ConfigMap. Consecutive reads are sorted.
+const CLEANED: [&str; 4] = [
+    "GET /api/v1/namespaces/edge/configmaps/stoker-changes-plant",
     "GET /api/v1/namespaces/edge/configmaps/stoker-metadata-plant",
     "GET /api/v1/namespaces/edge/configmaps/stoker-status-plant",
     "PATCH /apis/stoker.io/v1alpha1/namespaces/edge/gatewaysyncs/plant",
@@ -55,7 +56,7 @@ async fn the_published_config_map_is_deleted_before_its_object() {
     bench.api.calls();
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     let deletion = format!("DELETE {METADATA}");
-    let expected = [CLEANED[0], &deletion, CLEANED[1], CLEANED[2]];
+    let expected = [CLEANED[1], &deletion, CLEANED[0], CLEANED[2], CLEANED[3]];
     assert_eq!(bench.api.calls(), expected);
     assert!(bench.api.get(METADATA).is_none());
     assert!(bench.api.get(OBJECT).is_none());
@@ -63,13 +64,24 @@ async fn the_published_config_map_is_deleted_before_its_object() {
 
 #[tokio::test(start_paused = true)]
 async fn the_config_map_of_the_agents_is_deleted_before_its_object() {
-    let mut unmanaged = agent_status();
-    unmanaged["metadata"]["labels"] = json!({"stoker.io/cr-name": "plant"});
-    for status in [agent_status(), unmanaged] {
+    let labelled = |labels: Value| {
+        let mut status = agent_status();
+        status["metadata"]["labels"] = labels;
+        status
+    };
+    let unmanaged = labelled(json!({"stoker.io/cr-name": "plant"}));
+    // As a person creates it, by its name only.
+    let unlabelled = labelled(json!({}));
+    let changes = AGENT_STATUS.replace("-status-", "-changes-");
+    for status in [agent_status(), unmanaged, unlabelled] {
         let bench = Bench::new(&deleted(GatewaySync::sample()));
-        bench.api.put(AGENT_STATUS, status);
+        bench.api.put(AGENT_STATUS, status.clone());
+        let mut other = status;
+        other["metadata"]["name"] = json!("stoker-changes-plant");
+        bench.api.put(&changes, other);
         bench.pass().await.unwrap();
         assert!(bench.api.get(AGENT_STATUS).is_none());
+        assert!(bench.api.get(&changes).is_none());
         assert!(bench.api.get(OBJECT).is_none());
     }
 }
@@ -79,7 +91,11 @@ async fn a_config_map_that_is_replaced_in_the_meantime_is_not_deleted() {
     let bench = Bench::new(&deleted(GatewaySync::sample()));
     bench.api.put(AGENT_STATUS, agent_status());
     bench.api.before(&format!("DELETE {AGENT_STATUS}"), |api| {
-        api.put(AGENT_STATUS, json!({"metadata": {"uid": "uid-8"}}));
+        let labels = json!({"app.kubernetes.io/managed-by": "Helm"});
+        api.put(
+            AGENT_STATUS,
+            json!({"metadata": {"uid": "uid-8", "labels": labels}}),
+        );
     });
     assert_eq!(bench.pass().await.unwrap(), after(1));
     assert!(bench.object().has_finalizer());

@@ -44,6 +44,7 @@ pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
             git_ref: GitRef::parse(git_ref).unwrap(),
             commit: commit('a'),
             kind: SyncedRefKind::Tag,
+            short_name: Some(GitRef::parse(git_ref).unwrap().short().to_owned()),
             alias_agrees: false,
         },
         request_is_obsolete: false,
@@ -151,6 +152,18 @@ impl GatewaySyncExt for GatewaySync {
     }
 }
 
+/// Returns the full name of a ref on the server. `HEAD` points to `main` if it is a branch.
+fn full_name(name: &str, kind: RefKind) -> Option<String> {
+    Some(match kind {
+        RefKind::Commit => return None,
+        RefKind::Branch if name == "HEAD" => "refs/heads/main".to_owned(),
+        RefKind::Tag | RefKind::Branch if name.starts_with("refs/") => name.to_owned(),
+        RefKind::Tag => format!("refs/tags/{}", name.trim_start_matches("tags/")),
+        RefKind::Branch => format!("refs/heads/{}", name.trim_start_matches("heads/")),
+        RefKind::Other => name.to_owned(),
+    })
+}
+
 /// A repository whose refs a test sets. It records the lookups.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct FakeGit {
@@ -172,7 +185,13 @@ impl FakeGit {
         self.looked_up.lock().unwrap().push(git_ref.to_string());
         let refs = self.refs.lock().unwrap();
         match refs.iter().find(|(name, ..)| name == git_ref.as_str()) {
-            Some((_, commit, kind)) => Ok(ResolvedRef::new(commit.clone(), *kind)),
+            Some((name, commit, kind)) => {
+                let found = ResolvedRef::new(commit.clone(), *kind);
+                Ok(match full_name(name, *kind) {
+                    Some(full_name) => found.with_full_name(full_name),
+                    None => found,
+                })
+            }
             None => Err(GitError::RefNotFound {
                 url: url.to_string(),
                 git_ref: git_ref.clone(),

@@ -131,8 +131,10 @@ async fn a_change_of_a_pod_concerns_the_objects_that_it_names() {
     assert_eq!(names(&index, "plant").await, ["a", "b"]);
     assert_eq!(names(&index, "other").await, [""; 0]);
 
-    let same = Event::Apply(pod("a", json!({"metadata": {"labels": {"x": "y"}}})));
-    assert_eq!(index.apply(same), []);
+    let touched = json!({"metadata": {"resourceVersion": "2"}, "status": {"conditions": [{"type": "Ready"}]}});
+    let touched = || Event::Apply(pod("a", touched.clone()));
+    assert_eq!(index.apply(touched()), [key("plant")]);
+    assert_eq!(index.apply(touched()), []);
     let phase = Event::Apply(pod("a", json!({"status": {"phase": "Failed"}})));
     assert_eq!(index.apply(phase), [key("plant")]);
     let moved = pod("a", annotations(&json!({"stoker.io/cr-name": "other"})));
