@@ -34,6 +34,9 @@ async fn what_the_go_operator_can_resolve_is_accepted() -> Result<()> {
         ),
         ("https://h/r", all.clone()),
         ("git://host/r", json!({})),
+        // The Go operator reports this when it resolves the ref.
+        ("git://host/r", json!({"token": secret()})),
+        ("GIT://host/r", json!({"sshKey": secret()})),
         ("ssh://git@host:2222/o/r.git", json!({"sshKey": secret()})),
         ("git@github.com:o/r.git", json!({"sshKey": secret()})),
         ("host:/srv/git/r.git", json!({"sshKey": secret()})),
@@ -60,7 +63,6 @@ async fn what_can_never_be_resolved_is_refused_with_what_to_write() -> Result<()
         ("https://h/r", json!({"sshKey": secret()}), fit),
         ("git@github.com:o/r.git", json!({"token": secret()}), fit),
         ("ssh://git@host/r", json!({"githubApp": app(None)}), fit),
-        ("git://host/r", json!({"sshKey": secret()}), fit),
         (
             "https://h/r",
             json!({"githubApp": app(Some("ghe.example/api"))}),

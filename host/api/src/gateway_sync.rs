@@ -78,6 +78,7 @@ impl GatewaySync {
     pub fn requested_over(&self) -> Option<&str> {
         requested_over::overridden_ref(
             self.annotation(annotation::REQUESTED_OVER)?,
+            self.requested_ref()?,
             self.requested_at()?,
         )
     }

@@ -1,18 +1,26 @@
 //! The note of a request about the ref that it overrides (annotation [`REQUESTED_OVER`](super::names::annotation::REQUESTED_OVER)).
 //!
-//! The note begins with the time of its request, so that it says nothing about another request.
+//! The note contains the ref and the time of its request, so that it says nothing about another request, such as one that a
+//! person makes by changing only the ref.
 
 /// Returns the note of a request for the annotation. `spec_ref` is the present `spec.git.ref`.
 #[must_use]
-pub fn note(requested_at: &str, spec_ref: &str) -> String {
-    format!("{requested_at} {spec_ref}")
+pub fn note(requested_ref: &str, requested_at: &str, spec_ref: &str) -> String {
+    format!("{requested_ref} {requested_at} {spec_ref}")
 }
 
-/// Returns the overridden ref in a note, if the note belongs to the request of this time.
+/// Returns the overridden ref in a note, if the note belongs to the request of this ref and time. A note of an earlier
+/// version lacks the requested ref.
 #[must_use]
-pub fn overridden_ref<'a>(note: &'a str, requested_at: &str) -> Option<&'a str> {
-    let (at, git_ref) = note.split_once(' ')?;
-    (at == requested_at).then_some(git_ref)
+pub fn overridden_ref<'a>(
+    note: &'a str,
+    requested_ref: &str,
+    requested_at: &str,
+) -> Option<&'a str> {
+    let after = |text: &'a str, word| text.strip_prefix(word)?.strip_prefix(' ');
+    after(note, requested_ref)
+        .and_then(|rest| after(rest, requested_at))
+        .or_else(|| after(note, requested_at))
 }
 
 /// Returns whether `spec.git.ref` was changed after a request to something else than the requested ref. Without a note,
@@ -28,10 +36,18 @@ mod tests {
 
     #[test]
     fn a_note_is_valid_for_its_request_only() {
-        let note = note("t1", "a b");
-        assert_eq!(overridden_ref(&note, "t1"), Some("a b"));
-        assert_eq!(overridden_ref(&note, "t2"), None);
-        assert_eq!(overridden_ref("t1", "t1"), None);
+        let note = note("v1", "t1", "a b");
+        assert_eq!(overridden_ref(&note, "v1", "t1"), Some("a b"));
+        for (git_ref, at) in [("v1", "t2"), ("v2", "t1"), ("v", "t1"), ("", "t1")] {
+            assert_eq!(overridden_ref(&note, git_ref, at), None, "{git_ref} {at}");
+        }
+    }
+
+    #[test]
+    fn a_note_of_an_earlier_version_has_no_requested_ref() {
+        assert_eq!(overridden_ref("t1 a b", "v1", "t1"), Some("a b"));
+        assert_eq!(overridden_ref("t1 a b", "v1", "t2"), None);
+        assert_eq!(overridden_ref("t1", "v1", "t1"), None);
     }
 
     #[test]

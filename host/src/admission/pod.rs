@@ -24,7 +24,7 @@ struct Metadata {
     generate_name: Option<String>,
     namespace: Option<String>,
     #[serde(deserialize_with = "filled")]
-    annotations: BTreeMap<String, String>,
+    annotations: BTreeMap<String, Option<String>>,
     labels: Option<IgnoredAny>,
 }
 
@@ -91,8 +91,8 @@ impl Pod {
 
     /// Returns an annotation that is not empty.
     pub(super) fn annotation(&self, name: &str) -> Option<&str> {
-        let value = self.metadata.annotations.get(name)?;
-        Some(value.as_str()).filter(|value| !value.is_empty())
+        let value = self.metadata.annotations.get(name)?.as_deref();
+        value.filter(|value| !value.is_empty())
     }
 
     /// Returns whether the pod has labels.
@@ -165,6 +165,7 @@ mod tests {
                 "metadata": { "name": null, "annotations": null, "labels": null },
                 "spec": { "containers": null, "volumes": null },
             }),
+            json!({ "metadata": { "annotations": { "stoker.io/inject": null } } }),
             json!({ "spec": { "containers": [{ "name": null, "volumeMounts": null }] } }),
         ];
         for pod in pods {

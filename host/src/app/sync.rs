@@ -108,12 +108,12 @@ async fn request(client: &Client, found: &GatewaySync, flags: &SyncFlags) -> Res
     let overridden = match &flags.r#ref {
         Some(git_ref) => {
             annotations[annotation::REQUESTED_REF] = git_ref.to_string().into();
-            Some(spec_ref)
+            Some((git_ref.as_str(), spec_ref))
         }
-        None => found.requested_over(),
+        None => found.requested_ref().zip(found.requested_over()),
     };
-    if let Some(overridden) = overridden {
-        let note = requested_over::note(&requested_at, overridden);
+    if let Some((git_ref, overridden)) = overridden {
+        let note = requested_over::note(git_ref, &requested_at, overridden);
         annotations[annotation::REQUESTED_OVER] = note.into();
     }
     // Only the metadata of the answer is parsed, because the spec may contain credentials, and the client library logs

@@ -18,8 +18,6 @@ use crate::events::{Event, EventQueue, EventType, Subject};
 
 /// The name of the reporter, by which tools filter events.
 pub const COMPONENT: &str = "gatewaysync-controller";
-/// The largest number of events about missing agents of a pass.
-const MISSING_SIDECARS: usize = 10;
 
 /// The events of a pass that changed the status.
 pub(super) fn between(
@@ -172,7 +170,7 @@ fn agents_faulty(
 }
 
 /// Returns an event for each pod whose agent is missing, unless it was missing before. A status that does not list all
-/// gateways lists these first.
+/// gateways lists these first, and bounds the number of these events.
 fn missing_sidecars(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,
@@ -188,7 +186,7 @@ fn missing_sidecars(
     let new = missing(after)
         .into_iter()
         .filter(move |pod| !known.contains(pod));
-    new.take(MISSING_SIDECARS).map(|pod| {
+    new.map(|pod| {
         let note = format!(
             "Pod {pod} has no stoker-agent sidecar; delete the pod, so that it is created again and the agent is injected"
         );

@@ -136,12 +136,11 @@ fn state(object: &StoredObject) -> RequestState {
     let spec_ref = spec.git.r#ref;
     let note = annotation(annotation::REQUESTED_OVER);
     let requested_at = annotation(annotation::REQUESTED_AT);
-    let over = note
-        .as_deref()
-        .zip(requested_at.as_deref())
-        .and_then(|(note, at)| requested_over::overridden_ref(note, at));
-    let requested_ref = annotation(annotation::REQUESTED_REF)
-        .filter(|requested| !requested_over::is_superseded(requested, &spec_ref, over));
+    let note = note.as_deref().zip(requested_at.as_deref());
+    let requested_ref = annotation(annotation::REQUESTED_REF).filter(|requested| {
+        let over = note.and_then(|(note, at)| requested_over::overridden_ref(note, requested, at));
+        !requested_over::is_superseded(requested, &spec_ref, over)
+    });
     RequestState {
         repo: spec.git.repo,
         spec_ref,
@@ -270,10 +269,12 @@ mod tests {
             });
             read(object).unwrap().snapshot.state.requested_ref.is_some()
         };
-        assert!(requested("main", Some("t1 main")));
-        assert!(requested("v1", Some("t1 main")));
+        assert!(requested("main", Some("v1 t1 main")));
+        assert!(requested("v1", Some("v1 t1 main")));
         assert!(requested("main", None));
-        assert!(!requested("v2", Some("t1 main")));
-        assert!(requested("v2", Some("t0 main")), "of an earlier request");
+        assert!(!requested("v2", Some("v1 t1 main")));
+        assert!(!requested("v2", Some("t1 main")), "an earlier version");
+        assert!(requested("v2", Some("v1 t0 main")), "another time");
+        assert!(requested("v2", Some("v0 t1 main")), "another ref");
     }
 }

@@ -61,7 +61,8 @@ impl Request {
         annotate(annotation::REQUESTED_REF, self.git_ref.to_string());
         annotate(annotation::REQUESTED_AT, self.requested_at.to_string());
         annotate(annotation::REQUESTED_BY, self.plugin.to_string());
-        let over = requested_over::note(&self.requested_at.to_string(), &self.spec_ref);
+        let (git_ref, at) = (self.git_ref.to_string(), self.requested_at.to_string());
+        let over = requested_over::note(&git_ref, &at, &self.spec_ref);
         annotate(annotation::REQUESTED_OVER, over);
         if let Some(deliveries) = self.memory.deliveries() {
             annotate(annotation::ACCEPTED_DELIVERIES, deliveries);
@@ -248,7 +249,7 @@ mod tests {
             memory: Memory::default(),
         };
         let annotations = &request.patch(None)["metadata"]["annotations"];
-        let expected = format!("{} main", request.requested_at);
+        let expected = format!("v1 {} main", request.requested_at);
         assert_eq!(annotations["stoker.io/requested-over"], expected);
         assert_eq!(annotations["stoker.io/requested-ref"], "v1");
     }

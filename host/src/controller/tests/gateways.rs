@@ -143,6 +143,16 @@ async fn a_missing_agent_is_reported_once() {
     assert_eq!(missing(bench.events()), 1);
     bench.pass().await.unwrap();
     assert_eq!(missing(bench.events()), 0);
+    // Each pod of a rollout without the injection.
+    for number in 10..50 {
+        let wanted = pod(
+            &format!("gw-1{number}"),
+            &json!({"stoker.io/inject": "true"}),
+        );
+        bench.context.pods.apply(Event::Apply(wanted));
+    }
+    bench.pass().await.unwrap();
+    assert_eq!(missing(bench.events()), 40);
 }
 
 #[tokio::test(start_paused = true)]

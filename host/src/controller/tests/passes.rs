@@ -377,7 +377,7 @@ async fn a_spec_that_is_changed_after_a_request_wins() {
     let request = |sync: GatewaySync, over: &str| {
         sync.requested("v1", Some("t1")).with(|sync| {
             let annotations = sync.metadata.annotations.get_or_insert_default();
-            let note = format!("t1 {over}");
+            let note = format!("v1 t1 {over}");
             annotations.insert("stoker.io/requested-over".to_owned(), note);
         })
     };

@@ -204,7 +204,7 @@ async fn a_superseded_request_is_reported_once_it_is_removed() {
         sync.with(|sync| {
             let annotations = sync.metadata.annotations.get_or_insert_default();
             let name = "stoker.io/requested-over".to_owned();
-            annotations.insert(name, "t1 main".to_owned());
+            annotations.insert(name, "v1 t1 main".to_owned());
         })
     };
     let bench = Bench::new(&superseded(GatewaySync::sample()));
@@ -216,6 +216,28 @@ async fn a_superseded_request_is_reported_once_it_is_removed() {
     assert_eq!(bench.pass().await.unwrap(), after(1));
     assert_eq!(bench.events(), NONE);
     assert_eq!(requested_ref(&bench).as_deref(), Some("v1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_of_an_earlier_webhook_says_nothing_about_the_request_of_a_person() {
+    // A webhook requested v1 over main. While no controller ran, the spec was changed, and then a person requested v2.
+    let sync = GatewaySync::sample()
+        .git_ref("dev")
+        .requested("v2", Some("t1"));
+    let bench = Bench::new(&sync.with(|sync| {
+        let annotations = sync.metadata.annotations.get_or_insert_default();
+        let name = "stoker.io/requested-over".to_owned();
+        annotations.insert(name, "v1 t1 main".to_owned());
+    }));
+    bench.git.set("v2", 'b', RefKind::Tag);
+    bench.pass().await.unwrap();
+    assert_eq!(requested_ref(&bench).as_deref(), Some("v2"));
+    let status = bench.object().status.unwrap();
+    assert_eq!(status.last_sync_ref.as_deref(), Some("v2"));
+    // Without a note, it also stays after a later change of the spec.
+    bench.change(|sync| sync.git_ref("main").generation(2));
+    bench.pass().await.unwrap();
+    assert_eq!(requested_ref(&bench).as_deref(), Some("v2"));
 }
 
 #[tokio::test(start_paused = true)]
