@@ -36,7 +36,10 @@ pub(crate) enum Answer {
         body: Value,
         warnings: Vec<String>,
     },
-    Text(String),
+    Text {
+        media: &'static str,
+        text: String,
+    },
     Watch(Box<Watch>),
 }
 
@@ -53,7 +56,7 @@ impl Answer {
     fn code(&self) -> u16 {
         match self {
             Self::Json { code, .. } => *code,
-            Self::Text(_) | Self::Watch(_) => 200,
+            Self::Text { .. } | Self::Watch(_) => 200,
         }
     }
 }

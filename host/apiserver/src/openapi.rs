@@ -2,10 +2,30 @@
 //!
 //! A document contains the schemas and, for each resource, the operations with the query parameters
 //! that clients check before they use them.
+//!
+//! kubectl validates a `List` by the document of version 2, which it reads only as a protocol buffer. It does not validate
+//! kinds that are missing there, and then sends each item, which is validated here. So this document is empty.
 
 use serde_json::{Map, Value, json};
 
 use crate::resource::{Registry, Resource, api_version};
+
+/// The media type, without parameters, by which clients ask for version 2 as a protocol buffer.
+pub(crate) const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2";
+/// The media type of the answer.
+pub(crate) const V2_PROTOBUF_ANSWER: &str =
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// The protocol buffer of a document of version 2 without anything: the first field is the version.
+pub(crate) const V2_EMPTY: &str = "\n\u{3}2.0";
+
+/// `/openapi/v2`.
+pub(crate) fn without_schemas() -> Value {
+    json!({ "swagger": "2.0", "info": info(), "paths": {} })
+}
+
+fn info() -> Value {
+    json!({ "title": "Stoker's embedded API server", "version": env!("CARGO_PKG_VERSION") })
+}
 
 /// `/openapi/v3`.
 pub(crate) fn index(registry: &Registry) -> Value {
@@ -61,7 +81,7 @@ pub(crate) fn document(registry: &Registry, group: &str, version: &str) -> Optio
     }
     Some(json!({
         "openapi": "3.0.0",
-        "info": { "title": "Stoker's embedded API server", "version": env!("CARGO_PKG_VERSION") },
+        "info": info(),
         "paths": paths,
         "components": { "schemas": schemas },
     }))

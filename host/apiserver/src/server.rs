@@ -146,7 +146,7 @@ fn respond(answer: Answer) -> Response {
             }
             response
         }
-        Answer::Text(text) => response(200, "text/plain; charset=utf-8", Body::from(text)),
+        Answer::Text { media, text } => response(200, media, Body::from(text)),
         Answer::Watch(watch) => {
             let lines = stream::unfold(watch, |mut watch| async move {
                 let line = watch.next().await?;

@@ -16,7 +16,12 @@ pub(super) fn answer(api: &Api, request: &Request, parts: &[String]) -> Result<A
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let body = match parts.as_slice() {
         [] => Some(serde_json::json!({ "paths": PATHS })),
-        ["healthz" | "livez" | "readyz", ..] => return Ok(Answer::Text("ok".to_owned())),
+        ["healthz" | "livez" | "readyz", ..] => {
+            return Ok(Answer::Text {
+                media: "text/plain; charset=utf-8",
+                text: "ok".to_owned(),
+            });
+        }
         ["version"] => Some(discovery::version()),
         [root @ ("api" | "apis")] => {
             let core = *root == "api";
@@ -38,6 +43,13 @@ pub(super) fn answer(api: &Api, request: &Request, parts: &[String]) -> Result<A
         ["api", version] => discovery::resources(&registry, "", version),
         ["apis", group] => discovery::group(&registry, group),
         ["apis", group, version] => discovery::resources(&registry, group, version),
+        ["openapi", "v2"] if request.accept.contains(openapi::V2_PROTOBUF) => {
+            return Ok(Answer::Text {
+                media: openapi::V2_PROTOBUF_ANSWER,
+                text: openapi::V2_EMPTY.to_owned(),
+            });
+        }
+        ["openapi", "v2"] => Some(openapi::without_schemas()),
         ["openapi", "v3"] => Some(openapi::index(&registry)),
         ["openapi", "v3", "api", version] => openapi::document(&registry, "", version),
         ["openapi", "v3", "apis", group, version] => openapi::document(&registry, group, version),
@@ -47,11 +59,12 @@ pub(super) fn answer(api: &Api, request: &Request, parts: &[String]) -> Result<A
         .ok_or_else(|| Failure::no_such_resource(&request.path))
 }
 
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "/api",
     "/api/v1",
     "/apis",
     "/healthz",
+    "/openapi/v2",
     "/openapi/v3",
     "/readyz",
     "/version",

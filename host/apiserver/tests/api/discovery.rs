@@ -93,6 +93,23 @@ async fn schemas_name_their_kinds_and_parameters() {
 }
 
 #[tokio::test]
+async fn the_document_of_version_2_is_empty() {
+    let world = World::new().await;
+    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let request = http::Request::get("/openapi/v2")
+        .header("accept", protobuf)
+        .body(Vec::new())
+        .expect("a request");
+    let text = world.client.request_text(request).await.expect("protobuf");
+    assert_eq!(text, "\n\u{3}2.0");
+    let document = world.get("/openapi/v2").await;
+    assert_eq!(
+        (&document["swagger"], &document["paths"]),
+        (&json!("2.0"), &json!({}))
+    );
+}
+
+#[tokio::test]
 async fn tables_have_the_columns_of_their_definition() {
     let world = World::new().await;
     world.post(SYNCS, &sync("x")).await;
