@@ -18,9 +18,9 @@ pub mod annotation {
     pub const CONFIRM_DELETES: &str = "stoker.io/confirm-deletes";
     /// The requester: the plugin that detected the ref.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
-    /// The values of [`REQUESTED_REF`], of [`REQUESTED_AT`], and of `spec.git.ref` at that time, separated by spaces. If
-    /// `spec.git.ref` has changed since to something else than the requested ref, the request does not count any more.
-    /// Without the ref and the time of the present request, the annotation is left over from an earlier one.
+    /// The values of [`REQUESTED_REF`], of [`REQUESTED_AT`], and of `spec.git.ref` at that time, separated by spaces.
+    /// If `spec.git.ref` has changed since to something else than the requested ref, the request does not count any
+    /// more. Without the ref and the time of the present request, the annotation is left over from an earlier one.
     pub const REQUESTED_OVER: &str = "stoker.io/requested-over";
     /// The digests of the webhooks that were accepted last, by which a repetition is recognised: hexadecimal,
     /// separated by commas, the latest last.
@@ -94,7 +94,8 @@ pub mod condition {
     pub const PROFILES_VALID: &str = "ProfilesValid";
     /// Whether the effective ref is resolved to a commit.
     pub const REF_RESOLVED: &str = "RefResolved";
-    /// Whether the agent of every gateway reports `Synced`, and there is a gateway. A report may be about an earlier commit.
+    /// Whether the agent of every gateway reports `Synced`, and there is a gateway. A report may be about an earlier
+    /// commit.
     pub const ALL_GATEWAYS_SYNCED: &str = "AllGatewaysSynced";
     /// Whether every gateway's pod has the agent.
     pub const SIDECAR_INJECTED: &str = "SidecarInjected";

@@ -1,7 +1,7 @@
 //! The note of a request about the ref that it overrides (annotation [`REQUESTED_OVER`](super::names::annotation::REQUESTED_OVER)).
 //!
-//! The note contains the ref and the time of its request, so that it says nothing about another request, such as one that a
-//! person makes by changing only the ref.
+//! The note contains the ref and the time of its request, so that it says nothing about another request, such as one
+//! that a person makes by changing only the ref.
 
 /// Returns the note of a request for the annotation. `spec_ref` is the present `spec.git.ref`.
 #[must_use]

@@ -3,8 +3,8 @@
 //! A document contains the schemas and, for each resource, the operations with the query parameters
 //! that clients check before they use them.
 //!
-//! kubectl validates a `List` by the document of version 2, which it reads only as a protocol buffer. It does not validate
-//! kinds that are missing there, and then sends each item, which is validated here. So this document is empty.
+//! kubectl validates a `List` by the document of version 2, which it reads only as a protocol buffer. It does not
+//! validate kinds that are missing there, and then sends each item, which is validated here. So this document is empty.
 
 use serde_json::{Map, Value, json};
 

@@ -16,8 +16,8 @@ use super::{gateways, patch_params, publish};
 
 /// The finalizer that Kubernetes sets on an object that is deleted without its dependents (`--cascade=orphan`).
 const ORPHAN_FINALIZER: &str = "orphan";
-/// The beginning of the names of the ConfigMaps that the Go operator reserves for changes of the gateways. The name of the
-/// object follows. No present agent writes one.
+/// The beginning of the names of the ConfigMaps that the Go operator reserves for changes of the gateways. The name of
+/// the object follows. No present agent writes one.
 const CHANGES_PREFIX: &str = "stoker-changes-";
 
 /// Adds the finalizer.

@@ -37,9 +37,9 @@ impl Writer {
 /// The longest value of a label in Kubernetes. Names of objects may be longer.
 const LABEL_VALUE_BYTES: usize = 63;
 
-/// Checks that a ConfigMap or a RoleBinding belongs to the object with this key and UID: the object is its controller, or
-/// it has the labels of a writer for an object of this name, and no other controller. What an agent writes may lack these
-/// labels, because its name is reserved for the object.
+/// Checks that a ConfigMap or a RoleBinding belongs to the object with this key and UID: the object is its controller,
+/// or it has the labels of a writer for an object of this name, and no other controller. What an agent writes may lack
+/// these labels, because its name is reserved for the object.
 ///
 /// # Errors
 ///

@@ -60,7 +60,8 @@ pub(super) struct ResolvedCommit {
     pub(super) git_ref: GitRef,
     pub(super) commit: CommitId,
     pub(super) kind: SyncedRefKind,
-    /// The name of the tag or the branch in the repository, by which `git clone --branch` finds it. `None` for other refs.
+    /// The name of the tag or the branch in the repository, by which `git clone --branch` finds it. `None` for other
+    /// refs.
     pub(super) short_name: Option<String>,
     /// Whether the ref of the spec, which is another spelling of the same name, has the same commit and kind.
     pub(super) alias_agrees: bool,

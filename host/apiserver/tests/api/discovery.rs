@@ -170,7 +170,7 @@ async fn what_is_not_served_is_refused_by_name() {
         "/apis/apps/v1/deployments",
         "/api/v1/namespaces/default/endpoints",
         "/apis/stoker.io/v9/gatewaysyncs",
-        "/openapi/v2",
+        "/openapi/v1",
         "/metrics",
     ] {
         let refused = world.get(path).await;
