@@ -177,7 +177,9 @@ async fn objects_of_others_are_neither_changed_nor_deleted() -> Result<()> {
     ];
     let mut before = Vec::new();
     for name in names {
-        let map = json!({"metadata": {"name": name}, "data": {"mine": "yes"}});
+        // Those for agents belong to the object without any label.
+        let labels = json!({"app.kubernetes.io/managed-by": "Helm"});
+        let map = json!({"metadata": {"name": name, "labels": labels}, "data": {"mine": "yes"}});
         let map = serde_json::from_value(map)?;
         before.push(maps.create(&PostParams::default(), &map).await?);
     }
