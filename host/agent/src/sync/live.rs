@@ -58,16 +58,12 @@ impl<'a> Live<'a> {
 
     /// Returns whether the last sync has left files in a directory.
     pub(super) fn has_applied_below(&self, path: &str) -> bool {
-        let prefix = format!("{path}/");
-        let mut files = self.applied.files.range(prefix.clone()..);
-        files
-            .next()
-            .is_some_and(|(file, _)| file.starts_with(&prefix))
+        self.applied.has_prefix(&format!("{path}/"))
     }
 
     /// Returns what the last sync has left at a path.
     pub(super) fn applied(&self, path: &str) -> Option<&'a AppliedFile> {
-        self.applied.files.get(path)
+        self.applied.get(path)
     }
 
     /// Returns the digest of a file. It is read only if it has changed since the last sync.

@@ -4,6 +4,8 @@ mod compare;
 mod orphans;
 mod parents;
 
+use std::sync::Arc;
+
 use super::applied::AppliedFile;
 use super::attributes;
 use super::folder::FolderError;
@@ -12,7 +14,7 @@ use super::pattern::Excludes;
 use super::profiles::Profile;
 use super::rule::{ContentError, Rule, RuleError};
 use super::template::{Context, Renderer};
-use super::wanted::Wanted;
+use super::wanted::{Wanted, WantedFile};
 use crate::source::{Source, SourceEntry, SourceError, SourceKind};
 
 /// The deletions that need no confirmation in any case.
@@ -122,39 +124,39 @@ pub enum PlanError {
     Nothing,
 }
 
-/// One change.
+/// One change. The paths are shared with the record of the sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// A file, or an empty directory, is deleted because a directory or a file belongs at its path.
     Clear {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
         /// Whether it is a directory.
         is_directory: bool,
     },
     /// A file is written.
     Write {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
         /// Whether there is something at the path that is replaced.
         replaces: bool,
     },
     /// The permissions of a file are set.
     SetMode {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
         /// The permissions.
         mode: u32,
     },
     /// A file is deleted that is not part of the commit.
     Delete {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
     },
     /// A directory is deleted that is empty after the deletions.
     RemoveDirectory {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
     },
 }
 
@@ -202,7 +204,8 @@ pub struct Plan {
     pub(super) operations: Vec<Operation>,
     pub(super) writes: Vec<Write>,
     /// The files that are already as they should be, or only need other permissions.
-    pub(super) kept: Vec<(String, AppliedFile)>,
+    pub(super) kept: Vec<AppliedFile>,
+    pub(super) entries: Vec<SourceEntry>,
     pub(super) rules: Vec<Rule>,
     pub(super) renderer: Renderer,
     messages: Vec<String>,
@@ -212,9 +215,8 @@ pub struct Plan {
 
 /// A file to write.
 pub(super) struct Write {
-    pub(super) path: String,
-    pub(super) entry: SourceEntry,
-    pub(super) rule: usize,
+    pub(super) path: Arc<str>,
+    pub(super) file: WantedFile,
 }
 
 impl Plan {
@@ -324,6 +326,7 @@ pub fn plan(
         operations: changes.operations,
         writes: changes.writes,
         kept: changes.kept,
+        entries,
         rules,
         renderer,
         messages,

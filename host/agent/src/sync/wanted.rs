@@ -1,6 +1,7 @@
 //! Which files of the commit belong where.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use stoker_api::MappingType;
 
@@ -13,7 +14,7 @@ use crate::source::{SourceEntry, SourceKind};
 #[derive(Default)]
 pub(super) struct Wanted {
     /// The files by their destination.
-    pub(super) files: BTreeMap<String, WantedFile>,
+    pub(super) files: BTreeMap<Arc<str>, WantedFile>,
     /// The directories with files in them.
     pub(super) directories: BTreeSet<String>,
     /// The directories in which all other files are deleted.
@@ -103,8 +104,10 @@ impl Wanted {
             ));
             return Ok(0);
         }
-        self.files
-            .insert(rule.destination.clone(), WantedFile { entry, rule: index });
+        self.files.insert(
+            rule.destination.as_str().into(),
+            WantedFile { entry, rule: index },
+        );
         Ok(1)
     }
 
@@ -135,7 +138,7 @@ impl Wanted {
                 SourceKind::File | SourceKind::Executable => {
                     if is_copied() {
                         self.files.insert(
-                            path,
+                            path.into(),
                             WantedFile {
                                 entry: position,
                                 rule: index,

@@ -13,7 +13,7 @@ use crate::gateway::Scans;
 use crate::lock::{FolderLock, InUse};
 use crate::metrics::Files;
 use crate::sync::{
-    self, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
+    self, Applied, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
 };
 
 /// One sync of files.
@@ -82,7 +82,8 @@ impl FilesJob {
         let _lock = FolderLock::take(&self.data)?;
         let source = Checkout(self.store.tree(&self.commit)?);
         let plan = {
-            let live = Live::read(&self.data, state.applied())?;
+            let applied: Applied = state.files().collect();
+            let live = Live::read(&self.data, &applied)?;
             sync::plan(&source, &self.profile, &self.context, &live)?
         };
         let counts = plan.counts();
@@ -107,8 +108,7 @@ impl FilesJob {
             done.projects = sync::projects(&self.data)?;
             return Ok(FilesResult::Done(done));
         }
-        let applied = state.applied_mut();
-        let outcome = match sync::apply(&plan, &source, &self.data, applied, self.is_confirmed) {
+        let outcome = match sync::apply(plan, &source, &self.data, self.is_confirmed) {
             Err(ApplyError::Unconfirmed(too_many)) => {
                 return Ok(FilesResult::Unconfirmed(too_many.to_string()));
             }
@@ -119,7 +119,7 @@ impl FilesJob {
             commit: self.commit.to_string(),
             git_ref: self.context.git_ref.clone(),
         };
-        state.record(on_disk);
+        state.record(on_disk, outcome.applied);
         Ok(FilesResult::Done(done))
     }
 }
@@ -140,5 +140,5 @@ fn change(operation: &Operation) -> Option<(char, String)> {
 
 /// Returns the files that others have changed since the last sync.
 pub(crate) fn find_drift(state: &State, data: &Path) -> Vec<Drifted> {
-    sync::drift(state.applied(), data)
+    sync::drift(state.files(), data)
 }

@@ -78,7 +78,7 @@ fn interrupt(is_killed: bool) {
                 Ok(())
             }
         };
-        let result = apply_with(&plan, &source, folder.path(), &mut applied, true, &mut fail);
+        let result = apply_with(plan, &source, folder.path(), true, &mut fail);
         let after = read(folder.path());
         if count <= interrupted {
             result.unwrap();
@@ -94,7 +94,7 @@ fn interrupt(is_killed: bool) {
             complete,
             "after the interruption {interrupted}"
         );
-        assert_eq!(drift(&applied, folder.path()), []);
+        assert_eq!(drift(applied.files().iter().cloned(), folder.path()), []);
         interrupted += 1;
     }
     for step in [
@@ -122,13 +122,12 @@ fn record_of(live: &Tree, data: &Path) -> Applied {
             .collect(),
     );
     let profile = profile(&json!({"mappings": [{"source": ".", "destination": "."}]}));
-    let mut applied = Applied::default();
-    let plan = make_plan(&source, &profile, data, &applied).unwrap();
+    let plan = make_plan(&source, &profile, data, &Applied::default()).unwrap();
     assert_eq!(plan.operations(), []);
-    apply(&plan, &source, data, &mut applied, false).unwrap();
+    let outcome = apply(plan, &source, data, false).unwrap();
     std::fs::create_dir(data.join(".sync-staging")).unwrap();
     std::fs::write(data.join(".sync-staging/7"), "half").unwrap();
-    applied
+    outcome.applied
 }
 
 /// Checks every path outside the staging folder.
@@ -169,14 +168,7 @@ fn a_failure_while_staging_changes_nothing() {
             Ok(())
         }
     };
-    let result = apply_with(
-        &plan,
-        &source,
-        folder.path(),
-        &mut Applied::default(),
-        true,
-        &mut full_disk,
-    );
+    let result = apply_with(plan, &source, folder.path(), true, &mut full_disk);
     assert!(matches!(result, Err(ApplyError::Folder(_))));
     assert_eq!(read(folder.path()), before);
 }
@@ -189,12 +181,11 @@ fn many_deletions_need_the_confirmation() {
     let folder = tempfile::tempdir().unwrap();
     write(&live, folder.path());
     let before = read(folder.path());
-    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
-    let mut applied = Applied::default();
-    let result = apply(&plan, &source, folder.path(), &mut applied, false);
+    let plan = || make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    let result = apply(plan(), &source, folder.path(), false);
     assert!(matches!(result, Err(ApplyError::Unconfirmed(_))));
     assert_eq!(read(folder.path()), before);
-    apply(&plan, &source, folder.path(), &mut applied, true).unwrap();
+    apply(plan(), &source, folder.path(), true).unwrap();
     assert!(!read(folder.path()).contains_key("d/gone/old"));
 }
 
@@ -219,7 +210,7 @@ fn the_outcome_lists_all_projects() {
 }
 
 fn changes(applied: &Applied, data: &Path) -> Vec<(String, Change)> {
-    drift(applied, data)
+    drift(applied.files().iter().cloned(), data)
         .into_iter()
         .map(|drifted| (drifted.path, drifted.change))
         .collect()

@@ -1,6 +1,7 @@
 //! Compares the wanted files with those on the gateway.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::super::applied::AppliedFile;
 use super::super::digest::Digest;
@@ -28,7 +29,7 @@ pub(super) struct Comparison<'a> {
 pub(super) struct Changes {
     pub(super) operations: Vec<Operation>,
     pub(super) writes: Vec<Write>,
-    pub(super) kept: Vec<(String, AppliedFile)>,
+    pub(super) kept: Vec<AppliedFile>,
     pub(super) counts: Counts,
     /// What is deleted before the files are written.
     pub(super) cleared: BTreeSet<String>,
@@ -63,11 +64,9 @@ impl Comparison<'_> {
                         path: path.clone(),
                         replaces,
                     });
-                    let entry = self.entries[file.entry].clone();
                     changes.writes.push(Write {
                         path: path.clone(),
-                        entry,
-                        rule: file.rule,
+                        file: *file,
                     });
                 }
                 Some(record) => {
@@ -82,7 +81,7 @@ impl Comparison<'_> {
                             mode,
                         });
                     }
-                    changes.kept.push((path.clone(), record));
+                    changes.kept.push(record);
                 }
             }
         }
@@ -125,7 +124,7 @@ impl Comparison<'_> {
     /// Returns the record of a file whose content is already there. Fails if the content cannot be made.
     fn unchanged(
         &self,
-        path: &str,
+        path: &Arc<str>,
         file: WantedFile,
         place: &Place,
     ) -> Result<Option<AppliedFile>, PlanError> {
@@ -154,8 +153,9 @@ impl Comparison<'_> {
         if self.live.digest(path, stat).ok() != Some(wanted) {
             return Ok(None);
         }
-        let (stat, mode, id) = (stat.clone(), mode(entry), entry.id.clone());
+        let (stat, mode, id) = (stat.clone(), mode(entry), entry.id);
         Ok(Some(AppliedFile {
+            path: path.clone(),
             stat,
             mode,
             digest: wanted,
@@ -196,7 +196,7 @@ impl Changes {
         if self.cleared.insert(path.to_owned()) {
             self.counts.deleted += usize::from(!is_directory);
             self.operations.push(Operation::Clear {
-                path: path.to_owned(),
+                path: path.into(),
                 is_directory,
             });
         }

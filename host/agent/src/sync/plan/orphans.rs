@@ -171,7 +171,7 @@ impl Walk<'_> {
     fn file(&mut self, path: String) -> Rest {
         self.found.managed += 1;
         let is_foreign = self.only_applied && self.live.applied(&path).is_none();
-        if self.wanted.files.contains_key(&path) || !self.manages(&path) || is_foreign {
+        if self.wanted.files.contains_key(path.as_str()) || !self.manages(&path) || is_foreign {
             return Rest::Files;
         }
         self.found.files.insert(path);
@@ -185,7 +185,9 @@ impl Orphans {
         let cleared = &changes.cleared;
         let files = self.files.iter().filter(|path| !cleared.contains(*path));
         let deletions: Vec<_> = files
-            .map(|path| Operation::Delete { path: path.clone() })
+            .map(|path| Operation::Delete {
+                path: path.as_str().into(),
+            })
             .collect();
         changes.counts.deleted += deletions.len();
         // The deepest directories come first.
@@ -194,7 +196,9 @@ impl Orphans {
             .iter()
             .rev()
             .filter(|path| !cleared.contains(*path));
-        let directories = directories.map(|path| Operation::RemoveDirectory { path: path.clone() });
+        let directories = directories.map(|path| Operation::RemoveDirectory {
+            path: path.as_str().into(),
+        });
         let all: Vec<_> = deletions.into_iter().chain(directories).collect();
         changes.operations.extend(all);
     }
