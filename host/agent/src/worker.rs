@@ -197,7 +197,7 @@ impl Worker {
         let took = started.elapsed();
         self.metrics.synced(&self.profile, took, done.files);
         for message in &done.messages {
-            tracing::info!(message, "a part of the profile was left out");
+            tracing::info!(detail = message, "a part of the profile was not applied");
         }
         let scan = if asks {
             self.scan(&done).await?

@@ -151,7 +151,7 @@ impl AppliedFile {
         if stat.size != self.stat.size || !has_content() {
             return Some(Change::Content);
         }
-        (stat.mode != self.stat.mode).then_some(Change::Mode)
+        (!stat.has_mode(self.stat.mode)).then_some(Change::Mode)
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Outcome {
     pub operations: Vec<Operation>,
     /// The record of the files, for the next sync.
     pub applied: Applied,
+    /// What could not be done and does not fail the sync, as sentences for the log.
+    pub messages: Vec<String>,
 }
 
 /// Makes the changes of a plan. A plan with too many deletions needs `is_confirmed`.
@@ -85,6 +87,7 @@ fn apply_with(
     let result = change(plan, source, &mut disk);
     // A failure leaves the staging folder to the next sync if it cannot be removed now.
     let cleared = disk.clear_staging();
+    let messages = disk.take_refusals();
     let (applied, operations) = result?;
     cleared?;
     Ok(Outcome {
@@ -92,6 +95,7 @@ fn apply_with(
         projects: projects_in(&folder)?,
         operations,
         applied,
+        messages,
     })
 }
 

@@ -34,6 +34,15 @@ pub(super) struct Stat {
     changed: i64,
 }
 
+impl Stat {
+    /// Returns whether the permissions are those that a file should have. The group may also write: the file systems of
+    /// Kubernetes allow it to the group of a pod (`fsGroup`) at each of its starts.
+    pub(super) fn has_mode(&self, mode: u32) -> bool {
+        const GROUP_WRITES: u32 = 0o020;
+        (self.mode ^ mode) & 0o777 & !GROUP_WRITES == 0
+    }
+}
+
 /// The kinds of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
@@ -60,6 +69,24 @@ pub enum FolderError {
     /// A part of the path is a file.
     #[error("{0}: not a directory")]
     NotDirectory(String),
+}
+
+impl FolderError {
+    /// Returns whether the system refused an operation that is not allowed, or that the file system does not have.
+    pub(super) fn is_refusal(&self) -> bool {
+        let Self::Io { cause, .. } = self else {
+            return false;
+        };
+        let refused = [
+            Errno::PERM,
+            Errno::ACCESS,
+            Errno::ROFS,
+            Errno::NOTSUP,
+            Errno::OPNOTSUPP,
+            Errno::NOSYS,
+        ];
+        Errno::from_io_error(cause).is_some_and(|errno| refused.contains(&errno))
+    }
 }
 
 impl Folder {

@@ -10,7 +10,7 @@ use super::applied::AppliedFile;
 use super::attributes;
 use super::folder::FolderError;
 use super::live::Live;
-use super::pattern::Excludes;
+use super::pattern::{Excludes, PatternError};
 use super::profiles::Profile;
 use super::rule::{ContentError, Rule, RuleError};
 use super::template::{Context, Renderer};
@@ -31,6 +31,9 @@ pub enum PlanError {
     /// The gateway's folder cannot be read.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The excludes of the profile cannot be used. Without them, the sync would delete what they protect.
+    #[error("excludePatterns: {0}")]
+    Excludes(#[from] PatternError),
     /// A mapping cannot be rendered.
     #[error("mapping[{index}].{field}: {cause}")]
     Rule {
@@ -120,8 +123,11 @@ pub enum PlanError {
         found: &'static str,
     },
     /// No file of the commit belongs on the gateway, although the profile has mappings.
-    #[error("no mapping matches a file of the commit; nothing was changed")]
-    Nothing,
+    #[error("no mapping matches a file of the commit; nothing was changed ({reason})")]
+    Nothing {
+        /// What was left out.
+        reason: String,
+    },
 }
 
 /// One change. The paths are shared with the record of the sync.
@@ -288,12 +294,13 @@ pub fn plan(
 ) -> Result<Plan, PlanError> {
     let renderer = Renderer::new(context);
     let rules = rules(profile, context, &renderer)?;
-    let (excludes, invalid) = Excludes::new(profile.exclude_patterns());
+    let (excludes, invalid) = Excludes::new(profile.exclude_patterns())?;
     let mut entries = source.entries()?;
     entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let mut wanted = Wanted::collect(&entries, &rules, &excludes)?;
-    if wanted.files.is_empty() && (wanted.has_source || (entries.is_empty() && !rules.is_empty())) {
-        return Err(PlanError::Nothing);
+    if wanted.files.is_empty() && !rules.is_empty() {
+        let reason = wanted.messages.join("; ");
+        return Err(PlanError::Nothing { reason });
     }
     let mut messages: Vec<String> = invalid
         .iter()

@@ -23,8 +23,6 @@ pub(super) struct Wanted {
     pub(super) kept: Vec<String>,
     /// What was left out, for the log.
     pub(super) messages: Vec<String>,
-    /// Whether a source was found.
-    pub(super) has_source: bool,
 }
 
 /// A file of the commit.
@@ -66,12 +64,8 @@ impl Wanted {
                     wanted.messages.push(message);
                     0
                 }
-                Some(Found::File(entry)) => {
-                    wanted.has_source = true;
-                    wanted.add_file(index, rule, entry, excludes)?
-                }
+                Some(Found::File(entry)) => wanted.add_file(index, rule, entry, excludes)?,
                 Some(Found::Directory(range)) => {
-                    wanted.has_source = true;
                     let count = wanted.add_directory(index, rule, entries, range, excludes)?;
                     if count > 0 && rule.is_managed {
                         wanted.roots.insert(rule.destination.clone());

@@ -115,6 +115,7 @@ impl FilesJob {
             outcome => outcome?,
         };
         done.projects = outcome.projects;
+        done.messages.extend(outcome.messages);
         let on_disk = OnDisk {
             commit: self.commit.to_string(),
             git_ref: self.context.git_ref.clone(),

@@ -4,7 +4,7 @@ use super::super::applied::AppliedFile;
 use super::super::digest::Digest;
 use super::super::plan::{Plan, mode};
 use super::ApplyError;
-use super::disk::Disk;
+use super::disk::{Disk, NewFile};
 use crate::source::Source;
 
 /// Up to this number, files are flushed one by one. Flushing the file system is faster for more.
@@ -29,9 +29,15 @@ pub(super) fn stage(
             cause,
         })?;
         let mode = mode(entry);
+        let file = NewFile {
+            path: &write.path,
+            content: &content,
+            mode,
+            flushes,
+        };
         staged.push(AppliedFile {
             path: write.path.clone(),
-            stat: disk.stage(&index.to_string(), &content, mode, flushes)?,
+            stat: disk.stage(&index.to_string(), &file)?,
             digest: Digest::of(&content),
             id: entry.id,
             recipe: rule.recipe(&write.path),

@@ -71,10 +71,10 @@ impl Comparison<'_> {
                 }
                 Some(record) => {
                     let known = self.live.applied(path);
-                    // A file system may not have the permissions that were asked for.
+                    // A file system may not have the permissions that were asked for, or the file has another owner.
                     let was_set =
                         known.is_some_and(|known| known.stat == record.stat && known.mode == mode);
-                    if record.stat.mode & 0o777 != mode && !was_set {
+                    if !record.stat.has_mode(mode) && !was_set {
                         changes.counts.modified += 1;
                         modes.push(Operation::SetMode {
                             path: path.clone(),
