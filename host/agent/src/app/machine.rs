@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use stoker_api::detection::GitRef;
@@ -20,6 +20,7 @@ use crate::gateway::GatewayClient;
 use crate::health::{Health, Site};
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
 use crate::metadata::{Metadata, Published};
+use crate::metrics::{Metrics, Operation};
 use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
@@ -61,13 +62,14 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let git = git_client(config.max_file_mib)?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
     let (problem_sender, problems) = ProblemSender::channel();
+    let shutdown = CancellationToken::new();
     let gateway_state = match &gateway {
         Some(gateway) => {
             let looks = tasks.look_for(
                 gateway.clone(),
                 Arc::clone(&health),
                 metrics.clone(),
-                problem_sender,
+                problem_sender.clone(),
             );
             Some(looks.await)
         }
@@ -75,7 +77,17 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     };
     let (publish, published) = watch::channel(None);
     let following = published.clone();
-    tasks.spawn(poll(git.clone(), config.clone(), publish));
+    let poll = Poll {
+        git: git.clone(),
+        config: config.clone(),
+        metrics: metrics.clone(),
+        problems: problem_sender,
+    };
+    let ending = shutdown.clone();
+    // A lookup that the end of the process interrupts is no failure.
+    tasks.spawn(async move {
+        ending.run_until_cancelled(poll.run(publish)).await;
+    });
     let (reports, written) = watch::channel(None);
     let status = config.state.join(STATUS_FILE);
     let before = std::fs::read_to_string(&status).unwrap_or_default();
@@ -122,7 +134,6 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             show: |_| (),
         },
     };
-    let shutdown = CancellationToken::new();
     let agent = agent.run(Report::parse(&before), shutdown.clone());
     let mut agent = std::pin::pin!(agent);
     tokio::select! {
@@ -143,39 +154,55 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     Ok(())
 }
 
-/// Looks up the ref from time to time, and reads the profile. What fails is logged, and what was found before stays.
-async fn poll(git: GitClient, config: MachineConfig, published: watch::Sender<Option<Metadata>>) {
-    let mut ticks = tokio::time::interval(config.interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match look(&git, &config).await {
-            Ok(found) => {
-                let found = Metadata::Published(found);
-                let take = |present: &mut Option<Metadata>| {
-                    let is_new = present.as_ref() != Some(&found);
-                    *present = Some(found);
-                    is_new
-                };
-                published.send_if_modified(take);
-            }
-            Err(error) => {
-                let error = stoker_report::chain(error.as_ref()).to_string();
-                tracing::warn!(error, "the commit of the ref cannot be looked up");
+/// Looks up the ref from time to time, and reads the profile.
+struct Poll {
+    git: GitClient,
+    config: MachineConfig,
+    metrics: Metrics,
+    problems: ProblemSender,
+}
+
+impl Poll {
+    /// Looks for ever. What fails is a problem until it succeeds, and what was found before stays.
+    async fn run(self, published: watch::Sender<Option<Metadata>>) {
+        let mut ticks = tokio::time::interval(self.config.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.look().await {
+                Ok(found) => {
+                    self.problems.set_published("");
+                    let found = Metadata::Published(found);
+                    let take = |present: &mut Option<Metadata>| {
+                        let is_new = present.as_ref() != Some(&found);
+                        *present = Some(found);
+                        is_new
+                    };
+                    published.send_if_modified(take);
+                }
+                Err(error) => {
+                    let error = stoker_report::chain(error.as_ref()).to_string();
+                    self.problems.set_published(&error);
+                }
             }
         }
     }
-}
 
-async fn look(git: &GitClient, config: &MachineConfig) -> Result<Published> {
-    let profiles = read_profile(&config.profile)?;
-    let MachineConfig {
-        repo,
-        git_ref,
-        credentials,
-        ..
-    } = config;
-    resolve(git, credentials, repo, git_ref, profiles).await
+    async fn look(&self) -> Result<Published> {
+        let MachineConfig {
+            repo,
+            git_ref,
+            credentials,
+            ..
+        } = &self.config;
+        let profiles = read_profile(&self.config.profile)
+            .inspect_err(|_| self.metrics.skipped("profile_error"))?;
+        let started = Instant::now();
+        let found = resolve(&self.git, credentials, repo, git_ref, profiles).await;
+        self.metrics
+            .fetched(Operation::Lookup, started.elapsed(), found.is_ok());
+        found.with_context(|| format!("cannot look up {}", git_ref.as_str()))
+    }
 }
 
 /// Looks up the commit of a ref.

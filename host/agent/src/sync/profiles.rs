@@ -1,8 +1,11 @@
 //! The profiles that the controller publishes.
 
+mod fields;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use stoker_api::{DesignerSessionPolicy, DriftPolicy, Mapping, SyncProfile};
 
@@ -78,8 +81,34 @@ impl Profile {
                 .entry("mappings")
                 .or_insert_with(|| Value::Array(Vec::new()));
         }
-        let spec = serde_json::from_value(value);
-        spec.map(Self).map_err(|error| error.to_string())
+        ignore_unknown_policy(&mut value);
+        fields::read(&mut value).map(Self)
+    }
+
+    /// Checks a profile that a person wrote into a file. Unlike a published one, it has no version of Stoker between the
+    /// person and the agent that could know more fields.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the path of a field that is unknown or has a wrong value, and if there are no mappings.
+    pub(crate) fn check(value: &Value) -> Result<(), String> {
+        let mut read = value.clone();
+        remove_unset(&mut read);
+        let has_mappings = read.get("mappings").is_some();
+        if let Value::Object(fields) = &mut read
+            && !has_mappings
+        {
+            fields.insert("mappings".to_owned(), Value::Array(Vec::new()));
+        }
+        let spec = fields::read(&mut read)?;
+        if let Some(field) = fields::unknown(value, &spec) {
+            return Err(format!("{field} is not a field of a profile"));
+        }
+        if has_mappings {
+            Ok(())
+        } else {
+            Err("it is not a profile, which has the key mappings".to_owned())
+        }
     }
 
     /// Returns the files to copy, in this order.
@@ -141,6 +170,20 @@ impl Profile {
     #[must_use]
     pub fn max_deletes(&self) -> Option<usize> {
         usize::try_from(self.0.max_deletes?).ok()
+    }
+}
+
+/// Removes a policy that a later version of the object may have.
+fn ignore_unknown_policy(profile: &mut Value) {
+    const NAME: &str = "designerSessionPolicy";
+    let policy = profile.get(NAME).filter(|policy| policy.is_string());
+    if let Some(policy) = policy
+        && DesignerSessionPolicy::deserialize(policy).is_err()
+    {
+        tracing::warn!(%policy, "the designerSessionPolicy is unknown and counts as proceed");
+        if let Value::Object(fields) = profile {
+            fields.remove(NAME);
+        }
     }
 }
 
@@ -219,6 +262,109 @@ mod tests {
                 matches!(profiles.get(name), Err(ProfileError::Fields { .. })),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn an_unknown_policy_for_designers_does_not_fail_the_profile() {
+        let text = r#"{"a":{"mappings":[],"designerSessionPolicy":"ask"},"b":{"mappings":[],"designerSessionPolicy":1}}"#;
+        let profiles = Profiles::parse(text);
+        let policy = profiles.get("a").unwrap().designer_session_policy();
+        assert_eq!(policy, DesignerSessionPolicy::Proceed);
+        let error = profiles.get("b").unwrap_err().to_string();
+        assert!(
+            error.starts_with("the profile \"b\" cannot be read: designerSessionPolicy: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        for (profile, expected) in [
+            (
+                r#"{"mappings":[{"source":"a"}]}"#,
+                "mappings[0]: missing field `destination`",
+            ),
+            (
+                r#"{"mappings":[{"source":"a","destination":"b"},{"destination":"b"}]}"#,
+                "mappings[1]: missing field `source`",
+            ),
+            (
+                r#"{"mappings":[{"source":5,"destination":"b"}]}"#,
+                "mappings[0].source: invalid type: integer `5`, expected a string",
+            ),
+            (
+                r#"{"vars":{"a":"1","port":8088}}"#,
+                "vars.port: invalid type: integer `8088`, expected a string",
+            ),
+            (
+                r#"{"mappings":[{"source":"a","destination":"b","required":"yes"}]}"#,
+                "mappings[0].required: invalid type: string \"yes\", expected a boolean",
+            ),
+            (
+                r#"{"mappings":[{"source":"a","destination":"b","patches":[{"set":{"x.y":true}}]}]}"#,
+                "mappings[0].patches[0].set.x.y: invalid type: boolean `true`, expected a string",
+            ),
+            (
+                r#"{"driftPolicy":"fix"}"#,
+                "driftPolicy: unknown variant `fix`",
+            ),
+            ("[]", "it is not a profile"),
+        ] {
+            let value: Value = serde_json::from_str(profile).unwrap();
+            let error = Profile::parse(value).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_only_fields_that_are_known() {
+        let check = |text: &str| Profile::check(&serde_json::from_str(text).unwrap());
+        for profile in [
+            r#"{"mappings":[]}"#,
+            r#"{"mappings":[{"source":"a","destination":"b","type":"dir","required":true,"template":false,
+                "patches":[{"file":"*.json","set":{"any.thing":"1","no":""}}]}],"excludePatterns":["x"],
+                "vars":{"anything":"1","empty":""},"syncPeriod":5,"dryRun":false,"paused":false,
+                "designerSessionPolicy":"wait","driftPolicy":"repair","startWithoutSync":true,"maxDeletes":0}"#,
+            r#"{"mappings":[{"source":"a","destination":"b","type":"","patches":[]}],"vars":{},"paused":null}"#,
+        ] {
+            assert_eq!(check(profile), Ok(()));
+        }
+        for (profile, expected) in [
+            (
+                r#"{"mapings":[{"source":"a"}]}"#,
+                "mapings is not a field of a profile",
+            ),
+            (
+                r#"{"mappings":[],"maxdeletes":0}"#,
+                "maxdeletes is not a field of a profile",
+            ),
+            (
+                r#"{"mappings":[{"source":"a","destination":"b","requried":true}]}"#,
+                "mappings[0].requried is not a field of a profile",
+            ),
+            (
+                r#"{"mappings":[{"source":"a","destination":"b","patches":[{"sets":{"a":"1"},"set":{}}]}]}"#,
+                "mappings[0].patches[0].sets is not a field of a profile",
+            ),
+            (
+                r#"{"apiVersion":"v1","spec":{"mappings":[]}}"#,
+                "apiVersion is not a field of a profile",
+            ),
+            (
+                r#"{"mappings":[],"designerSessionPolicy":"ask"}"#,
+                "designerSessionPolicy: unknown variant",
+            ),
+            ("{}", "it is not a profile"),
+            (r#"{"mappings":null}"#, "it is not a profile"),
+            ("[]", "it is not a profile"),
+            (
+                r#"{"mappings":[["a","b",null,null,null,[]]]}"#,
+                "mappings[0][0] is not a field",
+            ),
+        ] {
+            let error = check(profile).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 

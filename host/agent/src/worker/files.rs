@@ -32,15 +32,7 @@ pub(crate) struct FilesJob {
     pub(crate) lists_changes: bool,
 }
 
-/// The end of a sync of files.
-pub(crate) enum FilesResult {
-    /// The files are in place, or were counted.
-    Done(Done),
-    /// There are more deletions than the profile allows, and nobody has confirmed them. Nothing was changed.
-    Unconfirmed(String),
-}
-
-/// What was done.
+/// What was done, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Done {
     pub(crate) files: Files,
@@ -50,8 +42,11 @@ pub(crate) struct Done {
     pub(crate) projects: Vec<String>,
     /// What the gateway must scan.
     pub(crate) scans: Scans,
-    /// What was left out, for people.
+    /// What was not done although the profile has it, for people.
     pub(crate) messages: Vec<String>,
+    /// Why a sync is held, or would be if the changes were not only counted: there are more deletions than the profile
+    /// allows, and nobody has confirmed them. Nothing was changed.
+    pub(crate) held: Option<String>,
     /// The files that were changed, each with `A`, `M` or `D` for added, modified or deleted.
     pub(crate) changes: Vec<(char, String)>,
 }
@@ -78,7 +73,7 @@ pub(crate) enum FilesError {
 
 impl FilesJob {
     /// Plans and writes the files, and records them in the state.
-    pub(crate) fn run(&self, state: &mut State) -> Result<FilesResult, FilesError> {
+    pub(crate) fn run(&self, state: &mut State) -> Result<Done, FilesError> {
         let _lock = FolderLock::take(&self.data)?;
         let source = Checkout(self.store.tree(&self.commit)?);
         let plan = {
@@ -101,19 +96,19 @@ impl FilesJob {
             messages: plan.messages().to_vec(),
             ..Done::default()
         };
+        let too_many = plan.too_many_deletes().filter(|_| !self.is_confirmed);
+        done.held = too_many.map(|too_many| too_many.to_string());
         if self.lists_changes {
             done.changes = plan.operations().iter().filter_map(change).collect();
         }
         if self.is_dry_run {
             done.projects = sync::projects(&self.data)?;
-            return Ok(FilesResult::Done(done));
+            return Ok(done);
         }
-        let outcome = match sync::apply(plan, &source, &self.data, self.is_confirmed) {
-            Err(ApplyError::Unconfirmed(too_many)) => {
-                return Ok(FilesResult::Unconfirmed(too_many.to_string()));
-            }
-            outcome => outcome?,
-        };
+        if done.held.is_some() {
+            return Ok(done);
+        }
+        let outcome = sync::apply(plan, &source, &self.data, self.is_confirmed)?;
         done.projects = outcome.projects;
         done.messages.extend(outcome.messages);
         let on_disk = OnDisk {
@@ -121,7 +116,7 @@ impl FilesJob {
             git_ref: self.context.git_ref.clone(),
         };
         state.record(on_disk, outcome.applied);
-        Ok(FilesResult::Done(done))
+        Ok(done)
     }
 }
 
