@@ -138,4 +138,46 @@ mod tests {
         let state = State::open(folder.path(), Path::new("/data"));
         assert_eq!(state.on_disk(), OnDisk::default());
     }
+
+    #[test]
+    fn records_that_cannot_be_written_are_kept_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let on_disk = |commit: &str| OnDisk {
+            commit: commit.to_owned(),
+            git_ref: "main".to_owned(),
+        };
+        let record = |path: &str| -> Applied {
+            let file = serde_json::json!({
+                "path": path, "mode": 0o644, "digest": "0".repeat(64), "id": "a".repeat(40),
+                "stat": {"kind": "File", "size": 1, "mode": 0o644, "inode": 1, "modified": 1, "changed": 1},
+            });
+            [serde_json::from_value::<AppliedFile>(file).unwrap()]
+                .into_iter()
+                .collect()
+        };
+        let files = |state: &State| state.files().collect::<Applied>();
+        let mut state = State::open(&path, Path::new("/data"));
+        state.record(on_disk("1"), record("a"));
+        assert_eq!(
+            (state.on_disk(), files(&state)),
+            (on_disk("1"), record("a"))
+        );
+        assert_eq!(
+            files(&State::open(&path, Path::new("/data"))),
+            Applied::default()
+        );
+        // The next record replaces it, and leaves the memory when it can be written.
+        state.record(on_disk("2"), record("b"));
+        assert_eq!(
+            (state.on_disk(), files(&state)),
+            (on_disk("2"), record("b"))
+        );
+        std::fs::create_dir(&path).unwrap();
+        state.record(on_disk("3"), record("c"));
+        assert_eq!(state.unwritten, None);
+        for state in [&state, &State::open(&path, Path::new("/data"))] {
+            assert_eq!((state.on_disk(), files(state)), (on_disk("3"), record("c")));
+        }
+    }
 }

@@ -229,6 +229,19 @@ fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
 }
 
 #[test]
+fn a_patch_of_a_file_that_is_not_utf_8_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = b"{\"a\":\"\xff\"}".to_vec();
+    let source = Repository([("a.json".to_owned(), Node::File(content, false))].into());
+    let profile = profile(&json!({"mappings": [
+        {"source": "a.json", "destination": "a.json", "patches": [{"set": {"b": "1"}}]},
+    ]}));
+    let plan = make_plan(&source, &profile, folder.path(), &Applied::default());
+    let error = plan.err().unwrap().to_string();
+    assert_eq!(error, "a.json: the file is not UTF-8");
+}
+
+#[test]
 fn attributes_of_the_repository_are_not_applied() {
     let folder = tempfile::tempdir().unwrap();
     let source = repository(&[(".gitattributes", "*.txt eol=crlf"), ("a/x.txt", "1\n")]);
