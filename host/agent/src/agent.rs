@@ -383,7 +383,7 @@ fn log(wanted: &Published, outcome: &Outcome, took: Duration) {
             "designers are open, so nothing is synced"
         ),
         Outcome::Unconfirmed { message } => {
-            tracing::warn!(commit, reason = message, "the sync is held")
+            tracing::warn!(commit, reason = message, "the sync is held");
         }
         Outcome::Failed(failure) => tracing::error!(
             commit,

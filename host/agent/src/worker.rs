@@ -22,7 +22,7 @@ use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
 
 pub(crate) use files::Done;
-use files::{FilesError, FilesJob};
+use files::{FilesError, FilesJob, blocking};
 pub(crate) use state::State;
 
 /// What the templates know about the gateway, apart from the commit and the labels.
@@ -380,14 +380,6 @@ impl Worker {
         self.progress.unscanned = Scans::default();
         self.progress.has_scanned = true;
         Ok(answer)
-    }
-}
-
-/// Runs work that blocks, in a thread for it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use stoker_api::detection::GitRef;
-use stoker_git::{GitClient, RefSource as _};
+use stoker_git::{GitClient, ObjectStore, RefSource as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -49,14 +49,13 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let (metrics, registry) = tasks::metrics();
     let health = Arc::new(Health::default());
     let mut tasks = Tasks::default();
-    if let Some(address) = config.health {
-        tasks.serve(
-            tasks::listen(address).await?,
-            Site::Probes(Arc::clone(&health)),
-        );
-    }
-    if let Some(address) = config.metrics {
-        tasks.serve(tasks::listen(address).await?, Site::Metrics(registry));
+    for (address, site) in [
+        (config.health, Site::Probes(Arc::clone(&health))),
+        (config.metrics, Site::Metrics(registry)),
+    ] {
+        if let Some(address) = address {
+            tasks.serve(tasks::listen(address).await?, site);
+        }
     }
     let (store, _lock) = open_store(&config.state)?;
     let git = git_client(config.max_file_mib)?;
@@ -83,11 +82,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         metrics: metrics.clone(),
         problems: problem_sender,
     };
-    let ending = shutdown.clone();
-    // A lookup that the end of the process interrupts is no failure.
-    tasks.spawn(async move {
-        ending.run_until_cancelled(poll.run(publish)).await;
-    });
+    tasks.spawn(poll.run(publish, shutdown.clone()));
     let (reports, written) = watch::channel(None);
     let status = config.state.join(STATUS_FILE);
     let before = std::fs::read_to_string(&status).unwrap_or_default();
@@ -111,27 +106,9 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         health: Arc::clone(&health),
         metrics: metrics.clone(),
         work: Worker {
-            git,
-            store,
             gateway,
-            surroundings: Surroundings::Machine(Machine {
-                labels: config.labels,
-                confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
-            }),
-            subject: Subject {
-                gateway: config.name.clone(),
-                pod: config.name.clone(),
-                ..Subject::default()
-            },
-            profile: PROFILE_NAME.to_owned(),
-            state: State::open(&config.state, &config.data),
-            data: config.data,
-            credentials: config.credentials,
-            metrics,
-            default_period: config.interval,
-            progress: Progress::default(),
             published: Some(following),
-            show: |_| (),
+            ..worker(config, git, store, metrics)
         },
     };
     let agent = agent.run(Report::parse(&before), shutdown.clone());
@@ -154,6 +131,38 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     Ok(())
 }
 
+/// Returns what syncs the files, without a gateway.
+fn worker(
+    config: MachineConfig,
+    git: GitClient,
+    store: Arc<ObjectStore>,
+    metrics: Metrics,
+) -> Worker {
+    Worker {
+        git,
+        store,
+        gateway: None,
+        surroundings: Surroundings::Machine(Machine {
+            labels: config.labels,
+            confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
+        }),
+        subject: Subject {
+            gateway: config.name.clone(),
+            pod: config.name,
+            ..Subject::default()
+        },
+        profile: PROFILE_NAME.to_owned(),
+        state: State::open(&config.state, &config.data),
+        data: config.data,
+        credentials: config.credentials,
+        metrics,
+        default_period: config.interval,
+        progress: Progress::default(),
+        published: None,
+        show: |_| (),
+    }
+}
+
 /// Looks up the ref from time to time, and reads the profile.
 struct Poll {
     git: GitClient,
@@ -163,8 +172,16 @@ struct Poll {
 }
 
 impl Poll {
-    /// Looks for ever. What fails is a problem until it succeeds, and what was found before stays.
-    async fn run(self, published: watch::Sender<Option<Metadata>>) {
+    /// Looks until the shutdown. A lookup that the shutdown interrupts is no failure.
+    async fn run(self, published: watch::Sender<Option<Metadata>>, shutdown: CancellationToken) {
+        let looks = Box::pin(self.look_for_ever(&published));
+        shutdown.run_until_cancelled(looks).await;
+        // The loop of the agent must not be told that the sender is gone.
+        published.closed().await;
+    }
+
+    /// What fails is a problem until it succeeds, and what was found before stays.
+    async fn look_for_ever(&self, published: &watch::Sender<Option<Metadata>>) {
         let mut ticks = tokio::time::interval(self.config.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

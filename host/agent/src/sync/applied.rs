@@ -159,7 +159,7 @@ impl AppliedFile {
 mod shared {
     use std::sync::Arc;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(
         text: &Arc<str>,
@@ -178,7 +178,7 @@ mod shared {
 /// The form of an id in the state: hexadecimal digits.
 mod hexadecimal {
     use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serializer};
     use stoker_git::ObjectId;
 
     pub(super) fn serialize<S: Serializer>(

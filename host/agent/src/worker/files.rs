@@ -138,3 +138,11 @@ fn change(operation: &Operation) -> Option<(char, String)> {
 pub(crate) fn find_drift(state: &State, data: &Path) -> Vec<Drifted> {
     sync::drift(state.files(), data)
 }
+
+/// Runs work that blocks, in a thread for it.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -125,7 +125,7 @@ async fn a_failed_lookup_is_in_the_report_until_one_succeeds() {
         };
         let seen = tokio::time::timeout(Duration::from_secs(20), seen);
         tokio::select! {
-            () = poll.run(publish) => unreachable!(),
+            () = poll.look_for_ever(&publish) => unreachable!(),
             seen = seen => seen.unwrap(),
         }
     };

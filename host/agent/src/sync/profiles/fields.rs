@@ -6,6 +6,9 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use stoker_api::SyncProfile;
 
+/// The beginning of the error about a field that must be there.
+const MISSING: &str = "missing field";
+
 /// A step from a value to one in it.
 enum Key {
     Name(String),
@@ -105,7 +108,6 @@ fn is_cause(profile: &mut Value, path: &[Key], key: &Key, error: &str) -> Option
         (Value::Array(items), Key::Index(index)) => items.insert(*index, removed),
         _ => {}
     }
-    const MISSING: &str = "missing field";
     if let Key::Name(name) = key
         && is_single
         && error.starts_with(MISSING)
