@@ -40,16 +40,9 @@ pub struct AppliedFile {
     pub(super) recipe: String,
 }
 
-impl FromIterator<AppliedFile> for Applied {
-    fn from_iter<I: IntoIterator<Item = AppliedFile>>(files: I) -> Self {
-        Vec::from_iter(files).into()
-    }
-}
-
 impl From<Vec<AppliedFile>> for Applied {
     fn from(mut files: Vec<AppliedFile>) -> Self {
         files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        files.shrink_to_fit();
         Self { files }
     }
 }
@@ -61,10 +54,39 @@ impl Applied {
         &self.files
     }
 
+    /// Returns the position of the file at a path.
+    pub(super) fn position(&self, path: &str) -> Option<usize> {
+        let found = self.files.binary_search_by(|file| (*file.path).cmp(path));
+        found.ok()
+    }
+
     /// Returns the file at a path.
     pub(super) fn get(&self, path: &str) -> Option<&AppliedFile> {
-        let found = self.files.binary_search_by(|file| (*file.path).cmp(path));
-        found.ok().map(|at| &self.files[at])
+        self.position(path).map(|at| &self.files[at])
+    }
+
+    /// Keeps the files at these positions, which ascend, and adds others. Returns them in the order of their paths.
+    pub(super) fn keep(
+        mut self,
+        positions: &[usize],
+        mut others: Vec<AppliedFile>,
+    ) -> Vec<AppliedFile> {
+        let mut positions = positions.iter().peekable();
+        let mut at = 0;
+        self.files.retain(|_| {
+            let is_kept = positions.next_if_eq(&&at).is_some();
+            at += 1;
+            is_kept
+        });
+        if self.files.is_empty() {
+            return others;
+        }
+        if !others.is_empty() {
+            self.files.append(&mut others);
+            let by_path = |one: &AppliedFile, other: &AppliedFile| one.path.cmp(&other.path);
+            self.files.sort_unstable_by(by_path);
+        }
+        self.files
     }
 
     /// Returns whether there are files whose paths begin with a text.

@@ -179,9 +179,9 @@ fn projects_in(folder: &Folder) -> Result<Vec<String>, FolderError> {
         Err(error) => return Err(error),
     };
     let directories = entries
-        .into_iter()
+        .iter()
         .filter(|(_, stat)| stat.kind == Kind::Directory);
-    Ok(directories.map(|(name, _)| name).collect())
+    Ok(directories.map(|(name, _)| name.to_owned()).collect())
 }
 
 #[cfg(test)]

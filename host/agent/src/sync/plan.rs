@@ -209,7 +209,7 @@ pub struct TooManyDeletes {
 pub struct Plan {
     pub(super) operations: Vec<Operation>,
     pub(super) writes: Vec<Write>,
-    /// The files that are already as they should be, or only need other permissions.
+    /// The files that are already as they should be, or only need other permissions, in the order of their paths.
     pub(super) kept: Vec<AppliedFile>,
     pub(super) entries: Vec<SourceEntry>,
     pub(super) rules: Vec<Rule>,
@@ -290,7 +290,7 @@ pub fn plan(
     source: &dyn Source,
     profile: &Profile,
     context: &Context,
-    live: &Live<'_>,
+    live: Live,
 ) -> Result<Plan, PlanError> {
     let renderer = Renderer::new(context);
     let rules = rules(profile, context, &renderer)?;
@@ -310,16 +310,17 @@ pub fn plan(
     let sources = wanted.files.values().map(|file| file.entry);
     let sources = sources.map(|entry| entries[entry].path.as_str());
     messages.append(&mut attributes::unapplied(source, &entries, sources)?);
-    let found = orphans::find(&wanted, &excludes, live)?;
+    let found = orphans::find(&wanted, &excludes, &live)?;
     let changes = compare::Comparison {
         source,
         entries: &entries,
         rules: &rules,
         renderer: &renderer,
-        live,
+        live: &live,
     };
     let mut changes = changes.compare(&wanted, &found)?;
     found.add_deletions(&mut changes);
+    let kept = live.into_applied().keep(&changes.known, changes.noted);
     let limit = profile
         .max_deletes()
         .unwrap_or_else(|| FEW_DELETES.max(found.managed / 2));
@@ -332,7 +333,7 @@ pub fn plan(
     Ok(Plan {
         operations: changes.operations,
         writes: changes.writes,
-        kept: changes.kept,
+        kept,
         entries,
         rules,
         renderer,

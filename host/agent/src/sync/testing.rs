@@ -146,7 +146,7 @@ pub(super) fn make_plan(
         source,
         profile,
         &context,
-        &Live::read(data, applied).unwrap(),
+        Live::read(data, applied.clone()).unwrap(),
     )
 }
 

@@ -13,7 +13,7 @@ use crate::gateway::Scans;
 use crate::lock::{FolderLock, InUse};
 use crate::metrics::Files;
 use crate::sync::{
-    self, Applied, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
+    self, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
 };
 
 /// One sync of files.
@@ -77,9 +77,8 @@ impl FilesJob {
         let _lock = FolderLock::take(&self.data)?;
         let source = Checkout(self.store.tree(&self.commit)?);
         let plan = {
-            let applied: Applied = state.files().collect();
-            let live = Live::read(&self.data, &applied)?;
-            sync::plan(&source, &self.profile, &self.context, &live)?
+            let live = Live::read(&self.data, state.applied())?;
+            sync::plan(&source, &self.profile, &self.context, live)?
         };
         let counts = plan.counts();
         let mut done = Done {

@@ -15,6 +15,9 @@ use crate::sync::{Applied, AppliedFile};
 /// The name of the file in the folder of the agent.
 const FILE: &str = "state.jsonl";
 
+/// The largest number of files for which memory is reserved. The file could say any number.
+const MAX_FILES: usize = 1 << 20;
+
 /// What is on the gateway.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -33,6 +36,9 @@ struct Header {
     commit: String,
     #[serde(rename = "ref")]
     git_ref: String,
+    /// The number of files.
+    #[serde(default)]
+    count: usize,
 }
 
 impl State {
@@ -75,10 +81,18 @@ impl State {
         }
     }
 
+    /// Reads the record of the last sync.
+    pub(crate) fn applied(&self) -> Applied {
+        let mut files = Vec::with_capacity(self.header.count.min(MAX_FILES));
+        files.extend(self.files());
+        files.into()
+    }
+
     /// Records a sync, and writes the state. A file that cannot be written costs the next start some time, and is logged.
     pub(crate) fn record(&mut self, on_disk: OnDisk, applied: Applied) {
         self.header.commit = on_disk.commit;
         self.header.git_ref = on_disk.git_ref;
+        self.header.count = applied.len();
         self.unwritten = None;
         if let Err(error) = self.save(&applied) {
             tracing::warn!(file = %self.path.display(), %error, "the state of the agent cannot be written");
@@ -152,11 +166,9 @@ mod tests {
                 "path": path, "mode": 0o644, "digest": "0".repeat(64), "id": "a".repeat(40),
                 "stat": {"kind": "File", "size": 1, "mode": 0o644, "inode": 1, "modified": 1, "changed": 1},
             });
-            [serde_json::from_value::<AppliedFile>(file).unwrap()]
-                .into_iter()
-                .collect()
+            vec![serde_json::from_value::<AppliedFile>(file).unwrap()].into()
         };
-        let files = |state: &State| state.files().collect::<Applied>();
+        let files = State::applied;
         let mut state = State::open(&path, Path::new("/data"));
         state.record(on_disk("1"), record("a"));
         assert_eq!(

@@ -25,7 +25,7 @@ pub(super) struct Orphans {
 struct Walk<'a> {
     wanted: &'a Wanted,
     excludes: &'a Excludes,
-    live: &'a Live<'a>,
+    live: &'a Live,
     found: Orphans,
     /// Whether only files of the last sync can be deleted, and not all files at the destinations.
     only_applied: bool,
@@ -36,7 +36,7 @@ struct Walk<'a> {
 pub(super) fn find(
     wanted: &Wanted,
     excludes: &Excludes,
-    live: &Live<'_>,
+    live: &Live,
 ) -> Result<Orphans, FolderError> {
     let mut walk = Walk {
         wanted,
@@ -63,7 +63,7 @@ pub(super) fn find(
 }
 
 /// Returns whether a path is a directory that is reached without a link.
-fn is_directory(live: &Live<'_>, path: &str) -> Result<bool, FolderError> {
+fn is_directory(live: &Live, path: &str) -> Result<bool, FolderError> {
     let ends = path
         .match_indices('/')
         .map(|(at, _)| at)

@@ -60,12 +60,12 @@ fn an_object_that_was_synced_is_not_read_again() {
     let files: Vec<AppliedFile> = serde_json::from_str(&text).unwrap();
     let applied = Applied::from(files);
     let unreadable = Unreadable(source);
-    let live = super::super::Live::read(folder.path(), &applied).unwrap();
+    let live = super::super::Live::read(folder.path(), applied).unwrap();
     let plan = super::plan(
         &unreadable,
         &profile,
         &super::super::testing::context(),
-        &live,
+        live,
     )
     .unwrap();
     assert_eq!(plan.operations(), []);
@@ -274,5 +274,5 @@ fn files_below_several_destinations_are_counted_once() {
 fn the_gateway_s_folder_must_exist() {
     let applied = Applied::default();
     let missing = std::path::Path::new("/nonexistent/data");
-    assert!(super::super::Live::read(missing, &applied).is_err());
+    assert!(super::super::Live::read(missing, applied).is_err());
 }
