@@ -382,7 +382,9 @@ fn log(wanted: &Published, outcome: &Outcome, took: Duration) {
             designers = telling::designers(open),
             "designers are open, so nothing is synced"
         ),
-        Outcome::Unconfirmed { message } => tracing::warn!(commit, message, "the sync is held"),
+        Outcome::Unconfirmed { message } => {
+            tracing::warn!(commit, reason = message, "the sync is held");
+        }
         Outcome::Failed(failure) => tracing::error!(
             commit,
             git_ref,

@@ -46,7 +46,7 @@ fn in_tree(entry: &SourceEntry) -> TreeEntry {
             SourceKind::Submodule => TreeEntryKind::Submodule,
             SourceKind::NotUtf8 => TreeEntryKind::NotUtf8,
         },
-        id: entry.id.clone(),
+        id: entry.id,
     }
 }
 

@@ -12,6 +12,7 @@ use stoker_api::detection::{GitRef, ParseError, RepoUrl};
 use crate::config::{FILE_SIZES, LONGEST_PERIOD};
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayAddress;
+use crate::sync::Profile;
 
 /// The largest file with settings or a profile, in bytes.
 const FILE_BYTES: u64 = 1 << 20;
@@ -187,7 +188,7 @@ impl MachineConfig {
     }
 }
 
-/// Reads a file with one profile, in YAML or JSON, and returns the text of a map with this profile under the name
+/// Reads a file with one profile, in YAML or JSON, checks its fields, and returns the text of a map with this profile under the name
 /// [`PROFILE_NAME`], as the controller publishes it.
 pub(crate) fn read_profile(path: &Path) -> Result<String, FileError> {
     let text = read(path)?;
@@ -196,12 +197,10 @@ pub(crate) fn read_profile(path: &Path) -> Result<String, FileError> {
             path: path.to_owned(),
             source: error.into(),
         })?;
-    if !profile.is_object() {
-        return Err(FileError::Parse {
-            path: path.to_owned(),
-            source: "it is not a profile, which has the key mappings".into(),
-        });
-    }
+    Profile::check(&profile).map_err(|reason| FileError::Parse {
+        path: path.to_owned(),
+        source: reason.into(),
+    })?;
     Ok(serde_json::json!({ PROFILE_NAME: profile }).to_string())
 }
 
@@ -309,11 +308,25 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             assert_eq!(read_profile(&path).unwrap(), expected);
         }
-        std::fs::write(&path, "- a\n").unwrap();
-        let error = stoker_report::chain(&read_profile(&path).unwrap_err()).to_string();
-        assert!(
-            error.ends_with("it is not a profile, which has the key mappings"),
-            "{error}"
-        );
+        for (text, expected) in [
+            ("- a\n", "it is not a profile"),
+            (
+                "vars: {}\n",
+                "it is not a profile, which has the key mappings",
+            ),
+            (
+                "mappings: []\nvars: {port: 8088}\n",
+                "vars.port: invalid type: integer `8088`, expected a string",
+            ),
+            (
+                "mappings: []\nmax_deletes: 0\n",
+                "max_deletes is not a field of a profile",
+            ),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = stoker_report::chain(&read_profile(&path).unwrap_err()).to_string();
+            assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

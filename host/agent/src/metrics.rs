@@ -60,11 +60,12 @@ impl Files {
     }
 }
 
-/// The first fetch of an empty folder, or a later one.
+/// What is asked of a git server: the first fetch of an empty folder, a later one, or the commit of a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Clone,
     Fetch,
+    Lookup,
 }
 
 impl Operation {
@@ -72,6 +73,7 @@ impl Operation {
         match self {
             Self::Clone => "clone",
             Self::Fetch => "fetch",
+            Self::Lookup => "lookup",
         }
     }
 }
@@ -181,10 +183,14 @@ impl Metrics {
     fn register_rest(&self, registry: &mut Registry) {
         registry.register(
             "git_fetch_duration_seconds",
-            "The time that a fetch took",
+            "The time that a fetch or a lookup took",
             self.fetch_duration.clone(),
         );
-        registry.register("git_fetch", "The number of fetches", self.fetches.clone());
+        registry.register(
+            "git_fetch",
+            "The number of fetches and lookups",
+            self.fetches.clone(),
+        );
         registry.register(
             "scan_duration_seconds",
             "The time that the gateway took to scan",
@@ -240,7 +246,7 @@ impl Metrics {
             .set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
-    /// Records a fetch.
+    /// Records a fetch or a lookup.
     pub(crate) fn fetched(&self, operation: Operation, took: Duration, is_success: bool) {
         let operation = operation.label();
         let labels = OperationLabels { operation };

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use stoker_git::ObjectId;
+
 /// Reads the files of one commit.
 pub trait Source: Send + Sync {
     /// Returns all files, symbolic links and submodules of the commit, in the byte order of their paths. Directories
@@ -35,8 +37,8 @@ pub struct SourceEntry {
     pub path: String,
     /// The kind of the entry.
     pub kind: SourceKind,
-    /// The id of the object in hexadecimal form. Equal ids mean equal content.
-    pub id: String,
+    /// The id of the object. Equal ids mean equal content.
+    pub id: ObjectId,
 }
 
 /// The kinds of entries in a tree.

@@ -19,7 +19,7 @@ mod template;
 mod testing;
 mod wanted;
 
-pub use applied::{Applied, Change, Drifted, drift};
+pub use applied::{Applied, AppliedFile, Change, Drifted, drift};
 pub use apply::{ApplyError, Outcome, apply, projects};
 pub use folder::FolderError;
 pub use live::Live;

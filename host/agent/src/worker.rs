@@ -21,8 +21,8 @@ use crate::metrics::{Files, Metrics};
 use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
 
-pub(crate) use files::{Done, FilesResult};
-use files::{FilesError, FilesJob};
+pub(crate) use files::Done;
+use files::{FilesError, FilesJob, blocking};
 pub(crate) use state::State;
 
 /// What the templates know about the gateway, apart from the commit and the labels.
@@ -183,21 +183,23 @@ impl Worker {
             return Ok(None);
         }
         let started = Instant::now();
-        let done = match self.write_files(wanted, profile, &info).await? {
-            FilesResult::Done(done) => done,
-            FilesResult::Unconfirmed(message) => {
+        let done = self.write_files(wanted, profile, &info).await?;
+        if let Some(message) = &done.held {
+            if !done.is_dry_run {
                 self.progress.held = Some(Held {
                     wanted: wanted.clone(),
                     message: message.clone(),
                     planned: started,
                 });
+                let message = message.clone();
                 return Ok(Some(Outcome::Unconfirmed { message }));
             }
-        };
+            tracing::warn!(reason = message, "the sync would be held");
+        }
         let took = started.elapsed();
         self.metrics.synced(&self.profile, took, done.files);
         for message in &done.messages {
-            tracing::info!(message, "a part of the profile was left out");
+            tracing::info!(detail = message, "a part of the profile was not applied");
         }
         let scan = if asks {
             self.scan(&done).await?
@@ -239,12 +241,16 @@ impl Worker {
         &mut self,
         wanted: &Published,
         is_dry_run: bool,
-    ) -> Result<FilesResult, Failure> {
+    ) -> Result<Done, Failure> {
         self.progress.once = Some(Once { is_dry_run });
         let profiles = Profiles::parse(&wanted.profiles);
         let profile = profiles
             .get(&self.profile)
             .map_err(|error| failure(Step::Profile, &error))?;
+        if profile.is_paused() && !is_dry_run {
+            let message = "the profile is paused; only a dry run is possible";
+            return Err(text_failure(Step::Profile, message));
+        }
         let info = self.fetch(wanted).await?;
         self.write_files(wanted, profile, &info).await
     }
@@ -275,7 +281,7 @@ impl Worker {
         wanted: &Published,
         profile: &Profile,
         info: &CommitInfo,
-    ) -> Result<FilesResult, Failure> {
+    ) -> Result<Done, Failure> {
         let labels = self.surroundings.labels().await;
         let labels = labels.map_err(|error| {
             let reason = stoker_report::chain(&error).to_string();
@@ -307,11 +313,14 @@ impl Worker {
             is_confirmed: false,
             lists_changes: self.progress.once.is_some(),
         };
-        let result = self.run_files(job.clone()).await?;
-        let FilesResult::Unconfirmed(message) = result else {
-            return Ok(result);
+        let mut done = self.run_files(job.clone()).await?;
+        let Some(message) = done.held.take() else {
+            return Ok(done);
         };
         if self.surroundings.is_confirmed(&wanted.commit).await {
+            if done.is_dry_run {
+                return Ok(done);
+            }
             tracing::warn!(
                 commit = wanted.commit.as_str(),
                 "the deletions are confirmed"
@@ -325,10 +334,11 @@ impl Worker {
                 .await;
         }
         let how = self.surroundings.how_to_confirm(&wanted.commit);
-        Ok(FilesResult::Unconfirmed(format!("{message}; {how}")))
+        done.held = Some(format!("{message}; {how}"));
+        Ok(done)
     }
 
-    async fn run_files(&mut self, job: FilesJob) -> Result<FilesResult, Failure> {
+    async fn run_files(&mut self, job: FilesJob) -> Result<Done, Failure> {
         let mut state = std::mem::take(&mut self.state);
         let (result, state) = blocking(move || {
             let result = job.run(&mut state);
@@ -370,14 +380,6 @@ impl Worker {
         self.progress.unscanned = Scans::default();
         self.progress.has_scanned = true;
         Ok(answer)
-    }
-}
-
-/// Runs work that blocks, in a thread for it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

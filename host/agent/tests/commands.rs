@@ -115,7 +115,7 @@ async fn the_json_of_a_sync_has_every_change() {
     let expected = json!({
         "commit": commit.as_str(), "ref": "main", "dryRun": false, "added": [],
         "modified": ["config/tags/boiler.json", "projects/boiler/project.json"],
-        "deleted": ["config/stray.json"], "messages": [],
+        "deleted": ["config/stray.json"], "messages": [], "held": null,
     });
     assert_eq!(printed, expected);
 }
@@ -163,11 +163,40 @@ async fn a_mass_deletion_needs_a_confirmation() {
         err.contains("50") && err.contains("--confirm-deletes"),
         "{err}"
     );
+    let (code, out, _) = machine.run(&["--ref", "main", "-o", "json"]).await;
+    let printed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &printed["dryRun"]), (2, &json!(false)));
+    assert_eq!(printed["held"], err.trim_end());
+    assert_eq!(printed["deleted"].as_array().unwrap().len(), 50);
+    let (code, out, _) = machine.run(&["--ref", "main", "--dry-run"]).await;
+    assert_eq!(code, 0);
+    let expected = format!("deleted 50\nthe sync would be held: {err}");
+    assert!(out.ends_with(&expected), "{out}");
+    let dry_run = ["--ref", "main", "--dry-run", "--confirm-deletes"];
+    let (_, out, _) = machine.run(&dry_run).await;
+    assert!(out.ends_with("deleted 50\n"), "{out}");
     assert!(stray(0).exists());
     let (code, out, _) = machine.run(&["--ref", "main", "--confirm-deletes"]).await;
     assert_eq!(code, 0);
     assert!(out.ends_with("deleted 50\n"), "{out}");
     assert!(!stray(0).exists());
+}
+
+#[tokio::test]
+async fn a_paused_profile_is_not_synced() {
+    let machine = Machine::new().await;
+    std::fs::write(
+        machine.path("profile.yaml"),
+        format!("{PROFILE}paused: true\n"),
+    )
+    .unwrap();
+    let (code, out, err) = machine.run(&["--ref", "main"]).await;
+    assert_eq!((code, &*out), (1, ""));
+    assert!(err.contains("the profile is paused"), "{err}");
+    assert!(is_empty(&machine.path("data")));
+    let (code, out, _) = machine.run(&["--ref", "main", "--dry-run"]).await;
+    assert_eq!(code, 0);
+    assert!(out.contains(": would be added 3"), "{out}");
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ use std::time::Duration;
 
 use stoker_api::detection::{CommitId, GitRef};
 
+/// The id of an object: its digest, by SHA-1 or by SHA-256.
+pub use gix_hash::ObjectId;
+
 pub use download::{FetchLimits, FetchProgress, FetchReport, Wanted};
 pub use error::{GitError, SentCredentials};
 pub use hosts::{AllowedHosts, HostPattern, HostPatternError};

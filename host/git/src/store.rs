@@ -52,14 +52,15 @@ const MIN_ADDED_BYTES: u64 = 16 * 1024 * 1024;
 /// One process may use a folder at a time. The methods block. Clones share the store.
 ///
 /// The packs have at most one and a quarter times the size of one commit, or 16 MiB more than it, plus the last pack.
-/// While everything is fetched anew, the new pack is in the folder too.
+/// While everything is fetched anew, the new pack is in the folder too. A pack is open only while it is used: its pages
+/// count as memory of this process.
 #[derive(Debug, Clone)]
 pub struct ObjectStore(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     directory: PathBuf,
-    state: Mutex<State>,
+    contents: Mutex<Contents>,
     /// Whether an object could not be read. The next fetch then gets everything anew.
     is_damaged: Arc<AtomicBool>,
     /// Locked while a fetch uses the store.
@@ -68,12 +69,6 @@ struct Shared {
 
 /// The lock of a store by a fetch. It ends when all clones are dropped.
 pub(crate) type FetchLock = Arc<OwnedMutexGuard<()>>;
-
-#[derive(Debug)]
-struct State {
-    contents: Contents,
-    packs: Arc<Packs>,
-}
 
 impl ObjectStore {
     /// Opens the store in a folder, and creates the folder if it does not exist. Files that an interrupted fetch left
@@ -85,10 +80,10 @@ impl ObjectStore {
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let packs = directory.join(PACKS);
         fs::create_dir_all(&packs).map_err(StoreError::io("create", &packs))?;
-        let state = read_state(directory)?;
+        let contents = read_contents(directory)?;
         let store = Self(Arc::new(Shared {
             directory: directory.to_owned(),
-            state: Mutex::new(state),
+            contents: Mutex::new(contents),
             is_damaged: Arc::default(),
             fetching: Arc::default(),
         }));
@@ -102,7 +97,7 @@ impl ObjectStore {
     ///
     /// Fails if the commit's object cannot be read.
     pub fn commit(&self, id: &CommitId) -> Result<Option<CommitInfo>, StoreError> {
-        let Some(packs) = self.packs_of(id) else {
+        let Some(packs) = self.packs_of(id)? else {
             return Ok(None);
         };
         self.noticing(read_commit(&packs, id)).map(Some)
@@ -115,24 +110,31 @@ impl ObjectStore {
     /// Fails if the store does not have the commit with all its files, or if its object cannot be read.
     pub fn tree(&self, id: &CommitId) -> Result<Tree, StoreError> {
         let packs = self
-            .packs_of(id)
+            .packs_of(id)?
             .ok_or_else(|| StoreError::NoCommit { id: id.clone() })?;
         let root = self.noticing(root_of(&packs, id))?;
         Ok(Tree::new(packs, root, Arc::clone(&self.0.is_damaged)))
     }
 
-    fn packs_of(&self, id: &CommitId) -> Option<Arc<Packs>> {
-        let state = self.lock();
-        let has_all = state.contents.commits.contains(id);
-        has_all.then(|| Arc::clone(&state.packs))
+    /// Opens the packs with the objects of a commit. Returns `None` if the store does not have the commit.
+    fn packs_of(&self, id: &CommitId) -> Result<Option<Arc<Packs>>, StoreError> {
+        let contents = self.lock();
+        if !contents.commits.contains(id) {
+            return Ok(None);
+        }
+        let packs = open_packs(&self.0.directory, &contents);
+        // A pack that is gone is fetched anew, like one that is damaged.
+        packs
+            .inspect_err(|_| self.0.is_damaged.store(true, Ordering::Relaxed))
+            .map(Some)
     }
 
     fn noticing<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         outcome.inspect_err(|error| notice(&self.0.is_damaged, error))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.0.state)
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        lock(&self.0.contents)
     }
 
     /// Locks the store for a fetch, and waits for the end of another one before. A fetch that is given up ends with its
@@ -144,22 +146,24 @@ impl ObjectStore {
     /// Returns the state from which a fetch of a commit starts, or `None` if the store has the commit.
     pub(crate) fn basis(&self, wanted: &CommitId) -> Option<Basis> {
         let is_damaged = self.0.is_damaged.load(Ordering::Relaxed);
-        let state = self.lock();
-        if !is_damaged && state.contents.commits.contains(wanted) {
+        let contents = self.lock();
+        if !is_damaged && contents.commits.contains(wanted) {
             return None;
         }
-        let has_same_format = state
-            .contents
+        let has_same_format = contents
             .commits
             .iter()
             .all(|commit| commit.as_str().len() == wanted.as_str().len());
-        if is_damaged || !has_same_format || state.contents.is_full() {
+        if is_damaged || !has_same_format || contents.is_full() {
             return Some(Basis::default());
         }
-        Some(Basis {
-            commits: state.contents.commits.clone(),
-            packs: Arc::clone(&state.packs),
-        })
+        // Packs that cannot be opened are fetched anew.
+        let packs = open_packs(&self.0.directory, &contents);
+        let basis = packs.map(|packs| Basis {
+            commits: contents.commits.clone(),
+            packs,
+        });
+        Some(basis.unwrap_or_default())
     }
 
     /// Creates a folder for the pack of a fetch. It is removed when the value is dropped.
@@ -199,7 +203,7 @@ impl ObjectStore {
         }
         contents.commits.retain(|known| known != wanted);
         contents.commits.push(wanted.clone());
-        self.replace_contents(contents, id.kind())?;
+        self.replace_contents(contents)?;
         Ok(true)
     }
 
@@ -213,12 +217,7 @@ impl ObjectStore {
         sync(&packs)
     }
 
-    fn replace_contents(
-        &self,
-        contents: Contents,
-        format: gix_hash::Kind,
-    ) -> Result<(), StoreError> {
-        let packs = Packs::open(&self.0.directory.join(PACKS), &contents.packs, format)?;
+    fn replace_contents(&self, contents: Contents) -> Result<(), StoreError> {
         let path = self.0.directory.join(CONTENTS);
         let mut file = tempfile::Builder::new()
             .prefix(INCOMING)
@@ -230,10 +229,7 @@ impl ObjectStore {
         file.persist(&path)
             .map_err(|error| StoreError::io("write", &path)(error.error))?;
         sync(&self.0.directory)?;
-        *self.lock() = State {
-            contents,
-            packs: Arc::new(packs),
-        };
+        *self.lock() = contents;
         self.0.is_damaged.store(false, Ordering::Relaxed);
         self.remove_unnamed_packs()
     }
@@ -254,13 +250,8 @@ impl ObjectStore {
     }
 
     fn remove_unnamed_packs(&self) -> Result<(), StoreError> {
-        let state = self.lock();
-        let named: Vec<_> = state
-            .contents
-            .packs
-            .iter()
-            .flat_map(PackName::files)
-            .collect();
+        let contents = self.lock();
+        let named: Vec<_> = contents.packs.iter().flat_map(PackName::files).collect();
         for (path, name) in listed(&self.0.directory.join(PACKS))? {
             if PackName::is_file(&name) && !named.contains(&name) {
                 fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
@@ -279,8 +270,8 @@ pub(crate) struct Basis {
     pub(crate) packs: Arc<Packs>,
 }
 
-/// Reads the state of a store. A store that cannot be used has no contents.
-fn read_state(directory: &Path) -> Result<State, StoreError> {
+/// Reads the contents of a store. A store that cannot be used has none.
+fn read_contents(directory: &Path) -> Result<Contents, StoreError> {
     let path = directory.join(CONTENTS);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -288,19 +279,18 @@ fn read_state(directory: &Path) -> Result<State, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
         Err(error) => return Err(StoreError::io("read", &path)(error)),
     };
-    let read = || {
-        let contents = Contents::parse(&text)?;
-        let format = object_id(contents.commits.first()?).kind();
-        let packs = Packs::open(&directory.join(PACKS), &contents.packs, format).ok()?;
-        Some(State {
-            contents,
-            packs: Arc::new(packs),
-        })
+    let contents = Contents::parse(&text);
+    let usable = contents.filter(|contents| open_packs(directory, contents).is_ok());
+    Ok(usable.unwrap_or_default())
+}
+
+/// Opens all packs of a store.
+fn open_packs(directory: &Path, contents: &Contents) -> Result<Arc<Packs>, StoreError> {
+    let Some(commit) = contents.commits.first() else {
+        return Ok(Arc::default());
     };
-    Ok(read().unwrap_or_else(|| State {
-        contents: Contents::default(),
-        packs: Arc::default(),
-    }))
+    let format = object_id(commit).kind();
+    Packs::open(&directory.join(PACKS), &contents.packs, format).map(Arc::new)
 }
 
 fn listed(directory: &Path) -> Result<Vec<(PathBuf, String)>, StoreError> {

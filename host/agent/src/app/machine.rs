@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use stoker_api::detection::GitRef;
-use stoker_git::{GitClient, RefSource as _};
+use stoker_git::{GitClient, ObjectStore, RefSource as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::gateway::GatewayClient;
 use crate::health::{Health, Site};
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
 use crate::metadata::{Metadata, Published};
+use crate::metrics::{Metrics, Operation};
 use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
@@ -48,26 +49,26 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let (metrics, registry) = tasks::metrics();
     let health = Arc::new(Health::default());
     let mut tasks = Tasks::default();
-    if let Some(address) = config.health {
-        tasks.serve(
-            tasks::listen(address).await?,
-            Site::Probes(Arc::clone(&health)),
-        );
-    }
-    if let Some(address) = config.metrics {
-        tasks.serve(tasks::listen(address).await?, Site::Metrics(registry));
+    for (address, site) in [
+        (config.health, Site::Probes(Arc::clone(&health))),
+        (config.metrics, Site::Metrics(registry)),
+    ] {
+        if let Some(address) = address {
+            tasks.serve(tasks::listen(address).await?, site);
+        }
     }
     let (store, _lock) = open_store(&config.state)?;
     let git = git_client(config.max_file_mib)?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
     let (problem_sender, problems) = ProblemSender::channel();
+    let shutdown = CancellationToken::new();
     let gateway_state = match &gateway {
         Some(gateway) => {
             let looks = tasks.look_for(
                 gateway.clone(),
                 Arc::clone(&health),
                 metrics.clone(),
-                problem_sender,
+                problem_sender.clone(),
             );
             Some(looks.await)
         }
@@ -75,7 +76,13 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     };
     let (publish, published) = watch::channel(None);
     let following = published.clone();
-    tasks.spawn(poll(git.clone(), config.clone(), publish));
+    let poll = Poll {
+        git: git.clone(),
+        config: config.clone(),
+        metrics: metrics.clone(),
+        problems: problem_sender,
+    };
+    tasks.spawn(poll.run(publish, shutdown.clone()));
     let (reports, written) = watch::channel(None);
     let status = config.state.join(STATUS_FILE);
     let before = std::fs::read_to_string(&status).unwrap_or_default();
@@ -99,30 +106,11 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         health: Arc::clone(&health),
         metrics: metrics.clone(),
         work: Worker {
-            git,
-            store,
             gateway,
-            surroundings: Surroundings::Machine(Machine {
-                labels: config.labels,
-                confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
-            }),
-            subject: Subject {
-                gateway: config.name.clone(),
-                pod: config.name.clone(),
-                ..Subject::default()
-            },
-            profile: PROFILE_NAME.to_owned(),
-            state: State::open(&config.state, &config.data),
-            data: config.data,
-            credentials: config.credentials,
-            metrics,
-            default_period: config.interval,
-            progress: Progress::default(),
             published: Some(following),
-            show: |_| (),
+            ..worker(config, git, store, metrics)
         },
     };
-    let shutdown = CancellationToken::new();
     let agent = agent.run(Report::parse(&before), shutdown.clone());
     let mut agent = std::pin::pin!(agent);
     tokio::select! {
@@ -143,39 +131,95 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     Ok(())
 }
 
-/// Looks up the ref from time to time, and reads the profile. What fails is logged, and what was found before stays.
-async fn poll(git: GitClient, config: MachineConfig, published: watch::Sender<Option<Metadata>>) {
-    let mut ticks = tokio::time::interval(config.interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match look(&git, &config).await {
-            Ok(found) => {
-                let found = Metadata::Published(found);
-                let take = |present: &mut Option<Metadata>| {
-                    let is_new = present.as_ref() != Some(&found);
-                    *present = Some(found);
-                    is_new
-                };
-                published.send_if_modified(take);
-            }
-            Err(error) => {
-                let error = stoker_report::chain(error.as_ref()).to_string();
-                tracing::warn!(error, "the commit of the ref cannot be looked up");
-            }
-        }
+/// Returns what syncs the files, without a gateway.
+fn worker(
+    config: MachineConfig,
+    git: GitClient,
+    store: Arc<ObjectStore>,
+    metrics: Metrics,
+) -> Worker {
+    Worker {
+        git,
+        store,
+        gateway: None,
+        surroundings: Surroundings::Machine(Machine {
+            labels: config.labels,
+            confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
+        }),
+        subject: Subject {
+            gateway: config.name.clone(),
+            pod: config.name,
+            ..Subject::default()
+        },
+        profile: PROFILE_NAME.to_owned(),
+        state: State::open(&config.state, &config.data),
+        data: config.data,
+        credentials: config.credentials,
+        metrics,
+        default_period: config.interval,
+        progress: Progress::default(),
+        published: None,
+        show: |_| (),
     }
 }
 
-async fn look(git: &GitClient, config: &MachineConfig) -> Result<Published> {
-    let profiles = read_profile(&config.profile)?;
-    let MachineConfig {
-        repo,
-        git_ref,
-        credentials,
-        ..
-    } = config;
-    resolve(git, credentials, repo, git_ref, profiles).await
+/// Looks up the ref from time to time, and reads the profile.
+struct Poll {
+    git: GitClient,
+    config: MachineConfig,
+    metrics: Metrics,
+    problems: ProblemSender,
+}
+
+impl Poll {
+    /// Looks until the shutdown. A lookup that the shutdown interrupts is no failure.
+    async fn run(self, published: watch::Sender<Option<Metadata>>, shutdown: CancellationToken) {
+        let looks = Box::pin(self.look_for_ever(&published));
+        shutdown.run_until_cancelled(looks).await;
+        // The loop of the agent must not be told that the sender is gone.
+        published.closed().await;
+    }
+
+    /// What fails is a problem until it succeeds, and what was found before stays.
+    async fn look_for_ever(&self, published: &watch::Sender<Option<Metadata>>) {
+        let mut ticks = tokio::time::interval(self.config.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.look().await {
+                Ok(found) => {
+                    self.problems.set_published("");
+                    let found = Metadata::Published(found);
+                    let take = |present: &mut Option<Metadata>| {
+                        let is_new = present.as_ref() != Some(&found);
+                        *present = Some(found);
+                        is_new
+                    };
+                    published.send_if_modified(take);
+                }
+                Err(error) => {
+                    let error = stoker_report::chain(error.as_ref()).to_string();
+                    self.problems.set_published(&error);
+                }
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<Published> {
+        let MachineConfig {
+            repo,
+            git_ref,
+            credentials,
+            ..
+        } = &self.config;
+        let profiles = read_profile(&self.config.profile)
+            .inspect_err(|_| self.metrics.skipped("profile_error"))?;
+        let started = Instant::now();
+        let found = resolve(&self.git, credentials, repo, git_ref, profiles).await;
+        self.metrics
+            .fetched(Operation::Lookup, started.elapsed(), found.is_ok());
+        found.with_context(|| format!("cannot look up {}", git_ref.as_str()))
+    }
 }
 
 /// Looks up the commit of a ref.

@@ -18,7 +18,7 @@ use crate::credentials::CredentialFiles;
 use crate::machine_config::{PROFILE_NAME, read_profile};
 use crate::metadata::Published;
 use crate::surroundings::{Confirmation, Machine, Surroundings};
-use crate::worker::{Done, FilesResult, Progress, State, Subject, Worker};
+use crate::worker::{Done, Progress, State, Subject, Worker};
 
 /// The exit code of a sync that needs a confirmation.
 const UNCONFIRMED: u8 = 2;
@@ -43,13 +43,19 @@ pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
     let mut worker = worker(flags, git, store, credentials, &state);
     progress(&format!("fetching {}", wanted.commit.short()));
     let result = worker.sync_once(&wanted, flags.dry_run).await;
-    match result {
+    let done = match result {
         Err(failure) => bail!("{}{}", failure.step.prefix(), failure.message),
-        Ok(FilesResult::Unconfirmed(message)) => {
-            warn(&message);
+        Ok(done) => done,
+    };
+    match &done.held {
+        Some(message) if !done.is_dry_run => {
+            warn(message);
+            if flags.output == OutputFormat::Json {
+                print(&wanted, &done, flags)?;
+            }
             Ok(ExitCode::from(UNCONFIRMED))
         }
-        Ok(FilesResult::Done(done)) => {
+        _ => {
             print(&wanted, &done, flags)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -98,7 +104,7 @@ fn worker(
     }
 }
 
-/// What was changed, for programs.
+/// What was changed, or would be, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Printed<'a> {
@@ -110,6 +116,8 @@ struct Printed<'a> {
     modified: Vec<&'a str>,
     deleted: Vec<&'a str>,
     messages: &'a [String],
+    /// Why nothing was changed, or would not be.
+    held: Option<&'a str>,
 }
 
 fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
@@ -127,6 +135,7 @@ fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
             modified: of('M'),
             deleted: of('D'),
             messages: &done.messages,
+            held: done.held.as_deref(),
         })?,
         OutputFormat::Table => table(wanted, done),
     };
@@ -165,6 +174,12 @@ fn table(wanted: &Published, done: &Done) -> String {
         files.modified,
         files.deleted
     ));
+    if let Some(held) = &done.held {
+        lines.push(format!(
+            "the sync would be held: {}",
+            stoker_report::escape(held)
+        ));
+    }
     lines.join("\n")
 }
 

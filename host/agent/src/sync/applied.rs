@@ -1,10 +1,11 @@
 //! What the last sync has left on the gateway.
 
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use stoker_git::ObjectId;
 
 use super::digest::Digest;
 use super::folder::{Folder, Kind, Stat, digest_at, split, stat_at};
@@ -13,16 +14,18 @@ use super::folder::{Folder, Kind, Stat, digest_at, split, stat_at};
 ///
 /// A file that still has the recorded times does not have to be read again, and neither does an object of the commit with
 /// the recorded id.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// The files by their path.
-    #[serde(default)]
-    pub(super) files: BTreeMap<String, AppliedFile>,
+    /// The files in the order of their paths. A list takes half of the memory of a map.
+    files: Vec<AppliedFile>,
 }
 
 /// One file of the last sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct AppliedFile {
+pub struct AppliedFile {
+    /// Its path below the folder.
+    #[serde(with = "shared")]
+    pub(super) path: Arc<str>,
     /// What the file system said about it.
     pub(super) stat: Stat,
     /// The permissions that were asked for. Not every file system has them.
@@ -30,13 +33,69 @@ pub(super) struct AppliedFile {
     /// The digest of its content.
     pub(super) digest: Digest,
     /// The id of the object in the repository.
-    pub(super) id: String,
+    #[serde(with = "hexadecimal")]
+    pub(super) id: ObjectId,
     /// What the content was made with, apart from the object. Empty if it is the object.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) recipe: String,
 }
 
+impl From<Vec<AppliedFile>> for Applied {
+    fn from(mut files: Vec<AppliedFile>) -> Self {
+        files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        Self { files }
+    }
+}
+
 impl Applied {
+    /// Returns the files in the order of their paths.
+    #[must_use]
+    pub fn files(&self) -> &[AppliedFile] {
+        &self.files
+    }
+
+    /// Returns the position of the file at a path.
+    pub(super) fn position(&self, path: &str) -> Option<usize> {
+        let found = self.files.binary_search_by(|file| (*file.path).cmp(path));
+        found.ok()
+    }
+
+    /// Returns the file at a path.
+    pub(super) fn get(&self, path: &str) -> Option<&AppliedFile> {
+        self.position(path).map(|at| &self.files[at])
+    }
+
+    /// Keeps the files at these positions, which ascend, and adds others. Returns them in the order of their paths.
+    pub(super) fn keep(
+        mut self,
+        positions: &[usize],
+        mut others: Vec<AppliedFile>,
+    ) -> Vec<AppliedFile> {
+        let mut positions = positions.iter().peekable();
+        let mut at = 0;
+        self.files.retain(|_| {
+            let is_kept = positions.next_if_eq(&&at).is_some();
+            at += 1;
+            is_kept
+        });
+        if self.files.is_empty() {
+            return others;
+        }
+        if !others.is_empty() {
+            self.files.append(&mut others);
+            let by_path = |one: &AppliedFile, other: &AppliedFile| one.path.cmp(&other.path);
+            self.files.sort_unstable_by(by_path);
+        }
+        self.files
+    }
+
+    /// Returns whether there are files whose paths begin with a text.
+    pub(super) fn has_prefix(&self, prefix: &str) -> bool {
+        let at = self.files.partition_point(|file| &*file.path < prefix);
+        let next = self.files.get(at);
+        next.is_some_and(|file| file.path.starts_with(prefix))
+    }
+
     /// Returns the number of files.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -74,19 +133,17 @@ pub enum Change {
 
 /// Compares the files of the last sync with those on disk. Returns those that differ, in the order of their paths. A file
 /// that cannot be read counts as missing. Files that the sync did not write are not considered.
-#[must_use]
-pub fn drift(record: &Applied, data: &Path) -> Vec<Drifted> {
+pub fn drift(files: impl IntoIterator<Item = AppliedFile>, data: &Path) -> Vec<Drifted> {
     let folder = Folder::open(data).ok();
     // Files of one directory follow each other, so it is opened once.
-    let mut last: Option<(&str, Option<OwnedFd>)> = None;
-    let files = record.files.iter();
-    let drifted = files.filter_map(|(path, file)| {
-        let (parent, name) = split(path);
-        if last.as_ref().is_none_or(|(known, _)| *known != parent) {
+    let mut last: Option<(String, Option<OwnedFd>)> = None;
+    let drifted = files.into_iter().filter_map(|file| {
+        let (parent, name) = split(&file.path);
+        if last.as_ref().is_none_or(|(known, _)| known != parent) {
             let directory = folder
                 .as_ref()
                 .and_then(|folder| folder.directory(parent).ok().flatten());
-            last = Some((parent, directory));
+            last = Some((parent.to_owned(), directory));
         }
         let directory = last.as_ref().and_then(|(_, directory)| directory.as_ref());
         let change = match directory {
@@ -94,7 +151,7 @@ pub fn drift(record: &Applied, data: &Path) -> Vec<Drifted> {
             None => Change::Missing,
         };
         Some(Drifted {
-            path: path.clone(),
+            path: file.path.to_string(),
             change,
         })
     });
@@ -116,6 +173,47 @@ impl AppliedFile {
         if stat.size != self.stat.size || !has_content() {
             return Some(Change::Content);
         }
-        (stat.mode != self.stat.mode).then_some(Change::Mode)
+        (!stat.has_mode(self.stat.mode)).then_some(Change::Mode)
+    }
+}
+
+/// A text that is shared.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        text: &Arc<str>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<str>, D::Error> {
+        Box::<str>::deserialize(deserializer).map(Arc::from)
+    }
+}
+
+/// The form of an id in the state: hexadecimal digits.
+mod hexadecimal {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use stoker_git::ObjectId;
+
+    pub(super) fn serialize<S: Serializer>(
+        id: &ObjectId,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<ObjectId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        ObjectId::from_hex(text.as_bytes()).map_err(D::Error::custom)
     }
 }

@@ -6,8 +6,9 @@
 mod disk;
 mod staging;
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::applied::{Applied, AppliedFile};
 use super::folder::{Folder, FolderError, Kind};
@@ -15,7 +16,6 @@ use super::plan::{Counts, Operation, PROJECTS, Plan, TooManyDeletes};
 use super::rule::ContentError;
 use crate::source::{Source, SourceError};
 use disk::{Disk, Step};
-use staging::Staged;
 
 /// The changes cannot be made, or not all of them. The next sync continues.
 #[derive(Debug, thiserror::Error)]
@@ -48,31 +48,32 @@ pub struct Outcome {
     pub projects: Vec<String>,
     /// The changes, in the order in which they were made.
     pub operations: Vec<Operation>,
+    /// The record of the files, for the next sync.
+    pub applied: Applied,
+    /// What could not be done and does not fail the sync, as sentences for the log.
+    pub messages: Vec<String>,
 }
 
-/// Makes the changes of a plan. `applied` becomes the record of the files, for the next sync. A plan with too many
-/// deletions needs `is_confirmed`.
+/// Makes the changes of a plan. A plan with too many deletions needs `is_confirmed`.
 ///
 /// # Errors
 ///
 /// Fails if a file cannot be read, made or written. Nothing is changed unless all files could be written to the staging
 /// folder.
 pub fn apply(
-    plan: &Plan,
+    plan: Plan,
     source: &dyn Source,
     data: &Path,
-    applied: &mut Applied,
     is_confirmed: bool,
 ) -> Result<Outcome, ApplyError> {
-    apply_with(plan, source, data, applied, is_confirmed, &mut |_| Ok(()))
+    apply_with(plan, source, data, is_confirmed, &mut |_| Ok(()))
 }
 
 /// Applies a plan. The hook is called before each change to the disk, and fails it with an error.
 fn apply_with(
-    plan: &Plan,
+    plan: Plan,
     source: &dyn Source,
     data: &Path,
-    applied: &mut Applied,
     is_confirmed: bool,
     before: &mut dyn FnMut(Step) -> std::io::Result<()>,
 ) -> Result<Outcome, ApplyError> {
@@ -82,28 +83,38 @@ fn apply_with(
     let folder = Folder::open(data)?;
     let mut disk = Disk::new(&folder, before);
     disk.clear_staging()?;
+    let counts = plan.counts();
     let result = change(plan, source, &mut disk);
     // A failure leaves the staging folder to the next sync if it cannot be removed now.
     let cleared = disk.clear_staging();
-    let records = result?;
+    let messages = disk.take_refusals();
+    let (applied, operations) = result?;
     cleared?;
-    applied.files = records;
     Ok(Outcome {
-        counts: plan.counts(),
+        counts,
         projects: projects_in(&folder)?,
-        operations: plan.operations().to_vec(),
+        operations,
+        applied,
+        messages,
     })
 }
 
 fn change(
-    plan: &Plan,
+    plan: Plan,
     source: &dyn Source,
     disk: &mut Disk<'_>,
-) -> Result<BTreeMap<String, AppliedFile>, ApplyError> {
-    let staged = staging::stage(plan, source, disk)?;
-    let mut files: BTreeMap<String, AppliedFile> = plan.kept.iter().cloned().collect();
-    let mut next = staged.into_iter();
-    for operation in plan.operations() {
+) -> Result<(Applied, Vec<Operation>), ApplyError> {
+    let written = staging::stage(&plan, source, disk)?;
+    let Plan {
+        operations,
+        kept: mut files,
+        ..
+    } = plan;
+    let first = files.len();
+    files.extend(written);
+    let mut next = first..files.len();
+    let mut lost = HashSet::new();
+    for operation in &operations {
         let path = operation.path();
         match operation {
             Operation::Clear {
@@ -117,46 +128,38 @@ fn change(
             | Operation::RemoveDirectory { .. } => disk.remove_directory(path)?,
             Operation::SetMode { mode, .. } => {
                 disk.set_mode(path, *mode)?;
-                note(path, disk.folder(), &mut files)?;
+                let kept = files[..first].binary_search_by(|file| (*file.path).cmp(path));
+                if let Ok(at) = kept {
+                    note(at, disk.folder(), &mut files, &mut lost)?;
+                }
             }
             Operation::Write { .. } => {
-                let Some(staged) = next.next() else { break };
-                disk.publish(&staged.name, path, staged.mode)?;
-                files.insert(path.to_owned(), record(staged));
-                note(path, disk.folder(), &mut files)?;
+                let Some(at) = next.next() else { break };
+                disk.publish(&(at - first).to_string(), path, files[at].mode)?;
+                note(at, disk.folder(), &mut files, &mut lost)?;
             }
         }
     }
-    Ok(files)
+    files.retain(|file| !lost.contains(&file.path));
+    Ok((files.into(), operations))
 }
 
-/// Notes the times of a file that was changed. If somebody has replaced it already, it is not in the record.
+/// Notes the times of a file that was changed. If somebody has replaced it already, it is lost for the record.
 fn note(
-    path: &str,
+    at: usize,
     folder: &Folder,
-    files: &mut BTreeMap<String, AppliedFile>,
+    files: &mut [AppliedFile],
+    lost: &mut HashSet<Arc<str>>,
 ) -> Result<(), FolderError> {
-    let stat = folder.stat(path)?;
-    let Some(file) = files.get_mut(path) else {
-        return Ok(());
-    };
+    let file = &mut files[at];
+    let stat = folder.stat(&file.path)?;
     match stat.filter(|stat| stat.kind == Kind::File && stat.size == file.stat.size) {
         Some(stat) => file.stat = stat,
         None => {
-            files.remove(path);
+            lost.insert(file.path.clone());
         }
     }
     Ok(())
-}
-
-fn record(staged: Staged) -> AppliedFile {
-    AppliedFile {
-        stat: staged.stat,
-        mode: staged.mode,
-        digest: staged.digest,
-        id: staged.id,
-        recipe: staged.recipe,
-    }
 }
 
 /// Returns the names of the directories in `projects`, also of those that no sync manages. A link that leads elsewhere has
@@ -176,9 +179,9 @@ fn projects_in(folder: &Folder) -> Result<Vec<String>, FolderError> {
         Err(error) => return Err(error),
     };
     let directories = entries
-        .into_iter()
+        .iter()
         .filter(|(_, stat)| stat.kind == Kind::Directory);
-    Ok(directories.map(|(name, _)| name).collect())
+    Ok(directories.map(|(name, _)| name.to_owned()).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The gateway's folder. Every path is opened relative to it, part by part, and no link leads out of it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,6 +33,39 @@ pub(super) struct Stat {
     changed: i64,
 }
 
+impl Stat {
+    /// Returns whether the permissions are those that a file should have. The group may also write: the file systems of
+    /// Kubernetes allow it to the group of a pod (`fsGroup`) at each of its starts.
+    pub(super) fn has_mode(&self, mode: u32) -> bool {
+        const GROUP_WRITES: u32 = 0o020;
+        (self.mode ^ mode) & 0o777 & !GROUP_WRITES == 0
+    }
+}
+
+/// The entries of a directory by name. A list takes half of the memory of a map.
+#[derive(Debug, Default)]
+pub(super) struct Entries(Box<[(Box<str>, Stat)]>);
+
+impl Entries {
+    fn new(mut entries: Vec<(Box<str>, Stat)>) -> Self {
+        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Self(entries.into())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Stat> {
+        let found = self.0.binary_search_by(|(known, _)| (**known).cmp(name));
+        found.ok().map(|at| &self.0[at].1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Stat)> {
+        self.0.iter().map(|(name, stat)| (&**name, stat))
+    }
+}
+
 /// The kinds of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
@@ -60,6 +92,24 @@ pub enum FolderError {
     /// A part of the path is a file.
     #[error("{0}: not a directory")]
     NotDirectory(String),
+}
+
+impl FolderError {
+    /// Returns whether the system refused an operation that is not allowed, or that the file system does not have.
+    pub(super) fn is_refusal(&self) -> bool {
+        let Self::Io { cause, .. } = self else {
+            return false;
+        };
+        let refused = [
+            Errno::PERM,
+            Errno::ACCESS,
+            Errno::ROFS,
+            Errno::NOTSUP,
+            Errno::OPNOTSUPP,
+            Errno::NOSYS,
+        ];
+        Errno::from_io_error(cause).is_some_and(|errno| refused.contains(&errno))
+    }
 }
 
 impl Folder {
@@ -141,12 +191,12 @@ impl Folder {
 
     /// Returns the entries of a directory by name, or `None` if it does not exist. Names that are not UTF-8 are left
     /// out: no commit has them.
-    pub(super) fn list(&self, path: &str) -> Result<Option<BTreeMap<String, Stat>>, FolderError> {
+    pub(super) fn list(&self, path: &str) -> Result<Option<Entries>, FolderError> {
         let Some(directory) = self.directory(path)? else {
             return Ok(None);
         };
         let io = |errno| failed(path, errno);
-        let mut entries = BTreeMap::new();
+        let mut entries = Vec::new();
         for entry in rustix::fs::Dir::read_from(&directory).map_err(io)? {
             let entry = entry.map_err(io)?;
             let Ok(name) = entry.file_name().to_str() else {
@@ -156,10 +206,10 @@ impl Folder {
                 continue;
             }
             if let Some(stat) = stat_at(&directory, name).map_err(io)? {
-                entries.insert(name.to_owned(), stat);
+                entries.push((name.into(), stat));
             }
         }
-        Ok(Some(entries))
+        Ok(Some(Entries::new(entries)))
     }
 
     /// Returns what is at the path itself, without following a link there.

@@ -85,7 +85,10 @@ fn insert(
 ) -> Result<(Range<usize>, String), JsonError> {
     let part = &parts[0];
     let index = part.index();
-    if let Some(index) = parts
+    // In an object, the first part is the name of a member.
+    let is_member = document.as_bytes()[node.start] == b'{';
+    let indexes = &parts[usize::from(is_member)..];
+    if let Some(index) = indexes
         .iter()
         .filter_map(Part::index)
         .find(|index| *index > MAX_INDEX)

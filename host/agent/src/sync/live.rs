@@ -1,30 +1,30 @@
 //! What is on the gateway now.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
 use super::applied::{Applied, AppliedFile};
 use super::digest::Digest;
-use super::folder::{Folder, FolderError, Stat, split};
+use super::folder::{Entries, Folder, FolderError, Stat, split};
 
-type Listing = Rc<BTreeMap<String, Stat>>;
+type Listing = Rc<Entries>;
 
 /// The files on the gateway. A directory is read when a plan asks for it, and once.
-pub struct Live<'a> {
+pub struct Live {
     folder: Folder,
-    applied: &'a Applied,
+    applied: Applied,
     directories: RefCell<HashMap<String, Listing>>,
 }
 
-impl<'a> Live<'a> {
+impl Live {
     /// Opens the gateway's folder. `applied` is what the last sync has left there, and saves reading its files again.
     ///
     /// # Errors
     ///
     /// Fails if the folder does not exist or cannot be opened.
-    pub fn read(data: &Path, applied: &'a Applied) -> Result<Self, FolderError> {
+    pub fn read(data: &Path, applied: Applied) -> Result<Self, FolderError> {
         let folder = Folder::open(data)?;
         Ok(Self {
             folder,
@@ -58,16 +58,22 @@ impl<'a> Live<'a> {
 
     /// Returns whether the last sync has left files in a directory.
     pub(super) fn has_applied_below(&self, path: &str) -> bool {
-        let prefix = format!("{path}/");
-        let mut files = self.applied.files.range(prefix.clone()..);
-        files
-            .next()
-            .is_some_and(|(file, _)| file.starts_with(&prefix))
+        self.applied.has_prefix(&format!("{path}/"))
+    }
+
+    /// Returns the record of the last sync.
+    pub(super) fn into_applied(self) -> Applied {
+        self.applied
+    }
+
+    /// Returns the position in the record of what the last sync has left at a path.
+    pub(super) fn position(&self, path: &str) -> Option<usize> {
+        self.applied.position(path)
     }
 
     /// Returns what the last sync has left at a path.
-    pub(super) fn applied(&self, path: &str) -> Option<&'a AppliedFile> {
-        self.applied.files.get(path)
+    pub(super) fn applied(&self, path: &str) -> Option<&AppliedFile> {
+        self.applied.get(path)
     }
 
     /// Returns the digest of a file. It is read only if it has changed since the last sync.

@@ -1,9 +1,8 @@
 //! Patterns of paths: `*`, `?`, `[…]`, `{a,b}` within a part of a path, and `**` for any number of parts.
 
-use std::iter::{Copied, Peekable};
-use std::slice::Iter;
+mod glob;
 
-use regex::RegexSet;
+use glob::{Glob, Names};
 
 /// The patterns that every profile has: the metadata of git, the gateway's own files, and the sync's own folder.
 const ALWAYS: [&str; 6] = [
@@ -14,72 +13,80 @@ const ALWAYS: [&str; 6] = [
     "**/.resources",
     "**/.sync-staging/**",
 ];
-/// The largest number of alternatives in one pattern.
-const MAX_ALTERNATIVES: usize = 256;
-/// The largest number of characters in one pattern.
-const MAX_LENGTH: usize = 4096;
+/// The largest number of characters that the patterns of a profile have together, with their alternatives written out.
+/// It bounds their memory to a few MiB.
+const MAX_CHARACTERS: usize = 1 << 18;
+/// The number of characters of a pattern that is too large which an error shows.
+const SHOWN: usize = 80;
 
-/// A pattern cannot be parsed.
+/// A pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid pattern {0:?}")]
-pub(crate) struct PatternError(String);
+pub enum PatternError {
+    /// It cannot be parsed.
+    #[error("invalid pattern {0:?}")]
+    Invalid(String),
+    /// It is too large, alone or with those before it.
+    #[error(
+        "the patterns are too large: with their alternatives written out, they have more than {MAX_CHARACTERS} \
+         characters up to {0:?}"
+    )]
+    TooLarge(String),
+}
 
 /// One pattern.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern(RegexSet);
+pub(crate) struct Pattern(Vec<Glob>);
 
 impl Pattern {
     /// Parses a pattern. It must match a whole path, case-sensitively. `**` is special only if it is a whole part.
     pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
-        let set = expressions(text).and_then(|all| RegexSet::new(all).ok());
-        set.map(Self).ok_or_else(|| PatternError(text.to_owned()))
+        globs(text, &mut MAX_CHARACTERS.clone()).map(Self)
     }
 
     /// Returns whether the path matches.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        self.0.is_match(path)
+        matches_any(&self.0, path)
     }
 }
 
 /// The patterns of files that are neither written nor deleted.
 #[derive(Debug, Clone)]
 pub(crate) struct Excludes {
-    all: RegexSet,
-    /// Those that every profile has.
-    always: RegexSet,
+    /// Those that every profile has come first.
+    all: Vec<Glob>,
+    always: usize,
 }
 
 impl Excludes {
     /// Adds the patterns of a profile to those that always hold. Invalid patterns are returned and have no effect.
-    pub(crate) fn new(patterns: &[String]) -> (Self, Vec<PatternError>) {
+    ///
+    /// # Errors
+    ///
+    /// Fails if the patterns are too large. What a pattern protects must not be deleted because of a limit.
+    pub(crate) fn new(patterns: &[String]) -> Result<(Self, Vec<PatternError>), PatternError> {
+        let mut left = MAX_CHARACTERS;
         let mut all = Vec::new();
+        for text in ALWAYS {
+            all.append(&mut globs(text, &mut left)?);
+        }
+        let always = all.len();
         let mut invalid = Vec::new();
-        for text in patterns.iter().map(|text| text.trim()).chain(ALWAYS) {
+        for text in patterns.iter().map(|text| text.trim()) {
             if text.is_empty() {
                 continue;
             }
-            match expressions(text).filter(|all| RegexSet::new(all).is_ok()) {
-                Some(expressions) => all.extend(expressions),
-                None => invalid.push(PatternError(text.to_owned())),
+            match globs(text, &mut left) {
+                Ok(mut globs) => all.append(&mut globs),
+                Err(error @ PatternError::Invalid(_)) => invalid.push(error),
+                Err(error @ PatternError::TooLarge(_)) => return Err(error),
             }
         }
-        all.sort_unstable();
-        all.dedup();
-        let (set, too_large) = match RegexSet::new(&all) {
-            Ok(set) => (set, None),
-            Err(_) => (
-                built_in(),
-                Some(PatternError("all patterns together".to_owned())),
-            ),
-        };
-        invalid.extend(too_large);
-        let always = built_in();
-        (Self { all: set, always }, invalid)
+        Ok((Self { all, always }, invalid))
     }
 
     /// Returns whether the path matches a pattern. The folders above it are not considered.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        self.all.is_match(path)
+        matches_any(&self.all, path)
     }
 
     /// Returns whether the path or a folder above it matches a pattern.
@@ -90,7 +97,8 @@ impl Excludes {
     /// Returns whether the destination of a single file is excluded. Of the folders above it, only those that every
     /// profile excludes count: a profile can exclude a folder and write a file in it.
     pub(crate) fn cover_file(&self, path: &str) -> bool {
-        folders(path).any(|path| self.always.is_match(path)) || self.matches(path)
+        let always = &self.all[..self.always];
+        folders(path).any(|path| matches_any(always, path)) || self.matches(path)
     }
 }
 
@@ -99,58 +107,72 @@ fn folders(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
-fn built_in() -> RegexSet {
-    let all: Vec<String> = ALWAYS
-        .iter()
-        .filter_map(|text| expressions(text))
-        .flatten()
-        .collect();
-    RegexSet::new(all).unwrap_or_else(|_| RegexSet::empty())
+fn matches_any(globs: &[Glob], path: &str) -> bool {
+    let characters: Vec<char> = path.chars().collect();
+    let names: Names<'_> = characters.split(|c| *c == '/').collect();
+    globs.iter().any(|glob| glob.matches(&names))
 }
 
-/// Translates a pattern to regular expressions, one for each of its alternatives.
-fn expressions(pattern: &str) -> Option<Vec<String>> {
-    if pattern.len() > MAX_LENGTH {
-        return None;
-    }
+/// Why a pattern cannot be expanded.
+enum Refused {
+    Invalid,
+    TooLarge,
+}
+
+/// Parses a pattern, and returns one glob for each of its alternatives. `left` is the number of characters that may
+/// still be written out.
+fn globs(pattern: &str, left: &mut usize) -> Result<Vec<Glob>, PatternError> {
     let characters: Vec<char> = pattern.chars().collect();
-    let mut expanded = Vec::new();
-    expand(&characters, &mut expanded)?;
-    expanded.iter().map(|one| expression(one)).collect()
+    let mut all = Vec::new();
+    let before = *left;
+    expand(&characters, left, &mut all).map_err(|refused| match refused {
+        Refused::Invalid => {
+            *left = before;
+            PatternError::Invalid(pattern.to_owned())
+        }
+        Refused::TooLarge => PatternError::TooLarge(characters.iter().take(SHOWN).collect()),
+    })?;
+    Ok(all)
 }
 
-/// Replaces `{a,b}` by each of its alternatives.
-fn expand(pattern: &[char], all: &mut Vec<Vec<char>>) -> Option<()> {
-    let Some(open) = find(pattern, 0, |c| c == '{' || c == '}')? else {
-        all.push(pattern.to_vec());
-        return (all.len() <= MAX_ALTERNATIVES).then_some(());
+/// Replaces `{a,b}` by each of its alternatives, and parses them. A brace that closes nothing is a character.
+fn expand(pattern: &[char], left: &mut usize, all: &mut Vec<Glob>) -> Result<(), Refused> {
+    // Work that has no result counts, too.
+    *left = left
+        .checked_sub(pattern.len() + 1)
+        .ok_or(Refused::TooLarge)?;
+    let Some(open) = find(pattern, 0, |c| c == '{').ok_or(Refused::Invalid)? else {
+        all.push(Glob::parse(pattern).ok_or(Refused::Invalid)?);
+        return Ok(());
     };
-    if pattern[open] == '}' {
-        return None;
+    let (ends, after) = alternatives(pattern, open).ok_or(Refused::Invalid)?;
+    for ends in ends.windows(2) {
+        let one = [
+            &pattern[..open],
+            &pattern[ends[0] + 1..ends[1]],
+            &pattern[after..],
+        ]
+        .concat();
+        expand(&one, left, all)?;
     }
-    let (mut commas, mut depth, mut at) = (vec![open], 1, open + 1);
+    Ok(())
+}
+
+/// Returns the positions of the braces and of the commas between them, and the position after the last brace.
+fn alternatives(pattern: &[char], open: usize) -> Option<(Vec<usize>, usize)> {
+    let (mut ends, mut depth, mut at) = (vec![open], 1, open + 1);
     while depth > 0 {
         at = find(pattern, at, |c| matches!(c, '{' | '}' | ','))??;
         match pattern[at] {
             '{' => depth += 1,
             '}' => depth -= 1,
-            _ if depth == 1 => commas.push(at),
+            _ if depth == 1 => ends.push(at),
             _ => {}
         }
         at += 1;
     }
-    let close = at - 1;
-    commas.push(close);
-    for ends in commas.windows(2) {
-        let one = [
-            &pattern[..open],
-            &pattern[ends[0] + 1..ends[1]],
-            &pattern[at..],
-        ]
-        .concat();
-        expand(&one, all)?;
-    }
-    Some(())
+    ends.push(at - 1);
+    Some((ends, at))
 }
 
 /// Finds a character outside classes and escapes. Returns `None` if a class or an escape does not end.
@@ -166,141 +188,12 @@ fn find(pattern: &[char], from: usize, is_wanted: impl Fn(char) -> bool) -> Opti
                 pattern.get(at + 1)?;
                 at += 2;
             }
-            '[' => at = class_end(pattern, at)?,
+            '[' => at = glob::class_end(pattern, at)?,
             other if is_wanted(other) => return Some(Some(at)),
             _ => at += 1,
         }
     }
     Some(None)
-}
-
-/// Returns the position after a class `[…]`. An empty class is invalid.
-fn class_end(pattern: &[char], open: usize) -> Option<usize> {
-    let mut at = open + 1;
-    if matches!(pattern.get(at), Some('!' | '^')) {
-        at += 1;
-    }
-    let first = at;
-    loop {
-        match pattern.get(at)? {
-            ']' if at > first => return Some(at + 1),
-            ']' => return None,
-            '\\' => {
-                pattern.get(at + 1)?;
-                at += 2;
-            }
-            _ => at += 1,
-        }
-    }
-}
-
-/// Translates a pattern without alternatives.
-fn expression(pattern: &[char]) -> Option<String> {
-    let is_deep = |part: &[char]| part == ['*', '*'];
-    let mut parts: Vec<&[char]> = pattern.split(|c| *c == '/').collect();
-    // Several `**` in a row mean the same as one.
-    parts.dedup_by(|next, part| is_deep(next) && is_deep(part));
-    let mut text = String::from("(?s)^");
-    let last = parts.len() - 1;
-    for (index, part) in parts.iter().enumerate() {
-        let is_start = index == 0;
-        if is_deep(part) {
-            match (is_start, index == last) {
-                (true, true) => text.push_str(".*"),
-                // The part before has written no slash.
-                (false, true) => text.push_str("(?:/.*)?"),
-                // `a/**/` also matches `a`.
-                (false, false) if index + 1 == last && parts[last].is_empty() => {
-                    text.push_str("(?:/(?:.*/)?)?");
-                    break;
-                }
-                (true, false) => text.push_str("(?:.*/)?"),
-                (false, false) => text.push_str("/(?:.*/)?"),
-            }
-        } else {
-            let after_deep = !is_start && is_deep(parts[index - 1]);
-            if !is_start && !after_deep {
-                text.push('/');
-            }
-            part_expression(part, &mut text)?;
-        }
-    }
-    text.push('$');
-    Some(text)
-}
-
-fn part_expression(part: &[char], text: &mut String) -> Option<()> {
-    let mut at = 0;
-    while at < part.len() {
-        match part[at] {
-            '*' => {
-                text.push_str("[^/]*");
-                at += 1;
-            }
-            '?' => {
-                text.push_str("[^/]");
-                at += 1;
-            }
-            '[' => {
-                let end = class_end(part, at)?;
-                class(&part[at + 1..end - 1], text);
-                at = end;
-            }
-            '\\' => {
-                push_literal(*part.get(at + 1)?, text);
-                at += 2;
-            }
-            other => {
-                push_literal(other, text);
-                at += 1;
-            }
-        }
-    }
-    Some(())
-}
-
-/// Translates the inside of a class. A class never matches a slash.
-fn class(inside: &[char], text: &mut String) {
-    let (is_negated, inside) = match inside.split_first() {
-        Some(('!' | '^', rest)) => (true, rest),
-        _ => (false, inside),
-    };
-    let mut ranges = Vec::new();
-    let mut characters = inside.iter().copied().peekable();
-    let next = |characters: &mut Peekable<Copied<Iter<'_, char>>>| {
-        let first = characters.next()?;
-        if first == '\\' {
-            characters.next()
-        } else {
-            Some(first)
-        }
-    };
-    while let Some(first) = next(&mut characters) {
-        let is_range = characters.peek() == Some(&'-') && characters.clone().nth(1).is_some();
-        if !is_range {
-            ranges.push((first, first));
-            continue;
-        }
-        characters.next();
-        if let Some(last) = next(&mut characters).filter(|last| first <= *last) {
-            ranges.push((first, last));
-        }
-    }
-    if ranges.is_empty() {
-        text.push_str(if is_negated { "[^/]" } else { "[^\\s\\S]" });
-        return;
-    }
-    text.push_str(if is_negated { "[^/" } else { "[" });
-    for (first, last) in ranges {
-        push_literal(first, text);
-        text.push('-');
-        push_literal(last, text);
-    }
-    text.push_str(if is_negated { "]" } else { "&&[^/]]" });
-}
-
-fn push_literal(character: char, text: &mut String) {
-    text.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
 }
 
 #[cfg(test)]
@@ -357,6 +250,29 @@ mod tests {
             ("a.b", "axb", false),
             ("x{1,2}/y", "x2/y", true),
             ("**/{x,y}/**", "p/y/q", true),
+            ("**", "", true),
+            ("**/", "a", false),
+            ("a/**/**/", "a", true),
+            ("a/**/", "a/b", false),
+            ("**/a/**/", "x/a", true),
+            ("*a*b*c", "xaxbxbxc", true),
+            ("*a*b*c", "xaxcxbx", false),
+            ("**/a/**/b/**/c", "a/a/x/b/b/c/c", true),
+            ("**/a/**/b/**/c", "a/c/b", false),
+            ("p[/]x", "p/x", false),
+            ("p[^a]x", "p/x", false),
+            ("[^/]*", "ab", true),
+            ("[^/a]*", "ab", false),
+            ("[z-a]", "z", true),
+            ("[z-a]", "a", false),
+            ("[!z-a]", "b", true),
+            ("[{]x}", "{x}", true),
+            ("[{,}]x", ",x", true),
+            ("a}", "a}", true),
+            ("{a}}", "a}", true),
+            ("a\\/b", "a/b", true),
+            ("\\*\\*/a", "x/a", false),
+            ("\\*\\*/a", "**/a", true),
         ] {
             let parsed = Pattern::parse(pattern).unwrap();
             assert_eq!(parsed.matches(path), expected, "{pattern} {path}");
@@ -365,16 +281,15 @@ mod tests {
 
     #[test]
     fn invalid_patterns_are_recognised() {
-        let many = "{a,b}".repeat(9);
-        let long = "a".repeat(5000);
-        for pattern in ["[", "{a", "[]a]", "a\\", "a}", "[a", "{a,[}", &many, &long] {
-            assert!(Pattern::parse(pattern).is_err(), "{pattern}");
+        for pattern in ["[", "{a", "[]a]", "a\\", "[a", "{a,[}", "a[/"] {
+            let error = Pattern::parse(pattern).unwrap_err();
+            assert_eq!(error, PatternError::Invalid(pattern.to_owned()));
         }
     }
 
     #[test]
     fn some_paths_are_always_excluded() {
-        let (excludes, invalid) = Excludes::new(&[]);
+        let (excludes, invalid) = Excludes::new(&[]).unwrap();
         assert!(invalid.is_empty());
         for path in [
             ".git",
@@ -401,16 +316,49 @@ mod tests {
     #[test]
     fn an_invalid_pattern_has_no_effect() {
         let patterns = [" **/*.tmp ", "", "[", "**/*.tmp", "logs/"].map(str::to_owned);
-        let (excludes, invalid) = Excludes::new(&patterns);
-        assert_eq!(invalid, [PatternError("[".to_owned())]);
+        let (excludes, invalid) = Excludes::new(&patterns).unwrap();
+        assert_eq!(invalid, [PatternError::Invalid("[".to_owned())]);
         assert!(excludes.cover("a/b.tmp") && !excludes.cover("logs/x"));
     }
 
     #[test]
     fn a_folder_covers_what_is_below_it() {
-        let (excludes, _) = Excludes::new(&["a/cache".to_owned()]);
+        let (excludes, _) = Excludes::new(&["a/cache".to_owned()]).unwrap();
         assert!(excludes.cover("a/cache/b/c") && !excludes.cover("a/cached"));
         assert!(!excludes.cover_file("a/cache/b/c") && excludes.cover_file("a/cache"));
         assert!(excludes.cover_file("a/.resources/b/c"));
+    }
+
+    #[test]
+    fn many_patterns_and_alternatives_have_an_effect() {
+        let many = |number| -> Vec<String> {
+            let names = (0..number).map(|i| format!("**/dir{i}/*_?{i}*/[a-z]*.{{bak,tmp}}"));
+            names.collect()
+        };
+        let (excludes, invalid) = Excludes::new(&many(2000)).unwrap();
+        assert_eq!(invalid, []);
+        assert!(excludes.matches("a/dir1999/x_y1999z/b.tmp"));
+        assert!(!excludes.matches("a/dir1999/x_y1999z/B.tmp"));
+        let names: Vec<String> = (0..5000).map(|i| format!("p{i}")).collect();
+        let one = format!("projects/{{{}}}/**", names.join(","));
+        assert!(Pattern::parse(&one).unwrap().matches("projects/p4999/x"));
+    }
+
+    #[test]
+    fn too_large_patterns_are_an_error_and_not_without_effect() {
+        let braces = "{a,b}".repeat(40);
+        let empty = "{,}".repeat(40);
+        let deep = format!("{}a{}", "{".repeat(5000), "}".repeat(5000));
+        let long = "a".repeat(MAX_CHARACTERS);
+        for pattern in [braces, empty, deep, long] {
+            let error = Excludes::new(std::slice::from_ref(&pattern)).unwrap_err();
+            assert_eq!(error, PatternError::TooLarge(pattern[..SHOWN].to_owned()));
+            assert!(Pattern::parse(&pattern).is_err());
+        }
+        let together: Vec<String> = (0..3)
+            .map(|i| format!("{i}{}", "a".repeat(100_000)))
+            .collect();
+        assert!(Excludes::new(&together[..2]).is_ok());
+        assert!(Excludes::new(&together).is_err());
     }
 }

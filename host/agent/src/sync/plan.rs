@@ -4,15 +4,17 @@ mod compare;
 mod orphans;
 mod parents;
 
+use std::sync::Arc;
+
 use super::applied::AppliedFile;
 use super::attributes;
 use super::folder::FolderError;
 use super::live::Live;
-use super::pattern::Excludes;
+use super::pattern::{Excludes, PatternError};
 use super::profiles::Profile;
 use super::rule::{ContentError, Rule, RuleError};
 use super::template::{Context, Renderer};
-use super::wanted::Wanted;
+use super::wanted::{Wanted, WantedFile};
 use crate::source::{Source, SourceEntry, SourceError, SourceKind};
 
 /// The deletions that need no confirmation in any case.
@@ -29,6 +31,9 @@ pub enum PlanError {
     /// The gateway's folder cannot be read.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The excludes of the profile cannot be used. Without them, the sync would delete what they protect.
+    #[error("excludePatterns: {0}")]
+    Excludes(#[from] PatternError),
     /// A mapping cannot be rendered.
     #[error("mapping[{index}].{field}: {cause}")]
     Rule {
@@ -118,43 +123,46 @@ pub enum PlanError {
         found: &'static str,
     },
     /// No file of the commit belongs on the gateway, although the profile has mappings.
-    #[error("no mapping matches a file of the commit; nothing was changed")]
-    Nothing,
+    #[error("no mapping matches a file of the commit; nothing was changed ({reason})")]
+    Nothing {
+        /// What was left out.
+        reason: String,
+    },
 }
 
-/// One change.
+/// One change. The paths are shared with the record of the sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// A file, or an empty directory, is deleted because a directory or a file belongs at its path.
     Clear {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
         /// Whether it is a directory.
         is_directory: bool,
     },
     /// A file is written.
     Write {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
         /// Whether there is something at the path that is replaced.
         replaces: bool,
     },
     /// The permissions of a file are set.
     SetMode {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
         /// The permissions.
         mode: u32,
     },
     /// A file is deleted that is not part of the commit.
     Delete {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
     },
     /// A directory is deleted that is empty after the deletions.
     RemoveDirectory {
         /// The path on the gateway.
-        path: String,
+        path: Arc<str>,
     },
 }
 
@@ -201,8 +209,9 @@ pub struct TooManyDeletes {
 pub struct Plan {
     pub(super) operations: Vec<Operation>,
     pub(super) writes: Vec<Write>,
-    /// The files that are already as they should be, or only need other permissions.
-    pub(super) kept: Vec<(String, AppliedFile)>,
+    /// The files that are already as they should be, or only need other permissions, in the order of their paths.
+    pub(super) kept: Vec<AppliedFile>,
+    pub(super) entries: Vec<SourceEntry>,
     pub(super) rules: Vec<Rule>,
     pub(super) renderer: Renderer,
     messages: Vec<String>,
@@ -212,9 +221,8 @@ pub struct Plan {
 
 /// A file to write.
 pub(super) struct Write {
-    pub(super) path: String,
-    pub(super) entry: SourceEntry,
-    pub(super) rule: usize,
+    pub(super) path: Arc<str>,
+    pub(super) file: WantedFile,
 }
 
 impl Plan {
@@ -282,16 +290,17 @@ pub fn plan(
     source: &dyn Source,
     profile: &Profile,
     context: &Context,
-    live: &Live<'_>,
+    live: Live,
 ) -> Result<Plan, PlanError> {
     let renderer = Renderer::new(context);
     let rules = rules(profile, context, &renderer)?;
-    let (excludes, invalid) = Excludes::new(profile.exclude_patterns());
+    let (excludes, invalid) = Excludes::new(profile.exclude_patterns())?;
     let mut entries = source.entries()?;
     entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let mut wanted = Wanted::collect(&entries, &rules, &excludes)?;
-    if wanted.files.is_empty() && (wanted.has_source || (entries.is_empty() && !rules.is_empty())) {
-        return Err(PlanError::Nothing);
+    if wanted.files.is_empty() && !rules.is_empty() {
+        let reason = wanted.messages.join("; ");
+        return Err(PlanError::Nothing { reason });
     }
     let mut messages: Vec<String> = invalid
         .iter()
@@ -301,16 +310,17 @@ pub fn plan(
     let sources = wanted.files.values().map(|file| file.entry);
     let sources = sources.map(|entry| entries[entry].path.as_str());
     messages.append(&mut attributes::unapplied(source, &entries, sources)?);
-    let found = orphans::find(&wanted, &excludes, live)?;
+    let found = orphans::find(&wanted, &excludes, &live)?;
     let changes = compare::Comparison {
         source,
         entries: &entries,
         rules: &rules,
         renderer: &renderer,
-        live,
+        live: &live,
     };
     let mut changes = changes.compare(&wanted, &found)?;
     found.add_deletions(&mut changes);
+    let kept = live.into_applied().keep(&changes.known, changes.noted);
     let limit = profile
         .max_deletes()
         .unwrap_or_else(|| FEW_DELETES.max(found.managed / 2));
@@ -323,7 +333,8 @@ pub fn plan(
     Ok(Plan {
         operations: changes.operations,
         writes: changes.writes,
-        kept: changes.kept,
+        kept,
+        entries,
         rules,
         renderer,
         messages,

@@ -1,8 +1,11 @@
 //! The profiles that the controller publishes.
 
+mod fields;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use stoker_api::{DesignerSessionPolicy, DriftPolicy, Mapping, SyncProfile};
 
@@ -78,8 +81,34 @@ impl Profile {
                 .entry("mappings")
                 .or_insert_with(|| Value::Array(Vec::new()));
         }
-        let spec = serde_json::from_value(value);
-        spec.map(Self).map_err(|error| error.to_string())
+        ignore_unknown_policy(&mut value);
+        fields::read(&mut value).map(Self)
+    }
+
+    /// Checks a profile that a person wrote into a file. Unlike a published one, it has no version of Stoker between the
+    /// person and the agent that could know more fields.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the path of a field that is unknown or has a wrong value, and if there are no mappings.
+    pub(crate) fn check(value: &Value) -> Result<(), String> {
+        let mut read = value.clone();
+        remove_unset(&mut read);
+        let has_mappings = read.get("mappings").is_some();
+        if let Value::Object(fields) = &mut read
+            && !has_mappings
+        {
+            fields.insert("mappings".to_owned(), Value::Array(Vec::new()));
+        }
+        let spec = fields::read(&mut read)?;
+        if let Some(field) = fields::unknown(value, &spec) {
+            return Err(format!("{field} is not a field of a profile"));
+        }
+        if has_mappings {
+            Ok(())
+        } else {
+            Err("it is not a profile, which has the key mappings".to_owned())
+        }
     }
 
     /// Returns the files to copy, in this order.
@@ -144,6 +173,20 @@ impl Profile {
     }
 }
 
+/// Removes a policy that a later version of the object may have.
+fn ignore_unknown_policy(profile: &mut Value) {
+    const NAME: &str = "designerSessionPolicy";
+    let policy = profile.get(NAME).filter(|policy| policy.is_string());
+    if let Some(policy) = policy
+        && DesignerSessionPolicy::deserialize(policy).is_err()
+    {
+        tracing::warn!(%policy, "the designerSessionPolicy is unknown and counts as proceed");
+        if let Value::Object(fields) = profile {
+            fields.remove(NAME);
+        }
+    }
+}
+
 /// Removes fields that are `null` and words that are empty: both mean that the field is not set. A variable and a value
 /// of a patch are texts, and `null` is an empty one.
 fn remove_unset(profile: &mut Value) {
@@ -181,97 +224,4 @@ fn items<'a>(value: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut V
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_complete_profile_is_read() {
-        let profiles = Profiles::parse(
-            r#"{"edge":{"mappings":[{"source":"plants/{{.Vars.plant}}","destination":"config","required":true,
-            "patches":[{"file":"net/*.json","set":{"host.name":"x"}}]}],"excludePatterns":["**/*.tmp"],"vars":{"plant":"p7"},
-            "syncPeriod":45,"dryRun":true,"designerSessionPolicy":"wait","paused":true,"driftPolicy":"repair","maxDeletes":7}}"#,
-        );
-        let profile = profiles.get("edge").unwrap();
-        assert_eq!(profile.mappings()[0].required, Some(true));
-        assert_eq!(profile.exclude_patterns(), ["**/*.tmp"]);
-        assert_eq!(profile.vars()["plant"], "p7");
-        assert_eq!(profile.sync_period(), Some(Duration::from_secs(45)));
-        assert!(profile.is_dry_run() && profile.is_paused() && profile.repairs_drift());
-        assert_eq!(
-            profile.designer_session_policy(),
-            DesignerSessionPolicy::Wait
-        );
-        assert_eq!(profile.max_deletes(), Some(7));
-    }
-
-    #[test]
-    fn a_bad_profile_does_not_affect_the_others() {
-        let text = r#"{"default":{"mappings":[],"other":[1]},"null":null,"text":{"mappings":[],"syncPeriod":"30"},
-            "half":{"mappings":[],"syncPeriod":1.5},"word":{"mappings":[{"source":"a","destination":"b","type":"link"}]},"list":[]}"#;
-        let profiles = Profiles::parse(text);
-        assert!(profiles.get("").is_ok());
-        assert_eq!(
-            profiles.get("null"),
-            Err(ProfileError::Missing("null".to_owned()))
-        );
-        for name in ["text", "half", "word", "list"] {
-            assert!(
-                matches!(profiles.get(name), Err(ProfileError::Fields { .. })),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn no_text_has_no_profiles() {
-        for text in ["", "  ", "null", "{}"] {
-            let found = Profiles::parse(text).get("").cloned();
-            assert_eq!(
-                found,
-                Err(ProfileError::Missing("default".to_owned())),
-                "{text:?}"
-            );
-        }
-        for text in ["{", "[]", r#"{"default":{"mappings":[]}} x"#] {
-            assert!(
-                matches!(Profiles::parse(text).get(""), Err(ProfileError::Text(_))),
-                "{text:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn unset_fields_have_their_defaults() {
-        let text = r#"{"a":{"mappings":null,"vars":null,"syncPeriod":0,"designerSessionPolicy":"","maxDeletes":-1},
-            "b":{"mappings":[{"source":"a","destination":"b","type":"","patches":null}],"syncPeriod":-5}}"#;
-        let profiles = Profiles::parse(text);
-        let a = profiles.get("a").unwrap();
-        assert!(a.mappings().is_empty() && a.vars().is_empty());
-        assert_eq!((a.sync_period(), a.max_deletes()), (None, None));
-        assert_eq!(a.designer_session_policy(), DesignerSessionPolicy::Proceed);
-        assert!(!a.repairs_drift() && !a.is_dry_run() && !a.is_paused());
-        let b = profiles.get("b").unwrap();
-        assert_eq!((b.mappings()[0].type_, b.sync_period()), (None, None));
-    }
-
-    #[test]
-    fn an_empty_variable_or_value_stays_whatever_its_name_is() {
-        let text = r#"{"a":{"vars":{"type":"","driftPolicy":"","designerSessionPolicy":"","none":null},
-            "mappings":[{"source":"a","destination":"b","patches":[{"file":null,"set":{"type":"","driftPolicy":null}}]}]}}"#;
-        let profiles = Profiles::parse(text);
-        let profile = profiles.get("a").unwrap();
-        let names: Vec<&str> = profile.vars().keys().map(String::as_str).collect();
-        assert_eq!(
-            names,
-            ["designerSessionPolicy", "driftPolicy", "none", "type"]
-        );
-        let patch = &profile.mappings()[0].patches[0];
-        let set: Vec<_> = patch.set.iter().collect();
-        assert_eq!(
-            set.iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect::<Vec<_>>(),
-            [("driftPolicy", ""), ("type", "")]
-        );
-    }
-}
+mod tests;

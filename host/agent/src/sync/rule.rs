@@ -3,7 +3,7 @@
 use stoker_api::{FilePatch, Mapping, MappingType};
 
 use super::digest::Digest;
-use super::json::{self, JsonError};
+use super::json;
 use super::pattern::{Pattern, PatternError};
 use super::profiles::Profile;
 use super::template::{Context, Renderer, TemplateError};
@@ -137,8 +137,7 @@ impl Rule {
             if let Some(Err(error)) = &patch.files {
                 return Err(ContentError::Pattern(error.to_string()));
             }
-            let mut text =
-                String::from_utf8(content).map_err(|_| patch_error("", &JsonError::Document))?;
+            let mut text = String::from_utf8(content).map_err(|_| ContentError::Encoding)?;
             for (path, template) in &patch.set {
                 let value = renderer.render(template);
                 let value = value.map_err(|error| patch_error(path, &error))?;

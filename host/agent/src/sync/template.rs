@@ -114,6 +114,9 @@ impl Renderer {
             .missing_key(MissingKey::Error)
             .max_range_iters(MAX_ITERATIONS)
             .func("index", index)
+            .func("html", functions::escaping(gotmpl::html_escape))
+            .func("js", functions::escaping(gotmpl::js_escape))
+            .func("urlquery", functions::escaping(gotmpl::url_encode))
             .parse(&normal)
             .map_err(|cause| TemplateError::Parse {
                 text: excerpt(text),
@@ -241,6 +244,10 @@ mod tests {
             ("{{with .Vars}}{{.env}}{{end}}", "prod"),
             (r#"{{define "x"}}{{.Ref}}{{end}}{{template "x" .}}"#, "main"),
             ("{{len .Vars}}", "3"),
+            (r#"{{html "a" "<"}}"#, "a&lt;"),
+            (r#"{{urlquery "a b" "c/d"}}"#, "a+bc%2Fd"),
+            (r#"{{js "a'" 1 2 "b"}}"#, r"a\'1 2b"),
+            (r#"{{"<" | html "a"}}{{html}}"#, "a&lt;"),
         ] {
             let found = renderer.render(template);
             assert_eq!(

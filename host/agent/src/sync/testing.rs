@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use stoker_git::ObjectId;
 
 use super::{
     Applied, ApplyError, Context, Live, Outcome, Plan, PlanError, Profile, Profiles, apply, plan,
@@ -45,8 +46,8 @@ impl Source for Repository {
                 Node::NotUtf8 => SourceKind::NotUtf8,
             },
             id: match node {
-                Node::File(content, _) => hex::encode(&Sha256::digest(content)[..20]),
-                _ => "0".repeat(40),
+                Node::File(content, _) => ObjectId::Sha256(Sha256::digest(content).into()),
+                _ => ObjectId::Sha256([0; 32]),
             },
         });
         Ok(entries.collect())
@@ -145,7 +146,7 @@ pub(super) fn make_plan(
         source,
         profile,
         &context,
-        &Live::read(data, applied).unwrap(),
+        Live::read(data, applied.clone()).unwrap(),
     )
 }
 
@@ -157,5 +158,7 @@ pub(super) fn sync(
     applied: &mut Applied,
 ) -> Result<Outcome, ApplyError> {
     let plan = make_plan(source, profile, data, applied).unwrap();
-    apply(&plan, source, data, applied, true)
+    let outcome = apply(plan, source, data, true)?;
+    *applied = outcome.applied.clone();
+    Ok(outcome)
 }

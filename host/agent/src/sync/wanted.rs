@@ -1,6 +1,7 @@
 //! Which files of the commit belong where.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use stoker_api::MappingType;
 
@@ -13,7 +14,7 @@ use crate::source::{SourceEntry, SourceKind};
 #[derive(Default)]
 pub(super) struct Wanted {
     /// The files by their destination.
-    pub(super) files: BTreeMap<String, WantedFile>,
+    pub(super) files: BTreeMap<Arc<str>, WantedFile>,
     /// The directories with files in them.
     pub(super) directories: BTreeSet<String>,
     /// The directories in which all other files are deleted.
@@ -22,8 +23,6 @@ pub(super) struct Wanted {
     pub(super) kept: Vec<String>,
     /// What was left out, for the log.
     pub(super) messages: Vec<String>,
-    /// Whether a source was found.
-    pub(super) has_source: bool,
 }
 
 /// A file of the commit.
@@ -65,12 +64,8 @@ impl Wanted {
                     wanted.messages.push(message);
                     0
                 }
-                Some(Found::File(entry)) => {
-                    wanted.has_source = true;
-                    wanted.add_file(index, rule, entry, excludes)?
-                }
+                Some(Found::File(entry)) => wanted.add_file(index, rule, entry, excludes)?,
                 Some(Found::Directory(range)) => {
-                    wanted.has_source = true;
                     let count = wanted.add_directory(index, rule, entries, range, excludes)?;
                     if count > 0 && rule.is_managed {
                         wanted.roots.insert(rule.destination.clone());
@@ -103,8 +98,10 @@ impl Wanted {
             ));
             return Ok(0);
         }
-        self.files
-            .insert(rule.destination.clone(), WantedFile { entry, rule: index });
+        self.files.insert(
+            rule.destination.as_str().into(),
+            WantedFile { entry, rule: index },
+        );
         Ok(1)
     }
 
@@ -135,7 +132,7 @@ impl Wanted {
                 SourceKind::File | SourceKind::Executable => {
                     if is_copied() {
                         self.files.insert(
-                            path,
+                            path.into(),
                             WantedFile {
                                 entry: position,
                                 rule: index,

@@ -32,15 +32,7 @@ pub(crate) struct FilesJob {
     pub(crate) lists_changes: bool,
 }
 
-/// The end of a sync of files.
-pub(crate) enum FilesResult {
-    /// The files are in place, or were counted.
-    Done(Done),
-    /// There are more deletions than the profile allows, and nobody has confirmed them. Nothing was changed.
-    Unconfirmed(String),
-}
-
-/// What was done.
+/// What was done, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Done {
     pub(crate) files: Files,
@@ -50,8 +42,11 @@ pub(crate) struct Done {
     pub(crate) projects: Vec<String>,
     /// What the gateway must scan.
     pub(crate) scans: Scans,
-    /// What was left out, for people.
+    /// What was not done although the profile has it, for people.
     pub(crate) messages: Vec<String>,
+    /// Why a sync is held, or would be if the changes were not only counted: there are more deletions than the profile
+    /// allows, and nobody has confirmed them. Nothing was changed.
+    pub(crate) held: Option<String>,
     /// The files that were changed, each with `A`, `M` or `D` for added, modified or deleted.
     pub(crate) changes: Vec<(char, String)>,
 }
@@ -78,12 +73,12 @@ pub(crate) enum FilesError {
 
 impl FilesJob {
     /// Plans and writes the files, and records them in the state.
-    pub(crate) fn run(&self, state: &mut State) -> Result<FilesResult, FilesError> {
+    pub(crate) fn run(&self, state: &mut State) -> Result<Done, FilesError> {
         let _lock = FolderLock::take(&self.data)?;
         let source = Checkout(self.store.tree(&self.commit)?);
         let plan = {
             let live = Live::read(&self.data, state.applied())?;
-            sync::plan(&source, &self.profile, &self.context, &live)?
+            sync::plan(&source, &self.profile, &self.context, live)?
         };
         let counts = plan.counts();
         let mut done = Done {
@@ -100,27 +95,27 @@ impl FilesJob {
             messages: plan.messages().to_vec(),
             ..Done::default()
         };
+        let too_many = plan.too_many_deletes().filter(|_| !self.is_confirmed);
+        done.held = too_many.map(|too_many| too_many.to_string());
         if self.lists_changes {
             done.changes = plan.operations().iter().filter_map(change).collect();
         }
         if self.is_dry_run {
             done.projects = sync::projects(&self.data)?;
-            return Ok(FilesResult::Done(done));
+            return Ok(done);
         }
-        let applied = state.applied_mut();
-        let outcome = match sync::apply(&plan, &source, &self.data, applied, self.is_confirmed) {
-            Err(ApplyError::Unconfirmed(too_many)) => {
-                return Ok(FilesResult::Unconfirmed(too_many.to_string()));
-            }
-            outcome => outcome?,
-        };
+        if done.held.is_some() {
+            return Ok(done);
+        }
+        let outcome = sync::apply(plan, &source, &self.data, self.is_confirmed)?;
         done.projects = outcome.projects;
+        done.messages.extend(outcome.messages);
         let on_disk = OnDisk {
             commit: self.commit.to_string(),
             git_ref: self.context.git_ref.clone(),
         };
-        state.record(on_disk);
-        Ok(FilesResult::Done(done))
+        state.record(on_disk, outcome.applied);
+        Ok(done)
     }
 }
 
@@ -140,5 +135,13 @@ fn change(operation: &Operation) -> Option<(char, String)> {
 
 /// Returns the files that others have changed since the last sync.
 pub(crate) fn find_drift(state: &State, data: &Path) -> Vec<Drifted> {
-    sync::drift(state.applied(), data)
+    sync::drift(state.files(), data)
+}
+
+/// Runs work that blocks, in a thread for it.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }

@@ -1,33 +1,44 @@
 //! What is on the gateway, kept in a file, so that a restart knows it.
+//!
+//! The first line of the file says which commit is on which gateway. Each further line is the record of a file. The
+//! records are read when they are needed, because those of many files take much memory.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::OnDisk;
-use crate::sync::Applied;
+use crate::sync::{Applied, AppliedFile};
 
 /// The name of the file in the folder of the agent.
-const FILE: &str = "state.json";
+const FILE: &str = "state.jsonl";
+
+/// The largest number of files for which memory is reserved. The file could say any number.
+const MAX_FILES: usize = 1 << 20;
 
 /// What is on the gateway.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct State {
     path: PathBuf,
-    kept: Kept,
+    header: Header,
+    /// The records, if they could not be written.
+    unwritten: Option<Applied>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Kept {
+/// The first line of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header {
     /// The folder of the gateway that the rest is about.
     data: PathBuf,
     commit: String,
     #[serde(rename = "ref")]
     git_ref: String,
-    /// The files that the last sync wrote.
-    applied: Applied,
+    /// The number of files.
+    #[serde(default)]
+    count: usize,
 }
 
 impl State {
@@ -35,52 +46,84 @@ impl State {
     /// then compares all files.
     pub(crate) fn open(folder: &Path, data: &Path) -> Self {
         let path = folder.join(FILE);
-        let kept = std::fs::read(&path).ok();
-        let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
-        let kept = kept.filter(|kept| kept.data == data);
-        let kept = kept.unwrap_or_else(|| Kept {
+        let header = read(&path).ok().map(|(header, _)| header);
+        let header = header.filter(|header| header.data == data);
+        let header = header.unwrap_or_else(|| Header {
             data: data.to_owned(),
-            ..Kept::default()
+            ..Header::default()
         });
-        Self { path, kept }
+        Self {
+            path,
+            header,
+            unwritten: None,
+        }
     }
 
     /// Returns the commit and the ref whose files are on the gateway.
     pub(crate) fn on_disk(&self) -> OnDisk {
         OnDisk {
-            commit: self.kept.commit.clone(),
-            git_ref: self.kept.git_ref.clone(),
+            commit: self.header.commit.clone(),
+            git_ref: self.header.git_ref.clone(),
         }
     }
 
-    /// Returns the files that the last sync wrote.
-    pub(crate) fn applied(&self) -> &Applied {
-        &self.kept.applied
+    /// Reads the files that the last sync wrote, in the order of their paths. A record that cannot be read is omitted.
+    pub(crate) fn files(&self) -> Box<dyn Iterator<Item = AppliedFile> + '_> {
+        if let Some(applied) = &self.unwritten {
+            return Box::new(applied.files().iter().cloned());
+        }
+        match read(&self.path) {
+            Ok((header, lines)) if header == self.header => Box::new(lines.filter_map(|line| {
+                let file = serde_json::from_str(&line.ok()?);
+                file.ok()
+            })),
+            _ => Box::new(std::iter::empty()),
+        }
     }
 
-    /// Returns the files that the last sync wrote, for the next one to update.
-    pub(crate) fn applied_mut(&mut self) -> &mut Applied {
-        &mut self.kept.applied
+    /// Reads the record of the last sync.
+    pub(crate) fn applied(&self) -> Applied {
+        let mut files = Vec::with_capacity(self.header.count.min(MAX_FILES));
+        files.extend(self.files());
+        files.into()
     }
 
     /// Records a sync, and writes the state. A file that cannot be written costs the next start some time, and is logged.
-    pub(crate) fn record(&mut self, on_disk: OnDisk) {
-        self.kept.commit = on_disk.commit;
-        self.kept.git_ref = on_disk.git_ref;
-        if let Err(error) = self.save() {
+    pub(crate) fn record(&mut self, on_disk: OnDisk, applied: Applied) {
+        self.header.commit = on_disk.commit;
+        self.header.git_ref = on_disk.git_ref;
+        self.header.count = applied.len();
+        self.unwritten = None;
+        if let Err(error) = self.save(&applied) {
             tracing::warn!(file = %self.path.display(), %error, "the state of the agent cannot be written");
+            self.unwritten = Some(applied);
         }
     }
 
-    fn save(&self) -> std::io::Result<()> {
+    fn save(&self, applied: &Applied) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(std::io::BufWriter::new(&mut file), &self.kept)?;
-        file.flush()?;
+        let mut output = BufWriter::new(&mut file);
+        serde_json::to_writer(&mut output, &self.header)?;
+        for file in applied.files() {
+            output.write_all(b"\n")?;
+            serde_json::to_writer(&mut output, file)?;
+        }
+        output.write_all(b"\n")?;
+        output.flush()?;
+        drop(output);
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
         Ok(())
     }
+}
+
+/// Opens a state, and returns its first line and an iterator over the others.
+fn read(path: &Path) -> io::Result<(Header, io::Lines<BufReader<File>>)> {
+    let mut lines = BufReader::new(File::open(path)?).lines();
+    let first = lines.next().transpose()?;
+    let header = serde_json::from_str(&first.unwrap_or_default())?;
+    Ok((header, lines))
 }
 
 #[cfg(test)]
@@ -97,7 +140,7 @@ mod tests {
         };
         let mut state = open("/data");
         assert_eq!(state.on_disk(), OnDisk::default());
-        state.record(on_disk.clone());
+        state.record(on_disk.clone(), Applied::default());
         assert_eq!(open("/data").on_disk(), on_disk);
         assert_eq!(open("/other").on_disk(), OnDisk::default());
     }
@@ -108,5 +151,45 @@ mod tests {
         std::fs::write(folder.path().join(FILE), "{\"commit\":7}").unwrap();
         let state = State::open(folder.path(), Path::new("/data"));
         assert_eq!(state.on_disk(), OnDisk::default());
+    }
+
+    #[test]
+    fn records_that_cannot_be_written_are_kept_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let on_disk = |commit: &str| OnDisk {
+            commit: commit.to_owned(),
+            git_ref: "main".to_owned(),
+        };
+        let record = |path: &str| -> Applied {
+            let file = serde_json::json!({
+                "path": path, "mode": 0o644, "digest": "0".repeat(64), "id": "a".repeat(40),
+                "stat": {"kind": "File", "size": 1, "mode": 0o644, "inode": 1, "modified": 1, "changed": 1},
+            });
+            vec![serde_json::from_value::<AppliedFile>(file).unwrap()].into()
+        };
+        let files = State::applied;
+        let mut state = State::open(&path, Path::new("/data"));
+        state.record(on_disk("1"), record("a"));
+        assert_eq!(
+            (state.on_disk(), files(&state)),
+            (on_disk("1"), record("a"))
+        );
+        assert_eq!(
+            files(&State::open(&path, Path::new("/data"))),
+            Applied::default()
+        );
+        // The next record replaces it, and leaves the memory when it can be written.
+        state.record(on_disk("2"), record("b"));
+        assert_eq!(
+            (state.on_disk(), files(&state)),
+            (on_disk("2"), record("b"))
+        );
+        std::fs::create_dir(&path).unwrap();
+        state.record(on_disk("3"), record("c"));
+        assert_eq!(state.unwritten, None);
+        for state in [&state, &State::open(&path, Path::new("/data"))] {
+            assert_eq!((state.on_disk(), files(state)), (on_disk("3"), record("c")));
+        }
     }
 }

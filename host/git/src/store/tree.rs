@@ -35,8 +35,8 @@ pub struct TreeEntry {
     pub path: String,
     /// The kind of the entry.
     pub kind: TreeEntryKind,
-    /// The id of the object in hexadecimal form. Equal ids mean equal content.
-    pub id: String,
+    /// The id of the object. Equal ids mean equal content.
+    pub id: ObjectId,
 }
 
 /// The kinds of entries in a commit.
@@ -84,7 +84,7 @@ impl Tree {
     ///
     /// Fails if there is no such object, as for a submodule, or if it cannot be read.
     pub fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>, StoreError> {
-        let content = self.packs.read(&id_of(entry)?, Kind::Blob);
+        let content = self.packs.read(&entry.id, Kind::Blob);
         match entry.kind {
             // The objects of a submodule are never there.
             TreeEntryKind::Submodule => content,
@@ -98,7 +98,7 @@ impl Tree {
     ///
     /// Fails like [`Self::read`].
     pub fn size(&self, entry: &TreeEntry) -> Result<u64, StoreError> {
-        let size = self.packs.size(&id_of(entry)?);
+        let size = self.packs.size(&entry.id);
         match entry.kind {
             TreeEntryKind::Submodule => size,
             _ => size.inspect_err(|error| notice(&self.is_damaged, error)),
@@ -142,7 +142,7 @@ impl Tree {
                 Some(kind) => found.push(TreeEntry {
                     path: path.text.clone(),
                     kind,
-                    id: oid.to_string(),
+                    id: oid,
                 }),
             }
             path.text.truncate(length);
@@ -202,12 +202,6 @@ fn refusal(part: &[u8], kind: EntryKind) -> Option<&'static str> {
         Err(component::Error::SymlinkedGitModules) => Some("is a link named .gitmodules"),
         Err(_) => Some("contains the name .git, or a name that some file systems treat like it"),
     }
-}
-
-fn id_of(entry: &TreeEntry) -> Result<ObjectId, StoreError> {
-    ObjectId::from_hex(entry.id.as_bytes()).map_err(|_| StoreError::Missing {
-        id: entry.id.clone(),
-    })
 }
 
 fn leaf(kind: EntryKind) -> Option<TreeEntryKind> {

@@ -85,7 +85,7 @@ fn checked_out(
             TreeEntryKind::File => ("100644", tree.read(&entry).unwrap()),
             TreeEntryKind::Executable => ("100755", tree.read(&entry).unwrap()),
             TreeEntryKind::Symlink => ("120000", tree.read(&entry).unwrap()),
-            TreeEntryKind::Submodule => ("160000", entry.id.into_bytes()),
+            TreeEntryKind::Submodule => ("160000", entry.id.to_string().into_bytes()),
             TreeEntryKind::NotUtf8 => panic!("{} is not UTF-8", entry.path),
         };
         (entry.path, (mode, content))
@@ -400,7 +400,7 @@ async fn the_history_is_not_fetched_and_links_and_modes_are_kept() {
     let absent = TreeEntry {
         path: String::new(),
         kind: TreeEntryKind::File,
-        id: old_blob,
+        id: ObjectId::from_hex(old_blob.as_bytes()).unwrap(),
     };
     let error = tree.read(&absent).unwrap_err();
     assert!(matches!(error, StoreError::Missing { .. }), "{error}");

@@ -75,3 +75,73 @@ async fn a_ref_is_followed_and_a_restart_fetches_and_writes_nothing() {
     let report = run_while(&config, is_synced(second.to_string())).await;
     assert_eq!(report.files_changed, 1);
 }
+
+#[tokio::test]
+async fn a_failed_lookup_is_in_the_report_until_one_succeeds() {
+    let git = GitServer::start().await.unwrap();
+    let commit = git.commit("main", "One").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("profile.yaml");
+    let write = |text: &str| std::fs::write(&profile, text).unwrap();
+    let right = "mappings:\n- {source: plants/plant-1/config, destination: config}\n";
+    write(right);
+    let config = |git_ref: &str| {
+        let text = format!(
+            "repo: {}\nref: {git_ref}\nprofile: {}\ndata: /data\n",
+            git.url(),
+            profile.display()
+        );
+        let path = folder.path().join("agent.yaml");
+        std::fs::write(&path, text).unwrap();
+        MachineConfig::read(&path).unwrap()
+    };
+    let (metrics, registry) = tasks::metrics();
+    let (problem_sender, problems) = ProblemSender::channel();
+    let poll = |git_ref: &str| Poll {
+        git: git_client(None).unwrap(),
+        config: MachineConfig {
+            interval: Duration::from_millis(20),
+            ..config(git_ref)
+        },
+        metrics: metrics.clone(),
+        problems: problem_sender.clone(),
+    };
+    // Looks until the problem is as expected.
+    let look = async |poll: Poll, expected: &str| {
+        let (publish, mut published) = watch::channel(None);
+        let mut problems = problems.clone();
+        let is_expected = |text: &str| match expected {
+            "" => text.is_empty(),
+            _ => text.contains(expected),
+        };
+        let seen = async {
+            problems
+                .wait_for(|now| is_expected(&now.to_string()))
+                .await
+                .unwrap();
+            if expected.is_empty() {
+                published.wait_for(Option::is_some).await.unwrap();
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(20), seen);
+        tokio::select! {
+            () = poll.look_for_ever(&publish) => unreachable!(),
+            seen = seen => seen.unwrap(),
+        }
+    };
+    look(poll("nowhere"), "cannot look up nowhere: ").await;
+    look(poll("main"), "").await;
+    write("mapings: []\n");
+    look(poll("main"), "profile.yaml is invalid: ").await;
+    write(right);
+    look(poll(commit.as_str()), "").await;
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        r#"git_fetch_total{operation="lookup",result="error"}"#,
+        r#"git_fetch_total{operation="lookup",result="success"}"#,
+        r#"sync_skipped_total{reason="profile_error"}"#,
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}

@@ -25,6 +25,16 @@ pub(super) enum Step {
     RemoveDirectory,
 }
 
+/// A file to write.
+pub(super) struct NewFile<'a> {
+    /// The path that it will have, for errors.
+    pub(super) path: &'a str,
+    pub(super) content: &'a [u8],
+    pub(super) mode: u32,
+    /// Whether it is flushed.
+    pub(super) flushes: bool,
+}
+
 /// The gateway's folder, for changes.
 pub(super) struct Disk<'a> {
     folder: &'a Folder,
@@ -32,6 +42,8 @@ pub(super) struct Disk<'a> {
     staging: Option<OwnedFd>,
     /// The directory of the last file, which is often that of the next.
     parent: Option<(String, OwnedFd)>,
+    /// How many permissions the system refused to set, and the first error.
+    refused: Option<(usize, FolderError)>,
 }
 
 impl<'a> Disk<'a> {
@@ -44,6 +56,7 @@ impl<'a> Disk<'a> {
             before,
             staging: None,
             parent: None,
+            refused: None,
         }
     }
 
@@ -60,6 +73,27 @@ impl<'a> Disk<'a> {
     ) -> Result<T, FolderError> {
         (self.before)(step).map_err(|cause| io_failed(path, cause))?;
         change().map_err(|errno| failed(path, errno))
+    }
+
+    /// Goes on if the system refused to set permissions. Files of other users, and some file systems, do not allow it.
+    fn tolerate(&mut self, result: Result<(), FolderError>) -> Result<(), FolderError> {
+        match result {
+            Err(error) if error.is_refusal() => {
+                let (count, _) = self.refused.get_or_insert((0, error));
+                *count += 1;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Returns what the system refused, as sentences for the log.
+    pub(super) fn take_refusals(&mut self) -> Vec<String> {
+        let refused = self.refused.take();
+        let message = refused.map(|(count, first)| {
+            format!("the permissions of {count} file(s) cannot be set, such as {first}")
+        });
+        message.into_iter().collect()
     }
 
     /// Removes the staging folder of this sync or of one that was interrupted.
@@ -111,13 +145,7 @@ impl<'a> Disk<'a> {
     }
 
     /// Writes a file to the staging folder.
-    pub(super) fn stage(
-        &mut self,
-        name: &str,
-        content: &[u8],
-        mode: u32,
-        flushes: bool,
-    ) -> Result<Stat, FolderError> {
+    pub(super) fn stage(&mut self, name: &str, file: &NewFile<'_>) -> Result<Stat, FolderError> {
         let staging = if let Some(staging) = self.staging.take() {
             staging
         } else {
@@ -129,7 +157,7 @@ impl<'a> Disk<'a> {
             rustix::fs::openat(&root, STAGING, flags, Mode::empty())
                 .map_err(|errno| failed(STAGING, errno))?
         };
-        let result = self.write(&staging, name, content, mode, flushes);
+        let result = self.write(&staging, name, file);
         self.staging = Some(staging);
         result
     }
@@ -138,31 +166,31 @@ impl<'a> Disk<'a> {
         &mut self,
         directory: &OwnedFd,
         name: &str,
-        content: &[u8],
-        mode: u32,
-        flushes: bool,
+        new: &NewFile<'_>,
     ) -> Result<Stat, FolderError> {
+        let path = new.path;
+        let mode = Mode::from_raw_mode(new.mode);
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = self.step(Step::CreateFile, name, || {
-            rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600))
+        let file = self.step(Step::CreateFile, path, || {
+            rustix::fs::openat(directory, name, flags, mode)
         })?;
         let mut file = File::from(file);
         // An interruption can leave half of a file.
-        let (first, second) = content.split_at(content.len() / 2);
+        let (first, second) = new.content.split_at(new.content.len() / 2);
         for half in [first, second] {
             (self.before)(Step::WriteFile)
                 .and_then(|()| file.write_all(half))
-                .map_err(|cause| io_failed(name, cause))?;
+                .map_err(|cause| io_failed(path, cause))?;
         }
-        self.step(Step::SetMode, name, || {
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
-        })?;
-        if flushes {
-            self.step(Step::Flush, name, || rustix::fs::fsync(&file))?;
+        // The mask of the process may have removed some.
+        let set = self.step(Step::SetMode, path, || rustix::fs::fchmod(&file, mode));
+        self.tolerate(set)?;
+        if new.flushes {
+            self.step(Step::Flush, path, || rustix::fs::fsync(&file))?;
         }
-        let stat = stat_at(directory, name).map_err(|errno| failed(name, errno))?;
-        stat.ok_or_else(|| failed(name, Errno::NOENT))
+        let stat = stat_at(directory, name).map_err(|errno| failed(path, errno))?;
+        stat.ok_or_else(|| failed(path, Errno::NOENT))
     }
 
     /// Flushes everything that was written to the staging folder.
@@ -230,7 +258,13 @@ impl<'a> Disk<'a> {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(failed(path, errno)),
         }
-        let written = self.write(&directory, &beside, &content, mode, true);
+        let new = NewFile {
+            path,
+            content: &content,
+            mode,
+            flushes: true,
+        };
+        let written = self.write(&directory, &beside, &new);
         let moved = written.and_then(|_| {
             self.step(Step::Rename, path, || {
                 rustix::fs::renameat(&directory, &beside, &directory, name)
@@ -262,16 +296,18 @@ impl<'a> Disk<'a> {
         created.ok_or_else(|| failed(path, Errno::NOENT))
     }
 
+    /// Sets the permissions of a file, if the system allows it.
     pub(super) fn set_mode(&mut self, path: &str, mode: u32) -> Result<(), FolderError> {
         let Some((directory, name)) = self.existing(path)? else {
             return Ok(());
         };
         // Links are not followed, and there is no other way to set the permissions of a path without following them.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        self.step(Step::SetMode, path, || {
+        let set = self.step(Step::SetMode, path, || {
             let file = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
             rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
-        })
+        });
+        self.tolerate(set)
     }
 
     /// Deletes a file. One that is not there is deleted already.

@@ -78,7 +78,7 @@ fn interrupt(is_killed: bool) {
                 Ok(())
             }
         };
-        let result = apply_with(&plan, &source, folder.path(), &mut applied, true, &mut fail);
+        let result = apply_with(plan, &source, folder.path(), true, &mut fail);
         let after = read(folder.path());
         if count <= interrupted {
             result.unwrap();
@@ -94,7 +94,7 @@ fn interrupt(is_killed: bool) {
             complete,
             "after the interruption {interrupted}"
         );
-        assert_eq!(drift(&applied, folder.path()), []);
+        assert_eq!(drift(applied.files().iter().cloned(), folder.path()), []);
         interrupted += 1;
     }
     for step in [
@@ -122,13 +122,12 @@ fn record_of(live: &Tree, data: &Path) -> Applied {
             .collect(),
     );
     let profile = profile(&json!({"mappings": [{"source": ".", "destination": "."}]}));
-    let mut applied = Applied::default();
-    let plan = make_plan(&source, &profile, data, &applied).unwrap();
+    let plan = make_plan(&source, &profile, data, &Applied::default()).unwrap();
     assert_eq!(plan.operations(), []);
-    apply(&plan, &source, data, &mut applied, false).unwrap();
+    let outcome = apply(plan, &source, data, false).unwrap();
     std::fs::create_dir(data.join(".sync-staging")).unwrap();
     std::fs::write(data.join(".sync-staging/7"), "half").unwrap();
-    applied
+    outcome.applied
 }
 
 /// Checks every path outside the staging folder.
@@ -169,15 +168,11 @@ fn a_failure_while_staging_changes_nothing() {
             Ok(())
         }
     };
-    let result = apply_with(
-        &plan,
-        &source,
-        folder.path(),
-        &mut Applied::default(),
-        true,
-        &mut full_disk,
-    );
-    assert!(matches!(result, Err(ApplyError::Folder(_))));
+    let result = apply_with(plan, &source, folder.path(), true, &mut full_disk);
+    // The error names the file, and not its name in the staging folder.
+    let error = result.unwrap_err();
+    assert!(matches!(error, ApplyError::Folder(_)));
+    assert!(error.to_string().starts_with("d/changed: "), "{error}");
     assert_eq!(read(folder.path()), before);
 }
 
@@ -189,12 +184,11 @@ fn many_deletions_need_the_confirmation() {
     let folder = tempfile::tempdir().unwrap();
     write(&live, folder.path());
     let before = read(folder.path());
-    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
-    let mut applied = Applied::default();
-    let result = apply(&plan, &source, folder.path(), &mut applied, false);
+    let plan = || make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    let result = apply(plan(), &source, folder.path(), false);
     assert!(matches!(result, Err(ApplyError::Unconfirmed(_))));
     assert_eq!(read(folder.path()), before);
-    apply(&plan, &source, folder.path(), &mut applied, true).unwrap();
+    apply(plan(), &source, folder.path(), true).unwrap();
     assert!(!read(folder.path()).contains_key("d/gone/old"));
 }
 
@@ -219,7 +213,7 @@ fn the_outcome_lists_all_projects() {
 }
 
 fn changes(applied: &Applied, data: &Path) -> Vec<(String, Change)> {
-    drift(applied, data)
+    drift(applied.files().iter().cloned(), data)
         .into_iter()
         .map(|drifted| (drifted.path, drifted.change))
         .collect()
@@ -273,14 +267,82 @@ fn drift_is_what_was_changed_since_the_last_sync() {
 }
 
 #[test]
+fn permissions_that_the_system_refuses_do_not_fail_the_sync() {
+    let (source, profile, live) = scenario();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    write(&live, data);
+    let plan = make_plan(&source, &profile, data, &Applied::default()).unwrap();
+    let mut refuse = |step| {
+        if step == Step::SetMode {
+            Err(io::Error::from_raw_os_error(
+                rustix::io::Errno::PERM.raw_os_error(),
+            ))
+        } else {
+            Ok(())
+        }
+    };
+    let outcome = apply_with(plan, &source, data, true, &mut refuse).unwrap();
+    let [message] = outcome.messages.as_slice() else {
+        panic!("{:?}", outcome.messages)
+    };
+    let expected = "the permissions of 8 file(s) cannot be set, such as d/";
+    assert!(message.starts_with(expected), "{message}");
+    let after = read(data);
+    assert_eq!(after["d/mode"], file("same"));
+    assert!(!after.contains_key("d/gone/old"));
+    // The next sync does not try it again.
+    let plan = make_plan(&source, &profile, data, &outcome.applied).unwrap();
+    assert_eq!(plan.operations(), []);
+    assert_eq!(changes(&outcome.applied, data), []);
+}
+
+#[test]
+fn a_group_that_may_write_is_no_change() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let source = Repository(tree(&[
+        ("a/x", file("1")),
+        ("a/y", Node::File(b"2".to_vec(), true)),
+    ]));
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let mut applied = Applied::default();
+    sync(&source, &profile, data, &mut applied).unwrap();
+    let mut set = |x, y, is_right: bool| {
+        for (name, mode) in [("d/x", x), ("d/y", y)] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(data.join(name), permissions).unwrap();
+        }
+        let found = changes(&applied, data).len();
+        let plan = make_plan(&source, &profile, data, &applied).unwrap();
+        let operations = plan.operations().len();
+        let expected = if is_right { 0 } else { 2 };
+        assert_eq!((found, operations), (expected, expected), "{x:o} {y:o}");
+        sync(&source, &profile, data, &mut applied).unwrap();
+    };
+    set(0o664, 0o775, true);
+    set(0o755, 0o644, false);
+    set(0o666, 0o777, false);
+    set(0o660, 0o770, false);
+    set(0o664, 0o775, true);
+}
+
+#[test]
 fn a_file_is_copied_to_another_file_system() {
     use super::super::folder::Folder;
-    use super::disk::Disk;
+    use super::disk::{Disk, NewFile};
     let folder = tempfile::tempdir().unwrap();
     let opened = Folder::open(folder.path()).unwrap();
     let mut never = |_| Ok(());
     let mut disk = Disk::new(&opened, &mut never);
-    disk.stage("0", b"content", 0o755, true).unwrap();
+    let new = NewFile {
+        path: "d/x",
+        content: b"content",
+        mode: 0o755,
+        flushes: true,
+    };
+    disk.stage("0", &new).unwrap();
     std::fs::create_dir(folder.path().join("d")).unwrap();
     std::fs::write(folder.path().join("d/.stoker-tmp-0"), "half").unwrap();
     let longest = format!("d/{}", "x".repeat(255));
@@ -295,7 +357,7 @@ fn a_file_is_copied_to_another_file_system() {
 #[test]
 fn a_failed_copy_to_another_file_system_leaves_nothing() {
     use super::super::folder::Folder;
-    use super::disk::Disk;
+    use super::disk::{Disk, NewFile};
     for failing in [Step::WriteFile, Step::SetMode, Step::Flush, Step::Rename] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("d")).unwrap();
@@ -310,7 +372,13 @@ fn a_failed_copy_to_another_file_system_leaves_nothing() {
             }
         };
         let mut disk = Disk::new(&opened, &mut fail);
-        disk.stage("0", b"after", 0o644, true).unwrap();
+        let new = NewFile {
+            path: "d/x",
+            content: b"after",
+            mode: 0o644,
+            flushes: true,
+        };
+        disk.stage("0", &new).unwrap();
         is_staged.set(true);
         disk.copy_staged("0", "d/x", 0o644).unwrap_err();
         disk.clear_staging().unwrap();

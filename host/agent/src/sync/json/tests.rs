@@ -114,7 +114,7 @@ const OBSERVED: [(&str, &str, &str, &str); 44] = [
 ];
 
 /// What follows from the rules of the library.
-const DERIVED: [(&str, &str, &str, &str); 44] = [
+const DERIVED: [(&str, &str, &str, &str); 48] = [
     ("{}", "a.:0", "x", r#"{"a":{"0":"x"}}"#),
     (r#"{"a":{"0":1}}"#, "a.:0", "x", r#"{"a":{"0":"x"}}"#),
     (
@@ -141,6 +141,20 @@ const DERIVED: [(&str, &str, &str, &str); 44] = [
         "a.99999999999999999999999",
         "1",
         "error: the index 18446744073709551615 is larger than 65535",
+    ),
+    (r#"{"t":{}}"#, "t.100001", "x", r#"{"t":{"100001":"x"}}"#),
+    ("{}", "100001", "x", r#"{"100001":"x"}"#),
+    (
+        r#"{"t":{}}"#,
+        "t.1.70000",
+        "x",
+        "error: the index 70000 is larger than 65535",
+    ),
+    (
+        r#"{"t":5}"#,
+        "t.70000",
+        "x",
+        "error: the index 70000 is larger than 65535",
     ),
     (r#"{"\u0061":1}"#, "a", "2", r#"{"\u0061":2}"#),
     (

@@ -1,6 +1,7 @@
 //! Compares the wanted files with those on the gateway.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::super::applied::AppliedFile;
 use super::super::digest::Digest;
@@ -20,7 +21,7 @@ pub(super) struct Comparison<'a> {
     pub(super) entries: &'a [SourceEntry],
     pub(super) rules: &'a [Rule],
     pub(super) renderer: &'a Renderer,
-    pub(super) live: &'a Live<'a>,
+    pub(super) live: &'a Live,
 }
 
 /// The result of a comparison.
@@ -28,7 +29,10 @@ pub(super) struct Comparison<'a> {
 pub(super) struct Changes {
     pub(super) operations: Vec<Operation>,
     pub(super) writes: Vec<Write>,
-    pub(super) kept: Vec<(String, AppliedFile)>,
+    /// The positions of the files in the record that stay as they are.
+    pub(super) known: Vec<usize>,
+    /// The new records of other files that are not written.
+    pub(super) noted: Vec<AppliedFile>,
     pub(super) counts: Counts,
     /// What is deleted before the files are written.
     pub(super) cleared: BTreeSet<String>,
@@ -39,6 +43,16 @@ enum Place {
     Free,
     Taken,
     File(Stat),
+}
+
+/// Whether the content of a file is already there.
+enum Unchanged {
+    /// It is not.
+    No,
+    /// The file is as the record at this position says.
+    Known(usize),
+    /// It is there, and this is its record.
+    Noted(AppliedFile),
 }
 
 impl Comparison<'_> {
@@ -53,7 +67,8 @@ impl Comparison<'_> {
             let replaces = !matches!(place, Place::Free);
             let mode = mode(&self.entries[file.entry]);
             match self.unchanged(path, *file, &place)? {
-                None => {
+                Unchanged::Known(position) => changes.known.push(position),
+                Unchanged::No => {
                     *(if replaces {
                         &mut changes.counts.modified
                     } else {
@@ -63,26 +78,24 @@ impl Comparison<'_> {
                         path: path.clone(),
                         replaces,
                     });
-                    let entry = self.entries[file.entry].clone();
                     changes.writes.push(Write {
                         path: path.clone(),
-                        entry,
-                        rule: file.rule,
+                        file: *file,
                     });
                 }
-                Some(record) => {
+                Unchanged::Noted(record) => {
                     let known = self.live.applied(path);
-                    // A file system may not have the permissions that were asked for.
+                    // A file system may not have the permissions that were asked for, or the file has another owner.
                     let was_set =
                         known.is_some_and(|known| known.stat == record.stat && known.mode == mode);
-                    if record.stat.mode & 0o777 != mode && !was_set {
+                    if !record.stat.has_mode(mode) && !was_set {
                         changes.counts.modified += 1;
                         modes.push(Operation::SetMode {
                             path: path.clone(),
                             mode,
                         });
                     }
-                    changes.kept.push((path.clone(), record));
+                    changes.noted.push(record);
                 }
             }
         }
@@ -122,13 +135,13 @@ impl Comparison<'_> {
         }
     }
 
-    /// Returns the record of a file whose content is already there. Fails if the content cannot be made.
+    /// Returns whether the content of a file is already there. Fails if the content cannot be made.
     fn unchanged(
         &self,
-        path: &str,
+        path: &Arc<str>,
         file: WantedFile,
         place: &Place,
-    ) -> Result<Option<AppliedFile>, PlanError> {
+    ) -> Result<Unchanged, PlanError> {
         let entry = &self.entries[file.entry];
         let rule = &self.rules[file.rule];
         let recipe = rule.recipe(path);
@@ -137,29 +150,35 @@ impl Comparison<'_> {
                 // An error must fail the plan, not the sync.
                 self.content(path, entry, rule)?;
             }
-            return Ok(None);
+            return Ok(Unchanged::No);
         };
+        let mode = mode(entry);
         let known = self.live.applied(path);
         let known = known.filter(|known| known.id == entry.id && known.recipe == recipe);
+        // The content is that of the record then.
+        let is_same = known.is_some_and(|known| known.stat == *stat && known.mode == mode);
+        if is_same && let Some(position) = self.live.position(path) {
+            return Ok(Unchanged::Known(position));
+        }
         let wanted = if let Some(known) = known {
             known.digest
         } else {
             let content = self.content(path, entry, rule)?;
             if content.len() as u64 != stat.size {
-                return Ok(None);
+                return Ok(Unchanged::No);
             }
             Digest::of(&content)
         };
         // A file that cannot be read is replaced.
         if self.live.digest(path, stat).ok() != Some(wanted) {
-            return Ok(None);
+            return Ok(Unchanged::No);
         }
-        let (stat, mode, id) = (stat.clone(), mode(entry), entry.id.clone());
-        Ok(Some(AppliedFile {
-            stat,
+        Ok(Unchanged::Noted(AppliedFile {
+            path: path.clone(),
+            stat: stat.clone(),
             mode,
             digest: wanted,
-            id,
+            id: entry.id,
             recipe,
         }))
     }
@@ -196,7 +215,7 @@ impl Changes {
         if self.cleared.insert(path.to_owned()) {
             self.counts.deleted += usize::from(!is_directory);
             self.operations.push(Operation::Clear {
-                path: path.to_owned(),
+                path: path.into(),
                 is_directory,
             });
         }

@@ -25,7 +25,7 @@ pub(super) struct Orphans {
 struct Walk<'a> {
     wanted: &'a Wanted,
     excludes: &'a Excludes,
-    live: &'a Live<'a>,
+    live: &'a Live,
     found: Orphans,
     /// Whether only files of the last sync can be deleted, and not all files at the destinations.
     only_applied: bool,
@@ -36,7 +36,7 @@ struct Walk<'a> {
 pub(super) fn find(
     wanted: &Wanted,
     excludes: &Excludes,
-    live: &Live<'_>,
+    live: &Live,
 ) -> Result<Orphans, FolderError> {
     let mut walk = Walk {
         wanted,
@@ -63,7 +63,7 @@ pub(super) fn find(
 }
 
 /// Returns whether a path is a directory that is reached without a link.
-fn is_directory(live: &Live<'_>, path: &str) -> Result<bool, FolderError> {
+fn is_directory(live: &Live, path: &str) -> Result<bool, FolderError> {
     let ends = path
         .match_indices('/')
         .map(|(at, _)| at)
@@ -171,7 +171,7 @@ impl Walk<'_> {
     fn file(&mut self, path: String) -> Rest {
         self.found.managed += 1;
         let is_foreign = self.only_applied && self.live.applied(&path).is_none();
-        if self.wanted.files.contains_key(&path) || !self.manages(&path) || is_foreign {
+        if self.wanted.files.contains_key(path.as_str()) || !self.manages(&path) || is_foreign {
             return Rest::Files;
         }
         self.found.files.insert(path);
@@ -185,7 +185,9 @@ impl Orphans {
         let cleared = &changes.cleared;
         let files = self.files.iter().filter(|path| !cleared.contains(*path));
         let deletions: Vec<_> = files
-            .map(|path| Operation::Delete { path: path.clone() })
+            .map(|path| Operation::Delete {
+                path: path.as_str().into(),
+            })
             .collect();
         changes.counts.deleted += deletions.len();
         // The deepest directories come first.
@@ -194,7 +196,9 @@ impl Orphans {
             .iter()
             .rev()
             .filter(|path| !cleared.contains(*path));
-        let directories = directories.map(|path| Operation::RemoveDirectory { path: path.clone() });
+        let directories = directories.map(|path| Operation::RemoveDirectory {
+            path: path.as_str().into(),
+        });
         let all: Vec<_> = deletions.into_iter().chain(directories).collect();
         changes.operations.extend(all);
     }

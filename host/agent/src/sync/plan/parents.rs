@@ -32,7 +32,7 @@ impl<'a> Parents<'a> {
     pub(super) fn check(
         &mut self,
         path: &'a str,
-        live: &Live<'_>,
+        live: &Live,
         changes: &mut Changes,
     ) -> Result<(), PlanError> {
         for parent in path.match_indices('/').map(|(at, _)| &path[..at]) {
@@ -68,7 +68,7 @@ impl<'a> Parents<'a> {
 
     /// Returns whether a link can be used as a directory. It must lead to a directory inside the folder that no mapping
     /// uses by another path: two paths of one file would contradict each other.
-    fn follows(&mut self, path: &str, live: &Live<'_>) -> bool {
+    fn follows(&mut self, path: &str, live: &Live) -> bool {
         let Some(target) = live.target(path) else {
             return false;
         };

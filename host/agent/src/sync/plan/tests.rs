@@ -4,7 +4,7 @@ mod properties;
 use serde_json::json;
 
 use super::super::testing::{Node, Repository, Tree, file, make_plan, profile, read, sync};
-use super::super::{Applied, Operation};
+use super::super::{Applied, AppliedFile, Operation};
 
 fn repository(files: &[(&str, &str)]) -> Repository {
     let files = files.iter();
@@ -56,15 +56,16 @@ fn an_object_that_was_synced_is_not_read_again() {
     let source = repository(&[("a/x", "1"), ("a/y", "2")]);
     sync(&source, &profile, folder.path(), &mut applied).unwrap();
     // The objects have the same ids, but cannot be read.
-    let text = serde_json::to_string(&applied).unwrap();
-    let applied: Applied = serde_json::from_str(&text).unwrap();
+    let text = serde_json::to_string(applied.files()).unwrap();
+    let files: Vec<AppliedFile> = serde_json::from_str(&text).unwrap();
+    let applied = Applied::from(files);
     let unreadable = Unreadable(source);
-    let live = super::super::Live::read(folder.path(), &applied).unwrap();
+    let live = super::super::Live::read(folder.path(), applied).unwrap();
     let plan = super::plan(
         &unreadable,
         &profile,
         &super::super::testing::context(),
-        &live,
+        live,
     )
     .unwrap();
     assert_eq!(plan.operations(), []);
@@ -119,7 +120,7 @@ fn a_changed_file_is_written_again_in_spite_of_the_record() {
     assert_eq!(
         plan.operations(),
         [Operation::Write {
-            path: "d/x".to_owned(),
+            path: "d/x".into(),
             replaces: true
         }]
     );
@@ -228,6 +229,19 @@ fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
 }
 
 #[test]
+fn a_patch_of_a_file_that_is_not_utf_8_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = b"{\"a\":\"\xff\"}".to_vec();
+    let source = Repository([("a.json".to_owned(), Node::File(content, false))].into());
+    let profile = profile(&json!({"mappings": [
+        {"source": "a.json", "destination": "a.json", "patches": [{"set": {"b": "1"}}]},
+    ]}));
+    let plan = make_plan(&source, &profile, folder.path(), &Applied::default());
+    let error = plan.err().unwrap().to_string();
+    assert_eq!(error, "a.json: the file is not UTF-8");
+}
+
+#[test]
 fn attributes_of_the_repository_are_not_applied() {
     let folder = tempfile::tempdir().unwrap();
     let source = repository(&[(".gitattributes", "*.txt eol=crlf"), ("a/x.txt", "1\n")]);
@@ -260,5 +274,5 @@ fn files_below_several_destinations_are_counted_once() {
 fn the_gateway_s_folder_must_exist() {
     let applied = Applied::default();
     let missing = std::path::Path::new("/nonexistent/data");
-    assert!(super::super::Live::read(missing, &applied).is_err());
+    assert!(super::super::Live::read(missing, applied).is_err());
 }

@@ -1,7 +1,10 @@
-//! Finds unknown functions when a template is parsed, as Go does, also in branches that are not executed.
+//! The functions of templates that differ from those of the library, and the search for unknown ones.
 
-use gotmpl::Template;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use gotmpl::parse::{BranchNode, Expr, ListNode, Node, PipeNode};
+use gotmpl::{Template, Value};
 
 /// The functions that every template of Go has.
 const KNOWN: [&str; 19] = [
@@ -9,7 +12,34 @@ const KNOWN: [&str; 19] = [
     "print", "printf", "println", "slice", "urlquery",
 ];
 
-/// Returns the first function that does not exist.
+/// Makes a function of one that escapes a text. As in Go, it prints several arguments into one text.
+pub(super) fn escaping(
+    escape: fn(&str) -> String,
+) -> impl Fn(&[Value]) -> gotmpl::Result<Value> + Send + Sync + 'static {
+    move |arguments| Ok(Value::String(Arc::from(escape(&print(arguments)))))
+}
+
+/// Prints values, with a space between two of which none is a text.
+fn print(values: &[Value]) -> String {
+    let mut text = String::new();
+    let mut is_after_text = true;
+    for value in values {
+        let is_text = matches!(value, Value::String(_));
+        if !is_after_text && !is_text {
+            text.push(' ');
+        }
+        // A string takes everything.
+        let _ = match value {
+            Value::Nil => write!(text, "<no value>"),
+            other => write!(text, "{other}"),
+        };
+        is_after_text = is_text;
+    }
+    text
+}
+
+/// Returns the first function that does not exist. Go finds it when it parses a template, also in branches that are not
+/// executed.
 pub(super) fn unknown(template: &Template) -> Option<String> {
     let names = template.templates();
     let lists = names.into_iter().chain([template.name()]);

@@ -479,7 +479,7 @@ fn the_size_of_a_file_is_known_without_reading_it() {
         .map(|entry| tree.size(entry).unwrap())
         .collect();
     assert_eq!(sizes, [100, 300]);
-    entries[0].id = "1".repeat(40);
+    entries[0].id = ObjectId::from_hex("1".repeat(40).as_bytes()).unwrap();
     let error = tree.size(&entries[0]).unwrap_err();
     assert!(matches!(error, StoreError::Missing { .. }), "{error}");
 }
@@ -592,6 +592,19 @@ async fn a_damaged_object_is_noticed_and_fetched_again() {
             repository.files(&second).await
         );
     }
+}
+
+#[tokio::test]
+async fn a_pack_that_is_gone_is_fetched_again() {
+    let (repository, server, stored, [_, second]) = with_second().await;
+    let packs = stored.home.path().join("packs");
+    std::fs::remove_dir_all(&packs).unwrap();
+    std::fs::create_dir(&packs).unwrap();
+    assert!(stored.store.commit(&second).is_err());
+    let report = fetch(server.url(), &second, &stored.store).await.unwrap();
+    assert!(!report.already_there);
+    let found = checked_out(&stored.store, &second);
+    assert_eq!(found, repository.files(&second).await);
 }
 
 #[tokio::test]

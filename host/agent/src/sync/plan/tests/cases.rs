@@ -125,21 +125,25 @@ fn run(case: &Case) {
         "mappings": case.mappings, "excludePatterns": case.excludes, "vars": case.vars, "maxDeletes": case.max,
     }));
     let source = Repository(case.repo.clone());
-    let mut applied = Applied::default();
-    let planned = make_plan(&source, &profile, &data, &applied);
+    let planned = make_plan(&source, &profile, &data, &Applied::default());
     assert_eq!(read(&data), before, "{name}: a plan changes nothing");
-    let result = match &planned {
+    let planned = planned.inspect(|plan| {
+        let counts = plan.counts();
+        let counts = format!("{} {} {}", counts.added, counts.modified, counts.deleted);
+        let expected = case.counts.clone().unwrap_or_else(|| counts.clone());
+        assert_eq!(counts, expected, "{name}");
+        for part in &case.says {
+            let is_said = plan.messages().iter().any(|message| message.contains(part));
+            assert!(is_said, "{name}: {:?}", plan.messages());
+        }
+    });
+    let result = match planned {
         Err(error) => Err(error.to_string()),
         Ok(plan) => {
             let counts = plan.counts();
-            let counts = format!("{} {} {}", counts.added, counts.modified, counts.deleted);
-            let expected = case.counts.clone().unwrap_or_else(|| counts.clone());
-            assert_eq!(counts, expected, "{name}");
-            for part in &case.says {
-                let is_said = plan.messages().iter().any(|message| message.contains(part));
-                assert!(is_said, "{name}: {:?}", plan.messages());
-            }
-            apply(plan, &source, &data, &mut applied, false).map_err(|error| error.to_string())
+            let outcome = apply(plan, &source, &data, false);
+            let outcome = outcome.map_err(|error| error.to_string());
+            outcome.inspect(|outcome| assert_eq!(outcome.counts, counts, "{name}"))
         }
     };
     match (&case.error, result) {
@@ -150,8 +154,7 @@ fn run(case: &Case) {
                 *case.gives.as_ref().unwrap_or(&before),
                 "{name}"
             );
-            assert_eq!(outcome.counts, planned.unwrap().counts());
-            for record in [applied.clone(), Applied::default()] {
+            for record in [outcome.applied.clone(), Applied::default()] {
                 let again = make_plan(&source, &profile, &data, &record).unwrap();
                 assert_eq!(
                     again.operations(),
@@ -159,7 +162,11 @@ fn run(case: &Case) {
                     "{name}: the second sync has nothing to do"
                 );
             }
-            assert_eq!(drift(&applied, &data), [], "{name}");
+            assert_eq!(
+                drift(outcome.applied.files().iter().cloned(), &data),
+                [],
+                "{name}"
+            );
         }
         (Some(expected), result) => {
             assert!(

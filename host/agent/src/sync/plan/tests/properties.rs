@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::sync::testing::{Node, Repository, Tree, file, make_plan, profile, read, write};
-use crate::sync::{Applied, Operation, apply};
+use crate::sync::{Applied, Operation, Outcome, apply};
 
 /// A tree of files whose names overlap often. A path that is a file and a directory at once is left out.
 fn tree() -> impl Strategy<Value = Tree> {
@@ -65,13 +65,12 @@ proptest! {
         }).collect();
         let profile = profile(&json!({"mappings": fields}));
         let source = Repository(repo.clone());
-        let mut applied = Applied::default();
-        let Ok(plan) = make_plan(&source, &profile, data, &applied) else {
+        let Ok(plan) = make_plan(&source, &profile, data, &Applied::default()) else {
             prop_assert_eq!(read(data), before);
             return Ok(());
         };
         // The same inputs make the same plan.
-        let again = make_plan(&source, &profile, data, &applied).unwrap();
+        let again = make_plan(&source, &profile, data, &Applied::default()).unwrap();
         prop_assert_eq!(plan.operations(), again.operations());
         for operation in plan.operations() {
             let path = operation.path();
@@ -82,7 +81,7 @@ proptest! {
                 prop_assert!(is_managed, "{path} is not managed");
             }
         }
-        apply(&plan, &source, data, &mut applied, true).unwrap();
+        let Outcome { applied, operations, .. } = apply(plan, &source, data, true).unwrap();
         let after = read(data);
         // The last mapping that has a file for a path decides. Links on the gateway can lead two paths to one file.
         let has_links = live.values().any(|node| matches!(node, Node::Link(_)));
@@ -105,7 +104,7 @@ proptest! {
         prop_assert_eq!(applied.len(), expected.len());
         // Everything else is as before, or was deleted by the plan.
         for (path, node) in &before {
-            let is_changed = plan.operations().iter().any(|operation| operation.path() == path);
+            let is_changed = operations.iter().any(|operation| operation.path() == path);
             if !expected.contains_key(path) && !is_changed && *node != Node::Directory && !has_links {
                 prop_assert_eq!(after.get(path), Some(node), "{}", path);
             }
@@ -137,9 +136,8 @@ proptest! {
             "mappings": [{"source": "s", "destination": parts.join("/")}], "vars": {"up": "../.."},
         }));
         let source = Repository([("s/f".to_owned(), file("1"))].into());
-        let mut applied = Applied::default();
-        if let Ok(plan) = make_plan(&source, &profile, &data, &applied) {
-            drop(apply(&plan, &source, &data, &mut applied, true));
+        if let Ok(plan) = make_plan(&source, &profile, &data, &Applied::default()) {
+            drop(apply(plan, &source, &data, true));
         }
         prop_assert_eq!(outside(folder.path()), before);
     }
