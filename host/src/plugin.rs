@@ -20,6 +20,7 @@ mod builtin;
 mod call;
 mod catalog;
 mod chain;
+mod clock;
 mod component;
 mod descriptor;
 mod error;

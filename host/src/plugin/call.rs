@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::bindings::v0_1::{Detector, InstanceError};
+use super::clock::Ticking;
 use super::component::is_about_address_space;
 use super::descriptor::RawDescriptor;
 use super::error::{CallError, LoadError};
@@ -265,8 +266,9 @@ async fn finish<T: Send + 'static>(
     (result, report)
 }
 
-/// The permits of one call. They are released when the call ends, whichever thread it ends on.
+/// What one call holds until it ends, whichever thread it ends on: its permits, and the clock.
 struct Held {
+    _ticking: Ticking,
     _turn: Option<OwnedSemaphorePermit>,
     _places: OwnedSemaphorePermit,
 }
@@ -284,6 +286,7 @@ async fn admit(
         && let Ok(places) = Arc::clone(instances).try_acquire_many_owned(places)
     {
         return Ok(Held {
+            _ticking: sandbox.clock().tick(),
             _turn: turn.flatten(),
             _places: places,
         });
@@ -294,6 +297,7 @@ async fn admit(
             (turn, _) => turn,
         };
         Ok(Held {
+            _ticking: sandbox.clock().tick(),
             _turn: turn,
             _places: acquire(instances, places).await?,
         })

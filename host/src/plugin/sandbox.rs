@@ -1,20 +1,18 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use stoker_engine::{Allocation, config};
 use tokio::sync::Semaphore;
-use wasmtime::{Engine, EngineWeak};
+use wasmtime::Engine;
 
+use super::clock::Clock;
 use super::error::SandboxError;
 use super::lane::SlowLane;
 use super::limits::{Capacity, Limits};
 
-/// The period of the engine's clock. A guest that computes occupies its thread for at most two periods.
-pub(super) const TICK: Duration = Duration::from_millis(1);
-
 /// The environment of all guests: one engine, a bounded number of instances, and a clock.
 pub struct Sandbox {
     engine: Engine,
+    clock: Clock,
     capacity: Capacity,
     instances: Arc<Semaphore>,
     compilers: Compilers,
@@ -45,10 +43,14 @@ impl Sandbox {
                 Engine::new(&separate).map_err(SandboxError::Engine)?
             }
         };
-        start_ticker(engine.weak())?;
+        let clock = {
+            let engine = engine.clone();
+            Clock::start(move || engine.increment_epoch())?
+        };
         let one = || Arc::new(Semaphore::new(1));
         Ok(Self {
             engine,
+            clock,
             instances: Arc::new(Semaphore::new(capacity.instances as usize)),
             compilers: Compilers {
                 small: one(),
@@ -69,6 +71,10 @@ impl Sandbox {
         &self.engine
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The free places of the pool. Each permit stands for one unused memory and two tables.
     pub(super) fn instances(&self) -> &Arc<Semaphore> {
         &self.instances
@@ -81,20 +87,4 @@ impl Sandbox {
     pub(super) fn slow_lane(&self) -> &SlowLane {
         &self.slow_lane
     }
-}
-
-/// Advances the engine's clock. The thread ends with the engine.
-fn start_ticker(engine: EngineWeak) -> Result<(), SandboxError> {
-    let tick = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(TICK);
-        }
-    };
-    std::thread::Builder::new()
-        .name("plugin-ticker".to_owned())
-        .spawn(tick)
-        .map_err(SandboxError::Thread)?;
-    Ok(())
 }
