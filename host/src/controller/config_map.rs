@@ -16,6 +16,8 @@ use super::{ownership, profiles, publish};
 
 /// The key that tells whether agents stop syncing: `true` or `false`.
 pub(super) const PAUSED: &str = "paused";
+const COMMIT: &str = "commit";
+const REF: &str = "ref";
 
 /// Returns the ConfigMap for an object and its commit.
 pub(super) fn wanted(
@@ -28,7 +30,7 @@ pub(super) fn wanted(
     let commit = found.commit.as_str();
     // The agents of the Go operator clone it, which is possible only by a short name or by an id.
     let git_ref = found.short_name.as_deref().unwrap_or(commit);
-    let commit = [("commit", commit), ("ref", git_ref)];
+    let commit = [(COMMIT, commit), (REF, git_ref)];
     let commit = commit.map(|(name, value)| (name.to_owned(), value.to_owned()));
     wanted.data.get_or_insert_default().extend(commit);
     Ok(wanted)
@@ -70,6 +72,26 @@ fn data(sync: &GatewaySync) -> Result<BTreeMap<String, String>, ControllerError>
     Ok(entries
         .map(|(name, value)| (name.to_owned(), value))
         .collect())
+}
+
+/// Returns whether agents that follow a ConfigMap do what the object asks for now, apart from a pause. One without a commit
+/// lets them do nothing.
+pub(super) fn is_current(present: &ConfigMap, sync: &GatewaySync) -> Result<bool, ControllerError> {
+    let empty = BTreeMap::new();
+    let present = present.data.as_ref().unwrap_or(&empty);
+    let Some(commit) = present.get(COMMIT) else {
+        return Ok(true);
+    };
+    let status = sync.status.as_ref();
+    let is_of_ref = status.is_some_and(|status| {
+        status.last_sync_commit.as_ref() == Some(commit)
+            && status.last_sync_ref.as_deref() == Some(sync.effective_ref())
+    });
+    let is_said = |name: &&String| ![COMMIT, REF, PAUSED].contains(&name.as_str());
+    let wanted = data(sync)?;
+    let is_same = |name: &String| present.get(name) == wanted.get(name);
+    let mut names = present.keys().chain(wanted.keys()).filter(is_said);
+    Ok(is_of_ref && names.all(is_same))
 }
 
 /// Returns the kind of credentials with which the agents fetch from the repository. If there are several kinds, the

@@ -132,7 +132,8 @@ pub(super) async fn pause(
     tell_paused(client, key, sync, &found, true).await
 }
 
-/// Tells the agents that a pause is over if there is no commit to publish, which would tell them.
+/// Tells the agents that a pause is over if there is no commit to publish, which would tell them. While the ConfigMap has
+/// what the object asked for earlier, it stays paused: a pause often ends together with a correction.
 pub(super) async fn end_pause(
     client: &Client,
     key: &ObjectKey,
@@ -140,9 +141,11 @@ pub(super) async fn end_pause(
     refs: &References,
 ) -> Result<(), ControllerError> {
     match &refs.config_map {
-        Present::Read(Some(found)) => tell_paused(client, key, sync, found, false).await,
-        // What a pass has written is no pause.
-        Present::Read(None) | Present::Written(_) => Ok(()),
+        Present::Read(Some(found)) if config_map::is_current(found, sync)? => {
+            tell_paused(client, key, sync, found, false).await
+        }
+        // What a pass has written is not paused.
+        Present::Read(_) | Present::Written(_) => Ok(()),
     }
 }
 

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use kube::runtime::controller::Action;
+use stoker_git::RefKind;
 
 use super::super::*;
 use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT};
@@ -133,4 +136,44 @@ async fn the_end_of_a_pause_is_told_while_the_git_server_is_silent() {
     bench.api.allow(&refused);
     bench.pass().await.unwrap();
     assert_eq!(data(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_ends_with_a_correction_does_not_publish_what_was_corrected() {
+    type Correction = fn(GatewaySync) -> GatewaySync;
+    let corrections: [Correction; 3] = [
+        |sync| sync.git_ref("fixed"),
+        |sync| sync.with(|sync| sync.spec.git.repo = "https://git.example/o/other.git".to_owned()),
+        |sync| sync.with(|sync| sync.spec.sync.profiles.clear()),
+    ];
+    for correct in corrections {
+        let bench = Bench::new(&GatewaySync::sample());
+        bench.git.set("fixed", 'f', RefKind::Branch);
+        bench.pass().await.unwrap();
+        let data = || bench.api.get(METADATA).unwrap()["data"].clone();
+        bench.change(|sync| {
+            sync.with(|sync| sync.spec.paused = Some(true))
+                .generation(2)
+        });
+        bench.pass().await.unwrap();
+        let paused = data();
+        assert_eq!(paused["paused"], "true");
+        bench.git.silence(Some("git.example"));
+        bench
+            .change(|sync| correct(sync.with(|sync| sync.spec.paused = Some(false))).generation(3));
+        // After a restart, the controller knows no commit.
+        bench
+            .context
+            .states
+            .remove(&ObjectKey::new("edge", "plant").unwrap());
+        bench.pass().await.unwrap();
+        assert_eq!(data(), paused);
+        // The lookup ends by its limit, and the next one succeeds.
+        bench.git.silence(None);
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_mins(2)).await;
+            bench.pass().await.unwrap();
+        }
+        assert_eq!(data()["paused"], "false");
+    }
 }
