@@ -76,13 +76,9 @@ impl Profiles {
 impl Profile {
     fn parse(mut value: Value) -> Result<Self, String> {
         remove_unset(&mut value);
-        if let Value::Object(fields) = &mut value {
-            fields
-                .entry("mappings")
-                .or_insert_with(|| Value::Array(Vec::new()));
-        }
+        add_mappings(&mut value);
         ignore_unknown_policy(&mut value);
-        fields::read(&mut value).map(Self)
+        fields::read(&value).map(|(profile, _)| Self(profile))
     }
 
     /// Checks a profile that a person wrote into a file. Unlike a published one, it has no version of Stoker between the
@@ -95,13 +91,9 @@ impl Profile {
         let mut read = value.clone();
         remove_unset(&mut read);
         let has_mappings = read.get("mappings").is_some();
-        if let Value::Object(fields) = &mut read
-            && !has_mappings
-        {
-            fields.insert("mappings".to_owned(), Value::Array(Vec::new()));
-        }
-        let spec = fields::read(&mut read)?;
-        if let Some(field) = fields::unknown(value, &spec) {
+        add_mappings(&mut read);
+        let (_, unknown) = fields::read(&read)?;
+        if let Some(field) = unknown.first() {
             return Err(format!("{field} is not a field of a profile"));
         }
         if has_mappings {
@@ -170,6 +162,14 @@ impl Profile {
     #[must_use]
     pub fn max_deletes(&self) -> Option<usize> {
         usize::try_from(self.0.max_deletes?).ok()
+    }
+}
+
+/// Adds an empty list of mappings to a profile without one.
+fn add_mappings(profile: &mut Value) {
+    if let Value::Object(fields) = profile {
+        let mappings = fields.entry("mappings");
+        mappings.or_insert_with(|| Value::Array(Vec::new()));
     }
 }
 

@@ -67,16 +67,19 @@ impl State {
         }
     }
 
-    /// Reads the files that the last sync wrote, in the order of their paths. A record that cannot be read is omitted.
+    /// Reads the files that the last sync wrote, in the order of their paths. A record that is unusable is omitted,
+    /// and so are those behind an error of the disk.
     pub(crate) fn files(&self) -> Box<dyn Iterator<Item = AppliedFile> + '_> {
         if let Some(applied) = &self.unwritten {
             return Box::new(applied.files().iter().cloned());
         }
         match read(&self.path) {
-            Ok((header, lines)) if header == self.header => Box::new(lines.filter_map(|line| {
-                let file = serde_json::from_str(&line.ok()?);
-                file.ok()
-            })),
+            // A disk that fails once may fail for each further line.
+            Ok((header, lines)) if header == self.header => Box::new(
+                lines
+                    .map_while(io::Result::ok)
+                    .filter_map(|line| serde_json::from_str(&line).ok()),
+            ),
             _ => Box::new(std::iter::empty()),
         }
     }

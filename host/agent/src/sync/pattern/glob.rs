@@ -1,8 +1,5 @@
 //! A pattern without alternatives. It is compared name by name, so that neither its memory nor its time explode.
 
-/// The names of a path, from the root on.
-pub(super) type Names<'a> = Vec<&'a [char]>;
-
 /// A pattern without alternatives.
 #[derive(Debug, Clone)]
 pub(super) struct Glob(Box<[Part]>);
@@ -69,7 +66,7 @@ impl Glob {
         Some(Self(parts.into()))
     }
 
-    /// Returns whether a path matches.
+    /// Returns whether a path matches. The names are those from the root on.
     pub(super) fn matches(&self, names: &[&[char]]) -> bool {
         let is_deep = |part: &Part| matches!(part, Part::Deep);
         is_match(&self.0, names, is_deep, |part, name| match part {
@@ -110,6 +107,13 @@ fn is_match<P, T>(
     is_star: impl Fn(&P) -> bool,
     matches: impl Fn(&P, &T) -> bool,
 ) -> bool {
+    // Most texts differ at the end.
+    if let Some(last) = pattern.last()
+        && !is_star(last)
+        && !text.last().is_some_and(|found| matches(last, found))
+    {
+        return false;
+    }
     let (mut at, mut position) = (0, 0);
     let mut star = None;
     loop {

@@ -133,7 +133,19 @@ fn a_file_has_only_fields_that_are_known() {
         ("[]", "it is not a profile"),
         (
             r#"{"mappings":[["a","b",null,null,null,[]]]}"#,
-            "mappings[0][0] is not a field",
+            "mappings[0] is not a mapping",
+        ),
+        (
+            r#"{"mappings":[{"source":"a","destination":"b","patches":[["*.json",{}]]}]}"#,
+            "mappings[0].patches[0] is not a patch",
+        ),
+        (
+            r#"{"mappings":[],"exclude":[],"excludePatterns":[]}"#,
+            "exclude is not a field of a profile",
+        ),
+        (
+            r#"{"mappings":[{"source":5,"destination":"b"},{"source":5,"destination":"b"}]}"#,
+            "mappings[0].source: invalid type",
         ),
     ] {
         let error = check(profile).unwrap_err();
