@@ -21,7 +21,7 @@ use super::address::{advertisement_address, redirected, request_address, server}
 use super::authorization::Authorization;
 use super::error::{Cause, GitError};
 use super::hosts::{AllowedHosts, Forbidden, ResolveError, Resolver};
-use super::logins::{Turn, UserLogins};
+use super::logins::UserLogins;
 use super::packet::PacketSource;
 use super::remote::Remote;
 use super::request::{Request, Version};
@@ -51,15 +51,6 @@ struct Shared {
     client: HttpClient,
     with_bundle: Mutex<HashMap<Arc<str>, HttpClient>>,
     users: UserLogins,
-}
-
-/// Which credentials of a remote are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Login {
-    /// Those that the remote has.
-    Configured,
-    /// Its token as the password of the user of its address.
-    User,
 }
 
 impl Http {
@@ -105,32 +96,23 @@ impl Http {
         Ok(made)
     }
 
-    /// Requests the advertisement, and follows redirects. If the server does not know the credentials, the next ones are
-    /// tried. If it knows none of them, the error is that of the configured ones.
+    /// Requests the advertisement, and follows redirects. If the server refuses the credentials, the next ones are sent,
+    /// and none after the last ones, because servers refuse wrong credentials also for a public repository.
     pub(super) async fn open(&self, remote: &Remote) -> Result<HttpConnection, GitError> {
         let client = self.client(remote)?;
         let open = |authorization| Self::open_with(client.clone(), remote, authorization);
         let mut refusal = None;
-        for (login, authorization) in self.logins(remote)? {
+        for (login, authorization) in self.0.users.logins(remote, Instant::now())? {
             let is_sent = authorization.is_sent();
-            match open(authorization).await {
-                Err(error) if is_sent && error.is_unauthorized() => {
-                    if login == Login::User {
-                        self.0.users.refuse(remote, Instant::now());
-                    }
-                    if login == Login::Configured || refusal.is_none() {
-                        refusal = Some(error);
-                    }
+            let outcome = open(authorization).await;
+            self.0.users.record(remote, login, &outcome, Instant::now());
+            match outcome {
+                Err(error) if is_sent && login.is_refused(&error) => {
+                    refusal = Some(login.refusal(error, refusal));
                 }
-                outcome => {
-                    if login == Login::User && outcome.is_ok() {
-                        self.0.users.accept(remote);
-                    }
-                    return outcome;
-                }
+                outcome => return outcome,
             }
         }
-        // Servers refuse wrong credentials also for a public repository.
         match open(Authorization::anonymous()).await {
             Ok(connection) => Ok(HttpConnection {
                 can_resume: false,
@@ -139,19 +121,6 @@ impl Http {
             Err(error) if error.retry_after().is_some() => Err(error),
             Err(error) => Err(refusal.unwrap_or(error)),
         }
-    }
-
-    /// Returns the credentials for a remote, in the order in which they are sent. There is at least one.
-    fn logins(&self, remote: &Remote) -> Result<Vec<(Login, Authorization)>, GitError> {
-        let mut logins = vec![(Login::Configured, Authorization::of(remote)?)];
-        if let Some(user) = Authorization::as_user(remote)? {
-            match self.0.users.turn(remote, Instant::now()) {
-                Turn::First => logins.insert(0, (Login::User, user)),
-                Turn::Next => logins.push((Login::User, user)),
-                Turn::Never => {}
-            }
-        }
-        Ok(logins)
     }
 
     async fn open_with(
@@ -191,7 +160,13 @@ impl Http {
     pub(super) fn resume(&self, remote: &Remote) -> Option<HttpConnection> {
         Some(HttpConnection {
             client: self.client(remote).ok()?,
-            authorization: self.logins(remote).ok()?.swap_remove(0).1,
+            authorization: self
+                .0
+                .users
+                .logins(remote, Instant::now())
+                .ok()?
+                .swap_remove(0)
+                .1,
             address: request_address(&advertisement_address(remote.url().url()))?,
             can_resume: true,
             response: None,

@@ -1,7 +1,8 @@
-//! What servers answered to a token that was sent as the password of the user of an address.
+//! The order in which the credentials of a remote are sent.
 //!
-//! Servers lock an account, or the address of the client, after several failed logins within minutes. A lookup is made at
-//! each poll, so what the server answered decides whether the token is sent for this user, and in which order.
+//! A token can be the password of the user of the address. Servers lock an account, or the address of the client, after
+//! several failed logins within minutes. A lookup is made at each poll, so what the server answered decides whether the
+//! token is sent for this user, and in which order.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -9,7 +10,9 @@ use std::hash::BuildHasher as _;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::authorization::Authorization;
 use super::cache::{CAPACITY, lock};
+use super::error::GitError;
 use super::remote::Remote;
 
 /// The time for which a refused login is not repeated.
@@ -24,13 +27,43 @@ enum Answer {
 
 /// What to do with the user of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// The user precedes the other credentials.
+enum Turn {
+    /// The user precedes the configured credentials.
     First,
-    /// The user is tried if the server refuses the other credentials.
+    /// The user is sent if the server refuses the configured credentials.
     Next,
     /// The user is omitted.
     Never,
+}
+
+/// Which credentials of a remote are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Login {
+    /// Those that the remote has.
+    Configured,
+    /// Its token as the password of the user of its address.
+    User,
+}
+
+impl Login {
+    /// Returns whether the next credentials are sent after an error. A server that knows the user of an address may
+    /// still not permit this user to read the repository.
+    pub(super) fn is_refused(self, error: &GitError) -> bool {
+        match self {
+            Self::Configured => error.is_unauthorized(),
+            Self::User => error.is_denied(),
+        }
+    }
+
+    /// Returns the error to report for these credentials and those that were refused before. The answer to a user that
+    /// the server knows precedes the one to the configured credentials.
+    pub(super) fn refusal(self, error: GitError, before: Option<GitError>) -> GitError {
+        match before {
+            Some(before) if !before.is_unauthorized() => before,
+            Some(before) if self == Self::User && error.is_unauthorized() => before,
+            _ => error,
+        }
+    }
 }
 
 /// The last answers, by address and credentials. Only hashes are kept.
@@ -41,8 +74,43 @@ pub(super) struct UserLogins {
 }
 
 impl UserLogins {
-    /// Returns what to do with the user of the address of a remote.
-    pub(super) fn turn(&self, remote: &Remote, now: Instant) -> Turn {
+    /// Returns the credentials of a remote, in the order in which they are sent. There is at least one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the credentials cannot be used for the address.
+    pub(super) fn logins(
+        &self,
+        remote: &Remote,
+        now: Instant,
+    ) -> Result<Vec<(Login, Authorization)>, GitError> {
+        let mut logins = vec![(Login::Configured, Authorization::of(remote)?)];
+        if let Some(user) = Authorization::as_user(remote)? {
+            match self.turn(remote, now) {
+                Turn::First => logins.insert(0, (Login::User, user)),
+                Turn::Next => logins.push((Login::User, user)),
+                Turn::Never => {}
+            }
+        }
+        Ok(logins)
+    }
+
+    /// Stores what the server answered.
+    pub(super) fn record<T>(
+        &self,
+        remote: &Remote,
+        login: Login,
+        outcome: &Result<T, GitError>,
+        now: Instant,
+    ) {
+        match (login, outcome) {
+            (Login::User, Ok(_)) => self.insert(remote, Answer::Accepted),
+            (Login::User, Err(error)) if error.is_unauthorized() => self.refuse(remote, now),
+            _ => {}
+        }
+    }
+
+    fn turn(&self, remote: &Remote, now: Instant) -> Turn {
         match lock(&self.answers).get(&self.hasher.hash_one(remote)) {
             Some(Answer::Accepted) => Turn::First,
             Some(Answer::Refused { at }) if now.saturating_duration_since(*at) < PAUSE => {
@@ -52,14 +120,9 @@ impl UserLogins {
         }
     }
 
-    /// Stores that the server accepted the user.
-    pub(super) fn accept(&self, remote: &Remote) {
-        self.insert(remote, Answer::Accepted);
-    }
-
     /// Stores that the server refused the user. A server that accepted the user before is asked once more, because some
     /// servers also refuse credentials while they are overloaded.
-    pub(super) fn refuse(&self, remote: &Remote, now: Instant) {
+    fn refuse(&self, remote: &Remote, now: Instant) {
         match self.turn(remote, now) {
             Turn::First => {
                 lock(&self.answers).remove(&self.hasher.hash_one(remote));
@@ -93,7 +156,7 @@ mod tests {
     fn an_accepted_user_is_first_until_it_is_refused() {
         let (logins, now) = (UserLogins::default(), Instant::now());
         assert_eq!(logins.turn(&remote("a"), now), Turn::Next);
-        logins.accept(&remote("a"));
+        logins.record(&remote("a"), Login::User, &Ok(()), now);
         assert_eq!(logins.turn(&remote("a"), now), Turn::First);
         assert_eq!(logins.turn(&remote("b"), now), Turn::Next);
         logins.refuse(&remote("a"), now);
@@ -115,7 +178,7 @@ mod tests {
     fn the_answers_are_bounded() {
         let logins = UserLogins::default();
         for index in 0..=CAPACITY {
-            logins.accept(&remote(&index.to_string()));
+            logins.insert(&remote(&index.to_string()), Answer::Accepted);
         }
         assert_eq!(lock(&logins.answers).len(), 1);
     }

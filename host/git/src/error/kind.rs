@@ -115,6 +115,15 @@ impl GitError {
         )
     }
 
+    /// Returns whether the server answered that those who asked may not read the repository, or that there is none.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.is_unauthorized()
+            || matches!(
+                self,
+                Self::AccessDenied { .. } | Self::RepositoryNotFound { .. }
+            )
+    }
+
     pub(crate) fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed { why: why.into() }
     }

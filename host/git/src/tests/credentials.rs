@@ -318,25 +318,36 @@ async fn the_accepted_user_is_sent_first_and_a_refused_one_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn only_a_401_leads_to_the_next_credentials() {
+async fn the_answer_to_a_known_user_is_reported() {
     const LIMITED: &[u8] =
         b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n";
-    let denied = || reply("403 Forbidden", "text/plain", b"");
-    for (answers, expected, wait) in [
-        (vec![LIMITED.to_vec()], "429", Some(9)),
-        (vec![denied()], "do not permit to read", None),
+    for (answer, expected, wait, requests) in [
+        (LIMITED.to_vec(), "429", Some(9), 2),
         (
-            vec![reply("404 Not Found", "text/plain", b"")],
+            reply("500 Internal Server Error", "text/plain", b""),
+            "500",
+            None,
+            2,
+        ),
+        (
+            reply("403 Forbidden", "text/plain", b""),
+            "do not permit to read",
+            None,
+            3,
+        ),
+        (
+            reply("404 Not Found", "text/plain", b""),
             "there is no repository at",
             None,
+            3,
         ),
     ] {
-        let count = std::sync::atomic::AtomicUsize::new(0);
-        let site = Fake::start(move |_| {
-            let index = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Some(match index.checked_sub(1) {
-                None => reply("401 Unauthorized", "text/plain", b""),
-                Some(index) => answers[index].clone(),
+        // `deploy-7:t0ken` in base64.
+        let site = Fake::start(move |head| {
+            Some(if head.contains("Basic ZGVwbG95LTc6dDBrZW4=") {
+                answer.clone()
+            } else {
+                reply("401 Unauthorized", "text/plain", b"")
             })
         })
         .await;
@@ -344,8 +355,57 @@ async fn only_a_401_leads_to_the_next_credentials() {
         let error = lookup(&with_token(&url, "t0ken")).await.unwrap_err();
         assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
         assert!(error.to_string().contains(expected), "{error}");
-        assert_eq!(site.seen().len(), 2);
+        assert_eq!(site.seen().len(), requests);
     }
+}
+
+#[tokio::test]
+async fn a_user_without_access_does_not_hide_a_public_repository() {
+    for status in ["403 Forbidden", "404 Not Found"] {
+        let site = Fake::start(move |head| {
+            // `deploy-7:t0ken` in base64.
+            Some(if head.contains("Basic ZGVwbG95LTc6dDBrZW4=") {
+                reply(status, "text/plain", b"")
+            } else if head.contains("authorization: ") {
+                reply("401 Unauthorized", "text/plain", b"")
+            } else if head.starts_with("GET ") {
+                advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+            } else {
+                answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+            })
+        })
+        .await;
+        let url = site.url("/o/r").replace("http://", "http://deploy-7@");
+        let found = lookup(&with_token(&url, "t0ken")).await.unwrap();
+        assert_eq!(found.commit(), &id('a'));
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_loses_access_does_not_hide_the_configured_credentials() {
+    let is_permitted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let permitted = std::sync::Arc::clone(&is_permitted);
+    let site = Fake::start(move |head| {
+        let is_permitted = permitted.load(std::sync::atomic::Ordering::Relaxed);
+        // `deploy-7:t0ken` in base64.
+        let is_user = head.contains("Basic ZGVwbG95LTc6dDBrZW4=");
+        Some(if is_user && !is_permitted {
+            reply("403 Forbidden", "text/plain", b"")
+        } else if !is_user && is_permitted {
+            reply("401 Unauthorized", "text/plain", b"")
+        } else if head.starts_with("GET ") {
+            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+        } else {
+            answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+        })
+    })
+    .await;
+    let url = site.url("/o/r").replace("http://", "http://deploy-7@");
+    let (client, refs) = (client(), [GitRef::parse("main").unwrap()]);
+    let remote = with_token(&url, "t0ken");
+    assert!(client.resolve(&remote, &refs).await.is_ok());
+    is_permitted.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(client.resolve(&remote, &refs).await.is_ok());
 }
 
 #[tokio::test]
