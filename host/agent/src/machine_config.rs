@@ -188,8 +188,8 @@ impl MachineConfig {
     }
 }
 
-/// Reads a file with one profile, in YAML or JSON, checks its fields, and returns the text of a map with this profile under the name
-/// [`PROFILE_NAME`], as the controller publishes it.
+/// Reads a file with one profile, in YAML or JSON, and checks its fields. Returns the text of a map with this profile
+/// under the name [`PROFILE_NAME`], as the controller publishes it.
 pub(crate) fn read_profile(path: &Path) -> Result<String, FileError> {
     let text = read(path)?;
     let profile: serde_json::Value =

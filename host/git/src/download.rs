@@ -112,7 +112,7 @@ impl GitClient {
     ) -> Result<FetchReport, GitError> {
         remote.check_credentials()?;
         let lock = store.lock_for_fetch().await;
-        let Some(basis) = store.basis(&wanted.commit) else {
+        let Some(basis) = store.basis(&wanted.commit)? else {
             return Ok(FetchReport {
                 bytes: 0,
                 already_there: true,

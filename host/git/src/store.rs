@@ -123,10 +123,7 @@ impl ObjectStore {
             return Ok(None);
         }
         let packs = open_packs(&self.0.directory, &contents);
-        // A pack that is gone is fetched anew, like one that is damaged.
-        packs
-            .inspect_err(|_| self.0.is_damaged.store(true, Ordering::Relaxed))
-            .map(Some)
+        self.noticing(packs).map(Some)
     }
 
     fn noticing<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
@@ -143,27 +140,33 @@ impl ObjectStore {
         Arc::new(Arc::clone(&self.0.fetching).lock_owned().await)
     }
 
-    /// Returns the state from which a fetch of a commit starts, or `None` if the store has the commit.
-    pub(crate) fn basis(&self, wanted: &CommitId) -> Option<Basis> {
+    /// Returns the state from which a fetch of a commit starts, or `None` if the store has the commit. Packs that are
+    /// damaged are fetched anew.
+    ///
+    /// # Errors
+    ///
+    /// Fails if packs cannot be read that may be intact.
+    pub(crate) fn basis(&self, wanted: &CommitId) -> Result<Option<Basis>, StoreError> {
         let is_damaged = self.0.is_damaged.load(Ordering::Relaxed);
         let contents = self.lock();
         if !is_damaged && contents.commits.contains(wanted) {
-            return None;
+            return Ok(None);
         }
         let has_same_format = contents
             .commits
             .iter()
             .all(|commit| commit.as_str().len() == wanted.as_str().len());
         if is_damaged || !has_same_format || contents.is_full() {
-            return Some(Basis::default());
+            return Ok(Some(Basis::default()));
         }
-        // Packs that cannot be opened are fetched anew.
-        let packs = open_packs(&self.0.directory, &contents);
-        let basis = packs.map(|packs| Basis {
-            commits: contents.commits.clone(),
-            packs,
-        });
-        Some(basis.unwrap_or_default())
+        match open_packs(&self.0.directory, &contents) {
+            Ok(packs) => Ok(Some(Basis {
+                commits: contents.commits.clone(),
+                packs,
+            })),
+            Err(error) if error.is_damage() => Ok(Some(Basis::default())),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates a folder for the pack of a fetch. It is removed when the value is dropped.
@@ -279,9 +282,12 @@ fn read_contents(directory: &Path) -> Result<Contents, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
         Err(error) => return Err(StoreError::io("read", &path)(error)),
     };
-    let contents = Contents::parse(&text);
-    let usable = contents.filter(|contents| open_packs(directory, contents).is_ok());
-    Ok(usable.unwrap_or_default())
+    let contents = Contents::parse(&text).unwrap_or_default();
+    match open_packs(directory, &contents) {
+        Ok(_) => Ok(contents),
+        Err(error) if error.is_damage() => Ok(Contents::default()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens all packs of a store.

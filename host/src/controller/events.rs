@@ -18,6 +18,9 @@ use crate::events::{Event, EventQueue, EventType, Subject};
 
 /// The name of the reporter, by which tools filter events.
 pub const COMPONENT: &str = "gatewaysync-controller";
+/// The maximum number of pods without an agent that a pass reports in events of their own. The queue of events is
+/// shared by all objects.
+const MISSING_SIDECARS: usize = 32;
 
 /// The events of a pass that changed the status.
 pub(super) fn between(
@@ -169,12 +172,9 @@ fn agents_faulty(
     has_new_message(condition::AGENT_READY, before, after).then(event)
 }
 
-/// Returns an event for each pod whose agent is missing, unless it was missing before. A status that does not list all
-/// gateways lists these first, and bounds the number of these events.
-fn missing_sidecars(
-    before: &GatewaySyncStatus,
-    after: &GatewaySyncStatus,
-) -> impl Iterator<Item = Event> {
+/// Returns an event for each pod whose agent is missing, unless it was missing before. Above a number of pods, one event
+/// is about all others. A status that does not list all gateways lists these first.
+fn missing_sidecars(before: &GatewaySyncStatus, after: &GatewaySyncStatus) -> Vec<Event> {
     let missing = |status: &GatewaySyncStatus| -> BTreeSet<String> {
         let gateways = status.discovered_gateways.iter();
         gateways
@@ -182,16 +182,32 @@ fn missing_sidecars(
             .map(|one| one.pod_name.clone())
             .collect()
     };
-    let known = missing(before);
-    let new = missing(after)
-        .into_iter()
-        .filter(move |pod| !known.contains(pod));
-    new.map(|pod| {
-        let note = format!(
+    let new: Vec<String> = missing(after)
+        .difference(&missing(before))
+        .cloned()
+        .collect();
+    let (named, others) = new.split_at(new.len().min(MISSING_SIDECARS));
+    let named = named.iter().map(|pod| {
+        format!(
             "Pod {pod} has no stoker-agent sidecar; delete the pod, so that it is created again and the agent is injected"
-        );
-        event(EventType::Warning, reason::MISSING_SIDECAR, "Discover", note)
-    })
+        )
+    });
+    let others = others.first().map(|first| {
+        format!(
+            "{} more pods have no stoker-agent sidecar, such as {first}; delete them, so that they are created again and \
+             the agent is injected",
+            others.len()
+        )
+    });
+    let missing_sidecar = |note| {
+        event(
+            EventType::Warning,
+            reason::MISSING_SIDECAR,
+            "Discover",
+            note,
+        )
+    };
+    named.chain(others).map(missing_sidecar).collect()
 }
 
 fn has_new_message(type_: &str, before: &GatewaySyncStatus, after: &GatewaySyncStatus) -> bool {

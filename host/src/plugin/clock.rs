@@ -12,7 +12,8 @@ use super::error::SandboxError;
 
 /// The period of the clock. A guest that computes occupies its thread for at most two periods.
 pub(super) const TICK: Duration = Duration::from_millis(1);
-/// The number of ticks without a guest after which the clock stands still. To start it again takes longer than a call.
+/// The number of ticks without a guest after which the clock stands still. It is not stopped after each call, because
+/// waking its thread takes longer than a call.
 const IDLE_TICKS: u32 = 100;
 
 /// The clock. Its thread ends with this value and the last guest.

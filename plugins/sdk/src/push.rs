@@ -70,7 +70,7 @@ pub fn is_deletion(request: &impl Request) -> bool {
 /// branch with the same commit before and after.
 pub fn test_delivery(request: &impl Request, git_ref: &str) -> Option<Outcome> {
     let after = request.string_at("/after")?;
-    // Senders of their own leave out what they do not know.
+    // Scripts that send webhooks omit what they do not know.
     let is_test =
         text::is_commit_id(&after) && request.string_at("/before").as_ref() == Some(&after);
     is_test.then(|| Outcome::ignored(&["test delivery: ", git_ref, " was not changed"]))

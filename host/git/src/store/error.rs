@@ -21,6 +21,15 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// A file of a pack is missing, or is not as it was written.
+    #[error("the file {} is missing or damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Cause,
+    },
     /// The commit is not in the store.
     #[error("the commit {id} was not fetched")]
     NoCommit {
@@ -84,7 +93,10 @@ impl StoreError {
     pub(crate) fn is_damage(&self) -> bool {
         matches!(
             self,
-            Self::Missing { .. } | Self::Unreadable { .. } | Self::Unexpected { .. }
+            Self::Damaged { .. }
+                | Self::Missing { .. }
+                | Self::Unreadable { .. }
+                | Self::Unexpected { .. }
         )
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use gix_pack::{Bundle, data, index};
 
 use super::contents::PackName;
 use super::{MAX_OBJECT, StoreError};
+use crate::error::Cause;
 
 /// The memory that decoding one object may use: two versions of the object, and its deltas.
 const MAX_DECODING: usize = 3 * MAX_OBJECT;
@@ -33,7 +35,7 @@ impl fmt::Debug for Packs {
 }
 
 impl Packs {
-    /// Opens packs of a folder. A pack whose size is not that of its name is an error.
+    /// Opens packs of a folder. A pack whose size is not that of its name is damaged.
     pub(super) fn open(
         directory: &Path,
         names: &[PackName],
@@ -118,7 +120,7 @@ impl Packs {
 
     /// Decodes an object of any type into a buffer, and returns the type.
     fn decode(&self, id: &oid, data: &mut Vec<u8>) -> Result<Kind, StoreError> {
-        let unreadable = |source: crate::error::Cause| StoreError::Unreadable {
+        let unreadable = |source: Cause| StoreError::Unreadable {
             id: id.to_string(),
             source,
         };
@@ -187,21 +189,40 @@ fn open(
     format: gix_hash::Kind,
 ) -> Result<Arc<Pack>, StoreError> {
     let [pack, index] = name.files().map(|file| directory.join(file));
-    let bytes = fs::metadata(&pack).map_err(StoreError::io("read", &pack))?;
+    let bytes = fs::metadata(&pack).map_err(|error| cannot_open(&pack, error))?;
     if bytes.len() != name.bytes() {
-        let error = std::io::Error::other("the file has another size than it had");
-        return Err(StoreError::io("read", &pack)(error));
+        return Err(damaged(&pack, "it has another size than it had"));
     }
-    let io = |error: gix_error::Error| std::io::Error::other(error);
     let bundle = Bundle {
-        index: index::File::at(&index, format)
-            .map_err(|error| StoreError::io("read", &index)(io(error)))?,
+        index: index::File::at(&index, format).map_err(|error| unusable(&index, error))?,
         pack: data::File::at(&pack, format)
-            .map_err(|error| StoreError::io("read", &pack)(io(error)))?
+            .map_err(|error| unusable(&pack, error))?
             .with_alloc_limit_bytes(Some(MAX_DECODING)),
     };
     Ok(Arc::new(Pack {
         name: name.clone(),
         bundle,
     }))
+}
+
+/// Returns the error about a file that the library cannot use. Its error does not tell whether the file can be opened.
+fn unusable(path: &Path, error: gix_error::Error) -> StoreError {
+    match fs::File::open(path) {
+        Ok(_) => damaged(path, error),
+        Err(error) => cannot_open(path, error),
+    }
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotFound => damaged(path, error),
+        _ => StoreError::io("read", path)(error),
+    }
+}
+
+fn damaged(path: &Path, source: impl Into<Cause>) -> StoreError {
+    StoreError::Damaged {
+        path: path.to_owned(),
+        source: source.into(),
+    }
 }

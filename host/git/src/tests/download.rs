@@ -1,6 +1,7 @@
 //! Tests of fetching commits from real servers, by every transport.
 
 mod damage;
+mod objects;
 mod reduced;
 mod repository;
 

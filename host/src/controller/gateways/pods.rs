@@ -88,9 +88,9 @@ pub(in crate::controller) struct GatewayPod {
     pub(in crate::controller) is_running: bool,
     /// The agent in the pod.
     pub(in crate::controller) agent: AgentContainer,
-    /// The version of the pod. Every event of a pod has another one, and so wakes the object, which reads the reports
-    /// again. Without the label of the object, a ConfigMap with reports is not watched: this takes a watch of all
-    /// ConfigMaps of the cluster, while pods change rarely, and a pass in which nothing has changed writes nothing.
+    /// The version of the pod. Every event of a pod has another version, and so wakes the object, which reads the reports
+    /// again. A ConfigMap with reports but without the label of the object is not watched, because that requires a watch
+    /// of all ConfigMaps of the cluster. Pods change rarely, and a pass in which nothing has changed writes nothing.
     pub(in crate::controller) version: Option<String>,
 }
 

@@ -42,8 +42,8 @@ pub(super) struct Disk<'a> {
     staging: Option<OwnedFd>,
     /// The directory of the last file, which is often that of the next.
     parent: Option<(String, OwnedFd)>,
-    /// How many permissions the system refused to set, and the first error.
-    refused: Option<(usize, FolderError)>,
+    /// The first error about permissions that the system refused to set.
+    refused: Option<FolderError>,
 }
 
 impl<'a> Disk<'a> {
@@ -79,8 +79,7 @@ impl<'a> Disk<'a> {
     fn tolerate(&mut self, result: Result<(), FolderError>) -> Result<(), FolderError> {
         match result {
             Err(error) if error.is_refusal() => {
-                let (count, _) = self.refused.get_or_insert((0, error));
-                *count += 1;
+                self.refused.get_or_insert(error);
                 Ok(())
             }
             result => result,
@@ -90,9 +89,8 @@ impl<'a> Disk<'a> {
     /// Returns what the system refused, as sentences for the log.
     pub(super) fn take_refusals(&mut self) -> Vec<String> {
         let refused = self.refused.take();
-        let message = refused.map(|(count, first)| {
-            format!("the permissions of {count} file(s) cannot be set, such as {first}")
-        });
+        let message =
+            refused.map(|first| format!("permissions of files cannot be set, such as {first}"));
         message.into_iter().collect()
     }
 
