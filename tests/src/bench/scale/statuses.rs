@@ -52,6 +52,11 @@ impl Statuses {
         });
     }
 
+    /// Returns the number of webhooks that are not resolved.
+    pub(super) fn unresolved(&self) -> usize {
+        self.with(|shared| shared.expected.len())
+    }
+
     /// Returns how long the resolved webhooks took, sorted, and forgets them.
     pub(super) fn take(&self) -> Vec<Duration> {
         let mut taken = self.with(|shared| std::mem::take(&mut shared.taken));
