@@ -1,16 +1,19 @@
 //! Tests of fetching commits from real servers, by every transport.
 
 mod damage;
+mod limited;
+mod made;
 mod objects;
+mod packs;
 mod reduced;
 mod repository;
+mod store;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Mutex;
 
+use super::servers::{daemon, version_0};
 use super::ssh::openssh;
-use super::transports::{daemon, version_0, version_0_without};
 use super::*;
 use repository::Repository;
 
@@ -134,78 +137,6 @@ async fn a_commit_is_fetched_by_every_transport_and_version() {
 }
 
 #[tokio::test]
-async fn a_commit_is_fetched_from_a_server_without_large_side_bands() {
-    let repository = Repository::new().await;
-    let noise = repository::noise(200_000);
-    let first = repository.commit(&[("a/b", "one"), ("c", &noise)]).await;
-    repository.git(&["tag", "-a", "-m", "v1", "v1"]).await;
-    let second = repository.commit(&[("a/b", "two"), ("d", "new")]).await;
-    let server = repository.serve().await;
-    for hidden in [
-        &[" side-band-64k"][..],
-        &[" side-band side-band-64k"],
-        &[" side-band side-band-64k", " shallow"],
-    ] {
-        let (url, proxy) = version_0_without(&server, hidden).await;
-        assert_eq!(*resolve(&url, "v1").await.unwrap().commit(), first);
-        let stored = Stored::new();
-        for commit in [&first, &second] {
-            let report = fetch(&url, commit, &stored.store).await.unwrap();
-            assert!(report.bytes > 0, "{hidden:?}");
-            let expected = repository.files(commit).await;
-            assert_eq!(checked_out(&stored.store, commit), expected, "{hidden:?}");
-        }
-        let small = FetchLimits {
-            pack_bytes: 100_000,
-            ..FetchLimits::default()
-        };
-        let client = GitClient::with_config(GitClientConfig {
-            fetch: small,
-            ..GitClientConfig::default()
-        })
-        .unwrap();
-        let asked = wanted(&second, "main");
-        let outcome = client
-            .fetch(&remote(&url), &asked, &Stored::new().store)
-            .await;
-        assert!(
-            matches!(outcome, Err(GitError::TooLarge { .. })),
-            "{outcome:?}"
-        );
-        proxy.abort();
-    }
-}
-
-#[tokio::test]
-async fn the_commit_of_a_hidden_ref_is_fetched_by_version_0_where_the_server_permits_it() {
-    let repository = Repository::new().await;
-    let second = repository.commit(&[("a", "two")]).await;
-    repository.commit(&[("a", "three")]).await;
-    let server = repository.serve().await;
-    server
-        .set_ref("refs/hidden/a", second.as_str())
-        .await
-        .unwrap();
-    for (key, value) in [
-        ("uploadpack.allowAnySHA1InWant", "false"),
-        ("uploadpack.allowTipSHA1InWant", "true"),
-        ("uploadpack.hideRefs", "refs/hidden"),
-    ] {
-        super::transports::run(server.directory(), &["config", key, value]).await;
-    }
-    let (url, proxy) = version_0(&server, true).await;
-    let stored = Stored::new();
-    fetch(&url, &second, &stored.store).await.unwrap();
-    assert_eq!(
-        checked_out(&stored.store, &second),
-        repository.files(&second).await
-    );
-    let error = fetch(&url, &id('1'), &stored.store).await.unwrap_err();
-    assert!(matches!(error, GitError::CommitNotFound { .. }), "{error}");
-    proxy.abort();
-}
-
-#[tokio::test]
 async fn a_commit_is_fetched_from_openssh() {
     let Some(program) = openssh::program() else {
         return;
@@ -239,30 +170,6 @@ async fn a_commit_is_fetched_from_openssh() {
         }
         task.abort();
     }
-}
-
-#[tokio::test]
-async fn a_known_commit_needs_no_server() {
-    let repository = Repository::new().await;
-    let first = repository.commit(&[("a", "one"), ("b", "same")]).await;
-    let second = repository.commit(&[("a", "two")]).await;
-    let server = repository.serve().await;
-    let mut stored = Stored::new();
-    fetch(server.url(), &first, &stored.store).await.unwrap();
-    fetch(server.url(), &second, &stored.store).await.unwrap();
-    drop(server);
-    for _ in 0..2 {
-        for commit in [&first, &second] {
-            let report = fetch("http://127.0.0.1:1/r", commit, &stored.store).await;
-            assert!(report.unwrap().already_there);
-        }
-        stored = stored.reopened();
-    }
-    let error = fetch("http://127.0.0.1:1/r", &id('1'), &stored.store).await;
-    assert!(matches!(error, Err(GitError::Unreachable { .. })));
-    assert_eq!(stored.store.commit(&id('1')).unwrap(), None);
-    let error = stored.store.tree(&id('1')).unwrap_err();
-    assert!(matches!(error, StoreError::NoCommit { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -322,56 +229,6 @@ async fn a_forced_push_and_an_earlier_commit_are_fetched() {
 }
 
 #[tokio::test]
-async fn a_moved_branch_is_named_where_the_server_sends_no_ids() {
-    let repository = Repository::new().await;
-    let first = repository.commit(&[("a", "one")]).await;
-    let second = repository.commit(&[("a", "two")]).await;
-    let server = repository.serve().await;
-    let (old, proxy) = version_0(&server, false).await;
-    let stored = Stored::new();
-    for (url, git_ref, expected) in [
-        (
-            &*old,
-            "main",
-            format!(
-                "the git server does not send the commit {first} by its id, and main leads to {second} now"
-            ),
-        ),
-        (
-            &*old,
-            "v7",
-            format!(
-                "ref \"v7\" not found in remote {old}: the repository has no tag and no branch v7"
-            ),
-        ),
-        (
-            &*old,
-            first.as_str(),
-            format!(
-                "the commit {first} cannot be verified: no ref points to it, and the git server does not support version 2 of git's protocol; use a tag or a branch"
-            ),
-        ),
-    ] {
-        let outcome = client()
-            .fetch(&remote(url), &wanted(&first, git_ref), &stored.store)
-            .await;
-        assert_eq!(outcome.unwrap_err().to_string(), expected);
-    }
-    let missing = id('1');
-    let error = fetch(server.url(), &missing, &stored.store)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the git server does not send the commit {missing} by its id, and main leads to {second} now"
-        )
-    );
-    assert!(stored.files().is_empty());
-    proxy.abort();
-}
-
-#[tokio::test]
 async fn the_history_is_not_fetched_and_links_and_modes_are_kept() {
     let repository = Repository::new().await;
     let dropped = repository.commit(&[("old", "removed later")]).await;
@@ -428,20 +285,6 @@ async fn a_repository_of_sha256_is_fetched() {
 }
 
 #[tokio::test]
-async fn a_fetch_waits_for_another_one_into_the_same_store() {
-    let repository = Repository::new().await;
-    let commit = repository.commit(&[("a", "one")]).await;
-    let server = repository.serve().await;
-    let stored = Stored::new();
-    let lock = stored.store.lock_for_fetch().await;
-    let mut fetching = std::pin::pin!(fetch(server.url(), &commit, &stored.store));
-    let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut fetching).await;
-    assert!(early.is_err());
-    drop(lock);
-    assert!(!fetching.await.unwrap().already_there);
-}
-
-#[tokio::test]
 async fn the_progress_is_shown() {
     let repository = Repository::new().await;
     let commit = repository.commit(&[("a", "one")]).await;
@@ -466,36 +309,4 @@ async fn the_progress_is_shown() {
         messages.iter().any(|text| text.starts_with("Total 3")),
         "{messages:?}"
     );
-}
-
-#[tokio::test]
-async fn the_packs_of_a_store_are_bounded() {
-    let repository = Repository::new().await;
-    let noise = repository::noise(60_000);
-    let server = repository.serve().await;
-    let stored = Stored::new();
-    let mut sizes = Vec::new();
-    let mut last = None;
-    for index in 0..36 {
-        let name = format!("f{index}");
-        let commit = repository
-            .commit(&[("large", &noise), (&name, &name)])
-            .await;
-        fetch(server.url(), &commit, &stored.store).await.unwrap();
-        sizes.push(stored.packs());
-        last = Some(commit);
-    }
-    // A pack for each commit, until everything is fetched anew.
-    let expected: Vec<_> = (1..=33).chain(1..=3).collect();
-    assert_eq!(sizes, expected);
-    let commit = last.unwrap();
-    assert_eq!(
-        checked_out(&stored.store, &commit),
-        repository.files(&commit).await
-    );
-    assert_eq!(stored.files().len(), 3 * 2 + 1);
-}
-
-fn size(path: &Path) -> u64 {
-    path.metadata().unwrap().len()
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::super::fake::{Fake, advertisement, answer, frame, packets};
-use super::objects::{Object, pack};
+use super::made::{Object, pack};
 use super::*;
 
 /// Starts a server of version 2 that gives these answers to the requests, in their order. The last one is repeated.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use stoker_api::detection::CommitId;
 use stoker_local_cluster::GitServer;
 
-use super::super::transports::run;
+use super::super::servers::run;
 
 /// A repository with a work tree. `main` is its branch.
 pub(crate) struct Repository {
@@ -110,7 +110,7 @@ impl Repository {
         for commit in commits {
             let trace = home.path().join(format!("trace-{commit}"));
             let arguments = ["-c", "fetch.unpackLimit=1", "fetch", "-q", "--depth=1", url];
-            let fetched = super::super::transports::git(&directory)
+            let fetched = super::super::servers::git(&directory)
                 .args(arguments)
                 .arg(format!("{commit}:refs/heads/{commit}"))
                 .env("GIT_TRACE_PACKFILE", &trace)
@@ -118,7 +118,7 @@ impl Repository {
                 .await
                 .unwrap();
             assert!(fetched.success());
-            sizes.push(super::size(Path::new(&trace)));
+            sizes.push(size(Path::new(&trace)));
         }
         (sizes[0], sizes[1])
     }
@@ -134,4 +134,8 @@ pub(crate) fn noise(length: usize) -> String {
         char::from(b'!' + u8::try_from((state >> 33) % 90).unwrap_or_default())
     };
     std::iter::repeat_with(next).take(length).collect()
+}
+
+fn size(path: &Path) -> u64 {
+    path.metadata().unwrap().len()
 }
