@@ -61,6 +61,7 @@ use reconcile::reconcile;
 use state::ObjectStates;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names;
 use stoker_git::RefSource;
 
 use own_writes::OwnWrites;
@@ -153,8 +154,8 @@ impl<G: RefSource> Controller<G> {
         controller::Controller::for_stream(objects, reader)
             .with_config(controller::Config::default().concurrency(PASSES))
             .watches_stream(config_maps, |map| {
-                let key = owner(&map, publish::NAME_PREFIX);
-                key.or_else(|| owner(&map, gateways::REPORTS_PREFIX))
+                let key = owner(&map, names::METADATA_PREFIX);
+                key.or_else(|| owner(&map, names::REPORTS_PREFIX))
                     .map(reference)
             })
             .watches_stream(bindings, |binding| {

@@ -17,10 +17,6 @@ pub(crate) use events::Events;
 pub(crate) use follow::follow;
 pub(crate) use reports::{Reports, entry_name, last_report};
 
-/// The beginning of the name of the ConfigMap with what is published. The name of the object follows.
-const METADATA_PREFIX: &str = "stoker-metadata-";
-/// The beginning of the name of the ConfigMap with the reports. The name of the object follows.
-const STATUS_PREFIX: &str = "stoker-status-";
 /// The port of ssh.
 const SSH_PORT: u16 = 22;
 /// The name by which the agent's writes are recognised.

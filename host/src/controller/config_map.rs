@@ -8,16 +8,12 @@ use kube::api::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use stoker_api::detection::ObjectKey;
+use stoker_api::names::{self, metadata_key};
 use stoker_api::{GatewaySync, GitAuth};
 
 use super::error::ControllerError;
 use super::resolve::Resolved;
-use super::{ownership, profiles, publish};
-
-/// The key that tells whether agents stop syncing: `true` or `false`.
-pub(super) const PAUSED: &str = "paused";
-const COMMIT: &str = "commit";
-const REF: &str = "ref";
+use super::{ownership, profiles};
 
 /// Returns the ConfigMap for an object and its commit.
 pub(super) fn wanted(
@@ -30,7 +26,7 @@ pub(super) fn wanted(
     let commit = found.commit.as_str();
     // The agents of the Go operator clone it, which is possible only by a short name or by an id.
     let git_ref = found.short_name.as_deref().unwrap_or(commit);
-    let commit = [(COMMIT, commit), (REF, git_ref)];
+    let commit = [(metadata_key::COMMIT, commit), (metadata_key::REF, git_ref)];
     let commit = commit.map(|(name, value)| (name.to_owned(), value.to_owned()));
     wanted.data.get_or_insert_default().extend(commit);
     Ok(wanted)
@@ -45,7 +41,7 @@ pub(super) fn without_commit(
     let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
     Ok(ConfigMap {
         metadata: ObjectMeta {
-            name: Some(publish::metadata_name(key)),
+            name: Some(names::metadata_map(key.name())),
             namespace: Some(key.namespace().to_owned()),
             labels: Some(ownership::labels(key)),
             owner_references: owner.map(|owner| vec![owner]),
@@ -59,15 +55,18 @@ pub(super) fn without_commit(
 fn data(sync: &GatewaySync) -> Result<BTreeMap<String, String>, ControllerError> {
     let spec = &sync.spec;
     let entries = [
-        ("gitURL", spec.git.repo.clone()),
-        (PAUSED, spec.is_paused().to_string()),
-        ("authType", auth_type(spec.git.auth.as_ref()).to_owned()),
-        ("profiles", profiles::to_json(&spec.sync)?),
-        ("gatewayPort", spec.gateway.port.to_string()),
-        ("gatewayTLS", spec.gateway.tls.to_string()),
+        (metadata_key::GIT_URL, spec.git.repo.clone()),
+        (metadata_key::PAUSED, spec.is_paused().to_string()),
+        (
+            metadata_key::AUTH_TYPE,
+            auth_type(spec.git.auth.as_ref()).to_owned(),
+        ),
+        (metadata_key::PROFILES, profiles::to_json(&spec.sync)?),
+        (metadata_key::GATEWAY_PORT, spec.gateway.port.to_string()),
+        (metadata_key::GATEWAY_TLS, spec.gateway.tls.to_string()),
     ];
     let bundle = spec.git.ca_bundle();
-    let bundle = bundle.map(|bundle| ("caBundle", bundle.to_owned()));
+    let bundle = bundle.map(|bundle| (metadata_key::CA_BUNDLE, bundle.to_owned()));
     let entries = entries.into_iter().chain(bundle);
     Ok(entries
         .map(|(name, value)| (name.to_owned(), value))
@@ -79,7 +78,7 @@ fn data(sync: &GatewaySync) -> Result<BTreeMap<String, String>, ControllerError>
 pub(super) fn is_current(present: &ConfigMap, sync: &GatewaySync) -> Result<bool, ControllerError> {
     let empty = BTreeMap::new();
     let present = present.data.as_ref().unwrap_or(&empty);
-    let Some(commit) = present.get(COMMIT) else {
+    let Some(commit) = present.get(metadata_key::COMMIT) else {
         return Ok(true);
     };
     let status = sync.status.as_ref();
@@ -87,7 +86,12 @@ pub(super) fn is_current(present: &ConfigMap, sync: &GatewaySync) -> Result<bool
         status.last_sync_commit.as_ref() == Some(commit)
             && status.last_sync_ref.as_deref() == Some(sync.effective_ref())
     });
-    let is_said = |name: &&String| ![COMMIT, REF, PAUSED].contains(&name.as_str());
+    let others = [
+        metadata_key::COMMIT,
+        metadata_key::REF,
+        metadata_key::PAUSED,
+    ];
+    let is_said = |name: &&String| !others.contains(&name.as_str());
     let wanted = data(sync)?;
     let is_same = |name: &String| present.get(name) == wanted.get(name);
     let mut names = present.keys().chain(wanted.keys()).filter(is_said);

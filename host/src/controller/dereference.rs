@@ -11,11 +11,12 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names;
 
 use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
 use super::own_writes::{OwnWrites, Written};
-use super::{Context, publish, token_secret};
+use super::{Context, token_secret};
 use crate::recent::Recent;
 
 /// The objects that an object refers to.
@@ -86,7 +87,7 @@ async fn config_map(
         return Ok(Present::Written(written));
     }
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let name = publish::metadata_name(key);
+    let name = names::metadata_map(key.name());
     let call = config_maps.get_opt(&name);
     let found = within("read the metadata ConfigMap", call).await?;
     Ok(Present::Read(found.map(Box::new)))
