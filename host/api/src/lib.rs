@@ -7,6 +7,7 @@
 pub mod detection;
 mod gateway_sync;
 mod git;
+pub mod messages;
 pub mod names;
 pub mod requested_over;
 mod schema;

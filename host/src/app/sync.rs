@@ -14,6 +14,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::json;
+use stoker_api::messages;
 use stoker_api::names::{annotation, condition};
 use stoker_api::requested_over;
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
@@ -237,7 +238,7 @@ impl Step {
         if status.last_handled_requested_at.as_deref() != Some(requested_at) {
             // Without its Secrets, the controller does not handle a request. They may be created in the meantime.
             let ready = status.condition(condition::READY);
-            let lacks = ready.filter(|found| found.message.contains("secret \""));
+            let lacks = ready.filter(|found| messages::is_about_secret(&found.message));
             return Self::Waiting(lacks.map(|found| found.message.clone()));
         }
         match status.condition(condition::REF_RESOLVED) {
@@ -248,7 +249,7 @@ impl Step {
 
     fn handled(status: &GatewaySyncStatus, no_wait: bool) -> Self {
         let ready = status.condition(condition::READY);
-        let unpublished = ready.filter(|found| found.message.starts_with("Metadata not published"));
+        let unpublished = ready.filter(|found| messages::is_not_published(&found.message));
         if let Some(found) = unpublished {
             return Self::Failed(found.message.clone());
         }

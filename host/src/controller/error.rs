@@ -7,6 +7,7 @@ use kube::core::Status;
 use kube::core::error_boundary::InvalidObject;
 
 use stoker_api::detection::ParseError;
+use stoker_api::messages;
 use stoker_api::names::reason;
 
 /// The longest wait for the API server, which usually answers in milliseconds.
@@ -100,7 +101,7 @@ pub enum ControllerError {
 
 /// A Secret that the object refers to does not exist, or may not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{label} secret {name:?} not found: {why}")]
+#[error("{}", messages::missing_secret(label, name, why))]
 pub(super) struct MissingSecret {
     /// The purpose of the Secret.
     pub(super) label: &'static str,

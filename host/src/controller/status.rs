@@ -8,6 +8,7 @@ use kube::api::{Api, ObjectMeta, Patch};
 use kube::core::PartialObjectMeta;
 use serde_json::{Map, Value, json};
 use stoker_api::detection::ObjectKey;
+use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
@@ -205,7 +206,7 @@ fn ready_state(
             format!("{secret}{}", retry_note(*retry))
         }
         (_, Publication::Failed(error)) => {
-            format!("Metadata not published: {}", stoker_report::chain(error))
+            messages::not_published(&stoker_report::chain(error).to_string())
         }
         _ if desired.profiles.is_err() => "Profiles invalid".to_owned(),
         (Resolution::Failed(failure), _) => {
