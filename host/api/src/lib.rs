@@ -9,6 +9,7 @@ mod gateway_sync;
 mod git;
 pub mod messages;
 pub mod names;
+pub mod request;
 pub mod requested_over;
 mod schema;
 mod status;

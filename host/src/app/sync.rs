@@ -15,8 +15,8 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::json;
 use stoker_api::messages;
-use stoker_api::names::{annotation, condition};
-use stoker_api::requested_over;
+use stoker_api::names::condition;
+use stoker_api::request;
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
         bail!("{object} is paused: set spec.paused to false, and request the sync again");
     }
     let started = Instant::now();
-    let requested_at = request(client, &found, flags).await?;
+    let requested_at = write_request(client, &found, flags).await?;
     let git_ref = flags
         .r#ref
         .as_ref()
@@ -98,25 +98,13 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
 }
 
 /// Writes the request, and returns its time stamp.
-async fn request(client: &Client, found: &GatewaySync, flags: &SyncFlags) -> Result<String> {
-    let requested_at = format!("{:.9}", Timestamp::now());
-    let mut annotations = json!({
-        annotation::REQUESTED_AT: requested_at,
-        annotation::REQUESTED_BY: REQUESTED_BY,
-    });
-    // A change of the spec is newer than the request. One that is only looked up again keeps what it overrides.
-    let spec_ref = found.spec.git.git_ref.as_str();
-    let overridden = match &flags.r#ref {
-        Some(git_ref) => {
-            annotations[annotation::REQUESTED_REF] = git_ref.to_string().into();
-            Some((git_ref.as_str(), spec_ref))
-        }
-        None => found.requested_ref().zip(found.requested_over()),
+async fn write_request(client: &Client, found: &GatewaySync, flags: &SyncFlags) -> Result<String> {
+    let requested_at = request::stamp(Timestamp::now());
+    let spec_ref = &found.spec.git.git_ref;
+    let annotations = match &flags.r#ref {
+        Some(git_ref) => request::of_ref(git_ref.as_str(), spec_ref, &requested_at, REQUESTED_BY),
+        None => request::of_same_ref(found, &requested_at, REQUESTED_BY),
     };
-    if let Some((git_ref, overridden)) = overridden {
-        let note = requested_over::note(git_ref, &requested_at, overridden);
-        annotations[annotation::REQUESTED_OVER] = note.into();
-    }
     // Only the metadata of the answer is parsed, because the spec may contain credentials, and the client library logs
     // answers that it cannot parse.
     let objects =
