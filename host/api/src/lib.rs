@@ -7,6 +7,7 @@
 pub mod detection;
 mod gateway_sync;
 mod git;
+mod host_key;
 pub mod messages;
 pub mod names;
 pub mod request;

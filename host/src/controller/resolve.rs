@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::error::MissingSecret;
 use super::state::{Lookup, ResolvedCommit, Retry, Usable};
-use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable, ssh_server};
+use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable};
 use crate::lookups::{LookupError, Question};
 
 /// The shortest time after which a token is replaced, in case that GitHub issues tokens that end at once.
@@ -126,7 +126,7 @@ async fn look_up_and_decide<G: RefSource>(
 fn host_key<G: RefSource>(context: &Context<G>, wanted: &RefLookup) -> Option<SshHostKey> {
     let key = context.lookups.host_key(&wanted.remote)?;
     Some(SshHostKey {
-        server: ssh_server(wanted.remote.url()),
+        server: wanted.remote.url().ssh_server(),
         key: key.to_string(),
     })
 }
