@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod finalizer;
 mod gateways;
+mod merge_patch;
 mod metrics;
 mod own_writes;
 mod ownership;

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::{self, metadata_key};
 use stoker_api::{GatewaySync, GitAuth};
 
 use super::error::ControllerError;
 use super::resolve::Resolved;
-use super::{ownership, profiles};
+use super::{merge_patch, ownership, profiles};
 
 /// Returns the ConfigMap for an object and its commit.
 pub(super) fn wanted(
@@ -123,64 +122,15 @@ pub(super) fn difference(
     present: &ConfigMap,
     wanted: &ConfigMap,
 ) -> Option<Value> {
-    let mut patch = Map::new();
-    let mut metadata = Map::new();
-    let data = changes(present.data.as_ref(), wanted.data.as_ref(), true);
-    if !data.is_empty() {
-        patch.insert("data".to_owned(), data.into());
-    }
-    let labels = changes(
-        present.metadata.labels.as_ref(),
-        wanted.metadata.labels.as_ref(),
-        false,
-    );
-    if !labels.is_empty() {
-        metadata.insert("labels".to_owned(), labels.into());
-    }
-    if let [owner, ..] = wanted.owner_references() {
-        let owners = ownership::owners(&present.metadata, key, &owner.uid);
-        if !ownership::is_same(present.owner_references(), &owners) {
-            metadata.insert("ownerReferences".to_owned(), json!(owners));
-        }
-    }
-    if patch.is_empty() && metadata.is_empty() {
-        return None;
-    }
-    metadata.insert(
-        "resourceVersion".to_owned(),
-        json!(present.metadata.resource_version),
-    );
-    patch.insert("metadata".to_owned(), metadata.into());
-    Some(patch.into())
-}
-
-/// Returns the part of a merge patch that sets the values of a map, and that removes other values if it is to.
-pub(super) fn changes<V: PartialEq + Serialize>(
-    present: Option<&BTreeMap<String, V>>,
-    wanted: Option<&BTreeMap<String, V>>,
-    removes: bool,
-) -> Map<String, Value> {
-    let empty = BTreeMap::new();
-    let (before, after) = (present.unwrap_or(&empty), wanted.unwrap_or(&empty));
-    let mut changes = Map::new();
-    for name in before
-        .keys()
-        .filter(|name| removes && !after.contains_key(*name))
-    {
-        changes.insert(name.clone(), Value::Null);
-    }
-    for (name, value) in after
-        .iter()
-        .filter(|(name, value)| before.get(*name) != Some(value))
-    {
-        changes.insert(name.clone(), json!(value));
-    }
-    changes
+    let data = merge_patch::replacement(present.data.as_ref(), wanted.data.as_ref());
+    let fields = merge_patch::field("data", data);
+    merge_patch::of_owned(key, &present.metadata, &wanted.metadata, fields)
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use serde_json::json;
 
     use super::*;
     use crate::controller::tests::fixture::{GatewaySyncExt as _, resolved};

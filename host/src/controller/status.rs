@@ -1,12 +1,14 @@
 //! Fifth step: the status of the object. It is computed purely from the results of the other steps; then the difference
 //! is written, if there is one.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
 use kube::core::PartialObjectMeta;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use stoker_api::detection::ObjectKey;
 use stoker_api::messages;
 use stoker_api::names::{condition, reason};
@@ -19,7 +21,7 @@ use super::publish::Publication;
 use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
 use super::state::Retry;
 use super::validate::Desired;
-use super::{duration, patch_params};
+use super::{duration, merge_patch, patch_params};
 
 /// The outcome of a pass.
 #[derive(Debug)]
@@ -301,25 +303,13 @@ fn difference(
     if sync.status.as_ref() == Some(next) {
         return Ok(None);
     }
-    let fields = |status: &GatewaySyncStatus| -> Result<Map<String, Value>, ControllerError> {
+    let fields = |status: &GatewaySyncStatus| -> Result<BTreeMap<String, Value>, ControllerError> {
         Ok(serde_json::from_value(serde_json::to_value(status)?)?)
     };
-    let (before, after) = (
-        fields(&sync.status.clone().unwrap_or_default())?,
-        fields(next)?,
-    );
-    let mut changed = Map::new();
-    for name in before.keys().filter(|name| !after.contains_key(*name)) {
-        changed.insert(name.clone(), Value::Null);
-    }
-    changed.extend(
-        after
-            .into_iter()
-            .filter(|(name, value)| before.get(name) != Some(value)),
-    );
-    let version = &sync.metadata.resource_version;
-    Ok((!changed.is_empty())
-        .then(|| json!({ "metadata": { "resourceVersion": version }, "status": changed })))
+    let before = fields(&sync.status.clone().unwrap_or_default())?;
+    let changes = merge_patch::replacement(Some(&before), Some(&fields(next)?));
+    let fields = merge_patch::field("status", changes);
+    Ok(merge_patch::of_version(&sync.metadata, Map::new(), fields))
 }
 
 /// Writes a status if it differs, and returns the new metadata of the object. `None` if nothing was written.
