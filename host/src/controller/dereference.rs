@@ -48,6 +48,8 @@ pub(super) type SecretReads =
 
 /// How long the objects that refer to one Secret share a read of it. Many objects are polled at the same time.
 pub(super) const SHARED_FOR: Duration = Duration::from_secs(1);
+/// The purpose of the Secret that gateways need.
+const API_KEY: &str = "gateway API key";
 /// The maximum number of shared reads.
 const SHARED: usize = 1024;
 
@@ -112,10 +114,9 @@ async fn gateway_secret(
     sync: &GatewaySync,
 ) -> Result<Result<(), MissingSecret>, ControllerError> {
     let name = &sync.spec.gateway.api.secret_name;
-    // A name with a slash would be the path of another object.
-    let secret = match ObjectKey::new(key.namespace(), name) {
+    let secret = match MissingSecret::key(API_KEY, key.namespace(), name) {
         Ok(secret) => secret,
-        Err(error) => return Ok(Err(missing(name, error.to_string()))),
+        Err(missing) => return Ok(Err(missing)),
     };
     let read = || find_secret(client.clone(), secret.clone());
     let mut is_own = false;
@@ -135,21 +136,7 @@ async fn find_secret(
     secret: ObjectKey,
 ) -> Result<Result<(), MissingSecret>, ControllerError> {
     let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client, secret.namespace());
-    match within("read a Secret's metadata", secrets.get(secret.name())).await {
-        Ok(_) => Ok(Ok(())),
-        Err(ControllerError::Refused { status, .. })
-            if status.is_not_found() || status.is_forbidden() =>
-        {
-            Ok(Err(missing(secret.name(), status.message)))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn missing(name: &str, why: String) -> MissingSecret {
-    MissingSecret {
-        label: "gateway API key",
-        name: name.to_owned(),
-        why,
-    }
+    let answer = within("read a Secret's metadata", secrets.get(secret.name())).await;
+    let found = MissingSecret::check(API_KEY, secret.name(), answer)?;
+    Ok(found.map(drop))
 }
