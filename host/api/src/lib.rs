@@ -13,6 +13,7 @@ pub mod names;
 pub mod request;
 pub mod requested_over;
 mod schema;
+mod sensitive;
 mod status;
 mod sync;
 mod webhook;
@@ -23,6 +24,7 @@ pub use gateway_sync::{
     Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling,
 };
 pub use git::{GitAuth, GitHubApp, GitSource, KnownHosts, SecretKey, SshKey, Token};
+pub use sensitive::Sensitive;
 pub use status::{
     DiscoveredGateway, GatewayState, GatewaySyncStatus, RefResolutionStatus, SshHostKey,
     SyncedRefKind,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
-use stoker_git::Sensitive;
+use stoker_api::Sensitive;
 use stoker_report::is_unprintable;
 
 use super::key::signed_token;
