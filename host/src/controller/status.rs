@@ -49,8 +49,13 @@ impl Outcome<'_> {
     }
 }
 
-/// The next status of an object after a pass.
-pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) -> GatewaySyncStatus {
+/// Returns the next status of an object after a pass, and its gateways that run another commit.
+pub(super) fn next(
+    sync: &GatewaySync,
+    outcome: &Outcome<'_>,
+    now: Timestamp,
+) -> (GatewaySyncStatus, Skew) {
+    let mut skew = Skew::default();
     let mut status = sync.status.clone().unwrap_or_default();
     // The API keeps times in whole seconds.
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
@@ -86,7 +91,7 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
             if let Some(gateways) = &fleet.gateways {
                 status.discovered_gateways = gateways.shown();
             }
-            let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
+            skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
             let mut setter = setter(&mut status, sync, &now);
             set_spec_conditions(&mut setter, desired);
             if let Some(state) = ref_state(resolution) {
@@ -100,7 +105,7 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
             );
         }
     }
-    status
+    (status, skew)
 }
 
 /// Replaces a `Ready` that says that the object is paused. Any other one stays until the ref is resolved.
