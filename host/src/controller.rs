@@ -288,8 +288,5 @@ fn create_params() -> PostParams {
 }
 
 fn patch_params() -> PatchParams {
-    PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    }
+    PatchParams::apply(FIELD_MANAGER)
 }

@@ -120,8 +120,8 @@ pub(crate) fn is_as_late(version: Option<&str>, other: Option<&str>) -> bool {
         .is_some_and(|(version, other)| version >= other)
 }
 
-/// Versions are ordered as numbers (Kubernetes, "Resource versions").
-fn number(version: Option<&str>) -> Option<u64> {
+/// Returns a version as a number. Versions of one kind are ordered by it (Kubernetes, "Resource versions").
+pub(crate) fn number(version: Option<&str>) -> Option<u64> {
     version?.parse().ok()
 }
 

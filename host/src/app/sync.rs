@@ -109,10 +109,7 @@ async fn write_request(client: &Client, found: &GatewaySync, flags: &SyncFlags) 
     // answers that it cannot parse.
     let objects =
         Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), flags.object.namespace());
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = PatchParams::apply(FIELD_MANAGER);
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let written = objects.patch(flags.object.name(), &params, &patch).await;
     let object = flags.object.to_string();

@@ -74,7 +74,7 @@ pub(super) struct LastEvent {
     /// The time of the event, by the sender's clock.
     pub(super) at: Timestamp,
     /// Whether a signed body has reported an event of this plugin.
-    #[serde(rename = "signed", default, skip_serializing_if = "is_false")]
+    #[serde(rename = "signed", default, skip_serializing_if = "std::ops::Not::not")]
     is_signed: bool,
 }
 
@@ -256,14 +256,6 @@ fn is_body_signed(fingerprint: &Fingerprint) -> bool {
 
 fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
     at.duration_since(now).unsigned_abs() > MAX_AHEAD && at > now
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 #[cfg(test)]

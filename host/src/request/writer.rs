@@ -121,10 +121,7 @@ impl Writer {
         limit: Instant,
     ) -> Result<Option<String>, Failure> {
         let patch = Patch::Merge(request.patch(version));
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = PatchParams::apply(FIELD_MANAGER);
         let api: Api<written::Guarded> = Api::namespaced(self.client.clone(), key.namespace());
         let answer = timeout_at(limit, api.patch(key.name(), &params, &patch)).await;
         let object = answer
