@@ -8,8 +8,8 @@
 //! No credentials are kept after a lookup: a remote is recognised by its digest.
 
 mod error;
-mod foresight;
 mod host;
+mod prefetch;
 mod remote;
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ async fn look_up<G: RefSource>(
     let (states, lookup_key) = (&context.states, &desired.lookup_key);
     let requested_at = lookup_key.requested_at();
     let arrived =
-        requested_at.and_then(|at| context.lookups.take_arrival(key, &wanted.git_ref, at));
+        requested_at.and_then(|at| context.lookups.take_prefetch(key, &wanted.git_ref, at));
     let (not_before, is_requested) = match states.usable(key, lookup_key, desired.interval, arrived)
     {
         Usable::Lookup(lookup) => return Some(lookup),
