@@ -79,7 +79,8 @@ const FIELD_MANAGER: &str = "stoker-controller";
 const SLOTS: usize = 16;
 
 /// The maximum number of concurrent passes. At the start, a pass over each object is due, and each that has begun takes
-/// kilobytes. Those that wait for a git server, for a second at most, must leave enough for the others.
+/// kilobytes. Those that wait for a git server, for a second at most, must leave enough passes for the other
+/// objects.
 const PASSES: u16 = 1024;
 
 /// The data that all passes share.

@@ -26,10 +26,10 @@ pub(super) struct References {
     pub(super) git: Result<GitSecrets, CredentialsError>,
     /// Whether the Secret with the API key of the gateways exists.
     pub(super) gateway_secret: Result<(), MissingSecret>,
-    /// The ConfigMap with the name that the object's metadata is published under.
+    /// The ConfigMap in which the commit is published.
     pub(super) config_map: Present,
-    /// The Secret with the name that the token of the object's GitHub App is published under. It is read only for an
-    /// object with a GitHub App.
+    /// The Secret in which the token of the object's GitHub App is published. It is read only for an object with a
+    /// GitHub App.
     pub(super) token_secret: Option<Secret>,
 }
 

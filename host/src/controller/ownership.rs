@@ -40,7 +40,7 @@ impl Writer {
 ///
 /// # Errors
 ///
-/// Returns its owner, as the end of a sentence about it.
+/// The error text completes a sentence: `it …`.
 pub(super) fn check(
     found: &ObjectMeta,
     key: &ObjectKey,

@@ -41,7 +41,7 @@ pub(super) async fn exchange(
         installation.private_key.expose().to_owned(),
         installation.app_id,
     );
-    // To sign takes milliseconds.
+    // Signing takes milliseconds, so it runs on a blocking thread.
     let signed = tokio::task::spawn_blocking(move || signed_token(&key, app_id, now)).await;
     let signed = signed.map_err(|_| GitHubAppError::Key {
         why: "it cannot sign".to_owned(),

@@ -1,8 +1,8 @@
 //! Admits deliveries whose sender is verified, each by the key of its object.
 //!
-//! Whoever is not verified cannot tell whether an object exists or has its own key: a refusal is the same in all cases,
-//! and is final only after one read of the API server's present state. That read also finds an object that was created
-//! an instant ago, and a key that was changed an instant ago.
+//! A sender that is not verified cannot find out whether an object exists or has its own key: a refusal is the same in
+//! all cases, and is final only after one read of the API server's present state. That read also finds an object that
+//! was created an instant ago, and a key that was changed an instant ago.
 
 use std::net::IpAddr;
 use std::sync::Arc;

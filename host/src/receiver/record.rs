@@ -97,7 +97,7 @@ impl Record {
     fn end(&self, end: &End<'_>) {
         self.receiver.metrics.outcome(end.reason);
         let is_sampled = self.scheme.is_none() || end.status == Some(StatusCode::TOO_MANY_REQUESTS);
-        // Strangers, and senders that run wild, cause any number of lines.
+        // Unauthenticated and misconfigured senders can cause any number of lines.
         if !is_sampled || self.receiver.limits.refusal_lines.allows() {
             self.write(end, self.started.elapsed());
         }

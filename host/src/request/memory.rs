@@ -167,8 +167,8 @@ impl Memory {
 
     /// Returns the event that the events of a delivery must not precede: the last one of its plugin. For a signed body,
     /// it is the last one of all plugins that reported events of signed bodies, because the headers, which decide the
-    /// plugin, are not signed. One that is far in the future does not count. Nor does one of another plugin that is in the
-    /// future at all: its time may be that of a header, and must not suppress what happens now.
+    /// plugin, are not signed. One that is far in the future does not count. An event of another plugin does not count
+    /// either if its time is in the future: it may be that of a header, and must not suppress what happens now.
     pub(super) fn last_event_for(
         &self,
         announcement: &Announcement,

@@ -366,7 +366,7 @@ impl Queue {
     fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectState) -> R) -> R {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MAX_REMEMBERED && !objects.contains_key(key) {
-            // To forget a write costs at most one conflict.
+            // A forgotten write causes at most one conflict.
             objects.retain(|_, object| object.is_active);
         }
         access(objects.entry(key.clone()).or_default())
