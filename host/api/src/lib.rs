@@ -1,8 +1,8 @@
-//! The `GatewaySync` custom resource as Rust types: its spec, its status, and the names that the receiver, the
-//! controller and other tools share (annotations, conditions, reasons, the finalizer).
+//! The `GatewaySync` custom resource as Rust types: its spec, its status, and the names and texts that the receiver, the
+//! controller, the agents and other tools share. [`detection`] contains the parsed types of the domain.
 //!
-//! The definition that a cluster installs is generated from these types, so the two cannot differ. The crate has no
-//! behaviour beyond accessors, and depends on neither a Kubernetes client nor a web server.
+//! The definition that a cluster installs is generated from these types, so the two cannot differ. The crate parses,
+//! compares and prints them, without I/O. It depends on neither a Kubernetes client nor a web server.
 
 pub mod detection;
 mod gateway_sync;

@@ -1,4 +1,4 @@
-//! The names that the receiver, the controller and other tools share.
+//! The names that the receiver, the controller, the agents and other tools share.
 
 /// The finalizer of a `GatewaySync`. It delays the deletion of the object until its ConfigMaps are deleted.
 pub const FINALIZER: &str = "stoker.io/finalizer";
@@ -16,7 +16,7 @@ pub mod annotation {
     /// The commit whose deletions a person confirms, on a gateway where the commit would delete more files than
     /// `maxDeletes` allows. Agents read it.
     pub const CONFIRM_DELETES: &str = "stoker.io/confirm-deletes";
-    /// The requester: the plugin that detected the ref.
+    /// The requester: the plugin that detected the ref, or `stoker-sync` for the command `stoker sync`.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
     /// The values of [`REQUESTED_REF`], of [`REQUESTED_AT`], and of `spec.git.ref` at that time, separated by spaces.
     /// If `spec.git.ref` has changed since to something else than the requested ref, the request does not count any
