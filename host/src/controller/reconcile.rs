@@ -167,17 +167,31 @@ async fn pass<G: RefSource>(
         fleet: &fleet,
     };
     let (publication, report) = publish_and_report(context, key, sync, &steps).await?;
-    let next_look = fleet.next_look(&report.skew);
-    match (publication, resolution) {
+    conclude(context, key, sync, &steps, publication, &report).await
+}
+
+/// Determines the result of a pass, and removes a request that is obsolete.
+async fn conclude<G: RefSource>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    steps: &Steps<'_>,
+    publication: Publication,
+    report: &Report,
+) -> Result<ReconcileResult, ControllerError> {
+    let next_look = steps.fleet.next_look(&report.skew);
+    match (publication, steps.resolution) {
         (Publication::Failed(error), _) => Err(error),
         // The ref is followed meanwhile.
         (Publication::Blocked(Blocked { retry, .. }), Resolution::Resolved(resolved)) => {
             Ok(ReconcileResult::retry(Some(retry)).within(resolved.next_pass))
         }
-        (_, Resolution::Blocked(Blocked { retry, .. })) => Ok(ReconcileResult::retry(Some(retry))),
+        (_, Resolution::Blocked(Blocked { retry, .. })) => Ok(ReconcileResult::retry(Some(*retry))),
         (_, Resolution::Failed(failure)) => Ok(ReconcileResult::retry(failure.retry)),
         (Publication::Published | Publication::Skipped, Resolution::Resolved(resolved)) => {
-            context.states.record_success(key, &desired.lookup_key);
+            context
+                .states
+                .record_success(key, &steps.desired.lookup_key);
             let done = ReconcileResult::done();
             let done = done.within(resolved.next_pass).within(next_look);
             if !resolved.request_is_obsolete {
