@@ -13,6 +13,7 @@ mod handler;
 mod handshake;
 mod limits;
 mod metrics;
+mod place;
 mod rate;
 mod record;
 mod router;

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use stoker_report::escape;
 
 use super::Receiver;
-use super::admission::Place;
 use super::answer::Answer;
+use super::place::Place;
 use crate::plugin::Plugin;
 
 /// The maximum length of a sender's texts in the log, in characters, unless they are the names of an object and the
