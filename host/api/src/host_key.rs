@@ -17,8 +17,8 @@ impl RepoUrl {
 }
 
 impl GatewaySync {
-    /// Returns the only host key that the ssh server of a repository may have: the one that a person accepted, or the one
-    /// that the controller saw first.
+    /// Returns the only host key that the ssh server of a repository may have: the one that a person accepted, or the
+    /// one that the controller saw first.
     #[must_use]
     pub fn pinned_host_key(&self, repo: &RepoUrl) -> Option<&str> {
         let seen = self.status.as_ref().and_then(|status| {

@@ -1,5 +1,5 @@
-//! The `GatewaySync` custom resource as Rust types: its spec, its status, and the names and texts that the receiver, the
-//! controller, the agents and other tools share. [`detection`] contains the parsed types of the domain.
+//! The `GatewaySync` custom resource as Rust types: its spec, its status, and the names and texts that the receiver,
+//! the controller, the agents and other tools share. [`detection`] contains the parsed types of the domain.
 //!
 //! The definition that a cluster installs is generated from these types, so the two cannot differ. The crate parses,
 //! compares and prints them, without I/O. It depends on neither a Kubernetes client nor a web server.

@@ -18,8 +18,8 @@ pub fn stamp(time: Timestamp) -> String {
     format!("{time:.9}")
 }
 
-/// Returns the annotations that request a ref. `spec_ref` is the present `spec.git.ref`, which the request overrides until
-/// it is changed.
+/// Returns the annotations that request a ref. `spec_ref` is the present `spec.git.ref`, which the request overrides
+/// until it is changed.
 #[must_use]
 pub fn of_ref(
     requested_ref: &str,

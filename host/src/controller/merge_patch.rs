@@ -11,8 +11,8 @@ use stoker_api::detection::ObjectKey;
 
 use super::ownership;
 
-/// Returns the merge patch that changes fields of an owned object and restores its metadata, or `None` if nothing changes.
-/// The patch applies only to the version that was read.
+/// Returns the merge patch that changes fields of an owned object and restores its metadata, or `None` if nothing
+/// changes. The patch applies only to the version that was read.
 pub(super) fn of_owned(
     key: &ObjectKey,
     present: &ObjectMeta,
@@ -22,7 +22,8 @@ pub(super) fn of_owned(
     of_version(present, metadata(key, present, wanted), fields)
 }
 
-/// Returns the merge patch with these changes, or `None` if there are none. It applies only to the version that was read.
+/// Returns the merge patch with these changes, or `None` if there are none. It applies only to the version that was
+/// read.
 pub(super) fn of_version(
     present: &ObjectMeta,
     mut metadata: Map<String, Value>,
