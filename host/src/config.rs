@@ -1,18 +1,22 @@
 //! The configuration of `stoker run`, converted from the flags. Invalid flags are errors.
 
+mod error;
+
 use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use stoker_api::SecretKey;
 use stoker_api::detection::ObjectKey;
-use stoker_git::{AllowedHosts, HostPattern, HostPatternError};
+use stoker_git::{AllowedHosts, HostPattern};
+
+pub use error::ConfigError;
 
 use crate::auth::AuthConfig;
 use crate::cli::{AgentRoleKind, CERT_KEY, CERT_NAME, DEFAULT_AGENT_IMAGE, RunFlags};
 use crate::controller::AgentRole;
 use crate::plugin::{Limits, SettingsSource};
-use crate::receiver::{Bounds, NetworkError, Networks};
+use crate::receiver::{Bounds, Networks};
 use crate::secrets::SecretSource;
 use crate::server::TlsFiles;
 
@@ -93,117 +97,13 @@ pub enum CertificateConfig {
     },
 }
 
-/// The reason why a flag is invalid.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The value is not an address to listen on.
-    #[error("{flag} {text:?} is not an address: use PORT, :PORT or IP:PORT, or 0 to disable it")]
-    Address {
-        /// The flag.
-        flag: &'static str,
-        /// The value.
-        text: String,
-    },
-    /// A secret has two sources.
-    #[error("both {file} and the environment variable {variable} are set: use one of them")]
-    TwoSecrets {
-        /// The flag with the file.
-        file: &'static str,
-        /// The environment variable.
-        variable: &'static str,
-    },
-    /// A secret has a previous value, and no present one in the environment.
-    #[error(
-        "{variable}_PREVIOUS is set without {variable}: put the previous value beside the present one"
-    )]
-    OnlyPreviousSecret {
-        /// The environment variable of the present value.
-        variable: &'static str,
-    },
-    /// A secret in the environment is not text.
-    #[error("{variable} is set, but its value is not UTF-8")]
-    SecretNotUtf8 {
-        /// The environment variable.
-        variable: String,
-    },
-    /// The value is not the name of a Secret.
-    #[error("--webhook-secret-name {text:?} is not NAME or NAME/KEY of a Secret")]
-    SecretName {
-        /// The value.
-        text: String,
-    },
-    /// The size limit of plugins is out of range.
-    #[error("--plugin-max-size {bytes} is not between 1024 and {limit} bytes")]
-    PluginMaxSize {
-        /// The value.
-        bytes: u64,
-        /// The largest valid value.
-        limit: u64,
-    },
-    /// A list contains something else than networks.
-    #[error("{flag} is invalid")]
-    Networks {
-        /// The flag.
-        flag: &'static str,
-        /// The reason.
-        #[source]
-        source: NetworkError,
-    },
-    /// The list of git servers contains something else than hosts.
-    #[error("--git-allowed-hosts is invalid")]
-    GitHosts(#[source] HostPatternError),
-    /// The memory for bodies is too small for one body, or out of range.
-    #[error(
-        "--max-body-memory {bytes} is not between --max-body, {body}, and {MAX_BODY_MEMORY_LIMIT} bytes"
-    )]
-    MaxBodyMemory {
-        /// The value.
-        bytes: usize,
-        /// The largest size of a body.
-        body: usize,
-    },
-    /// The rate is out of range.
-    #[error("--webhook-rate {rate} is not between 1 and {MAX_RATE}")]
-    Rate {
-        /// The value.
-        rate: u32,
-    },
-    /// The certificate of the injection webhook has two sources.
-    #[error("both --webhook-cert-path and --webhook-cert-secret are set: use one of them")]
-    TwoCertificates,
-    /// The Secret for the certificate of the injection webhook is not the name of an object.
-    #[error("--webhook-cert-secret {text:?} is not the name of a Secret")]
-    CertificateSecret {
-        /// The value.
-        text: String,
-    },
-    /// The certificate that Stoker issues has no names.
-    #[error("--webhook-cert-secret needs --webhook-cert-dns-names with the names of the Service")]
-    NoCertificateNames,
-    /// Only one of the certificate and the key is set.
-    #[error("--webhook-tls-cert and --webhook-tls-key are used together: set both or neither")]
-    HalfTls,
-    /// The size limit of bodies is out of range.
-    #[error("--max-body {bytes} is not between 1 and {limit} bytes")]
-    MaxBody {
-        /// The value.
-        bytes: usize,
-        /// The largest valid value.
-        limit: usize,
-    },
-}
-
 impl TryFrom<RunFlags> for HostConfig {
     type Error = ConfigError;
 
     fn try_from(flags: RunFlags) -> Result<Self, ConfigError> {
-        if !(1..=MAX_BODY_LIMIT).contains(&flags.max_body) {
-            return Err(ConfigError::MaxBody {
-                bytes: flags.max_body,
-                limit: MAX_BODY_LIMIT,
-            });
-        }
+        let bounds = bounds(&flags)?;
         let injection = injection(&flags)?;
+        let auth = auth(&flags)?;
         let receiver = (flags.webhook_receiver_port != 0)
             .then(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.webhook_receiver_port)));
         Ok(Self {
@@ -223,43 +123,10 @@ impl TryFrom<RunFlags> for HostConfig {
                 file: flags.plugin_settings,
                 limits: plugin_limits(flags.plugin_max_size)?,
             },
-            auth: AuthConfig {
-                hmac: secret(
-                    (
-                        flags.webhook_hmac_secret,
-                        flags.webhook_hmac_secret_previous,
-                    ),
-                    flags.webhook_hmac_secret_file,
-                    ("--webhook-hmac-secret-file", "WEBHOOK_HMAC_SECRET"),
-                )?,
-                bearer: secret(
-                    (
-                        flags.webhook_bearer_token,
-                        flags.webhook_bearer_token_previous,
-                    ),
-                    flags.webhook_bearer_token_file,
-                    ("--webhook-bearer-token-file", "WEBHOOK_BEARER_TOKEN"),
-                )?,
-                stored: flags
-                    .webhook_secret_name
-                    .as_deref()
-                    .map(stored_secret)
-                    .transpose()?,
-            },
+            auth,
             tls: tls_files(flags.webhook_tls_cert, flags.webhook_tls_key)?,
             injection,
-            bounds: Bounds {
-                body_bytes: flags.max_body,
-                body_memory: body_memory(flags.max_body_memory, flags.max_body)?,
-                object_rate: object_rate(flags.webhook_rate)?,
-                trusted_proxies: networks("--trusted-proxies", flags.trusted_proxies.as_deref())?
-                    .unwrap_or_default(),
-                allowed_sources: networks(
-                    "--webhook-allowed-sources",
-                    flags.webhook_allowed_sources.as_deref(),
-                )?,
-                ..Bounds::default()
-            },
+            bounds,
             git_hosts: git_hosts(flags.git_allowed_hosts.as_deref())?,
             own_namespace: set(flags.pod_namespace),
             identity: flags.leader_elect.then(|| {
@@ -276,6 +143,55 @@ impl From<AgentRoleKind> for AgentRole {
             AgentRoleKind::Role => Self::Role,
         }
     }
+}
+
+/// Returns the secrets that authenticate webhooks.
+fn auth(flags: &RunFlags) -> Result<AuthConfig, ConfigError> {
+    Ok(AuthConfig {
+        hmac: secret(
+            (
+                flags.webhook_hmac_secret.clone(),
+                flags.webhook_hmac_secret_previous.clone(),
+            ),
+            flags.webhook_hmac_secret_file.clone(),
+            ("--webhook-hmac-secret-file", "WEBHOOK_HMAC_SECRET"),
+        )?,
+        bearer: secret(
+            (
+                flags.webhook_bearer_token.clone(),
+                flags.webhook_bearer_token_previous.clone(),
+            ),
+            flags.webhook_bearer_token_file.clone(),
+            ("--webhook-bearer-token-file", "WEBHOOK_BEARER_TOKEN"),
+        )?,
+        stored: flags
+            .webhook_secret_name
+            .as_deref()
+            .map(stored_secret)
+            .transpose()?,
+    })
+}
+
+/// Returns the bounds of a delivery.
+fn bounds(flags: &RunFlags) -> Result<Bounds, ConfigError> {
+    if !(1..=MAX_BODY_LIMIT).contains(&flags.max_body) {
+        return Err(ConfigError::MaxBody {
+            bytes: flags.max_body,
+            limit: MAX_BODY_LIMIT,
+        });
+    }
+    let proxies = networks("--trusted-proxies", flags.trusted_proxies.as_deref())?;
+    Ok(Bounds {
+        body_bytes: flags.max_body,
+        body_memory: body_memory(flags.max_body_memory, flags.max_body)?,
+        object_rate: object_rate(flags.webhook_rate)?,
+        trusted_proxies: proxies.unwrap_or_default(),
+        allowed_sources: networks(
+            "--webhook-allowed-sources",
+            flags.webhook_allowed_sources.as_deref(),
+        )?,
+        ..Bounds::default()
+    })
 }
 
 /// Treats an empty value as absent.

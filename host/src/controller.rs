@@ -1,9 +1,11 @@
 //! Reconciles every `GatewaySync`: resolves its ref to a commit, publishes the commit for the agents, and reports.
 //!
-//! A pass has five steps, each in its own file: **dereference** (reads the cluster, while `gateways` observes the gateways)
-//! → **validate** (pure) → **resolve** (asks the git server) → **publish** (writes the cluster) → **status** (pure, then one
-//! write). `reconcile` takes them. A pass is idempotent and may start at any time: it asks the git server only for a
-//! new request, for a changed spec, or after the polling interval, and it writes only what differs.
+//! A pass has five steps, each in its own file: **dereference** (reads the cluster, while `gateways` observes the
+//! gateways) → **validate** (pure) → **resolve** (asks the git server) → **publish** (writes the cluster) → **status**
+//! (pure, then one write). `reconcile` takes them. Between the first two, `credentials` exchanges the key of the
+//! object's GitHub App for a token, unless one is valid. A pass is idempotent and may start at any time: it asks the
+//! git server only for a new request, for a changed spec, or after the polling interval, and it writes only what
+//! differs.
 //!
 //! The object is the queue: the receiver stores requests as annotations, and the controller handles them. This module
 //! depends neither on the receiver nor on the plugins.
@@ -19,6 +21,7 @@ mod error;
 mod events;
 mod finalizer;
 mod gateways;
+mod merge_patch;
 mod metrics;
 mod own_writes;
 mod ownership;
@@ -61,6 +64,7 @@ use reconcile::reconcile;
 use state::ObjectStates;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names;
 use stoker_git::RefSource;
 
 use own_writes::OwnWrites;
@@ -77,7 +81,8 @@ const FIELD_MANAGER: &str = "stoker-controller";
 const SLOTS: usize = 16;
 
 /// The maximum number of concurrent passes. At the start, a pass over each object is due, and each that has begun takes
-/// kilobytes. Those that wait for a git server, for a second at most, must leave enough for the others.
+/// kilobytes. Those that wait for a git server, for a second at most, must leave enough passes for the other
+/// objects.
 const PASSES: u16 = 1024;
 
 /// The data that all passes share.
@@ -153,8 +158,8 @@ impl<G: RefSource> Controller<G> {
         controller::Controller::for_stream(objects, reader)
             .with_config(controller::Config::default().concurrency(PASSES))
             .watches_stream(config_maps, |map| {
-                let key = owner(&map, publish::NAME_PREFIX);
-                key.or_else(|| owner(&map, gateways::REPORTS_PREFIX))
+                let key = owner(&map, names::METADATA_PREFIX);
+                key.or_else(|| owner(&map, names::REPORTS_PREFIX))
                     .map(reference)
             })
             .watches_stream(bindings, |binding| {
@@ -286,8 +291,5 @@ fn create_params() -> PostParams {
 }
 
 fn patch_params() -> PatchParams {
-    PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    }
+    PatchParams::apply(FIELD_MANAGER)
 }

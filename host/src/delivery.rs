@@ -62,8 +62,8 @@ pub type Digest = [u8; 32];
 pub struct Fingerprint {
     /// What the sender signed, or `None` if the sender proved itself with a token.
     pub signed: Option<Signed>,
-    /// The digest of the id in the headers and of what stands for the body, or `None` without an id. The id is not signed, so whoever
-    /// repeats a delivery can change it.
+    /// The digest of the id in the headers and of what stands for the body, or `None` without an id. The id is not
+    /// signed, so anyone who repeats a delivery can change it.
     pub sent: Option<Digest>,
 }
 

@@ -19,7 +19,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
-use stoker_git::Sensitive;
+use stoker_api::Sensitive;
 use stoker_http_client::Trust;
 use tokio::time::Instant;
 

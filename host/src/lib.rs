@@ -6,8 +6,8 @@
 //!     commit ◄─ git ◄─ controller ◄─ watch ◄─ GatewaySync (annotations) ◄─ request
 //! ```
 //!
-//! Each arrow is a module. Each type between two arrows is created in one place. A test checks which libraries and
-//! modules each module uses.
+//! The names in lower case are modules. Each type between them is created in one place. A test checks which libraries
+//! and modules each module uses.
 
 pub mod admission;
 pub mod app;

@@ -1,15 +1,15 @@
 //! Lookups of refs that objects share.
 //!
-//! The objects on one remote share one conversation with its server, for the refs of all of them, and every answer
-//! serves all who asked before its lookup began. The server of each remote is asked in a bounded number of conversations
-//! at once, so that a server that does not answer delays only its own objects. An object that cannot wait for an answer
-//! is woken when the answer has arrived, and also when an answer to another object changes what it knows.
+//! The objects on one remote share one conversation with its server, for the refs of all of them, and each answer is
+//! used for all objects that asked before its lookup began. The server of each remote is asked in a bounded number of
+//! conversations at once, so that a server that does not answer delays only its own objects. An object that cannot wait
+//! for an answer is woken when the answer has arrived, and also when an answer to another object changes what it knows.
 //!
 //! No credentials are kept after a lookup: a remote is recognised by its digest.
 
 mod error;
-mod foresight;
 mod host;
+mod prefetch;
 mod remote;
 
 #[cfg(test)]
@@ -279,7 +279,7 @@ impl<G: RefSource> Shared<G> {
         }
     }
 
-    /// Returns the refs to look up, or an error if the host has stopped to work while the lookup waited for its turn.
+    /// Returns the refs to look up, or an error if the host has failed since.
     /// Returns `None` if the lookup has no effect any more.
     fn begin(&self, id: RemoteId, number: u64) -> Option<Result<Vec<GitRef>, LookupError>> {
         let mut state = self.lock();

@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 #[expect(
     clippy::print_stderr,
-    reason = "the last word of a failed command, after its log has ended"
+    reason = "the error of a failed command is printed after its log has ended"
 )]
 async fn main() -> ExitCode {
     match app::run(cli::parse()).await {

@@ -1,7 +1,7 @@
 //! The plugins: WebAssembly components that say which git ref a verified webhook announces.
 //!
-//! A component is compiled once and linked once. Every call goes to a fresh instance that is thrown away, so no state
-//! of one delivery is left for the next one. The answer of a component is checked before it becomes a
+//! A component is compiled once and linked once. Every call goes to a new instance, which is dropped after the call, so
+//! no state of one delivery is left for the next one. The answer of a component is checked before it becomes a
 //! [`Detection`](stoker_api::detection::Detection). The types of the WIT do not leave `bindings`. No other module names
 //! `wasmtime`, and this module knows neither HTTP servers nor Kubernetes.
 //!

@@ -1,7 +1,8 @@
 //! The receiver: `POST /webhook/{namespace}/{name}`, from the headers to the answer.
 //!
 //! The receiver finds the object, verifies the sender, detects the ref and submits the request. This module depends
-//! neither on `wasmtime` nor on Kubernetes. The types of the web server are not used outside of it.
+//! neither on `wasmtime` nor on Kubernetes. Of the modules that handle a delivery, only this one uses the types of the
+//! web server.
 
 mod admission;
 mod answer;
@@ -12,6 +13,7 @@ mod handler;
 mod handshake;
 mod limits;
 mod metrics;
+mod place;
 mod rate;
 mod record;
 mod router;

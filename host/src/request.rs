@@ -95,11 +95,11 @@ pub enum Unannounced {
     Refused,
 }
 
-/// Is told of each request before it is written, so that its ref can be looked up during the write.
-pub trait Foresight: Send + Sync {
+/// Receives each request before it is written, so that its ref can be looked up during the write.
+pub trait Prefetch: Send + Sync {
     /// Notes that a ref is being requested for an object. `requested_at` is the value of the annotation. The write may
     /// fail; then there was no request.
-    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str);
+    fn prefetch(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str);
 }
 
 /// The objects that deliveries are for, and the requests on them.

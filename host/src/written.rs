@@ -18,16 +18,16 @@ pub(crate) type Guarded = DeserializeGuard<GatewaySync>;
 /// The maximum number of objects that wait for the controller. The watch reports those beyond it.
 const WAITING: usize = 256;
 
-/// The objects that were written, on the way to the one who follows them.
+/// The objects that were written, queued for the controller.
 #[derive(Debug, Clone, Default)]
 pub struct WrittenObjects(Arc<Mutex<Option<mpsc::Sender<Guarded>>>>);
 
 impl WrittenObjects {
-    /// Adds an object as the API server answered a write of it. It is dropped where nobody follows.
+    /// Adds an object as the API server answered a write of it. Without a controller, it is dropped.
     pub(crate) fn add(&self, object: Guarded) {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &*sender {
-            // The watch reports what has no place.
+            // If the queue is full, the watch reports the object later.
             sender.try_send(object).ok();
         }
     }
@@ -120,8 +120,8 @@ pub(crate) fn is_as_late(version: Option<&str>, other: Option<&str>) -> bool {
         .is_some_and(|(version, other)| version >= other)
 }
 
-/// Versions are ordered as numbers (Kubernetes, "Resource versions").
-fn number(version: Option<&str>) -> Option<u64> {
+/// Returns a version as a number. Versions of one kind are ordered by it (Kubernetes, "Resource versions").
+pub(crate) fn number(version: Option<&str>) -> Option<u64> {
     version?.parse().ok()
 }
 

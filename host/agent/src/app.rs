@@ -25,7 +25,7 @@ const THREADS: usize = 2;
 #[must_use]
 #[expect(
     clippy::print_stderr,
-    reason = "the last word of a failed command, after its log has ended"
+    reason = "the error of a failed command is printed after its log has ended"
 )]
 pub fn run(cli: Cli) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -17,12 +17,6 @@ pub(crate) use events::Events;
 pub(crate) use follow::follow;
 pub(crate) use reports::{Reports, entry_name, last_report};
 
-/// The beginning of the name of the ConfigMap with what is published. The name of the object follows.
-const METADATA_PREFIX: &str = "stoker-metadata-";
-/// The beginning of the name of the ConfigMap with the reports. The name of the object follows.
-const STATUS_PREFIX: &str = "stoker-status-";
-/// The port of ssh.
-const SSH_PORT: u16 = 22;
 /// The name by which the agent's writes are recognised.
 const FIELD_MANAGER: &str = "stoker-agent";
 
@@ -82,18 +76,7 @@ impl Cluster {
         repo: &RepoUrl,
     ) -> Result<Option<String>, ClusterError> {
         let object = within(self.objects().get(&self.object)).await?;
-        let url = repo.url();
-        let host = url.host_str().unwrap_or_default();
-        let server = format!("{host}:{}", url.port().unwrap_or(SSH_PORT));
-        let seen = object
-            .status
-            .as_ref()
-            .and_then(|status| status.ssh_host_key.as_ref());
-        let seen = seen.filter(|seen| seen.server == server);
-        let key = object
-            .accepted_host_key()
-            .or(seen.map(|seen| seen.key.as_str()));
-        Ok(key.map(str::to_owned))
+        Ok(object.pinned_host_key(repo).map(str::to_owned))
     }
 
     /// Returns a reference to the object, for events.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use stoker_api::names::variable;
+
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayAddress;
 
@@ -70,36 +72,36 @@ impl SidecarConfig {
         let text = |name: &str| read(name).filter(|text| !text.is_empty());
         let path = |name: &str| text(name).map(PathBuf::from);
         let required = |name: &'static str| text(name).ok_or(ConfigError::Missing(name));
-        let object = required("CR_NAME")?;
-        let pod_namespace = required("POD_NAMESPACE")?;
-        let pod_name = text("POD_NAME").unwrap_or_default();
-        let port = text("GATEWAY_PORT").map_or(Ok(GATEWAY_PORT), |text| {
+        let object = required(variable::CR_NAME)?;
+        let pod_namespace = required(variable::POD_NAMESPACE)?;
+        let pod_name = text(variable::POD_NAME).unwrap_or_default();
+        let port = text(variable::GATEWAY_PORT).map_or(Ok(GATEWAY_PORT), |text| {
             text.trim().parse().map_err(|_| ConfigError::Port(text))
         })?;
-        let seconds = text("SYNC_PERIOD").and_then(|text| text.parse().ok());
-        let max_file = text("MAX_FILE_MIB").map(|text| {
+        let seconds = text(variable::SYNC_PERIOD).and_then(|text| text.parse().ok());
+        let max_file = text(variable::MAX_FILE_MIB).map(|text| {
             let size = text.trim().parse().ok();
             let size = size.filter(|size| FILE_SIZES.contains(size));
             size.ok_or(ConfigError::MaxFile(text))
         });
         Ok(Self {
             object,
-            namespace: text("CR_NAMESPACE").unwrap_or_else(|| pod_namespace.clone()),
+            namespace: text(variable::CR_NAMESPACE).unwrap_or_else(|| pod_namespace.clone()),
             pod_namespace,
-            gateway_name: text("GATEWAY_NAME").unwrap_or_else(|| pod_name.clone()),
+            gateway_name: text(variable::GATEWAY_NAME).unwrap_or_else(|| pod_name.clone()),
             pod_name,
-            profile: text("PROFILE").unwrap_or_else(|| DEFAULT_PROFILE.to_owned()),
-            state: path("REPO_PATH").unwrap_or_else(|| "/repo".into()),
-            data: path("DATA_PATH").unwrap_or_else(|| "/ignition-data".into()),
+            profile: text(variable::PROFILE).unwrap_or_else(|| DEFAULT_PROFILE.to_owned()),
+            state: path(variable::REPO_PATH).unwrap_or_else(|| "/repo".into()),
+            data: path(variable::DATA_PATH).unwrap_or_else(|| "/ignition-data".into()),
             gateway: GatewayAddress {
                 port,
-                tls: text("GATEWAY_TLS").is_some_and(|text| is_true(&text)),
-                key_file: path("API_KEY_FILE"),
+                tls: text(variable::GATEWAY_TLS).is_some_and(|text| is_true(&text)),
+                key_file: path(variable::API_KEY_FILE),
             },
             credentials: CredentialFiles {
-                token: path("GIT_TOKEN_FILE"),
-                ssh_key: path("GIT_SSH_KEY_FILE"),
-                known_hosts: path("GIT_KNOWN_HOSTS_FILE"),
+                token: path(variable::GIT_TOKEN_FILE),
+                ssh_key: path(variable::GIT_SSH_KEY_FILE),
+                known_hosts: path(variable::GIT_KNOWN_HOSTS_FILE),
             },
             sync_period: seconds
                 .filter(|seconds| *seconds > 0)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use stoker_api::detection::{CommitId, GitRef, ParseError, RepoUrl};
+use stoker_api::names::metadata_key;
 
 /// What the controller says about a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,24 +88,27 @@ impl Metadata {
     /// A ref that is missing is the commit itself.
     pub(crate) fn parse(data: &BTreeMap<String, String>) -> Result<Self, MetadataError> {
         let text = |key| data.get(key).map_or("", |text: &String| text.trim());
-        if text("paused") == "true" {
+        if text(metadata_key::PAUSED) == "true" {
             return Ok(Self::Paused);
         }
-        let commit = match text("commit") {
+        let commit = match text(metadata_key::COMMIT) {
             "" => return Err(MetadataError::NoCommit),
             commit => CommitId::parse(commit).map_err(MetadataError::Commit)?,
         };
-        let git_ref = match text("ref") {
+        let git_ref = match text(metadata_key::REF) {
             "" => commit.as_str(),
             git_ref => git_ref,
         };
         Ok(Self::Published(Published {
             git_ref: GitRef::parse(git_ref).map_err(MetadataError::Ref)?,
-            repo: RepoUrl::parse(text("gitURL")).map_err(MetadataError::Repo)?,
-            ca_bundle: Some(text("caBundle"))
+            repo: RepoUrl::parse(text(metadata_key::GIT_URL)).map_err(MetadataError::Repo)?,
+            ca_bundle: Some(text(metadata_key::CA_BUNDLE))
                 .filter(|bundle| !bundle.is_empty())
                 .map(str::to_owned),
-            profiles: data.get("profiles").cloned().unwrap_or_default(),
+            profiles: data
+                .get(metadata_key::PROFILES)
+                .cloned()
+                .unwrap_or_default(),
             commit,
         }))
     }

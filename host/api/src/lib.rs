@@ -1,15 +1,19 @@
-//! The `GatewaySync` custom resource as Rust types: its spec, its status, and the names that the receiver, the
-//! controller and other tools share (annotations, conditions, reasons, the finalizer).
+//! The `GatewaySync` custom resource as Rust types: its spec, its status, and the names and texts that the receiver,
+//! the controller, the agents and other tools share. [`detection`] contains the parsed types of the domain.
 //!
-//! The definition that a cluster installs is generated from these types, so the two cannot differ. The crate has no
-//! behaviour beyond accessors, and depends on neither a Kubernetes client nor a web server.
+//! The definition that a cluster installs is generated from these types, so the two cannot differ. The crate parses,
+//! compares and prints them, without I/O. It depends on neither a Kubernetes client nor a web server.
 
 pub mod detection;
 mod gateway_sync;
 mod git;
+mod host_key;
+pub mod messages;
 pub mod names;
+pub mod request;
 pub mod requested_over;
 mod schema;
+mod sensitive;
 mod status;
 mod sync;
 mod webhook;
@@ -20,6 +24,7 @@ pub use gateway_sync::{
     Agent, AgentImage, Gateway, GatewayApi, GatewaySync, GatewaySyncSpec, Polling,
 };
 pub use git::{GitAuth, GitHubApp, GitSource, KnownHosts, SecretKey, SshKey, Token};
+pub use sensitive::Sensitive;
 pub use status::{
     DiscoveredGateway, GatewayState, GatewaySyncStatus, RefResolutionStatus, SshHostKey,
     SyncedRefKind,

@@ -1,4 +1,4 @@
-//! The names that the receiver, the controller and other tools share.
+//! The names that the receiver, the controller, the agents and other tools share.
 
 /// The finalizer of a `GatewaySync`. It delays the deletion of the object until its ConfigMaps are deleted.
 pub const FINALIZER: &str = "stoker.io/finalizer";
@@ -16,7 +16,7 @@ pub mod annotation {
     /// The commit whose deletions a person confirms, on a gateway where the commit would delete more files than
     /// `maxDeletes` allows. Agents read it.
     pub const CONFIRM_DELETES: &str = "stoker.io/confirm-deletes";
-    /// The requester: the plugin that detected the ref.
+    /// The requester: the plugin that detected the ref, or `stoker-sync` for the command `stoker sync`.
     pub const REQUESTED_BY: &str = "stoker.io/requested-by";
     /// The values of [`REQUESTED_REF`], of [`REQUESTED_AT`], and of `spec.git.ref` at that time, separated by spaces.
     /// If `spec.git.ref` has changed since to something else than the requested ref, the request does not count any
@@ -30,6 +30,81 @@ pub mod annotation {
     pub const ACCEPTED_EVENTS: &str = "stoker.io/accepted-events";
     /// On a Secret that the controller writes: what it contains.
     pub const SECRET_TYPE: &str = "stoker.io/secret-type";
+}
+
+/// The beginning of the names of the ConfigMaps that the agents follow. The name of the object follows.
+pub const METADATA_PREFIX: &str = "stoker-metadata-";
+/// The beginning of the names of the ConfigMaps in which the agents report. The name of the object follows.
+pub const REPORTS_PREFIX: &str = "stoker-status-";
+
+/// Returns the name of the ConfigMap that the agents of an object follow.
+#[must_use]
+pub fn metadata_map(object: &str) -> String {
+    format!("{METADATA_PREFIX}{object}")
+}
+
+/// Returns the name of the ConfigMap in which the agents of an object report.
+#[must_use]
+pub fn reports_map(object: &str) -> String {
+    format!("{REPORTS_PREFIX}{object}")
+}
+
+/// Keys of the ConfigMap that the agents follow.
+pub mod metadata_key {
+    /// The commit that the gateways should run. It is missing while none is known.
+    pub const COMMIT: &str = "commit";
+    /// The ref that led to the commit, as a short name or a commit id.
+    pub const REF: &str = "ref";
+    /// The address of the repository.
+    pub const GIT_URL: &str = "gitURL";
+    /// Whether the agents stop syncing: `true` or `false`.
+    pub const PAUSED: &str = "paused";
+    /// The kind of credentials for the repository. Only the agents of the Go operator read it.
+    pub const AUTH_TYPE: &str = "authType";
+    /// All profiles as one JSON object.
+    pub const PROFILES: &str = "profiles";
+    /// The port of the gateways. Only the agents of the Go operator read it.
+    pub const GATEWAY_PORT: &str = "gatewayPort";
+    /// Whether the gateways use TLS. Only the agents of the Go operator read it.
+    pub const GATEWAY_TLS: &str = "gatewayTLS";
+    /// Certificates of authorities, in PEM format, that are trusted for the repository.
+    pub const CA_BUNDLE: &str = "caBundle";
+}
+
+/// Environment variables of the agent's container.
+pub mod variable {
+    /// The name of the pod.
+    pub const POD_NAME: &str = "POD_NAME";
+    /// The namespace of the pod.
+    pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
+    /// The name of the `GatewaySync`.
+    pub const CR_NAME: &str = "CR_NAME";
+    /// The namespace of the `GatewaySync`.
+    pub const CR_NAMESPACE: &str = "CR_NAMESPACE";
+    /// The name of the gateway.
+    pub const GATEWAY_NAME: &str = "GATEWAY_NAME";
+    /// The profile that the gateway uses.
+    pub const PROFILE: &str = "PROFILE";
+    /// The folder of the agent.
+    pub const REPO_PATH: &str = "REPO_PATH";
+    /// The folder of the gateway.
+    pub const DATA_PATH: &str = "DATA_PATH";
+    /// The port of the gateway's API.
+    pub const GATEWAY_PORT: &str = "GATEWAY_PORT";
+    /// Whether the gateway's API uses TLS.
+    pub const GATEWAY_TLS: &str = "GATEWAY_TLS";
+    /// The path of the file with the gateway's API key.
+    pub const API_KEY_FILE: &str = "API_KEY_FILE";
+    /// The path of the file with the token for the repository.
+    pub const GIT_TOKEN_FILE: &str = "GIT_TOKEN_FILE";
+    /// The path of the file with the ssh key for the repository.
+    pub const GIT_SSH_KEY_FILE: &str = "GIT_SSH_KEY_FILE";
+    /// The path of the file with the known hosts.
+    pub const GIT_KNOWN_HOSTS_FILE: &str = "GIT_KNOWN_HOSTS_FILE";
+    /// The time between two checks, in seconds. That of the profile takes precedence.
+    pub const SYNC_PERIOD: &str = "SYNC_PERIOD";
+    /// The size of the largest file that is fetched, in MiB. The injection does not set it.
+    pub const MAX_FILE_MIB: &str = "MAX_FILE_MIB";
 }
 
 /// The name of the agent's container.
@@ -68,6 +143,8 @@ pub fn token_secret(object: &str) -> String {
 
 /// Labels of the objects that belong to a `GatewaySync`, and of ConfigMaps with plugins.
 pub mod label {
+    /// The longest value of a label in Kubernetes. Names of objects may be longer.
+    pub const MAX_VALUE_BYTES: usize = 63;
     /// The name of the `GatewaySync` that the object belongs to.
     pub const CR_NAME: &str = "stoker.io/cr-name";
     /// Whether a ConfigMap contains plugins.

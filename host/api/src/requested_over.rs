@@ -4,8 +4,7 @@
 //! that a person makes by changing only the ref.
 
 /// Returns the note of a request for the annotation. `spec_ref` is the present `spec.git.ref`.
-#[must_use]
-pub fn note(requested_ref: &str, requested_at: &str, spec_ref: &str) -> String {
+pub(crate) fn note(requested_ref: &str, requested_at: &str, spec_ref: &str) -> String {
     format!("{requested_ref} {requested_at} {spec_ref}")
 }
 

@@ -1,8 +1,8 @@
 //! A repository, and what its server needs to know about who asks.
 
-use std::fmt;
 use std::sync::Arc;
 
+pub use stoker_api::Sensitive;
 use stoker_api::detection::RepoUrl;
 
 use crate::error::GitError;
@@ -125,28 +125,4 @@ pub enum Credentials {
         /// shows is accepted, unless one is pinned.
         known_hosts: Option<Arc<str>>,
     },
-}
-
-/// A text that is neither displayed nor logged.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Sensitive(Arc<str>);
-
-impl Sensitive {
-    /// Returns a text that is neither displayed nor logged.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the text.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Sensitive {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Sensitive(…)")
-    }
 }

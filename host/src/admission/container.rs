@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use stoker_api::names::{self, AGENT_CONTAINER, pod_annotation};
+use stoker_api::names::{self, AGENT_CONTAINER, pod_annotation, variable};
 use stoker_api::{AgentImage, GatewaySync};
 
 use super::inject::Settings;
@@ -83,7 +83,7 @@ impl<'a> Sidecar<'a> {
             taken: pod.volumes().collect(),
             data: data(pod),
             api_key: SecretFile {
-                variable: "API_KEY_FILE",
+                variable: variable::API_KEY_FILE,
                 folder: "api-key",
                 secret: api.secret_name.clone(),
                 key: api.secret_key.clone(),
@@ -163,23 +163,26 @@ impl<'a> Sidecar<'a> {
         };
         let of_pod = |name| self.pod.annotation(name).unwrap_or_default();
         let mut variables = vec![
-            field("POD_NAME", "metadata.name"),
-            field("POD_NAMESPACE", "metadata.namespace"),
-            value("CR_NAME", object),
-            field("CR_NAMESPACE", "metadata.namespace"),
-            value("GATEWAY_NAME", of_pod(pod_annotation::GATEWAY_NAME)),
-            value("PROFILE", of_pod(pod_annotation::PROFILE)),
-            value("REPO_PATH", REPOSITORY.path),
-            value("DATA_PATH", &self.data.path),
-            value("GATEWAY_PORT", &gateway.port.to_string()),
-            value("GATEWAY_TLS", if gateway.tls { "true" } else { "false" }),
+            field(variable::POD_NAME, "metadata.name"),
+            field(variable::POD_NAMESPACE, "metadata.namespace"),
+            value(variable::CR_NAME, object),
+            field(variable::CR_NAMESPACE, "metadata.namespace"),
+            value(variable::GATEWAY_NAME, of_pod(pod_annotation::GATEWAY_NAME)),
+            value(variable::PROFILE, of_pod(pod_annotation::PROFILE)),
+            value(variable::REPO_PATH, REPOSITORY.path),
+            value(variable::DATA_PATH, &self.data.path),
+            value(variable::GATEWAY_PORT, &gateway.port.to_string()),
+            value(
+                variable::GATEWAY_TLS,
+                if gateway.tls { "true" } else { "false" },
+            ),
         ];
         for file in std::iter::once(&self.api_key).chain(&self.git) {
             let path = format!("{SECRETS}/{}/{}", file.folder, file.key);
             variables.push(value(file.variable, &path));
         }
         // The period of the profile takes precedence over this one.
-        variables.push(value("SYNC_PERIOD", "30"));
+        variables.push(value(variable::SYNC_PERIOD, "30"));
         variables
     }
 
@@ -229,7 +232,7 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
     if let Some(ssh) = &auth.ssh_key {
         let key = &ssh.secret_ref;
         let mut files = vec![file(
-            "GIT_SSH_KEY_FILE",
+            variable::GIT_SSH_KEY_FILE,
             "git-credentials",
             &key.name,
             &key.key,
@@ -237,7 +240,7 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
         if let Some(hosts) = &ssh.known_hosts {
             let hosts = &hosts.secret_ref;
             files.push(file(
-                "GIT_KNOWN_HOSTS_FILE",
+                variable::GIT_KNOWN_HOSTS_FILE,
                 "known-hosts",
                 &hosts.name,
                 &hosts.key,
@@ -248,7 +251,7 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
     if let Some(token) = &auth.token {
         let token = &token.secret_ref;
         return vec![file(
-            "GIT_TOKEN_FILE",
+            variable::GIT_TOKEN_FILE,
             "git-credentials",
             &token.name,
             &token.key,
@@ -257,7 +260,7 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
     if auth.github_app.is_some() {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         return vec![SecretFile {
-            variable: "GIT_TOKEN_FILE",
+            variable: variable::GIT_TOKEN_FILE,
             folder: "git-token",
             secret: names::token_secret(name),
             key: names::TOKEN_KEY.to_owned(),

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
 use crate::receiver::{self, Limits, Looks, Receiver};
-use crate::request::{self, Foresight, ObjectCache, Requester};
+use crate::request::{self, ObjectCache, Prefetch, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls, TlsFiles};
@@ -300,7 +300,7 @@ fn watch_objects(
     client: &Client,
     single_try: &Client,
     namespace: Option<&str>,
-    foresight: Arc<dyn Foresight>,
+    prefetch: Arc<dyn Prefetch>,
     watches: &WatchMetrics,
     written: WrittenObjects,
     tasks: &mut Tasks,
@@ -315,7 +315,7 @@ fn watch_objects(
         namespace.map(str::to_owned),
         written,
     )
-    .with_foresight(foresight);
+    .with_prefetch(prefetch);
     (cache, Arc::new(requester))
 }
 

@@ -8,6 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use stoker_agent::{CredentialFiles, GatewayAddress, Ports, Sidecar, SidecarConfig};
+use stoker_api::names::pod_annotation;
 use stoker_local_cluster::FakeGateway;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -105,7 +106,7 @@ async fn create_pod(client: &Client, namespace: &str, object: &str, profile: &st
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = serde_json::from_value(json!({
         "metadata": {"name": POD, "annotations": {
-            "stoker.io/cr-name": object, "stoker.io/profile": profile, "stoker.io/gateway-name": GATEWAY,
+            pod_annotation::CR_NAME: object, pod_annotation::PROFILE: profile, pod_annotation::GATEWAY_NAME: GATEWAY,
         }},
         "spec": {"containers": [{"name": "gateway", "image": "example.org/ignition"}]},
     }))?;

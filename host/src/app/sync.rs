@@ -14,8 +14,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::json;
-use stoker_api::names::{annotation, condition};
-use stoker_api::requested_over;
+use stoker_api::messages;
+use stoker_api::names::condition;
+use stoker_api::request;
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
@@ -69,7 +70,7 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
         bail!("{object} is paused: set spec.paused to false, and request the sync again");
     }
     let started = Instant::now();
-    let requested_at = request(client, &found, flags).await?;
+    let requested_at = write_request(client, &found, flags).await?;
     let git_ref = flags
         .r#ref
         .as_ref()
@@ -97,33 +98,18 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
 }
 
 /// Writes the request, and returns its time stamp.
-async fn request(client: &Client, found: &GatewaySync, flags: &SyncFlags) -> Result<String> {
-    let requested_at = format!("{:.9}", Timestamp::now());
-    let mut annotations = json!({
-        annotation::REQUESTED_AT: requested_at,
-        annotation::REQUESTED_BY: REQUESTED_BY,
-    });
-    // A change of the spec is newer than the request. One that is only looked up again keeps what it overrides.
-    let spec_ref = found.spec.git.git_ref.as_str();
-    let overridden = match &flags.r#ref {
-        Some(git_ref) => {
-            annotations[annotation::REQUESTED_REF] = git_ref.to_string().into();
-            Some((git_ref.as_str(), spec_ref))
-        }
-        None => found.requested_ref().zip(found.requested_over()),
+async fn write_request(client: &Client, found: &GatewaySync, flags: &SyncFlags) -> Result<String> {
+    let requested_at = request::stamp(Timestamp::now());
+    let spec_ref = &found.spec.git.git_ref;
+    let annotations = match &flags.r#ref {
+        Some(git_ref) => request::of_ref(git_ref.as_str(), spec_ref, &requested_at, REQUESTED_BY),
+        None => request::of_same_ref(found, &requested_at, REQUESTED_BY),
     };
-    if let Some((git_ref, overridden)) = overridden {
-        let note = requested_over::note(git_ref, &requested_at, overridden);
-        annotations[annotation::REQUESTED_OVER] = note.into();
-    }
     // Only the metadata of the answer is parsed, because the spec may contain credentials, and the client library logs
     // answers that it cannot parse.
     let objects =
         Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), flags.object.namespace());
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = PatchParams::apply(FIELD_MANAGER);
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let written = objects.patch(flags.object.name(), &params, &patch).await;
     let object = flags.object.to_string();
@@ -237,7 +223,7 @@ impl Step {
         if status.last_handled_requested_at.as_deref() != Some(requested_at) {
             // Without its Secrets, the controller does not handle a request. They may be created in the meantime.
             let ready = status.condition(condition::READY);
-            let lacks = ready.filter(|found| found.message.contains("secret \""));
+            let lacks = ready.filter(|found| messages::is_about_secret(&found.message));
             return Self::Waiting(lacks.map(|found| found.message.clone()));
         }
         match status.condition(condition::REF_RESOLVED) {
@@ -248,7 +234,7 @@ impl Step {
 
     fn handled(status: &GatewaySyncStatus, no_wait: bool) -> Self {
         let ready = status.condition(condition::READY);
-        let unpublished = ready.filter(|found| found.message.starts_with("Metadata not published"));
+        let unpublished = ready.filter(|found| messages::is_not_published(&found.message));
         if let Some(found) = unpublished {
             return Self::Failed(found.message.clone());
         }

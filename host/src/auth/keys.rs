@@ -71,8 +71,8 @@ impl Keys {
         self.is_short
     }
 
-    /// Reads the proof in the headers of a delivery, and returns it with its scheme. A token is checked immediately. A signature is checked when the
-    /// body has been read.
+    /// Reads the proof in the headers of a delivery, and returns it with its scheme. A token is checked immediately. A
+    /// signature is checked when the body has been read.
     ///
     /// The first signature in the order of the table decides, so a valid token does not compensate for an invalid
     /// signature. Without a signature, one valid token is sufficient.

@@ -15,7 +15,7 @@ use stoker_api::names::label;
 
 use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
-use super::{Context, create_params, patch_params};
+use super::{Context, create_params, merge_patch, patch_params};
 
 /// The beginning of the names of the RoleBindings. The name of the object follows.
 pub(super) const NAME_PREFIX: &str = "stoker-agent-";
@@ -179,17 +179,14 @@ fn change(
         .owner_references()
         .iter()
         .any(|owner| owner.controller == Some(true));
-    let mut patch = Map::new();
-    match owned {
+    let mut fields = Map::new();
+    let patch = match owned {
         Ok(()) if !has_role => return Ok(Change::Replace),
         Ok(()) => {
             if subjects(found) != subjects(wanted) {
-                patch.insert("subjects".to_owned(), json!(wanted.subjects));
+                fields.insert("subjects".to_owned(), json!(wanted.subjects));
             }
-            let metadata = metadata_changes(key, found, wanted);
-            if !metadata.is_empty() {
-                patch.insert("metadata".to_owned(), metadata.into());
-            }
+            merge_patch::of_owned(key, &found.metadata, &wanted.metadata, fields)
         }
         Err(whose) if !has_role || is_controlled => {
             return Err(ControllerError::BindingTaken {
@@ -206,39 +203,12 @@ fn change(
                 .collect();
             if !missing.is_empty() {
                 let all: Vec<_> = found.subjects.iter().flatten().chain(missing).collect();
-                patch.insert("subjects".to_owned(), json!(all));
+                fields.insert("subjects".to_owned(), json!(all));
             }
+            merge_patch::of_version(&found.metadata, Map::new(), fields)
         }
-    }
-    if patch.is_empty() {
-        return Ok(Change::None);
-    }
-    // The patch applies only to the version that was read, because lists are replaced as a whole.
-    let metadata = patch.entry("metadata").or_insert_with(|| json!({}));
-    metadata["resourceVersion"] = json!(found.metadata.resource_version);
-    Ok(Change::Patch(patch.into()))
-}
-
-fn metadata_changes(
-    key: &ObjectKey,
-    found: &RoleBinding,
-    wanted: &RoleBinding,
-) -> Map<String, Value> {
-    let mut changes = Map::new();
-    let missing = wanted
-        .labels()
-        .iter()
-        .any(|(name, value)| found.labels().get(name) != Some(value));
-    if missing {
-        changes.insert("labels".to_owned(), json!(wanted.labels()));
-    }
-    if let [owner, ..] = wanted.owner_references() {
-        let owners = ownership::owners(&found.metadata, key, &owner.uid);
-        if !ownership::is_same(found.owner_references(), &owners) {
-            changes.insert("ownerReferences".to_owned(), json!(owners));
-        }
-    }
-    changes
+    };
+    Ok(patch.map_or(Change::None, Change::Patch))
 }
 
 fn is_same_role(one: &RoleRef, other: &RoleRef) -> bool {

@@ -1,4 +1,4 @@
-//! Removes the requested ref from an object: after the sixth step, if the spec has the same meaning, and before the first
+//! Removes the requested ref from an object: after the last step, if the spec has the same meaning, and before the first
 //! one, if the spec was changed after the request.
 
 use kube::Client;

@@ -5,19 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names::{self, metadata_key};
 use stoker_api::{GatewaySync, GitAuth};
 
 use super::error::ControllerError;
 use super::resolve::Resolved;
-use super::{ownership, profiles, publish};
-
-/// The key that tells whether agents stop syncing: `true` or `false`.
-pub(super) const PAUSED: &str = "paused";
-const COMMIT: &str = "commit";
-const REF: &str = "ref";
+use super::{merge_patch, ownership, profiles};
 
 /// Returns the ConfigMap for an object and its commit.
 pub(super) fn wanted(
@@ -30,7 +25,7 @@ pub(super) fn wanted(
     let commit = found.commit.as_str();
     // The agents of the Go operator clone it, which is possible only by a short name or by an id.
     let git_ref = found.short_name.as_deref().unwrap_or(commit);
-    let commit = [(COMMIT, commit), (REF, git_ref)];
+    let commit = [(metadata_key::COMMIT, commit), (metadata_key::REF, git_ref)];
     let commit = commit.map(|(name, value)| (name.to_owned(), value.to_owned()));
     wanted.data.get_or_insert_default().extend(commit);
     Ok(wanted)
@@ -45,7 +40,7 @@ pub(super) fn without_commit(
     let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
     Ok(ConfigMap {
         metadata: ObjectMeta {
-            name: Some(publish::metadata_name(key)),
+            name: Some(names::metadata_map(key.name())),
             namespace: Some(key.namespace().to_owned()),
             labels: Some(ownership::labels(key)),
             owner_references: owner.map(|owner| vec![owner]),
@@ -59,15 +54,18 @@ pub(super) fn without_commit(
 fn data(sync: &GatewaySync) -> Result<BTreeMap<String, String>, ControllerError> {
     let spec = &sync.spec;
     let entries = [
-        ("gitURL", spec.git.repo.clone()),
-        (PAUSED, spec.is_paused().to_string()),
-        ("authType", auth_type(spec.git.auth.as_ref()).to_owned()),
-        ("profiles", profiles::to_json(&spec.sync)?),
-        ("gatewayPort", spec.gateway.port.to_string()),
-        ("gatewayTLS", spec.gateway.tls.to_string()),
+        (metadata_key::GIT_URL, spec.git.repo.clone()),
+        (metadata_key::PAUSED, spec.is_paused().to_string()),
+        (
+            metadata_key::AUTH_TYPE,
+            auth_type(spec.git.auth.as_ref()).to_owned(),
+        ),
+        (metadata_key::PROFILES, profiles::to_json(&spec.sync)?),
+        (metadata_key::GATEWAY_PORT, spec.gateway.port.to_string()),
+        (metadata_key::GATEWAY_TLS, spec.gateway.tls.to_string()),
     ];
     let bundle = spec.git.ca_bundle();
-    let bundle = bundle.map(|bundle| ("caBundle", bundle.to_owned()));
+    let bundle = bundle.map(|bundle| (metadata_key::CA_BUNDLE, bundle.to_owned()));
     let entries = entries.into_iter().chain(bundle);
     Ok(entries
         .map(|(name, value)| (name.to_owned(), value))
@@ -79,7 +77,7 @@ fn data(sync: &GatewaySync) -> Result<BTreeMap<String, String>, ControllerError>
 pub(super) fn is_current(present: &ConfigMap, sync: &GatewaySync) -> Result<bool, ControllerError> {
     let empty = BTreeMap::new();
     let present = present.data.as_ref().unwrap_or(&empty);
-    let Some(commit) = present.get(COMMIT) else {
+    let Some(commit) = present.get(metadata_key::COMMIT) else {
         return Ok(true);
     };
     let status = sync.status.as_ref();
@@ -87,7 +85,12 @@ pub(super) fn is_current(present: &ConfigMap, sync: &GatewaySync) -> Result<bool
         status.last_sync_commit.as_ref() == Some(commit)
             && status.last_sync_ref.as_deref() == Some(sync.effective_ref())
     });
-    let is_said = |name: &&String| ![COMMIT, REF, PAUSED].contains(&name.as_str());
+    let others = [
+        metadata_key::COMMIT,
+        metadata_key::REF,
+        metadata_key::PAUSED,
+    ];
+    let is_said = |name: &&String| !others.contains(&name.as_str());
     let wanted = data(sync)?;
     let is_same = |name: &String| present.get(name) == wanted.get(name);
     let mut names = present.keys().chain(wanted.keys()).filter(is_said);
@@ -119,64 +122,15 @@ pub(super) fn difference(
     present: &ConfigMap,
     wanted: &ConfigMap,
 ) -> Option<Value> {
-    let mut patch = Map::new();
-    let mut metadata = Map::new();
-    let data = changes(present.data.as_ref(), wanted.data.as_ref(), true);
-    if !data.is_empty() {
-        patch.insert("data".to_owned(), data.into());
-    }
-    let labels = changes(
-        present.metadata.labels.as_ref(),
-        wanted.metadata.labels.as_ref(),
-        false,
-    );
-    if !labels.is_empty() {
-        metadata.insert("labels".to_owned(), labels.into());
-    }
-    if let [owner, ..] = wanted.owner_references() {
-        let owners = ownership::owners(&present.metadata, key, &owner.uid);
-        if !ownership::is_same(present.owner_references(), &owners) {
-            metadata.insert("ownerReferences".to_owned(), json!(owners));
-        }
-    }
-    if patch.is_empty() && metadata.is_empty() {
-        return None;
-    }
-    metadata.insert(
-        "resourceVersion".to_owned(),
-        json!(present.metadata.resource_version),
-    );
-    patch.insert("metadata".to_owned(), metadata.into());
-    Some(patch.into())
-}
-
-/// Returns the part of a merge patch that sets the values of a map, and that removes other values if it is to.
-pub(super) fn changes<V: PartialEq + Serialize>(
-    present: Option<&BTreeMap<String, V>>,
-    wanted: Option<&BTreeMap<String, V>>,
-    removes: bool,
-) -> Map<String, Value> {
-    let empty = BTreeMap::new();
-    let (before, after) = (present.unwrap_or(&empty), wanted.unwrap_or(&empty));
-    let mut changes = Map::new();
-    for name in before
-        .keys()
-        .filter(|name| removes && !after.contains_key(*name))
-    {
-        changes.insert(name.clone(), Value::Null);
-    }
-    for (name, value) in after
-        .iter()
-        .filter(|(name, value)| before.get(*name) != Some(value))
-    {
-        changes.insert(name.clone(), json!(value));
-    }
-    changes
+    let data = merge_patch::replacement(present.data.as_ref(), wanted.data.as_ref());
+    let fields = merge_patch::field("data", data);
+    merge_patch::of_owned(key, &present.metadata, &wanted.metadata, fields)
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use serde_json::json;
 
     use super::*;
     use crate::controller::tests::fixture::{GatewaySyncExt as _, resolved};

@@ -222,21 +222,10 @@ struct Secrets<'a> {
 impl Secrets<'_> {
     async fn get(&self, label: &'static str, secret_ref: &SecretKey) -> Result<Secret, Failure> {
         let name = &secret_ref.name;
-        let missing = |why: String| {
-            let name = name.to_owned();
-            Failure::from(MissingSecret { label, name, why })
-        };
-        // A name with a slash would be the path of another object.
-        ObjectKey::new(self.namespace, name).map_err(|error| missing(error.to_string()))?;
-        match within("read a Secret", self.api.get(name)).await {
-            Ok(secret) => Ok(secret),
-            Err(ControllerError::Refused { status, .. })
-                if status.is_not_found() || status.is_forbidden() =>
-            {
-                Err(missing(status.message))
-            }
-            Err(error) => Err(Failure::Call(error)),
-        }
+        MissingSecret::key(label, self.namespace, name)?;
+        let answer = within("read a Secret", self.api.get(name)).await;
+        let found = MissingSecret::check(label, name, answer).map_err(Failure::Call)?;
+        Ok(found?)
     }
 }
 

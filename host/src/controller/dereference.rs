@@ -11,11 +11,12 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names;
 
 use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
 use super::own_writes::{OwnWrites, Written};
-use super::{Context, publish, token_secret};
+use super::{Context, token_secret};
 use crate::recent::Recent;
 
 /// The objects that an object refers to.
@@ -25,10 +26,10 @@ pub(super) struct References {
     pub(super) git: Result<GitSecrets, CredentialsError>,
     /// Whether the Secret with the API key of the gateways exists.
     pub(super) gateway_secret: Result<(), MissingSecret>,
-    /// The ConfigMap with the name that the object's metadata is published under.
+    /// The ConfigMap in which the commit is published.
     pub(super) config_map: Present,
-    /// The Secret with the name that the token of the object's GitHub App is published under. It is read only for an
-    /// object with a GitHub App.
+    /// The Secret in which the token of the object's GitHub App is published. It is read only for an object with a
+    /// GitHub App.
     pub(super) token_secret: Option<Secret>,
 }
 
@@ -47,6 +48,8 @@ pub(super) type SecretReads =
 
 /// How long the objects that refer to one Secret share a read of it. Many objects are polled at the same time.
 pub(super) const SHARED_FOR: Duration = Duration::from_secs(1);
+/// The purpose of the Secret that gateways need.
+const API_KEY: &str = "gateway API key";
 /// The maximum number of shared reads.
 const SHARED: usize = 1024;
 
@@ -86,7 +89,7 @@ async fn config_map(
         return Ok(Present::Written(written));
     }
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let name = publish::metadata_name(key);
+    let name = names::metadata_map(key.name());
     let call = config_maps.get_opt(&name);
     let found = within("read the metadata ConfigMap", call).await?;
     Ok(Present::Read(found.map(Box::new)))
@@ -111,10 +114,9 @@ async fn gateway_secret(
     sync: &GatewaySync,
 ) -> Result<Result<(), MissingSecret>, ControllerError> {
     let name = &sync.spec.gateway.api.secret_name;
-    // A name with a slash would be the path of another object.
-    let secret = match ObjectKey::new(key.namespace(), name) {
+    let secret = match MissingSecret::key(API_KEY, key.namespace(), name) {
         Ok(secret) => secret,
-        Err(error) => return Ok(Err(missing(name, error.to_string()))),
+        Err(missing) => return Ok(Err(missing)),
     };
     let read = || find_secret(client.clone(), secret.clone());
     let mut is_own = false;
@@ -134,21 +136,7 @@ async fn find_secret(
     secret: ObjectKey,
 ) -> Result<Result<(), MissingSecret>, ControllerError> {
     let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client, secret.namespace());
-    match within("read a Secret's metadata", secrets.get(secret.name())).await {
-        Ok(_) => Ok(Ok(())),
-        Err(ControllerError::Refused { status, .. })
-            if status.is_not_found() || status.is_forbidden() =>
-        {
-            Ok(Err(missing(secret.name(), status.message)))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn missing(name: &str, why: String) -> MissingSecret {
-    MissingSecret {
-        label: "gateway API key",
-        name: name.to_owned(),
-        why,
-    }
+    let answer = within("read a Secret's metadata", secrets.get(secret.name())).await;
+    let found = MissingSecret::check(API_KEY, secret.name(), answer)?;
+    Ok(found.map(drop))
 }

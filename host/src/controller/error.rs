@@ -6,7 +6,8 @@ use std::time::Duration;
 use kube::core::Status;
 use kube::core::error_boundary::InvalidObject;
 
-use stoker_api::detection::ParseError;
+use stoker_api::detection::{ObjectKey, ParseError};
+use stoker_api::messages;
 use stoker_api::names::reason;
 
 /// The longest wait for the API server, which usually answers in milliseconds.
@@ -100,7 +101,7 @@ pub enum ControllerError {
 
 /// A Secret that the object refers to does not exist, or may not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{label} secret {name:?} not found: {why}")]
+#[error("{}", messages::missing_secret(label, name, why))]
 pub(super) struct MissingSecret {
     /// The purpose of the Secret.
     pub(super) label: &'static str,
@@ -108,6 +109,36 @@ pub(super) struct MissingSecret {
     pub(super) name: String,
     /// The answer of the API server.
     pub(super) why: String,
+}
+
+impl MissingSecret {
+    /// Returns the key of a Secret. A name with a slash would be the path of another object.
+    pub(super) fn key(label: &'static str, namespace: &str, name: &str) -> Result<ObjectKey, Self> {
+        ObjectKey::new(namespace, name).map_err(|error| Self::new(label, name, error.to_string()))
+    }
+
+    /// Returns the answer to a read of a Secret. A Secret that is missing, or may not be read, is a result and not an
+    /// error.
+    pub(super) fn check<T>(
+        label: &'static str,
+        name: &str,
+        answer: Result<T, ControllerError>,
+    ) -> Result<Result<T, Self>, ControllerError> {
+        match answer {
+            Ok(found) => Ok(Ok(found)),
+            Err(ControllerError::Refused { status, .. })
+                if status.is_not_found() || status.is_forbidden() =>
+            {
+                Ok(Err(Self::new(label, name, status.message)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(label: &'static str, name: &str, why: String) -> Self {
+        let name = name.to_owned();
+        Self { label, name, why }
+    }
 }
 
 impl ControllerError {

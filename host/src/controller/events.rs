@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt as _;
 use stoker_api::detection::ObjectKey;
+use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
@@ -128,7 +129,7 @@ fn metadata_taken(
     else {
         return None;
     };
-    let note = format!("Metadata not published: {error}");
+    let note = messages::not_published(&error.to_string());
     let event = || event(EventType::Warning, error.reason(), "Publish", note);
     has_new_message(condition::READY, before, after).then(event)
 }

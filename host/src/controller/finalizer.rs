@@ -8,11 +8,11 @@ use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::FINALIZER;
+use stoker_api::names::{self, FINALIZER};
 
 use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
-use super::{gateways, patch_params, publish};
+use super::patch_params;
 
 /// The finalizer that Kubernetes sets on an object that is deleted without its dependents (`--cascade=orphan`).
 const ORPHAN_FINALIZER: &str = "orphan";
@@ -46,7 +46,7 @@ pub(super) async fn clean_up(
     }
     if !finalizers.iter().any(|name| name == ORPHAN_FINALIZER) {
         let config_maps = Api::namespaced(client.clone(), key.namespace());
-        let published = find(&config_maps, key, publish::NAME_PREFIX).await?;
+        let published = find(&config_maps, key, names::METADATA_PREFIX).await?;
         // Kubernetes removes the owner references and then its finalizer, which may have happened before this pass.
         let is_orphaned = |published: &ConfigMapMeta| {
             let uid = meta.uid.as_deref();
@@ -55,7 +55,7 @@ pub(super) async fn clean_up(
         };
         if !published.as_ref().is_some_and(is_orphaned) {
             delete(&config_maps, key, meta, published, Writer::Controller).await?;
-            for prefix in [gateways::REPORTS_PREFIX, CHANGES_PREFIX] {
+            for prefix in [names::REPORTS_PREFIX, CHANGES_PREFIX] {
                 let written = find(&config_maps, key, prefix).await?;
                 delete(&config_maps, key, meta, written, Writer::Agent).await?;
             }

@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::Api;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names;
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync};
 
 use super::Context;
@@ -26,8 +27,6 @@ pub(super) use pods::{AgentContainer, GatewayPod, PodFields, PodIndex};
 use report::{Report, ReportError};
 pub(super) use skew::Skew;
 
-/// The beginning of the names of the ConfigMaps in which agents report. The name of the object follows.
-pub(super) const REPORTS_PREFIX: &str = "stoker-status-";
 /// The largest number of gateways in a status. More gateways are counted, and not listed. Those with a problem come first.
 const LISTED: usize = 256;
 /// The largest number of projects of all gateways together in a status, so that the object stays smaller than the API
@@ -151,7 +150,7 @@ async fn reports(
     if !pods.iter().any(|pod| pod.is_running) {
         return Ok(BTreeMap::new());
     }
-    let name = format!("{REPORTS_PREFIX}{}", key.name());
+    let name = names::reports_map(key.name());
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let found = within("read the reports of the agents", config_maps.get_opt(&name)).await?;
     Ok(found.and_then(|map| map.data).unwrap_or_default())

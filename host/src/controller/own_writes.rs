@@ -10,6 +10,8 @@ use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use stoker_api::detection::ObjectKey;
 
+use crate::written::number;
+
 /// The last writes of one kind of objects, by the `GatewaySync` that they are written for.
 #[derive(Debug, Default)]
 pub(super) struct OwnWrites {
@@ -41,7 +43,7 @@ pub(super) struct Written {
     pub(super) version: String,
     /// The uid of the `GatewaySync`.
     owner: Option<String>,
-    /// The version as a number. Versions of one kind are ordered by it (Kubernetes, "Resource versions").
+    /// The version as a number.
     number: u64,
     hash: u64,
 }
@@ -88,7 +90,7 @@ impl OwnWrites {
             Some(Written {
                 version: version.to_owned(),
                 owner: owner(content),
-                number: version.parse().ok()?,
+                number: number(Some(version))?,
                 hash: self.hash(content)?,
             })
         });
@@ -97,7 +99,7 @@ impl OwnWrites {
 
     /// Notes the version that the watch reports for an object. Returns whether the object must be looked at.
     pub(super) fn report(&self, key: &ObjectKey, version: Option<&str>) -> bool {
-        let Some(version) = version.and_then(|version| version.parse().ok()) else {
+        let Some(version) = number(version) else {
             self.forget(key);
             return true;
         };

@@ -34,16 +34,13 @@ impl Writer {
     }
 }
 
-/// The longest value of a label in Kubernetes. Names of objects may be longer.
-const LABEL_VALUE_BYTES: usize = 63;
-
 /// Checks that a ConfigMap or a RoleBinding belongs to the object with this key and UID: the object is its controller,
 /// or it has the labels of a writer for an object of this name, and no other controller. What an agent writes may lack
 /// these labels, because its name is reserved for the object.
 ///
 /// # Errors
 ///
-/// Returns its owner, as the end of a sentence about it.
+/// The error text completes a sentence: `it …`.
 pub(super) fn check(
     found: &ObjectMeta,
     key: &ObjectKey,
@@ -96,7 +93,7 @@ pub(super) fn labels(key: &ObjectKey) -> BTreeMap<String, String> {
 
 /// Returns the value of the label for the object, or `None` if the name is too long for a label.
 pub(super) fn cr_name(key: &ObjectKey) -> Option<&str> {
-    Some(key.name()).filter(|name| name.len() <= LABEL_VALUE_BYTES)
+    Some(key.name()).filter(|name| name.len() <= label::MAX_VALUE_BYTES)
 }
 
 /// The owner references of what belongs to an object: the one to the object, and those to others.

@@ -40,9 +40,9 @@ struct PublishedMapping<'a> {
     destination: &'a str,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     type_: Option<MappingType>,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     required: bool,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     template: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     patches: Vec<PublishedPatch<'a>>,
@@ -53,14 +53,6 @@ struct PublishedPatch<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     file: &'a str,
     set: &'a BTreeMap<String, String>,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// All profiles as one JSON text: compact, with names in byte order, and with the characters escaped that Go escapes

@@ -8,6 +8,7 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names::{self, metadata_key};
 
 use super::dereference::{Present, References};
 use super::error::{ControllerError, within};
@@ -16,14 +17,6 @@ use super::ownership::{self, Writer};
 use super::resolve::{Blocked, Resolution};
 use super::validate::Desired;
 use super::{Context, config_map, create_params, patch_params, token_secret};
-
-/// The beginning of the names of the ConfigMaps. The name of the object follows.
-pub(super) const NAME_PREFIX: &str = "stoker-metadata-";
-
-/// The name of the ConfigMap of an object.
-pub(super) fn metadata_name(key: &ObjectKey) -> String {
-    format!("{NAME_PREFIX}{}", key.name())
-}
 
 /// The result of the step.
 #[derive(Debug)]
@@ -120,7 +113,7 @@ pub(super) async fn pause(
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<(), ControllerError> {
-    let name = metadata_name(key);
+    let name = names::metadata_map(key.name());
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let found = within("read the metadata ConfigMap", config_maps.get_opt(&name)).await?;
     let Some(found) = found else {
@@ -160,7 +153,7 @@ async fn tell_paused(
     let uid = sync.uid();
     let is_own = ownership::check(&found.metadata, key, uid.as_deref(), Writer::Controller).is_ok();
     let data = found.data.as_ref();
-    let told = data.and_then(|data| data.get(config_map::PAUSED));
+    let told = data.and_then(|data| data.get(metadata_key::PAUSED));
     let is_told = told.is_some_and(|text| text == "true") == is_paused;
     if !is_own || is_told {
         return Ok(());
@@ -168,9 +161,13 @@ async fn tell_paused(
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let patch = json!({
         "metadata": { "resourceVersion": found.metadata.resource_version },
-        "data": { config_map::PAUSED: is_paused.to_string() },
+        "data": { metadata_key::PAUSED: is_paused.to_string() },
     });
-    let (name, params, patch) = (metadata_name(key), patch_params(), Patch::Merge(&patch));
+    let (name, params, patch) = (
+        names::metadata_map(key.name()),
+        patch_params(),
+        Patch::Merge(&patch),
+    );
     let call = config_maps.patch(&name, &params, &patch);
     within("patch the metadata ConfigMap", call).await?;
     Ok(())
@@ -218,7 +215,7 @@ async fn write(
         Writer::Controller,
     )
     .map_err(|whose| ControllerError::MetadataTaken {
-        name: metadata_name(key),
+        name: names::metadata_map(key.name()),
         whose,
     })?;
     if let Some(patch) = config_map::difference(key, present, wanted) {
@@ -237,7 +234,11 @@ async fn patch_config_map(
 ) -> Result<(), ControllerError> {
     let config_maps =
         Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
-    let (name, params, patch) = (metadata_name(key), patch_params(), Patch::Merge(patch));
+    let (name, params, patch) = (
+        names::metadata_map(key.name()),
+        patch_params(),
+        Patch::Merge(patch),
+    );
     let writing = published.begin(key);
     let call = config_maps.patch(&name, &params, &patch);
     let stored = within("patch the metadata ConfigMap", call).await?;

@@ -166,25 +166,38 @@ async fn pass<G: RefSource>(
         resolution: &resolution,
         fleet: &fleet,
     };
-    let (publication, status, written) = publish_and_report(context, key, sync, &steps).await?;
-    let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, (context.clock)());
-    let next_look = fleet.next_look(&skew);
-    match (publication, resolution) {
+    let (publication, report) = publish_and_report(context, key, sync, &steps).await?;
+    conclude(context, key, sync, &steps, publication, &report).await
+}
+
+/// Determines the result of a pass, and removes a request that is obsolete.
+async fn conclude<G: RefSource>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    steps: &Steps<'_>,
+    publication: Publication,
+    report: &Report,
+) -> Result<ReconcileResult, ControllerError> {
+    let next_look = steps.fleet.next_look(&report.skew);
+    match (publication, steps.resolution) {
         (Publication::Failed(error), _) => Err(error),
         // The ref is followed meanwhile.
         (Publication::Blocked(Blocked { retry, .. }), Resolution::Resolved(resolved)) => {
             Ok(ReconcileResult::retry(Some(retry)).within(resolved.next_pass))
         }
-        (_, Resolution::Blocked(Blocked { retry, .. })) => Ok(ReconcileResult::retry(Some(retry))),
+        (_, Resolution::Blocked(Blocked { retry, .. })) => Ok(ReconcileResult::retry(Some(*retry))),
         (_, Resolution::Failed(failure)) => Ok(ReconcileResult::retry(failure.retry)),
         (Publication::Published | Publication::Skipped, Resolution::Resolved(resolved)) => {
-            context.states.record_success(key, &desired.lookup_key);
+            context
+                .states
+                .record_success(key, &steps.desired.lookup_key);
             let done = ReconcileResult::done();
             let done = done.within(resolved.next_pass).within(next_look);
             if !resolved.request_is_obsolete {
                 return Ok(done);
             }
-            let meta = written.as_ref().unwrap_or(&sync.metadata);
+            let meta = report.written.as_ref().unwrap_or(&sync.metadata);
             let is_cleared = clear::clear(&context.client, key, meta).await?;
             Ok(done.within((!is_cleared).then_some(CONFLICT_RETRY)))
         }
@@ -199,6 +212,15 @@ struct Steps<'a> {
     fleet: &'a Fleet,
 }
 
+/// What a pass has reported.
+struct Report {
+    status: GatewaySyncStatus,
+    /// The gateways that run another commit.
+    skew: Skew,
+    /// The new metadata of the object, if the status was written.
+    written: Option<ObjectMeta>,
+}
+
 /// Publishes the commit and writes the status: at the same time where the publication is not expected to fail. If it
 /// fails nevertheless, the status is written again.
 async fn publish_and_report<G: RefSource>(
@@ -206,7 +228,7 @@ async fn publish_and_report<G: RefSource>(
     key: &ObjectKey,
     sync: &GatewaySync,
     steps: &Steps<'_>,
-) -> Result<(Publication, GatewaySyncStatus, Option<ObjectMeta>), ControllerError> {
+) -> Result<(Publication, Report), ControllerError> {
     let Steps {
         refs,
         desired,
@@ -224,21 +246,21 @@ async fn publish_and_report<G: RefSource>(
     ));
     if !publish::is_expected(refs, desired, resolution) {
         let publication = publication.await?;
-        let (status, written) = write_status(context, key, sync, &outcome(&publication)).await?;
-        return Ok((publication, status, written));
+        let report = write_status(context, key, sync, &outcome(&publication)).await?;
+        return Ok((publication, report));
     }
     let expected = outcome(&Publication::Published);
     let (publication, reported) =
         tokio::join!(publication, write_status(context, key, sync, &expected));
-    let (publication, (status, written)) = (publication?, reported?);
+    let (publication, report) = (publication?, reported?);
     let Publication::Failed(_) = publication else {
-        return Ok((publication, status, written));
+        return Ok((publication, report));
     };
     let mut reported = sync.clone();
-    reported.status = Some(status);
-    reported.metadata = written.unwrap_or(reported.metadata);
-    let (status, written) = write_status(context, key, &reported, &outcome(&publication)).await?;
-    Ok((publication, status, written))
+    reported.status = Some(report.status);
+    reported.metadata = report.written.unwrap_or(reported.metadata);
+    let report = write_status(context, key, &reported, &outcome(&publication)).await?;
+    Ok((publication, report))
 }
 
 /// Prepares an object for the steps of a pass: adds the finalizer, and removes a request that the spec supersedes. Each of
@@ -296,25 +318,28 @@ fn show_token<G>(context: &Context<G>, key: &ObjectKey, sync: &GatewaySync, desi
     context.metrics.show_token(key, app.zip(ends));
 }
 
-/// Writes the status, adds the events, and sets the metrics. Returns the status, and the new metadata of the object if it
-/// was written.
+/// Writes the status, adds the events, and sets the metrics.
 async fn write_status<G>(
     context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
-) -> Result<(GatewaySyncStatus, Option<ObjectMeta>), ControllerError> {
-    let next = status::next(sync, outcome, (context.clock)());
-    let written = status::write(&context.client, key, sync, &next).await?;
+) -> Result<Report, ControllerError> {
+    let (status, skew) = status::next(sync, outcome, (context.clock)());
+    let written = status::write(&context.client, key, sync, &status).await?;
     let before = sync.status.clone().unwrap_or_default();
-    let events = events::between(&before, &next, outcome);
+    let events = events::between(&before, &status, outcome);
     events::add(&context.events, key, sync, events);
     let gateways = outcome.gateways();
     let is_paused = sync.spec.is_paused();
     context
         .metrics
-        .show(key, is_paused, &next, gateways, info(sync));
-    Ok((next, written))
+        .show(key, is_paused, &status, gateways, info(sync));
+    Ok(Report {
+        status,
+        skew,
+        written,
+    })
 }
 
 fn info(sync: &GatewaySync) -> ObjectInfo {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::error::MissingSecret;
 use super::state::{Lookup, ResolvedCommit, Retry, Usable};
-use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable, ssh_server};
+use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable};
 use crate::lookups::{LookupError, Question};
 
 /// The shortest time after which a token is replaced, in case that GitHub issues tokens that end at once.
@@ -126,7 +126,7 @@ async fn look_up_and_decide<G: RefSource>(
 fn host_key<G: RefSource>(context: &Context<G>, wanted: &RefLookup) -> Option<SshHostKey> {
     let key = context.lookups.host_key(&wanted.remote)?;
     Some(SshHostKey {
-        server: ssh_server(wanted.remote.url()),
+        server: wanted.remote.url().ssh_server(),
         key: key.to_string(),
     })
 }
@@ -158,7 +158,7 @@ async fn look_up<G: RefSource>(
     let (states, lookup_key) = (&context.states, &desired.lookup_key);
     let requested_at = lookup_key.requested_at();
     let arrived =
-        requested_at.and_then(|at| context.lookups.take_arrival(key, &wanted.git_ref, at));
+        requested_at.and_then(|at| context.lookups.take_prefetch(key, &wanted.git_ref, at));
     let (not_before, is_requested) = match states.usable(key, lookup_key, desired.interval, arrived)
     {
         Usable::Lookup(lookup) => return Some(lookup),

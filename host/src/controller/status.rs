@@ -1,13 +1,16 @@
 //! Fifth step: the status of the object. It is computed purely from the results of the other steps; then the difference
 //! is written, if there is one.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
 use kube::core::PartialObjectMeta;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use stoker_api::detection::ObjectKey;
+use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
@@ -18,7 +21,7 @@ use super::publish::Publication;
 use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
 use super::state::Retry;
 use super::validate::Desired;
-use super::{duration, patch_params};
+use super::{duration, merge_patch, patch_params};
 
 /// The outcome of a pass.
 #[derive(Debug)]
@@ -46,8 +49,13 @@ impl Outcome<'_> {
     }
 }
 
-/// The next status of an object after a pass.
-pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) -> GatewaySyncStatus {
+/// Returns the next status of an object after a pass, and its gateways that run another commit.
+pub(super) fn next(
+    sync: &GatewaySync,
+    outcome: &Outcome<'_>,
+    now: Timestamp,
+) -> (GatewaySyncStatus, Skew) {
+    let mut skew = Skew::default();
     let mut status = sync.status.clone().unwrap_or_default();
     // The API keeps times in whole seconds.
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
@@ -83,7 +91,7 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
             if let Some(gateways) = &fleet.gateways {
                 status.discovered_gateways = gateways.shown();
             }
-            let skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
+            skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
             let mut setter = setter(&mut status, sync, &now);
             set_spec_conditions(&mut setter, desired);
             if let Some(state) = ref_state(resolution) {
@@ -97,7 +105,7 @@ pub(super) fn next(sync: &GatewaySync, outcome: &Outcome<'_>, now: Timestamp) ->
             );
         }
     }
-    status
+    (status, skew)
 }
 
 /// Replaces a `Ready` that says that the object is paused. Any other one stays until the ref is resolved.
@@ -205,7 +213,7 @@ fn ready_state(
             format!("{secret}{}", retry_note(*retry))
         }
         (_, Publication::Failed(error)) => {
-            format!("Metadata not published: {}", stoker_report::chain(error))
+            messages::not_published(&stoker_report::chain(error).to_string())
         }
         _ if desired.profiles.is_err() => "Profiles invalid".to_owned(),
         (Resolution::Failed(failure), _) => {
@@ -300,25 +308,13 @@ fn difference(
     if sync.status.as_ref() == Some(next) {
         return Ok(None);
     }
-    let fields = |status: &GatewaySyncStatus| -> Result<Map<String, Value>, ControllerError> {
+    let fields = |status: &GatewaySyncStatus| -> Result<BTreeMap<String, Value>, ControllerError> {
         Ok(serde_json::from_value(serde_json::to_value(status)?)?)
     };
-    let (before, after) = (
-        fields(&sync.status.clone().unwrap_or_default())?,
-        fields(next)?,
-    );
-    let mut changed = Map::new();
-    for name in before.keys().filter(|name| !after.contains_key(*name)) {
-        changed.insert(name.clone(), Value::Null);
-    }
-    changed.extend(
-        after
-            .into_iter()
-            .filter(|(name, value)| before.get(name) != Some(value)),
-    );
-    let version = &sync.metadata.resource_version;
-    Ok((!changed.is_empty())
-        .then(|| json!({ "metadata": { "resourceVersion": version }, "status": changed })))
+    let before = fields(&sync.status.clone().unwrap_or_default())?;
+    let changes = merge_patch::replacement(Some(&before), Some(&fields(next)?));
+    let fields = merge_patch::field("status", changes);
+    Ok(merge_patch::of_version(&sync.metadata, Map::new(), fields))
 }
 
 /// Writes a status if it differs, and returns the new metadata of the object. `None` if nothing was written.

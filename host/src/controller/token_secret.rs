@@ -7,15 +7,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::{Api, ObjectMeta, Patch};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::{self, TOKEN_KEY, annotation};
 
-use super::config_map::changes;
 use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
-use super::{create_params, patch_params};
+use super::{create_params, merge_patch, patch_params};
 use crate::github_app::InstallationToken;
 
 /// The value of the annotation that says what the Secret contains.
@@ -88,44 +87,7 @@ fn wanted(key: &ObjectKey, sync: &GatewaySync, token: &InstallationToken) -> Sec
 /// Returns the merge patch that updates a Secret, or `None` if it is up to date. It applies only to the version that
 /// was read.
 fn difference(key: &ObjectKey, present: &Secret, wanted: &Secret) -> Option<Value> {
-    let mut patch = Map::new();
-    let mut metadata = Map::new();
-    let note = |into: &mut Map<String, Value>, name: &str, changes: Map<String, Value>| {
-        if !changes.is_empty() {
-            into.insert(name.to_owned(), changes.into());
-        }
-    };
-    note(
-        &mut patch,
-        "data",
-        changes(present.data.as_ref(), wanted.data.as_ref(), true),
-    );
-    let (before, after) = (&present.metadata, &wanted.metadata);
-    note(
-        &mut metadata,
-        "labels",
-        changes(before.labels.as_ref(), after.labels.as_ref(), false),
-    );
-    note(
-        &mut metadata,
-        "annotations",
-        changes(
-            before.annotations.as_ref(),
-            after.annotations.as_ref(),
-            false,
-        ),
-    );
-    if let [owner, ..] = wanted.owner_references() {
-        let owners = ownership::owners(before, key, &owner.uid);
-        if !ownership::is_same(present.owner_references(), &owners) {
-            metadata.insert("ownerReferences".to_owned(), json!(owners));
-        }
-    }
-    if patch.is_empty() && metadata.is_empty() {
-        return None;
-    }
-    let version = json!(before.resource_version);
-    metadata.insert("resourceVersion".to_owned(), version);
-    patch.insert("metadata".to_owned(), metadata.into());
-    Some(patch.into())
+    let data = merge_patch::replacement(present.data.as_ref(), wanted.data.as_ref());
+    let fields = merge_patch::field("data", data);
+    merge_patch::of_owned(key, &present.metadata, &wanted.metadata, fields)
 }

@@ -17,8 +17,6 @@ use crate::github_app::InstallationToken;
 const FALLBACK_INTERVAL: Duration = Duration::from_mins(1);
 /// The shortest polling interval. A typing error such as `60ms` must not flood the git server.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The port of ssh servers, if the address of the repository has none.
-const SSH_PORT: u16 = 22;
 
 /// The state that an object requests.
 #[derive(Debug)]
@@ -158,31 +156,18 @@ fn lookup(sync: &GatewaySync, credentials: &Credentials) -> Result<RefLookup, Co
     })
 }
 
-/// Returns the only host key that is accepted, if known hosts do not determine it: the one that a person accepted, or the
-/// one that the server showed first.
+/// Returns the only host key that is accepted, if known hosts do not determine it.
 fn pinned_host_key<'a>(
     sync: &'a GatewaySync,
     repo: &RepoUrl,
     credentials: &Credentials,
 ) -> Option<&'a str> {
-    let Credentials::SshKey {
-        known_hosts: None, ..
-    } = credentials
-    else {
-        return None;
-    };
-    let seen = sync.status.as_ref().and_then(|status| {
-        let seen = status.ssh_host_key.as_ref()?;
-        (seen.server == ssh_server(repo)).then_some(seen.key.as_str())
-    });
-    sync.accepted_host_key().or(seen)
-}
-
-/// Returns the ssh server of a repository, as `host:port`.
-pub(super) fn ssh_server(repo: &RepoUrl) -> String {
-    let url = repo.url();
-    let host = url.host_str().unwrap_or_default();
-    format!("{host}:{}", url.port().unwrap_or(SSH_PORT))
+    match credentials {
+        Credentials::SshKey {
+            known_hosts: None, ..
+        } => sync.pinned_host_key(repo),
+        Credentials::SshKey { .. } | Credentials::Token(_) | Credentials::Anonymous => None,
+    }
 }
 
 /// The name without `refs/heads/` or `refs/tags/`, and without one leading `v`.

@@ -14,11 +14,11 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, Resource, ResourceExt as _};
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::label;
+use stoker_api::names::{self, label};
 
+use super::agent_binding;
 use super::gateways::{PodFields, PodIndex};
 use super::own_writes::OwnWrites;
-use super::{agent_binding, publish};
 use crate::watch_backoff::WatchMetrics;
 use crate::written::{Guarded, WrittenObjects};
 
@@ -83,7 +83,7 @@ pub(super) fn config_maps(
         let labelled = watcher::Config::default().labels(&labels);
         metrics.resumed(name, watcher(api(client.clone(), namespace), labelled))
     });
-    let managed = written_by_others(managed, publish::NAME_PREFIX, Arc::clone(published));
+    let managed = written_by_others(managed, names::METADATA_PREFIX, Arc::clone(published));
     // The controller writes none of these. If somebody removes a label, the other watch reports a deletion.
     stream::select(managed, unmanaged.touched_objects())
 }

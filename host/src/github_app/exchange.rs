@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
-use stoker_git::Sensitive;
+use stoker_api::Sensitive;
 use stoker_report::is_unprintable;
 
 use super::key::signed_token;
@@ -41,7 +41,7 @@ pub(super) async fn exchange(
         installation.private_key.expose().to_owned(),
         installation.app_id,
     );
-    // To sign takes milliseconds.
+    // Signing takes milliseconds, so it runs on a blocking thread.
     let signed = tokio::task::spawn_blocking(move || signed_token(&key, app_id, now)).await;
     let signed = signed.map_err(|_| GitHubAppError::Key {
         why: "it cannot sign".to_owned(),

@@ -82,19 +82,19 @@ pub(super) struct Interest {
     pub(super) awaits: Option<Instant>,
     /// Whether a pass of the object waits. Then the object is not woken.
     pub(super) is_attended: bool,
-    pub(super) foreseen: Option<Foreseen>,
+    pub(super) prefetched: Option<Prefetched>,
 }
 
 impl Interest {
     /// The refs that a request will need that is being written.
-    fn foreseen_refs(&self) -> &[GitRef] {
-        let foreseen = self.foreseen.as_ref();
-        foreseen.map_or(&[], |foreseen| &foreseen.refs)
+    fn prefetched_refs(&self) -> &[GitRef] {
+        let prefetched = self.prefetched.as_ref();
+        prefetched.map_or(&[], |prefetched| &prefetched.refs)
     }
 }
 
 /// A request that is being written.
-pub(super) struct Foreseen {
+pub(super) struct Prefetched {
     /// Its ref and the value of `requested-at`, until its pass has begun.
     pub(super) request: Option<(GitRef, String)>,
     pub(super) arrived: Instant,
@@ -140,9 +140,9 @@ impl RemoteState {
         let needed = interests
             .clone()
             .filter(|interest| interest.follows || interest.awaits.is_some());
-        let foreseen = interests.flat_map(Interest::foreseen_refs);
+        let prefetched = interests.flat_map(Interest::prefetched_refs);
         let mut seen = HashSet::new();
-        let refs = needed.flat_map(|interest| &interest.refs).chain(foreseen);
+        let refs = needed.flat_map(|interest| &interest.refs).chain(prefetched);
         refs.filter(|git_ref| seen.insert(*git_ref))
             .cloned()
             .collect()
@@ -152,7 +152,7 @@ impl RemoteState {
     pub(super) fn is_awaited(&self) -> bool {
         self.interests
             .values()
-            .any(|interest| interest.awaits.is_some() || !interest.foreseen_refs().is_empty())
+            .any(|interest| interest.awaits.is_some() || !interest.prefetched_refs().is_empty())
     }
 
     /// Stores an answer, and returns the objects that it concerns and that have no pass that waits for it.
@@ -160,10 +160,10 @@ impl RemoteState {
         let before = self.answer.borrow().clone();
         let mut woken = Vec::new();
         for (object, interest) in &mut self.interests {
-            if let Some(foreseen) = &mut interest.foreseen
-                && answer.look(&foreseen.refs, foreseen.arrived).is_some()
+            if let Some(prefetched) = &mut interest.prefetched
+                && answer.look(&prefetched.refs, prefetched.arrived).is_some()
             {
-                foreseen.refs = Box::default();
+                prefetched.refs = Box::default();
             }
             let refs = &interest.refs;
             match interest.awaits {

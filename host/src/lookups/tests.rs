@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::*;
-use crate::request::Foresight as _;
+use crate::request::Prefetch as _;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -417,12 +417,12 @@ async fn a_request_is_looked_up_while_it_is_written() {
     sleep(SECOND).await;
     *servers.commit.lock().unwrap() = 'b';
     servers.set("h", Behaviour::AnswersIn(SECOND / 2));
-    lookups.foresee(&object("one"), &git_ref("v1"), "t1");
-    lookups.foresee(&object("unknown"), &git_ref("v1"), "t1");
+    lookups.prefetch(&object("one"), &git_ref("v1"), "t1");
+    lookups.prefetch(&object("unknown"), &git_ref("v1"), "t1");
     sleep(SECOND / 10).await;
     let arrival = |git_ref_text, at| {
         let git_ref = git_ref(git_ref_text);
-        lookups.take_arrival(&object("one"), &git_ref, at)
+        lookups.take_prefetch(&object("one"), &git_ref, at)
     };
     assert_eq!(arrival("v1", "t2"), None);
     assert_eq!(arrival("main", "t1"), None, "the request was removed");
@@ -445,9 +445,9 @@ async fn a_request_is_looked_up_while_it_is_written() {
         [conversation("h/r", &["1", "main", "v1"])]
     );
     // One that arrives during a lookup is looked up after it.
-    lookups.foresee(&object("one"), &git_ref("v2"), "t2");
+    lookups.prefetch(&object("one"), &git_ref("v2"), "t2");
     sleep(SECOND / 10).await;
-    lookups.foresee(&object("one"), &git_ref("v3"), "t3");
+    lookups.prefetch(&object("one"), &git_ref("v3"), "t3");
     sleep(2 * SECOND).await;
     let refs: Vec<_> = servers
         .conversations()
@@ -467,10 +467,10 @@ async fn a_remote_with_credentials_is_not_looked_up_without_them() {
         ..Asked::now("one", "h/r", "main")
     };
     asked.commit(&lookups).await;
-    lookups.foresee(&object("one"), &git_ref("v1"), "t1");
+    lookups.prefetch(&object("one"), &git_ref("v1"), "t1");
     sleep(SECOND).await;
     assert_eq!(servers.conversations().len(), 1);
-    let arrived = lookups.take_arrival(&object("one"), &git_ref("v1"), "t1");
+    let arrived = lookups.take_prefetch(&object("one"), &git_ref("v1"), "t1");
     assert_eq!(arrived, None);
 }
 

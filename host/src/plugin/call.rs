@@ -38,8 +38,8 @@ pub struct Question {
 }
 
 impl Question {
-    /// Takes the JSON out of the body and parses it, once for all plugins. If it is not JSON, the error is returned with the question: plugins then
-    /// find no values in the body, but can still decide by the headers.
+    /// Takes the JSON out of the body and parses it, once for all plugins. If it is not JSON, the error is returned with
+    /// the question: plugins then find no values in the body, but can still decide by the headers.
     pub fn new(delivery: Verified<Delivery>) -> (Self, Result<(), PayloadError>) {
         let opened = Document::open(&delivery.body, delivery.media_type().as_deref());
         let (content, document, parsed) = match opened {

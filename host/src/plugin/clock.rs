@@ -1,6 +1,6 @@
 //! The clock of the engine, by which guests that compute are interrupted.
 //!
-//! It ticks while guests run, and stands still otherwise. A thread that wakes a thousand times a second would take more
+//! It ticks while guests run, and is stopped otherwise. A thread that wakes a thousand times a second would take more
 //! processor time than everything else that an idle process does.
 
 use std::sync::Arc;

@@ -74,7 +74,7 @@ impl SlowLane {
 
     /// Runs a call to its end. Returns `None` if the lane or a panic ended it.
     ///
-    /// A call waits only for its own next turn. If a call is not ready at once, its guest is still running.
+    /// A call that is not ready waits for processor time only.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         pace: &Arc<Pace>,

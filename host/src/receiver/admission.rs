@@ -1,8 +1,8 @@
 //! Admits deliveries whose sender is verified, each by the key of its object.
 //!
-//! Whoever is not verified cannot tell whether an object exists or has its own key: a refusal is the same in all cases,
-//! and is final only after one read of the API server's present state. That read also finds an object that was created
-//! an instant ago, and a key that was changed an instant ago.
+//! A sender that is not verified cannot find out whether an object exists or has its own key: a refusal is the same in
+//! all cases, and is final only after one read of the API server's present state. That read also finds an object that
+//! was created an instant ago, and a key that was changed an instant ago.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use futures::FutureExt as _;
-use stoker_api::detection::{ObjectKey, ParseError};
+use stoker_api::detection::ObjectKey;
 use tokio::time::Instant;
 
 use super::Receiver;
@@ -19,6 +19,7 @@ use super::answer::{Answer, Reason};
 use super::body::{self, Received};
 use super::budget::Share;
 use super::limits::accepts;
+use super::place::Place;
 use super::rate::{Rate, RateLimit};
 use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
@@ -56,63 +57,6 @@ pub(super) struct Admitted {
     /// The share of the body in the memory for bodies.
     pub(super) share: Share,
 }
-
-/// What the path of a request names.
-pub(super) struct Place {
-    key: ObjectKey,
-    /// Whether the path has the form of that of an object.
-    is_named: bool,
-    /// The reason why no object can have the names, if so. The key is then one that no object has.
-    impossible: Option<ParseError>,
-}
-
-impl Place {
-    /// Returns the object of these names, or a place without an object for names that no object can have. The API
-    /// server is asked for both, so that the answers take as long.
-    pub(super) fn new(namespace: &str, name: &str, path: &str) -> Self {
-        let why = match ObjectKey::new(namespace, name) {
-            Ok(key) => {
-                return Self {
-                    key,
-                    is_named: true,
-                    impossible: None,
-                };
-            }
-            Err(why) => why,
-        };
-        let digits = hex::encode(&path.as_bytes()[..path.len().min(NOWHERE_BYTES)]);
-        let key = ObjectKey::new("default", &format!("x-{digits}-x"));
-        #[expect(clippy::expect_used, reason = "hexadecimal digits are part of a name")]
-        Self {
-            key: key.expect("a name of digits and letters"),
-            is_named: !namespace.is_empty(),
-            impossible: Some(why),
-        }
-    }
-
-    /// Returns the object.
-    pub(super) fn key(&self) -> &ObjectKey {
-        &self.key
-    }
-
-    /// Returns whether the path has the form of that of an object.
-    pub(super) fn is_named(&self) -> bool {
-        self.is_named
-    }
-
-    /// Returns whether an object can have the names.
-    pub(super) fn is_possible(&self) -> bool {
-        self.impossible.is_none()
-    }
-
-    /// Returns the reason why no object can have the names, if so.
-    pub(super) fn impossible(&self) -> Option<&ParseError> {
-        self.impossible.as_ref()
-    }
-}
-
-/// The number of bytes of a path in the name of an object that does not exist. A name has at most 253 bytes.
-const NOWHERE_BYTES: usize = 100;
 
 /// The reads that refused deliveries caused within the last second.
 pub struct Looks {
@@ -248,7 +192,7 @@ async fn verify(
     delivery: Delivery,
     deadline: Instant,
 ) -> Result<Outcome, AuthError> {
-    let key = &place.key;
+    let key = place.key();
     let watched = place.is_possible().then(|| receiver.requests.find(key));
     let watched = match watched.flatten() {
         Some(target) if has_own_secret(&target) => {
@@ -309,7 +253,7 @@ async fn look(
     let Refused { error, delivery } = refused;
     match receiver
         .looks
-        .look(&receiver.requests, &place.key, deadline)
+        .look(&receiver.requests, place.key(), deadline)
         .await
     {
         Some(Ok(target)) if place.is_possible() && has_own_secret(&target) => {
@@ -370,14 +314,5 @@ mod tests {
             let answered = next_step(arrived, arrived + Duration::from_millis(passed));
             assert_eq!(answered - arrived, Duration::from_millis(expected));
         }
-    }
-
-    #[test]
-    fn a_path_of_any_length_is_a_place() {
-        for path in ["/webhook/", "/webhook/a/b/c", &"/".repeat(10_000)] {
-            let place = Place::new("", "", path);
-            assert!(!place.is_possible() && place.key.name().len() <= 253);
-        }
-        assert!(Place::new("plants", "north", "/webhook/plants/north").is_possible());
     }
 }

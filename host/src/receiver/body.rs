@@ -47,7 +47,7 @@ pub(super) async fn read(
     let length = announced(headers).and_then(|length| usize::try_from(length).ok());
     let mut reader = Reader {
         limits,
-        // Behind the first part, the buffer is as large as the body can be.
+        // After the first part, the buffer has the maximum size of the body.
         capacity: length.map_or(bounds.body_bytes, |length| length.min(bounds.body_bytes)),
         buffer: Buffer::default(),
         parts: 0,

@@ -9,8 +9,9 @@ use axum::http::StatusCode;
 use stoker_api::detection::{Detection, ObjectKey, ParseError};
 
 use super::Receiver;
-use super::admission::{Admitted, Place, admit};
+use super::admission::{Admitted, admit};
 use super::answer::{Answer, Reason};
+use super::place::Place;
 use super::record::Record;
 use super::router::NO_ROUTE;
 use crate::auth::Verified;

@@ -44,7 +44,7 @@ pub(super) async fn permit(headers: HeaderMap) -> Response {
     response
 }
 
-/// Returns whether a text is a host name, perhaps with a port. It is sent back, so it must not be any text.
+/// Returns whether a text is a host name, perhaps with a port. It is sent back, so only a host name is accepted.
 fn is_origin(text: &[u8]) -> bool {
     let is_fit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
     (1..=MAX_ORIGIN_BYTES).contains(&text.len()) && text.iter().all(is_fit)

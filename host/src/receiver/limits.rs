@@ -116,8 +116,8 @@ impl Limits {
     /// Counts a refused delivery. Returns the answer to it, which is 429 if the source had too many.
     ///
     /// Only refusals are limited, after the proof was checked: a delivery with a valid proof is accepted even if
-    /// strangers behind the same proxy guess secrets. The limit therefore saves no work, which the other limits bound.
-    /// It tells the log and a misconfigured sender that something is wrong, and slows down guesses.
+    /// others behind the same proxy guess secrets. The limit does not save work. The other limits bound the work. This
+    /// one tells the log and a misconfigured sender that something is wrong, and slows down guesses.
     pub(super) fn refuse(&self, source: Option<IpAddr>, refused: Answer) -> Answer {
         if !refused.is(Reason::Unauthorized) {
             return refused;

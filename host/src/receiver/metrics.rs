@@ -118,60 +118,72 @@ impl ReceiverMetrics {
         // Without a receiver, the value is not updated.
         metrics.set_secret_usable(true);
         let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
+        metrics.register_requests(registry);
+        metrics.register_limits(registry);
+        metrics.register_authentication(registry);
+        metrics
+    }
+
+    fn register_requests(&self, registry: &mut Registry) {
         registry.register(
             "requests",
             "Webhooks by recognising plugin and status",
-            metrics.requests.clone(),
+            self.requests.clone(),
         );
         registry.register(
             "request_duration_seconds",
             "Time from the headers of a webhook to its answer",
-            metrics.duration.clone(),
+            self.duration.clone(),
         );
         registry.register(
             "requests_in_flight",
             "Webhooks without an answer yet",
-            metrics.in_flight.clone(),
+            self.in_flight.clone(),
         );
         registry.register(
             "outcomes",
             "Answers by the code of their reason",
-            metrics.outcomes.clone(),
-        );
-        registry.register(
-            "authenticated",
-            "Webhooks with a valid proof, by its scheme; none if no proof is required",
-            metrics.authenticated.clone(),
-        );
-        registry.register(
-            "limited",
-            "Webhooks that reached a limit: failures (refusals of a source), object (rate of an object), in-flight, memory",
-            metrics.limited.clone(),
-        );
-        registry.register(
-            "body_bytes",
-            "Memory of the bodies that are being received and parsed",
-            metrics.body_bytes.clone(),
+            self.outcomes.clone(),
         );
         registry.register(
             "last_accepted_timestamp_seconds",
             "Time of the last accepted webhook of an object, in seconds since 1970",
-            metrics.last_accepted.clone(),
+            self.last_accepted.clone(),
+        );
+    }
+
+    fn register_limits(&self, registry: &mut Registry) {
+        registry.register(
+            "limited",
+            "Webhooks that reached a limit: failures (refusals of a source), object (rate of an object), in-flight, memory",
+            self.limited.clone(),
+        );
+        registry.register(
+            "body_bytes",
+            "Memory of the bodies that are being received and parsed",
+            self.body_bytes.clone(),
         );
         for limited in Limited::ALL {
-            drop(metrics.limited.get_or_create(&limited.label()));
+            drop(self.limited.get_or_create(&limited.label()));
         }
+    }
+
+    fn register_authentication(&self, registry: &mut Registry) {
+        registry.register(
+            "authenticated",
+            "Webhooks with a valid proof, by its scheme; none if no proof is required",
+            self.authenticated.clone(),
+        );
         registry.register(
             "unauthenticated",
             "1 if no secret is configured, so that every sender is accepted",
-            metrics.unauthenticated.clone(),
+            self.unauthenticated.clone(),
         );
         registry.register(
             "secret_usable",
             "0 if a configured secret cannot be used, so that every webhook is refused",
-            metrics.secret_usable.clone(),
+            self.secret_usable.clone(),
         );
-        metrics
     }
 
     /// Sets whether webhooks are accepted without authentication.

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use stoker_report::escape;
 
 use super::Receiver;
-use super::admission::Place;
 use super::answer::Answer;
+use super::place::Place;
 use crate::plugin::Plugin;
 
 /// The maximum length of a sender's texts in the log, in characters, unless they are the names of an object and the
@@ -97,7 +97,7 @@ impl Record {
     fn end(&self, end: &End<'_>) {
         self.receiver.metrics.outcome(end.reason);
         let is_sampled = self.scheme.is_none() || end.status == Some(StatusCode::TOO_MANY_REQUESTS);
-        // Strangers, and senders that run wild, cause any number of lines.
+        // Unauthenticated and misconfigured senders can cause any number of lines.
         if !is_sampled || self.receiver.limits.refusal_lines.allows() {
             self.write(end, self.started.elapsed());
         }

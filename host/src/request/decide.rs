@@ -97,7 +97,7 @@ pub(super) fn decide(
         && let Some(occurred_at) = detection.occurred_at
         && let Some(last) = state.memory.last_event_for(announcement, now)
         && occurred_at < last.at
-        // To look at the followed branch again does no harm.
+        // A second lookup of the followed branch changes nothing.
         && !state.follows_branch(&git_ref)
     {
         let (git_ref, at) = (last.git_ref.clone(), last.at);

@@ -74,7 +74,7 @@ pub(super) struct LastEvent {
     /// The time of the event, by the sender's clock.
     pub(super) at: Timestamp,
     /// Whether a signed body has reported an event of this plugin.
-    #[serde(rename = "signed", default, skip_serializing_if = "is_false")]
+    #[serde(rename = "signed", default, skip_serializing_if = "std::ops::Not::not")]
     is_signed: bool,
 }
 
@@ -167,8 +167,8 @@ impl Memory {
 
     /// Returns the event that the events of a delivery must not precede: the last one of its plugin. For a signed body,
     /// it is the last one of all plugins that reported events of signed bodies, because the headers, which decide the
-    /// plugin, are not signed. One that is far in the future does not count. Nor does one of another plugin that is in the
-    /// future at all: its time may be that of a header, and must not suppress what happens now.
+    /// plugin, are not signed. One that is far in the future does not count. An event of another plugin does not count
+    /// either if its time is in the future: it may be that of a header, and must not suppress what happens now.
     pub(super) fn last_event_for(
         &self,
         announcement: &Announcement,
@@ -256,14 +256,6 @@ fn is_body_signed(fingerprint: &Fingerprint) -> bool {
 
 fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
     at.duration_since(now).unsigned_abs() > MAX_AHEAD && at > now
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::events::{EventQueue, Subject};
 use crate::written::{WrittenObjects, is_as_late};
 
 use super::{
-    Announcement, Foresight, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
+    Announcement, Prefetch, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
 };
 use answered::Answered;
 use pauses::{Pauses, TRY};
@@ -63,7 +63,7 @@ impl Requester {
             writer: Writer::new(client, namespace, written),
             places: Semaphore::new(PLACES),
             objects: Mutex::default(),
-            foresight: OnceLock::new(),
+            prefetch: OnceLock::new(),
         };
         Self {
             cache,
@@ -72,11 +72,11 @@ impl Requester {
         }
     }
 
-    /// Tells `foresight` of each request before it is written.
+    /// Passes each request to `prefetch` before it is written.
     #[must_use]
-    pub fn with_foresight(self, foresight: Arc<dyn Foresight>) -> Self {
+    pub fn with_prefetch(self, prefetch: Arc<dyn Prefetch>) -> Self {
         // It is set once, before the requester is shared.
-        self.queue.foresight.set(foresight).ok();
+        self.queue.prefetch.set(prefetch).ok();
         self
     }
 
@@ -174,7 +174,7 @@ struct Queue {
     /// The places for tasks that use the API server.
     places: Semaphore,
     objects: Mutex<HashMap<ObjectKey, ObjectState>>,
-    foresight: OnceLock<Arc<dyn Foresight>>,
+    prefetch: OnceLock<Arc<dyn Prefetch>>,
 }
 
 impl Queue {
@@ -279,8 +279,8 @@ impl Queue {
             return Ok(());
         };
         turn.note_try(stamp, &outcomes);
-        if let Some(foresight) = self.foresight.get() {
-            foresight.foresee(key, &request.git_ref, &stamp.to_string());
+        if let Some(prefetch) = self.prefetch.get() {
+            prefetch.prefetch(key, &request.git_ref, &stamp.to_string());
         }
         let version = known.version.as_deref();
         match self
@@ -366,7 +366,7 @@ impl Queue {
     fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectState) -> R) -> R {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MAX_REMEMBERED && !objects.contains_key(key) {
-            // To forget a write costs at most one conflict.
+            // A forgotten write causes at most one conflict.
             objects.retain(|_, object| object.is_active);
         }
         access(objects.entry(key.clone()).or_default())

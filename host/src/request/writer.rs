@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Client, Resource as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::annotation;
-use stoker_api::requested_over;
+use stoker_api::request;
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::Memory;
@@ -54,22 +54,17 @@ pub(super) struct Request {
 impl Request {
     /// Returns the merge patch of an object at a version. Without a version, it applies to any version.
     fn patch(&self, version: Option<&str>) -> Value {
-        let mut annotations = Map::new();
-        let mut annotate = |name: &str, value: String| {
-            annotations.insert(name.to_owned(), value.into());
-        };
-        annotate(annotation::REQUESTED_REF, self.git_ref.to_string());
-        annotate(annotation::REQUESTED_AT, self.requested_at.to_string());
-        annotate(annotation::REQUESTED_BY, self.plugin.to_string());
-        let (git_ref, at) = (self.git_ref.to_string(), self.requested_at.to_string());
-        let over = requested_over::note(&git_ref, &at, &self.spec_ref);
-        annotate(annotation::REQUESTED_OVER, over);
-        if let Some(deliveries) = self.memory.deliveries() {
-            annotate(annotation::ACCEPTED_DELIVERIES, deliveries);
-        }
-        if let Some(events) = self.memory.events() {
-            annotate(annotation::ACCEPTED_EVENTS, events);
-        }
+        let (git_ref, at) = (self.git_ref.as_str(), self.requested_at.to_string());
+        let mut annotations = request::of_ref(git_ref, &self.spec_ref, &at, &self.plugin);
+        let memory = [
+            (annotation::ACCEPTED_DELIVERIES, self.memory.deliveries()),
+            (annotation::ACCEPTED_EVENTS, self.memory.events()),
+        ];
+        annotations.extend(
+            memory
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         let mut metadata = json!({ "annotations": annotations });
         if let Some(version) = version {
             metadata["resourceVersion"] = version.into();
@@ -126,10 +121,7 @@ impl Writer {
         limit: Instant,
     ) -> Result<Option<String>, Failure> {
         let patch = Patch::Merge(request.patch(version));
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = PatchParams::apply(FIELD_MANAGER);
         let api: Api<written::Guarded> = Api::namespaced(self.client.clone(), key.namespace());
         let answer = timeout_at(limit, api.patch(key.name(), &params, &patch)).await;
         let object = answer
@@ -176,8 +168,7 @@ fn failure(key: &ObjectKey, error: kube::Error) -> Failure {
     }
 }
 
-/// The value of the annotation `requested-at`. It prints as RFC 3339 with nine fractional digits, so that the stamps of
-/// one process sort as text.
+/// The value of the annotation `requested-at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp(Timestamp);
 
@@ -203,7 +194,7 @@ impl Stamp {
 
 impl std::fmt::Display for Stamp {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{:.9}", self.0)
+        out.write_str(&request::stamp(self.0))
     }
 }
 

@@ -155,10 +155,9 @@ impl SecretCache {
                 });
                 known.update(&key, answer)
             };
-            Some(read.boxed())
+            read.boxed()
         };
-        let nothing = Err(StoreError::Unavailable(String::new()));
-        self.reads.get_if(key, read).await.unwrap_or(nothing)
+        self.reads.get(key, read).await
     }
 
     async fn warn(&self, key: &ObjectKey, error: &SecretError) {
@@ -167,9 +166,9 @@ impl SecretCache {
             let warn = async move {
                 tracing::warn!(secret = name, error, "a Secret for webhooks cannot be used");
             };
-            Some(warn.boxed())
+            warn.boxed()
         };
-        self.warnings.get_if(key, warn).await;
+        self.warnings.get(key, warn).await;
     }
 }
 

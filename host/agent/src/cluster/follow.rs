@@ -8,9 +8,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watch_object};
+use stoker_api::names;
 use tokio::sync::watch;
 
-use super::{Cluster, METADATA_PREFIX, within};
+use super::{Cluster, within};
 use crate::metadata::{Metadata, MetadataError};
 use crate::problems::ProblemSender;
 
@@ -27,7 +28,7 @@ pub(crate) async fn follow(
     published: watch::Sender<Option<Metadata>>,
     problems: ProblemSender,
 ) {
-    let name = format!("{METADATA_PREFIX}{}", cluster.object);
+    let name = names::metadata_map(&cluster.object);
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let mut follower = Follower {
         name,

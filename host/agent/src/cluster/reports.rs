@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Error};
 use serde_json::json;
-use stoker_api::names::label;
+use stoker_api::names::{self, label};
 use tokio::sync::watch;
 
-use super::{Cluster, FIELD_MANAGER, STATUS_PREFIX};
+use super::{Cluster, FIELD_MANAGER};
 use crate::report::Report;
 
 /// The waits after failed writes: they double up to the longest.
@@ -19,8 +19,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The time limit of a write.
 const WRITE_TIME: Duration = Duration::from_secs(15);
-/// The longest value of a label.
-const LABEL_BYTES: usize = 63;
 
 /// The task that writes the latest report.
 pub(crate) struct Reports {
@@ -79,7 +77,7 @@ impl Reports {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let name = status_name(&self.cluster);
+        let name = names::reports_map(&self.cluster.object);
         maps(&self.cluster)
             .patch_metadata(&name, &params, &patch)
             .await
@@ -91,10 +89,10 @@ impl Reports {
         let labels = [(label::MANAGED_BY, label::AGENT), (label::CR_NAME, object)];
         let labels = labels
             .into_iter()
-            .filter(|(_, value)| value.len() <= LABEL_BYTES);
+            .filter(|(_, value)| value.len() <= label::MAX_VALUE_BYTES);
         let map = ConfigMap {
             metadata: ObjectMeta {
-                name: Some(status_name(&self.cluster)),
+                name: Some(names::reports_map(&self.cluster.object)),
                 labels: Some(
                     labels
                         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -115,7 +113,9 @@ impl Reports {
 
 /// Reads the report that an earlier agent of this gateway has written last.
 pub(crate) async fn last_report(cluster: &Cluster, name: &str) -> Result<Report, Error> {
-    let found = maps(cluster).get_opt(&status_name(cluster)).await?;
+    let found = maps(cluster)
+        .get_opt(&names::reports_map(&cluster.object))
+        .await?;
     let data = found.and_then(|map| map.data).unwrap_or_default();
     Ok(data
         .get(name)
@@ -131,10 +131,6 @@ pub(crate) fn entry_name<'a>(gateway: &'a str, pod: &'a str) -> &'a str {
         !name.is_empty() && name.len() <= 253 && name.chars().all(is_allowed)
     };
     if is_key(gateway) { gateway } else { pod }
-}
-
-fn status_name(cluster: &Cluster) -> String {
-    format!("{STATUS_PREFIX}{}", cluster.object)
 }
 
 fn maps(cluster: &Cluster) -> Api<ConfigMap> {

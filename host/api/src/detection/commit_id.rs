@@ -7,6 +7,9 @@ use super::ParseError;
 pub struct CommitId(String);
 
 impl CommitId {
+    /// The number of digits that are displayed.
+    pub const SHORT_DIGITS: usize = 7;
+
     /// Parses a full id. The digits may be in upper case. An id of zeros is an error, because it stands for "no
     /// commit".
     pub fn parse(text: &str) -> Result<Self, ParseError> {
@@ -32,7 +35,14 @@ impl CommitId {
     /// Returns the first seven digits, for display.
     #[must_use]
     pub fn short(&self) -> &str {
-        &self.0[..7]
+        Self::shorten(&self.0)
+    }
+
+    /// Returns the first seven characters of a text that should be the id of a commit, for display.
+    #[must_use]
+    pub fn shorten(text: &str) -> &str {
+        let end = text.char_indices().nth(Self::SHORT_DIGITS);
+        end.map_or(text, |(end, _)| &text[..end])
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::ParseError;
 
-/// The namespace and name of a `GatewaySync`.
+/// The namespace and name of a `GatewaySync`, or of another object such as a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     namespace: String,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
+use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
 
@@ -111,14 +112,14 @@ impl Searched<'_> {
     /// The problems that only the condition Ready reports: a Secret that is missing, and a ConfigMap of others.
     fn unpublished(&self) -> Option<Problem> {
         let (message, _) = self.found(condition::READY, "False")?;
-        if message.contains("secret \"") {
+        if messages::is_about_secret(message) {
             let namespace = &self.namespace;
             let remedy = format!(
                 "create the Secret in the namespace {namespace}, or correct its name in the spec"
             );
             return Some(problem(true, message, remedy));
         }
-        let taken = message.starts_with("Metadata not published");
+        let taken = messages::is_not_published(message);
         taken.then(|| {
             problem(
                 true,

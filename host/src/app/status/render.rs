@@ -3,11 +3,12 @@
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
+use stoker_api::detection::CommitId;
 use stoker_api::{DiscoveredGateway, GatewayState};
 use stoker_report::escape;
 
 use super::problems::Problem;
-use super::view::{ObjectView, State, short};
+use super::view::{ObjectView, State};
 
 const PLAIN: Style = Style::new();
 const BOLD: Style = Style::new().bold();
@@ -141,7 +142,7 @@ fn gateways(object: &ObjectView, now: Timestamp) -> String {
             cell(&text(&gateway.profile), PLAIN),
             cell(word, style),
             cell(
-                commit.map_or("-", short),
+                commit.map_or("-", CommitId::shorten),
                 if is_other { BUSY } else { PLAIN },
             ),
             cell(

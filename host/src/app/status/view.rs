@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
-use stoker_api::detection::RepoUrl;
+use stoker_api::detection::{CommitId, RepoUrl};
 use stoker_api::names::{annotation, condition};
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus, SyncedRefKind};
 
@@ -91,17 +91,8 @@ impl ObjectView {
 
     /// Returns the first seven digits of the commit.
     pub(super) fn short_commit(&self) -> Option<&str> {
-        self.commit.as_deref().map(short)
+        self.commit.as_deref().map(CommitId::shorten)
     }
-}
-
-/// Returns the first seven characters of a commit id.
-pub(super) fn short(commit: &str) -> &str {
-    let end = commit
-        .char_indices()
-        .nth(7)
-        .map_or(commit.len(), |(end, _)| end);
-    &commit[..end]
 }
 
 fn state(object: &GatewaySync, status: &GatewaySyncStatus, problems: &[Problem]) -> State {

@@ -1,5 +1,6 @@
 //! The conditions about the gateways. Pure.
 
+use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySyncStatus};
 
@@ -40,10 +41,7 @@ pub(in crate::controller) fn count_of(status: &GatewaySyncStatus) -> usize {
         return listed;
     }
     let synced = status.condition(condition::ALL_GATEWAYS_SYNCED);
-    let count = synced.and_then(|found| {
-        let (_, rest) = found.message.split_once('/')?;
-        rest.split(' ').next()?.parse().ok()
-    });
+    let count = synced.and_then(|found| messages::gateway_count(&found.message));
     count.unwrap_or(listed)
 }
 
@@ -58,10 +56,6 @@ impl Gateways {
     fn synced(&self) -> State<'static> {
         let (synced, count) = (self.count_in(GatewayState::Synced), self.count());
         let missing = self.count_in(GatewayState::MissingSidecar);
-        let note = match missing {
-            0 => String::new(),
-            missing => format!(" ({missing} missing sidecar)"),
-        };
         State {
             holds: count > 0 && synced == count,
             reason: match count {
@@ -69,7 +63,7 @@ impl Gateways {
                 _ if synced == count => reason::SYNC_SUCCEEDED,
                 _ => reason::SYNC_IN_PROGRESS,
             },
-            message: format!("{synced}/{count} synced{note}"),
+            message: messages::gateways_synced(synced, count, missing),
         }
     }
 

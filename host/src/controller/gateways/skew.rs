@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use stoker_api::detection::CommitId;
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
 
 use super::Gateways;
 use crate::controller::profiles;
-
-/// The shortest abbreviation of a commit id that is compared.
-const SHORT_COMMIT: usize = 7;
 
 /// The gateways that run another commit than the published one.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,7 +42,7 @@ impl Skew {
             let elapsed = now.duration_since(since(gateway, published.0));
             let elapsed = Duration::try_from(elapsed).unwrap_or_default();
             let Some(left) = period.checked_sub(elapsed).filter(|left| !left.is_zero()) else {
-                let synced: String = synced.chars().take(SHORT_COMMIT).collect();
+                let synced = CommitId::shorten(synced);
                 skew.gateways.push(format!("{} ({synced})", gateway.name));
                 continue;
             };
@@ -59,7 +57,8 @@ impl Skew {
 /// Returns the commit of a gateway if it is another one. A gateway whose agent reports none is not compared.
 fn other_commit<'a>(gateway: &'a DiscoveredGateway, commit: &str) -> Option<&'a str> {
     let synced = gateway.synced_commit.as_deref()?;
-    let is_same = synced.len() >= SHORT_COMMIT && commit.starts_with(synced);
+    // An abbreviation of this length is sufficient.
+    let is_same = synced.len() >= CommitId::SHORT_DIGITS && commit.starts_with(synced);
     (!is_same).then_some(synced)
 }
 

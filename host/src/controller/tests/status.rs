@@ -68,7 +68,7 @@ fn blocked() -> Blocked {
 
 /// The next status after a pass.
 fn next(sync: &GatewaySync, steps: &Steps) -> GatewaySyncStatus {
-    status::next(sync, &steps.outcome(), noon())
+    status::next(sync, &steps.outcome(), noon()).0
 }
 
 fn states(status: &GatewaySyncStatus) -> Vec<String> {
@@ -325,7 +325,7 @@ fn a_long_message_is_shortened() {
 #[test]
 fn a_generation_is_observed_after_the_lookup_of_its_ref() {
     let sample = GatewaySync::sample();
-    let paused = status::next(&sample, &Outcome::Paused, noon());
+    let (paused, _) = status::next(&sample, &Outcome::Paused, noon());
     assert_eq!(paused.observed_generation, None);
     let waiting = Steps::new(Resolution::Blocked(blocked()));
     assert_eq!(next(&sample, &waiting).observed_generation, None);

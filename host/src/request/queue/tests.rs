@@ -323,22 +323,22 @@ async fn what_a_panic_interrupted_does_not_leave_the_object_stuck() {
 }
 
 #[derive(Default)]
-struct Foreseen(Mutex<Vec<String>>);
+struct Told(Mutex<Vec<String>>);
 
-impl Foresight for Foreseen {
-    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
-        let foreseen = format!("{key} {git_ref} {requested_at}");
-        self.0.lock().unwrap().push(foreseen);
+impl Prefetch for Told {
+    fn prefetch(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
+        let told = format!("{key} {git_ref} {requested_at}");
+        self.0.lock().unwrap().push(told);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_foreseen_before_it_is_written() {
-    let (api, foreseen) = (FakeApi::new(0), Arc::<Foreseen>::default());
-    let requester = requester(&api).with_foresight(Arc::<Foreseen>::clone(&foreseen));
+async fn a_ref_is_prefetched_before_the_request_is_written() {
+    let (api, prefetch) = (FakeApi::new(0), Arc::<Told>::default());
+    let requester = requester(&api).with_prefetch(Arc::<Told>::clone(&prefetch));
     let submission = requester.submit(api.target(), announcement("v1"), in_seconds(8));
     tokio::task::yield_now().await;
-    let told = foreseen.0.lock().unwrap().clone();
+    let told = prefetch.0.lock().unwrap().clone();
     api.answers.add_permits(1);
     submission.await.unwrap();
     let stamp = api.annotation("stoker.io/requested-at");

@@ -5,13 +5,13 @@ use stoker_git::RefSource;
 use tokio::time::Instant;
 
 use super::Lookups;
-use super::remote::Foreseen;
-use crate::request::Foresight;
+use super::remote::Prefetched;
+use crate::request::Prefetch;
 
-impl<G: RefSource> Foresight for Lookups<G> {
+impl<G: RefSource> Prefetch for Lookups<G> {
     /// Starts the lookup of a ref that is being requested, on the remote that the object has. Nothing happens for an
     /// object without lookups, or whose remote needs credentials, which are not kept.
-    fn foresee(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
+    fn prefetch(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
         let mut guard = self.0.lock();
         let state = &mut *guard;
         let Some(id) = state.objects.get(key).copied() else {
@@ -23,7 +23,7 @@ impl<G: RefSource> Foresight for Lookups<G> {
         let (Some(public), Some(interest)) = (&remote.public, remote.interests.get_mut(key)) else {
             return;
         };
-        interest.foreseen = Some(Foreseen {
+        interest.prefetched = Some(Prefetched {
             request: Some((git_ref.clone(), requested_at.to_owned())),
             arrived: Instant::now(),
             refs: [git_ref.clone()]
@@ -40,25 +40,25 @@ impl<G: RefSource> Foresight for Lookups<G> {
 }
 
 impl<G> Lookups<G> {
-    /// Returns when a request for a ref arrived of which [`Foresight::foresee`] was told. A lookup that began later
+    /// Returns when a request for a ref was passed to [`Prefetch::prefetch`]. A lookup that began later
     /// serves it. It is returned once: what changes on the object afterwards needs a newer lookup.
     #[must_use]
-    pub fn take_arrival(
+    pub fn take_prefetch(
         &self,
         object: &ObjectKey,
         git_ref: &GitRef,
         requested_at: &str,
     ) -> Option<Instant> {
         let mut state = self.0.lock();
-        let foreseen = state.interest(object)?.foreseen.as_mut()?;
-        let is_foreseen = foreseen
+        let prefetched = state.interest(object)?.prefetched.as_mut()?;
+        let is_prefetched = prefetched
             .request
             .as_ref()
             .is_some_and(|(name, at)| name == git_ref && at == requested_at);
-        if !is_foreseen {
+        if !is_prefetched {
             return None;
         }
-        foreseen.request = None;
-        Some(foreseen.arrived)
+        prefetched.request = None;
+        Some(prefetched.arrived)
     }
 }

@@ -1,0 +1,72 @@
+//! The messages of conditions in which a program looks for something: how the controller writes them, and how they are
+//! read. A user reads them too, so their texts stay as they are.
+
+/// Returns the message about a Secret that does not exist, or may not be read. `label` is its purpose.
+#[must_use]
+pub fn missing_secret(label: &str, name: &str, why: &str) -> String {
+    format!("{label} secret {name:?} not found: {why}")
+}
+
+/// Returns whether a message is about a Secret of the object.
+#[must_use]
+pub fn is_about_secret(message: &str) -> bool {
+    message.contains("secret \"")
+}
+
+/// The beginning of the messages about a commit that could not be published.
+const NOT_PUBLISHED: &str = "Metadata not published";
+
+/// Returns the message about a commit that could not be published.
+#[must_use]
+pub fn not_published(why: &str) -> String {
+    format!("{NOT_PUBLISHED}: {why}")
+}
+
+/// Returns whether a message is about a commit that could not be published.
+#[must_use]
+pub fn is_not_published(message: &str) -> bool {
+    message.starts_with(NOT_PUBLISHED)
+}
+
+/// Returns the message about how many of the gateways are synced. `missing` have no agent.
+#[must_use]
+pub fn gateways_synced(synced: usize, count: usize, missing: usize) -> String {
+    let note = match missing {
+        0 => String::new(),
+        missing => format!(" ({missing} missing sidecar)"),
+    };
+    format!("{synced}/{count} synced{note}")
+}
+
+/// Returns the number of gateways in a message of [`gateways_synced`].
+#[must_use]
+pub fn gateway_count(message: &str) -> Option<usize> {
+    let (_, rest) = message.split_once('/')?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_recognised() {
+        assert!(is_about_secret(&missing_secret("token", "t", "gone")));
+        assert!(is_not_published(&not_published("not now")));
+        assert!(!is_about_secret(&not_published("not now")));
+        assert!(!is_not_published(&missing_secret("token", "t", "gone")));
+        for other in ["All gateways synced", "Ref not resolved"] {
+            assert!(!is_about_secret(other) && !is_not_published(other));
+        }
+    }
+
+    #[test]
+    fn the_number_of_gateways_is_read_from_its_message() {
+        for (synced, count, missing) in [(0, 0, 0), (2, 3, 0), (1, 300, 12)] {
+            let message = gateways_synced(synced, count, missing);
+            assert_eq!(gateway_count(&message), Some(count), "{message}");
+        }
+        assert_eq!(gateway_count("All gateways synced"), None);
+        assert_eq!(gateways_synced(2, 3, 1), "2/3 synced (1 missing sidecar)");
+    }
+}
