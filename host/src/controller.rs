@@ -15,6 +15,7 @@ mod clear;
 mod condition;
 mod config_map;
 mod credentials;
+mod definition;
 mod dereference;
 mod duration;
 mod error;
@@ -58,6 +59,7 @@ pub use error::ControllerError;
 pub use events::COMPONENT;
 pub use metrics::ControllerMetrics;
 
+use definition::Definition;
 use dereference::SecretReads;
 use gateways::PodIndex;
 use reconcile::reconcile;
@@ -97,6 +99,7 @@ struct Context<G> {
     slots: Semaphore,
     pods: Arc<PodIndex>,
     secret_reads: SecretReads,
+    definition: Definition,
     /// The published ConfigMaps.
     published: Arc<OwnWrites>,
     /// The RoleBindings of agents.
@@ -195,6 +198,7 @@ impl<G: RefSource> Controller<G> {
             slots: Semaphore::new(SLOTS),
             pods: Arc::new(PodIndex::new()),
             secret_reads: dereference::secret_reads(dereference::SHARED_FOR),
+            definition: Definition::default(),
             published: Arc::default(),
             bound: Arc::default(),
             agent_role: self.agent_role,

@@ -154,8 +154,10 @@ impl Default for Polling {
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
     /// The port of the gateway's HTTP interface. Zero means the default.
+    // The API server does not apply the format `int32`, so any integer may be stored.
     #[serde(default = "gateway_port", deserialize_with = "filled_port")]
-    pub port: i32,
+    #[schemars(with = "i32", default = "gateway_port")]
+    pub port: i64,
     /// Whether agents connect over TLS.
     #[serde(default = "disabled")]
     pub tls: bool,
@@ -211,7 +213,7 @@ fn interval() -> String {
     "60s".to_owned()
 }
 
-fn gateway_port() -> i32 {
+fn gateway_port() -> i64 {
     8088
 }
 
@@ -227,7 +229,7 @@ fn filled_interval<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Err
     filled(value, interval)
 }
 
-fn filled_port<'de, D: Deserializer<'de>>(value: D) -> Result<i32, D::Error> {
+fn filled_port<'de, D: Deserializer<'de>>(value: D) -> Result<i64, D::Error> {
     filled(value, gateway_port)
 }
 

@@ -240,6 +240,10 @@ pub mod reason {
     pub const RBAC_ERROR: &str = "RBACError";
     /// The ConfigMap for the agents does not belong to Stoker, so nothing is published.
     pub const METADATA_TAKEN: &str = "MetadataTaken";
+    /// The API server drops fields of the status, because the definition of `GatewaySync` is older than Stoker.
+    pub const DEFINITION_OUTDATED: &str = "DefinitionOutdated";
+    /// The object does not have the form of a `GatewaySync`.
+    pub const INVALID_OBJECT: &str = "InvalidObject";
     /// A webhook was received for the object.
     pub const WEBHOOK_RECEIVED: &str = "WebhookReceived";
     /// A webhook for the object has no effect.

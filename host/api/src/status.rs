@@ -34,8 +34,10 @@ pub struct GatewaySyncStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_resolution_status: Option<RefResolutionStatus>,
     /// The number of profiles.
+    // The API server does not apply the format `int32`, so any integer may be stored. This also holds for `filesChanged`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile_count: Option<i32>,
+    #[schemars(with = "Option<i32>")]
+    pub profile_count: Option<i64>,
     /// The discovered gateways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
@@ -137,7 +139,8 @@ pub struct DiscoveredGateway {
     pub last_scan_result: Option<String>,
     /// The number of files that its last sync changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub files_changed: Option<i32>,
+    #[schemars(with = "Option<i32>")]
+    pub files_changed: Option<i64>,
     /// The projects on the gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub projects_synced: Vec<String>,

@@ -90,8 +90,8 @@ pub struct SyncProfile {
     /// The number of files that an agent deletes in one sync without a confirmation. Without it, half of the managed
     /// files, and at least 20.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub max_deletes: Option<i32>,
+    #[schemars(with = "Option<i32>", range(min = 0))]
+    pub max_deletes: Option<i64>,
 }
 
 /// A file or folder of the repository and its destination on the gateway.

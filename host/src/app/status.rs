@@ -14,9 +14,10 @@ use anyhow::{Result, bail};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::api::{Api, ListParams};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, Resource, ResourceExt as _};
 use serde_json::json;
 use stoker_api::GatewaySync;
 
@@ -59,29 +60,49 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Writes the state of the objects once.
 pub async fn show(client: &Client, flags: &StatusFlags, out: &mut impl Write) -> Result<()> {
-    let api = api(client, flags)?;
     let objects = match &flags.object {
         Some(ObjectName { name, .. }) => {
+            let api: Api<GatewaySync> = api(client, flags)?;
             let found = api.get(name).await.map_err(|error| {
                 let namespace = api.namespace().unwrap_or_default();
                 in_words(error, Some(&format!("{namespace}/{name}")))
             });
             vec![found?]
         }
-        None => list(&api).await?,
+        None => list(&api(client, flags)?).await?,
     };
     let text = text(&objects, flags, Timestamp::now())?;
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
-async fn list(api: &Api<GatewaySync>) -> Result<Vec<GatewaySync>> {
+/// An object as the API server sends it. One that cannot be read does not affect the others.
+type Guarded = DeserializeGuard<GatewaySync>;
+
+/// Returns an object, or logs why it cannot be read.
+fn readable(object: Guarded) -> Option<GatewaySync> {
+    let name = format!(
+        "{}/{}",
+        object.namespace().unwrap_or_default(),
+        object.name_any()
+    );
+    let logged = object.0.inspect_err(|invalid| {
+        tracing::error!(
+            object = name,
+            error = invalid.error,
+            "the object cannot be read"
+        );
+    });
+    logged.ok()
+}
+
+async fn list(api: &Api<Guarded>) -> Result<Vec<GatewaySync>> {
     let mut params = ListParams::default().limit(PAGE);
     let mut objects = Vec::new();
     loop {
         let page = api.list(&params).await;
         let page = page.map_err(|error| in_words(error, None))?;
-        objects.extend(page.items);
+        objects.extend(page.items.into_iter().filter_map(readable));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(objects),
@@ -89,7 +110,10 @@ async fn list(api: &Api<GatewaySync>) -> Result<Vec<GatewaySync>> {
     }
 }
 
-fn api(client: &Client, flags: &StatusFlags) -> Result<Api<GatewaySync>> {
+fn api<K>(client: &Client, flags: &StatusFlags) -> Result<Api<K>>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
     let flag = flags.namespace.as_deref().filter(|text| !text.is_empty());
     let object = flags.object.as_ref();
     let named = object.and_then(|object| object.namespace.as_deref());
@@ -123,7 +147,7 @@ async fn follow(
 }
 
 async fn follow_events(
-    events: impl Stream<Item = watcher::Result<Event<GatewaySync>>>,
+    events: impl Stream<Item = watcher::Result<Event<Guarded>>>,
     flags: &StatusFlags,
     clear: bool,
     out: &mut impl Write,
@@ -142,16 +166,15 @@ async fn follow_events(
         match event {
             Some(Ok(Event::Init)) => listed = Some(BTreeMap::new()),
             Some(Ok(Event::InitApply(object))) => {
-                listed
-                    .get_or_insert_default()
-                    .insert(place(&object), object);
+                let listed = listed.get_or_insert_default();
+                listed.extend(readable(object).map(|object| (place(&object), object)));
             }
             Some(Ok(Event::InitDone)) => objects = listed.take().unwrap_or_default(),
             Some(Ok(Event::Apply(object))) => {
-                objects.insert(place(&object), object);
+                objects.extend(readable(object).map(|object| (place(&object), object)));
             }
             Some(Ok(Event::Delete(object))) => {
-                objects.remove(&place(&object));
+                objects.remove(&(object.namespace(), object.name_any()));
             }
             // The watch is started again after a pause.
             Some(Err(error)) => {

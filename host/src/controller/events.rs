@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+use kube::core::error_boundary::InvalidObject;
 use stoker_api::detection::ObjectKey;
 use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
+use super::definition::Dropped;
 use super::error::ControllerError;
 use super::gateways::{self, Fleet};
 use super::publish::Publication;
@@ -63,6 +65,34 @@ pub(super) fn superseded(sync: &GatewaySync) -> Event {
         EventType::Normal,
         reason::REQUEST_SUPERSEDED,
         "Resolve",
+        note,
+    )
+}
+
+/// Returns the event that the API server drops fields of the status.
+pub(super) fn outdated(dropped: &Dropped) -> Event {
+    let note = format!(
+        "The definition of GatewaySync is older than Stoker and does not have {}; apply the one that `stoker crd` prints",
+        dropped.names()
+    );
+    event(
+        EventType::Warning,
+        reason::DEFINITION_OUTDATED,
+        "Reconcile",
+        note,
+    )
+}
+
+/// Returns the event that an object does not have the form of a `GatewaySync`.
+pub(super) fn invalid(object: &InvalidObject) -> Event {
+    let note = format!(
+        "The object is not reconciled, because it does not have the form of a GatewaySync: {}",
+        object.error
+    );
+    event(
+        EventType::Warning,
+        reason::INVALID_OBJECT,
+        "Reconcile",
         note,
     )
 }
@@ -222,11 +252,11 @@ fn event(type_: EventType, reason: &str, action: &'static str, note: String) -> 
 }
 
 /// Adds the events of an object.
-pub(super) fn add(queue: &EventQueue, key: &ObjectKey, sync: &GatewaySync, events: Vec<Event>) {
+pub(super) fn add(queue: &EventQueue, key: &ObjectKey, meta: &ObjectMeta, events: Vec<Event>) {
     for event in events {
         let subject = Subject {
             key: key.clone(),
-            uid: sync.uid(),
+            uid: meta.uid.clone(),
         };
         queue.add(subject, &event);
     }

@@ -29,7 +29,7 @@ struct Published<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     drift_policy: Option<DriftPolicy>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_deletes: Option<i32>,
+    max_deletes: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_without_sync: Option<bool>,
 }

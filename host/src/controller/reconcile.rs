@@ -19,7 +19,7 @@ use super::metrics::{ObjectInfo, PassResult};
 use super::publish::{self, Publication};
 use super::resolve::{self, Blocked, Resolution};
 use super::state::Retry;
-use super::status::{self, Outcome};
+use super::status::{self, Outcome, Stored};
 use super::validate::{self, Desired};
 use super::{Context, clear, config_map, dereference, events, finalizer, forget, key_of};
 
@@ -86,7 +86,10 @@ pub(super) async fn reconcile<G: RefSource>(
         // This also applies to an invalid object. Otherwise, the object would never be deleted.
         _ if is_deleted => remove(&context, &key, meta).await,
         Ok(sync) => pass(&context, &key, sync).await,
-        Err(invalid) => Err(ControllerError::InvalidObject(Box::new(invalid.clone()))),
+        Err(invalid) => {
+            events::add(&context.events, &key, meta, vec![events::invalid(invalid)]);
+            Err(ControllerError::InvalidObject(Box::new(invalid.clone())))
+        }
     };
     let outcome = outcome.or_else(|error| {
         if !error.is_conflict() {
@@ -276,7 +279,12 @@ async fn prepare<G: RefSource>(
         if !clear::clear(&context.client, key, &sync.metadata).await? {
             return Ok(Some(ReconcileResult::conflict()));
         }
-        events::add(&context.events, key, sync, vec![events::superseded(sync)]);
+        events::add(
+            &context.events,
+            key,
+            &sync.metadata,
+            vec![events::superseded(sync)],
+        );
     } else if sync.spec.is_paused() {
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
@@ -325,11 +333,30 @@ async fn write_status<G>(
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
 ) -> Result<Report, ControllerError> {
-    let (status, skew) = status::next(sync, outcome, (context.clock)());
-    let written = status::write(&context.client, key, sync, &status).await?;
+    let write = async |sync: &GatewaySync| {
+        let dropped = context.definition.dropped();
+        let (status, skew) = status::next(sync, outcome, (context.clock)(), &dropped);
+        let stored = status::write(&context.client, key, sync, &status).await?;
+        Ok::<_, ControllerError>((status, skew, stored))
+    };
+    let (mut status, mut skew, mut stored) = write(sync).await?;
+    if let Some(Stored { metadata, dropped }) = stored.take_if(|stored| !stored.dropped.is_empty())
+    {
+        context.definition.add(&dropped);
+        let event = events::outdated(&dropped);
+        events::add(&context.events, key, &metadata, vec![event]);
+        // The conditions depend on what is stored.
+        let mut kept = sync.clone();
+        kept.metadata = metadata.clone();
+        dropped.remove_from(&mut status);
+        kept.status = Some(status);
+        (status, skew, stored) = write(&kept).await?;
+        stored.get_or_insert(Stored { metadata, dropped });
+    }
+    let written = stored.map(|stored| stored.metadata);
     let before = sync.status.clone().unwrap_or_default();
     let events = events::between(&before, &status, outcome);
-    events::add(&context.events, key, sync, events);
+    events::add(&context.events, key, &sync.metadata, events);
     let gateways = outcome.gateways();
     let is_paused = sync.spec.is_paused();
     context

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
-use kube::core::PartialObjectMeta;
+use kube::{Client, Resource};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use stoker_api::detection::ObjectKey;
 use stoker_api::messages;
@@ -15,6 +16,7 @@ use stoker_api::names::{condition, reason};
 use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
 use super::condition::{Setter, State};
+use super::definition::Dropped;
 use super::error::{ControllerError, within};
 use super::gateways::{Fleet, Gateways, Skew};
 use super::publish::Publication;
@@ -49,11 +51,13 @@ impl Outcome<'_> {
     }
 }
 
-/// Returns the next status of an object after a pass, and its gateways that run another commit.
+/// Returns the next status of an object after a pass, without the fields that the API server drops, and the gateways of
+/// the object that run another commit.
 pub(super) fn next(
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
     now: Timestamp,
+    dropped: &Dropped,
 ) -> (GatewaySyncStatus, Skew) {
     let mut skew = Skew::default();
     let mut status = sync.status.clone().unwrap_or_default();
@@ -85,7 +89,7 @@ pub(super) fn next(
             publication,
             fleet,
         } => {
-            status.profile_count = i32::try_from(sync.spec.sync.profiles.len()).ok();
+            status.profile_count = i64::try_from(sync.spec.sync.profiles.len()).ok();
             set_ref_fields(&mut status, sync, resolution, &now);
             set_host_key(&mut status, desired, resolution);
             if let Some(gateways) = &fleet.gateways {
@@ -93,7 +97,7 @@ pub(super) fn next(
             }
             skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
             let mut setter = setter(&mut status, sync, &now);
-            set_spec_conditions(&mut setter, desired);
+            set_spec_conditions(&mut setter, desired, dropped);
             if let Some(state) = ref_state(resolution) {
                 setter.set(condition::REF_RESOLVED, state);
             }
@@ -105,6 +109,7 @@ pub(super) fn next(
             );
         }
     }
+    dropped.remove_from(&mut status);
     (status, skew)
 }
 
@@ -178,12 +183,12 @@ fn set_host_key(status: &mut GatewaySyncStatus, desired: &Desired, resolution: &
 }
 
 /// Sets the conditions about the spec. Two of them exist only if they have something to report.
-fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired) {
+fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired, dropped: &Dropped) {
     setter.set(condition::PROFILES_VALID, profiles_state(&desired.profiles));
     match desired.host_keys_verified {
         Some(verified) => setter.set(
             condition::SSH_HOST_KEY_VERIFICATION,
-            host_key_state(verified),
+            host_key_state(verified, !dropped.has_host_key()),
         ),
         None => setter.unset(condition::SSH_HOST_KEY_VERIFICATION),
     }
@@ -256,12 +261,15 @@ fn profiles_state(profiles: &Result<(), String>) -> State<'static> {
     }
 }
 
-fn host_key_state(verified: bool) -> State<'static> {
+fn host_key_state(verified: bool, is_pinned: bool) -> State<'static> {
     let (reason, message) = if verified {
         (
             reason::HOST_KEY_VERIFICATION_ENABLED,
             "SSH host key verification enabled",
         )
+    } else if !is_pinned {
+        let hint = "The SSH host key is neither verified nor pinned, because the definition of GatewaySync is older than Stoker and has no status.sshHostKey; apply the one that `stoker crd` prints, or set spec.git.auth.sshKey.knownHosts";
+        (reason::HOST_KEY_VERIFICATION_DISABLED, hint)
     } else {
         let hint = "The SSH host key that was seen first is pinned in status.sshHostKey; set spec.git.auth.sshKey.knownHosts to verify it, or the annotation stoker.io/accepted-host-key to accept another fingerprint";
         (reason::HOST_KEY_VERIFICATION_DISABLED, hint)
@@ -317,21 +325,43 @@ fn difference(
     Ok(merge_patch::of_version(&sync.metadata, Map::new(), fields))
 }
 
-/// Writes a status if it differs, and returns the new metadata of the object. `None` if nothing was written.
+/// What the API server has stored of a status.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// The new metadata of the object.
+    pub(super) metadata: ObjectMeta,
+    /// The fields that were written and are not stored.
+    pub(super) dropped: Dropped,
+}
+
+/// The fields of an answer that are parsed: the client library logs answers that it cannot parse, and the spec may
+/// contain credentials.
+#[derive(Resource, Debug, Clone, Deserialize)]
+#[resource(inherit = GatewaySync)]
+struct Answer {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: Option<BTreeMap<String, IgnoredAny>>,
+}
+
+/// Writes a status if it differs. Returns `None` if nothing was written.
 pub(super) async fn write(
     client: &Client,
     key: &ObjectKey,
     sync: &GatewaySync,
     next: &GatewaySyncStatus,
-) -> Result<Option<ObjectMeta>, ControllerError> {
+) -> Result<Option<Stored>, ControllerError> {
     let Some(patch) = difference(sync, next)? else {
         return Ok(None);
     };
-    // Only the metadata of the answer is parsed: the client library logs answers that it cannot parse, and the spec may
-    // contain credentials.
-    let objects =
-        Api::<PartialObjectMeta<GatewaySync>>::namespaced(client.clone(), key.namespace());
-    let (params, patch) = (patch_params(), Patch::Merge(&patch));
-    let call = objects.patch_status(key.name(), &params, &patch);
-    Ok(Some(within("patch the status", call).await?.metadata))
+    let objects = Api::<Answer>::namespaced(client.clone(), key.namespace());
+    let (params, body) = (patch_params(), Patch::Merge(&patch));
+    let call = objects.patch_status(key.name(), &params, &body);
+    let Answer { metadata, status } = within("patch the status", call).await?;
+    let stored = status.unwrap_or_default();
+    let sent = patch.get("status").and_then(Value::as_object);
+    let sent = sent.into_iter().flatten();
+    let dropped = sent.filter(|(name, value)| !value.is_null() && !stored.contains_key(*name));
+    let dropped = Dropped::new(dropped.map(|(name, _)| name.clone()));
+    Ok(Some(Stored { metadata, dropped }))
 }

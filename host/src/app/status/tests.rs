@@ -1,4 +1,5 @@
 use futures::stream;
+use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 
 use super::*;
@@ -306,14 +307,19 @@ fn json_has_the_same_content_and_no_credentials() {
 
 #[tokio::test]
 async fn a_watch_shows_the_objects_after_each_change() {
-    let one = object("one", json!({}));
+    let guarded = |name: &str| DeserializeGuard(Ok(object(name, json!({}))));
+    let invalid = DeserializeGuard(Err(InvalidObject {
+        error: "no spec".to_owned(),
+        metadata: object("invalid", json!({})).metadata,
+    }));
     let events = stream::iter(
         [
             Event::Init,
-            Event::InitApply(object("gone", json!({}))),
+            Event::InitApply(guarded("gone")),
+            Event::InitApply(invalid),
             Event::InitDone,
-            Event::Apply(one),
-            Event::Delete(object("gone", json!({}))),
+            Event::Apply(guarded("one")),
+            Event::Delete(guarded("gone")),
         ]
         .map(Ok),
     );

@@ -56,8 +56,7 @@ impl Report {
             .0
             .get("filesChanged")
             .and_then(Value::as_i64)
-            .and_then(|count| i32::try_from(count).ok())
-            .filter(|count| *count != 0);
+            .filter(|count| i32::try_from(*count).is_ok_and(|count| count != 0));
         let projects = self.0.get("projectsSynced").and_then(Value::as_array);
         let names = projects.into_iter().flatten().filter_map(Value::as_str);
         gateway.projects_synced = names.take(PROJECTS).map(shortened).collect();

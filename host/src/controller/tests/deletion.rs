@@ -222,6 +222,9 @@ async fn an_invalid_object_waits_for_a_change() {
         retry(object, &error, Arc::clone(&bench.context)),
         Action::await_change()
     );
+    let expected = "Warning InvalidObject: The object is not reconciled, because it does not have the form of a \
+                    GatewaySync: no spec";
+    assert_eq!(bench.events(), [expected]);
     assert_eq!(bench.api.calls(), [""; 0]);
 }
 

@@ -26,6 +26,8 @@ struct State {
     refusals: BTreeMap<String, (u16, String)>,
     interruptions: BTreeMap<String, Interruption>,
     version: u64,
+    /// The fields of a status that are not stored.
+    unknown: Vec<&'static str>,
 }
 
 /// An API server for tests.
@@ -65,6 +67,11 @@ impl FakeApi {
             .unwrap()
             .refusals
             .insert(line.to_owned(), (code, message.to_owned()));
+    }
+
+    /// Drops these fields of a status, as with a definition that does not have them.
+    pub(in crate::controller) fn drop_from_status(&self, fields: &[&'static str]) {
+        self.0.lock().unwrap().unknown = fields.to_vec();
     }
 
     /// Ends a refusal.
@@ -194,6 +201,10 @@ impl FakeApi {
                     }
                 }
                 merge(&mut object, changes);
+                if let Some(status) = object["status"].as_object_mut() {
+                    let state = self.0.lock().unwrap();
+                    status.retain(|name, _| !state.unknown.contains(&name.as_str()));
+                }
             }
             other => panic!("unexpected {other}"),
         }

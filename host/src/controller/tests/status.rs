@@ -2,6 +2,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus, SshHostKey};
 
+use super::super::definition::Dropped;
 use super::super::error::MissingSecret;
 use super::super::gateways::{Fleet, Gateways};
 use super::super::publish::Publication;
@@ -68,7 +69,7 @@ fn blocked() -> Blocked {
 
 /// The next status after a pass.
 fn next(sync: &GatewaySync, steps: &Steps) -> GatewaySyncStatus {
-    status::next(sync, &steps.outcome(), noon()).0
+    status::next(sync, &steps.outcome(), noon(), &Dropped::default()).0
 }
 
 fn states(status: &GatewaySyncStatus) -> Vec<String> {
@@ -253,6 +254,20 @@ fn host_keys_are_reported_only_with_ssh() {
 }
 
 #[test]
+fn a_host_key_that_is_not_stored_is_not_said_to_be_pinned() {
+    let mut steps = found("v1");
+    steps.desired.host_keys_verified = Some(false);
+    let message = |dropped: &Dropped| {
+        let (status, _) = status::next(&GatewaySync::sample(), &steps.outcome(), noon(), dropped);
+        let condition = status.condition("SSHHostKeyVerification").cloned();
+        condition.unwrap().message
+    };
+    assert!(message(&Dropped::default()).contains("is pinned in status.sshHostKey"));
+    let dropped = Dropped::new(["sshHostKey".to_owned()]);
+    assert!(message(&dropped).contains("neither verified nor pinned"));
+}
+
+#[test]
 fn ready_reports_the_most_important_fault() {
     let ready = |resolution, publication, has_faults: bool| {
         let mut steps = Steps::new(resolution);
@@ -325,7 +340,7 @@ fn a_long_message_is_shortened() {
 #[test]
 fn a_generation_is_observed_after_the_lookup_of_its_ref() {
     let sample = GatewaySync::sample();
-    let (paused, _) = status::next(&sample, &Outcome::Paused, noon());
+    let (paused, _) = status::next(&sample, &Outcome::Paused, noon(), &Dropped::default());
     assert_eq!(paused.observed_generation, None);
     let waiting = Steps::new(Resolution::Blocked(blocked()));
     assert_eq!(next(&sample, &waiting).observed_generation, None);
