@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use prometheus_client::registry::Registry;
 use stoker_api::detection::GitRef;
 use stoker_git::{GitClient, ObjectStore, RefSource as _};
 use tokio::sync::watch;
@@ -31,8 +32,6 @@ use crate::worker::{Progress, State, Subject, Worker};
 const STATUS_FILE: &str = "status.json";
 /// The file in the folder of the agent with the commit whose deletions are confirmed.
 const CONFIRM_FILE: &str = "confirm-deletes";
-/// The time limit to write what is left to tell at the end.
-const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// Runs the agent with the settings of a file, until the process is told to end.
 pub(super) async fn run(path: &Path) -> Result<ExitCode> {
@@ -49,33 +48,21 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let (metrics, registry) = tasks::metrics();
     let health = Arc::new(Health::default());
     let mut tasks = Tasks::default();
-    for (address, site) in [
-        (config.health, Site::Probes(Arc::clone(&health))),
-        (config.metrics, Site::Metrics(registry)),
-    ] {
-        if let Some(address) = address {
-            tasks.serve(tasks::listen(address).await?, site);
-        }
-    }
+    serve(&mut tasks, &config, &health, registry).await?;
     let (store, _lock) = open_store(&config.state)?;
     let git = git_client(config.max_file_mib)?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
     let (problem_sender, problems) = ProblemSender::channel();
-    let shutdown = CancellationToken::new();
-    let gateway_state = match &gateway {
+    let gateway_state = match gateway.clone() {
         Some(gateway) => {
-            let looks = tasks.look_for(
-                gateway.clone(),
-                Arc::clone(&health),
-                metrics.clone(),
-                problem_sender.clone(),
-            );
+            let (health, problems) = (Arc::clone(&health), problem_sender.clone());
+            let looks = tasks.look_for(gateway, health, metrics.clone(), problems);
             Some(looks.await)
         }
         None => None,
     };
+    let shutdown = CancellationToken::new();
     let (publish, published) = watch::channel(None);
-    let following = published.clone();
     let poll = Poll {
         git: git.clone(),
         config: config.clone(),
@@ -83,11 +70,11 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         problems: problem_sender,
     };
     tasks.spawn(poll.run(publish, shutdown.clone()));
-    let (reports, written) = watch::channel(None);
     let status = config.state.join(STATUS_FILE);
     let before = std::fs::read_to_string(&status).unwrap_or_default();
-    let mut tellers = Tasks::default();
-    tellers.spawn(write_reports(status, written));
+    let mut reporting = Tasks::default();
+    let (reports, written) = watch::channel(None);
+    reporting.spawn(write_reports(status, written));
     tracing::info!(
         version = VERSION,
         repo = config.repo.to_string(),
@@ -98,36 +85,40 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             gateway: config.name.clone(),
             profile: PROFILE_NAME.to_owned(),
         },
-        published,
+        published: published.clone(),
         gateway: gateway_state,
         problems,
         reports,
         notices: NoticeSender::none(),
-        health: Arc::clone(&health),
+        health,
         metrics: metrics.clone(),
         work: Worker {
             gateway,
-            published: Some(following),
+            published: Some(published),
             ..worker(config, git, store, metrics)
         },
     };
-    let agent = agent.run(Report::parse(&before), shutdown.clone());
-    let mut agent = std::pin::pin!(agent);
-    tokio::select! {
-        () = &mut agent => {}
-        () = ended => {
-            health.set_ending();
-            shutdown.cancel();
-            agent.await;
+    let before = Report::parse(&before);
+    tasks::run_until(agent, before, reporting, shutdown, ended).await;
+    tracing::info!("stoker-agent stopped");
+    Ok(())
+}
+
+/// Starts the servers of the probes and of the metrics that are set.
+async fn serve(
+    tasks: &mut Tasks,
+    config: &MachineConfig,
+    health: &Arc<Health>,
+    registry: Arc<Registry>,
+) -> Result<()> {
+    for (address, site) in [
+        (config.health, Site::Probes(Arc::clone(health))),
+        (config.metrics, Site::Metrics(registry)),
+    ] {
+        if let Some(address) = address {
+            tasks.serve(tasks::listen(address).await?, site);
         }
     }
-    if tokio::time::timeout(WRITE_TIME, tellers.finish())
-        .await
-        .is_err()
-    {
-        tracing::warn!("the last report is not written in time");
-    }
-    tracing::info!("stoker-agent stopped");
     Ok(())
 }
 

@@ -10,16 +10,21 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::agent::{Agent, Work};
 use crate::gateway::{GatewayClient, GatewayError, GatewayState};
 use crate::health::{self, Health, Site};
 use crate::metrics::Metrics;
 use crate::problems::ProblemSender;
+use crate::report::Report;
 
 /// The time between two looks at a gateway that does not answer yet.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
 /// The time limit of the look at the start. A gateway that is not started refuses the connection at once.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// The time limit to write the last report and events.
+const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// Tasks that end when the value is dropped.
 #[derive(Default)]
@@ -71,6 +76,33 @@ impl Tasks {
             });
         }
         receiver
+    }
+}
+
+/// Runs the loop of an agent until `ended` completes. Then it finishes the running sync, and waits a limited time until
+/// the tasks that report have written everything.
+pub(super) async fn run_until<W: Work>(
+    agent: Agent<W>,
+    before: Report,
+    reporting: Tasks,
+    shutdown: CancellationToken,
+    ended: impl Future<Output = ()> + Send,
+) {
+    let health = Arc::clone(&agent.health);
+    let agent = agent.run(before, shutdown.clone());
+    let mut agent = std::pin::pin!(agent);
+    tokio::select! {
+        () = &mut agent => {}
+        () = ended => {
+            health.set_ending();
+            shutdown.cancel();
+            agent.await;
+        }
+    }
+    // The loop has dropped the senders, so the tasks end when they have written everything.
+    let written = tokio::time::timeout(WRITE_TIME, reporting.finish()).await;
+    if written.is_err() {
+        tracing::warn!("the last report is not written in time");
     }
 }
 
