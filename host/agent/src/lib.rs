@@ -5,7 +5,6 @@
 
 mod agent;
 mod app;
-mod checkout;
 pub mod cli;
 mod cluster;
 mod config;
