@@ -270,12 +270,7 @@ impl GatewayClient {
         let Some(path) = &self.key_file else {
             return Ok(None);
         };
-        let is_small = std::fs::metadata(path).is_ok_and(|found| found.len() <= KEY_BYTES);
-        let text = if is_small {
-            std::fs::read_to_string(path).unwrap_or_default()
-        } else {
-            String::new()
-        };
+        let text = stoker_process::read_text(path, KEY_BYTES).unwrap_or_default();
         if text.trim().is_empty() {
             return Ok(None);
         }
