@@ -1,10 +1,12 @@
-//! What the programs have in common as processes: the signals that end them, bounded reads of files, and the text of
-//! their metrics.
+//! What the programs have in common as processes: the signals that end them, the limit of their memory, bounded reads
+//! of files, and the text of their metrics.
 
 mod exposition;
+mod memory;
 mod read;
 mod signals;
 
 pub use exposition::Format;
+pub use memory::{memory_left, memory_limit};
 pub use read::{read_bounded, read_file, read_text};
 pub use signals::termination;
