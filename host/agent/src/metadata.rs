@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use stoker_api::detection::{CommitId, GitRef, ParseError, RepoUrl};
+use tokio::sync::watch;
 
 /// What the controller says about a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +109,15 @@ impl Metadata {
             commit,
         }))
     }
+}
+
+/// Sends what was found, if it differs from what was sent before.
+pub(crate) fn publish(sender: &watch::Sender<Option<Metadata>>, found: Metadata) {
+    sender.send_if_modified(|present| {
+        let is_new = present.as_ref() != Some(&found);
+        *present = Some(found);
+        is_new
+    });
 }
 
 #[cfg(test)]

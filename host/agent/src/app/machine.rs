@@ -20,7 +20,7 @@ use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayClient;
 use crate::health::{Health, Site};
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
-use crate::metadata::{Metadata, Published};
+use crate::metadata::{self, Metadata, Published};
 use crate::metrics::{Metrics, Operation};
 use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
@@ -180,13 +180,7 @@ impl Poll {
             match self.look().await {
                 Ok(found) => {
                     self.problems.set_published("");
-                    let found = Metadata::Published(found);
-                    let take = |present: &mut Option<Metadata>| {
-                        let is_new = present.as_ref() != Some(&found);
-                        *present = Some(found);
-                        is_new
-                    };
-                    published.send_if_modified(take);
+                    metadata::publish(published, Metadata::Published(found));
                 }
                 Err(error) => {
                     let error = stoker_report::chain(error.as_ref()).to_string();

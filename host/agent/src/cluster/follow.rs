@@ -11,7 +11,7 @@ use kube::runtime::watcher::{self, watch_object};
 use tokio::sync::watch;
 
 use super::{Cluster, METADATA_PREFIX, within};
-use crate::metadata::{Metadata, MetadataError};
+use crate::metadata::{self, Metadata, MetadataError};
 use crate::problems::ProblemSender;
 
 /// The time between two reads where the agent may not watch.
@@ -92,12 +92,7 @@ impl Follower {
             Ok(found) => {
                 self.last_error.clear();
                 self.problems.set_published("");
-                let take = |present: &mut Option<Metadata>| {
-                    let is_new = present.as_ref() != Some(&found);
-                    *present = Some(found);
-                    is_new
-                };
-                self.published.send_if_modified(take);
+                metadata::publish(&self.published, found);
             }
             Err(MetadataError::NoCommit) => {
                 self.problems.set_published("");
