@@ -139,11 +139,8 @@ fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
         })?,
         OutputFormat::Table => table(wanted, done),
     };
-    let mut out = anstream::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    let out = anstream::stdout().lock();
+    Ok(stoker_process::print(out, &format!("{text}\n"))?)
 }
 
 /// Returns the changes as a table: one line for each file, with `A`, `M` or `D` for added, modified or deleted.
