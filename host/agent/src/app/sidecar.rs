@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::{Client, Config};
@@ -25,9 +24,6 @@ use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
 use crate::surroundings::Surroundings;
 use crate::worker::{Progress, State, Subject, Worker};
-
-/// The time limit to read the report of an earlier agent.
-const READ_TIME: Duration = Duration::from_secs(5);
 
 /// The ports of the agent. Port 0 chooses a free one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,18 +219,10 @@ async fn serve(
     Ok(chosen)
 }
 
-/// Reads the report of an earlier agent of this gateway, whose history goes on. Without it, the history begins anew.
+/// Reads the report of an earlier agent of this gateway, whose history goes on. Without it, the history is empty.
 async fn last_report(cluster: &Cluster, name: &str) -> Report {
-    let read = tokio::time::timeout(READ_TIME, cluster::last_report(cluster, name)).await;
-    match read {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => {
-            tracing::warn!(error = %stoker_report::chain(&error), "the last report of this gateway cannot be read");
-            Report::default()
-        }
-        Err(_) => {
-            tracing::warn!("the last report of this gateway cannot be read in time");
-            Report::default()
-        }
-    }
+    cluster::last_report(cluster, name).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %stoker_report::chain(&error), "the last report of this gateway cannot be read");
+        Report::default()
+    })
 }

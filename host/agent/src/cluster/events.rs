@@ -11,7 +11,7 @@ use kube::{Api, Error};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, within};
 use crate::notice::Notice;
 
 /// The name of the reporter, by which tools filter events.
@@ -50,13 +50,8 @@ impl Events {
     /// Writes events until the sender is dropped. An event that cannot be written is logged.
     pub(crate) async fn run(mut self) {
         while let Some(notice) = self.notices.recv().await {
-            let written = tokio::time::timeout(WRITE_TIME, self.write(notice)).await;
-            match written {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(error = %stoker_report::chain(&error), "an event is not written");
-                }
-                Err(_) => tracing::warn!("an event is not written in time"),
+            if let Err(error) = within(WRITE_TIME, self.write(notice)).await {
+                tracing::warn!(error = %stoker_report::chain(&error), "an event is not written");
             }
         }
     }

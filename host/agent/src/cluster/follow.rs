@@ -10,7 +10,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watch_object};
 use tokio::sync::watch;
 
-use super::{Cluster, METADATA_PREFIX, within};
+use super::{CALL_TIME, Cluster, METADATA_PREFIX, within};
 use crate::metadata::{self, Metadata, MetadataError};
 use crate::problems::ProblemSender;
 
@@ -75,7 +75,7 @@ impl Follower {
         let mut reads = 0;
         while reads < polls {
             tokio::time::sleep(POLL_PERIOD).await;
-            match within(self.maps.get_opt(&self.name)).await {
+            match within(CALL_TIME, self.maps.get_opt(&self.name)).await {
                 Ok(map) => {
                     reads += 1;
                     self.take(map);
