@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stoker_api::DesignerSessionPolicy;
+use stoker_process::retry_delay;
 use tokio::time::Instant;
 
 use super::outcome::Outcome;
@@ -168,7 +169,7 @@ impl Schedule {
         let failures = before.as_ref().map_or(0, |open| open.failures);
         let failures = failures.saturating_add(1);
         let delay = match end {
-            End::Done | End::Failed => retry_delay(failures),
+            End::Done | End::Failed => retry_delay(FIRST_RETRY, LONGEST_RETRY, failures),
             End::RefusedByDesigners(period) => period,
             End::WaitsForDesigners | End::Unconfirmed => LOOK_AGAIN,
         };
@@ -188,12 +189,6 @@ impl Schedule {
             open.why == Idle::Designers && now - open.since >= DESIGNER_PATIENCE
         })
     }
-}
-
-/// Returns the wait after a number of failures in a row: 30, 60, 120, 240 and then 300 seconds.
-fn retry_delay(failures: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
-    FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY)
 }
 
 #[cfg(test)]
