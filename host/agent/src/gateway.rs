@@ -56,12 +56,12 @@ pub(crate) enum GatewayError {
 
 impl GatewayError {
     /// Returns what the error says about the gateway.
-    pub(crate) fn state(&self) -> GatewayState {
+    pub(crate) fn availability(&self) -> Availability {
         match self {
             Self::Status(StatusCode::SERVICE_UNAVAILABLE) | Self::Unreachable(_) | Self::Key => {
-                GatewayState::Down
+                Availability::Down
             }
-            Self::Status(_) | Self::Answer(_) | Self::TooLarge => GatewayState::Refusing,
+            Self::Status(_) | Self::Answer(_) | Self::TooLarge => Availability::Refusing,
         }
     }
 
@@ -79,7 +79,7 @@ impl GatewayError {
 
 /// What is known about the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum GatewayState {
+pub(crate) enum Availability {
     /// It does not answer, or says that it is not ready.
     #[default]
     Down,

@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 use crate::agent::{Drift, Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
 use crate::credentials::CredentialFiles;
+use crate::environment::Environment;
 use crate::gateway::{Designer, GatewayClient, Scans};
-use crate::metadata::{Metadata, Patience, Published};
+use crate::metadata::{CancelFor, Metadata, Published};
 use crate::metrics::{Files, Metrics};
-use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
 
 use confirmation::Held;
@@ -48,7 +48,7 @@ pub(crate) struct Worker {
     pub(crate) credentials: CredentialFiles,
     /// The gateway's API, or `None` if there is no gateway to ask.
     pub(crate) gateway: Option<GatewayClient>,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) environment: Environment,
     pub(crate) subject: Subject,
     /// The name of the profile.
     pub(crate) profile: String,
@@ -60,7 +60,7 @@ pub(crate) struct Worker {
     /// The time between two looks at the gateway, if the profile does not set it.
     pub(crate) default_period: Duration,
     pub(crate) progress: Progress,
-    /// What is published meanwhile, or `None` for a single sync. A fetch that is of no use any more is given up.
+    /// What is published meanwhile, or `None` for a single sync. A fetch that is of no use any more is cancelled.
     pub(crate) published: Option<watch::Receiver<Option<Metadata>>>,
     /// Shows what a fetch has reached.
     pub(crate) show: fn(FetchProgress<'_>),
@@ -75,9 +75,9 @@ pub(crate) struct Progress {
     once: Option<Once>,
     /// Whether a commit was fetched.
     has_fetched: bool,
-    /// For what the next fetch is given up. The patience is long after a fetch was given up for another commit, until one
-    /// has ended.
-    patience: Patience,
+    /// For what the next fetch is cancelled. After a fetch was cancelled for another commit, this is only another
+    /// repository or a pause, until a fetch has ended.
+    cancel_for: CancelFor,
     /// Whether the files of a commit could not be planned or written. The objects may be damaged.
     is_store_in_doubt: bool,
     /// The last sync, if it is held.
@@ -146,7 +146,7 @@ impl Work for Worker {
 }
 
 impl Worker {
-    /// Does the steps of a sync. Returns `None` if the fetch was given up, or if the files are not to be written any more.
+    /// Does the steps of a sync. Returns `None` if the fetch was cancelled, or if the files are not to be written any more.
     async fn steps(
         &mut self,
         wanted: &Published,
@@ -271,7 +271,7 @@ impl Worker {
         profile: &Profile,
         info: &CommitInfo,
     ) -> Result<Done, Failure> {
-        let labels = self.surroundings.labels().await;
+        let labels = self.environment.labels().await;
         let labels = labels.map_err(|error| {
             let reason = stoker_report::chain(&error).to_string();
             text_failure(

@@ -21,7 +21,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "agent", "app", "cluster", "gateway", "health", "metadata", "notice", "problems",
+            "agent", "app", "cluster", "gateway", "health", "metadata", "events", "problems",
             "worker",
         ],
     ),
@@ -33,11 +33,11 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
-            "gateway", "health", "metadata", "metrics", "notice", "problems", "report",
+            "gateway", "health", "metadata", "metrics", "events", "problems", "report",
         ],
     ),
     ("cli", &[]),
-    ("cluster", &["metadata", "notice", "problems", "report"]),
+    ("cluster", &["metadata", "events", "problems", "report"]),
     ("config", &["credentials", "gateway"]),
     ("credentials", &[]),
     ("gateway", &[]),
@@ -50,11 +50,11 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("memory", &["config"]),
     ("metadata", &[]),
     ("metrics", &[]),
-    ("notice", &[]),
+    ("events", &[]),
     ("problems", &[]),
     ("report", &[]),
     ("source", &[]),
-    ("surroundings", &["cluster"]),
+    ("environment", &["cluster"]),
     ("sync", &["source"]),
     ("telemetry", &[]),
     (
@@ -66,7 +66,7 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
             "lock",
             "metadata",
             "metrics",
-            "surroundings",
+            "environment",
             "sync",
         ],
     ),
@@ -76,7 +76,7 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
 pub(super) const WITHOUT_CLOCK: &[&str] = &[
     "agent/outcome",
     "agent/schedule",
-    "agent/telling",
+    "agent/reporting",
     "source",
     "sync",
 ];

@@ -16,7 +16,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// The time between two looks at what keeps a sync from being done: open designers, or a confirmation that is missing.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long a sync waits for designers before the wait is reported as an error.
-const DESIGNER_PATIENCE: Duration = Duration::from_mins(5);
+const DESIGNER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Whether the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,11 +183,9 @@ impl Schedule {
     }
 
     /// Returns whether a sync has waited for designers for so long that it is an error.
-    pub(crate) fn is_out_of_patience(&self, now: Instant, wanted: &Published) -> bool {
+    pub(crate) fn has_timed_out(&self, now: Instant, wanted: &Published) -> bool {
         let open = self.open.as_ref().filter(|open| open.wanted == *wanted);
-        open.is_some_and(|open| {
-            open.why == Idle::Designers && now - open.since >= DESIGNER_PATIENCE
-        })
+        open.is_some_and(|open| open.why == Idle::Designers && now - open.since >= DESIGNER_TIMEOUT)
     }
 }
 

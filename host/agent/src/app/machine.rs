@@ -17,15 +17,15 @@ use super::tasks::{self, Tasks};
 use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
 use crate::credentials::CredentialFiles;
+use crate::environment::{Confirmation, Environment, Machine};
+use crate::events::EventSender;
 use crate::gateway::GatewayClient;
 use crate::health::{Health, Site};
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
 use crate::metadata::{self, Metadata, Published};
 use crate::metrics::{Metrics, Operation};
-use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
-use crate::surroundings::{Confirmation, Machine, Surroundings};
 use crate::worker::{Progress, State, Subject, Worker};
 
 /// The file in the folder of the agent with the last report.
@@ -53,7 +53,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let git = git_client(config.max_file_mib)?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
     let (problem_sender, problems) = ProblemSender::channel();
-    let gateway_state = match gateway.clone() {
+    let availability = match gateway.clone() {
         Some(gateway) => {
             let (health, problems) = (Arc::clone(&health), problem_sender.clone());
             let looks = tasks.look_for(gateway, health, metrics.clone(), problems);
@@ -86,10 +86,10 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             profile: PROFILE_NAME.to_owned(),
         },
         published: published.clone(),
-        gateway: gateway_state,
+        gateway: availability,
         problems,
         reports,
-        notices: NoticeSender::none(),
+        events: EventSender::none(),
         health,
         metrics: metrics.clone(),
         work: Worker {
@@ -133,7 +133,7 @@ fn worker(
         git,
         store,
         gateway: None,
-        surroundings: Surroundings::Machine(Machine {
+        environment: Environment::Machine(Machine {
             labels: config.labels,
             confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
         }),

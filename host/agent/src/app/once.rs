@@ -15,9 +15,9 @@ use super::machine::resolve;
 use super::{git_client, open_store};
 use crate::cli::{OnceFlags, OutputFormat};
 use crate::credentials::CredentialFiles;
+use crate::environment::{Confirmation, Environment, Machine};
 use crate::machine_config::{PROFILE_NAME, read_profile};
 use crate::metadata::Published;
-use crate::surroundings::{Confirmation, Machine, Surroundings};
 use crate::worker::{Done, Progress, State, Subject, Worker};
 
 /// The exit code of a sync that needs a confirmation.
@@ -80,7 +80,7 @@ fn worker(
         store,
         credentials,
         gateway: None,
-        surroundings: Surroundings::Machine(Machine {
+        environment: Environment::Machine(Machine {
             labels,
             confirmation,
         }),

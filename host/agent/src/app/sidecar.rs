@@ -15,14 +15,14 @@ use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
 use crate::cluster::{self, Cluster, Events, Reports};
 use crate::config::SidecarConfig;
+use crate::environment::Environment;
+use crate::events::EventSender;
 use crate::gateway::GatewayClient;
 use crate::health::{self, Health, Site};
 use crate::lock::FolderLock;
 use crate::metrics::Metrics;
-use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
-use crate::surroundings::Surroundings;
 use crate::worker::{Progress, State, Subject, Worker};
 
 /// The ports of the agent. Port 0 chooses a free one.
@@ -97,23 +97,23 @@ impl Sidecar {
             metrics.clone(),
             problem_sender.clone(),
         );
-        let gateway_state = looks.await;
+        let availability = looks.await;
 
         let name = cluster::entry_name(&config.gateway_name, &config.pod_name);
         let before = last_report(&cluster, name).await;
         let (publish, published) = watch::channel(None);
         tasks.spawn(cluster::follow(cluster.clone(), publish, problem_sender));
-        let (reports, notices, reporting) = reporting(&cluster, name);
+        let (reports, events, reporting) = reporting(&cluster, name);
         let agent = Agent {
             identity: Identity {
                 gateway: config.gateway_name.clone(),
                 profile: config.profile.clone(),
             },
             published: published.clone(),
-            gateway: Some(gateway_state),
+            gateway: Some(availability),
             problems,
             reports,
-            notices,
+            events,
             health,
             metrics: metrics.clone(),
             work: Worker {
@@ -165,7 +165,7 @@ fn worker(
         git: git_client(config.max_file_mib)?,
         store,
         gateway: None,
-        surroundings: Surroundings::Cluster(cluster),
+        environment: Environment::Cluster(cluster),
         subject: Subject {
             gateway: config.gateway_name,
             pod: config.pod_name,
@@ -185,16 +185,13 @@ fn worker(
 }
 
 /// Starts the tasks that write the reports and the events. They end when the senders are dropped.
-fn reporting(
-    cluster: &Cluster,
-    name: &str,
-) -> (watch::Sender<Option<Report>>, NoticeSender, Tasks) {
+fn reporting(cluster: &Cluster, name: &str) -> (watch::Sender<Option<Report>>, EventSender, Tasks) {
     let mut tasks = Tasks::default();
     let (reports, written) = watch::channel(None);
     tasks.spawn(Reports::new(cluster.clone(), name.to_owned()).run(written));
-    let (notices, sent) = NoticeSender::channel();
+    let (events, sent) = EventSender::channel();
     tasks.spawn(Events::new(cluster.clone(), sent).run());
-    (reports, notices, tasks)
+    (reports, events, tasks)
 }
 
 /// Starts the servers of the probes and of the metrics.

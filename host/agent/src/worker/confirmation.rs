@@ -32,7 +32,7 @@ impl Worker {
     pub(super) async fn still_held(&mut self, wanted: &Published) -> Option<String> {
         let held = self.progress.held.take()?;
         let is_same = held.wanted == *wanted && held.planned.elapsed() < self.period();
-        if !is_same || self.surroundings.is_confirmed(&wanted.commit).await {
+        if !is_same || self.environment.is_confirmed(&wanted.commit).await {
             return None;
         }
         let message = held.message.clone();
@@ -47,8 +47,8 @@ impl Worker {
             return Ok(done);
         };
         let commit = &job.commit;
-        if !self.surroundings.is_confirmed(commit).await {
-            let how = self.surroundings.how_to_confirm(commit);
+        if !self.environment.is_confirmed(commit).await {
+            let how = self.environment.how_to_confirm(commit);
             done.held = Some(format!("{message}; {how}"));
             return Ok(done);
         }

@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, ClusterError};
 
 /// The place where the agent runs.
 #[derive(Clone)]
-pub(crate) enum Surroundings {
+pub(crate) enum Environment {
     /// A pod of a cluster.
     Cluster(Cluster),
     /// A machine.
@@ -37,7 +37,7 @@ pub(crate) enum Confirmation {
     File(PathBuf),
 }
 
-impl Surroundings {
+impl Environment {
     /// Returns the labels of the gateway.
     pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, ClusterError> {
         match self {
@@ -103,7 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("confirm-deletes");
         let machine = |confirmation| {
-            Surroundings::Machine(Machine {
+            Environment::Machine(Machine {
                 confirmation,
                 ..Machine::default()
             })
