@@ -26,7 +26,7 @@ const WRITE_TIME: Duration = Duration::from_secs(10);
 /// Writes events.
 pub(crate) struct Events {
     cluster: Cluster,
-    events: mpsc::Receiver<Event>,
+    waiting: mpsc::Receiver<Event>,
     target: Option<ObjectReference>,
     written: VecDeque<Written>,
 }
@@ -38,10 +38,10 @@ struct Written {
 }
 
 impl Events {
-    pub(crate) fn new(cluster: Cluster, events: mpsc::Receiver<Event>) -> Self {
+    pub(crate) fn new(cluster: Cluster, waiting: mpsc::Receiver<Event>) -> Self {
         Self {
             cluster,
-            events,
+            waiting,
             target: None,
             written: VecDeque::new(),
         }
@@ -49,7 +49,7 @@ impl Events {
 
     /// Writes events until the sender is dropped. An event that cannot be written is logged.
     pub(crate) async fn run(mut self) {
-        while let Some(event) = self.events.recv().await {
+        while let Some(event) = self.waiting.recv().await {
             if let Err(error) = within(WRITE_TIME, self.write(event)).await {
                 tracing::warn!(error = %stoker_report::chain(&error), "an event is not written");
             }
