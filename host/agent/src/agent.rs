@@ -28,7 +28,7 @@ use schedule::{End, Idle, Next, Schedule};
 /// How long a running sync may take after the agent was told to end. Kubernetes kills the agent 30 s after that.
 const ENDING_TIME: Duration = Duration::from_secs(20);
 
-/// What the loop lets others do.
+/// The work that the loop calls.
 pub(crate) trait Work {
     /// Brings what is published to the gateway. Returns `None` if something else was published before anything was
     /// changed.
@@ -186,7 +186,7 @@ impl<W: Work> Running<W> {
             biased;
             outcome = self.agent.work.sync(&wanted, phase) => outcome,
             () = ended => {
-                tracing::warn!("the agent ends, and a sync is not finished; the next start finishes it");
+                tracing::warn!("the agent stops before the sync is complete; the next start completes it");
                 return false;
             }
         };
@@ -312,7 +312,7 @@ impl<W: Work> Running<W> {
         }
     }
 
-    /// Tells which files others have changed, once while they stay the same.
+    /// Reports which files others have changed, once while they stay the same.
     fn report_drift(&mut self, drift: Drift) {
         if drift.is_repaired && !drift.files.is_empty() {
             self.schedule.repair();

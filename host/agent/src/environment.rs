@@ -1,4 +1,4 @@
-//! What the agent asks of the place where it runs: a cluster, or a machine without one.
+//! What the agent reads from its environment: a cluster, or a machine without one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use stoker_api::detection::{CommitId, RepoUrl};
 
 use crate::cluster::{Cluster, ClusterError};
 
-/// The place where the agent runs.
+/// The environment of the agent.
 #[derive(Clone)]
 pub(crate) enum Environment {
     /// A pod of a cluster.

@@ -43,7 +43,7 @@ pub(crate) enum GatewayError {
     /// The gateway did not answer.
     #[error("the gateway does not answer")]
     Unreachable(#[source] reqwest::Error),
-    /// The answer is not what the gateway is known to send.
+    /// The answer has an unknown format.
     #[error("the gateway's answer is not understood")]
     Answer(#[source] serde_json::Error),
     /// The answer is too large.

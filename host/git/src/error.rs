@@ -81,7 +81,7 @@ pub enum GitError {
         /// The limit.
         limit: Duration,
     },
-    /// The server sends signs of life, and nothing else.
+    /// The server sends keep-alive messages only.
     #[error("the git server made no progress within {limit:?}")]
     NoProgress {
         /// The limit.

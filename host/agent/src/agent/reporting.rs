@@ -192,7 +192,7 @@ fn failed_event(end: &SyncEnd<'_>, failure: &Failure, report: &mut Report) -> Ev
     }
 }
 
-/// Returns the history with this sync, if it is one: a look at designers or at a pause is none.
+/// Returns the history with this sync. A check for designers or a pause is not recorded.
 fn remember(end: &SyncEnd<'_>, before: &Report, report: &Report) -> Vec<Record> {
     let (author, files, result) = match end.outcome {
         Outcome::Synced(synced) => (synced.author.clone(), synced.files, SyncResult::Success),
@@ -240,7 +240,7 @@ pub(super) fn with_problem(report: &Report, problem: &str) -> Report {
     report.bound()
 }
 
-/// Returns the event that others have changed files, unless these were told before.
+/// Returns the event that others have changed files, unless these were reported before.
 pub(super) fn drift(gateway: &str, drift: &Drift, before: &Drift) -> Option<Event> {
     if drift.files.is_empty() || drift == before {
         return None;
