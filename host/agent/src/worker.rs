@@ -146,7 +146,8 @@ impl Work for Worker {
 }
 
 impl Worker {
-    /// Does the steps of a sync. Returns `None` if the fetch was cancelled, or if the files are not to be written any more.
+    /// Does the steps of a sync. Returns `None` if the fetch was cancelled, or if the files are not to be written any
+    /// more.
     async fn steps(
         &mut self,
         wanted: &Published,

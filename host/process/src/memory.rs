@@ -16,8 +16,8 @@ pub fn memory_limit() -> Option<u64> {
     smallest_of_all(limit_of)
 }
 
-/// Returns the bytes that the limit leaves before the kernel kills the process, or `None` if there is no limit, or if it
-/// cannot be read.
+/// Returns the bytes that the limit leaves before the kernel kills the process, or `None` if there is no limit, or if
+/// it cannot be read.
 #[must_use]
 pub fn memory_left() -> Option<u64> {
     smallest_of_all(left_in)

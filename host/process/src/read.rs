@@ -19,8 +19,8 @@ pub fn read_bounded(source: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a file of at most `limit` bytes. Its reported length does not count: some file systems report 0, and a file can
-/// grow.
+/// Reads a file of at most `limit` bytes. Its reported length does not count: some file systems report 0, and a file
+/// can grow.
 ///
 /// # Errors
 ///

@@ -51,8 +51,8 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Returns the beginning of a text from another program for use in a message: one line of at most 200 characters. Spaces
-/// take the places of characters that cannot be printed.
+/// Returns the beginning of a text from another program for use in a message: one line of at most 200 characters.
+/// Spaces take the places of characters that cannot be printed.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     text.trim()

@@ -106,8 +106,8 @@ pub(super) async fn run_until<W: Work>(
     }
 }
 
-/// Asks the gateway until it runs. Reports what is wrong with the API key, and when the gateway begins to refuse. Returns
-/// the time from which on it could start.
+/// Asks the gateway until it runs. Reports what is wrong with the API key, and when the gateway begins to refuse.
+/// Returns the time from which on it could start.
 async fn until_running(
     gateway: &GatewayClient,
     health: &Health,

@@ -14,8 +14,8 @@ impl Worker {
     /// Gets the commit like [`Self::fetch`], until the object is paused, or another repository or another commit is
     /// published. Then the fetch is cancelled, and the result is `None`.
     ///
-    /// After a fetch was cancelled for another commit, no further fetch is cancelled for one until one has ended. Otherwise,
-    /// no fetch would ever end where commits arrive faster than they are fetched.
+    /// After a fetch was cancelled for another commit, no further fetch is cancelled for one until one has ended.
+    /// Otherwise, no fetch would ever end where commits arrive faster than they are fetched.
     pub(super) async fn fetch_while_wanted(
         &mut self,
         wanted: &Published,
