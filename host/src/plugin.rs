@@ -7,7 +7,7 @@
 //!
 //! The modules, in the order in which a plugin passes through them: `sandbox` (the engine that every guest runs in),
 //! `supply` (where files come from), `inspect` (the format of a file and the cost of compiling it), `component`
-//! (compiles and links the bytes, on threads of `background`, within the memory that `memory` reports as available),
+//! (compiles and links the bytes, on threads of `background`, within the memory that the process may still take),
 //! `descriptor` (the plugin's description of itself), `load` (a loaded plugin, which can be asked), `settings` (its
 //! limits and settings), `catalog` (which plugins exist), `watch` (when files are scanned), `chain` (which plugins are
 //! asked, in which order), `breaker` (which plugins are not asked for a while), `call` (one call of one instance),
@@ -28,7 +28,6 @@ mod inspect;
 mod lane;
 mod limits;
 mod load;
-mod memory;
 mod metrics;
 mod reply;
 mod sandbox;

@@ -1,17 +1,18 @@
 //! Reads that are shared: at most one per key and period, no matter how many callers need it.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use lru::LruCache;
 use tokio::time::Instant;
 
 /// The results of reads that began a short time ago.
 pub(crate) struct Recent<K, V> {
-    entries: Mutex<HashMap<K, Entry<V>>>,
+    /// In the order in which the reads began.
+    entries: Mutex<LruCache<K, Entry<V>>>,
     period: Duration,
     capacity: usize,
 }
@@ -29,7 +30,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     #[must_use]
     pub(crate) fn new(period: Duration, capacity: usize) -> Self {
         Self {
-            entries: Mutex::default(),
+            entries: Mutex::new(LruCache::unbounded()),
             period,
             capacity,
         }
@@ -62,47 +63,31 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         Some(shared.await)
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
+    fn entries(&self) -> MutexGuard<'_, LruCache<K, Entry<V>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self, entries: &HashMap<K, Entry<V>>, key: &K) -> Option<Read<V>> {
-        let entry = entries.get(key)?;
+    fn current(&self, entries: &LruCache<K, Entry<V>>, key: &K) -> Option<Read<V>> {
+        let entry = entries.peek(key)?;
         (entry.began.elapsed() < self.period).then(|| entry.read.clone())
     }
 
     fn add(
         &self,
-        entries: &mut HashMap<K, Entry<V>>,
+        entries: &mut LruCache<K, Entry<V>>,
         key: &K,
         read: BoxFuture<'static, V>,
     ) -> Read<V> {
         let (began, read) = (Instant::now(), read.shared());
-        if entries.len() >= self.capacity {
-            make_room(entries, began, self.period);
-        }
         let entry = Entry {
             began,
             read: read.clone(),
         };
-        entries.insert(key.clone(), entry);
-        read
-    }
-}
-
-/// Removes the results whose period is over, or the oldest one.
-fn make_room<K: Clone + Eq + Hash, V>(
-    entries: &mut HashMap<K, Entry<V>>,
-    now: Instant,
-    period: Duration,
-) {
-    let before = entries.len();
-    entries.retain(|_, entry| now.duration_since(entry.began) < period);
-    if entries.len() == before {
-        let oldest = entries.iter().min_by_key(|(_, entry)| entry.began);
-        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            entries.remove(&key);
+        entries.put(key.clone(), entry);
+        if entries.len() > self.capacity {
+            entries.pop_lru();
         }
+        read
     }
 }
 

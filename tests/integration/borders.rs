@@ -1,5 +1,7 @@
-//! The libraries and modules that each module of the host may name, as in the borders of ARCHITECTURE.md. Cargo
-//! enforces the borders between crates.
+//! The libraries and modules that each module of the host and of the agent may name, as in the borders of
+//! ARCHITECTURE.md. Cargo enforces the borders between crates.
+
+mod agent;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -125,7 +127,26 @@ const NEIGHBOURS: [(&str, &[&str]); 21] = [
     ("telemetry", &[]),
 ];
 
-/// A source file: its path below `host/src` without the extension, and the first two segments of the paths in it.
+/// A program whose modules have borders.
+struct Program {
+    root: &'static str,
+    owners: &'static [(&'static str, &'static [&'static str])],
+    neighbours: &'static [(&'static str, &'static [&'static str])],
+}
+
+const HOST: Program = Program {
+    root: "../host/src",
+    owners: &OWNERS,
+    neighbours: &NEIGHBOURS,
+};
+
+const AGENT: Program = Program {
+    root: "../host/agent/src",
+    owners: agent::OWNERS,
+    neighbours: agent::NEIGHBOURS,
+};
+
+/// A source file: its path below the root without the extension, and the first two segments of the paths in it.
 struct Source {
     module: String,
     paths: BTreeSet<(String, String)>,
@@ -219,7 +240,7 @@ impl<'ast> Visit<'ast> for Collector {
     }
 }
 
-fn sources() -> Vec<Source> {
+fn sources(program: &Program) -> Vec<Source> {
     fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -230,7 +251,7 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(program.root);
     let mut files = Vec::new();
     walk(&root, &mut files);
     let read = |path: PathBuf| {
@@ -256,14 +277,16 @@ fn sources() -> Vec<Source> {
 #[test]
 fn a_library_is_named_only_by_the_modules_that_own_it() {
     let mut violations = Vec::new();
-    for source in sources() {
-        for (library, owners) in OWNERS {
-            let is_named = source.paths.iter().any(|(first, _)| first == library);
-            if is_named && !owners.iter().any(|owner| source.is_in(owner)) {
-                violations.push(format!(
-                    "{} names {library}, which only {owners:?} may",
-                    source.module
-                ));
+    for program in [HOST, AGENT] {
+        for source in sources(&program) {
+            for (library, owners) in program.owners {
+                let is_named = source.paths.iter().any(|(first, _)| first == library);
+                if is_named && !owners.iter().any(|owner| source.is_in(owner)) {
+                    violations.push(format!(
+                        "{} names {library}, which only {owners:?} may",
+                        source.module
+                    ));
+                }
             }
         }
     }
@@ -272,21 +295,23 @@ fn a_library_is_named_only_by_the_modules_that_own_it() {
 
 #[test]
 fn a_module_names_only_its_neighbours() {
-    let sources = sources();
-    let modules: BTreeSet<_> = sources
-        .iter()
-        .filter_map(|source| source.module.split('/').next())
-        .collect();
     let mut violations = Vec::new();
-    for source in &sources {
-        let row = NEIGHBOURS.iter().find(|(module, _)| source.is_in(module));
-        let Some((module, neighbours)) = row else {
-            continue;
-        };
-        for (_, other) in source.paths.iter().filter(|(first, _)| first == "crate") {
-            let other = other.as_str();
-            if modules.contains(other) && other != *module && !neighbours.contains(&other) {
-                violations.push(format!("{} names {other}", source.module));
+    for program in [HOST, AGENT] {
+        let sources = sources(&program);
+        let modules: BTreeSet<_> = sources
+            .iter()
+            .filter_map(|source| source.module.split('/').next())
+            .collect();
+        for source in &sources {
+            let mut rows = program.neighbours.iter();
+            let Some((module, neighbours)) = rows.find(|(module, _)| source.is_in(module)) else {
+                continue;
+            };
+            for (_, other) in source.paths.iter().filter(|(first, _)| first == "crate") {
+                let other = other.as_str();
+                if modules.contains(other) && other != *module && !neighbours.contains(&other) {
+                    violations.push(format!("{} names {other}", source.module));
+                }
             }
         }
     }
@@ -294,25 +319,43 @@ fn a_module_names_only_its_neighbours() {
 }
 
 #[test]
-fn every_row_names_a_module_that_exists() {
-    let sources = sources();
-    let exists = |module: &str| sources.iter().any(|source| source.is_in(module));
-    for (library, owners) in OWNERS {
-        for owner in owners {
-            assert!(exists(owner), "{owner}, an owner of {library}");
-        }
+fn a_module_without_a_clock_does_not_ask_for_the_time() {
+    let asking: Vec<_> = sources(&AGENT)
+        .into_iter()
+        .filter(|source| source.paths.iter().any(|(_, name)| name == "now"))
+        .collect();
+    assert!(
+        asking.iter().any(|source| source.module == "agent"),
+        "the calls were not found"
+    );
+    for module in agent::WITHOUT_CLOCK {
+        let violation = asking.iter().find(|source| source.is_in(module));
+        assert!(violation.is_none(), "{module}");
     }
-    for (module, neighbours) in NEIGHBOURS {
-        assert!(exists(module), "{module}");
-        for neighbour in neighbours {
-            assert!(exists(neighbour), "{neighbour}, a neighbour of {module}");
+}
+
+#[test]
+fn every_row_names_a_module_that_exists() {
+    for program in [HOST, AGENT] {
+        let sources = sources(&program);
+        let exists = |module: &str| sources.iter().any(|source| source.is_in(module));
+        for (library, owners) in program.owners {
+            for owner in *owners {
+                assert!(exists(owner), "{owner}, an owner of {library}");
+            }
+        }
+        for (module, neighbours) in program.neighbours {
+            assert!(exists(module), "{module}");
+            for neighbour in *neighbours {
+                assert!(exists(neighbour), "{neighbour}, a neighbour of {module}");
+            }
         }
     }
 }
 
 #[test]
 fn what_proves_a_verification_is_made_in_one_place() {
-    let makers: Vec<_> = sources()
+    let makers: Vec<_> = sources(&HOST)
         .into_iter()
         .filter(|source| source.calls_verified)
         .map(|source| source.module)

@@ -1,8 +1,8 @@
-//! The loop of the agent: it syncs what is published, when the schedule says so, and tells what happened.
+//! The loop of the agent: it syncs what is published, when the schedule says so, and reports the result.
 
 mod outcome;
+mod reporting;
 mod schedule;
-mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::gateway::GatewayState;
+use crate::events::EventSender;
+use crate::gateway::Availability;
 use crate::health::Health;
 use crate::metadata::{Metadata, Published};
 use crate::metrics::Metrics;
-use crate::notice::NoticeSender;
 use crate::problems::Problems;
 use crate::report::{Report, SyncStatus};
 
 pub(crate) use outcome::{Failure, OnDisk, Outcome, Step, Synced};
+use reporting::{Reported, SyncEnd};
 pub(crate) use schedule::Phase;
 use schedule::{End, Idle, Next, Schedule};
-use telling::{Happened, Told, tell};
 
 /// How long a running sync may take after the agent was told to end. Kubernetes kills the agent 30 s after that.
 const ENDING_TIME: Duration = Duration::from_secs(20);
 
-/// What the loop lets others do.
+/// The work that the loop calls.
 pub(crate) trait Work {
     /// Brings what is published to the gateway. Returns `None` if something else was published before anything was
     /// changed.
@@ -73,11 +73,11 @@ pub(crate) struct Agent<W> {
     /// What is published.
     pub(crate) published: watch::Receiver<Option<Metadata>>,
     /// What is known about the gateway, or `None` if there is no gateway to ask.
-    pub(crate) gateway: Option<watch::Receiver<GatewayState>>,
+    pub(crate) gateway: Option<watch::Receiver<Availability>>,
     /// What keeps the agent from its work, apart from failed syncs.
     pub(crate) problems: watch::Receiver<Problems>,
     pub(crate) reports: watch::Sender<Option<Report>>,
-    pub(crate) notices: NoticeSender,
+    pub(crate) events: EventSender,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
 }
@@ -96,7 +96,7 @@ impl<W: Work> Agent<W> {
             before,
             problem: String::new(),
             has_let_start: false,
-            gateway: GatewayState::Down,
+            gateway: Availability::Down,
             last_idle: None,
             last_drift: Drift::default(),
         };
@@ -126,7 +126,7 @@ struct Running<W> {
     /// Whether a sync or a pause has let the gateway start.
     has_let_start: bool,
     /// What was known about the gateway at the last look.
-    gateway: GatewayState,
+    gateway: Availability,
     last_idle: Option<Idle>,
     last_drift: Drift,
 }
@@ -142,12 +142,12 @@ impl<W: Work> Running<W> {
         let state = *gateway.borrow_and_update();
         let before = std::mem::replace(&mut self.gateway, state);
         match state {
-            GatewayState::Running => {
+            Availability::Running => {
                 self.schedule.gateway_is_running();
                 self.agent.health.set_ready();
             }
-            GatewayState::Refusing if before == GatewayState::Down => self.schedule.repair(),
-            GatewayState::Refusing | GatewayState::Down => {}
+            Availability::Refusing if before == Availability::Down => self.schedule.repair(),
+            Availability::Refusing | Availability::Down => {}
         }
     }
 
@@ -160,7 +160,7 @@ impl<W: Work> Running<W> {
         self.problem = problem;
         if !self.problem.is_empty() {
             tracing::error!(error = self.problem, "the agent cannot do its work");
-            self.agent.notices.send(telling::problem(&self.problem));
+            self.agent.events.send(reporting::problem(&self.problem));
         }
         let on_disk = self.agent.work.on_disk();
         self.before = Report {
@@ -186,7 +186,7 @@ impl<W: Work> Running<W> {
             biased;
             outcome = self.agent.work.sync(&wanted, phase) => outcome,
             () = ended => {
-                tracing::warn!("the agent ends, and a sync is not finished; the next start finishes it");
+                tracing::warn!("the agent stops before the sync is complete; the next start completes it");
                 return false;
             }
         };
@@ -200,15 +200,15 @@ impl<W: Work> Running<W> {
         if !is_blocked {
             self.agent.metrics.designers_unblocked();
         }
-        let told = tell(
-            &Happened {
+        let reported = reporting::report(
+            &SyncEnd {
                 gateway: &self.agent.identity.gateway,
                 profile: &self.agent.identity.profile,
                 wanted: &wanted,
                 on_disk: &self.agent.work.on_disk(),
                 outcome: &outcome,
                 is_unconfirmed: phase == Phase::Starting,
-                is_out_of_patience: self.schedule.is_out_of_patience(now, &wanted),
+                has_timed_out: self.schedule.has_timed_out(now, &wanted),
                 took: now - started,
                 now: Timestamp::now(),
             },
@@ -218,7 +218,7 @@ impl<W: Work> Running<W> {
         if outcome.allows_start() {
             self.let_start();
         }
-        self.send(told);
+        self.send(reported);
         true
     }
 
@@ -284,9 +284,9 @@ impl<W: Work> Running<W> {
             history: self.before.history.clone(),
             ..Report::default()
         };
-        self.send(Told {
+        self.send(Reported {
             report: report.finish(Timestamp::now()),
-            notice: None,
+            event: None,
         });
     }
 
@@ -308,39 +308,40 @@ impl<W: Work> Running<W> {
         self.agent.metrics.skipped(reason);
         if idle == Idle::Unchanged {
             let drift = self.agent.work.find_drift().await;
-            self.tell_drift(drift);
+            self.report_drift(drift);
         }
     }
 
-    /// Tells which files others have changed, once while they stay the same.
-    fn tell_drift(&mut self, drift: Drift) {
+    /// Reports which files others have changed, once while they stay the same.
+    fn report_drift(&mut self, drift: Drift) {
         if drift.is_repaired && !drift.files.is_empty() {
             self.schedule.repair();
         }
-        if let Some(notice) = telling::drift(&self.agent.identity.gateway, &drift, &self.last_drift)
+        if let Some(event) =
+            reporting::drift(&self.agent.identity.gateway, &drift, &self.last_drift)
         {
             tracing::warn!(
                 files = drift.files.len(),
                 repaired = drift.is_repaired,
                 "{}",
-                notice.message
+                event.message
             );
-            self.agent.notices.send(notice);
+            self.agent.events.send(event);
         }
         self.last_drift = drift;
     }
 
-    fn send(&mut self, told: Told) {
-        self.before = told.report;
+    fn send(&mut self, reported: Reported) {
+        self.before = reported.report;
         self.write();
-        if let Some(notice) = told.notice {
-            self.agent.notices.send(notice);
+        if let Some(event) = reported.event {
+            self.agent.events.send(event);
         }
     }
 
     /// Writes the report, unless only its time is new: a sync that is held ends in the same way every few seconds.
     fn write(&self) {
-        let report = telling::with_problem(&self.before, &self.problem);
+        let report = reporting::with_problem(&self.before, &self.problem);
         self.agent.reports.send_if_modified(|sent| {
             let is_new = !sent
                 .as_ref()
@@ -379,7 +380,7 @@ fn log(wanted: &Published, outcome: &Outcome, took: Duration) {
         }
         Outcome::Designers { open, .. } => tracing::warn!(
             commit,
-            designers = telling::designers(open),
+            designers = reporting::designers(open),
             "designers are open, so nothing is synced"
         ),
         Outcome::Unconfirmed { message } => {

@@ -36,7 +36,7 @@ pub fn run(cli: Cli) -> ExitCode {
         .context("cannot start the threads")
         .and_then(|runtime| {
             let outcome = runtime.block_on(command(cli));
-            // A sync that is not finished in time is not waited for: the next start finishes it.
+            // A sync that is not complete in time is aborted. The next start completes it.
             runtime.shutdown_background();
             outcome
         });

@@ -30,15 +30,18 @@ pub(crate) enum ClusterError {
     #[error(transparent)]
     Refused(#[from] kube::Error),
     /// The API server did not answer.
-    #[error("the API server did not answer in {} s", CALL_TIME.as_secs())]
-    Timeout,
+    #[error("the API server did not answer in {} s", .0.as_secs())]
+    Timeout(Duration),
 }
 
-/// Makes a call within the time limit.
-async fn within<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
-    match tokio::time::timeout(CALL_TIME, call).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(_) => Err(ClusterError::Timeout),
+/// Makes a call, or several, within a time limit.
+async fn within<T, E: Into<ClusterError>>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, ClusterError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(_) => Err(ClusterError::Timeout(limit)),
     }
 }
 
@@ -58,13 +61,13 @@ impl Cluster {
     /// Returns the labels of the pod.
     pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, ClusterError> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.pod_namespace);
-        let pod = within(pods.get_metadata(&self.pod_name)).await?;
+        let pod = within(CALL_TIME, pods.get_metadata(&self.pod_name)).await?;
         Ok(pod.metadata.labels.unwrap_or_default())
     }
 
     /// Returns the commit whose deletions a person confirmed by annotation.
     pub(crate) async fn confirmed_deletions(&self) -> Result<Option<String>, ClusterError> {
-        let object = within(self.objects().get(&self.object)).await?;
+        let object = within(CALL_TIME, self.objects().get(&self.object)).await?;
         let text = object.annotations().get(annotation::CONFIRM_DELETES);
         Ok(text.map(|text| text.trim().to_owned()))
     }
@@ -75,13 +78,13 @@ impl Cluster {
         &self,
         repo: &RepoUrl,
     ) -> Result<Option<String>, ClusterError> {
-        let object = within(self.objects().get(&self.object)).await?;
+        let object = within(CALL_TIME, self.objects().get(&self.object)).await?;
         Ok(object.pinned_host_key(repo).map(str::to_owned))
     }
 
     /// Returns a reference to the object, for events.
     async fn reference(&self) -> Result<ObjectReference, ClusterError> {
-        let object = within(self.objects().get(&self.object)).await?;
+        let object = within(CALL_TIME, self.objects().get(&self.object)).await?;
         Ok(object.object_ref(&()))
     }
 

@@ -60,17 +60,11 @@ impl CredentialFiles {
 
 /// Reads a file of a limited size.
 fn read(path: &Path, what: &'static str) -> Result<String, CredentialError> {
-    let failed = |source| CredentialError::Read {
+    stoker_process::read_text(path, FILE_BYTES).map_err(|source| CredentialError::Read {
         path: path.to_owned(),
         what,
         source,
-    };
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > FILE_BYTES {
-        let error = format!("it has {length} bytes, and at most {FILE_BYTES} are read");
-        return Err(failed(std::io::Error::other(error)));
-    }
-    std::fs::read_to_string(path).map_err(failed)
+    })
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(crate) enum GatewayError {
     /// The gateway did not answer.
     #[error("the gateway does not answer")]
     Unreachable(#[source] reqwest::Error),
-    /// The answer is not what the gateway is known to send.
+    /// The answer has an unknown format.
     #[error("the gateway's answer is not understood")]
     Answer(#[source] serde_json::Error),
     /// The answer is too large.
@@ -56,12 +56,12 @@ pub(crate) enum GatewayError {
 
 impl GatewayError {
     /// Returns what the error says about the gateway.
-    pub(crate) fn state(&self) -> GatewayState {
+    pub(crate) fn availability(&self) -> Availability {
         match self {
             Self::Status(StatusCode::SERVICE_UNAVAILABLE) | Self::Unreachable(_) | Self::Key => {
-                GatewayState::Down
+                Availability::Down
             }
-            Self::Status(_) | Self::Answer(_) | Self::TooLarge => GatewayState::Refusing,
+            Self::Status(_) | Self::Answer(_) | Self::TooLarge => Availability::Refusing,
         }
     }
 
@@ -79,7 +79,7 @@ impl GatewayError {
 
 /// What is known about the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum GatewayState {
+pub(crate) enum Availability {
     /// It does not answer, or says that it is not ready.
     #[default]
     Down,
@@ -270,12 +270,7 @@ impl GatewayClient {
         let Some(path) = &self.key_file else {
             return Ok(None);
         };
-        let is_small = std::fs::metadata(path).is_ok_and(|found| found.len() <= KEY_BYTES);
-        let text = if is_small {
-            std::fs::read_to_string(path).unwrap_or_default()
-        } else {
-            String::new()
-        };
+        let text = stoker_process::read_text(path, KEY_BYTES).unwrap_or_default();
         if text.trim().is_empty() {
             return Ok(None);
         }

@@ -143,7 +143,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Site) {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIME)
                 .serve_connection(TokioIo::new(stream), service);
-            // The end of a connection concerns its client only.
+            // An error of a connection affects only its client.
             drop(tokio::time::timeout(CONNECTION_TIME, connection).await);
         });
     }

@@ -5,11 +5,12 @@
 
 mod agent;
 mod app;
-mod checkout;
 pub mod cli;
 mod cluster;
 mod config;
 mod credentials;
+mod environment;
+mod events;
 mod gateway;
 mod health;
 mod lock;
@@ -17,11 +18,9 @@ mod machine_config;
 mod memory;
 mod metadata;
 mod metrics;
-mod notice;
 mod problems;
 mod report;
 pub mod source;
-mod surroundings;
 pub mod sync;
 mod telemetry;
 mod worker;

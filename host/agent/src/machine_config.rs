@@ -205,16 +205,10 @@ pub(crate) fn read_profile(path: &Path) -> Result<String, FileError> {
 }
 
 fn read(path: &Path) -> Result<String, FileError> {
-    let failed = |source| FileError::Read {
+    stoker_process::read_text(path, FILE_BYTES).map_err(|source| FileError::Read {
         path: path.to_owned(),
         source,
-    };
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > FILE_BYTES {
-        let error = format!("it has {length} bytes, and at most {FILE_BYTES} are read");
-        return Err(failed(std::io::Error::other(error)));
-    }
-    std::fs::read_to_string(path).map_err(failed)
+    })
 }
 
 fn state() -> PathBuf {

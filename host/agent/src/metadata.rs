@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use stoker_api::detection::{CommitId, GitRef, ParseError, RepoUrl};
 use stoker_api::names::metadata_key;
+use tokio::sync::watch;
 
 /// What the controller says about a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +30,14 @@ pub(crate) struct Published {
     pub(crate) profiles: String,
 }
 
-/// For what a running fetch is given up.
+/// For what a running fetch is cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Patience {
+pub(crate) enum CancelFor {
     /// For a pause, for another repository and for another commit.
     #[default]
-    Short,
+    Commits,
     /// For a pause and for another repository.
-    Long,
+    Repositories,
 }
 
 /// The reason why nothing usable is published.
@@ -57,13 +58,13 @@ pub(crate) enum MetadataError {
 }
 
 impl Published {
-    /// Returns whether a running fetch of this commit is given up for what is published now.
-    pub(crate) fn is_given_up_for(&self, now: &Metadata, patience: Patience) -> bool {
+    /// Returns whether a running fetch of this commit is cancelled by what is published now.
+    pub(crate) fn is_cancelled_by(&self, now: &Metadata, cancel_for: CancelFor) -> bool {
         match now {
             Metadata::Paused => true,
             Metadata::Published(now) => {
                 let is_other = self.commit != now.commit;
-                self.repo != now.repo || (is_other && patience == Patience::Short)
+                self.repo != now.repo || (is_other && cancel_for == CancelFor::Commits)
             }
         }
     }
@@ -112,6 +113,15 @@ impl Metadata {
             commit,
         }))
     }
+}
+
+/// Sends what was found, if it differs from what was sent before.
+pub(crate) fn publish(sender: &watch::Sender<Option<Metadata>>, found: Metadata) {
+    sender.send_if_modified(|present| {
+        let is_new = present.as_ref() != Some(&found);
+        *present = Some(found);
+        is_new
+    });
 }
 
 #[cfg(test)]
@@ -176,7 +186,7 @@ mod tests {
         let before = parse(&[]);
         let other_commit = ("commit", "2fba38c4d5e6f708192a3b4c5d6e7f8091a2b3c4");
         let other_repo = ("gitURL", "https://git.example/o/s.git");
-        // Whether a fetch is given up, whether it is so after one was given up, and whether no files are written.
+        // Whether a fetch is cancelled, whether it is so after one was cancelled, and whether no files are written.
         for (now, expected) in [
             (&[][..], [false, false, false]),
             (&[("profiles", "{ }")], [false, false, true]),
@@ -188,8 +198,8 @@ mod tests {
         ] {
             let metadata = Metadata::parse(&data(now)).unwrap();
             let found = [
-                before.is_given_up_for(&metadata, Patience::Short),
-                before.is_given_up_for(&metadata, Patience::Long),
+                before.is_cancelled_by(&metadata, CancelFor::Commits),
+                before.is_cancelled_by(&metadata, CancelFor::Repositories),
                 before.is_withdrawn_by(&metadata),
             ];
             assert_eq!(found, expected, "{now:?}");

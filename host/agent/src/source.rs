@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use stoker_git::ObjectId;
+use stoker_git::{StoreError, Tree, TreeEntry};
 
 /// Reads the files of one commit.
 pub trait Source: Send + Sync {
@@ -12,51 +12,42 @@ pub trait Source: Send + Sync {
     /// # Errors
     ///
     /// Fails if the objects of the commit cannot be read.
-    fn entries(&self) -> Result<Vec<SourceEntry>, SourceError>;
+    fn entries(&self) -> Result<Vec<TreeEntry>, SourceError>;
 
     /// Returns the size of a file, without reading it.
     ///
     /// # Errors
     ///
     /// Fails if the object cannot be read.
-    fn size(&self, entry: &SourceEntry) -> Result<u64, SourceError>;
+    fn size(&self, entry: &TreeEntry) -> Result<u64, SourceError>;
 
     /// Reads the content of a file or the target of a symbolic link.
     ///
     /// # Errors
     ///
     /// Fails if the object cannot be read.
-    fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError>;
-}
-
-/// One entry of a commit's tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceEntry {
-    /// The path from the root of the repository, with `/` between its parts. It has no empty part, no `.` and no `..`.
-    /// Bytes that are not UTF-8 are replaced.
-    pub path: String,
-    /// The kind of the entry.
-    pub kind: SourceKind,
-    /// The id of the object. Equal ids mean equal content.
-    pub id: ObjectId,
-}
-
-/// The kinds of entries in a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceKind {
-    /// A file, mode 644.
-    File,
-    /// A file that may be executed, mode 755.
-    Executable,
-    /// A symbolic link.
-    Symlink,
-    /// A commit of another repository. Its files are not part of this commit.
-    Submodule,
-    /// A file, a directory or another entry whose name is not UTF-8. What is in such a directory is not listed.
-    NotUtf8,
+    fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>, SourceError>;
 }
 
 /// An object of the commit cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the commit's files")]
 pub struct SourceError(#[source] pub Box<dyn Error + Send + Sync>);
+
+impl Source for Tree {
+    fn entries(&self) -> Result<Vec<TreeEntry>, SourceError> {
+        Self::entries(self).map_err(failed)
+    }
+
+    fn size(&self, entry: &TreeEntry) -> Result<u64, SourceError> {
+        Self::size(self, entry).map_err(failed)
+    }
+
+    fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>, SourceError> {
+        Self::read(self, entry).map_err(failed)
+    }
+}
+
+fn failed(error: StoreError) -> SourceError {
+    SourceError(Box::new(error))
+}

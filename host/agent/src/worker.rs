@@ -1,9 +1,11 @@
 //! One sync, step by step: the profile, the commit, the designers, the files, the scan.
 
+mod confirmation;
 mod fetch;
 mod files;
 mod state;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +17,13 @@ use tokio::time::Instant;
 
 use crate::agent::{Drift, Failure, OnDisk, Outcome, Phase, Step, Synced, Work};
 use crate::credentials::CredentialFiles;
+use crate::environment::Environment;
 use crate::gateway::{Designer, GatewayClient, Scans};
-use crate::metadata::{Metadata, Patience, Published};
+use crate::metadata::{CancelFor, Metadata, Published};
 use crate::metrics::{Files, Metrics};
-use crate::surroundings::Surroundings;
 use crate::sync::{Context, Profile, Profiles};
 
+use confirmation::Held;
 pub(crate) use files::Done;
 use files::{FilesError, FilesJob, blocking};
 pub(crate) use state::State;
@@ -45,7 +48,7 @@ pub(crate) struct Worker {
     pub(crate) credentials: CredentialFiles,
     /// The gateway's API, or `None` if there is no gateway to ask.
     pub(crate) gateway: Option<GatewayClient>,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) environment: Environment,
     pub(crate) subject: Subject,
     /// The name of the profile.
     pub(crate) profile: String,
@@ -57,7 +60,7 @@ pub(crate) struct Worker {
     /// The time between two looks at the gateway, if the profile does not set it.
     pub(crate) default_period: Duration,
     pub(crate) progress: Progress,
-    /// What is published meanwhile, or `None` for a single sync. A fetch that is of no use any more is given up.
+    /// What is published meanwhile, or `None` for a single sync. A fetch that is of no use any more is cancelled.
     pub(crate) published: Option<watch::Receiver<Option<Metadata>>>,
     /// Shows what a fetch has reached.
     pub(crate) show: fn(FetchProgress<'_>),
@@ -72,9 +75,9 @@ pub(crate) struct Progress {
     once: Option<Once>,
     /// Whether a commit was fetched.
     has_fetched: bool,
-    /// For what the next fetch is given up. The patience is long after a fetch was given up for another commit, until one
-    /// has ended.
-    patience: Patience,
+    /// For what the next fetch is cancelled. After a fetch was cancelled for another commit, this is only another
+    /// repository or a pause, until a fetch has ended.
+    cancel_for: CancelFor,
     /// Whether the files of a commit could not be planned or written. The objects may be damaged.
     is_store_in_doubt: bool,
     /// The last sync, if it is held.
@@ -83,14 +86,6 @@ pub(crate) struct Progress {
     has_scanned: bool,
     /// What was changed and not scanned.
     unscanned: Scans,
-}
-
-/// A sync that is held until its deletions are confirmed.
-#[derive(Debug)]
-struct Held {
-    wanted: Published,
-    message: String,
-    planned: Instant,
 }
 
 /// The rules of a single sync, whose changes are listed.
@@ -151,7 +146,8 @@ impl Work for Worker {
 }
 
 impl Worker {
-    /// Does the steps of a sync. Returns `None` if the fetch was given up, or if the files are not to be written any more.
+    /// Does the steps of a sync. Returns `None` if the fetch was cancelled, or if the files are not to be written any
+    /// more.
     async fn steps(
         &mut self,
         wanted: &Published,
@@ -182,17 +178,23 @@ impl Worker {
             );
             return Ok(None);
         }
+        let outcome = self.write_and_scan(wanted, profile, info, asks).await?;
+        Ok(Some(outcome))
+    }
+
+    /// Writes the files, and lets the gateway scan them if `asks` is set.
+    async fn write_and_scan(
+        &mut self,
+        wanted: &Published,
+        profile: &Profile,
+        info: CommitInfo,
+        asks: bool,
+    ) -> Result<Outcome, Failure> {
         let started = Instant::now();
         let done = self.write_files(wanted, profile, &info).await?;
         if let Some(message) = &done.held {
             if !done.is_dry_run {
-                self.progress.held = Some(Held {
-                    wanted: wanted.clone(),
-                    message: message.clone(),
-                    planned: started,
-                });
-                let message = message.clone();
-                return Ok(Some(Outcome::Unconfirmed { message }));
+                return Ok(self.hold(wanted, message, started));
             }
             tracing::warn!(reason = message, "the sync would be held");
         }
@@ -206,14 +208,14 @@ impl Worker {
         } else {
             String::new()
         };
-        Ok(Some(Outcome::Synced(Synced {
+        Ok(Outcome::Synced(Synced {
             author: info.author,
             files: done.files,
             is_dry_run: profile.is_dry_run(),
             took,
             projects: done.projects,
             scan,
-        })))
+        }))
     }
 
     /// Returns whether what is published now forbids to write the files.
@@ -221,19 +223,6 @@ impl Worker {
         let now = self.published.as_ref().map(watch::Receiver::borrow);
         let now = now.as_ref().and_then(|now| now.as_ref());
         now.is_some_and(|now| wanted.is_withdrawn_by(now))
-    }
-
-    /// Returns what the last sync would delete, if it was held, nobody has confirmed it, and it need not be planned
-    /// again: once in each period, because the files on the gateway may have changed.
-    async fn still_held(&mut self, wanted: &Published) -> Option<String> {
-        let held = self.progress.held.take()?;
-        let is_same = held.wanted == *wanted && held.planned.elapsed() < self.period();
-        if !is_same || self.surroundings.is_confirmed(&wanted.commit).await {
-            return None;
-        }
-        let message = held.message.clone();
-        self.progress.held = Some(held);
-        Some(message)
     }
 
     /// Gets a commit and writes its files, without a gateway. `is_dry_run` only counts the changes.
@@ -276,13 +265,14 @@ impl Worker {
         })
     }
 
+    /// Writes the files of a commit, unless a person has to confirm the deletions first.
     async fn write_files(
         &mut self,
         wanted: &Published,
         profile: &Profile,
         info: &CommitInfo,
     ) -> Result<Done, Failure> {
-        let labels = self.surroundings.labels().await;
+        let labels = self.environment.labels().await;
         let labels = labels.map_err(|error| {
             let reason = stoker_report::chain(&error).to_string();
             text_failure(
@@ -291,7 +281,28 @@ impl Worker {
             )
         })?;
         tracing::debug!(summary = info.summary, "planning");
-        let context = Context {
+        let once = self.progress.once;
+        let job = FilesJob {
+            store: Arc::clone(&self.store),
+            commit: wanted.commit.clone(),
+            profile: profile.clone(),
+            context: self.context(wanted, profile, labels),
+            data: self.data.clone(),
+            is_dry_run: profile.is_dry_run() || once.is_some_and(|once| once.is_dry_run),
+            is_confirmed: false,
+            lists_changes: once.is_some(),
+        };
+        self.run_if_confirmed(job).await
+    }
+
+    /// Returns the values that templates can use.
+    fn context(
+        &self,
+        wanted: &Published,
+        profile: &Profile,
+        labels: BTreeMap<String, String>,
+    ) -> Context {
+        Context {
             gateway_name: self.subject.gateway.clone(),
             pod_name: self.subject.pod.clone(),
             namespace: self.subject.namespace.clone(),
@@ -301,41 +312,7 @@ impl Worker {
             pod_ordinal: Context::pod_ordinal(&labels, &self.subject.pod),
             labels,
             vars: profile.vars().clone(),
-        };
-        let job = FilesJob {
-            store: Arc::clone(&self.store),
-            commit: wanted.commit.clone(),
-            profile: profile.clone(),
-            context,
-            data: self.data.clone(),
-            is_dry_run: profile.is_dry_run()
-                || self.progress.once.is_some_and(|once| once.is_dry_run),
-            is_confirmed: false,
-            lists_changes: self.progress.once.is_some(),
-        };
-        let mut done = self.run_files(job.clone()).await?;
-        let Some(message) = done.held.take() else {
-            return Ok(done);
-        };
-        if self.surroundings.is_confirmed(&wanted.commit).await {
-            if done.is_dry_run {
-                return Ok(done);
-            }
-            tracing::warn!(
-                commit = wanted.commit.as_str(),
-                "the deletions are confirmed"
-            );
-            let is_confirmed = true;
-            return self
-                .run_files(FilesJob {
-                    is_confirmed,
-                    ..job
-                })
-                .await;
         }
-        let how = self.surroundings.how_to_confirm(&wanted.commit);
-        done.held = Some(format!("{message}; {how}"));
-        Ok(done)
     }
 
     async fn run_files(&mut self, job: FilesJob) -> Result<Done, Failure> {

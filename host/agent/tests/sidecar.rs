@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 const NAMESPACE: &str = "default";
 /// The time limit of each wait.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A cluster with a repository, a gateway and its disk.
 struct Site {
@@ -166,7 +166,7 @@ impl Site {
             fields.all(|(name, value)| &report[name] == value)
         };
         let wait = await_condition(maps.clone(), "stoker-status-plant", matches);
-        if let Ok(found) = tokio::time::timeout(PATIENCE, wait).await {
+        if let Ok(found) = tokio::time::timeout(TIMEOUT, wait).await {
             return report(found.unwrap().as_ref()).unwrap();
         }
         let map = maps.get_opt("stoker-status-plant").await.unwrap();

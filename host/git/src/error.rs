@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use stoker_api::detection::{CommitId, GitRef};
-use stoker_report::is_unprintable;
 
 use super::candidates::missing;
 use super::store::StoreError;
@@ -82,7 +81,7 @@ pub enum GitError {
         /// The limit.
         limit: Duration,
     },
-    /// The server sends signs of life, and nothing else.
+    /// The server sends keep-alive messages only.
     #[error("the git server made no progress within {limit:?}")]
     NoProgress {
         /// The limit.
@@ -364,13 +363,7 @@ fn wait(retry_after: Option<Duration>) -> String {
     })
 }
 
-/// Returns text from a server for use in a message, without control and formatting characters and with at most 200
-/// characters.
+/// Returns the beginning of a server's text for use in a message, on one line.
 pub(super) fn plain(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.trim()
-        .chars()
-        .take(200)
-        .map(|c| if is_unprintable(c) { ' ' } else { c })
-        .collect()
+    stoker_report::excerpt(&String::from_utf8_lossy(text))
 }

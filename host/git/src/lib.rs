@@ -66,8 +66,7 @@ pub trait RefSource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<RefResult>, GitError>> + Send;
 
     /// Returns the host key that the ssh server of a remote showed last, if the key was accepted for a remote that trusts
-    /// the same keys. `None` means that the
-    /// remote was not reached by ssh.
+    /// the same keys. `None` means that the remote was not reached by ssh.
     fn host_key(&self, remote: &Remote) -> Option<HostKey> {
         // A source without servers has no host keys.
         let _ = remote;

@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
+/// The number of characters of an excerpt.
+const EXCERPT_CHARACTERS: usize = 200;
+
 /// Formats an error and its causes on one line, separated by colons and escaped as by [`escape`].
 #[must_use]
 pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl fmt::Display + 'a {
@@ -48,6 +51,17 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// Returns the beginning of a text from another program for use in a message: one line of at most 200 characters.
+/// Spaces take the places of characters that cannot be printed.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    text.trim()
+        .chars()
+        .take(EXCERPT_CHARACTERS)
+        .map(|c| if is_unprintable(c) { ' ' } else { c })
+        .collect()
+}
+
 /// Returns whether a character is a control character, or invisible formatting such as a change of direction (Unicode
 /// general categories Cc, Cf, Zl and Zp).
 #[must_use]
@@ -82,6 +96,12 @@ mod tests {
             chain(&error).to_string(),
             "cannot open the door: it is stuck"
         );
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        assert_eq!(excerpt(" a\nb\u{1b}c\u{202e}\n"), "a b c ");
+        assert_eq!(excerpt(&"ü".repeat(201)), "ü".repeat(200));
     }
 
     #[test]

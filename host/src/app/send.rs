@@ -148,16 +148,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
         let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
         (Box::new(file), name)
     };
-    let mut body = Vec::new();
-    source
-        .take(BODY_BYTES + 1)
-        .read_to_end(&mut body)
-        .with_context(|| format!("cannot read {name}"))?;
-    ensure!(
-        body.len() as u64 <= BODY_BYTES,
-        "{name} has more than {BODY_BYTES} bytes, the maximum size of a body"
-    );
-    Ok(body)
+    stoker_process::read_bounded(source, BODY_BYTES).with_context(|| format!("cannot read {name}"))
 }
 
 /// Parses a header in the form NAME=VALUE or, as in `curl`, "NAME: VALUE".

@@ -278,10 +278,8 @@ impl<W: Write> Progress<'_, W> {
         self.last.push('\n');
         let elapsed = tenths(self.started.elapsed());
         // The command continues if nothing reads its output.
-        match writeln!(self.out, "{elapsed:>7}  {line}").and_then(|()| self.out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        }
+        let line = format!("{elapsed:>7}  {line}\n");
+        Ok(stoker_process::print(&mut *self.out, &line)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Prints the output of commands.
 
+#[cfg(feature = "authoring")]
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -7,12 +8,9 @@ use anyhow::Result;
 
 /// Prints a text. A reader that closes the pipe early, as `head` does, is not an error.
 pub(super) fn print(text: &str) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    stoker_process::print(std::io::stdout().lock(), &format!("{text}{end}"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints lines with untrusted text, such as file names and answers of plugins. Control characters are escaped, so that

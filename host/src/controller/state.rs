@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use stoker_api::detection::{CommitId, GitRef, ObjectKey};
 use stoker_api::{GatewaySync, SyncedRefKind};
+use stoker_process::retry_delay;
 
 const FIRST_RETRY: Duration = Duration::from_secs(30);
 const FIRST_ERROR_RETRY: Duration = Duration::from_secs(1);
@@ -206,7 +207,7 @@ impl ObjectStates {
             let before = if is_requested { 0 } else { state.failures };
             state.failures = before.saturating_add(1);
         }
-        state.retry(doubled(FIRST_RETRY, state.failures))
+        state.retry(retry_delay(FIRST_RETRY, LONGEST_RETRY, state.failures))
     }
 
     /// Returns when to look again for what a publication lacks. The ref is resolved, so the count of failures is reset,
@@ -233,7 +234,7 @@ impl ObjectStates {
             .entry(key.clone())
             .or_insert_with(|| ObjectState::new(&LookupKey::default()));
         state.errors = state.errors.saturating_add(1);
-        doubled(FIRST_ERROR_RETRY, state.errors)
+        retry_delay(FIRST_ERROR_RETRY, LONGEST_RETRY, state.errors)
     }
 
     /// Removes the state of an object.
@@ -265,13 +266,6 @@ fn state<'a>(
         };
     }
     state
-}
-
-fn doubled(first: Duration, times: u32) -> Duration {
-    let factor = 1_u32.checked_shl(times.saturating_sub(1));
-    first
-        .saturating_mul(factor.unwrap_or(u32::MAX))
-        .min(LONGEST_RETRY)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use stoker_api::Sensitive;
-use stoker_report::is_unprintable;
+use stoker_report::excerpt;
 
 use super::key::signed_token;
 use super::{GitHubAppError, Installation, InstallationToken};
@@ -100,7 +100,7 @@ fn tokens_url(installation: &Installation) -> Result<Url, GitHubAppError> {
 
 fn refusal(installation: &Installation, answer: &Response, body: &[u8]) -> GitHubAppError {
     let message = match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => plain(&problem.message),
+        Ok(problem) => excerpt(&problem.message),
         Err(_) => "without a message of GitHub".to_owned(),
     };
     let Installation {
@@ -137,10 +137,4 @@ fn malformed(why: &str) -> GitHubAppError {
     GitHubAppError::Malformed {
         why: why.to_owned(),
     }
-}
-
-/// Returns a message of GitHub for use in ours: one line of at most 200 characters.
-fn plain(text: &str) -> String {
-    let printable = |c| if is_unprintable(c) { ' ' } else { c };
-    text.trim().chars().take(200).map(printable).collect()
 }

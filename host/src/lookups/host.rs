@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stoker_git::Remote;
+use stoker_process::retry_delay;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -120,7 +121,8 @@ impl Hosts {
             Fault::Silent | Fault::Repository => SILENT_LOOKUPS - 1,
         };
         let asked_for = error.retry_after();
-        let own = host.errors.checked_sub(tolerated + 1).map(doubled);
+        let counted = host.errors.saturating_sub(tolerated);
+        let own = (counted > 0).then(|| retry_delay(FIRST_WAIT, LONGEST_WAIT, counted));
         if let Some(wait) = asked_for.max(own) {
             host.wait = Some(Wait {
                 until: Instant::now() + wait,
@@ -129,9 +131,4 @@ impl Hosts {
             });
         }
     }
-}
-
-fn doubled(times: u32) -> Duration {
-    let factor = 1_u32.checked_shl(times).unwrap_or(u32::MAX);
-    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
 }

@@ -11,8 +11,10 @@ use super::background;
 use super::bindings::v0_1::{self, Detector};
 use super::error::LoadError;
 use super::inspect::{CompileCost, Inspected, inspect};
-use super::memory;
 use super::sandbox::Sandbox;
+
+/// Bytes that the rest of the process may take during a compilation.
+const RESERVE: u64 = 8 << 20;
 
 /// A component that was compiled and linked.
 pub(super) struct Linked {
@@ -67,7 +69,8 @@ pub(super) async fn compile(
     turn: Option<OwnedSemaphorePermit>,
 ) -> Result<Linked, LoadError> {
     let Inspected { cost, imports } = inspected;
-    let available = memory::available();
+    let left = stoker_process::memory_left();
+    let available = left.map_or(u64::MAX, |left| left.saturating_sub(RESERVE));
     let threads = cost.threads(available, background::threads());
     let needed_mib = cost.memory(1) >> 20;
     let Some(threads) = threads else {

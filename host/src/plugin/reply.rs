@@ -127,18 +127,7 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
 /// meaning.
 fn event(attributes: &[(String, String)]) -> Option<String> {
     let (_, event) = attributes.iter().find(|(name, _)| name == EVENT)?;
-    let mut shown = String::new();
-    for c in event.trim().chars() {
-        let c = if is_unprintable(c) {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        };
-        if shown.len() + c.len_utf8() > MAX_EVENT_BYTES {
-            break;
-        }
-        shown.push(c);
-    }
+    let (shown, _) = bounded(event.trim(), MAX_EVENT_BYTES);
     (!shown.is_empty()).then_some(shown)
 }
 
@@ -149,6 +138,15 @@ fn answer(what: impl Into<String>) -> CallError {
 /// Makes a text safe to display: at most `max_bytes` bytes, with an ellipsis if it was truncated, and without
 /// characters that move a terminal's cursor or change the direction of writing.
 pub(super) fn printable(text: &str, max_bytes: usize) -> String {
+    let (mut shown, is_cut) = bounded(text, max_bytes);
+    if is_cut {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Returns the beginning of a text without such characters, and whether the text is longer.
+fn bounded(text: &str, max_bytes: usize) -> (String, bool) {
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for c in text.chars() {
         let c = if is_unprintable(c) {
@@ -157,12 +155,11 @@ pub(super) fn printable(text: &str, max_bytes: usize) -> String {
             c
         };
         if shown.len() + c.len_utf8() > max_bytes {
-            shown.push('…');
-            break;
+            return (shown, true);
         }
         shown.push(c);
     }
-    shown
+    (shown, false)
 }
 
 #[cfg(test)]

@@ -180,9 +180,11 @@ impl CurrentSettings {
         let Some(file) = &self.source.file else {
             return Ok(None);
         };
-        let content = read(file).map_err(|source| SettingsError::Unreadable {
-            file: file.display().to_string(),
-            source,
+        let content = stoker_process::read_file(file, MAX_FILE_BYTES).map_err(|source| {
+            SettingsError::Unreadable {
+                file: file.display().to_string(),
+                source,
+            }
         })?;
         Ok((self.digest != Some(digest(&content))).then_some(content))
     }
@@ -200,21 +202,6 @@ impl CurrentSettings {
 
 fn digest(content: &[u8]) -> [u8; 32] {
     Sha256::digest(content).into()
-}
-
-fn read(file: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-
-    let mut content = Vec::new();
-    std::fs::File::open(file)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE_BYTES {
-        return Err(std::io::Error::other(format!(
-            "it has more than {MAX_FILE_BYTES} bytes"
-        )));
-    }
-    Ok(content)
 }
 
 #[cfg(test)]

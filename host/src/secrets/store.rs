@@ -1,11 +1,12 @@
 //! Secrets of the cluster, which are read by name when they are needed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use lru::LruCache;
 use stoker_api::SecretKey;
 use stoker_api::detection::ObjectKey;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -187,8 +188,13 @@ fn value(data: &SecretData, key: &str) -> Result<Secret, SecretError> {
 }
 
 /// What was read last, for the time in which the API server does not answer.
-#[derive(Default)]
-struct KnownSecrets(Mutex<HashMap<ObjectKey, KnownSecret>>);
+struct KnownSecrets(Mutex<LruCache<ObjectKey, KnownSecret>>);
+
+impl Default for KnownSecrets {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::unbounded()))
+    }
+}
 
 struct KnownSecret {
     data: Arc<SecretData>,
@@ -208,32 +214,26 @@ impl KnownSecrets {
         let is_usable = |secret: &KnownSecret| now.duration_since(secret.read_at) <= MAX_AGE;
         match answer {
             Ok(data) => {
-                if known.len() >= CAPACITY && !known.contains_key(key) {
-                    known.retain(|_, secret| is_usable(secret));
-                    let oldest = known.iter().min_by_key(|(_, secret)| secret.read_at);
-                    if known.len() >= CAPACITY
-                        && let Some(key) = oldest.map(|(key, _)| key.clone())
-                    {
-                        known.remove(&key);
-                    }
-                }
                 let data = Arc::new(data);
                 let secret = KnownSecret {
                     data: Arc::clone(&data),
                     read_at: now,
                 };
-                known.insert(key.clone(), secret);
+                known.put(key.clone(), secret);
+                if known.len() > CAPACITY {
+                    known.pop_lru();
+                }
                 Ok((data, true))
             }
-            Err(StoreError::Unavailable(why)) => match known.get(key) {
+            Err(StoreError::Unavailable(why)) => match known.peek(key) {
                 Some(secret) if is_usable(secret) => Ok((Arc::clone(&secret.data), false)),
                 _ => {
-                    known.remove(key);
+                    known.pop(key);
                     Err(StoreError::Unavailable(why))
                 }
             },
             Err(refused) => {
-                known.remove(key);
+                known.pop(key);
                 Err(refused)
             }
         }

@@ -1,7 +1,6 @@
 //! TLS of a server, with a certificate and a key in files that are followed, or in memory.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,15 +38,9 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The error of the operating system.
+        /// The reason.
         #[source]
         source: io::Error,
-    },
-    /// A file has an unexpected size.
-    #[error("{path} has more than {MAX_FILE_BYTES} bytes")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
     },
     /// The file of the certificate does not contain one in PEM.
     #[error("{path} contains no certificate in PEM")]
@@ -203,19 +196,10 @@ impl Contents {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let failed = |source| TlsError::Read {
+    stoker_process::read_file(path, MAX_FILE_BYTES).map_err(|source| TlsError::Read {
         path: path.to_owned(),
         source,
-    };
-    let mut bytes = Vec::new();
-    let mut file = File::open(path).map_err(failed)?.take(MAX_FILE_BYTES + 1);
-    file.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(TlsError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
-    Ok(bytes)
+    })
 }
 
 #[cfg(test)]
@@ -258,7 +242,10 @@ mod tests {
         fs::write(&files.key, &key).unwrap();
         assert!(matches!(error(&files), TlsError::Pair(_)));
         fs::write(&files.key, vec![b'x'; (1 << 20) + 1]).unwrap();
-        assert!(matches!(error(&files), TlsError::TooLarge { .. }));
+        let TlsError::Read { source, .. } = error(&files) else {
+            panic!("the file was read");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

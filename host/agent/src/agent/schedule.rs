@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stoker_api::DesignerSessionPolicy;
+use stoker_process::retry_delay;
 use tokio::time::Instant;
 
 use super::outcome::Outcome;
@@ -15,7 +16,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// The time between two looks at what keeps a sync from being done: open designers, or a confirmation that is missing.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long a sync waits for designers before the wait is reported as an error.
-const DESIGNER_PATIENCE: Duration = Duration::from_mins(5);
+const DESIGNER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Whether the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +169,7 @@ impl Schedule {
         let failures = before.as_ref().map_or(0, |open| open.failures);
         let failures = failures.saturating_add(1);
         let delay = match end {
-            End::Done | End::Failed => retry_delay(failures),
+            End::Done | End::Failed => retry_delay(FIRST_RETRY, LONGEST_RETRY, failures),
             End::RefusedByDesigners(period) => period,
             End::WaitsForDesigners | End::Unconfirmed => LOOK_AGAIN,
         };
@@ -182,18 +183,10 @@ impl Schedule {
     }
 
     /// Returns whether a sync has waited for designers for so long that it is an error.
-    pub(crate) fn is_out_of_patience(&self, now: Instant, wanted: &Published) -> bool {
+    pub(crate) fn has_timed_out(&self, now: Instant, wanted: &Published) -> bool {
         let open = self.open.as_ref().filter(|open| open.wanted == *wanted);
-        open.is_some_and(|open| {
-            open.why == Idle::Designers && now - open.since >= DESIGNER_PATIENCE
-        })
+        open.is_some_and(|open| open.why == Idle::Designers && now - open.since >= DESIGNER_TIMEOUT)
     }
-}
-
-/// Returns the wait after a number of failures in a row: 30, 60, 120, 240 and then 300 seconds.
-fn retry_delay(failures: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
-    FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY)
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::events::Event;
 use crate::gateway::Designer;
 use crate::metrics::Files;
-use crate::notice::Notice;
 use crate::problems::ProblemSender;
 
 fn published(digit: char) -> Metadata {
@@ -83,10 +83,10 @@ impl Work for FakeWork {
 struct Fixture {
     work: FakeWork,
     publish: watch::Sender<Option<Metadata>>,
-    gateway: watch::Sender<GatewayState>,
+    gateway: watch::Sender<Availability>,
     problems: ProblemSender,
     reports: watch::Receiver<Option<Report>>,
-    notices: mpsc::Receiver<Notice>,
+    events: mpsc::Receiver<Event>,
     health: Arc<Health>,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -103,10 +103,10 @@ impl Fixture {
             started: Instant::now(),
         };
         let (publish, published) = watch::channel(first);
-        let (gateway, state) = watch::channel(GatewayState::Down);
+        let (gateway, state) = watch::channel(Availability::Down);
         let (problem_sender, problems) = ProblemSender::channel();
         let (reports, read_reports) = watch::channel(None);
-        let (sender, notices) = NoticeSender::channel();
+        let (sender, events) = EventSender::channel();
         let health = Arc::new(Health::default());
         let agent = Agent {
             work: work.clone(),
@@ -118,7 +118,7 @@ impl Fixture {
             gateway: Some(state),
             problems,
             reports,
-            notices: sender,
+            events: sender,
             health: Arc::clone(&health),
             metrics: Metrics::register(&mut Registry::default()),
         };
@@ -130,7 +130,7 @@ impl Fixture {
             gateway,
             problems: problem_sender,
             reports: read_reports,
-            notices,
+            events,
             health,
             shutdown,
             task,
@@ -168,8 +168,8 @@ impl Fixture {
     }
 
     fn reasons(&mut self) -> Vec<&'static str> {
-        std::iter::from_fn(|| self.notices.try_recv().ok())
-            .map(|notice| notice.reason)
+        std::iter::from_fn(|| self.events.try_recv().ok())
+            .map(|event| event.reason)
             .collect()
     }
 }
@@ -192,7 +192,7 @@ async fn a_commit_is_synced_before_the_gateway_starts_and_confirmed_afterwards()
     it.after(1).await;
     assert!(it.health.is_ready());
     assert_eq!(it.report().sync_status, SyncStatus::Pending);
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(1).await;
     assert_eq!(it.report().sync_status, SyncStatus::Synced);
     let (a, starting, running) = ("a".to_owned(), Phase::Starting, Phase::Running);
@@ -207,7 +207,7 @@ async fn after_the_start_of_the_gateway_what_is_published_then_is_synced() {
     it.after(20).await;
     it.publish.send_replace(Some(published('b')));
     it.after(1).await;
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(1).await;
     let commits: Vec<_> = it.syncs().into_iter().map(|(commit, ..)| commit).collect();
     assert_eq!(commits, ["a", "b", "b"]);
@@ -218,7 +218,7 @@ async fn after_the_start_of_the_gateway_what_is_published_then_is_synced() {
 async fn a_gateway_that_begins_to_refuse_gets_its_files_again_and_is_confirmed_when_it_runs() {
     let it = Fixture::start(Some(published('a')), Vec::new());
     it.after(10).await;
-    it.gateway.send_replace(GatewayState::Refusing);
+    it.gateway.send_replace(Availability::Refusing);
     it.problems.set_gateway("refused");
     it.after(100).await;
     let (starting, running) = (Phase::Starting, Phase::Running);
@@ -232,7 +232,7 @@ async fn a_gateway_that_begins_to_refuse_gets_its_files_again_and_is_confirmed_w
     it.problems.set_gateway("");
     it.after(1).await;
     assert_eq!(it.report().sync_status, SyncStatus::Pending);
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(600).await;
     expected.extend([sync("b", starting, 110), sync("b", running, 121)]);
     assert_eq!(it.syncs(), expected);
@@ -243,9 +243,9 @@ async fn a_gateway_that_begins_to_refuse_gets_its_files_again_and_is_confirmed_w
 async fn a_gateway_that_is_down_and_refuses_again_gets_its_files_again() {
     let it = Fixture::start(Some(published('a')), Vec::new());
     for state in [
-        GatewayState::Refusing,
-        GatewayState::Down,
-        GatewayState::Refusing,
+        Availability::Refusing,
+        Availability::Down,
+        Availability::Refusing,
     ] {
         it.after(10).await;
         it.gateway.send_replace(state);
@@ -281,7 +281,7 @@ async fn a_failed_scan_after_the_start_of_the_gateway_is_an_error_and_the_next_s
     let outcomes = vec![Outcome::Synced(Synced::default()), failed(Step::Scan)];
     let it = Fixture::start(Some(published('a')), outcomes);
     it.after(1).await;
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(1).await;
     assert_eq!(it.report().sync_status, SyncStatus::Error);
     it.publish.send_replace(Some(published('b')));
@@ -313,7 +313,7 @@ async fn a_paused_object_lets_the_gateway_start_with_what_is_there() {
     assert!(it.health.is_ready());
     assert_eq!(it.report().sync_status, SyncStatus::Pending);
     assert_eq!(it.report().synced_commit, "c".repeat(40));
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(600).await;
     assert_eq!(it.syncs(), []);
     it.publish.send_replace(Some(published('b')));
@@ -329,7 +329,7 @@ async fn a_wait_for_designers_sees_new_commits_and_the_end() {
         period: Duration::from_secs(30),
     };
     let it = Fixture::start(Some(published('a')), vec![waits(), waits(), waits()]);
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(15).await;
     assert!(it.report().designer_sessions_blocked);
     it.publish.send_replace(Some(published('b')));
@@ -343,7 +343,7 @@ async fn a_wait_for_designers_sees_new_commits_and_the_end() {
 async fn drift_is_told_and_starts_a_sync_if_it_is_to_be_repaired() {
     for (is_repaired, syncs) in [(true, 1), (false, 0)] {
         let mut it = Fixture::start(Some(published('a')), Vec::new());
-        it.gateway.send_replace(GatewayState::Running);
+        it.gateway.send_replace(Availability::Running);
         it.after(10).await;
         let before = it.syncs().len();
         it.reasons();
@@ -377,7 +377,7 @@ async fn a_gateway_that_runs_is_not_taken_out_of_service_by_a_failed_sync() {
     let it = Fixture::start(Some(published('a')), vec![failed(Step::Clone)]);
     it.after(1).await;
     assert!(!it.health.is_ready());
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(1).await;
     assert!(it.health.is_ready());
     assert_eq!(it.report().sync_status, SyncStatus::Error);
@@ -386,7 +386,7 @@ async fn a_gateway_that_runs_is_not_taken_out_of_service_by_a_failed_sync() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_beside_a_running_gateway_is_reported() {
     let mut it = Fixture::start(None, Vec::new());
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.after(1).await;
     it.publish.send_replace(Some(Metadata::Paused));
     assert_eq!(it.count_reports(60).await, 1);

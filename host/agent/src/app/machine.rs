@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use prometheus_client::registry::Registry;
 use stoker_api::detection::GitRef;
 use stoker_git::{GitClient, ObjectStore, RefSource as _};
 use tokio::sync::watch;
@@ -16,23 +17,21 @@ use super::tasks::{self, Tasks};
 use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
 use crate::credentials::CredentialFiles;
+use crate::environment::{Confirmation, Environment, Machine};
+use crate::events::EventSender;
 use crate::gateway::GatewayClient;
 use crate::health::{Health, Site};
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
-use crate::metadata::{Metadata, Published};
+use crate::metadata::{self, Metadata, Published};
 use crate::metrics::{Metrics, Operation};
-use crate::notice::NoticeSender;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
-use crate::surroundings::{Confirmation, Machine, Surroundings};
 use crate::worker::{Progress, State, Subject, Worker};
 
 /// The file in the folder of the agent with the last report.
 const STATUS_FILE: &str = "status.json";
 /// The file in the folder of the agent with the commit whose deletions are confirmed.
 const CONFIRM_FILE: &str = "confirm-deletes";
-/// The time limit to write what is left to tell at the end.
-const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// Runs the agent with the settings of a file, until the process is told to end.
 pub(super) async fn run(path: &Path) -> Result<ExitCode> {
@@ -49,33 +48,21 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     let (metrics, registry) = tasks::metrics();
     let health = Arc::new(Health::default());
     let mut tasks = Tasks::default();
-    for (address, site) in [
-        (config.health, Site::Probes(Arc::clone(&health))),
-        (config.metrics, Site::Metrics(registry)),
-    ] {
-        if let Some(address) = address {
-            tasks.serve(tasks::listen(address).await?, site);
-        }
-    }
+    serve(&mut tasks, &config, &health, registry).await?;
     let (store, _lock) = open_store(&config.state)?;
     let git = git_client(config.max_file_mib)?;
     let gateway = config.gateway.clone().map(GatewayClient::new).transpose()?;
     let (problem_sender, problems) = ProblemSender::channel();
-    let shutdown = CancellationToken::new();
-    let gateway_state = match &gateway {
+    let availability = match gateway.clone() {
         Some(gateway) => {
-            let looks = tasks.look_for(
-                gateway.clone(),
-                Arc::clone(&health),
-                metrics.clone(),
-                problem_sender.clone(),
-            );
+            let (health, problems) = (Arc::clone(&health), problem_sender.clone());
+            let looks = tasks.look_for(gateway, health, metrics.clone(), problems);
             Some(looks.await)
         }
         None => None,
     };
+    let shutdown = CancellationToken::new();
     let (publish, published) = watch::channel(None);
-    let following = published.clone();
     let poll = Poll {
         git: git.clone(),
         config: config.clone(),
@@ -83,11 +70,11 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         problems: problem_sender,
     };
     tasks.spawn(poll.run(publish, shutdown.clone()));
-    let (reports, written) = watch::channel(None);
     let status = config.state.join(STATUS_FILE);
     let before = std::fs::read_to_string(&status).unwrap_or_default();
-    let mut tellers = Tasks::default();
-    tellers.spawn(write_reports(status, written));
+    let mut reporting = Tasks::default();
+    let (reports, written) = watch::channel(None);
+    reporting.spawn(write_reports(status, written));
     tracing::info!(
         version = VERSION,
         repo = config.repo.to_string(),
@@ -98,36 +85,40 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             gateway: config.name.clone(),
             profile: PROFILE_NAME.to_owned(),
         },
-        published,
-        gateway: gateway_state,
+        published: published.clone(),
+        gateway: availability,
         problems,
         reports,
-        notices: NoticeSender::none(),
-        health: Arc::clone(&health),
+        events: EventSender::none(),
+        health,
         metrics: metrics.clone(),
         work: Worker {
             gateway,
-            published: Some(following),
+            published: Some(published),
             ..worker(config, git, store, metrics)
         },
     };
-    let agent = agent.run(Report::parse(&before), shutdown.clone());
-    let mut agent = std::pin::pin!(agent);
-    tokio::select! {
-        () = &mut agent => {}
-        () = ended => {
-            health.set_ending();
-            shutdown.cancel();
-            agent.await;
+    let before = Report::parse(&before);
+    tasks::run_until(agent, before, reporting, shutdown, ended).await;
+    tracing::info!("stoker-agent stopped");
+    Ok(())
+}
+
+/// Starts the servers of the probes and of the metrics that are set.
+async fn serve(
+    tasks: &mut Tasks,
+    config: &MachineConfig,
+    health: &Arc<Health>,
+    registry: Arc<Registry>,
+) -> Result<()> {
+    for (address, site) in [
+        (config.health, Site::Probes(Arc::clone(health))),
+        (config.metrics, Site::Metrics(registry)),
+    ] {
+        if let Some(address) = address {
+            tasks.serve(tasks::listen(address).await?, site);
         }
     }
-    if tokio::time::timeout(WRITE_TIME, tellers.finish())
-        .await
-        .is_err()
-    {
-        tracing::warn!("the last report is not written in time");
-    }
-    tracing::info!("stoker-agent stopped");
     Ok(())
 }
 
@@ -142,7 +133,7 @@ fn worker(
         git,
         store,
         gateway: None,
-        surroundings: Surroundings::Machine(Machine {
+        environment: Environment::Machine(Machine {
             labels: config.labels,
             confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
         }),
@@ -189,13 +180,7 @@ impl Poll {
             match self.look().await {
                 Ok(found) => {
                     self.problems.set_published("");
-                    let found = Metadata::Published(found);
-                    let take = |present: &mut Option<Metadata>| {
-                        let is_new = present.as_ref() != Some(&found);
-                        *present = Some(found);
-                        is_new
-                    };
-                    published.send_if_modified(take);
+                    metadata::publish(published, Metadata::Published(found));
                 }
                 Err(error) => {
                     let error = stoker_report::chain(error.as_ref()).to_string();

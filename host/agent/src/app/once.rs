@@ -15,9 +15,9 @@ use super::machine::resolve;
 use super::{git_client, open_store};
 use crate::cli::{OnceFlags, OutputFormat};
 use crate::credentials::CredentialFiles;
+use crate::environment::{Confirmation, Environment, Machine};
 use crate::machine_config::{PROFILE_NAME, read_profile};
 use crate::metadata::Published;
-use crate::surroundings::{Confirmation, Machine, Surroundings};
 use crate::worker::{Done, Progress, State, Subject, Worker};
 
 /// The exit code of a sync that needs a confirmation.
@@ -80,7 +80,7 @@ fn worker(
         store,
         credentials,
         gateway: None,
-        surroundings: Surroundings::Machine(Machine {
+        environment: Environment::Machine(Machine {
             labels,
             confirmation,
         }),
@@ -139,11 +139,8 @@ fn print(wanted: &Published, done: &Done, flags: &OnceFlags) -> Result<()> {
         })?,
         OutputFormat::Table => table(wanted, done),
     };
-    let mut out = anstream::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    let out = anstream::stdout().lock();
+    Ok(stoker_process::print(out, &format!("{text}\n"))?)
 }
 
 /// Returns the changes as a table: one line for each file, with `A`, `M` or `D` for added, modified or deleted.

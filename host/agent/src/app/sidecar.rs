@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::{Client, Config};
+use prometheus_client::registry::Registry;
+use stoker_git::ObjectStore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -14,19 +15,15 @@ use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
 use crate::cluster::{self, Cluster, Events, Reports};
 use crate::config::SidecarConfig;
+use crate::environment::Environment;
+use crate::events::EventSender;
 use crate::gateway::GatewayClient;
 use crate::health::{self, Health, Site};
 use crate::lock::FolderLock;
-use crate::notice::NoticeSender;
+use crate::metrics::Metrics;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
-use crate::surroundings::Surroundings;
-use crate::worker::{State, Subject, Worker};
-
-/// The time limit to read the report of an earlier agent.
-const READ_TIME: Duration = Duration::from_secs(5);
-/// The time limit to write what is left to tell at the end.
-const WRITE_TIME: Duration = Duration::from_secs(5);
+use crate::worker::{Progress, State, Subject, Worker};
 
 /// The ports of the agent. Port 0 chooses a free one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +67,7 @@ pub struct Sidecar {
     agent: Agent<Worker>,
     before: Report,
     tasks: Tasks,
-    tellers: Tasks,
-    health: Arc<Health>,
+    reporting: Tasks,
     ports: Ports,
     /// Keeps other agents from the folder of this one.
     lock: FolderLock,
@@ -93,7 +89,6 @@ impl Sidecar {
         let ports = serve(&mut tasks, ports, &health, registry).await?;
 
         let (store, lock) = open_store(&config.state)?;
-        let state = State::open(&config.state, &config.data);
         let gateway = GatewayClient::new(config.gateway.clone())?;
         let (problem_sender, problems) = ProblemSender::channel();
         let looks = tasks.look_for(
@@ -102,52 +97,30 @@ impl Sidecar {
             metrics.clone(),
             problem_sender.clone(),
         );
-        let gateway_state = looks.await;
+        let availability = looks.await;
 
         let name = cluster::entry_name(&config.gateway_name, &config.pod_name);
         let before = last_report(&cluster, name).await;
         let (publish, published) = watch::channel(None);
         tasks.spawn(cluster::follow(cluster.clone(), publish, problem_sender));
-        let mut tellers = Tasks::default();
-        let (reports, written) = watch::channel(None);
-        tellers.spawn(Reports::new(cluster.clone(), name.to_owned()).run(written));
-        let (notices, sent) = NoticeSender::channel();
-        tellers.spawn(Events::new(cluster.clone(), sent).run());
-
-        let worker = Worker {
-            git: git_client(config.max_file_mib)?,
-            store,
-            credentials: config.credentials,
-            gateway: Some(gateway),
-            subject: Subject {
-                gateway: config.gateway_name.clone(),
-                pod: config.pod_name,
-                namespace: config.namespace,
-                object: config.object,
-            },
-            surroundings: Surroundings::Cluster(cluster),
-            profile: config.profile.clone(),
-            data: config.data,
-            state,
-            metrics: metrics.clone(),
-            default_period: config.sync_period,
-            progress: crate::worker::Progress::default(),
-            published: Some(published.clone()),
-            show: |_| (),
-        };
+        let (reports, events, reporting) = reporting(&cluster, name);
         let agent = Agent {
-            work: worker,
             identity: Identity {
-                gateway: config.gateway_name,
-                profile: config.profile,
+                gateway: config.gateway_name.clone(),
+                profile: config.profile.clone(),
             },
-            published,
-            gateway: Some(gateway_state),
+            published: published.clone(),
+            gateway: Some(availability),
             problems,
             reports,
-            notices,
-            health: Arc::clone(&health),
-            metrics,
+            events,
+            health,
+            metrics: metrics.clone(),
+            work: Worker {
+                gateway: Some(gateway),
+                published: Some(published),
+                ..worker(config, cluster, store, metrics)?
+            },
         };
         tracing::info!(
             version = VERSION,
@@ -158,8 +131,7 @@ impl Sidecar {
             agent,
             before,
             tasks,
-            tellers,
-            health,
+            reporting,
             ports,
             lock,
         })
@@ -171,26 +143,10 @@ impl Sidecar {
         self.ports
     }
 
-    /// Syncs until `ended` completes. Then it finishes the running sync, tells its end, and stops.
+    /// Syncs until `ended` completes. Then it finishes the running sync, reports its end, and stops.
     pub async fn run_until(self, ended: impl Future<Output = ()> + Send) -> Result<()> {
         let shutdown = CancellationToken::new();
-        let agent = self.agent.run(self.before, shutdown.clone());
-        let mut agent = std::pin::pin!(agent);
-        tokio::select! {
-            () = &mut agent => {}
-            () = ended => {
-                self.health.set_ending();
-                shutdown.cancel();
-                agent.await;
-            }
-        }
-        // The loop has dropped the senders, so the tasks end when they have written everything.
-        if tokio::time::timeout(WRITE_TIME, self.tellers.finish())
-            .await
-            .is_err()
-        {
-            tracing::warn!("the last report is not written in time");
-        }
+        tasks::run_until(self.agent, self.before, self.reporting, shutdown, ended).await;
         drop(self.tasks);
         drop(self.lock);
         tracing::info!("stoker-agent stopped");
@@ -198,12 +154,52 @@ impl Sidecar {
     }
 }
 
+/// Returns what syncs the files, without a gateway.
+fn worker(
+    config: SidecarConfig,
+    cluster: Cluster,
+    store: Arc<ObjectStore>,
+    metrics: Metrics,
+) -> Result<Worker> {
+    Ok(Worker {
+        git: git_client(config.max_file_mib)?,
+        store,
+        gateway: None,
+        environment: Environment::Cluster(cluster),
+        subject: Subject {
+            gateway: config.gateway_name,
+            pod: config.pod_name,
+            namespace: config.namespace,
+            object: config.object,
+        },
+        profile: config.profile,
+        state: State::open(&config.state, &config.data),
+        data: config.data,
+        credentials: config.credentials,
+        metrics,
+        default_period: config.sync_period,
+        progress: Progress::default(),
+        published: None,
+        show: |_| (),
+    })
+}
+
+/// Starts the tasks that write the reports and the events. They end when the senders are dropped.
+fn reporting(cluster: &Cluster, name: &str) -> (watch::Sender<Option<Report>>, EventSender, Tasks) {
+    let mut tasks = Tasks::default();
+    let (reports, written) = watch::channel(None);
+    tasks.spawn(Reports::new(cluster.clone(), name.to_owned()).run(written));
+    let (events, sent) = EventSender::channel();
+    tasks.spawn(Events::new(cluster.clone(), sent).run());
+    (reports, events, tasks)
+}
+
 /// Starts the servers of the probes and of the metrics.
 async fn serve(
     tasks: &mut Tasks,
     ports: Ports,
     health: &Arc<Health>,
-    registry: Arc<prometheus_client::registry::Registry>,
+    registry: Arc<Registry>,
 ) -> Result<Ports> {
     let probes = health::listen(ports.health).await;
     let probes =
@@ -220,18 +216,10 @@ async fn serve(
     Ok(chosen)
 }
 
-/// Reads the report of an earlier agent of this gateway, whose history goes on. Without it, the history begins anew.
+/// Reads the report of an earlier agent of this gateway, whose history goes on. Without it, the history is empty.
 async fn last_report(cluster: &Cluster, name: &str) -> Report {
-    let read = tokio::time::timeout(READ_TIME, cluster::last_report(cluster, name)).await;
-    match read {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => {
-            tracing::warn!(error = %stoker_report::chain(&error), "the last report of this gateway cannot be read");
-            Report::default()
-        }
-        Err(_) => {
-            tracing::warn!("the last report of this gateway cannot be read in time");
-            Report::default()
-        }
-    }
+    cluster::last_report(cluster, name).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %stoker_report::chain(&error), "the last report of this gateway cannot be read");
+        Report::default()
+    })
 }

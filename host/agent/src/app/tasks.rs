@@ -10,16 +10,21 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::gateway::{GatewayClient, GatewayError, GatewayState};
+use crate::agent::{Agent, Work};
+use crate::gateway::{Availability, GatewayClient, GatewayError};
 use crate::health::{self, Health, Site};
 use crate::metrics::Metrics;
 use crate::problems::ProblemSender;
+use crate::report::Report;
 
 /// The time between two looks at a gateway that does not answer yet.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
 /// The time limit of the look at the start. A gateway that is not started refuses the connection at once.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// The time limit to write the last report and events.
+const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// Tasks that end when the value is dropped.
 #[derive(Default)]
@@ -47,25 +52,25 @@ impl Tasks {
         health: Arc<Health>,
         metrics: Metrics,
         problems: ProblemSender,
-    ) -> watch::Receiver<GatewayState> {
+    ) -> watch::Receiver<Availability> {
         let first = tokio::time::timeout(FIRST_LOOK, gateway.check()).await;
         let state = match &first {
-            Ok(Ok(())) => GatewayState::Running,
+            Ok(Ok(())) => Availability::Running,
             Ok(Err(error)) => {
-                tell_refusal(error, &health, &problems);
-                error.state()
+                report_refusal(error, &health, &problems);
+                error.availability()
             }
-            Err(_) => GatewayState::Down,
+            Err(_) => Availability::Down,
         };
         let (sender, receiver) = watch::channel(state);
-        if state != GatewayState::Running {
+        if state != Availability::Running {
             self.spawn(async move {
                 let ready = until_running(&gateway, &health, &problems, &sender).await;
                 if let Some(ready) = ready {
                     metrics.gateway_started(ready.elapsed());
                 }
                 tracing::info!("the gateway answers");
-                sender.send_replace(GatewayState::Running);
+                sender.send_replace(Availability::Running);
                 // The receiver must not be told that the sender is gone.
                 sender.closed().await;
             });
@@ -74,13 +79,40 @@ impl Tasks {
     }
 }
 
-/// Asks the gateway until it runs. Tells what is wrong with the API key, and when the gateway begins to refuse. Returns the
-/// time from which on it could start.
+/// Runs the loop of an agent until `ended` completes. Then it finishes the running sync, and waits a limited time until
+/// the tasks that report have written everything.
+pub(super) async fn run_until<W: Work>(
+    agent: Agent<W>,
+    before: Report,
+    reporting: Tasks,
+    shutdown: CancellationToken,
+    ended: impl Future<Output = ()> + Send,
+) {
+    let health = Arc::clone(&agent.health);
+    let agent = agent.run(before, shutdown.clone());
+    let mut agent = std::pin::pin!(agent);
+    tokio::select! {
+        () = &mut agent => {}
+        () = ended => {
+            health.set_ending();
+            shutdown.cancel();
+            agent.await;
+        }
+    }
+    // The loop has dropped the senders, so the tasks end when they have written everything.
+    let written = tokio::time::timeout(WRITE_TIME, reporting.finish()).await;
+    if written.is_err() {
+        tracing::warn!("the last report is not written in time");
+    }
+}
+
+/// Asks the gateway until it runs. Reports what is wrong with the API key, and when the gateway begins to refuse.
+/// Returns the time from which on it could start.
 async fn until_running(
     gateway: &GatewayClient,
     health: &Health,
     problems: &ProblemSender,
-    state: &watch::Sender<GatewayState>,
+    state: &watch::Sender<Availability>,
 ) -> Option<Instant> {
     let mut ready = None;
     let mut last_error = String::new();
@@ -95,8 +127,10 @@ async fn until_running(
                 return ready;
             }
             Err(error) => {
-                tell_refusal(&error, health, problems);
-                state.send_if_modified(|state| std::mem::replace(state, error.state()) != *state);
+                report_refusal(&error, health, problems);
+                state.send_if_modified(|state| {
+                    std::mem::replace(state, error.availability()) != *state
+                });
                 let error = stoker_report::chain(&error).to_string();
                 if ready.is_some() && error != last_error {
                     tracing::info!(error, "the gateway is not ready");
@@ -107,8 +141,8 @@ async fn until_running(
     }
 }
 
-/// Tells what is wrong with the API key. A gateway that refuses it has started.
-fn tell_refusal(error: &GatewayError, health: &Health, problems: &ProblemSender) {
+/// Reports what is wrong with the API key. A gateway that refuses it has started.
+fn report_refusal(error: &GatewayError, health: &Health, problems: &ProblemSender) {
     let Some(refused) = error.refused_key() else {
         return;
     };
@@ -154,7 +188,7 @@ mod tests {
         let (sender, mut problems) = ProblemSender::channel();
         let mut tasks = Tasks::default();
         let looks = tasks.look_for(client, Arc::clone(&health), metrics().0, sender);
-        let mut gateway_state = looks.await;
+        let mut availability = looks.await;
         let mut shows = async |expected: &str| {
             let found = problems.wait_for(|problems| problems.to_string() == expected);
             let found = tokio::time::timeout(Duration::from_secs(20), found).await;
@@ -162,7 +196,7 @@ mod tests {
         };
         shows("the gateway refuses the API key (HTTP 401)").await;
         assert!(health.is_ready(), "the gateway has started");
-        assert_eq!(*gateway_state.borrow(), GatewayState::Refusing);
+        assert_eq!(*availability.borrow(), Availability::Refusing);
         std::fs::write(file.path(), "agent:ri\nght").unwrap();
         shows("the API key contains a character that is not allowed in a header").await;
         assert_eq!(
@@ -172,7 +206,7 @@ mod tests {
         );
         std::fs::write(file.path(), "agent:right").unwrap();
         shows("").await;
-        let runs = gateway_state.wait_for(|state| *state == GatewayState::Running);
+        let runs = availability.wait_for(|state| *state == Availability::Running);
         runs.await.unwrap();
     }
 }

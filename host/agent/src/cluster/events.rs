@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::api::core::v1::{self, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Error};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Cluster, ClusterError};
-use crate::notice::Notice;
+use super::{Cluster, ClusterError, within};
+use crate::events::Event;
 
 /// The name of the reporter, by which tools filter events.
 const COMPONENT: &str = "stoker-agent";
@@ -26,22 +26,22 @@ const WRITE_TIME: Duration = Duration::from_secs(10);
 /// Writes events.
 pub(crate) struct Events {
     cluster: Cluster,
-    notices: mpsc::Receiver<Notice>,
+    waiting: mpsc::Receiver<Event>,
     target: Option<ObjectReference>,
     written: VecDeque<Written>,
 }
 
 struct Written {
-    notice: Notice,
+    event: Event,
     name: String,
     count: i32,
 }
 
 impl Events {
-    pub(crate) fn new(cluster: Cluster, notices: mpsc::Receiver<Notice>) -> Self {
+    pub(crate) fn new(cluster: Cluster, waiting: mpsc::Receiver<Event>) -> Self {
         Self {
             cluster,
-            notices,
+            waiting,
             target: None,
             written: VecDeque::new(),
         }
@@ -49,25 +49,21 @@ impl Events {
 
     /// Writes events until the sender is dropped. An event that cannot be written is logged.
     pub(crate) async fn run(mut self) {
-        while let Some(notice) = self.notices.recv().await {
-            let written = tokio::time::timeout(WRITE_TIME, self.write(notice)).await;
-            match written {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(error = %stoker_report::chain(&error), "an event is not written");
-                }
-                Err(_) => tracing::warn!("an event is not written in time"),
+        while let Some(event) = self.waiting.recv().await {
+            if let Err(error) = within(WRITE_TIME, self.write(event)).await {
+                tracing::warn!(error = %stoker_report::chain(&error), "an event is not written");
             }
         }
     }
 
-    async fn write(&mut self, notice: Notice) -> Result<(), ClusterError> {
+    async fn write(&mut self, event: Event) -> Result<(), ClusterError> {
         if self.target.is_none() {
             self.target = Some(self.cluster.reference().await?);
         }
-        let api: Api<Event> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
+        let api: Api<v1::Event> =
+            Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
         let now = Timestamp::now();
-        if let Some(known) = self.written.iter_mut().find(|known| known.notice == notice) {
+        if let Some(known) = self.written.iter_mut().find(|known| known.event == event) {
             let count = known.count.saturating_add(1);
             let patch = Patch::Merge(json!({"count": count, "lastTimestamp": Time(now)}));
             match api
@@ -83,16 +79,16 @@ impl Events {
                 }
             }
         }
-        self.written.retain(|known| known.notice != notice);
-        let event = event(
+        self.written.retain(|known| known.event != event);
+        let created = api_event(
             &self.cluster,
             self.target.clone().unwrap_or_default(),
-            &notice,
+            &event,
             now,
         );
-        let created = api.create(&PostParams::default(), &event).await?;
+        let created = api.create(&PostParams::default(), &created).await?;
         self.written.push_back(Written {
-            notice,
+            event,
             name: created.metadata.name.unwrap_or_default(),
             count: 1,
         });
@@ -103,15 +99,20 @@ impl Events {
     }
 }
 
-fn event(cluster: &Cluster, target: ObjectReference, notice: &Notice, now: Timestamp) -> Event {
-    let mut message = notice.message.clone();
+fn api_event(
+    cluster: &Cluster,
+    target: ObjectReference,
+    event: &Event,
+    now: Timestamp,
+) -> v1::Event {
+    let mut message = event.message.clone();
     message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
-    let type_ = if notice.is_warning {
+    let type_ = if event.is_warning {
         "Warning"
     } else {
         "Normal"
     };
-    Event {
+    v1::Event {
         metadata: ObjectMeta {
             // The form of the names that other clients choose: the object, and the time in nanoseconds.
             name: Some(format!("{}.{:x}", cluster.object, now.as_nanosecond())),
@@ -119,7 +120,7 @@ fn event(cluster: &Cluster, target: ObjectReference, notice: &Notice, now: Times
             ..ObjectMeta::default()
         },
         involved_object: target,
-        reason: Some(notice.reason.to_owned()),
+        reason: Some(event.reason.to_owned()),
         message: Some(message),
         type_: Some(type_.to_owned()),
         source: Some(EventSource {
@@ -129,6 +130,6 @@ fn event(cluster: &Cluster, target: ObjectReference, notice: &Notice, now: Times
         first_timestamp: Some(Time(now)),
         last_timestamp: Some(Time(now)),
         count: Some(1),
-        ..Event::default()
+        ..v1::Event::default()
     }
 }

@@ -11,8 +11,8 @@ use kube::runtime::watcher::{self, watch_object};
 use stoker_api::names;
 use tokio::sync::watch;
 
-use super::{Cluster, within};
-use crate::metadata::{Metadata, MetadataError};
+use super::{CALL_TIME, Cluster, within};
+use crate::metadata::{self, Metadata, MetadataError};
 use crate::problems::ProblemSender;
 
 /// The time between two reads where the agent may not watch.
@@ -76,7 +76,7 @@ impl Follower {
         let mut reads = 0;
         while reads < polls {
             tokio::time::sleep(POLL_PERIOD).await;
-            match within(self.maps.get_opt(&self.name)).await {
+            match within(CALL_TIME, self.maps.get_opt(&self.name)).await {
                 Ok(map) => {
                     reads += 1;
                     self.take(map);
@@ -93,12 +93,7 @@ impl Follower {
             Ok(found) => {
                 self.last_error.clear();
                 self.problems.set_published("");
-                let take = |present: &mut Option<Metadata>| {
-                    let is_new = present.as_ref() != Some(&found);
-                    *present = Some(found);
-                    is_new
-                };
-                self.published.send_if_modified(take);
+                metadata::publish(&self.published, found);
             }
             Err(MetadataError::NoCommit) => {
                 self.problems.set_published("");

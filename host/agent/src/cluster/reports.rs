@@ -11,7 +11,7 @@ use serde_json::json;
 use stoker_api::names::{self, label};
 use tokio::sync::watch;
 
-use super::{Cluster, FIELD_MANAGER};
+use super::{Cluster, ClusterError, FIELD_MANAGER, within};
 use crate::report::Report;
 
 /// The waits after failed writes: they double up to the longest.
@@ -19,6 +19,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The time limit of a write.
 const WRITE_TIME: Duration = Duration::from_secs(15);
+/// The time limit to read the report of an earlier agent. The agent does not sync before.
+const READ_TIME: Duration = Duration::from_secs(5);
 
 /// The task that writes the latest report.
 pub(crate) struct Reports {
@@ -39,14 +41,12 @@ impl Reports {
         while reports.changed().await.is_ok() {
             loop {
                 let report = reports.borrow_and_update().clone();
-                let written = tokio::time::timeout(WRITE_TIME, self.write(report.as_ref())).await;
-                match &written {
-                    Ok(Ok(())) => break,
-                    Ok(Err(error)) => tracing::warn!(
-                        error = %stoker_report::chain(error),
+                match within(WRITE_TIME, self.write(report.as_ref())).await {
+                    Ok(()) => break,
+                    Err(error) => tracing::warn!(
+                        error = %stoker_report::chain(&error),
                         "the report of the agent is not written"
                     ),
-                    Err(_) => tracing::warn!("the report of the agent is not written in time"),
                 }
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(LONGEST_RETRY);
@@ -112,10 +112,9 @@ impl Reports {
 }
 
 /// Reads the report that an earlier agent of this gateway has written last.
-pub(crate) async fn last_report(cluster: &Cluster, name: &str) -> Result<Report, Error> {
-    let found = maps(cluster)
-        .get_opt(&names::reports_map(&cluster.object))
-        .await?;
+pub(crate) async fn last_report(cluster: &Cluster, name: &str) -> Result<Report, ClusterError> {
+    let (maps, map) = (maps(cluster), names::reports_map(&cluster.object));
+    let found = within(READ_TIME, maps.get_opt(&map)).await?;
     let data = found.and_then(|map| map.data).unwrap_or_default();
     Ok(data
         .get(name)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::*;
-use crate::notice::{Notice, NoticeSender};
+use crate::events::{Event, EventSender};
 use crate::report::Report;
 
 /// The requests of the agent, such as `PATCH /api/v1/…`, each with its body.
@@ -123,16 +123,16 @@ async fn equal_events_are_counted() {
         (StatusCode::OK, created),
     ];
     let (cluster, requests) = cluster(answers);
-    let (sender, notices) = NoticeSender::channel();
+    let (sender, events) = EventSender::channel();
     for _ in 0..2 {
-        sender.send(Notice {
+        sender.send(Event {
             is_warning: true,
             reason: "SyncFailed",
             message: "\u{e9}".repeat(900),
         });
     }
     drop(sender);
-    Events::new(cluster, notices).run().await;
+    Events::new(cluster, events).run().await;
     let path = "/api/v1/namespaces/edge/events";
     let expected = [
         "GET /apis/stoker.io/v1alpha1/namespaces/edge/gatewaysyncs/plant".to_owned(),

@@ -147,15 +147,15 @@ async fn a_key_that_no_header_can_contain_is_an_error_that_does_not_show_it() {
 async fn any_answer_but_unavailable_is_that_of_a_gateway_that_has_started() {
     let gateway = FakeGateway::start().await.unwrap();
     for (status, state) in [
-        (401, GatewayState::Refusing),
-        (403, GatewayState::Refusing),
-        (404, GatewayState::Refusing),
-        (500, GatewayState::Refusing),
-        (503, GatewayState::Down),
+        (401, Availability::Refusing),
+        (403, Availability::Refusing),
+        (404, Availability::Refusing),
+        (500, Availability::Refusing),
+        (503, Availability::Down),
     ] {
         gateway.answer_with(Some(StatusCode::from_u16(status).unwrap()));
         let error = client(&gateway, None).check().await.unwrap_err();
-        assert_eq!(error.state(), state, "{status}");
+        assert_eq!(error.availability(), state, "{status}");
     }
     // Nothing listens on a port that was free a moment ago.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -171,5 +171,5 @@ async fn any_answer_but_unavailable_is_that_of_a_gateway_that_has_started() {
         .check()
         .await
         .unwrap_err();
-    assert_eq!(error.state(), GatewayState::Down);
+    assert_eq!(error.availability(), Availability::Down);
 }

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use stoker_git::{TreeEntry, TreeEntryKind};
+
 use super::pattern::Pattern;
 use super::wanted::is_at_or_below;
-use crate::source::{Source, SourceEntry, SourceError, SourceKind};
+use crate::source::{Source, SourceError};
 
 const FILE: &str = ".gitattributes";
 /// The largest file with attributes that is read, in bytes. A larger one has no effect.
@@ -45,7 +47,7 @@ enum Setting {
 /// the repository.
 pub(super) fn unapplied<'a>(
     source: &dyn Source,
-    entries: &[SourceEntry],
+    entries: &[TreeEntry],
     files: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<String>, SourceError> {
     let lines = read(source, entries)?;
@@ -65,10 +67,10 @@ pub(super) fn unapplied<'a>(
 }
 
 /// Reads all lines about attributes that convert files, those of the root first.
-fn read(source: &dyn Source, entries: &[SourceEntry]) -> Result<Vec<Line>, SourceError> {
-    let is_file = |entry: &&SourceEntry| {
+fn read(source: &dyn Source, entries: &[TreeEntry]) -> Result<Vec<Line>, SourceError> {
+    let is_file = |entry: &&TreeEntry| {
         let name = entry.path.rsplit('/').next();
-        name == Some(FILE) && matches!(entry.kind, SourceKind::File | SourceKind::Executable)
+        name == Some(FILE) && matches!(entry.kind, TreeEntryKind::File | TreeEntryKind::Executable)
     };
     let mut found: Vec<_> = entries.iter().filter(is_file).collect();
     found.sort_by_key(|entry| entry.path.matches('/').count());
@@ -252,16 +254,16 @@ mod tests {
     }
 
     impl Source for Counted {
-        fn entries(&self) -> Result<Vec<SourceEntry>, SourceError> {
+        fn entries(&self) -> Result<Vec<TreeEntry>, SourceError> {
             self.repository.entries()
         }
 
-        fn size(&self, entry: &SourceEntry) -> Result<u64, SourceError> {
+        fn size(&self, entry: &TreeEntry) -> Result<u64, SourceError> {
             let size = self.repository.size(entry)?;
             Ok(self.size.unwrap_or(size))
         }
 
-        fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError> {
+        fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>, SourceError> {
             self.reads.fetch_add(1, Ordering::Relaxed);
             self.repository.read(entry)
         }

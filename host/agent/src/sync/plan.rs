@@ -6,6 +6,8 @@ mod parents;
 
 use std::sync::Arc;
 
+use stoker_git::{TreeEntry, TreeEntryKind};
+
 use super::applied::AppliedFile;
 use super::attributes;
 use super::folder::FolderError;
@@ -15,7 +17,7 @@ use super::profiles::Profile;
 use super::rule::{ContentError, Rule, RuleError};
 use super::template::{Context, Renderer};
 use super::wanted::{Wanted, WantedFile};
-use crate::source::{Source, SourceEntry, SourceError, SourceKind};
+use crate::source::{Source, SourceError};
 
 /// The deletions that need no confirmation in any case.
 const FEW_DELETES: usize = 20;
@@ -211,7 +213,7 @@ pub struct Plan {
     pub(super) writes: Vec<Write>,
     /// The files that are already as they should be, or only need other permissions, in the order of their paths.
     pub(super) kept: Vec<AppliedFile>,
-    pub(super) entries: Vec<SourceEntry>,
+    pub(super) entries: Vec<TreeEntry>,
     pub(super) rules: Vec<Rule>,
     pub(super) renderer: Renderer,
     messages: Vec<String>,
@@ -268,8 +270,8 @@ impl Plan {
 }
 
 /// Returns the permissions of a file of the commit.
-pub(super) fn mode(entry: &SourceEntry) -> u32 {
-    if entry.kind == SourceKind::Executable {
+pub(super) fn mode(entry: &TreeEntry) -> u32 {
+    if entry.kind == TreeEntryKind::Executable {
         0o755
     } else {
         0o644

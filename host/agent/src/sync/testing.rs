@@ -7,12 +7,12 @@ use std::path::Path;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use stoker_git::ObjectId;
+use stoker_git::{ObjectId, TreeEntry, TreeEntryKind};
 
 use super::{
     Applied, ApplyError, Context, Live, Outcome, Plan, PlanError, Profile, Profiles, apply, plan,
 };
-use crate::source::{Source, SourceEntry, SourceError, SourceKind};
+use crate::source::{Source, SourceError};
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,15 +35,15 @@ pub(super) fn file(content: &str) -> Node {
 pub(super) struct Repository(pub(super) Tree);
 
 impl Source for Repository {
-    fn entries(&self) -> Result<Vec<SourceEntry>, SourceError> {
-        let entries = self.0.iter().map(|(path, node)| SourceEntry {
+    fn entries(&self) -> Result<Vec<TreeEntry>, SourceError> {
+        let entries = self.0.iter().map(|(path, node)| TreeEntry {
             path: path.clone(),
             kind: match node {
-                Node::File(_, false) => SourceKind::File,
-                Node::File(_, true) => SourceKind::Executable,
-                Node::Link(_) => SourceKind::Symlink,
-                Node::Submodule | Node::Directory => SourceKind::Submodule,
-                Node::NotUtf8 => SourceKind::NotUtf8,
+                Node::File(_, false) => TreeEntryKind::File,
+                Node::File(_, true) => TreeEntryKind::Executable,
+                Node::Link(_) => TreeEntryKind::Symlink,
+                Node::Submodule | Node::Directory => TreeEntryKind::Submodule,
+                Node::NotUtf8 => TreeEntryKind::NotUtf8,
             },
             id: match node {
                 Node::File(content, _) => ObjectId::Sha256(Sha256::digest(content).into()),
@@ -53,11 +53,11 @@ impl Source for Repository {
         Ok(entries.collect())
     }
 
-    fn size(&self, entry: &SourceEntry) -> Result<u64, SourceError> {
+    fn size(&self, entry: &TreeEntry) -> Result<u64, SourceError> {
         self.read(entry).map(|content| content.len() as u64)
     }
 
-    fn read(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceError> {
+    fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>, SourceError> {
         match self.0.get(&entry.path) {
             Some(Node::File(content, _)) => Ok(content.clone()),
             _ => Err(SourceError(format!("{} is not a file", entry.path).into())),

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use stoker_api::MappingType;
+use stoker_git::{TreeEntry, TreeEntryKind};
 
 use super::pattern::Excludes;
 use super::plan::PlanError;
 use super::rule::Rule;
-use crate::source::{SourceEntry, SourceKind};
 
 /// The files that a profile wants, and where it deletes others.
 #[derive(Default)]
@@ -43,7 +43,7 @@ enum Found {
 impl Wanted {
     /// Collects the files of all mappings, in their order. A later mapping replaces the files of an earlier one.
     pub(super) fn collect(
-        entries: &[SourceEntry],
+        entries: &[TreeEntry],
         rules: &[Rule],
         excludes: &Excludes,
     ) -> Result<Self, PlanError> {
@@ -109,7 +109,7 @@ impl Wanted {
         &mut self,
         index: usize,
         rule: &Rule,
-        entries: &[SourceEntry],
+        entries: &[TreeEntry],
         range: std::ops::Range<usize>,
         excludes: &Excludes,
     ) -> Result<usize, PlanError> {
@@ -122,14 +122,14 @@ impl Wanted {
             let mut is_copied =
                 || !is_excluded(&path, rule.destination.len(), excludes, &mut known);
             match entry.kind {
-                SourceKind::Symlink => links += 1,
-                SourceKind::Submodule => submodules += 1,
-                SourceKind::NotUtf8 if is_copied() => {
+                TreeEntryKind::Symlink => links += 1,
+                TreeEntryKind::Submodule => submodules += 1,
+                TreeEntryKind::NotUtf8 if is_copied() => {
                     let path = entry.path.clone();
                     return Err(PlanError::SourceName { index, path });
                 }
-                SourceKind::NotUtf8 => {}
-                SourceKind::File | SourceKind::Executable => {
+                TreeEntryKind::NotUtf8 => {}
+                TreeEntryKind::File | TreeEntryKind::Executable => {
                     if is_copied() {
                         self.files.insert(
                             path.into(),
@@ -157,7 +157,7 @@ impl Wanted {
     }
 
     /// Collects the directories. No file may be where a directory is needed.
-    fn check_directories(&mut self, entries: &[SourceEntry]) -> Result<(), PlanError> {
+    fn check_directories(&mut self, entries: &[TreeEntry]) -> Result<(), PlanError> {
         for (path, file) in &self.files {
             let parents = path.rmatch_indices('/').map(|(at, _)| &path[..at]);
             for parent in parents {
@@ -228,7 +228,7 @@ fn is_excluded(
 }
 
 /// Finds the source of a mapping. Links in the commit are not followed.
-fn find(entries: &[SourceEntry], index: usize, rule: &Rule) -> Result<Option<Found>, PlanError> {
+fn find(entries: &[TreeEntry], index: usize, rule: &Rule) -> Result<Option<Found>, PlanError> {
     let found = locate(entries, index, &rule.source)?;
     let (found, type_) = match found {
         None => return Ok(None),
@@ -253,7 +253,7 @@ fn type_name(type_: MappingType) -> &'static str {
     }
 }
 
-fn locate(entries: &[SourceEntry], index: usize, path: &str) -> Result<Option<Found>, PlanError> {
+fn locate(entries: &[TreeEntry], index: usize, path: &str) -> Result<Option<Found>, PlanError> {
     if path.is_empty() {
         return Ok(Some(Found::Directory(0..entries.len())));
     }
@@ -267,10 +267,10 @@ fn locate(entries: &[SourceEntry], index: usize, path: &str) -> Result<Option<Fo
         let Some(at) = position(part) else { continue };
         let path = part.to_owned();
         match entries[at].kind {
-            SourceKind::Symlink => return Err(PlanError::SourceLink { index, path }),
-            SourceKind::Submodule => return Err(PlanError::SourceSubmodule { index, path }),
-            SourceKind::NotUtf8 => return Err(PlanError::SourceName { index, path }),
-            SourceKind::File | SourceKind::Executable => {}
+            TreeEntryKind::Symlink => return Err(PlanError::SourceLink { index, path }),
+            TreeEntryKind::Submodule => return Err(PlanError::SourceSubmodule { index, path }),
+            TreeEntryKind::NotUtf8 => return Err(PlanError::SourceName { index, path }),
+            TreeEntryKind::File | TreeEntryKind::Executable => {}
         }
     }
     if let Some(at) = position(path) {

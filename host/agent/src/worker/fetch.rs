@@ -7,31 +7,32 @@ use tokio::time::Instant;
 
 use super::{Worker, blocking, failure, text_failure};
 use crate::agent::{Failure, Step};
-use crate::metadata::{Metadata, Patience, Published};
+use crate::metadata::{CancelFor, Metadata, Published};
 use crate::metrics::Operation;
 
 impl Worker {
     /// Gets the commit like [`Self::fetch`], until the object is paused, or another repository or another commit is
-    /// published. Then the fetch is given up, and the result is `None`.
+    /// published. Then the fetch is cancelled, and the result is `None`.
     ///
-    /// After a fetch was given up for another commit, none is until one has ended. Otherwise, no fetch would ever end
-    /// where commits arrive faster than they are fetched.
+    /// After a fetch was cancelled for another commit, no further fetch is cancelled for one until one has ended.
+    /// Otherwise, no fetch would ever end where commits arrive faster than they are fetched.
     pub(super) async fn fetch_while_wanted(
         &mut self,
         wanted: &Published,
     ) -> Result<Option<CommitInfo>, Failure> {
         let mut published = self.published.clone();
-        let patience = self.progress.patience;
+        let cancel_for = self.progress.cancel_for;
         let is_replaced = |published: &Option<Metadata>| {
             let published = published.as_ref();
-            published.is_some_and(|published| wanted.is_given_up_for(published, patience))
+            published.is_some_and(|published| wanted.is_cancelled_by(published, cancel_for))
         };
         let replaced = async {
             if let Some(published) = &mut published
                 && let Ok(now) = published.wait_for(is_replaced).await
             {
                 let now = now.as_ref();
-                return now.is_some_and(|now| !wanted.is_given_up_for(now, Patience::Long));
+                return now
+                    .is_some_and(|now| !wanted.is_cancelled_by(now, CancelFor::Repositories));
             }
             // Without a sender, nothing is published any more.
             std::future::pending().await
@@ -39,14 +40,14 @@ impl Worker {
         tokio::select! {
             biased;
             fetched = self.fetch(wanted) => {
-                self.progress.patience = Patience::Short;
+                self.progress.cancel_for = CancelFor::Commits;
                 fetched.map(Some)
             }
             is_for_commit = replaced => {
                 if is_for_commit {
-                    self.progress.patience = Patience::Long;
+                    self.progress.cancel_for = CancelFor::Repositories;
                 }
-                tracing::info!(commit = wanted.commit.as_str(), "the fetch is given up, because something else is published");
+                tracing::info!(commit = wanted.commit.as_str(), "the fetch is cancelled, because something else is published");
                 Ok(None)
             }
         }
@@ -121,7 +122,7 @@ impl Worker {
         else {
             return Ok(remote);
         };
-        match self.surroundings.pinned_host_key(remote.url()).await {
+        match self.environment.pinned_host_key(remote.url()).await {
             Ok(Some(key)) => Ok(remote.with_pinned_host_key(&key)),
             Ok(None) => Ok(remote),
             Err(error) => {

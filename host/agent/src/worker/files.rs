@@ -8,7 +8,6 @@ use stoker_git::{ObjectStore, StoreError};
 
 use super::state::State;
 use crate::agent::OnDisk;
-use crate::checkout::Checkout;
 use crate::gateway::Scans;
 use crate::lock::{FolderLock, InUse};
 use crate::metrics::Files;
@@ -75,7 +74,7 @@ impl FilesJob {
     /// Plans and writes the files, and records them in the state.
     pub(crate) fn run(&self, state: &mut State) -> Result<Done, FilesError> {
         let _lock = FolderLock::take(&self.data)?;
-        let source = Checkout(self.store.tree(&self.commit)?);
+        let source = self.store.tree(&self.commit)?;
         let plan = {
             let live = Live::read(&self.data, state.applied())?;
             sync::plan(&source, &self.profile, &self.context, live)?

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cluster::Cluster;
-use crate::surroundings::{Confirmation, Machine};
+use crate::environment::{Confirmation, Machine};
 
 /// The address of the repository by ssh. Nothing listens there.
 const BY_SSH: &str = "ssh://git@127.0.0.1:1/o/r.git";
@@ -40,7 +40,7 @@ impl Site {
                 ..CredentialFiles::default()
             },
             gateway: None,
-            surroundings: Surroundings::Machine(Machine {
+            environment: Environment::Machine(Machine {
                 confirmation,
                 ..Machine::default()
             }),
@@ -82,7 +82,7 @@ impl Site {
 }
 
 /// Returns a cluster whose API server refuses every call.
-fn refusing() -> Surroundings {
+fn refusing() -> Environment {
     let answer = |_: Request<Body>| {
         let refusal = json!({
             "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
@@ -92,7 +92,7 @@ fn refusing() -> Surroundings {
         *response.status_mut() = StatusCode::FORBIDDEN;
         std::future::ready(Ok::<_, Infallible>(response))
     };
-    Surroundings::Cluster(Cluster {
+    Environment::Cluster(Cluster {
         client: kube::Client::new(tower::service_fn(answer), "edge"),
         namespace: "edge".to_owned(),
         object: "plant".to_owned(),
@@ -111,7 +111,7 @@ fn error(outcome: Outcome) -> String {
 #[tokio::test]
 async fn nothing_is_fetched_by_ssh_if_the_host_key_cannot_be_read() {
     let mut site = Site::new().await;
-    site.worker.surroundings = refusing();
+    site.worker.environment = refusing();
     let mut wanted = site.publish(&json!({})).await;
     wanted.repo = RepoUrl::parse(BY_SSH).unwrap();
     let error = error(site.sync(&wanted).await);
@@ -125,7 +125,7 @@ async fn a_commit_that_is_in_the_store_needs_neither_the_object_nor_the_server()
     let mut wanted = site.publish(&json!({})).await;
     assert!(matches!(site.sync(&wanted).await, Outcome::Synced(_)));
     let requests = site.git.requests();
-    site.worker.surroundings = refusing();
+    site.worker.environment = refusing();
     wanted.repo = RepoUrl::parse(BY_SSH).unwrap();
     // The labels are needed for every sync, and the API server refuses them.
     let error = error(site.sync(&wanted).await);
@@ -204,7 +204,7 @@ async fn another_commit_gives_up_one_fetch_in_a_row() {
             let outcome = step(if is_given_up { 5000 } else { 50 }).await;
             assert_eq!(outcome.ok(), is_given_up.then_some(None), "{round} {index}");
         }
-        // A fetch that ends allows the next one to be given up, and its files are written.
+        // A fetch that ends allows the next one to be cancelled, and its files are written.
         let (_publish, published) = watch::channel(Some(other_commit(&good)));
         site.worker.published = Some(published);
         assert!(matches!(site.sync(&good).await, Outcome::Synced(_)));

@@ -59,7 +59,7 @@ impl Download<'_> {
         let idle = self.client.fetch_limits.idle;
         let mut last_progress = Instant::now();
         loop {
-            // A server that sends signs of life all the time never lets the wait for the next packet end.
+            // A server that sends keep-alive messages all the time never lets the wait for the next packet end.
             if last_progress.elapsed() > idle {
                 return Err(GitError::NoProgress { limit: idle });
             }

@@ -1,7 +1,6 @@
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{File, FileType};
-use std::io::Read as _;
+use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -189,13 +188,7 @@ pub fn read_component(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
         return Err(LoadError::Unreadable(error));
     }
     check_size(metadata.len(), limit)?;
-    let mut bytes = Vec::new();
-    // Some file systems report a length of 0, and a file can grow.
-    File::open(path)?
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)?;
-    check_size(bytes.len() as u64, limit)?;
-    Ok(bytes)
+    Ok(stoker_process::read_file(path, limit)?)
 }
 
 /// Returns the kind of a file that is not a regular file.

@@ -127,11 +127,11 @@ fn designers_are_asked_again_and_become_an_error_after_five_minutes() {
     for _ in 0..30 {
         schedule.record(now, Phase::Running, wanted.clone(), End::WaitsForDesigners);
         assert_eq!(wait(&schedule, now, &wanted), Ok(10));
-        assert!(!schedule.is_out_of_patience(now, &wanted));
+        assert!(!schedule.has_timed_out(now, &wanted));
         now += seconds(10);
     }
-    assert!(schedule.is_out_of_patience(now, &wanted));
-    assert!(!schedule.is_out_of_patience(now, &published('b')));
+    assert!(schedule.has_timed_out(now, &wanted));
+    assert!(!schedule.has_timed_out(now, &published('b')));
     let refused = End::RefusedByDesigners(seconds(45));
     schedule.record(now, Phase::Running, wanted.clone(), refused);
     assert_eq!(wait(&schedule, now, &wanted), Ok(45));

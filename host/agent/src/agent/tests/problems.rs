@@ -12,7 +12,7 @@ async fn a_problem_is_shown_until_it_is_solved() {
     assert_eq!(report.error_message, "the published ref is invalid");
     assert_eq!(report.profile_name, "edge");
     assert_eq!(it.reasons(), ["SyncFailed"]);
-    it.gateway.send_replace(GatewayState::Running);
+    it.gateway.send_replace(Availability::Running);
     it.problems.set_published("");
     it.publish.send_replace(Some(published('a')));
     it.after(1).await;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use stoker_local_cluster::{FakeGateway, GitServer};
 use tokio::sync::oneshot;
 

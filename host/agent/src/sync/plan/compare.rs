@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use stoker_git::TreeEntry;
+
 use super::super::applied::AppliedFile;
 use super::super::digest::Digest;
 use super::super::folder::{Kind, Stat};
@@ -13,12 +15,12 @@ use super::super::wanted::{Wanted, WantedFile, is_at_or_below};
 use super::orphans::Orphans;
 use super::parents::Parents;
 use super::{Counts, Operation, PlanError, Write, mode};
-use crate::source::{Source, SourceEntry};
+use crate::source::Source;
 
 /// What a comparison reads.
 pub(super) struct Comparison<'a> {
     pub(super) source: &'a dyn Source,
-    pub(super) entries: &'a [SourceEntry],
+    pub(super) entries: &'a [TreeEntry],
     pub(super) rules: &'a [Rule],
     pub(super) renderer: &'a Renderer,
     pub(super) live: &'a Live,
@@ -183,7 +185,7 @@ impl Comparison<'_> {
         }))
     }
 
-    fn content(&self, path: &str, entry: &SourceEntry, rule: &Rule) -> Result<Vec<u8>, PlanError> {
+    fn content(&self, path: &str, entry: &TreeEntry, rule: &Rule) -> Result<Vec<u8>, PlanError> {
         let object = self.source.read(entry)?;
         let content = rule.content(path, object, self.renderer);
         content.map_err(|cause| PlanError::Content {

@@ -74,15 +74,15 @@ fn an_object_that_was_synced_is_not_read_again() {
 struct Unreadable(Repository);
 
 impl super::Source for Unreadable {
-    fn entries(&self) -> Result<Vec<super::SourceEntry>, super::SourceError> {
+    fn entries(&self) -> Result<Vec<super::TreeEntry>, super::SourceError> {
         self.0.entries()
     }
 
-    fn size(&self, entry: &super::SourceEntry) -> Result<u64, super::SourceError> {
+    fn size(&self, entry: &super::TreeEntry) -> Result<u64, super::SourceError> {
         self.0.size(entry)
     }
 
-    fn read(&self, entry: &super::SourceEntry) -> Result<Vec<u8>, super::SourceError> {
+    fn read(&self, entry: &super::TreeEntry) -> Result<Vec<u8>, super::SourceError> {
         Err(super::SourceError(
             format!("{} was read", entry.path).into(),
         ))

@@ -7,9 +7,9 @@ use stoker_api::DesignerSessionPolicy;
 
 use super::Drift;
 use super::outcome::{Failure, OnDisk, Outcome, Step, Synced};
+use crate::events::Event;
 use crate::gateway::Designer;
 use crate::metadata::Published;
-use crate::notice::Notice;
 use crate::report::{Record, Report, SyncResult, SyncStatus, go_duration, rfc3339};
 
 /// The reasons of events.
@@ -22,8 +22,8 @@ const DRIFTED: &str = "FilesDrifted";
 /// The number of files that an event about drift names.
 const NAMED: usize = 5;
 
-/// What happened, with what is needed to tell it.
-pub(super) struct Happened<'a> {
+/// The end of a sync, and the data for the report.
+pub(super) struct SyncEnd<'a> {
     /// The name of the gateway.
     pub(super) gateway: &'a str,
     /// The name of its profile.
@@ -37,67 +37,67 @@ pub(super) struct Happened<'a> {
     /// Whether the gateway has still to confirm the files.
     pub(super) is_unconfirmed: bool,
     /// Whether the sync has waited for designers for too long.
-    pub(super) is_out_of_patience: bool,
+    pub(super) has_timed_out: bool,
     /// The duration of the whole sync.
     pub(super) took: Duration,
     /// The time.
     pub(super) now: Timestamp,
 }
 
-/// What is told.
-pub(super) struct Told {
+/// What is reported.
+pub(super) struct Reported {
     pub(super) report: Report,
-    pub(super) notice: Option<Notice>,
+    pub(super) event: Option<Event>,
 }
 
 /// Returns the report that follows another, and the event.
-pub(super) fn tell(happened: &Happened<'_>, before: &Report) -> Told {
+pub(super) fn report(end: &SyncEnd<'_>, before: &Report) -> Reported {
     let mut report = Report {
         sync_status: SyncStatus::Pending,
-        synced_commit: happened.on_disk.commit.clone(),
-        synced_ref: happened.on_disk.git_ref.clone(),
-        profile_name: happened.profile.to_owned(),
+        synced_commit: end.on_disk.commit.clone(),
+        synced_ref: end.on_disk.git_ref.clone(),
+        profile_name: end.profile.to_owned(),
         last_scan_result: before.last_scan_result.clone(),
         history: before.history.clone(),
         ..Report::default()
     };
-    let notice = match happened.outcome {
-        Outcome::Synced(synced) => synced_notice(happened, synced, before, &mut report),
+    let event = match end.outcome {
+        Outcome::Synced(synced) => synced_event(end, synced, before, &mut report),
         Outcome::ProfilePaused => {
             if before.sync_status == SyncStatus::Error {
                 // A failed sync may have left a part of a commit on the gateway.
                 keep_error(before, &mut report);
-            } else if !report.synced_commit.is_empty() && !happened.is_unconfirmed {
+            } else if !report.synced_commit.is_empty() && !end.is_unconfirmed {
                 report.sync_status = SyncStatus::Synced;
             }
             report.projects_synced.clone_from(&before.projects_synced);
             None
         }
         Outcome::Designers { policy, open, .. } => {
-            designers_notice(happened, *policy, open, before, &mut report)
+            designers_event(end, *policy, open, before, &mut report)
         }
         Outcome::Unconfirmed { message } => {
             report.sync_status = SyncStatus::Error;
             report.error_message.clone_from(message);
             is_new(&report, before).then(|| warning(HELD, format!("Sync held: {message}")))
         }
-        Outcome::Failed(failure) => Some(failed_notice(happened, failure, &mut report)),
+        Outcome::Failed(failure) => Some(failed_event(end, failure, &mut report)),
     };
-    report.history = remember(happened, before, &report);
-    Told {
-        report: report.finish(happened.now),
-        notice,
+    report.history = remember(end, before, &report);
+    Reported {
+        report: report.finish(end.now),
+        event,
     }
 }
 
-fn synced_notice(
-    happened: &Happened<'_>,
+fn synced_event(
+    end: &SyncEnd<'_>,
     synced: &Synced,
     before: &Report,
     report: &mut Report,
-) -> Option<Notice> {
+) -> Option<Event> {
     let files = synced.files;
-    if !happened.is_unconfirmed {
+    if !end.is_unconfirmed {
         report.sync_status = SyncStatus::Synced;
     }
     report.last_sync_duration = go_duration(synced.took);
@@ -106,12 +106,11 @@ fn synced_notice(
     if !synced.scan.is_empty() {
         report.last_scan_result.clone_from(&synced.scan);
     }
-    let commit = happened.wanted.commit.as_str();
+    let commit = end.wanted.commit.as_str();
     if synced.is_dry_run {
         report.sync_status = SyncStatus::Synced;
         commit.clone_into(&mut report.synced_commit);
-        happened
-            .wanted
+        end.wanted
             .git_ref
             .short()
             .clone_into(&mut report.synced_ref);
@@ -122,28 +121,28 @@ fn synced_notice(
         report.dry_run_diff_deleted = number(files.deleted);
     }
     let is_news = files.changed() > 0 || before.synced_commit != commit;
-    is_news.then(|| Notice {
+    is_news.then(|| Event {
         is_warning: false,
         reason: COMPLETED,
         message: format!(
             "Sync completed on {}: commit {}, {} file(s) changed",
-            happened.gateway,
+            end.gateway,
             &commit[..12],
             files.changed()
         ),
     })
 }
 
-fn designers_notice(
-    happened: &Happened<'_>,
+fn designers_event(
+    end: &SyncEnd<'_>,
     policy: DesignerSessionPolicy,
     open: &[Designer],
     before: &Report,
     report: &mut Report,
-) -> Option<Notice> {
+) -> Option<Event> {
     let open = designers(open);
     let (message, text) = match policy {
-        DesignerSessionPolicy::Wait if happened.is_out_of_patience => (
+        DesignerSessionPolicy::Wait if end.has_timed_out => (
             format!("designer sessions active (policy=wait, 5m timeout): {open}"),
             format!("Designer sessions blocked sync (5m timeout): {open}"),
         ),
@@ -171,7 +170,7 @@ fn keep_error(before: &Report, report: &mut Report) {
     report.error_message.clone_from(&before.error_message);
 }
 
-fn failed_notice(happened: &Happened<'_>, failure: &Failure, report: &mut Report) -> Notice {
+fn failed_event(end: &SyncEnd<'_>, failure: &Failure, report: &mut Report) -> Event {
     report.sync_status = SyncStatus::Error;
     report.error_message = format!("{}{}", failure.step.prefix(), failure.message);
     report.files_changed = number(failure.files.changed());
@@ -182,7 +181,7 @@ fn failed_notice(happened: &Happened<'_>, failure: &Failure, report: &mut Report
         ),
         Step::Scan => {
             report.last_scan_result.clone_from(&failure.message);
-            let gateway = happened.gateway;
+            let gateway = end.gateway;
             let text = format!(
                 "Sync on {gateway} copied files but scan failed: {}",
                 failure.message
@@ -193,9 +192,9 @@ fn failed_notice(happened: &Happened<'_>, failure: &Failure, report: &mut Report
     }
 }
 
-/// Returns the history with this sync, if it is one: a look at designers or at a pause is none.
-fn remember(happened: &Happened<'_>, before: &Report, report: &Report) -> Vec<Record> {
-    let (author, files, result) = match happened.outcome {
+/// Returns the history with this sync. A check for designers or a pause is not recorded.
+fn remember(end: &SyncEnd<'_>, before: &Report, report: &Report) -> Vec<Record> {
+    let (author, files, result) = match end.outcome {
         Outcome::Synced(synced) => (synced.author.clone(), synced.files, SyncResult::Success),
         Outcome::Failed(failure) => (String::new(), failure.files, SyncResult::Error),
         Outcome::ProfilePaused | Outcome::Designers { .. } | Outcome::Unconfirmed { .. } => {
@@ -207,21 +206,21 @@ fn remember(happened: &Happened<'_>, before: &Report, report: &Report) -> Vec<Re
         ..Report::default()
     };
     remembered.remember(Record {
-        time: rfc3339(happened.now),
-        commit: happened.wanted.commit.to_string(),
+        time: rfc3339(end.now),
+        commit: end.wanted.commit.to_string(),
         author,
         result,
         added: files.added,
         modified: files.modified,
         deleted: files.deleted,
-        duration: go_duration(happened.took),
+        duration: go_duration(end.took),
         message: report.error_message.clone(),
     });
     remembered.history
 }
 
 /// Returns the event of a problem apart from failed syncs.
-pub(super) fn problem(problem: &str) -> Notice {
+pub(super) fn problem(problem: &str) -> Event {
     warning(FAILED, problem.to_owned())
 }
 
@@ -241,8 +240,8 @@ pub(super) fn with_problem(report: &Report, problem: &str) -> Report {
     report.bound()
 }
 
-/// Returns the event that others have changed files, unless these were told before.
-pub(super) fn drift(gateway: &str, drift: &Drift, before: &Drift) -> Option<Notice> {
+/// Returns the event that others have changed files, unless these were reported before.
+pub(super) fn drift(gateway: &str, drift: &Drift, before: &Drift) -> Option<Event> {
     if drift.files.is_empty() || drift == before {
         return None;
     }
@@ -275,8 +274,8 @@ fn is_new(report: &Report, before: &Report) -> bool {
     report.error_message != before.error_message
 }
 
-fn warning(reason: &'static str, message: String) -> Notice {
-    Notice {
+fn warning(reason: &'static str, message: String) -> Event {
+    Event {
         is_warning: true,
         reason,
         message,

@@ -1,4 +1,4 @@
-//! What the agent asks of the place where it runs: a cluster, or a machine without one.
+//! What the agent reads from its environment: a cluster, or a machine without one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use stoker_api::detection::{CommitId, RepoUrl};
 
 use crate::cluster::{Cluster, ClusterError};
 
-/// The place where the agent runs.
+/// The environment of the agent.
 #[derive(Clone)]
-pub(crate) enum Surroundings {
+pub(crate) enum Environment {
     /// A pod of a cluster.
     Cluster(Cluster),
     /// A machine.
@@ -37,7 +37,7 @@ pub(crate) enum Confirmation {
     File(PathBuf),
 }
 
-impl Surroundings {
+impl Environment {
     /// Returns the labels of the gateway.
     pub(crate) async fn labels(&self) -> Result<BTreeMap<String, String>, ClusterError> {
         match self {
@@ -103,7 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("confirm-deletes");
         let machine = |confirmation| {
-            Surroundings::Machine(Machine {
+            Environment::Machine(Machine {
                 confirmation,
                 ..Machine::default()
             })

@@ -13,8 +13,8 @@ fn wanted() -> Published {
     }
 }
 
-/// Tells an outcome on a gateway with the commit `aaaa…`, or with `bbbb…` after a success.
-fn told(outcome: &Outcome, before: &Report, change: impl FnOnce(&mut Happened<'_>)) -> Told {
+/// Reports an outcome on a gateway with the commit `aaaa…`, or with `bbbb…` after a success.
+fn reported(outcome: &Outcome, before: &Report, change: impl FnOnce(&mut SyncEnd<'_>)) -> Reported {
     let has_new = match outcome {
         Outcome::Synced(synced) => !synced.is_dry_run,
         Outcome::Failed(failure) => failure.step == Step::Scan,
@@ -26,19 +26,19 @@ fn told(outcome: &Outcome, before: &Report, change: impl FnOnce(&mut Happened<'_
         git_ref: "main".to_owned(),
     };
     let wanted = wanted();
-    let mut happened = Happened {
+    let mut end = SyncEnd {
         gateway: "blue",
         profile: "edge",
         wanted: &wanted,
         on_disk: &on_disk,
         outcome,
         is_unconfirmed: false,
-        is_out_of_patience: false,
+        has_timed_out: false,
         took: Duration::from_millis(1500),
         now: "2026-11-26T00:13:52Z".parse().unwrap(),
     };
-    change(&mut happened);
-    tell(&happened, before)
+    change(&mut end);
+    report(&end, before)
 }
 
 fn synced() -> Synced {
@@ -65,9 +65,9 @@ fn failed(step: Step, message: &str) -> Outcome {
     })
 }
 
-fn notice(told: &Told) -> Option<(bool, &str, &str)> {
-    let notice = told.notice.as_ref()?;
-    Some((notice.is_warning, notice.reason, &notice.message))
+fn sent(reported: &Reported) -> Option<(bool, &str, &str)> {
+    let event = reported.event.as_ref()?;
+    Some((event.is_warning, event.reason, &event.message))
 }
 
 #[test]
@@ -76,10 +76,10 @@ fn a_sync_is_pending_until_the_gateway_has_confirmed_it() {
         scan: String::new(),
         ..synced()
     });
-    let first = told(&outcome, &Report::default(), |it| it.is_unconfirmed = true);
+    let first = reported(&outcome, &Report::default(), |it| it.is_unconfirmed = true);
     assert_eq!(first.report.sync_status, SyncStatus::Pending);
     assert_eq!(first.report.synced_commit, "b".repeat(40));
-    let confirmed = told(&Outcome::Synced(synced()), &first.report, |_| {});
+    let confirmed = reported(&Outcome::Synced(synced()), &first.report, |_| {});
     let report = &confirmed.report;
     assert_eq!(report.sync_status, SyncStatus::Synced);
     assert_eq!(report.synced_ref, "main");
@@ -90,7 +90,7 @@ fn a_sync_is_pending_until_the_gateway_has_confirmed_it() {
     assert_eq!(report.projects_synced, Some(vec!["boiler".to_owned()]));
     assert_eq!(report.profile_name, "edge");
     assert_eq!(
-        notice(&confirmed),
+        sent(&confirmed),
         Some((
             false,
             "SyncCompleted",
@@ -105,9 +105,9 @@ fn a_sync_without_changes_of_a_known_commit_is_no_event() {
         files: Files::default(),
         ..synced()
     });
-    let before = told(&outcome, &Report::default(), |_| {});
-    assert!(before.notice.is_some());
-    assert_eq!(notice(&told(&outcome, &before.report, |_| {})), None);
+    let before = reported(&outcome, &Report::default(), |_| {});
+    assert!(before.event.is_some());
+    assert_eq!(sent(&reported(&outcome, &before.report, |_| {})), None);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_dry_run_counts() {
         scan: String::new(),
         ..synced()
     });
-    let report = told(&outcome, &Report::default(), |it| it.is_unconfirmed = true).report;
+    let report = reported(&outcome, &Report::default(), |it| it.is_unconfirmed = true).report;
     assert_eq!(report.sync_status, SyncStatus::Synced);
     assert!(report.dry_run);
     assert_eq!(
@@ -156,26 +156,26 @@ fn a_failure_keeps_the_commit_that_is_on_the_gateway() {
             "sync engine: gone",
         ),
     ] {
-        let told = told(&failed(step, "gone"), &Report::default(), |_| {});
-        assert_eq!(told.report.sync_status, SyncStatus::Error);
-        assert_eq!(told.report.synced_commit, "a".repeat(40));
-        assert_eq!(told.report.error_message, message);
-        assert_eq!(told.report.profile_name, "edge");
-        assert_eq!(told.report.last_sync_duration, "");
-        assert_eq!(told.report.projects_synced, None);
-        assert_eq!(notice(&told), Some((true, reason, event)));
+        let reported = reported(&failed(step, "gone"), &Report::default(), |_| {});
+        assert_eq!(reported.report.sync_status, SyncStatus::Error);
+        assert_eq!(reported.report.synced_commit, "a".repeat(40));
+        assert_eq!(reported.report.error_message, message);
+        assert_eq!(reported.report.profile_name, "edge");
+        assert_eq!(reported.report.last_sync_duration, "");
+        assert_eq!(reported.report.projects_synced, None);
+        assert_eq!(sent(&reported), Some((true, reason, event)));
     }
 }
 
 #[test]
 fn a_failed_scan_reports_the_commit_whose_files_are_in_place() {
     let text = "error: scan/config: after 3 retries: HTTP 500";
-    let told = told(&failed(Step::Scan, text), &Report::default(), |_| {});
-    assert_eq!(told.report.synced_commit, "b".repeat(40));
-    assert_eq!(told.report.last_scan_result, text);
-    assert_eq!(told.report.error_message, text);
+    let reported = reported(&failed(Step::Scan, text), &Report::default(), |_| {});
+    assert_eq!(reported.report.synced_commit, "b".repeat(40));
+    assert_eq!(reported.report.last_scan_result, text);
+    assert_eq!(reported.report.error_message, text);
     let event = format!("Sync on blue copied files but scan failed: {text}");
-    assert_eq!(notice(&told), Some((true, "SyncFailed", &*event)));
+    assert_eq!(sent(&reported), Some((true, "SyncFailed", &*event)));
 }
 
 #[test]
@@ -195,60 +195,57 @@ fn waiting_for_designers_keeps_an_error_and_becomes_one() {
         open: open.clone(),
         period: Duration::from_secs(30),
     };
-    let first = told(&waits, &Report::default(), |_| {});
+    let first = reported(&waits, &Report::default(), |_| {});
     assert_eq!(first.report.sync_status, SyncStatus::Pending);
     assert!(first.report.designer_sessions_blocked);
-    assert_eq!(notice(&first), None);
+    assert_eq!(sent(&first), None);
 
-    let error = told(&failed(Step::Fetch, "gone"), &Report::default(), |_| {}).report;
-    let kept = told(&waits, &error, |_| {}).report;
+    let error = reported(&failed(Step::Fetch, "gone"), &Report::default(), |_| {}).report;
+    let kept = reported(&waits, &error, |_| {}).report;
     assert_eq!(kept.sync_status, SyncStatus::Error);
     assert_eq!(kept.error_message, "git fetch: gone");
     assert!(kept.designer_sessions_blocked);
 
-    let late = told(&waits, &first.report, |it| it.is_out_of_patience = true);
+    let late = reported(&waits, &first.report, |it| it.has_timed_out = true);
     assert_eq!(late.report.sync_status, SyncStatus::Error);
     let text = "designer sessions active (policy=wait, 5m timeout): admin on p1, bob on p2";
     assert_eq!(late.report.error_message, text);
     let event = "Designer sessions blocked sync (5m timeout): admin on p1, bob on p2";
-    assert_eq!(
-        notice(&late),
-        Some((true, "DesignerSessionsBlocked", event))
-    );
-    let later = told(&waits, &late.report, |it| it.is_out_of_patience = true);
-    assert_eq!(notice(&later), None, "one event for one error");
+    assert_eq!(sent(&late), Some((true, "DesignerSessionsBlocked", event)));
+    let later = reported(&waits, &late.report, |it| it.has_timed_out = true);
+    assert_eq!(sent(&later), None, "one event for one error");
 
     let fails = Outcome::Designers {
         policy: DesignerSessionPolicy::Fail,
         open,
         period: Duration::from_secs(30),
     };
-    let refused = told(&fails, &Report::default(), |_| {});
+    let refused = reported(&fails, &Report::default(), |_| {});
     let text = "designer sessions active (policy=fail): admin on p1, bob on p2";
     assert_eq!(refused.report.error_message, text);
     assert!(!refused.report.designer_sessions_blocked);
     let event = "Designer sessions blocked sync: admin on p1, bob on p2";
     assert_eq!(
-        notice(&refused),
+        sent(&refused),
         Some((true, "DesignerSessionsBlocked", event))
     );
 }
 
 #[test]
 fn a_paused_profile_reports_the_commit_that_is_on_the_gateway() {
-    let told = told(&Outcome::ProfilePaused, &Report::default(), |_| {});
-    assert_eq!(told.report.sync_status, SyncStatus::Synced);
-    assert_eq!(told.report.synced_commit, "a".repeat(40));
-    assert_eq!(notice(&told), None);
+    let reported = reported(&Outcome::ProfilePaused, &Report::default(), |_| {});
+    assert_eq!(reported.report.sync_status, SyncStatus::Synced);
+    assert_eq!(reported.report.synced_commit, "a".repeat(40));
+    assert_eq!(sent(&reported), None);
 }
 
 #[test]
 fn a_paused_profile_keeps_an_error_and_waits_for_the_gateway() {
-    let error = told(&failed(Step::Files, "full"), &Report::default(), |_| {}).report;
-    let kept = told(&Outcome::ProfilePaused, &error, |_| {}).report;
+    let error = reported(&failed(Step::Files, "full"), &Report::default(), |_| {}).report;
+    let kept = reported(&Outcome::ProfilePaused, &error, |_| {}).report;
     assert_eq!(kept.sync_status, SyncStatus::Error);
     assert_eq!(kept.error_message, "sync engine: full");
-    let starting = told(&Outcome::ProfilePaused, &Report::default(), |it| {
+    let starting = reported(&Outcome::ProfilePaused, &Report::default(), |it| {
         it.is_unconfirmed = true;
     });
     assert_eq!(starting.report.sync_status, SyncStatus::Pending);
@@ -259,19 +256,19 @@ fn a_held_sync_is_told_once() {
     let held = Outcome::Unconfirmed {
         message: "it deletes 90 of 100 files".to_owned(),
     };
-    let first = told(&held, &Report::default(), |_| {});
+    let first = reported(&held, &Report::default(), |_| {});
     assert_eq!(first.report.sync_status, SyncStatus::Error);
     assert_eq!(first.report.error_message, "it deletes 90 of 100 files");
     let event = "Sync held: it deletes 90 of 100 files";
-    assert_eq!(notice(&first), Some((true, "SyncHeld", event)));
-    assert_eq!(notice(&told(&held, &first.report, |_| {})), None);
+    assert_eq!(sent(&first), Some((true, "SyncHeld", event)));
+    assert_eq!(sent(&reported(&held, &first.report, |_| {})), None);
 }
 
 #[test]
 fn syncs_are_remembered_and_looks_are_not() {
-    let mut report = told(&Outcome::Synced(synced()), &Report::default(), |_| {}).report;
-    report = told(&failed(Step::Fetch, "gone"), &report, |_| {}).report;
-    report = told(&Outcome::ProfilePaused, &report, |_| {}).report;
+    let mut report = reported(&Outcome::Synced(synced()), &Report::default(), |_| {}).report;
+    report = reported(&failed(Step::Fetch, "gone"), &report, |_| {}).report;
+    report = reported(&Outcome::ProfilePaused, &report, |_| {}).report;
     let lines: Vec<_> = report
         .history
         .iter()
@@ -293,11 +290,11 @@ fn drift_is_told_once_and_names_some_files() {
         files: files(2),
         is_repaired: false,
     };
-    let told = drift("blue", &stays, &Drift::default()).unwrap();
-    assert_eq!(told.reason, "FilesDrifted");
+    let reported = drift("blue", &stays, &Drift::default()).unwrap();
+    assert_eq!(reported.reason, "FilesDrifted");
     let text =
         "2 file(s) of blue were changed since the last sync, and they stay as they are: f0, f1";
-    assert_eq!(told.message, text);
+    assert_eq!(reported.message, text);
     assert_eq!(drift("blue", &stays, &stays), None);
     assert_eq!(drift("blue", &Drift::default(), &stays), None);
     let many = Drift {
