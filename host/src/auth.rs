@@ -91,6 +91,9 @@ pub enum AuthError {
     /// A secret is configured and cannot be used, so every delivery is refused.
     #[error("a webhook secret is configured and cannot be used")]
     Unusable(#[source] SecretError),
+    /// The own secret of the object cannot be used, so every delivery for the object is refused.
+    #[error("the webhook secret of the object cannot be used")]
+    OwnUnusable(#[source] SecretError),
     /// The API server does not answer, so the keys are not known. A later delivery may succeed.
     #[error("the webhook secret of the object is not known")]
     Unavailable,
@@ -117,6 +120,9 @@ enum Requirement {
     Unknown,
     /// A proof by one of these keys.
     Proof(Arc<Keys>),
+    /// The own secret of the object cannot be used, so no delivery is accepted. The keys, which nobody has, are compared
+    /// nevertheless, so that a check takes as long.
+    OwnUnusable(Arc<Keys>, SecretError),
 }
 
 /// The state of the authentication by the global secrets, for the log, the metrics and readiness.
@@ -205,7 +211,9 @@ impl Authenticator {
         match &**self.global.load() {
             Requirement::Nothing => AuthState::Open,
             Requirement::Unusable(why) => AuthState::Unusable(why.clone()),
-            Requirement::Unknown | Requirement::Proof(_) => AuthState::Required,
+            Requirement::Unknown | Requirement::Proof(_) | Requirement::OwnUnusable(..) => {
+                AuthState::Required
+            }
         }
     }
 
@@ -274,10 +282,13 @@ impl Authenticator {
                 is_current: stored.is_current,
             },
             Err(error) if error.is_temporary() => Keyring::unknown(),
-            Err(_) => Keyring {
-                requirement: Arc::new(Requirement::Proof(Arc::clone(&self.unusable))),
-                is_current: true,
-            },
+            Err(error) => {
+                let keys = Arc::clone(&self.unusable);
+                Keyring {
+                    requirement: Arc::new(Requirement::OwnUnusable(keys, error)),
+                    is_current: true,
+                }
+            }
         }
     }
 
@@ -349,13 +360,21 @@ impl Keyring {
             }),
             Requirement::Unusable(why) => Err(AuthError::Unusable(why.clone())),
             Requirement::Unknown => Err(AuthError::Unavailable),
-            Requirement::Proof(keys) => {
-                let (evidence, scheme) = keys.evidence(&delivery.headers, now)?;
-                let signature = keys.check(evidence, &delivery.body)?;
-                let scheme = scheme.name();
-                Ok(Proven { signature, scheme })
+            Requirement::Proof(keys) => keys.prove(delivery, now),
+            Requirement::OwnUnusable(keys, why) => {
+                drop(keys.prove(delivery, now));
+                Err(AuthError::OwnUnusable(why.clone()))
             }
         }
+    }
+}
+
+impl Keys {
+    fn prove(&self, delivery: &Delivery, now: Timestamp) -> Result<Proven, AuthError> {
+        let (evidence, scheme) = self.evidence(&delivery.headers, now)?;
+        let signature = self.check(evidence, &delivery.body)?;
+        let scheme = scheme.name();
+        Ok(Proven { signature, scheme })
     }
 }
 

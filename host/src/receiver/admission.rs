@@ -287,15 +287,30 @@ async fn verify_own(
     let keyring = auth.keyring(namespace, Some(own), deadline).await;
     let delivery = match keyring.verify(delivery) {
         Ok(delivery) => return Ok((delivery, Ok(target))),
-        Err(refused) if keyring.is_current() => return Err(refused.error),
+        Err(refused) if keyring.is_current() => {
+            report_own(receiver, &target, &refused.error);
+            return Err(refused.error);
+        }
         Err(refused) => refused.delivery,
     };
     // The key may have changed while the API server did not answer.
     let keyring = auth.current_keyring(namespace, own, deadline).await;
     match keyring.verify(delivery) {
         Ok(delivery) => Ok((delivery, Ok(target))),
-        Err(refused) if keyring.is_current() => Err(refused.error),
+        Err(refused) if keyring.is_current() => {
+            report_own(receiver, &target, &refused.error);
+            Err(refused.error)
+        }
         Err(_) => Err(AuthError::Unavailable),
+    }
+}
+
+/// Reports on an object that its own secret cannot be used. Strangers can cause the report, but it does not depend on
+/// what they send, and repeated reports are only counted.
+fn report_own(receiver: &Receiver, target: &Target, error: &AuthError) {
+    if let AuthError::OwnUnusable(why) = error {
+        let why = format!("spec.webhook.secretRef: {}", stoker_report::chain(why));
+        receiver.requests.report(target, Unannounced::Refused, &why);
     }
 }
 
@@ -341,10 +356,12 @@ fn refuse(receiver: &Receiver, error: &AuthError) -> Answer {
             let error = "the Kubernetes API server cannot be reached; try again";
             Answer::unavailable(Reason::ApiUnavailable, error, None)
         }
-        AuthError::Unauthorized(_) | AuthError::Unusable(_) => Answer::refused(
-            Reason::Unauthorized,
-            "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256); SHA-1 is not accepted",
-        ),
+        AuthError::Unauthorized(_) | AuthError::Unusable(_) | AuthError::OwnUnusable(_) => {
+            Answer::refused(
+                Reason::Unauthorized,
+                "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256); SHA-1 is not accepted",
+            )
+        }
     }
 }
 
