@@ -6,6 +6,7 @@
 mod keys;
 mod mac;
 mod message;
+mod requirement;
 mod scheme;
 mod sources;
 mod withheld;
@@ -13,6 +14,7 @@ mod withheld;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 
@@ -20,6 +22,7 @@ use crate::delivery::{Delivery, Fingerprint, Signed, delivery_id};
 use crate::secrets::{Secret, SecretCache, SecretError, Wanted};
 use keys::{Keys, Signature};
 use mac::digest;
+use requirement::Requirement;
 use sources::LocalSecrets;
 use stoker_api::SecretKey;
 use tokio::time::Instant;
@@ -108,21 +111,6 @@ pub struct Refused {
     pub error: AuthError,
     /// The delivery.
     pub delivery: Delivery,
-}
-
-/// The proof that a delivery requires.
-enum Requirement {
-    /// Nothing: no secret is configured.
-    Nothing,
-    /// A configured secret cannot be used, so no delivery is accepted.
-    Unusable(SecretError),
-    /// The object has its own secret, and the API server does not answer.
-    Unknown,
-    /// A proof by one of these keys.
-    Proof(Arc<Keys>),
-    /// The own secret of the object cannot be used, so no delivery is accepted. The keys, which nobody has, are compared
-    /// nevertheless, so that a check takes as long.
-    OwnUnusable(Arc<Keys>, SecretError),
 }
 
 /// The state of the authentication by the global secrets, for the log, the metrics and readiness.
@@ -336,6 +324,9 @@ impl Keyring {
     ///
     /// If a delivery has a signature, only the signature is checked. A token is checked only if there is no signature,
     /// so a valid token does not compensate for an invalid signature.
+    ///
+    /// Gitea, Forgejo and Gogs sign the JSON also if they send it in a form. The JSON then takes the place of the form,
+    /// because the rest of the form is not verified.
     pub fn verify(&self, delivery: Delivery) -> Result<Verified<Delivery>, Box<Refused>> {
         self.verify_at(delivery, Timestamp::now())
     }
@@ -346,18 +337,26 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<Verified<Delivery>, Box<Refused>> {
         match self.prove(&delivery, now) {
-            Ok(proven) => Ok(Verified(delivery, proven)),
+            Ok((proven, None)) => Ok(Verified(delivery, proven)),
+            Ok((proven, Some(json))) => Ok(Verified(delivery.with_json(json), proven)),
             Err(error) => Err(Box::new(Refused { error, delivery })),
         }
     }
 
-    /// Checks the proof, and returns what it proves.
-    fn prove(&self, delivery: &Delivery, now: Timestamp) -> Result<Proven, AuthError> {
+    /// Checks the proof. Returns what it proves, and the JSON in the form if it alone was signed.
+    fn prove(
+        &self,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<(Proven, Option<Bytes>), AuthError> {
         match &*self.requirement {
-            Requirement::Nothing => Ok(Proven {
-                signature: Signature::None,
-                scheme: "none",
-            }),
+            Requirement::Nothing => {
+                let proven = Proven {
+                    signature: Signature::None,
+                    scheme: "none",
+                };
+                Ok((proven, None))
+            }
             Requirement::Unusable(why) => Err(AuthError::Unusable(why.clone())),
             Requirement::Unknown => Err(AuthError::Unavailable),
             Requirement::Proof(keys) => keys.prove(delivery, now),
@@ -366,42 +365,6 @@ impl Keyring {
                 Err(AuthError::OwnUnusable(why.clone()))
             }
         }
-    }
-}
-
-impl Keys {
-    fn prove(&self, delivery: &Delivery, now: Timestamp) -> Result<Proven, AuthError> {
-        let (evidence, scheme) = self.evidence(&delivery.headers, now)?;
-        let signature = self.check(evidence, &delivery.body)?;
-        let scheme = scheme.name();
-        Ok(Proven { signature, scheme })
-    }
-}
-
-impl Requirement {
-    fn proof(keys: Keys) -> Arc<Self> {
-        Arc::new(Self::Proof(Arc::new(keys)))
-    }
-
-    /// Returns the requirement by the global secrets. If one of them cannot be used, no delivery is accepted.
-    fn global(
-        local: &Result<LocalSecrets, SecretError>,
-        stored: Option<Result<Secret, SecretError>>,
-    ) -> Self {
-        let local = match local {
-            Ok(local) => local,
-            Err(why) => return Self::Unusable(why.clone()),
-        };
-        let stored = match stored.transpose() {
-            Ok(stored) => stored,
-            Err(why) => return Self::Unusable(why),
-        };
-        let secrets: Vec<_> = local.hmac.iter().chain(&stored).collect();
-        let tokens: Vec<_> = local.bearer.iter().collect();
-        if secrets.is_empty() && tokens.is_empty() {
-            return Self::Nothing;
-        }
-        Self::Proof(Arc::new(Keys::new(&secrets, &tokens)))
     }
 }
 
