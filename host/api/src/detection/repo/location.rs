@@ -14,6 +14,8 @@ const SAME_HOSTS: [(&str, &str); 4] = [
     ("ssh.dev.azure.com", AZURE),
 ];
 const AZURE: &str = "dev.azure.com";
+/// The ssh servers of Azure DevOps. Their addresses have the scp form, but the path has the escapes of a URL.
+const AZURE_SSH: [&str; 2] = ["ssh.dev.azure.com", "vs-ssh.visualstudio.com"];
 /// The domain of the former addresses of Azure DevOps, `ORGANIZATION.visualstudio.com`, which are still valid.
 const AZURE_FORMER: &str = ".visualstudio.com";
 
@@ -100,6 +102,12 @@ impl Location {
         }
         Self::azure(path)
     }
+}
+
+/// Returns whether the paths of a host have escapes in the scp form too. The server decodes them.
+pub(super) fn escapes_scp_paths(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    AZURE_SSH.iter().any(|name| name.eq_ignore_ascii_case(host))
 }
 
 /// Removes the segment `scm` that Bitbucket Data Center has in http URLs only: `scm/PROJECT/REPOSITORY`.
@@ -243,6 +251,42 @@ mod tests {
             "https://dev.azure.com/org/r/_git/r",
             true,
             true,
+        ),
+        (
+            "git@ssh.dev.azure.com:v3/org/My%20Project/r",
+            "https://dev.azure.com/org/My%20Project/_git/r",
+            true,
+            true,
+        ),
+        (
+            "org@vs-ssh.visualstudio.com:v3/org/My%20Project/r%201",
+            "https://org.visualstudio.com/My%20Project/_git/r%201",
+            true,
+            true,
+        ),
+        (
+            "https://org@dev.azure.com/org/My%20Project/_git/r",
+            "git@SSH.dev.azure.com.:v3/org/My%20Project/r",
+            true,
+            true,
+        ),
+        (
+            "git@ssh.dev.azure.com:v3/org/My%20Project/r",
+            "My Project/r",
+            true,
+            false,
+        ),
+        (
+            "git@ssh.dev.azure.com:v3/org/My%2520Project/r",
+            "https://dev.azure.com/org/My%20Project/_git/r",
+            false,
+            false,
+        ),
+        (
+            "git@h:org/My%20Project/r",
+            "https://h/org/My%20Project/r",
+            false,
+            false,
         ),
         ("https://dev.azure.com/org/p/_git/r", "p/r", true, false),
         (
