@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use self::location::{Location, escapes_scp_paths, is_end_of};
+use self::location::{Location, escapes_scp_paths};
 use super::ParseError;
 
 /// The address of a git repository, from `spec.git.repo` of an object.
@@ -99,22 +99,22 @@ impl RepoUrl {
     /// host.
     #[must_use]
     pub fn is_named_by(&self, name: &str) -> bool {
-        self.is_at(name, is_end_of)
+        self.is_at(name, Location::ends_as)
     }
 
     /// Returns whether a sender's name or URL means this repository and no other: a name has the full path, and a URL
     /// has the same host and path.
     #[must_use]
     pub fn is_named_in_full_by(&self, name: &str) -> bool {
-        self.is_at(name, |own, named| !named.is_empty() && own == named)
+        self.is_at(name, Location::is_path_of)
     }
 
     /// Returns whether a sender's name or URL has the host of this repository, or none, and a path that is alike.
-    fn is_at(&self, name: &str, is_alike: impl FnOnce(&[String], &[String]) -> bool) -> bool {
+    fn is_at(&self, name: &str, is_alike: impl FnOnce(&Location, &Location) -> bool) -> bool {
         let own = Location::of(&self.url);
         Location::of_name(name).is_some_and(|named| {
             let is_same_host = named.host.is_none() || named.host == own.host;
-            is_same_host && is_alike(&own.path, &named.path)
+            is_same_host && is_alike(&own, &named)
         })
     }
 
