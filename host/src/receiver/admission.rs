@@ -5,12 +5,10 @@
 //! an instant ago, and a key that was changed an instant ago.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::request::Parts;
-use futures::FutureExt as _;
 use stoker_api::detection::{ObjectKey, ParseError};
 use tokio::time::Instant;
 
@@ -19,28 +17,21 @@ use super::answer::{Answer, Reason};
 use super::body::{self, Received};
 use super::budget::Share;
 use super::limits::accepts;
-use super::rate::{Rate, RateLimit};
 use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
 use crate::delivery::Delivery;
-use crate::recent::Recent;
-use crate::request::{RequestError, Requests, Target, Unannounced};
+use crate::request::{RequestError, Target, Unannounced};
 
 /// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
 const ANSWER_TIME: Duration = Duration::from_secs(8);
-/// The time for which the result of such a read is used.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
-/// The maximum number of results that are remembered.
-const LOOK_CAPACITY: usize = 4096;
-/// How often such reads may happen, for all objects: a hundred times a second. Senders that are not verified cause them.
-const LOOKS: Rate = Rate {
-    burst: 100,
-    interval: Duration::from_millis(10),
-};
 
 /// The refusal of a delivery from a source that is not allowed.
 const WRONG_SOURCE: AuthError =
     AuthError::Unauthorized("deliveries of this source are not allowed");
+
+/// The answer to a refused delivery, whatever its scheme and the reason are.
+const REFUSED: &str = "the signature, token or password is missing or wrong, or the address of the sender is not \
+                       allowed; SHA-1 is not accepted; see docs/webhook-setup.md";
 
 /// A refusal is answered at a multiple of this time after the last byte of the body. The API server needs another time
 /// for an object that exists than for one that does not, and this difference must not show.
@@ -114,40 +105,6 @@ impl Place {
 /// The number of bytes of a path in the name of an object that does not exist. A name has at most 253 bytes.
 const NOWHERE_BYTES: usize = 100;
 
-/// The reads that refused deliveries caused within the last second.
-pub struct Looks {
-    reads: Recent<ObjectKey, Result<Target, RequestError>>,
-    rate: RateLimit<()>,
-}
-
-impl Default for Looks {
-    fn default() -> Self {
-        Self {
-            reads: Recent::new(LOOK_PERIOD, LOOK_CAPACITY),
-            rate: RateLimit::new(LOOKS),
-        }
-    }
-}
-
-impl Looks {
-    /// Reads an object until the deadline, or returns the result of a read that began within the last second. Returns
-    /// `None` if there were too many reads.
-    async fn look(
-        &self,
-        requests: &Arc<dyn Requests>,
-        key: &ObjectKey,
-        deadline: Instant,
-    ) -> Option<Result<Target, RequestError>> {
-        let read = || {
-            let is_allowed = self.rate.count(()).is_ok();
-            let (requests, wanted) = (Arc::clone(requests), key.clone());
-            let read = async move { requests.read(&wanted, deadline).await };
-            is_allowed.then(|| read.boxed())
-        };
-        self.reads.get_if(key, read).await
-    }
-}
-
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.
 pub(super) async fn admit(
     receiver: &Receiver,
@@ -209,7 +166,8 @@ pub(super) async fn admit(
 }
 
 /// Returns the object of an authenticated delivery if it accepts deliveries of the source. The answer for an object that
-/// is not found does not depend on the source.
+/// is not found does not depend on the source. The answer to a wrong source does not say that the proof is right, because
+/// the secret may be leaked. The event on the object says so.
 fn restrict(
     receiver: &Receiver,
     target: Result<Target, RequestError>,
@@ -220,11 +178,15 @@ fn restrict(
     };
     match accepts(&target.policy, source) {
         Ok(true) => Ok(Ok(target)),
-        Ok(false) => Err(WRONG_SOURCE),
+        Ok(false) => {
+            let from = source.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
+            let why = format!("spec.webhook.allowedSources does not allow {from}");
+            report(receiver, &target, &why);
+            Err(WRONG_SOURCE)
+        }
         Err(error) => {
             let why = format!("spec.webhook.allowedSources: {error}");
-            let requests = &receiver.requests;
-            requests.report(&target, Unannounced::Refused, &why);
+            report(receiver, &target, &why);
             Ok(Err(RequestError::Invalid {
                 key: target.key,
                 why,
@@ -310,8 +272,14 @@ async fn verify_own(
 fn report_own(receiver: &Receiver, target: &Target, error: &AuthError) {
     if let AuthError::OwnUnusable(why) = error {
         let why = format!("spec.webhook.secretRef: {}", stoker_report::chain(why));
-        receiver.requests.report(target, Unannounced::Refused, &why);
+        report(receiver, target, &why);
     }
+}
+
+/// Reports a refusal on the object.
+fn report(receiver: &Receiver, target: &Target, why: &str) {
+    let requests = &receiver.requests;
+    requests.report(target, Unannounced::Refused, why);
 }
 
 /// Verifies a refused delivery by the present state of the object.
@@ -357,10 +325,7 @@ fn refuse(receiver: &Receiver, error: &AuthError) -> Answer {
             Answer::unavailable(Reason::ApiUnavailable, error, None)
         }
         AuthError::Unauthorized(_) | AuthError::Unusable(_) | AuthError::OwnUnusable(_) => {
-            Answer::refused(
-                Reason::Unauthorized,
-                "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256); SHA-1 is not accepted",
-            )
+            Answer::refused(Reason::Unauthorized, REFUSED)
         }
     }
 }
@@ -368,17 +333,6 @@ fn refuse(receiver: &Receiver, error: &AuthError) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_reads_of_refused_deliveries_are_limited_to_a_hundred_a_second() {
-        let limit = RateLimit::new(LOOKS);
-        let taken = || (0..1000).filter(|_| limit.count(()).is_ok()).count();
-        assert_eq!(taken(), 100);
-        tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(taken(), 50);
-        tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(taken(), 100);
-    }
 
     #[test]
     fn a_refusal_is_answered_at_a_multiple_of_a_fixed_time() {
