@@ -6,6 +6,7 @@
 mod keys;
 mod mac;
 mod message;
+mod requirement;
 mod scheme;
 mod sources;
 mod withheld;
@@ -13,6 +14,7 @@ mod withheld;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 
@@ -20,6 +22,7 @@ use crate::delivery::{Delivery, Fingerprint, Signed, delivery_id};
 use crate::secrets::{Secret, SecretCache, SecretError, Wanted};
 use keys::{Keys, Signature};
 use mac::digest;
+use requirement::Requirement;
 use sources::LocalSecrets;
 use stoker_api::SecretKey;
 use tokio::time::Instant;
@@ -91,6 +94,9 @@ pub enum AuthError {
     /// A secret is configured and cannot be used, so every delivery is refused.
     #[error("a webhook secret is configured and cannot be used")]
     Unusable(#[source] SecretError),
+    /// The own secret of the object cannot be used, so every delivery for the object is refused.
+    #[error("the webhook secret of the object cannot be used")]
+    OwnUnusable(#[source] SecretError),
     /// The API server does not answer, so the keys are not known. A later delivery may succeed.
     #[error("the webhook secret of the object is not known")]
     Unavailable,
@@ -105,18 +111,6 @@ pub struct Refused {
     pub error: AuthError,
     /// The delivery.
     pub delivery: Delivery,
-}
-
-/// The proof that a delivery requires.
-enum Requirement {
-    /// Nothing: no secret is configured.
-    Nothing,
-    /// A configured secret cannot be used, so no delivery is accepted.
-    Unusable(SecretError),
-    /// The object has its own secret, and the API server does not answer.
-    Unknown,
-    /// A proof by one of these keys.
-    Proof(Arc<Keys>),
 }
 
 /// The state of the authentication by the global secrets, for the log, the metrics and readiness.
@@ -205,7 +199,9 @@ impl Authenticator {
         match &**self.global.load() {
             Requirement::Nothing => AuthState::Open,
             Requirement::Unusable(why) => AuthState::Unusable(why.clone()),
-            Requirement::Unknown | Requirement::Proof(_) => AuthState::Required,
+            Requirement::Unknown | Requirement::Proof(_) | Requirement::OwnUnusable(..) => {
+                AuthState::Required
+            }
         }
     }
 
@@ -274,10 +270,13 @@ impl Authenticator {
                 is_current: stored.is_current,
             },
             Err(error) if error.is_temporary() => Keyring::unknown(),
-            Err(_) => Keyring {
-                requirement: Arc::new(Requirement::Proof(Arc::clone(&self.unusable))),
-                is_current: true,
-            },
+            Err(error) => {
+                let keys = Arc::clone(&self.unusable);
+                Keyring {
+                    requirement: Arc::new(Requirement::OwnUnusable(keys, error)),
+                    is_current: true,
+                }
+            }
         }
     }
 
@@ -325,6 +324,9 @@ impl Keyring {
     ///
     /// If a delivery has a signature, only the signature is checked. A token is checked only if there is no signature,
     /// so a valid token does not compensate for an invalid signature.
+    ///
+    /// Gitea, Forgejo and Gogs sign the JSON also if they send it in a form. The JSON then takes the place of the form,
+    /// because the rest of the form is not verified.
     pub fn verify(&self, delivery: Delivery) -> Result<Verified<Delivery>, Box<Refused>> {
         self.verify_at(delivery, Timestamp::now())
     }
@@ -335,54 +337,34 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<Verified<Delivery>, Box<Refused>> {
         match self.prove(&delivery, now) {
-            Ok(proven) => Ok(Verified(delivery, proven)),
+            Ok((proven, None)) => Ok(Verified(delivery, proven)),
+            Ok((proven, Some(json))) => Ok(Verified(delivery.with_json(json), proven)),
             Err(error) => Err(Box::new(Refused { error, delivery })),
         }
     }
 
-    /// Checks the proof, and returns what it proves.
-    fn prove(&self, delivery: &Delivery, now: Timestamp) -> Result<Proven, AuthError> {
+    /// Checks the proof. Returns what it proves, and the JSON in the form if it alone was signed.
+    fn prove(
+        &self,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<(Proven, Option<Bytes>), AuthError> {
         match &*self.requirement {
-            Requirement::Nothing => Ok(Proven {
-                signature: Signature::None,
-                scheme: "none",
-            }),
+            Requirement::Nothing => {
+                let proven = Proven {
+                    signature: Signature::None,
+                    scheme: "none",
+                };
+                Ok((proven, None))
+            }
             Requirement::Unusable(why) => Err(AuthError::Unusable(why.clone())),
             Requirement::Unknown => Err(AuthError::Unavailable),
-            Requirement::Proof(keys) => {
-                let (evidence, scheme) = keys.evidence(&delivery.headers, now)?;
-                let signature = keys.check(evidence, &delivery.body)?;
-                let scheme = scheme.name();
-                Ok(Proven { signature, scheme })
+            Requirement::Proof(keys) => keys.prove(delivery, now),
+            Requirement::OwnUnusable(keys, why) => {
+                drop(keys.prove(delivery, now));
+                Err(AuthError::OwnUnusable(why.clone()))
             }
         }
-    }
-}
-
-impl Requirement {
-    fn proof(keys: Keys) -> Arc<Self> {
-        Arc::new(Self::Proof(Arc::new(keys)))
-    }
-
-    /// Returns the requirement by the global secrets. If one of them cannot be used, no delivery is accepted.
-    fn global(
-        local: &Result<LocalSecrets, SecretError>,
-        stored: Option<Result<Secret, SecretError>>,
-    ) -> Self {
-        let local = match local {
-            Ok(local) => local,
-            Err(why) => return Self::Unusable(why.clone()),
-        };
-        let stored = match stored.transpose() {
-            Ok(stored) => stored,
-            Err(why) => return Self::Unusable(why),
-        };
-        let secrets: Vec<_> = local.hmac.iter().chain(&stored).collect();
-        let tokens: Vec<_> = local.bearer.iter().collect();
-        if secrets.is_empty() && tokens.is_empty() {
-            return Self::Nothing;
-        }
-        Self::Proof(Arc::new(Keys::new(&secrets, &tokens)))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Nothing in it is verified. A verified delivery is a [`crate::auth::Verified`].
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 
 /// The headers in which senders give the id of a delivery, in the order of preference.
 ///
@@ -33,6 +33,15 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Returns the delivery with another body, which is JSON.
+    #[must_use]
+    pub(crate) fn with_json(mut self, body: Bytes) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        drop(self.headers.insert(header::CONTENT_TYPE, json));
+        drop(self.headers.remove(header::CONTENT_LENGTH));
+        Self { body, ..self }
+    }
+
     /// Returns the compression of the body that the sender declares, if any (RFC 9110 §8.4).
     #[must_use]
     pub fn content_encoding(&self) -> Option<String> {
@@ -90,8 +99,6 @@ pub fn delivery_id(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

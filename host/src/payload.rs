@@ -137,6 +137,14 @@ impl Document {
     }
 }
 
+/// Returns the JSON text in a form, without parsing it. Returns `None` if the body is not a form with one such text.
+///
+/// The media type is in lower case and without parameters.
+#[must_use]
+pub fn in_form(body: &[u8], media_type: Option<&str>) -> Option<Bytes> {
+    form::content(body, media_type).ok().flatten()
+}
+
 /// Parses a text. If the parser refuses it, the text is repaired and parsed again.
 fn parse(text: &[u8]) -> Result<Tape, PayloadError> {
     let error = match Tape::parse(text) {

@@ -12,6 +12,7 @@ mod buffer;
 mod handler;
 mod handshake;
 mod limits;
+mod looks;
 mod metrics;
 mod place;
 mod rate;
@@ -32,8 +33,8 @@ use crate::auth::Authenticator;
 use crate::plugin::Detector;
 use crate::request::Requests;
 
-pub use admission::Looks;
 pub use limits::{Bounds, Limits};
+pub use looks::Looks;
 pub use metrics::ReceiverMetrics;
 pub use router::router;
 pub use source::{NetworkError, Networks};

@@ -87,7 +87,7 @@ const OWNERS: [(&str, &[&str]); 24] = [
 /// no other module.
 const NEIGHBOURS: [(&str, &[&str]); 21] = [
     ("admission", &["server"]),
-    ("auth", &["delivery", "secrets"]),
+    ("auth", &["delivery", "payload", "secrets"]),
     ("cli", &["telemetry"]),
     (
         "controller",

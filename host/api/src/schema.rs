@@ -133,7 +133,7 @@ pub(super) fn ref_patterns(_: &mut SchemaGenerator) -> Schema {
 /// Returns the schema of a list of patterns of events.
 pub(super) fn event_patterns(_: &mut SchemaGenerator) -> Schema {
     patterns(
-        "The events that are accepted, as the plugins name them, such as `push` or `release.*`. A pattern that starts with `!` excludes events. Without this list, all events are accepted.",
+        "The events that are accepted, as the plugins name them, such as `push` or `release.*`. A pattern that starts with `!` excludes events. A webhook without an event is accepted if all patterns exclude. Without this list, all events are accepted.",
     )
 }
 

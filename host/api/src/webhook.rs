@@ -32,7 +32,8 @@ pub struct WebhookSpec {
     #[schemars(schema_with = "schema::ref_patterns")]
     pub refs: Option<Vec<String>>,
     /// The events that are accepted, as the plugins name them, such as `push` or `release.*`. A pattern that starts
-    /// with `!` excludes events. Without this list, all events are accepted.
+    /// with `!` excludes events. A webhook without an event is accepted if all patterns exclude. Without this list, all
+    /// events are accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::event_patterns")]
     pub events: Option<Vec<String>>,

@@ -2,19 +2,24 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::AuthError;
 use super::mac::{body_mac, digest, message_mac};
 use super::message;
 use super::scheme::{BASIC_PREFIX, BEARER_PREFIX, Proof, SCHEMES, Scheme, TokenForm};
-use crate::delivery::Digest;
+use super::{AuthError, Proven};
+use crate::delivery::{Delivery, Digest};
+use crate::payload;
 use crate::secrets::Secret;
 
 /// The start of the value of GitHub's header `X-Hub-Signature`, which is a signature with SHA-1.
 const SHA1_PREFIX: &[u8] = b"sha1=";
+
+/// The refusal of a signature by another key, or of another body.
+const MISMATCH: AuthError = AuthError::Unauthorized("the signature does not match the body");
 
 /// Secrets of fewer bytes can be guessed by whoever has seen a signature.
 const MIN_SECRET_BYTES: usize = 16;
@@ -38,6 +43,8 @@ pub(super) enum Evidence {
     Body {
         /// What the sender sent.
         claimed: Digest,
+        /// Whether the signature may be that of the JSON in a form.
+        skips_form: bool,
     },
     /// The signatures of a message. One of them must be valid.
     Message {
@@ -71,6 +78,18 @@ impl Keys {
         self.is_short
     }
 
+    /// Checks the proof of a delivery. Returns what it proves, and the JSON in the form if it alone was signed.
+    pub(super) fn prove(
+        &self,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<(Proven, Option<Bytes>), AuthError> {
+        let (evidence, scheme) = self.evidence(&delivery.headers, now)?;
+        let (signature, json) = self.check(evidence, delivery)?;
+        let scheme = scheme.name();
+        Ok((Proven { signature, scheme }, json))
+    }
+
     /// Reads the proof in the headers of a delivery, and returns it with its scheme. A token is checked immediately. A
     /// signature is checked when the body has been read.
     ///
@@ -93,9 +112,12 @@ impl Keys {
                 continue;
             };
             match &scheme.proof {
-                Proof::BodySignature { prefix } => {
-                    let claimed = parse_hex(value, prefix)?;
-                    return Ok((Evidence::Body { claimed }, scheme));
+                Proof::BodySignature { prefix, .. } => {
+                    let evidence = Evidence::Body {
+                        claimed: parse_hex(value, prefix)?,
+                        skips_form: skips_form(headers),
+                    };
+                    return Ok((evidence, scheme));
                 }
                 Proof::MessageSignature { id, timestamp } => {
                     let evidence = parse_message(headers, value, (id, timestamp), now)?;
@@ -131,17 +153,28 @@ impl Keys {
         }
     }
 
-    /// Checks the proof against the body, in constant time. Returns the kind of what was signed.
-    pub(super) fn check(&self, evidence: Evidence, body: &[u8]) -> Result<Signature, AuthError> {
+    /// Checks the proof against the body, in constant time. Returns the kind of what was signed, and the JSON in the form
+    /// if it was signed alone.
+    pub(super) fn check(
+        &self,
+        evidence: Evidence,
+        delivery: &Delivery,
+    ) -> Result<(Signature, Option<Bytes>), AuthError> {
+        let body = &delivery.body;
         let (is_valid, signature) = match evidence {
-            Evidence::Token => return Ok(Signature::None),
-            Evidence::Body { claimed } => {
-                let macs = self
-                    .signing
-                    .iter()
-                    .map(|key| body_mac(key.as_bytes(), body));
-                let is_valid = any(macs.map(|mac| mac.ct_eq(&claimed)));
-                (is_valid, Signature::Body(digest(&[&claimed])))
+            Evidence::Token => return Ok((Signature::None, None)),
+            Evidence::Body {
+                claimed,
+                skips_form,
+            } => {
+                let signature = Signature::Body(digest(&[&claimed]));
+                if self.has_signed(body, &claimed) {
+                    return Ok((signature, None));
+                }
+                let in_form = || payload::in_form(body, delivery.media_type().as_deref());
+                let json = skips_form.then(in_form).flatten();
+                let json = json.filter(|json| self.has_signed(json, &claimed));
+                return json.map_or(Err(MISMATCH), |json| Ok((signature, Some(json))));
             }
             Evidence::Message {
                 id,
@@ -157,12 +190,16 @@ impl Keys {
             }
         };
         if is_valid {
-            Ok(signature)
+            Ok((signature, None))
         } else {
-            Err(AuthError::Unauthorized(
-                "the signature does not match the body",
-            ))
+            Err(MISMATCH)
         }
+    }
+
+    /// Returns whether a sender with one of the keys made this signature of a text.
+    fn has_signed(&self, text: &[u8], claimed: &Digest) -> bool {
+        let keys = self.signing.iter().map(String::as_bytes);
+        any(keys.map(|key| body_mac(key, text).ct_eq(claimed)))
     }
 }
 
@@ -188,7 +225,7 @@ impl Scheme {
         };
         let is_proof = match &self.proof {
             Proof::Token(_) => true,
-            Proof::BodySignature { prefix } => {
+            Proof::BodySignature { prefix, .. } => {
                 value != prefix.as_bytes() && !value.starts_with(SHA1_PREFIX)
             }
             Proof::MessageSignature { .. } => {
@@ -215,6 +252,21 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Au
         return Err(AuthError::Unauthorized("a header of the proof is repeated"));
     }
     Ok(value.filter(|value| !value.is_empty()))
+}
+
+/// Returns whether a sender with these headers signs the JSON alone if it sends the JSON in a form. Such senders also
+/// make the header of GitHub, which signs the form itself.
+fn skips_form(headers: &HeaderMap) -> bool {
+    SCHEMES.iter().any(|scheme| {
+        let skips_form = matches!(
+            scheme.proof,
+            Proof::BodySignature {
+                skips_form: true,
+                ..
+            }
+        );
+        skips_form && matches!(scheme.value(headers), Ok(Some(_)))
+    })
 }
 
 fn has_sha1(headers: &HeaderMap) -> bool {

@@ -38,9 +38,9 @@ pub(super) static SCHEMES: [Scheme; 11] = [
         },
     },
     Scheme::body_signature("github", SIGNATURE_HEADER, SIGNATURE_PREFIX),
-    Scheme::body_signature("forgejo", "x-forgejo-signature", ""),
-    Scheme::body_signature("gitea", "x-gitea-signature", ""),
-    Scheme::body_signature("gogs", "x-gogs-signature", ""),
+    Scheme::json_signature("forgejo", "x-forgejo-signature"),
+    Scheme::json_signature("gitea", "x-gitea-signature"),
+    Scheme::json_signature("gogs", "x-gogs-signature"),
     Scheme::body_signature("bitbucket", "x-hub-signature", SIGNATURE_PREFIX),
     Scheme::token("gitlab", "x-gitlab-token", TokenForm::Plain),
     Scheme::token("bearer", "authorization", TokenForm::Bearer),
@@ -68,10 +68,12 @@ pub(super) enum Proof {
         /// The header with the time in seconds since 1970.
         timestamp: &'static str,
     },
-    /// The HMAC-SHA256 of the raw body in hexadecimal digits, after a prefix.
+    /// The HMAC-SHA256 of the raw body, or of the JSON in a form, in hexadecimal digits after a prefix.
     BodySignature {
         /// The text before the digits.
         prefix: &'static str,
+        /// Whether the sender signs the JSON alone if it sends the JSON in a form.
+        skips_form: bool,
     },
     /// A shared token.
     Token(TokenForm),
@@ -97,7 +99,21 @@ impl Scheme {
         Self {
             name,
             header,
-            proof: Proof::BodySignature { prefix },
+            proof: Proof::BodySignature {
+                prefix,
+                skips_form: false,
+            },
+        }
+    }
+
+    const fn json_signature(name: &'static str, header: &'static str) -> Self {
+        Self {
+            name,
+            header,
+            proof: Proof::BodySignature {
+                prefix: "",
+                skips_form: true,
+            },
         }
     }
 
@@ -154,7 +170,7 @@ impl Scheme {
                     (self.header, format!("v1,{}", STANDARD.encode(mac))),
                 ]
             }
-            Proof::BodySignature { prefix } => {
+            Proof::BodySignature { prefix, .. } => {
                 let digits = hex::encode(body_mac(secret.as_bytes(), body));
                 vec![(self.header, format!("{prefix}{digits}"))]
             }

@@ -30,7 +30,7 @@ pub enum PayloadError {
     #[error("the body ends too early: {0}")]
     Truncated(#[source] serde_json::Error),
     /// The body has more text after a complete JSON value.
-    #[error("the body holds more than one JSON value: {found} ({source})")]
+    #[error("the body holds more than one JSON value: {found}: {source}")]
     Trailing {
         /// The kind of text after the first value.
         found: &'static str,

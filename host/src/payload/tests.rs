@@ -242,6 +242,20 @@ fn a_body_that_is_not_json_is_explained() {
 }
 
 #[test]
+fn the_text_of_an_error_does_not_repeat_its_cause() {
+    for (body, media_type) in [
+        (&b"{} {}"[..], None),
+        (b"{", None),
+        (b"[1,]", None),
+        (b"payload={} {}", Some("application/x-www-form-urlencoded")),
+    ] {
+        let error = Document::open(&Bytes::from_static(body), media_type).unwrap_err();
+        let text = stoker_report::chain(&error).to_string();
+        assert_eq!(text.matches("at line 1").count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn what_is_not_json_is_refused() {
     let deep = "[".repeat(200);
     let bodies: [&[u8]; 9] = [

@@ -5,13 +5,10 @@
 //! was created an instant ago, and a key that was changed an instant ago.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::request::Parts;
-use futures::FutureExt as _;
-use stoker_api::detection::ObjectKey;
 use tokio::time::Instant;
 
 use super::Receiver;
@@ -20,28 +17,21 @@ use super::body::{self, Received};
 use super::budget::Share;
 use super::limits::accepts;
 use super::place::Place;
-use super::rate::{Rate, RateLimit};
 use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
 use crate::delivery::Delivery;
-use crate::recent::Recent;
-use crate::request::{RequestError, Requests, Target, Unannounced};
+use crate::request::{RequestError, Target, Unannounced};
 
 /// The time from the last byte of a body to the answer. GitHub and GitLab wait ten seconds, the body included.
 const ANSWER_TIME: Duration = Duration::from_secs(8);
-/// The time for which the result of such a read is used.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
-/// The maximum number of results that are remembered.
-const LOOK_CAPACITY: usize = 4096;
-/// How often such reads may happen, for all objects: a hundred times a second. Senders that are not verified cause them.
-const LOOKS: Rate = Rate {
-    burst: 100,
-    interval: Duration::from_millis(10),
-};
 
 /// The refusal of a delivery from a source that is not allowed.
 const WRONG_SOURCE: AuthError =
     AuthError::Unauthorized("deliveries of this source are not allowed");
+
+/// The answer to a refused delivery, whatever its scheme and the reason are.
+const REFUSED: &str = "the signature, token or password is missing or wrong, or the address of the sender is not \
+                       allowed; SHA-1 is not accepted; see docs/webhook-setup.md";
 
 /// A refusal is answered at a multiple of this time after the last byte of the body. The API server needs another time
 /// for an object that exists than for one that does not, and this difference must not show.
@@ -56,40 +46,6 @@ pub(super) struct Admitted {
     pub(super) deadline: Instant,
     /// The share of the body in the memory for bodies.
     pub(super) share: Share,
-}
-
-/// The reads that refused deliveries caused within the last second.
-pub struct Looks {
-    reads: Recent<ObjectKey, Result<Target, RequestError>>,
-    rate: RateLimit<()>,
-}
-
-impl Default for Looks {
-    fn default() -> Self {
-        Self {
-            reads: Recent::new(LOOK_PERIOD, LOOK_CAPACITY),
-            rate: RateLimit::new(LOOKS),
-        }
-    }
-}
-
-impl Looks {
-    /// Reads an object until the deadline, or returns the result of a read that began within the last second. Returns
-    /// `None` if there were too many reads.
-    async fn look(
-        &self,
-        requests: &Arc<dyn Requests>,
-        key: &ObjectKey,
-        deadline: Instant,
-    ) -> Option<Result<Target, RequestError>> {
-        let read = || {
-            let is_allowed = self.rate.count(()).is_ok();
-            let (requests, wanted) = (Arc::clone(requests), key.clone());
-            let read = async move { requests.read(&wanted, deadline).await };
-            is_allowed.then(|| read.boxed())
-        };
-        self.reads.get_if(key, read).await
-    }
 }
 
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.
@@ -153,7 +109,8 @@ pub(super) async fn admit(
 }
 
 /// Returns the object of an authenticated delivery if it accepts deliveries of the source. The answer for an object that
-/// is not found does not depend on the source.
+/// is not found does not depend on the source. The answer to a wrong source does not say that the proof is right, because
+/// the secret may be leaked. The event on the object says so.
 fn restrict(
     receiver: &Receiver,
     target: Result<Target, RequestError>,
@@ -164,11 +121,15 @@ fn restrict(
     };
     match accepts(&target.policy, source) {
         Ok(true) => Ok(Ok(target)),
-        Ok(false) => Err(WRONG_SOURCE),
+        Ok(false) => {
+            let from = source.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
+            let why = format!("spec.webhook.allowedSources does not allow {from}");
+            report(receiver, &target, &why);
+            Err(WRONG_SOURCE)
+        }
         Err(error) => {
             let why = format!("spec.webhook.allowedSources: {error}");
-            let requests = &receiver.requests;
-            requests.report(&target, Unannounced::Refused, &why);
+            report(receiver, &target, &why);
             Ok(Err(RequestError::Invalid {
                 key: target.key,
                 why,
@@ -231,16 +192,37 @@ async fn verify_own(
     let keyring = auth.keyring(namespace, Some(own), deadline).await;
     let delivery = match keyring.verify(delivery) {
         Ok(delivery) => return Ok((delivery, Ok(target))),
-        Err(refused) if keyring.is_current() => return Err(refused.error),
+        Err(refused) if keyring.is_current() => {
+            report_own(receiver, &target, &refused.error);
+            return Err(refused.error);
+        }
         Err(refused) => refused.delivery,
     };
     // The key may have changed while the API server did not answer.
     let keyring = auth.current_keyring(namespace, own, deadline).await;
     match keyring.verify(delivery) {
         Ok(delivery) => Ok((delivery, Ok(target))),
-        Err(refused) if keyring.is_current() => Err(refused.error),
+        Err(refused) if keyring.is_current() => {
+            report_own(receiver, &target, &refused.error);
+            Err(refused.error)
+        }
         Err(_) => Err(AuthError::Unavailable),
     }
+}
+
+/// Reports on an object that its own secret cannot be used. Strangers can cause the report, but it does not depend on
+/// what they send, and repeated reports are only counted.
+fn report_own(receiver: &Receiver, target: &Target, error: &AuthError) {
+    if let AuthError::OwnUnusable(why) = error {
+        let why = format!("spec.webhook.secretRef: {}", stoker_report::chain(why));
+        report(receiver, target, &why);
+    }
+}
+
+/// Reports a refusal on the object.
+fn report(receiver: &Receiver, target: &Target, why: &str) {
+    let requests = &receiver.requests;
+    requests.report(target, Unannounced::Refused, why);
 }
 
 /// Verifies a refused delivery by the present state of the object.
@@ -285,27 +267,15 @@ fn refuse(receiver: &Receiver, error: &AuthError) -> Answer {
             let error = "the Kubernetes API server cannot be reached; try again";
             Answer::unavailable(Reason::ApiUnavailable, error, None)
         }
-        AuthError::Unauthorized(_) | AuthError::Unusable(_) => Answer::refused(
-            Reason::Unauthorized,
-            "missing or wrong signature: sign the body with the webhook secret (X-Hub-Signature-256); SHA-1 is not accepted",
-        ),
+        AuthError::Unauthorized(_) | AuthError::Unusable(_) | AuthError::OwnUnusable(_) => {
+            Answer::refused(Reason::Unauthorized, REFUSED)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_reads_of_refused_deliveries_are_limited_to_a_hundred_a_second() {
-        let limit = RateLimit::new(LOOKS);
-        let taken = || (0..1000).filter(|_| limit.count(()).is_ok()).count();
-        assert_eq!(taken(), 100);
-        tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(taken(), 50);
-        tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(taken(), 100);
-    }
 
     #[test]
     fn a_refusal_is_answered_at_a_multiple_of_a_fixed_time() {

@@ -89,14 +89,13 @@ impl Rules {
                 let git_ref = git_ref.clone();
                 (0, Ignored::RefNotAccepted { git_ref, why })
             })?;
-        if let Some(events) = &self.events
-            && !detection
-                .event
-                .as_deref()
-                .is_some_and(|event| events.accept(event))
-        {
-            let event = detection.event.clone();
-            return Err((1, Ignored::EventNotAccepted { event }));
+        if let Some(events) = &self.events {
+            let event = detection.event.as_deref();
+            // What excludes some events does not require one.
+            if !event.map_or(events.includes.is_empty(), |event| events.accept(event)) {
+                let event = detection.event.clone();
+                return Err((1, Ignored::EventNotAccepted { event }));
+            }
         }
         if let Some(versions) = &self.versions {
             versions.check(git_ref).map_err(|why| {

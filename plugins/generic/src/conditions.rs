@@ -8,6 +8,11 @@ use stoker_plugin::{Kind, Malformed, Request, Settings, text};
 const HEADERS: &str = "when-header";
 const VALUES: &str = "when";
 
+/// The maximum number of pointers for the conditions. A host accepts 32, and two have other purposes.
+const MAX_POINTERS: usize = 30;
+/// The maximum length of a pointer that a host accepts, in bytes.
+const MAX_POINTER_BYTES: usize = 256;
+
 /// Returns the headers that the conditions name. A text that cannot be the name of a header is skipped.
 pub(crate) fn header_names(settings: &impl Settings) -> Vec<String> {
     let lines = settings.configured(HEADERS).unwrap_or_default();
@@ -15,6 +20,19 @@ pub(crate) fn header_names(settings: &impl Settings) -> Vec<String> {
         .split('\n')
         .map(|line| parts(line, ':').0)
         .filter(|name| is_header_name(name))
+        .map(String::from)
+        .collect()
+}
+
+/// Returns the pointers that the conditions name, as many as a pre-filter may have. A text that cannot be a pointer is
+/// skipped.
+pub(crate) fn pointers(settings: &impl Settings) -> Vec<String> {
+    let lines = settings.configured(VALUES).unwrap_or_default();
+    lines
+        .split('\n')
+        .map(|line| parts(line, '=').0)
+        .filter(|pointer| pointer.starts_with('/') && pointer.len() <= MAX_POINTER_BYTES)
+        .take(MAX_POINTERS)
         .map(String::from)
         .collect()
 }

@@ -24,7 +24,7 @@
 //! string, or with the JSON text of a number, `true`, `false` or `null`.
 //!
 //! The plugin is asked about deliveries with the headers of `when-header`. Without this setting, it is asked about
-//! deliveries with a value at the pointer of `ref`. In both cases it is also asked about messages that confirm a
+//! deliveries with a value at the pointer of `ref` or at one of `when`. In both cases it is also asked about messages that confirm a
 //! subscription of Amazon SNS or Azure Event Grid. It ignores these messages.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
@@ -66,7 +66,11 @@ pub fn pre_filter(settings: &impl Settings) -> PreFilter {
     let mut headers = conditions::header_names(settings);
     let mut pointers = match settings.configured_pointer("ref") {
         _ if !headers.is_empty() => Vec::new(),
-        Ok(pointer) => Vec::from([pointer.unwrap_or_else(|| REF.into())]),
+        Ok(pointer) => {
+            let mut pointers = conditions::pointers(settings);
+            pointers.insert(0, pointer.unwrap_or_else(|| REF.into()));
+            pointers
+        }
         Err(_) => return PreFilter::default(),
     };
     pointers.push(sns::SUBSCRIBE_URL.into());
@@ -81,7 +85,7 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     if let Some(outcome) = handshake::answer(request) {
         return Ok(outcome);
     }
-    if !conditions::headers_hold(request)? || is_without_ref(request) {
+    if !conditions::headers_hold(request)? || is_of_other_format(request) {
         return Ok(Outcome::NotMine);
     }
     if let Some(why) = conditions::unmet(request)? {
@@ -127,9 +131,13 @@ fn full_name(request: &impl Request, places: &Places, name: String) -> String {
 }
 
 /// Returns whether the plugin was asked only because the delivery may be one of [`handshake`].
-fn is_without_ref(request: &impl Request) -> bool {
+fn is_of_other_format(request: &impl Request) -> bool {
+    let is_missing = |pointer: &str| request.kind_at(pointer).is_none();
     conditions::header_names(request).is_empty()
         && request
             .configured_pointer("ref")
-            .is_ok_and(|at| request.kind_at(at.as_deref().unwrap_or(REF)).is_none())
+            .is_ok_and(|at| is_missing(at.as_deref().unwrap_or(REF)))
+        && conditions::pointers(request)
+            .iter()
+            .all(|pointer| is_missing(pointer))
 }

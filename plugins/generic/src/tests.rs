@@ -43,10 +43,22 @@ fn the_pre_filter_is_the_narrowest_that_the_settings_allow() {
         filter(&[("ref", "/build/tag")]),
         expected(&handshakes(""), "/build/tag /SubscribeURL")
     );
-    assert_eq!(filter(&[("ref", "build")]), expected("", ""));
+    let values = ("when", "/build/status = success\n\n/final\nno pointer = x");
+    assert_eq!(
+        filter(&[values, ("ref", "/build/tag")]),
+        expected(
+            &handshakes(""),
+            "/build/tag /build/status /final /SubscribeURL"
+        )
+    );
+    let (many, long) = ("/a\n".repeat(40), format!("/{}", "a".repeat(256)));
+    let (_, pointers) = filter(&[("when", &many)]);
+    assert_eq!(pointers.split(' ').count(), 32);
+    assert_eq!(filter(&[("when", &long)]), filter(&[]));
+    assert_eq!(filter(&[("ref", "build"), values]), expected("", ""));
     let headers = ("when-header", "X-Build-Event: finished\n\nX-Site\nno name");
     assert_eq!(
-        filter(&[headers, ("ref", "/build/tag")]),
+        filter(&[headers, values, ("ref", "/build/tag")]),
         expected(&handshakes("X-Build-Event X-Site "), "/SubscribeURL")
     );
 }

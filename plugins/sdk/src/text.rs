@@ -91,22 +91,24 @@ fn is_id_length(text: &str) -> bool {
 }
 
 /// Returns a time in one of two further forms of senders as RFC 3339: `2026-01-02T03:04:05+0100`, the basic form of an
-/// offset in ISO 8601, and `2026-01-02 03:04:05 UTC`, the form of Ruby. A time that is RFC 3339 already is returned as it
-/// is, and `None` for another text.
+/// offset in ISO 8601, and `2026-01-02 03:04:05 UTC` or `2026-01-02 03:04:05 +0100`, the form of Ruby. A time that is RFC
+/// 3339 already is returned as it is, and `None` for another text.
 #[must_use]
 pub fn rfc3339(text: &str) -> Option<String> {
-    let time = if let Some(time) = text.strip_suffix(" UTC") {
-        let (date, time) = time.split_once(' ')?;
-        concat(&[date, "T", time, "Z"])
-    } else {
-        let (time, offset) = text.split_at_checked(text.len().checked_sub(5)?)?;
-        match offset.as_bytes() {
-            [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
-                let (hours, minutes) = offset.split_at(3);
-                concat(&[time, hours, ":", minutes])
-            }
-            _ => text.into(),
+    let time = match text.split_once(' ') {
+        Some((date, rest)) => {
+            let (time, zone) = rest.split_once(' ')?;
+            concat(&[date, "T", time, if zone == "UTC" { "Z" } else { zone }])
         }
+        None => text.into(),
+    };
+    let (start, offset) = time.split_at_checked(time.len().checked_sub(5)?)?;
+    let time = match offset.as_bytes() {
+        [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            let (hours, minutes) = offset.split_at(3);
+            concat(&[start, hours, ":", minutes])
+        }
+        _ => time,
     };
     is_timestamp(&time).then_some(time)
 }
@@ -240,6 +242,21 @@ mod tests {
                 Some("2026-01-02T03:04:05.5-09:30"),
             ),
             ("2026-01-02 03:04:05 UTC", Some("2026-01-02T03:04:05Z")),
+            (
+                "2026-01-02 03:04:05 +0200",
+                Some("2026-01-02T03:04:05+02:00"),
+            ),
+            (
+                "2026-01-02 03:04:05 -09:30",
+                Some("2026-01-02T03:04:05-09:30"),
+            ),
+            ("2026-01-02 03:04:05+0200", None),
+            ("2026-01-02 03:04:05 +02", None),
+            ("2026-01-02 03:04:05 +2500", None),
+            ("2026-01-02  03:04:05 UTC", None),
+            ("2026-01-02 03:04:05 UTC +0200", None),
+            ("2026-01-02T03:04:05 UTC", None),
+            ("2026-01-02 03:04:05", None),
             ("2026-01-02T03:04:05+2500", None),
             ("2026-01-02T03:04:05", None),
             ("2026-01-02 03:04:05 CET", None),

@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use self::location::{Location, is_end_of};
+use self::location::{Location, escapes_scp_paths};
 use super::ParseError;
 
 /// The address of a git repository, from `spec.git.repo` of an object.
@@ -99,22 +99,22 @@ impl RepoUrl {
     /// host.
     #[must_use]
     pub fn is_named_by(&self, name: &str) -> bool {
-        self.is_at(name, is_end_of)
+        self.is_at(name, Location::ends_as)
     }
 
     /// Returns whether a sender's name or URL means this repository and no other: a name has the full path, and a URL
     /// has the same host and path.
     #[must_use]
     pub fn is_named_in_full_by(&self, name: &str) -> bool {
-        self.is_at(name, |own, named| !named.is_empty() && own == named)
+        self.is_at(name, Location::is_path_of)
     }
 
     /// Returns whether a sender's name or URL has the host of this repository, or none, and a path that is alike.
-    fn is_at(&self, name: &str, is_alike: impl FnOnce(&[String], &[String]) -> bool) -> bool {
+    fn is_at(&self, name: &str, is_alike: impl FnOnce(&Location, &Location) -> bool) -> bool {
         let own = Location::of(&self.url);
         Location::of_name(name).is_some_and(|named| {
             let is_same_host = named.host.is_none() || named.host == own.host;
-            is_same_host && is_alike(&own.path, &named.path)
+            is_same_host && is_alike(&own, &named)
         })
     }
 
@@ -174,8 +174,15 @@ fn is_host(text: &str) -> bool {
 
 /// Returns the URL of an scp address. Characters that have a meaning in a URL but not in the scp form are escaped.
 fn ssh_address(authority: &str, path: &str) -> String {
-    const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
-    let path = utf8_percent_encode(path.trim_start_matches('/'), SPECIAL);
+    const IN_URLS: &AsciiSet = &CONTROLS.add(b'?').add(b'#');
+    const SPECIAL: &AsciiSet = &IN_URLS.add(b'%');
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let special = if escapes_scp_paths(host) {
+        IN_URLS
+    } else {
+        SPECIAL
+    };
+    let path = utf8_percent_encode(path.trim_start_matches('/'), special);
     format!("ssh://{authority}/{path}")
 }
 
@@ -317,6 +324,10 @@ mod tests {
             ("git@h:~me/r", "~me/r"),
             ("git@h:../r", "../r"),
             ("git@h:a%20b?c#d", "a%20b?c#d"),
+            (
+                "git@ssh.dev.azure.com:v3/o/My%20Project/r",
+                "v3/o/My%20Project/r",
+            ),
             ("git@[::1]:o/r", "o/r"),
             ("forge:o/r.git", "o/r.git"),
             ("forge:/srv/r.git", "/srv/r.git"),
@@ -365,6 +376,15 @@ mod tests {
             ("https://h/o/r#s3cret", "https://h/o/r"),
             ("s3cret@h:o/r.git", "ssh://h/o/r.git"),
             ("ssh://git:s3cret@[::1]:22/o/r", "ssh://[::1]:22/o/r"),
+            ("git@h:a%20b", "ssh://h/a%2520b"),
+            (
+                "git@ssh.dev.azure.com:v3/o/My%20Project/r",
+                "ssh://ssh.dev.azure.com/v3/o/My%20Project/r",
+            ),
+            (
+                "o@vs-ssh.visualstudio.com:v3/o/My%20Project/r",
+                "ssh://vs-ssh.visualstudio.com/v3/o/My%20Project/r",
+            ),
         ] {
             let repo = RepoUrl::parse(text).unwrap();
             assert_eq!(

@@ -1,6 +1,7 @@
 //! Each scheme with right, wrong, empty and malformed proofs.
 
 mod fingerprints;
+mod forms;
 mod standard_webhooks;
 
 use super::*;

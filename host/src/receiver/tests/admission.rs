@@ -83,12 +83,12 @@ impl World {
         let auth = Authenticator::new(config).with_secrets(cache, "stoker".to_owned());
         let fixture = Fixture::with_auth(requests, detector(), auth);
         let world = Self { fixture, secrets };
-        world.set("plants/hook", "token", OWN);
+        world.set("plants/hook", "token", OWN.as_bytes());
         world
     }
 
-    fn set(&self, name: &str, key: &str, value: &str) {
-        let data = SecretData::from([(key.to_owned(), value.as_bytes().to_vec())]);
+    fn set(&self, name: &str, key: &str, value: &[u8]) {
+        let data = SecretData::from([(key.to_owned(), value.to_vec())]);
         let mut secrets = self.secrets.secrets.lock().unwrap();
         secrets.insert(name.to_owned(), data);
     }
@@ -213,6 +213,58 @@ async fn an_object_with_its_own_key_is_opened_by_it_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_own_secret_that_cannot_be_used_is_reported_on_the_object_alone() {
+    let cases = [
+        (
+            "missing",
+            "cannot read the Secret plants/missing: not found",
+        ),
+        ("no-key", "the Secret has no key \"token\""),
+        ("blank", "the secret is empty"),
+        ("previous", "the Secret has no key \"token\""),
+        ("latin", "the value of the key \"token\" is not UTF-8"),
+    ];
+    let watched = cases.map(|(name, _)| object(name, own(name)));
+    let unwatched = cases.map(|(name, _)| object(&format!("new-{name}"), own(name)));
+    let requests = FakeRequests {
+        watched: watched.into(),
+        unwatched: unwatched.into(),
+        ..FakeRequests::default()
+    };
+    let world = World::new(hmac(), requests);
+    world.set("plants/no-key", "other", OWN.as_bytes());
+    world.set("plants/blank", "token", b" \n");
+    world.set("plants/previous", "token-previous", OWN.as_bytes());
+    world.set("plants/latin", "token", b"caf\xe9");
+    let unknown = world.post("/webhook/plants/unknown", OWN).await;
+    for (name, expected) in cases {
+        for path in [
+            format!("/webhook/plants/{name}"),
+            format!("/webhook/plants/new-{name}"),
+        ] {
+            let reply = world.post(&path, OWN).await;
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{path}");
+            assert_eq!(
+                (&reply.body, &reply.headers),
+                (&unknown.body, &unknown.headers)
+            );
+            let reported = std::mem::take(&mut *world.fixture.requests.reported.lock().unwrap());
+            let expected = format!("spec.webhook.secretRef: {expected}");
+            assert_eq!(reported, [(Unannounced::Refused, expected)], "{path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_signature_for_an_own_secret_is_not_reported() {
+    let world = World::new(hmac(), requests());
+    assert_eq!(world.status("own", SECRET).await, 401);
+    *world.secrets.is_down.lock().unwrap() = true;
+    assert_eq!(world.status("broken", SECRET).await, 503);
+    assert!(world.fixture.requests.reported.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_global_secret_an_object_without_a_key_accepts_everybody() {
     let world = World::new(AuthConfig::default(), requests());
     assert_eq!(world.status("north", "whatever").await, ADMITTED);
@@ -227,7 +279,7 @@ async fn without_a_global_secret_an_object_without_a_key_accepts_everybody() {
 async fn a_changed_key_of_an_object_holds_within_a_second() {
     let world = World::new(hmac(), requests());
     assert_eq!(world.status("own", OWN).await, ADMITTED);
-    world.set("plants/hook", "token", "the-next-secret-of-it");
+    world.set("plants/hook", "token", b"the-next-secret-of-it");
     next_second().await;
     assert_eq!(world.status("own", OWN).await, 401);
     assert_eq!(world.status("own", "the-next-secret-of-it").await, ADMITTED);
@@ -260,7 +312,7 @@ async fn a_webhook_is_held_up_until_the_api_server_knows_the_key() {
             assert_eq!(world.status("own", OWN).await, ADMITTED);
             next_second().await;
         }
-        world.set("plants/hook", "token", "the-next-secret-of-it");
+        world.set("plants/hook", "token", b"the-next-secret-of-it");
         *world.secrets.is_down.lock().unwrap() = true;
         let began = Instant::now();
         let recovery = async {
@@ -313,11 +365,11 @@ async fn a_global_secret_in_the_cluster_is_used_and_may_change() {
         ADMITTED,
         "it has its own key"
     );
-    world.set("stoker/global", "webhook-secret", SECRET);
+    world.set("stoker/global", "webhook-secret", SECRET.as_bytes());
     next_second().await;
     assert_eq!(world.status("north", SECRET).await, ADMITTED);
     assert_eq!(world.status("north", "another").await, 401);
-    world.set("stoker/global", "webhook-secret", "the-next-secret");
+    world.set("stoker/global", "webhook-secret", b"the-next-secret");
     next_second().await;
     assert_eq!(world.status("north", SECRET).await, 401);
     assert_eq!(world.status("north", "the-next-secret").await, ADMITTED);

@@ -335,3 +335,25 @@ async fn odd_but_valid_names_are_announced_as_they_are() {
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_form_of_gitea_announces_the_json_that_was_signed() {
+    let fixture = fixture().await;
+    let json = r#"{"ref": "v1.0.2", "ref_type": "tag"}"#;
+    let field: String = url::form_urlencoded::byte_serialize(json.as_bytes()).collect();
+    let signature = sign(SECRET.as_bytes(), json.as_bytes());
+    for (secret, status) in [
+        (signature.as_str(), 202),
+        (&sign(b"other", json.as_bytes()), 401),
+    ] {
+        let request = Request::post(PATH)
+            .header("x-gitea-event", "create")
+            .header("x-gitea-signature", &secret["sha256=".len()..])
+            .header(SIGNATURE_HEADER, secret)
+            .header(FORM.0, FORM.1)
+            .body(Body::from(format!("payload={field}")));
+        let reply = fixture.send(request.unwrap()).await;
+        assert_eq!(reply.status.as_u16(), status, "{:?}", reply.body);
+    }
+    assert_eq!(fixture.announced(), ["refs/tags/v1.0.2"]);
+}

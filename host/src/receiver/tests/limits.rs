@@ -107,6 +107,12 @@ async fn an_object_accepts_only_its_sources_and_does_not_reveal_itself() {
                 assert_eq!(fixture.submitted(), 0);
             }
             if status == 401 {
+                let reported = fixture.requests.reported.lock().unwrap().clone();
+                let why = "spec.webhook.allowedSources does not allow 192.0.2.1";
+                assert_eq!(reported, [(Unannounced::Refused, why.to_owned())]);
+                let refused = webhook(PATH, "192.0.2.1:1", Some(&wrong()));
+                assert_eq!(fixture.send(refused).await.body, reply.body);
+                assert_eq!(fixture.requests.reported.lock().unwrap().len(), 1);
                 let elsewhere = webhook("/webhook/plants/other", "192.0.2.1:1", Some(&wrong()));
                 let elsewhere = fixture.send(elsewhere).await;
                 assert_eq!(

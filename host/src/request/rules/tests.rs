@@ -134,6 +134,26 @@ fn each_filter_has_its_reason_and_the_detection_that_came_furthest_gives_it() {
 }
 
 #[test]
+fn a_detection_without_an_event_is_accepted_unless_a_pattern_requires_one() {
+    for (events, is_accepted) in [
+        (&["!release.released"][..], true),
+        (&["!*"], true),
+        (&["*"], false),
+        (&["push", "!release.released"], false),
+    ] {
+        let webhook = WebhookSpec {
+            events: Some(events.iter().map(|&text| text.to_owned()).collect()),
+            ..WebhookSpec::default()
+        };
+        let found = outcome(&webhook, REPO, &[detection("v1", &[], None)]);
+        assert_eq!(found.is_ok(), is_accepted, "{events:?}");
+        let released = [detection("v1", &[], Some("release.released"))];
+        let found = outcome(&webhook, REPO, &released);
+        assert_eq!(found.is_ok(), events == ["*"], "{events:?}");
+    }
+}
+
+#[test]
 fn a_bare_name_means_the_tag_where_versions_are_accepted() {
     let rules = |refs: Option<&str>| {
         let webhook = WebhookSpec {
