@@ -32,7 +32,7 @@ fn list_in_place_of_fields(profile: &Value) -> Option<String> {
                 "mappings[{index}] is not a mapping, which has the keys source and destination"
             ));
         }
-        for (patch, _) in items(mapping, "patches").filter(|(_, patch)| patch.is_array()) {
+        if let Some((patch, _)) = items(mapping, "patches").find(|(_, patch)| patch.is_array()) {
             return Some(format!(
                 "mappings[{index}].patches[{patch}] is not a patch, which has the key set"
             ));
