@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Returns the range of the whole value.
+/// Returns the range of the whole value, which is the document without the spaces around it.
 pub(super) fn root(document: &[u8]) -> Range<usize> {
     let start = skip_space(document, 0);
-    start..value_end(document, start)
+    start..start + document[start..].trim_ascii_end().len()
 }
 
 /// Returns the member or element with the name. Of several members with one name, it is the first.
