@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_saphyr::UserMessageFormatter;
 use stoker_api::detection::{GitRef, ParseError, RepoUrl};
 
 use crate::config::{FILE_SIZES, LONGEST_PERIOD};
@@ -148,10 +150,7 @@ impl MachineConfig {
     }
 
     fn parse(text: &str) -> Result<Self, FileError> {
-        let file: File = serde_saphyr::from_str(text).map_err(|error| FileError::Parse {
-            path: PathBuf::new(),
-            source: error.into(),
-        })?;
+        let file: File = parse(text, Path::new(""))?;
         if file.auth.token.is_some() && file.auth.ssh_key.is_some() {
             return Err(FileError::Credentials);
         }
@@ -192,16 +191,20 @@ impl MachineConfig {
 /// under the name [`PROFILE_NAME`], as the controller publishes it.
 pub(crate) fn read_profile(path: &Path) -> Result<String, FileError> {
     let text = read(path)?;
-    let profile: serde_json::Value =
-        serde_saphyr::from_str(&text).map_err(|error| FileError::Parse {
-            path: path.to_owned(),
-            source: error.into(),
-        })?;
+    let profile: serde_json::Value = parse(&text, path)?;
     Profile::check(&profile).map_err(|reason| FileError::Parse {
         path: path.to_owned(),
         source: reason.into(),
     })?;
     Ok(serde_json::json!({ PROFILE_NAME: profile }).to_string())
+}
+
+/// Parses YAML or JSON. The errors are in words for those who write the file, and not for programmers.
+fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, FileError> {
+    serde_saphyr::from_str(text).map_err(|error| FileError::Parse {
+        path: path.to_owned(),
+        source: error.render_with_formatter(&UserMessageFormatter).into(),
+    })
 }
 
 fn read(path: &Path) -> Result<String, FileError> {
@@ -286,6 +289,9 @@ mod tests {
             let error = MachineConfig::parse(&format!("{REQUIRED}{more}")).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
         }
+        let error = MachineConfig::parse(&format!("{REQUIRED}portt: 1\n")).unwrap_err();
+        let error = stoker_report::chain(&error).to_string();
+        assert!(error.contains("portt"), "{error}");
         let error = MachineConfig::parse(&REQUIRED.replace("ref: main", "ref: a..b")).unwrap_err();
         assert_eq!(error.to_string(), "ref is invalid");
     }
@@ -316,11 +322,24 @@ mod tests {
                 "mappings: []\nmax_deletes: 0\n",
                 "max_deletes is not a field of a profile",
             ),
+            (
+                "mappings: []\nmaxDeletes: -1\n",
+                "maxDeletes: -1 is not in the range of 0 to 2147483647",
+            ),
+            (
+                "mappings: []\nmappings: []\n",
+                "duplicate mapping key `mappings` is not allowed",
+            ),
+            ("mappings: []\n---\nmappings: []\n", "single YAML document"),
         ] {
             std::fs::write(&path, text).unwrap();
             let error = stoker_report::chain(&read_profile(&path).unwrap_err()).to_string();
             assert!(error.starts_with(path.to_str().unwrap()), "{error}");
             assert!(error.contains(expected), "{error}");
+            assert!(
+                !error.contains("Options") && !error.contains("from_str"),
+                "{error}"
+            );
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) use value::to_json;
 
 /// The largest index that a path may add to an array.
 const MAX_INDEX: usize = 65_535;
+/// The largest number of objects and arrays in each other in a value.
+const MAX_DEPTH: usize = 500;
 
 /// A value cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,44 +30,72 @@ pub(crate) enum JsonError {
     Index(usize),
     #[error("the query {0:?} is not supported")]
     Query(String),
+    #[error("the value has more than {MAX_DEPTH} objects and arrays in each other")]
+    Depth,
 }
 
-/// Sets the value at a path. The value is JSON text.
-///
-/// The rules are those of the library `sjson`: missing parents are created, a path with `#`, `*` or `?` changes only what
-/// exists, and everything outside the value keeps its bytes.
-pub(crate) fn set(document: &str, path: &str, value: &str) -> Result<String, JsonError> {
-    if serde_json::from_str::<IgnoredAny>(document).is_err() {
-        return Err(JsonError::Document);
+/// A JSON document. Its strings may have bytes that are not UTF-8.
+pub(crate) struct Document(Vec<u8>);
+
+impl Document {
+    /// Checks a document.
+    pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, JsonError> {
+        if is_valid(&bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(JsonError::Document)
+        }
     }
-    match Path::parse(path)? {
-        Path::Parts(parts) => {
-            let (range, text) = edit(document, &parts, value)?;
-            Ok(splice(document, [(range, text)]))
+
+    /// Sets the value at a path. The value is the JSON of [`to_json`].
+    ///
+    /// The rules are those of the library `sjson`: missing parents are created, a path with `#`, `*` or `?` changes only
+    /// what exists, and everything outside the value keeps its bytes.
+    pub(crate) fn set(&mut self, path: &str, value: &str) -> Result<(), JsonError> {
+        match Path::parse(path)? {
+            Path::Parts(parts) => {
+                let (range, text) = edit(&self.0, &parts, value)?;
+                self.0.splice(range, text);
+            }
+            Path::Query(path) => {
+                let ranges = query::select(&self.0, &path)?;
+                self.replace(&ranges, value);
+            }
         }
-        Path::Query(path) => {
-            let ranges = query::select(document, &path)?;
-            let edits = ranges.into_iter().map(|range| (range, value.to_owned()));
-            Ok(splice(document, edits))
+        Ok(())
+    }
+
+    /// Replaces ranges that do not overlap and are in order.
+    fn replace(&mut self, ranges: &[Range<usize>], value: &str) {
+        if ranges.is_empty() {
+            return;
         }
+        let mut result = Vec::with_capacity(self.0.len() + ranges.len() * value.len());
+        let mut end = 0;
+        for range in ranges {
+            result.extend_from_slice(&self.0[end..range.start]);
+            result.extend_from_slice(value.as_bytes());
+            end = range.end;
+        }
+        result.extend_from_slice(&self.0[end..]);
+        self.0 = result;
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 }
 
-/// Replaces ranges that do not overlap and are in order.
-fn splice(document: &str, edits: impl IntoIterator<Item = (Range<usize>, String)>) -> String {
-    let mut result = String::with_capacity(document.len() + 64);
-    let mut end = 0;
-    for (range, text) in edits {
-        result.push_str(&document[end..range.start]);
-        result.push_str(&text);
-        end = range.end;
-    }
-    result.push_str(&document[end..]);
-    result
+fn is_valid(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 /// Returns the range to replace and its new text.
-fn edit(document: &str, parts: &[Part], value: &str) -> Result<(Range<usize>, String), JsonError> {
+fn edit(
+    document: &[u8],
+    parts: &[Part],
+    value: &str,
+) -> Result<(Range<usize>, Vec<u8>), JsonError> {
     let mut node = scan::root(document);
     for (depth, part) in parts.iter().enumerate() {
         match scan::child(document, &node, &part.name) {
@@ -73,20 +103,20 @@ fn edit(document: &str, parts: &[Part], value: &str) -> Result<(Range<usize>, St
             None => return insert(document, node, &parts[depth..], value),
         }
     }
-    Ok((node, value.to_owned()))
+    Ok((node, value.as_bytes().to_vec()))
 }
 
 /// Adds what the first part names to a value that does not have it.
 fn insert(
-    document: &str,
+    document: &[u8],
     node: Range<usize>,
     parts: &[Part],
     value: &str,
-) -> Result<(Range<usize>, String), JsonError> {
+) -> Result<(Range<usize>, Vec<u8>), JsonError> {
     let part = &parts[0];
     let index = part.index();
     // In an object, the first part is the name of a member.
-    let is_member = document.as_bytes()[node.start] == b'{';
+    let is_member = document[node.start] == b'{';
     let indexes = &parts[usize::from(is_member)..];
     if let Some(index) = indexes
         .iter()
@@ -97,7 +127,7 @@ fn insert(
     }
     let inner = build(&parts[1..], value);
     let before_end = node.end - 1..node.end - 1;
-    match document.as_bytes()[node.start] {
+    match document[node.start] {
         b'{' => {
             let comma = if scan::is_empty(document, &node) {
                 ""
@@ -106,7 +136,7 @@ fn insert(
             };
             Ok((
                 before_end,
-                format!("{comma}{}:{inner}", value::quote(&part.name)),
+                format!("{comma}{}:{inner}", value::quote(&part.name)).into_bytes(),
             ))
         }
         b'[' if part.is_append() => {
@@ -115,20 +145,24 @@ fn insert(
             } else {
                 ","
             };
-            Ok((before_end, format!("{comma}{inner}")))
+            Ok((before_end, format!("{comma}{inner}").into_bytes()))
         }
         b'[' => {
             let index = index.ok_or_else(|| JsonError::NoIndex(part.name.clone()))?;
-            let mut elements: Vec<&str> = scan::elements(document, &node)
+            let mut elements: Vec<&[u8]> = scan::elements(document, &node)
                 .map(|range| &document[range])
                 .collect();
-            elements.resize(index, "null");
-            elements.push(&inner);
-            Ok((node, format!("[{}]", elements.join(","))))
+            elements.resize(index.max(elements.len()), b"null");
+            elements.push(inner.as_bytes());
+            let elements = elements.join(&b',');
+            Ok((node, [b"[", elements.as_slice(), b"]"].concat()))
         }
         // A scalar is replaced. A minus one is the name of a member here.
-        _ if index.is_some() => Ok((node, build(parts, value))),
-        _ => Ok((node, format!("{{{}:{inner}}}", value::quote(&part.name)))),
+        _ if index.is_some() => Ok((node, build(parts, value).into_bytes())),
+        _ => Ok((
+            node,
+            format!("{{{}:{inner}}}", value::quote(&part.name)).into_bytes(),
+        )),
     }
 }
 

@@ -86,16 +86,18 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// Fails with the path of a field that is unknown or has a wrong value, and if there are no mappings.
+    /// Fails with the path of a field that is unknown or has a wrong value, which the API server would refuse, and if
+    /// there are no mappings.
     pub(crate) fn check(value: &Value) -> Result<(), String> {
         let mut read = value.clone();
         remove_unset(&mut read);
         let has_mappings = read.get("mappings").is_some();
         add_mappings(&mut read);
-        let (_, unknown) = fields::read(&read)?;
+        let (profile, unknown) = fields::read(&read)?;
         if let Some(field) = unknown.first() {
             return Err(format!("{field} is not a field of a profile"));
         }
+        fields::check_limits(&profile)?;
         if has_mappings {
             Ok(())
         } else {

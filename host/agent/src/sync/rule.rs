@@ -3,7 +3,7 @@
 use stoker_api::{FilePatch, Mapping, MappingType};
 
 use super::digest::Digest;
-use super::json;
+use super::json::{self, Document};
 use super::pattern::{Pattern, PatternError};
 use super::profiles::Profile;
 use super::template::{Context, Renderer, TemplateError};
@@ -133,20 +133,26 @@ impl Rule {
         if self.content.is_template {
             content = render(content, renderer)?;
         }
+        let mut sets = Vec::new();
         for patch in self.patches(path) {
             if let Some(Err(error)) = &patch.files {
                 return Err(ContentError::Pattern(error.to_string()));
             }
-            let mut text = String::from_utf8(content).map_err(|_| ContentError::Encoding)?;
-            for (path, template) in &patch.set {
-                let value = renderer.render(template);
-                let value = value.map_err(|error| patch_error(path, &error))?;
-                text = json::set(&text, path, &json::to_json(&value))
-                    .map_err(|error| patch_error(path, &error))?;
-            }
-            content = text.into_bytes();
+            sets.extend(&patch.set);
         }
-        Ok(content)
+        let Some((first, _)) = sets.first() else {
+            return Ok(content);
+        };
+        let document = Document::parse(content).map_err(|error| patch_error(first, &error));
+        let mut document = document?;
+        for (path, template) in sets {
+            let value = renderer.render(template);
+            let value = value.map_err(|error| patch_error(path, &error))?;
+            json::to_json(&value)
+                .and_then(|value| document.set(path, &value))
+                .map_err(|error| patch_error(path, &error))?;
+        }
+        Ok(document.into_bytes())
     }
 
     /// Returns the patches for a file. An invalid pattern is for every file, so that it does not stay unnoticed.

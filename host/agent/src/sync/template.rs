@@ -1,7 +1,11 @@
 //! The templates in profiles and files, and what they know about the gateway.
 
+mod budget;
 mod functions;
+mod print;
+mod printf;
 mod syntax;
+mod tree;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +14,9 @@ use std::sync::Arc;
 
 use gotmpl::{MissingKey, Template, TemplateError as Cause, ToValue as _, Value};
 
+use budget::Budget;
 use syntax::SyntaxError;
+use tree::TreeError;
 
 /// The label with the ordinal of a pod in its `StatefulSet`.
 const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
@@ -18,6 +24,8 @@ const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 const MAX_OUTPUT: usize = 16 << 20;
 /// The largest number of iterations in one template.
 const MAX_ITERATIONS: u64 = 1_000_000;
+/// The name of a template among those that it defines.
+const ROOT: &str = "\0";
 
 /// What the templates of a gateway know.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,7 +89,7 @@ pub(crate) enum TemplateError {
     #[error("parsing template {text:?}: {cause}")]
     Syntax { text: String, cause: SyntaxError },
     #[error("parsing template {text:?}: {cause}")]
-    Parse { text: String, cause: Cause },
+    Parse { text: String, cause: TreeError },
     #[error("executing template {text:?}: {cause}")]
     Execute { text: String, cause: Cause },
     #[error("the result of a template is larger than {MAX_OUTPUT} bytes")]
@@ -110,27 +118,22 @@ impl Renderer {
             text: excerpt(text),
             cause,
         })?;
-        let template = Template::new("this template")
+        let (root, trees) = tree::read(&normal).map_err(|cause| TemplateError::Parse {
+            text: excerpt(text),
+            cause,
+        })?;
+        let template = Template::new(ROOT)
             .missing_key(MissingKey::Error)
-            .max_range_iters(MAX_ITERATIONS)
-            .func("index", index)
-            .func("html", functions::escaping(gotmpl::html_escape))
-            .func("js", functions::escaping(gotmpl::js_escape))
-            .func("urlquery", functions::escaping(gotmpl::url_encode))
-            .parse(&normal)
-            .map_err(|cause| TemplateError::Parse {
-                text: excerpt(text),
-                cause,
-            })?;
-        if let Some(name) = functions::unknown(&template) {
-            let cause = Cause::UndefinedFunction(name);
-            return Err(TemplateError::Parse {
-                text: excerpt(text),
-                cause,
-            });
-        }
+            .max_range_iters(MAX_ITERATIONS);
+        let template = functions::add(template, &Arc::new(Budget::default()));
+        let template = trees
+            .into_iter()
+            .fold(template, |template, (name, tree)| {
+                template.add_parse_tree(&name, tree)
+            })
+            .add_parse_tree(ROOT, root);
         let mut output = Output::default();
-        let result = template.execute_fmt(&mut output, &self.context);
+        let result = template.execute_template_fmt(&mut output, ROOT, &self.context);
         if output.is_full {
             return Err(TemplateError::TooLarge);
         }
@@ -140,28 +143,6 @@ impl Renderer {
         })?;
         Ok(Cow::Owned(output.text))
     }
-}
-
-/// The function `index`. Go returns the zero value for a key that a map does not have, which is the empty text here.
-fn index(arguments: &[Value]) -> Result<Value, Cause> {
-    let Some((first, keys)) = arguments.split_first() else {
-        return Err(Cause::ArgCount {
-            name: "index".to_owned(),
-            expected: 1,
-            got: 0,
-        });
-    };
-    let mut value = first.clone();
-    for key in keys {
-        value = match (&value, key) {
-            (Value::Map(map), Value::String(key)) => {
-                let found = map.get(key.as_ref()).cloned();
-                found.unwrap_or_else(|| Value::String(Arc::from("")))
-            }
-            (other, key) => other.index(key)?,
-        };
-    }
-    Ok(value)
 }
 
 /// The beginning of a template for an error message.
@@ -244,6 +225,14 @@ mod tests {
             ("{{with .Vars}}{{.env}}{{end}}", "prod"),
             (r#"{{define "x"}}{{.Ref}}{{end}}{{template "x" .}}"#, "main"),
             ("{{len .Vars}}", "3"),
+            (r#"{{define "this template"}}x{{end}}y"#, "y"),
+            (
+                r#"{{define "a"}}1{{end}}{{define "a"}} {{end}}{{template "a"}}"#,
+                "1",
+            ),
+            ("{{$x := 1}}{{if true}}{{$x = 2}}{{end}}{{$x}}", "2"),
+            ("{{with $x := .Ref}}{{$x}}{{else}}{{$x}}{{end}}", "main"),
+            ("{{$k := 0}}{{range $k = 3}}{{end}}{{$k}}", "2"),
             (r#"{{html "a" "<"}}"#, "a&lt;"),
             (r#"{{urlquery "a b" "c/d"}}"#, "a+bc%2Fd"),
             (r#"{{js "a'" 1 2 "b"}}"#, r"a\'1 2b"),
@@ -268,6 +257,11 @@ mod tests {
             "{{.Nope}}",
             "{{.gatewayname}}",
             "{{.Labels.app.kubernetes.io}}",
+            r#"{{define "a"}}{{.Vars}}{{end}}{{template "a"}}"#,
+            r#"{{define "a"}}{{$.Vars.env}}{{end}}{{template "a"}}"#,
+            "{{(or nil nil).x}}",
+            "{{index nil}}",
+            r#"{{template "this template"}}"#,
             r#"{{eq .PodOrdinal "2"}}"#,
         ] {
             let error = renderer.render(template).unwrap_err();
@@ -314,6 +308,27 @@ mod tests {
             renderer.render(large),
             Err(TemplateError::TooLarge)
         ));
+        let doubled = (0..60).fold(String::new(), |text, level| {
+            let next = level + 1;
+            format!(
+                r#"{text}{{{{define "{level}"}}}}{{{{template "{next}"}}}}{{{{template "{next}"}}}}{{{{end}}}}"#
+            )
+        });
+        for template in [
+            &format!(r#"{doubled}{{{{define "60"}}}}{{{{end}}}}{{{{template "0"}}}}"#),
+            r#"{{$s := "aaaaaaaaaaaaaaaa"}}{{range 40}}{{$s = print $s $s}}{{end}}{{len $s}}"#,
+            r#"{{$s := "a&aaaaaaaaaaaaaa"}}{{range 40}}{{$s = html $s $s}}{{end}}{{len $s}}"#,
+            r#"{{range 999}}{{range 999}}{{printf "%50000d" 1 | len}}{{end}}{{end}}"#,
+            r#"{{$s := printf "%999999d" 1}}{{$t := print $s}}{{range 999999}}{{$e := eq $s $t}}{{end}}"#,
+            r#"{{$s := printf "%999999d" 1}}{{range 999999}}{{$t := slice $s 1}}{{end}}"#,
+            "{{range 999999}}{{if 0}}{{else if and 0 1 2 3 4 5 6 7 8 9}}{{end}}{{end}}",
+        ] {
+            let error = renderer.render(template);
+            assert!(
+                matches!(error, Err(TemplateError::Execute { .. })),
+                "{template}"
+            );
+        }
         let recursive = r#"{{define "x"}}{{template "x" .}}{{end}}{{template "x" .}}"#;
         assert!(matches!(
             renderer.render(recursive),

@@ -21,12 +21,14 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Returns the position in an array.
+    /// Returns the position in an array. Where an array is made, an empty name is the first one.
     pub(super) fn index(&self) -> Option<usize> {
-        let is_number =
-            !self.name.is_empty() && self.name.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = self.name.bytes().all(|byte| byte.is_ascii_digit());
         if self.is_name || !is_number {
             return None;
+        }
+        if self.name.is_empty() {
+            return Some(0);
         }
         Some(self.name.parse().unwrap_or(usize::MAX))
     }

@@ -8,7 +8,7 @@ use super::{JsonError, scan};
 enum Step<'a> {
     /// A member or element. `*` and `?` are wildcards.
     Name(&'a str),
-    /// All elements: `#`.
+    /// All elements: `#`. In an object, it is the name of a member.
     All,
     /// The first element that matches, or all of them: `#(…)`, `#(…)#`.
     Query { query: Query<'a>, all: bool },
@@ -26,11 +26,14 @@ const MODIFIERS: [&str; 13] = [
     "dig", "flatten", "fromstr", "group", "join", "keys", "pretty", "reverse", "this", "tostr",
     "ugly", "valid", "values",
 ];
-const OPERATORS: [&str; 8] = ["==", "!=", "<=", ">=", "!%", "<", ">", "%"];
+/// The largest number of queries in each other.
+const MAX_QUERIES: usize = 16;
+/// The operators. `=` and `==` are the same.
+const OPERATORS: [&str; 9] = ["==", "!=", "<=", ">=", "!%", "<", ">", "%", "="];
 
 /// Returns the ranges of all values that the path selects, in order. A path with `|` or a modifier selects nothing: its
 /// result is not part of the document.
-pub(super) fn select(document: &str, path: &str) -> Result<Vec<Range<usize>>, JsonError> {
+pub(super) fn select(document: &[u8], path: &str) -> Result<Vec<Range<usize>>, JsonError> {
     let Some(steps) = parse(path)? else {
         return Ok(Vec::new());
     };
@@ -40,7 +43,7 @@ pub(super) fn select(document: &str, path: &str) -> Result<Vec<Range<usize>>, Js
 }
 
 fn walk(
-    document: &str,
+    document: &[u8],
     node: Range<usize>,
     steps: &[Step<'_>],
     found: &mut Vec<Range<usize>>,
@@ -50,11 +53,8 @@ fn walk(
         return Ok(());
     };
     match step {
-        Step::Name(name) => {
-            if let Some(child) = named(document, &node, name) {
-                walk(document, child, rest, found)?;
-            }
-        }
+        Step::Name(name) => walk_names(document, &node, name, rest, found)?,
+        Step::All if document[node.start] == b'{' => walk_names(document, &node, "#", rest, found)?,
         // The last `#` is the number of elements.
         Step::All if rest.is_empty() => {}
         Step::All => {
@@ -76,12 +76,44 @@ fn walk(
     Ok(())
 }
 
-fn named(document: &str, node: &Range<usize>, name: &str) -> Option<Range<usize>> {
-    if name.contains(['*', '?']) {
-        let found = scan::members(document, node).find(|(key, _)| matches_wildcard(key, name));
-        return found.map(|(_, value)| value);
+/// Walks on at the first member or element with the name that leads to a value.
+fn walk_names(
+    document: &[u8],
+    node: &Range<usize>,
+    name: &str,
+    rest: &[Step<'_>],
+    found: &mut Vec<Range<usize>>,
+) -> Result<(), JsonError> {
+    if document[node.start] != b'{' {
+        // In an array, a name with a wildcard is none.
+        return match scan::child(document, node, &unescape(name)) {
+            Some(child) => walk(document, child, rest, found),
+            None => Ok(()),
+        };
     }
-    scan::child(document, node, &unescape(name))
+    let is_pattern = name.contains(['*', '?']);
+    let plain = unescape(name);
+    let before = found.len();
+    for (key, value) in scan::members(document, node) {
+        let matches = if is_pattern {
+            matches_wildcard(&key, name)
+        } else {
+            key == plain
+        };
+        if !matches {
+            continue;
+        }
+        let selects_all = matches!(
+            rest.first(),
+            Some(Step::All | Step::Query { all: true, .. })
+        );
+        let is_last = document[value.start] == b'[' && selects_all;
+        walk(document, value, rest, found)?;
+        if is_last || found.len() > before {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn unescape(name: &str) -> String {
@@ -144,7 +176,12 @@ fn step_end(text: &str) -> Option<(usize, bool)> {
         match byte {
             b'\\' => at += 1,
             b'"' if is_query => is_quoted = !is_quoted,
-            b'(' if is_query && !is_quoted => depth += 1,
+            b'(' if is_query && !is_quoted => {
+                depth += 1;
+                if depth > MAX_QUERIES {
+                    return None;
+                }
+            }
             b')' if is_query && !is_quoted => depth = depth.checked_sub(1)?,
             b'.' | b'|' if depth == 0 => break,
             _ => {}
@@ -169,6 +206,9 @@ impl<'a> Query<'a> {
                     let found = OPERATORS
                         .iter()
                         .find(|operator| rest.starts_with(operator.as_bytes()));
+                    if found.is_none() && bytes[at] == b'!' {
+                        return Err(JsonError::Query(text.to_owned()));
+                    }
                     if let Some(operator) = found {
                         let value = text[at + operator.len()..].trim();
                         if value.starts_with('~') {
@@ -177,42 +217,78 @@ impl<'a> Query<'a> {
                         let unquoted = value
                             .strip_prefix('"')
                             .and_then(|value| value.strip_suffix('"'));
-                        let (path, value) = (text[..at].trim(), unquoted.unwrap_or(value));
-                        return Ok(Self {
-                            path,
+                        let query = Self {
+                            path: text[..at].trim(),
                             operator,
-                            value,
-                        });
+                            value: unquoted.unwrap_or(value),
+                        };
+                        return query.checked(text);
                     }
                 }
             }
             at += 1;
         }
-        Ok(Self {
+        let query = Self {
             path: text.trim(),
             operator: "",
             value: "",
-        })
-    }
-
-    fn matches(&self, document: &str, element: &Range<usize>) -> Result<bool, JsonError> {
-        let is_scalar = !matches!(document.as_bytes()[element.start], b'{' | b'[');
-        let found = match (self.path, is_scalar) {
-            ("", true) => Some(element.clone()),
-            ("", false) | (_, true) => None,
-            (path, false) => {
-                let value = &document[element.clone()];
-                let found = select(value, path)?.into_iter().next();
-                found.map(|found| element.start + found.start..element.start + found.end)
-            }
         };
-        let Some(found) = found else { return Ok(false) };
-        let value = &document[found];
-        Ok(self.operator.is_empty() || self.compare(value))
+        query.checked(text)
     }
 
-    fn compare(&self, value: &str) -> bool {
-        match value.as_bytes()[0] {
+    /// Refuses a query whose path selects several values. Only their number can be compared.
+    fn checked(self, text: &str) -> Result<Self, JsonError> {
+        let steps = match self.path {
+            "" => None,
+            path => parse(path)?,
+        };
+        let mut steps = steps.unwrap_or_default();
+        steps.pop_if(|step| matches!(step, Step::All));
+        if steps
+            .iter()
+            .any(|step| matches!(step, Step::All | Step::Query { all: true, .. }))
+        {
+            return Err(JsonError::Query(text.to_owned()));
+        }
+        Ok(self)
+    }
+
+    fn matches(&self, document: &[u8], element: &Range<usize>) -> Result<bool, JsonError> {
+        let is_scalar = !matches!(document[element.start], b'{' | b'[');
+        let value = &document[element.clone()];
+        if is_scalar {
+            return Ok(self.path.is_empty() && self.holds_for(value));
+        }
+        if self.path.is_empty() {
+            return Ok(false);
+        }
+        if let Some(count) = self.count(value)? {
+            return Ok(self.holds_for(count.to_string().as_bytes()));
+        }
+        let found = select(value, self.path)?.into_iter().next();
+        Ok(found.is_some_and(|found| self.holds_for(&value[found])))
+    }
+
+    /// Returns the number of elements of an array whose path ends with `#`.
+    fn count(&self, value: &[u8]) -> Result<Option<usize>, JsonError> {
+        let array = match self.path.strip_suffix('#') {
+            Some("") => Some(scan::root(value)),
+            Some(path) => match path.strip_suffix('.') {
+                Some(path) if !path.ends_with('\\') => select(value, path)?.into_iter().next(),
+                _ => None,
+            },
+            None => None,
+        };
+        let array = array.filter(|array| value[array.start] == b'[');
+        Ok(array.map(|array| scan::elements(value, &array).count()))
+    }
+
+    fn holds_for(&self, value: &[u8]) -> bool {
+        self.operator.is_empty() || self.compare(value)
+    }
+
+    fn compare(&self, value: &[u8]) -> bool {
+        match value[0] {
             b'"' => {
                 let text = scan::text(value);
                 match self.operator {
@@ -225,6 +301,7 @@ impl<'a> Query<'a> {
             b'f' => self.compare_truth(false),
             b'n' | b'{' | b'[' => false,
             _ => {
+                let value = std::str::from_utf8(value).unwrap_or_default();
                 let number = |text: &str| text.parse::<f64>().unwrap_or_default();
                 self.holds(number(value).partial_cmp(&number(self.value)))
             }
@@ -243,7 +320,7 @@ impl<'a> Query<'a> {
     fn holds(&self, order: Option<std::cmp::Ordering>) -> bool {
         let Some(order) = order else { return false };
         match self.operator {
-            "==" => order.is_eq(),
+            "==" | "=" => order.is_eq(),
             "!=" => order.is_ne(),
             "<" => order.is_lt(),
             "<=" => order.is_le(),

@@ -4,25 +4,31 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use serde_json::Value;
+use super::{JsonError, MAX_DEPTH, is_valid, scan};
 
-use super::scan;
-
-/// Converts the text of a patch to JSON: a text that is JSON stands for its value, and any other text for itself.
+/// Converts the text of a patch to JSON: a text that is JSON stands for its value, and any other text for itself, as
+/// does a number that is too large.
 ///
 /// The numbers are read from the text, because the values of `serde_json` differ from them in the last digit.
-pub(crate) fn to_json(text: &str) -> String {
-    match serde_json::from_str(text) {
-        Ok(Value::String(text)) => quote(&text),
-        // Numbers have no exponent at the top, but have one inside objects and arrays.
-        Ok(Value::Number(_)) => format!("{}", number(text.trim())),
-        Ok(_) => {
-            let mut json = String::new();
-            write(text, &scan::root(text), &mut json);
-            json
-        }
-        Err(_) => quote(text),
+pub(crate) fn to_json(text: &str) -> Result<String, JsonError> {
+    let bytes = text.as_bytes();
+    if !is_valid(bytes) {
+        return Ok(quote(text));
     }
+    let root = scan::root(bytes);
+    if scan::depth(bytes) > MAX_DEPTH {
+        return Err(JsonError::Depth);
+    }
+    let json = match bytes[root.start] {
+        b'"' => Some(quote(&scan::text(&bytes[root]))),
+        // Numbers have no exponent at the top, but have one inside objects and arrays.
+        b'-' | b'0'..=b'9' => number(&bytes[root]).map(|number| number.to_string()),
+        _ => {
+            let mut json = String::new();
+            write(bytes, &root, &mut json).map(|()| json)
+        }
+    };
+    Ok(json.unwrap_or_else(|| quote(text)))
 }
 
 /// Writes a text as a JSON string. `<`, `>` and `&` are escaped only if another character needs an escape or is not in
@@ -58,14 +64,16 @@ fn write_text(text: &str, json: &mut String) {
     json.push('"');
 }
 
-fn number(text: &str) -> f64 {
-    text.parse().unwrap_or_default()
+/// Reads a number, or `None` if it is too large.
+fn number(text: &[u8]) -> Option<f64> {
+    let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    number.is_finite().then_some(number)
 }
 
-/// Writes the value at a range of a document, which is valid.
-fn write(document: &str, node: &Range<usize>, json: &mut String) {
+/// Writes the value at a range of a document, which is valid. Returns `None` if a number in it is too large.
+fn write(document: &[u8], node: &Range<usize>, json: &mut String) -> Option<()> {
     let value = &document[node.clone()];
-    match value.as_bytes()[0] {
+    match value[0] {
         b'"' => write_text(&scan::text(value), json),
         b'[' => {
             json.push('[');
@@ -73,7 +81,7 @@ fn write(document: &str, node: &Range<usize>, json: &mut String) {
                 if index > 0 {
                     json.push(',');
                 }
-                write(document, &item, json);
+                write(document, &item, json)?;
             }
             json.push(']');
         }
@@ -87,13 +95,16 @@ fn write(document: &str, node: &Range<usize>, json: &mut String) {
                 }
                 write_text(name, json);
                 json.push(':');
-                write(document, member, json);
+                write(document, member, json)?;
             }
             json.push('}');
         }
-        b't' | b'f' | b'n' => json.push_str(value),
-        _ => json.push_str(&write_number(number(value))),
+        b't' => json.push_str("true"),
+        b'f' => json.push_str("false"),
+        b'n' => json.push_str("null"),
+        _ => json.push_str(&write_number(number(value)?)),
     }
+    Some(())
 }
 
 fn write_number(number: f64) -> String {

@@ -229,12 +229,12 @@ fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
 }
 
 #[test]
-fn a_patch_of_a_file_that_is_not_utf_8_says_so() {
+fn a_template_that_is_not_utf_8_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let content = b"{\"a\":\"\xff\"}".to_vec();
+    let content = b"{\"a\":\"\xff{{.Ref}}\"}".to_vec();
     let source = Repository([("a.json".to_owned(), Node::File(content, false))].into());
     let profile = profile(&json!({"mappings": [
-        {"source": "a.json", "destination": "a.json", "patches": [{"set": {"b": "1"}}]},
+        {"source": "a.json", "destination": "a.json", "template": true},
     ]}));
     let plan = make_plan(&source, &profile, folder.path(), &Applied::default());
     let error = plan.err().unwrap().to_string();

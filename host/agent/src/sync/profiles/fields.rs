@@ -21,6 +21,41 @@ pub(super) fn read(profile: &Value) -> Result<(SyncProfile, Vec<String>), String
     }
 }
 
+/// Checks the limits that the definition of the object has.
+pub(super) fn check_limits(profile: &SyncProfile) -> Result<(), String> {
+    let numbers = [
+        ("syncPeriod", profile.sync_period, 5..=3600),
+        ("maxDeletes", profile.max_deletes, 0..=i32::MAX),
+    ];
+    for (name, number, range) in numbers {
+        if let Some(number) = number.filter(|number| !range.contains(number)) {
+            let (start, end) = range.into_inner();
+            return Err(format!(
+                "{name}: {number} is not in the range of {start} to {end}"
+            ));
+        }
+    }
+    for (index, mapping) in profile.mappings.iter().enumerate() {
+        let at = format!("mappings[{index}]");
+        for (name, path) in [
+            ("source", &mapping.source),
+            ("destination", &mapping.destination),
+        ] {
+            if path.is_empty() {
+                return Err(format!("{at}.{name}: the path is empty"));
+            }
+        }
+        if let Some(patch) = mapping
+            .patches
+            .iter()
+            .position(|patch| patch.set.is_empty())
+        {
+            return Err(format!("{at}.patches[{patch}].set: there are no values"));
+        }
+    }
+    Ok(())
+}
+
 /// Returns an error about a list where fields are required. The type would also take a list of their values.
 fn list_in_place_of_fields(profile: &Value) -> Option<String> {
     if !profile.is_object() {

@@ -128,6 +128,30 @@ fn a_file_has_only_fields_that_are_known() {
             r#"{"mappings":[],"designerSessionPolicy":"ask"}"#,
             "designerSessionPolicy: unknown variant",
         ),
+        (
+            r#"{"mappings":[],"maxDeletes":-1}"#,
+            "maxDeletes: -1 is not in the range of 0 to 2147483647",
+        ),
+        (
+            r#"{"mappings":[],"syncPeriod":4}"#,
+            "syncPeriod: 4 is not in the range of 5 to 3600",
+        ),
+        (
+            r#"{"mappings":[],"syncPeriod":3601}"#,
+            "syncPeriod: 3601 is not in the range",
+        ),
+        (
+            r#"{"mappings":[{"source":"","destination":"b"}]}"#,
+            "mappings[0].source: the path is empty",
+        ),
+        (
+            r#"{"mappings":[{"source":"a","destination":""}]}"#,
+            "mappings[0].destination: the path is empty",
+        ),
+        (
+            r#"{"mappings":[{"source":"a","destination":"b","patches":[{"set":{}}]}]}"#,
+            "mappings[0].patches[0].set: there are no values",
+        ),
         ("{}", "it is not a profile"),
         (r#"{"mappings":null}"#, "it is not a profile"),
         ("[]", "it is not a profile"),

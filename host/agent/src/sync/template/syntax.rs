@@ -4,7 +4,12 @@
 //! than Go. Its stack overflows with a long chain of `{{else if}}`. So this module reads the template before the library
 //! does, by the rules of Go's package `text/template/parse`.
 
+mod blocks;
+mod literal;
+
 use std::mem;
+
+use blocks::Blocks;
 
 /// What a trim marker removes.
 const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -35,6 +40,12 @@ enum Problem {
     Quotes,
     #[error("unexpected {0:?} in an action")]
     Character(char),
+    #[error("{0} is not a number")]
+    Number(String),
+    #[error("{0} has an escape that does not exist")]
+    Escape(String),
+    #[error("{0} is not UTF-8")]
+    Encoding(String),
     #[error("unexpected {{{{{0}}}}}")]
     Unexpected(String),
     #[error("{{{{{0}}}}} has no {{{{end}}}}")]
@@ -77,6 +88,8 @@ struct Reader<'a> {
 /// The content of an action.
 struct Action<'a> {
     content: &'a str,
+    /// The content with literals that the library reads as Go does.
+    spelled: String,
     /// The length with the end.
     length: usize,
     trims_next: bool,
@@ -155,7 +168,7 @@ impl<'a> Reader<'a> {
         self.output.push_str("{{");
         let lost_lines = mem::take(&mut self.lost_lines);
         self.output.extend(std::iter::repeat_n('\n', lost_lines));
-        self.output.push_str(action.content);
+        self.output.push_str(&action.spelled);
         self.output.push_str("}}");
         let end = &self.rest()[action.content.len()..action.length];
         self.lost_lines = lines(end);
@@ -166,43 +179,62 @@ impl<'a> Reader<'a> {
     /// Finds the end of an action.
     fn scan(&self, start: usize) -> Result<Action<'a>, SyntaxError> {
         let rest = self.rest();
-        let mut at = 0;
+        let (mut at, mut spelled) = (0, String::new());
         loop {
             if let Some((length, trims_next)) = action_end(&rest[at..]) {
-                if rest[..at].ends_with('-') {
-                    // No value ends with it, and with the end of the action it could become a marker.
-                    return Err(self.error(self.at + at - 1, Problem::Character('-')));
-                }
                 return Ok(Action {
                     content: &rest[..at],
+                    spelled,
                     length: at + length,
                     trims_next,
                 });
             }
             let next = rest[at..].chars().next();
             let next = next.ok_or_else(|| self.error(start, Problem::Action))?;
+            if !may_follow(rest[..at].chars().next_back(), next) {
+                return Err(self.error(self.at + at, Problem::Character(next)));
+            }
             at += match next {
                 '"' | '\'' | '`' => {
-                    quoted(&rest[at..]).ok_or_else(|| self.error(self.at + at, Problem::Quotes))?
+                    let length = quoted(&rest[at..]);
+                    let length = length.ok_or_else(|| self.error(self.at + at, Problem::Quotes))?;
+                    let literal = literal::quoted(&rest[at..at + length]);
+                    spelled
+                        .push_str(&literal.map_err(|problem| self.error(self.at + at, problem))?);
+                    length
                 }
-                ' ' | '\t' | '\r' | '\n' | '=' | ':' | '|' | '$' | '.' | ',' | '(' | ')' | '+'
-                | '-' => 1,
-                _ if is_word(next) => {
-                    let word = word(&rest[at..]);
-                    let after = &rest[at + word.len()..];
-                    let ends = after.is_empty()
-                        || after.starts_with([' ', '\t', '\r', '\n', '.', ',', '|', ':', '(', ')'])
-                        || after.starts_with("}}");
-                    if let Some(bad) = after.chars().next().filter(|_| !ends)
-                        && !next.is_numeric()
-                    {
-                        let problem = Problem::Character(bad);
-                        return Err(self.error(self.at + at + word.len(), problem));
-                    }
+                '+' | '-' | '.' | '0'..='9' if literal::number_length(&rest[at..]) > 0 => {
+                    let length = literal::number_length(&rest[at..]);
+                    let literal = literal::number(&rest[at..at + length]);
+                    spelled
+                        .push_str(&literal.map_err(|problem| self.error(self.at + at, problem))?);
+                    length
+                }
+                ' ' | '\t' | '\r' | '\n' | '=' | ':' | '|' | '.' | ',' | '(' | ')' => {
+                    spelled.push(next);
+                    1
+                }
+                _ => {
+                    let word = self.word(at)?;
+                    spelled.push_str(word);
                     word.len()
                 }
-                _ => return Err(self.error(self.at + at, Problem::Character(next))),
             };
+        }
+    }
+
+    /// Reads a word or a variable in an action.
+    fn word(&self, at: usize) -> Result<&'a str, SyntaxError> {
+        let rest = &self.rest()[at..];
+        let sign = usize::from(rest.starts_with('$'));
+        let length = sign + word(&rest[sign..]).len();
+        let (word, after) = rest.split_at(length);
+        let ends = after.is_empty()
+            || after.starts_with([' ', '\t', '\r', '\n', '.', ',', '|', ':', '(', ')'])
+            || after.starts_with("}}");
+        match after.chars().next() {
+            Some(bad) if !ends => Err(self.error(self.at + at + length, Problem::Character(bad))),
+            _ => Ok(word),
         }
     }
 
@@ -218,105 +250,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-}
-
-/// The blocks around a position.
-#[derive(Default)]
-struct Blocks {
-    open: Vec<Block>,
-    /// The number of open blocks, and of their branches of `{{else if}}`.
-    branches: usize,
-}
-
-struct Block {
-    name: &'static str,
-    /// The position of its first action.
-    start: usize,
-    /// One, and one more for each `{{else if}}`.
-    branches: usize,
-    has_else: bool,
-}
-
-impl Blocks {
-    /// Returns the innermost block that is not closed.
-    fn unclosed(&self) -> Option<(usize, &'static str)> {
-        self.open.last().map(|block| (block.start, block.name))
-    }
-
-    /// Opens and closes blocks.
-    fn see(&mut self, start: usize, content: &str) -> Result<(), Problem> {
-        let content = content.trim_matches(SPACES);
-        let keyword = word(content);
-        let rest = content[keyword.len()..].trim_matches(SPACES);
-        let unexpected = || Problem::Unexpected(excerpt(content));
-        match keyword {
-            "if" => self.open("if", start),
-            "with" => self.open("with", start),
-            "range" => self.open("range", start),
-            "block" => self.open("block", start),
-            // Go has definitions at the top only.
-            "define" if self.open.is_empty() => self.open("define", start),
-            "define" => Err(unexpected()),
-            "else" => self.see_else(rest, unexpected),
-            "end" => {
-                let block = self.open.pop().filter(|_| rest.is_empty());
-                self.branches -= block.ok_or_else(unexpected)?.branches;
-                Ok(())
-            }
-            "break" | "continue" if !rest.is_empty() => Err(unexpected()),
-            "break" | "continue" if !self.is_in_range() => {
-                Err(Problem::OutsideRange(keyword.to_owned()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn open(&mut self, name: &'static str, start: usize) -> Result<(), Problem> {
-        self.open.push(Block {
-            name,
-            start,
-            branches: 1,
-            has_else: false,
-        });
-        if self.open.len() > MAX_DEPTH {
-            return Err(Problem::Depth);
-        }
-        self.add_branch()
-    }
-
-    fn add_branch(&mut self) -> Result<(), Problem> {
-        self.branches += 1;
-        if self.branches > MAX_BRANCHES {
-            return Err(Problem::Branches);
-        }
-        Ok(())
-    }
-
-    fn see_else(&mut self, rest: &str, unexpected: impl Fn() -> Problem) -> Result<(), Problem> {
-        let block = self.open.last_mut();
-        let block = block.filter(|block| !block.has_else && takes_else(block.name));
-        let block = block.ok_or_else(&unexpected)?;
-        if rest.is_empty() {
-            block.has_else = true;
-            return Ok(());
-        }
-        if !matches!(block.name, "if" | "with") || word(rest) != block.name {
-            return Err(unexpected());
-        }
-        block.branches += 1;
-        self.add_branch()
-    }
-
-    fn is_in_range(&self) -> bool {
-        let around = self.open.iter().rev();
-        let mut around = around.take_while(|block| takes_else(block.name));
-        around.any(|block| block.name == "range" && !block.has_else)
-    }
-}
-
-/// Returns whether a block can have an `{{else}}`. The others are templates of their own.
-fn takes_else(name: &str) -> bool {
-    matches!(name, "if" | "with" | "range")
 }
 
 /// Returns the length of the end of an action, and whether it trims the text after it.
@@ -344,6 +277,19 @@ fn quoted(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Returns whether a character can follow another one at the beginning of a value. Go has a space between values.
+fn may_follow(before: Option<char>, next: char) -> bool {
+    let Some(before) = before else { return true };
+    match next {
+        '"' | '\'' | '`' | '$' | '(' | '+' | '-' | '0'..='9' => {
+            SPACES.contains(&before) || matches!(before, '(' | '|' | ',' | '=')
+        }
+        '.' => before != '.',
+        _ if is_word(next) => !matches!(before, '"' | '\'' | '`' | ')'),
+        _ => true,
+    }
 }
 
 fn is_word(character: char) -> bool {

@@ -133,11 +133,86 @@ fn an_unbalanced_template_is_an_error_with_its_line() {
 }
 
 #[test]
+fn literals_have_the_values_of_go() {
+    for (literal, expected) in [
+        (
+            "0x10 0b101 0o17 017 1_000 0x_1f 0_7 0XF -0x10 +5 -0",
+            "16 5 15 15 1000 31 7 15 -16 5 0",
+        ),
+        (
+            "1.5 .5 1. 1.e3 08.5 09e1 1e-400 -0.0 1E2 1_0.5",
+            "1.5 0.5 1 1000 8.5 90 0 -0 100 10.5",
+        ),
+        ("0x1p-2 0X1P4", "0.25 16"),
+        ("9223372036854775807", "9223372036854775807"),
+        (r#""\a\b\f\n\r\t\v\\\"""#, "\u{7}\u{8}\u{c}\n\r\t\u{b}\\\""),
+        (
+            r#""\x41\101\u00e4\U0001F600\xc3\xa9'""#,
+            "AA\u{e4}\u{1f600}\u{e9}'",
+        ),
+        (
+            r#"'a' 'ä' '\n' '\'' '\x41' '\xff' '\377' '\u00e4' '"'"#,
+            "97 228 10 39 65 255 255 228 34",
+        ),
+        ("`a\r\n\\d`", "a\n\\d"),
+    ] {
+        let template = format!("{{{{print {literal}}}}}");
+        assert_eq!(render(&template).as_deref(), Ok(expected), "{template:?}");
+    }
+}
+
+#[test]
+fn what_is_no_literal_of_go_is_an_error() {
+    for literal in [
+        "08",
+        "1e400",
+        "-1e400",
+        "1__0",
+        "1_",
+        "5_e1",
+        "0x",
+        "0b12",
+        "1e",
+        "0x1.8",
+        "1a",
+        "1i",
+        "99999999999999999999",
+        "1+77",
+        "8-7",
+        "+",
+        "++1",
+        "..Ref",
+        ".Ref(1)",
+        r#""a"`b`"#,
+        r#""\q""#,
+        r#""\d+""#,
+        r#""\'""#,
+        r#"'\"'"#,
+        "''",
+        "'ab'",
+        r#""\ud800""#,
+        r#""\400""#,
+        r"'\400'",
+        r#""\x4""#,
+        r#""\xff""#,
+    ] {
+        let template = format!("{{{{if false}}}}{{{{print {literal}}}}}{{{{end}}}}");
+        assert!(render(&template).is_err(), "{template:?}");
+    }
+    for template in [
+        "{{block \"x\"}}{{end}}",
+        "{{range 2}}{{range 0}}{{else}}{{break}}{{end}}x{{end}}",
+    ] {
+        assert!(render(template).is_err(), "{template:?}");
+    }
+}
+
+#[test]
 fn the_library_names_the_line_of_the_template() {
     let error = render("a\n{{- /*\n*/ -}}\n\n{{upper .GatewayName}}\n{{3 3}}").unwrap_err();
     assert!(error.contains("upper"), "{error}");
     let error = render("a\n{{- /*\n*/ -}}\n\n{{.GatewayName)}}").unwrap_err();
-    assert!(error.contains(":5:"), "{error}");
+    assert!(error.contains(" 5:13:"), "{error}");
 }
 
 #[test]
