@@ -14,9 +14,9 @@ use tracing_subscriber::fmt::time::SystemTime;
 /// The filter if none is configured.
 const DEFAULT_FILTER: &str = "info";
 
-/// A directive before every filter, which a later one for the same target replaces. The Kubernetes client logs whole
-/// answers that it cannot parse, and objects may contain credentials.
-const QUIET: &str = "kube_client=error";
+/// Directives before every filter, which later ones for the same targets replace. The Kubernetes client logs whole
+/// answers that it cannot parse, and objects may contain credentials. Its watches log errors that Stoker logs too.
+const QUIET: &str = "kube_client=error,kube_runtime::watcher=error";
 
 /// The time between two reports of dropped lines.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);

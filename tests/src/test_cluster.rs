@@ -2,6 +2,9 @@
 //! variable is set.
 
 mod plugins;
+mod send;
+
+pub use send::Answer;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
@@ -18,7 +21,7 @@ use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config, CustomResourceExt as _};
 use serde_json::{Value, json};
 use stoker::app::Host;
-use stoker::auth::{AuthConfig, SIGNATURE_HEADER, sign};
+use stoker::auth::AuthConfig;
 use stoker::config::{HostConfig, InjectionConfig};
 use stoker::controller::AgentRole;
 use stoker::metrics::{Format, Metrics};
@@ -80,17 +83,6 @@ struct RunningHost {
     detector: Arc<Detector>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<()>>,
-}
-
-/// An answer to a webhook.
-#[derive(Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// The headers.
-    pub headers: http::HeaderMap,
-    /// The JSON body.
-    pub body: Value,
 }
 
 impl TestCluster {
@@ -346,48 +338,6 @@ impl TestCluster {
 
     fn host(&self) -> Result<&RunningHost> {
         self.hosts.back().context("no host runs")
-    }
-
-    /// Sends a signed webhook for the object.
-    pub async fn send(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
-        let signature = sign(SECRET.as_bytes(), body);
-        let headers = [
-            headers,
-            &[
-                ("content-type", "application/json"),
-                (SIGNATURE_HEADER, &signature),
-            ],
-        ]
-        .concat();
-        self.post(&self.url()?, &headers, body).await
-    }
-
-    /// Sends a signed webhook with this JSON body.
-    pub async fn send_json(&self, body: &Value) -> Result<Answer> {
-        self.send(&[], &serde_json::to_vec(body)?).await
-    }
-
-    /// Sends a request with exactly these headers and this body.
-    pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
-        let mut request = self.http.post(url).body(body.to_vec());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = request.send().await?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let is_json = headers
-            .get("content-type")
-            .is_some_and(|value| value == "application/json");
-        ensure!(
-            is_json,
-            "status {status} has no JSON body: {:?}",
-            answer.text().await
-        );
-        Ok(Answer {
-            status,
-            headers,
-            body: serde_json::from_slice(&answer.bytes().await?)?,
-        })
     }
 }
 

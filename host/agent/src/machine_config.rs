@@ -324,7 +324,7 @@ mod tests {
             ),
             (
                 "mappings: []\nmaxDeletes: -1\n",
-                "maxDeletes: -1 is not in the range of 0 to 2147483647",
+                "maxDeletes: -1 is less than 0",
             ),
             (
                 "mappings: []\nmappings: []\n",

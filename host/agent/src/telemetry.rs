@@ -5,8 +5,9 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
-/// A directive before every filter. The Kubernetes client logs whole answers that it cannot parse.
-const QUIET: &str = "kube_client=error";
+/// Directives before every filter. The Kubernetes client logs whole answers that it cannot parse, and errors of watches
+/// that the agent logs too.
+const QUIET: &str = "kube_client=error,kube_runtime::watcher=error";
 
 /// Starts the log. `is_verbose` means text with debug lines.
 pub(crate) fn start(is_verbose: bool, level: &str) {

@@ -5,6 +5,7 @@ pub(super) mod fixture;
 
 mod config_maps;
 mod credentials;
+mod definition;
 mod deletion;
 mod gateways;
 mod passes;

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_saphyr::UserMessageFormatter;
 use sha2::{Digest as _, Sha256};
 
 use self::file::File;
@@ -82,7 +83,7 @@ impl Settings {
         let options = serde_saphyr::options! { with_snippet: false };
         let file: Result<Option<File>, _> = serde_saphyr::from_str_with_options(text, options);
         let file = file.map_err(|error| SettingsError::Format {
-            why: error.to_string(),
+            why: error.render_with_formatter(&UserMessageFormatter),
         })?;
         file.unwrap_or_default().settings(limits)
     }

@@ -20,34 +20,6 @@ fn handled(bench: &Bench) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fields_that_an_older_definition_lacks_are_reported_and_not_written_each_time() {
-    let bench = Bench::new(&GatewaySync::sample().requested("main", Some("t1")));
-    bench
-        .api
-        .drop_from_status(&["lastHandledRequestedAt", "lastSyncRefKind"]);
-    bench.pass().await.unwrap();
-    let outdated = "Warning DefinitionOutdated: The definition of GatewaySync is older than Stoker and does not have \
-                    status.lastHandledRequestedAt, status.lastSyncRefKind; apply the one that `stoker crd` prints";
-    let events = bench.events();
-    assert!(events.iter().any(|event| event == outdated), "{events:?}");
-    let status = bench.object().status.unwrap();
-    assert_eq!(
-        status.last_sync_commit.as_deref(),
-        Some(commit('a').as_str())
-    );
-    let is_patch = |call: &String| call.starts_with("PATCH ");
-    bench.api.calls();
-    bench.pass().await.unwrap();
-    assert!(!bench.api.calls().iter().any(is_patch));
-    assert_eq!(bench.events(), NONE);
-    // The definition is replaced.
-    bench.api.drop_from_status(&[]);
-    tokio::time::advance(Duration::from_mins(10)).await;
-    bench.pass().await.unwrap();
-    assert_eq!(handled(&bench).as_deref(), Some("t1"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_request_has_precedence_over_the_spec_and_stays_while_it_differs() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.git.set("refs/tags/v2", 'b', RefKind::Tag);
@@ -336,4 +308,77 @@ async fn a_request_to_a_paused_object_waits_until_the_object_is_resumed() {
     bench.change(|sync| sync.with(|sync| sync.spec.paused = None).generation(2));
     bench.pass().await.unwrap();
     assert_eq!(handled(&bench).as_deref(), Some("t1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_is_found_with_or_without_its_v() {
+    for (spec, tag) in [("2.2.3", "v2.2.3"), ("v2.2.3", "2.2.3")] {
+        let bench = Bench::new(&GatewaySync::sample().git_ref(spec));
+        bench.git.set(tag, 'b', RefKind::Tag);
+        bench.pass().await.unwrap();
+        let status = bench.object().status.unwrap();
+        assert_eq!(
+            status.last_sync_commit.as_deref(),
+            Some(commit('b').as_str())
+        );
+        // The agents need the name that exists.
+        assert_eq!(bench.api.get(METADATA).unwrap()["data"]["ref"], tag);
+        // The exact name has precedence.
+        bench.git.set(spec, 'c', RefKind::Tag);
+        tokio::time::advance(60 * SECOND).await;
+        bench.pass().await.unwrap();
+        assert_eq!(bench.api.get(METADATA).unwrap()["data"]["ref"], spec);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spec_that_is_changed_after_a_request_wins() {
+    let request = |sync: GatewaySync, over: &str| {
+        sync.requested("v1", Some("t1")).with(|sync| {
+            let annotations = sync.metadata.annotations.get_or_insert_default();
+            let note = format!("v1 t1 {over}");
+            annotations.insert("stoker.io/requested-over".to_owned(), note);
+        })
+    };
+    let bench = Bench::new(&request(GatewaySync::sample(), "main"));
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.git.set("v2", 'c', RefKind::Tag);
+    bench.pass().await.unwrap();
+    let commit_of = |bench: &Bench| bench.object().status.unwrap().last_sync_commit.unwrap();
+    assert_eq!(
+        commit_of(&bench),
+        commit('b').as_str(),
+        "the request overrides the spec"
+    );
+    bench.events();
+    bench.change(|sync| sync.git_ref("v2").generation(2));
+    assert_eq!(bench.pass().await.unwrap(), Action::await_change());
+    let annotations = bench.object().metadata.annotations.unwrap();
+    assert_eq!(
+        annotations.keys().collect::<Vec<_>>(),
+        ["stoker.io/requested-at"]
+    );
+    assert_eq!(
+        bench.events(),
+        [
+            "Normal RequestSuperseded: The request for \"v1\" was removed: spec.git.ref was changed from \"main\" to \"v2\" after it"
+        ]
+    );
+    bench.pass().await.unwrap();
+    assert_eq!(commit_of(&bench), commit('c').as_str());
+    // A request that another program wrote over the one of the receiver stays.
+    let sync = request(GatewaySync::sample(), "main").git_ref("v2");
+    let bench = Bench::new(&sync.requested("v1", Some("t2")));
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.pass().await.unwrap();
+    assert_eq!(commit_of(&bench), commit('b').as_str());
+    // A request without the note of the receiver stays, as with the Go operator.
+    let bench = Bench::new(
+        &GatewaySync::sample()
+            .requested("v1", Some("t1"))
+            .git_ref("v2"),
+    );
+    bench.git.set("v1", 'b', RefKind::Tag);
+    bench.pass().await.unwrap();
+    assert_eq!(commit_of(&bench), commit('b').as_str());
 }

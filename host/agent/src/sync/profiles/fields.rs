@@ -24,15 +24,18 @@ pub(super) fn read(profile: &Value) -> Result<(SyncProfile, Vec<String>), String
 /// Checks the limits that the definition of the object has.
 pub(super) fn check_limits(profile: &SyncProfile) -> Result<(), String> {
     let numbers = [
-        ("syncPeriod", profile.sync_period, 5..=3600),
-        ("maxDeletes", profile.max_deletes, 0..=i32::MAX),
+        ("syncPeriod", profile.sync_period.map(i64::from), 5..=3600),
+        ("maxDeletes", profile.max_deletes, 0..=i64::MAX),
     ];
     for (name, number, range) in numbers {
-        if let Some(number) = number.filter(|number| !range.contains(number)) {
-            let (start, end) = range.into_inner();
-            return Err(format!(
-                "{name}: {number} is not in the range of {start} to {end}"
-            ));
+        let Some(number) = number else {
+            continue;
+        };
+        if number < *range.start() {
+            return Err(format!("{name}: {number} is less than {}", range.start()));
+        }
+        if number > *range.end() {
+            return Err(format!("{name}: {number} is more than {}", range.end()));
         }
     }
     for (index, mapping) in profile.mappings.iter().enumerate() {

@@ -130,15 +130,15 @@ fn a_file_has_only_fields_that_are_known() {
         ),
         (
             r#"{"mappings":[],"maxDeletes":-1}"#,
-            "maxDeletes: -1 is not in the range of 0 to 2147483647",
+            "maxDeletes: -1 is less than 0",
         ),
         (
             r#"{"mappings":[],"syncPeriod":4}"#,
-            "syncPeriod: 4 is not in the range of 5 to 3600",
+            "syncPeriod: 4 is less than 5",
         ),
         (
             r#"{"mappings":[],"syncPeriod":3601}"#,
-            "syncPeriod: 3601 is not in the range",
+            "syncPeriod: 3601 is more than 3600",
         ),
         (
             r#"{"mappings":[{"source":"","destination":"b"}]}"#,
