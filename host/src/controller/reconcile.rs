@@ -350,7 +350,7 @@ async fn write_status<G>(
         kept.metadata = metadata.clone();
         dropped.remove_from(&mut status);
         kept.status = Some(status);
-        (status, skew, stored) = write(&kept).await?;
+        (status, skew, stored) = Box::pin(write(&kept)).await?;
         stored.get_or_insert(Stored { metadata, dropped });
     }
     let written = stored.map(|stored| stored.metadata);

@@ -325,7 +325,7 @@ async fn a_watch_shows_the_objects_after_each_change() {
     );
     let mut out = Vec::new();
     let flags = flags(None, OutputFormat::Json);
-    follow_events(events, &flags, false, &mut out)
+    Box::pin(follow_events(events, &flags, false, &mut out))
         .await
         .unwrap();
     let text = String::from_utf8(out).unwrap();
