@@ -85,6 +85,10 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
     if let Ok(result) = tokio::time::timeout(flags.timeout, waited).await {
         return result;
     }
+    let now = objects.get(object.name()).await.ok();
+    if now.is_some_and(|object| is_never_handled(&object)) {
+        progress.say("waiting", NEVER_HANDLED)?;
+    }
     let seconds = flags.timeout.as_secs();
     progress.say(
         "timeout",
@@ -95,6 +99,18 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
         ),
     )?;
     Ok(SyncResult::NotInTime)
+}
+
+const NEVER_HANDLED: &str = "the status has no lastHandledRequestedAt; if the definition of GatewaySync is older than \
+                             Stoker, apply the one that `stoker crd` prints";
+
+/// Returns whether the status says of no request that it was handled, although the object was reconciled. A definition
+/// that is older than Stoker does not have the field.
+fn is_never_handled(object: &GatewaySync) -> bool {
+    let status = object.status.as_ref();
+    status.is_some_and(|status| {
+        status.ref_resolution_status.is_some() && status.last_handled_requested_at.is_none()
+    })
 }
 
 /// Writes the request, and returns its time stamp.

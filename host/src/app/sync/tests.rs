@@ -51,6 +51,20 @@ fn a_sync_waits_for_the_controller() {
 }
 
 #[test]
+fn a_status_that_never_has_a_handled_request_is_noticed() {
+    for (status, expected) in [
+        (json!({}), false),
+        (json!({"refResolutionStatus": "Resolved"}), true),
+        (
+            json!({"refResolutionStatus": "Resolved", "lastHandledRequestedAt": "t0"}),
+            false,
+        ),
+    ] {
+        assert_eq!(is_never_handled(&object(&status)), expected, "{status}");
+    }
+}
+
+#[test]
 fn a_sync_waits_until_all_gateways_report_its_commit() {
     let other = "b".repeat(40);
     for (gateways, synced) in [
