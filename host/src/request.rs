@@ -93,6 +93,10 @@ pub enum Unannounced {
     Ignored,
     /// No plugin could use it.
     Refused,
+    /// It comes from a source that the object does not allow.
+    WrongSource,
+    /// The object has a secret or a list of sources that cannot be used.
+    Misconfigured,
 }
 
 /// Receives each request before it is written, so that its ref can be looked up during the write.

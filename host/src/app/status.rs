@@ -69,9 +69,20 @@ pub async fn show(client: &Client, flags: &StatusFlags, out: &mut impl Write) ->
             });
             vec![found?]
         }
-        None => list(&api(client, flags)?).await?,
+        None => {
+            let (objects, unreadable) = list(&api(client, flags)?).await?;
+            write(&objects, flags, out)?;
+            if unreadable > 0 {
+                bail!("{unreadable} object(s) are not shown, because they cannot be read");
+            }
+            return Ok(());
+        }
     };
-    let text = text(&objects, flags, Timestamp::now())?;
+    write(&objects, flags, out)
+}
+
+fn write(objects: &[GatewaySync], flags: &StatusFlags, out: &mut impl Write) -> Result<()> {
+    let text = text(objects, flags, Timestamp::now())?;
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
@@ -96,16 +107,21 @@ fn readable(object: Guarded) -> Option<GatewaySync> {
     logged.ok()
 }
 
-async fn list(api: &Api<Guarded>) -> Result<Vec<GatewaySync>> {
+/// Returns the objects, and how many cannot be read.
+async fn list(api: &Api<Guarded>) -> Result<(Vec<GatewaySync>, usize)> {
     let mut params = ListParams::default().limit(PAGE);
-    let mut objects = Vec::new();
+    let (mut objects, mut all) = (Vec::new(), 0);
     loop {
         let page = api.list(&params).await;
         let page = page.map_err(|error| in_words(error, None))?;
+        all += page.items.len();
         objects.extend(page.items.into_iter().filter_map(readable));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(objects),
+            None => {
+                let unreadable = all - objects.len();
+                return Ok((objects, unreadable));
+            }
         }
     }
 }
@@ -171,6 +187,8 @@ async fn follow_events(
             }
             Some(Ok(Event::InitDone)) => objects = listed.take().unwrap_or_default(),
             Some(Ok(Event::Apply(object))) => {
+                // What is known of an object that cannot be read any more is not its state.
+                objects.remove(&(object.namespace(), object.name_any()));
                 objects.extend(readable(object).map(|object| (place(&object), object)));
             }
             Some(Ok(Event::Delete(object))) => {

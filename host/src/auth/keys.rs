@@ -254,8 +254,8 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Au
     Ok(value.filter(|value| !value.is_empty()))
 }
 
-/// Returns whether a sender with these headers signs the JSON alone if it sends the JSON in a form. Such senders also
-/// make the header of GitHub, which signs the form itself.
+/// Returns whether a sender with these headers signs the JSON alone if it sends the JSON in a form. Such a sender also
+/// sends the header of GitHub, although GitHub itself signs the form.
 fn skips_form(headers: &HeaderMap) -> bool {
     SCHEMES.iter().any(|scheme| {
         let skips_form = matches!(

@@ -3,15 +3,15 @@
 //! A definition of `GatewaySync` that is older than Stoker, such as that of the Go operator, does not have all fields of
 //! the status. The API server drops the others without an error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use stoker_api::GatewaySyncStatus;
 use tokio::time::Instant;
 
-/// The time for which dropped fields are not written again. The definition may be replaced meanwhile.
-const KNOWN_FOR: Duration = Duration::from_mins(10);
+/// The time for which a dropped field is not written again. The definition may be replaced meanwhile.
+const KNOWN_FOR: Duration = Duration::from_secs(30);
 
 /// Names of fields of the status, as in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,29 +26,14 @@ impl Dropped {
         self.0.is_empty()
     }
 
-    /// Returns whether the host key of an ssh server is dropped.
-    pub(super) fn has_host_key(&self) -> bool {
-        self.0.contains("sshHostKey")
+    /// Returns whether a field is dropped.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
     }
 
-    /// Removes the fields from a status. What it then has is what the API server stores of it.
-    pub(super) fn remove_from(&self, status: &mut GatewaySyncStatus) {
-        if self.is_empty() {
-            return;
-        }
-        if self.has_host_key() {
-            status.ssh_host_key = None;
-        }
-        if self.0.contains("lastHandledRequestedAt") {
-            status.last_handled_requested_at = None;
-        }
-        if self.0.contains("lastSyncRefKind") {
-            status.last_sync_ref_kind = None;
-        }
-        // These are as new as the other fields. A dropped field of a list is not noticed.
-        for gateway in &mut status.discovered_gateways {
-            gateway.message = None;
-        }
+    /// Returns whether the host key of an ssh server is dropped. A key that the object has proves that it is not.
+    pub(super) fn has_host_key(&self, stored: Option<&GatewaySyncStatus>) -> bool {
+        self.contains("sshHostKey") && stored.is_none_or(|stored| stored.ssh_host_key.is_none())
     }
 
     /// Returns the names, as in `status.a, status.b`.
@@ -58,25 +43,25 @@ impl Dropped {
     }
 }
 
-/// What is known of the definition.
+/// What is known of the definition: the fields that the API server dropped, and when it last did so.
 #[derive(Debug, Default)]
-pub(super) struct Definition(Mutex<Option<(Dropped, Instant)>>);
+pub(super) struct Definition(Mutex<BTreeMap<String, Instant>>);
 
 impl Definition {
     /// Returns the fields that the API server dropped a short time ago.
     pub(super) fn dropped(&self) -> Dropped {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = known.as_ref().filter(|(_, at)| at.elapsed() < KNOWN_FOR);
-        recent
-            .map(|(dropped, _)| dropped.clone())
-            .unwrap_or_default()
+        let recent = known.iter().filter(|(_, at)| at.elapsed() < KNOWN_FOR);
+        Dropped::new(recent.map(|(name, _)| name.clone()))
     }
 
-    /// Stores that the API server has dropped fields.
-    pub(super) fn add(&self, dropped: &Dropped) {
-        let mut all = self.dropped();
-        all.0.extend(dropped.0.iter().cloned());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((all, Instant::now()));
+    /// Stores that the API server has dropped fields. Returns whether one of them was never dropped before.
+    pub(super) fn add(&self, dropped: &Dropped) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let before = known.len();
+        known.extend(dropped.0.iter().map(|name| (name.clone(), now)));
+        known.len() > before
     }
 }
 
@@ -85,13 +70,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn dropped_fields_are_written_again_later() {
+    async fn each_dropped_field_is_written_again_later() {
         let definition = Definition::default();
         assert!(definition.dropped().is_empty());
-        definition.add(&Dropped::new(["sshHostKey".to_owned()]));
-        definition.add(&Dropped::new(["lastSyncRefKind".to_owned()]));
+        assert!(definition.add(&Dropped::new(["sshHostKey".to_owned()])));
+        tokio::time::advance(KNOWN_FOR / 2).await;
+        assert!(definition.add(&Dropped::new(["lastSyncRefKind".to_owned()])));
         let names = "status.lastSyncRefKind, status.sshHostKey";
         assert_eq!(definition.dropped().names(), names);
+        tokio::time::advance(KNOWN_FOR / 2).await;
+        assert_eq!(definition.dropped().names(), "status.lastSyncRefKind");
+        assert!(!definition.add(&Dropped::new(["sshHostKey".to_owned()])));
         tokio::time::advance(KNOWN_FOR).await;
         assert!(definition.dropped().is_empty());
     }

@@ -217,7 +217,14 @@ fn missing_sidecars(before: &GatewaySyncStatus, after: &GatewaySyncStatus) -> Ve
         .difference(&missing(before))
         .cloned()
         .collect();
-    let (named, others) = new.split_at(new.len().min(MISSING_SIDECARS));
+    // An event about one other pod would save nothing.
+    let has_others = new.len() > MISSING_SIDECARS + 1;
+    let named = if has_others {
+        MISSING_SIDECARS
+    } else {
+        new.len()
+    };
+    let (named, others) = new.split_at(named);
     let named = named.iter().map(|pod| {
         format!(
             "Pod {pod} has no stoker-agent sidecar; delete the pod, so that it is created again and the agent is injected"

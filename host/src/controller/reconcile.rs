@@ -12,14 +12,15 @@ use stoker_api::{GatewaySync, GatewaySyncStatus};
 use stoker_git::RefSource;
 use tokio::time::Instant;
 
+use super::definition::Dropped;
 use super::dereference::References;
-use super::error::ControllerError;
+use super::error::{self, ControllerError};
 use super::gateways::{self, Fleet, Skew};
 use super::metrics::{ObjectInfo, PassResult};
 use super::publish::{self, Publication};
 use super::resolve::{self, Blocked, Resolution};
 use super::state::Retry;
-use super::status::{self, Outcome, Stored};
+use super::status::{self, Outcome};
 use super::validate::{self, Desired};
 use super::{Context, clear, config_map, dereference, events, finalizer, forget, key_of};
 
@@ -87,8 +88,9 @@ pub(super) async fn reconcile<G: RefSource>(
         _ if is_deleted => remove(&context, &key, meta).await,
         Ok(sync) => pass(&context, &key, sync).await,
         Err(invalid) => {
-            events::add(&context.events, &key, meta, vec![events::invalid(invalid)]);
-            Err(ControllerError::InvalidObject(Box::new(invalid.clone())))
+            let invalid = error::without_texts(invalid);
+            events::add(&context.events, &key, meta, vec![events::invalid(&invalid)]);
+            Err(ControllerError::InvalidObject(Box::new(invalid)))
         }
     };
     let outcome = outcome.or_else(|error| {
@@ -197,6 +199,7 @@ async fn conclude<G: RefSource>(
                 .record_success(key, &steps.desired.lookup_key);
             let done = ReconcileResult::done();
             let done = done.within(resolved.next_pass).within(next_look);
+            let done = done.within(report.is_unpinned.then_some(CONFLICT_RETRY));
             if !resolved.request_is_obsolete {
                 return Ok(done);
             }
@@ -222,6 +225,8 @@ struct Report {
     skew: Skew,
     /// The new metadata of the object, if the status was written.
     written: Option<ObjectMeta>,
+    /// Whether the API server has dropped the host key, which the status says to be pinned.
+    is_unpinned: bool,
 }
 
 /// Publishes the commit and writes the status: at the same time where the publication is not expected to fail. If it
@@ -333,27 +338,9 @@ async fn write_status<G>(
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
 ) -> Result<Report, ControllerError> {
-    let write = async |sync: &GatewaySync| {
-        let dropped = context.definition.dropped();
-        let (status, skew) = status::next(sync, outcome, (context.clock)(), &dropped);
-        let stored = status::write(&context.client, key, sync, &status).await?;
-        Ok::<_, ControllerError>((status, skew, stored))
-    };
-    let (mut status, mut skew, mut stored) = write(sync).await?;
-    if let Some(Stored { metadata, dropped }) = stored.take_if(|stored| !stored.dropped.is_empty())
-    {
-        context.definition.add(&dropped);
-        let event = events::outdated(&dropped);
-        events::add(&context.events, key, &metadata, vec![event]);
-        // The conditions depend on what is stored.
-        let mut kept = sync.clone();
-        kept.metadata = metadata.clone();
-        dropped.remove_from(&mut status);
-        kept.status = Some(status);
-        (status, skew, stored) = Box::pin(write(&kept)).await?;
-        stored.get_or_insert(Stored { metadata, dropped });
-    }
-    let written = stored.map(|stored| stored.metadata);
+    let known = context.definition.dropped();
+    let (status, skew) = status::next(sync, outcome, (context.clock)(), &known);
+    let stored = status::write(&context.client, key, sync, &status, &known).await?;
     let before = sync.status.clone().unwrap_or_default();
     let events = events::between(&before, &status, outcome);
     events::add(&context.events, key, &sync.metadata, events);
@@ -362,11 +349,33 @@ async fn write_status<G>(
     context
         .metrics
         .show(key, is_paused, &status, gateways, info(sync));
+    let (written, dropped) = stored.map_or_else(Default::default, |stored| {
+        (Some(stored.metadata), stored.dropped)
+    });
+    show_dropped(context, key, sync, &dropped);
     Ok(Report {
         status,
         skew,
         written,
+        is_unpinned: dropped.has_host_key(sync.status.as_ref()),
     })
+}
+
+/// Shows that the API server has dropped fields of the status.
+fn show_dropped<G>(context: &Context<G>, key: &ObjectKey, sync: &GatewaySync, dropped: &Dropped) {
+    if dropped.is_empty() {
+        return;
+    }
+    let event = events::outdated(dropped);
+    if context.definition.add(dropped) {
+        tracing::warn!(
+            sync.namespace = key.namespace(),
+            sync.name = key.name(),
+            "{}",
+            event.note
+        );
+    }
+    events::add(&context.events, key, &sync.metadata, vec![event]);
 }
 
 fn info(sync: &GatewaySync) -> ObjectInfo {

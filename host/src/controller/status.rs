@@ -51,8 +51,7 @@ impl Outcome<'_> {
     }
 }
 
-/// Returns the next status of an object after a pass, without the fields that the API server drops, and the gateways of
-/// the object that run another commit.
+/// Returns the next status of an object after a pass, and its gateways that run another commit.
 pub(super) fn next(
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
@@ -97,7 +96,8 @@ pub(super) fn next(
             }
             skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
             let mut setter = setter(&mut status, sync, &now);
-            set_spec_conditions(&mut setter, desired, dropped);
+            let is_pinned = !dropped.has_host_key(sync.status.as_ref());
+            set_spec_conditions(&mut setter, desired, is_pinned);
             if let Some(state) = ref_state(resolution) {
                 setter.set(condition::REF_RESOLVED, state);
             }
@@ -109,7 +109,6 @@ pub(super) fn next(
             );
         }
     }
-    dropped.remove_from(&mut status);
     (status, skew)
 }
 
@@ -183,12 +182,12 @@ fn set_host_key(status: &mut GatewaySyncStatus, desired: &Desired, resolution: &
 }
 
 /// Sets the conditions about the spec. Two of them exist only if they have something to report.
-fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired, dropped: &Dropped) {
+fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired, is_pinned: bool) {
     setter.set(condition::PROFILES_VALID, profiles_state(&desired.profiles));
     match desired.host_keys_verified {
         Some(verified) => setter.set(
             condition::SSH_HOST_KEY_VERIFICATION,
-            host_key_state(verified, !dropped.has_host_key()),
+            host_key_state(verified, is_pinned),
         ),
         None => setter.unset(condition::SSH_HOST_KEY_VERIFICATION),
     }
@@ -306,11 +305,12 @@ fn ref_state(resolution: &Resolution) -> Option<State<'_>> {
 
 /// Returns the merge patch from one status to the other, or `None` if they are equal.
 ///
-/// It contains only the fields that change, so that fields of other writers stay. It applies only to the version that
-/// was read, because lists are replaced as a whole.
+/// It contains only the fields that change, so that fields of other writers stay, and not those that the API server
+/// drops. It applies only to the version that was read, because lists are replaced as a whole.
 fn difference(
     sync: &GatewaySync,
     next: &GatewaySyncStatus,
+    dropped: &Dropped,
 ) -> Result<Option<Value>, ControllerError> {
     // Most passes of an object that is polled change nothing.
     if sync.status.as_ref() == Some(next) {
@@ -320,9 +320,28 @@ fn difference(
         Ok(serde_json::from_value(serde_json::to_value(status)?)?)
     };
     let before = fields(&sync.status.clone().unwrap_or_default())?;
-    let changes = merge_patch::replacement(Some(&before), Some(&fields(next)?));
+    let mut next = fields(next)?;
+    // A field that the object has is not dropped any more.
+    next.retain(|name, _| before.contains_key(name) || !dropped.contains(name));
+    if !dropped.is_empty() {
+        remove_messages(&before, &mut next);
+    }
+    let changes = merge_patch::replacement(Some(&before), Some(&next));
     let fields = merge_patch::field("status", changes);
     Ok(merge_patch::of_version(&sync.metadata, Map::new(), fields))
+}
+
+/// Removes the messages of gateways, unless the object has one. A definition that lacks other fields lacks these, too.
+fn remove_messages(before: &BTreeMap<String, Value>, next: &mut BTreeMap<String, Value>) {
+    const GATEWAYS: &str = "discoveredGateways";
+    let before = before.get(GATEWAYS).and_then(Value::as_array);
+    if before.is_some_and(|all| all.iter().any(|one| one.get("message").is_some())) {
+        return;
+    }
+    let next = next.get_mut(GATEWAYS).and_then(Value::as_array_mut);
+    for gateway in next.into_iter().flatten().filter_map(Value::as_object_mut) {
+        gateway.remove("message");
+    }
 }
 
 /// What the API server has stored of a status.
@@ -354,8 +373,9 @@ pub(super) async fn write(
     key: &ObjectKey,
     sync: &GatewaySync,
     next: &GatewaySyncStatus,
+    dropped: &Dropped,
 ) -> Result<Option<Stored>, ControllerError> {
-    let Some(patch) = difference(sync, next)? else {
+    let Some(patch) = difference(sync, next, dropped)? else {
         return Ok(None);
     };
     let objects = Api::<Answer>::namespaced(client.clone(), key.namespace());

@@ -124,12 +124,12 @@ fn restrict(
         Ok(false) => {
             let from = source.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
             let why = format!("spec.webhook.allowedSources does not allow {from}");
-            report(receiver, &target, &why);
+            report(receiver, &target, Unannounced::WrongSource, &why);
             Err(WRONG_SOURCE)
         }
         Err(error) => {
             let why = format!("spec.webhook.allowedSources: {error}");
-            report(receiver, &target, &why);
+            report(receiver, &target, Unannounced::Misconfigured, &why);
             Ok(Err(RequestError::Invalid {
                 key: target.key,
                 why,
@@ -215,14 +215,14 @@ async fn verify_own(
 fn report_own(receiver: &Receiver, target: &Target, error: &AuthError) {
     if let AuthError::OwnUnusable(why) = error {
         let why = format!("spec.webhook.secretRef: {}", stoker_report::chain(why));
-        report(receiver, target, &why);
+        report(receiver, target, Unannounced::Misconfigured, &why);
     }
 }
 
 /// Reports a refusal on the object.
-fn report(receiver: &Receiver, target: &Target, why: &str) {
+fn report(receiver: &Receiver, target: &Target, refusal: Unannounced, why: &str) {
     let requests = &receiver.requests;
-    requests.report(target, Unannounced::Refused, why);
+    requests.report(target, refusal, why);
 }
 
 /// Verifies a refused delivery by the present state of the object.

@@ -53,10 +53,19 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
 pub(super) fn unannounced(unannounced: Unannounced, why: &str) -> Event {
     let (type_, reason, end) = match unannounced {
         Unannounced::Ignored => (EventType::Normal, reason::WEBHOOK_IGNORED, "ignored"),
-        Unannounced::Refused => (EventType::Warning, reason::WEBHOOK_REFUSED, "refused"),
+        Unannounced::Refused | Unannounced::WrongSource | Unannounced::Misconfigured => {
+            (EventType::Warning, reason::WEBHOOK_REFUSED, "refused")
+        }
+    };
+    let detail = match unannounced {
+        Unannounced::Ignored | Unannounced::Refused => "unannounced",
+        // Anybody can send from many addresses.
+        Unannounced::WrongSource => "source",
+        // Senders cannot change the reason.
+        Unannounced::Misconfigured => why,
     };
     Event {
-        detail: "unannounced".to_owned(),
+        detail: detail.to_owned(),
         ..event(type_, reason, format!("Webhook {end}: {why}"))
     }
 }
@@ -98,9 +107,18 @@ mod tests {
             unannounced(Unannounced::Ignored, "why").type_,
             EventType::Normal
         );
+        let refused = |kind, why| unannounced(kind, why);
         assert_eq!(
-            unannounced(Unannounced::Refused, "why").type_,
+            refused(Unannounced::Refused, "why").type_,
             EventType::Warning
         );
+        // One address, or another body, does not hide a fault of the object.
+        let source = refused(Unannounced::WrongSource, "192.0.2.1");
+        let secret = refused(Unannounced::Misconfigured, "the secret is empty");
+        let body = refused(Unannounced::Refused, "no JSON");
+        assert_ne!(source.detail, secret.detail);
+        assert_ne!(secret.detail, body.detail);
+        let other = refused(Unannounced::WrongSource, "192.0.2.2");
+        assert_eq!(source.detail, other.detail, "they are counted as one");
     }
 }

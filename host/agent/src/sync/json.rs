@@ -17,6 +17,11 @@ const MAX_INDEX: usize = 65_535;
 /// The largest number of objects and arrays in each other in a value.
 const MAX_DEPTH: usize = 500;
 
+/// The largest number of parts of a path.
+const MAX_PARTS: usize = 500;
+/// The number of bytes by which all patches of a document may make it larger.
+const MAX_GROWTH: usize = 16 << 20;
+
 /// A value cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JsonError {
@@ -32,19 +37,27 @@ pub(crate) enum JsonError {
     Query(String),
     #[error("the value has more than {MAX_DEPTH} objects and arrays in each other")]
     Depth,
+    #[error("the path has more than {MAX_PARTS} parts")]
+    Parts,
+    #[error("the result is more than {MAX_GROWTH} bytes larger than the file")]
+    TooLarge,
 }
 
 /// A JSON document. Its strings may have bytes that are not UTF-8.
-pub(crate) struct Document(Vec<u8>);
+pub(crate) struct Document {
+    bytes: Vec<u8>,
+    /// The largest size that it may have.
+    limit: usize,
+}
 
 impl Document {
     /// Checks a document.
     pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, JsonError> {
-        if is_valid(&bytes) {
-            Ok(Self(bytes))
-        } else {
-            Err(JsonError::Document)
+        if !is_valid(&bytes) {
+            return Err(JsonError::Document);
         }
+        let limit = bytes.len().saturating_add(MAX_GROWTH);
+        Ok(Self { bytes, limit })
     }
 
     /// Sets the value at a path. The value is the JSON of [`to_json`].
@@ -54,13 +67,28 @@ impl Document {
     pub(crate) fn set(&mut self, path: &str, value: &str) -> Result<(), JsonError> {
         match Path::parse(path)? {
             Path::Parts(parts) => {
-                let (range, text) = edit(&self.0, &parts, value)?;
-                self.0.splice(range, text);
+                // The elements that are added to arrays are `null`.
+                let indexes = parts.iter().filter_map(Part::index);
+                let added: usize = indexes.map(|index| index.min(MAX_INDEX) * 5).sum();
+                self.check_growth(added.saturating_add(value.len()))?;
+                let (range, text) = edit(&self.bytes, &parts, value)?;
+                self.bytes.splice(range, text);
             }
             Path::Query(path) => {
-                let ranges = query::select(&self.0, &path)?;
+                let ranges = query::select(&self.bytes, &path)?;
+                let replaced: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+                let added = ranges.len().saturating_mul(value.len());
+                self.check_growth(added.saturating_sub(replaced))?;
                 self.replace(&ranges, value);
             }
+        }
+        Ok(())
+    }
+
+    /// Returns an error if the document cannot become larger by this number of bytes.
+    fn check_growth(&self, added: usize) -> Result<(), JsonError> {
+        if self.bytes.len().saturating_add(added) > self.limit {
+            return Err(JsonError::TooLarge);
         }
         Ok(())
     }
@@ -70,19 +98,19 @@ impl Document {
         if ranges.is_empty() {
             return;
         }
-        let mut result = Vec::with_capacity(self.0.len() + ranges.len() * value.len());
+        let mut result = Vec::with_capacity(self.bytes.len() + ranges.len() * value.len());
         let mut end = 0;
         for range in ranges {
-            result.extend_from_slice(&self.0[end..range.start]);
+            result.extend_from_slice(&self.bytes[end..range.start]);
             result.extend_from_slice(value.as_bytes());
             end = range.end;
         }
-        result.extend_from_slice(&self.0[end..]);
-        self.0 = result;
+        result.extend_from_slice(&self.bytes[end..]);
+        self.bytes = result;
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.0
+        self.bytes
     }
 }
 

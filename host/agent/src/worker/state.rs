@@ -77,8 +77,8 @@ impl State {
             // A disk that fails once may fail for each further line.
             Ok((header, lines)) if header == self.header => Box::new(
                 lines
-                    .map_while(io::Result::ok)
-                    .filter_map(|line| serde_json::from_str(&line).ok()),
+                    .take_while(|line| !line.as_ref().is_err_and(is_of_disk))
+                    .filter_map(|line| serde_json::from_str(&line.ok()?).ok()),
             ),
             _ => Box::new(std::iter::empty()),
         }
@@ -129,6 +129,11 @@ fn read(path: &Path) -> io::Result<(Header, io::Lines<BufReader<File>>)> {
     Ok((header, lines))
 }
 
+/// Returns whether an error is one of the disk, and not of a line that is not UTF-8.
+fn is_of_disk(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::InvalidData
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +159,30 @@ mod tests {
         std::fs::write(folder.path().join(FILE), "{\"commit\":7}").unwrap();
         let state = State::open(folder.path(), Path::new("/data"));
         assert_eq!(state.on_disk(), OnDisk::default());
+    }
+
+    #[test]
+    fn a_damaged_record_does_not_hide_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = |path: &str| {
+            let file = serde_json::json!({
+                "path": path, "mode": 0o644, "digest": "0".repeat(64), "id": "a".repeat(40),
+                "stat": {"kind": "File", "size": 1, "mode": 0o644, "inode": 1, "modified": 1, "changed": 1},
+            });
+            serde_json::from_value::<AppliedFile>(file).unwrap()
+        };
+        let mut state = State::open(folder.path(), Path::new("/data"));
+        let files = ["a", "b", "c"].map(record).to_vec();
+        state.record(OnDisk::default(), files.into());
+        let path = folder.path().join(FILE);
+        for damage in [0xff, b'x'] {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+            bytes[second] = damage;
+            std::fs::write(&path, bytes).unwrap();
+            let found: Vec<_> = state.files().collect();
+            assert_eq!(found, ["b", "c"].map(record));
+        }
     }
 
     #[test]

@@ -316,9 +316,11 @@ async fn a_watch_shows_the_objects_after_each_change() {
         [
             Event::Init,
             Event::InitApply(guarded("gone")),
-            Event::InitApply(invalid),
+            Event::InitApply(invalid.clone()),
             Event::InitDone,
             Event::Apply(guarded("one")),
+            Event::Apply(guarded("invalid")),
+            Event::Apply(invalid),
             Event::Delete(guarded("gone")),
         ]
         .map(Ok),
@@ -337,5 +339,12 @@ async fn a_watch_shows_the_objects_after_each_change() {
             .collect()
     };
     let lines: Vec<_> = text.lines().map(names).collect();
-    assert_eq!(lines, [vec!["gone"], vec!["gone", "one"], vec!["one"]]);
+    let expected = [
+        vec!["gone"],
+        vec!["gone", "one"],
+        vec!["gone", "invalid", "one"],
+        vec!["gone", "one"],
+        vec!["one"],
+    ];
+    assert_eq!(lines, expected);
 }

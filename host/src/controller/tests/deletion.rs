@@ -207,7 +207,7 @@ async fn an_invalid_object_can_be_deleted() {
 async fn an_invalid_object_waits_for_a_change() {
     let bench = Bench::new(&GatewaySync::sample());
     let invalid = InvalidObject {
-        error: "no spec".to_owned(),
+        error: "invalid type: string \"https://u:s3cret@h\", expected a boolean".to_owned(),
         metadata: bench.object().metadata,
     };
     let object = Arc::new(DeserializeGuard(Err(invalid)));
@@ -216,14 +216,14 @@ async fn an_invalid_object_waits_for_a_change() {
         .unwrap_err();
     assert_eq!(
         stoker_report::chain(&error).to_string(),
-        "the object does not have the form of a GatewaySync: no spec"
+        "the object does not have the form of a GatewaySync: invalid type: string \"…\", expected a boolean"
     );
     assert_eq!(
         retry(object, &error, Arc::clone(&bench.context)),
         Action::await_change()
     );
     let expected = "Warning InvalidObject: The object is not reconciled, because it does not have the form of a \
-                    GatewaySync: no spec";
+                    GatewaySync: invalid type: string \"…\", expected a boolean";
     assert_eq!(bench.events(), [expected]);
     assert_eq!(bench.api.calls(), [""; 0]);
 }

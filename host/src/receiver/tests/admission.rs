@@ -250,7 +250,7 @@ async fn an_own_secret_that_cannot_be_used_is_reported_on_the_object_alone() {
             );
             let reported = std::mem::take(&mut *world.fixture.requests.reported.lock().unwrap());
             let expected = format!("spec.webhook.secretRef: {expected}");
-            assert_eq!(reported, [(Unannounced::Refused, expected)], "{path}");
+            assert_eq!(reported, [(Unannounced::Misconfigured, expected)], "{path}");
         }
     }
 }

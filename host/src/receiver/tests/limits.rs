@@ -95,7 +95,7 @@ async fn an_object_accepts_only_its_sources_and_does_not_reveal_itself() {
             if status == 422 {
                 assert_eq!(reason(&reply), "invalid-object");
                 let reported = fixture.requests.reported.lock().unwrap().clone();
-                let [(Unannounced::Refused, why)] = reported.as_slice() else {
+                let [(Unannounced::Misconfigured, why)] = reported.as_slice() else {
                     panic!("{reported:?}")
                 };
                 assert!(why.starts_with("spec.webhook.allowedSources: "), "{why}");
@@ -109,7 +109,7 @@ async fn an_object_accepts_only_its_sources_and_does_not_reveal_itself() {
             if status == 401 {
                 let reported = fixture.requests.reported.lock().unwrap().clone();
                 let why = "spec.webhook.allowedSources does not allow 192.0.2.1";
-                assert_eq!(reported, [(Unannounced::Refused, why.to_owned())]);
+                assert_eq!(reported, [(Unannounced::WrongSource, why.to_owned())]);
                 let refused = webhook(PATH, "192.0.2.1:1", Some(&wrong()));
                 assert_eq!(fixture.send(refused).await.body, reply.body);
                 assert_eq!(fixture.requests.reported.lock().unwrap().len(), 1);

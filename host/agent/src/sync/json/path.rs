@@ -1,6 +1,6 @@
 //! The paths of values.
 
-use super::JsonError;
+use super::{JsonError, MAX_PARTS};
 
 /// A parsed path.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +43,10 @@ impl Path {
     pub(super) fn parse(text: &str) -> Result<Self, JsonError> {
         if text.is_empty() {
             return Err(JsonError::EmptyPath);
+        }
+        // The parts of queries count too, because each part is a level of the search.
+        if text.split('.').count() > MAX_PARTS {
+            return Err(JsonError::Parts);
         }
         let mut parts = Vec::new();
         let mut rest = text;

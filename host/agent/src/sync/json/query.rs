@@ -145,7 +145,9 @@ fn parse(path: &str) -> Result<Option<Vec<Step<'_>>>, JsonError> {
                 Some(inside) => (inside, true),
                 None => (step, false),
             };
-            let query = inside.get(2..inside.len() - 1).unwrap_or_default();
+            let query = inside.strip_prefix("#(");
+            let query = query.and_then(|query| query.strip_suffix(')'));
+            let query = query.ok_or_else(|| JsonError::Query(path.to_owned()))?;
             Step::Query {
                 query: Query::parse(query)?,
                 all,

@@ -1,6 +1,6 @@
 mod cases;
 
-use super::{Document, JsonError, MAX_DEPTH, to_json};
+use super::{Document, JsonError, MAX_DEPTH, MAX_GROWTH, MAX_PARTS, to_json};
 use cases::{DERIVED, OBSERVED, QUERIES};
 
 fn set(document: &str, path: &str, value: &str) -> Result<String, JsonError> {
@@ -79,6 +79,8 @@ fn queries_without_a_right_answer_are_errors() {
         "a.#(b!1).v",
         "a.#(!b).v",
         "a.#(b=~true).v",
+        "#(a)é",
+        "#(a==1)x.b",
         &nested,
     ] {
         assert!(
@@ -92,8 +94,35 @@ fn queries_without_a_right_answer_are_errors() {
 fn deep_documents_do_not_exhaust_the_stack() {
     let document = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(set(&document, "0.0", "2").is_ok_and(|patched| patched == "[[2]]"));
-    let path = vec!["a"; 50_000].join(".");
-    assert!(set("{}", &path, "2").is_ok());
+    for (step, document) in [
+        ("a", "{}".to_owned()),
+        (
+            "*",
+            format!("{}1{}", r#"{"a":"#.repeat(50_000), "}".repeat(50_000)),
+        ),
+        ("#", document),
+    ] {
+        let path = |parts: usize| vec![step; parts].join(".");
+        assert!(set(&document, &path(MAX_PARTS), "2").is_ok(), "{step}");
+        for parts in [MAX_PARTS + 1, 50_000] {
+            assert_eq!(set(&document, &path(parts), "2"), Err(JsonError::Parts));
+        }
+    }
+}
+
+#[test]
+fn the_growth_of_a_document_is_bounded() {
+    let document = format!("[{}0]", "0,".repeat(99));
+    let large = "1".repeat(MAX_GROWTH / 64);
+    let array = format!(r#"{{"a":{document}}}"#);
+    let objects = format!("[{}{{}}]", r#"{"a":1},"#.repeat(99));
+    assert!(set(&objects, "#.a", "2").is_ok());
+    assert_eq!(set(&objects, "#.a", &large), Err(JsonError::TooLarge));
+    let path = vec!["65535"; 60].join(".");
+    assert_eq!(set(&array, &path, "1"), Err(JsonError::TooLarge));
+    let mut document = Document::parse(b"{}".to_vec()).unwrap();
+    let set = (0..100).try_for_each(|index| document.set(&format!("a{index}"), &large));
+    assert_eq!(set, Err(JsonError::TooLarge));
 }
 
 #[test]

@@ -44,6 +44,8 @@ struct Printer<'a> {
     is_index_good: bool,
     /// Whether any verb has an index.
     has_index: bool,
+    /// Whether the rest of the format has no `]`. Each search would take as long as the rest.
+    lacks_bracket: bool,
     output: String,
 }
 
@@ -54,6 +56,7 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<String, Format
         next: 0,
         is_index_good: true,
         has_index: false,
+        lacks_bracket: false,
         output: String::new(),
     };
     let mut rest = format;
@@ -232,7 +235,10 @@ impl Printer<'_> {
             return false;
         };
         self.has_index = true;
-        let Some(end) = inside.find(']') else {
+        let end = (!self.lacks_bracket).then(|| inside.find(']')).flatten();
+        let Some(end) = end else {
+            // The rest of the format does not have one either.
+            self.lacks_bracket = true;
             *format = inside;
             self.is_index_good = false;
             return false;

@@ -261,10 +261,14 @@ fn action_end(text: &str) -> Option<(usize, bool)> {
     marker.starts_with("-}}").then_some((4, true))
 }
 
-/// Returns the length of a text in quotes, or `None` if it does not end. Only one in back quotes can have several lines.
+/// Returns the length of a text in quotes, or `None` if there is none or it does not end. Only one in back quotes can
+/// have several lines.
 fn quoted(text: &str) -> Option<usize> {
     let mut characters = text.char_indices();
     let (_, quote) = characters.next()?;
+    if !matches!(quote, '"' | '\'' | '`') {
+        return None;
+    }
     while let Some((at, character)) = characters.next() {
         match character {
             _ if character == quote => return Some(at + 1),

@@ -91,9 +91,8 @@ impl Walk {
         let outside = self.order.len();
         let steps = self.pipe(&mut branch.pipe)?;
         append(&mut branch.pipe, function, steps);
-        let inside = self.order.len();
+        // Go forgets the variables of both lists at the end only.
         self.list(&mut branch.body)?;
-        self.forget(inside);
         if let Some(list) = &mut branch.else_body {
             self.list(list)?;
         }

@@ -112,7 +112,9 @@ impl Printer<'_> {
         // A negative number is not a character. Go writes its bits.
         let bits = u64::from_ne_bytes(number.to_ne_bytes());
         let digits = spec.precision.unwrap_or(0).max(4);
-        let mut text = format!("U+{bits:0digits$X}");
+        let hex = format!("{bits:X}");
+        let zeros = "0".repeat(digits.saturating_sub(hex.len()));
+        let mut text = format!("U+{zeros}{hex}");
         let character = u32::try_from(bits).ok().and_then(char::from_u32);
         if let Some(character) =
             character.filter(|character| spec.sharp && is_printable(*character))

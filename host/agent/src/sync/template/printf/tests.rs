@@ -24,6 +24,10 @@ const CASES: &[(&str, &str)] = &[
         "-ff 00000101 -5 -0005 5    | -5",
     ),
     (
+        r#"{{printf "%.70000U" 1 | len}} {{printf "%.6U" 255}}"#,
+        "70002 U+0000FF",
+    ),
+    (
         r#"{{printf "%c %U %q" -1 -1 0x110000}}"#,
         "� U+FFFFFFFFFFFFFFFF '�'",
     ),

@@ -201,6 +201,9 @@ fn what_is_no_literal_of_go_is_an_error() {
     }
     for template in [
         "{{block \"x\"}}{{end}}",
+        "{{block üü .}}{{end}}",
+        "{{block é é}}a{{end}}",
+        "{{block 日本日 .}}a{{end}}",
         "{{range 2}}{{range 0}}{{else}}{{break}}{{end}}x{{end}}",
     ] {
         assert!(render(template).is_err(), "{template:?}");
