@@ -318,13 +318,13 @@ impl Worker {
     async fn run_files(&mut self, job: FilesJob) -> Result<Done, Failure> {
         let mut state = std::mem::take(&mut self.state);
         let (result, state) = blocking(move || {
-            let result = job.run(&mut state);
+            let result = files::caught(|| job.run(&mut state));
             (result, state)
         })
         .await;
         self.state = state;
         self.progress.is_store_in_doubt |= result.is_err();
-        if let Err(FilesError::Apply(_)) = &result {
+        if let Err(FilesError::Apply(_) | FilesError::Panic) = &result {
             // Some files may have been changed, and the next plan does not contain them.
             self.progress.unscanned = Scans::ALL;
         }

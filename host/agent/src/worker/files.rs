@@ -1,5 +1,6 @@
 //! The files of a sync: plans them and writes them. It blocks, so it runs in a thread for blocking work.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +69,15 @@ pub(crate) enum FilesError {
     /// A file cannot be written. The next sync completes what this one has begun.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The sync has panicked. The next sync completes what this one has begun.
+    #[error("the sync has panicked; the log has the reason, which is a defect of the agent")]
+    Panic,
+}
+
+/// Runs a sync. A panic is an error of this sync: a file of the repository may cause it, and the next commit not.
+pub(crate) fn caught<T>(sync: impl FnOnce() -> Result<T, FilesError>) -> Result<T, FilesError> {
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(sync));
+    outcome.unwrap_or(Err(FilesError::Panic))
 }
 
 impl FilesJob {
@@ -142,5 +152,17 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_the_sync() {
+        let outcome = caught::<()>(|| panic!("a defect"));
+        assert!(matches!(outcome, Err(FilesError::Panic)), "{outcome:?}");
+        assert!(caught(|| Ok(())).is_ok());
     }
 }
