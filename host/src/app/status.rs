@@ -60,25 +60,20 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Writes the state of the objects once.
 pub async fn show(client: &Client, flags: &StatusFlags, out: &mut impl Write) -> Result<()> {
-    let objects = match &flags.object {
-        Some(ObjectName { name, .. }) => {
-            let api: Api<GatewaySync> = api(client, flags)?;
-            let found = api.get(name).await.map_err(|error| {
-                let namespace = api.namespace().unwrap_or_default();
-                in_words(error, Some(&format!("{namespace}/{name}")))
-            });
-            vec![found?]
-        }
-        None => {
-            let (objects, unreadable) = list(&api(client, flags)?).await?;
-            write(&objects, flags, out)?;
-            if unreadable > 0 {
-                bail!("{unreadable} object(s) are not shown, because they cannot be read");
-            }
-            return Ok(());
-        }
-    };
-    write(&objects, flags, out)
+    if let Some(ObjectName { name, .. }) = &flags.object {
+        let api: Api<GatewaySync> = api(client, flags)?;
+        let found = api.get(name).await.map_err(|error| {
+            let namespace = api.namespace().unwrap_or_default();
+            in_words(error, Some(&format!("{namespace}/{name}")))
+        });
+        return write(&[found?], flags, out);
+    }
+    let (objects, unreadable) = list(&api(client, flags)?).await?;
+    write(&objects, flags, out)?;
+    if unreadable > 0 {
+        bail!("{unreadable} object(s) are not shown, because they cannot be read");
+    }
+    Ok(())
 }
 
 fn write(objects: &[GatewaySync], flags: &StatusFlags, out: &mut impl Write) -> Result<()> {
@@ -116,13 +111,12 @@ async fn list(api: &Api<Guarded>) -> Result<(Vec<GatewaySync>, usize)> {
         let page = page.map_err(|error| in_words(error, None))?;
         all += page.items.len();
         objects.extend(page.items.into_iter().filter_map(readable));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => {
-                let unreadable = all - objects.len();
-                return Ok((objects, unreadable));
-            }
-        }
+        let token = page.metadata.continue_.filter(|token| !token.is_empty());
+        let Some(token) = token else {
+            let unreadable = all - objects.len();
+            return Ok((objects, unreadable));
+        };
+        params = params.continue_token(&token);
     }
 }
 
