@@ -106,7 +106,7 @@ const NEVER_HANDLED: &str = "the status has no lastHandledRequestedAt; if the de
 
 /// Returns whether the status says of no request that it was handled, although the object was reconciled. A definition
 /// that is older than Stoker does not have the field.
-fn is_never_handled(object: &GatewaySync) -> bool {
+pub(super) fn is_never_handled(object: &GatewaySync) -> bool {
     let status = object.status.as_ref();
     status.is_some_and(|status| {
         status.ref_resolution_status.is_some() && status.last_handled_requested_at.is_none()

@@ -7,6 +7,7 @@ use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
 
+use super::super::sync::is_never_handled;
 use super::view::is_waiting;
 
 /// The time within which a controller handles an object, in seconds.
@@ -79,7 +80,11 @@ fn unhandled(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestamp) -
     } else {
         return None;
     };
-    let remedy = "check that a replica leads: kubectl get lease -A --field-selector metadata.name=a86165bb.stoker.io";
+    let remedy = if is_never_handled(object) {
+        "if the object has an event DefinitionOutdated, apply the definition of GatewaySync that `stoker crd` prints"
+    } else {
+        "check that a replica leads: kubectl get lease -A --field-selector metadata.name=a86165bb.stoker.io"
+    };
     let message = format!("the controller has not handled {what}");
     (now.as_second() - since.as_second() > PATIENCE).then(|| problem(true, message, remedy))
 }

@@ -240,10 +240,17 @@ fn every_problem_has_a_remedy() {
 fn an_object_that_no_controller_handles_is_a_problem() {
     let requested =
         json!({"metadata": {"annotations": {"stoker.io/requested-at": "2026-03-01T11:50:00Z"}}});
+    let mut reconciled = requested.clone();
+    reconciled["status"] = json!({"refResolutionStatus": "Resolved"});
     check_problem(
         requested,
         "has not handled its last request",
         "a86165bb.stoker.io",
+    );
+    check_problem(
+        reconciled,
+        "has not handled its last request",
+        "DefinitionOutdated",
     );
     check_problem(
         json!({}),
