@@ -15,30 +15,46 @@ const KNOWN_FOR: Duration = Duration::from_secs(30);
 
 /// Names of fields of the status, as in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Dropped(BTreeSet<String>);
+pub(super) struct Dropped {
+    names: BTreeSet<String>,
+    /// Whether the host key of an ssh server was ever dropped.
+    has_host_key: bool,
+}
+
+/// The name of the field with the host key of an ssh server.
+pub(super) const HOST_KEY: &str = "sshHostKey";
 
 impl Dropped {
     pub(super) fn new(names: impl IntoIterator<Item = String>) -> Self {
-        Self(names.into_iter().collect())
+        let names: BTreeSet<_> = names.into_iter().collect();
+        Self {
+            has_host_key: names.contains(HOST_KEY),
+            names,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     /// Returns whether a field is dropped.
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.names.contains(name)
     }
 
-    /// Returns whether the host key of an ssh server is dropped. A key that the object has proves that it is not.
+    /// Returns whether the host key of an ssh server is dropped, as far as is known. A key that the object has proves that
+    /// it is not.
     pub(super) fn has_host_key(&self, stored: Option<&GatewaySyncStatus>) -> bool {
-        self.contains("sshHostKey") && stored.is_none_or(|stored| stored.ssh_host_key.is_none())
+        self.has_host_key && stored.is_none_or(|stored| stored.ssh_host_key.is_none())
     }
 
     /// Returns the names, as in `status.a, status.b`.
     pub(super) fn names(&self) -> String {
-        let names: Vec<_> = self.0.iter().map(|name| format!("status.{name}")).collect();
+        let names: Vec<_> = self
+            .names
+            .iter()
+            .map(|name| format!("status.{name}"))
+            .collect();
         names.join(", ")
     }
 }
@@ -52,7 +68,10 @@ impl Definition {
     pub(super) fn dropped(&self) -> Dropped {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = known.iter().filter(|(_, at)| at.elapsed() < KNOWN_FOR);
-        Dropped::new(recent.map(|(name, _)| name.clone()))
+        Dropped {
+            names: recent.map(|(name, _)| name.clone()).collect(),
+            has_host_key: known.contains_key(HOST_KEY),
+        }
     }
 
     /// Stores that the API server has dropped fields. Returns whether one of them was never dropped before.
@@ -60,7 +79,7 @@ impl Definition {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let before = known.len();
-        known.extend(dropped.0.iter().map(|name| (name.clone(), now)));
+        known.extend(dropped.names.iter().map(|name| (name.clone(), now)));
         known.len() > before
     }
 }
@@ -83,5 +102,7 @@ mod tests {
         assert!(!definition.add(&Dropped::new(["sshHostKey".to_owned()])));
         tokio::time::advance(KNOWN_FOR).await;
         assert!(definition.dropped().is_empty());
+        // The conditions do not change with each try.
+        assert!(definition.dropped().has_host_key(None));
     }
 }

@@ -199,7 +199,7 @@ async fn conclude<G: RefSource>(
                 .record_success(key, &steps.desired.lookup_key);
             let done = ReconcileResult::done();
             let done = done.within(resolved.next_pass).within(next_look);
-            let done = done.within(report.is_unpinned.then_some(CONFLICT_RETRY));
+            let done = done.within(report.is_outdated.then_some(CONFLICT_RETRY));
             if !resolved.request_is_obsolete {
                 return Ok(done);
             }
@@ -225,8 +225,8 @@ struct Report {
     skew: Skew,
     /// The new metadata of the object, if the status was written.
     written: Option<ObjectMeta>,
-    /// Whether the API server has dropped the host key, which the status says to be pinned.
-    is_unpinned: bool,
+    /// Whether the status says wrongly that the host key of the ssh server is pinned, or that it is not.
+    is_outdated: bool,
 }
 
 /// Publishes the commit and writes the status: at the same time where the publication is not expected to fail. If it
@@ -349,15 +349,17 @@ async fn write_status<G>(
     context
         .metrics
         .show(key, is_paused, &status, gateways, info(sync));
-    let (written, dropped) = stored.map_or_else(Default::default, |stored| {
-        (Some(stored.metadata), stored.dropped)
+    let said_to_be_pinned = !known.has_host_key(sync.status.as_ref());
+    let is_about_host_key = status.ssh_host_key.is_some();
+    let is_outdated = stored.as_ref().is_some_and(|stored| {
+        show_dropped(context, key, sync, &stored.dropped);
+        is_about_host_key && stored.has_host_key != said_to_be_pinned
     });
-    show_dropped(context, key, sync, &dropped);
     Ok(Report {
         status,
         skew,
-        written,
-        is_unpinned: dropped.has_host_key(sync.status.as_ref()),
+        written: stored.map(|stored| stored.metadata),
+        is_outdated,
     })
 }
 

@@ -16,7 +16,7 @@ use stoker_api::names::{condition, reason};
 use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
 use super::condition::{Setter, State};
-use super::definition::Dropped;
+use super::definition::{Dropped, HOST_KEY};
 use super::error::{ControllerError, within};
 use super::gateways::{Fleet, Gateways, Skew};
 use super::publish::Publication;
@@ -351,6 +351,8 @@ pub(super) struct Stored {
     pub(super) metadata: ObjectMeta,
     /// The fields that were written and are not stored.
     pub(super) dropped: Dropped,
+    /// Whether the object has the host key of an ssh server.
+    pub(super) has_host_key: bool,
 }
 
 /// The fields of an answer that are parsed: the client library logs answers that it cannot parse, and the spec may
@@ -387,5 +389,9 @@ pub(super) async fn write(
     let sent = sent.into_iter().flatten();
     let dropped = sent.filter(|(name, value)| !value.is_null() && !stored.contains_key(*name));
     let dropped = Dropped::new(dropped.map(|(name, _)| name.clone()));
-    Ok(Some(Stored { metadata, dropped }))
+    Ok(Some(Stored {
+        metadata,
+        dropped,
+        has_host_key: stored.contains_key(HOST_KEY),
+    }))
 }

@@ -21,6 +21,15 @@ pub struct HostKey {
 }
 
 impl HostKey {
+    /// Returns a host key that another source of refs has seen. The fingerprint has the form of `ssh-keygen -l`.
+    #[must_use]
+    pub fn new(algorithm: &str, fingerprint: &str) -> Self {
+        Self {
+            algorithm: algorithm.to_owned(),
+            fingerprint: fingerprint.to_owned(),
+        }
+    }
+
     fn of(key: &KeyData) -> Self {
         Self {
             algorithm: key.algorithm().to_string(),

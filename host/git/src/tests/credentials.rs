@@ -18,6 +18,15 @@ pub(super) async fn lookup(remote: &Remote) -> RefResult {
     client().resolve(remote, &refs).await?.remove(0)
 }
 
+/// Returns the answer of a server whose repository has only `main`, at the commit `a…`.
+pub(super) fn repository(head: &str) -> Vec<u8> {
+    if head.starts_with("GET ") {
+        advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+    } else {
+        answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+    }
+}
+
 /// Starts a server that requires the token.
 async fn private() -> Fake {
     Fake::start(|head| {
@@ -25,10 +34,8 @@ async fn private() -> Fake {
             reply("401 Unauthorized", "text/plain", b"")
         } else if head.starts_with("GET /old/") {
             redirect("/o/r/info/refs?service=git-upload-pack")
-        } else if head.starts_with("GET ") {
-            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
         } else {
-            answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+            repository(head)
         })
     })
     .await

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::credentials::{lookup, with_token};
-use super::fake::{Fake, advertisement, answer, packets, reply};
+use super::credentials::{lookup, repository, with_token};
+use super::fake::{Fake, reply};
 use super::*;
 
 /// Starts a server that answers requests with one of these headers, and 401 to others. The empty text means no header.
@@ -12,12 +12,10 @@ async fn accepting(accepted: &'static str) -> Fake {
         let sent = head
             .lines()
             .find_map(|line| line.strip_prefix("authorization: Basic "));
-        Some(if sent.unwrap_or_default() != accepted {
-            reply("401 Unauthorized", "text/plain", b"")
-        } else if head.starts_with("GET ") {
-            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
+        Some(if sent.unwrap_or_default() == accepted {
+            repository(head)
         } else {
-            answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+            reply("401 Unauthorized", "text/plain", b"")
         })
     })
     .await
@@ -151,10 +149,8 @@ async fn a_user_without_access_does_not_hide_a_public_repository() {
                 reply(status, "text/plain", b"")
             } else if head.contains("authorization: ") {
                 reply("401 Unauthorized", "text/plain", b"")
-            } else if head.starts_with("GET ") {
-                advertisement(&packets(&["version 2", "ls-refs", "0000"]))
             } else {
-                answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+                repository(head)
             })
         })
         .await;
@@ -176,10 +172,8 @@ async fn a_user_who_loses_access_does_not_hide_the_configured_credentials() {
             reply("403 Forbidden", "text/plain", b"")
         } else if !is_user && is_permitted {
             reply("401 Unauthorized", "text/plain", b"")
-        } else if head.starts_with("GET ") {
-            advertisement(&packets(&["version 2", "ls-refs", "0000"]))
         } else {
-            answer(&packets(&[&format!("{} refs/heads/main", id('a')), "0000"]))
+            repository(head)
         })
     })
     .await;

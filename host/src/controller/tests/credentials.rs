@@ -121,6 +121,25 @@ async fn a_missing_secret_with_known_hosts_is_reported_with_the_ref() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_key_that_an_older_definition_drops_is_not_said_to_be_pinned() {
+    let bench = bench(json!({"sshKey": reference("key")}), &[("key", "k")]);
+    let message = || bench.condition("SSHHostKeyVerification").2;
+    bench.api.drop_from_status(&["sshHostKey"]);
+    // The API server drops the key after the condition was computed.
+    assert_eq!(bench.pass().await.unwrap(), after(1));
+    for _ in 0..2 {
+        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert!(message().contains("neither verified nor pinned"));
+        tokio::time::advance(Duration::from_mins(1)).await;
+    }
+    // The definition is replaced.
+    bench.api.drop_from_status(&[]);
+    assert_eq!(bench.pass().await.unwrap(), after(1));
+    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert!(message().contains("is pinned in status.sshHostKey"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_value_of_a_secret_is_shown() {
     let bench = bench(json!({"token": reference("cred")}), &[("cred", "s3cret")]);
     bench.change(|sync| sync.git_ref("gone"));

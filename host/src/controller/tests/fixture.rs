@@ -11,7 +11,9 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use stoker_api::detection::{CommitId, GitRef, ObjectKey, RepoUrl};
 use stoker_api::{GatewaySync, SyncedRefKind};
-use stoker_git::{Credentials, GitError, RefKind, RefResult, RefSource, Remote, ResolvedRef};
+use stoker_git::{
+    Credentials, GitError, HostKey, RefKind, RefResult, RefSource, Remote, ResolvedRef,
+};
 
 use super::fake_api::FakeApi;
 use crate::controller::credentials::{GitAccess, GitSecrets};
@@ -225,6 +227,11 @@ impl RefSource for FakeGit {
         }
         let look_up = |git_ref| self.look_up(remote.url(), git_ref);
         Ok(refs.iter().map(look_up).collect())
+    }
+
+    fn host_key(&self, remote: &Remote) -> Option<HostKey> {
+        let is_ssh = matches!(remote.credentials(), Credentials::SshKey { .. });
+        is_ssh.then(|| HostKey::new("ssh-ed25519", "SHA256:AAAA"))
     }
 }
 
