@@ -39,9 +39,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -107,8 +105,6 @@ struct Context<G> {
     /// The role that agents are bound to. `None` if they are bound by hand.
     agent_role: Option<AgentRole>,
     clock: fn() -> Timestamp,
-    /// What is added to a polling interval.
-    jitter: fn(Duration) -> Duration,
 }
 
 /// The controller.
@@ -203,17 +199,8 @@ impl<G: RefSource> Controller<G> {
             bound: Arc::default(),
             agent_role: self.agent_role,
             clock: Timestamp::now,
-            jitter,
         }
     }
-}
-
-/// Returns a random part of a tenth of an interval, so that the lookups of many remotes are spread over the time.
-fn jitter(interval: Duration) -> Duration {
-    // Each has random keys.
-    let random = RandomState::new().hash_one(interval);
-    let thousandths = u32::try_from(random % 1000).unwrap_or_default();
-    interval / 10_000 * thousandths
 }
 
 /// Returns the `GatewaySync` that an object belongs to, if the object's name has this beginning. It is derived from the

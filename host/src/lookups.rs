@@ -4,11 +4,13 @@
 //! used for all objects that asked before its lookup began. The server of each remote is asked in a bounded number of
 //! conversations at once, so that a server that does not answer delays only its own objects. An object that cannot wait
 //! for an answer is woken when the answer has arrived, and also when an answer to another object changes what it knows.
+//! One object of each remote is woken for each poll.
 //!
 //! No credentials are kept after a lookup: a remote is recognised by its digest.
 
 mod error;
 mod host;
+mod poll;
 mod prefetch;
 mod remote;
 
@@ -51,8 +53,8 @@ pub struct Question<'a> {
     /// Whether a person or a webhook requested the lookup. Then the waits after failures of the host do not apply, but
     /// only the time for which the host asked.
     pub is_requested: bool,
-    /// Whether the object is woken when one of its refs changes.
-    pub follows: bool,
+    /// The polling interval. The object is woken when one of its refs has changed. `None` if it follows no ref.
+    pub interval: Option<Duration>,
 }
 
 /// The answer to a question.
@@ -167,9 +169,14 @@ impl<G: RefSource> Lookups<G> {
         if *interest.refs != *question.refs {
             interest.refs = question.refs.into();
         }
-        interest.follows = question.follows;
+        interest.interval = question.interval;
         // Set again below, if the answer is not there yet.
         interest.awaits = None;
+        if let Some(interval) = question.interval
+            && remote.needs_poll(interval)
+        {
+            self.0.schedule_poll(id, remote);
+        }
         if let Some(look) = remote.look(question.refs, question.not_before) {
             return Reply::Known(look);
         }
@@ -236,7 +243,18 @@ impl State {
         };
         if let Some(remote) = self.remotes.get_mut(&id) {
             remote.interests.remove(object);
+            let next = remote.next_instead_of(object);
+            self.wake(next);
             self.drop_unused(id);
+        }
+    }
+
+    fn wake(&self, objects: impl IntoIterator<Item = ObjectKey>) {
+        if let Some(sender) = &self.woken {
+            for object in objects {
+                // Without a receiver, no controller is running.
+                sender.send(object).ok();
+            }
         }
     }
 
@@ -308,7 +326,7 @@ impl<G: RefSource> Shared<G> {
     }
 
     /// Stores an answer and wakes the objects that need it. Returns whether another lookup is necessary.
-    fn finish(&self, id: RemoteId, number: u64, answer: Answer) -> bool {
+    fn finish(self: &Arc<Self>, id: RemoteId, number: u64, answer: Answer) -> bool {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(remote) = state.running(id, number) else {
@@ -320,14 +338,10 @@ impl<G: RefSource> Shared<G> {
         let host = Arc::clone(&remote.host);
         if !again {
             remote.running = None;
+            self.schedule_poll(id, remote);
         }
         state.hosts.record(&host, error.as_ref());
-        if let Some(sender) = &state.woken {
-            for object in woken {
-                // Without a receiver, no controller is running.
-                sender.send(object).ok();
-            }
-        }
+        state.wake(woken);
         state.drop_unused(id);
         again
     }

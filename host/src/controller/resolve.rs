@@ -16,6 +16,9 @@ use super::state::{Lookup, ResolvedCommit, Retry, Usable};
 use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable};
 use crate::lookups::{LookupError, Question};
 
+/// The delay until the pass that notices what no watch reports, such as a Secret that was removed, if there is no pass
+/// earlier. The polls of a remote start a pass of one of its objects.
+const CHECK: Duration = Duration::from_mins(5);
 /// The shortest time after which a token is replaced, in case that GitHub issues tokens that end at once.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(30);
 
@@ -39,8 +42,8 @@ pub(super) struct Resolved {
     pub(super) host_key: Option<SshHostKey>,
     /// Whether the requested ref can be removed without a change of what is resolved.
     pub(super) request_is_obsolete: bool,
-    /// The time until the next lookup, or until the token of the object's GitHub App is to be replaced. `None` without
-    /// both.
+    /// The time until the next check of what no watch reports, or until the token of the object's GitHub App is to be
+    /// replaced. `None` without both.
     pub(super) next_pass: Option<Duration>,
 }
 
@@ -113,7 +116,7 @@ async fn look_up_and_decide<G: RefSource>(
                 RequestedRef::Alias(_) => found.alias_agrees,
             },
             found,
-            next_pass: next_pass(context, desired, lookup.at),
+            next_pass: next_pass(context, desired),
         }),
         Err(message) => Resolution::Failed(ResolutionFailure {
             reason: reason::REF_RESOLUTION_FAILED,
@@ -131,20 +134,18 @@ fn host_key<G: RefSource>(context: &Context<G>, wanted: &RefLookup) -> Option<Ss
     })
 }
 
-fn next_pass<G>(context: &Context<G>, desired: &Desired, looked_up: Instant) -> Option<Duration> {
-    let poll = desired.interval.map(|interval| {
-        let left = interval.saturating_sub(looked_up.elapsed());
-        // The last commit is used while a lookup is under way, whose end starts the next pass.
-        let left = if left.is_zero() { interval } else { left };
-        left + (context.jitter)(interval)
-    });
+fn next_pass<G>(context: &Context<G>, desired: &Desired) -> Option<Duration> {
+    // Two intervals, so that an object on its own remote has no passes between its polls.
+    let check = desired
+        .interval
+        .map(|interval| CHECK.max(interval.saturating_mul(2)));
     let renewal = desired.app_token.as_ref().map(|token| {
         let left = token.renewal().duration_since((context.clock)());
         Duration::try_from(left)
             .unwrap_or_default()
             .max(SHORTEST_RENEWAL)
     });
-    [poll, renewal].into_iter().flatten().min()
+    [check, renewal].into_iter().flatten().min()
 }
 
 /// Returns the result of the last lookup of an object's refs, or of a new one if that is too old. If the server does not
@@ -172,7 +173,7 @@ async fn look_up<G: RefSource>(
         refs: &refs,
         not_before,
         is_requested,
-        follows: desired.interval.is_some(),
+        interval: desired.interval,
     };
     let Some(look) = context.lookups.look_up(question).await else {
         return last_commit;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash as _, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use stoker_api::detection::{GitRef, ObjectKey};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::host::Hosts;
+use super::poll::Poll;
 use super::{Look, LookupError};
 
 /// What a remote is recognised by, so that its credentials need not be kept: the digest of its URL and credentials.
@@ -76,8 +78,8 @@ impl Answer {
 #[derive(Default)]
 pub(super) struct Interest {
     pub(super) refs: Box<[GitRef]>,
-    /// Whether the object is woken when one of its refs changes.
-    pub(super) follows: bool,
+    /// The polling interval. The object is woken when one of its refs changes. `None` if it follows no ref.
+    pub(super) interval: Option<Duration>,
     /// The earliest start of a lookup that the object awaits.
     pub(super) awaits: Option<Instant>,
     /// Whether a pass of the object waits. Then the object is not woken.
@@ -113,6 +115,10 @@ pub(super) struct RemoteState {
     pub(super) running: Option<u64>,
     /// Whether the lookup was requested although the host was not to be asked.
     pub(super) ignores_wait: bool,
+    /// The next poll. `None` without an answer, or if no object follows a ref.
+    pub(super) poll: Option<Poll>,
+    /// The object that was woken for the last poll.
+    pub(super) polled: Option<ObjectKey>,
 }
 
 impl RemoteState {
@@ -126,7 +132,15 @@ impl RemoteState {
             answer: watch::Sender::new(None),
             running: None,
             ignores_wait: false,
+            poll: None,
+            polled: None,
         }
+    }
+
+    /// Returns whether the next poll is too late for an object with this interval.
+    pub(super) fn needs_poll(&self, interval: Duration) -> bool {
+        let poll = self.poll.as_ref();
+        poll.is_none_or(|poll| poll.is_late_for(interval))
     }
 
     /// Returns the last answer, if it can be used for a question.
@@ -139,7 +153,7 @@ impl RemoteState {
         let interests = self.interests.values();
         let needed = interests
             .clone()
-            .filter(|interest| interest.follows || interest.awaits.is_some());
+            .filter(|interest| interest.interval.is_some() || interest.awaits.is_some());
         let prefetched = interests.flat_map(Interest::prefetched_refs);
         let mut seen = HashSet::new();
         let refs = needed.flat_map(|interest| &interest.refs).chain(prefetched);
@@ -174,7 +188,9 @@ impl RemoteState {
                     interest.awaits = None;
                     interest.is_attended = false;
                 }
-                None if interest.follows && is_news(before.as_deref(), &answer, refs) => {
+                None if interest.interval.is_some()
+                    && is_news(before.as_deref(), &answer, refs) =>
+                {
                     woken.push(object.clone());
                 }
                 _ => {}

@@ -142,7 +142,7 @@ async fn a_config_map_of_others_is_reported_and_not_overwritten() {
         bench.pass().await.unwrap_err();
         assert_eq!(bench.events(), [""; 0], "the event is created once");
         bench.api.remove(METADATA);
-        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert_eq!(bench.pass().await.unwrap(), after(300));
         assert_eq!(
             bench.api.get(METADATA).unwrap()["data"]["commit"],
             commit('a').as_str()
@@ -165,7 +165,7 @@ async fn the_config_map_of_an_earlier_object_or_of_the_go_operator_is_updated() 
             "metadata": {"name": "stoker-metadata-plant", "labels": labels, "ownerReferences": owners},
         });
         bench.api.put(METADATA, present);
-        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert_eq!(bench.pass().await.unwrap(), after(300));
         let updated = bench.api.get(METADATA).unwrap();
         assert_eq!(updated["data"]["commit"], commit('a').as_str());
         let owners = updated["metadata"]["ownerReferences"].as_array().unwrap();

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Value, json};
@@ -68,7 +70,7 @@ async fn the_credentials_of_the_secrets_are_sent() {
             ("hosts", "host ssh-ed25519 A\n"),
         ];
         let bench = bench(auth.clone(), &secrets);
-        assert_eq!(bench.pass().await.unwrap(), after(60), "{auth}");
+        assert_eq!(bench.pass().await.unwrap(), after(300), "{auth}");
         assert_eq!(bench.git.credentials(), [expected], "{auth}");
     }
 }
@@ -101,7 +103,7 @@ async fn an_unusable_secret_is_reported_and_tried_again() {
         );
         assert_eq!(bench.git.looked_up(), [""; 0]);
         put_secret(&bench, "cred", &[("value", b"ghp_1")]);
-        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert_eq!(bench.pass().await.unwrap(), after(300));
     }
 }
 
@@ -128,14 +130,14 @@ async fn a_host_key_that_an_older_definition_drops_is_not_said_to_be_pinned() {
     // The API server drops the key after the condition was computed.
     assert_eq!(bench.pass().await.unwrap(), after(1));
     for _ in 0..2 {
-        assert_eq!(bench.pass().await.unwrap(), after(60));
+        assert_eq!(bench.pass().await.unwrap(), after(300));
         assert!(message().contains("neither verified nor pinned"));
         tokio::time::advance(Duration::from_mins(1)).await;
     }
     // The definition is replaced.
     bench.api.drop_from_status(&[]);
     assert_eq!(bench.pass().await.unwrap(), after(1));
-    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(bench.pass().await.unwrap(), after(300));
     assert!(message().contains("is pinned in status.sshHostKey"));
 }
 

@@ -1,5 +1,7 @@
 //! Tests with a definition that is older than Stoker.
 
+use std::time::Duration;
+
 use super::super::*;
 use super::fixture::{Bench, GatewaySyncExt as _, commit};
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use serde_json::{Value, json};

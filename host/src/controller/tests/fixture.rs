@@ -263,7 +263,6 @@ pub(in crate::controller) fn context<G: RefSource>(controller: &Controller<G>) -
     Context {
         tokens: InstallationTokens::with_clock(noon),
         clock: noon,
-        jitter: |_| Duration::ZERO,
         // Most tests change a Secret between two passes at one time.
         secret_reads: dereference::secret_reads(Duration::ZERO),
         ..controller.context()

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use kube::runtime::controller::Action;
 use stoker_git::RefKind;
 use tokio::time::Instant;
@@ -19,7 +21,7 @@ fn ready_message(bench: &Bench) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_first_pass_resolves_publishes_and_reports() {
     let bench = Bench::new(&GatewaySync::sample());
-    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(bench.pass().await.unwrap(), after(300));
     let expected = [
         format!("GET {METADATA}"),
         format!("GET {API_KEY}"),
@@ -52,11 +54,7 @@ async fn a_pass_that_finds_nothing_new_writes_nothing_and_looks_nothing_up() {
     bench.api.calls();
     bench.git.looked_up();
     tokio::time::advance(20 * SECOND).await;
-    assert_eq!(
-        bench.pass().await.unwrap(),
-        after(40),
-        "the next poll is due at the same time"
-    );
+    assert_eq!(bench.pass().await.unwrap(), after(300));
     assert_eq!(bench.api.calls(), quiet());
     assert_eq!(bench.git.looked_up(), [""; 0]);
 }
@@ -68,7 +66,7 @@ async fn a_poll_that_finds_a_new_commit_publishes_and_reports_it() {
     bench.git.set("main", 'b', RefKind::Branch);
     bench.events();
     tokio::time::advance(60 * SECOND).await;
-    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(bench.pass().await.unwrap(), after(300));
     assert_eq!(
         bench.api.get(METADATA).unwrap()["data"]["commit"],
         commit('b').as_str()
@@ -207,7 +205,7 @@ async fn a_commit_is_published_with_invalid_profiles() {
 #[tokio::test(start_paused = true)]
 async fn an_invalid_interval_is_reported_until_it_is_valid() {
     let bench = Bench::new(&GatewaySync::sample().polling(true, "often"));
-    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(bench.pass().await.unwrap(), after(300));
     let (status, reason, message) = bench.condition("PollingIntervalValid");
     assert_eq!(
         (status.as_str(), reason.as_str()),
@@ -218,7 +216,7 @@ async fn an_invalid_interval_is_reported_until_it_is_valid() {
         "{message}"
     );
     bench.change(|sync| sync.polling(true, "5m").generation(2));
-    assert_eq!(bench.pass().await.unwrap(), after(300));
+    assert_eq!(bench.pass().await.unwrap(), after(600));
     assert!(
         bench
             .object()
@@ -323,7 +321,7 @@ async fn a_poll_of_a_slow_server_keeps_the_last_commit_until_the_answer() {
     bench.git.silence(Some("git.example"));
     bench.api.calls();
     let started = Instant::now();
-    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(bench.pass().await.unwrap(), after(300));
     assert_eq!(started.elapsed(), SECOND);
     assert_eq!(bench.api.calls(), quiet());
     assert_eq!(bench.object().status, before);
@@ -348,14 +346,5 @@ async fn a_changed_spec_is_reported_as_resolving_while_the_server_is_silent() {
     assert_eq!(status.observed_generation, Some(1));
     // Another repository is looked up at once.
     bench.change(|sync| sync.repo("https://git.example/other").generation(3));
-    assert_eq!(bench.pass().await.unwrap(), after(60));
-}
-
-#[test]
-fn polls_are_spread_over_a_tenth_of_the_interval() {
-    let minute = Duration::from_mins(1);
-    let added: Vec<_> = (0..1000).map(|_| jitter(minute)).collect();
-    assert!(added.iter().all(|added| *added < 6 * SECOND));
-    assert!(added.iter().any(|added| *added < SECOND));
-    assert!(added.iter().any(|added| *added > 5 * SECOND));
+    assert_eq!(bench.pass().await.unwrap(), after(300));
 }

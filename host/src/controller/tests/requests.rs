@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use stoker_api::SyncedRefKind;
 use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_REF};
 use stoker_git::RefKind;
@@ -25,7 +27,7 @@ async fn a_request_has_precedence_over_the_spec_and_stays_while_it_differs() {
     bench.git.set("refs/tags/v2", 'b', RefKind::Tag);
     bench.pass().await.unwrap();
     bench.change(|sync| sync.requested("refs/tags/v2", Some("t1")));
-    assert_eq!(bench.pass().await.unwrap(), after(60));
+    assert_eq!(bench.pass().await.unwrap(), after(300));
     let status = bench.object().status.unwrap();
     assert_eq!(status.last_sync_ref.as_deref(), Some("refs/tags/v2"));
     assert_eq!(status.last_sync_ref_kind, Some(SyncedRefKind::Tag));

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use stoker_git::RefKind;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

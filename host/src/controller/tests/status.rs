@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 use stoker_api::{GatewayState, GatewaySyncStatus, RefResolutionStatus, SshHostKey};
