@@ -75,11 +75,7 @@ impl Host {
             .clone()
             .unwrap_or_else(|| client.default_namespace().to_owned());
         let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
-        let git = GitClientConfig {
-            allowed_hosts: config.git_hosts.clone(),
-            ..GitClientConfig::default()
-        };
-        let lookups = Lookups::new(Arc::new(GitClient::with_config(git)?));
+        let lookups = look_up_with_git(&config)?;
         let pass_events = write_events(&client, controller::COMPONENT, &mut tasks);
         let written = WrittenObjects::default();
         let (cache, requester) = watch_objects(
@@ -133,9 +129,7 @@ impl Host {
             deliveries: TaskTracker::new(),
         };
         let receiver = Arc::new(receiver);
-        let reporter = Arc::clone(&receiver);
-        tasks.spawn(async move { reporter.report_omitted().await });
-        tasks.spawn(telemetry::report_dropped());
+        report_omitted(&receiver, &mut tasks);
         listeners.serve(
             tls,
             Arc::clone(&receiver),
@@ -286,6 +280,22 @@ async fn load_plugins(
     .await?;
     tasks.spawn(plugin::watch(catalog));
     Ok(detector)
+}
+
+/// Returns the lookups of refs in git repositories.
+fn look_up_with_git(config: &HostConfig) -> Result<Lookups<GitClient>> {
+    let git = GitClientConfig {
+        allowed_hosts: config.git_hosts.clone(),
+        ..GitClientConfig::default()
+    };
+    Ok(Lookups::new(Arc::new(GitClient::with_config(git)?)))
+}
+
+/// Reports what the receiver and the log have omitted, from time to time.
+fn report_omitted(receiver: &Arc<Receiver>, tasks: &mut Tasks) {
+    let receiver = Arc::clone(receiver);
+    tasks.spawn(async move { receiver.report_omitted().await });
+    tasks.spawn(telemetry::report_dropped());
 }
 
 /// Returns the events of a component, which are written in the background.

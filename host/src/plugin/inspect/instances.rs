@@ -1,8 +1,10 @@
 use stoker_engine::{CORE_INSTANCES, MEMORIES, TABLES};
 use wasmparser::types::TypesRef;
 use wasmparser::{
-    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance,
-    ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance, Payload,
+    CanonicalFunction, ComponentAlias, ComponentCanonicalSectionReader,
+    ComponentExportSectionReader, ComponentExternalKind, ComponentInstance,
+    ComponentInstanceSectionReader, ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance,
+    InstanceSectionReader, Payload,
 };
 
 use super::super::error::LoadError;
@@ -91,30 +93,8 @@ impl Instances {
                 check_count("memories", section.count(), MEMORIES)?;
             }
             Payload::TableSection(section) => check_count("tables", section.count(), TABLES)?,
-            Payload::InstanceSection(section) => {
-                let made = section.clone().into_iter().flatten();
-                let made = made.filter(|instance| matches!(instance, Instance::Instantiate { .. }));
-                let instances = made.count() as u64;
-                self.count(Made {
-                    instances,
-                    ..Made::default()
-                })?;
-            }
-            Payload::ComponentCanonicalSection(section) => {
-                for function in section.clone().into_iter().flatten() {
-                    let CanonicalFunction::Lower { func_index, .. } = function else {
-                        continue;
-                    };
-                    let translations = types.map_or(u64::MAX, |types| {
-                        self.translations.of_function(func_index, types)
-                    });
-                    self.count(Made {
-                        lowered: 1,
-                        translations,
-                        ..Made::default()
-                    })?;
-                }
-            }
+            Payload::InstanceSection(section) => self.add_instances(section)?,
+            Payload::ComponentCanonicalSection(section) => self.add_lowered(section, types)?,
             Payload::ComponentTypeSection(section) => {
                 // Each part of a type takes at least one byte.
                 let type_parts = section.range().len() as u64;
@@ -123,18 +103,7 @@ impl Instances {
                     ..Made::default()
                 })?;
             }
-            Payload::ComponentInstanceSection(section) => {
-                for instance in section.clone().into_iter().flatten() {
-                    if let ComponentInstance::Instantiate {
-                        component_index, ..
-                    } = instance
-                    {
-                        let made = self.of_component(component_index);
-                        self.total.is_composed = true;
-                        self.count(made)?;
-                    }
-                }
-            }
+            Payload::ComponentInstanceSection(section) => self.add_component_instances(section)?,
             Payload::ComponentAliasSection(section) => {
                 for alias in section.clone().into_iter().flatten() {
                     self.alias(&alias)?;
@@ -146,18 +115,71 @@ impl Instances {
                     return Err(LoadError::ComponentArgument);
                 }
             }
-            Payload::ComponentExportSection(section) => {
-                // An export defines a new index for the exported item.
-                for export in section.clone().into_iter().flatten() {
-                    if export.kind == ComponentExternalKind::Component {
-                        let made = self.of_component(export.index);
-                        self.define(made);
-                    }
-                }
-            }
+            Payload::ComponentExportSection(section) => self.add_exports(section),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Counts the instances of modules.
+    fn add_instances(&mut self, section: &InstanceSectionReader<'_>) -> Result<(), LoadError> {
+        let made = section.clone().into_iter().flatten();
+        let made = made.filter(|instance| matches!(instance, Instance::Instantiate { .. }));
+        let instances = made.count() as u64;
+        self.count(Made {
+            instances,
+            ..Made::default()
+        })
+    }
+
+    /// Counts the functions that are lowered.
+    fn add_lowered(
+        &mut self,
+        section: &ComponentCanonicalSectionReader<'_>,
+        types: Option<TypesRef<'_>>,
+    ) -> Result<(), LoadError> {
+        for function in section.clone().into_iter().flatten() {
+            let CanonicalFunction::Lower { func_index, .. } = function else {
+                continue;
+            };
+            let translations = types.map_or(u64::MAX, |types| {
+                self.translations.of_function(func_index, types)
+            });
+            self.count(Made {
+                lowered: 1,
+                translations,
+                ..Made::default()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Counts what the instances of components make.
+    fn add_component_instances(
+        &mut self,
+        section: &ComponentInstanceSectionReader<'_>,
+    ) -> Result<(), LoadError> {
+        for instance in section.clone().into_iter().flatten() {
+            if let ComponentInstance::Instantiate {
+                component_index, ..
+            } = instance
+            {
+                let made = self.of_component(component_index);
+                self.total.is_composed = true;
+                self.count(made)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Defines the components that are exported: an export defines a new index for the exported item.
+    fn add_exports(&mut self, section: &ComponentExportSectionReader<'_>) {
+        for export in section.clone().into_iter().flatten() {
+            if export.kind == ComponentExternalKind::Component {
+                let made = self.of_component(export.index);
+                self.define(made);
+            }
+        }
     }
 
     /// Whether the part that is being read belongs directly to the outermost component.
