@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_git::{HostKey, RefSource, Remote, ResolvedRef};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -34,8 +34,11 @@ use remote::{Answer, Interest, RemoteId, RemoteState};
 
 /// How long a pass waits for an answer. Most servers answer earlier; then one pass is sufficient.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The maximum number of conversations at once, with all servers.
+/// The maximum number of conversations at once that have just begun, with all servers.
 const CONVERSATIONS: usize = 64;
+/// How long a conversation counts as one that has just begun. Most end earlier. The others wait for their server, and need
+/// no place that another server could use: many servers that do not answer would have all places.
+const BEGINNING: Duration = Duration::from_millis(250);
 /// The longest lookup. The git client has shorter limits of its own. This limit holds even if they fail.
 const LONGEST: Duration = Duration::from_secs(90);
 
@@ -77,7 +80,7 @@ impl<G> Clone for Lookups<G> {
 
 struct Shared<G> {
     source: Arc<G>,
-    conversations: Semaphore,
+    beginnings: Semaphore,
     state: Mutex<State>,
 }
 
@@ -108,7 +111,7 @@ impl<G: RefSource> Lookups<G> {
     pub fn new(source: Arc<G>) -> Self {
         Self(Arc::new(Shared {
             source,
-            conversations: Semaphore::new(CONVERSATIONS),
+            beginnings: Semaphore::new(CONVERSATIONS),
             state: Mutex::default(),
         }))
     }
@@ -282,15 +285,16 @@ impl<G: RefSource> Shared<G> {
         loop {
             // First a place at the host: a lookup that waits for one must not take a place from other hosts.
             let at_host = permits.acquire().await;
-            let anywhere = self.conversations.acquire().await;
+            // It is never closed.
+            let beginning = self.beginnings.acquire().await.ok();
             let began = Instant::now();
             // The refs are collected as late as possible, so that one conversation serves everybody who waits.
             let results = match self.begin(id, number) {
                 None => return,
-                Some(Ok(refs)) => self.converse(remote, refs).await,
+                Some(Ok(refs)) => self.converse(remote, refs, beginning).await,
                 Some(Err(error)) => Err(error),
             };
-            drop((at_host, anywhere));
+            drop(at_host);
             if !self.finish(id, number, Answer { began, results }) {
                 return;
             }
@@ -310,11 +314,23 @@ impl<G: RefSource> Shared<G> {
         }
     }
 
-    async fn converse(&self, remote: &Remote, refs: Vec<GitRef>) -> remote::Results {
+    async fn converse(
+        &self,
+        remote: &Remote,
+        refs: Vec<GitRef>,
+        beginning: Option<SemaphorePermit<'_>>,
+    ) -> remote::Results {
         let (source, remote, asked) = (Arc::clone(&self.source), remote.clone(), refs.clone());
         // In a task of its own, so that a panic does not end the lookups of the remote.
         let conversation = tokio::spawn(async move { source.resolve(&remote, &asked).await });
-        let found = timeout(LONGEST, AbortOnDropHandle::new(conversation)).await;
+        let mut conversation = AbortOnDropHandle::new(conversation);
+        let found = match timeout(BEGINNING, &mut conversation).await {
+            Ok(found) => Ok(found),
+            Err(_) => {
+                drop(beginning);
+                timeout(LONGEST.saturating_sub(BEGINNING), conversation).await
+            }
+        };
         let found = found
             .map_err(|_| LookupError::Timeout)?
             .map_err(|_| LookupError::Aborted)?

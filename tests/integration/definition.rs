@@ -34,9 +34,11 @@ async fn what_the_go_operator_can_resolve_is_accepted() -> Result<()> {
         ),
         ("https://h/r", all.clone()),
         ("git://host/r", json!({})),
-        // The Go operator reports this when it resolves the ref.
+        // The Go operator reports these when it resolves the ref.
         ("git://host/r", json!({"token": secret()})),
         ("GIT://host/r", json!({"sshKey": secret()})),
+        ("git@github.com:o/r.git", json!({"token": secret()})),
+        ("ssh://git@host/r", json!({"githubApp": app(None)})),
         ("ssh://git@host:2222/o/r.git", json!({"sshKey": secret()})),
         ("git@github.com:o/r.git", json!({"sshKey": secret()})),
         ("host:/srv/git/r.git", json!({"sshKey": secret()})),
@@ -54,15 +56,17 @@ async fn what_the_go_operator_can_resolve_is_accepted() -> Result<()> {
 #[tokio::test]
 async fn what_can_never_be_resolved_is_refused_with_what_to_write() -> Result<()> {
     let cluster = TestCluster::new().await?;
-    let (url, fit) = ("repo must be a URL such as", "auth does not fit repo");
+    let (url, fit) = (
+        "repo must be a URL such as",
+        "auth.sshKey does not fit repo",
+    );
     let refused = [
         ("github.com/o/r", json!({}), url),
         ("/srv/git/r", json!({}), url),
         ("file:///srv/git/r", json!({}), url),
         ("ftp://host/r", json!({}), url),
         ("https://h/r", json!({"sshKey": secret()}), fit),
-        ("git@github.com:o/r.git", json!({"token": secret()}), fit),
-        ("ssh://git@host/r", json!({"githubApp": app(None)}), fit),
+        ("HTTP://h/r", json!({"sshKey": secret()}), fit),
         (
             "https://h/r",
             json!({"githubApp": app(Some("ghe.example/api"))}),

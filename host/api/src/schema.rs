@@ -180,16 +180,14 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Returns the rules of a repository with its credentials. They refuse only what can never be resolved. Credentials for
-/// `git://`, which has none, are not refused, because test clusters of the Go operator have them: `RefResolved` reports
-/// them.
+/// Returns the rules of a repository with its credentials. They refuse only what can never be resolved. Any credentials for
+/// `git://`, which has none, and a token or a GitHub App for ssh are not refused, because objects for the Go operator
+/// have them: `RefResolved` reports them.
 pub(super) fn git_source_rules() -> Value {
     let url = r"self.repo.matches('^(?i:https?|ssh|git)://|^[^/:]+:/?[^/]')";
     let fits = "!has(self.auth) \
-         || !(has(self.auth.sshKey) || has(self.auth.token) || has(self.auth.githubApp)) \
-         || self.repo.matches('^(?i:git)://') \
-         || (self.repo.matches('^(?i:https?)://') && (has(self.auth.token) || has(self.auth.githubApp))) \
-         || (!self.repo.matches('^(?i:https?)://') && has(self.auth.sshKey))";
+         || !has(self.auth.sshKey) || has(self.auth.token) || has(self.auth.githubApp) \
+         || !self.repo.matches('^(?i:https?)://')";
     json!([
         {
             "rule": url,
@@ -197,7 +195,7 @@ pub(super) fn git_source_rules() -> Value {
         },
         {
             "rule": fits,
-            "message": "auth does not fit repo: use auth.token or auth.githubApp with https and http, and auth.sshKey with ssh",
+            "message": "auth.sshKey does not fit repo: use auth.token or auth.githubApp with https and http, or an address such as git@github.com:org/repo.git",
         },
     ])
 }

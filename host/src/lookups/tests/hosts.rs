@@ -22,6 +22,26 @@ async fn a_host_that_never_answers_delays_only_its_own_objects() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_hosts_that_never_answer_delay_only_their_own_objects() {
+    let (servers, lookups) = Servers::start();
+    let mut waiting = JoinSet::new();
+    for number in 0..500 {
+        let host = format!("hung-{}", number / 5);
+        servers.set(&host, Behaviour::NeverAnswers);
+        let asked = Asked::now(&format!("o{number}"), &format!("{host}/r{number}"), "main");
+        let lookups = lookups.clone();
+        waiting.spawn(async move { asked.look_up(&lookups).await.is_none() });
+    }
+    assert!(waiting.join_all().await.into_iter().all(|gave_up| gave_up));
+    sleep(2 * SECOND).await;
+    // Four of the five repositories of each host.
+    assert_eq!(servers.conversations().len(), 400);
+    let healthy = Asked::now("healthy", "h/r", "main");
+    assert_eq!(healthy.commit(&lookups).await, 'a');
+    assert_eq!(healthy.not_before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unreachable_host_is_not_asked_for_each_of_its_repositories() {
     let (servers, lookups) = Servers::start();
     servers.set("h", Behaviour::IsUnreachable);
