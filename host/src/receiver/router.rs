@@ -16,7 +16,7 @@ pub(super) const NO_ROUTE: &str = "webhooks are received at /webhook/{namespace}
 /// The routes of the receiver.
 ///
 /// `GET /` and `GET /healthz` answer 200 without a secret: the load balancers of GKE and AWS check the health of a
-/// backend on its serving port, by default at `/`.
+/// backend on its serving port, by default at `/`. HAProxy does so with `OPTIONS /`, by default.
 pub fn router(receiver: Arc<Receiver>) -> Router {
     Router::new()
         .route(
@@ -32,7 +32,7 @@ pub fn router(receiver: Arc<Receiver>) -> Router {
 }
 
 fn healthy() -> MethodRouter<Arc<Receiver>> {
-    get(async || "ok").fallback(no_route)
+    get(async || "ok").options(async || "ok").fallback(no_route)
 }
 
 async fn wrong_method(

@@ -356,7 +356,7 @@ async fn an_api_server_that_does_not_answer_is_a_503_with_retry_after() {
 async fn health_checks_on_the_port_of_the_receiver_need_no_secret() {
     let fixture = Fixture::new(FakeRequests::default()).await;
     for path in ["/", "/healthz"] {
-        for method in [Method::GET, Method::HEAD] {
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
             let request = Request::builder().method(method).uri(path);
             let reply = fixture.send(request.body(Body::empty()).unwrap()).await;
             assert_eq!(reply.status, StatusCode::OK, "{path}");

@@ -101,7 +101,8 @@ impl RequestState {
     }
 
     /// Whether the ref is resolved and leads to the announced commit. A push that names another commit shows that the
-    /// tag was moved.
+    /// tag was moved, and one that names no commit may have moved it. Only a release, for which forges send several events,
+    /// and a payload that names no event say nothing new.
     fn is_settled(&self, detection: &Detection) -> bool {
         let git_ref = &detection.git_ref;
         let may_be_fixed = !matches!(git_ref.name(), RefName::Branch(_) | RefName::Other(_));
@@ -110,7 +111,10 @@ impl RequestState {
                 let is_same_commit = match (&detection.commit, &resolved.commit) {
                     (Some(announced), Some(commit)) => announced.as_str() == commit,
                     (Some(_), None) => false,
-                    (None, _) => true,
+                    (None, _) => {
+                        let event = detection.event.as_deref();
+                        event.is_none_or(|event| event.starts_with("release"))
+                    }
                 };
                 resolved.is_fixed && is_named(git_ref, &resolved.name) && is_same_commit
             })
@@ -180,6 +184,21 @@ mod tests {
             ..state
         };
         assert_eq!(paused.need(&detection("v1")), Need::AlreadyRequested);
+    }
+
+    #[test]
+    fn an_event_without_a_commit_is_settled_only_if_it_is_a_release() {
+        let tag = requested(true, Some(("v1", true)));
+        let about = |event: &str| Detection {
+            event: Some(event.to_owned()),
+            ..detection("v1")
+        };
+        for event in ["push", "create", "repository_update", "git.push"] {
+            assert_eq!(tag.need(&about(event)), Need::Write, "{event}");
+        }
+        for event in ["release.published", "release.released", "release.create"] {
+            assert_eq!(tag.need(&about(event)), Need::AlreadyRequested, "{event}");
+        }
     }
 
     #[test]

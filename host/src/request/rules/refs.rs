@@ -4,8 +4,14 @@ use stoker_api::detection::{GitRef, RefName};
 
 use super::pattern::{Pattern, Patterns};
 
-/// The branches that forges make and delete on their own: the merge queues of GitHub and of Mergify.
-const QUEUES: [&str; 2] = ["gh-readonly-queue/", "mergify/merge-queue/"];
+/// The branches that forges make and delete on their own: the merge queues of GitHub, Mergify, Trunk and Graphite.
+const QUEUES: [&str; 5] = [
+    "gh-readonly-queue/",
+    "mergify/merge-queue/",
+    "trunk-merge/",
+    "gtmq_",
+    "graphite-base/",
+];
 
 /// The rule of `spec.webhook.refs`.
 ///
@@ -199,6 +205,9 @@ mod tests {
                 &["refs/tags/gh-readonly-queue/x", "refs/heads/mergify/other"],
                 &[
                     mergify,
+                    "refs/heads/trunk-merge/main/1",
+                    "gtmq_spec_1",
+                    "refs/heads/graphite-base/7",
                     "gh-readonly-queue/main/pr-7",
                     "heads/gh-readonly-queue/main/pr-7",
                 ],
