@@ -1,7 +1,7 @@
 {{/* What the schema cannot check: values that contradict each other. */}}
 {{- define "stoker-operator.validate" -}}
 {{- if and (hasKey .Values "enabled") (eq (toString .Values.enabled) "false") }}
-{{- fail "enabled: this value only has a meaning as the condition of a dependency; set `condition: NAME.enabled` there" }}
+{{- fail "enabled: this value only has a meaning as the condition of a dependency; set `condition: NAME.enabled` there, and a boolean (not a string) here" }}
 {{- end }}
 {{- include "stoker-operator.validateName" . }}
 {{- include "stoker-operator.validateScope" . }}

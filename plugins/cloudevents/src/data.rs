@@ -4,6 +4,9 @@ use alloc::string::String;
 
 use stoker_plugin::{Kind, Malformed, Part, Request, base64, text};
 
+/// The byte order mark of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// The reason why data cannot be read.
 pub(crate) enum Unreadable {
     /// The media type is not that of JSON.
@@ -79,8 +82,16 @@ fn in_base64<'r, R: Request>(
     let malformed = |what| Unreadable::Malformed(Malformed::at(place, what));
     let bytes = base64::decode(encoded)
         .ok_or_else(|| malformed("is not padded standard Base64 (RFC 4648 section 4)"))?;
-    String::from_utf8(bytes)
+    // The host accepts a byte order mark before a body as well.
+    let start = if bytes.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len()
+    } else {
+        0
+    };
+    let json = bytes.get(start..).unwrap_or_default();
+    core::str::from_utf8(json)
         .ok()
+        .map(String::from)
         .and_then(|json| Part::of_text(request, place, json))
         .ok_or_else(|| malformed("encodes no JSON"))
 }
