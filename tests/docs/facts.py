@@ -80,7 +80,8 @@ def metrics():
 
 def events():
     shown = first_cells(section(REFERENCE, "## Events"))
-    words = dict(re.findall(r'pub const ([A-Z_]+): &str = "(\w+)";', read("host/api/src/names.rs").split("mod reason")[1]))
+    names = read("host/api/src/names.rs").split("mod reason")[1]
+    words = dict(re.findall(r'pub const ([A-Z_]+): &str = "(\w+)";', names))
     used = [
         words[name]
         for path in ("host/src/controller/events.rs", "host/src/request/events.rs")
@@ -107,8 +108,9 @@ def flags():
 
 def spec():
     """The fields of an object that the agents use."""
+    profiles = first_cells(read("docs/profiles.md"))
     for struct in ("SyncProfile", "SyncDefaults", "Mapping"):
-        yield from missing("docs/profiles.md", first_cells(read("docs/profiles.md")), fields("host/api/src/sync.rs", struct))
+        yield from missing("docs/profiles.md", profiles, fields("host/api/src/sync.rs", struct))
     of_gateway = fields("host/api/src/gateway_sync.rs", "Gateway")
     of_gateway += [f"api.{name}" for name in fields("host/api/src/gateway_sync.rs", "GatewayApi")]
     of_gateway.remove("api")
