@@ -184,10 +184,11 @@ login REGISTRY USER:
     mkdir -p ~/.docker
     buildah login --authfile ~/.docker/config.json --username {{ quote(USER) }} --password-stdin {{ quote(REGISTRY) }}
 
-# Checks the links between the documents, and that each of their commands is tested.
+# Checks the links between the documents, that each of their commands is tested, and their tables against the code.
 docs:
     python3 -B tests/docs/links.py
     python3 -B tests/docs/commands.py
+    python3 -B tests/docs/facts.py
 
 # Draws docs/demo.svg, the output of the demo, for the README.
 picture:

@@ -44,7 +44,10 @@ RUN_BY = {
         "helm rollback": "migrating",
     },
     "docs/agent.md": {"kubectl annotate gatewaysync": "not tested: the test has no gateway whose files would be deleted"},
-    "docs/bare-metal.md": {"stoker-agent once": "host/agent/tests/commands.rs"},
+    "docs/bare-metal.md": {
+        "stoker-agent once": "host/agent/tests/commands.rs",
+        "cargo build --release --locked --bin stoker-agent": CI,
+    },
     "docs/git-servers.md": {"ssh-keygen -p": "not tested: it removes the passphrase of a key"},
     "docs/private-repositories.md": {
         "kubectl create secret generic git-token": "private",
