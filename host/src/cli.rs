@@ -3,6 +3,7 @@
 mod environment;
 mod go_flags;
 mod objects;
+mod pairs;
 mod plugin;
 mod send;
 
@@ -22,6 +23,9 @@ pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginR
 pub use self::send::{Provider, SendFlags};
 use crate::telemetry;
 
+/// The place of the global options in the help: after those of the command.
+const LAST: usize = 1000;
+
 /// Syncs gateways to the git refs that webhooks announce.
 ///
 /// Stoker receives webhooks, detects the git ref that they announce with WebAssembly plugins, and syncs `GatewaySync`
@@ -39,13 +43,20 @@ pub struct Cli {
     #[arg(
         long,
         global = true,
+        display_order = LAST,
         value_enum,
         default_value = "auto",
         env = "STOKER_LOG_FORMAT"
     )]
     pub log_format: LogFormat,
     /// Filter of the log: a level, or target=level pairs separated by commas [default: info].
-    #[arg(long, global = true, env = "STOKER_LOG", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        display_order = LAST,
+        env = "STOKER_LOG",
+        value_name = "FILTER"
+    )]
     pub log: Option<String>,
     /// The command.
     #[command(subcommand)]
@@ -118,8 +129,8 @@ pub struct RunFlags {
     /// The previous HMAC secret, which is accepted too while the secret is rotated. From the environment only.
     #[arg(skip = std::env::var_os("WEBHOOK_HMAC_SECRET_PREVIOUS"))]
     pub webhook_hmac_secret_previous: Option<OsString>,
-    /// File with the HMAC secret of the webhooks, instead of the environment variable `WEBHOOK_HMAC_SECRET`. Each line
-    /// is a secret. The file FILE-previous has the previous secret, if it exists. Both are read again when they change.
+    /// File with the HMAC secret of the webhooks, instead of the environment variable `WEBHOOK_HMAC_SECRET`, which the
+    /// flag replaces. Each line is a secret. The file FILE-previous has the previous secret, if it exists. Both are read again when they change.
     #[arg(
         long,
         env = "WEBHOOK_HMAC_SECRET_FILE",
@@ -138,7 +149,7 @@ pub struct RunFlags {
     #[arg(skip = std::env::var_os("WEBHOOK_BEARER_TOKEN_PREVIOUS"))]
     pub webhook_bearer_token_previous: Option<OsString>,
     /// File with the bearer token of senders that cannot sign, instead of the environment variable
-    /// `WEBHOOK_BEARER_TOKEN`. Each line is a token. The file FILE-previous has the previous token, if it exists. Both
+    /// `WEBHOOK_BEARER_TOKEN`, which the flag replaces. Each line is a token. The file FILE-previous has the previous token, if it exists. Both
     /// are read again when they change.
     #[arg(
         long,
@@ -209,7 +220,7 @@ pub struct RunFlags {
     /// Largest number of webhooks per second for one object.
     #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
     pub webhook_rate: u32,
-    /// Largest body of a webhook in bytes.
+    /// Largest body of a webhook in bytes, at most 64 MiB.
     #[arg(long, default_value_t = 25 << 20, value_name = "BYTES")]
     pub max_body: usize,
     /// Largest memory of all bodies together in bytes [default: 33554432, or --max-body if that is more].
@@ -236,8 +247,8 @@ pub struct RunFlags {
     /// File with limits and settings of the plugins, in YAML. It is read again when it changes.
     #[arg(long, env = "STOKER_PLUGIN_SETTINGS", value_name = "FILE")]
     pub plugin_settings: Option<PathBuf>,
-    /// Largest size of a plugin's file in bytes. The plugin settings override it. Components made of JavaScript or
-    /// Python have 12 to 20 million bytes.
+    /// Largest size of a plugin's file in bytes, at most 64 MiB. The plugin settings override it. Components made of
+    /// JavaScript or Python have 12 to 20 million bytes.
     #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
     pub plugin_max_size: u64,
     /// Address of /healthz, /readyz and /plugins. 0 disables them.

@@ -23,7 +23,7 @@ const DEFAULT_PROFILE: &str = "default";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A required variable is missing or empty.
-    #[error("{0} env var is required")]
+    #[error("{0} env var is required{advice}", advice = advice(.0))]
     Missing(&'static str),
     /// The port of the gateway is not a port.
     #[error("GATEWAY_PORT is {0:?}, and not a port")]
@@ -109,6 +109,14 @@ impl SidecarConfig {
                 .min(LONGEST_PERIOD),
             max_file_mib: max_file.transpose()?,
         })
+    }
+}
+
+/// Returns what to do if the agent was started by hand, without the variables of a pod.
+fn advice(missing: &str) -> &'static str {
+    match missing {
+        variable::CR_NAME => "; without a cluster, use `stoker-agent once` or `stoker-agent run`",
+        _ => "",
     }
 }
 
@@ -219,7 +227,10 @@ mod tests {
     #[test]
     fn a_missing_variable_is_named() {
         let error = config(&[REQUIRED[1]]).unwrap_err();
-        assert_eq!(error.to_string(), "CR_NAME env var is required");
+        assert_eq!(
+            error.to_string(),
+            "CR_NAME env var is required; without a cluster, use `stoker-agent once` or `stoker-agent run`"
+        );
         let error = config(&[REQUIRED[0], ("POD_NAMESPACE", "")]).unwrap_err();
         assert_eq!(error.to_string(), "POD_NAMESPACE env var is required");
         for text in ["0x50", "8088@example.org", "70000"] {

@@ -201,7 +201,9 @@ pub(crate) fn read_profile(path: &Path) -> Result<String, FileError> {
 
 /// Parses YAML or JSON. The errors are in words for those who write the file, and not for programmers.
 fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, FileError> {
-    serde_saphyr::from_str(text).map_err(|error| FileError::Parse {
+    // An excerpt of the source has several lines.
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| FileError::Parse {
         path: path.to_owned(),
         source: error.render_with_formatter(&UserMessageFormatter).into(),
     })
@@ -292,6 +294,19 @@ mod tests {
         let error = MachineConfig::parse(&format!("{REQUIRED}portt: 1\n")).unwrap_err();
         let error = stoker_report::chain(&error).to_string();
         assert!(error.contains("portt"), "{error}");
+        for (settings, expected) in [
+            (REQUIRED.replace("ref: main\n", ""), "missing field `ref`"),
+            (
+                format!("{REQUIRED}health: soon\n"),
+                "invalid socket address",
+            ),
+            (format!("{REQUIRED}labels: [a]\n"), "expected"),
+        ] {
+            let error = MachineConfig::parse(&settings).unwrap_err();
+            let error = stoker_report::chain(&error).to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("-->") && !error.contains('|'), "{error}");
+        }
         let error = MachineConfig::parse(&REQUIRED.replace("ref: main", "ref: a..b")).unwrap_err();
         assert_eq!(error.to_string(), "ref is invalid");
     }

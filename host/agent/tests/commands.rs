@@ -301,5 +301,7 @@ async fn a_service_syncs_and_ends_well_with_sigterm() {
 async fn the_sidecar_names_a_missing_variable() {
     let output = program().env_clear().output().await.unwrap();
     let (code, _, err) = texts(&output);
-    assert_eq!((code, &*err), (1, "error: CR_NAME env var is required\n"));
+    let advice = "without a cluster, use `stoker-agent once` or `stoker-agent run`";
+    let expected = format!("error: CR_NAME env var is required; {advice}\n");
+    assert_eq!((code, err), (1, expected));
 }

@@ -38,11 +38,12 @@ pub fn gateways_synced(synced: usize, count: usize, missing: usize) -> String {
     format!("{synced}/{count} synced{note}")
 }
 
-/// Returns the number of gateways in a message of [`gateways_synced`].
+/// Returns how many gateways are synced, and how many there are, by a message of [`gateways_synced`].
 #[must_use]
-pub fn gateway_count(message: &str) -> Option<usize> {
-    let (_, rest) = message.split_once('/')?;
-    rest.split(' ').next()?.parse().ok()
+pub fn gateway_counts(message: &str) -> Option<(usize, usize)> {
+    let (synced, rest) = message.split_once('/')?;
+    let count = rest.split(' ').next()?;
+    Some((synced.parse().ok()?, count.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -61,12 +62,14 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_gateways_is_read_from_its_message() {
+    fn the_numbers_of_gateways_are_read_from_their_message() {
         for (synced, count, missing) in [(0, 0, 0), (2, 3, 0), (1, 300, 12)] {
             let message = gateways_synced(synced, count, missing);
-            assert_eq!(gateway_count(&message), Some(count), "{message}");
+            assert_eq!(gateway_counts(&message), Some((synced, count)), "{message}");
         }
-        assert_eq!(gateway_count("All gateways synced"), None);
+        for other in ["All gateways synced", "1/", "/2 synced", "a/b"] {
+            assert_eq!(gateway_counts(other), None, "{other}");
+        }
         assert_eq!(gateways_synced(2, 3, 1), "2/3 synced (1 missing sidecar)");
     }
 }

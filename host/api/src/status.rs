@@ -2,7 +2,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema;
+use super::detection::CommitId;
+use super::names::condition;
+use super::{messages, schema};
 
 /// The most recently observed state.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
@@ -59,6 +61,33 @@ impl GatewaySyncStatus {
         self.conditions
             .iter()
             .find(|condition| condition.type_ == type_)
+    }
+
+    /// Returns the number of gateways that are synced, at whatever commit, and of all gateways. The status lists only a
+    /// part of them if there are many.
+    #[must_use]
+    pub fn gateway_counts(&self) -> (usize, usize) {
+        let listed = &self.discovered_gateways;
+        let counts = self
+            .condition(condition::ALL_GATEWAYS_SYNCED)
+            .and_then(|found| messages::gateway_counts(&found.message));
+        counts
+            .filter(|(synced, count)| *count > listed.len() && synced <= count)
+            .unwrap_or_else(|| {
+                let synced = listed.iter().filter(|one| one.is_synced()).count();
+                (synced, listed.len())
+            })
+    }
+
+    /// Returns the number of gateways that are synced at the commit in the status, and of all gateways. Those that are
+    /// synced at another commit are listed before those that are synced at this one.
+    #[must_use]
+    pub fn gateways_at_commit(&self) -> (usize, usize) {
+        let (synced, count) = self.gateway_counts();
+        let commit = self.last_sync_commit.as_deref().unwrap_or_default();
+        let listed = self.discovered_gateways.iter();
+        let others = listed.filter(|one| one.is_synced() && !one.has_commit(commit));
+        (synced.saturating_sub(others.count()), count)
     }
 }
 
@@ -146,6 +175,35 @@ pub struct DiscoveredGateway {
     pub projects_synced: Vec<String>,
 }
 
+impl DiscoveredGateway {
+    /// Returns whether it is synced, at whatever commit.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.sync_status == Some(GatewayState::Synced)
+    }
+
+    /// Returns why its sync failed, with its name, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let mut reported = [&self.message, &self.last_scan_result]
+            .into_iter()
+            .flatten();
+        let why = reported.next();
+        let why = why.map_or("its agent reports an error", String::as_str);
+        (self.sync_status == Some(GatewayState::Error))
+            .then(|| format!("gateway {}: {why}", self.name))
+    }
+
+    /// Returns whether it runs a commit. Its agent may report an abbreviation of the commit.
+    #[must_use]
+    pub fn has_commit(&self, commit: &str) -> bool {
+        let synced = self.synced_commit.as_deref();
+        synced.is_some_and(|synced| {
+            synced.len() >= CommitId::SHORT_DIGITS && commit.starts_with(synced)
+        })
+    }
+}
+
 /// The state of a gateway's sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum GatewayState {
@@ -157,4 +215,60 @@ pub enum GatewayState {
     Error,
     /// Its pod has no agent.
     MissingSidecar,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn status(message: Option<&str>, gateways: &[(&str, &str)]) -> GatewaySyncStatus {
+        let gateways: Vec<Value> = gateways
+            .iter()
+            .map(|(state, commit)| {
+                json!({"name": "g", "namespace": "n", "podName": "g", "syncStatus": state, "syncedCommit": commit})
+            })
+            .collect();
+        let conditions: Vec<Value> = message
+            .into_iter()
+            .map(|message| {
+                json!({
+                    "type": "AllGatewaysSynced", "status": "True", "reason": "Test", "message": message,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                })
+            })
+            .collect();
+        let status = json!({
+            "lastSyncCommit": "a".repeat(40), "discoveredGateways": gateways, "conditions": conditions,
+        });
+        serde_json::from_value(status).expect("a status")
+    }
+
+    #[test]
+    fn gateways_are_counted_even_if_they_are_not_listed() {
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        let two = [("Synced", a.as_str()), ("Synced", b.as_str())];
+        for (message, gateways, all, at_commit) in [
+            (None, two.as_slice(), (2, 2), (1, 2)),
+            (None, &[("Synced", "aaaaaaa")], (1, 1), (1, 1)),
+            (None, &[("Synced", "aaa"), ("Synced", "")], (2, 2), (0, 2)),
+            (None, &[("Error", &a), ("Pending", &a)], (0, 2), (0, 2)),
+            (None, &[], (0, 0), (0, 0)),
+            (Some("3/4 synced"), &two, (3, 4), (2, 4)),
+            (Some("4/4 synced (1 missing sidecar)"), &two, (4, 4), (3, 4)),
+            // What disagrees with the list is not used.
+            (Some("1/1 synced"), &two, (2, 2), (1, 2)),
+            (Some("9/4 synced"), &two, (2, 2), (1, 2)),
+            (Some("many"), &two, (2, 2), (1, 2)),
+        ] {
+            let status = status(message, gateways);
+            assert_eq!(status.gateway_counts(), all, "{message:?} {gateways:?}");
+            assert_eq!(
+                status.gateways_at_commit(),
+                at_commit,
+                "{message:?} {gateways:?}"
+            );
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -26,19 +26,21 @@ impl From<Client> for Clients {
 
 /// Returns the clients of the cluster in the kubeconfig file. Without a file, they use the default kubeconfig or the
 /// service account of the pod.
-pub(super) async fn clients(file: Option<&Path>) -> Result<Clients> {
+///
+/// # Errors
+///
+/// Fails if there is no cluster, or if it cannot be used. `advice` is what else the user can do without a cluster.
+pub(super) async fn clients(file: Option<&Path>, advice: &str) -> Result<Clients> {
     let config = match file {
         Some(path) => {
             let file = Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig file {}", path.display()))?;
             let chosen = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-            chosen.with_context(|| {
-                format!("cannot use the kubeconfig file {}", path.display())
-            })?
+            chosen.with_context(|| format!("cannot use the kubeconfig file {}", path.display()))?
         }
-        None => Config::infer().await.context(
-            "found no Kubernetes cluster: use --kubeconfig, set KUBECONFIG, or try `stoker demo`, which needs no cluster",
-        )?,
+        None => Config::infer()
+            .await
+            .map_err(|error| not_found(&error, advice))?,
     };
     let create = || {
         Ok::<_, kube::Error>(Clients {
@@ -47,4 +49,35 @@ pub(super) async fn clients(file: Option<&Path>) -> Result<Clients> {
         })
     };
     create().context("cannot create a client of the Kubernetes API")
+}
+
+/// Returns the error that there is no cluster. The text of the client library repeats its causes.
+fn not_found(error: &(dyn std::error::Error + 'static), advice: &str) -> Error {
+    let cause = error.source().unwrap_or(error);
+    anyhow!(
+        "found no Kubernetes cluster: use --kubeconfig or set KUBECONFIG{advice}: {}",
+        stoker_report::chain(cause)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed to infer config: {source}")]
+    struct Infer {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn the_cause_of_a_missing_cluster_is_told_once() {
+        let error = Infer {
+            source: std::io::Error::other("no file"),
+        };
+        let error = not_found(&error, "");
+        let text = stoker_report::chain(error.as_ref()).to_string();
+        let expected = "found no Kubernetes cluster: use --kubeconfig or set KUBECONFIG: no file";
+        assert_eq!(text, expected);
+    }
 }

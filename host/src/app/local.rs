@@ -25,12 +25,13 @@ pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
     let gateway = LocalGateway::start(client, folder.path(), NAMESPACE, NAME, PROFILE).await?;
     let file = flags.kubeconfig.display();
     text::print(&format!(
-        "API server  {}\ngit         {}\n            {REFS}; push to {}\ngateway     http://localhost:{}, with its files in {}\n            It follows the profile {PROFILE} of the GatewaySync {NAMESPACE}/{NAME}.\n\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n  stoker run --kubeconfig {file}\n\nObjects are kept in memory only, and files in a temporary folder. Press Ctrl-C to exit.",
+        "API server  {}\ngit         {}\n            {REFS}; push to {}\ngateway     http://localhost:{}, with its files in {}\n            It follows the profile {PROFILE} of the GatewaySync {NAMESPACE}/{NAME}.\n\n  stoker run --kubeconfig {file}\n  kubectl --kubeconfig {file} apply -f - <<'END'\n{}\nEND\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n\nObjects are kept in memory only, and files in a temporary folder. Press Ctrl-C to exit.",
         cluster.api.url(),
         cluster.git.url(),
         cluster.git.directory().display(),
         gateway.port(),
         gateway.data().display(),
+        manifest(cluster.git.url()),
     ))?;
     tokio::select! {
         () = ended => {}
@@ -39,6 +40,30 @@ pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
     gateway.stop().await?;
     cluster.api.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns an object that the gateway can follow, and the Secret that the object names.
+fn manifest(repo: &str) -> String {
+    format!(
+        "\
+apiVersion: v1
+kind: Secret
+metadata: {{name: gateway-api, namespace: {NAMESPACE}}}
+stringData: {{apiKey: \"sandbox:not-a-secret\"}}
+---
+apiVersion: stoker.io/v1alpha1
+kind: GatewaySync
+metadata: {{name: {NAME}, namespace: {NAMESPACE}}}
+spec:
+  git: {{repo: \"{repo}\", ref: main}}
+  gateway: {{api: {{secretName: gateway-api}}}}
+  sync:
+    profiles:
+      {PROFILE}:
+        mappings:
+          - {{source: \"plants/{{{{.GatewayName}}}}/config\", destination: config}}
+          - {{source: \"plants/{{{{.GatewayName}}}}/projects\", destination: projects}}"
+    )
 }
 
 /// Prints what the gateway is told to scan.
@@ -51,5 +76,29 @@ async fn print_calls(mut calls: watch::Receiver<Vec<String>>) {
             // The sandbox goes on if nothing reads its output.
             drop(text::print(&format!("gateway     {call}")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stoker_api::GatewaySync;
+
+    use super::*;
+
+    #[test]
+    fn the_manifest_is_that_of_the_gateway() {
+        let text = manifest("http://127.0.0.1:1/demo/plant.git");
+        let (secret, object) = text.split_once("\n---\n").unwrap();
+        let secret: serde_json::Value = serde_saphyr::from_str(secret).unwrap();
+        let object: GatewaySync = serde_saphyr::from_str(object).unwrap();
+        assert_eq!(object.metadata.name.as_deref(), Some(NAME));
+        assert_eq!(object.spec.git.repo, "http://127.0.0.1:1/demo/plant.git");
+        let profile = serde_json::to_value(&object.spec.sync.profiles[PROFILE]).unwrap();
+        assert_eq!(
+            profile["mappings"][0]["source"],
+            "plants/{{.GatewayName}}/config"
+        );
+        assert_eq!(secret["metadata"]["name"], "gateway-api");
+        assert!(secret["stringData"]["apiKey"].is_string());
     }
 }

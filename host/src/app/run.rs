@@ -8,12 +8,15 @@ use crate::cli::RunFlags;
 use crate::config::{HostConfig, set_path};
 use crate::plugin::PluginState;
 
+/// What a user without a cluster can do.
+const WITHOUT_A_CLUSTER: &str = ", or try `stoker demo`, which needs no cluster";
+
 /// Runs `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let kubeconfig = set_path(flags.kubeconfig.clone());
     let config: HostConfig = flags.try_into()?;
     let ended = stoker_process::termination()?;
-    let clients = kubeconfig::clients(kubeconfig.as_deref()).await?;
+    let clients = kubeconfig::clients(kubeconfig.as_deref(), WITHOUT_A_CLUSTER).await?;
     let host = Host::start(clients, config).await?;
     for status in host.detector.status() {
         if status.state == PluginState::Serving {

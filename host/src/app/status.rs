@@ -34,7 +34,7 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 const PAGE: u32 = 500;
 
 pub(super) async fn run(flags: StatusFlags) -> Result<ExitCode> {
-    let client = kubeconfig::clients(flags.kubeconfig.as_deref())
+    let client = kubeconfig::clients(flags.kubeconfig.as_deref(), "")
         .await?
         .patient;
     // Removes the colours if the output is not a terminal, or if the variable `NO_COLOR` is set.
@@ -124,7 +124,7 @@ fn api<K>(client: &Client, flags: &StatusFlags) -> Result<Api<K>>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
-    let flag = flags.namespace.as_deref().filter(|text| !text.is_empty());
+    let flag = flags.namespace();
     let object = flags.object.as_ref();
     let named = object.and_then(|object| object.namespace.as_deref());
     Ok(match (flag, named) {
@@ -224,7 +224,7 @@ fn text(objects: &[GatewaySync], flags: &StatusFlags, now: Timestamp) -> Result<
             format!("{}\n", serde_json::to_string(&document)?)
         }
         (OutputFormat::Text, [one]) if flags.object.is_some() => render::details(one, now),
-        (OutputFormat::Text, all) => render::list(all, now),
+        (OutputFormat::Text, all) => render::list(all, flags.namespace(), now),
     })
 }
 

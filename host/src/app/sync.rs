@@ -17,7 +17,7 @@ use serde_json::json;
 use stoker_api::messages;
 use stoker_api::names::condition;
 use stoker_api::request;
-use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
+use stoker_api::{DiscoveredGateway, GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
 use super::api_errors::{in_words, of_watch};
@@ -53,7 +53,7 @@ impl From<SyncResult> for ExitCode {
 }
 
 pub(super) async fn run(flags: SyncFlags) -> Result<ExitCode> {
-    let client = kubeconfig::clients(flags.kubeconfig.as_deref())
+    let client = kubeconfig::clients(flags.kubeconfig.as_deref(), "")
         .await?
         .patient;
     let result = sync(&client, &flags, &mut std::io::stdout()).await?;
@@ -86,14 +86,19 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
         return result;
     }
     let now = objects.get(object.name()).await.ok();
-    if now.is_some_and(|object| is_never_handled(&object)) {
-        progress.say("waiting", NEVER_HANDLED)?;
+    let unhandled = now.and_then(|object| unhandled(&object, &requested_at));
+    let continues = match unhandled {
+        Some(_) => "the request stays on the object",
+        None => "the sync continues",
+    };
+    for why in unhandled.into_iter().flatten() {
+        progress.say("waiting", &why)?;
     }
     let seconds = flags.timeout.as_secs();
     progress.say(
         "timeout",
         &format!(
-            "not complete after {seconds} s; the sync continues: stoker status -n {} {}",
+            "not complete after {seconds} s; {continues}: stoker status -n {} {}",
             object.namespace(),
             object.name()
         ),
@@ -101,8 +106,34 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
     Ok(SyncResult::NotInTime)
 }
 
+/// What to do if no controller handles an object.
+pub(super) const NO_CONTROLLER: &str = "check that a replica leads: kubectl get lease -A --field-selector metadata.name=a86165bb.stoker.io";
 const NEVER_HANDLED: &str = "the status has no lastHandledRequestedAt; if the definition of GatewaySync is older than \
                              Stoker, apply the one that `stoker crd` prints";
+
+/// Returns why the controller may not have handled a request, or `None` if it has.
+fn unhandled(object: &GatewaySync, requested_at: &str) -> Option<Vec<String>> {
+    let status = object.status.as_ref();
+    let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
+    if handled == Some(requested_at) {
+        return None;
+    }
+    // The controller waits for the Secret, and the reason was said.
+    if status.and_then(missing_secret).is_some() {
+        return Some(Vec::new());
+    }
+    let mut why = vec![format!(
+        "no controller has handled the request; {NO_CONTROLLER}"
+    )];
+    why.extend(is_never_handled(object).then(|| NEVER_HANDLED.to_owned()));
+    Some(why)
+}
+
+/// Returns the message about a Secret without which the controller handles no request.
+fn missing_secret(status: &GatewaySyncStatus) -> Option<&str> {
+    let ready = status.condition(condition::READY)?;
+    messages::is_about_secret(&ready.message).then_some(ready.message.as_str())
+}
 
 /// Returns whether the status says of no request that it was handled, although the object was reconciled. A definition
 /// that is older than Stoker does not have the field.
@@ -152,9 +183,14 @@ async fn wait(
                 commit,
                 synced,
                 count,
+                why,
             } => {
                 progress.say("resolved", &commit)?;
                 progress.say("gateways", &format!("{synced}/{count} synced"))?;
+                // One reason is enough: `stoker status` has all of them.
+                if let Some(why) = why.filter(|_| !progress.has_said("problem")) {
+                    progress.say("problem", &why)?;
+                }
             }
             Step::Done {
                 commit,
@@ -213,6 +249,8 @@ enum Step {
         commit: String,
         synced: usize,
         count: usize,
+        /// What keeps a gateway from it, if it is known.
+        why: Option<String>,
     },
     /// There is nothing to wait for any more.
     Done {
@@ -238,9 +276,7 @@ impl Step {
         let status = object.status.clone().unwrap_or_default();
         if status.last_handled_requested_at.as_deref() != Some(requested_at) {
             // Without its Secrets, the controller does not handle a request. They may be created in the meantime.
-            let ready = status.condition(condition::READY);
-            let lacks = ready.filter(|found| messages::is_about_secret(&found.message));
-            return Self::Waiting(lacks.map(|found| found.message.clone()));
+            return Self::Waiting(missing_secret(&status).map(str::to_owned));
         }
         match status.condition(condition::REF_RESOLVED) {
             Some(found) if found.status == "False" => Self::Failed(found.message.clone()),
@@ -255,24 +291,23 @@ impl Step {
             return Self::Failed(found.message.clone());
         }
         let commit = status.last_sync_commit.clone().unwrap_or_default();
-        let gateways = &status.discovered_gateways;
-        let has_commit = |one: &&stoker_api::DiscoveredGateway| {
-            one.sync_status == Some(GatewayState::Synced)
-                && one.synced_commit.as_ref() == Some(&commit)
-        };
-        let (synced, count) = (gateways.iter().filter(has_commit).count(), gateways.len());
-        if no_wait || synced == count {
-            Self::Done {
+        let (synced, count) = status.gateways_at_commit();
+        let skew = status.condition(condition::REF_SKEW);
+        let skew = skew.filter(|found| found.status == "True");
+        if no_wait || (synced == count && skew.is_none()) {
+            return Self::Done {
                 commit,
                 synced,
                 count,
-            }
-        } else {
-            Self::Resolved {
-                commit,
-                synced,
-                count,
-            }
+            };
+        }
+        let gateways = &mut status.discovered_gateways.iter();
+        let failed = gateways.find_map(DiscoveredGateway::failure);
+        Self::Resolved {
+            commit,
+            synced,
+            count,
+            why: failed.or_else(|| skew.map(|found| found.message.clone())),
         }
     }
 }
@@ -285,6 +320,12 @@ struct Progress<'a, W> {
 }
 
 impl<W: Write> Progress<'_, W> {
+    /// Returns whether a line of a step was written.
+    fn has_said(&self, step: &str) -> bool {
+        let mut lines = self.last.lines();
+        lines.any(|line| line.starts_with(step))
+    }
+
     fn say(&mut self, step: &str, text: &str) -> Result<()> {
         let line = format!("{step:<10} {}", stoker_report::escape(text));
         if self.last.contains(&line) {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
-use super::Cli;
 use super::go_flags::arguments;
+use super::{Cli, pairs};
 
 /// The variables that name a secret. An empty one is an error, so that it does not switch the authentication off.
 const OF_SECRETS: [&str; 4] = [
@@ -22,10 +22,15 @@ const OF_SECRETS: [&str; 4] = [
 pub fn parse() -> Cli {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     let mut command = without_empty_variables(Cli::command(), &is_empty);
-    let mut matches = command
+    let matches = command
         .clone()
         .get_matches_from(arguments(std::env::args_os()));
-    match Cli::from_arg_matches_mut(&mut matches) {
+    // The sources of the values are looked up afterwards, so the matches are not taken apart.
+    let parsed = Cli::from_arg_matches(&matches).and_then(|mut cli| {
+        pairs::settle(&mut command, &matches, &mut cli.command)?;
+        Ok(cli)
+    });
+    match parsed {
         Ok(cli) => cli,
         Err(error) => error.format(&mut command).exit(),
     }

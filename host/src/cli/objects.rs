@@ -25,6 +25,13 @@ pub struct StatusFlags {
     pub kubeconfig: Option<PathBuf>,
 }
 
+impl StatusFlags {
+    /// Returns the namespace of the flag. An empty one is absent.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
 /// The name of an object, with its namespace or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectName {

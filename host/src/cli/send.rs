@@ -1,15 +1,18 @@
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::environment::secret_file;
 
 /// The flags of `stoker send`.
 #[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("content").args(["ref", "provider", "body"]).required(true).multiple(true))]
 pub struct SendFlags {
     /// URL of the receiver: http(s)://HOST/webhook/NAMESPACE/NAME.
+    #[arg(value_parser = url)]
     pub url: String,
-    /// Secret of the webhook. Without it, the webhook is not signed.
+    /// Secret of the webhook. Without it, the webhook is not signed. A flag replaces the variables of the secret and of
+    /// its file.
     #[arg(long, env = "WEBHOOK_HMAC_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
     /// File with the secret. One line break at the end is ignored, as by the receiver.
@@ -17,11 +20,10 @@ pub struct SendFlags {
         long,
         env = "WEBHOOK_HMAC_SECRET_FILE",
         value_name = "FILE",
-        value_parser = secret_file("WEBHOOK_HMAC_SECRET_FILE"),
-        conflicts_with = "secret"
+        value_parser = secret_file("WEBHOOK_HMAC_SECRET_FILE")
     )]
     pub secret_file: Option<PathBuf>,
-    /// Bearer token for the `Authorization` header.
+    /// Bearer token for the `Authorization` header. A flag replaces the variables of the token and of its file.
     #[arg(long, env = "WEBHOOK_BEARER_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// File with the bearer token.
@@ -29,20 +31,20 @@ pub struct SendFlags {
         long,
         env = "WEBHOOK_BEARER_TOKEN_FILE",
         value_name = "FILE",
-        value_parser = secret_file("WEBHOOK_BEARER_TOKEN_FILE"),
-        conflicts_with = "token"
+        value_parser = secret_file("WEBHOOK_BEARER_TOKEN_FILE")
     )]
     pub token_file: Option<PathBuf>,
-    /// Sender whose webhook is sent, with its headers and its scheme [default: generic].
+    /// Sender whose webhook is sent, with its headers and its scheme [default: generic]. One of --ref, --provider and
+    /// --body is required.
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "body")]
     pub provider: Option<Provider>,
     /// Scheme in which the secret is used: standard-webhooks, svix, github, forgejo, gitea, gogs, bitbucket, gitlab,
     /// bearer, basic or authorization [default: the one of the provider].
     #[arg(long, value_name = "SCHEME")]
     pub scheme: Option<String>,
-    /// Ref to announce. A provider that sends full names only sends a name without `refs/` as that of a tag [default
+    /// Ref to announce, unless --body has it. A provider that sends full names only sends a name without `refs/` as that of a tag [default
     /// with --provider: v1.0.0].
-    #[arg(long, required_unless_present_any = ["body", "provider"])]
+    #[arg(long)]
     pub r#ref: Option<String>,
     /// Name or URL of the repository to announce. A registry sends it as the name of the image. CodeCommit sends only
     /// the last part, and always names a repository [default: none].
@@ -68,6 +70,16 @@ pub struct SendFlags {
         value_parser = clap::value_parser!(u16).range(100..=599)
     )]
     pub expect: Vec<u16>,
+}
+
+fn url(text: &str) -> Result<String, &'static str> {
+    let scheme = text
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
+        Some("http" | "https") => Ok(text.to_owned()),
+        _ => Err("a URL begins with http:// or https://"),
+    }
 }
 
 /// The senders of which `stoker send` has an example.

@@ -91,3 +91,51 @@ fn plugin_directories_accumulate() {
     let flags = run_flags(&["--plugin-dir=/a", "--plugin-dir=/b"]);
     assert_eq!(flags.plugin_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
 }
+
+#[test]
+fn a_test_webhook_needs_a_url_and_a_content() {
+    let send = |flags: &[&str]| {
+        let parsed = Cli::try_parse_from(["stoker", "send"].iter().chain(flags));
+        parsed.map(drop).map_err(|error| error.to_string())
+    };
+    let url = "http://localhost:9444/webhook/a/b";
+    for flags in [
+        ["--ref=v1"].as_slice(),
+        &["--provider=github"],
+        &["--body=-"],
+        &["--ref=v1", "--provider=github"],
+    ] {
+        send(&[&[url], flags].concat()).unwrap();
+    }
+    assert!(send(&["HTTPS://h/webhook/a/b", "--ref=v1"]).is_ok());
+    for url in ["localhost:9444/webhook/a/b", "ftp://h/a", "", "//h"] {
+        let error = send(&[url, "--ref=v1"]).unwrap_err();
+        assert!(
+            error.contains("begins with http:// or https://"),
+            "{url}: {error}"
+        );
+    }
+    let error = send(&[url]).unwrap_err();
+    for flag in ["--ref", "--provider", "--body"] {
+        assert!(error.contains(flag), "{error}");
+    }
+    assert!(send(&[url, "--ref=v1", "--body=-"]).is_err());
+}
+
+#[test]
+fn the_global_flags_are_shown_last() {
+    let mut command = Cli::command();
+    command.build();
+    for command in command.get_subcommands() {
+        let own = command.get_arguments().filter(|one| !one.is_positional());
+        let (global, own): (Vec<_>, Vec<_>) = own.partition(|one| one.is_global_set());
+        let last = own.iter().map(|one| one.get_display_order()).max();
+        for one in global {
+            assert!(
+                Some(one.get_display_order()) > last,
+                "{} {one}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -12,7 +12,7 @@ use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
 use super::definition::Dropped;
 use super::error::ControllerError;
-use super::gateways::{self, Fleet};
+use super::gateways::Fleet;
 use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, Resolved};
 use super::status::Outcome;
@@ -166,7 +166,7 @@ fn metadata_taken(
 
 fn gateways_discovered(before: &GatewaySyncStatus, fleet: &Fleet) -> Option<Event> {
     let is = fleet.gateways.as_ref()?.count();
-    let was = gateways::count_of(before);
+    let (_, was) = before.gateway_counts();
     let note = || format!("Discovered {is} gateway(s) (was {was})");
     let event = || {
         event(

@@ -22,7 +22,6 @@ use super::Context;
 use super::agent_binding;
 use super::error::{ControllerError, within};
 
-pub(super) use conditions::count_of;
 pub(super) use pods::{AgentContainer, GatewayPod, PodFields, PodIndex};
 use report::{Report, ReportError};
 pub(super) use skew::Skew;
@@ -181,11 +180,11 @@ impl Gateways {
         Self(gateways)
     }
 
-    /// Returns the gateways as the status shows them: sorted by name, and without the least important ones if there are too
-    /// many.
-    pub(super) fn shown(&self) -> Vec<DiscoveredGateway> {
+    /// Returns the gateways as the status shows them beside a commit: sorted by name, and without the least important ones
+    /// if there are too many.
+    pub(super) fn shown(&self, commit: Option<&str>) -> Vec<DiscoveredGateway> {
         let mut listed: Vec<_> = self.0.iter().enumerate().collect();
-        listed.sort_by_key(|(place, gateway)| (gateway.rank(), *place));
+        listed.sort_by_key(|(place, gateway)| (gateway.rank(commit), *place));
         listed.truncate(LISTED);
         listed.sort_by_key(|(place, _)| *place);
         let mut projects = LISTED_PROJECTS;
@@ -247,12 +246,17 @@ impl Gateway {
     }
 
     /// Returns the place among the gateways of an object by importance, the lowest first.
-    fn rank(&self) -> u8 {
+    ///
+    /// Gateways that are synced at another commit go before all that need no action: who reads the status counts them by
+    /// the list ([`GatewaySyncStatus::gateways_at_commit`](stoker_api::GatewaySyncStatus::gateways_at_commit)).
+    fn rank(&self, commit: Option<&str>) -> u8 {
+        let has_commit = commit.is_none_or(|commit| self.shown.has_commit(commit));
         match self.shown.sync_status {
             Some(GatewayState::MissingSidecar) => 0,
             Some(GatewayState::Error) => 1,
-            None | Some(GatewayState::Pending) => 2,
-            Some(GatewayState::Synced) => 3,
+            Some(GatewayState::Synced) if !has_commit => 2,
+            None | Some(GatewayState::Pending) => 3,
+            Some(GatewayState::Synced) => 4,
         }
     }
 }

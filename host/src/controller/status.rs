@@ -92,7 +92,8 @@ pub(super) fn next(
             set_ref_fields(&mut status, sync, resolution, &now);
             set_host_key(&mut status, desired, resolution);
             if let Some(gateways) = &fleet.gateways {
-                status.discovered_gateways = gateways.shown();
+                let commit = status.last_sync_commit.as_deref();
+                status.discovered_gateways = gateways.shown(commit);
             }
             skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
             let mut setter = setter(&mut status, sync, &now);

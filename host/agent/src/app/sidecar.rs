@@ -1,9 +1,10 @@
 //! The agent beside a gateway in a pod.
 
+use std::error::Error as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use stoker_git::ObjectStore;
@@ -51,9 +52,15 @@ pub(super) async fn run() -> Result<ExitCode> {
     let kubernetes = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         Config::incluster().context("cannot use the service account of the pod")?
     } else {
-        Config::infer()
-            .await
-            .context("found no Kubernetes cluster")?
+        let found = Config::infer().await;
+        // The text of the client library repeats its causes.
+        found.map_err(|error| {
+            let cause = error.source().unwrap_or(&error);
+            anyhow!(
+                "found no Kubernetes cluster: {}",
+                stoker_report::chain(cause)
+            )
+        })?
     };
     let client =
         Client::try_from(kubernetes).context("cannot create a client of the Kubernetes API")?;

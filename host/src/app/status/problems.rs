@@ -7,7 +7,7 @@ use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
 
-use super::super::sync::is_never_handled;
+use super::super::sync::{NO_CONTROLLER, is_never_handled};
 use super::view::is_waiting;
 
 /// The time within which a controller handles an object, in seconds.
@@ -83,7 +83,7 @@ fn unhandled(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestamp) -
     let remedy = if is_never_handled(object) {
         "if the object has an event DefinitionOutdated, apply the definition of GatewaySync that `stoker crd` prints"
     } else {
-        "check that a replica leads: kubectl get lease -A --field-selector metadata.name=a86165bb.stoker.io"
+        NO_CONTROLLER
     };
     let message = format!("the controller has not handled {what}");
     (now.as_second() - since.as_second() > PATIENCE).then(|| problem(true, message, remedy))
@@ -103,9 +103,8 @@ impl Searched<'_> {
         format!("{what}: kubectl edit gatewaysync -n {namespace} {name}")
     }
 
-    fn logs(&self, gateway: &DiscoveredGateway) -> String {
+    fn logs(&self, pod: &str) -> String {
         let Self { namespace, .. } = self;
-        let pod = &gateway.pod_name;
         format!("read the log of the agent: kubectl logs -n {namespace} {pod} -c stoker-agent")
     }
 
@@ -174,11 +173,12 @@ impl Searched<'_> {
 
     fn skewed(&self) -> Option<Problem> {
         let (message, _) = self.found(condition::REF_SKEW, "True")?;
-        let commit = self.status.last_sync_commit.as_ref();
+        let commit = self.status.last_sync_commit.as_deref().unwrap_or_default();
         let gateways = &mut self.status.discovered_gateways.iter();
-        let first = gateways
-            .find(|one| one.synced_commit.is_some() && one.synced_commit.as_ref() != commit)?;
-        Some(problem(false, message, self.logs(first)))
+        let first = gateways.find(|one| one.synced_commit.is_some() && !one.has_commit(commit));
+        // The message names gateways that the status does not list.
+        let pod = first.map_or("POD", |one| &one.pod_name);
+        Some(problem(false, message, self.logs(pod)))
     }
 
     fn agents_not_ready(&self) -> Option<Problem> {
@@ -210,12 +210,10 @@ impl Searched<'_> {
     }
 
     fn failed_gateways(&self) -> impl Iterator<Item = Problem> {
-        self.gateways(GatewayState::Error).map(|gateway| {
-            let reported = [&gateway.message, &gateway.last_scan_result];
-            let why = reported.into_iter().flatten().next();
-            let why = why.map_or("its agent reports an error", String::as_str);
-            let message = format!("gateway {}: {why}", gateway.name);
-            problem(false, message, self.logs(gateway))
+        let gateways = self.status.discovered_gateways.iter();
+        gateways.filter_map(|gateway| {
+            let message = gateway.failure()?;
+            Some(problem(false, message, self.logs(&gateway.pod_name)))
         })
     }
 }

@@ -32,10 +32,12 @@ fn cell(text: &str, style: Style) -> Cell {
     }
 }
 
-/// Returns a table of objects, and their problems.
-pub(super) fn list(objects: &[ObjectView], now: Timestamp) -> String {
+/// Returns a table of the objects of a namespace or of all, and their problems.
+pub(super) fn list(objects: &[ObjectView], namespace: Option<&str>, now: Timestamp) -> String {
     if objects.is_empty() {
-        return "There are no GatewaySync objects.\n".to_owned();
+        let place = namespace.map(|name| format!(" in the namespace {name}"));
+        let place = place.unwrap_or_default();
+        return format!("There are no GatewaySync objects{place}.\n");
     }
     let header = [
         "NAMESPACE",
@@ -93,6 +95,12 @@ pub(super) fn details(object: &ObjectView, now: Timestamp) -> String {
     if !object.gateways.is_empty() {
         text.push('\n');
         text.push_str(&gateways(object, now));
+        let more = object.gateway_count.saturating_sub(object.gateways.len());
+        if more > 0 {
+            text.extend([format!(
+                "  and {more} more, which the status does not list\n"
+            )]);
+        }
     }
     if !object.problems.is_empty() {
         text.push('\n');
@@ -133,7 +141,8 @@ fn gateways(object: &ObjectView, now: Timestamp) -> String {
     let row = |gateway: &DiscoveredGateway| {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         let commit = gateway.synced_commit.as_deref();
-        let is_other = commit.is_some_and(|commit| object.commit.as_deref() != Some(commit));
+        let is_other =
+            commit.is_some() && !gateway.has_commit(object.commit.as_deref().unwrap_or_default());
         let last_sync = gateway.last_sync_time.as_ref();
         let (word, style) = gateway_state(gateway.sync_status);
         vec![
@@ -194,7 +203,7 @@ fn style(state: State) -> Style {
 }
 
 fn count(object: &ObjectView) -> String {
-    format!("{}/{}", object.gateways_synced, object.gateways.len())
+    format!("{}/{}", object.gateways_synced, object.gateway_count)
 }
 
 fn since(object: &ObjectView, now: Timestamp) -> String {

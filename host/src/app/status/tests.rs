@@ -1,3 +1,5 @@
+mod problems;
+
 use futures::stream;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
@@ -98,6 +100,17 @@ edge/red
 ";
     assert_eq!(plain(&objects, None), expected);
     assert_eq!(plain(&[], None), "There are no GatewaySync objects.\n");
+    for (namespace, expected) in [
+        (
+            "nope",
+            "There are no GatewaySync objects in the namespace nope.\n",
+        ),
+        ("", "There are no GatewaySync objects.\n"),
+    ] {
+        let mut flags = flags(None, OutputFormat::Text);
+        flags.namespace = Some(namespace.to_owned());
+        assert_eq!(super::text(&[], &flags, now()).unwrap(), expected);
+    }
 }
 
 #[test]
@@ -141,121 +154,58 @@ edge/plant   Syncing
     assert_eq!(plain(&[object("plant", change)], Some("plant")), expected);
 }
 
-/// Checks that an object has one problem, with these parts of its texts.
-#[track_caller]
-fn check_problem(change: Value, message: &str, remedy: &str) {
-    let view = ObjectView::new(&object("plant", change), now());
-    let [problem] = view.problems.as_slice() else {
-        panic!("{message}: {:?}", view.problems);
+#[test]
+fn gateways_that_the_status_does_not_list_are_counted() {
+    let ready = condition("Ready", "True", "SyncSucceeded", "All gateways synced");
+    let listed = json!([
+        gateway("a", "Synced", COMMIT),
+        gateway("b", "Synced", COMMIT)
+    ]);
+    let view = |conditions: &[Value], gateways: &Value| {
+        let object = object("plant", resolved(conditions, gateways));
+        let view = ObjectView::new(&object, now());
+        let state = format!("{:?}", view.state);
+        (
+            view.gateways_synced,
+            view.gateway_count,
+            state,
+            plain(&[object], Some("plant")),
+        )
     };
-    assert!(problem.message.contains(message), "{problem:?}");
-    assert!(problem.remedy.contains(remedy), "{problem:?}");
-}
-
-/// Conditions that report a problem: type, status, reason and message, and a part of the remedy.
-const CONDITIONS: [(&str, &str, &str, &str, &str); 10] = [
-    (
-        "Ready",
-        "False",
-        "Reconciling",
-        "token secret \"t\" not found",
-        "create the Secret in the namespace edge",
-    ),
-    (
-        "Ready",
-        "False",
-        "Reconciling",
-        "Metadata not published: taken",
-        "delete the ConfigMap",
-    ),
-    (
-        "ProfilesValid",
-        "False",
-        "ProfilesInvalid",
-        "bad",
-        "correct spec.sync: kubectl edit",
-    ),
-    (
-        "AgentReady",
-        "False",
-        "RBACError",
-        "refused",
-        "rbac.autoBindAgent.enabled",
-    ),
-    (
-        "AgentReady",
-        "False",
-        "AgentsNotReady",
-        "1 agent",
-        "kubectl describe pod -n edge",
-    ),
-    (
-        "SidecarInjected",
-        "False",
-        "SidecarMissing",
-        "1 gateway",
-        "kubectl delete pod -n edge pod-g",
-    ),
-    (
+    let all = condition(
+        "AllGatewaysSynced",
+        "True",
+        "SyncSucceeded",
+        "300/300 synced",
+    );
+    let (synced, count, state, text) = view(&[ready.clone(), all.clone()], &listed);
+    assert_eq!((synced, count, state.as_str()), (300, 300, "Ready"));
+    assert!(text.contains("gateways   300/300 synced"), "{text}");
+    assert!(
+        text.contains("\n  and 298 more, which the status does not list\n"),
+        "{text}"
+    );
+    let other = json!([
+        gateway("a", "Synced", COMMIT),
+        gateway("b", "Synced", &"b".repeat(40))
+    ]);
+    let (synced, count, state, _) = view(&[ready.clone(), all.clone()], &other);
+    assert_eq!((synced, count, state.as_str()), (299, 300, "Syncing"));
+    let skew = condition(
         "RefSkew",
         "True",
         "CommitDiffers",
-        "g (bbbbbbb)",
-        "kubectl logs -n edge pod-g",
-    ),
-    (
-        "PollingIntervalValid",
-        "False",
-        "PollingIntervalInvalid",
-        "soon",
-        "write a duration such as 60s",
-    ),
-    (
-        "SSHHostKeyVerification",
-        "False",
-        "HostKeyVerificationDisabled",
-        "any",
-        "spec.git.auth.sshKey.knownHosts",
-    ),
-    (
-        "RefResolved",
-        "False",
-        "GitHubAppExchangeFailed",
-        "401",
-        "correct spec.git.auth, or its Secret",
-    ),
-];
-
-#[test]
-fn every_problem_has_a_remedy() {
-    let gateways = json!([gateway("g", "MissingSidecar", &"b".repeat(40))]);
-    for (type_, status, reason, message, remedy) in CONDITIONS {
-        let mut change = resolved(&[], &gateways);
-        change["status"]["conditions"] = json!([condition(type_, status, reason, message)]);
-        check_problem(change, message, remedy);
-    }
-}
-
-#[test]
-fn an_object_that_no_controller_handles_is_a_problem() {
-    let requested =
-        json!({"metadata": {"annotations": {"stoker.io/requested-at": "2026-03-01T11:50:00Z"}}});
-    let mut reconciled = requested.clone();
-    reconciled["status"] = json!({"refResolutionStatus": "Resolved"});
-    check_problem(
-        requested,
-        "has not handled its last request",
-        "a86165bb.stoker.io",
+        "1 gateway(s) run another commit: z (bbbbbbb)",
     );
-    check_problem(
-        reconciled,
-        "has not handled its last request",
-        "DefinitionOutdated",
+    let (_, _, state, text) = view(&[ready, all, skew], &listed);
+    assert_eq!(state, "Syncing");
+    assert!(
+        text.contains("! 1 gateway(s) run another commit: z (bbbbbbb)"),
+        "{text}"
     );
-    check_problem(
-        json!({}),
-        "has not handled this object",
-        "a86165bb.stoker.io",
+    assert!(
+        text.contains("kubectl logs -n edge POD -c stoker-agent"),
+        "{text}"
     );
 }
 

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 use stoker_api::detection::{CommitId, RepoUrl};
 use stoker_api::names::{annotation, condition};
-use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus, SyncedRefKind};
+use stoker_api::{DiscoveredGateway, GatewaySync, GatewaySyncStatus, SyncedRefKind};
 
 use super::problems::{self, Problem};
 
@@ -56,7 +56,10 @@ pub(super) struct ObjectView {
     /// The time since which the commit has applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<Timestamp>,
+    /// The number of gateways that are synced at the commit.
     pub(super) gateways_synced: usize,
+    /// The number of all gateways, of which the status may list only a part.
+    pub(super) gateway_count: usize,
     pub(super) gateways: Vec<DiscoveredGateway>,
     pub(super) problems: Vec<Problem>,
 }
@@ -66,7 +69,7 @@ impl ObjectView {
         let status = object.status.clone().unwrap_or_default();
         let annotation = |name| object.annotations().get(name).cloned();
         let is_replaced = object.effective_ref() != object.spec.git.git_ref;
-        let is_synced = |one: &&DiscoveredGateway| one.sync_status == Some(GatewayState::Synced);
+        let (gateways_synced, gateway_count) = status.gateways_at_commit();
         let problems = problems::of(object, &status, now);
         Self {
             namespace: object.namespace().unwrap_or_default(),
@@ -83,7 +86,8 @@ impl ObjectView {
             ref_kind: status.last_sync_ref_kind,
             commit: status.last_sync_commit,
             since: status.last_sync_time.map(|time| time.0),
-            gateways_synced: status.discovered_gateways.iter().filter(is_synced).count(),
+            gateways_synced,
+            gateway_count,
             gateways: status.discovered_gateways,
             problems,
         }
@@ -107,11 +111,19 @@ fn state(object: &GatewaySync, status: &GatewaySyncStatus, problems: &[Problem])
         State::Pending
     } else if status.discovered_gateways.is_empty() {
         State::Resolved
-    } else if holds(condition::READY) == Some(true) {
+    } else if holds(condition::READY) == Some(true) && !is_behind(status) {
         State::Ready
     } else {
         State::Syncing
     }
+}
+
+/// Returns whether gateways are synced at another commit. Such gateways are synced as far as `Ready` is concerned.
+fn is_behind(status: &GatewaySyncStatus) -> bool {
+    let (synced, _) = status.gateway_counts();
+    let (at_commit, _) = status.gateways_at_commit();
+    let skew = status.condition(condition::REF_SKEW);
+    at_commit < synced || skew.is_some_and(|found| found.status == "True")
 }
 
 /// Returns whether the controller has not handled the last request yet.

@@ -76,10 +76,12 @@ fn a_sync_waits_until_all_gateways_report_its_commit() {
     ] {
         let count = gateways.as_array().unwrap().len();
         let commit = COMMIT.to_owned();
+        let why = (count == 2).then(|| "gateway g: its agent reports an error".to_owned());
         let waiting = Step::Resolved {
             commit: commit.clone(),
             synced,
             count,
+            why,
         };
         assert_eq!(step(&handled(&gateways)), waiting);
         let resolved = Step::Done {
@@ -101,6 +103,81 @@ fn a_sync_waits_until_all_gateways_report_its_commit() {
         };
         assert_eq!(step(&handled(&gateways)), done);
     }
+}
+
+#[test]
+fn a_sync_waits_for_gateways_that_the_status_does_not_list() {
+    let with = |type_, state, message| {
+        let mut status = handled(&json!([
+            gateway("Synced", COMMIT),
+            gateway("Synced", COMMIT)
+        ]));
+        let conditions = status["conditions"].as_array_mut().unwrap();
+        conditions.push(condition(type_, state, message));
+        step(&status)
+    };
+    let waiting = |synced, count, why: Option<&str>| Step::Resolved {
+        commit: COMMIT.to_owned(),
+        synced,
+        count,
+        why: why.map(str::to_owned),
+    };
+    let unlisted = with("AllGatewaysSynced", "False", "299/300 synced");
+    assert_eq!(unlisted, waiting(299, 300, None));
+    let skewed = with(
+        "RefSkew",
+        "True",
+        "1 gateway(s) run another commit: z (bbbbbbb)",
+    );
+    let why = "1 gateway(s) run another commit: z (bbbbbbb)";
+    assert_eq!(skewed, waiting(2, 2, Some(why)));
+    let done = Step::Done {
+        commit: COMMIT.to_owned(),
+        synced: 300,
+        count: 300,
+    };
+    assert_eq!(with("AllGatewaysSynced", "True", "300/300 synced"), done);
+}
+
+#[test]
+fn a_sync_says_why_a_gateway_fails() {
+    let mut failed = gateway("Error", COMMIT);
+    failed["message"] = json!("no mapping matches");
+    let status = handled(&json!([
+        gateway("Synced", COMMIT),
+        failed,
+        gateway("Error", COMMIT)
+    ]));
+    let Step::Resolved { why, .. } = step(&status) else {
+        panic!("{:?}", step(&status));
+    };
+    assert_eq!(why.as_deref(), Some("gateway g: no mapping matches"));
+}
+
+#[test]
+fn a_request_that_no_controller_handles_is_told_apart() {
+    let unhandled = |status: &Value| {
+        let why = unhandled(&object(status), "t1");
+        why.map(|why| why.join("\n"))
+    };
+    let lease =
+        "no controller has handled the request; check that a replica leads: kubectl get lease";
+    for status in [json!({}), json!({"lastHandledRequestedAt": "t0"})] {
+        let why = unhandled(&status).unwrap();
+        assert!(
+            why.starts_with(lease) && !why.contains("definition"),
+            "{why}"
+        );
+    }
+    let why = unhandled(&json!({"refResolutionStatus": "Resolved"})).unwrap();
+    assert!(
+        why.starts_with(lease) && why.contains("`stoker crd`"),
+        "{why}"
+    );
+    let message = "token secret \"t\" not found: gone";
+    let lacking = json!({"conditions": [condition("Ready", "False", message)]});
+    assert_eq!(unhandled(&lacking).as_deref(), Some(""));
+    assert_eq!(unhandled(&handled(&json!([]))), None);
 }
 
 #[test]
@@ -137,10 +214,12 @@ fn each_step_is_said_once() {
         started: Instant::now(),
         last: String::new(),
     };
+    assert!(!progress.has_said("gateways"));
     for _ in 0..2 {
         progress.say("resolved", "4f\u{1b}[2J").unwrap();
         progress.say("gateways", "0/1 synced").unwrap();
     }
+    assert!(progress.has_said("gateways") && !progress.has_said("synced"));
     let text = String::from_utf8(out).unwrap();
     assert_eq!(
         text,

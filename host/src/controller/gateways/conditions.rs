@@ -1,10 +1,10 @@
 //! The conditions about the gateways. Pure.
 
+use stoker_api::GatewayState;
 use stoker_api::messages;
 use stoker_api::names::{condition, reason};
-use stoker_api::{GatewayState, GatewaySyncStatus};
 
-use super::{AgentContainer, Fleet, Gateway, Gateways, LISTED, Skew};
+use super::{AgentContainer, Fleet, Gateway, Gateways, Skew};
 use crate::controller::condition::{Setter, State};
 
 /// The largest number of gateways that a message names.
@@ -32,17 +32,6 @@ impl Fleet {
         };
         set_or_unset(setter, condition::AGENT_READY, ready);
     }
-}
-
-/// Returns the number of gateways at the time of a status, which may list only a part of them.
-pub(in crate::controller) fn count_of(status: &GatewaySyncStatus) -> usize {
-    let listed = status.discovered_gateways.len();
-    if listed < LISTED {
-        return listed;
-    }
-    let synced = status.condition(condition::ALL_GATEWAYS_SYNCED);
-    let count = synced.and_then(|found| messages::gateway_count(&found.message));
-    count.unwrap_or(listed)
 }
 
 fn set_or_unset(setter: &mut Setter<'_>, type_: &str, state: Option<State<'_>>) {

@@ -57,9 +57,7 @@ impl Skew {
 /// Returns the commit of a gateway if it is another one. A gateway whose agent reports none is not compared.
 fn other_commit<'a>(gateway: &'a DiscoveredGateway, commit: &str) -> Option<&'a str> {
     let synced = gateway.synced_commit.as_deref()?;
-    // An abbreviation of this length is sufficient.
-    let is_same = synced.len() >= CommitId::SHORT_DIGITS && commit.starts_with(synced);
-    (!is_same).then_some(synced)
+    (!gateway.has_commit(commit)).then_some(synced)
 }
 
 /// Returns the time from which on a gateway has run another commit than the published one. An agent can be ahead of the

@@ -43,7 +43,7 @@ fn a_gateway_shows_its_pod_and_the_report_of_its_agent() {
         "name": "blue", "namespace": "edge", "podName": "gw-0", "serviceAccountName": "default", "profile": "edge",
         "syncStatus": "Synced", "syncedCommit": "4f", "projectsSynced": ["p1"],
     }]);
-    assert_eq!(serde_json::to_value(gateways.shown()).unwrap(), shown);
+    assert_eq!(serde_json::to_value(gateways.shown(None)).unwrap(), shown);
 }
 
 #[test]
@@ -64,10 +64,36 @@ fn a_status_with_too_many_gateways_lists_those_with_a_problem() {
     };
     let pods = names.iter().enumerate();
     let pods: Vec<_> = pods.map(|(at, name)| pod(name, name, agent(at))).collect();
-    let shown = Gateways::discover(&key(), &pods, &reports(&entries)).shown();
+    let shown = Gateways::discover(&key(), &pods, &reports(&entries)).shown(None);
     let shown: Vec<_> = shown.into_iter().map(|one| one.name).collect();
     assert_eq!(shown.len(), LISTED);
     assert!(shown.is_sorted());
+    assert_eq!(shown[215..217], ["gw-215", "gw-260"]);
+    assert_eq!(shown.last(), names.last());
+}
+
+#[test]
+fn a_status_with_too_many_gateways_lists_those_with_another_commit() {
+    let (commit, other) = ("a".repeat(40), "b".repeat(40));
+    let names: Vec<_> = (0..300).map(|number| format!("gw-{number:03}")).collect();
+    let entry = |at: usize| match at {
+        0 => json!({"syncStatus": "Synced", "syncedCommit": &commit[..7]}),
+        1..260 => json!({"syncStatus": "Synced", "syncedCommit": commit}),
+        _ => json!({"syncStatus": "Synced", "syncedCommit": other}),
+    };
+    let entries: Vec<_> = (0..300).map(|at| entry(at).to_string()).collect();
+    let entries: Vec<_> = names
+        .iter()
+        .map(String::as_str)
+        .zip(entries.iter().map(String::as_str))
+        .collect();
+    let pods = names.iter();
+    let pods: Vec<_> = pods
+        .map(|name| pod(name, name, AgentContainer::Ready))
+        .collect();
+    let shown = Gateways::discover(&key(), &pods, &reports(&entries)).shown(Some(&commit));
+    let shown: Vec<_> = shown.into_iter().map(|one| one.name).collect();
+    assert_eq!(shown.len(), LISTED);
     assert_eq!(shown[215..217], ["gw-215", "gw-260"]);
     assert_eq!(shown.last(), names.last());
 }
@@ -161,7 +187,7 @@ fn the_list_in_the_status_is_bounded() {
         (gateways.count(), gateways.count_in(GatewayState::Synced)),
         (300, 300)
     );
-    let shown = gateways.shown();
+    let shown = gateways.shown(None);
     assert_eq!(shown.len(), 256);
     assert!(serde_json::to_string(&shown).unwrap().len() < 1 << 20);
 }
