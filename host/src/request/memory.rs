@@ -1,5 +1,5 @@
 //! What an object remembers of the deliveries that were accepted for it. It is stored in annotations, with the same
-//! write as the request.
+//! write as the request, or by itself for a delivery that needs no request.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -185,36 +185,6 @@ impl Memory {
                 }
             })
             .max_by_key(|event| event.at)
-    }
-
-    /// Adds what another memory of the same object has and this one lacks, as the latest.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for id in &other.deliveries {
-            if !self.has(*id) {
-                self.deliveries.push(*id);
-            }
-        }
-        for event in &other.events {
-            let same = self
-                .events
-                .iter()
-                .position(|own| own.plugin == event.plugin);
-            let Some(own) = same.map(|index| &mut self.events[index]) else {
-                self.events.push(event.clone());
-                continue;
-            };
-            let is_signed = own.is_signed || event.is_signed;
-            if own.at >= event.at {
-                own.is_signed = is_signed;
-                continue;
-            }
-            self.events.retain(|own| own.plugin != event.plugin);
-            self.events.push(LastEvent {
-                is_signed,
-                ..event.clone()
-            });
-        }
-        self.shorten();
     }
 
     /// Returns the memory with one more accepted delivery, of which a detection was chosen.
