@@ -11,6 +11,10 @@ pub(super) fn in_words(error: kube::Error, object: Option<&str>) -> Error {
         // The text of the client library adds only the name of one of its parts.
         kube::Error::Service(cause) => anyhow!(cause).context("cannot reach the API server"),
         kube::Error::HyperError(cause) => anyhow!(cause).context("cannot reach the API server"),
+        kube::Error::SerdeError(error) => {
+            let error = stoker_report::without_values(&error.to_string());
+            anyhow!(error).context("the object does not have the form of a GatewaySync")
+        }
         other => other.into(),
     }
 }
