@@ -86,7 +86,7 @@ fn what_is_signed_identifies_a_delivery_where_it_is_unique() {
 }
 
 #[test]
-fn what_a_plugin_reports_identifies_a_delivery_that_nothing_else_identifies() {
+fn what_a_plugin_reports_identifies_a_delivery_that_is_not_signed() {
     let named = |plugin, git_ref: &str, id: Option<&str>| {
         let detection = Detection {
             git_ref: GitRef::parse(git_ref).unwrap(),
@@ -108,6 +108,13 @@ fn what_a_plugin_reports_identifies_a_delivery_that_nothing_else_identifies() {
         let has = id.is_some_and(|id| memory.has(id));
         assert_eq!(has, expected, "{other:?}");
         assert!(memory.may_have(&other) || !has, "{other:?}");
+    }
+    // A proxy adds another id to each retry.
+    let mut retry = first.clone();
+    for id in [3, 4] {
+        retry.fingerprint.sent = Some([id; 32]);
+        let id = DeliveryId::of(&retry, &retry.detections[0]).unwrap();
+        assert!(memory.has(id) && memory.may_have(&retry));
     }
     assert!(!memory.may_have(&named("cloudevents", "v1", None)));
     assert!(!Memory::default().may_have(&first));
