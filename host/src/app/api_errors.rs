@@ -61,6 +61,16 @@ mod tests {
     }
 
     #[test]
+    fn the_values_of_an_object_of_another_shape_are_not_shown() {
+        let object = json!({"spec": {"git": "https://user:s3cret@host/x.git"}});
+        let error = serde_json::from_value::<stoker_api::GatewaySync>(object).unwrap_err();
+        let error = in_words(kube::Error::SerdeError(error), None);
+        let text = stoker_report::chain(error.as_ref()).to_string();
+        assert!(text.contains("does not have the form"), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
     fn refusals_are_told_in_words() {
         let named: StatusDetails = serde_json::from_value(json!({"name": "nope"})).unwrap();
         let failure = |code, message| Status::failure(message, "Reason").with_code(code);

@@ -59,7 +59,11 @@ pub(super) fn objects(
     (objects, reader)
 }
 
-/// The annotations of an object, without those that only the receiver reads.
+/// Returns a hash of the annotations of an object, without those that only the receiver reads.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is a predicate, which may have no value"
+)]
 fn annotations(object: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     object
