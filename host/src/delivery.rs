@@ -5,6 +5,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
+/// The header in which Bitbucket Data Center gives the id of a delivery, and many proxies an id of their own, which is
+/// another one for each retry.
+const REQUEST_ID: &str = "x-request-id";
+/// The header of Bitbucket with the kind of an event. Beside it, the other header is the sender's.
+const BITBUCKET_EVENT: &str = "x-event-key";
+
 /// The headers in which senders give the id of a delivery, in the order of preference.
 ///
 /// They are documented by GitHub, Gitea, Forgejo, GitLab, Standard Webhooks, Bitbucket, CloudEvents (binary mode) and Amazon SNS.
@@ -15,7 +21,7 @@ const ID_HEADERS: [&str; 9] = [
     "idempotency-key",
     "webhook-id",
     "x-request-uuid",
-    "x-request-id",
+    REQUEST_ID,
     "ce-id",
     "x-amz-sns-message-id",
 ];
@@ -81,14 +87,16 @@ pub struct Fingerprint {
 pub enum Signed {
     /// The body alone, by its signature. Two deliveries with the same body and key cannot be distinguished.
     Body(Digest),
-    /// An id of the delivery, with the body and a time. Retries of one delivery have the same id.
+    /// An id of the delivery, with the body and a time. The digest is that of the id and the body, which are the same in
+    /// retries of one delivery.
     Id(Digest),
 }
 
 /// Returns the id of the delivery with these headers, if it is fit for a log line: printable ASCII of limited length.
 #[must_use]
 pub fn delivery_id(headers: &HeaderMap) -> Option<&str> {
-    ID_HEADERS.iter().find_map(|name| {
+    let is_senders = |name: &&&str| **name != REQUEST_ID || headers.contains_key(BITBUCKET_EVENT);
+    ID_HEADERS.iter().filter(is_senders).find_map(|name| {
         let id = headers.get(*name)?.to_str().ok()?.trim();
         let fit = !id.is_empty()
             && id.len() <= MAX_ID_BYTES
@@ -113,5 +121,16 @@ mod tests {
             HeaderValue::from_static("72d3162e-cc78"),
         );
         assert_eq!(delivery_id(&headers), Some("72d3162e-cc78"));
+    }
+
+    #[test]
+    fn the_id_of_a_proxy_is_not_the_senders() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_static("b1946ac9"));
+        assert_eq!(delivery_id(&headers), None);
+        headers.insert("x-event-key", HeaderValue::from_static("repo:refs_changed"));
+        assert_eq!(delivery_id(&headers), Some("b1946ac9"));
+        headers.insert("x-request-uuid", HeaderValue::from_static("cloud"));
+        assert_eq!(delivery_id(&headers), Some("cloud"));
     }
 }

@@ -205,10 +205,12 @@ where
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let ending = self.shutdown.child_token();
         let service = TrackedService {
             service: self.service.clone(),
             peer: self.peer,
             place: Arc::clone(&self.place),
+            ending: ending.clone(),
         };
         let builder = http(self.idle_time.unwrap_or(HEADER_TIME));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -223,12 +225,16 @@ where
                     }
                     return;
                 }
-                () = self.shutdown.cancelled(), if !is_ending => {
+                () = ending.cancelled(), if !is_ending => {
                     is_ending = true;
                     connection.as_mut().graceful_shutdown();
+                    // An HTTP/2 client must answer a ping before the connection ends.
+                    silence.set(self::silence(&self.place, HEADER_TIME));
                 }
                 () = silence.as_mut() => {
-                    self.metrics.closed(Closed::Silent);
+                    if !is_ending {
+                        self.metrics.closed(Closed::Silent);
+                    }
                     return;
                 }
             }

@@ -28,10 +28,24 @@ const CALL_TIME: Duration = Duration::from_secs(15);
 pub(crate) enum ClusterError {
     /// The API server refused the call, or cannot be reached.
     #[error(transparent)]
-    Refused(#[from] kube::Error),
+    Refused(kube::Error),
+    /// What the API server sent does not have the expected form. The text has no values.
+    #[error("the object does not have the expected form: {0}")]
+    Form(String),
     /// The API server did not answer.
     #[error("the API server did not answer in {} s", .0.as_secs())]
     Timeout(Duration),
+}
+
+impl From<kube::Error> for ClusterError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::SerdeError(error) => {
+                Self::Form(stoker_report::without_values(&error.to_string()))
+            }
+            error => Self::Refused(error),
+        }
+    }
 }
 
 /// Makes a call, or several, within a time limit.

@@ -62,6 +62,26 @@ pub fn excerpt(text: &str) -> String {
         .collect()
 }
 
+/// Returns the error of a deserialization without the values that it quotes: of an object that may have credentials in a
+/// wrong field.
+#[must_use]
+pub fn without_values(error: &str) -> String {
+    // The texts of serde end in what is expected. A variant is quoted in the way of a field, whose name is known.
+    const VARIANT: &str = "unknown variant `";
+    let quoted = if error.starts_with(VARIANT) {
+        error.rfind("`, expected ").map(|end| (VARIANT.len(), end))
+    } else {
+        let first = error.find('"').map(|start| start + 1);
+        first
+            .zip(error.rfind('"'))
+            .filter(|(start, end)| start <= end)
+    };
+    quoted.map_or_else(
+        || error.to_owned(),
+        |(start, end)| format!("{}…{}", &error[..start], &error[end..]),
+    )
+}
+
 /// Returns whether a character is a control character, or invisible formatting such as a change of direction (Unicode
 /// general categories Cc, Cf, Zl and Zp).
 #[must_use]
@@ -102,6 +122,24 @@ mod tests {
     fn an_excerpt_is_one_short_line() {
         assert_eq!(excerpt(" a\nb\u{1b}c\u{202e}\n"), "a b c ");
         assert_eq!(excerpt(&"ü".repeat(201)), "ü".repeat(200));
+    }
+
+    #[test]
+    fn the_values_of_an_object_are_not_shown() {
+        for (error, expected) in [
+            (
+                "invalid type: string \"https://u:\\\"s3cret\\\"@h\", expected struct Git at line 1 column 9",
+                "invalid type: string \"…\", expected struct Git at line 1 column 9",
+            ),
+            (
+                "unknown variant `s3`, expected cret`, expected `Enabled` or `Disabled`",
+                "unknown variant `…`, expected `Enabled` or `Disabled`",
+            ),
+            ("missing field `git`", "missing field `git`"),
+            ("a \" alone", "a \" alone"),
+        ] {
+            assert_eq!(without_values(error), expected);
+        }
     }
 
     #[test]

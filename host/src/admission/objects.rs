@@ -17,7 +17,7 @@ const MAX_LISTED: u32 = 100;
 /// The reason why an object cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
-    /// The API server refused the read, or the object does not have the expected shape.
+    /// The API server refused the read, or cannot be reached.
     #[error("cannot read the GatewaySync objects of namespace '{namespace}'")]
     Read {
         /// The namespace of the pod.
@@ -25,6 +25,14 @@ pub enum LookupError {
         /// The error.
         #[source]
         source: kube::Error,
+    },
+    /// The object does not have the form of a `GatewaySync`.
+    #[error("a GatewaySync object of namespace '{namespace}' does not have its form: {why}")]
+    Form {
+        /// The namespace of the pod.
+        namespace: String,
+        /// The reason, without the values of the object.
+        why: String,
     },
     /// The API server did not answer in time.
     #[error("cannot read the GatewaySync objects of namespace '{namespace}' in time")]
@@ -68,9 +76,16 @@ impl Objects {
         let read = read.map_err(|_| LookupError::Time {
             namespace: namespace.to_owned(),
         })?;
-        read.map_err(|source| LookupError::Read {
-            namespace: namespace.to_owned(),
-            source,
+        let namespace = || namespace.to_owned();
+        read.map_err(|error| match error {
+            kube::Error::SerdeError(error) => LookupError::Form {
+                namespace: namespace(),
+                why: stoker_report::without_values(&error.to_string()),
+            },
+            source => LookupError::Read {
+                namespace: namespace(),
+                source,
+            },
         })
     }
 

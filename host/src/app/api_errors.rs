@@ -11,6 +11,10 @@ pub(super) fn in_words(error: kube::Error, object: Option<&str>) -> Error {
         // The text of the client library adds only the name of one of its parts.
         kube::Error::Service(cause) => anyhow!(cause).context("cannot reach the API server"),
         kube::Error::HyperError(cause) => anyhow!(cause).context("cannot reach the API server"),
+        kube::Error::SerdeError(error) => {
+            let error = stoker_report::without_values(&error.to_string());
+            anyhow!(error).context("the object does not have the form of a GatewaySync")
+        }
         other => other.into(),
     }
 }
@@ -54,6 +58,16 @@ mod tests {
     fn shown(status: Status, object: Option<&str>) -> String {
         let error = in_words(kube::Error::Api(status.boxed()), object);
         stoker_report::chain(error.as_ref()).to_string()
+    }
+
+    #[test]
+    fn the_values_of_an_object_of_another_shape_are_not_shown() {
+        let object = json!({"spec": {"git": "https://user:s3cret@host/x.git"}});
+        let error = serde_json::from_value::<stoker_api::GatewaySync>(object).unwrap_err();
+        let error = in_words(kube::Error::SerdeError(error), None);
+        let text = stoker_report::chain(error.as_ref()).to_string();
+        assert!(text.contains("does not have the form"), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn readable(object: Guarded) -> Option<GatewaySync> {
     let logged = object.0.inspect_err(|invalid| {
         tracing::error!(
             object = name,
-            error = invalid.error,
+            error = stoker_report::without_values(&invalid.error),
             "the object cannot be read"
         );
     });

@@ -13,21 +13,6 @@ use stoker_api::names::reason;
 /// The longest wait for the API server, which usually answers in milliseconds.
 pub(super) const API_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Removes the quoted texts from the error of an object, which may be credentials in a wrong field.
-pub(super) fn without_texts(object: &InvalidObject) -> InvalidObject {
-    let error = &object.error;
-    let error = match (error.find('"'), error.rfind('"')) {
-        (Some(first), Some(last)) if first < last => {
-            format!("{}\"…{}", &error[..first], &error[last..])
-        }
-        _ => error.clone(),
-    };
-    InvalidObject {
-        error,
-        metadata: object.metadata.clone(),
-    }
-}
-
 /// An error of a pass.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::Resource as _;
 use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use stoker_api::detection::{ObjectKey, RepoUrl};
 use stoker_api::{GatewaySync, GatewaySyncStatus};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::definition::Dropped;
 use super::dereference::References;
-use super::error::{self, ControllerError};
+use super::error::ControllerError;
 use super::gateways::{self, Fleet, Skew};
 use super::metrics::{ObjectInfo, PassResult};
 use super::publish::{self, Publication};
@@ -88,7 +89,10 @@ pub(super) async fn reconcile<G: RefSource>(
         _ if is_deleted => remove(&context, &key, meta).await,
         Ok(sync) => pass(&context, &key, sync).await,
         Err(invalid) => {
-            let invalid = error::without_texts(invalid);
+            let invalid = InvalidObject {
+                error: stoker_report::without_values(&invalid.error),
+                metadata: invalid.metadata.clone(),
+            };
             events::add(&context.events, &key, meta, vec![events::invalid(&invalid)]);
             Err(ControllerError::InvalidObject(Box::new(invalid)))
         }

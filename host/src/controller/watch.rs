@@ -2,6 +2,7 @@
 //! report, of the pods of gateways, and of the RoleBindings of agents.
 
 use std::future::ready;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
@@ -14,7 +15,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, Resource, ResourceExt as _};
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::{self, label};
+use stoker_api::names::{self, annotation, label};
 
 use super::agent_binding;
 use super::gateways::{PodFields, PodIndex};
@@ -25,8 +26,12 @@ use crate::written::{Guarded, WrittenObjects};
 /// The annotation in which `kubectl apply` keeps a copy of an object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// The annotations that only the receiver reads.
+const RECEIVER_ONLY: [&str; 2] = [annotation::ACCEPTED_DELIVERIES, annotation::ACCEPTED_EVENTS];
+
 /// Returns the objects whose spec, annotations or finalizers changed, and a store of all objects. A change of the
-/// status, which the controller writes itself, starts no pass.
+/// status, which the controller writes itself, starts no pass. Neither does one of the deliveries that were accepted,
+/// which only the receiver reads.
 pub(super) fn objects(
     client: Client,
     metrics: &WatchMetrics,
@@ -38,7 +43,7 @@ pub(super) fn objects(
 ) {
     let (reader, writer) = reflector::store();
     let changed = predicates::generation
-        .combine(predicates::annotations)
+        .combine(annotations)
         .combine(predicates::finalizers);
     let events = watcher(
         api::<Guarded>(client, namespace),
@@ -52,6 +57,21 @@ pub(super) fn objects(
         .applied_objects()
         .predicate_filter(changed, PredicateConfig::default());
     (objects, reader)
+}
+
+/// Returns a hash of the annotations of an object, without those that only the receiver reads.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is a predicate, which may have no value"
+)]
+fn annotations(object: &Guarded) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    object
+        .annotations()
+        .iter()
+        .filter(|(name, _)| !RECEIVER_ONLY.contains(&name.as_str()))
+        .for_each(|annotation| annotation.hash(&mut hasher));
+    Some(hasher.finish())
 }
 
 /// Drops what only other programs use. It would take more memory than the rest of an object.

@@ -1,11 +1,12 @@
 //! The reads of objects for deliveries that are refused otherwise.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use stoker_api::detection::ObjectKey;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::rate::{Rate, RateLimit};
 use crate::recent::Recent;
@@ -23,35 +24,59 @@ const LOOKS: Rate = Rate {
 
 /// The reads that refused deliveries caused within the last second.
 pub struct Looks {
-    reads: Recent<ObjectKey, Result<Target, RequestError>>,
+    reads: Recent<ObjectKey, Found>,
     rate: RateLimit<()>,
+    /// The read that began last.
+    latest: Mutex<Option<Shared<BoxFuture<'static, Found>>>>,
 }
+
+/// What a read has found.
+type Found = Result<Target, RequestError>;
 
 impl Default for Looks {
     fn default() -> Self {
         Self {
             reads: Recent::new(LOOK_PERIOD, LOOK_CAPACITY),
             rate: RateLimit::new(LOOKS),
+            latest: Mutex::default(),
         }
     }
 }
 
 impl Looks {
     /// Reads an object until the deadline, or returns the result of a read that began within the last second. Returns
-    /// `None` if there were too many reads.
+    /// `None` if there were too many reads, and the last one shows that the API server answers. A refusal during an outage
+    /// would otherwise be faster for an object that needs this read than for one with its own key.
     pub(super) async fn look(
         &self,
         requests: &Arc<dyn Requests>,
         key: &ObjectKey,
         deadline: Instant,
-    ) -> Option<Result<Target, RequestError>> {
+    ) -> Option<Found> {
         let read = || {
-            let is_allowed = self.rate.count(()).is_ok();
+            self.rate.count(()).ok()?;
             let (requests, wanted) = (Arc::clone(requests), key.clone());
             let read = async move { requests.read(&wanted, deadline).await };
-            is_allowed.then(|| read.boxed())
+            let read = read.boxed().shared();
+            *self.latest() = Some(read.clone());
+            Some(read.boxed())
         };
-        self.reads.get_if(key, read).await
+        let found = self.reads.get_if(key, read).await;
+        if found.is_some() {
+            return found;
+        }
+        let latest = self.latest().clone()?;
+        match timeout_at(deadline, latest).await {
+            Ok(Err(RequestError::Unavailable(error))) => {
+                Some(Err(RequestError::Unavailable(error)))
+            }
+            Ok(_) => None,
+            Err(_) => Some(Err(RequestError::Unavailable(None))),
+        }
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<Shared<BoxFuture<'static, Found>>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

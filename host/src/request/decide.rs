@@ -16,7 +16,8 @@ pub(super) enum Decision {
     Write(Accepted),
     /// Nothing is written, and this is the outcome.
     Keep(Submitted),
-    /// Nothing is written, because the ref is requested already. The delivery is accepted and must be remembered.
+    /// No request is written, because the ref is requested already. The delivery is accepted and must be remembered, or
+    /// a repetition of it could return to the ref later.
     AlreadySet {
         /// The requested ref.
         git_ref: GitRef,

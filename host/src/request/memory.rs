@@ -1,5 +1,5 @@
 //! What an object remembers of the deliveries that were accepted for it. It is stored in annotations, with the same
-//! write as the request.
+//! write as the request, or by itself for a delivery that needs no request.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -27,8 +27,8 @@ impl DeliveryId {
     /// Returns the identity of a delivery, of which a detection was chosen.
     ///
     /// A signed body identifies the delivery only where it reports an event. A body that only names a ref may be sent
-    /// again on purpose, to return to that ref. If neither a signature nor a header identifies the delivery, the id that
-    /// the plugin reports does.
+    /// again on purpose, to return to that ref. Without a signature, the id that the plugin reports identifies the
+    /// delivery, or else the one in the headers, which may be that of a proxy.
     pub(super) fn of(announcement: &Announcement, detection: &Detection) -> Option<Self> {
         let reports_event = detection.event.is_some()
             || detection.occurred_at.is_some()
@@ -36,8 +36,9 @@ impl DeliveryId {
         let Fingerprint { signed, sent } = announcement.fingerprint;
         let digest = match (signed, sent) {
             (Some(Signed::Body(digest)), _) if reports_event => digest,
-            (Some(Signed::Id(digest)), _) | (_, Some(digest)) => digest,
-            (_, None) => reported(&announcement.plugin, detection)?,
+            (Some(Signed::Id(digest)), _) => digest,
+            (Some(Signed::Body(_)), sent) => sent?,
+            (None, sent) => reported(&announcement.plugin, detection).or(sent)?,
         };
         Self::first_half(digest)
     }
@@ -135,7 +136,7 @@ impl Memory {
         self.has_signed(fingerprint)
             || id.is_some_and(|id| self.has(id))
             || !self.deliveries.is_empty()
-                && fingerprint.sent.is_none()
+                && fingerprint.signed.is_none()
                 && announcement
                     .detections
                     .iter()
@@ -185,36 +186,6 @@ impl Memory {
                 }
             })
             .max_by_key(|event| event.at)
-    }
-
-    /// Adds what another memory of the same object has and this one lacks, as the latest.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for id in &other.deliveries {
-            if !self.has(*id) {
-                self.deliveries.push(*id);
-            }
-        }
-        for event in &other.events {
-            let same = self
-                .events
-                .iter()
-                .position(|own| own.plugin == event.plugin);
-            let Some(own) = same.map(|index| &mut self.events[index]) else {
-                self.events.push(event.clone());
-                continue;
-            };
-            let is_signed = own.is_signed || event.is_signed;
-            if own.at >= event.at {
-                own.is_signed = is_signed;
-                continue;
-            }
-            self.events.retain(|own| own.plugin != event.plugin);
-            self.events.push(LastEvent {
-                is_signed,
-                ..event.clone()
-            });
-        }
-        self.shorten();
     }
 
     /// Returns the memory with one more accepted delivery, of which a detection was chosen.

@@ -97,7 +97,7 @@ impl ObjectCache {
 pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, RequestError> {
     let object = object.0.as_ref().map_err(|invalid| RequestError::Invalid {
         key: key.clone(),
-        why: invalid.error.clone(),
+        why: stoker_report::without_values(&invalid.error),
     })?;
     let webhook = object.spec.as_ref().and_then(|spec| spec.webhook.as_ref());
     let detectors = webhook.and_then(|webhook| webhook.detectors.as_deref());
@@ -234,9 +234,17 @@ mod tests {
     #[test]
     fn an_object_of_another_shape_is_invalid() {
         let metadata = json!({"namespace": "plants", "name": "north"});
-        for spec in [json!(5), json!({"webhook": {"detectors": "github"}})] {
-            let invalid = read(json!({"metadata": metadata, "spec": spec}));
-            assert!(matches!(invalid, Err(RequestError::Invalid { .. })));
+        let address = "https://user:s3cret@host/x.git";
+        for spec in [
+            json!(5),
+            json!({"webhook": {"detectors": "github"}}),
+            json!({ "git": address }),
+            json!({ "webhook": address }),
+        ] {
+            let invalid = read(json!({"metadata": metadata, "spec": spec})).unwrap_err();
+            assert!(matches!(invalid, RequestError::Invalid { .. }));
+            let text = stoker_report::chain(&invalid).to_string();
+            assert!(!text.contains("s3cret"), "{text}");
         }
     }
 

@@ -1,5 +1,5 @@
 //! The order of requests: those for one object that arrive while a write is under way are decided together, and the
-//! next write stores them.
+//! next write stores them. It also stores which deliveries were accepted, even if none of them needs a request.
 
 mod answered;
 mod pauses;
@@ -17,9 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::events;
-use super::memory::Memory;
 use super::objects::ObjectCache;
-use super::writer::{Failure, Stamp, Writer};
+use super::writer::{Change, Failure, Stamp, Writer};
 use crate::delivery::Fingerprint;
 use crate::events::{EventQueue, Subject};
 use crate::written::{WrittenObjects, is_as_late};
@@ -163,8 +162,6 @@ struct ObjectState {
     is_active: bool,
     /// The object after the last write of this process, which the watch may not have reported yet.
     last_write: Option<(Stamp, Snapshot)>,
-    /// The object of this uid, with the deliveries that needed no write. The next write stores them too.
-    unwritten: Option<(Option<String>, Memory)>,
     /// The announcements that were answered last.
     answered: Answered,
 }
@@ -180,8 +177,7 @@ struct Queue {
 impl Queue {
     /// Returns the outcome of an announcement that repeats a delivery which is remembered.
     fn repeated(&self, target: &Target, announcement: &Announcement) -> Option<Submitted> {
-        let mut known = self.known(&target.key, &target.snapshot);
-        self.recall(&target.key, &mut known);
+        let known = self.known(&target.key, &target.snapshot);
         let repeats = repeats(&known, [announcement], self.writer.stamp());
         repeats.into_iter().next().flatten()
     }
@@ -252,13 +248,12 @@ impl Queue {
 
     /// Decides about a batch by what is known of the object, and answers it, or learns what is needed for that.
     ///
-    /// A write is stored only if the object is as it was known. Every answer without a write, except to a repetition,
-    /// requires a read that began after all announcements arrived, because the watch may be behind.
+    /// A write is stored only if the object is as it was known, because the watch may be behind. Every answer without a
+    /// write, except to a repetition, requires a read that began after all announcements arrived.
     async fn advance(&self, key: &ObjectKey, turn: &mut Turn) -> Result<(), Failure> {
         let stamp = self.writer.stamp();
         let known = turn.present.clone();
-        let mut known = known.unwrap_or_else(|| self.known(key, turn.latest()));
-        self.recall(key, &mut known);
+        let known = known.unwrap_or_else(|| self.known(key, turn.latest()));
         turn.answer_stored(&known);
         turn.answer_repeated(&known, stamp);
         if turn.batch.is_empty() {
@@ -266,28 +261,25 @@ impl Queue {
         }
         let Plan {
             outcomes,
-            write,
+            change,
             after,
         } = plan(key, &known, &turn.batch, stamp);
-        let Some(request) = write else {
+        let Some(change) = change else {
             if turn.present.is_some() {
-                self.keep(key, after);
                 turn.answer_each(outcomes);
             } else {
                 turn.present = Some(self.writer.read(key, turn.limit()).await?.snapshot);
             }
             return Ok(());
         };
-        turn.note_try(stamp, &outcomes);
-        if let Some(prefetch) = self.prefetch.get() {
-            prefetch.prefetch(key, &request.git_ref, &stamp.to_string());
+        if let Change::Request(request) = &change {
+            turn.note_try(stamp, &outcomes);
+            if let Some(prefetch) = self.prefetch.get() {
+                prefetch.prefetch(key, &request.git_ref, &stamp.to_string());
+            }
         }
         let version = known.version.as_deref();
-        match self
-            .writer
-            .write(key, &request, version, turn.limit())
-            .await
-        {
+        match self.writer.write(key, &change, version, turn.limit()).await {
             Ok(version) => {
                 self.remember(key, stamp, Snapshot { version, ..after });
                 turn.answer_each(outcomes);
@@ -324,22 +316,6 @@ impl Queue {
     fn remember(&self, key: &ObjectKey, stamp: Stamp, snapshot: Snapshot) {
         self.with(key, |object| {
             object.last_write = Some((stamp, snapshot));
-            object.unwritten = None;
-        });
-    }
-
-    /// Keeps the accepted deliveries of an object on which nothing is written.
-    fn keep(&self, key: &ObjectKey, Snapshot { uid, state, .. }: Snapshot) {
-        self.with(key, |object| object.unwritten = Some((uid, state.memory)));
-    }
-
-    /// Adds the deliveries that needed no write to what is known of an object.
-    fn recall(&self, key: &ObjectKey, known: &mut Snapshot) {
-        self.with(key, |object| match &object.unwritten {
-            Some((uid, memory)) if *uid == known.uid => known.state.memory.merge(memory),
-            // The object was created again.
-            Some(_) => object.unwritten = None,
-            None => {}
         });
     }
 

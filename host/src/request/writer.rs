@@ -11,7 +11,7 @@ use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_api::names::annotation;
-use stoker_api::request;
+use stoker_api::request::{self, Annotations};
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::Memory;
@@ -39,26 +39,24 @@ pub(super) enum Failure {
     Final(RequestError),
 }
 
-/// A request to be written.
-pub(super) struct Request {
-    pub(super) git_ref: GitRef,
-    /// The plugin that detected the ref.
-    pub(super) plugin: Arc<str>,
-    pub(super) requested_at: Stamp,
-    /// The present `spec.git.ref`, which the request overrides until it is changed.
-    pub(super) spec_ref: String,
-    /// The accepted deliveries, with those that the request is for.
-    pub(super) memory: Memory,
+/// What is written to an object.
+pub(super) enum Change {
+    /// A request, with the accepted deliveries.
+    Request(Request),
+    /// The accepted deliveries alone. It starts no pass.
+    Memory(Memory),
 }
 
-impl Request {
+impl Change {
     /// Returns the merge patch of an object at a version. Without a version, it applies to any version.
     fn patch(&self, version: Option<&str>) -> Value {
-        let (git_ref, at) = (self.git_ref.as_str(), self.requested_at.to_string());
-        let mut annotations = request::of_ref(git_ref, &self.spec_ref, &at, &self.plugin);
+        let (mut annotations, memory) = match self {
+            Self::Request(request) => (request.annotations(), &request.memory),
+            Self::Memory(memory) => (Annotations::new(), memory),
+        };
         let memory = [
-            (annotation::ACCEPTED_DELIVERIES, self.memory.deliveries()),
-            (annotation::ACCEPTED_EVENTS, self.memory.events()),
+            (annotation::ACCEPTED_DELIVERIES, memory.deliveries()),
+            (annotation::ACCEPTED_EVENTS, memory.events()),
         ];
         annotations.extend(
             memory
@@ -73,7 +71,26 @@ impl Request {
     }
 }
 
-/// Reads objects and writes requests.
+/// A request to be written.
+pub(super) struct Request {
+    pub(super) git_ref: GitRef,
+    /// The plugin that detected the ref.
+    pub(super) plugin: Arc<str>,
+    pub(super) requested_at: Stamp,
+    /// The present `spec.git.ref`, which the request overrides until it is changed.
+    pub(super) spec_ref: String,
+    /// The accepted deliveries, with those that the request is for.
+    pub(super) memory: Memory,
+}
+
+impl Request {
+    fn annotations(&self) -> Annotations {
+        let (git_ref, at) = (self.git_ref.as_str(), self.requested_at.to_string());
+        request::of_ref(git_ref, &self.spec_ref, &at, &self.plugin)
+    }
+}
+
+/// Reads and writes objects.
 pub(super) struct Writer {
     client: Client,
     clock: Clock,
@@ -111,16 +128,16 @@ impl Writer {
         objects::target(key, &object).map_err(Failure::Final)
     }
 
-    /// Writes a request, if the object still has the version that the request was decided on. Returns the version of
-    /// the object with the request.
+    /// Writes a change, if the object still has the version that the change was decided on. Returns the version of the
+    /// object with the change.
     pub(super) async fn write(
         &self,
         key: &ObjectKey,
-        request: &Request,
+        change: &Change,
         version: Option<&str>,
         limit: Instant,
     ) -> Result<Option<String>, Failure> {
-        let patch = Patch::Merge(request.patch(version));
+        let patch = Patch::Merge(change.patch(version));
         let params = PatchParams::apply(FIELD_MANAGER);
         let api: Api<written::Guarded> = Api::namespaced(self.client.clone(), key.namespace());
         let answer = timeout_at(limit, api.patch(key.name(), &params, &patch)).await;
@@ -239,8 +256,8 @@ mod tests {
             spec_ref: "main".to_owned(),
             memory: Memory::default(),
         };
-        let annotations = &request.patch(None)["metadata"]["annotations"];
         let expected = format!("v1 {} main", request.requested_at);
+        let annotations = &Change::Request(request).patch(None)["metadata"]["annotations"];
         assert_eq!(annotations["stoker.io/requested-over"], expected);
         assert_eq!(annotations["stoker.io/requested-ref"], "v1");
     }

@@ -9,8 +9,10 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::header::{CONNECTION, HeaderMap};
+use http::{Request, Response, Version};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
 
 use super::connections::{Arriving, OpenRequest, Place};
@@ -76,12 +78,21 @@ impl<B: Body> Body for AnswerBody<B> {
     }
 }
 
+/// Removes the header that ends the connection behind an answer, and returns whether it was there. HTTP/2 has no such
+/// header (RFC 9113 §8.2.2).
+fn closes(headers: &mut HeaderMap) -> bool {
+    let value = headers.remove(CONNECTION);
+    value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
 /// The service of one connection.
 #[derive(Clone)]
 pub(super) struct TrackedService<S> {
     pub(super) service: S,
     pub(super) peer: Peer,
     pub(super) place: Arc<Place>,
+    /// Cancelled when the connection ends after the requests that it has.
+    pub(super) ending: CancellationToken,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for TrackedService<S>
@@ -106,8 +117,14 @@ where
         }
         request.extensions_mut().insert(self.peer);
         let service = self.service.clone();
+        let ending = (request.version() == Version::HTTP_2).then(|| self.ending.clone());
         async move {
-            let response = service.oneshot(request).await?;
+            let mut response = service.oneshot(request).await?;
+            if let Some(ending) = ending
+                && closes(response.headers_mut())
+            {
+                ending.cancel();
+            }
             Ok(response.map(|body| AnswerBody {
                 body: Box::pin(body),
                 _open: open,

@@ -8,7 +8,10 @@ use super::*;
 async fn exchange(bytes: &[u8], options: Options) -> (Vec<u8>, Duration) {
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = Router::new().route("/", get(async || "ok"));
+    let closing = async || ([("connection", "close")], "no");
+    let routes = Router::new()
+        .route("/", get(async || "ok"))
+        .route("/closing", get(closing));
     let serving = serve(listener, routes, options, CancellationToken::new());
     let started = Instant::now();
     let client = async {
@@ -55,6 +58,41 @@ async fn a_connection_is_closed_some_time_after_its_last_request() {
     // It is not the limit for the first request.
     let (_, time) = exchange(b"GET / HTTP/1.1\r\n", options()).await;
     assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
+}
+
+/// Returns an HTTP/2 request without a body: a frame of headers that ends its stream (RFC 9113 §6.2).
+fn http2_request(path: &str) -> Vec<u8> {
+    // `GET` and `http` by their index, the path and the authority as texts (RFC 7541 §6).
+    let mut headers = vec![0x82, 0x86];
+    for (name, text) in [(4, path), (1, "x")] {
+        headers.extend([name, u8::try_from(text.len()).unwrap()]);
+        headers.extend(text.as_bytes());
+    }
+    let length = u8::try_from(headers.len()).unwrap();
+    let frame = [0, 0, length, 1, 5, 0, 0, 0, 1];
+    [PREFACE, SETTINGS, &frame, &headers].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_closes_its_connection_does_so_in_http_2_too() {
+    // The length, the type, the flags and the stream of the frame that ends a connection (RFC 9113 §6.8).
+    let is_ended = |answer: &[u8]| {
+        let mut rest = answer;
+        while let [a, b, c, kind, _, _, _, _, _, body @ ..] = rest {
+            if *kind == 7 {
+                return true;
+            }
+            let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+            rest = body.get(length..).unwrap_or_default();
+        }
+        false
+    };
+    let (answer, time) = exchange(&http2_request("/closing"), Options::default()).await;
+    assert!(is_ended(&answer), "{answer:?}");
+    // This client does not answer pings.
+    assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
+    let (_, time) = exchange(&http2_request("/"), Options::default()).await;
+    assert!(time > HEADER_TIME, "{time:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,9 @@ PAGE = "docs/webhook-setup.md"
 # The refs of images are a matter of settings, which the page shows as a values file.
 FENCE = r"```{}\n((?:(?!```).)*{}(?:(?!```).)*)```"
 
+# The senders that sign an id and a time, a word that only their command has, and the ref that it announces.
+MESSAGES = [("GitLab, signed", "msg_2", "v1.0.16"), ("Standard Webhooks", "msg_1", "v1.0.14"), ("Svix", "svix-id", "v1.0.18")]
+
 
 class Senders(Story):
     NAME = "senders"
@@ -26,7 +29,7 @@ class Senders(Story):
         self.cluster.apply(*gateway_sync("my-namespace", self.git.url))
         self.until_resolved(self.git.commit("main"))
         self.send_each()
-        self.send_as_standard_webhooks()
+        self.send_signed_messages()
         self.use_a_secret_of_its_own()
 
     def values(self):
@@ -64,14 +67,16 @@ class Senders(Story):
             refused = self.cluster.shell(wrong)
             assert '"reason":"unauthorized"' in refused, f"{command}\n{refused}"
 
-    def send_as_standard_webhooks(self):
-        (command,) = re.findall(FENCE.format("bash", "webhook-id"), (ROOT / PAGE).read_text(), re.DOTALL)
-        self.git.tag("v1.0.14")
-        assert self.accepted_answer(self.prelude(SECRET) + command)
-        self.until_resolved(self.git.commit("v1.0.14"))
-        refused = self.cluster.shell(self.prelude("another-secret") + command)
-        assert '"reason":"unauthorized"' in refused, refused
-        self.report("Standard Webhooks … v1.0.14")
+    def send_signed_messages(self):
+        for sender, word, ref in MESSAGES:
+            (command,) = re.findall(FENCE.format("bash", word), (ROOT / PAGE).read_text(), re.DOTALL)
+            assert ref in command, command
+            self.git.tag(ref)
+            assert self.accepted_answer(self.prelude(SECRET) + command), command
+            self.until_resolved(self.git.commit(ref))
+            refused = self.cluster.shell(self.prelude("another-secret") + command)
+            assert '"reason":"unauthorized"' in refused, refused
+            self.report(f"{sender} … {ref}")
 
     def accepted_answer(self, script):
         answer = self.cluster.shell(script)

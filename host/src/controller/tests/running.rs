@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use kube::ResourceExt as _;
 use stoker_git::RefKind;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -59,6 +60,33 @@ async fn a_request_that_this_process_wrote_starts_a_pass_before_the_watch_report
     let handled = || bench.object().status?.last_handled_requested_at;
     until(|| handled().as_deref() == Some("t1")).await;
     assert!(written.elapsed() < Duration::from_secs(1));
+    shutdown.cancel();
+    assert!(task.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_receiver_remembers_of_deliveries_starts_no_pass() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let (bench, shutdown, task) = start(bench);
+    until(|| bench.api.get(METADATA).is_some()).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let starts_pass = async |name: &str| {
+        bench.git.looked_up();
+        bench.api.calls();
+        bench.change(|mut sync| {
+            sync.annotations_mut()
+                .insert(name.to_owned(), "x".to_owned());
+            sync
+        });
+        let stored = serde_json::from_value(bench.api.get(OBJECT).unwrap()).unwrap();
+        bench.controller.written.add(stored);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        !bench.api.calls().is_empty() || !bench.git.looked_up().is_empty()
+    };
+    for name in ["stoker.io/accepted-deliveries", "stoker.io/accepted-events"] {
+        assert!(!starts_pass(name).await, "{name}");
+    }
+    assert!(starts_pass("example.com/other").await);
     shutdown.cancel();
     assert!(task.await.unwrap().is_ok());
 }

@@ -195,6 +195,28 @@ async fn refusals_during_an_outage_are_the_same_and_may_be_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refusals_during_an_outage_are_the_same_beyond_the_limit_of_reads() {
+    let mut requests = requests();
+    requests.is_down = true;
+    let world = World::new(hmac(), requests);
+    *world.secrets.is_down.lock().unwrap() = true;
+    let others: Vec<_> = (0..200)
+        .map(|number| format!("/webhook/plants/x{number}"))
+        .collect();
+    let paths = others.iter().map(String::as_str).chain(PATHS);
+    let answers = paths.map(async |path| {
+        let began = Instant::now();
+        let reply = world.post(path, "another").await;
+        (reply.status, began.elapsed())
+    });
+    for answer in futures::future::join_all(answers).await {
+        let expected = (StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(8));
+        assert_eq!(answer, expected);
+    }
+    assert!(world.reads().0 < 200, "no read was refused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_object_with_its_own_key_is_opened_by_it_alone() {
     for config in [hmac(), AuthConfig::default()] {
         let world = World::new(config, requests());

@@ -7,16 +7,16 @@ use stoker_api::detection::ObjectKey;
 use super::Submission;
 use crate::request::decide::{Decision, decide};
 use crate::request::rules::Rules;
-use crate::request::writer::{Request, Stamp};
+use crate::request::writer::{Change, Request, Stamp};
 use crate::request::{Announcement, RequestError, Snapshot, Submitted};
 
-/// The outcomes of announcements, and the request that must be stored before they are true.
+/// The outcomes of announcements, and the change that must be stored before they are true.
 pub(super) struct Plan {
     /// One outcome for each announcement.
     pub(super) outcomes: Vec<Result<Submitted, RequestError>>,
-    /// The request, or `None` if nothing is written.
-    pub(super) write: Option<Request>,
-    /// The object as it is once the request is stored, with the accepted deliveries.
+    /// The change, or `None` if nothing is written.
+    pub(super) change: Option<Change>,
+    /// The object as it is once the change is stored.
     pub(super) after: Snapshot,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn plan(
             let outcomes = batch.iter().map(|_| Err(invalid(why.clone()))).collect();
             return Plan {
                 outcomes,
-                write: None,
+                change: None,
                 after: known.clone(),
             };
         }
@@ -69,13 +69,15 @@ pub(super) fn plan(
         }
     };
     let outcomes = batch.iter().map(&mut decide_one).collect();
-    if let Some(request) = &mut write {
+    let memory = after.state.memory.clone();
+    let change = match write {
         // What was accepted after the request is stored with it.
-        request.memory = after.state.memory.clone();
-    }
+        Some(request) => Some(Change::Request(Request { memory, ..request })),
+        None => (memory != known.state.memory).then_some(Change::Memory(memory)),
+    };
     Plan {
         outcomes,
-        write,
+        change,
         after,
     }
 }

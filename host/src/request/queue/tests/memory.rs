@@ -30,36 +30,101 @@ async fn a_repetition_is_answered_from_memory_and_not_written() {
     assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (1, 0));
 }
 
+fn already(git_ref: &str) -> Submitted {
+    Submitted::AlreadySet(GitRef::parse(git_ref).unwrap())
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_delivery_that_needs_no_write_is_remembered_and_stored_by_the_next_write() {
+async fn a_delivery_that_needs_no_request_is_remembered_on_the_object() {
     let api = FakeApi::new(100);
-    let requester = requester(&api);
+    let replicas = [requester(&api), requester(&api)];
     api.settle("v1");
-    let submit =
-        |git_ref, digest| requester.submit(api.target(), delivery(git_ref, digest), in_seconds(8));
-    let git_ref = GitRef::parse("v1").unwrap();
-    let first = submit("v1", 1).await.unwrap();
-    assert_eq!(first, Submitted::AlreadySet(git_ref));
-    assert_eq!(submit("v1", 1).await.unwrap(), duplicate("v1"));
-    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (0, 1));
-    assert_eq!(submit("v2", 2).await.unwrap(), written("v2"));
-    // Another process knows it by the object, so that it does not return to v1.
-    let other = fake_api::requester(&api);
-    let repeated = other.submit(api.target(), delivery("v1", 1), in_seconds(8));
-    assert_eq!(repeated.await.unwrap(), duplicate("v1"));
+    let requested_at = api.annotation("stoker.io/requested-at");
+    let submit = |replica: usize, git_ref, digest| {
+        replicas[replica].submit(api.target(), delivery(git_ref, digest), in_seconds(8))
+    };
+    assert_eq!(submit(0, "v1", 1).await.unwrap(), already("v1"));
+    assert_eq!(submit(0, "v1", 1).await.unwrap(), duplicate("v1"));
+    // No pass is asked for, and the write shows that the object is as it was known.
+    assert_eq!(api.annotation("stoker.io/requested-at"), requested_at);
+    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (1, 0));
+    assert_eq!(submit(1, "v2", 2).await.unwrap(), written("v2"));
+    for replica in [0, 1] {
+        let repeated = submit(replica, "v1", 1).await.unwrap();
+        assert_eq!(repeated, duplicate("v1"), "{replica}");
+    }
     assert_eq!(api.requested_ref(), "v2");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_needed_no_write_is_forgotten_with_the_object() {
+async fn deliveries_without_a_request_that_arrive_together_are_remembered_by_one_write() {
+    let api = FakeApi::new(0);
+    api.settle("v1");
+    let requester = requester(&api);
+    let submit = |digest| requester.submit(api.target(), delivery("v1", digest), in_seconds(8));
+    let first = submit(1);
+    tokio::task::yield_now().await;
+    let others: Vec<_> = (2..=9).map(submit).collect();
+    api.answers.add_permits(100);
+    assert_eq!(first.await.unwrap(), already("v1"));
+    for answer in join_all(others).await {
+        assert_eq!(answer.unwrap(), already("v1"));
+    }
+    assert_eq!(api.count(&Method::PATCH), 2);
+    let expected: Vec<_> = (1..=9)
+        .map(|byte| format!("{byte:02x}").repeat(16))
+        .collect();
+    assert_eq!(
+        api.annotation("stoker.io/accepted-deliveries"),
+        expected.join(",")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_is_decided_again_where_its_write_shows_that_the_watch_is_behind() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    api.settle("v1");
+    let behind = api.target();
+    api.settle("v2");
+    let answer = requester.submit(behind, delivery("v1", 1), in_seconds(8));
+    assert_eq!(answer.await.unwrap(), written("v1"));
+    assert_eq!(api.requested_ref(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_is_accepted_only_once_it_is_remembered() {
+    for fault in [Fault::Status(StatusCode::BAD_GATEWAY, 0), Fault::LostAnswer] {
+        let api = FakeApi::with_faults([fault]);
+        let requester = requester(&api);
+        api.settle("v1");
+        let answer = requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
+        let accepted = [already("v1"), duplicate("v1")];
+        assert!(accepted.contains(&answer.await.unwrap()));
+        let hex = "01".repeat(16);
+        assert_eq!(api.annotation("stoker.io/accepted-deliveries"), hex);
+    }
+    let api = FakeApi::with_faults([Fault::Status(StatusCode::FORBIDDEN, 0)]);
+    api.settle("v1");
+    let requester = requester(&api);
+    let refused = requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
+    assert!(matches!(refused.await, Err(RequestError::Refused(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_is_forgotten_with_the_object() {
     let api = FakeApi::new(100);
     let requester = requester(&api);
     api.settle("v1");
     let submit = || requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
     submit().await.unwrap();
-    api.object.lock().unwrap()["metadata"]["uid"] = json!("created-again");
-    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
-    assert_eq!(submit().await.unwrap(), already);
+    {
+        let mut object = api.object.lock().unwrap();
+        object["metadata"]["uid"] = json!("created-again");
+        let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("stoker.io/accepted-deliveries").unwrap();
+    }
+    assert_eq!(submit().await.unwrap(), already("v1"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,8 +148,7 @@ async fn what_is_accepted_after_the_request_of_a_batch_is_stored_with_it() {
         [1, 2].map(|digest| requester.submit(api.target(), delivery("v1", digest), in_seconds(8)));
     let answers = join_all(submissions).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    let already = Submitted::AlreadySet(GitRef::parse("v1").unwrap());
-    assert_eq!(answers, [written("v1"), already]);
+    assert_eq!(answers, [written("v1"), already("v1")]);
     let expected = [1, 2].map(|byte| format!("{byte:02x}").repeat(16));
     assert_eq!(
         api.annotation("stoker.io/accepted-deliveries"),
