@@ -11,6 +11,7 @@
 //! depends neither on the receiver nor on the plugins.
 
 mod agent_binding;
+mod announced;
 mod clear;
 mod condition;
 mod config_map;

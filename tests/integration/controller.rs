@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 use stoker::auth::AuthConfig;
+use stoker_api::RefResolutionStatus;
 use stoker_tests::TestCluster;
 use tokio::time::timeout;
 
@@ -91,6 +92,42 @@ async fn a_poll_finds_a_new_commit() -> Result<()> {
     cluster.until_resolved(first.as_str()).await?;
     let second = cluster.git.commit("main", "Second").await?;
     cluster.until_resolved(second.as_str()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_branch_that_has_the_announced_commit_later_is_followed() -> Result<()> {
+    let mut cluster = TestCluster::new().await?;
+    cluster
+        .create(json!({"polling": {"interval": "1h"}}))
+        .await?;
+    cluster.start(AuthConfig::default()).await?;
+    let old = cluster.git.commit("main", "Before").await?;
+    cluster
+        .send_json(&json!({"ref": "refs/heads/main"}))
+        .await?;
+    cluster.until_handled(old.as_str()).await?;
+    let new = cluster.git.commit("next", "Announced").await?;
+    let push = json!({"ref": "refs/heads/main", "after": new.as_str()});
+    assert_eq!(cluster.send_json(&push).await?.status, 202);
+    let is_behind = |object: &stoker_api::GatewaySync| {
+        object.requested_commit() == Some(new.as_str())
+            && object.status.as_ref().is_some_and(|status| {
+                status.ref_resolution_status == Some(RefResolutionStatus::Resolving)
+            })
+    };
+    let object = cluster.until("the server is behind", is_behind).await?;
+    let status = object.status.unwrap_or_default();
+    assert_eq!(status.last_sync_commit.as_deref(), Some(old.as_str()));
+    cluster.git.set_ref("refs/heads/main", new.as_str()).await?;
+    cluster.until_handled(new.as_str()).await?;
+    let is_cleared = |object: &stoker_api::GatewaySync| {
+        object.requested_ref().is_none()
+            && !object
+                .annotations()
+                .contains_key("stoker.io/requested-commit")
+    };
+    cluster.until("the request is removed", is_cleared).await?;
     Ok(())
 }
 

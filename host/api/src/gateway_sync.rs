@@ -99,6 +99,15 @@ impl GatewaySync {
             .filter(|text| !text.is_empty())
     }
 
+    /// Returns the commit that the sender of the request announced, unless it is empty. It counts only if the note about
+    /// the overridden ref belongs to the request, because a person may have changed only the ref.
+    #[must_use]
+    pub fn requested_commit(&self) -> Option<&str> {
+        self.requested_over()?;
+        self.annotation(annotation::REQUESTED_COMMIT)
+            .filter(|text| !text.is_empty())
+    }
+
     /// Returns the ssh host key that a person accepted by annotation, unless it is empty.
     #[must_use]
     pub fn accepted_host_key(&self) -> Option<&str> {

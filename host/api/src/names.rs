@@ -10,6 +10,8 @@ pub mod annotation {
     /// The time of the request, in RFC 3339 format in UTC. The controller reads the repository again for each new
     /// value.
     pub const REQUESTED_AT: &str = "stoker.io/requested-at";
+    /// The commit that the sender of a request announces for [`REQUESTED_REF`]. It is missing if the sender names none.
+    pub const REQUESTED_COMMIT: &str = "stoker.io/requested-commit";
     /// The fingerprint of the ssh host key that a person accepted, such as `SHA256:…`. It replaces the key that was seen
     /// first.
     pub const ACCEPTED_HOST_KEY: &str = "stoker.io/accepted-host-key";
@@ -202,6 +204,8 @@ pub mod reason {
     pub const NO_GATEWAYS_DISCOVERED: &str = "NoGatewaysDiscovered";
     /// The ref was resolved to a commit.
     pub const REF_RESOLVED: &str = "RefResolved";
+    /// The branch does not lead to the commit that the sender of the request announced.
+    pub const ANNOUNCED_COMMIT_MISSING: &str = "AnnouncedCommitMissing";
     /// A request was removed, because `spec.git.ref` was changed after it.
     pub const REQUEST_SUPERSEDED: &str = "RequestSuperseded";
     /// The ref could not be resolved.

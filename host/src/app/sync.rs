@@ -149,7 +149,10 @@ async fn write_request(client: &Client, found: &GatewaySync, flags: &SyncFlags) 
     let requested_at = request::stamp(Timestamp::now());
     let spec_ref = &found.spec.git.git_ref;
     let annotations = match &flags.r#ref {
-        Some(git_ref) => request::of_ref(git_ref.as_str(), spec_ref, &requested_at, REQUESTED_BY),
+        Some(git_ref) => {
+            let git_ref = git_ref.as_str();
+            request::of_ref(git_ref, spec_ref, &requested_at, REQUESTED_BY, None)
+        }
         None => request::of_same_ref(found, &requested_at, REQUESTED_BY),
     };
     // Only the metadata of the answer is parsed, because the spec may contain credentials, and the client library logs

@@ -7,7 +7,9 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::annotation::{REQUESTED_AT, REQUESTED_OVER, REQUESTED_REF};
+use stoker_api::names::annotation::{
+    REQUESTED_AT, REQUESTED_COMMIT, REQUESTED_OVER, REQUESTED_REF,
+};
 
 use super::error::{ControllerError, within};
 use super::patch_params;
@@ -51,9 +53,11 @@ fn removal(meta: &ObjectMeta) -> Value {
         same_request,
         json!({ "op": "remove", "path": requested_ref }),
     ];
-    // It must not be left for a later request, which a person may write without it.
-    if annotation(REQUESTED_OVER).is_some() {
-        operations.push(json!({ "op": "remove", "path": annotation_path(REQUESTED_OVER) }));
+    // They must not be left for a later request, which a person may write without them.
+    for name in [REQUESTED_OVER, REQUESTED_COMMIT] {
+        if annotation(name).is_some() {
+            operations.push(json!({ "op": "remove", "path": annotation_path(name) }));
+        }
     }
     operations.into()
 }

@@ -42,6 +42,7 @@ pub(super) fn between(
         } => [
             profiles_invalid(before, after, desired),
             ref_resolution(before, after, resolution),
+            commit_missing(before, after, resolution),
             metadata_taken(before, after, publication),
             gateways_discovered(before, fleet),
             agents_faulty(before, after, fleet),
@@ -146,6 +147,39 @@ fn ref_resolution(
         }
         Resolution::Blocked(_) => None,
     }
+}
+
+/// Returns an event if a request was handled although the branch does not lead to the announced commit.
+fn commit_missing(
+    before: &GatewaySyncStatus,
+    after: &GatewaySyncStatus,
+    resolution: &Resolution,
+) -> Option<Event> {
+    let Resolution::Resolved(Resolved {
+        git_ref,
+        found,
+        missing: Some(missing),
+        ..
+    }) = resolution
+    else {
+        return None;
+    };
+    let note = || {
+        format!(
+            "Ref {:?} still leads to {}, although the webhook announces {missing}; later polls and webhooks may find it",
+            git_ref.as_str(),
+            found.commit
+        )
+    };
+    let is_new = before.last_handled_requested_at != after.last_handled_requested_at;
+    is_new.then(|| {
+        event(
+            EventType::Warning,
+            reason::ANNOUNCED_COMMIT_MISSING,
+            "Resolve",
+            note(),
+        )
+    })
 }
 
 fn metadata_taken(

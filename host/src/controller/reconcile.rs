@@ -25,9 +25,6 @@ use super::status::{self, Outcome};
 use super::validate::{self, Desired};
 use super::{Context, clear, config_map, dereference, events, finalizer, forget, key_of};
 
-/// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
-/// than any lookup.
-const PENDING_RETRY: Duration = Duration::from_mins(2);
 /// The delay until the agents of a paused object are bound again.
 const BINDING_RETRY: Duration = Duration::from_mins(5);
 /// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier, but a
@@ -161,13 +158,16 @@ async fn pass<G: RefSource>(
     show_token(context, key, sync, &desired);
     let resolution = resolve::resolve(context, key, &desired).await;
     let _slot = context.slots.acquire().await;
-    let Some(resolution) = resolution else {
-        write_status(context, key, sync, &Outcome::Pending).await?;
-        publish::end_pause(&context.client, key, sync, &refs).await?;
-        return Ok(ReconcileResult {
-            result: PassResult::Requeue,
-            next: Some(PENDING_RETRY),
-        });
+    let resolution = match resolution {
+        Ok(resolution) => resolution,
+        Err(pending) => {
+            write_status(context, key, sync, &Outcome::Pending).await?;
+            publish::end_pause(&context.client, key, sync, &refs).await?;
+            return Ok(ReconcileResult {
+                result: PassResult::Requeue,
+                next: Some(pending.next),
+            });
+        }
     };
     let steps = Steps {
         refs: &refs,

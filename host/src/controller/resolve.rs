@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use stoker_api::detection::{GitRef, ObjectKey, RefName};
+use stoker_api::detection::{CommitId, GitRef, ObjectKey, RefName};
 use stoker_api::names::reason;
 use stoker_api::{SshHostKey, SyncedRefKind};
 use stoker_git::{RefKind, RefSource, ResolvedRef};
@@ -22,6 +22,22 @@ const CHECK: Duration = Duration::from_mins(5);
 /// The shortest time after which a token is replaced, in case that GitHub issues tokens that end at once.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(30);
 
+/// The delay until a pass that waits for a git server is repeated, if the answer does not start it earlier. It is longer
+/// than any lookup.
+const PENDING_RETRY: Duration = Duration::from_mins(2);
+
+/// The commit is not known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// The time until the next pass, if the answer of the git server does not start it earlier.
+    pub(super) next: Duration,
+}
+
+/// The git server has not answered yet.
+const UNANSWERED: Pending = Pending {
+    next: PENDING_RETRY,
+};
+
 /// The result of the step.
 #[derive(Debug, Clone)]
 pub(super) enum Resolution {
@@ -38,6 +54,8 @@ pub(super) enum Resolution {
 pub(super) struct Resolved {
     pub(super) git_ref: GitRef,
     pub(super) found: ResolvedCommit,
+    /// The commit that the sender of the request announced, if the server does not have it.
+    pub(super) missing: Option<CommitId>,
     /// The host key of the ssh server, if the repository was read by ssh.
     pub(super) host_key: Option<SshHostKey>,
     /// Whether the requested ref can be removed without a change of what is resolved.
@@ -63,13 +81,13 @@ pub(super) struct Blocked {
     pub(super) retry: Retry,
 }
 
-/// Resolves the ref of an object. Returns `None` while the git server has not answered, if no commit is known. The answer
-/// starts the next pass.
+/// Resolves the ref of an object. Without a commit, it is pending while the git server has not answered, or while the
+/// server seems to be behind what the sender of the request announces. The answer starts the next pass.
 pub(super) async fn resolve<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
     desired: &Desired,
-) -> Option<Resolution> {
+) -> Result<Resolution, Pending> {
     let retry = || context.states.record_failure(key, &desired.lookup_key);
     let unresolvable = match &desired.lookup {
         Ok(wanted) => return look_up_and_decide(context, key, desired, wanted).await,
@@ -79,7 +97,7 @@ pub(super) async fn resolve<G: RefSource>(
     let (reason, message, retry) = match unresolvable {
         Unresolvable::MissingSecret(secret) => {
             let (secret, retry) = (secret.clone(), retry());
-            return Some(Resolution::Blocked(Blocked { secret, retry }));
+            return Ok(Resolution::Blocked(Blocked { secret, retry }));
         }
         Unresolvable::Credentials(error) => {
             let message = stoker_report::chain(error).to_string();
@@ -90,7 +108,7 @@ pub(super) async fn resolve<G: RefSource>(
             (error.reason(), message, None)
         }
     };
-    Some(Resolution::Failed(ResolutionFailure {
+    Ok(Resolution::Failed(ResolutionFailure {
         reason,
         message,
         retry,
@@ -102,13 +120,14 @@ async fn look_up_and_decide<G: RefSource>(
     key: &ObjectKey,
     desired: &Desired,
     wanted: &RefLookup,
-) -> Option<Resolution> {
+) -> Result<Resolution, Pending> {
     let started = Instant::now();
     let lookup = look_up(context, key, desired, wanted).await?;
     context.metrics.observe_resolution(started.elapsed());
-    Some(match lookup.result {
+    Ok(match lookup.result {
         Ok(found) => Resolution::Resolved(Resolved {
             git_ref: found.git_ref.clone(),
+            missing: lookup.missing,
             host_key: host_key(context, wanted),
             request_is_obsolete: match wanted.requested {
                 RequestedRef::Absent | RequestedRef::Differs => false,
@@ -149,20 +168,21 @@ fn next_pass<G>(context: &Context<G>, desired: &Desired) -> Option<Duration> {
 }
 
 /// Returns the result of the last lookup of an object's refs, or of a new one if that is too old. If the server does not
-/// answer at once, returns the last commit for the same spec and request, or `None`. The object is then woken later.
+/// answer at once, returns the last commit for the same spec and request, if there is one. The object is then woken later.
+/// While the server seems to be behind, nothing is stored, so that the next pass looks again.
 async fn look_up<G: RefSource>(
     context: &Context<G>,
     key: &ObjectKey,
     desired: &Desired,
     wanted: &RefLookup,
-) -> Option<Lookup> {
+) -> Result<Lookup, Pending> {
     let (states, lookup_key) = (&context.states, &desired.lookup_key);
     let requested_at = lookup_key.requested_at();
     let arrived =
         requested_at.and_then(|at| context.lookups.take_prefetch(key, &wanted.git_ref, at));
-    let (not_before, is_requested) = match states.usable(key, lookup_key, desired.interval, arrived)
-    {
-        Usable::Lookup(lookup) => return Some(lookup),
+    let (not_before, is_first) = match states.usable(key, lookup_key, desired.interval, arrived) {
+        Usable::Lookup(lookup) => return Ok(lookup),
+        Usable::Later(next) => return Err(Pending { next }),
         Usable::NotBefore { at, is_first } => (at, is_first),
     };
     let last_commit = states.last_commit(key, lookup_key);
@@ -172,19 +192,28 @@ async fn look_up<G: RefSource>(
         remote: &wanted.remote,
         refs: &refs,
         not_before,
-        is_requested,
+        is_requested: is_first,
         interval: desired.interval,
     };
     let Some(look) = context.lookups.look_up(question).await else {
-        return last_commit;
+        return last_commit.ok_or(UNANSWERED);
     };
     let results: HashMap<_, _> = refs.iter().zip(look.results).collect();
+    let result = commit(wanted, &results);
+    let announced = wanted.announced.as_ref().filter(|_| is_first);
+    let missing = announced.filter(|announced| announced.is_missing(&result));
+    if missing.is_some()
+        && let Some(next) = states.record_behind(key, lookup_key)
+    {
+        return Err(Pending { next });
+    }
     let lookup = Lookup {
         at: look.began,
-        result: commit(wanted, &results).map_err(|error| stoker_report::chain(&error).to_string()),
+        result: result.map_err(|error| stoker_report::chain(&error).to_string()),
+        missing: missing.map(|announced| announced.commit.clone()),
     };
     states.store_lookup(key, lookup_key, lookup.clone());
-    Some(lookup)
+    Ok(lookup)
 }
 
 type Results<'a> = HashMap<&'a GitRef, Result<ResolvedRef, LookupError>>;

@@ -12,6 +12,8 @@ use stoker_api::detection::{CommitId, GitRef, ObjectKey};
 use stoker_api::{GatewaySync, SyncedRefKind};
 use stoker_process::retry_delay;
 
+use super::announced;
+
 const FIRST_RETRY: Duration = Duration::from_secs(30);
 const FIRST_ERROR_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure or an error.
@@ -74,6 +76,8 @@ pub(super) struct Lookup {
     pub(super) at: Instant,
     /// The commit, or the error as text.
     pub(super) result: Result<ResolvedCommit, String>,
+    /// The commit that the sender of the request announced, if the server does not have it after all waits.
+    pub(super) missing: Option<CommitId>,
 }
 
 /// What a pass can use.
@@ -85,9 +89,11 @@ pub(super) enum Usable {
     NotBefore {
         /// The time.
         at: Instant,
-        /// Whether it is the first lookup with these inputs.
+        /// Whether no lookup with these inputs has ended yet, except of a server that was behind.
         is_first: bool,
     },
+    /// Nothing for this time, because the server was behind a moment ago.
+    Later(Duration),
 }
 
 /// When to try again after a failure.
@@ -103,8 +109,10 @@ pub(super) struct Retry {
 #[derive(Debug)]
 struct ObjectState {
     lookup_key: LookupKey,
-    /// When the inputs were seen first.
+    /// When the inputs were seen first, or when a server that is behind is asked again.
     since: Instant,
+    /// The number of lookups of a server that was behind.
+    behind: u32,
     lookup: Option<Lookup>,
     failures: u32,
     retry_at: Option<Instant>,
@@ -116,6 +124,7 @@ impl ObjectState {
         Self {
             lookup_key: lookup_key.clone(),
             since: Instant::now(),
+            behind: 0,
             lookup: None,
             failures: 0,
             retry_at: None,
@@ -161,6 +170,10 @@ impl ObjectStates {
         let state = state(&mut states, key, lookup_key);
         let Some(lookup) = &state.lookup else {
             state.since = since.unwrap_or(state.since);
+            let left = state.since.saturating_duration_since(now);
+            if state.behind > 0 && !left.is_zero() {
+                return Usable::Later(left);
+            }
             return Usable::NotBefore {
                 at: state.since,
                 is_first: true,
@@ -189,6 +202,20 @@ impl ObjectStates {
         let mut states = self.lock();
         let lookup = state(&mut states, key, lookup_key).lookup.as_ref();
         lookup.filter(|lookup| lookup.result.is_ok()).cloned()
+    }
+
+    /// Counts a lookup of a server that is behind. Returns the time until it is asked again, or `None` if it is not.
+    pub(super) fn record_behind(
+        &self,
+        key: &ObjectKey,
+        lookup_key: &LookupKey,
+    ) -> Option<Duration> {
+        let mut states = self.lock();
+        let state = state(&mut states, key, lookup_key);
+        state.behind = state.behind.saturating_add(1);
+        let wait = announced::wait_after(state.behind)?;
+        state.since = Instant::now() + wait;
+        Some(wait)
     }
 
     /// Stores a lookup.

@@ -30,7 +30,7 @@ use super::{duration, merge_patch, patch_params};
 pub(super) enum Outcome<'a> {
     /// The object is paused, so nothing was done.
     Paused,
-    /// The git server has not answered yet, and no commit is known.
+    /// The git server has not answered yet, or is behind, and no commit is known.
     Pending,
     /// The steps were taken.
     Reconciled {

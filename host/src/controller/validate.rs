@@ -6,6 +6,7 @@ use stoker_api::detection::{GitRef, RepoUrl};
 use stoker_api::{GatewaySync, Polling};
 use stoker_git::{Credentials, Remote};
 
+use super::announced::Announced;
 use super::credentials::{CredentialsError, GitAccess};
 use super::dereference::References;
 use super::error::{ControllerError, MissingSecret};
@@ -45,6 +46,8 @@ pub(super) struct RefLookup {
     pub(super) remote: Remote,
     pub(super) git_ref: GitRef,
     pub(super) requested: RequestedRef,
+    /// What the sender of the request announces.
+    pub(super) announced: Option<Announced>,
 }
 
 impl RefLookup {
@@ -153,6 +156,7 @@ fn lookup(sync: &GatewaySync, credentials: &Credentials) -> Result<RefLookup, Co
         remote,
         git_ref,
         requested,
+        announced: Announced::of(sync),
     })
 }
 

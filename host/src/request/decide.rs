@@ -1,10 +1,10 @@
 //! What an announcement means for an object. The decision depends on its arguments only.
 
 use jiff::Timestamp;
-use stoker_api::detection::{Detection, GitRef};
+use stoker_api::detection::{CommitId, Detection, GitRef};
 
 use super::choose::choose;
-use super::memory::{DeliveryId, Memory};
+use super::memory::{DeliveryId, LastEvent, Memory};
 use super::rules::{Rejection, Rules};
 use super::state::{Need, RequestState};
 use super::{Announcement, Ignored, Submitted};
@@ -33,6 +33,8 @@ pub(super) enum Decision {
 pub(super) struct Accepted {
     /// The ref to request.
     pub(super) git_ref: GitRef,
+    /// The commit that the ref is to lead to, if the sender names it.
+    pub(super) commit: Option<CommitId>,
     /// Why it is written.
     pub(super) kind: Kind,
     /// The memory of the object, with this delivery.
@@ -94,13 +96,9 @@ pub(super) fn decide(
     {
         return repeat(state, detection);
     }
-    if rules.is_order_checked
-        && let Some(occurred_at) = detection.occurred_at
-        && let Some(last) = state.memory.last_event_for(announcement, now)
-        && occurred_at < last.at
-        // A second lookup of the followed branch changes nothing.
-        && !state.follows_branch(&git_ref)
-    {
+    let later = later_event(state, rules, announcement, detection, now);
+    // A second lookup of the followed branch changes nothing.
+    if let Some(last) = later.filter(|_| !state.follows_branch(&git_ref)) {
         let (git_ref, at) = (last.git_ref.clone(), last.at);
         return Decision::Keep(Submitted::Ignored(Ignored::Superseded { git_ref, at }));
     }
@@ -112,9 +110,24 @@ pub(super) fn decide(
     };
     Decision::Write(Accepted {
         git_ref,
+        // The branch has left the commit of an earlier push.
+        commit: detection.commit.clone().filter(|_| later.is_none()),
         kind,
         memory,
     })
+}
+
+/// Returns the last event, if it happened after that of a detection.
+fn later_event<'a>(
+    state: &'a RequestState,
+    rules: &Rules,
+    announcement: &Announcement,
+    detection: &Detection,
+    now: Timestamp,
+) -> Option<&'a LastEvent> {
+    let occurred_at = detection.occurred_at.filter(|_| rules.is_order_checked)?;
+    let last = state.memory.last_event_for(announcement, now)?;
+    (occurred_at < last.at).then_some(last)
 }
 
 /// Decides about a repetition. If the object still requests the ref, and the request was handled, the ref is looked up
@@ -135,6 +148,7 @@ fn repeat(state: &RequestState, detection: &Detection) -> Decision {
     }
     Decision::Write(Accepted {
         git_ref,
+        commit: detection.commit.clone(),
         kind: Kind::Repetition,
         memory: state.memory.clone(),
     })

@@ -9,7 +9,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Client, Resource as _};
 use serde_json::{Value, json};
-use stoker_api::detection::{GitRef, ObjectKey};
+use stoker_api::detection::{CommitId, GitRef, ObjectKey};
 use stoker_api::names::annotation;
 use stoker_api::request::{self, Annotations};
 use tokio::time::{Instant, timeout_at};
@@ -58,11 +58,7 @@ impl Change {
             (annotation::ACCEPTED_DELIVERIES, memory.deliveries()),
             (annotation::ACCEPTED_EVENTS, memory.events()),
         ];
-        annotations.extend(
-            memory
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
+        annotations.extend(memory.into_iter().filter(|(_, value)| value.is_some()));
         let mut metadata = json!({ "annotations": annotations });
         if let Some(version) = version {
             metadata["resourceVersion"] = version.into();
@@ -74,6 +70,8 @@ impl Change {
 /// A request to be written.
 pub(super) struct Request {
     pub(super) git_ref: GitRef,
+    /// The commit of the ref, if the sender names it.
+    pub(super) commit: Option<CommitId>,
     /// The plugin that detected the ref.
     pub(super) plugin: Arc<str>,
     pub(super) requested_at: Stamp,
@@ -86,7 +84,8 @@ pub(super) struct Request {
 impl Request {
     fn annotations(&self) -> Annotations {
         let (git_ref, at) = (self.git_ref.as_str(), self.requested_at.to_string());
-        request::of_ref(git_ref, &self.spec_ref, &at, &self.plugin)
+        let commit = self.commit.as_ref().map(CommitId::as_str);
+        request::of_ref(git_ref, &self.spec_ref, &at, &self.plugin, commit)
     }
 }
 
@@ -251,6 +250,7 @@ mod tests {
     fn a_request_notes_what_it_overrides() {
         let request = Request {
             git_ref: GitRef::parse("v1").unwrap(),
+            commit: Some(CommitId::parse(&"a".repeat(40)).unwrap()),
             plugin: "github".into(),
             requested_at: Clock::default().next(),
             spec_ref: "main".to_owned(),
@@ -260,5 +260,23 @@ mod tests {
         let annotations = &Change::Request(request).patch(None)["metadata"]["annotations"];
         assert_eq!(annotations["stoker.io/requested-over"], expected);
         assert_eq!(annotations["stoker.io/requested-ref"], "v1");
+        assert_eq!(annotations["stoker.io/requested-commit"], "a".repeat(40));
+    }
+
+    #[test]
+    fn a_request_without_a_commit_removes_that_of_an_earlier_one() {
+        let request = Request {
+            git_ref: GitRef::parse("v1").unwrap(),
+            commit: None,
+            plugin: "generic".into(),
+            requested_at: Clock::default().next(),
+            spec_ref: "main".to_owned(),
+            memory: Memory::default(),
+        };
+        let annotations = &Change::Request(request).patch(None)["metadata"]["annotations"];
+        assert_eq!(
+            annotations.get("stoker.io/requested-commit"),
+            Some(&Value::Null)
+        );
     }
 }

@@ -38,6 +38,7 @@ fn found() -> Lookup {
     Lookup {
         at: Instant::now(),
         result: Ok(found),
+        missing: None,
     }
 }
 
@@ -90,6 +91,7 @@ fn oldest(
     match states.usable(&key(), lookup_key, interval, None) {
         Usable::Lookup(_) => None,
         Usable::NotBefore { at, .. } => Some(at.elapsed()),
+        Usable::Later(left) => panic!("a lookup is possible only in {left:?}"),
     }
 }
 
@@ -236,6 +238,7 @@ async fn a_failed_lookup_is_valid_until_the_next_try() {
         Lookup {
             at: Instant::now(),
             result: Err("gone".to_owned()),
+            missing: None,
         },
     );
     tokio::time::advance(29 * SECOND).await;

@@ -49,6 +49,7 @@ pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
             short_name: Some(GitRef::parse(git_ref).unwrap().short().to_owned()),
             alias_agrees: false,
         },
+        missing: None,
         request_is_obsolete: false,
         next_pass: Some(Duration::from_mins(1)),
     }
@@ -78,6 +79,8 @@ pub(in crate::controller) trait GatewaySyncExt: Sized {
     fn repo(self, text: &str) -> Self;
     fn auth(self, auth: Value) -> Self;
     fn requested(self, git_ref: &str, at: Option<&str>) -> Self;
+    /// A webhook that announces a commit, over the ref of the spec.
+    fn announced(self, git_ref: &str, at: &str, digit: char) -> Self;
     fn condition(self, type_: &str, status: &str) -> Self;
     fn polling(self, enabled: bool, interval: &str) -> Self;
     fn generation(self, generation: i64) -> Self;
@@ -125,6 +128,16 @@ impl GatewaySyncExt for GatewaySync {
             if let Some(at) = at {
                 annotations.insert("stoker.io/requested-at".to_owned(), at.to_owned());
             }
+        })
+    }
+
+    fn announced(self, git_ref: &str, at: &str, digit: char) -> Self {
+        let note = format!("{git_ref} {at} {}", self.spec.git.git_ref);
+        self.requested(git_ref, Some(at)).with(|sync| {
+            let annotations = sync.metadata.annotations.get_or_insert_default();
+            annotations.insert("stoker.io/requested-over".to_owned(), note);
+            let id = commit(digit).to_string();
+            annotations.insert("stoker.io/requested-commit".to_owned(), id);
         })
     }
 

@@ -327,6 +327,29 @@ fn the_steps_have_an_order() {
 }
 
 #[test]
+fn the_announced_commit_is_written_unless_a_later_event_was_accepted() {
+    let push = |occurred_at: &str, digit: char| {
+        let id = digit.to_string().repeat(40);
+        let mut push = announcement("refs/heads/main", Some(occurred_at), Some(digit as u8));
+        push.detections[0].commit = Some(CommitId::parse(&id).unwrap());
+        push
+    };
+    let written = |state: &RequestState, push: &Announcement| {
+        let decision = decided(state, &WebhookSpec::default(), push);
+        let Decision::Write(accepted) = decision else {
+            panic!("nothing is written: {decision:?}");
+        };
+        accepted.commit == push.detections[0].commit
+    };
+    let last = push("2026-01-01T11:00:00Z", 'b');
+    assert!(written(&object(), &last));
+    let state = after(&object(), &last);
+    assert!(written(&state, &last), "a repetition");
+    assert!(written(&state, &push("2026-01-01T11:30:00Z", 'c')));
+    assert!(!written(&state, &push("2026-01-01T10:00:00Z", 'a')));
+}
+
+#[test]
 fn the_choice_is_among_what_the_rules_accept() {
     let mut push = announcement("refs/heads/main", None, None);
     let tag = announcement("refs/tags/v1", None, None);

@@ -59,6 +59,7 @@ pub(super) fn plan(
                 after.state.memory = accepted.memory.clone();
                 write = Some(Request {
                     git_ref: accepted.git_ref.clone(),
+                    commit: accepted.commit.clone(),
                     plugin: announcement.plugin.clone(),
                     requested_at,
                     spec_ref: after.state.spec_ref.clone(),

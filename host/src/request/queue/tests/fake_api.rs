@@ -120,9 +120,9 @@ impl FakeApi {
     pub(super) fn change(&self, annotations: &Value) {
         let mut object = self.object.lock().unwrap();
         let metadata = &mut object["metadata"];
-        for (name, value) in annotations.as_object().unwrap() {
-            metadata["annotations"][name] = value.clone();
-        }
+        let mut merged = metadata["annotations"].take();
+        json_patch::merge(&mut merged, annotations);
+        metadata["annotations"] = merged;
         let version: u64 = metadata["resourceVersion"]
             .as_str()
             .unwrap()
