@@ -18,11 +18,12 @@ pub(super) use server::skip_to_pack;
 use storing::Storing;
 
 use super::GitClient;
-use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, SideBands, Wants};
+use super::advertisement::{self, Advertised, Advertisement, Common, SideBands, Wants};
 use super::candidates::Query;
 use super::connection::Connection;
 use super::error::GitError;
 use super::fetch::not_found;
+use super::offer::Offer;
 use super::packet::{Packet, Packets};
 use super::remote::Remote;
 use super::request::{Request, Version};
@@ -174,29 +175,29 @@ impl Download<'_> {
                 let features = capabilities
                     .fetch
                     .ok_or_else(|| GitError::malformed("the server does not send objects"))?;
-                let format = capabilities.object_format.unwrap_or(ObjectFormat::Sha1);
-                if format.digits() != commit.as_str().len() {
+                if capabilities.common.format().digits() != commit.as_str().len() {
                     return Err(GitError::CommitNotFound { id: commit.clone() });
                 }
                 let server = Server {
                     version: Version::V2,
                     shallow: features.shallow,
-                    side_bands: SideBands::Large,
-                    object_format: capabilities.object_format,
+                    side_bands: SideBands::Used,
+                    common: capabilities.common,
+                    offer: Offer::default(),
                 };
-                match self.receive(&mut packets, server, commit).await {
+                match self.receive(&mut packets, &server, commit).await {
                     // Not every server sends objects by their ids.
                     Err(GitError::CommitNotFound { .. }) => {
                         drop(packets);
-                        let (mut packets, object) = self.find_by_ref(server).await?;
-                        self.receive(&mut packets, server, &object).await
+                        let (mut packets, object) = self.find_by_ref(&server).await?;
+                        self.receive(&mut packets, &server, &object).await
                     }
                     outcome => outcome,
                 }
             }
             Advertisement::V0(first) => {
                 let (server, object) = self.choose(&mut packets, first).await?;
-                self.receive(&mut packets, server, &object).await
+                self.receive(&mut packets, &server, &object).await
             }
         }
     }
@@ -216,7 +217,7 @@ impl Download<'_> {
     /// annotated tag of the commit.
     async fn find_by_ref(
         &self,
-        server: Server,
+        server: &Server,
     ) -> Result<(Packets<Connection>, CommitId), GitError> {
         let commit = &self.wanted.commit;
         let mut query = Query::of(self.wanted.git_ref.name());
@@ -227,7 +228,7 @@ impl Download<'_> {
         let (mut packets, _) = self.open().await?;
         let mut arguments = vec!["peel".to_owned()];
         arguments.extend(names.iter().map(|name| format!("ref-prefix {name}")));
-        let request = Request::command("ls-refs", server.object_format, &arguments);
+        let request = Request::command("ls-refs", server.common, &arguments);
         self.in_time(packets.source().send(&request)).await?;
         self.in_time(read_refs(&mut packets, |found| query.add(&found)))
             .await?;
@@ -283,8 +284,9 @@ impl Download<'_> {
         let server = Server {
             version: Version::V0,
             shallow: capabilities.shallow,
-            side_bands: capabilities.side_bands,
-            object_format: capabilities.object_format,
+            side_bands: capabilities.side_bands(),
+            common: Common::default(),
+            offer: capabilities.offer,
         };
         if is_tip || capabilities.wants == Wants::Any {
             return Ok((server, commit.clone()));
@@ -304,7 +306,7 @@ impl Download<'_> {
     async fn receive(
         &mut self,
         packets: &mut Packets<Connection>,
-        server: Server,
+        server: &Server,
         object: &CommitId,
     ) -> Result<(), GitError> {
         let request = server.request(object, &self.basis.commits);
