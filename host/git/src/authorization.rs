@@ -1,5 +1,7 @@
 //! The credentials of http and https: which are sent, and to which server.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use percent_encoding::percent_decode_str;
 use reqwest::RequestBuilder;
 use url::Url;
@@ -96,6 +98,18 @@ impl Authorization {
             Some(basic) => request.basic_auth(basic.user.expose(), Some(basic.password.expose())),
             None => request,
         }
+    }
+
+    /// Returns whether a text contains the credentials, as they are or in the form of the header.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        self.basic.as_ref().is_some_and(|basic| {
+            let (user, password) = (basic.user.expose(), basic.password.expose());
+            let header = STANDARD_NO_PAD.encode(format!("{user}:{password}"));
+            [user, password, &header]
+                .into_iter()
+                .filter(|secret| !secret.is_empty() && *secret != TOKEN_USER)
+                .any(|secret| text.contains(secret))
+        })
     }
 
     /// Returns whether the server gets credentials.
