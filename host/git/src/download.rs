@@ -232,7 +232,7 @@ impl Download<'_> {
         self.in_time(packets.source().send(&request)).await?;
         self.in_time(read_refs(&mut packets, |found| query.add(&found)))
             .await?;
-        let found = self.winner(query)?;
+        let found = self.winner(query, true)?;
         if found.id == *commit {
             // The server refused this id.
             return Err(GitError::CommitNotFound { id: commit.clone() });
@@ -240,8 +240,9 @@ impl Download<'_> {
         Ok((packets, found.id))
     }
 
-    /// Returns the ref of the server that leads to the wanted commit.
-    fn winner(&self, query: Query) -> Result<Advertised, GitError> {
+    /// Returns the ref of the server that leads, or may lead, to the wanted commit. A server that does not peel tags does
+    /// not say where an annotated one leads to. The store refuses a pack without the commit.
+    fn winner(&self, query: Query, is_peeling: bool) -> Result<Advertised, GitError> {
         let id = self.wanted.commit.clone();
         let git_ref = self.wanted.git_ref.clone();
         let Query::Ref(candidates) = query else {
@@ -252,6 +253,7 @@ impl Download<'_> {
                 url: self.remote.url().to_string(),
                 git_ref,
             }),
+            Some((_, found)) if !is_peeling && is_unpeeled_tag(&found) => Ok(found),
             Some((_, found)) if *found.target() != id => Err(GitError::CommitMoved {
                 id,
                 git_ref,
@@ -270,10 +272,11 @@ impl Download<'_> {
     ) -> Result<(Server, CommitId), GitError> {
         let commit = &self.wanted.commit;
         let mut query = Query::of(self.wanted.git_ref.name());
-        let (mut is_tip, mut tag) = (false, None);
+        let (mut is_tip, mut is_peeling, mut tag) = (false, false, None);
         let visit = |found: Advertised| {
             query.add(&found);
             is_tip |= found.id == *commit;
+            is_peeling |= found.peeled.is_some();
             if found.peeled.as_ref() == Some(commit) {
                 tag = Some(found.id);
             }
@@ -291,7 +294,7 @@ impl Download<'_> {
         if is_tip || capabilities.wants == Wants::Any {
             return Ok((server, commit.clone()));
         }
-        match (tag, self.winner(query)) {
+        match (tag, self.winner(query, is_peeling)) {
             (Some(tag), _) => Ok((server, tag)),
             (None, Ok(found)) => Ok((server, found.id)),
             // The commit may be that of a hidden ref.
@@ -349,6 +352,11 @@ impl Download<'_> {
             .await
             .unwrap_or(Err(GitError::Timeout { limit }))
     }
+}
+
+/// Returns whether a tag may be an annotated one whose target the server does not name.
+fn is_unpeeled_tag(found: &Advertised) -> bool {
+    found.peeled.is_none() && found.name.starts_with("refs/tags/")
 }
 
 /// Returns whether a fetch failed because of the objects that were sent, or of those that were there.

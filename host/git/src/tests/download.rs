@@ -8,6 +8,7 @@ mod packs;
 mod reduced;
 mod repository;
 mod store;
+mod unpeeled;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
