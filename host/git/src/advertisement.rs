@@ -5,6 +5,7 @@
 use stoker_api::detection::CommitId;
 
 use super::error::{GitError, plain};
+use super::offer::Offer;
 use super::packet::{Line, Packet, PacketSource, Packets};
 
 /// The beginning of an advertisement.
@@ -23,8 +24,24 @@ pub(super) struct Capabilities {
     pub(super) ls_refs: bool,
     /// The features of `fetch`, or `None` if the server does not send objects.
     pub(super) fetch: Option<FetchFeatures>,
+    /// What each command may contain.
+    pub(super) common: Common,
+}
+
+/// The capabilities of a server of version 2 that a client repeats in each command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Common {
+    /// Whether the server takes the name of the client.
+    pub(super) agent: bool,
     /// The object format, if the server names one.
     pub(super) object_format: Option<ObjectFormat>,
+}
+
+impl Common {
+    /// Returns the object format of the repository.
+    pub(super) fn format(self) -> ObjectFormat {
+        self.object_format.unwrap_or(ObjectFormat::Sha1)
+    }
 }
 
 /// The data that a server can leave out when it sends objects.
@@ -41,14 +58,10 @@ pub(super) struct FetchFeatures {
 pub(super) struct V0Capabilities {
     /// Whether it can leave out the history before a commit.
     pub(super) shallow: bool,
-    /// Whether it can leave out objects of some types.
-    pub(super) filter: bool,
-    /// How it sends packs.
-    pub(super) side_bands: SideBands,
     /// The objects that it sends by their ids.
     pub(super) wants: Wants,
-    /// The object format, if the server names one.
-    pub(super) object_format: Option<ObjectFormat>,
+    /// The words that a request may contain.
+    pub(super) offer: Offer,
     /// The branch that `HEAD` points to, if the server names it.
     default_branch: Option<String>,
 }
@@ -61,14 +74,9 @@ impl V0Capabilities {
             let (key, value) = split_at_byte(word, b'=').unwrap_or((word, b""));
             match key {
                 b"shallow" => found.shallow = true,
-                b"filter" => found.filter = true,
-                b"side-band-64k" => found.side_bands = SideBands::Large,
-                b"side-band" if found.side_bands == SideBands::None => {
-                    found.side_bands = SideBands::Small;
-                }
                 b"allow-tip-sha1-in-want" => found.wants = found.wants.max(Wants::HiddenTips),
                 b"allow-reachable-sha1-in-want" => found.wants = Wants::Any,
-                b"object-format" => found.object_format = Some(ObjectFormat::parse(value)?),
+                b"object-format" => found.offer.object_format = Some(ObjectFormat::parse(value)?),
                 b"symref" => {
                     if let (None, Some(target)) =
                         (&found.default_branch, value.strip_prefix(b"HEAD:"))
@@ -76,10 +84,20 @@ impl V0Capabilities {
                         found.default_branch = utf8(target).map(str::to_owned);
                     }
                 }
-                _ => {}
+                word => found.offer.add(word),
             }
         }
         Ok(found)
+    }
+
+    /// Returns how the server sends packs.
+    pub(super) fn side_bands(&self) -> SideBands {
+        let has = |word| self.offer.has(word);
+        if has("side-band-64k") || has("side-band") {
+            SideBands::Used
+        } else {
+            SideBands::None
+        }
     }
 }
 
@@ -96,26 +114,12 @@ pub(super) enum Wants {
 }
 
 /// How a server sends a pack (gitprotocol-capabilities).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SideBands {
     /// As it is, to the end of the answer, without messages and errors.
-    #[default]
     None,
-    /// In packets of up to 1000 bytes, with side bands for messages and errors.
-    Small,
-    /// In packets of up to 65,520 bytes, with side bands for messages and errors.
-    Large,
-}
-
-impl SideBands {
-    /// Returns the word that a request of version 0 contains.
-    pub(super) fn capability(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Small => "side-band",
-            Self::Large => "side-band-64k",
-        }
-    }
+    /// In packets, with side bands for messages and errors.
+    Used,
 }
 
 /// The object format of a repository, which is the hash function of its object ids.
@@ -226,7 +230,8 @@ async fn capabilities<S: PacketSource>(packets: &mut Packets<S>) -> Result<Capab
                     filter: has(b"filter"),
                 });
             }
-            b"object-format" => found.object_format = Some(ObjectFormat::parse(value)?),
+            b"agent" => found.common.agent = true,
+            b"object-format" => found.common.object_format = Some(ObjectFormat::parse(value)?),
             _ => {}
         }
     }

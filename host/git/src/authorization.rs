@@ -1,5 +1,7 @@
 //! The credentials of http and https: which are sent, and to which server.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use percent_encoding::percent_decode_str;
 use reqwest::RequestBuilder;
 use url::Url;
@@ -29,8 +31,8 @@ struct Basic {
 impl Authorization {
     /// Returns the credentials for a remote. A token precedes the credentials of the address.
     ///
-    /// A user name without a password is not sent. Git also sends its first request without credentials, and servers
-    /// answer 401 to an empty password, even if the repository is public.
+    /// A user name without a password is not sent at first. Git also sends its first request without credentials, and
+    /// servers answer 401 to an empty password, even if the repository is public.
     pub(super) fn of(remote: &Remote) -> Result<Self, GitError> {
         let url = remote.url().url();
         if let Credentials::Token(token) = remote.credentials() {
@@ -52,16 +54,23 @@ impl Authorization {
         }
     }
 
-    /// Returns a token as the password of the user of the address. Some tokens belong to a user with a name of its own.
-    /// Returns `None` without a token or without another user.
+    /// Returns what is sent if the server refuses the configured credentials, or `None` if there is nothing else.
+    ///
+    /// A token is the password of the user of the address, because some tokens belong to a user with a name of its own.
+    /// Without a token, the user of an address without a password is sent alone, because it may be a token itself.
     pub(super) fn as_user(remote: &Remote) -> Result<Option<Self>, GitError> {
-        let (Credentials::Token(token), Some(user)) =
-            (remote.credentials(), other_user(remote.url().url()))
-        else {
-            return Ok(None);
+        let url = remote.url().url();
+        let (user, password) = match remote.credentials() {
+            Credentials::Token(token) => match other_user(url) {
+                Some(user) => (user, token_text(token)?),
+                None => return Ok(None),
+            },
+            _ if url.username().is_empty() || url.password().is_some_and(|it| !it.is_empty()) => {
+                return Ok(None);
+            }
+            _ => (decoded(url.username()), Sensitive::new("")),
         };
-        let token = token_text(token)?;
-        Ok(Some(Self::sent(&user, token, SentCredentials::Sent)))
+        Ok(Some(Self::sent(&user, password, SentCredentials::Sent)))
     }
 
     /// Returns no credentials.
@@ -83,9 +92,10 @@ impl Authorization {
         Self { basic: None, state }
     }
 
-    /// Removes the credentials if a redirect leads to another server.
+    /// Removes the credentials if a redirect leads to another server. A user that is sent later is not sent there either.
     pub(super) fn redirect(&mut self, from: &Url, to: &Url) {
-        if !is_same_server(from, to) && self.basic.take().is_some() {
+        let is_left = !is_same_server(from, to);
+        if is_left && (self.basic.take().is_some() || self.state == SentCredentials::UserOnly) {
             self.state = SentCredentials::Withheld { server: server(to) };
         }
     }
@@ -96,6 +106,18 @@ impl Authorization {
             Some(basic) => request.basic_auth(basic.user.expose(), Some(basic.password.expose())),
             None => request,
         }
+    }
+
+    /// Returns whether a text contains the credentials, as they are or in the form of the header.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        self.basic.as_ref().is_some_and(|basic| {
+            let (user, password) = (basic.user.expose(), basic.password.expose());
+            let header = STANDARD_NO_PAD.encode(format!("{user}:{password}"));
+            [user, password, &header]
+                .into_iter()
+                .filter(|secret| !secret.is_empty() && *secret != TOKEN_USER)
+                .any(|secret| text.contains(secret))
+        })
     }
 
     /// Returns whether the server gets credentials.

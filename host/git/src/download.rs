@@ -18,11 +18,12 @@ pub(super) use server::skip_to_pack;
 use storing::Storing;
 
 use super::GitClient;
-use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, SideBands, Wants};
+use super::advertisement::{self, Advertised, Advertisement, Common, SideBands, Wants};
 use super::candidates::Query;
 use super::connection::Connection;
 use super::error::GitError;
 use super::fetch::not_found;
+use super::offer::Offer;
 use super::packet::{Packet, Packets};
 use super::remote::Remote;
 use super::request::{Request, Version};
@@ -174,29 +175,29 @@ impl Download<'_> {
                 let features = capabilities
                     .fetch
                     .ok_or_else(|| GitError::malformed("the server does not send objects"))?;
-                let format = capabilities.object_format.unwrap_or(ObjectFormat::Sha1);
-                if format.digits() != commit.as_str().len() {
+                if capabilities.common.format().digits() != commit.as_str().len() {
                     return Err(GitError::CommitNotFound { id: commit.clone() });
                 }
                 let server = Server {
                     version: Version::V2,
                     shallow: features.shallow,
-                    side_bands: SideBands::Large,
-                    object_format: capabilities.object_format,
+                    side_bands: SideBands::Used,
+                    common: capabilities.common,
+                    offer: Offer::default(),
                 };
-                match self.receive(&mut packets, server, commit).await {
+                match self.receive(&mut packets, &server, commit).await {
                     // Not every server sends objects by their ids.
                     Err(GitError::CommitNotFound { .. }) => {
                         drop(packets);
-                        let (mut packets, object) = self.find_by_ref(server).await?;
-                        self.receive(&mut packets, server, &object).await
+                        let (mut packets, object) = self.find_by_ref(&server).await?;
+                        self.receive(&mut packets, &server, &object).await
                     }
                     outcome => outcome,
                 }
             }
             Advertisement::V0(first) => {
                 let (server, object) = self.choose(&mut packets, first).await?;
-                self.receive(&mut packets, server, &object).await
+                self.receive(&mut packets, &server, &object).await
             }
         }
     }
@@ -216,7 +217,7 @@ impl Download<'_> {
     /// annotated tag of the commit.
     async fn find_by_ref(
         &self,
-        server: Server,
+        server: &Server,
     ) -> Result<(Packets<Connection>, CommitId), GitError> {
         let commit = &self.wanted.commit;
         let mut query = Query::of(self.wanted.git_ref.name());
@@ -227,11 +228,11 @@ impl Download<'_> {
         let (mut packets, _) = self.open().await?;
         let mut arguments = vec!["peel".to_owned()];
         arguments.extend(names.iter().map(|name| format!("ref-prefix {name}")));
-        let request = Request::command("ls-refs", server.object_format, &arguments);
+        let request = Request::command("ls-refs", server.common, &arguments);
         self.in_time(packets.source().send(&request)).await?;
         self.in_time(read_refs(&mut packets, |found| query.add(&found)))
             .await?;
-        let found = self.winner(query)?;
+        let found = self.winner(query, true)?;
         if found.id == *commit {
             // The server refused this id.
             return Err(GitError::CommitNotFound { id: commit.clone() });
@@ -239,8 +240,9 @@ impl Download<'_> {
         Ok((packets, found.id))
     }
 
-    /// Returns the ref of the server that leads to the wanted commit.
-    fn winner(&self, query: Query) -> Result<Advertised, GitError> {
+    /// Returns the ref of the server that leads, or may lead, to the wanted commit. A server that does not peel tags does
+    /// not say where an annotated one leads to. The store refuses a pack without the commit.
+    fn winner(&self, query: Query, is_peeling: bool) -> Result<Advertised, GitError> {
         let id = self.wanted.commit.clone();
         let git_ref = self.wanted.git_ref.clone();
         let Query::Ref(candidates) = query else {
@@ -251,6 +253,7 @@ impl Download<'_> {
                 url: self.remote.url().to_string(),
                 git_ref,
             }),
+            Some((_, found)) if !is_peeling && is_unpeeled_tag(&found) => Ok(found),
             Some((_, found)) if *found.target() != id => Err(GitError::CommitMoved {
                 id,
                 git_ref,
@@ -269,10 +272,11 @@ impl Download<'_> {
     ) -> Result<(Server, CommitId), GitError> {
         let commit = &self.wanted.commit;
         let mut query = Query::of(self.wanted.git_ref.name());
-        let (mut is_tip, mut tag) = (false, None);
+        let (mut is_tip, mut is_peeling, mut tag) = (false, false, None);
         let visit = |found: Advertised| {
             query.add(&found);
             is_tip |= found.id == *commit;
+            is_peeling |= found.peeled.is_some();
             if found.peeled.as_ref() == Some(commit) {
                 tag = Some(found.id);
             }
@@ -283,13 +287,14 @@ impl Download<'_> {
         let server = Server {
             version: Version::V0,
             shallow: capabilities.shallow,
-            side_bands: capabilities.side_bands,
-            object_format: capabilities.object_format,
+            side_bands: capabilities.side_bands(),
+            common: Common::default(),
+            offer: capabilities.offer,
         };
         if is_tip || capabilities.wants == Wants::Any {
             return Ok((server, commit.clone()));
         }
-        match (tag, self.winner(query)) {
+        match (tag, self.winner(query, is_peeling)) {
             (Some(tag), _) => Ok((server, tag)),
             (None, Ok(found)) => Ok((server, found.id)),
             // The commit may be that of a hidden ref.
@@ -304,7 +309,7 @@ impl Download<'_> {
     async fn receive(
         &mut self,
         packets: &mut Packets<Connection>,
-        server: Server,
+        server: &Server,
         object: &CommitId,
     ) -> Result<(), GitError> {
         let request = server.request(object, &self.basis.commits);
@@ -347,6 +352,11 @@ impl Download<'_> {
             .await
             .unwrap_or(Err(GitError::Timeout { limit }))
     }
+}
+
+/// Returns whether a tag may be an annotated one whose target the server does not name.
+fn is_unpeeled_tag(found: &Advertised) -> bool {
+    found.peeled.is_none() && found.name.starts_with("refs/tags/")
 }
 
 /// Returns whether a fetch failed because of the objects that were sent, or of those that were there.

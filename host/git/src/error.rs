@@ -236,12 +236,14 @@ pub enum GitError {
         credentials: SentCredentials,
     },
     /// The server answered with another error status.
-    #[error("the git server answered with HTTP status {status}{}", wait(*retry_after))]
+    #[error("the git server answered with HTTP status {status}{}{}", wait(*retry_after), said(text))]
     Status {
         /// The status of the answer.
         status: u16,
         /// The time that the server asks to wait before the next request. It is at most an hour.
         retry_after: Option<Duration>,
+        /// The first line of the answer, if it is plain text without credentials. Otherwise it is empty.
+        text: String,
     },
     /// The server provides the files of a repository and does not speak git's protocol.
     #[error(
@@ -361,6 +363,14 @@ fn wait(retry_after: Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |time| {
         format!(" and asks to wait for {} s", time.as_secs())
     })
+}
+
+fn said(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text}")
+    }
 }
 
 /// Returns the beginning of a server's text for use in a message, on one line.

@@ -4,9 +4,10 @@
 use stoker_api::detection::CommitId;
 
 use super::advertisement::{
-    self, Capabilities, FetchFeatures, ObjectFormat, SideBands, V0Capabilities, Wants,
+    self, Capabilities, Common, FetchFeatures, SideBands, V0Capabilities, Wants,
 };
 use super::error::{GitError, plain};
+use super::offer::Offer;
 use super::packet::{Packet, PacketSource, Packets};
 use super::request::{Request, Version};
 
@@ -21,8 +22,10 @@ pub(super) struct Fetch {
     /// The objects that the server sends: all in version 2 (gitprotocol-v2, `want`), and by its capabilities in version
     /// 0.
     pub(super) wants: Wants,
-    side_bands: SideBands,
-    object_format: Option<ObjectFormat>,
+    /// What each command of version 2 contains.
+    common: Common,
+    /// The words that a request of version 0 may contain.
+    offer: Offer,
 }
 
 impl Fetch {
@@ -33,21 +36,21 @@ impl Fetch {
             shallow: features.shallow,
             filter: features.filter,
             wants: Wants::Any,
-            side_bands: SideBands::Large,
-            object_format: server.object_format,
+            common: server.common,
+            offer: Offer::default(),
         }
     }
 
     /// Returns the value for a server of version 0, or `None` if the server sends packs without side bands. Without
     /// side bands, the packets do not end where the pack begins.
     pub(super) fn v0(server: &V0Capabilities) -> Option<Self> {
-        (server.side_bands != SideBands::None).then_some(Self {
+        (server.side_bands() != SideBands::None).then(|| Self {
             version: Version::V0,
             shallow: server.shallow,
-            filter: server.filter,
+            filter: server.offer.has("filter"),
             wants: server.wants,
-            side_bands: server.side_bands,
-            object_format: server.object_format,
+            common: Common::default(),
+            offer: server.offer.clone(),
         })
     }
 
@@ -63,12 +66,11 @@ impl Fetch {
                 arguments.extend(depth);
                 arguments.push(format!("want {id}"));
                 arguments.push("done".to_owned());
-                Request::command("fetch", self.object_format, &arguments)
+                Request::command("fetch", self.common, &arguments)
             }
             Version::V0 => {
-                let filter = if self.filter { " filter" } else { "" };
-                let features = format!("{} no-progress{filter}", self.side_bands.capability());
-                Request::want(id, &features, self.object_format, &depth, &[])
+                let features = self.offer.features(&["no-progress", "filter"]);
+                Request::want(id, &features, &depth, &[])
             }
         }
     }

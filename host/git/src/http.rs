@@ -97,21 +97,31 @@ impl Http {
     }
 
     /// Requests the advertisement, and follows redirects. If the server refuses the credentials, the next ones are sent,
-    /// and none after the last ones, because servers refuse wrong credentials also for a public repository.
+    /// and none after the last ones, because servers refuse wrong credentials also for a public repository. If none are
+    /// configured, none are sent first.
     pub(super) async fn open(&self, remote: &Remote) -> Result<HttpConnection, GitError> {
         let client = self.client(remote)?;
         let open = |authorization| Self::open_with(client.clone(), remote, authorization);
         let mut refusal = None;
+        let mut is_anonymous = false;
         for (login, authorization) in self.0.users.logins(remote, Instant::now())? {
             let is_sent = authorization.is_sent();
             let outcome = open(authorization).await;
             self.0.users.record(remote, login, &outcome, Instant::now());
             match outcome {
-                Err(error) if is_sent && login.is_refused(&error) => {
+                // A user is sent alone only to a server that asks for Basic.
+                Err(error @ GitError::AuthenticationScheme { .. }) if !is_sent => {
+                    return Err(refusal.unwrap_or(error));
+                }
+                Err(error) if login.is_refused(&error) => {
+                    is_anonymous |= !is_sent;
                     refusal = Some(login.refusal(error, refusal));
                 }
                 outcome => return outcome,
             }
+        }
+        if let Some(error) = refusal.take_if(|_| is_anonymous) {
+            return Err(error);
         }
         match open(Authorization::anonymous()).await {
             Ok(connection) => Ok(HttpConnection {

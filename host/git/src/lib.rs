@@ -16,6 +16,7 @@ mod fetch;
 mod hosts;
 mod http;
 mod logins;
+mod offer;
 mod packet;
 mod remote;
 mod request;

@@ -3,7 +3,7 @@
 use stoker_api::detection::CommitId;
 
 use super::AGENT;
-use super::advertisement::ObjectFormat;
+use super::advertisement::Common;
 use super::packet::put_line;
 
 /// The version of the protocol.
@@ -23,17 +23,16 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Returns a command of version 2 (gitprotocol-v2) with its name, the capabilities of the client, and its
-    /// arguments.
-    pub(super) fn command(
-        name: &str,
-        object_format: Option<ObjectFormat>,
-        arguments: &[String],
-    ) -> Self {
+    /// Returns a command of version 2 (gitprotocol-v2) with its name, the capabilities of the client that the server
+    /// knows, and its arguments.
+    pub(super) fn command(name: &str, common: Common, arguments: &[String]) -> Self {
         let mut body = Vec::with_capacity(256);
         put_line(&mut body, &format!("command={name}"));
-        for capability in capabilities(object_format) {
-            put_line(&mut body, &capability);
+        if common.agent {
+            put_line(&mut body, &format!("agent={AGENT}"));
+        }
+        if let Some(format) = common.object_format {
+            put_line(&mut body, &format!("object-format={}", format.name()));
         }
         body.extend_from_slice(b"0001");
         for argument in arguments {
@@ -51,13 +50,11 @@ impl Request {
     pub(super) fn want(
         id: &CommitId,
         features: &str,
-        object_format: Option<ObjectFormat>,
         depth: &[String],
         commits: &[CommitId],
     ) -> Self {
         let mut body = Vec::with_capacity(256);
-        let capabilities = capabilities(object_format).join(" ");
-        put_line(&mut body, &format!("want {id} {features} {capabilities}"));
+        put_line(&mut body, format!("want {id} {features}").trim_end());
         for line in depth {
             put_line(&mut body, line);
         }
@@ -71,11 +68,4 @@ impl Request {
             body,
         }
     }
-}
-
-/// Returns the capabilities of the client.
-fn capabilities(object_format: Option<ObjectFormat>) -> Vec<String> {
-    let mut capabilities = vec![format!("agent={AGENT}")];
-    capabilities.extend(object_format.map(|format| format!("object-format={}", format.name())));
-    capabilities
 }

@@ -4,7 +4,7 @@
 
 use stoker_api::detection::{CommitId, GitRef};
 
-use super::advertisement::{self, Advertised, Advertisement, ObjectFormat, Wants};
+use super::advertisement::{self, Advertised, Advertisement, Wants};
 use super::cache::KnownCommits;
 use super::candidates::{Query, RefCandidates, Tips, needs_verification};
 use super::connection::{Connection, Transports};
@@ -81,14 +81,13 @@ impl<'a> Conversation<'a> {
                     }
                     let mut arguments = vec!["peel".to_owned(), "symrefs".to_owned()];
                     arguments.extend(names.iter().map(|name| format!("ref-prefix {name}")));
-                    let request = Request::command("ls-refs", server.object_format, &arguments);
+                    let request = Request::command("ls-refs", server.common, &arguments);
                     self.packets.source().send(&request).await?;
                     read_refs(&mut self.packets, |found| add(queries, &found)).await?;
                 }
-                let format = server.object_format.unwrap_or(ObjectFormat::Sha1);
                 Ok(Server {
                     fetch: server.fetch.map(|features| Fetch::v2(&server, features)),
-                    id_digits: Some(format.digits()),
+                    id_digits: Some(server.common.format().digits()),
                 })
             }
             Advertisement::V0(first) => {

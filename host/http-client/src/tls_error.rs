@@ -8,6 +8,7 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 const AUTHORITY: &str = "the authority of the server's certificate is not trusted; add its certificate to the CA bundle of the remote, or to the file of SSL_CERT_FILE";
 const AUTHORITY_AS_SERVER: &str = "the server's certificate is that of an authority (CA:TRUE), and it is not among the trusted certificates; add exactly this certificate to them, or make a certificate with CA:FALSE";
 const SIGNATURE: &str = "the server's certificate, or one of its authorities', has a key or a signature that is not supported; make one with an RSA key of at least 2048 bits or a P-256 or P-384 key, and sign it with SHA-256 or SHA-384";
+const HANDSHAKE: &str = "the server does not prove that it has the key of its certificate, or the key is not supported; check that its certificate and its key belong together, and use an RSA key of at least 2048 bits or a P-256 or P-384 key";
 const VERSION: &str = "the server's certificate, or one of its authorities', has version 1 of X.509; make one of version 3 with the server's name as a subjectAltName";
 const NO_NAME: &str = "the server's certificate has no subjectAltName; make one with the server's name as a subjectAltName, because the common name (CN) is not used";
 const EXTENSION: &str = "the server's certificate, or one of its authorities', has a critical extension that is not supported; make one without it";
@@ -28,6 +29,16 @@ pub(crate) fn translated(error: rustls::Error) -> rustls::Error {
         _ => None,
     };
     words.map_or(error, |words| rustls::Error::General(words.to_owned()))
+}
+
+/// Returns an error whose text is words, if the error is about the signature of a handshake.
+pub(crate) fn translated_handshake(error: rustls::Error) -> rustls::Error {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+            rustls::Error::General(HANDSHAKE.to_owned())
+        }
+        error => translated(error),
+    }
 }
 
 fn certificate(error: &CertificateError) -> Option<&'static str> {
@@ -73,7 +84,7 @@ fn web_pki(error: &webpki::Error) -> &'static str {
 ///
 /// The error is that of a request, or one of its causes.
 #[must_use]
-pub fn tls_remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+pub fn tls_remedy<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
     match cause(error)? {
         rustls::Error::PeerIncompatible(_)
         | rustls::Error::AlertReceived(
@@ -86,6 +97,8 @@ pub fn tls_remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
         ) => Some(CLIENT_CERTIFICATE),
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(NOT_TLS),
         rustls::Error::InvalidCertificate(cause) => certificate(cause),
+        // The words are there already.
+        rustls::Error::General(words) => Some(words),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::tls_error::translated;
+use crate::tls_error::{translated, translated_handshake};
 use crate::{HttpClientError, pem};
 
 /// The files in which systems keep the certificates of all their authorities.
@@ -192,7 +192,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.inner
             .verify_tls12_signature(message, cert, dss)
-            .map_err(translated)
+            .map_err(translated_handshake)
     }
 
     fn verify_tls13_signature(
@@ -203,7 +203,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.inner
             .verify_tls13_signature(message, cert, dss)
-            .map_err(translated)
+            .map_err(translated_handshake)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -74,6 +74,7 @@ impl RefSource for Servers {
                 return Err(GitError::Status {
                     status: 429,
                     retry_after: Some(wait),
+                    text: String::new(),
                 });
             }
             Some(Behaviour::Panics) => panic!("a defect"),

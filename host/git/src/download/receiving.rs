@@ -23,7 +23,7 @@ impl Download<'_> {
     ) -> Result<(), GitError> {
         match side_bands {
             SideBands::None => self.receive_plain_pack(packets, parts).await,
-            SideBands::Small | SideBands::Large => self.receive_side_bands(packets, parts).await,
+            SideBands::Used => self.receive_side_bands(packets, parts).await,
         }
     }
 

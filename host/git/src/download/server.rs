@@ -2,24 +2,28 @@
 
 use stoker_api::detection::CommitId;
 
-use crate::advertisement::{ObjectFormat, SideBands};
+use crate::advertisement::{Common, SideBands};
 use crate::error::GitError;
+use crate::offer::Offer;
 use crate::packet::{Packet, PacketSource, Packets};
 use crate::request::{Request, Version};
 
 /// The way in which a server sends objects.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Server {
     pub(super) version: Version,
     /// Whether it can leave out the history before a commit.
     pub(super) shallow: bool,
     pub(super) side_bands: SideBands,
-    pub(super) object_format: Option<ObjectFormat>,
+    /// What each command of version 2 contains.
+    pub(super) common: Common,
+    /// The words that a request of version 0 may contain.
+    pub(super) offer: Offer,
 }
 
 impl Server {
     /// Returns the request for an object, without what belongs to the known commits.
-    pub(super) fn request(self, object: &CommitId, known: &[CommitId]) -> Request {
+    pub(super) fn request(&self, object: &CommitId, known: &[CommitId]) -> Request {
         // A server that sends no shallow commits takes the history of a known commit for known.
         let known = if self.shallow { known } else { &[] };
         let mut depth: Vec<_> = known.iter().map(|id| format!("shallow {id}")).collect();
@@ -34,12 +38,15 @@ impl Server {
                 arguments.push(format!("want {object}"));
                 arguments.extend(known.iter().map(|id| format!("have {id}")));
                 arguments.push("done".to_owned());
-                Request::command("fetch", self.object_format, &arguments)
+                Request::command("fetch", self.common, &arguments)
             }
             Version::V0 => {
-                let thin = if known.is_empty() { "" } else { " thin-pack" };
-                let features = format!("{} ofs-delta{thin}", self.side_bands.capability());
-                Request::want(object, &features, self.object_format, &depth, known)
+                let wanted: &[&str] = if known.is_empty() {
+                    &["ofs-delta"]
+                } else {
+                    &["ofs-delta", "thin-pack"]
+                };
+                Request::want(object, &self.offer.features(wanted), &depth, known)
             }
         }
     }
@@ -60,7 +67,11 @@ pub(crate) async fn skip_to_pack<S: PacketSource>(
         let text = line.text();
         let is_last = match version {
             Version::V2 => text == b"packfile",
-            Version::V0 => text == b"NAK" || text.starts_with(b"ACK "),
+            // With `multi_ack`, lines such as `ACK ID common` precede the last one.
+            Version::V0 => {
+                let mut words = text.split(|&byte| byte == b' ');
+                text == b"NAK" || (words.next() == Some(b"ACK") && words.count() == 1)
+            }
         };
         if is_last {
             return Ok(());

@@ -5,7 +5,8 @@
 pub enum SentCredentials {
     /// None, because none are configured.
     None,
-    /// None, because the address has a user name without a password.
+    /// None, because the address has a user name without a password. If the server answers 401, the user name is sent
+    /// with an empty password, and this value means that the server refuses it too.
     UserOnly,
     /// A user and a password.
     Sent,
@@ -43,6 +44,9 @@ impl SentCredentials {
             }
             Self::None => {
                 "the repository is private, or there is no such repository; no credentials are configured".to_owned()
+            }
+            Self::UserOnly if status == 401 => {
+                "the address has a user name without a password, and the server does not accept it as a token; configure a token, or use USER:PASSWORD@ in front of the host".to_owned()
             }
             Self::UserOnly => {
                 "the address has a user name without a password, so no credentials were sent; configure a token, or use USER:PASSWORD@ in front of the host".to_owned()

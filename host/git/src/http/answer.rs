@@ -1,5 +1,6 @@
 //! Whether an answer is one of a git server, and what else it is.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -11,6 +12,10 @@ use crate::address::shown;
 use crate::authorization::Authorization;
 use crate::error::{GitError, SentCredentials, plain};
 
+/// The size of the first line of an answer, in bytes. An error shows its first 200 characters.
+const MAX_LINE: usize = 4096;
+/// The value in the query of each advertisement.
+const SERVICE: &str = "git-upload-pack";
 /// The maximum time that an answer can ask to wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -21,7 +26,12 @@ pub(super) async fn check(
     expected: &str,
     authorization: &Authorization,
 ) -> Result<(), GitError> {
-    check_status(response, target, authorization.state())?;
+    if let Err(mut error) = check_status(response, target, authorization.state()) {
+        if let GitError::Status { text, .. } = &mut error {
+            *text = first_line(response, target, authorization).await;
+        }
+        return Err(error);
+    }
     if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
@@ -30,15 +40,7 @@ pub(super) async fn check(
             "it has the encoding {encoding}, which was not asked for; disable the compression at the server or its proxy"
         )));
     }
-    let content = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], |value| value.as_bytes());
-    let essence = content
-        .split(|&byte| byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
+    let essence = media_type(response);
     // Git checks the type of the advertisement only, and some servers give answers no type or a general one.
     let is_expected = if expected == ADVERTISEMENT_TYPE {
         essence.eq_ignore_ascii_case(expected.as_bytes())
@@ -60,6 +62,62 @@ pub(super) async fn check(
     Err(GitError::NotGit { url, content })
 }
 
+/// Returns the media type of an answer, without its parameters.
+fn media_type(response: &Response) -> &[u8] {
+    let content = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], |value| value.as_bytes());
+    let essence = content.split(|&byte| byte == b';').next();
+    essence.unwrap_or_default().trim_ascii()
+}
+
+/// Returns the beginning of the first line of an answer, which says why the server refuses a request, or an empty text
+/// if the answer is no plain text, if the line is too long, or if it repeats credentials.
+async fn first_line(
+    response: &mut Response,
+    target: &Url,
+    authorization: &Authorization,
+) -> String {
+    if !media_type(response).eq_ignore_ascii_case(b"text/plain") {
+        return String::new();
+    }
+    let mut body = Vec::new();
+    let line = async {
+        loop {
+            let start = body.len() - body.trim_ascii_start().len();
+            let end = body[start..].iter().position(|&byte| byte == b'\n');
+            match end {
+                Some(end) => return Some(body[start..start + end].to_vec()),
+                None if body.len() > MAX_LINE => return None,
+                None => {}
+            }
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Some(body[start..].to_vec()),
+                Err(_) => return None,
+            }
+        }
+    };
+    match tokio::time::timeout(MAX_FINISH, line).await {
+        Ok(Some(line)) if !repeats_credentials(&line, target, authorization) => plain(&line),
+        _ => String::new(),
+    }
+}
+
+/// Returns whether a text contains what was sent as credentials, in the header or in the query of the address.
+fn repeats_credentials(text: &[u8], target: &Url, authorization: &Authorization) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let query = target.query().unwrap_or_default().split('&');
+    let raw = query.filter_map(|pair| Some(pair.split_once('=')?.1));
+    let decoded = target.query_pairs().map(|(_, value)| value);
+    raw.map(Cow::Borrowed)
+        .chain(decoded)
+        .filter(|value| !value.is_empty() && *value != SERVICE)
+        .any(|value| text.contains(&*value))
+        || authorization.is_in(&text)
+}
+
 fn check_status(
     response: &Response,
     target: &Url,
@@ -72,6 +130,7 @@ fn check_status(
         StatusCode::FORBIDDEN if retry_after.is_some() => Err(GitError::Status {
             status: status.as_u16(),
             retry_after,
+            text: String::new(),
         }),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Err(match unsupported_schemes(response) {
@@ -91,6 +150,7 @@ fn check_status(
         status if !status.is_success() => Err(GitError::Status {
             status: status.as_u16(),
             retry_after,
+            text: String::new(),
         }),
         _ => Ok(()),
     }

@@ -176,6 +176,36 @@ async fn the_time_to_wait_is_part_of_the_error_and_bounded() {
 }
 
 #[tokio::test]
+async fn the_text_of_an_answer_is_shown_without_credentials() {
+    let long = "x".repeat(5000);
+    for (content_type, body, expected) in [
+        (
+            "text/plain; charset=utf-8",
+            "\r\nTF7: clients must\u{1b}[1m support it\r\nmore",
+            ": TF7: clients must [1m support it",
+        ),
+        ("text/plain", "", ""),
+        ("text/plain", "no user t0ken", ""),
+        (
+            "text/plain",
+            "the header was eC1hY2Nlc3MtdG9rZW46dDBrZW4=",
+            "",
+        ),
+        ("text/plain", "the key k%20y is wrong", ""),
+        ("text/plain", "the key k y is wrong", ""),
+        ("text/plain", &*long, ""),
+        ("text/html", "<html>", ""),
+        ("application/json", "{}", ""),
+    ] {
+        let response = reply("400 Bad Request", content_type, body.as_bytes());
+        let site = Fake::start(move |_| Some(response.clone())).await;
+        let error = lookup(&with_token(&site.url("/o/r?key=k%20y"), "t0ken")).await;
+        let message = format!("the git server answered with HTTP status 400{expected}");
+        assert_eq!(error.unwrap_err().to_string(), message);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_asks_to_wait_is_not_asked_again_at_once() {
     let limited = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n";
     let posts = std::sync::atomic::AtomicUsize::new(0);

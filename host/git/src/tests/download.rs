@@ -8,11 +8,12 @@ mod packs;
 mod reduced;
 mod repository;
 mod store;
+mod unpeeled;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::servers::{daemon, version_0};
+use super::servers::{daemon, version_0, version_0_without};
 use super::ssh::openssh;
 use super::*;
 use repository::Repository;
@@ -107,11 +108,19 @@ async fn a_commit_is_fetched_by_every_transport_and_version() {
     let server = repository.serve().await;
     let (old, proxy) = version_0(&server, false).await;
     let (permissive, other_proxy) = version_0(&server, true).await;
+    let without = &[
+        " multi_ack_detailed",
+        " ofs-delta",
+        " no-progress",
+        " agent=",
+    ];
+    let (plain, plain_proxy) = version_0_without(&server, without).await;
     let (base, daemon) = daemon(server.directory().parent().unwrap()).await;
     let git = format!("{base}/plant.git");
     for (url, commits) in [
         (server.url(), &[&first, &second, &third, &first][..]),
         (&permissive, &[&first, &second, &third, &first]),
+        (&plain, &[&first, &third, &first]),
         (&git, &[&first, &second, &third, &first]),
         // Of the other commits, this server sends none by their ids.
         (&old, &[&first, &third, &first]),
@@ -133,6 +142,7 @@ async fn a_commit_is_fetched_by_every_transport_and_version() {
     }
     proxy.abort();
     other_proxy.abort();
+    plain_proxy.abort();
     daemon.abort();
 }
 

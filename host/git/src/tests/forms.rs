@@ -105,6 +105,11 @@ async fn what_is_not_there_is_not_found() {
     let site = Site::new().await;
     for (git_ref, text) in [
         ("ligh", "the repository has no tag and no branch ligh"),
+        (
+            "2222d8f",
+            "the repository has no tag and no branch 2222d8f; write the full id of 40 or 64 digits if 2222d8f is the beginning of a commit's id",
+        ),
+        ("facade", "the repository has no tag and no branch facade"),
         ("refs/tags/main", "the repository has no tag main"),
         ("refs/heads/light", "the repository has no branch light"),
         (

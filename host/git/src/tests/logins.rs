@@ -99,6 +99,57 @@ async fn the_accepted_user_is_sent_first_and_a_refused_one_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_user_without_a_password_is_sent_once_after_a_refusal() {
+    // `glpat-7:` in base64.
+    let site = accepting("Z2xwYXQtNzo=").await;
+    let remote = |user: &str| {
+        let url = site
+            .url("/o/r")
+            .replace("http://", &format!("http://{user}@"));
+        Remote::anonymous(RepoUrl::parse(&url).unwrap())
+    };
+    let refs = [GitRef::parse("main").unwrap()];
+    let good = client();
+    for user in ["glpat-7", "glpat-7", "glpat-7"] {
+        let found = good.resolve(&remote(user), &refs).await.unwrap().remove(0);
+        assert_eq!(found.unwrap().commit(), &id('a'));
+    }
+    // The first lookup begins without credentials. The next ones do not need the advertisement.
+    let has_credentials = |head: &String| head.contains("authorization: ");
+    let seen: Vec<_> = site.seen().iter().map(has_credentials).collect();
+    assert_eq!(seen, [false, true, true, true, true]);
+    let bad = client();
+    for _ in 0..3 {
+        let error = bad.resolve(&remote("other"), &refs).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("does not accept it as a token"), "{text}");
+        assert!(!format!("{error:?}").contains("other"), "{error:?}");
+    }
+    let seen: Vec<_> = site.seen()[5..].iter().map(has_credentials).collect();
+    assert_eq!(seen, [false, true, false, false]);
+}
+
+#[tokio::test]
+async fn a_user_without_a_password_is_not_sent_where_it_is_of_no_use() {
+    for (challenge, expected) in [
+        (
+            "401 Unauthorized\r\nwww-authenticate: Negotiate",
+            "requires the authentication Negotiate",
+        ),
+        ("403 Forbidden", "no credentials were sent"),
+        ("404 Not Found", "there is no repository at"),
+    ] {
+        let response = format!("HTTP/1.1 {challenge}\r\ncontent-length: 0\r\n\r\n");
+        let site = Fake::start(move |_| Some(response.clone().into_bytes())).await;
+        let url = site.url("/o/r").replace("http://", "http://glpat-7@");
+        let remote = Remote::anonymous(RepoUrl::parse(&url).unwrap());
+        let text = lookup(&remote).await.unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(site.seen().len(), 1, "{challenge}");
+    }
+}
+
+#[tokio::test]
 async fn the_answer_to_a_known_user_is_reported() {
     const LIMITED: &[u8] =
         b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n";

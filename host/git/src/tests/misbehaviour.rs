@@ -53,14 +53,16 @@ async fn each_refusal_of_http_has_its_own_error() {
         answered("429 Too Many", "text/plain", b"").await,
         GitError::Status {
             status: 429,
-            retry_after: None
+            retry_after: None,
+            ..
         }
     ));
     assert!(matches!(
         answered("503 Unavailable", "text/plain", b"").await,
         GitError::Status {
             status: 503,
-            retry_after: None
+            retry_after: None,
+            ..
         }
     ));
 }

@@ -4,12 +4,12 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::super::advertisement::{
-    self, Advertised, Advertisement, Capabilities, FetchFeatures, ObjectFormat,
+    self, Advertised, Advertisement, Capabilities, Common, FetchFeatures, ObjectFormat,
 };
 use super::super::candidates::{Query, RefCandidates};
 use super::super::download::skip_to_pack;
 use super::super::fetch;
-use super::super::packet::{PacketSource, Packets};
+use super::super::packet::{Packet, PacketSource, Packets};
 use super::super::request::Version;
 use super::super::resolve::read_refs;
 use super::fake::packets;
@@ -83,7 +83,10 @@ async fn capabilities_are_read_with_and_without_the_prelude_of_smart_http() {
             shallow: true,
             filter: true,
         }),
-        object_format: Some(ObjectFormat::Sha256),
+        common: Common {
+            agent: true,
+            object_format: Some(ObjectFormat::Sha256),
+        },
     };
     for texts in [&words[..], &prelude[..]] {
         let Advertisement::V2(found) = advertised(texts).await.unwrap() else {
@@ -102,7 +105,7 @@ async fn capabilities_are_read_with_and_without_the_prelude_of_smart_http() {
         Capabilities {
             ls_refs: true,
             fetch: Some(FetchFeatures::default()),
-            object_format: None
+            common: Common::default()
         }
     );
 }
@@ -139,6 +142,24 @@ async fn the_refs_of_versions_0_and_1_are_read() {
         assert_eq!(found[0].symref.as_deref(), Some("refs/heads/main"));
         assert_eq!((&found[2].id, &found[2].peeled), (&id('b'), &Some(id('c'))));
         assert_eq!(found[3].peeled, None);
+    }
+}
+
+#[tokio::test]
+async fn the_last_acknowledgement_precedes_the_pack() {
+    let (shallow, ack) = (format!("shallow {}", id('a')), format!("ACK {}\n", id('b')));
+    let before: Vec<_> = ["common", "continue", "ready"]
+        .iter()
+        .map(|word| format!("ACK {} {word}\n", id('b')))
+        .collect();
+    let all = [&*shallow, "0000", &*before[0], &before[1], &before[2]];
+    for (texts, last) in [(&all[..], &*ack), (&all[..2], "NAK\n"), (&[], &ack)] {
+        let mut packets = arriving(packets(&[texts, &[last, "PACK"]].concat()));
+        skip_to_pack(&mut packets, Version::V0).await.unwrap();
+        let Packet::Line(line) = packets.next().await.unwrap() else {
+            panic!("not a line")
+        };
+        assert_eq!(line.text(), b"PACK");
     }
 }
 

@@ -318,3 +318,14 @@ fn the_errors_of_the_library_become_words() {
     let text = crate::tls_error::translated(signature.into()).to_string();
     assert!(text.contains("sign it with SHA-256 or SHA-384"), "{text}");
 }
+
+#[test]
+fn the_signature_of_a_handshake_is_not_that_of_an_authority() {
+    let error = || CertificateError::BadSignature.into();
+    let handshake = crate::tls_error::translated_handshake(error());
+    let remedy = crate::tls_remedy(&handshake).unwrap();
+    assert!(remedy.starts_with("the server does not prove"), "{remedy}");
+    let certificate = crate::tls_error::translated(error());
+    let remedy = crate::tls_remedy(&certificate).unwrap();
+    assert!(remedy.starts_with("the authority of"), "{remedy}");
+}

@@ -18,6 +18,8 @@ const AZURE: &str = "dev.azure.com";
 const AZURE_SSH: [&str; 2] = ["ssh.dev.azure.com", "vs-ssh.visualstudio.com"];
 /// The domain of the former addresses of Azure DevOps, `ORGANIZATION.visualstudio.com`, which are still valid.
 const AZURE_FORMER: &str = ".visualstudio.com";
+/// The segment in front of the name of a repository, in Azure DevOps and its server.
+const GIT: &str = "_git";
 
 /// The place of a repository, without what depends on the transport: scheme, credentials, port, `.git`, percent
 /// encoding and the case of letters.
@@ -68,6 +70,7 @@ impl Location {
         if let Some(organization) = host.strip_suffix(AZURE_FORMER) {
             return Self::azure_former(organization, path);
         }
+        let path = without_default_project(with_plain_git(path));
         let is_http = url.scheme().starts_with("http");
         let (path, context) = if is_http {
             without_scm(path)
@@ -103,7 +106,8 @@ impl Location {
         if path.len() == 4 && path[0] == "v3" {
             path.remove(0);
         }
-        if let Some(at) = path.iter().position(|segment| segment == "_git") {
+        path = with_plain_git(path);
+        if let Some(at) = path.iter().position(|segment| segment == GIT) {
             path.remove(at);
             if at == 1 && path.len() == 2 {
                 path.push(path[1].clone());
@@ -135,6 +139,36 @@ impl Location {
 pub(super) fn escapes_scp_paths(host: &str) -> bool {
     let host = host.trim_end_matches('.');
     AZURE_SSH.iter().any(|name| name.eq_ignore_ascii_case(host))
+}
+
+/// Returns a path with `_git` in place of its other forms in Azure DevOps: `_ssh`, which former ssh addresses have, and
+/// `_git/_full` and `_git/_optimized`, which choose the objects that the server sends.
+fn with_plain_git(mut path: Vec<String>) -> Vec<String> {
+    let is_git = |segment: &String| segment == GIT || segment == "_ssh";
+    let Some(at) = path.iter().position(is_git) else {
+        return path;
+    };
+    match &path[at + 1..] {
+        [choice, _] if choice == "_full" || choice == "_optimized" => {
+            path.remove(at + 1);
+        }
+        [_] => {}
+        _ => return path,
+    }
+    GIT.clone_into(&mut path[at]);
+    path
+}
+
+/// Removes the project that an address of Azure DevOps Server can omit, because it has the name of the repository:
+/// `COLLECTION/PROJECT/_git/REPOSITORY`.
+fn without_default_project(mut path: Vec<String>) -> Vec<String> {
+    if let [.., _, project, git, repository] = path.as_slice()
+        && git == GIT
+        && project == repository
+    {
+        path.remove(path.len() - 3);
+    }
+    path
 }
 
 /// Removes the segment `scm` that Bitbucket Data Center has in http URLs only: `CONTEXT/scm/PROJECT/REPOSITORY`. Returns

@@ -141,6 +141,55 @@ const CASES: &[(&str, &str, bool, bool)] = &[
         false,
         false,
     ),
+    (
+        "ssh://org@org.visualstudio.com:22/p/_ssh/r",
+        "https://org.visualstudio.com/p/_git/r",
+        true,
+        true,
+    ),
+    (
+        "https://dev.azure.com/org/p/_git/_full/r",
+        "https://dev.azure.com/org/p/_git/r",
+        true,
+        true,
+    ),
+    (
+        "https://org.visualstudio.com/p/_git/_optimized/r",
+        "https://dev.azure.com/org/p/_git/r",
+        true,
+        true,
+    ),
+    (
+        "https://dev.azure.com/org/p/_git/_full",
+        "https://dev.azure.com/org/p/_git/r",
+        false,
+        false,
+    ),
+    // Azure DevOps Server.
+    (
+        "https://h/tfs/Collection/_git/r",
+        "https://h/tfs/Collection/r/_git/r",
+        true,
+        true,
+    ),
+    (
+        "ssh://h:22/tfs/Collection/p/_ssh/r",
+        "https://h/tfs/Collection/p/_git/_full/r",
+        true,
+        true,
+    ),
+    (
+        "https://h/tfs/Collection/p/_git/r",
+        "https://h/tfs/Collection/_git/r",
+        false,
+        false,
+    ),
+    (
+        "https://h/tfs/Collection/_git/p",
+        "https://h/tfs/Collection/p/_git/r",
+        false,
+        false,
+    ),
     // Bitbucket Data Center.
     (
         "https://h/scm/PRJ/repo.git",
