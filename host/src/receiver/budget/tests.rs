@@ -8,8 +8,8 @@ const MIB: usize = 1 << 20;
 /// The least time after which a sender that sends nothing is behind.
 const LATE: Duration = Duration::from_millis(1001);
 
-fn source(number: u8) -> Option<IpAddr> {
-    Some([192, 0, 2, number].into())
+fn source(number: u8) -> IpAddr {
+    [192, 0, 2, number].into()
 }
 
 /// Returns a budget with 512 KiB for small bodies, 512 KiB for large ones, and 1 MiB for one of the largest size.
@@ -19,7 +19,7 @@ fn budget() -> Budget {
 
 /// Returns the share of a large body of which nothing has arrived.
 fn large(budget: &Budget, number: u8) -> Share {
-    budget.share(source(number), Some(MIB))
+    budget.share(Some(source(number)), Some(MIB))
 }
 
 impl Share {
@@ -81,10 +81,10 @@ async fn large_bodies_leave_small_ones_their_part() {
         share.try_grow(500 * KIB);
     }
     // Bodies without an announced length wait as well.
-    let mut chunked = budget.share(source(10), None);
+    let mut chunked = budget.share(Some(source(10)), None);
     chunked.must_grow(SMALL_BYTES);
     assert!(chunked.try_grow(SMALL_BYTES + 1).is_none());
-    let mut small = budget.share(source(1), Some(SMALL_BYTES));
+    let mut small = budget.share(Some(source(1)), Some(SMALL_BYTES));
     small.must_grow(SMALL_BYTES);
     assert!(!chunked.is_lost());
 }
@@ -92,9 +92,11 @@ async fn large_bodies_leave_small_ones_their_part() {
 #[tokio::test(start_paused = true)]
 async fn a_small_body_never_waits_for_incomplete_ones() {
     let budget = budget();
-    let mut honest = budget.share(source(1), None);
+    let mut honest = budget.share(Some(source(1)), None);
     honest.must_grow(32 * KIB);
-    let mut others: Vec<_> = (0..100).map(|_| budget.share(source(2), None)).collect();
+    let mut others: Vec<_> = (0..100)
+        .map(|_| budget.share(Some(source(2)), None))
+        .collect();
     for other in &mut others {
         other.must_grow(SMALL_BYTES);
     }
@@ -109,12 +111,14 @@ async fn a_small_body_never_waits_for_incomplete_ones() {
 #[tokio::test(start_paused = true)]
 async fn a_small_body_waits_for_complete_ones() {
     let budget = budget();
-    let mut others: Vec<_> = (0..8).map(|_| budget.share(source(2), None)).collect();
+    let mut others: Vec<_> = (0..8)
+        .map(|_| budget.share(Some(source(2)), None))
+        .collect();
     for other in &mut others {
         other.must_grow(SMALL_BYTES);
         other.complete().unwrap();
     }
-    let mut small = budget.share(source(1), None);
+    let mut small = budget.share(Some(source(1)), None);
     assert!(small.try_grow(1).is_none());
     let grown = tokio::spawn(async move { small.grow(1).await });
     tokio::task::yield_now().await;
