@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 pub use error::PayloadError;
+pub use form::Field;
 use pointer::Tokens;
 use size::Size;
 use tape::{Node, Tape};
@@ -137,12 +138,12 @@ impl Document {
     }
 }
 
-/// Returns the JSON text in a form, without parsing it. Returns `None` if the body is not a form with one such text.
+/// Returns the JSON text in a form, without decoding it. Returns `None` if the body is not a form with one such text.
 ///
 /// The media type is in lower case and without parameters.
 #[must_use]
-pub fn in_form(body: &[u8], media_type: Option<&str>) -> Option<Bytes> {
-    form::content(body, media_type).ok().flatten()
+pub fn in_form<'b>(body: &'b [u8], media_type: Option<&str>) -> Option<Field<'b>> {
+    form::field(body, media_type).ok().flatten()
 }
 
 /// Parses a text. If the parser refuses it, the text is repaired and parsed again.

@@ -7,12 +7,12 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::mac::{body_mac, digest, message_mac};
+use super::mac::{body_mac, digest, form_mac, message_mac};
 use super::message;
 use super::scheme::{BASIC_PREFIX, BEARER_PREFIX, Proof, SCHEMES, Scheme, TokenForm};
 use super::{AuthError, Proven};
 use crate::delivery::{Delivery, Digest};
-use crate::payload;
+use crate::payload::{self, Field};
 use crate::secrets::Secret;
 
 /// The start of the value of GitHub's header `X-Hub-Signature`, which is a signature with SHA-1.
@@ -172,9 +172,13 @@ impl Keys {
                     return Ok((signature, None));
                 }
                 let in_form = || payload::in_form(body, delivery.media_type().as_deref());
-                let json = skips_form.then(in_form).flatten();
-                let json = json.filter(|json| self.has_signed(json, &claimed));
-                json.map_or(Err(MISMATCH), |json| Ok((signature, Some(json))))
+                let field = skips_form.then(in_form).flatten();
+                // The text of a stranger is decoded in parts, and not beside the body.
+                let field = field.filter(|field| self.has_signed_in_form(field, &claimed));
+                let json = field
+                    .and_then(|field| field.decode().ok())
+                    .ok_or(MISMATCH)?;
+                Ok((signature, Some(json.into())))
             }
             Evidence::Message {
                 id,
@@ -199,6 +203,12 @@ impl Keys {
     fn has_signed(&self, text: &[u8], claimed: &Digest) -> bool {
         let keys = self.signing.iter().map(String::as_bytes);
         any(keys.map(|key| body_mac(key, text).ct_eq(claimed)))
+    }
+
+    /// Returns whether a sender with one of the keys made this signature of the text in a form.
+    fn has_signed_in_form(&self, text: &Field<'_>, claimed: &Digest) -> bool {
+        let keys = self.signing.iter().map(String::as_bytes);
+        any(keys.map(|key| form_mac(key, text).map_or(Choice::from(0), |mac| mac.ct_eq(claimed))))
     }
 }
 

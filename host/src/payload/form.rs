@@ -12,14 +12,84 @@ const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 /// The name of the field with the JSON (GitHub, "Creating webhooks").
 const FIELD: &[u8] = b"payload";
 
+/// The number of bytes that are decoded at a time.
+const PART_BYTES: usize = 1 << 10;
+
+/// The text in the field of a form, which is not decoded yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'b>(&'b [u8]);
+
+impl Field<'_> {
+    /// Decodes the text, and passes it on in parts, so that it takes no memory.
+    ///
+    /// # Errors
+    ///
+    /// Returns the index of a `%` without two hexadecimal digits. What is before it has been passed on.
+    pub fn decode_parts(&self, mut pass: impl FnMut(&[u8])) -> Result<(), usize> {
+        let Self(text) = *self;
+        let (mut part, mut length) = ([0; PART_BYTES], 0);
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            let mut octet = [byte];
+            match byte {
+                b'+' => octet = *b" ",
+                b'%' => {
+                    let digits = text.get(at + 1..at + 3).ok_or(at)?;
+                    hex::decode_to_slice(digits, &mut octet).map_err(|_| at)?;
+                    at += 2;
+                }
+                _ => {}
+            }
+            [part[length]] = octet;
+            (at, length) = (at + 1, length + 1);
+            if length == part.len() {
+                pass(&part);
+                length = 0;
+            }
+        }
+        pass(&part[..length]);
+        Ok(())
+    }
+
+    /// Decodes the text.
+    ///
+    /// # Errors
+    ///
+    /// Returns the index of a `%` without two hexadecimal digits.
+    pub fn decode(&self) -> Result<Vec<u8>, usize> {
+        let mut decoded = Vec::with_capacity(self.0.len());
+        self.decode_parts(|part| decoded.extend_from_slice(part))?;
+        Ok(decoded)
+    }
+
+    /// Returns whether this is the decoded text. A longer text is not decoded.
+    fn is(&self, text: &[u8]) -> bool {
+        self.0.len() <= 3 * text.len() && self.decode().is_ok_and(|decoded| decoded == text)
+    }
+}
+
 /// Returns the JSON text in the field of a form, or `None` if the body is not a form.
-///
-/// A body is a form by its media type. Without a media type, it is a form if it starts with the field. JSON that is
-/// sent with the media type of a form is not a form.
 pub(super) fn content(
     body: &[u8],
     media_type: Option<&str>,
 ) -> Result<Option<Bytes>, PayloadError> {
+    let Some(field) = field(body, media_type)? else {
+        return Ok(None);
+    };
+    let start = field.0.as_ptr().addr() - body.as_ptr().addr();
+    let decoded = field.decode();
+    let decoded = decoded.map_err(|at| PayloadError::FormEncoding { at: start + at + 1 });
+    decoded.map(|text| Some(text.into()))
+}
+
+/// Returns the field with the JSON text of a form, or `None` if the body is not a form.
+///
+/// A body is a form by its media type. Without a media type, it is a form if it starts with the field. JSON that is
+/// sent with the media type of a form is not a form.
+pub(super) fn field<'b>(
+    body: &'b [u8],
+    media_type: Option<&str>,
+) -> Result<Option<Field<'b>>, PayloadError> {
     let is_form = match media_type {
         Some(media_type) => media_type == MEDIA_TYPE && !is_other(body),
         None => value(body).is_some_and(|(name, _)| name == FIELD),
@@ -29,15 +99,13 @@ pub(super) fn content(
     }
     let mut fields = body.split(|&byte| byte == b'&').filter_map(|field| {
         let (name, value) = value(field)?;
-        (decode(name).ok()? == FIELD).then_some(value)
+        Field(name).is(FIELD).then_some(Field(value))
     });
     let field = fields.next().ok_or(PayloadError::FormWithoutPayload)?;
     if fields.next().is_some() {
         return Err(PayloadError::FormWithSeveral);
     }
-    let start = field.as_ptr().addr() - body.as_ptr().addr();
-    let decoded = decode(field).map_err(|at| PayloadError::FormEncoding { at: start + at + 1 });
-    decoded.map(|text| Some(text.into()))
+    Ok(Some(field))
 }
 
 /// Returns whether the body has another format: JSON, or one that has no field, such as compressed bytes.
@@ -50,27 +118,6 @@ fn is_other(body: &[u8]) -> bool {
 fn value(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&byte| byte == b'=')?;
     Some((&text[..end], &text[end + 1..]))
-}
-
-/// Decodes a name or a value. The error is the index of a `%` without two hexadecimal digits.
-fn decode(text: &[u8]) -> Result<Vec<u8>, usize> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        let mut octet = [byte];
-        match byte {
-            b'+' => octet = *b" ",
-            b'%' => {
-                let digits = text.get(at + 1..at + 3).ok_or(at)?;
-                hex::decode_to_slice(digits, &mut octet).map_err(|_| at)?;
-                at += 2;
-            }
-            _ => {}
-        }
-        decoded.push(octet[0]);
-        at += 1;
-    }
-    Ok(decoded)
 }
 
 #[cfg(test)]
@@ -99,6 +146,27 @@ mod tests {
             if body.starts_with("payload=") {
                 assert_eq!(decoded(None), json, "{body}");
             }
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_decoded_in_parts() {
+        for length in [
+            0,
+            1,
+            PART_BYTES - 1,
+            PART_BYTES,
+            PART_BYTES + 1,
+            5 * PART_BYTES,
+        ] {
+            let encoded = "%61+b".repeat(length);
+            let mut parts = Vec::new();
+            let field = Field(encoded.as_bytes());
+            field
+                .decode_parts(|part| parts.push(part.to_vec()))
+                .unwrap();
+            assert_eq!(parts.concat(), "a b".repeat(length).into_bytes());
+            assert!(parts.iter().all(|part| part.len() <= PART_BYTES));
         }
     }
 

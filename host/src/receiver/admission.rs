@@ -72,7 +72,7 @@ pub(super) async fn admit(
         body::discard(body);
         return Err(answer);
     }
-    let Received { bytes, share } = body::read(&headers, body, limits).await?;
+    let Received { bytes, share } = body::read(&headers, body, source, limits).await?;
     record.received(bytes.len());
     let arrived = Instant::now();
     let deadline = arrived + ANSWER_TIME;

@@ -39,11 +39,13 @@ const REFUSAL_LINES: u32 = 10;
 pub struct Bounds {
     /// The maximum size of a body in bytes.
     pub body_bytes: usize,
-    /// The maximum time from the last header to the last byte of the body.
+    /// The maximum time from the last header to the last byte of a small body. A body has a second more for each MiB that
+    /// arrived.
     pub body_time: Duration,
     /// The maximum time between two parts of a body.
     pub body_pause: Duration,
-    /// The maximum memory of all bodies in bytes, at least `body_bytes`.
+    /// The maximum memory of all bodies in bytes, at least `body_bytes`. If it is not at least 1 MiB more, 1 MiB more than
+    /// `body_bytes` is used.
     pub body_memory: usize,
     /// The maximum number of deliveries per second for one object.
     pub object_rate: u32,
@@ -178,7 +180,7 @@ impl Limits {
     /// Returns the answer to a delivery for which there was no memory in time.
     pub(super) fn no_memory(&self) -> Answer {
         self.metrics.limited(Limited::Memory);
-        let error = "too many large bodies are being handled; try again";
+        let error = "too many bodies are being received and handled; try again";
         Answer::unavailable(Reason::Overloaded, error, None)
     }
 }

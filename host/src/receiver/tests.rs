@@ -5,6 +5,7 @@ mod bodies;
 mod disconnects;
 mod handshake;
 mod limits;
+mod memory;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

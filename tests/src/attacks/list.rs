@@ -80,7 +80,7 @@ const fn http2(name: &'static str, connections: usize, conduct: fn() -> Conduct)
 }
 
 /// All attacks.
-const ATTACKS: [Attack; 23] = [
+const ATTACKS: [Attack; 24] = [
     plain("slow headers", 1000, slow_headers),
     plain("slow bodies", 1000, slow_bodies),
     plain("idle connections, one address", 10_000, idle),
@@ -90,6 +90,7 @@ const ATTACKS: [Attack; 23] = [
     },
     plain("bodies of 1 GiB, Content-Length", 16, huge_body),
     plain("bodies of 1 GiB, chunked", 16, huge_chunks),
+    plain("stalled bodies of 25 MiB", 40, stalled_bodies),
     plain("one-byte chunks", 50, tiny_chunks),
     plain("forged bodies of 1 MiB", 150, || forged(&filler())),
     plain("compressed bomb, forged", 8, || Conduct::Bomb {
@@ -192,6 +193,21 @@ fn slow_bodies() -> Conduct {
     Conduct::Drip {
         first: head(PATH, &headers).into_bytes(),
         interval: Duration::from_secs(1),
+    }
+}
+
+/// Each connection sends 7 MiB of a body at once, and almost nothing of the rest.
+fn stalled_bodies() -> Conduct {
+    let signature = forged_signature();
+    let headers = [
+        (SIGNATURE_HEADER, signature.as_str()),
+        ("content-length", "26000000"),
+    ];
+    let mut first = head(PATH, &headers).into_bytes();
+    first.resize(first.len() + 7 * MIB, b' ');
+    Conduct::Drip {
+        first,
+        interval: Duration::from_secs(2),
     }
 }
 

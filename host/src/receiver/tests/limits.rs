@@ -247,11 +247,12 @@ async fn a_body_without_memory_waits_and_is_then_503() {
     let metrics = ReceiverMetrics::register(&mut Registry::default());
     let limits = Limits::new(bounds, metrics);
     let headers = HeaderMap::new();
-    let read = || body::read(&headers, Body::from(BODY), &limits);
-    // Two other bodies take all memory.
-    let mut others = [limits.bodies.share(), limits.bodies.share()];
+    let read = || body::read(&headers, Body::from(BODY), None, &limits);
+    // Other bodies have arrived, and take all memory for small ones.
+    let mut others = [(); 8].map(|()| limits.bodies.share(None, None));
     for other in &mut others {
-        other.grow(64 << 10).await;
+        other.grow(64 << 10).await.unwrap();
+        other.complete().unwrap();
     }
     let started = Instant::now();
     let answer = read().await.err().unwrap();
