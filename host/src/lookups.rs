@@ -324,12 +324,11 @@ impl<G: RefSource> Shared<G> {
         // In a task of its own, so that a panic does not end the lookups of the remote.
         let conversation = tokio::spawn(async move { source.resolve(&remote, &asked).await });
         let mut conversation = AbortOnDropHandle::new(conversation);
-        let found = match timeout(BEGINNING, &mut conversation).await {
-            Ok(found) => Ok(found),
-            Err(_) => {
-                drop(beginning);
-                timeout(LONGEST.saturating_sub(BEGINNING), conversation).await
-            }
+        let found = if let Ok(found) = timeout(BEGINNING, &mut conversation).await {
+            Ok(found)
+        } else {
+            drop(beginning);
+            timeout(LONGEST.saturating_sub(BEGINNING), conversation).await
         };
         let found = found
             .map_err(|_| LookupError::Timeout)?

@@ -48,14 +48,18 @@ fn settle_send(
     matches: &ArgMatches,
     flags: &mut SendFlags,
 ) -> Result<(), Error> {
-    for (ids, text, file) in [
+    for (ids, flags, variables, text, file) in [
         (
             ["secret", "secret_file"],
+            ["--secret", "--secret-file"],
+            ["WEBHOOK_HMAC_SECRET", "WEBHOOK_HMAC_SECRET_FILE"],
             &mut flags.secret,
             &mut flags.secret_file,
         ),
         (
             ["token", "token_file"],
+            ["--token", "--token-file"],
+            ["WEBHOOK_BEARER_TOKEN", "WEBHOOK_BEARER_TOKEN_FILE"],
             &mut flags.token,
             &mut flags.token_file,
         ),
@@ -65,10 +69,10 @@ fn settle_send(
             from(ValueSource::CommandLine),
             from(ValueSource::EnvVariable),
         ) {
-            ([true, true], _) => return Err(conflict(parser, ids, "the flags")),
+            ([true, true], _) => return Err(conflict(parser, "flags", flags)),
             ([true, false], _) => *file = None,
             ([false, true], _) => *text = None,
-            (_, [true, true]) => return Err(conflict(parser, ids, "the variables of the flags")),
+            (_, [true, true]) => return Err(conflict(parser, "variables", variables)),
             _ => {}
         }
     }
@@ -79,9 +83,8 @@ fn is_from(matches: &ArgMatches, id: &str, source: ValueSource) -> bool {
     matches.value_source(id) == Some(source)
 }
 
-fn conflict(parser: &mut ClapCommand, ids: [&str; 2], what: &str) -> Error {
-    let [text, file] = ids.map(|id| format!("--{}", id.replace('_', "-")));
-    let message = format!("{what} {text} and {file} are both set: use one of them");
+fn conflict(parser: &mut ClapCommand, what: &str, [text, file]: [&str; 2]) -> Error {
+    let message = format!("the {what} {text} and {file} are both set: use one of them");
     parser.error(ErrorKind::ArgumentConflict, message)
 }
 
@@ -95,76 +98,76 @@ mod tests {
     /// A variable that every process of a test has.
     const PRESENT: &str = "PATH";
 
-    /// Parses a command with these flags. The arguments in `variables` have a variable that is set, and the others none.
-    fn parse(flags: &[&str], variables: &[&str]) -> Result<Command, String> {
-        let mut parser = Cli::command().mut_subcommands(|command| {
+    /// Returns a command line in which only these arguments have a variable, which is set.
+    fn parser(variables: &[&str]) -> ClapCommand {
+        Cli::command().mut_subcommands(|command| {
             command.mut_args(|argument| {
                 let is_set = variables.contains(&argument.get_id().as_str());
                 argument.env(is_set.then_some(PRESENT))
             })
-        });
-        let matches = parser.clone().try_get_matches_from(flags);
-        let matches = matches.map_err(|error| error.to_string())?;
-        let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.to_string())?;
+        })
+    }
+
+    /// Returns whether the text and the file of a pair are those of a flag or those of a variable.
+    fn sent(
+        flags: &[&str],
+        variables: &[&str],
+    ) -> Result<(Option<&'static str>, Option<&'static str>), String> {
+        let start = ["stoker", "send", "http://h/webhook/a/b", "--ref=v1"];
+        let mut parser = parser(variables);
+        let matches = parser
+            .clone()
+            .try_get_matches_from(start.iter().chain(flags));
+        let matches = matches.expect("arguments");
+        let mut cli = Cli::from_arg_matches(&matches).expect("flags");
         settle(&mut parser, &matches, &mut cli.command).map_err(|error| error.to_string())?;
-        Ok(cli.command)
+        let Command::Send(send) = cli.command else {
+            panic!("another command");
+        };
+        let kind = |is_flag: bool| if is_flag { "flag" } else { "variable" };
+        let text = send.secret.or(send.token);
+        let file = send.secret_file.or(send.token_file);
+        Ok((
+            text.map(|text| kind(text == "flag")),
+            file.map(|file| kind(file.as_os_str() == "flag")),
+        ))
     }
 
     #[test]
     fn a_flag_replaces_the_variables_of_its_pair() {
-        for (pair, flags) in [
-            (
-                ["secret", "secret_file"],
-                ["--secret=flag", "--secret-file=flag"],
-            ),
-            (
-                ["token", "token_file"],
-                ["--token=flag", "--token-file=flag"],
-            ),
+        let chosen = |all: [(bool, &'static str); 2]| -> Vec<_> {
+            let set = all.into_iter().filter(|(is_set, _)| *is_set);
+            set.map(|(_, name)| name).collect()
+        };
+        for [text, file, text_id, file_id] in [
+            [
+                "--secret=flag",
+                "--secret-file=flag",
+                "secret",
+                "secret_file",
+            ],
+            ["--token=flag", "--token-file=flag", "token", "token_file"],
         ] {
             for case in 0..16 {
-                let [text_flag, file_flag, text_var, file_var] =
+                let [text_flag, file_flag, text_variable, file_variable] =
                     [1, 2, 4, 8].map(|bit| case & bit != 0);
-                let chosen = [(text_flag, flags[0]), (file_flag, flags[1])];
-                let chosen = chosen.into_iter().filter(|(is_set, _)| *is_set);
-                let start = ["stoker", "send", "http://h/webhook/a/b", "--ref=v1"];
-                let all: Vec<_> = start
-                    .into_iter()
-                    .chain(chosen.map(|(_, flag)| flag))
-                    .collect();
-                let chosen = [(text_var, pair[0]), (file_var, pair[1])];
-                let chosen = chosen.into_iter().filter(|(is_set, _)| *is_set);
-                let variables: Vec<_> = chosen.map(|(_, id)| id).collect();
-                let parsed = parse(&all, &variables).map(|command| {
-                    let Command::Send(send) = command else {
-                        panic!("{command:?}");
-                    };
-                    let (text, file) = match pair[0] {
-                        "secret" => (send.secret, send.secret_file),
-                        _ => (send.token, send.token_file),
-                    };
-                    // A value is that of the flag, or that of the variable.
-                    let kind = |is_flag: bool| if is_flag { "flag" } else { "variable" };
-                    let text = text.map(|text| kind(text == "flag"));
-                    (text, file.map(|file| kind(file.as_os_str() == "flag")))
-                });
-                let expected = match (text_flag, file_flag, text_var, file_var) {
-                    (true, true, ..) => Err("the flags"),
+                let expected = match (text_flag, file_flag, text_variable, file_variable) {
+                    (true, true, ..) => Err("the flags --"),
                     (true, false, ..) => Ok((Some("flag"), None)),
                     (false, true, ..) => Ok((None, Some("flag"))),
-                    (_, _, true, true) => Err("the variables"),
+                    (_, _, true, true) => Err("the variables WEBHOOK_"),
                     (_, _, text, file) => {
                         Ok((text.then_some("variable"), file.then_some("variable")))
                     }
                 };
-                match (parsed, expected) {
-                    (Ok(parsed), Ok(expected)) => assert_eq!(parsed, expected, "{case:04b}"),
-                    (Err(error), Err(expected)) => assert!(
-                        error.contains(expected)
-                            && error.contains(flags[1].trim_end_matches("=flag")),
-                        "{case:04b}: {error}"
-                    ),
-                    (parsed, _) => panic!("{case:04b}: {parsed:?}"),
+                let flags = chosen([(text_flag, text), (file_flag, file)]);
+                let variables = chosen([(text_variable, text_id), (file_variable, file_id)]);
+                match (sent(&flags, &variables), expected) {
+                    (Ok(sent), Ok(expected)) => assert_eq!(sent, expected, "{case:04b}"),
+                    (Err(error), Err(expected)) => {
+                        assert!(error.contains(expected), "{case:04b}: {error}");
+                    }
+                    (sent, _) => panic!("{case:04b}: {sent:?}"),
                 }
             }
         }
@@ -173,40 +176,34 @@ mod tests {
     #[test]
     fn a_flag_of_the_host_replaces_the_text_in_a_variable() {
         let run = |flags: &[&str], variables: &[&str]| {
-            let all: Vec<_> = ["stoker", "run"].iter().chain(flags).copied().collect();
-            let mut parser = Cli::command().mut_subcommands(|command| {
-                command.mut_args(|argument| {
-                    let is_set = variables.contains(&argument.get_id().as_str());
-                    argument.env(is_set.then_some(PRESENT))
-                })
-            });
+            let mut parser = parser(variables);
+            let all = ["stoker", "run"].iter().chain(flags);
             let matches = parser.clone().try_get_matches_from(all).expect("arguments");
             let mut cli = Cli::from_arg_matches(&matches).expect("flags");
-            let Command::Run(flags) = &mut cli.command else {
-                panic!("{:?}", cli.command);
-            };
-            flags.webhook_hmac_secret = Some("s".into());
-            flags.webhook_hmac_secret_previous = Some("p".into());
-            flags.webhook_bearer_token = Some("t".into());
-            flags.webhook_bearer_token_previous = Some("p".into());
+            if let Command::Run(flags) = &mut cli.command {
+                flags.webhook_hmac_secret = Some("s".into());
+                flags.webhook_hmac_secret_previous = Some("p".into());
+                flags.webhook_bearer_token = Some("t".into());
+                flags.webhook_bearer_token_previous = Some("p".into());
+            }
             settle(&mut parser, &matches, &mut cli.command).expect("no conflict");
             let Command::Run(flags) = cli.command else {
                 panic!("another command");
             };
-            [
-                flags.webhook_hmac_secret.is_some() && flags.webhook_hmac_secret_previous.is_some(),
-                flags.webhook_bearer_token.is_some()
-                    && flags.webhook_bearer_token_previous.is_some(),
-            ]
+            let hmac = flags
+                .webhook_hmac_secret
+                .or(flags.webhook_hmac_secret_previous);
+            let bearer = flags
+                .webhook_bearer_token
+                .or(flags.webhook_bearer_token_previous);
+            [hmac.is_some(), bearer.is_some()]
         };
         let (hmac, bearer) = ("webhook_hmac_secret_file", "webhook_bearer_token_file");
         assert_eq!(run(&[], &[]), [true, true]);
         // Two variables stay, and conflict later.
         assert_eq!(run(&[], &[hmac, bearer]), [true, true]);
         assert_eq!(run(&["--webhook-hmac-secret-file=f"], &[]), [false, true]);
-        assert_eq!(
-            run(&["--webhook-bearer-token-file=f"], &[hmac]),
-            [true, false]
-        );
+        let flag = ["--webhook-bearer-token-file=f"];
+        assert_eq!(run(&flag, &[hmac]), [true, false]);
     }
 }

@@ -16,7 +16,7 @@ pub(super) const NO_ROUTE: &str = "webhooks are received at /webhook/{namespace}
 /// The routes of the receiver.
 ///
 /// `GET /` and `GET /healthz` answer 200 without a secret: the load balancers of GKE and AWS check the health of a
-/// backend on its serving port, by default at `/`. HAProxy does so with `OPTIONS /`, by default.
+/// backend on its serving port, by default at `/`. `HAProxy` does so with `OPTIONS /`, by default.
 pub fn router(receiver: Arc<Receiver>) -> Router {
     Router::new()
         .route(

@@ -66,7 +66,7 @@ fn next_steps(needs: &Needs, name: &str, folder: &str, component: &str) -> Vec<S
     } else {
         in_image(needs, &shown)
     };
-    let text = format!(
+    let steps = format!(
         "
 next:
   cd {folder}
@@ -76,7 +76,7 @@ use it in a running host:
   cp {shown} DIR    # the directory of `stoker run --plugin-dir DIR{host_size}`; no restart
 {cluster}"
     );
-    text.lines().map(str::to_owned).collect()
+    steps.lines().map(str::to_owned).collect()
 }
 
 fn in_config_map(name: &str, component: &str) -> String {
