@@ -10,6 +10,7 @@ use crate::plugin::PluginState;
 
 /// Runs `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
+    flags.ignored.warn();
     let kubeconfig = set_path(flags.kubeconfig.clone());
     let config: HostConfig = flags.try_into()?;
     let ended = stoker_process::termination()?;
