@@ -13,4 +13,5 @@ mod pauses;
 mod requests;
 mod running;
 mod secrets;
+mod skew;
 mod status;
