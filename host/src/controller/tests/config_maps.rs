@@ -259,3 +259,22 @@ async fn labels_that_were_removed_in_a_pause_are_restored() {
     }
     assert_eq!(after["metadata"]["labels"]["mine"], "yes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_that_the_api_server_has_no_time_for_is_tried_again_after_growing_waits() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let create = "POST /api/v1/namespaces/edge/configmaps";
+    bench.api.refuse(create, 429, "too many requests");
+    for seconds in [1, 2, 4] {
+        let error = bench.pass().await.unwrap_err();
+        let object = Arc::new(DeserializeGuard(Ok(bench.object())));
+        let next = retry(object, &error, Arc::clone(&bench.context));
+        assert_eq!(next, after(seconds));
+        let (status, _, message) = bench.condition("Ready");
+        assert_eq!(status, "False");
+        assert!(message.contains("too many requests"), "{message}");
+    }
+    bench.api.allow(create);
+    assert_eq!(bench.pass().await.unwrap(), after(300));
+    assert!(bench.api.get(METADATA).is_some());
+}
