@@ -39,7 +39,6 @@ pub(super) enum Outcome<'a> {
         resolution: &'a Resolution,
         publication: &'a Publication,
         fleet: &'a Fleet,
-        /// What the agents follow after the publication.
         published: Option<PublishedCommit>,
     },
 }

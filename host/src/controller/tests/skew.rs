@@ -65,7 +65,7 @@ async fn a_gateway_with_the_published_commit_is_not_skewed_while_the_next_one_is
         |bench| {
             bench
                 .api
-                .refuse(&format!("PATCH {METADATA}"), 403, "not now")
+                .refuse(&format!("PATCH {METADATA}"), 403, "not now");
         },
     ];
     for block in block {
@@ -104,7 +104,7 @@ async fn a_gateway_with_another_commit_stays_skewed_while_nothing_is_published()
         |bench| {
             bench
                 .api
-                .refuse(&format!("PATCH {METADATA}"), 403, "not now")
+                .refuse(&format!("PATCH {METADATA}"), 403, "not now");
         },
     ];
     for end in ends {
