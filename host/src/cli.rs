@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::environment::parse;
 use self::environment::secret_file;
+pub use self::go_flags::{IgnoredFlag, IgnoredFlags};
 use self::go_flags::{is_not_false, switch};
 pub use self::objects::{ObjectName, OutputFormat, StatusFlags, SyncFlags};
 #[cfg(feature = "authoring")]
@@ -298,6 +299,9 @@ pub struct RunFlags {
     /// Kubeconfig file [default: `KUBECONFIG`, the file in the home directory, or the service account of the pod].
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
+    /// The flags of the Go operator that have no effect.
+    #[command(flatten)]
+    pub ignored: IgnoredFlags,
 }
 
 /// The kind of the role with the rights of the agents.

@@ -29,6 +29,7 @@ mod own_writes;
 mod ownership;
 mod profiles;
 mod publish;
+mod published;
 mod reconcile;
 mod resolve;
 mod state;
@@ -69,6 +70,7 @@ use stoker_api::names;
 use stoker_git::RefSource;
 
 use own_writes::OwnWrites;
+use published::PublishedCommits;
 
 use crate::events::EventQueue;
 use crate::github_app::InstallationTokens;
@@ -101,6 +103,8 @@ struct Context<G> {
     definition: Definition,
     /// The published ConfigMaps.
     published: Arc<OwnWrites>,
+    /// The commits in these ConfigMaps.
+    commits: PublishedCommits,
     /// The RoleBindings of agents.
     bound: Arc<OwnWrites>,
     /// The role that agents are bound to. `None` if they are bound by hand.
@@ -197,6 +201,7 @@ impl<G: RefSource> Controller<G> {
             secret_reads: dereference::secret_reads(dereference::SHARED_FOR),
             definition: Definition::default(),
             published: Arc::default(),
+            commits: PublishedCommits::default(),
             bound: Arc::default(),
             agent_role: self.agent_role,
             clock: Timestamp::now,
@@ -252,6 +257,7 @@ fn handle_error<G>(
 fn forget<G>(context: &Context<G>, key: &ObjectKey) {
     context.states.remove(key);
     context.published.forget(key);
+    context.commits.forget(key);
     context.bound.forget(key);
     context.lookups.forget(key);
     context.metrics.forget(key);

@@ -96,7 +96,18 @@ struct Entry {
     /// The last token, which is used until its end if no newer one can be had.
     token: Option<InstallationToken>,
     began: Instant,
+    /// The time by the clock at which the exchange began.
+    began_at: Timestamp,
     exchange: Shared<BoxFuture<'static, Outcome>>,
+}
+
+impl Entry {
+    /// Returns whether a token need not be replaced yet. The clock may have been set back since it was issued.
+    fn is_recent(&self, token: &InstallationToken, now: Timestamp) -> bool {
+        let left = token.renewal().duration_since(self.began_at);
+        let left = Duration::try_from(left).unwrap_or_default();
+        now < token.renewal() && self.began.elapsed() < left
+    }
 }
 
 /// The tokens of all installations. A token is exchanged once, no matter how many objects need it.
@@ -170,7 +181,9 @@ impl InstallationTokens {
             return Known::Nothing(None);
         };
         match entry.exchange.peek() {
-            Some(Ok(token)) if (self.clock)() < token.renewal() => Known::Token(token.clone()),
+            Some(Ok(token)) if entry.is_recent(token, (self.clock)()) => {
+                Known::Token(token.clone())
+            }
             Some(Err(error)) if entry.began.elapsed() < failure_period(error) => {
                 Known::Exchange(entry.exchange.clone())
             }
@@ -207,6 +220,7 @@ impl InstallationTokens {
         let entry = Entry {
             token,
             began: Instant::now(),
+            began_at: now,
             exchange: exchange.clone(),
         };
         entries.insert(key.clone(), entry);

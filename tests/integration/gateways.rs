@@ -232,3 +232,37 @@ async fn a_pause_reaches_the_agents() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn the_reports_of_fifty_agents_at_once_are_all_kept() -> Result<()> {
+    const AGENTS: usize = 50;
+    let cluster = cluster(None).await?;
+    let names: Vec<_> = (0..AGENTS)
+        .map(|number| format!("gw-{number:02}"))
+        .collect();
+    for name in &names {
+        run_pod(&cluster, name, json!({})).await?;
+    }
+    let waiting = format!("False 0/{AGENTS} synced");
+    until_message(&cluster, "AllGatewaysSynced", &waiting).await?;
+    // Each agent reports several times, with the writes of its own key that agents make.
+    let entry = |state: &str| json!({"syncStatus": state, "filesChanged": 1});
+    report(&cluster, "gw-00", &entry("Pending")).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let writes = names.iter().map(async |name| {
+        for state in ["Pending", "Error", "Synced"] {
+            let patch = Patch::Merge(json!({"data": {name: entry(state).to_string()}}));
+            let params = PatchParams::default();
+            maps.patch("stoker-status-plant", &params, &patch).await?;
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(writes).await?;
+    let synced = format!("True {AGENTS}/{AGENTS} synced");
+    let object = until_message(&cluster, "AllGatewaysSynced", &synced).await?;
+    let shown = object.status.unwrap_or_default().discovered_gateways;
+    assert_eq!(shown.len(), AGENTS);
+    let data = maps.get("stoker-status-plant").await?.data;
+    assert_eq!(data.unwrap_or_default().len(), AGENTS);
+    Ok(())
+}

@@ -13,6 +13,7 @@ const WITHOUT_A_CLUSTER: &str = ", or try `stoker demo`, which needs no cluster"
 
 /// Runs `stoker run`.
 pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
+    flags.ignored.warn();
     let kubeconfig = set_path(flags.kubeconfig.clone());
     let config: HostConfig = flags.try_into()?;
     let ended = stoker_process::termination()?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::{self, metadata_key};
 use stoker_api::{GatewaySync, GitAuth};
@@ -37,18 +37,22 @@ pub(super) fn without_commit(
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<ConfigMap, ControllerError> {
-    let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
     Ok(ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(names::metadata_map(key.name())),
-            namespace: Some(key.namespace().to_owned()),
-            labels: Some(ownership::labels(key)),
-            owner_references: owner.map(|owner| vec![owner]),
-            ..ObjectMeta::default()
-        },
+        metadata: metadata(key, sync),
         data: Some(data(sync)?),
         ..ConfigMap::default()
     })
+}
+
+fn metadata(key: &ObjectKey, sync: &GatewaySync) -> ObjectMeta {
+    let owner = sync.uid().map(|uid| ownership::reference(key, &uid));
+    ObjectMeta {
+        name: Some(names::metadata_map(key.name())),
+        namespace: Some(key.namespace().to_owned()),
+        labels: Some(ownership::labels(key)),
+        owner_references: owner.map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    }
 }
 
 fn data(sync: &GatewaySync) -> Result<BTreeMap<String, String>, ControllerError> {
@@ -127,10 +131,31 @@ pub(super) fn difference(
     merge_patch::of_owned(key, &present.metadata, &wanted.metadata, fields)
 }
 
+/// Returns the merge patch that restores the metadata of a ConfigMap and tells the agents whether they stop syncing, or
+/// `None` if neither is necessary. The rest of the data stays. Without `is_paused`, all of it does.
+pub(super) fn pause(
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    present: &ConfigMap,
+    is_paused: Option<bool>,
+) -> Option<Value> {
+    let data = present.data.as_ref();
+    let told = data.and_then(|data| data.get(metadata_key::PAUSED));
+    let is_told = told.is_some_and(|text| text == "true");
+    let told = is_paused.filter(|is_paused| *is_paused != is_told);
+    let told = told.map(|is_paused| {
+        (
+            metadata_key::PAUSED.to_owned(),
+            json!(is_paused.to_string()),
+        )
+    });
+    let fields = merge_patch::field("data", told.into_iter().collect());
+    merge_patch::of_owned(key, &present.metadata, &metadata(key, sync), fields)
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-    use serde_json::json;
 
     use super::*;
     use crate::controller::tests::fixture::{GatewaySyncExt as _, resolved};

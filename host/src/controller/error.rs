@@ -178,6 +178,11 @@ impl ControllerError {
         matches!(self, Self::Refused { status, .. } if status.is_not_found())
     }
 
+    /// Returns whether the rights of this process do not contain the call.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if status.is_forbidden())
+    }
+
     /// Returns whether a test in a patch failed.
     pub(super) fn is_failed_test(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if status.is_invalid())

@@ -39,6 +39,7 @@ pub(super) fn between(
             resolution,
             publication,
             fleet,
+            ..
         } => [
             profiles_invalid(before, after, desired),
             ref_resolution(before, after, resolution),

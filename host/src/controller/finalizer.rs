@@ -1,5 +1,5 @@
 //! The finalizer of an object, which keeps a deleted object until its ConfigMaps are deleted. Writes the finalizer, and
-//! deletes the ConfigMaps.
+//! deletes the ConfigMaps and the Secret with a token.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, Preconditions};
@@ -12,7 +12,7 @@ use stoker_api::names::{self, FINALIZER};
 
 use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
-use super::patch_params;
+use super::{patch_params, token_secret};
 
 /// The finalizer that Kubernetes sets on an object that is deleted without its dependents (`--cascade=orphan`).
 const ORPHAN_FINALIZER: &str = "orphan";
@@ -31,8 +31,7 @@ pub(super) async fn add(
     write(client, key, meta, &finalizers).await
 }
 
-/// Deletes the ConfigMaps of the deleted object, then removes the finalizer. The Secret with a token has an owner
-/// reference, and is left to the garbage collector of Kubernetes.
+/// Deletes the ConfigMaps of the deleted object and its Secret with a token, then removes the finalizer.
 pub(super) async fn clean_up(
     client: &Client,
     key: &ObjectKey,
@@ -59,6 +58,7 @@ pub(super) async fn clean_up(
                 let written = find(&config_maps, key, prefix).await?;
                 delete(&config_maps, key, meta, written, Writer::Agent).await?;
             }
+            token_secret::delete(client, key, meta).await?;
         }
     }
     unless_gone(write(client, key, meta, &finalizers).await)
@@ -95,13 +95,18 @@ async fn delete(
         );
         return Ok(());
     }
-    // Nothing is deleted if the ConfigMap was changed, or another one has the name, in the meantime.
-    let params = DeleteParams::default().preconditions(Preconditions {
-        uid: found.metadata.uid,
-        resource_version: found.metadata.resource_version,
-    });
+    let params = only(found.metadata);
     let call = config_maps.delete(&name, &params);
     unless_gone(within("delete a ConfigMap", call).await)
+}
+
+/// Returns the parameters with which nothing is deleted if the object was changed, or another one has the name, in the
+/// meantime.
+pub(super) fn only(found: ObjectMeta) -> DeleteParams {
+    DeleteParams::default().preconditions(Preconditions {
+        uid: found.uid,
+        resource_version: found.resource_version,
+    })
 }
 
 /// Writes the finalizers. The write applies only to the version that was read, because the list is replaced as a whole.
@@ -120,7 +125,8 @@ async fn write(
     Ok(())
 }
 
-fn unless_gone<T>(result: Result<T, ControllerError>) -> Result<(), ControllerError> {
+/// Returns the result of a call for an object that need not exist.
+pub(super) fn unless_gone<T>(result: Result<T, ControllerError>) -> Result<(), ControllerError> {
     match result {
         Ok(_) => Ok(()),
         Err(error) if error.is_gone() => Ok(()),

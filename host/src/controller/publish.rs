@@ -8,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::{self, metadata_key};
+use stoker_api::names;
 
 use super::dereference::{Present, References};
 use super::error::{ControllerError, within};
@@ -122,7 +122,7 @@ pub(super) async fn pause(
         within("create the metadata ConfigMap", call).await?;
         return Ok(());
     };
-    tell_paused(client, key, sync, &found, true).await
+    tell_paused(client, key, sync, &found, Some(true)).await
 }
 
 /// Tells the agents that a pause is over if there is no commit to publish, which would tell them. While the ConfigMap has
@@ -134,35 +134,33 @@ pub(super) async fn end_pause(
     refs: &References,
 ) -> Result<(), ControllerError> {
     match &refs.config_map {
-        Present::Read(Some(found)) if config_map::is_current(found, sync)? => {
-            tell_paused(client, key, sync, found, false).await
+        Present::Read(Some(found)) => {
+            let is_over = config_map::is_current(found, sync)?;
+            tell_paused(client, key, sync, found, is_over.then_some(false)).await
         }
-        // What a pass has written is not paused.
-        Present::Read(_) | Present::Written(_) => Ok(()),
+        // What a pass has written is not paused, and has an owner.
+        Present::Read(None) | Present::Written(_) => Ok(()),
     }
 }
 
-/// Writes whether the agents stop syncing into the ConfigMap of the object, if it says something else.
+/// Writes whether the agents stop syncing into the ConfigMap of the object, if it is known and the ConfigMap says
+/// something else. Also restores its labels and its owner, without which it would stay when the object is deleted.
 async fn tell_paused(
     client: &Client,
     key: &ObjectKey,
     sync: &GatewaySync,
     found: &ConfigMap,
-    is_paused: bool,
+    is_paused: Option<bool>,
 ) -> Result<(), ControllerError> {
     let uid = sync.uid();
-    let is_own = ownership::check(&found.metadata, key, uid.as_deref(), Writer::Controller).is_ok();
-    let data = found.data.as_ref();
-    let told = data.and_then(|data| data.get(metadata_key::PAUSED));
-    let is_told = told.is_some_and(|text| text == "true") == is_paused;
-    if !is_own || is_told {
+    if ownership::check(&found.metadata, key, uid.as_deref(), Writer::Controller).is_err() {
         return Ok(());
     }
-    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let patch = json!({
-        "metadata": { "resourceVersion": found.metadata.resource_version },
-        "data": { metadata_key::PAUSED: is_paused.to_string() },
-    });
+    let Some(patch) = config_map::pause(key, sync, found, is_paused) else {
+        return Ok(());
+    };
+    let config_maps =
+        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
     let (name, params, patch) = (
         names::metadata_map(key.name()),
         patch_params(),

@@ -19,6 +19,7 @@ use super::error::ControllerError;
 use super::gateways::{self, Fleet, Skew};
 use super::metrics::{ObjectInfo, PassResult};
 use super::publish::{self, Publication};
+use super::published;
 use super::resolve::{self, Blocked, Resolution};
 use super::state::Retry;
 use super::status::{self, Outcome};
@@ -247,11 +248,14 @@ async fn publish_and_report<G: RefSource>(
         resolution,
         fleet,
     } = *steps;
+    let now = (context.clock)();
+    let before = context.commits.before(key, sync, &refs.config_map, now);
     let outcome = |publication| Outcome::Reconciled {
         desired,
         resolution,
         publication,
         fleet,
+        published: published::after(before.as_ref(), publication, resolution),
     };
     let publication = Box::pin(publish::publish(
         context, key, sync, refs, desired, resolution,
@@ -342,6 +346,9 @@ async fn write_status<G>(
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
 ) -> Result<Report, ControllerError> {
+    if let Outcome::Reconciled { published, .. } = outcome {
+        context.commits.set(key, published.as_ref());
+    }
     let known = context.definition.dropped();
     let (status, skew) = status::next(sync, outcome, (context.clock)(), &known);
     let stored = status::write(&context.client, key, sync, &status, &known).await?;

@@ -20,6 +20,7 @@ use super::definition::{Dropped, HOST_KEY};
 use super::error::{ControllerError, within};
 use super::gateways::{Fleet, Gateways, Skew};
 use super::publish::Publication;
+use super::published::PublishedCommit;
 use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
 use super::state::Retry;
 use super::validate::Desired;
@@ -38,6 +39,7 @@ pub(super) enum Outcome<'a> {
         resolution: &'a Resolution,
         publication: &'a Publication,
         fleet: &'a Fleet,
+        published: Option<PublishedCommit>,
     },
 }
 
@@ -87,6 +89,7 @@ pub(super) fn next(
             resolution,
             publication,
             fleet,
+            published,
         } => {
             status.profile_count = i64::try_from(sync.spec.sync.profiles.len()).ok();
             set_ref_fields(&mut status, sync, resolution, &now);
@@ -95,7 +98,7 @@ pub(super) fn next(
                 let commit = status.last_sync_commit.as_deref();
                 status.discovered_gateways = gateways.shown(commit);
             }
-            skew = Skew::new(sync, fleet.gateways.as_ref(), &status, now.0);
+            skew = Skew::new(sync, fleet.gateways.as_ref(), published.as_ref(), now.0);
             let mut setter = setter(&mut status, sync, &now);
             let is_pinned = !dropped.has_host_key(sync.status.as_ref());
             set_spec_conditions(&mut setter, desired, is_pinned);

@@ -14,4 +14,5 @@ mod pauses;
 mod requests;
 mod running;
 mod secrets;
+mod skew;
 mod status;

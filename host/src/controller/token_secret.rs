@@ -1,4 +1,5 @@
-//! The Secret with the token of a GitHub App, from which the agents read the token. Part of the fourth step.
+//! The Secret with the token of a GitHub App, from which the agents read the token. It is written in the
+//! fourth step, and deleted with the object.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::{Api, ObjectMeta, Patch};
+use kube::core::PartialObjectMeta;
 use serde_json::Value;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
@@ -14,7 +16,7 @@ use stoker_api::names::{self, TOKEN_KEY, annotation};
 
 use super::error::{ControllerError, within};
 use super::ownership::{self, Writer};
-use super::{create_params, merge_patch, patch_params};
+use super::{create_params, finalizer, merge_patch, patch_params};
 use crate::github_app::InstallationToken;
 
 /// The value of the annotation that says what the Secret contains.
@@ -63,6 +65,54 @@ pub(super) async fn write(
         within("patch the token Secret", call).await?;
     }
     Ok(())
+}
+
+/// Deletes the Secret of a deleted object, if it exists and belongs to the object.
+///
+/// The role of the chart does not contain the right to delete Secrets. The garbage collector of Kubernetes then deletes
+/// it, because of its owner reference.
+pub(super) async fn delete(
+    client: &Client,
+    key: &ObjectKey,
+    meta: &ObjectMeta,
+) -> Result<(), ControllerError> {
+    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), key.namespace());
+    let name = name(key);
+    let found = match within("read a Secret's metadata", secrets.get_opt(&name)).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(()),
+        Err(error) => return unless_forbidden(key, Err(error)),
+    };
+    let uid = meta.uid.as_deref();
+    if let Err(whose) = ownership::check(&found.metadata, key, uid, Writer::Controller) {
+        tracing::info!(
+            sync.namespace = key.namespace(),
+            sync.name = key.name(),
+            "the Secret {name} stays: it {whose}"
+        );
+        return Ok(());
+    }
+    let params = finalizer::only(found.metadata);
+    let call = within("delete the token Secret", secrets.delete(&name, &params)).await;
+    unless_forbidden(key, finalizer::unless_gone(call))
+}
+
+fn unless_forbidden(
+    key: &ObjectKey,
+    result: Result<(), ControllerError>,
+) -> Result<(), ControllerError> {
+    match result {
+        Err(error) if error.is_forbidden() => {
+            tracing::debug!(
+                sync.namespace = key.namespace(),
+                sync.name = key.name(),
+                error = %stoker_report::chain(&error),
+                "the token Secret is left to the garbage collector"
+            );
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 fn wanted(key: &ObjectKey, sync: &GatewaySync, token: &InstallationToken) -> Secret {

@@ -151,6 +151,31 @@ async fn a_token_is_shared_and_replaced_five_minutes_before_its_end() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_does_not_keep_a_token_beyond_its_end() {
+    let answers = ["ghs_1", "ghs_2", "ghs_3"].map(|token| issued(token, 60));
+    let github = FakeGitHub::start(answers.into()).await;
+    let (tokens, installation) = (
+        InstallationTokens::with_clock(clock),
+        github.installation(PKCS1),
+    );
+    let get = async |clock, passed| {
+        MINUTES.set(clock);
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_mins(passed)).await;
+        tokio::time::resume();
+        token(&tokens, &installation).await
+    };
+    assert_eq!(get(0, 0).await, "ghs_1");
+    // The clock is set back by an hour.
+    assert_eq!(get(-60, 0).await, "ghs_1");
+    assert_eq!(get(-6, 54).await, "ghs_1");
+    assert_eq!(get(0, 1).await, "ghs_2");
+    // It is set forward by an hour, and back.
+    assert_eq!(get(55, 0).await, "ghs_3");
+    assert_eq!(get(0, 0).await, "ghs_3");
+}
+
+#[tokio::test]
 async fn everything_that_decides_about_a_token_separates_tokens() {
     let github = FakeGitHub::start(vec![issued("ghs_1", 60)]).await;
     let tokens = InstallationTokens::with_clock(clock);

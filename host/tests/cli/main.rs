@@ -42,6 +42,18 @@ fn an_unknown_flag_suggests_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_flag_of_the_go_operator_without_effect_is_a_warning() {
+    let flags = ["run", "-zap-log-level", "debug", "--metrics-secure=false"];
+    let ended = run(&[&flags[..], &["--kubeconfig", "/nowhere"]].concat());
+    assert_eq!(ended.code, 1, "{}", ended.err);
+    for flag in ["zap-log-level", "metrics-secure"] {
+        let warning = format!("the flag --{flag} of the Go operator has no effect: ");
+        assert_eq!(ended.err.matches(&warning).count(), 1, "{}", ended.err);
+    }
+    assert!(!run(&["run", "--help"]).out.contains("zap"));
+}
+
+#[test]
 fn an_error_is_one_line_with_its_causes() {
     let directory = TempDir::new().unwrap();
     let text = file(&directory, "text.wasm", "not a component");

@@ -1,13 +1,15 @@
-//! Whether a gateway runs another commit than the published one for too long. Pure.
+//! Whether a gateway runs another commit than the published one for too long. Pure, except for the age of the
+//! publication.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use stoker_api::detection::CommitId;
-use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
+use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync};
 
 use super::Gateways;
 use crate::controller::profiles;
+use crate::controller::published::PublishedCommit;
 
 /// The gateways that run another commit than the published one.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,28 +21,28 @@ pub(in crate::controller) struct Skew {
 }
 
 impl Skew {
-    /// Compares the gateways with the commit in the status.
+    /// Compares the gateways with the commit that their agents follow.
     pub(in crate::controller) fn new(
         sync: &GatewaySync,
         gateways: Option<&Gateways>,
-        status: &GatewaySyncStatus,
+        published: Option<&PublishedCommit>,
         now: Timestamp,
     ) -> Self {
         let mut skew = Self::default();
-        let (Some(commit), Some(published)) = (&status.last_sync_commit, &status.last_sync_time)
-        else {
+        let Some(published) = published else {
             return skew;
         };
+        let age = published.age();
         for gateway in gateways.into_iter().flat_map(Gateways::iter) {
             let gateway = &gateway.shown;
-            let Some(synced) = other_commit(gateway, commit) else {
+            let Some(synced) = other_commit(gateway, &published.commit) else {
                 continue;
             };
             let Some(period) = profiles::period(&sync.spec.sync, gateway.profile.as_deref()) else {
                 continue;
             };
-            let elapsed = now.duration_since(since(gateway, published.0));
-            let elapsed = Duration::try_from(elapsed).unwrap_or_default();
+            let synced_ago = synced_ago(gateway, period, now);
+            let elapsed = synced_ago.map_or(age, |synced_ago| synced_ago.min(age));
             let Some(left) = period.checked_sub(elapsed).filter(|left| !left.is_zero()) else {
                 let synced = CommitId::shorten(synced);
                 skew.gateways.push(format!("{} ({synced})", gateway.name));
@@ -60,13 +62,17 @@ fn other_commit<'a>(gateway: &'a DiscoveredGateway, commit: &str) -> Option<&'a 
     (!gateway.has_commit(commit)).then_some(synced)
 }
 
-/// Returns the time from which on a gateway has run another commit than the published one. An agent can be ahead of the
-/// controller, so it is not earlier than its last sync. A failed sync does not change what the gateway runs.
-fn since(gateway: &DiscoveredGateway, published: Timestamp) -> Timestamp {
-    match &gateway.last_sync_time {
-        Some(synced) if gateway.sync_status != Some(GatewayState::Error) => published.max(synced.0),
-        _ => published,
+/// Returns how long a gateway has run its commit. An agent can be ahead of the controller. A failed sync does not change
+/// what the gateway runs. A time in the future counts as now. If it is further away than the period, a clock is wrong,
+/// and the time is not used.
+fn synced_ago(gateway: &DiscoveredGateway, period: Duration, now: Timestamp) -> Option<Duration> {
+    let synced = gateway.last_sync_time.as_ref()?;
+    if gateway.sync_status == Some(GatewayState::Error) {
+        return None;
     }
+    let ago = now.duration_since(synced.0);
+    let is_wrong = ago.is_negative() && ago.unsigned_abs() > period;
+    (!is_wrong).then(|| Duration::try_from(ago).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -77,7 +83,10 @@ mod tests {
     use crate::controller::gateways::{AgentContainer, Gateway};
     use crate::controller::tests::fixture::{GatewaySyncExt as _, commit, noon};
 
-    const PUBLISHED: &str = "2026-03-01T11:59:40Z";
+    /// The commit of only `a`, which was published a little more than twenty seconds ago.
+    fn published() -> PublishedCommit {
+        PublishedCommit::new(commit('a').as_str(), Duration::from_millis(20_250))
+    }
 
     fn gateway(change: &serde_json::Value) -> Gateways {
         let mut fields =
@@ -98,12 +107,7 @@ mod tests {
             let profile = sync.spec.sync.profiles.get_mut("p").unwrap();
             profile.sync_period = Some(period);
         });
-        let status = GatewaySyncStatus {
-            last_sync_commit: Some(commit('a').to_string()),
-            last_sync_time: serde_json::from_value(json!(PUBLISHED)).unwrap(),
-            ..GatewaySyncStatus::default()
-        };
-        Skew::new(&sync, Some(&gateway(change)), &status, noon())
+        Skew::new(&sync, Some(&gateway(change)), Some(&published()), noon())
     }
 
     fn other(synced_at: &str, state: &str) -> serde_json::Value {
@@ -119,7 +123,8 @@ mod tests {
         assert_eq!(skewed.due, None);
         let in_time = skew(30, &before);
         assert_eq!(in_time.gateways, [""; 0]);
-        assert_eq!(in_time.due, Some(Duration::from_millis(10_750)));
+        let due = in_time.due.unwrap().as_millis();
+        assert!((9_750..=10_750).contains(&due), "{due}");
     }
 
     #[test]
@@ -145,18 +150,25 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_a_wrong_clock_does_not_hide_that_a_gateway_is_skewed() {
+        let at = |time| skew(20, &other(time, "Synced"));
+        for soon in ["2026-03-01T12:00:10Z", "2026-03-01T12:00:20Z"] {
+            assert_eq!(at(soon).gateways, [""; 0], "{soon}");
+            assert!(at(soon).due.is_some());
+        }
+        for late in ["2026-03-01T12:00:21Z", "2027-03-01T12:00:00Z"] {
+            assert_eq!(at(late).gateways, ["blue (bbbbbbb)"], "{late}");
+        }
+    }
+
+    #[test]
     fn a_paused_profile_has_no_skew() {
         let sync = GatewaySync::sample().with(|sync| {
             sync.spec.sync.profiles.get_mut("p").unwrap().paused = Some(true);
         });
-        let status = GatewaySyncStatus {
-            last_sync_commit: Some(commit('a').to_string()),
-            last_sync_time: serde_json::from_value(json!(PUBLISHED)).unwrap(),
-            ..GatewaySyncStatus::default()
-        };
         let gateways = gateway(&other("2026-03-01T11:00:00Z", "Synced"));
         assert_eq!(
-            Skew::new(&sync, Some(&gateways), &status, noon()),
+            Skew::new(&sync, Some(&gateways), Some(&published()), noon()),
             Skew::default()
         );
     }

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::super::*;
 use stoker_git::RefKind;
 
-use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit};
+use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, after, commit};
 
 #[tokio::test(start_paused = true)]
 async fn changes_of_others_to_the_config_map_are_repaired() {
@@ -171,4 +171,110 @@ async fn the_config_map_of_an_earlier_object_or_of_the_go_operator_is_updated() 
         let owners = updated["metadata"]["ownerReferences"].as_array().unwrap();
         assert_eq!((owners.len(), &owners[0]["uid"]), (1, &"uid-1".into()));
     }
+}
+
+/// The ConfigMap of an object that was deleted without its dependents, and created again.
+fn orphan(owners: &serde_json::Value) -> serde_json::Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "data": {"commit": commit('e').as_str(), "paused": "true"},
+        "metadata": {
+            "name": "stoker-metadata-plant", "uid": "uid-5", "ownerReferences": owners,
+            "labels": {"app.kubernetes.io/managed-by": "stoker-controller", "stoker.io/cr-name": "plant"},
+        },
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_publishes_nothing_takes_the_config_map_over_too() {
+    let paused = |bench: &Bench| {
+        bench.change(|sync| sync.with(|sync| sync.spec.paused = Some(true)));
+    };
+    let cases: [fn(&Bench); 5] = [
+        |bench| bench.change(|sync| sync.git_ref("gone")),
+        |bench| drop(bench.api.remove(API_KEY)),
+        |bench| {
+            let secret = json!({"name": "none", "key": "k"});
+            bench.change(|sync| sync.auth(json!({"token": {"secretRef": secret}})));
+        },
+        |bench| bench.git.silence(Some("git.example")),
+        paused,
+    ];
+    let foreign = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "u"});
+    let earlier = json!({
+        "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "name": "plant", "uid": "uid-0", "controller": true,
+    });
+    for (number, prepare) in cases.iter().enumerate() {
+        for owners in [json!([]), json!([foreign]), json!([earlier])] {
+            let bench = Bench::new(&GatewaySync::sample());
+            let orphan = orphan(&owners);
+            bench.api.put(METADATA, orphan.clone());
+            prepare(&bench);
+            bench.pass().await.unwrap();
+            let found = bench.api.get(METADATA).unwrap();
+            assert_eq!(found["data"], orphan["data"], "{number}");
+            let owners = found["metadata"]["ownerReferences"].as_array().unwrap();
+            assert_eq!(owners[0]["uid"], "uid-1", "{number}");
+            assert_eq!(
+                owners.len(),
+                1 + usize::from(orphan["metadata"]["ownerReferences"] == json!([foreign]))
+            );
+            bench.api.calls();
+            bench.pass().await.unwrap();
+            let calls = bench.api.calls();
+            assert!(
+                !calls.contains(&format!("PATCH {METADATA}")),
+                "{number}: {calls:?}"
+            );
+
+            bench.change(|sync| {
+                sync.with(|sync| {
+                    let now = serde_json::from_value(json!("2026-03-01T12:00:00Z"));
+                    sync.metadata.deletion_timestamp = now.unwrap();
+                })
+            });
+            bench.pass().await.unwrap();
+            assert!(bench.api.get(METADATA).is_none(), "{number}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_that_were_removed_in_a_pause_are_restored() {
+    let bench = Bench::new(&GatewaySync::sample().with(|sync| sync.spec.paused = Some(true)));
+    bench.pass().await.unwrap();
+    let before = bench.api.get(METADATA).unwrap();
+    let mut changed = before.clone();
+    changed["metadata"]["labels"] = json!({"mine": "yes"});
+    changed["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] = json!(false);
+    bench.api.put(METADATA, changed);
+    bench.pass().await.unwrap();
+    let after = bench.api.get(METADATA).unwrap();
+    for part in [
+        "/metadata/labels/stoker.io~1cr-name",
+        "/metadata/ownerReferences",
+        "/data",
+    ] {
+        assert_eq!(after.pointer(part), before.pointer(part), "{part}");
+    }
+    assert_eq!(after["metadata"]["labels"]["mine"], "yes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_that_the_api_server_has_no_time_for_is_tried_again_after_growing_waits() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let create = "POST /api/v1/namespaces/edge/configmaps";
+    bench.api.refuse(create, 429, "too many requests");
+    for seconds in [1, 2, 4] {
+        let error = bench.pass().await.unwrap_err();
+        let object = Arc::new(DeserializeGuard(Ok(bench.object())));
+        let next = retry(object, &error, Arc::clone(&bench.context));
+        assert_eq!(next, after(seconds));
+        let (status, _, message) = bench.condition("Ready");
+        assert_eq!(status, "False");
+        assert!(message.contains("too many requests"), "{message}");
+    }
+    bench.api.allow(create);
+    assert_eq!(bench.pass().await.unwrap(), after(300));
+    assert!(bench.api.get(METADATA).is_some());
 }

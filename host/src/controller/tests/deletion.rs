@@ -14,13 +14,15 @@ fn deleted(sync: GatewaySync) -> GatewaySync {
     })
 }
 
+const TOKEN_SECRET: &str = "/api/v1/namespaces/edge/secrets/stoker-github-token-plant";
 const AGENT_STATUS: &str = "/api/v1/namespaces/edge/configmaps/stoker-status-plant";
 
-/// The calls of a last pass that finds no ConfigMap. Consecutive reads are sorted.
-const CLEANED: [&str; 4] = [
+/// The calls of a last pass that finds nothing to delete. Consecutive reads are sorted.
+const CLEANED: [&str; 5] = [
     "GET /api/v1/namespaces/edge/configmaps/stoker-changes-plant",
     "GET /api/v1/namespaces/edge/configmaps/stoker-metadata-plant",
     "GET /api/v1/namespaces/edge/configmaps/stoker-status-plant",
+    "GET /api/v1/namespaces/edge/secrets/stoker-github-token-plant",
     "PATCH /apis/stoker.io/v1alpha1/namespaces/edge/gatewaysyncs/plant",
 ];
 
@@ -58,7 +60,8 @@ async fn the_published_config_map_is_deleted_before_its_object() {
     bench.api.calls();
     assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     let deletion = format!("DELETE {METADATA}");
-    let expected = [CLEANED[1], &deletion, CLEANED[0], CLEANED[2], CLEANED[3]];
+    let [changes, metadata, reports, token, finalizer] = CLEANED;
+    let expected = [metadata, &deletion, changes, reports, token, finalizer];
     assert_eq!(bench.api.calls(), expected);
     assert!(bench.api.get(METADATA).is_none());
     assert!(bench.api.get(OBJECT).is_none());
@@ -86,6 +89,55 @@ async fn the_config_map_of_the_agents_is_deleted_before_its_object() {
         assert!(bench.api.get(&changes).is_none());
         assert!(bench.api.get(OBJECT).is_none());
     }
+}
+
+/// The Secret with a token, as the controller writes it.
+fn token_secret() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "data": {"token": "eA=="},
+        "metadata": {"name": "stoker-github-token-plant", "namespace": "edge", "uid": "uid-9", "labels": {
+            "app.kubernetes.io/managed-by": "stoker-controller", "stoker.io/cr-name": "plant",
+        }},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_secret_with_a_token_is_deleted_before_its_object() {
+    let bench = Bench::new(&deleted(GatewaySync::sample()));
+    bench.api.put(TOKEN_SECRET, token_secret());
+    bench.pass().await.unwrap();
+    assert!(bench.api.get(TOKEN_SECRET).is_none());
+    assert!(bench.api.get(OBJECT).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_secret_with_a_token_is_left_to_the_garbage_collector_without_the_right_to_delete_it() {
+    for method in ["GET", "DELETE"] {
+        let bench = Bench::new(&deleted(GatewaySync::sample()));
+        bench.api.put(TOKEN_SECRET, token_secret());
+        let line = format!("{method} {TOKEN_SECRET}");
+        bench.api.refuse(&line, 403, "no right to Secrets");
+        assert_eq!(bench.pass().await.unwrap(), Action::await_change());
+        assert!(bench.api.calls().contains(&line));
+        assert!(bench.api.get(TOKEN_SECRET).is_some());
+        assert!(bench.api.get(OBJECT).is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_of_the_secret_with_a_token_that_fails_is_retried() {
+    let bench = Bench::new(&deleted(GatewaySync::sample()));
+    bench.api.put(TOKEN_SECRET, token_secret());
+    let line = format!("DELETE {TOKEN_SECRET}");
+    bench.api.refuse(&line, 500, "etcd is away");
+    bench.pass().await.unwrap_err();
+    assert!(bench.object().has_finalizer());
+    bench.api.allow(&line);
+    bench
+        .api
+        .before(&line, |api| drop(api.remove(TOKEN_SECRET)));
+    bench.pass().await.unwrap();
+    assert!(bench.api.get(OBJECT).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,9 +179,10 @@ async fn an_object_that_is_deleted_without_its_dependents_keeps_them() {
     });
     let bench = Bench::new(&sync);
     bench.api.put(AGENT_STATUS, agent_status());
+    bench.api.put(TOKEN_SECRET, token_secret());
     bench.pass().await.unwrap();
     assert_eq!(bench.api.calls(), [format!("PATCH {OBJECT}")]);
-    assert!(bench.api.get(AGENT_STATUS).is_some());
+    assert!(bench.api.get(AGENT_STATUS).is_some() && bench.api.get(TOKEN_SECRET).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,10 +193,13 @@ async fn what_kubernetes_has_orphaned_already_stays() {
     published["metadata"]["ownerReferences"] = json!([]);
     bench.api.put(METADATA, published);
     bench.api.put(AGENT_STATUS, agent_status());
+    bench.api.put(TOKEN_SECRET, token_secret());
     bench.change(deleted);
     bench.pass().await.unwrap();
     assert!(bench.api.get(OBJECT).is_none());
-    assert!(bench.api.get(METADATA).is_some() && bench.api.get(AGENT_STATUS).is_some());
+    for path in [METADATA, AGENT_STATUS, TOKEN_SECRET] {
+        assert!(bench.api.get(path).is_some(), "{path}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

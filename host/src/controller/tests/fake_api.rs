@@ -13,6 +13,7 @@ use hyper::body::Frame;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
@@ -28,6 +29,8 @@ struct State {
     version: u64,
     /// The fields of a status that are not stored.
     unknown: Vec<&'static str>,
+    /// Wakes the watches, so that they end.
+    expired: Arc<Notify>,
 }
 
 /// An API server for tests.
@@ -72,6 +75,11 @@ impl FakeApi {
     /// Drops these fields of a status, as with a definition that does not have them.
     pub(in crate::controller) fn drop_from_status(&self, fields: &[&'static str]) {
         self.0.lock().unwrap().unknown = fields.to_vec();
+    }
+
+    /// Ends all watches, because the API server no longer has the changes since their beginning.
+    pub(in crate::controller) fn expire_watches(&self) {
+        self.0.lock().unwrap().expired.notify_waiters();
     }
 
     /// Ends a refusal.
@@ -159,11 +167,18 @@ impl FakeApi {
         respond(200, &done)
     }
 
-    /// A list of the objects, or a watch without events.
+    /// A list of the objects, or a watch without events until it expires.
     fn collection(&self, uri: &str, plural: &str) -> Answer {
         if uri.contains("watch=true") {
-            let silence = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
-            return Response::new(StreamBody::new(silence).boxed());
+            let expired = Arc::clone(&self.0.lock().unwrap().expired);
+            let end = async move {
+                expired.notified().await;
+                let event =
+                    json!({"type": "ERROR", "object": failure(410, "too old resource version")});
+                Ok::<_, Infallible>(Frame::data(Bytes::from(format!("{event}\n"))))
+            };
+            let events = futures::stream::once(end);
+            return Response::new(StreamBody::new(events).boxed());
         }
         let state = self.0.lock().unwrap();
         let of_kind = |path: &&String| path.contains(&format!("/{plural}/"));
@@ -265,15 +280,23 @@ fn missing(path: &str) -> Answer {
 }
 
 fn fail(code: u16, message: &str) -> Answer {
+    respond(code, &failure(code, message))
+}
+
+fn failure(code: u16, message: &str) -> Value {
     let reason = match code {
         403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",
+        410 => "Expired",
+        429 => "TooManyRequests",
         422 => "Invalid",
         _ => "InternalError",
     };
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message});
-    respond(code, &status)
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": message,
+    })
 }
 
 fn respond(code: u16, body: &Value) -> Answer {

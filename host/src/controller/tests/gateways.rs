@@ -21,7 +21,7 @@ fn pod(name: &str, annotations: &Value) -> PodFields {
 }
 
 /// A controller with pods of these names.
-fn bench(pods: &[&str]) -> Bench {
+pub(super) fn bench(pods: &[&str]) -> Bench {
     let bench = Bench::new(&GatewaySync::sample());
     for name in pods {
         bench
@@ -32,17 +32,17 @@ fn bench(pods: &[&str]) -> Bench {
     bench
 }
 
-fn report(bench: &Bench, entries: &Value) {
+pub(super) fn report(bench: &Bench, entries: &Value) {
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stoker-status-plant"}, "data": entries});
     bench.api.put(REPORTS, map);
 }
 
-fn entry(state: &str, digit: char) -> String {
+pub(super) fn entry(state: &str, digit: char) -> String {
     let (commit, time) = (commit(digit), "2026-03-01T11:00:00Z");
     json!({"syncStatus": state, "syncedCommit": commit.as_str(), "lastSyncTime": time}).to_string()
 }
 
-fn state(status: &str, reason: &str, message: &str) -> (String, String, String) {
+pub(super) fn state(status: &str, reason: &str, message: &str) -> (String, String, String) {
     (status.to_owned(), reason.to_owned(), message.to_owned())
 }
 
@@ -219,36 +219,6 @@ async fn gateways_that_are_gone_disappear() {
     }
     let gone = "Normal GatewaysDiscovered: Discovered 0 gateway(s) (was 1)";
     assert_eq!(bench.events(), [gone]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_gateway_with_another_commit_is_skewed_after_its_period() {
-    let bench = bench(&["gw-0"]);
-    report(&bench, &json!({"gw-0": entry("Synced", 'b')}));
-    // The period of the profile is 30 s. The status has whole seconds, so the next look is up to 1 s later.
-    let next = bench.pass().await.unwrap();
-    assert!(next != after(300), "{next:?}");
-    assert_eq!(bench.condition("RefSkew").0, "False");
-    bench.change(|sync| {
-        sync.with(|sync| {
-            let before = serde_json::from_value(json!("2026-03-01T11:59:30Z")).unwrap();
-            sync.status.as_mut().unwrap().last_sync_time = Some(before);
-        })
-    });
-    assert_eq!(bench.pass().await.unwrap(), after(300));
-    assert_eq!(
-        bench.condition("RefSkew"),
-        state(
-            "True",
-            "CommitDiffers",
-            "1 gateway(s) run another commit: gw-0 (bbbbbbb)"
-        )
-    );
-    assert_eq!(
-        bench.condition("Ready").0,
-        "True",
-        "the agent says that it is synced"
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,26 +93,69 @@ async fn what_the_receiver_remembers_of_deliveries_starts_no_pass() {
 
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_of_the_api_server_the_watches_restart_within_seconds() {
-    let bench = Bench::new(&GatewaySync::sample());
     let lists = [
         "GET /apis/stoker.io/v1alpha1/gatewaysyncs",
         "GET /api/v1/configmaps",
     ];
-    for list in lists {
-        bench.api.refuse(list, 503, "the API server is starting");
+    for code in [503, 429, 410] {
+        let bench = Bench::new(&GatewaySync::sample());
+        for list in lists {
+            bench.api.refuse(list, code, "the API server is starting");
+        }
+        let (bench, shutdown, task) = start(bench);
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        for list in lists {
+            bench.api.allow(list);
+        }
+        let restored = Instant::now();
+        until(|| bench.api.get(METADATA).is_some()).await;
+        assert!(
+            restored.elapsed() < Duration::from_secs(7),
+            "{code}: {:?}",
+            restored.elapsed()
+        );
+        shutdown.cancel();
+        assert!(task.await.unwrap().is_ok());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_expires_begins_again_with_a_list() {
+    let bench = Bench::new(&GatewaySync::sample());
+    bench.git.set("v1", 'b', RefKind::Tag);
     let (bench, shutdown, task) = start(bench);
-    tokio::time::sleep(Duration::from_mins(10)).await;
-    for list in lists {
-        bench.api.allow(list);
-    }
-    let restored = Instant::now();
     until(|| bench.api.get(METADATA).is_some()).await;
-    assert!(
-        restored.elapsed() < Duration::from_secs(7),
-        "{:?}",
-        restored.elapsed()
-    );
+    for request in ["t1", "t2"] {
+        // The watch does not report this.
+        bench.change(|sync| sync.requested("v1", Some(request)));
+        let changed = Instant::now();
+        bench.api.expire_watches();
+        let handled = || bench.object().status?.last_handled_requested_at;
+        until(|| handled().as_deref() == Some(request)).await;
+        assert!(
+            changed.elapsed() < Duration::from_secs(7),
+            "{:?}",
+            changed.elapsed()
+        );
+    }
+    shutdown.cancel();
+    assert!(task.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_the_api_server_has_no_time_for_is_written_later() {
+    let bench = Bench::new(&GatewaySync::sample());
+    let line = format!("PATCH {OBJECT}/status");
+    bench.api.refuse(&line, 429, "too many requests");
+    let (bench, shutdown, task) = start(bench);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let calls = bench.api.calls();
+    let tries = calls.iter().filter(|call| **call == line).count();
+    assert!((3..10).contains(&tries), "{tries}");
+    bench.api.allow(&line);
+    let allowed = Instant::now();
+    until(|| bench.object().status.is_some()).await;
+    assert!(allowed.elapsed() < Duration::from_mins(2));
     shutdown.cancel();
     assert!(task.await.unwrap().is_ok());
 }

@@ -163,3 +163,41 @@ async fn passes_share_a_read_of_the_api_key_for_a_second_unless_it_is_missing() 
     bench.api.put(API_KEY, secret);
     assert_eq!(read().await, (true, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_removed_after_a_success_is_missed_until_it_is_restored() {
+    const CREDENTIALS: &str = "/api/v1/namespaces/edge/secrets/cred";
+    let reference = json!({"name": "cred", "key": "k"});
+    for (path, label) in [
+        (API_KEY, "gateway API key secret \"api-key\""),
+        (CREDENTIALS, "token secret \"cred\""),
+    ] {
+        let sync = GatewaySync::sample().auth(json!({"token": {"secretRef": reference}}));
+        let bench = Bench::new(&sync);
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cred"}, "data": {"k": "eA=="},
+        });
+        bench.api.put(CREDENTIALS, secret);
+        assert_eq!(bench.pass().await.unwrap(), after(300));
+        let published = bench.api.get(METADATA).unwrap();
+        let secret = bench.api.remove(path).unwrap();
+        bench.git.set("main", 'b', RefKind::Branch);
+        for _ in 0..3 {
+            tokio::time::advance(60 * SECOND).await;
+            bench.pass().await.unwrap();
+            let (status, _, message) = bench.condition("Ready");
+            assert_eq!(status, "False");
+            assert!(
+                message.starts_with(&format!("{label} not found")),
+                "{message}"
+            );
+            assert_eq!(bench.api.get(METADATA).unwrap(), published);
+        }
+        bench.api.put(path, secret);
+        tokio::time::advance(300 * SECOND).await;
+        assert_eq!(bench.pass().await.unwrap(), after(300));
+        let restored = bench.api.get(METADATA).unwrap();
+        assert_eq!(restored["data"]["commit"], commit('b').as_str());
+        assert_eq!(ready(&bench), reconciling("Waiting for gateways to sync"));
+    }
+}

@@ -39,6 +39,7 @@ impl Steps {
             resolution: &self.resolution,
             publication: &self.publication,
             fleet: &self.fleet,
+            published: None,
         }
     }
 }
