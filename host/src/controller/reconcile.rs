@@ -1,5 +1,7 @@
 //! Reconciles one object: takes the steps of a pass, each with the results of those before it.
 
+mod result;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use stoker_api::{GatewaySync, GatewaySyncStatus};
 use stoker_git::RefSource;
 use tokio::time::Instant;
 
+use result::{CONFLICT_RETRY, ReconcileResult};
+
 use super::definition::Dropped;
 use super::dereference::References;
 use super::error::ControllerError;
@@ -21,57 +25,12 @@ use super::metrics::{ObjectInfo, PassResult};
 use super::publish::{self, Publication};
 use super::published;
 use super::resolve::{self, Blocked, Resolution};
-use super::state::Retry;
 use super::status::{self, Outcome};
 use super::validate::{self, Desired};
 use super::{Context, clear, config_map, dereference, events, finalizer, forget, key_of};
 
 /// The delay until the agents of a paused object are bound again.
 const BINDING_RETRY: Duration = Duration::from_mins(5);
-/// The delay after a conflict with the write of another client. Usually, that write starts the next pass earlier, but a
-/// change of labels starts none.
-const CONFLICT_RETRY: Duration = Duration::from_secs(1);
-
-/// The result of a pass, and the delay until the next pass if nothing changes.
-#[derive(Debug, PartialEq, Eq)]
-struct ReconcileResult {
-    result: PassResult,
-    next: Option<Duration>,
-}
-
-impl ReconcileResult {
-    /// Returns the result of a pass that is complete until something changes.
-    fn done() -> Self {
-        Self {
-            result: PassResult::Success,
-            next: None,
-        }
-    }
-
-    /// Returns the result of a pass that lacks something. Without a retry, only a change of the object can help.
-    fn retry(retry: Option<Retry>) -> Self {
-        Self {
-            result: PassResult::Requeue,
-            next: retry.map(|retry| retry.left),
-        }
-    }
-
-    /// Returns the result of a pass in which another client wrote.
-    fn conflict() -> Self {
-        Self {
-            result: PassResult::Requeue,
-            next: Some(CONFLICT_RETRY),
-        }
-    }
-
-    /// Returns the same result, with the next pass after this delay at the latest.
-    fn within(self, delay: Option<Duration>) -> Self {
-        Self {
-            next: [self.next, delay].into_iter().flatten().min(),
-            ..self
-        }
-    }
-}
 
 /// Runs a pass over an object.
 pub(super) async fn reconcile<G: RefSource>(

@@ -1,30 +1,25 @@
-//! Fifth step: the status of the object. It is computed purely from the results of the other steps; then the difference
-//! is written, if there is one.
+//! Fifth step: the status of the object. It is computed purely from the results of the other steps; then `write.rs`
+//! writes the difference, if there is one.
 
-use std::collections::BTreeMap;
+mod write;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, ObjectMeta, Patch};
-use kube::{Client, Resource};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
-use stoker_api::detection::ObjectKey;
 use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
 use super::condition::{Setter, State};
-use super::definition::{Dropped, HOST_KEY};
-use super::error::{ControllerError, within};
+use super::definition::Dropped;
+use super::duration;
 use super::gateways::{Fleet, Gateways, Skew};
 use super::publish::Publication;
 use super::published::PublishedCommit;
 use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
 use super::state::Retry;
 use super::validate::Desired;
-use super::{duration, merge_patch, patch_params};
+
+pub(super) use write::write;
 
 /// The outcome of a pass.
 #[derive(Debug)]
@@ -95,8 +90,8 @@ pub(super) fn next(
             set_ref_fields(&mut status, sync, resolution, &now);
             set_host_key(&mut status, desired, resolution);
             if let Some(gateways) = &fleet.gateways {
-                let commit = status.last_sync_commit.as_deref();
-                status.discovered_gateways = gateways.shown(commit);
+                let shown = gateways.shown(status.last_sync_commit.as_deref());
+                status.discovered_gateways = shown;
             }
             skew = Skew::new(sync, fleet.gateways.as_ref(), published.as_ref(), now.0);
             let mut setter = setter(&mut status, sync, &now);
@@ -305,97 +300,4 @@ fn ref_state(resolution: &Resolution) -> Option<State<'_>> {
         }
         Resolution::Blocked(_) => None,
     }
-}
-
-/// Returns the merge patch from one status to the other, or `None` if they are equal.
-///
-/// It contains only the fields that change, so that fields of other writers stay, and not those that the API server
-/// drops. It applies only to the version that was read, because lists are replaced as a whole.
-fn difference(
-    sync: &GatewaySync,
-    next: &GatewaySyncStatus,
-    dropped: &Dropped,
-) -> Result<Option<Value>, ControllerError> {
-    // Most passes of an object that is polled change nothing.
-    if sync.status.as_ref() == Some(next) {
-        return Ok(None);
-    }
-    let fields = |status: &GatewaySyncStatus| -> Result<BTreeMap<String, Value>, ControllerError> {
-        Ok(serde_json::from_value(serde_json::to_value(status)?)?)
-    };
-    let before = fields(&sync.status.clone().unwrap_or_default())?;
-    let mut next = fields(next)?;
-    // A field that the object has is not dropped any more.
-    next.retain(|name, _| before.contains_key(name) || !dropped.contains(name));
-    if !dropped.is_empty() {
-        remove_messages(&before, &mut next);
-    }
-    let changes = merge_patch::replacement(Some(&before), Some(&next));
-    let fields = merge_patch::field("status", changes);
-    Ok(merge_patch::of_version(&sync.metadata, Map::new(), fields))
-}
-
-/// Removes the messages of gateways, unless the object has one. A definition that lacks other fields lacks these, too.
-fn remove_messages(before: &BTreeMap<String, Value>, next: &mut BTreeMap<String, Value>) {
-    const GATEWAYS: &str = "discoveredGateways";
-    let before = before.get(GATEWAYS).and_then(Value::as_array);
-    if before.is_some_and(|all| all.iter().any(|one| one.get("message").is_some())) {
-        return;
-    }
-    let next = next.get_mut(GATEWAYS).and_then(Value::as_array_mut);
-    for gateway in next.into_iter().flatten().filter_map(Value::as_object_mut) {
-        gateway.remove("message");
-    }
-}
-
-/// What the API server has stored of a status.
-#[derive(Debug)]
-pub(super) struct Stored {
-    /// The new metadata of the object.
-    pub(super) metadata: ObjectMeta,
-    /// The fields that were written and are not stored.
-    pub(super) dropped: Dropped,
-    /// Whether the object has the host key of an ssh server.
-    pub(super) has_host_key: bool,
-}
-
-/// The fields of an answer that are parsed: the client library logs answers that it cannot parse, and the spec may
-/// contain credentials.
-#[derive(Resource, Debug, Clone, Deserialize)]
-#[resource(inherit = GatewaySync)]
-struct Answer {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    #[expect(
-        clippy::zero_sized_map_values,
-        reason = "a set cannot be read from a map, and only the names are of use"
-    )]
-    status: Option<BTreeMap<String, IgnoredAny>>,
-}
-
-/// Writes a status if it differs. Returns `None` if nothing was written.
-pub(super) async fn write(
-    client: &Client,
-    key: &ObjectKey,
-    sync: &GatewaySync,
-    next: &GatewaySyncStatus,
-    dropped: &Dropped,
-) -> Result<Option<Stored>, ControllerError> {
-    let Some(patch) = difference(sync, next, dropped)? else {
-        return Ok(None);
-    };
-    let objects = Api::<Answer>::namespaced(client.clone(), key.namespace());
-    let (params, body) = (patch_params(), Patch::Merge(&patch));
-    let call = objects.patch_status(key.name(), &params, &body);
-    let Answer { metadata, status } = within("patch the status", call).await?;
-    let stored = status.unwrap_or_default();
-    let sent = patch.get("status").and_then(Value::as_object);
-    let sent = sent.into_iter().flatten();
-    let dropped = sent.filter(|(name, value)| !value.is_null() && !stored.contains_key(*name));
-    let dropped = Dropped::new(dropped.map(|(name, _)| name.clone()));
-    Ok(Some(Stored {
-        metadata,
-        dropped,
-        has_host_key: stored.contains_key(HOST_KEY),
-    }))
 }
