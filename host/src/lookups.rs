@@ -36,6 +36,9 @@ use remote::{Answer, Interest, RemoteId, RemoteState};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The maximum number of conversations at once that have just begun, with all servers.
 const CONVERSATIONS: usize = 64;
+/// The maximum number of conversations at once with servers that did not answer last, however long these take. A server
+/// that answers needs no such place.
+const UNANSWERED: usize = 512;
 /// How long a conversation counts as one that has just begun. Most end earlier. The others wait for their server, and need
 /// no place that another server could use: many servers that do not answer would have all places.
 const BEGINNING: Duration = Duration::from_millis(250);
@@ -81,6 +84,7 @@ impl<G> Clone for Lookups<G> {
 struct Shared<G> {
     source: Arc<G>,
     beginnings: Semaphore,
+    unanswered: Semaphore,
     state: Mutex<State>,
 }
 
@@ -112,6 +116,7 @@ impl<G: RefSource> Lookups<G> {
         Self(Arc::new(Shared {
             source,
             beginnings: Semaphore::new(CONVERSATIONS),
+            unanswered: Semaphore::new(UNANSWERED),
             state: Mutex::default(),
         }))
     }
@@ -285,7 +290,12 @@ impl<G: RefSource> Shared<G> {
         loop {
             // First a place at the host: a lookup that waits for one must not take a place from other hosts.
             let at_host = permits.acquire().await;
-            // It is never closed.
+            let unanswered = if self.is_answering(id, number) {
+                None
+            } else {
+                // It is never closed.
+                self.unanswered.acquire().await.ok()
+            };
             let beginning = self.beginnings.acquire().await.ok();
             let began = Instant::now();
             // The refs are collected as late as possible, so that one conversation serves everybody who waits.
@@ -294,11 +304,19 @@ impl<G: RefSource> Shared<G> {
                 Some(Ok(refs)) => self.converse(remote, refs, beginning).await,
                 Some(Err(error)) => Err(error),
             };
-            drop(at_host);
+            drop((at_host, unanswered));
             if !self.finish(id, number, Answer { began, results }) {
                 return;
             }
         }
+    }
+
+    fn is_answering(&self, id: RemoteId, number: u64) -> bool {
+        let mut state = self.lock();
+        let host = state
+            .running(id, number)
+            .map(|remote| Arc::clone(&remote.host));
+        host.is_some_and(|host| state.hosts.is_answering(&host))
     }
 
     /// Returns the refs to look up, or an error if the host has failed since.

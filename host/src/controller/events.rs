@@ -167,7 +167,7 @@ fn commit_missing(
     };
     let note = || {
         format!(
-            "Ref {:?} still leads to {}, although the webhook announces {missing}; later polls and webhooks may find it",
+            "Ref {:?} still leads to {}, although the webhook announces {missing}: the git server is behind, or a later push has replaced it",
             git_ref.as_str(),
             found.commit
         )

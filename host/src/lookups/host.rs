@@ -31,6 +31,8 @@ struct Host {
     remotes: usize,
     /// The number of errors in a row.
     errors: u32,
+    /// Whether the last conversation had an answer.
+    is_answering: bool,
     wait: Option<Wait>,
 }
 
@@ -58,6 +60,7 @@ impl Hosts {
             permits: Arc::new(Semaphore::new(CONVERSATIONS)),
             remotes: 0,
             errors: 0,
+            is_answering: false,
             wait: None,
         });
         host.remotes += 1;
@@ -86,6 +89,17 @@ impl Hosts {
         host.unwrap_or_else(|| Arc::new(Semaphore::new(CONVERSATIONS)))
     }
 
+    /// Returns until when a host is not asked, or `None` if it is.
+    pub(super) fn waits_until(&self, name: &str) -> Option<Instant> {
+        let until = self.0.get(name)?.wait.as_ref()?.until;
+        (until > Instant::now()).then_some(until)
+    }
+
+    /// Returns whether the last conversation with a host had an answer.
+    pub(super) fn is_answering(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|host| host.is_answering)
+    }
+
     /// Returns why a host is not asked now, or `None` if it is.
     pub(super) fn refusal(&self, name: &Arc<str>, is_requested: bool) -> Option<LookupError> {
         let wait = self.0.get(name)?.wait.as_ref()?;
@@ -110,6 +124,7 @@ impl Hosts {
             return;
         }
         let fault = error.map_or(Fault::Repository, LookupError::fault);
+        host.is_answering = fault == Fault::Repository;
         let Some(error) = error.filter(|_| fault != Fault::Repository) else {
             // The host works.
             (host.errors, host.wait) = (0, None);

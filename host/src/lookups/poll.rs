@@ -59,6 +59,9 @@ impl<G: Send + Sync + 'static> Shared<G> {
         if now < due {
             return Some(due);
         }
+        if let Some(until) = state.hosts.waits_until(&remote.host) {
+            return Some(until);
+        }
         if remote.running.is_none() {
             let next = remote.next_to_poll(now);
             state.wake(next);
@@ -95,12 +98,15 @@ impl RemoteState {
         is_polled.then(|| self.next_to_poll(Instant::now()))?
     }
 
-    /// Returns the object to wake: the next one in the order of the names for which the answer is too old.
+    /// Returns the object to wake: the next one in the order of the names for which the answer is too old. An object whose
+    /// ref has no commit is tried again by its own passes.
     fn next_to_poll(&mut self, now: Instant) -> Option<ObjectKey> {
-        let age = now.duration_since(self.answered()?);
+        let answer = self.answer.borrow().clone()?;
+        let age = now.duration_since(answer.began);
         let due = self.interests.iter().filter(|(_, interest)| {
-            let interval = interest.interval;
-            interval.is_some_and(|interval| interval <= age)
+            let has_commit = |git_ref| answer.commit(git_ref).is_some();
+            let is_due = interest.interval.is_some_and(|interval| interval <= age);
+            is_due && interest.refs.iter().any(has_commit)
         });
         let due = due.map(|(object, _)| object);
         let later = due

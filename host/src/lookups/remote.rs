@@ -69,7 +69,7 @@ impl Answer {
     }
 
     /// Returns the commit of a ref, `None` if it has none.
-    fn commit(&self, git_ref: &GitRef) -> Option<&ResolvedRef> {
+    pub(super) fn commit(&self, git_ref: &GitRef) -> Option<&ResolvedRef> {
         self.results.as_ref().ok()?.get(git_ref)?.as_ref().ok()
     }
 }

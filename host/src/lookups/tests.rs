@@ -28,6 +28,8 @@ enum Behaviour {
 struct Servers {
     behaviour: Mutex<HashMap<String, Behaviour>>,
     commit: Mutex<char>,
+    /// A ref that no repository has.
+    missing: Mutex<Option<&'static str>>,
     conversations: Mutex<Vec<(String, Vec<String>)>>,
 }
 
@@ -36,6 +38,7 @@ impl Servers {
         let servers = Arc::new(Self {
             behaviour: Mutex::default(),
             commit: Mutex::new('a'),
+            missing: Mutex::default(),
             conversations: Mutex::default(),
         });
         (Arc::clone(&servers), Lookups::new(servers))
@@ -83,7 +86,18 @@ impl RefSource for Servers {
         let commit = self.commit.lock().unwrap().to_string().repeat(40);
         let commit = CommitId::parse(&commit).unwrap();
         let resolved = ResolvedRef::new(commit, RefKind::Branch);
-        Ok(refs.iter().map(|_| Ok(resolved.clone())).collect())
+        let missing = *self.missing.lock().unwrap();
+        let result = |git_ref: &GitRef| -> RefResult {
+            if missing == Some(git_ref.as_str()) {
+                Err(GitError::RefNotFound {
+                    url: url.to_string(),
+                    git_ref: git_ref.clone(),
+                })
+            } else {
+                Ok(resolved.clone())
+            }
+        };
+        Ok(refs.iter().map(result).collect())
     }
 }
 

@@ -91,12 +91,14 @@ pub(super) fn decide(
     };
     let git_ref = detection.git_ref.clone();
     let id = DeliveryId::of(announcement, detection);
+    let later = later_event(state, rules, announcement, detection, now);
+    // The branch has left the commit of an earlier push.
+    let commit = detection.commit.clone().filter(|_| later.is_none());
     if state.memory.has_signed(&announcement.fingerprint)
         || id.is_some_and(|id| state.memory.has(id))
     {
-        return repeat(state, detection);
+        return repeat(state, detection, commit);
     }
-    let later = later_event(state, rules, announcement, detection, now);
     // A second lookup of the followed branch changes nothing.
     if let Some(last) = later.filter(|_| !state.follows_branch(&git_ref)) {
         let (git_ref, at) = (last.git_ref.clone(), last.at);
@@ -110,8 +112,7 @@ pub(super) fn decide(
     };
     Decision::Write(Accepted {
         git_ref,
-        // The branch has left the commit of an earlier push.
-        commit: detection.commit.clone().filter(|_| later.is_none()),
+        commit,
         kind,
         memory,
     })
@@ -134,7 +135,7 @@ fn later_event<'a>(
 /// again, since it may have returned to an earlier commit, with the same payload. The branch that the object follows is
 /// always looked up again: its request may be removed already, or a lookup for it may have begun before this push.
 /// Otherwise, a repetition changes nothing.
-fn repeat(state: &RequestState, detection: &Detection) -> Decision {
+fn repeat(state: &RequestState, detection: &Detection, commit: Option<CommitId>) -> Decision {
     let git_ref = detection.git_ref.clone();
     let is_requested = state.requested_ref.as_deref() == Some(git_ref.as_str());
     let follows_branch = state.follows_branch(&git_ref);
@@ -148,7 +149,7 @@ fn repeat(state: &RequestState, detection: &Detection) -> Decision {
     }
     Decision::Write(Accepted {
         git_ref,
-        commit: detection.commit.clone(),
+        commit,
         kind: Kind::Repetition,
         memory: state.memory.clone(),
     })

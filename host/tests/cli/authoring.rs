@@ -121,7 +121,7 @@ fn a_folder_whose_name_is_not_plain_is_a_project() {
         "new",
         "my-ci",
         "--lang",
-        "go",
+        "c",
         "--dir",
         "my plugins/ü",
     ];
@@ -133,7 +133,7 @@ fn a_folder_whose_name_is_not_plain_is_a_project() {
         "{}",
         new.out
     );
-    assert!(folder.path().join("my plugins/ü/detect.go").is_file());
+    assert!(folder.path().join("my plugins/ü/detect.c").is_file());
 }
 
 #[test]

@@ -164,3 +164,38 @@ async fn the_timer_ends_with_the_lookups() {
     drop(polled);
     assert_eq!(Arc::strong_count(&servers), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_object_without_a_commit_is_not_woken_and_delays_no_other() {
+    let (servers, lookups) = Servers::start();
+    *servers.missing.lock().unwrap() = Some("gone");
+    let mut polled = Polled::start(lookups, &[("z", Some(INTERVAL))]).await;
+    let gone = |name: &str| Asked {
+        interval: Some(INTERVAL),
+        ..Asked::now(name, "h/r", "gone")
+    };
+    for number in 0..20 {
+        let look = gone(&format!("a{number}")).look_up(&polled.lookups).await;
+        assert!(look.unwrap().results[0].is_err());
+    }
+    for _ in 0..3 {
+        let (woken, seconds) = polled.next(Instant::now()).await;
+        assert_eq!(woken, "z");
+        assert!((60..=66).contains(&seconds), "{seconds}");
+        polled.poll("z").await;
+    }
+    polled.lookups.forget(&object("z"));
+    let silent = timeout(10 * INTERVAL, polled.woken.recv()).await;
+    assert!(silent.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_woken_while_the_host_is_not_to_be_asked() {
+    let (servers, lookups) = Servers::start();
+    let mut polled = Polled::start(lookups, &[("a", Some(INTERVAL))]).await;
+    servers.set("h", Behaviour::AsksToWait(5 * INTERVAL));
+    let other = Asked::now("other", "h/other", "main");
+    assert!(other.look_up(&polled.lookups).await.unwrap().results[0].is_err());
+    let (woken, seconds) = polled.next(Instant::now()).await;
+    assert_eq!((woken.as_str(), seconds), ("a", 300));
+}

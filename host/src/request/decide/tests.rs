@@ -347,6 +347,11 @@ fn the_announced_commit_is_written_unless_a_later_event_was_accepted() {
     assert!(written(&state, &last), "a repetition");
     assert!(written(&state, &push("2026-01-01T11:30:00Z", 'c')));
     assert!(!written(&state, &push("2026-01-01T10:00:00Z", 'a')));
+    let newer = after(&state, &push("2026-01-01T11:30:00Z", 'c'));
+    assert!(
+        !written(&newer, &last),
+        "a repetition of what the branch has left"
+    );
 }
 
 #[test]
