@@ -51,13 +51,10 @@ pub(super) async fn clients(file: Option<&Path>, advice: &str) -> Result<Clients
     create().context("cannot create a client of the Kubernetes API")
 }
 
-/// Returns the error that there is no cluster. The text of the client library repeats its causes.
-fn not_found(error: &(dyn std::error::Error + 'static), advice: &str) -> Error {
-    let cause = error.source().unwrap_or(error);
-    anyhow!(
-        "found no Kubernetes cluster: use --kubeconfig or set KUBECONFIG{advice}: {}",
-        stoker_report::chain(cause)
-    )
+/// Returns the error that there is no cluster. The text of the client library has its causes: that of the kubeconfig and
+/// that of the service account.
+fn not_found(error: &dyn std::error::Error, advice: &str) -> Error {
+    anyhow!("found no Kubernetes cluster: use --kubeconfig or set KUBECONFIG{advice}: {error}")
 }
 
 #[cfg(test)]
@@ -65,19 +62,23 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("failed to infer config: {source}")]
+    #[error("no config: in-cluster: {in_cluster}, kubeconfig: {kubeconfig}")]
     struct Infer {
-        source: std::io::Error,
+        in_cluster: std::io::Error,
+        #[source]
+        kubeconfig: std::io::Error,
     }
 
     #[test]
-    fn the_cause_of_a_missing_cluster_is_told_once() {
+    fn each_cause_of_a_missing_cluster_is_told_once() {
         let error = Infer {
-            source: std::io::Error::other("no file"),
+            in_cluster: std::io::Error::other("no token"),
+            kubeconfig: std::io::Error::other("no file"),
         };
         let error = not_found(&error, "");
         let text = stoker_report::chain(error.as_ref()).to_string();
-        let expected = "found no Kubernetes cluster: use --kubeconfig or set KUBECONFIG: no file";
+        let expected = "found no Kubernetes cluster: use --kubeconfig or set KUBECONFIG: \
+                        no config: in-cluster: no token, kubeconfig: no file";
         assert_eq!(text, expected);
     }
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 use stoker_api::messages;
 use stoker_api::names::condition;
 use stoker_api::request;
-use stoker_api::{DiscoveredGateway, GatewaySync, GatewaySyncStatus};
+use stoker_api::{DiscoveredGateway, GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 use tokio::time::Instant;
 
 use super::api_errors::{in_words, of_watch};
@@ -111,6 +111,15 @@ pub(super) const NO_CONTROLLER: &str = "check that a replica leads: kubectl get 
 const NEVER_HANDLED: &str = "the status has no lastHandledRequestedAt; if the definition of GatewaySync is older than \
                              Stoker, apply the one that `stoker crd` prints";
 
+/// Why a controller that has begun with a request has not handled it.
+pub(super) const GIT_IS_SLOW: &str =
+    "the git server has not answered yet, or does not have the announced commit";
+
+/// Returns whether the controller waits for the git server.
+pub(super) fn is_resolving(status: &GatewaySyncStatus) -> bool {
+    status.ref_resolution_status == Some(RefResolutionStatus::Resolving)
+}
+
 /// Returns why the controller may not have handled a request, or `None` if it has.
 fn unhandled(object: &GatewaySync, requested_at: &str) -> Option<Vec<String>> {
     let status = object.status.as_ref();
@@ -121,6 +130,9 @@ fn unhandled(object: &GatewaySync, requested_at: &str) -> Option<Vec<String>> {
     // The controller waits for the Secret, and the reason was said.
     if status.and_then(missing_secret).is_some() {
         return Some(Vec::new());
+    }
+    if status.is_some_and(is_resolving) {
+        return Some(vec![GIT_IS_SLOW.to_owned()]);
     }
     let mut why = vec![format!(
         "no controller has handled the request; {NO_CONTROLLER}"

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command as ClapCommand, Error};
 
-use super::{Command, RunFlags, SendFlags};
+use super::{Command, SendFlags};
 
 /// Removes the values of variables that flags replace.
 ///
@@ -23,23 +23,9 @@ pub(super) fn settle(
         return Ok(());
     };
     match command {
-        Command::Run(flags) => settle_run(matches, flags),
-        Command::Send(flags) => settle_send(parser, matches, flags)?,
-        _ => {}
-    }
-    Ok(())
-}
-
-/// The text of a secret for `stoker run` has no flag. [`crate::config`] checks that there are not two variables.
-fn settle_run(matches: &ArgMatches, flags: &mut RunFlags) {
-    let is_flag = |id: &str| is_from(matches, id, ValueSource::CommandLine);
-    if is_flag("webhook_hmac_secret_file") {
-        flags.webhook_hmac_secret = None;
-        flags.webhook_hmac_secret_previous = None;
-    }
-    if is_flag("webhook_bearer_token_file") {
-        flags.webhook_bearer_token = None;
-        flags.webhook_bearer_token_previous = None;
+        Command::Send(flags) => settle_send(parser, matches, flags),
+        // The text of a secret for `stoker run` has no flag, and `crate::config` refuses two sources of one secret.
+        _ => Ok(()),
     }
 }
 
@@ -171,39 +157,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_flag_of_the_host_replaces_the_text_in_a_variable() {
-        let run = |flags: &[&str], variables: &[&str]| {
-            let mut parser = parser(variables);
-            let all = ["stoker", "run"].iter().chain(flags);
-            let matches = parser.clone().try_get_matches_from(all).expect("arguments");
-            let mut cli = Cli::from_arg_matches(&matches).expect("flags");
-            if let Command::Run(flags) = &mut cli.command {
-                flags.webhook_hmac_secret = Some("s".into());
-                flags.webhook_hmac_secret_previous = Some("p".into());
-                flags.webhook_bearer_token = Some("t".into());
-                flags.webhook_bearer_token_previous = Some("p".into());
-            }
-            settle(&mut parser, &matches, &mut cli.command).expect("no conflict");
-            let Command::Run(flags) = cli.command else {
-                panic!("another command");
-            };
-            let hmac = flags
-                .webhook_hmac_secret
-                .or(flags.webhook_hmac_secret_previous);
-            let bearer = flags
-                .webhook_bearer_token
-                .or(flags.webhook_bearer_token_previous);
-            [hmac.is_some(), bearer.is_some()]
-        };
-        let (hmac, bearer) = ("webhook_hmac_secret_file", "webhook_bearer_token_file");
-        assert_eq!(run(&[], &[]), [true, true]);
-        // Two variables stay, and conflict later.
-        assert_eq!(run(&[], &[hmac, bearer]), [true, true]);
-        assert_eq!(run(&["--webhook-hmac-secret-file=f"], &[]), [false, true]);
-        let flag = ["--webhook-bearer-token-file=f"];
-        assert_eq!(run(&flag, &[hmac]), [true, false]);
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn decide(
     if state.memory.has_signed(&announcement.fingerprint)
         || id.is_some_and(|id| state.memory.has(id))
     {
-        return repeat(state, detection, commit);
+        return repeat(state, detection, commit, later.is_some());
     }
     // A second lookup of the followed branch changes nothing.
     if let Some(last) = later.filter(|_| !state.follows_branch(&git_ref)) {
@@ -107,6 +107,8 @@ pub(super) fn decide(
     let memory = state.memory.with(announcement, detection, now);
     let kind = match state.need(detection) {
         Need::AlreadyRequested => return Decision::AlreadySet { git_ref, memory },
+        // The request that is not handled yet is that of the later event, with the commit of that one.
+        Need::Renew if later.is_some() => return Decision::AlreadySet { git_ref, memory },
         Need::Renew => Kind::Renewal,
         Need::Write => Kind::New,
     };
@@ -135,13 +137,18 @@ fn later_event<'a>(
 /// again, since it may have returned to an earlier commit, with the same payload. The branch that the object follows is
 /// always looked up again: its request may be removed already, or a lookup for it may have begun before this push.
 /// Otherwise, a repetition changes nothing.
-fn repeat(state: &RequestState, detection: &Detection, commit: Option<CommitId>) -> Decision {
+fn repeat(
+    state: &RequestState,
+    detection: &Detection,
+    commit: Option<CommitId>,
+    is_overtaken: bool,
+) -> Decision {
     let git_ref = detection.git_ref.clone();
     let is_requested = state.requested_ref.as_deref() == Some(git_ref.as_str());
     let follows_branch = state.follows_branch(&git_ref);
     let is_written = match state.need(detection) {
         Need::Write => is_requested || follows_branch,
-        Need::Renew => follows_branch,
+        Need::Renew => follows_branch && !is_overtaken,
         Need::AlreadyRequested => false,
     };
     if !is_written {

@@ -7,7 +7,7 @@ use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
 
-use super::super::sync::{NO_CONTROLLER, is_never_handled};
+use super::super::sync::{GIT_IS_SLOW, NO_CONTROLLER, is_never_handled, is_resolving};
 use super::view::is_waiting;
 
 /// The time within which a controller handles an object, in seconds.
@@ -80,7 +80,9 @@ fn unhandled(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestamp) -
     } else {
         return None;
     };
-    let remedy = if is_never_handled(object) {
+    let remedy = if is_resolving(status) {
+        GIT_IS_SLOW
+    } else if is_never_handled(object) {
         "if the object has an event DefinitionOutdated, apply the definition of GatewaySync that `stoker crd` prints"
     } else {
         NO_CONTROLLER

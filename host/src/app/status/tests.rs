@@ -186,8 +186,8 @@ fn gateways_that_the_status_does_not_list_are_counted() {
         "{text}"
     );
     let other = json!([
-        gateway("a", "Synced", COMMIT),
-        gateway("b", "Synced", &"b".repeat(40))
+        gateway("b", "Synced", &"b".repeat(40)),
+        gateway("a", "Synced", COMMIT)
     ]);
     let (synced, count, state, _) = view(&[ready.clone(), all.clone()], &other);
     assert_eq!((synced, count, state.as_str()), (299, 300, "Syncing"));

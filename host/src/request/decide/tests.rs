@@ -137,7 +137,11 @@ fn an_earlier_push_to_the_followed_branch_is_looked_at() {
     }
     // The time of the last event stays.
     let older = announcement("refs/heads/main", Some("2026-01-01T10:00:00Z"), None);
-    let renewed = after(&state, &older);
+    let handled = RequestState {
+        handled_at: Some(NOW.to_owned()),
+        ..state
+    };
+    let renewed = after(&handled, &older);
     let between = announcement("refs/tags/v1", Some("2026-01-01T10:30:00Z"), None);
     assert_eq!(
         code(&renewed, &WebhookSpec::default(), &between),
@@ -334,24 +338,37 @@ fn the_announced_commit_is_written_unless_a_later_event_was_accepted() {
         push.detections[0].commit = Some(CommitId::parse(&id).unwrap());
         push
     };
-    let written = |state: &RequestState, push: &Announcement| {
-        let decision = decided(state, &WebhookSpec::default(), push);
-        let Decision::Write(accepted) = decision else {
-            panic!("nothing is written: {decision:?}");
-        };
-        accepted.commit == push.detections[0].commit
+    // The commit that is written. `None` if nothing is written.
+    let written = |state: &RequestState, push: &Announcement| match decided(
+        state,
+        &WebhookSpec::default(),
+        push,
+    ) {
+        Decision::Write(accepted) => Some(accepted.commit),
+        _ => None,
     };
-    let last = push("2026-01-01T11:00:00Z", 'b');
-    assert!(written(&object(), &last));
-    let state = after(&object(), &last);
-    assert!(written(&state, &last), "a repetition");
-    assert!(written(&state, &push("2026-01-01T11:30:00Z", 'c')));
-    assert!(!written(&state, &push("2026-01-01T10:00:00Z", 'a')));
-    let newer = after(&state, &push("2026-01-01T11:30:00Z", 'c'));
-    assert!(
-        !written(&newer, &last),
-        "a repetition of what the branch has left"
+    let commit = |push: &Announcement| Some(push.detections[0].commit.clone());
+    let handled = |state: &RequestState, push: &Announcement| RequestState {
+        handled_at: Some(NOW.to_owned()),
+        ..after(state, push)
+    };
+    let (first, second, third) = (
+        push("2026-01-01T10:00:00Z", 'a'),
+        push("2026-01-01T11:00:00Z", 'b'),
+        push("2026-01-01T11:30:00Z", 'c'),
     );
+    assert_eq!(written(&object(), &second), commit(&second));
+    let waiting = after(&object(), &second);
+    assert_eq!(written(&waiting, &second), commit(&second), "a repetition");
+    assert_eq!(written(&waiting, &third), commit(&third));
+    // The request of the later push stays as it is until it is handled.
+    assert_eq!(written(&waiting, &first), None);
+    assert_eq!(written(&after(&waiting, &third), &second), None);
+    // The branch has left the commit.
+    let settled = handled(&object(), &second);
+    assert_eq!(written(&settled, &first), Some(None));
+    let settled = handled(&settled, &third);
+    assert_eq!(written(&settled, &second), Some(None), "a repetition");
 }
 
 #[test]
