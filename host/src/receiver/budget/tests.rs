@@ -1,6 +1,7 @@
 use futures::FutureExt as _;
-use tokio::time::advance;
+use tokio::time::{Duration, Instant, advance, sleep};
 
+use super::table::MAX_WAITING;
 use super::*;
 
 const KIB: usize = 1 << 10;
@@ -90,22 +91,160 @@ async fn large_bodies_leave_small_ones_their_part() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_body_never_waits_for_incomplete_ones() {
+async fn a_small_body_does_not_wait_for_an_address_with_more_bodies() {
     let budget = budget();
-    let mut honest = budget.share(Some(source(1)), None);
-    honest.must_grow(32 * KIB);
     let mut others: Vec<_> = (0..100)
         .map(|_| budget.share(Some(source(2)), None))
         .collect();
     for other in &mut others {
-        other.must_grow(SMALL_BYTES);
+        other.try_grow(SMALL_BYTES);
     }
-    // The address with the most bodies has lost its oldest ones.
-    assert!(!honest.is_lost() && others[0].is_lost() && !others[99].is_lost());
+    assert!(others.iter().all(|share| !share.is_lost()), "they wait");
+    let mut honest = budget.share(Some(source(1)), None);
+    honest.must_grow(32 * KIB);
+    // The address with the most bodies has lost its oldest one.
+    assert!(others[0].is_lost() && others[1..].iter().all(|share| !share.is_lost()));
     honest.must_grow(SMALL_BYTES);
     honest.complete().unwrap();
     assert_eq!(others[0].complete(), Err(Lost));
     assert!(budget.table().used[0] <= 512 * KIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_small_bodies_is_not_ended() {
+    let budget = Budget::new(32 * MIB, 25 * MIB, Gauge::default());
+    let burst = (0..500).map(|_| {
+        let mut share = budget.share(Some(source(1)), Some(20 * KIB));
+        async move {
+            for arrived in [1, 10 * KIB, 20 * KIB] {
+                share.grow(arrived).await?;
+                sleep(Duration::from_millis(1)).await;
+            }
+            share.complete()?;
+            sleep(Duration::from_millis(1)).await;
+            Ok(())
+        }
+    });
+    let ends = futures::future::join_all(burst).await;
+    assert_eq!(ends.iter().filter(|end| **end == Err(Lost)).count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_body_takes_its_announced_length_at_once() {
+    let budget = budget();
+    let mut first = budget.share(Some(source(1)), Some(21 * KIB));
+    first.must_grow(1);
+    assert_eq!(budget.table().used[0], 24 * KIB);
+    first.must_grow(21 * KIB);
+    assert_eq!(budget.table().used[0], 24 * KIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_body_that_stalls_makes_room_when_it_falls_behind() {
+    let budget = budget();
+    let slow = (0..8).map(|_| budget.share(Some(source(1)), Some(SMALL_BYTES)));
+    let mut slow: Vec<_> = slow.collect();
+    for share in &mut slow {
+        share.must_grow(1);
+    }
+    let mut honest = budget.share(Some(source(1)), Some(SMALL_BYTES));
+    let started = Instant::now();
+    let ends = slow.iter().map(|share| share.lost().boxed());
+    let (grown, _) = tokio::join!(honest.grow(1), futures::future::select_all(ends));
+    grown.unwrap();
+    assert_eq!(started.elapsed().as_millis(), 1000);
+    // Only as much is taken as is needed.
+    assert_eq!(slow.iter().filter(|share| share.is_lost()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_ends_if_it_would_not_make_enough_room() {
+    let budget = budget();
+    let complete = (0..7).map(|_| {
+        let mut share = budget.share(Some(source(3)), None);
+        share.must_grow(SMALL_BYTES);
+        share.complete().unwrap();
+        share
+    });
+    let mut complete: Vec<_> = complete.collect();
+    // An address keeps as many bodies as the one that needs the memory has.
+    let mut others = [2, 2].map(|number| budget.share(Some(source(number)), None));
+    for other in &mut others {
+        other.must_grow(1);
+    }
+    let mut small = budget.share(Some(source(1)), Some(SMALL_BYTES));
+    assert!(small.try_grow(1).is_none());
+    assert!(others.iter().all(|share| !share.is_lost()));
+    complete.pop();
+    small.must_grow(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_fall_behind_one_after_the_other_make_room_together() {
+    let budget = budget();
+    let mut slow: Vec<_> = (0..16)
+        .map(|_| budget.share(Some(source(1)), Some(32 * KIB)))
+        .collect();
+    slow[0].must_grow(1);
+    advance(LATE / 2).await;
+    for share in &mut slow[1..] {
+        share.must_grow(1);
+    }
+    advance(LATE / 2).await;
+    let mut honest = budget.share(Some(source(1)), Some(SMALL_BYTES));
+    assert!(honest.try_grow(1).is_none());
+    assert!(
+        slow.iter().all(|share| !share.is_lost()),
+        "one is too small"
+    );
+    advance(LATE / 2).await;
+    assert!(!slow[15].is_lost());
+    assert_eq!(slow.iter().filter(|share| share.is_lost()).count(), 2);
+    honest.must_grow(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_holds_nothing_is_not_ended() {
+    let budget = budget();
+    let mut complete = [1, 1].map(|number| large(&budget, number));
+    for share in &mut complete {
+        share.must_grow(512 * KIB);
+        share.complete().unwrap();
+    }
+    let mut empty = large(&budget, 2);
+    advance(LATE).await;
+    let mut honest = large(&budget, 3);
+    assert!(honest.try_grow(1).is_none());
+    assert!(!empty.is_lost());
+    drop(honest);
+    drop(complete);
+    empty.must_grow(1);
+    let now = Instant::now();
+    assert!(!budget.table().bodies[&empty.id].is_behind(now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_bodies_that_wait_is_limited() {
+    let budget = budget();
+    let mut earlier = [1, 3].map(|number| large(&budget, number));
+    for share in &mut earlier {
+        share.must_grow(512 * KIB);
+        share.complete().unwrap();
+    }
+    let mut others: Vec<_> = (0..5000).map(|_| large(&budget, 2)).collect();
+    for (number, other) in others.iter_mut().enumerate() {
+        let grown = other.try_grow(1);
+        assert_eq!(grown, (number >= MAX_WAITING).then_some(Err(Lost)));
+    }
+    assert_eq!(budget.table().waiting.len(), MAX_WAITING);
+    // Another address waits instead of the youngest body, and is first.
+    let mut honest = large(&budget, 1);
+    assert!(honest.try_grow(512 * KIB).is_none());
+    let lost = others.iter().position(Share::is_lost);
+    assert_eq!(lost, Some(MAX_WAITING - 1));
+    let [first, _second] = earlier;
+    drop(first);
+    honest.must_grow(512 * KIB);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,9 +290,11 @@ async fn a_body_that_waits_gets_the_memory_of_a_sender_that_falls_behind() {
     }
     let mut honest = large(&budget, 2);
     let started = Instant::now();
-    let ends = slow.map(async |share| drop((share.lost().await, share)));
-    let (grown, _) = tokio::join!(honest.grow(MIB), futures::future::join_all(ends));
+    let ends = slow.iter().map(|share| share.lost().boxed());
+    let (grown, _) = tokio::join!(honest.grow(MIB), futures::future::select_all(ends));
     grown.unwrap();
+    // The part of the largest one is enough.
+    assert_eq!(slow.iter().filter(|share| share.is_lost()).count(), 1);
     assert_eq!(started.elapsed().as_millis(), 1000);
 }
 
