@@ -16,6 +16,8 @@ use crate::server;
 const PACE: u32 = 256 << 10;
 /// How far a sender may be behind its pace. A lost packet is sent again within this time.
 const GRACE: Duration = Duration::from_secs(1);
+/// The same for a small body. It usually arrives at once, and many that do not arrive would let all others wait.
+const SMALL_GRACE: Duration = Duration::from_millis(100);
 /// The maximum number of bodies that wait. It is enough for a burst of a sender, and each step looks at all of them.
 pub(super) const MAX_WAITING: usize = 512;
 
@@ -69,6 +71,15 @@ struct Candidate {
     bytes: usize,
 }
 
+impl Part {
+    fn grace(self) -> Duration {
+        match self {
+            Self::Small => SMALL_GRACE,
+            Self::Large | Self::Largest => GRACE,
+        }
+    }
+}
+
 impl Entry {
     /// Returns whether the body holds memory although its sender does not keep the pace.
     pub(super) fn is_behind(&self, now: Instant) -> bool {
@@ -100,14 +111,15 @@ impl Table {
 
     /// Adds a body of which nothing has arrived, and returns its number.
     pub(super) fn add(&mut self, source: Option<IpAddr>, is_large: bool, wake: Arc<Notify>) -> u64 {
+        let part = if is_large { Part::Large } else { Part::Small };
         let entry = Entry {
             group: source.map(server::group),
-            part: if is_large { Part::Large } else { Part::Small },
+            part,
             bytes: 0,
             needed: None,
             arrived: 0,
             is_complete: false,
-            due: Instant::now() + GRACE,
+            due: Instant::now() + part.grace(),
             wake,
         };
         let id = self.count;
@@ -125,10 +137,11 @@ impl Table {
         };
         let earned = Duration::from_secs((arrived - entry.arrived) as u64) / PACE;
         // The clock starts with the first bytes. Before, the body holds nothing.
+        let latest = now + entry.part.grace();
         entry.due = if entry.arrived == 0 {
-            now + GRACE
+            latest
         } else {
-            (entry.due + earned).min(now + GRACE)
+            (entry.due + earned).min(latest)
         };
         entry.arrived = arrived;
         if bytes == entry.bytes {
