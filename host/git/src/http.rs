@@ -103,7 +103,7 @@ impl Http {
         let client = self.client(remote)?;
         let open = |authorization| Self::open_with(client.clone(), remote, authorization);
         let mut refusal = None;
-        let mut is_anonymous = false;
+        let mut tried_without = false;
         for (login, authorization) in self.0.users.logins(remote, Instant::now())? {
             let is_sent = authorization.is_sent();
             let outcome = open(authorization).await;
@@ -114,13 +114,13 @@ impl Http {
                     return Err(refusal.unwrap_or(error));
                 }
                 Err(error) if login.is_refused(&error) => {
-                    is_anonymous |= !is_sent;
+                    tried_without |= !is_sent;
                     refusal = Some(login.refusal(error, refusal));
                 }
                 outcome => return outcome,
             }
         }
-        if let Some(error) = refusal.take_if(|_| is_anonymous) {
+        if tried_without && let Some(error) = refusal {
             return Err(error);
         }
         match open(Authorization::anonymous()).await {

@@ -1,8 +1,8 @@
 //! The order in which the credentials of a remote are sent.
 //!
-//! A token can be the password of the user of the address, or this user itself. Servers lock an account, or the address of the client, after
-//! several failed logins within minutes. A lookup is made at each poll, so what the server answered decides whether this
-//! user is sent, and in which order.
+//! A token can be the password of the user of the address, or this user itself. Servers lock an account, or the address
+//! of the client, after several failed logins within minutes. A lookup is made at each poll, so what the server answered
+//! decides whether this user is sent, and in which order.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
