@@ -178,14 +178,34 @@ where
         // Small answers are sent without delay. Without this option they are only sent a little later.
         stream.set_nodelay(true).ok();
         let replaced = self.place.replaced.clone();
-        replaced
-            .run_until_cancelled(async {
+        let served = async {
+            if !self.begins(&stream).await {
+                return;
+            }
+            // Most of the memory of a connection is allocated here.
+            Box::pin(async {
                 match self.tls.clone() {
                     None => self.serve(stream).await,
                     Some(tls) => self.shake_hands(&tls, stream).await,
                 }
             })
             .await;
+        };
+        replaced.run_until_cancelled(served).await;
+    }
+
+    /// Waits for the first bytes of the client, and returns whether they arrived in time. Until then, a connection costs
+    /// little more than its socket, and little time if another one replaces it.
+    async fn begins(&self, stream: &TcpStream) -> bool {
+        let readable = tokio::time::timeout(HEADER_TIME, stream.readable());
+        match self.shutdown.run_until_cancelled(readable).await {
+            Some(Ok(readable)) => readable.is_ok(),
+            Some(Err(_)) => {
+                self.metrics.closed(Closed::Silent);
+                false
+            }
+            None => false,
+        }
     }
 
     async fn shake_hands(&self, tls: &Tls, stream: TcpStream) {

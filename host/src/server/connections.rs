@@ -7,7 +7,7 @@
 //! connections have the same address, and the oldest one is replaced.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,10 +26,10 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// The number of connections so far, which is the number of the next one.
+    /// The number of connections and of changes so far.
     count: u64,
     entries: HashMap<u64, Entry>,
-    by_group: HashMap<IpAddr, usize>,
+    groups: HashMap<IpAddr, Group>,
 }
 
 #[derive(Debug)]
@@ -41,38 +41,54 @@ struct Entry {
     incomplete: usize,
     /// Whether a request has arrived.
     is_used: bool,
-    /// The time since which the connection is in its present state, and its rank among connections of the same time.
-    since: (Instant, u64),
+    /// The time since which the connection is in its present state.
+    since: Instant,
+    /// The place of this time among all changes of connections.
+    rank: u64,
     replaced: CancellationToken,
 }
 
-/// Which connection is replaced first.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Use {
-    /// It has no request, or only a part of the headers of one.
-    Idle,
-    /// The bodies of its requests have not arrived.
-    Receiving,
+/// The connections of one client.
+#[derive(Debug, Default)]
+struct Group {
+    size: usize,
+    /// The ranks and numbers of the connections without a request, or with only a part of the headers of one.
+    idle: BTreeSet<(u64, u64)>,
+    /// Those of the connections that have only requests whose bodies have not arrived.
+    receiving: BTreeSet<(u64, u64)>,
 }
 
-impl Entry {
-    /// Returns the use of a connection that may be replaced. A request that is being answered is not interrupted.
-    fn replaceable(&self) -> Option<Use> {
-        match (self.open, self.incomplete) {
-            (0, _) => Some(Use::Idle),
-            (open, incomplete) if open == incomplete => Some(Use::Receiving),
+impl Group {
+    /// Returns the connections with the same use as this one, if it may be replaced. A request that is being answered is
+    /// not interrupted.
+    fn replaceable(&mut self, entry: &Entry) -> Option<&mut BTreeSet<(u64, u64)>> {
+        match (entry.open, entry.incomplete) {
+            (0, _) => Some(&mut self.idle),
+            (open, incomplete) if open == incomplete => Some(&mut self.receiving),
             _ => None,
         }
     }
 }
 
 impl Table {
+    fn insert(&mut self, id: u64, entry: Entry) {
+        let group = self.groups.entry(entry.group).or_default();
+        group.size += 1;
+        if let Some(same) = group.replaceable(&entry) {
+            same.insert((entry.rank, id));
+        }
+        self.entries.insert(id, entry);
+    }
+
     fn remove(&mut self, id: u64) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
-        if let Some(count) = self.by_group.get_mut(&entry.group) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_group.remove(&entry.group);
+        if let Some(group) = self.groups.get_mut(&entry.group) {
+            if let Some(same) = group.replaceable(&entry) {
+                same.remove(&(entry.rank, id));
+            }
+            group.size -= 1;
+            if group.size == 0 {
+                self.groups.remove(&entry.group);
             }
         }
         Some(entry)
@@ -80,11 +96,20 @@ impl Table {
 
     /// Returns the connection that makes room for another one.
     fn dispensable(&self) -> Option<u64> {
-        let ranked = self.entries.iter().filter_map(|(id, entry)| {
-            let share = self.by_group.get(&entry.group).copied();
-            Some(((entry.replaceable()?, Reverse(share), entry.since), *id))
-        });
-        ranked.min().map(|(_, id)| id)
+        let oldest = |of: fn(&Group) -> &BTreeSet<(u64, u64)>| {
+            let oldest = self.groups.values().filter_map(|group| {
+                let (rank, id) = of(group).first()?;
+                Some((Reverse(group.size), *rank, *id))
+            });
+            oldest.min().map(|(.., id)| id)
+        };
+        oldest(|group| &group.idle).or_else(|| oldest(|group| &group.receiving))
+    }
+
+    /// Returns a number that is higher than any before.
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
     }
 }
 
@@ -141,19 +166,18 @@ impl Connections {
             let dispensable = table.dispensable()?;
             table.remove(dispensable)?.replaced.cancel();
         }
-        let (id, group) = (table.count, group(address));
-        table.count += 1;
-        *table.by_group.entry(group).or_default() += 1;
+        let id = table.next();
         let replaced = CancellationToken::new();
         let entry = Entry {
-            group,
+            group: group(address),
             open: 0,
             incomplete: 0,
             is_used: false,
-            since: (Instant::now(), id),
+            since: Instant::now(),
+            rank: id,
             replaced: replaced.clone(),
         };
-        table.entries.insert(id, entry);
+        table.insert(id, entry);
         let place = Place {
             connections: Arc::clone(self),
             id,
@@ -194,16 +218,16 @@ impl Place {
     pub(super) fn idle_since(&self) -> Option<(Instant, bool)> {
         let table = self.connections.table();
         let entry = table.entries.get(&self.id)?;
-        (entry.open == 0).then_some((entry.since.0, entry.is_used))
+        (entry.open == 0).then_some((entry.since, entry.is_used))
     }
 
     fn update(&self, change: impl FnOnce(&mut Entry)) {
         let mut table = self.connections.table();
-        let rank = table.count;
-        table.count += 1;
-        if let Some(entry) = table.entries.get_mut(&self.id) {
-            change(entry);
-            entry.since = (Instant::now(), rank);
+        if let Some(mut entry) = table.remove(self.id) {
+            change(&mut entry);
+            entry.since = Instant::now();
+            entry.rank = table.next();
+            table.insert(self.id, entry);
         }
         drop(table);
         self.connections.changed.notify_one();
@@ -344,7 +368,7 @@ mod tests {
         assert_eq!(connections.len(), 1);
         drop(second);
         assert_eq!(connections.len(), 0);
-        assert!(connections.table().by_group.is_empty());
+        assert!(connections.table().groups.is_empty());
     }
 
     #[test]
