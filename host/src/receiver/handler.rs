@@ -1,11 +1,13 @@
 //! One delivery: find the object, verify the sender, detect the ref, submit the request, answer.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use futures::FutureExt as _;
 use stoker_api::detection::{Detection, ObjectKey, ParseError};
 
 use super::Receiver;
@@ -54,16 +56,21 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
     match admitted {
         Ok((admitted, in_flight)) => {
             let deliveries = receiver.deliveries.clone();
-            // The task continues if the sender disconnects: what arrived completely takes effect, and has a log line.
-            let task = deliveries.spawn(async move {
+            let mut work = async move {
                 let _in_flight = in_flight;
                 let answer = match handle(&receiver, &place, admitted).await {
                     Ok(answer) | Err(answer) => answer,
                 };
                 record.finish(&answer);
                 answer
-            });
-            match task.await {
+            }
+            .boxed();
+            // Work that waits for nothing needs no task, which another thread would wake up for.
+            if let Poll::Ready(answer) = futures::poll!(&mut work) {
+                return answer;
+            }
+            // The task continues if the sender disconnects: what arrived completely takes effect, and has a log line.
+            match deliveries.spawn(work).await {
                 Ok(answer) => answer,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
