@@ -268,6 +268,7 @@ pub async fn resolution(
         unit: "ms",
         rows: vec![
             Row::new("one merge patch, median", patch, ""),
+            Row::new("one merge patch, p90", millis(&patches, 90), ""),
             row("median", 50, 2.2),
             row("p90", 90, 3.5),
             Row::new("p99", millis(&taken, 99), ""),
