@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::events;
 use super::objects::ObjectCache;
-use super::writer::{Change, Failure, Stamp, Writer};
+use super::writer::{Change, Failure, Writer};
 use crate::delivery::Fingerprint;
 use crate::events::{EventQueue, Subject};
 use crate::written::{WrittenObjects, is_as_late};
@@ -161,7 +161,7 @@ struct ObjectState {
     /// Whether a task stores announcements for this object.
     is_active: bool,
     /// The object after the last write of this process, which the watch may not have reported yet.
-    last_write: Option<(Stamp, Snapshot)>,
+    last_write: Option<Snapshot>,
     /// The announcements that were answered last.
     answered: Answered,
 }
@@ -281,7 +281,8 @@ impl Queue {
         let version = known.version.as_deref();
         match self.writer.write(key, &change, version, turn.limit()).await {
             Ok(version) => {
-                self.remember(key, stamp, Snapshot { version, ..after });
+                let written = Snapshot { version, ..after };
+                self.with(key, |object| object.last_write = Some(written));
                 turn.answer_each(outcomes);
                 Ok(())
             }
@@ -298,25 +299,16 @@ impl Queue {
     /// Returns the object as the watch reported it, or after the last write of this process if that is later.
     fn known(&self, key: &ObjectKey, watched: &Snapshot) -> Snapshot {
         self.with(key, |object| {
-            // A write to an object that was deleted since says nothing about its successor. The clock of another replica
-            // may be behind, so a later version of the object counts, too.
-            let is_past = |(stamp, written): &(Stamp, Snapshot)| {
-                stamp.is_reported_by(&watched.state)
-                    || written.uid != watched.uid
+            // A write to an object that was deleted since says nothing about its successor.
+            let is_past = |written: &Snapshot| {
+                written.uid != watched.uid
                     || is_as_late(watched.version.as_deref(), written.version.as_deref())
             };
             if object.last_write.as_ref().is_some_and(is_past) {
                 object.last_write = None;
             }
-            let written = object.last_write.as_ref();
-            written.map_or(watched, |(_, snapshot)| snapshot).clone()
+            object.last_write.as_ref().unwrap_or(watched).clone()
         })
-    }
-
-    fn remember(&self, key: &ObjectKey, stamp: Stamp, snapshot: Snapshot) {
-        self.with(key, |object| {
-            object.last_write = Some((stamp, snapshot));
-        });
     }
 
     /// Reads an object, and tries again until the deadline.

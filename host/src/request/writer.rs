@@ -198,14 +198,6 @@ impl Stamp {
     pub(super) fn is_in(self, state: &RequestState) -> bool {
         state.requested_at.as_deref() == Some(&self.to_string())
     }
-
-    /// Returns whether the watch has reported the write with this stamp, or a later one.
-    pub(super) fn is_reported_by(self, watched: &RequestState) -> bool {
-        let reported = watched.requested_at.as_deref();
-        reported
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .is_some_and(|reported| reported >= self.0)
-    }
 }
 
 impl std::fmt::Display for Stamp {
