@@ -324,8 +324,8 @@ fn watch_objects(
         write_events(client, request::COMPONENT, tasks),
         namespace.map(str::to_owned),
         written,
-    )
-    .with_prefetch(prefetch);
+        Some(prefetch),
+    );
     (cache, Arc::new(requester))
 }
 

@@ -7,7 +7,7 @@ mod plan;
 mod turn;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -49,7 +49,8 @@ pub struct Requester {
 
 impl Requester {
     /// Returns a requester that finds objects in the cache and writes with the client. With a namespace, objects
-    /// outside of it do not exist. What it has written is added to `written`.
+    /// outside of it do not exist. What it has written is added to `written`. Each request is passed to `prefetch` before
+    /// it is written.
     #[must_use]
     pub fn new(
         client: Client,
@@ -57,26 +58,19 @@ impl Requester {
         events: EventQueue,
         namespace: Option<String>,
         written: WrittenObjects,
+        prefetch: Option<Arc<dyn Prefetch>>,
     ) -> Self {
         let queue = Queue {
             writer: Writer::new(client, namespace, written),
             places: Semaphore::new(PLACES),
             objects: Mutex::default(),
-            prefetch: OnceLock::new(),
+            prefetch,
         };
         Self {
             cache,
             queue: Arc::new(queue),
             events,
         }
-    }
-
-    /// Passes each request to `prefetch` before it is written.
-    #[must_use]
-    pub fn with_prefetch(self, prefetch: Arc<dyn Prefetch>) -> Self {
-        // It is set once, before the requester is shared.
-        self.queue.prefetch.set(prefetch).ok();
-        self
     }
 
     fn report_outcome(
@@ -171,7 +165,7 @@ struct Queue {
     /// The places for tasks that use the API server.
     places: Semaphore,
     objects: Mutex<HashMap<ObjectKey, ObjectState>>,
-    prefetch: OnceLock<Arc<dyn Prefetch>>,
+    prefetch: Option<Arc<dyn Prefetch>>,
 }
 
 impl Queue {
@@ -274,7 +268,7 @@ impl Queue {
         };
         if let Change::Request(request) = &change {
             turn.note_try(stamp, &outcomes);
-            if let Some(prefetch) = self.prefetch.get() {
+            if let Some(prefetch) = &self.prefetch {
                 prefetch.prefetch(key, &request.git_ref, &stamp.to_string());
             }
         }

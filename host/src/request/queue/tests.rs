@@ -13,7 +13,9 @@ use stoker_api::detection::GitRef;
 
 use super::*;
 use crate::delivery::Signed;
-use fake_api::{FakeApi, Fault, announcement, delivery, in_seconds, key, requester};
+use fake_api::{
+    FakeApi, Fault, announcement, delivery, in_seconds, key, requester, requester_with,
+};
 
 fn written(git_ref: &str) -> Submitted {
     Submitted::Written(GitRef::parse(git_ref).unwrap())
@@ -357,7 +359,7 @@ impl Prefetch for Told {
 #[tokio::test(start_paused = true)]
 async fn a_ref_is_prefetched_before_the_request_is_written() {
     let (api, prefetch) = (FakeApi::new(0), Arc::<Told>::default());
-    let requester = requester(&api).with_prefetch(Arc::<Told>::clone(&prefetch));
+    let requester = requester_with(&api, Some(prefetch.clone()));
     let submission = requester.submit(api.target(), announcement("v1"), in_seconds(8));
     tokio::task::yield_now().await;
     let told = prefetch.0.lock().unwrap().clone();

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::delivery::{Fingerprint, Signed};
 use crate::events::EventQueue;
 use crate::request::objects::{self, ObjectCache};
-use crate::request::{Announcement, Requester, Target};
+use crate::request::{Announcement, Prefetch, Requester, Target};
 use crate::written::WrittenObjects;
 
 /// What happens to a request instead of its usual answer.
@@ -183,6 +183,11 @@ pub(super) fn key() -> ObjectKey {
 }
 
 pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
+    requester_with(api, None)
+}
+
+/// Returns a requester that passes its requests to `prefetch`.
+pub(super) fn requester_with(api: &Arc<FakeApi>, prefetch: Option<Arc<dyn Prefetch>>) -> Requester {
     let store = reflector::store::Writer::default().as_reader();
     let (events, _) = EventQueue::new("test");
     Requester::new(
@@ -191,6 +196,7 @@ pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
         events,
         None,
         WrittenObjects::default(),
+        prefetch,
     )
 }
 
