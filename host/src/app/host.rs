@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result};
 use kube::Client;
 use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -115,7 +114,7 @@ impl Host {
         tasks.spawn_essential(reconciler.run(candidate, shutdown.clone()));
 
         let readiness = Readiness {
-            objects_listed: objects_listed(&mut tasks, &cache),
+            objects: Arc::clone(&cache),
             auth: Arc::clone(&auth),
             detector: Arc::clone(&detector),
         };
@@ -316,7 +315,6 @@ fn watch_objects(
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
     let (cache, follow) = request::follow(client, namespace, watches);
-    let cache = Arc::new(cache);
     tasks.spawn(follow);
     let requester = Requester::new(
         single_try.clone(),
@@ -346,16 +344,4 @@ fn authenticate(
     let refresh = refresh_secrets(Arc::clone(&auth), metrics.receiver.clone());
     tasks.spawn(refresh);
     auth
-}
-
-fn objects_listed(tasks: &mut Tasks, cache: &Arc<ObjectCache>) -> watch::Receiver<bool> {
-    let (sender, receiver) = watch::channel(false);
-    let cache = Arc::clone(cache);
-    tasks.spawn(async move {
-        cache.wait_until_ready().await;
-        sender.send_replace(true);
-        // The channel's receiver can read the value only while the sender exists.
-        std::future::pending::<()>().await;
-    });
-    receiver
 }

@@ -1,5 +1,7 @@
 //! The watched objects, with the data that the receiver uses without a call to the API server.
 
+use std::sync::Arc;
+
 use futures::StreamExt as _;
 use kube::api::{Api, ObjectMeta};
 use kube::core::DeserializeGuard;
@@ -72,6 +74,12 @@ impl ObjectCache {
             store,
             listed: OnceCell::new(),
         }
+    }
+
+    /// Returns whether the objects were listed once.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listed.initialized()
     }
 
     /// Waits until the objects were listed once.
@@ -167,19 +175,25 @@ pub fn follow(
     client: &Client,
     namespace: Option<&str>,
     metrics: &WatchMetrics,
-) -> (ObjectCache, impl Future<Output = ()> + Send + use<>) {
+) -> (Arc<ObjectCache>, impl Future<Output = ()> + Send + use<>) {
     let api: Api<Guarded> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     let writer = reflector::store::Writer::default();
-    let cache = ObjectCache::new(writer.as_reader());
+    let cache = Arc::new(ObjectCache::new(writer.as_reader()));
     let events = watcher(api, watcher::Config::default());
     let events = metrics
         .resumed("receiver-objects", events)
         .modify(drop_unused)
         .reflect(writer);
-    (cache, events.for_each(|_| std::future::ready(())))
+    let listed = Arc::clone(&cache);
+    let follow = async move {
+        let followed = events.for_each(|_| std::future::ready(()));
+        // What is listed is noted even if nobody else waits for it.
+        tokio::join!(followed, listed.wait_until_ready());
+    };
+    (cache, follow)
 }
 
 /// Drops what only other programs use, so that a cached object stays small.
@@ -193,7 +207,6 @@ fn drop_unused(object: &mut Guarded) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use serde_json::{Value, json};
@@ -220,6 +233,7 @@ mod tests {
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let woken = tokio::time::timeout(Duration::from_mins(1), waiting.join_all()).await;
         assert!(woken.is_ok(), "a waiter was not woken");
+        assert!(cache.is_listed());
     }
 
     #[test]
