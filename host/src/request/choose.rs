@@ -67,12 +67,8 @@ mod tests {
 
     fn detection(git_ref: &str, repositories: &[&str]) -> Detection {
         Detection {
-            git_ref: GitRef::parse(git_ref).unwrap(),
-            commit: None,
             repositories: repositories.iter().map(|&name| name.to_owned()).collect(),
-            event: None,
-            occurred_at: None,
-            delivery_id: None,
+            ..crate::request::detection(git_ref)
         }
     }
 

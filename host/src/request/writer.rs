@@ -238,34 +238,31 @@ mod tests {
         assert_eq!(stamps[0].len(), "2026-01-02T03:04:05.123456789Z".len());
     }
 
-    #[test]
-    fn a_request_notes_what_it_overrides() {
-        let request = Request {
+    fn request(commit: Option<&str>) -> Request {
+        Request {
             git_ref: GitRef::parse("v1").unwrap(),
-            commit: Some(CommitId::parse(&"a".repeat(40)).unwrap()),
+            commit: commit.map(|id| CommitId::parse(id).unwrap()),
             plugin: "github".into(),
             requested_at: Clock::default().next(),
             spec_ref: "main".to_owned(),
             memory: Memory::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_request_notes_what_it_overrides() {
+        let commit = "a".repeat(40);
+        let request = request(Some(&commit));
         let expected = format!("v1 {} main", request.requested_at);
         let annotations = &Change::Request(request).patch(None)["metadata"]["annotations"];
         assert_eq!(annotations["stoker.io/requested-over"], expected);
         assert_eq!(annotations["stoker.io/requested-ref"], "v1");
-        assert_eq!(annotations["stoker.io/requested-commit"], "a".repeat(40));
+        assert_eq!(annotations["stoker.io/requested-commit"], commit);
     }
 
     #[test]
     fn a_request_without_a_commit_removes_that_of_an_earlier_one() {
-        let request = Request {
-            git_ref: GitRef::parse("v1").unwrap(),
-            commit: None,
-            plugin: "generic".into(),
-            requested_at: Clock::default().next(),
-            spec_ref: "main".to_owned(),
-            memory: Memory::default(),
-        };
-        let annotations = &Change::Request(request).patch(None)["metadata"]["annotations"];
+        let annotations = &Change::Request(request(None)).patch(None)["metadata"]["annotations"];
         assert_eq!(
             annotations.get("stoker.io/requested-commit"),
             Some(&Value::Null)

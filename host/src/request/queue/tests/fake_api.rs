@@ -9,14 +9,14 @@ use kube::Client;
 use kube::client::Body;
 use kube::runtime::reflector;
 use serde_json::{Value, json};
-use stoker_api::detection::{Detection, GitRef, ObjectKey};
+use stoker_api::detection::ObjectKey;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::delivery::{Fingerprint, Signed};
 use crate::events::EventQueue;
 use crate::request::objects::{self, ObjectCache};
-use crate::request::{Announcement, Prefetch, Requester, Target};
+use crate::request::{Announcement, Prefetch, Requester, Target, detection};
 use crate::written::WrittenObjects;
 
 /// What happens to a request instead of its usual answer.
@@ -203,14 +203,7 @@ pub(super) fn requester_with(api: &Arc<FakeApi>, prefetch: Option<Arc<dyn Prefet
 pub(super) fn announcement(git_ref: &str) -> Announcement {
     Announcement {
         plugin: "generic".into(),
-        detections: vec![Detection {
-            git_ref: GitRef::parse(git_ref).unwrap(),
-            commit: None,
-            repositories: Vec::new(),
-            event: None,
-            occurred_at: None,
-            delivery_id: None,
-        }],
+        detections: vec![detection(git_ref)],
         fingerprint: Fingerprint::default(),
     }
 }
