@@ -60,16 +60,16 @@ struct StoredStatus {
 
 /// An object as the API server sends it. If one object does not have the expected shape, only this object fails, and
 /// not the whole list.
-pub(super) type Guarded = DeserializeGuard<StoredObject>;
+pub(super) type GuardedObject = DeserializeGuard<StoredObject>;
 
 /// The objects, as the watch reported them last.
 pub struct ObjectCache {
-    store: Store<Guarded>,
+    store: Store<GuardedObject>,
     listed: OnceCell<()>,
 }
 
 impl ObjectCache {
-    pub(super) fn new(store: Store<Guarded>) -> Self {
+    pub(super) fn new(store: Store<GuardedObject>) -> Self {
         Self {
             store,
             listed: OnceCell::new(),
@@ -102,7 +102,7 @@ impl ObjectCache {
 }
 
 /// Reads what decides about deliveries for an object.
-pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, RequestError> {
+pub(super) fn target(key: &ObjectKey, object: &GuardedObject) -> Result<Target, RequestError> {
     let object = object.0.as_ref().map_err(|invalid| RequestError::Invalid {
         key: key.clone(),
         why: stoker_report::without_values(&invalid.error),
@@ -176,7 +176,7 @@ pub fn follow(
     namespace: Option<&str>,
     metrics: &WatchMetrics,
 ) -> (Arc<ObjectCache>, impl Future<Output = ()> + Send + use<>) {
-    let api: Api<Guarded> = match namespace {
+    let api: Api<GuardedObject> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
@@ -197,7 +197,7 @@ pub fn follow(
 }
 
 /// Drops what only other programs use, so that a cached object stays small.
-fn drop_unused(object: &mut Guarded) {
+fn drop_unused(object: &mut GuardedObject) {
     object.meta_mut().managed_fields = None;
     object
         .annotations_mut()

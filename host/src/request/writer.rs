@@ -15,10 +15,10 @@ use stoker_api::request::{self, Annotations};
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::Memory;
-use super::objects::{self, Guarded};
+use super::objects::{self, GuardedObject};
 use super::state::RequestState;
 use super::{RequestError, Target};
-use crate::written::{self, WrittenObjects};
+use crate::written::{GuardedSync, WrittenObjects};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";
@@ -116,7 +116,7 @@ impl Writer {
     /// exist. The API server would refuse the read, so another object is read instead: the answer takes as long.
     pub(super) async fn read(&self, key: &ObjectKey, limit: Instant) -> Result<Target, Failure> {
         let namespace = self.namespace.as_deref().unwrap_or(key.namespace());
-        let api: Api<Guarded> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<GuardedObject> = Api::namespaced(self.client.clone(), namespace);
         let answer = timeout_at(limit, api.get(key.name())).await;
         let object = answer
             .map_err(|_| NO_ANSWER)?
@@ -138,7 +138,7 @@ impl Writer {
     ) -> Result<Option<String>, Failure> {
         let patch = Patch::Merge(change.patch(version));
         let params = PatchParams::apply(FIELD_MANAGER);
-        let api: Api<written::Guarded> = Api::namespaced(self.client.clone(), key.namespace());
+        let api: Api<GuardedSync> = Api::namespaced(self.client.clone(), key.namespace());
         let answer = timeout_at(limit, api.patch(key.name(), &params, &patch)).await;
         let object = answer
             .map_err(|_| NO_ANSWER)?
