@@ -25,7 +25,7 @@ use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
-use crate::receiver::{self, Limits, Looks, Receiver};
+use crate::receiver::{self, Limits, Receiver, RefusalReads};
 use crate::request::{self, ObjectCache, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
@@ -327,7 +327,7 @@ impl Starting {
             auth,
             detector,
             requests,
-            looks: Looks::default(),
+            refusal_reads: RefusalReads::default(),
             metrics: metrics.clone(),
             limits: Limits::new(self.config.bounds.clone(), metrics.clone()),
             deliveries: TaskTracker::new(),

@@ -176,7 +176,7 @@ async fn verify(
             }
             target => Ok((delivery, target)),
         },
-        (Err(refused), _) => look(receiver, place, *refused, deadline).await,
+        (Err(refused), _) => verify_again(receiver, place, *refused, deadline).await,
     }
 }
 
@@ -226,7 +226,7 @@ fn report(receiver: &Receiver, target: &Target, refusal: Unannounced, why: &str)
 }
 
 /// Verifies a refused delivery by the present state of the object.
-async fn look(
+async fn verify_again(
     receiver: &Receiver,
     place: &Place,
     refused: Refused,
@@ -234,8 +234,8 @@ async fn look(
 ) -> Result<Outcome, AuthError> {
     let Refused { error, delivery } = refused;
     match receiver
-        .looks
-        .look(&receiver.requests, place.key(), deadline)
+        .refusal_reads
+        .read(&receiver.requests, place.key(), deadline)
         .await
     {
         Some(Ok(target))
