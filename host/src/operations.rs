@@ -7,17 +7,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use axum::{Json, Router};
-use tokio::sync::watch;
 
 use crate::auth::{AuthState, Authenticator};
 use crate::metrics::{Format, Metrics};
 use crate::plugin::{Detector, PluginStatus};
+use crate::request::ObjectCache;
 
 /// The inputs of the readiness probe.
 #[derive(Clone)]
 pub struct Readiness {
-    /// Whether the objects were listed once.
-    pub objects_listed: watch::Receiver<bool>,
+    /// The objects, which must be listed once.
+    pub objects: Arc<ObjectCache>,
     /// The state of the secrets.
     pub auth: Arc<Authenticator>,
     /// The state of the plugins.
@@ -36,7 +36,7 @@ pub fn probe_router(readiness: Readiness) -> Router {
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
     let not_ready = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
-    if !*readiness.objects_listed.borrow() {
+    if !readiness.objects.is_listed() {
         return not_ready("the objects were not listed yet");
     }
     if !readiness.detector.is_complete() {

@@ -12,11 +12,11 @@ mod buffer;
 mod handler;
 mod handshake;
 mod limits;
-mod looks;
 mod metrics;
 mod place;
 mod rate;
 mod record;
+mod refusal_reads;
 mod router;
 mod source;
 
@@ -34,8 +34,8 @@ use crate::plugin::Detector;
 use crate::request::Requests;
 
 pub use limits::{Bounds, Limits};
-pub use looks::Looks;
 pub use metrics::ReceiverMetrics;
+pub use refusal_reads::RefusalReads;
 pub use router::router;
 pub use source::{NetworkError, Networks};
 
@@ -51,7 +51,7 @@ pub struct Receiver {
     /// Finds the objects and stores the requests.
     pub requests: Arc<dyn Requests>,
     /// The reads that refused deliveries cause.
-    pub looks: Looks,
+    pub refusal_reads: RefusalReads,
     /// The metrics.
     pub metrics: ReceiverMetrics,
     /// The limits of deliveries.

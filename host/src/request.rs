@@ -52,6 +52,19 @@ struct Snapshot {
     uid: Option<String>,
 }
 
+/// Returns a detection that announces a ref and nothing else.
+#[cfg(test)]
+fn detection(git_ref: &str) -> Detection {
+    Detection {
+        git_ref: GitRef::parse(git_ref).unwrap(),
+        commit: None,
+        repositories: Vec::new(),
+        event: None,
+        occurred_at: None,
+        delivery_id: None,
+    }
+}
+
 #[cfg(test)]
 impl Target {
     /// Returns an object on which nothing was requested.

@@ -12,19 +12,19 @@ use kube::runtime::watcher::{self, Event};
 use stoker_api::GatewaySync;
 use tokio::sync::mpsc;
 
-/// An object as the API server sends it.
-pub(crate) type Guarded = DeserializeGuard<GatewaySync>;
+/// An object as the API server sends it. One that cannot be read does not affect the others.
+pub(crate) type GuardedSync = DeserializeGuard<GatewaySync>;
 
 /// The maximum number of objects that wait for the controller. The watch reports those beyond it.
 const WAITING: usize = 256;
 
 /// The objects that were written, queued for the controller.
 #[derive(Debug, Clone, Default)]
-pub struct WrittenObjects(Arc<Mutex<Option<mpsc::Sender<Guarded>>>>);
+pub struct WrittenObjects(Arc<Mutex<Option<mpsc::Sender<GuardedSync>>>>);
 
 impl WrittenObjects {
     /// Adds an object as the API server answered a write of it. Without a controller, it is dropped.
-    pub(crate) fn add(&self, object: Guarded) {
+    pub(crate) fn add(&self, object: GuardedSync) {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &*sender {
             // If the queue is full, the watch reports the object later.
@@ -40,10 +40,10 @@ impl WrittenObjects {
     pub(crate) fn merged_into<S>(
         &self,
         events: S,
-        store: Store<Guarded>,
-    ) -> impl Stream<Item = watcher::Result<Event<Guarded>>> + Send + use<S>
+        store: Store<GuardedSync>,
+    ) -> impl Stream<Item = watcher::Result<Event<GuardedSync>>> + Send + use<S>
     where
-        S: Stream<Item = watcher::Result<Event<Guarded>>> + Send,
+        S: Stream<Item = watcher::Result<Event<GuardedSync>>> + Send,
     {
         let (sender, mut written) = mpsc::channel(WAITING);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
@@ -60,19 +60,19 @@ impl WrittenObjects {
 
 /// A version of an object, or of all.
 enum Report {
-    Event(watcher::Result<Event<Guarded>>),
-    Written(Guarded),
+    Event(watcher::Result<Event<GuardedSync>>),
+    Written(GuardedSync),
 }
 
 /// Decides which reports the store lacks.
 struct Merge {
-    store: Store<Guarded>,
+    store: Store<GuardedSync>,
     is_listing: bool,
 }
 
 impl Merge {
     /// Returns the event of a report, if the store lacks it.
-    fn event(&mut self, report: Report) -> Option<watcher::Result<Event<Guarded>>> {
+    fn event(&mut self, report: Report) -> Option<watcher::Result<Event<GuardedSync>>> {
         match report {
             // A list, or the watch after it, has what is written meanwhile. The end of the list would undo it.
             Report::Written(_) if self.is_listing => None,
@@ -100,14 +100,14 @@ impl Merge {
     }
 
     /// Returns the version of an object in the store.
-    fn known(&self, object: &Guarded) -> Option<Arc<Guarded>> {
+    fn known(&self, object: &GuardedSync) -> Option<Arc<GuardedSync>> {
         let known = self.store.get(&ObjectRef::from_obj(object))?;
         (known.meta().uid == object.meta().uid).then_some(known)
     }
 }
 
-fn is_later(object: &Guarded, other: &Guarded) -> bool {
-    let version = |object: &Guarded| number(object.meta().resource_version.as_deref());
+fn is_later(object: &GuardedSync, other: &GuardedSync) -> bool {
+    let version = |object: &GuardedSync| number(object.meta().resource_version.as_deref());
     version(object)
         .zip(version(other))
         .is_some_and(|(version, other)| version > other)
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    fn object(uid: &str, version: u32) -> Guarded {
+    fn object(uid: &str, version: u32) -> GuardedSync {
         let object = json!({
             "metadata": {
                 "namespace": "prod", "name": "plant", "uid": uid, "resourceVersion": version.to_string(),

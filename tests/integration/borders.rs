@@ -105,7 +105,7 @@ const NEIGHBOURS: [(&str, &[&str]); 21] = [
     ("github_app", &[]),
     ("leader", &[]),
     ("lookups", &["request"]),
-    ("operations", &["auth", "metrics", "plugin"]),
+    ("operations", &["auth", "metrics", "plugin", "request"]),
     ("payload", &[]),
     ("plugin", &["auth", "delivery", "payload"]),
     ("plugin_maps", &["plugin", "watch_backoff"]),

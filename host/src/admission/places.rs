@@ -19,7 +19,7 @@ const WAIT: Duration = Duration::from_secs(3);
 /// The places for bodies.
 pub(super) struct Places {
     all: Semaphore,
-    /// The shares of the clients that have a place or wait for one, by the group of their addresses.
+    /// The shares of the clients that have a place or wait for one.
     shares: Mutex<HashMap<Option<IpAddr>, Arc<Semaphore>>>,
 }
 
@@ -57,10 +57,10 @@ impl Places {
     }
 
     /// Returns the share of a client. Shares that nobody uses are removed.
-    fn share(&self, group: Option<IpAddr>) -> Arc<Semaphore> {
+    fn share(&self, client: Option<IpAddr>) -> Arc<Semaphore> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.retain(|_, share| Arc::strong_count(share) > 1);
-        let share = shares.entry(group);
+        let share = shares.entry(client);
         Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(SHARE))))
     }
 }

@@ -4,6 +4,7 @@ mod payloads;
 mod steps;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -49,16 +50,7 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     let objects = create_objects(&client, cluster.git.url()).await?;
     let gateway =
         LocalGateway::start(client.clone(), directory.path(), NAMESPACE, NAME, PROFILE).await?;
-    let config = HostConfig {
-        receiver: Some(address),
-        plugin_directories: vec![plugins.clone()],
-        auth: AuthConfig {
-            hmac: Some(SecretSource::Inline(SECRET.to_owned())),
-            ..AuthConfig::default()
-        },
-        ..HostConfig::default()
-    };
-    let host = Host::start(client, config)
+    let host = Host::start(client, config(address, plugins.clone()))
         .await
         .context("choose another port with --port")?;
     host.wait_until_ready().await;
@@ -95,6 +87,18 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn config(receiver: SocketAddr, plugins: PathBuf) -> HostConfig {
+    HostConfig {
+        receiver: Some(receiver),
+        plugin_directories: vec![plugins],
+        auth: AuthConfig {
+            hmac: Some(SecretSource::Inline(SECRET.to_owned())),
+            ..AuthConfig::default()
+        },
+        ..HostConfig::default()
+    }
 }
 
 /// Creates the `GatewaySync` and the Secret of its gateway.

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use kube::Client;
 use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,12 +25,11 @@ use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
-use crate::receiver::{self, Limits, Looks, Receiver};
-use crate::request::{self, ObjectCache, Prefetch, Requester};
+use crate::receiver::{self, Limits, Receiver, RefusalReads};
+use crate::request::{self, ObjectCache, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
-use crate::server::{self, Tls, TlsFiles};
-use crate::watch_backoff::WatchMetrics;
+use crate::server::{self, Tls};
 use crate::written::WrittenObjects;
 use crate::{plugin_maps, telemetry};
 
@@ -58,85 +55,32 @@ pub struct Host {
 impl Host {
     /// Starts the servers and the tasks.
     pub async fn start(clients: impl Into<Clients>, config: HostConfig) -> Result<Self> {
-        let Clients {
-            patient: client,
-            single_try,
-        } = clients.into();
         server::raise_open_files();
         let listeners = Listeners::bind(&config)?;
         let receiver_address = listeners.receiver_address()?;
-        let metrics = Arc::new(Metrics::new());
-        let shutdown = CancellationToken::new();
-        let mut tasks = Tasks::new(&shutdown);
-        let tls = load_certificate(config.tls.as_ref(), &mut tasks)?;
-
-        let own_namespace = config
-            .own_namespace
-            .clone()
-            .unwrap_or_else(|| client.default_namespace().to_owned());
-        let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
-        let lookups = look_up_with_git(&config)?;
-        let pass_events = write_events(&client, controller::COMPONENT, &mut tasks);
+        let mut starting = Starting::new(clients.into(), config);
+        let tls = starting.load_certificate()?;
+        let detector = starting.load_plugins().await?;
+        let lookups = starting.look_up_with_git()?;
         let written = WrittenObjects::default();
-        let (cache, requester) = watch_objects(
-            &client,
-            &single_try,
-            config.namespace.as_deref(),
-            Arc::new(lookups.clone()),
-            &metrics.watches,
-            written.clone(),
-            &mut tasks,
-        );
-        let auth = authenticate(&single_try, &config, &own_namespace, &metrics, &mut tasks);
-        let mut servers = Servers::default();
-        let injection = config.injection.map(|injection| {
-            Injection::start(
-                injection,
-                &single_try,
-                &own_namespace,
-                &metrics,
-                &mut servers,
-            )
-        });
-        let reconciler = Reconciler(Controller {
-            client,
-            namespace: config.namespace,
-            agent_role: config.agent_role,
-            lookups,
-            metrics: metrics.controller.clone(),
-            watches: metrics.watches.clone(),
-            events: pass_events,
-            written,
-        });
-        let candidate = config.identity.map(|identity| Candidate {
-            namespace: own_namespace,
-            identity,
-        });
-        tasks.spawn_essential(reconciler.run(candidate, shutdown.clone()));
-
+        let (cache, requester) = starting.watch_objects(lookups.clone(), written.clone());
+        let auth = starting.authenticate();
+        let injection = starting.inject();
+        starting.reconcile(lookups, written);
         let readiness = Readiness {
-            objects_listed: objects_listed(&mut tasks, &cache),
+            objects: Arc::clone(&cache),
             auth: Arc::clone(&auth),
             detector: Arc::clone(&detector),
         };
-        let receiver = Receiver {
-            auth,
-            detector: Arc::clone(&detector),
-            requests: requester,
-            looks: Looks::default(),
-            metrics: metrics.receiver.clone(),
-            limits: Limits::new(config.bounds, metrics.receiver.clone()),
-            deliveries: TaskTracker::new(),
-        };
-        let receiver = Arc::new(receiver);
-        report_omitted(&receiver, &mut tasks);
-        listeners.serve(
-            tls,
-            Arc::clone(&receiver),
-            readiness,
-            &metrics,
-            &mut servers,
-        );
+        let receiver = starting.receive(auth, Arc::clone(&detector), requester);
+        starting.serve(listeners, tls, Arc::clone(&receiver), readiness);
+        let Starting {
+            metrics,
+            servers,
+            shutdown,
+            tasks,
+            ..
+        } = starting;
         Ok(Self {
             detector,
             metrics,
@@ -208,26 +152,6 @@ impl Listeners {
         })
     }
 
-    fn serve(
-        self,
-        tls: Option<Arc<Tls>>,
-        receiver: Arc<Receiver>,
-        readiness: Readiness,
-        metrics: &Arc<Metrics>,
-        servers: &mut Servers,
-    ) {
-        let options = server::Options {
-            tls,
-            metrics: metrics.server.clone(),
-            ..server::Options::default()
-        };
-        servers.spawn(self.receiver, receiver::router(receiver), options);
-        let routes = operations::probe_router(readiness);
-        servers.spawn(self.probes, routes, server::Options::default());
-        let routes = operations::metrics_router(Arc::clone(metrics));
-        servers.spawn(self.metrics, routes, server::Options::default());
-    }
-
     fn receiver_address(&self) -> Result<Option<SocketAddr>> {
         let address = self.receiver.as_ref().map(TcpListener::local_addr);
         Ok(address.transpose()?)
@@ -241,121 +165,198 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     }
 }
 
-/// Reads the certificate of the receiver, and follows its files.
-fn load_certificate(files: Option<&TlsFiles>, tasks: &mut Tasks) -> Result<Option<Arc<Tls>>> {
-    let Some(files) = files else {
-        return Ok(None);
-    };
-    let tls = Tls::load(files.clone())
-        .context("use other files with --webhook-tls-cert and --webhook-tls-key")?;
-    let tls = Arc::new(tls);
-    let followed = Arc::clone(&tls);
-    tasks.spawn(async move { followed.follow().await });
-    Ok(Some(tls))
+/// A host whose parts are started one after the other.
+struct Starting {
+    clients: Clients,
+    config: HostConfig,
+    own_namespace: String,
+    metrics: Arc<Metrics>,
+    servers: Servers,
+    shutdown: CancellationToken,
+    tasks: Tasks,
 }
 
-/// Loads the plugins, and watches their sources for changes.
-async fn load_plugins(
-    client: &Client,
-    config: &HostConfig,
-    own_namespace: &str,
-    metrics: &Metrics,
-    tasks: &mut Tasks,
-) -> Result<Arc<Detector>> {
-    let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
-    let detector = Arc::new(Detector::new(sandbox));
-    let directories = config.plugin_directories.iter().cloned();
-    let mut supplies: Vec<_> = directories.map(Supply::Directory).collect();
-    if config.watches_plugin_maps {
-        let (supply, follow) = plugin_maps::follow(client.clone(), own_namespace, &metrics.watches);
-        tasks.spawn(follow);
-        supplies.push(supply);
+impl Starting {
+    fn new(clients: Clients, config: HostConfig) -> Self {
+        let own_namespace = config.own_namespace.clone();
+        let shutdown = CancellationToken::new();
+        Self {
+            own_namespace: own_namespace
+                .unwrap_or_else(|| clients.patient.default_namespace().to_owned()),
+            clients,
+            config,
+            metrics: Arc::new(Metrics::new()),
+            servers: Servers::default(),
+            tasks: Tasks::new(&shutdown),
+            shutdown,
+        }
     }
-    let catalog = Catalog::open(
-        Arc::clone(&detector),
-        metrics.plugin.clone(),
-        supplies,
-        config.plugin_settings.clone(),
-    )
-    .await?;
-    tasks.spawn(plugin::watch(catalog));
-    Ok(detector)
-}
 
-/// Returns the lookups of refs in git repositories.
-fn look_up_with_git(config: &HostConfig) -> Result<Lookups<GitClient>> {
-    let git = GitClientConfig {
-        allowed_hosts: config.git_hosts.clone(),
-        ..GitClientConfig::default()
-    };
-    Ok(Lookups::new(Arc::new(GitClient::with_config(git)?)))
-}
-
-/// Reports what the receiver and the log have omitted, from time to time.
-fn report_omitted(receiver: &Arc<Receiver>, tasks: &mut Tasks) {
-    let receiver = Arc::clone(receiver);
-    tasks.spawn(async move { receiver.report_omitted().await });
-    tasks.spawn(telemetry::report_dropped());
-}
-
-/// Returns the events of a component, which are written in the background.
-fn write_events(client: &Client, component: &'static str, tasks: &mut Tasks) -> EventQueue {
-    let (events, unwritten) = EventQueue::new(component);
-    tasks.spawn(unwritten.write(client.clone()));
-    events
-}
-
-/// Watches the objects, and returns the value that stores requests on them.
-fn watch_objects(
-    client: &Client,
-    single_try: &Client,
-    namespace: Option<&str>,
-    prefetch: Arc<dyn Prefetch>,
-    watches: &WatchMetrics,
-    written: WrittenObjects,
-    tasks: &mut Tasks,
-) -> (Arc<ObjectCache>, Arc<Requester>) {
-    let (cache, follow) = request::follow(client, namespace, watches);
-    let cache = Arc::new(cache);
-    tasks.spawn(follow);
-    let requester = Requester::new(
-        single_try.clone(),
-        Arc::clone(&cache),
-        write_events(client, request::COMPONENT, tasks),
-        namespace.map(str::to_owned),
-        written,
-    )
-    .with_prefetch(prefetch);
-    (cache, Arc::new(requester))
-}
-
-/// Reads the secrets and keeps them current. Without a receiver, the secrets are not used and do not affect readiness.
-fn authenticate(
-    client: &Client,
-    config: &HostConfig,
-    own_namespace: &str,
-    metrics: &Metrics,
-    tasks: &mut Tasks,
-) -> Arc<Authenticator> {
-    if config.receiver.is_none() {
-        return Arc::new(Authenticator::new(AuthConfig::default()));
+    /// Reads the certificate of the receiver, and follows its files.
+    fn load_certificate(&mut self) -> Result<Option<Arc<Tls>>> {
+        let Some(files) = self.config.tls.clone() else {
+            return Ok(None);
+        };
+        let tls = Tls::load(files)
+            .context("use other files with --webhook-tls-cert and --webhook-tls-key")?;
+        let tls = Arc::new(tls);
+        let followed = Arc::clone(&tls);
+        self.tasks.spawn(async move { followed.follow().await });
+        Ok(Some(tls))
     }
-    let secrets = SecretCache::new(Arc::new(ClusterSecrets::new(client.clone())));
-    let auth = Authenticator::new(config.auth.clone());
-    let auth = Arc::new(auth.with_secrets(secrets, own_namespace.to_owned()));
-    let refresh = refresh_secrets(Arc::clone(&auth), metrics.receiver.clone());
-    tasks.spawn(refresh);
-    auth
-}
 
-fn objects_listed(tasks: &mut Tasks, cache: &Arc<ObjectCache>) -> watch::Receiver<bool> {
-    let (sender, receiver) = watch::channel(false);
-    let cache = Arc::clone(cache);
-    tasks.spawn(async move {
-        cache.wait_until_ready().await;
-        sender.send_replace(true);
-        // The channel's receiver can read the value only while the sender exists.
-        std::future::pending::<()>().await;
-    });
-    receiver
+    /// Loads the plugins, and watches their sources for changes.
+    async fn load_plugins(&mut self) -> Result<Arc<Detector>> {
+        let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
+        let detector = Arc::new(Detector::new(sandbox));
+        let directories = self.config.plugin_directories.iter().cloned();
+        let mut supplies: Vec<_> = directories.map(Supply::Directory).collect();
+        if self.config.watches_plugin_maps {
+            let client = self.clients.patient.clone();
+            let watches = &self.metrics.watches;
+            let (supply, follow) = plugin_maps::follow(client, &self.own_namespace, watches);
+            self.tasks.spawn(follow);
+            supplies.push(supply);
+        }
+        let catalog = Catalog::open(
+            Arc::clone(&detector),
+            self.metrics.plugin.clone(),
+            supplies,
+            self.config.plugin_settings.clone(),
+        )
+        .await?;
+        self.tasks.spawn(plugin::watch(catalog));
+        Ok(detector)
+    }
+
+    /// Returns the lookups of refs in git repositories.
+    fn look_up_with_git(&self) -> Result<Lookups<GitClient>> {
+        let git = GitClientConfig {
+            allowed_hosts: self.config.git_hosts.clone(),
+            ..GitClientConfig::default()
+        };
+        Ok(Lookups::new(Arc::new(GitClient::with_config(git)?)))
+    }
+
+    /// Returns the events of a component, which are written in the background.
+    fn write_events(&mut self, component: &'static str) -> EventQueue {
+        let (events, unwritten) = EventQueue::new(component);
+        self.tasks
+            .spawn(unwritten.write(self.clients.patient.clone()));
+        events
+    }
+
+    /// Watches the objects, and returns the value that stores requests on them.
+    fn watch_objects(
+        &mut self,
+        lookups: Lookups<GitClient>,
+        written: WrittenObjects,
+    ) -> (Arc<ObjectCache>, Arc<Requester>) {
+        let namespace = self.config.namespace.clone();
+        let (client, watches) = (&self.clients.patient, &self.metrics.watches);
+        let (cache, follow) = request::follow(client, namespace.as_deref(), watches);
+        self.tasks.spawn(follow);
+        let requester = Requester::new(
+            self.clients.single_try.clone(),
+            Arc::clone(&cache),
+            self.write_events(request::COMPONENT),
+            namespace,
+            written,
+            Some(Arc::new(lookups)),
+        );
+        (cache, Arc::new(requester))
+    }
+
+    /// Reads the secrets and keeps them current. Without a receiver, the secrets are not used and do not affect
+    /// readiness.
+    fn authenticate(&mut self) -> Arc<Authenticator> {
+        if self.config.receiver.is_none() {
+            return Arc::new(Authenticator::new(AuthConfig::default()));
+        }
+        let secrets = ClusterSecrets::new(self.clients.single_try.clone());
+        let secrets = SecretCache::new(Arc::new(secrets));
+        let auth = Authenticator::new(self.config.auth.clone());
+        let auth = Arc::new(auth.with_secrets(secrets, self.own_namespace.clone()));
+        let refresh = refresh_secrets(Arc::clone(&auth), self.metrics.receiver.clone());
+        self.tasks.spawn(refresh);
+        auth
+    }
+
+    /// Serves the webhook that injects agents, if it is enabled.
+    fn inject(&mut self) -> Option<Injection> {
+        let config = self.config.injection.clone()?;
+        Some(Injection::start(
+            config,
+            &self.clients.single_try,
+            &self.own_namespace,
+            &self.metrics,
+            &mut self.servers,
+        ))
+    }
+
+    /// Runs the controller while this replica is the leader.
+    fn reconcile(&mut self, lookups: Lookups<GitClient>, written: WrittenObjects) {
+        let reconciler = Reconciler(Controller {
+            client: self.clients.patient.clone(),
+            namespace: self.config.namespace.clone(),
+            agent_role: self.config.agent_role,
+            lookups,
+            metrics: self.metrics.controller.clone(),
+            watches: self.metrics.watches.clone(),
+            events: self.write_events(controller::COMPONENT),
+            written,
+        });
+        let identity = self.config.identity.clone();
+        let candidate = identity.map(|identity| Candidate {
+            namespace: self.own_namespace.clone(),
+            identity,
+        });
+        let running = reconciler.run(candidate, self.shutdown.clone());
+        self.tasks.spawn_essential(running);
+    }
+
+    /// Returns the receiver. What it and the log have omitted is reported from time to time.
+    fn receive(
+        &mut self,
+        auth: Arc<Authenticator>,
+        detector: Arc<Detector>,
+        requests: Arc<Requester>,
+    ) -> Arc<Receiver> {
+        let metrics = &self.metrics.receiver;
+        let receiver = Arc::new(Receiver {
+            auth,
+            detector,
+            requests,
+            refusal_reads: RefusalReads::default(),
+            metrics: metrics.clone(),
+            limits: Limits::new(self.config.bounds.clone(), metrics.clone()),
+            deliveries: TaskTracker::new(),
+        });
+        let omitting = Arc::clone(&receiver);
+        self.tasks
+            .spawn(async move { omitting.report_omitted().await });
+        self.tasks.spawn(telemetry::report_dropped());
+        receiver
+    }
+
+    /// Serves what is enabled.
+    fn serve(
+        &mut self,
+        listeners: Listeners,
+        tls: Option<Arc<Tls>>,
+        receiver: Arc<Receiver>,
+        readiness: Readiness,
+    ) {
+        let options = server::Options {
+            tls,
+            metrics: self.metrics.server.clone(),
+            ..server::Options::default()
+        };
+        let mut serve = |listener, routes, options| self.servers.spawn(listener, routes, options);
+        serve(listeners.receiver, receiver::router(receiver), options);
+        let routes = operations::probe_router(readiness);
+        serve(listeners.probes, routes, server::Options::default());
+        let routes = operations::metrics_router(Arc::clone(&self.metrics));
+        serve(listeners.metrics, routes, server::Options::default());
+    }
 }

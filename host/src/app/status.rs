@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::api::{Api, ListParams};
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::NamespaceResourceScope;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt as _};
@@ -24,6 +24,7 @@ use stoker_api::GatewaySync;
 use super::api_errors::{in_words, of_watch};
 use super::kubeconfig;
 use crate::cli::{ObjectName, OutputFormat, StatusFlags};
+use crate::written::GuardedSync;
 use view::ObjectView;
 
 /// How often a terminal shows the objects again without a change, because ages change.
@@ -82,11 +83,8 @@ fn write(objects: &[GatewaySync], flags: &StatusFlags, out: &mut impl Write) -> 
     Ok(out.flush()?)
 }
 
-/// An object as the API server sends it. One that cannot be read does not affect the others.
-type Guarded = DeserializeGuard<GatewaySync>;
-
 /// Returns an object, or logs why it cannot be read.
-fn readable(object: Guarded) -> Option<GatewaySync> {
+fn readable(object: GuardedSync) -> Option<GatewaySync> {
     let name = format!(
         "{}/{}",
         object.namespace().unwrap_or_default(),
@@ -103,7 +101,7 @@ fn readable(object: Guarded) -> Option<GatewaySync> {
 }
 
 /// Returns the objects, and how many cannot be read.
-async fn list(api: &Api<Guarded>) -> Result<(Vec<GatewaySync>, usize)> {
+async fn list(api: &Api<GuardedSync>) -> Result<(Vec<GatewaySync>, usize)> {
     let mut params = ListParams::default().limit(PAGE);
     let (mut objects, mut all) = (Vec::new(), 0);
     loop {
@@ -157,7 +155,7 @@ async fn follow(
 }
 
 async fn follow_events(
-    events: impl Stream<Item = watcher::Result<Event<Guarded>>>,
+    events: impl Stream<Item = watcher::Result<Event<GuardedSync>>>,
     flags: &StatusFlags,
     clear: bool,
     out: &mut impl Write,

@@ -21,7 +21,7 @@ use super::agent_binding;
 use super::gateways::{PodFields, PodIndex};
 use super::own_writes::OwnWrites;
 use crate::watch_backoff::WatchMetrics;
-use crate::written::{Guarded, WrittenObjects};
+use crate::written::{GuardedSync, WrittenObjects};
 
 /// The annotation in which `kubectl apply` keeps a copy of an object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -38,15 +38,15 @@ pub(super) fn objects(
     written: &WrittenObjects,
     namespace: Option<&str>,
 ) -> (
-    impl Stream<Item = watcher::Result<Guarded>> + Send + use<>,
-    Store<Guarded>,
+    impl Stream<Item = watcher::Result<GuardedSync>> + Send + use<>,
+    Store<GuardedSync>,
 ) {
     let (reader, writer) = reflector::store();
     let changed = predicates::generation
         .combine(annotations)
         .combine(predicates::finalizers);
     let events = watcher(
-        api::<Guarded>(client, namespace),
+        api::<GuardedSync>(client, namespace),
         watcher::Config::default(),
     );
     let events = metrics.resumed("controller-objects", events);
@@ -64,7 +64,7 @@ pub(super) fn objects(
     clippy::unnecessary_wraps,
     reason = "it is a predicate, which may have no value"
 )]
-fn annotations(object: &Guarded) -> Option<u64> {
+fn annotations(object: &GuardedSync) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     object
         .annotations()
@@ -75,7 +75,7 @@ fn annotations(object: &Guarded) -> Option<u64> {
 }
 
 /// Drops what only other programs use. It would take more memory than the rest of an object.
-fn drop_unused(object: &mut Guarded) {
+fn drop_unused(object: &mut GuardedSync) {
     object.meta_mut().managed_fields = None;
     object.annotations_mut().remove(LAST_APPLIED);
 }
@@ -157,7 +157,7 @@ pub(super) fn pods(
     metrics: &WatchMetrics,
     namespace: Option<&str>,
     index: Arc<PodIndex>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + use<> {
+) -> impl Stream<Item = ObjectRef<GuardedSync>> + Send + use<> {
     let events = watcher(
         api::<PodFields>(client, namespace),
         watcher::Config::default(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::request::Parts;
+use stoker_api::SecretKey;
 use tokio::time::Instant;
 
 use super::Receiver;
@@ -156,8 +157,8 @@ async fn verify(
     let key = place.key();
     let watched = place.is_possible().then(|| receiver.requests.find(key));
     let watched = match watched.flatten() {
-        Some(target) if has_own_secret(&target) => {
-            return verify_own(receiver, target, delivery, deadline).await;
+        Some(target) if let Some(own) = target.policy.secret.clone() => {
+            return verify_own(receiver, target, &own, delivery, deadline).await;
         }
         watched => watched,
     };
@@ -169,25 +170,24 @@ async fn verify(
         }
         (Ok(delivery), None) => match receiver.requests.read(key, deadline).await {
             // The watch has not reported the object yet. Only its own key opens it.
-            Ok(target) if has_own_secret(&target) => {
-                verify_own(receiver, target, delivery.into_unverified(), deadline).await
+            Ok(target) if let Some(own) = target.policy.secret.clone() => {
+                let delivery = delivery.into_unverified();
+                verify_own(receiver, target, &own, delivery, deadline).await
             }
             target => Ok((delivery, target)),
         },
-        (Err(refused), _) => look(receiver, place, *refused, deadline).await,
+        (Err(refused), _) => verify_again(receiver, place, *refused, deadline).await,
     }
 }
 
-/// Verifies a delivery for an object with its own key.
+/// Verifies a delivery for an object by its own key.
 async fn verify_own(
     receiver: &Receiver,
     target: Target,
+    own: &SecretKey,
     delivery: Delivery,
     deadline: Instant,
 ) -> Result<Outcome, AuthError> {
-    let Some(own) = &target.policy.secret else {
-        return Err(AuthError::Unauthorized("the object has no key of its own"));
-    };
     let (auth, namespace) = (&receiver.auth, target.key.namespace());
     let keyring = auth.keyring(namespace, Some(own), deadline).await;
     let delivery = match keyring.verify(delivery) {
@@ -226,7 +226,7 @@ fn report(receiver: &Receiver, target: &Target, refusal: Unannounced, why: &str)
 }
 
 /// Verifies a refused delivery by the present state of the object.
-async fn look(
+async fn verify_again(
     receiver: &Receiver,
     place: &Place,
     refused: Refused,
@@ -234,21 +234,20 @@ async fn look(
 ) -> Result<Outcome, AuthError> {
     let Refused { error, delivery } = refused;
     match receiver
-        .looks
-        .look(&receiver.requests, place.key(), deadline)
+        .refusal_reads
+        .read(&receiver.requests, place.key(), deadline)
         .await
     {
-        Some(Ok(target)) if place.is_possible() && has_own_secret(&target) => {
-            verify_own(receiver, target, delivery, deadline).await
+        Some(Ok(target))
+            if place.is_possible()
+                && let Some(own) = target.policy.secret.clone() =>
+        {
+            verify_own(receiver, target, &own, delivery, deadline).await
         }
         Some(Err(RequestError::Unavailable(_))) => Err(AuthError::Unavailable),
         // The global keys have not changed since the check.
         Some(Ok(_) | Err(_)) | None => Err(error),
     }
-}
-
-fn has_own_secret(target: &Target) -> bool {
-    target.policy.secret.is_some()
 }
 
 /// Returns the answer to a delivery whose sender is not verified. It depends neither on the object nor on what is wrong

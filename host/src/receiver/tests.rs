@@ -195,7 +195,7 @@ impl Fixture {
             auth: Arc::new(auth),
             detector,
             requests: Arc::clone(&requests) as Arc<dyn Requests>,
-            looks: Looks::default(),
+            refusal_reads: RefusalReads::default(),
             metrics: metrics.clone(),
             limits: Limits::new(bounds, metrics.clone()),
             deliveries: TaskTracker::new(),

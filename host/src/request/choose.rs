@@ -67,12 +67,8 @@ mod tests {
 
     fn detection(git_ref: &str, repositories: &[&str]) -> Detection {
         Detection {
-            git_ref: GitRef::parse(git_ref).unwrap(),
-            commit: None,
             repositories: repositories.iter().map(|&name| name.to_owned()).collect(),
-            event: None,
-            occurred_at: None,
-            delivery_id: None,
+            ..crate::request::detection(git_ref)
         }
     }
 
@@ -133,83 +129,84 @@ mod tests {
     /// Refs with the names of their repository.
     type Announced<'a> = &'a [(&'a str, &'a [&'a str])];
 
+    const OWN: &[&str] = &["app/code", "https://example.com/plant/config"];
+    const OTHER: &[&str] = &["app/code"];
+    const COMMIT: &str = "abababababababababababababababababababab";
+    /// What is announced, the ref that is followed and its kind, and what is chosen.
+    const CASES: &[(Announced<'_>, Option<&str>, Option<&str>, &str)] = &[
+        (
+            &[("refs/heads/main", OTHER), ("refs/tags/v2", OWN)],
+            Some("main"),
+            Some("Branch"),
+            "refs/tags/v2",
+        ),
+        (
+            &[("refs/tags/v2", OWN), ("refs/heads/main", OWN)],
+            Some("main"),
+            Some("Branch"),
+            "refs/heads/main",
+        ),
+        (
+            &[
+                ("refs/tags/v2", OWN),
+                ("refs/tags/v3", OTHER),
+                ("refs/heads/x", OWN),
+            ],
+            Some("main"),
+            Some("Branch"),
+            "refs/heads/x",
+        ),
+        (
+            &[
+                ("refs/heads/x", &[]),
+                ("refs/tags/v2", &[]),
+                ("refs/tags/v3", &[]),
+            ],
+            Some("v1"),
+            Some("Tag"),
+            "refs/tags/v2",
+        ),
+        (
+            &[("refs/heads/v1", &[]), ("refs/tags/v1", &[])],
+            Some("v1"),
+            Some("Tag"),
+            "refs/tags/v1",
+        ),
+        (
+            &[("refs/tags/v1", &[]), ("refs/heads/v1", &[])],
+            Some("v1"),
+            Some("Branch"),
+            "refs/heads/v1",
+        ),
+        (
+            &[("v2", &[]), ("refs/tags/v3", &[])],
+            Some("v1"),
+            Some("Tag"),
+            "refs/tags/v3",
+        ),
+        (
+            &[("refs/tags/v3", &[]), (COMMIT, &[])],
+            Some("v1"),
+            Some("Commit"),
+            COMMIT,
+        ),
+        (
+            &[("refs/tags/v3", &[]), ("refs/deploy/x", &[])],
+            Some("refs/deploy/y"),
+            Some("Other"),
+            "refs/deploy/x",
+        ),
+        (
+            &[("refs/tags/v3", &[]), ("refs/heads/x", &[])],
+            None,
+            None,
+            "refs/tags/v3",
+        ),
+    ];
+
     #[test]
     fn each_criterion_goes_before_the_next() {
-        const OWN: &[&str] = &["app/code", "https://example.com/plant/config"];
-        const OTHER: &[&str] = &["app/code"];
-        let commit = "ab".repeat(20);
-        // What is announced, the ref that is followed and its kind, and what is chosen.
-        let cases: &[(Announced<'_>, Option<&str>, Option<&str>, &str)] = &[
-            (
-                &[("refs/heads/main", OTHER), ("refs/tags/v2", OWN)],
-                Some("main"),
-                Some("Branch"),
-                "refs/tags/v2",
-            ),
-            (
-                &[("refs/tags/v2", OWN), ("refs/heads/main", OWN)],
-                Some("main"),
-                Some("Branch"),
-                "refs/heads/main",
-            ),
-            (
-                &[
-                    ("refs/tags/v2", OWN),
-                    ("refs/tags/v3", OTHER),
-                    ("refs/heads/x", OWN),
-                ],
-                Some("main"),
-                Some("Branch"),
-                "refs/heads/x",
-            ),
-            (
-                &[
-                    ("refs/heads/x", &[]),
-                    ("refs/tags/v2", &[]),
-                    ("refs/tags/v3", &[]),
-                ],
-                Some("v1"),
-                Some("Tag"),
-                "refs/tags/v2",
-            ),
-            (
-                &[("refs/heads/v1", &[]), ("refs/tags/v1", &[])],
-                Some("v1"),
-                Some("Tag"),
-                "refs/tags/v1",
-            ),
-            (
-                &[("refs/tags/v1", &[]), ("refs/heads/v1", &[])],
-                Some("v1"),
-                Some("Branch"),
-                "refs/heads/v1",
-            ),
-            (
-                &[("v2", &[]), ("refs/tags/v3", &[])],
-                Some("v1"),
-                Some("Tag"),
-                "refs/tags/v3",
-            ),
-            (
-                &[("refs/tags/v3", &[]), (&commit, &[])],
-                Some("v1"),
-                Some("Commit"),
-                &commit,
-            ),
-            (
-                &[("refs/tags/v3", &[]), ("refs/deploy/x", &[])],
-                Some("refs/deploy/y"),
-                Some("Other"),
-                "refs/deploy/x",
-            ),
-            (
-                &[("refs/tags/v3", &[]), ("refs/heads/x", &[])],
-                None,
-                None,
-                "refs/tags/v3",
-            ),
-        ];
-        for (announced, current, kind, expected) in cases {
+        for (announced, current, kind, expected) in CASES {
             let detections: Vec<_> = announced
                 .iter()
                 .map(|(git_ref, names)| detection(git_ref, names))

@@ -1,5 +1,7 @@
 //! The watched objects, with the data that the receiver uses without a call to the API server.
 
+use std::sync::Arc;
+
 use futures::StreamExt as _;
 use kube::api::{Api, ObjectMeta};
 use kube::core::DeserializeGuard;
@@ -58,20 +60,26 @@ struct StoredStatus {
 
 /// An object as the API server sends it. If one object does not have the expected shape, only this object fails, and
 /// not the whole list.
-pub(super) type Guarded = DeserializeGuard<StoredObject>;
+pub(super) type GuardedObject = DeserializeGuard<StoredObject>;
 
 /// The objects, as the watch reported them last.
 pub struct ObjectCache {
-    store: Store<Guarded>,
+    store: Store<GuardedObject>,
     listed: OnceCell<()>,
 }
 
 impl ObjectCache {
-    pub(super) fn new(store: Store<Guarded>) -> Self {
+    pub(super) fn new(store: Store<GuardedObject>) -> Self {
         Self {
             store,
             listed: OnceCell::new(),
         }
+    }
+
+    /// Returns whether the objects were listed once.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listed.initialized()
     }
 
     /// Waits until the objects were listed once.
@@ -94,7 +102,7 @@ impl ObjectCache {
 }
 
 /// Reads what decides about deliveries for an object.
-pub(super) fn target(key: &ObjectKey, object: &Guarded) -> Result<Target, RequestError> {
+pub(super) fn target(key: &ObjectKey, object: &GuardedObject) -> Result<Target, RequestError> {
     let object = object.0.as_ref().map_err(|invalid| RequestError::Invalid {
         key: key.clone(),
         why: stoker_report::without_values(&invalid.error),
@@ -167,23 +175,29 @@ pub fn follow(
     client: &Client,
     namespace: Option<&str>,
     metrics: &WatchMetrics,
-) -> (ObjectCache, impl Future<Output = ()> + Send + use<>) {
-    let api: Api<Guarded> = match namespace {
+) -> (Arc<ObjectCache>, impl Future<Output = ()> + Send + use<>) {
+    let api: Api<GuardedObject> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     let writer = reflector::store::Writer::default();
-    let cache = ObjectCache::new(writer.as_reader());
+    let cache = Arc::new(ObjectCache::new(writer.as_reader()));
     let events = watcher(api, watcher::Config::default());
     let events = metrics
         .resumed("receiver-objects", events)
         .modify(drop_unused)
         .reflect(writer);
-    (cache, events.for_each(|_| std::future::ready(())))
+    let listed = Arc::clone(&cache);
+    let follow = async move {
+        let followed = events.for_each(|_| std::future::ready(()));
+        // What is listed is noted even if nobody else waits for it.
+        tokio::join!(followed, listed.wait_until_ready());
+    };
+    (cache, follow)
 }
 
 /// Drops what only other programs use, so that a cached object stays small.
-fn drop_unused(object: &mut Guarded) {
+fn drop_unused(object: &mut GuardedObject) {
     object.meta_mut().managed_fields = None;
     object
         .annotations_mut()
@@ -193,7 +207,6 @@ fn drop_unused(object: &mut Guarded) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use serde_json::{Value, json};
@@ -220,6 +233,7 @@ mod tests {
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let woken = tokio::time::timeout(Duration::from_mins(1), waiting.join_all()).await;
         assert!(woken.is_ok(), "a waiter was not woken");
+        assert!(cache.is_listed());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod plan;
 mod turn;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::events;
 use super::objects::ObjectCache;
-use super::writer::{Change, Failure, Stamp, Writer};
+use super::writer::{Change, Failure, Writer};
 use crate::delivery::Fingerprint;
 use crate::events::{EventQueue, Subject};
 use crate::written::{WrittenObjects, is_as_late};
@@ -49,7 +49,8 @@ pub struct Requester {
 
 impl Requester {
     /// Returns a requester that finds objects in the cache and writes with the client. With a namespace, objects
-    /// outside of it do not exist. What it has written is added to `written`.
+    /// outside of it do not exist. What it has written is added to `written`. Each request is passed to `prefetch` before
+    /// it is written.
     #[must_use]
     pub fn new(
         client: Client,
@@ -57,26 +58,19 @@ impl Requester {
         events: EventQueue,
         namespace: Option<String>,
         written: WrittenObjects,
+        prefetch: Option<Arc<dyn Prefetch>>,
     ) -> Self {
         let queue = Queue {
             writer: Writer::new(client, namespace, written),
             places: Semaphore::new(PLACES),
             objects: Mutex::default(),
-            prefetch: OnceLock::new(),
+            prefetch,
         };
         Self {
             cache,
             queue: Arc::new(queue),
             events,
         }
-    }
-
-    /// Passes each request to `prefetch` before it is written.
-    #[must_use]
-    pub fn with_prefetch(self, prefetch: Arc<dyn Prefetch>) -> Self {
-        // It is set once, before the requester is shared.
-        self.queue.prefetch.set(prefetch).ok();
-        self
     }
 
     fn report_outcome(
@@ -161,7 +155,7 @@ struct ObjectState {
     /// Whether a task stores announcements for this object.
     is_active: bool,
     /// The object after the last write of this process, which the watch may not have reported yet.
-    last_write: Option<(Stamp, Snapshot)>,
+    last_write: Option<Snapshot>,
     /// The announcements that were answered last.
     answered: Answered,
 }
@@ -171,7 +165,7 @@ struct Queue {
     /// The places for tasks that use the API server.
     places: Semaphore,
     objects: Mutex<HashMap<ObjectKey, ObjectState>>,
-    prefetch: OnceLock<Arc<dyn Prefetch>>,
+    prefetch: Option<Arc<dyn Prefetch>>,
 }
 
 impl Queue {
@@ -274,14 +268,15 @@ impl Queue {
         };
         if let Change::Request(request) = &change {
             turn.note_try(stamp, &outcomes);
-            if let Some(prefetch) = self.prefetch.get() {
+            if let Some(prefetch) = &self.prefetch {
                 prefetch.prefetch(key, &request.git_ref, &stamp.to_string());
             }
         }
         let version = known.version.as_deref();
         match self.writer.write(key, &change, version, turn.limit()).await {
             Ok(version) => {
-                self.remember(key, stamp, Snapshot { version, ..after });
+                let written = Snapshot { version, ..after };
+                self.with(key, |object| object.last_write = Some(written));
                 turn.answer_each(outcomes);
                 Ok(())
             }
@@ -298,25 +293,16 @@ impl Queue {
     /// Returns the object as the watch reported it, or after the last write of this process if that is later.
     fn known(&self, key: &ObjectKey, watched: &Snapshot) -> Snapshot {
         self.with(key, |object| {
-            // A write to an object that was deleted since says nothing about its successor. The clock of another replica
-            // may be behind, so a later version of the object counts, too.
-            let is_past = |(stamp, written): &(Stamp, Snapshot)| {
-                stamp.is_reported_by(&watched.state)
-                    || written.uid != watched.uid
+            // A write to an object that was deleted since says nothing about its successor.
+            let is_past = |written: &Snapshot| {
+                written.uid != watched.uid
                     || is_as_late(watched.version.as_deref(), written.version.as_deref())
             };
             if object.last_write.as_ref().is_some_and(is_past) {
                 object.last_write = None;
             }
-            let written = object.last_write.as_ref();
-            written.map_or(watched, |(_, snapshot)| snapshot).clone()
+            object.last_write.as_ref().unwrap_or(watched).clone()
         })
-    }
-
-    fn remember(&self, key: &ObjectKey, stamp: Stamp, snapshot: Snapshot) {
-        self.with(key, |object| {
-            object.last_write = Some((stamp, snapshot));
-        });
     }
 
     /// Reads an object, and tries again until the deadline.

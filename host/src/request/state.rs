@@ -128,18 +128,8 @@ fn is_named(git_ref: &GitRef, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::detection;
     use stoker_api::detection::CommitId;
-
-    fn detection(git_ref: &str) -> Detection {
-        Detection {
-            git_ref: GitRef::parse(git_ref).unwrap(),
-            commit: None,
-            repositories: Vec::new(),
-            event: None,
-            occurred_at: None,
-            delivery_id: None,
-        }
-    }
 
     fn pushed(git_ref: &str, digit: char) -> Detection {
         Detection {

@@ -15,10 +15,10 @@ use stoker_api::request::{self, Annotations};
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::Memory;
-use super::objects::{self, Guarded};
+use super::objects::{self, GuardedObject};
 use super::state::RequestState;
 use super::{RequestError, Target};
-use crate::written::{self, WrittenObjects};
+use crate::written::{GuardedSync, WrittenObjects};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";
@@ -116,7 +116,7 @@ impl Writer {
     /// exist. The API server would refuse the read, so another object is read instead: the answer takes as long.
     pub(super) async fn read(&self, key: &ObjectKey, limit: Instant) -> Result<Target, Failure> {
         let namespace = self.namespace.as_deref().unwrap_or(key.namespace());
-        let api: Api<Guarded> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<GuardedObject> = Api::namespaced(self.client.clone(), namespace);
         let answer = timeout_at(limit, api.get(key.name())).await;
         let object = answer
             .map_err(|_| NO_ANSWER)?
@@ -138,7 +138,7 @@ impl Writer {
     ) -> Result<Option<String>, Failure> {
         let patch = Patch::Merge(change.patch(version));
         let params = PatchParams::apply(FIELD_MANAGER);
-        let api: Api<written::Guarded> = Api::namespaced(self.client.clone(), key.namespace());
+        let api: Api<GuardedSync> = Api::namespaced(self.client.clone(), key.namespace());
         let answer = timeout_at(limit, api.patch(key.name(), &params, &patch)).await;
         let object = answer
             .map_err(|_| NO_ANSWER)?
@@ -198,14 +198,6 @@ impl Stamp {
     pub(super) fn is_in(self, state: &RequestState) -> bool {
         state.requested_at.as_deref() == Some(&self.to_string())
     }
-
-    /// Returns whether the watch has reported the write with this stamp, or a later one.
-    pub(super) fn is_reported_by(self, watched: &RequestState) -> bool {
-        let reported = watched.requested_at.as_deref();
-        reported
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .is_some_and(|reported| reported >= self.0)
-    }
 }
 
 impl std::fmt::Display for Stamp {
@@ -246,34 +238,31 @@ mod tests {
         assert_eq!(stamps[0].len(), "2026-01-02T03:04:05.123456789Z".len());
     }
 
-    #[test]
-    fn a_request_notes_what_it_overrides() {
-        let request = Request {
+    fn request(commit: Option<&str>) -> Request {
+        Request {
             git_ref: GitRef::parse("v1").unwrap(),
-            commit: Some(CommitId::parse(&"a".repeat(40)).unwrap()),
+            commit: commit.map(|id| CommitId::parse(id).unwrap()),
             plugin: "github".into(),
             requested_at: Clock::default().next(),
             spec_ref: "main".to_owned(),
             memory: Memory::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_request_notes_what_it_overrides() {
+        let commit = "a".repeat(40);
+        let request = request(Some(&commit));
         let expected = format!("v1 {} main", request.requested_at);
         let annotations = &Change::Request(request).patch(None)["metadata"]["annotations"];
         assert_eq!(annotations["stoker.io/requested-over"], expected);
         assert_eq!(annotations["stoker.io/requested-ref"], "v1");
-        assert_eq!(annotations["stoker.io/requested-commit"], "a".repeat(40));
+        assert_eq!(annotations["stoker.io/requested-commit"], commit);
     }
 
     #[test]
     fn a_request_without_a_commit_removes_that_of_an_earlier_one() {
-        let request = Request {
-            git_ref: GitRef::parse("v1").unwrap(),
-            commit: None,
-            plugin: "generic".into(),
-            requested_at: Clock::default().next(),
-            spec_ref: "main".to_owned(),
-            memory: Memory::default(),
-        };
-        let annotations = &Change::Request(request).patch(None)["metadata"]["annotations"];
+        let annotations = &Change::Request(request(None)).patch(None)["metadata"]["annotations"];
         assert_eq!(
             annotations.get("stoker.io/requested-commit"),
             Some(&Value::Null)

@@ -57,99 +57,105 @@ impl Announced<'_> {
     fn image_and_tag(&self) -> (&str, &str) {
         (self.repository.unwrap_or(IMAGE), self.kind_and_name().1)
     }
-
-    fn id(&self) -> String {
-        self.id.to_owned()
-    }
 }
 
 impl Provider {
     /// Returns the example of this sender.
     pub(super) fn example(self, announced: &Announced<'_>) -> Example {
-        let id = || announced.id();
-        let json = |scheme, headers: Vec<(&'static str, String)>, body: &Value| Example {
-            scheme,
-            headers,
-            body: body.to_string().into_bytes(),
-        };
-        let event = |name: &'static str, event: &str, delivery: &'static str| {
-            vec![(name, event.to_owned()), (delivery, id())]
-        };
-        let push = || push(announced);
-        match self {
-            Self::Generic => json("github", Vec::new(), &generic(announced)),
-            Self::StandardWebhooks => json("standard-webhooks", Vec::new(), &generic(announced)),
-            Self::Github => {
-                let headers = event("x-github-event", "push", "x-github-delivery");
-                json("github", headers, &push())
-            }
-            Self::GithubForm => {
-                let mut headers = event("x-github-event", "push", "x-github-delivery");
-                let form = "application/x-www-form-urlencoded";
-                headers.push(("content-type", form.to_owned()));
-                let mut body = form_urlencoded::Serializer::new(String::new());
-                body.append_pair("payload", &push().to_string());
-                Example {
-                    scheme: "github",
-                    headers,
-                    body: body.finish().into_bytes(),
-                }
-            }
-            Self::Gitea => {
-                let headers = event("x-gitea-event", "push", "x-gitea-delivery");
-                json("gitea", headers, &push())
-            }
-            Self::Forgejo => {
-                let headers = event("x-forgejo-event", "push", "x-forgejo-delivery");
-                json("forgejo", headers, &push())
-            }
-            Self::Gogs => {
-                let headers = event("x-gogs-event", "push", "x-gogs-delivery");
-                json("gogs", headers, &push())
-            }
-            Self::Gitlab | Self::GitlabSigned => {
-                let is_branch = announced.kind_and_name().0 == "branch";
-                let name = if is_branch {
-                    "Push Hook"
-                } else {
-                    "Tag Push Hook"
-                };
-                let headers = event("x-gitlab-event", name, "idempotency-key");
-                let scheme = match self {
-                    Self::Gitlab => "gitlab",
-                    _ => "standard-webhooks",
-                };
-                json(scheme, headers, &gitlab(announced))
-            }
-            Self::Bitbucket => {
-                let headers = event("x-event-key", "repo:push", "x-request-uuid");
-                json("bitbucket", headers, &bitbucket(announced))
-            }
-            Self::BitbucketDc => {
-                let headers = event("x-event-key", "repo:refs_changed", "x-request-id");
-                json("bitbucket", headers, &bitbucket_dc(announced))
-            }
-            Self::AzureDevops => json("basic", Vec::new(), &azure_devops(announced)),
-            Self::Argocd => json("bearer", Vec::new(), &argocd(announced)),
-            Self::Kargo => json("bearer", Vec::new(), &kargo(announced)),
-            Self::Harbor => json("authorization", Vec::new(), &harbor(announced)),
-            Self::DockerHub => json("bearer", Vec::new(), &docker_hub(announced)),
-            Self::Quay => json("bearer", Vec::new(), &quay(announced)),
-            Self::Cloudevents => {
-                let media_type = "application/cloudevents+json".to_owned();
-                let headers = vec![("content-type", media_type)];
-                json("bearer", headers, &cloudevent(announced))
-            }
-            Self::Sns => {
-                let headers = vec![
-                    ("content-type", "text/plain; charset=UTF-8".to_owned()),
-                    ("x-amz-sns-message-type", "Notification".to_owned()),
-                    ("x-amz-sns-message-id", id()),
-                ];
-                json("basic", headers, &sns(announced))
-            }
-            Self::Codecommit => json("basic", Vec::new(), &codecommit(announced)),
+        Example {
+            scheme: self.scheme(),
+            headers: self.headers(announced),
+            body: self.body(announced).into_bytes(),
         }
+    }
+
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Generic | Self::Github | Self::GithubForm => "github",
+            Self::StandardWebhooks | Self::GitlabSigned => "standard-webhooks",
+            Self::Gitea => "gitea",
+            Self::Forgejo => "forgejo",
+            Self::Gogs => "gogs",
+            Self::Gitlab => "gitlab",
+            Self::Bitbucket | Self::BitbucketDc => "bitbucket",
+            Self::Harbor => "authorization",
+            Self::Argocd | Self::Kargo | Self::DockerHub | Self::Quay | Self::Cloudevents => {
+                "bearer"
+            }
+            Self::AzureDevops | Self::Sns | Self::Codecommit => "basic",
+        }
+    }
+
+    fn headers(self, announced: &Announced<'_>) -> Vec<(&'static str, String)> {
+        let event = |name, event: &str, delivery| {
+            vec![
+                (name, event.to_owned()),
+                (delivery, announced.id.to_owned()),
+            ]
+        };
+        let content_type = |media_type: &str| ("content-type", media_type.to_owned());
+        match self {
+            Self::Github => event("x-github-event", "push", "x-github-delivery"),
+            Self::GithubForm => {
+                let mut headers = Self::Github.headers(announced);
+                headers.push(content_type("application/x-www-form-urlencoded"));
+                headers
+            }
+            Self::Gitea => event("x-gitea-event", "push", "x-gitea-delivery"),
+            Self::Forgejo => event("x-forgejo-event", "push", "x-forgejo-delivery"),
+            Self::Gogs => event("x-gogs-event", "push", "x-gogs-delivery"),
+            Self::Gitlab | Self::GitlabSigned => {
+                let name = match announced.kind_and_name().0 {
+                    "branch" => "Push Hook",
+                    _ => "Tag Push Hook",
+                };
+                event("x-gitlab-event", name, "idempotency-key")
+            }
+            Self::Bitbucket => event("x-event-key", "repo:push", "x-request-uuid"),
+            Self::BitbucketDc => event("x-event-key", "repo:refs_changed", "x-request-id"),
+            Self::Cloudevents => vec![content_type("application/cloudevents+json")],
+            Self::Sns => vec![
+                content_type("text/plain; charset=UTF-8"),
+                ("x-amz-sns-message-type", "Notification".to_owned()),
+                ("x-amz-sns-message-id", announced.id.to_owned()),
+            ],
+            Self::Generic
+            | Self::StandardWebhooks
+            | Self::AzureDevops
+            | Self::Argocd
+            | Self::Kargo
+            | Self::Harbor
+            | Self::DockerHub
+            | Self::Quay
+            | Self::Codecommit => Vec::new(),
+        }
+    }
+
+    fn body(self, announced: &Announced<'_>) -> String {
+        let json = match self {
+            Self::Generic | Self::StandardWebhooks => generic(announced),
+            Self::Github | Self::GithubForm | Self::Gitea | Self::Forgejo | Self::Gogs => {
+                push(announced)
+            }
+            Self::Gitlab | Self::GitlabSigned => gitlab(announced),
+            Self::Bitbucket => bitbucket(announced),
+            Self::BitbucketDc => bitbucket_dc(announced),
+            Self::AzureDevops => azure_devops(announced),
+            Self::Argocd => argocd(announced),
+            Self::Kargo => kargo(announced),
+            Self::Harbor => harbor(announced),
+            Self::DockerHub => docker_hub(announced),
+            Self::Quay => quay(announced),
+            Self::Cloudevents => cloudevent(announced),
+            Self::Sns => sns(announced),
+            Self::Codecommit => codecommit(announced),
+        };
+        let json = json.to_string();
+        if self == Self::GithubForm {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            return form.append_pair("payload", &json).finish();
+        }
+        json
     }
 }
 

@@ -1,6 +1,7 @@
 mod problems;
 
 use futures::stream;
+use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 

@@ -3,6 +3,7 @@ use stoker_api::detection::Detection;
 
 use super::*;
 use crate::delivery::{Fingerprint, Signed};
+use crate::request::detection;
 
 const NOW: &str = "2026-01-01T12:00:00Z";
 
@@ -14,12 +15,8 @@ fn announcement(git_ref: &str, occurred_at: Option<&str>, digest: Option<u8>) ->
     Announcement {
         plugin: "github".into(),
         detections: vec![Detection {
-            git_ref: GitRef::parse(git_ref).unwrap(),
-            commit: None,
-            repositories: Vec::new(),
-            event: None,
             occurred_at: occurred_at.map(at),
-            delivery_id: None,
+            ..detection(git_ref)
         }],
         fingerprint: Fingerprint {
             signed: digest.map(|byte| Signed::Id([byte; 32])),

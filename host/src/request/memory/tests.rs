@@ -6,12 +6,8 @@ fn now() -> Timestamp {
 
 fn detection(event: Option<&str>) -> Detection {
     Detection {
-        git_ref: GitRef::parse("v1").unwrap(),
-        commit: None,
-        repositories: Vec::new(),
         event: event.map(str::to_owned),
-        occurred_at: None,
-        delivery_id: None,
+        ..crate::request::detection("v1")
     }
 }
 

@@ -43,23 +43,14 @@ impl Answered {
 
 #[cfg(test)]
 mod tests {
-    use stoker_api::detection::{Detection, GitRef};
-
     use super::*;
     use crate::delivery::Signed;
+    use crate::request::detection;
 
     fn announcement(signed: Option<u8>, refs: usize) -> Announcement {
-        let detection = Detection {
-            git_ref: GitRef::parse("v1").unwrap(),
-            commit: None,
-            repositories: Vec::new(),
-            event: None,
-            occurred_at: None,
-            delivery_id: None,
-        };
         Announcement {
             plugin: "github".into(),
-            detections: vec![detection; refs],
+            detections: vec![detection("v1"); refs],
             fingerprint: Fingerprint {
                 signed: signed.map(|byte| Signed::Body([byte; 32])),
                 sent: None,

@@ -20,6 +20,17 @@ pub(super) struct Plan {
     pub(super) after: Snapshot,
 }
 
+impl Plan {
+    /// Refuses all announcements.
+    fn refused(known: &Snapshot, announcements: usize, error: RequestError) -> Self {
+        Self {
+            outcomes: vec![Err(error); announcements],
+            change: None,
+            after: known.clone(),
+        }
+    }
+}
+
 /// Decides about announcements in their order, each as if the requests before it were stored.
 pub(super) fn plan(
     key: &ObjectKey,
@@ -33,14 +44,7 @@ pub(super) fn plan(
     };
     let rules = match Rules::parse(&known.webhook, &known.state.repo) {
         Ok(rules) => rules,
-        Err(why) => {
-            let outcomes = batch.iter().map(|_| Err(invalid(why.clone()))).collect();
-            return Plan {
-                outcomes,
-                change: None,
-                after: known.clone(),
-            };
-        }
+        Err(why) => return Plan::refused(known, batch.len(), invalid(why)),
     };
     let mut after = known.clone();
     let mut write: Option<Request> = None;

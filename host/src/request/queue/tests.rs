@@ -13,7 +13,9 @@ use stoker_api::detection::GitRef;
 
 use super::*;
 use crate::delivery::Signed;
-use fake_api::{FakeApi, Fault, announcement, delivery, in_seconds, key, requester};
+use fake_api::{
+    FakeApi, Fault, announcement, delivery, in_seconds, key, requester, requester_with,
+};
 
 fn written(git_ref: &str) -> Submitted {
     Submitted::Written(GitRef::parse(git_ref).unwrap())
@@ -123,6 +125,28 @@ async fn a_request_that_was_just_written_is_recognised_before_the_watch_reports_
         .submit(behind, announcement("v1"), in_seconds(8))
         .await;
     assert!(matches!(again, Ok(Submitted::AlreadySet(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_known_until_the_watch_reports_its_version_or_a_later_one() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    // The clock of another replica is ahead.
+    api.change(&json!({
+        "stoker.io/requested-ref": "v0", "stoker.io/requested-at": "2999-01-01T00:00:00Z",
+    }));
+    let behind = api.target();
+    let submit = |git_ref, digest| {
+        requester.submit(behind.clone(), delivery(git_ref, digest), in_seconds(8))
+    };
+    for (git_ref, digest) in [("v1", 1), ("v2", 2)] {
+        assert_eq!(submit(git_ref, digest).await.unwrap(), written(git_ref));
+    }
+    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (2, 0));
+    // The write of a replica whose clock is behind counts as well.
+    api.settle("v3");
+    let known = requester.queue.known(&key(), &api.target().snapshot);
+    assert_eq!(known.state.requested_ref.as_deref(), Some("v3"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +359,7 @@ impl Prefetch for Told {
 #[tokio::test(start_paused = true)]
 async fn a_ref_is_prefetched_before_the_request_is_written() {
     let (api, prefetch) = (FakeApi::new(0), Arc::<Told>::default());
-    let requester = requester(&api).with_prefetch(Arc::<Told>::clone(&prefetch));
+    let requester = requester_with(&api, Some(prefetch.clone()));
     let submission = requester.submit(api.target(), announcement("v1"), in_seconds(8));
     tokio::task::yield_now().await;
     let told = prefetch.0.lock().unwrap().clone();

@@ -183,101 +183,101 @@ mod tests {
     /// Patterns, refs that are accepted, and refs that are not.
     type Case<'a> = (Option<&'a [&'a str]>, &'a [&'a str], &'a [&'a str]);
 
+    const COMMIT: &str = "abababababababababababababababababababab";
+    const QUEUED: &str = "refs/heads/gh-readonly-queue/main/pr-7-a1";
+    const MERGIFY: &str = "refs/heads/mergify/merge-queue/1";
+    const CASES: &[Case<'_>] = &[
+        (
+            None,
+            &["refs/tags/v1", "refs/heads/a/b", "v1", "heads/x", COMMIT],
+            &[
+                "refs/changes/01/1/1",
+                "refs/pull/1/head",
+                "refs/merge-requests/1/head",
+                QUEUED,
+            ],
+        ),
+        (
+            None,
+            &["refs/tags/gh-readonly-queue/x", "refs/heads/mergify/other"],
+            &[
+                MERGIFY,
+                "refs/heads/trunk-merge/main/1",
+                "gtmq_spec_1",
+                "refs/heads/graphite-base/7",
+                "gh-readonly-queue/main/pr-7",
+                "heads/gh-readonly-queue/main/pr-7",
+            ],
+        ),
+        (
+            Some(&["v*"]),
+            &["refs/tags/v1", "refs/heads/v1", "v1"],
+            &[
+                "refs/heads/main",
+                "main",
+                "refs/tags/v1/x",
+                COMMIT,
+                "refs/v1",
+            ],
+        ),
+        (
+            Some(&["refs/tags/**"]),
+            &["refs/tags/v1", "refs/tags/a/b", "v1"],
+            &["refs/heads/v1", COMMIT, "refs/pull/1/head"],
+        ),
+        (
+            Some(&["refs/heads/release-*", "main"]),
+            &[
+                "refs/heads/release-1",
+                "release-1",
+                "main",
+                "refs/tags/main",
+            ],
+            &["refs/tags/release-1", "refs/heads/mainly"],
+        ),
+        (
+            Some(&["!refs/heads/dev", "!wip/**"]),
+            &["refs/heads/main", "refs/tags/dev", COMMIT],
+            &[
+                "refs/heads/dev",
+                "dev",
+                "heads/dev",
+                "refs/tags/wip/x",
+                QUEUED,
+                "refs/pull/1/head",
+            ],
+        ),
+        (
+            Some(&["**", "!v1*"]),
+            &["refs/tags/v2", "refs/heads/main", COMMIT, "main"],
+            &["refs/tags/v1.2", "v1", QUEUED, MERGIFY, "refs/pull/1/head"],
+        ),
+        (Some(&["ab*"]), &[COMMIT], &["refs/tags/v1"]),
+        (
+            Some(&["refs/**"]),
+            &["refs/pull/1/head", "v1"],
+            &[QUEUED, COMMIT],
+        ),
+        (
+            Some(&["refs/changes/**"]),
+            &["refs/changes/01/1/1"],
+            &["refs/heads/main", "main"],
+        ),
+        (
+            Some(&["gh-readonly-queue/**"]),
+            &[QUEUED, "gh-readonly-queue/main/pr-7"],
+            &[MERGIFY, "refs/heads/main"],
+        ),
+        (
+            Some(&["refs/heads/mergify/merge-queue/*"]),
+            &[MERGIFY],
+            &[QUEUED],
+        ),
+    ];
+
     #[test]
     fn each_pattern_accepts_the_refs_that_it_names() {
-        let commit = "ab".repeat(20);
-        let commit = commit.as_str();
-        let queued = "refs/heads/gh-readonly-queue/main/pr-7-a1";
-        let mergify = "refs/heads/mergify/merge-queue/1";
-        let cases: &[Case<'_>] = &[
-            (
-                None,
-                &["refs/tags/v1", "refs/heads/a/b", "v1", "heads/x", commit],
-                &[
-                    "refs/changes/01/1/1",
-                    "refs/pull/1/head",
-                    "refs/merge-requests/1/head",
-                    queued,
-                ],
-            ),
-            (
-                None,
-                &["refs/tags/gh-readonly-queue/x", "refs/heads/mergify/other"],
-                &[
-                    mergify,
-                    "refs/heads/trunk-merge/main/1",
-                    "gtmq_spec_1",
-                    "refs/heads/graphite-base/7",
-                    "gh-readonly-queue/main/pr-7",
-                    "heads/gh-readonly-queue/main/pr-7",
-                ],
-            ),
-            (
-                Some(&["v*"]),
-                &["refs/tags/v1", "refs/heads/v1", "v1"],
-                &[
-                    "refs/heads/main",
-                    "main",
-                    "refs/tags/v1/x",
-                    commit,
-                    "refs/v1",
-                ],
-            ),
-            (
-                Some(&["refs/tags/**"]),
-                &["refs/tags/v1", "refs/tags/a/b", "v1"],
-                &["refs/heads/v1", commit, "refs/pull/1/head"],
-            ),
-            (
-                Some(&["refs/heads/release-*", "main"]),
-                &[
-                    "refs/heads/release-1",
-                    "release-1",
-                    "main",
-                    "refs/tags/main",
-                ],
-                &["refs/tags/release-1", "refs/heads/mainly"],
-            ),
-            (
-                Some(&["!refs/heads/dev", "!wip/**"]),
-                &["refs/heads/main", "refs/tags/dev", commit],
-                &[
-                    "refs/heads/dev",
-                    "dev",
-                    "heads/dev",
-                    "refs/tags/wip/x",
-                    queued,
-                    "refs/pull/1/head",
-                ],
-            ),
-            (
-                Some(&["**", "!v1*"]),
-                &["refs/tags/v2", "refs/heads/main", commit, "main"],
-                &["refs/tags/v1.2", "v1", queued, mergify, "refs/pull/1/head"],
-            ),
-            (Some(&["ab*"]), &[commit], &["refs/tags/v1"]),
-            (
-                Some(&["refs/**"]),
-                &["refs/pull/1/head", "v1"],
-                &[queued, commit],
-            ),
-            (
-                Some(&["refs/changes/**"]),
-                &["refs/changes/01/1/1"],
-                &["refs/heads/main", "main"],
-            ),
-            (
-                Some(&["gh-readonly-queue/**"]),
-                &[queued, "gh-readonly-queue/main/pr-7"],
-                &[mergify, "refs/heads/main"],
-            ),
-            (
-                Some(&["refs/heads/mergify/merge-queue/*"]),
-                &[mergify],
-                &[queued],
-            ),
-        ];
-        for (patterns, accepted, others) in cases {
+        for (patterns, accepted, others) in CASES {
             for git_ref in *accepted {
                 assert!(is_accepted(*patterns, git_ref), "{patterns:?} {git_ref}");
             }

@@ -6,12 +6,9 @@ const REPO: &str = "https://user:s3cret@example.com/plant/config.git";
 
 fn detection(git_ref: &str, repositories: &[&str], event: Option<&str>) -> Detection {
     Detection {
-        git_ref: GitRef::parse(git_ref).unwrap(),
-        commit: None,
         repositories: repositories.iter().map(|&name| name.to_owned()).collect(),
         event: event.map(str::to_owned),
-        occurred_at: None,
-        delivery_id: None,
+        ..crate::request::detection(git_ref)
     }
 }
 

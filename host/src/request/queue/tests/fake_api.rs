@@ -9,14 +9,14 @@ use kube::Client;
 use kube::client::Body;
 use kube::runtime::reflector;
 use serde_json::{Value, json};
-use stoker_api::detection::{Detection, GitRef, ObjectKey};
+use stoker_api::detection::ObjectKey;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::delivery::{Fingerprint, Signed};
 use crate::events::EventQueue;
 use crate::request::objects::{self, ObjectCache};
-use crate::request::{Announcement, Requester, Target};
+use crate::request::{Announcement, Prefetch, Requester, Target, detection};
 use crate::written::WrittenObjects;
 
 /// What happens to a request instead of its usual answer.
@@ -183,6 +183,11 @@ pub(super) fn key() -> ObjectKey {
 }
 
 pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
+    requester_with(api, None)
+}
+
+/// Returns a requester that passes its requests to `prefetch`.
+pub(super) fn requester_with(api: &Arc<FakeApi>, prefetch: Option<Arc<dyn Prefetch>>) -> Requester {
     let store = reflector::store::Writer::default().as_reader();
     let (events, _) = EventQueue::new("test");
     Requester::new(
@@ -191,20 +196,14 @@ pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
         events,
         None,
         WrittenObjects::default(),
+        prefetch,
     )
 }
 
 pub(super) fn announcement(git_ref: &str) -> Announcement {
     Announcement {
         plugin: "generic".into(),
-        detections: vec![Detection {
-            git_ref: GitRef::parse(git_ref).unwrap(),
-            commit: None,
-            repositories: Vec::new(),
-            event: None,
-            occurred_at: None,
-            delivery_id: None,
-        }],
+        detections: vec![detection(git_ref)],
         fingerprint: Fingerprint::default(),
     }
 }

@@ -13,17 +13,17 @@ use crate::recent::Recent;
 use crate::request::{RequestError, Requests, Target};
 
 /// The time for which the result of a read is used.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(1);
 /// The maximum number of results that are remembered.
-const LOOK_CAPACITY: usize = 4096;
+const CAPACITY: usize = 4096;
 /// How often reads may happen, for all objects: a hundred times a second. Senders that are not verified cause them.
-const LOOKS: Rate = Rate {
+const RATE: Rate = Rate {
     burst: 100,
     interval: Duration::from_millis(10),
 };
 
 /// The reads that refused deliveries caused within the last second.
-pub struct Looks {
+pub struct RefusalReads {
     reads: Recent<ObjectKey, Found>,
     rate: RateLimit<()>,
     /// The read that began last.
@@ -33,21 +33,21 @@ pub struct Looks {
 /// What a read has found.
 type Found = Result<Target, RequestError>;
 
-impl Default for Looks {
+impl Default for RefusalReads {
     fn default() -> Self {
         Self {
-            reads: Recent::new(LOOK_PERIOD, LOOK_CAPACITY),
-            rate: RateLimit::new(LOOKS),
+            reads: Recent::new(PERIOD, CAPACITY),
+            rate: RateLimit::new(RATE),
             latest: Mutex::default(),
         }
     }
 }
 
-impl Looks {
+impl RefusalReads {
     /// Reads an object until the deadline, or returns the result of a read that began within the last second. Returns
     /// `None` if there were too many reads, and the last one shows that the API server answers. A refusal during an outage
     /// would otherwise be faster for an object that needs this read than for one with its own key.
-    pub(super) async fn look(
+    pub(super) async fn read(
         &self,
         requests: &Arc<dyn Requests>,
         key: &ObjectKey,
@@ -86,7 +86,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_reads_of_refused_deliveries_are_limited_to_a_hundred_a_second() {
-        let limit = RateLimit::new(LOOKS);
+        let limit = RateLimit::new(RATE);
         let taken = || (0..1000).filter(|_| limit.count(()).is_ok()).count();
         assert_eq!(taken(), 100);
         tokio::time::advance(Duration::from_millis(500)).await;
