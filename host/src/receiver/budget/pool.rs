@@ -29,7 +29,7 @@ pub(super) struct Pool {
     count: u64,
     bodies: BTreeMap<u64, Body>,
     /// The senders of the last bodies that were late and made room for others, at most as many as may wait.
-    late: VecDeque<Client>,
+    ended: VecDeque<Client>,
 }
 
 /// The address of a sender, or the network of it.
@@ -41,6 +41,8 @@ struct Body {
     bytes: usize,
     /// The time until which the sender keeps the pace if nothing more arrives, or `None` if the body waits for memory.
     due: Option<Instant>,
+    /// Whether nothing had arrived when this time was over. Bytes that Stoker has not read yet do not make a body late.
+    is_late: bool,
     wake: Arc<Notify>,
 }
 
@@ -52,7 +54,7 @@ impl Pool {
             grace,
             count: 0,
             bodies: BTreeMap::new(),
-            late: VecDeque::new(),
+            ended: VecDeque::new(),
         }
     }
 
@@ -62,6 +64,7 @@ impl Pool {
             client: source.map(server::group),
             bytes: bytes.max(MIN_BYTES),
             due: None,
+            is_late: false,
             wake,
         };
         let id = self.count;
@@ -82,6 +85,7 @@ impl Pool {
             let earned = Duration::from_secs(bytes as u64) / PACE;
             let latest = Instant::now() + self.grace;
             body.due = body.due.map(|due| (due + earned).min(latest));
+            body.is_late = false;
         }
     }
 
@@ -108,13 +112,14 @@ impl Pool {
         }
     }
 
-    /// Returns until when the sender of a body keeps the pace, or `None` if it does not. If it does not, and another body
-    /// waits for the memory, the body is ended.
+    /// Returns until when the sender of a body of which nothing more has arrived keeps the pace, or `None` if it does not.
+    /// If it does not, and another body waits for the memory, the body is ended.
     pub(super) fn keep(&mut self, id: u64) -> Result<Option<Instant>, Lost> {
-        let due = self.bodies.get(&id).ok_or(Lost)?.due;
-        if due.is_some_and(|due| Instant::now() < due) {
-            return Ok(due);
+        let body = self.bodies.get_mut(&id).ok_or(Lost)?;
+        if body.due.is_some_and(|due| Instant::now() < due) {
+            return Ok(body.due);
         }
+        body.is_late = true;
         self.serve();
         self.bodies.get(&id).map(|_| None).ok_or(Lost)
     }
@@ -129,15 +134,15 @@ impl Pool {
         for id in waiting.split_off(waiting.len().min(MAX_WAITING)) {
             self.remove(id);
         }
-        let mut behind = self.behind();
-        let mut endable: usize = behind.iter().map(|(_, bytes)| bytes).sum();
+        let mut late = self.late();
+        let mut endable: usize = late.iter().map(|(_, bytes)| bytes).sum();
         for id in waiting {
             let bytes = self.bodies.get(&id).map_or(0, |body| body.bytes);
             if self.free + endable < bytes {
                 break;
             }
             while self.free < bytes
-                && let Some((Reverse((_, late)), held)) = behind.pop()
+                && let Some((Reverse((_, late)), held)) = late.pop()
             {
                 endable -= held;
                 self.end_late(late);
@@ -146,13 +151,13 @@ impl Pool {
         }
     }
 
-    /// Ends a body whose sender does not keep the pace.
+    /// Ends a late body for another one.
     fn end_late(&mut self, id: u64) {
-        if self.late.len() >= MAX_WAITING {
-            self.late.pop_front();
+        if self.ended.len() >= MAX_WAITING {
+            self.ended.pop_front();
         }
         let client = self.bodies.get(&id).map(|body| body.client);
-        self.late.extend(client);
+        self.ended.extend(client);
         self.remove(id);
     }
 
@@ -174,7 +179,7 @@ impl Pool {
         if waiting.len() > 1 {
             let clients = self.bodies.values().map(|body| body.client);
             let mut counts = HashMap::<Client, usize>::new();
-            for client in clients.chain(self.late.iter().copied()) {
+            for client in clients.chain(self.ended.iter().copied()) {
                 *counts.entry(client).or_default() += 1;
             }
             for (count, _, client) in &mut waiting {
@@ -186,13 +191,11 @@ impl Pool {
     }
 
     /// Returns the bodies whose senders do not keep the pace, with what they hold. The last one is late for longest.
-    fn behind(&self) -> Vec<(Reverse<(Instant, u64)>, usize)> {
-        let now = Instant::now();
-        let late = self.bodies.iter().filter_map(|(id, body)| {
-            let due = body.due.filter(|due| *due <= now)?;
-            Some((Reverse((due, *id)), body.bytes))
-        });
-        let mut late: Vec<_> = late.collect();
+    fn late(&self) -> Vec<(Reverse<(Option<Instant>, u64)>, usize)> {
+        let late = self.bodies.iter().filter(|(_, body)| body.is_late);
+        let mut late: Vec<_> = late
+            .map(|(id, body)| (Reverse((body.due, *id)), body.bytes))
+            .collect();
         late.sort_unstable();
         late
     }
