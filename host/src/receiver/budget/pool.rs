@@ -1,6 +1,5 @@
 //! The memory for bodies of similar sizes, and the bodies that have not arrived completely.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -134,18 +133,18 @@ impl Pool {
         for id in waiting.split_off(waiting.len().min(MAX_WAITING)) {
             self.remove(id);
         }
-        let mut late = self.late();
-        let mut endable: usize = late.iter().map(|(_, bytes)| bytes).sum();
+        let mut late = self.late().into_iter();
+        let mut endable: usize = late.as_slice().iter().map(|(_, bytes)| bytes).sum();
         for id in waiting {
             let bytes = self.bodies.get(&id).map_or(0, |body| body.bytes);
             if self.free + endable < bytes {
                 break;
             }
             while self.free < bytes
-                && let Some((Reverse((_, late)), held)) = late.pop()
+                && let Some((id, held)) = late.next()
             {
                 endable -= held;
-                self.end_late(late);
+                self.end_late(id);
             }
             self.grant(id);
         }
@@ -190,14 +189,12 @@ impl Pool {
         waiting.into_iter().map(|(_, id, _)| id).collect()
     }
 
-    /// Returns the bodies whose senders do not keep the pace, with what they hold. The last one is late for longest.
-    fn late(&self) -> Vec<(Reverse<(Option<Instant>, u64)>, usize)> {
+    /// Returns the bodies whose senders do not keep the pace, and what they hold. One that is late for longest is first.
+    fn late(&self) -> Vec<(u64, usize)> {
         let late = self.bodies.iter().filter(|(_, body)| body.is_late);
-        let mut late: Vec<_> = late
-            .map(|(id, body)| (Reverse((body.due, *id)), body.bytes))
-            .collect();
-        late.sort_unstable();
-        late
+        let mut late: Vec<_> = late.collect();
+        late.sort_by_key(|(_, body)| body.due);
+        late.iter().map(|(id, body)| (**id, body.bytes)).collect()
     }
 
     /// Removes a body, and returns whether it was there. Unless it has arrived, it is ended.
