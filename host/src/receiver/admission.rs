@@ -46,7 +46,7 @@ pub(super) struct Admitted {
     /// The latest time of the answer.
     pub(super) deadline: Instant,
     /// The share of the body in the memory for bodies.
-    pub(super) share: Share,
+    pub(super) share: Option<Share>,
 }
 
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.

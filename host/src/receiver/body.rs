@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Reason};
-use super::budget::{Lost, Share};
+use super::budget::{Lost, SMALL_BYTES, Share};
 use super::buffer::Buffer;
 use super::limits::{Bounds, Limits};
 
@@ -36,10 +36,10 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     length.to_str().ok()?.parse().ok()
 }
 
-/// A body, and its share of the memory for bodies.
+/// A body, and its share of the memory for bodies. An empty one has none.
 pub(super) struct Received {
     pub(super) bytes: Bytes,
-    pub(super) share: Share,
+    pub(super) share: Option<Share>,
 }
 
 /// Reads a body within its bounds, into one buffer.
@@ -49,15 +49,13 @@ pub(super) async fn read(
     source: Option<IpAddr>,
     limits: &Limits,
 ) -> Result<Received, Answer> {
-    let bounds = &limits.bounds;
-    let length = announced(headers).and_then(|length| usize::try_from(length).ok());
     let mut reader = Reader {
         limits,
-        // After the first part, the buffer has the maximum size of the body.
-        capacity: length.map_or(bounds.body_bytes, |length| length.min(bounds.body_bytes)),
+        source,
+        announced: announced(headers).and_then(|length| usize::try_from(length).ok()),
         buffer: Buffer::default(),
         parts: 0,
-        share: limits.bodies.share(source, length),
+        share: None,
         started: Instant::now(),
         waited: Duration::ZERO,
     };
@@ -77,11 +75,14 @@ pub(super) async fn read(
 
 struct Reader<'b> {
     limits: &'b Limits,
-    capacity: usize,
+    source: Option<IpAddr>,
+    /// The length by the headers.
+    announced: Option<usize>,
     buffer: Buffer,
     /// The number of parts that arrived.
     parts: usize,
-    share: Share,
+    /// The share of the memory, if a part has arrived.
+    share: Option<Share>,
     started: Instant,
     /// How long the body waited for memory, and not for the sender.
     waited: Duration,
@@ -93,30 +94,28 @@ impl Reader<'_> {
             self.append(&part).await?;
             self.check_parts()?;
         }
-        self.share
-            .complete()
-            .map_err(|Lost| self.limits.no_memory())
+        match &mut self.share {
+            Some(share) => share
+                .complete(self.buffer.len())
+                .map_err(|Lost| self.limits.no_memory()),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the next part of the body.
     async fn part(&self, body: &mut Body) -> Result<Option<Bytes>, Answer> {
+        let deadline = self.deadline(self.buffer.len());
         loop {
-            let (bounds, now) = (&self.limits.bounds, Instant::now());
-            let (pause, deadline) = (now + bounds.body_pause, self.deadline() + self.waited);
             let frame = tokio::select! {
                 // What has arrived is used, even if this task is late.
                 biased;
-                frame = tokio::time::timeout_at(pause.min(deadline), body.frame()) => frame,
-                Lost = self.share.lost() => return Err(self.limits.no_memory()),
+                frame = tokio::time::timeout_at(deadline + self.waited, body.frame()) => frame,
+                Lost = self.lost() => return Err(self.limits.no_memory()),
             };
             let frame = frame.map_err(|_| {
-                if pause < deadline {
-                    let pause = bounds.body_pause;
-                    too_slow(format!("no part of the body arrived within {pause:?}"))
-                } else {
-                    let time = self.deadline() - self.started;
-                    too_slow(format!("the body did not arrive within {time:?}"))
-                }
+                let time = deadline - self.started;
+                let error = format!("the body did not arrive within {time:?}");
+                Answer::refused(Reason::BodyTimeout, error)
             })?;
             let Some(frame) = frame else {
                 return Ok(None);
@@ -132,11 +131,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns when the body must be complete if it never waits for memory, which is also how long it may wait. A large
-    /// body may take longer, but only as long as it arrives.
-    fn deadline(&self) -> Instant {
-        let seconds = self.buffer.len() / SECOND_BYTES;
-        let more = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    /// Returns when this many bytes must have arrived, and the latest time at which a body of this size gets its memory.
+    /// A large body may take longer.
+    fn deadline(&self, bytes: usize) -> Instant {
+        let more = Duration::from_secs((bytes / SECOND_BYTES) as u64);
         self.started + self.limits.bounds.body_time + more
     }
 
@@ -145,15 +143,47 @@ impl Reader<'_> {
         if length > self.limits.bounds.body_bytes {
             return Err(too_large(&self.limits.bounds));
         }
-        let asked = Instant::now();
-        let grown = tokio::time::timeout_at(self.deadline(), self.share.grow(length)).await;
-        if !matches!(grown, Ok(Ok(()))) {
-            return Err(self.limits.no_memory());
-        }
-        self.waited += asked.elapsed();
+        let bytes = self.reserve(length).await?;
         self.buffer
-            .append(part, self.capacity.max(length))
+            .append(part, bytes)
             .map_err(|_| self.limits.no_memory())
+    }
+
+    /// Takes memory for a body of which this many bytes have arrived, and returns how large the body may become.
+    async fn reserve(&mut self, arrived: usize) -> Result<usize, Answer> {
+        if let Some(share) = &self.share
+            && arrived <= share.bytes()
+        {
+            share.arrived(arrived - self.buffer.len());
+            return Ok(share.bytes());
+        }
+        let largest = self.limits.bounds.body_bytes;
+        let bytes = match self.announced {
+            Some(announced) if arrived <= announced => announced,
+            _ if arrived <= SMALL_BYTES => SMALL_BYTES.min(largest),
+            _ => largest,
+        };
+        let asked = Instant::now();
+        let reserved = self.limits.bodies.reserve(self.source, bytes);
+        let reserved = tokio::select! {
+            reserved = tokio::time::timeout_at(self.deadline(bytes), reserved) => reserved,
+            // A body without an announced length may have a small share already.
+            Lost = self.lost() => Ok(Err(Lost)),
+        };
+        let Ok(Ok(share)) = reserved else {
+            return Err(self.limits.no_memory());
+        };
+        self.waited += asked.elapsed();
+        self.share = Some(share);
+        Ok(bytes)
+    }
+
+    /// Waits until the share was taken away.
+    async fn lost(&self) -> Lost {
+        match &self.share {
+            Some(share) => share.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Refuses a body in very many tiny parts. Each costs as much processor time as a large one, and no HTTP client
@@ -182,8 +212,4 @@ pub(super) fn discard(mut body: Body) {
 fn too_large(bounds: &Bounds) -> Answer {
     let error = format!("the body is larger than {} bytes", bounds.body_bytes);
     Answer::refused(Reason::BodyTooLarge, error)
-}
-
-fn too_slow(error: String) -> Answer {
-    Answer::refused(Reason::BodyTimeout, error)
 }

@@ -1,58 +1,53 @@
 //! A limit of the memory that all bodies take together.
 //!
-//! A body takes its share as it grows, because an announced length may be a lie. The memory has three parts. Small bodies
-//! have a part of their own, so that they never wait for large ones. Large bodies share another part. If they only took
-//! from it, some could wait for each other with none of them complete. Therefore, a part for one body of the largest size
-//! is kept apart, and one body at a time moves to it when the others have taken theirs.
+//! A body reserves memory for its announced length when its first bytes arrive. It then needs no more, so that it never
+//! waits while it holds memory that others wait for. Bodies of different sizes have different pools, so that none waits
+//! for much larger ones:
 //!
-//! A body that needs memory ends others that have not arrived completely, if they hold enough:
+//! - bodies of at most 64 KiB, as nearly all webhooks are,
+//! - larger ones, up to the size of their pool,
+//! - the largest ones, in a pool for one body of the maximum size.
 //!
-//! - A sender that does not keep the pace holds its share for nothing. Such a body ends while others need the memory.
-//! - If that is not enough, the address with the most incomplete bodies loses its oldest ones, as long as it has more
-//!   than the address of the body that needs the memory. A large body is only ended if it waits for memory itself.
-//!
-//! Otherwise, the body waits. The clock of its sender stops. The number of bodies that wait is limited, and whatever
-//! happens to a body costs at most one pass over those that wait and those that hold memory.
+//! If a pool has no room, a body waits. A sender that does not keep the pace holds its memory for nothing, and its body
+//! ends when another one waits. A body whose sender keeps the pace never ends for another one.
 
-mod table;
+mod pool;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use self::table::Table;
+use self::pool::Pool;
 
-/// A part of the memory is taken in steps of this size in bytes.
-const STEP: usize = 64 << 10;
-/// The size of the steps of a small body in bytes. Most webhooks have some KiB.
-const SMALL_STEP: usize = 4 << 10;
 /// The maximum size of a small body in bytes.
-const SMALL_BYTES: usize = 64 << 10;
-/// The least memory beside that of one body of the largest size, in bytes.
+pub(super) const SMALL_BYTES: usize = 64 << 10;
+/// The least memory beside that of one body of the maximum size, in bytes.
 const MIN_SHARED_BYTES: usize = 1 << 20;
+/// How far a sender may be behind its pace. A lost packet is sent again within this time.
+const GRACE: Duration = Duration::from_secs(1);
+/// The same for a small body. It usually arrives at once, and many that do not arrive would let all others wait.
+const SMALL_GRACE: Duration = Duration::from_millis(100);
+
 /// The memory for bodies.
-#[derive(Clone)]
 pub(super) struct Budget {
-    table: Arc<Mutex<Table>>,
-    used: Gauge,
+    /// The pools, and the size of the largest body that each is for. Each size is larger than the one before.
+    pools: [(usize, Arc<Mutex<Pool>>); 3],
 }
 
-/// The share of one body. Dropping it returns the share.
+/// The share of one body. Dropping it returns the memory.
 pub(super) struct Share {
-    budget: Budget,
+    pool: Arc<Mutex<Pool>>,
     id: u64,
+    bytes: usize,
     /// Woken when the memory that the body waits for is there, and when the share was taken away.
     wake: Arc<Notify>,
-    /// Whether the announced length is that of a large body.
-    is_large: bool,
-    /// The least size of the share in bytes once the first bytes have arrived.
-    least: usize,
-    bytes: usize,
+    is_complete: bool,
 }
 
 /// The share was taken away for another body.
@@ -60,68 +55,68 @@ pub(super) struct Share {
 pub(super) struct Lost;
 
 impl Budget {
-    /// Returns a budget of this many bytes, of which `largest`, the maximum size of a body, are for one body.
-    pub(super) fn new(bytes: usize, largest: usize, used: Gauge) -> Self {
+    /// Returns a budget of this many bytes, of which `largest`, the maximum size of a body, are for the largest ones.
+    pub(super) fn new(bytes: usize, largest: usize, used: &Gauge) -> Self {
         let shared = bytes.saturating_sub(largest).max(MIN_SHARED_BYTES);
-        let table = Table::new([shared / 2, shared - shared / 2]);
+        let (small, medium) = (shared / 2, shared - shared / 2);
+        let pool = |bytes, grace| Arc::new(Mutex::new(Pool::new(bytes, grace, used.clone())));
         Self {
-            table: Arc::new(Mutex::new(table)),
-            used,
+            pools: [
+                (SMALL_BYTES, pool(small, SMALL_GRACE)),
+                (medium, pool(medium, GRACE)),
+                (usize::MAX, pool(largest, GRACE)),
+            ],
         }
     }
 
-    /// Returns the share of a body of this source that has no bytes yet.
-    ///
-    /// A body whose announced length is that of a large one takes nothing from the part for small ones. Another one with
-    /// an announced length takes all of it when its first bytes arrive, so that it never waits while it holds memory.
-    pub(super) fn share(&self, source: Option<IpAddr>, announced: Option<usize>) -> Share {
+    /// Returns a share of this many bytes for a body of this source whose first bytes have arrived. Waits until there is
+    /// room. Dropping the future ends the wait.
+    pub(super) async fn reserve(
+        &self,
+        source: Option<IpAddr>,
+        bytes: usize,
+    ) -> Result<Share, Lost> {
+        let mut pools = self.pools.iter();
+        let pool = pools.find_map(|(largest, pool)| (bytes <= *largest).then_some(pool));
+        let pool = Arc::clone(pool.ok_or(Lost)?);
         let wake = Arc::new(Notify::new());
-        let is_large = announced.is_some_and(|bytes| bytes > SMALL_BYTES);
-        let least = announced.filter(|_| !is_large).unwrap_or_default();
-        let id = self.table().add(source, is_large, Arc::clone(&wake));
-        Share {
-            budget: self.clone(),
+        let id = lock(&pool).add(source, bytes, Arc::clone(&wake));
+        let share = Share {
+            pool,
             id,
+            bytes,
             wake,
-            is_large,
-            least,
-            bytes: 0,
+            is_complete: false,
+        };
+        while lock(&share.pool).is_waiting(id)? {
+            share.wake.notified().await;
         }
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(share)
     }
 }
 
 impl Share {
-    /// Notes how many bytes have arrived, and increases the share to at least as many. Waits until they are available.
-    pub(super) async fn grow(&mut self, arrived: usize) -> Result<(), Lost> {
-        let step = if self.is_large || arrived > SMALL_BYTES {
-            STEP
-        } else {
-            SMALL_STEP
-        };
-        let needed = arrived.max(self.least).next_multiple_of(step);
-        let bytes = needed.max(self.bytes);
-        self.budget.table().arrive(self.id, arrived, bytes);
-        while self.is_waiting()? {
-            self.wake.notified().await;
-        }
-        self.budget.used.inc_by(signed(bytes - self.bytes));
-        self.bytes = bytes;
-        Ok(())
+    /// The number of bytes that the body may have.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Notes that the body has arrived completely. Its share is not taken away any more.
-    pub(super) fn complete(&mut self) -> Result<(), Lost> {
-        self.budget.table().complete(self.id)
+    /// Notes that this many more bytes have arrived.
+    pub(super) fn arrived(&self, bytes: usize) {
+        lock(&self.pool).arrived(self.id, bytes);
+    }
+
+    /// Notes that the body has arrived completely, with this many bytes. Its share is not taken away any more.
+    pub(super) fn complete(&mut self, bytes: usize) -> Result<(), Lost> {
+        self.bytes = lock(&self.pool).complete(self.id, bytes)?;
+        self.is_complete = true;
+        Ok(())
     }
 
     /// Waits until the share was taken away.
     pub(super) async fn lost(&self) -> Lost {
         loop {
-            let due = self.budget.table().keep(self.id);
+            let due = lock(&self.pool).keep(self.id);
             match due {
                 Err(Lost) => return Lost,
                 Ok(None) => self.wake.notified().await,
@@ -132,19 +127,19 @@ impl Share {
             }
         }
     }
-
-    fn is_waiting(&self) -> Result<bool, Lost> {
-        self.budget.table().is_waiting(self.id)
-    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.table().end(self.id);
-        self.budget.used.dec_by(signed(self.bytes));
+        let mut pool = lock(&self.pool);
+        if self.is_complete {
+            pool.release(self.bytes);
+        } else {
+            pool.end(self.id);
+        }
     }
 }
 
-fn signed(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+fn lock(pool: &Mutex<Pool>) -> MutexGuard<'_, Pool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -42,8 +42,6 @@ pub struct Bounds {
     /// The maximum time from the last header to the last byte of a small body. A body has a second more for each MiB that
     /// arrived.
     pub body_time: Duration,
-    /// The maximum time between two parts of a body.
-    pub body_pause: Duration,
     /// The maximum memory of all bodies in bytes, at least `body_bytes`. If it is not at least 1 MiB more, 1 MiB more than
     /// `body_bytes` is used.
     pub body_memory: usize,
@@ -60,7 +58,6 @@ impl Default for Bounds {
         Self {
             body_bytes: 25 << 20,
             body_time: Duration::from_secs(10),
-            body_pause: Duration::from_secs(5),
             body_memory: 32 << 20,
             object_rate: 1000,
             trusted_proxies: Networks::default(),
@@ -88,7 +85,7 @@ impl Limits {
     #[must_use]
     pub fn new(bounds: Bounds, metrics: ReceiverMetrics) -> Self {
         let rate = bounds.object_rate.max(1);
-        let bodies = Budget::new(bounds.body_memory, bounds.body_bytes, metrics.body_bytes());
+        let bodies = Budget::new(bounds.body_memory, bounds.body_bytes, &metrics.body_bytes());
         Self {
             bodies,
             parsing: Arc::new(Semaphore::new(PARSING_BYTES >> 10)),

@@ -141,6 +141,9 @@ impl Attacker {
             }
             Conduct::Bomb { .. } => anyhow::bail!("the bomb is not prepared"),
             Conduct::Streams { is_reset } => http2::flood(stream, *is_reset).await,
+            Conduct::DripInStreams { length, interval } => {
+                http2::drip(stream, *length, *interval).await
+            }
         }
     }
 

@@ -1,11 +1,13 @@
 //! Streams of HTTP/2 (RFC 9113), which a client library would not send.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::list::PATH;
 
@@ -16,10 +18,16 @@ const LAST_STREAM: u32 = (1 << 31) - 1;
 /// The time limit for the first frame of a server.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// The number of streams that the server allows at a time.
+const STREAMS: usize = 16;
+
 /// The types of frames (§6).
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+/// The flag of the last frame of a stream.
+const END_STREAM: u8 = 1;
 /// The flag of a frame whose headers are complete.
 const END_HEADERS: u8 = 4;
 /// The reason of a stream that the client does not need any more (§7).
@@ -35,7 +43,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the headers of a webhook, as literals that are not indexed (RFC 7541 §6.2.2).
-fn headers() -> Vec<u8> {
+fn headers(length: Option<usize>) -> Vec<u8> {
     let fields = [
         (":method", "POST"),
         (":scheme", "http"),
@@ -43,8 +51,12 @@ fn headers() -> Vec<u8> {
         (":path", PATH),
         ("x-hub-signature-256", "sha256=00"),
     ];
+    let length = length.map(|length| length.to_string());
+    let length = length
+        .iter()
+        .map(|length| ("content-length", length.as_str()));
     let mut block = Vec::new();
-    for (name, value) in fields {
+    for (name, value) in fields.into_iter().chain(length) {
         block.push(0);
         for text in [name, value] {
             // All texts are shorter than 127 bytes, so that the length is one byte.
@@ -72,7 +84,7 @@ pub(super) async fn is_served(port: u16) -> bool {
 /// that never arrives.
 pub(super) async fn flood(stream: &mut TcpStream, is_reset: bool) -> Result<()> {
     let (mut reader, mut writer) = stream.split();
-    let headers = headers();
+    let headers = headers(None);
     let write = async {
         writer.write_all(PREFACE).await?;
         writer.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
@@ -95,6 +107,69 @@ pub(super) async fn flood(stream: &mut TcpStream, is_reset: bool) -> Result<()> 
         ended = read => ended?,
     }
     Ok(())
+}
+
+/// The streams of a connection.
+#[derive(Default)]
+struct Streams {
+    open: BTreeSet<u32>,
+    /// The streams that the server has answered before their bodies ended.
+    answered: Vec<u32>,
+}
+
+/// Sends one byte of the body of each stream in each interval, until the server ends the connection. One more stream is
+/// opened in each interval if there are too few.
+pub(super) async fn drip(stream: &mut TcpStream, length: usize, interval: Duration) -> Result<()> {
+    let (mut reader, mut writer) = stream.split();
+    let headers = headers(Some(length));
+    let streams = Mutex::new(Streams::default());
+    let streams = || streams.lock().unwrap_or_else(PoisonError::into_inner);
+    let frames = |id| {
+        let mut streams = streams();
+        let mut frames = Vec::new();
+        for answered in streams.answered.drain(..) {
+            frames.extend(frame(RST_STREAM, 0, answered, &CANCEL.to_be_bytes()));
+        }
+        if streams.open.len() < STREAMS {
+            streams.open.insert(id);
+            frames.extend(frame(HEADERS, END_HEADERS, id, &headers));
+        }
+        for id in &streams.open {
+            frames.extend(frame(DATA, 0, *id, b" "));
+        }
+        frames
+    };
+    let write = async {
+        writer.write_all(PREFACE).await?;
+        writer.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        for id in (1..LAST_STREAM).step_by(2) {
+            writer.write_all(&frames(id)).await?;
+            sleep(interval).await;
+        }
+        std::io::Result::Ok(())
+    };
+    let read = async {
+        loop {
+            let mut head = [0; 9];
+            reader.read_exact(&mut head).await?;
+            let [high, middle, low, kind, flags, id @ ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
+            reader.read_exact(&mut payload).await?;
+            let id = u32::from_be_bytes(id);
+            let mut streams = streams();
+            match kind {
+                RST_STREAM => drop(streams.open.remove(&id)),
+                DATA | HEADERS if flags & END_STREAM != 0 && streams.open.remove(&id) => {
+                    streams.answered.push(id);
+                }
+                _ => {}
+            }
+        }
+    };
+    tokio::select! {
+        ended = write => Ok(ended?),
+        ended = read => ended,
+    }
 }
 
 #[cfg(test)]

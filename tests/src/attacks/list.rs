@@ -52,6 +52,8 @@ pub(super) enum Conduct {
     Bomb { is_signed: bool },
     /// Opens streams of HTTP/2, and cancels each of them at once or never ends it.
     Streams { is_reset: bool },
+    /// Keeps streams of HTTP/2 open whose bodies have this length, and sends one byte of each in each interval.
+    DripInStreams { length: usize, interval: Duration },
 }
 
 const fn plain(name: &'static str, connections: usize, conduct: fn() -> Conduct) -> Attack {
@@ -80,7 +82,7 @@ const fn http2(name: &'static str, connections: usize, conduct: fn() -> Conduct)
 }
 
 /// All attacks.
-const ATTACKS: [Attack; 24] = [
+const ATTACKS: [Attack; 26] = [
     plain("slow headers", 1000, slow_headers),
     plain("slow bodies", 1000, slow_bodies),
     plain("idle connections, one address", 10_000, idle),
@@ -91,6 +93,10 @@ const ATTACKS: [Attack; 24] = [
     plain("bodies of 1 GiB, Content-Length", 16, huge_body),
     plain("bodies of 1 GiB, chunked", 16, huge_chunks),
     plain("stalled bodies of 25 MiB", 40, stalled_bodies),
+    Attack {
+        sources: 250,
+        ..plain("stalled small bodies", 1000, stalled_small_bodies)
+    },
     plain("one-byte chunks", 50, tiny_chunks),
     plain("forged bodies of 1 MiB", 150, || forged(&filler())),
     plain("compressed bomb, forged", 8, || Conduct::Bomb {
@@ -119,6 +125,15 @@ const ATTACKS: [Attack; 24] = [
     http2("HTTP/2 open streams", 250, || Conduct::Streams {
         is_reset: false,
     }),
+    Attack {
+        sources: 250,
+        ..http2("HTTP/2 bodies of single bytes", 250, || {
+            Conduct::DripInStreams {
+                length: 60_000,
+                interval: Duration::from_millis(50),
+            }
+        })
+    },
 ];
 
 /// Returns the names of all attacks.
@@ -198,17 +213,25 @@ fn slow_bodies() -> Conduct {
 
 /// Each connection sends 7 MiB of a body at once, and almost nothing of the rest.
 fn stalled_bodies() -> Conduct {
-    let signature = forged_signature();
+    stalled(26_000_000, 7 * MIB, Duration::from_secs(2))
+}
+
+/// Each connection sends a body of 64 KiB, apart from the last hundred bytes, which would take a minute.
+fn stalled_small_bodies() -> Conduct {
+    let length = 64 << 10;
+    stalled(length, length - 100, Duration::from_millis(600))
+}
+
+/// Sends this many bytes of a body at once, and then one in each interval.
+fn stalled(length: usize, sent: usize, interval: Duration) -> Conduct {
+    let (signature, length) = (forged_signature(), length.to_string());
     let headers = [
         (SIGNATURE_HEADER, signature.as_str()),
-        ("content-length", "26000000"),
+        ("content-length", length.as_str()),
     ];
     let mut first = head(PATH, &headers).into_bytes();
-    first.resize(first.len() + 7 * MIB, b' ');
-    Conduct::Drip {
-        first,
-        interval: Duration::from_secs(2),
-    }
+    first.resize(first.len() + sent, b' ');
+    Conduct::Drip { first, interval }
 }
 
 fn idle() -> Conduct {

@@ -1,7 +1,9 @@
-use futures::FutureExt as _;
-use tokio::time::{Duration, Instant, advance, sleep};
+use std::pin::Pin;
 
-use super::table::MAX_WAITING;
+use futures::FutureExt as _;
+use tokio::time::{Instant, advance, sleep};
+
+use super::pool::MAX_WAITING;
 use super::*;
 
 const KIB: usize = 1 << 10;
@@ -9,120 +11,121 @@ const MIB: usize = 1 << 20;
 /// The least time after which a sender that sends nothing is behind.
 const LATE: Duration = Duration::from_millis(1001);
 /// The same for a small body.
-const SMALL_LATE: Duration = Duration::from_millis(110);
+const SMALL_LATE: Duration = Duration::from_millis(101);
 
 fn source(number: u8) -> IpAddr {
     [192, 0, 2, number].into()
 }
 
-/// Returns a budget with 512 KiB for small bodies, 512 KiB for large ones, and 1 MiB for one of the largest size.
+/// Returns a budget with 512 KiB for small bodies, 512 KiB for larger ones, and 1 MiB for the largest ones.
 fn budget() -> Budget {
-    Budget::new(2 * MIB, MIB, Gauge::default())
+    Budget::new(2 * MIB, MIB, &Gauge::default())
 }
 
-/// Returns the share of a large body of which nothing has arrived.
-fn large(budget: &Budget, number: u8) -> Share {
-    budget.share(Some(source(number)), Some(MIB))
+impl Budget {
+    /// Returns a share without a wait.
+    #[track_caller]
+    fn take(&self, number: u8, bytes: usize) -> Share {
+        let reserved = self.reserve(Some(source(number)), bytes).now_or_never();
+        reserved.expect("there is room").unwrap()
+    }
+
+    fn take_all<const COUNT: usize>(&self, number: u8, bytes: usize) -> [Share; COUNT] {
+        std::array::from_fn(|_| self.take(number, bytes))
+    }
+
+    /// Begins to wait for a share.
+    fn wait(&self, number: u8, bytes: usize) -> Wait<'_> {
+        let mut wait: Wait<'_> = self.reserve(Some(source(number)), bytes).boxed();
+        assert!(wait.try_take().is_none(), "there is room");
+        wait
+    }
+}
+
+type Wait<'b> = Pin<Box<dyn Future<Output = Result<Share, Lost>> + Send + 'b>>;
+
+trait TryTake {
+    fn try_take(&mut self) -> Option<Result<Share, Lost>>;
+}
+
+impl TryTake for Wait<'_> {
+    fn try_take(&mut self) -> Option<Result<Share, Lost>> {
+        self.now_or_never()
+    }
 }
 
 impl Share {
-    /// Grows at once, or returns `None` if the body has to wait.
-    fn try_grow(&mut self, bytes: usize) -> Option<Result<(), Lost>> {
-        self.grow(bytes).now_or_never()
-    }
-
-    #[track_caller]
-    fn must_grow(&mut self, bytes: usize) {
-        self.try_grow(bytes).expect("there is room").unwrap();
-    }
-
     fn is_lost(&self) -> bool {
         self.lost().now_or_never().is_some()
     }
+
+    #[track_caller]
+    fn completed(mut self) -> Self {
+        self.complete(self.bytes).unwrap();
+        self
+    }
+}
+
+/// Returns how many are lost. Nothing more has arrived of their bodies.
+fn lost(shares: &[Share]) -> usize {
+    shares.iter().filter(|share| share.is_lost()).count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_are_taken_in_steps() {
+async fn what_is_taken_is_returned() {
     let used = Gauge::default();
-    let budget = Budget::new(2 * MIB, MIB, used.clone());
-    let mut share = budget.share(None, None);
-    for (bytes, taken) in [(1, 4), (4 * KIB, 4), (5 * KIB, 8), (65 * KIB, 128)] {
-        share.grow(bytes).await.unwrap();
-        assert_eq!(used.get(), signed(taken * KIB), "{bytes}");
-    }
-    drop(share);
+    let budget = Budget::new(2 * MIB, MIB, &used);
+    let mut chunked = budget.take(1, SMALL_BYTES);
+    let tiny = budget.take(1, 1).completed();
+    assert_eq!(used.get(), 68 << 10);
+    chunked.complete(20 * KIB).unwrap();
+    assert_eq!(used.get(), 24 << 10);
+    let ended = budget.take_all::<7>(1, SMALL_BYTES);
+    advance(SMALL_LATE).await;
+    assert_eq!(lost(&ended), 0);
+    let other = budget.take(1, SMALL_BYTES);
+    assert_eq!(lost(&ended), 1);
+    assert_eq!(used.get(), (24 + 7 * 64) << 10);
+    drop((chunked, tiny, ended, other));
     assert_eq!(used.get(), 0);
-    assert_eq!(budget.table().used, [0; 3]);
-    assert!(budget.table().bodies.is_empty());
+    let _all = budget.take_all::<8>(1, SMALL_BYTES);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_body_completes_where_several_would_wait_for_each_other() {
-    let used = Gauge::default();
-    let budget = Budget::new(5 * MIB, MIB, used.clone());
-    let mut shares = [1, 2, 3].map(|number| large(&budget, number));
-    for share in &mut shares {
-        share.must_grow(640 * KIB);
-    }
-    // The shared 2 MiB have no room for a second half of all three.
-    let [first, second, third] = &mut shares;
-    first.must_grow(MIB);
-    second.must_grow(MIB);
-    third.must_grow(MIB);
-    let mut fourth = large(&budget, 4);
-    assert!(fourth.try_grow(1).is_none());
-    assert!(used.get() <= signed(5 * MIB));
-    drop(shares);
-    fourth.must_grow(1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn large_bodies_leave_small_ones_their_part() {
+async fn bodies_wait_only_for_those_of_similar_sizes() {
     let budget = budget();
-    let mut shares: Vec<_> = (1..10).map(|number| large(&budget, number)).collect();
-    for share in &mut shares {
-        share.try_grow(500 * KIB);
-    }
-    // Bodies without an announced length wait as well.
-    let mut chunked = budget.share(Some(source(10)), None);
-    chunked.must_grow(SMALL_BYTES);
-    assert!(chunked.try_grow(SMALL_BYTES + 1).is_none());
-    let mut small = budget.share(Some(source(1)), Some(SMALL_BYTES));
-    small.must_grow(SMALL_BYTES);
-    assert!(!chunked.is_lost());
+    let _largest = budget.take(1, MIB);
+    let _next = budget.wait(1, MIB);
+    let _large = budget.take(1, 512 * KIB);
+    let _next = budget.wait(1, 100 * KIB);
+    let _small = budget.take_all::<8>(1, SMALL_BYTES);
+    let _next = budget.wait(1, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_body_does_not_wait_for_an_address_with_more_bodies() {
+async fn a_wait_that_ends_leaves_nothing() {
     let budget = budget();
-    let mut others: Vec<_> = (0..100)
-        .map(|_| budget.share(Some(source(2)), None))
-        .collect();
-    for other in &mut others {
-        other.try_grow(SMALL_BYTES);
-    }
-    assert!(others.iter().all(|share| !share.is_lost()), "they wait");
-    let mut honest = budget.share(Some(source(1)), None);
-    honest.must_grow(32 * KIB);
-    // The address with the most bodies has lost its oldest one.
-    assert!(others[0].is_lost() && others[1..].iter().all(|share| !share.is_lost()));
-    honest.must_grow(SMALL_BYTES);
-    honest.complete().unwrap();
-    assert_eq!(others[0].complete(), Err(Lost));
-    assert!(budget.table().used[0] <= 512 * KIB);
+    let first = budget.take(1, MIB);
+    let second = budget.wait(2, MIB);
+    let mut third = budget.wait(2, MIB);
+    drop(second);
+    drop(first);
+    // The memory was given to a body that does not use it.
+    let granted = budget.wait(3, MIB);
+    drop(third.try_take());
+    drop(granted);
+    budget.take(4, MIB);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_small_bodies_is_not_ended() {
-    let budget = Budget::new(32 * MIB, 25 * MIB, Gauge::default());
+    let budget = Budget::new(32 * MIB, 25 * MIB, &Gauge::default());
     let burst = (0..500).map(|_| {
-        let mut share = budget.share(Some(source(1)), Some(20 * KIB));
+        let share = budget.reserve(Some(source(1)), 20 * KIB);
         async move {
-            for arrived in [1, 10 * KIB, 20 * KIB] {
-                share.grow(arrived).await?;
-                sleep(Duration::from_millis(1)).await;
-            }
-            share.complete()?;
+            let mut share = share.await?;
+            sleep(Duration::from_millis(2)).await;
+            share.complete(20 * KIB)?;
             sleep(Duration::from_millis(1)).await;
             Ok(())
         }
@@ -132,257 +135,160 @@ async fn a_burst_of_small_bodies_is_not_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_body_takes_its_announced_length_at_once() {
-    let budget = budget();
-    let mut first = budget.share(Some(source(1)), Some(21 * KIB));
-    first.must_grow(1);
-    assert_eq!(budget.table().used[0], 24 * KIB);
-    first.must_grow(21 * KIB);
-    assert_eq!(budget.table().used[0], 24 * KIB);
+async fn a_body_that_stalls_makes_room_when_it_falls_behind() {
+    for (bytes, millis) in [(SMALL_BYTES, 100), (128 * KIB, 1000), (MIB / 2 + 1, 1000)] {
+        let budget = budget();
+        let mut stalled = vec![budget.take(1, bytes)];
+        while let Some(Ok(share)) = budget.reserve(Some(source(1)), bytes).now_or_never() {
+            stalled.push(share);
+        }
+        let started = Instant::now();
+        let honest = budget.reserve(Some(source(1)), bytes);
+        let ends = stalled.iter().map(|share| share.lost().boxed());
+        let (honest, _) = tokio::join!(honest, futures::future::select_all(ends));
+        assert!(honest.is_ok());
+        assert_eq!(started.elapsed().as_millis(), millis);
+        // Only as much is taken as is needed.
+        assert_eq!(lost(&stalled), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_body_that_stalls_makes_room_when_it_falls_behind() {
+async fn a_body_that_is_late_is_not_ended_while_nobody_waits() {
     let budget = budget();
-    let slow = (0..8).map(|_| budget.share(Some(source(1)), Some(SMALL_BYTES)));
-    let mut slow: Vec<_> = slow.collect();
-    for share in &mut slow {
-        share.must_grow(1);
-    }
-    let mut honest = budget.share(Some(source(1)), Some(SMALL_BYTES));
-    let started = Instant::now();
-    let ends = slow.iter().map(|share| share.lost().boxed());
-    let (grown, _) = tokio::join!(honest.grow(1), futures::future::select_all(ends));
-    grown.unwrap();
-    assert_eq!(started.elapsed().as_millis(), 100);
-    // Only as much is taken as is needed.
-    assert_eq!(slow.iter().filter(|share| share.is_lost()).count(), 1);
+    let late = budget.take(1, MIB);
+    advance(10 * LATE).await;
+    let _others = budget.take_all::<8>(1, SMALL_BYTES);
+    assert!(!late.is_lost());
+    // More has arrived, and was not read yet.
+    late.arrived(1);
+    drop(budget.wait(2, MIB));
+    assert!(!late.is_lost());
+    let _next = budget.take(2, MIB);
+    assert!(late.is_lost());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_that_is_late_for_longest_ends_first() {
+    let budget = budget();
+    let first = budget.take_all::<4>(1, SMALL_BYTES);
+    advance(SMALL_LATE / 2).await;
+    let second = budget.take_all::<4>(2, SMALL_BYTES);
+    advance(SMALL_LATE / 2).await;
+    first[0].arrived(SMALL_BYTES);
+    assert_eq!((lost(&first), lost(&second)), (0, 0));
+    let _others = budget.take_all::<3>(3, SMALL_BYTES);
+    assert_eq!((lost(&first), lost(&second)), (3, 0));
+    advance(SMALL_LATE).await;
+    assert!(!first[0].is_lost() && !second[0].is_lost());
+    let _other = budget.take(3, SMALL_BYTES);
+    assert!(second[0].is_lost() && !first[0].is_lost());
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_ends_if_it_would_not_make_enough_room() {
     let budget = budget();
-    let complete = (0..7).map(|_| {
-        let mut share = budget.share(Some(source(3)), None);
-        share.must_grow(SMALL_BYTES);
-        share.complete().unwrap();
-        share
-    });
-    let mut complete: Vec<_> = complete.collect();
-    // An address keeps as many bodies as the one that needs the memory has.
-    let mut others = [2, 2].map(|number| budget.share(Some(source(number)), None));
-    for other in &mut others {
-        other.must_grow(1);
-    }
-    let mut small = budget.share(Some(source(1)), Some(SMALL_BYTES));
-    assert!(small.try_grow(1).is_none());
-    assert!(others.iter().all(|share| !share.is_lost()));
-    complete.pop();
-    small.must_grow(1);
+    let complete = budget.take_all::<7>(3, SMALL_BYTES).map(Share::completed);
+    let another = budget.take(3, 1).completed();
+    let late = [2, 2].map(|number| budget.take(number, 16 * KIB));
+    advance(SMALL_LATE).await;
+    assert_eq!(lost(&late), 0);
+    let mut small = budget.wait(1, SMALL_BYTES);
+    assert_eq!(lost(&late), 0);
+    drop(complete);
+    assert!(small.try_take().unwrap().is_ok());
+    assert_eq!(lost(&late), 0);
+    drop(another);
 }
 
 #[tokio::test(start_paused = true)]
 async fn senders_that_fall_behind_one_after_the_other_make_room_together() {
     let budget = budget();
-    let mut slow: Vec<_> = (0..16)
-        .map(|_| budget.share(Some(source(1)), Some(32 * KIB)))
-        .collect();
-    slow[0].must_grow(1);
+    let first = budget.take(1, 32 * KIB);
     advance(SMALL_LATE / 2).await;
-    for share in &mut slow[1..] {
-        share.must_grow(1);
-    }
+    let others = budget.take_all::<15>(1, 32 * KIB);
     advance(SMALL_LATE / 2).await;
-    let mut honest = budget.share(Some(source(1)), Some(SMALL_BYTES));
-    assert!(honest.try_grow(1).is_none());
-    assert!(
-        slow.iter().all(|share| !share.is_lost()),
-        "one is too small"
-    );
+    let mut honest = budget.wait(1, SMALL_BYTES);
+    assert!(!first.is_lost(), "one is too small");
     advance(SMALL_LATE / 2).await;
-    assert!(!slow[15].is_lost());
-    assert_eq!(slow.iter().filter(|share| share.is_lost()).count(), 2);
-    honest.must_grow(1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_holds_nothing_is_not_ended() {
-    let budget = budget();
-    let mut complete = [1, 1].map(|number| large(&budget, number));
-    for share in &mut complete {
-        share.must_grow(512 * KIB);
-        share.complete().unwrap();
-    }
-    let mut empty = large(&budget, 2);
-    advance(LATE).await;
-    let mut honest = large(&budget, 3);
-    assert!(honest.try_grow(1).is_none());
-    assert!(!empty.is_lost());
-    drop(honest);
-    drop(complete);
-    empty.must_grow(1);
-    let now = Instant::now();
-    assert!(!budget.table().bodies[&empty.id].is_behind(now));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_number_of_bodies_that_wait_is_limited() {
-    let budget = budget();
-    let mut earlier = [1, 3].map(|number| large(&budget, number));
-    for share in &mut earlier {
-        share.must_grow(512 * KIB);
-        share.complete().unwrap();
-    }
-    let mut others: Vec<_> = (0..5000).map(|_| large(&budget, 2)).collect();
-    for (number, other) in others.iter_mut().enumerate() {
-        let grown = other.try_grow(1);
-        assert_eq!(grown, (number >= MAX_WAITING).then_some(Err(Lost)));
-    }
-    assert_eq!(budget.table().waiting.len(), MAX_WAITING);
-    // Another address waits instead of the youngest body, and is first.
-    let mut honest = large(&budget, 1);
-    assert!(honest.try_grow(512 * KIB).is_none());
-    let lost = others.iter().position(Share::is_lost);
-    assert_eq!(lost, Some(MAX_WAITING - 1));
-    let [first, _second] = earlier;
-    drop(first);
-    honest.must_grow(512 * KIB);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_small_body_waits_for_complete_ones() {
-    let budget = budget();
-    let mut others: Vec<_> = (0..8)
-        .map(|_| budget.share(Some(source(2)), None))
-        .collect();
-    for other in &mut others {
-        other.must_grow(SMALL_BYTES);
-        other.complete().unwrap();
-    }
-    let mut small = budget.share(Some(source(1)), None);
-    assert!(small.try_grow(1).is_none());
-    let grown = tokio::spawn(async move { small.grow(1).await });
-    tokio::task::yield_now().await;
-    others.pop();
-    assert_eq!(grown.await.unwrap(), Ok(()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sender_that_does_not_keep_the_pace_makes_room() {
-    let budget = budget();
-    // One body is in the part of the largest one, and one in that of all large ones.
-    let mut slow = [1, 1].map(|number| large(&budget, number));
-    for share in &mut slow {
-        share.must_grow(512 * KIB);
-    }
-    // A sender earns nothing with what it sends at once.
-    advance(LATE).await;
-    assert!(slow.iter().all(|share| !share.is_lost()), "nobody waits");
-    let mut honest = large(&budget, 1);
-    honest.must_grow(128 * KIB);
-    assert!(slow.iter().any(Share::is_lost));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_waits_gets_the_memory_of_a_sender_that_falls_behind() {
-    let budget = budget();
-    let mut slow = [1, 1].map(|number| large(&budget, number));
-    for share in &mut slow {
-        share.must_grow(512 * KIB);
-    }
-    let mut honest = large(&budget, 2);
-    let started = Instant::now();
-    let ends = slow.iter().map(|share| share.lost().boxed());
-    let (grown, _) = tokio::join!(honest.grow(MIB), futures::future::select_all(ends));
-    grown.unwrap();
-    // The part of the largest one is enough.
-    assert_eq!(slow.iter().filter(|share| share.is_lost()).count(), 1);
-    assert_eq!(started.elapsed().as_millis(), 1000);
+    assert!(others[0].is_lost() && first.is_lost());
+    assert_eq!(lost(&others), 1);
+    assert!(honest.try_take().unwrap().is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_keeps_the_pace_is_not_ended() {
     let budget = budget();
-    let mut honest = large(&budget, 1);
-    honest.must_grow(512 * KIB + 1);
-    let mut others: Vec<_> = (0..5).map(|_| large(&budget, 2)).collect();
-    for arrived in (576 * KIB..=MIB).step_by(64 * KIB) {
-        advance(Duration::from_millis(250)).await;
-        honest.must_grow(arrived);
-        for other in &mut others {
-            other.try_grow(128 * KIB);
-        }
-        assert!(!honest.is_lost(), "{arrived}");
+    let mut honest = budget.take(1, MIB);
+    // A sender earns nothing with what it sends at once.
+    honest.arrived(512 * KIB);
+    let mut others = [2, 2, 3].map(|number| budget.wait(number, MIB));
+    for _ in 0..8 {
+        advance(Duration::from_millis(1250) / 5).await;
+        honest.arrived(64 * KIB);
+        assert!(!honest.is_lost());
     }
     // What is complete is not late.
-    honest.complete().unwrap();
+    honest.complete(MIB).unwrap();
     advance(10 * LATE).await;
-    large(&budget, 3).try_grow(MIB);
-    assert!(!honest.is_lost());
+    assert!(others.iter_mut().all(|wait| wait.try_take().is_none()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_clock_of_a_sender_stops_while_its_body_waits() {
+async fn the_clock_of_a_sender_starts_when_it_has_memory() {
     let budget = budget();
-    let mut complete = [1, 1].map(|number| large(&budget, number));
-    for share in &mut complete {
-        share.must_grow(512 * KIB);
-        share.complete().unwrap();
-    }
-    let mut honest = large(&budget, 2);
-    let waiting = async {
-        honest.grow(128 * KIB).await.unwrap();
-        honest
-    };
-    let release = async {
-        advance(5 * LATE).await;
-        drop(complete);
-    };
-    let (honest, ()) = tokio::join!(waiting, release);
-    let table = budget.table();
-    assert!(!table.bodies[&honest.id].is_behind(Instant::now()));
+    let complete = budget.take(1, MIB).completed();
+    let mut honest = budget.wait(2, MIB);
+    advance(5 * LATE).await;
+    drop(complete);
+    let _other = budget.wait(3, MIB);
+    let honest = honest.try_take().unwrap().unwrap();
+    advance(LATE * 9 / 10).await;
+    assert!(!honest.is_lost());
+    advance(LATE).await;
+    assert!(honest.is_lost());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_address_with_the_fewest_bodies_is_next() {
     let budget = budget();
-    let mut complete = [1, 1].map(|number| large(&budget, number));
-    for share in &mut complete {
-        share.must_grow(512 * KIB);
-        share.complete().unwrap();
-    }
-    let mut waiting = [2, 2, 3].map(|number| large(&budget, number));
-    for share in &mut waiting {
-        assert!(share.try_grow(512 * KIB).is_none());
-    }
-    let [first, _] = complete;
-    drop(first);
-    let table = budget.table();
-    let has_room = waiting
-        .each_ref()
-        .map(|share| table.bodies[&share.id].bytes > 0);
-    assert_eq!(has_room, [false, false, true]);
-    drop(table);
+    let complete = budget.take(1, MIB).completed();
+    let [mut first, mut second, mut third] = [2, 2, 3].map(|number| budget.wait(number, MIB));
+    drop(complete);
+    assert!(first.try_take().is_none() && second.try_take().is_none());
+    drop(third.try_take().unwrap());
+    assert!(second.try_take().is_none());
+    assert!(first.try_take().unwrap().is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_waits_makes_room_for_an_address_with_fewer_bodies() {
+async fn a_body_does_not_wait_for_smaller_ones_behind_it() {
     let budget = budget();
-    let mut lead = large(&budget, 2);
-    let mut others = [2, 2].map(|number| large(&budget, number));
-    lead.must_grow(512 * KIB);
-    lead.must_grow(576 * KIB);
-    for share in &mut others {
-        share.must_grow(256 * KIB);
+    let _complete = budget.take(1, 256 * KIB).completed();
+    let small = budget.take(1, 256 * KIB).completed();
+    let mut first = budget.wait(1, 512 * KIB - SMALL_BYTES);
+    let mut second = budget.wait(1, 128 * KIB);
+    drop(small);
+    assert!(first.try_take().is_none() && second.try_take().is_none());
+    drop(first);
+    assert!(second.try_take().unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_bodies_that_wait_is_limited() {
+    let budget = budget();
+    let complete = budget.take(1, MIB).completed();
+    let mut others: Vec<_> = (0..MAX_WAITING).map(|_| budget.wait(2, MIB)).collect();
+    for _ in MAX_WAITING..5000 {
+        let reserved = budget.reserve(Some(source(2)), MIB).now_or_never();
+        assert!(matches!(reserved, Some(Err(Lost))));
     }
-    for share in &mut others {
-        assert!(share.try_grow(512 * KIB).is_none());
-    }
-    // An address with as many bodies waits.
-    let mut same: Vec<_> = (0..3).map(|_| large(&budget, 3)).collect();
-    assert!(same[0].try_grow(128 * KIB).is_none());
-    same.clear();
-    let mut honest = large(&budget, 3);
-    honest.must_grow(128 * KIB);
-    assert!(others[0].is_lost() && !others[1].is_lost() && !lead.is_lost());
+    // Another address waits instead of the youngest body, and is first.
+    let mut honest = budget.wait(1, MIB);
+    let ended = others
+        .iter_mut()
+        .rposition(|wait| wait.try_take().is_some());
+    assert_eq!(ended, Some(MAX_WAITING - 1));
+    drop(complete);
+    assert!(honest.try_take().unwrap().is_ok());
 }

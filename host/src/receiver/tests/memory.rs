@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use tokio::task::JoinSet;
@@ -42,17 +43,17 @@ fn stalled() -> Body {
     Body::from_stream(first.chain(Box::pin(rest)).map(Ok::<_, std::io::Error>))
 }
 
-fn length(bytes: usize) -> HeaderMap {
-    HeaderMap::from_iter([(http::header::CONTENT_LENGTH, bytes.into())])
-}
-
+/// Reads a body of this length, or of an unknown one.
 async fn read(
     limits: &Limits,
     number: u8,
-    bytes: usize,
+    length: impl Into<Option<usize>>,
     body: Body,
 ) -> Result<usize, &'static str> {
-    let received = body::read(&length(bytes), body, Some(source(number)), limits).await;
+    let length = length.into().map(usize::into);
+    let headers = length.map(|length: HeaderValue| (http::header::CONTENT_LENGTH, length));
+    let headers = HeaderMap::from_iter(headers);
+    let received = body::read(&headers, body, Some(source(number)), limits).await;
     received
         .map(|received| received.bytes.len())
         .map_err(|answer| answer.code())
@@ -60,17 +61,37 @@ async fn read(
 
 /// Starts senders of stalled bodies, each of which begins again when its body is refused.
 fn attack(limits: &Arc<Limits>, count: usize, number: u8) -> JoinSet<()> {
+    attack_with(limits, count, move |_| number, Some(26_000_000), stalled)
+}
+
+/// Starts senders of such bodies with this length, each of which begins again when its body is refused.
+fn attack_with(
+    limits: &Arc<Limits>,
+    count: usize,
+    number: impl Fn(usize) -> u8,
+    length: Option<usize>,
+    body: impl Fn() -> Body + Clone + Send + 'static,
+) -> JoinSet<()> {
     let mut attackers = JoinSet::new();
-    for _ in 0..count {
-        let limits = Arc::clone(limits);
+    for sender in 0..count {
+        let (limits, number, body) = (Arc::clone(limits), number(sender), body.clone());
         attackers.spawn(async move {
             loop {
-                read(&limits, number, 26_000_000, stalled()).await.ok();
+                read(&limits, number, length, body()).await.ok();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
     }
     attackers
+}
+
+/// Returns a body of single bytes, of which this many arrive in a second.
+fn dripping(rate: u32) -> Body {
+    let parts = stream::repeat(()).then(move |()| async move {
+        tokio::time::sleep(Duration::from_secs(1) / rate).await;
+        Ok::<_, std::io::Error>(Bytes::from_static(b" "))
+    });
+    Body::from_stream(parts)
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,8 +102,10 @@ async fn large_bodies_over_a_slow_line_arrive() {
         assert_eq!(body, Ok(25 * MIB));
     }
     // The second of two at a time waits for the first one.
-    let one = || read(&limits, 1, 25 * MIB, slow(25 * MIB));
-    assert_eq!(tokio::join!(one(), one()), (Ok(25 * MIB), Ok(25 * MIB)));
+    for length in [Some(25 * MIB), None] {
+        let one = || read(&limits, 1, length, slow(25 * MIB));
+        assert_eq!(tokio::join!(one(), one()), (Ok(25 * MIB), Ok(25 * MIB)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,6 +135,44 @@ async fn stalled_bodies_do_not_end_a_large_one_of_another_address() {
         assert_eq!(body, Ok(25 * MIB));
         let taken = started.elapsed().as_secs_f64();
         assert!(taken < 15.0, "{taken}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_bodies_that_do_not_arrive_delay_others_by_a_tenth_of_a_second() {
+    let one: fn(usize) -> u8 = |_| 1;
+    let many: fn(usize) -> u8 = |sender| u8::try_from(sender % 250).unwrap_or_default();
+    for (number, length, rate) in [
+        (one, Some(60_000), 1),
+        (many, Some(60_000), 1),
+        (many, None, 50),
+    ] {
+        let limits = Arc::new(limits());
+        let _attackers = attack_with(&limits, 700, number, length, move || dripping(rate));
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(77)).await;
+            let started = Instant::now();
+            let small = read(&limits, 255, 8192, Body::from(vec![b' '; 8192]));
+            assert_eq!(small.await, Ok(8192));
+            let taken = started.elapsed();
+            assert!(taken < Duration::from_millis(110), "{length:?} {taken:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_wait_for_much_memory_do_not_delay_small_ones() {
+    let limits = Arc::new(limits());
+    let _attackers = attack_with(&limits, 100, |_| 1, None, || slow(128 << 10));
+    let _stalled = attack(&limits, 40, 1);
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(77)).await;
+        let started = Instant::now();
+        let small = read(&limits, 1, 8192, Body::from(vec![b' '; 8192]));
+        assert_eq!(small.await, Ok(8192));
+        let taken = started.elapsed();
+        assert!(taken < Duration::from_millis(210), "{taken:?}");
     }
 }
 
