@@ -73,9 +73,9 @@ pub(super) async fn bind<G>(
     let bindings = Api::<RoleBinding>::namespaced(context.client.clone(), key.namespace());
     let wanted = wanted(key, sync, role, accounts);
     let name = wanted.name_any();
-    let bound = &context.bound;
-    let written = bound.current(key, sync.uid().as_deref());
-    if written.is_some_and(|written| bound.has(&written, &wanted)) {
+    let writes = &context.role_bindings;
+    let written = writes.current(key, sync.uid().as_deref());
+    if written.is_some_and(|written| writes.has(&written, &wanted)) {
         return Ok(());
     }
     let found = within("read the RoleBinding", bindings.get_opt(&name)).await?;
@@ -83,7 +83,7 @@ pub(super) async fn bind<G>(
         let params = create_params();
         let (bindings, wanted) = (bindings.clone(), &wanted);
         async move {
-            let writing = bound.begin(key);
+            let writing = writes.begin(key);
             let call = bindings.create(&params, wanted);
             let stored = within("create the RoleBinding", call).await?;
             writing.stored(&stored.metadata, wanted);
@@ -97,12 +97,12 @@ pub(super) async fn bind<G>(
     match change(key, sync, &found, &wanted)? {
         Change::None => {
             if is_watched(&found) {
-                bound.confirm(key, &found.metadata, &wanted);
+                writes.confirm(key, &found.metadata, &wanted);
             }
         }
         Change::Patch(patch) => {
             let (params, patch) = (patch_params(), Patch::Merge(&patch));
-            let writing = bound.begin(key);
+            let writing = writes.begin(key);
             let call = bindings.patch(&name, &params, &patch);
             let stored = within("patch the RoleBinding", call).await?;
             if is_watched(&stored) {

@@ -14,6 +14,7 @@ use super::dereference::{Present, References};
 use super::error::{ControllerError, within};
 use super::own_writes::{OwnWrites, Written};
 use super::ownership::{self, Writer};
+use super::published::PublishedCommit;
 use super::resolve::{Blocked, Resolution};
 use super::validate::Desired;
 use super::{Context, config_map, create_params, patch_params, token_secret};
@@ -31,16 +32,23 @@ pub(super) enum Publication {
     Failed(ControllerError),
 }
 
-/// Returns whether a publication replaces an earlier one of this process, so that it is not expected to fail. The status
-/// can then be written at the same time.
-pub(super) fn is_expected(refs: &References, desired: &Desired, resolution: &Resolution) -> bool {
-    matches!(refs.config_map, Present::Written(_))
-        && matches!(resolution, Resolution::Resolved(_))
+/// Returns the commit of a publication that replaces an earlier one of this process, so that it is not expected to fail.
+/// The status can then be written at the same time.
+pub(super) fn expected(
+    refs: &References,
+    desired: &Desired,
+    resolution: &Resolution,
+) -> Option<PublishedCommit> {
+    let Resolution::Resolved(resolved) = resolution else {
+        return None;
+    };
+    let is_expected = matches!(refs.config_map, Present::Written(_))
         && desired.gateway.is_ok()
-        && desired.app_token.is_none()
+        && desired.app_token.is_none();
+    is_expected.then(|| PublishedCommit::next(refs.published.as_ref(), &resolved.found.commit))
 }
 
-/// Publishes the commit of an object.
+/// Publishes the commit of an object. Returns the commit that is in the ConfigMap then, too.
 ///
 /// # Errors
 ///
@@ -53,8 +61,9 @@ pub(super) async fn publish<G>(
     refs: &References,
     desired: &Desired,
     resolution: &Resolution,
-) -> Result<Publication, ControllerError> {
+) -> Result<(Publication, Option<PublishedCommit>), ControllerError> {
     let client = &context.client;
+    let before = refs.published.clone();
     let resolved = match (resolution, &desired.gateway) {
         (Resolution::Resolved(resolved), Ok(())) => resolved,
         (Resolution::Resolved(_), Err(secret)) => {
@@ -63,11 +72,11 @@ pub(super) async fn publish<G>(
                 retry: context.states.record_blocked(key, &desired.lookup_key),
             };
             let ended = end_pause(client, key, sync, refs).await;
-            return published(ended, Publication::Blocked(blocked));
+            return Ok((unless_failed(ended, Publication::Blocked(blocked))?, before));
         }
         (Resolution::Blocked(_) | Resolution::Failed(_), _) => {
             let ended = end_pause(client, key, sync, refs).await;
-            return published(ended, Publication::Skipped);
+            return Ok((unless_failed(ended, Publication::Skipped)?, before));
         }
     };
     let token = async {
@@ -81,20 +90,28 @@ pub(super) async fn publish<G>(
     };
     let config_map = async {
         let wanted = config_map::wanted(key, sync, resolved)?;
-        let published = &context.published;
+        let writes = &context.config_maps.writes;
         match &refs.config_map {
-            Present::Written(written) => rewrite(client, published, key, written, &wanted).await,
+            Present::Written(written) => rewrite(client, writes, key, written, &wanted).await?,
             Present::Read(found) => {
-                write(client, published, key, sync, found.as_deref(), &wanted).await
+                write(client, writes, key, sync, found.as_deref(), &wanted).await?;
             }
         }
+        let published = PublishedCommit::next(refs.published.as_ref(), &resolved.found.commit);
+        context.config_maps.set(key, &published);
+        Ok(published)
     };
     let (config_map, token) = tokio::join!(config_map, token);
-    published(config_map.and(token), Publication::Published)
+    let (written, published) = match config_map {
+        Ok(published) => (token, Some(published)),
+        Err(error) => (Err(error), before),
+    };
+    let publication = unless_failed(written, Publication::Published)?;
+    Ok((publication, published))
 }
 
 /// Returns a publication whose writes succeeded, or why they did not.
-fn published(
+fn unless_failed(
     written: Result<(), ControllerError>,
     publication: Publication,
 ) -> Result<Publication, ControllerError> {
@@ -174,25 +191,25 @@ async fn tell_paused(
 /// Updates a ConfigMap that is as it was written last. Everything but the data is the same for all commits of an object.
 async fn rewrite(
     client: &Client,
-    published: &OwnWrites,
+    writes: &OwnWrites,
     key: &ObjectKey,
     written: &Written,
     wanted: &ConfigMap,
 ) -> Result<(), ControllerError> {
-    if published.has(written, wanted) {
+    if writes.has(written, wanted) {
         return Ok(());
     }
     let patch = json!({
         "metadata": { "resourceVersion": written.version },
         "data": wanted.data,
     });
-    patch_config_map(client, published, key, &patch, wanted).await
+    patch_config_map(client, writes, key, &patch, wanted).await
 }
 
 /// Creates the ConfigMap, or updates it if it belongs to the object.
 async fn write(
     client: &Client,
-    published: &OwnWrites,
+    writes: &OwnWrites,
     key: &ObjectKey,
     sync: &GatewaySync,
     present: Option<&ConfigMap>,
@@ -200,7 +217,7 @@ async fn write(
 ) -> Result<(), ControllerError> {
     let Some(present) = present else {
         let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-        let (params, writing) = (create_params(), published.begin(key));
+        let (params, writing) = (create_params(), writes.begin(key));
         let call = config_maps.create(&params, wanted);
         let stored = within("create the metadata ConfigMap", call).await?;
         writing.stored(&stored.metadata, wanted);
@@ -217,15 +234,15 @@ async fn write(
         whose,
     })?;
     if let Some(patch) = config_map::difference(key, present, wanted) {
-        return patch_config_map(client, published, key, &patch, wanted).await;
+        return patch_config_map(client, writes, key, &patch, wanted).await;
     }
-    published.confirm(key, &present.metadata, wanted);
+    writes.confirm(key, &present.metadata, wanted);
     Ok(())
 }
 
 async fn patch_config_map(
     client: &Client,
-    published: &OwnWrites,
+    writes: &OwnWrites,
     key: &ObjectKey,
     patch: &Value,
     wanted: &ConfigMap,
@@ -237,7 +254,7 @@ async fn patch_config_map(
         patch_params(),
         Patch::Merge(patch),
     );
-    let writing = published.begin(key);
+    let writing = writes.begin(key);
     let call = config_maps.patch(&name, &params, &patch);
     let stored = within("patch the metadata ConfigMap", call).await?;
     writing.stored(&stored.metadata, wanted);

@@ -61,6 +61,7 @@ pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
         git: Ok(GitSecrets::Credentials(Credentials::Anonymous)),
         gateway_secret: Ok(()),
         config_map: Present::Read(None),
+        published: None,
         token_secret: None,
     };
     let access = GitAccess {
@@ -333,10 +334,12 @@ impl Bench {
     /// Runs a pass over the object in the API server, after the watches have reported everything.
     pub(in crate::controller) async fn pass(&self) -> Result<Action, ControllerError> {
         let Context {
-            published, bound, ..
+            config_maps,
+            role_bindings,
+            ..
         } = &*self.context;
         let key = ObjectKey::new("edge", "plant").unwrap();
-        for (path, writes) in [(METADATA, published), (BINDING, bound)] {
+        for (path, writes) in [(METADATA, &config_maps.writes), (BINDING, role_bindings)] {
             match self.api.get(path) {
                 Some(object) => {
                     let version = object["metadata"]["resourceVersion"].as_str();

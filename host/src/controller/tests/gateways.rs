@@ -312,7 +312,7 @@ async fn agents_of_a_paused_object_are_bound_so_that_they_read_the_pause() {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "other"},
     });
     bench.api.put(&binding, of_others);
-    bench.context.bound.forget_all();
+    bench.context.role_bindings.forget_all();
     assert_eq!(bench.pass().await.unwrap(), after(300));
 }
 
