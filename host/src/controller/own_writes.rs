@@ -50,14 +50,17 @@ pub(super) struct Written {
 
 impl OwnWrites {
     /// Returns an object as it was written for the `GatewaySync` of this uid, if the API server still has it like this, as
-    /// far as the watch has reported.
+    /// far as the watch has reported. Otherwise, forgets what was written, because the object is read next.
     pub(super) fn current(&self, key: &ObjectKey, owner: Option<&str>) -> Option<Written> {
-        let objects = self.lock();
-        let written = objects.get(key)?.current()?;
-        (written.owner.as_deref() == owner).then(|| written.clone())
+        let mut objects = self.lock();
+        let known = objects.get_mut(key)?;
+        let current = known.current().cloned();
+        known.written = current.filter(|written| written.owner.as_deref() == owner);
+        known.written.clone()
     }
 
-    /// Returns whether the watch has reported a later version than the one that was written.
+    /// Returns whether the watch has reported a later version than the one that was written, since the object was known to
+    /// be current.
     pub(super) fn is_overtaken(&self, key: &ObjectKey) -> bool {
         let objects = self.lock();
         let known = objects.get(key);
@@ -205,7 +208,6 @@ mod tests {
         assert!(writes.report(&key(), Some("7")), "another's");
         writes.begin(&key()).stored(&stored("9"), &content("a"));
         assert_eq!(version(&writes).as_deref(), Some("9"));
-        assert_eq!(writes.current(&key(), Some("uid-2")), None);
         let written = writes.current(&key(), Some("uid-1")).unwrap();
         assert!(writes.has(&written, &content("a")) && !writes.has(&written, &content("b")));
         // The watch may be behind.
@@ -215,8 +217,10 @@ mod tests {
         assert_eq!(version(&writes).as_deref(), Some("9"));
         assert!(writes.report(&key(), Some("10")) && writes.is_overtaken(&key()));
         assert_eq!(version(&writes), None);
+        assert!(!writes.is_overtaken(&key()), "it is read next");
         writes.confirm(&key(), &stored("10"), &content("a"));
         assert_eq!(version(&writes).as_deref(), Some("10"));
+        assert_eq!(writes.current(&key(), Some("uid-2")), None);
     }
 
     #[test]
@@ -231,8 +235,8 @@ mod tests {
         let write = writes.begin(&key);
         assert!(!writes.report(&key, Some("12")));
         write.stored(&stored("11"), &content("a"));
-        assert_eq!(version(&writes), None);
         assert!(writes.is_overtaken(&key));
+        assert_eq!(version(&writes), None);
     }
 
     #[test]

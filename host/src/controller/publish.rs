@@ -125,11 +125,14 @@ fn unless_failed(
 /// Tells the agents of a paused object to stop syncing. They keep what they have: nothing else of the ConfigMap changes.
 /// Without a ConfigMap, one without a commit is created, because an agent lets its gateway start when it knows of the
 /// pause. The next pass over the object after the pause publishes that it is over.
-pub(super) async fn pause(
-    client: &Client,
+pub(super) async fn pause<G>(
+    context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<(), ControllerError> {
+    let client = &context.client;
+    // Each pass of a pause reads the ConfigMap.
+    context.config_maps.writes.forget(key);
     let name = names::metadata_map(key.name());
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
     let found = within("read the metadata ConfigMap", config_maps.get_opt(&name)).await?;

@@ -260,7 +260,7 @@ async fn prepare<G: RefSource>(
     } else if sync.spec.is_paused() {
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
-        publish::pause(&context.client, key, sync).await?;
+        publish::pause(context, key, sync).await?;
         let bound = Box::pin(gateways::bind(context, key, sync)).await;
         return bound_in_pause(key, bound).map(Some);
     } else {

@@ -339,6 +339,22 @@ async fn a_role_binding_that_is_not_watched_is_read_in_each_pass() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_role_binding_that_others_have_taken_starts_no_further_passes() {
+    let mut bench = bench(&["gw-0"]);
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.agent_role = Some(AgentRole::ClusterRole);
+    assert_eq!(bench.pass().await.unwrap(), after(300));
+    let binding = format!("{BINDINGS}/stoker-agent-plant");
+    let mut taken = bench.api.get(&binding).unwrap();
+    taken["metadata"] = json!({"name": "stoker-agent-plant"});
+    for (role, seconds) in [("stoker-agent", 300), ("other", 60)] {
+        taken["roleRef"]["name"] = role.into();
+        bench.api.put(&binding, taken.clone());
+        assert_eq!(bench.pass().await.unwrap(), after(seconds), "{role}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn agents_that_cannot_be_bound_are_reported_and_the_ref_is_followed() {
     let mut bench = bench(&[]);
     let context = Arc::get_mut(&mut bench.context).unwrap();

@@ -43,7 +43,7 @@ async fn a_pause_reaches_the_agents_and_changes_nothing_else_of_what_they_read()
     told["paused"] = "true".into();
     assert_eq!(data(), told);
     bench.api.calls();
-    bench.pass().await.unwrap();
+    assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     assert_eq!(bench.api.calls(), [format!("GET {METADATA}")]);
     pause(false);
     bench.change(|sync| sync.git_ref("main"));
