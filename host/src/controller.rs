@@ -26,6 +26,7 @@ mod gateways;
 mod merge_patch;
 mod metrics;
 mod own_writes;
+mod owned;
 mod ownership;
 mod profiles;
 mod publish;

@@ -11,13 +11,12 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names;
 
 use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
 use super::own_writes::{OwnWrites, Written};
 use super::published::PublishedCommit;
-use super::{Context, token_secret};
+use super::{Context, publish, token_secret};
 use crate::recent::Recent;
 
 /// The objects that an object refers to.
@@ -94,10 +93,7 @@ async fn config_map(
     if let Some(written) = writes.current(key, sync.uid().as_deref()) {
         return Ok(Present::Written(written));
     }
-    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let name = names::metadata_map(key.name());
-    let call = config_maps.get_opt(&name);
-    let found = within("read the metadata ConfigMap", call).await?;
+    let found = publish::metadata_map(client, key).read().await?;
     Ok(Present::Read(found.map(Box::new)))
 }
 

@@ -9,6 +9,7 @@ use kube::api::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names::label;
 
 use crate::written::number;
 
@@ -72,8 +73,20 @@ impl OwnWrites {
         self.hash(content) == Some(written.hash)
     }
 
+    /// Writes an object, and notes what is known of it then.
+    pub(super) async fn write<T: Resource + Serialize, E>(
+        &self,
+        key: &ObjectKey,
+        content: &T,
+        call: impl Future<Output = Result<ObjectMeta, E>>,
+    ) -> Result<(), E> {
+        let writing = self.begin(key);
+        writing.stored(&call.await?, content);
+        Ok(())
+    }
+
     /// Notes that a write begins. Dropping the value notes that its result is not known.
-    pub(super) fn begin<'a>(&'a self, key: &'a ObjectKey) -> Write<'a> {
+    fn begin<'a>(&'a self, key: &'a ObjectKey) -> Write<'a> {
         let mut objects = self.lock();
         let known = objects.entry(key.clone()).or_default();
         known.is_being_written = true;
@@ -81,15 +94,17 @@ impl OwnWrites {
         Write { writes: self, key }
     }
 
-    /// Notes that the API server has an object of this version and content.
+    /// Notes that the API server has an object of this version and content, if the watch reports its changes: it selects by
+    /// the label of the manager. Others are read in each pass.
     pub(super) fn confirm<T: Resource + Serialize>(
         &self,
         key: &ObjectKey,
         stored: &ObjectMeta,
         content: &T,
     ) {
+        let is_watched = manager(stored) == manager(content.meta());
         let version = stored.resource_version.as_deref();
-        let written = version.and_then(|version| {
+        let written = version.filter(|_| is_watched).and_then(|version| {
             Some(Written {
                 version: version.to_owned(),
                 owner: owner(content),
@@ -142,16 +157,21 @@ fn owner<T: Resource>(content: &T) -> Option<String> {
     Some(owner.uid.clone())
 }
 
+/// Returns the label by which the watches select.
+fn manager(meta: &ObjectMeta) -> Option<&String> {
+    meta.labels.as_ref()?.get(label::MANAGED_BY)
+}
+
 /// A write that is under way.
 #[derive(Debug)]
-pub(super) struct Write<'a> {
+struct Write<'a> {
     writes: &'a OwnWrites,
     key: &'a ObjectKey,
 }
 
 impl Write<'_> {
     /// Notes that the API server has stored this content as this version.
-    pub(super) fn stored<T: Resource + Serialize>(self, stored: &ObjectMeta, content: &T) {
+    fn stored<T: Resource + Serialize>(self, stored: &ObjectMeta, content: &T) {
         self.writes.confirm(self.key, stored, content);
     }
 }

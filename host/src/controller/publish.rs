@@ -3,21 +3,26 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch};
-use kube::core::PartialObjectMeta;
-use serde_json::{Value, json};
+use serde_json::json;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names;
 
 use super::dereference::{Present, References};
-use super::error::{ControllerError, within};
+use super::error::ControllerError;
 use super::own_writes::{OwnWrites, Written};
+use super::owned::{Calls, Owned};
 use super::ownership::{self, Writer};
 use super::published::PublishedCommit;
 use super::resolve::{Blocked, Resolution};
 use super::validate::Desired;
-use super::{Context, config_map, create_params, patch_params, token_secret};
+use super::{Context, config_map, token_secret};
+
+const CALLS: Calls = Calls {
+    read: "read the metadata ConfigMap",
+    create: "create the metadata ConfigMap",
+    patch: "patch the metadata ConfigMap",
+};
 
 /// The result of the step.
 #[derive(Debug)]
@@ -46,6 +51,11 @@ pub(super) fn expected(
         && desired.gateway.is_ok()
         && desired.app_token.is_none();
     is_expected.then(|| PublishedCommit::next(refs.published.as_ref(), &resolved.found.commit))
+}
+
+/// Returns the ConfigMap in which the commit of an object is published.
+pub(super) fn metadata_map(client: &Client, key: &ObjectKey) -> Owned<ConfigMap> {
+    Owned::new(client, key, names::metadata_map(key.name()), &CALLS)
 }
 
 /// Publishes the commit of an object. Returns the commit that is in the ConfigMap then, too.
@@ -89,12 +99,15 @@ pub(super) async fn publish<G>(
         }
     };
     let config_map = async {
-        let wanted = config_map::wanted(key, sync, resolved)?;
+        let (map, wanted) = (
+            metadata_map(client, key),
+            config_map::wanted(key, sync, resolved)?,
+        );
         let writes = &context.config_maps.writes;
         match &refs.config_map {
-            Present::Written(written) => rewrite(client, writes, key, written, &wanted).await?,
+            Present::Written(written) => rewrite(&map, writes, key, written, &wanted).await?,
             Present::Read(found) => {
-                write(client, writes, key, sync, found.as_deref(), &wanted).await?;
+                write(&map, writes, key, sync, found.as_deref(), &wanted).await?;
             }
         }
         let published = PublishedCommit::next(refs.published.as_ref(), &resolved.found.commit);
@@ -133,13 +146,9 @@ pub(super) async fn pause<G>(
     let client = &context.client;
     // Each pass of a pause reads the ConfigMap.
     context.config_maps.writes.forget(key);
-    let name = names::metadata_map(key.name());
-    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let found = within("read the metadata ConfigMap", config_maps.get_opt(&name)).await?;
-    let Some(found) = found else {
-        let (params, wanted) = (create_params(), config_map::without_commit(key, sync)?);
-        let call = config_maps.create(&params, &wanted);
-        within("create the metadata ConfigMap", call).await?;
+    let map = metadata_map(client, key);
+    let Some(found) = map.read().await? else {
+        map.create(&config_map::without_commit(key, sync)?).await?;
         return Ok(());
     };
     tell_paused(client, key, sync, &found, Some(true)).await
@@ -179,21 +188,13 @@ async fn tell_paused(
     let Some(patch) = config_map::pause(key, sync, found, is_paused) else {
         return Ok(());
     };
-    let config_maps =
-        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
-    let (name, params, patch) = (
-        names::metadata_map(key.name()),
-        patch_params(),
-        Patch::Merge(&patch),
-    );
-    let call = config_maps.patch(&name, &params, &patch);
-    within("patch the metadata ConfigMap", call).await?;
+    metadata_map(client, key).patch(&patch).await?;
     Ok(())
 }
 
 /// Updates a ConfigMap that is as it was written last. Everything but the data is the same for all commits of an object.
 async fn rewrite(
-    client: &Client,
+    map: &Owned<ConfigMap>,
     writes: &OwnWrites,
     key: &ObjectKey,
     written: &Written,
@@ -206,12 +207,12 @@ async fn rewrite(
         "metadata": { "resourceVersion": written.version },
         "data": wanted.data,
     });
-    patch_config_map(client, writes, key, &patch, wanted).await
+    writes.write(key, wanted, map.patch(&patch)).await
 }
 
 /// Creates the ConfigMap, or updates it if it belongs to the object.
 async fn write(
-    client: &Client,
+    map: &Owned<ConfigMap>,
     writes: &OwnWrites,
     key: &ObjectKey,
     sync: &GatewaySync,
@@ -219,12 +220,7 @@ async fn write(
     wanted: &ConfigMap,
 ) -> Result<(), ControllerError> {
     let Some(present) = present else {
-        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-        let (params, writing) = (create_params(), writes.begin(key));
-        let call = config_maps.create(&params, wanted);
-        let stored = within("create the metadata ConfigMap", call).await?;
-        writing.stored(&stored.metadata, wanted);
-        return Ok(());
+        return writes.write(key, wanted, map.create(wanted)).await;
     };
     ownership::check(
         &present.metadata,
@@ -233,33 +229,12 @@ async fn write(
         Writer::Controller,
     )
     .map_err(|whose| ControllerError::MetadataTaken {
-        name: names::metadata_map(key.name()),
+        name: map.name.clone(),
         whose,
     })?;
     if let Some(patch) = config_map::difference(key, present, wanted) {
-        return patch_config_map(client, writes, key, &patch, wanted).await;
+        return writes.write(key, wanted, map.patch(&patch)).await;
     }
     writes.confirm(key, &present.metadata, wanted);
-    Ok(())
-}
-
-async fn patch_config_map(
-    client: &Client,
-    writes: &OwnWrites,
-    key: &ObjectKey,
-    patch: &Value,
-    wanted: &ConfigMap,
-) -> Result<(), ControllerError> {
-    let config_maps =
-        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
-    let (name, params, patch) = (
-        names::metadata_map(key.name()),
-        patch_params(),
-        Patch::Merge(patch),
-    );
-    let writing = writes.begin(key);
-    let call = config_maps.patch(&name, &params, &patch);
-    let stored = within("patch the metadata ConfigMap", call).await?;
-    writing.stored(&stored.metadata, wanted);
     Ok(())
 }
