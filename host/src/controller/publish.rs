@@ -99,17 +99,8 @@ pub(super) async fn publish<G>(
         }
     };
     let config_map = async {
-        let (map, wanted) = (
-            metadata_map(client, key),
-            config_map::wanted(key, sync, resolved)?,
-        );
-        let writes = &context.config_maps.writes;
-        match &refs.config_map {
-            Present::Written(written) => rewrite(&map, writes, key, written, &wanted).await?,
-            Present::Read(found) => {
-                write(&map, writes, key, sync, found.as_deref(), &wanted).await?;
-            }
-        }
+        let wanted = config_map::wanted(key, sync, resolved)?;
+        write_or_rewrite(context, key, sync, &refs.config_map, &wanted).await?;
         let published = PublishedCommit::next(refs.published.as_ref(), &resolved.found.commit);
         context.config_maps.set(key, &published);
         Ok(published)
@@ -190,6 +181,31 @@ async fn tell_paused(
     };
     metadata_map(client, key).patch(&patch).await?;
     Ok(())
+}
+
+/// Creates or updates the ConfigMap.
+async fn write_or_rewrite<G>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    present: &Present,
+    wanted: &ConfigMap,
+) -> Result<(), ControllerError> {
+    let map = metadata_map(&context.client, key);
+    let writes = &context.config_maps.writes;
+    let written = match present {
+        Present::Written(written) => written,
+        Present::Read(found) => {
+            return write(&map, writes, key, sync, found.as_deref(), wanted).await;
+        }
+    };
+    let rewritten = rewrite(&map, writes, key, written, wanted).await;
+    if !rewritten.as_ref().is_err_and(ControllerError::is_conflict) {
+        return rewritten;
+    }
+    // Others have changed it, and the watch has not reported this yet. The status may already name the commit.
+    let found = map.read().await?;
+    write(&map, writes, key, sync, found.as_ref(), wanted).await
 }
 
 /// Updates a ConfigMap that is as it was written last. Everything but the data is the same for all commits of an object.
