@@ -203,11 +203,7 @@ fn subjects(binding: &RoleBinding) -> BTreeSet<(&str, &str, Option<&str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::tests::fixture::GatewaySyncExt as _;
-
-    fn key() -> ObjectKey {
-        ObjectKey::new("edge", "plant").unwrap()
-    }
+    use crate::controller::tests::fixture::{GatewaySyncExt as _, key};
 
     fn wanted_for(accounts: &[&str]) -> RoleBinding {
         let accounts = accounts.iter().map(ToString::to_string).collect();

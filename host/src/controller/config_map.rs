@@ -158,11 +158,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     use super::*;
-    use crate::controller::tests::fixture::{GatewaySyncExt as _, resolved};
-
-    fn key() -> ObjectKey {
-        ObjectKey::new("edge", "plant").unwrap()
-    }
+    use crate::controller::tests::fixture::{GatewaySyncExt as _, key, resolved};
 
     fn sample() -> ConfigMap {
         wanted(&key(), &GatewaySync::sample(), &resolved("refs/tags/v1")).unwrap()

@@ -190,10 +190,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     use super::*;
-
-    fn key() -> ObjectKey {
-        ObjectKey::new("edge", "plant").unwrap()
-    }
+    use crate::controller::tests::fixture::key;
 
     fn content(commit: &str) -> ConfigMap {
         let owner = OwnerReference {

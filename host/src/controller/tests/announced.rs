@@ -7,7 +7,7 @@ use stoker_api::RefResolutionStatus;
 use stoker_git::RefKind;
 
 use super::super::*;
-use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit};
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit, key};
 
 const NONE: [&str; 0] = [];
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -173,9 +173,9 @@ async fn a_newer_request_during_the_waits_is_looked_up_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_answer_of_a_prefetch_is_not_used_again() {
     use crate::request::Prefetch as _;
-    use stoker_api::detection::{GitRef, ObjectKey};
+    use stoker_api::detection::GitRef;
     let bench = pushed().await;
-    let key = ObjectKey::new("edge", "plant").unwrap();
+    let key = key();
     let git_ref = GitRef::parse("refs/heads/main").unwrap();
     bench.context.lookups.prefetch(&key, &git_ref, "t1");
     tokio::time::sleep(MILLISECOND).await;

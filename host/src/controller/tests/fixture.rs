@@ -33,6 +33,11 @@ pub(in crate::controller) fn noon() -> Timestamp {
     "2026-03-01T12:00:00.25Z".parse().unwrap()
 }
 
+/// The name of the object of all tests.
+pub(in crate::controller) fn key() -> ObjectKey {
+    ObjectKey::new("edge", "plant").unwrap()
+}
+
 /// The id that consists of one digit.
 pub(in crate::controller) fn commit(digit: char) -> CommitId {
     CommitId::parse(&digit.to_string().repeat(40)).unwrap()
@@ -338,7 +343,7 @@ impl Bench {
             role_bindings,
             ..
         } = &*self.context;
-        let key = ObjectKey::new("edge", "plant").unwrap();
+        let key = key();
         for (path, writes) in [(METADATA, &config_maps.writes), (BINDING, role_bindings)] {
             match self.api.get(path) {
                 Some(object) => {

@@ -7,7 +7,7 @@ use serde_json::json;
 use stoker_git::RefKind;
 
 use super::super::*;
-use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, after, noon};
+use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, after, key, noon};
 use super::gateways::{bench, entry, report, state};
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -26,8 +26,7 @@ fn skewed(bench: &Bench) -> String {
 
 /// Forgets everything, as a restart does.
 fn restart(bench: &Bench) {
-    let key = ObjectKey::new("edge", "plant").unwrap();
-    forget(&bench.context, &key);
+    forget(&bench.context, &key());
 }
 
 #[tokio::test(start_paused = true)]
