@@ -140,10 +140,11 @@ fn ref_resolution(
             let note = || format!("Ref resolution failed: {message}");
             (!had_failed).then(|| event(EventType::Warning, reason, "Resolve", note()))
         }
-        Resolution::Resolved(Resolved { git_ref, found, .. }) => {
+        Resolution::Resolved(Resolved { found, .. }) => {
             let has_moved = before.last_sync_ref != after.last_sync_ref
                 || before.last_sync_commit != after.last_sync_commit;
-            let note = || format!("Ref {:?} resolved to {}", git_ref.as_str(), found.commit);
+            let (git_ref, commit) = (found.git_ref.as_str(), &found.commit);
+            let note = || format!("Ref {git_ref:?} resolved to {commit}");
             has_moved.then(|| event(EventType::Normal, reason::REF_RESOLVED, "Resolve", note()))
         }
         Resolution::Blocked(_) => None,
@@ -157,7 +158,6 @@ fn commit_missing(
     resolution: &Resolution,
 ) -> Option<Event> {
     let Resolution::Resolved(Resolved {
-        git_ref,
         found,
         missing: Some(missing),
         ..
@@ -168,7 +168,7 @@ fn commit_missing(
     let note = || {
         format!(
             "Ref {:?} still leads to {}, although the webhook announces {missing}: the git server is behind, or a later push has replaced it",
-            git_ref.as_str(),
+            found.git_ref.as_str(),
             found.commit
         )
     };

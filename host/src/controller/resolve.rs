@@ -52,7 +52,6 @@ pub(super) enum Resolution {
 /// A ref and its commit.
 #[derive(Debug, Clone)]
 pub(super) struct Resolved {
-    pub(super) git_ref: GitRef,
     pub(super) found: ResolvedCommit,
     /// The commit that the sender of the request announced, if the server does not have it.
     pub(super) missing: Option<CommitId>,
@@ -126,7 +125,6 @@ async fn look_up_and_decide<G: RefSource>(
     context.metrics.observe_resolution(started.elapsed());
     Ok(match lookup.result {
         Ok(found) => Resolution::Resolved(Resolved {
-            git_ref: found.git_ref.clone(),
             missing: lookup.missing,
             host_key: host_key(context, wanted),
             request_is_obsolete: match wanted.requested {

@@ -147,16 +147,16 @@ fn set_ref_fields(
     if let Some(requested_at) = sync.requested_at() {
         status.last_handled_requested_at = Some(requested_at.to_owned());
     }
-    let Resolution::Resolved(Resolved { git_ref, found, .. }) = resolution else {
+    let Resolution::Resolved(Resolved { found, .. }) = resolution else {
         status.ref_resolution_status = Some(RefResolutionStatus::Error);
         return;
     };
     status.ref_resolution_status = Some(RefResolutionStatus::Resolved);
     status.last_sync_ref_kind = Some(found.kind);
-    let moved = status.last_sync_ref.as_deref() != Some(git_ref.as_str())
+    let moved = status.last_sync_ref.as_deref() != Some(found.git_ref.as_str())
         || status.last_sync_commit.as_deref() != Some(found.commit.as_str());
     if moved || status.last_sync_time.is_none() {
-        status.last_sync_ref = Some(git_ref.to_string());
+        status.last_sync_ref = Some(found.git_ref.to_string());
         status.last_sync_commit = Some(found.commit.to_string());
         status.last_sync_commit_short = Some(found.commit.short().to_owned());
         status.last_sync_time = Some(now.clone());

@@ -46,7 +46,6 @@ pub(in crate::controller) fn commit(digit: char) -> CommitId {
 pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
     Resolved {
         host_key: None,
-        git_ref: GitRef::parse(git_ref).unwrap(),
         found: ResolvedCommit {
             git_ref: GitRef::parse(git_ref).unwrap(),
             commit: commit('a'),
