@@ -60,17 +60,7 @@ pub(super) fn next(
     // The API keeps times in whole seconds.
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
     match outcome {
-        Outcome::Paused => {
-            let message = "Reconciliation paused".to_owned();
-            setter(&mut status, sync, &now).set(
-                condition::READY,
-                State {
-                    holds: false,
-                    reason: reason::PAUSED,
-                    message,
-                },
-            );
-        }
+        Outcome::Paused => pause(&mut status, sync, &now),
         Outcome::Pending => {
             let is_new = status.observed_generation != sync.metadata.generation
                 || status.last_handled_requested_at.as_deref() != sync.requested_at();
@@ -109,6 +99,16 @@ pub(super) fn next(
         }
     }
     (status, skew)
+}
+
+/// Says that the object is paused.
+fn pause(status: &mut GatewaySyncStatus, sync: &GatewaySync, now: &Time) {
+    let state = State {
+        holds: false,
+        reason: reason::PAUSED,
+        message: "Reconciliation paused".to_owned(),
+    };
+    setter(status, sync, now).set(condition::READY, state);
 }
 
 /// Replaces a `Ready` that says that the object is paused. Any other one stays until the ref is resolved.
