@@ -63,9 +63,9 @@ pub struct Question<'a> {
     pub interval: Option<Duration>,
 }
 
-/// The answer to a question.
+/// The reply to a question.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct Reply {
     /// The start of the lookup.
     pub began: Instant,
     /// The commits of the refs, or why a ref has none, in the order of the question.
@@ -130,14 +130,14 @@ impl<G: RefSource> Lookups<G> {
 
     /// Answers a question. Waits for a lookup for at most a second; afterwards returns `None`, and the object is woken
     /// when there is an answer.
-    pub async fn look_up(&self, question: Question<'_>) -> Option<Look> {
+    pub async fn look_up(&self, question: Question<'_>) -> Option<Reply> {
         let mut pending = match self.ask(question) {
-            Ok(look) => return Some(look),
+            Ok(reply) => return Some(reply),
             Err(pending) => pending,
         };
         let answered = |answer: &Option<Arc<Answer>>| {
             let answer = answer.as_ref();
-            answer.and_then(|answer| answer.look(question.refs, question.not_before))
+            answer.and_then(|answer| answer.reply(question.refs, question.not_before))
         };
         let waiting = pending.wait_for(|answer| answered(answer).is_some());
         // An error means that the lookups were dropped.
@@ -153,7 +153,7 @@ impl<G: RefSource> Lookups<G> {
     }
 
     /// Answers a question if an answer is known. Otherwise, starts a lookup unless one is under way.
-    fn ask(&self, question: Question<'_>) -> Result<Look, Pending> {
+    fn ask(&self, question: Question<'_>) -> Result<Reply, Pending> {
         let mut guard = self.0.lock();
         let state = &mut *guard;
         let id = RemoteId::of(question.remote);
@@ -177,13 +177,13 @@ impl<G: RefSource> Lookups<G> {
         {
             self.0.schedule_poll(id, remote);
         }
-        if let Some(look) = remote.look(question.refs, question.not_before) {
-            return Ok(look);
+        if let Some(reply) = remote.reply(question.refs, question.not_before) {
+            return Ok(reply);
         }
         if remote.running.is_none()
             && let Some(error) = state.hosts.refusal(&remote.host, question.is_requested)
         {
-            return Ok(Look {
+            return Ok(Reply {
                 began: Instant::now(),
                 results: vec![Err(error); question.refs.len()],
             });

@@ -14,7 +14,7 @@ use super::definition::Dropped;
 use super::error::ControllerError;
 use super::gateways::Fleet;
 use super::publish::Publication;
-use super::resolve::{Resolution, ResolutionFailure, Resolved};
+use super::resolve::{Resolution, ResolutionFailure, ResolutionSuccess};
 use super::status::Outcome;
 use super::validate::Desired;
 use crate::events::{Event, EventQueue, EventType, Subject};
@@ -140,7 +140,7 @@ fn ref_resolution(
             let note = || format!("Ref resolution failed: {message}");
             (!had_failed).then(|| event(EventType::Warning, reason, "Resolve", note()))
         }
-        Resolution::Resolved(Resolved { found, .. }) => {
+        Resolution::Resolved(ResolutionSuccess { found, .. }) => {
             let has_moved = before.last_sync_ref != after.last_sync_ref
                 || before.last_sync_commit != after.last_sync_commit;
             let (git_ref, commit) = (found.git_ref.as_str(), &found.commit);
@@ -157,7 +157,7 @@ fn commit_missing(
     after: &GatewaySyncStatus,
     resolution: &Resolution,
 ) -> Option<Event> {
-    let Resolution::Resolved(Resolved {
+    let Resolution::Resolved(ResolutionSuccess {
         found,
         missing: Some(missing),
         ..

@@ -148,7 +148,7 @@ async fn conclude<G: RefSource>(
     publication: Publication,
     report: &Report,
 ) -> Result<ReconcileResult, ControllerError> {
-    let next_look = steps.fleet.next_look(&report.skew);
+    let next_check = steps.fleet.next_check(&report.skew);
     match (publication, steps.resolution) {
         (Publication::Failed(error), _) => Err(error),
         // The ref is followed meanwhile.
@@ -162,7 +162,7 @@ async fn conclude<G: RefSource>(
                 .states
                 .record_success(key, &steps.desired.lookup_key);
             let done = ReconcileResult::done();
-            let done = done.within(resolved.next_pass).within(next_look);
+            let done = done.within(resolved.next_pass).within(next_check);
             let done = done.within(report.is_outdated.then_some(CONFLICT_RETRY));
             if !resolved.request_is_obsolete {
                 return Ok(done);

@@ -15,7 +15,7 @@ use super::duration;
 use super::gateways::{Fleet, Gateways, Skew};
 use super::publish::Publication;
 use super::published::PublishedCommit;
-use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
+use super::resolve::{Blocked, Resolution, ResolutionFailure, ResolutionSuccess};
 use super::state::Retry;
 use super::validate::Desired;
 
@@ -147,7 +147,7 @@ fn set_ref_fields(
     if let Some(requested_at) = sync.requested_at() {
         status.last_handled_requested_at = Some(requested_at.to_owned());
     }
-    let Resolution::Resolved(Resolved { found, .. }) = resolution else {
+    let Resolution::Resolved(ResolutionSuccess { found, .. }) = resolution else {
         status.ref_resolution_status = Some(RefResolutionStatus::Error);
         return;
     };
@@ -168,7 +168,7 @@ fn set_host_key(status: &mut GatewaySyncStatus, desired: &Desired, resolution: &
     match (desired.host_keys_verified, resolution) {
         (
             Some(false),
-            Resolution::Resolved(Resolved {
+            Resolution::Resolved(ResolutionSuccess {
                 host_key: Some(key),
                 ..
             }),
@@ -281,7 +281,7 @@ fn host_key_state(verified: bool, is_pinned: bool) -> State<'static> {
 
 fn ref_state(resolution: &Resolution) -> Option<State<'_>> {
     match resolution {
-        Resolution::Resolved(Resolved { found, .. }) => Some(State {
+        Resolution::Resolved(ResolutionSuccess { found, .. }) => Some(State {
             holds: true,
             reason: reason::REF_RESOLVED,
             message: found.commit.to_string(),

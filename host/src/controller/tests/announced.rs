@@ -40,7 +40,7 @@ async fn pushed() -> Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_branch_that_moves_later_is_followed_at_the_next_look() {
+async fn a_branch_that_moves_later_is_followed_at_the_next_lookup() {
     let bench = pushed().await;
     assert_eq!(bench.pass().await.unwrap(), wait(500));
     let status = bench.object().status.unwrap();
@@ -129,7 +129,7 @@ async fn a_new_branch_that_appears_later_is_found_before_the_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_is_missing_is_reported_after_the_last_look() {
+async fn a_tag_that_is_missing_is_reported_after_the_last_lookup() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
     tokio::time::advance(MILLISECOND).await;

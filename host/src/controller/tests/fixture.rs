@@ -18,7 +18,7 @@ use stoker_git::{
 use super::fake_api::FakeApi;
 use crate::controller::credentials::{GitAccess, GitSecrets};
 use crate::controller::dereference::{self, Present, References};
-use crate::controller::resolve::Resolved;
+use crate::controller::resolve::ResolutionSuccess;
 use crate::controller::state::ResolvedCommit;
 use crate::controller::validate::{Desired, validate};
 use crate::controller::{Context, Controller, ControllerError, ControllerMetrics, reconcile};
@@ -43,8 +43,8 @@ pub(in crate::controller) fn commit(digit: char) -> CommitId {
     CommitId::parse(&digit.to_string().repeat(40)).unwrap()
 }
 
-pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
-    Resolved {
+pub(in crate::controller) fn resolved(git_ref: &str) -> ResolutionSuccess {
+    ResolutionSuccess {
         host_key: None,
         found: ResolvedCommit {
             git_ref: GitRef::parse(git_ref).unwrap(),

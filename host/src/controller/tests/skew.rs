@@ -33,7 +33,7 @@ fn restart(bench: &Bench) {
 async fn a_gateway_with_another_commit_is_skewed_after_its_period() {
     let bench = bench(&["gw-0"]);
     report(&bench, &json!({"gw-0": entry("Synced", 'b')}));
-    // The period of the profile is 30 s. The status has whole seconds, so the next look is up to 1 s later.
+    // The period of the profile is 30 s. The status has whole seconds, so the next check is up to 1 s later.
     let next = bench.pass().await.unwrap();
     assert!(next != after(300), "{next:?}");
     assert_eq!(bench.condition("RefSkew").0, "False");
