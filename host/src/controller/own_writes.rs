@@ -60,8 +60,8 @@ impl OwnWrites {
         known.written.clone()
     }
 
-    /// Returns whether the watch has reported a later version than the one that was written, since the object was known to
-    /// be current.
+    /// Returns whether the watch has reported a later version than the one that was written, since the object was known
+    /// to be current.
     pub(super) fn is_overtaken(&self, key: &ObjectKey) -> bool {
         let objects = self.lock();
         let known = objects.get(key);
@@ -94,8 +94,8 @@ impl OwnWrites {
         Write { writes: self, key }
     }
 
-    /// Notes that the API server has an object of this version and content, if the watch reports its changes: it selects by
-    /// the label of the manager. Others are read in each pass.
+    /// Notes that the API server has an object of this version and content, if the watch reports its changes: it selects
+    /// by the label of the manager. Others are read in each pass.
     pub(super) fn confirm<T: Resource + Serialize>(
         &self,
         key: &ObjectKey,

@@ -37,8 +37,8 @@ pub(super) enum Publication {
     Failed(ControllerError),
 }
 
-/// Returns the commit of a publication that replaces an earlier one of this process, so that it is not expected to fail.
-/// The status can then be written at the same time.
+/// Returns the commit of a publication that replaces an earlier one of this process, so that it is not expected to
+/// fail. The status can then be written at the same time.
 pub(super) fn expected(
     refs: &References,
     desired: &Desired,

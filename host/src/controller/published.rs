@@ -1,5 +1,5 @@
-//! The ConfigMaps in which the commits of the objects are published, and what they contain: the agents of an object follow
-//! the commit in its ConfigMap.
+//! The ConfigMaps in which the commits of the objects are published, and what they contain: the agents of an object
+//! follow the commit in its ConfigMap.
 //!
 //! The ref may have moved on: a commit is not published while a Secret is missing, or while the ConfigMap cannot be
 //! written. The age of a publication does not depend on the clock of the machine, except for one of an earlier process.
