@@ -26,6 +26,7 @@ mod gateways;
 mod merge_patch;
 mod metrics;
 mod own_writes;
+mod owned;
 mod ownership;
 mod profiles;
 mod publish;
@@ -70,7 +71,7 @@ use stoker_api::names;
 use stoker_git::RefSource;
 
 use own_writes::OwnWrites;
-use published::PublishedCommits;
+use published::PublishedMaps;
 
 use crate::events::EventQueue;
 use crate::github_app::InstallationTokens;
@@ -102,11 +103,9 @@ struct Context<G> {
     secret_reads: SecretReads,
     definition: Definition,
     /// The published ConfigMaps.
-    published: Arc<OwnWrites>,
-    /// The commits in these ConfigMaps.
-    commits: PublishedCommits,
+    config_maps: PublishedMaps,
     /// The RoleBindings of agents.
-    bound: Arc<OwnWrites>,
+    role_bindings: Arc<OwnWrites>,
     /// The role that agents are bound to. `None` if they are bound by hand.
     agent_role: Option<AgentRole>,
     clock: fn() -> Timestamp,
@@ -145,16 +144,17 @@ impl<G: RefSource> Controller<G> {
         let namespace = self.namespace.as_deref();
         let context = Arc::new(self.context());
         let (objects, reader) = watch::objects(client.clone(), watches, &self.written, namespace);
-        let config_maps = watch::config_maps(client, watches, namespace, &context.published);
+        let writes = &context.config_maps.writes;
+        let config_maps = watch::config_maps(client, watches, namespace, writes);
         let pods = watch::pods(
             client.clone(),
             watches,
             namespace,
             Arc::clone(&context.pods),
         );
-        let bound = Arc::clone(&context.bound);
+        let writes = Arc::clone(&context.role_bindings);
         let bindings = match self.agent_role {
-            Some(_) => watch::role_bindings(client.clone(), watches, namespace, bound).boxed(),
+            Some(_) => watch::role_bindings(client.clone(), watches, namespace, writes).boxed(),
             None => futures::stream::pending().boxed(),
         };
         let mut woken = self.lookups.woken();
@@ -200,9 +200,8 @@ impl<G: RefSource> Controller<G> {
             pods: Arc::new(PodIndex::new()),
             secret_reads: dereference::secret_reads(dereference::SHARED_FOR),
             definition: Definition::default(),
-            published: Arc::default(),
-            commits: PublishedCommits::default(),
-            bound: Arc::default(),
+            config_maps: PublishedMaps::default(),
+            role_bindings: Arc::default(),
             agent_role: self.agent_role,
             clock: Timestamp::now,
         }
@@ -256,9 +255,8 @@ fn handle_error<G>(
 
 fn forget<G>(context: &Context<G>, key: &ObjectKey) {
     context.states.remove(key);
-    context.published.forget(key);
-    context.commits.forget(key);
-    context.bound.forget(key);
+    context.config_maps.forget(key);
+    context.role_bindings.forget(key);
     context.lookups.forget(key);
     context.metrics.forget(key);
 }

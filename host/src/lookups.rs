@@ -63,9 +63,9 @@ pub struct Question<'a> {
     pub interval: Option<Duration>,
 }
 
-/// The answer to a question.
+/// The reply to a question.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct Reply {
     /// The start of the lookup.
     pub began: Instant,
     /// The commits of the refs, or why a ref has none, in the order of the question.
@@ -99,15 +99,8 @@ struct State {
     started: u64,
 }
 
-/// An answer that is not there yet.
-struct Pending {
-    answers: watch::Receiver<Option<Arc<Answer>>>,
-}
-
-enum Reply {
-    Known(Look),
-    Pending(Pending),
-}
+/// The answers of a remote, to wait for the one to a question.
+type Pending = watch::Receiver<Option<Arc<Answer>>>;
 
 impl<G: RefSource> Lookups<G> {
     /// Returns lookups in a source. None is started.
@@ -137,18 +130,16 @@ impl<G: RefSource> Lookups<G> {
 
     /// Answers a question. Waits for a lookup for at most a second; afterwards returns `None`, and the object is woken
     /// when there is an answer.
-    pub async fn look_up(&self, question: Question<'_>) -> Option<Look> {
+    pub async fn look_up(&self, question: Question<'_>) -> Option<Reply> {
         let mut pending = match self.ask(question) {
-            Reply::Known(look) => return Some(look),
-            Reply::Pending(pending) => pending,
+            Ok(reply) => return Some(reply),
+            Err(pending) => pending,
         };
         let answered = |answer: &Option<Arc<Answer>>| {
             let answer = answer.as_ref();
-            answer.and_then(|answer| answer.look(question.refs, question.not_before))
+            answer.and_then(|answer| answer.reply(question.refs, question.not_before))
         };
-        let waiting = pending
-            .answers
-            .wait_for(|answer| answered(answer).is_some());
+        let waiting = pending.wait_for(|answer| answered(answer).is_some());
         // An error means that the lookups were dropped.
         if let Ok(Ok(answer)) = timeout(PATIENCE, waiting).await {
             return answered(&answer);
@@ -158,10 +149,11 @@ impl<G: RefSource> Lookups<G> {
             interest.is_attended = false;
         }
         // The answer may have arrived between the two statements.
-        answered(&pending.answers.borrow())
+        answered(&pending.borrow())
     }
 
-    fn ask(&self, question: Question<'_>) -> Reply {
+    /// Answers a question if an answer is known. Otherwise, starts a lookup unless one is under way.
+    fn ask(&self, question: Question<'_>) -> Result<Reply, Pending> {
         let mut guard = self.0.lock();
         let state = &mut *guard;
         let id = RemoteId::of(question.remote);
@@ -185,13 +177,13 @@ impl<G: RefSource> Lookups<G> {
         {
             self.0.schedule_poll(id, remote);
         }
-        if let Some(look) = remote.look(question.refs, question.not_before) {
-            return Reply::Known(look);
+        if let Some(reply) = remote.reply(question.refs, question.not_before) {
+            return Ok(reply);
         }
         if remote.running.is_none()
             && let Some(error) = state.hosts.refusal(&remote.host, question.is_requested)
         {
-            return Reply::Known(Look {
+            return Ok(Reply {
                 began: Instant::now(),
                 results: vec![Err(error); question.refs.len()],
             });
@@ -204,7 +196,7 @@ impl<G: RefSource> Lookups<G> {
         if remote.running.is_none() {
             self.start(state, id, question.remote.clone());
         }
-        Reply::Pending(Pending { answers })
+        Err(answers)
     }
 
     /// Starts a lookup of all refs of a remote.

@@ -7,15 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, Preconditions};
+use kube::api::ObjectMeta;
 use serde_json::{Map, Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
 
 use super::error::{ControllerError, within};
+use super::owned::{Calls, Owned};
 use super::ownership::{self, Writer};
-use super::{Context, create_params, merge_patch, patch_params};
+use super::{Context, finalizer, merge_patch};
 
 /// The beginning of the names of the RoleBindings. The name of the object follows.
 pub(super) const NAME_PREFIX: &str = "stoker-agent-";
@@ -25,6 +26,12 @@ const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 const SERVICE_ACCOUNT: &str = "ServiceAccount";
 /// The service account that is bound while no pod names the object.
 const DEFAULT_ACCOUNT: &str = "default";
+
+const CALLS: Calls = Calls {
+    read: "read the RoleBinding",
+    create: "create the RoleBinding",
+    patch: "patch the RoleBinding",
+};
 
 /// The kind of the role with the rights of the agents. Its name is `stoker-agent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,61 +77,30 @@ pub(super) async fn bind<G>(
     let Some(role) = context.agent_role else {
         return Ok(());
     };
-    let bindings = Api::<RoleBinding>::namespaced(context.client.clone(), key.namespace());
     let wanted = wanted(key, sync, role, accounts);
-    let name = wanted.name_any();
-    let bound = &context.bound;
-    let written = bound.current(key, sync.uid().as_deref());
-    if written.is_some_and(|written| bound.has(&written, &wanted)) {
+    let writes = &context.role_bindings;
+    let written = writes.current(key, sync.uid().as_deref());
+    if written.is_some_and(|written| writes.has(&written, &wanted)) {
         return Ok(());
     }
-    let found = within("read the RoleBinding", bindings.get_opt(&name)).await?;
-    let create = || {
-        let params = create_params();
-        let (bindings, wanted) = (bindings.clone(), &wanted);
-        async move {
-            let writing = bound.begin(key);
-            let call = bindings.create(&params, wanted);
-            let stored = within("create the RoleBinding", call).await?;
-            writing.stored(&stored.metadata, wanted);
-            Ok::<_, ControllerError>(())
-        }
-    };
-    let Some(found) = found else {
-        create().await?;
-        return Ok(());
+    let binding = Owned::new(&context.client, key, wanted.name_any(), &CALLS);
+    let create = || writes.write(key, &wanted, binding.create(&wanted));
+    let Some(found) = binding.read().await? else {
+        return create().await;
     };
     match change(key, sync, &found, &wanted)? {
         Change::None => {
-            if is_watched(&found) {
-                bound.confirm(key, &found.metadata, &wanted);
-            }
+            writes.confirm(key, &found.metadata, &wanted);
+            Ok(())
         }
-        Change::Patch(patch) => {
-            let (params, patch) = (patch_params(), Patch::Merge(&patch));
-            let writing = bound.begin(key);
-            let call = bindings.patch(&name, &params, &patch);
-            let stored = within("patch the RoleBinding", call).await?;
-            if is_watched(&stored) {
-                writing.stored(&stored.metadata, &wanted);
-            }
-        }
+        Change::Patch(patch) => writes.write(key, &wanted, binding.patch(&patch)).await,
         Change::Replace => {
-            let params = DeleteParams::default().preconditions(Preconditions {
-                uid: found.metadata.uid,
-                resource_version: found.metadata.resource_version,
-            });
-            within("delete the RoleBinding", bindings.delete(&name, &params)).await?;
-            create().await?;
+            let params = finalizer::only(found.metadata);
+            let call = binding.api.delete(&binding.name, &params);
+            within("delete the RoleBinding", call).await?;
+            create().await
         }
     }
-    Ok(())
-}
-
-/// Returns whether the watch reports changes of a RoleBinding. Others are read in each pass.
-fn is_watched(binding: &RoleBinding) -> bool {
-    let managed_by = binding.labels().get(label::MANAGED_BY);
-    managed_by.is_some_and(|name| name == label::OPERATOR)
 }
 
 /// Returns the RoleBinding for an object and the service accounts of its pods.
@@ -227,11 +203,7 @@ fn subjects(binding: &RoleBinding) -> BTreeSet<(&str, &str, Option<&str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::tests::fixture::GatewaySyncExt as _;
-
-    fn key() -> ObjectKey {
-        ObjectKey::new("edge", "plant").unwrap()
-    }
+    use crate::controller::tests::fixture::{GatewaySyncExt as _, key};
 
     fn wanted_for(accounts: &[&str]) -> RoleBinding {
         let accounts = accounts.iter().map(ToString::to_string).collect();

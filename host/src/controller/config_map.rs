@@ -11,14 +11,14 @@ use stoker_api::names::{self, metadata_key};
 use stoker_api::{GatewaySync, GitAuth};
 
 use super::error::ControllerError;
-use super::resolve::Resolved;
+use super::resolve::ResolutionSuccess;
 use super::{merge_patch, ownership, profiles};
 
 /// Returns the ConfigMap for an object and its commit.
 pub(super) fn wanted(
     key: &ObjectKey,
     sync: &GatewaySync,
-    resolved: &Resolved,
+    resolved: &ResolutionSuccess,
 ) -> Result<ConfigMap, ControllerError> {
     let mut wanted = without_commit(key, sync)?;
     let found = &resolved.found;
@@ -158,11 +158,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     use super::*;
-    use crate::controller::tests::fixture::{GatewaySyncExt as _, resolved};
-
-    fn key() -> ObjectKey {
-        ObjectKey::new("edge", "plant").unwrap()
-    }
+    use crate::controller::tests::fixture::{GatewaySyncExt as _, key, resolved};
 
     fn sample() -> ConfigMap {
         wanted(&key(), &GatewaySync::sample(), &resolved("refs/tags/v1")).unwrap()

@@ -11,12 +11,12 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names;
 
 use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
 use super::own_writes::{OwnWrites, Written};
-use super::{Context, token_secret};
+use super::published::PublishedCommit;
+use super::{Context, publish, token_secret};
 use crate::recent::Recent;
 
 /// The objects that an object refers to.
@@ -28,6 +28,8 @@ pub(super) struct References {
     pub(super) gateway_secret: Result<(), MissingSecret>,
     /// The ConfigMap in which the commit is published.
     pub(super) config_map: Present,
+    /// The commit in it.
+    pub(super) published: Option<PublishedCommit>,
     /// The Secret in which the token of the object's GitHub App is published. It is read only for an object with a
     /// GitHub App.
     pub(super) token_secret: Option<Secret>,
@@ -68,30 +70,30 @@ pub(super) async fn dereference<G>(
     let (git, gateway_secret, config_map, token_secret) = tokio::join!(
         credentials::read(client, key, sync),
         gateway_secret(client, &context.secret_reads, key, sync),
-        config_map(client, &context.published, key, sync),
+        config_map(client, &context.config_maps.writes, key, sync),
         token_secret(client, key, sync),
     );
+    let (git, gateway_secret, config_map) = (git?, gateway_secret?, config_map?);
+    let now = (context.clock)();
     Ok(References {
-        git: git?,
-        gateway_secret: gateway_secret?,
-        config_map: config_map?,
+        git,
+        gateway_secret,
+        published: context.config_maps.find(key, sync, &config_map, now),
+        config_map,
         token_secret: token_secret?,
     })
 }
 
 async fn config_map(
     client: &Client,
-    published: &OwnWrites,
+    writes: &OwnWrites,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<Present, ControllerError> {
-    if let Some(written) = published.current(key, sync.uid().as_deref()) {
+    if let Some(written) = writes.current(key, sync.uid().as_deref()) {
         return Ok(Present::Written(written));
     }
-    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let name = names::metadata_map(key.name());
-    let call = config_maps.get_opt(&name);
-    let found = within("read the metadata ConfigMap", call).await?;
+    let found = publish::metadata_map(client, key).read().await?;
     Ok(Present::Read(found.map(Box::new)))
 }
 

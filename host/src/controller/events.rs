@@ -14,7 +14,7 @@ use super::definition::Dropped;
 use super::error::ControllerError;
 use super::gateways::Fleet;
 use super::publish::Publication;
-use super::resolve::{Resolution, ResolutionFailure, Resolved};
+use super::resolve::{Resolution, ResolutionFailure, ResolutionSuccess};
 use super::status::Outcome;
 use super::validate::Desired;
 use crate::events::{Event, EventQueue, EventType, Subject};
@@ -140,10 +140,11 @@ fn ref_resolution(
             let note = || format!("Ref resolution failed: {message}");
             (!had_failed).then(|| event(EventType::Warning, reason, "Resolve", note()))
         }
-        Resolution::Resolved(Resolved { git_ref, found, .. }) => {
+        Resolution::Resolved(ResolutionSuccess { found, .. }) => {
             let has_moved = before.last_sync_ref != after.last_sync_ref
                 || before.last_sync_commit != after.last_sync_commit;
-            let note = || format!("Ref {:?} resolved to {}", git_ref.as_str(), found.commit);
+            let (git_ref, commit) = (found.git_ref.as_str(), &found.commit);
+            let note = || format!("Ref {git_ref:?} resolved to {commit}");
             has_moved.then(|| event(EventType::Normal, reason::REF_RESOLVED, "Resolve", note()))
         }
         Resolution::Blocked(_) => None,
@@ -156,8 +157,7 @@ fn commit_missing(
     after: &GatewaySyncStatus,
     resolution: &Resolution,
 ) -> Option<Event> {
-    let Resolution::Resolved(Resolved {
-        git_ref,
+    let Resolution::Resolved(ResolutionSuccess {
         found,
         missing: Some(missing),
         ..
@@ -168,7 +168,7 @@ fn commit_missing(
     let note = || {
         format!(
             "Ref {:?} still leads to {}, although the webhook announces {missing}: the git server is behind, or a later push has replaced it",
-            git_ref.as_str(),
+            found.git_ref.as_str(),
             found.commit
         )
     };

@@ -70,8 +70,8 @@ impl Fleet {
         }
     }
 
-    /// Returns the delay after which the gateways must be looked at again, even if nothing changes.
-    pub(super) fn next_look(&self, skew: &Skew) -> Option<Duration> {
+    /// Returns the delay after which the gateways must be checked again, even if nothing changes.
+    pub(super) fn next_check(&self, skew: &Skew) -> Option<Duration> {
         let retry = (self.reports.is_err() || self.binding.is_err()).then_some(RETRY);
         [retry, skew.due].into_iter().flatten().min()
     }

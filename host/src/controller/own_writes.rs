@@ -9,6 +9,7 @@ use kube::api::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use stoker_api::detection::ObjectKey;
+use stoker_api::names::label;
 
 use crate::written::number;
 
@@ -50,14 +51,17 @@ pub(super) struct Written {
 
 impl OwnWrites {
     /// Returns an object as it was written for the `GatewaySync` of this uid, if the API server still has it like this, as
-    /// far as the watch has reported.
+    /// far as the watch has reported. Otherwise, forgets what was written, because the object is read next.
     pub(super) fn current(&self, key: &ObjectKey, owner: Option<&str>) -> Option<Written> {
-        let objects = self.lock();
-        let written = objects.get(key)?.current()?;
-        (written.owner.as_deref() == owner).then(|| written.clone())
+        let mut objects = self.lock();
+        let known = objects.get_mut(key)?;
+        let current = known.current().cloned();
+        known.written = current.filter(|written| written.owner.as_deref() == owner);
+        known.written.clone()
     }
 
-    /// Returns whether the watch has reported a later version than the one that was written.
+    /// Returns whether the watch has reported a later version than the one that was written, since the object was known
+    /// to be current.
     pub(super) fn is_overtaken(&self, key: &ObjectKey) -> bool {
         let objects = self.lock();
         let known = objects.get(key);
@@ -69,8 +73,20 @@ impl OwnWrites {
         self.hash(content) == Some(written.hash)
     }
 
+    /// Writes an object, and notes what is known of it then.
+    pub(super) async fn write<T: Resource + Serialize, E>(
+        &self,
+        key: &ObjectKey,
+        content: &T,
+        call: impl Future<Output = Result<ObjectMeta, E>>,
+    ) -> Result<(), E> {
+        let writing = self.begin(key);
+        writing.stored(&call.await?, content);
+        Ok(())
+    }
+
     /// Notes that a write begins. Dropping the value notes that its result is not known.
-    pub(super) fn begin<'a>(&'a self, key: &'a ObjectKey) -> Write<'a> {
+    fn begin<'a>(&'a self, key: &'a ObjectKey) -> Write<'a> {
         let mut objects = self.lock();
         let known = objects.entry(key.clone()).or_default();
         known.is_being_written = true;
@@ -78,15 +94,17 @@ impl OwnWrites {
         Write { writes: self, key }
     }
 
-    /// Notes that the API server has an object of this version and content.
+    /// Notes that the API server has an object of this version and content, if the watch reports its changes: it selects
+    /// by the label of the manager. Others are read in each pass.
     pub(super) fn confirm<T: Resource + Serialize>(
         &self,
         key: &ObjectKey,
         stored: &ObjectMeta,
         content: &T,
     ) {
+        let is_watched = manager(stored) == manager(content.meta());
         let version = stored.resource_version.as_deref();
-        let written = version.and_then(|version| {
+        let written = version.filter(|_| is_watched).and_then(|version| {
             Some(Written {
                 version: version.to_owned(),
                 owner: owner(content),
@@ -139,16 +157,21 @@ fn owner<T: Resource>(content: &T) -> Option<String> {
     Some(owner.uid.clone())
 }
 
+/// Returns the label by which the watches select.
+fn manager(meta: &ObjectMeta) -> Option<&String> {
+    meta.labels.as_ref()?.get(label::MANAGED_BY)
+}
+
 /// A write that is under way.
 #[derive(Debug)]
-pub(super) struct Write<'a> {
+struct Write<'a> {
     writes: &'a OwnWrites,
     key: &'a ObjectKey,
 }
 
 impl Write<'_> {
     /// Notes that the API server has stored this content as this version.
-    pub(super) fn stored<T: Resource + Serialize>(self, stored: &ObjectMeta, content: &T) {
+    fn stored<T: Resource + Serialize>(self, stored: &ObjectMeta, content: &T) {
         self.writes.confirm(self.key, stored, content);
     }
 }
@@ -167,10 +190,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     use super::*;
-
-    fn key() -> ObjectKey {
-        ObjectKey::new("edge", "plant").unwrap()
-    }
+    use crate::controller::tests::fixture::key;
 
     fn content(commit: &str) -> ConfigMap {
         let owner = OwnerReference {
@@ -205,7 +225,6 @@ mod tests {
         assert!(writes.report(&key(), Some("7")), "another's");
         writes.begin(&key()).stored(&stored("9"), &content("a"));
         assert_eq!(version(&writes).as_deref(), Some("9"));
-        assert_eq!(writes.current(&key(), Some("uid-2")), None);
         let written = writes.current(&key(), Some("uid-1")).unwrap();
         assert!(writes.has(&written, &content("a")) && !writes.has(&written, &content("b")));
         // The watch may be behind.
@@ -215,8 +234,10 @@ mod tests {
         assert_eq!(version(&writes).as_deref(), Some("9"));
         assert!(writes.report(&key(), Some("10")) && writes.is_overtaken(&key()));
         assert_eq!(version(&writes), None);
+        assert!(!writes.is_overtaken(&key()), "it is read next");
         writes.confirm(&key(), &stored("10"), &content("a"));
         assert_eq!(version(&writes).as_deref(), Some("10"));
+        assert_eq!(writes.current(&key(), Some("uid-2")), None);
     }
 
     #[test]
@@ -231,8 +252,8 @@ mod tests {
         let write = writes.begin(&key);
         assert!(!writes.report(&key, Some("12")));
         write.stored(&stored("11"), &content("a"));
-        assert_eq!(version(&writes), None);
         assert!(writes.is_overtaken(&key));
+        assert_eq!(version(&writes), None);
     }
 
     #[test]

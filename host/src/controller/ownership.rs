@@ -138,11 +138,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::controller::tests::fixture::key;
 
     fn checked(found: Value) -> Result<(), String> {
-        let key = ObjectKey::new("edge", "plant").unwrap();
         let found: ObjectMeta = serde_json::from_value(found).unwrap();
-        check(&found, &key, Some("uid-1"), Writer::Controller)
+        check(&found, &key(), Some("uid-1"), Writer::Controller)
     }
 
     fn owner(kind: &str, name: &str, uid: &str, controller: bool) -> Value {
@@ -207,10 +207,9 @@ mod tests {
 
     #[test]
     fn a_config_map_of_agents_belongs_to_the_object_of_its_name_unless_it_is_of_others() {
-        let key = ObjectKey::new("edge", "plant").unwrap();
         let check = |found: Value| {
             let found: ObjectMeta = serde_json::from_value(found).unwrap();
-            check(&found, &key, Some("uid-1"), Writer::Agent)
+            check(&found, &key(), Some("uid-1"), Writer::Agent)
         };
         let label = json!({"stoker.io/cr-name": "plant"});
         let manager = json!({"app.kubernetes.io/managed-by": "stoker-agent"});

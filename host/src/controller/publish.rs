@@ -3,20 +3,26 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch};
-use kube::core::PartialObjectMeta;
-use serde_json::{Value, json};
+use serde_json::json;
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names;
 
 use super::dereference::{Present, References};
-use super::error::{ControllerError, within};
+use super::error::ControllerError;
 use super::own_writes::{OwnWrites, Written};
+use super::owned::{Calls, Owned};
 use super::ownership::{self, Writer};
+use super::published::PublishedCommit;
 use super::resolve::{Blocked, Resolution};
 use super::validate::Desired;
-use super::{Context, config_map, create_params, patch_params, token_secret};
+use super::{Context, config_map, token_secret};
+
+const CALLS: Calls = Calls {
+    read: "read the metadata ConfigMap",
+    create: "create the metadata ConfigMap",
+    patch: "patch the metadata ConfigMap",
+};
 
 /// The result of the step.
 #[derive(Debug)]
@@ -31,16 +37,28 @@ pub(super) enum Publication {
     Failed(ControllerError),
 }
 
-/// Returns whether a publication replaces an earlier one of this process, so that it is not expected to fail. The status
-/// can then be written at the same time.
-pub(super) fn is_expected(refs: &References, desired: &Desired, resolution: &Resolution) -> bool {
-    matches!(refs.config_map, Present::Written(_))
-        && matches!(resolution, Resolution::Resolved(_))
+/// Returns the commit of a publication that replaces an earlier one of this process, so that it is not expected to
+/// fail. The status can then be written at the same time.
+pub(super) fn expected(
+    refs: &References,
+    desired: &Desired,
+    resolution: &Resolution,
+) -> Option<PublishedCommit> {
+    let Resolution::Resolved(resolved) = resolution else {
+        return None;
+    };
+    let is_expected = matches!(refs.config_map, Present::Written(_))
         && desired.gateway.is_ok()
-        && desired.app_token.is_none()
+        && desired.app_token.is_none();
+    is_expected.then(|| PublishedCommit::next(refs.published.as_ref(), &resolved.found.commit))
 }
 
-/// Publishes the commit of an object.
+/// Returns the ConfigMap in which the commit of an object is published.
+pub(super) fn metadata_map(client: &Client, key: &ObjectKey) -> Owned<ConfigMap> {
+    Owned::new(client, key, names::metadata_map(key.name()), &CALLS)
+}
+
+/// Publishes the commit of an object. Returns the commit that is in the ConfigMap then, too.
 ///
 /// # Errors
 ///
@@ -53,8 +71,9 @@ pub(super) async fn publish<G>(
     refs: &References,
     desired: &Desired,
     resolution: &Resolution,
-) -> Result<Publication, ControllerError> {
+) -> Result<(Publication, Option<PublishedCommit>), ControllerError> {
     let client = &context.client;
+    let before = refs.published.clone();
     let resolved = match (resolution, &desired.gateway) {
         (Resolution::Resolved(resolved), Ok(())) => resolved,
         (Resolution::Resolved(_), Err(secret)) => {
@@ -63,11 +82,11 @@ pub(super) async fn publish<G>(
                 retry: context.states.record_blocked(key, &desired.lookup_key),
             };
             let ended = end_pause(client, key, sync, refs).await;
-            return published(ended, Publication::Blocked(blocked));
+            return Ok((unless_failed(ended, Publication::Blocked(blocked))?, before));
         }
         (Resolution::Blocked(_) | Resolution::Failed(_), _) => {
             let ended = end_pause(client, key, sync, refs).await;
-            return published(ended, Publication::Skipped);
+            return Ok((unless_failed(ended, Publication::Skipped)?, before));
         }
     };
     let token = async {
@@ -81,20 +100,22 @@ pub(super) async fn publish<G>(
     };
     let config_map = async {
         let wanted = config_map::wanted(key, sync, resolved)?;
-        let published = &context.published;
-        match &refs.config_map {
-            Present::Written(written) => rewrite(client, published, key, written, &wanted).await,
-            Present::Read(found) => {
-                write(client, published, key, sync, found.as_deref(), &wanted).await
-            }
-        }
+        write_or_rewrite(context, key, sync, &refs.config_map, &wanted).await?;
+        let published = PublishedCommit::next(refs.published.as_ref(), &resolved.found.commit);
+        context.config_maps.set(key, &published);
+        Ok(published)
     };
     let (config_map, token) = tokio::join!(config_map, token);
-    published(config_map.and(token), Publication::Published)
+    let (written, published) = match config_map {
+        Ok(published) => (token, Some(published)),
+        Err(error) => (Err(error), before),
+    };
+    let publication = unless_failed(written, Publication::Published)?;
+    Ok((publication, published))
 }
 
 /// Returns a publication whose writes succeeded, or why they did not.
-fn published(
+fn unless_failed(
     written: Result<(), ControllerError>,
     publication: Publication,
 ) -> Result<Publication, ControllerError> {
@@ -108,18 +129,17 @@ fn published(
 /// Tells the agents of a paused object to stop syncing. They keep what they have: nothing else of the ConfigMap changes.
 /// Without a ConfigMap, one without a commit is created, because an agent lets its gateway start when it knows of the
 /// pause. The next pass over the object after the pause publishes that it is over.
-pub(super) async fn pause(
-    client: &Client,
+pub(super) async fn pause<G>(
+    context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<(), ControllerError> {
-    let name = names::metadata_map(key.name());
-    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-    let found = within("read the metadata ConfigMap", config_maps.get_opt(&name)).await?;
-    let Some(found) = found else {
-        let (params, wanted) = (create_params(), config_map::without_commit(key, sync)?);
-        let call = config_maps.create(&params, &wanted);
-        within("create the metadata ConfigMap", call).await?;
+    let client = &context.client;
+    // Each pass of a pause reads the ConfigMap.
+    context.config_maps.writes.forget(key);
+    let map = metadata_map(client, key);
+    let Some(found) = map.read().await? else {
+        map.create(&config_map::without_commit(key, sync)?).await?;
         return Ok(());
     };
     tell_paused(client, key, sync, &found, Some(true)).await
@@ -159,52 +179,64 @@ async fn tell_paused(
     let Some(patch) = config_map::pause(key, sync, found, is_paused) else {
         return Ok(());
     };
-    let config_maps =
-        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
-    let (name, params, patch) = (
-        names::metadata_map(key.name()),
-        patch_params(),
-        Patch::Merge(&patch),
-    );
-    let call = config_maps.patch(&name, &params, &patch);
-    within("patch the metadata ConfigMap", call).await?;
+    metadata_map(client, key).patch(&patch).await?;
     Ok(())
+}
+
+/// Creates or updates the ConfigMap.
+async fn write_or_rewrite<G>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    present: &Present,
+    wanted: &ConfigMap,
+) -> Result<(), ControllerError> {
+    let map = metadata_map(&context.client, key);
+    let writes = &context.config_maps.writes;
+    let written = match present {
+        Present::Written(written) => written,
+        Present::Read(found) => {
+            return write(&map, writes, key, sync, found.as_deref(), wanted).await;
+        }
+    };
+    let rewritten = rewrite(&map, writes, key, written, wanted).await;
+    if !rewritten.as_ref().is_err_and(ControllerError::is_conflict) {
+        return rewritten;
+    }
+    // Others have changed it, and the watch has not reported this yet. The status may already name the commit.
+    let found = map.read().await?;
+    write(&map, writes, key, sync, found.as_ref(), wanted).await
 }
 
 /// Updates a ConfigMap that is as it was written last. Everything but the data is the same for all commits of an object.
 async fn rewrite(
-    client: &Client,
-    published: &OwnWrites,
+    map: &Owned<ConfigMap>,
+    writes: &OwnWrites,
     key: &ObjectKey,
     written: &Written,
     wanted: &ConfigMap,
 ) -> Result<(), ControllerError> {
-    if published.has(written, wanted) {
+    if writes.has(written, wanted) {
         return Ok(());
     }
     let patch = json!({
         "metadata": { "resourceVersion": written.version },
         "data": wanted.data,
     });
-    patch_config_map(client, published, key, &patch, wanted).await
+    writes.write(key, wanted, map.patch(&patch)).await
 }
 
 /// Creates the ConfigMap, or updates it if it belongs to the object.
 async fn write(
-    client: &Client,
-    published: &OwnWrites,
+    map: &Owned<ConfigMap>,
+    writes: &OwnWrites,
     key: &ObjectKey,
     sync: &GatewaySync,
     present: Option<&ConfigMap>,
     wanted: &ConfigMap,
 ) -> Result<(), ControllerError> {
     let Some(present) = present else {
-        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), key.namespace());
-        let (params, writing) = (create_params(), published.begin(key));
-        let call = config_maps.create(&params, wanted);
-        let stored = within("create the metadata ConfigMap", call).await?;
-        writing.stored(&stored.metadata, wanted);
-        return Ok(());
+        return writes.write(key, wanted, map.create(wanted)).await;
     };
     ownership::check(
         &present.metadata,
@@ -213,33 +245,12 @@ async fn write(
         Writer::Controller,
     )
     .map_err(|whose| ControllerError::MetadataTaken {
-        name: names::metadata_map(key.name()),
+        name: map.name.clone(),
         whose,
     })?;
     if let Some(patch) = config_map::difference(key, present, wanted) {
-        return patch_config_map(client, published, key, &patch, wanted).await;
+        return writes.write(key, wanted, map.patch(&patch)).await;
     }
-    published.confirm(key, &present.metadata, wanted);
-    Ok(())
-}
-
-async fn patch_config_map(
-    client: &Client,
-    published: &OwnWrites,
-    key: &ObjectKey,
-    patch: &Value,
-    wanted: &ConfigMap,
-) -> Result<(), ControllerError> {
-    let config_maps =
-        Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), key.namespace());
-    let (name, params, patch) = (
-        names::metadata_map(key.name()),
-        patch_params(),
-        Patch::Merge(patch),
-    );
-    let writing = published.begin(key);
-    let call = config_maps.patch(&name, &params, &patch);
-    let stored = within("patch the metadata ConfigMap", call).await?;
-    writing.stored(&stored.metadata, wanted);
+    writes.confirm(key, &present.metadata, wanted);
     Ok(())
 }

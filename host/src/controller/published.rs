@@ -1,24 +1,24 @@
-//! The commits that the agents of the objects follow, and since when.
+//! The ConfigMaps in which the commits of the objects are published, and what they contain: the agents of an object
+//! follow the commit in its ConfigMap.
 //!
 //! The ref may have moved on: a commit is not published while a Secret is missing, or while the ConfigMap cannot be
 //! written. The age of a publication does not depend on the clock of the machine, except for one of an earlier process.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
-use stoker_api::detection::ObjectKey;
+use stoker_api::detection::{CommitId, ObjectKey};
 use stoker_api::names::metadata_key;
 use stoker_api::{GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
 use super::dereference::Present;
+use super::own_writes::OwnWrites;
 use super::ownership::{self, Writer};
-use super::publish::Publication;
-use super::resolve::Resolution;
 
 /// A commit that the agents of an object follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,35 +48,31 @@ impl PublishedCommit {
         Self::new(commit, age.unwrap_or_default())
     }
 
+    /// Returns what the agents follow once a commit is published. A commit that was published before keeps its age.
+    pub(super) fn next(before: Option<&Self>, commit: &CommitId) -> Self {
+        let same = before.filter(|before| before.commit == commit.as_str());
+        same.cloned()
+            .unwrap_or_else(|| Self::new(commit.as_str(), Duration::ZERO))
+    }
+
     /// Returns the time since the publication.
     pub(super) fn age(&self) -> Duration {
         self.since.elapsed()
     }
 }
 
-/// Returns what the agents follow after a publication.
-pub(super) fn after(
-    before: Option<&PublishedCommit>,
-    publication: &Publication,
-    resolution: &Resolution,
-) -> Option<PublishedCommit> {
-    match (publication, resolution) {
-        (Publication::Published, Resolution::Resolved(resolved)) => {
-            let commit = resolved.found.commit.as_str();
-            let same = before.filter(|before| before.commit == commit).cloned();
-            same.or_else(|| Some(PublishedCommit::new(commit, Duration::ZERO)))
-        }
-        _ => before.cloned(),
-    }
+/// The published ConfigMaps, by object. A deleted object is removed.
+#[derive(Debug, Default)]
+pub(super) struct PublishedMaps {
+    /// How they were written.
+    pub(super) writes: Arc<OwnWrites>,
+    /// The commits in them.
+    commits: Mutex<HashMap<ObjectKey, PublishedCommit>>,
 }
 
-/// The published commits, by object. A deleted object is removed.
-#[derive(Debug, Default)]
-pub(super) struct PublishedCommits(Mutex<HashMap<ObjectKey, PublishedCommit>>);
-
-impl PublishedCommits {
-    /// Returns what the agents of an object follow before a publication.
-    pub(super) fn before(
+impl PublishedMaps {
+    /// Returns the commit in the ConfigMap of an object, and notes it.
+    pub(super) fn find(
         &self,
         key: &ObjectKey,
         sync: &GatewaySync,
@@ -86,27 +82,33 @@ impl PublishedCommits {
         let known = self.lock().get(key).cloned();
         let found = match present {
             Present::Written(_) => return known,
-            Present::Read(found) => commit(key, sync, found.as_deref()?)?,
+            Present::Read(found) => found.as_deref(),
         };
-        let known = known.filter(|known| known.commit == found);
-        Some(known.unwrap_or_else(|| PublishedCommit::found(found, sync.status.as_ref(), now)))
+        let found = found.and_then(|found| commit(key, sync, found));
+        let published = found.map(|found| {
+            let known = known.filter(|known| known.commit == found);
+            known.unwrap_or_else(|| PublishedCommit::found(found, sync.status.as_ref(), now))
+        });
+        match &published {
+            Some(published) => self.set(key, published),
+            None => drop(self.lock().remove(key)),
+        }
+        published
     }
 
-    /// Notes what the agents of an object follow.
-    pub(super) fn set(&self, key: &ObjectKey, published: Option<&PublishedCommit>) {
-        match published {
-            Some(published) => self.lock().insert(key.clone(), published.clone()),
-            None => self.lock().remove(key),
-        };
+    /// Notes the commit in the ConfigMap of an object.
+    pub(super) fn set(&self, key: &ObjectKey, published: &PublishedCommit) {
+        self.lock().insert(key.clone(), published.clone());
     }
 
     /// Forgets an object.
     pub(super) fn forget(&self, key: &ObjectKey) {
+        self.writes.forget(key);
         self.lock().remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, PublishedCommit>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

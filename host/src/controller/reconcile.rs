@@ -23,7 +23,6 @@ use super::error::ControllerError;
 use super::gateways::{self, Fleet, Skew};
 use super::metrics::{ObjectInfo, PassResult};
 use super::publish::{self, Publication};
-use super::published;
 use super::resolve::{self, Blocked, Resolution};
 use super::status::{self, Outcome};
 use super::validate::{self, Desired};
@@ -75,7 +74,8 @@ pub(super) async fn reconcile<G: RefSource>(
             .observe_pass(&key, started.elapsed(), result);
     }
     // Another client wrote while this pass did, which started no pass of its own.
-    let is_overtaken = context.published.is_overtaken(&key) || context.bound.is_overtaken(&key);
+    let is_overtaken =
+        context.config_maps.writes.is_overtaken(&key) || context.role_bindings.is_overtaken(&key);
     let repair = is_overtaken.then_some(CONFLICT_RETRY);
     let next = [outcome?.next, repair].into_iter().flatten().min();
     Ok(next.map_or_else(Action::await_change, Action::requeue))
@@ -148,7 +148,7 @@ async fn conclude<G: RefSource>(
     publication: Publication,
     report: &Report,
 ) -> Result<ReconcileResult, ControllerError> {
-    let next_look = steps.fleet.next_look(&report.skew);
+    let next_check = steps.fleet.next_check(&report.skew);
     match (publication, steps.resolution) {
         (Publication::Failed(error), _) => Err(error),
         // The ref is followed meanwhile.
@@ -162,7 +162,7 @@ async fn conclude<G: RefSource>(
                 .states
                 .record_success(key, &steps.desired.lookup_key);
             let done = ReconcileResult::done();
-            let done = done.within(resolved.next_pass).within(next_look);
+            let done = done.within(resolved.next_pass).within(next_check);
             let done = done.within(report.is_outdated.then_some(CONFLICT_RETRY));
             if !resolved.request_is_obsolete {
                 return Ok(done);
@@ -207,34 +207,34 @@ async fn publish_and_report<G: RefSource>(
         resolution,
         fleet,
     } = *steps;
-    let now = (context.clock)();
-    let before = context.commits.before(key, sync, &refs.config_map, now);
-    let outcome = |publication| Outcome::Reconciled {
+    let outcome = |publication, published| Outcome::Reconciled {
         desired,
         resolution,
         publication,
         fleet,
-        published: published::after(before.as_ref(), publication, resolution),
+        published,
     };
     let publication = Box::pin(publish::publish(
         context, key, sync, refs, desired, resolution,
     ));
-    if !publish::is_expected(refs, desired, resolution) {
-        let publication = publication.await?;
-        let report = write_status(context, key, sync, &outcome(&publication)).await?;
+    let Some(expected) = publish::expected(refs, desired, resolution) else {
+        let (publication, published) = publication.await?;
+        let outcome = outcome(&publication, published);
+        let report = write_status(context, key, sync, &outcome).await?;
         return Ok((publication, report));
-    }
-    let expected = outcome(&Publication::Published);
+    };
+    let expected = outcome(&Publication::Published, Some(expected));
     let (publication, reported) =
         tokio::join!(publication, write_status(context, key, sync, &expected));
-    let (publication, report) = (publication?, reported?);
+    let ((publication, published), report) = (publication?, reported?);
     let Publication::Failed(_) = publication else {
         return Ok((publication, report));
     };
     let mut reported = sync.clone();
     reported.status = Some(report.status);
     reported.metadata = report.written.unwrap_or(reported.metadata);
-    let report = write_status(context, key, &reported, &outcome(&publication)).await?;
+    let outcome = outcome(&publication, published);
+    let report = write_status(context, key, &reported, &outcome).await?;
     Ok((publication, report))
 }
 
@@ -260,7 +260,7 @@ async fn prepare<G: RefSource>(
     } else if sync.spec.is_paused() {
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
-        publish::pause(&context.client, key, sync).await?;
+        publish::pause(context, key, sync).await?;
         let bound = Box::pin(gateways::bind(context, key, sync)).await;
         return bound_in_pause(key, bound).map(Some);
     } else {
@@ -305,9 +305,6 @@ async fn write_status<G>(
     sync: &GatewaySync,
     outcome: &Outcome<'_>,
 ) -> Result<Report, ControllerError> {
-    if let Outcome::Reconciled { published, .. } = outcome {
-        context.commits.set(key, published.as_ref());
-    }
     let known = context.definition.dropped();
     let (status, skew) = status::next(sync, outcome, (context.clock)(), &known);
     let stored = status::write(&context.client, key, sync, &status, &known).await?;

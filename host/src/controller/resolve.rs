@@ -42,7 +42,7 @@ const UNANSWERED: Pending = Pending {
 #[derive(Debug, Clone)]
 pub(super) enum Resolution {
     /// The ref has a commit.
-    Resolved(Resolved),
+    Resolved(ResolutionSuccess),
     /// The ref is invalid, or its lookup failed.
     Failed(ResolutionFailure),
     /// The ref was not looked up, because a Secret with credentials is missing.
@@ -51,8 +51,7 @@ pub(super) enum Resolution {
 
 /// A ref and its commit.
 #[derive(Debug, Clone)]
-pub(super) struct Resolved {
-    pub(super) git_ref: GitRef,
+pub(super) struct ResolutionSuccess {
     pub(super) found: ResolvedCommit,
     /// The commit that the sender of the request announced, if the server does not have it.
     pub(super) missing: Option<CommitId>,
@@ -125,8 +124,7 @@ async fn look_up_and_decide<G: RefSource>(
     let lookup = look_up(context, key, desired, wanted).await?;
     context.metrics.observe_resolution(started.elapsed());
     Ok(match lookup.result {
-        Ok(found) => Resolution::Resolved(Resolved {
-            git_ref: found.git_ref.clone(),
+        Ok(found) => Resolution::Resolved(ResolutionSuccess {
             missing: lookup.missing,
             host_key: host_key(context, wanted),
             request_is_obsolete: match wanted.requested {
@@ -195,10 +193,10 @@ async fn look_up<G: RefSource>(
         is_requested: is_first,
         interval: desired.interval,
     };
-    let Some(look) = context.lookups.look_up(question).await else {
+    let Some(reply) = context.lookups.look_up(question).await else {
         return last_commit.ok_or(UNANSWERED);
     };
-    let results: HashMap<_, _> = refs.iter().zip(look.results).collect();
+    let results: HashMap<_, _> = refs.iter().zip(reply.results).collect();
     let result = commit(wanted, &results);
     let announced = wanted.announced.as_ref().filter(|_| is_first);
     let missing = announced.filter(|announced| announced.is_missing(&result));
@@ -208,7 +206,7 @@ async fn look_up<G: RefSource>(
         return Err(Pending { next });
     }
     let lookup = Lookup {
-        at: look.began,
+        at: reply.began,
         result: result.map_err(|error| stoker_report::chain(&error).to_string()),
         missing: missing.map(|announced| announced.commit.clone()),
     };

@@ -15,7 +15,7 @@ use super::duration;
 use super::gateways::{Fleet, Gateways, Skew};
 use super::publish::Publication;
 use super::published::PublishedCommit;
-use super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
+use super::resolve::{Blocked, Resolution, ResolutionFailure, ResolutionSuccess};
 use super::state::Retry;
 use super::validate::Desired;
 
@@ -60,17 +60,7 @@ pub(super) fn next(
     // The API keeps times in whole seconds.
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
     match outcome {
-        Outcome::Paused => {
-            let message = "Reconciliation paused".to_owned();
-            setter(&mut status, sync, &now).set(
-                condition::READY,
-                State {
-                    holds: false,
-                    reason: reason::PAUSED,
-                    message,
-                },
-            );
-        }
+        Outcome::Paused => pause(&mut status, sync, &now),
         Outcome::Pending => {
             let is_new = status.observed_generation != sync.metadata.generation
                 || status.last_handled_requested_at.as_deref() != sync.requested_at();
@@ -111,6 +101,16 @@ pub(super) fn next(
     (status, skew)
 }
 
+/// Says that the object is paused.
+fn pause(status: &mut GatewaySyncStatus, sync: &GatewaySync, now: &Time) {
+    let state = State {
+        holds: false,
+        reason: reason::PAUSED,
+        message: "Reconciliation paused".to_owned(),
+    };
+    setter(status, sync, now).set(condition::READY, state);
+}
+
 /// Replaces a `Ready` that says that the object is paused. Any other one stays until the ref is resolved.
 fn end_pause(status: &mut GatewaySyncStatus, sync: &GatewaySync, now: &Time) {
     let ready = status.condition(condition::READY);
@@ -147,16 +147,16 @@ fn set_ref_fields(
     if let Some(requested_at) = sync.requested_at() {
         status.last_handled_requested_at = Some(requested_at.to_owned());
     }
-    let Resolution::Resolved(Resolved { git_ref, found, .. }) = resolution else {
+    let Resolution::Resolved(ResolutionSuccess { found, .. }) = resolution else {
         status.ref_resolution_status = Some(RefResolutionStatus::Error);
         return;
     };
     status.ref_resolution_status = Some(RefResolutionStatus::Resolved);
     status.last_sync_ref_kind = Some(found.kind);
-    let moved = status.last_sync_ref.as_deref() != Some(git_ref.as_str())
+    let moved = status.last_sync_ref.as_deref() != Some(found.git_ref.as_str())
         || status.last_sync_commit.as_deref() != Some(found.commit.as_str());
     if moved || status.last_sync_time.is_none() {
-        status.last_sync_ref = Some(git_ref.to_string());
+        status.last_sync_ref = Some(found.git_ref.to_string());
         status.last_sync_commit = Some(found.commit.to_string());
         status.last_sync_commit_short = Some(found.commit.short().to_owned());
         status.last_sync_time = Some(now.clone());
@@ -168,7 +168,7 @@ fn set_host_key(status: &mut GatewaySyncStatus, desired: &Desired, resolution: &
     match (desired.host_keys_verified, resolution) {
         (
             Some(false),
-            Resolution::Resolved(Resolved {
+            Resolution::Resolved(ResolutionSuccess {
                 host_key: Some(key),
                 ..
             }),
@@ -281,7 +281,7 @@ fn host_key_state(verified: bool, is_pinned: bool) -> State<'static> {
 
 fn ref_state(resolution: &Resolution) -> Option<State<'_>> {
     match resolution {
-        Resolution::Resolved(Resolved { found, .. }) => Some(State {
+        Resolution::Resolved(ResolutionSuccess { found, .. }) => Some(State {
             holds: true,
             reason: reason::REF_RESOLVED,
             message: found.commit.to_string(),

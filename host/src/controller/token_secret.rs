@@ -7,7 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::ResourceExt as _;
-use kube::api::{Api, ObjectMeta, Patch};
+use kube::api::{Api, ObjectMeta};
 use kube::core::PartialObjectMeta;
 use serde_json::Value;
 use stoker_api::GatewaySync;
@@ -15,16 +15,26 @@ use stoker_api::detection::ObjectKey;
 use stoker_api::names::{self, TOKEN_KEY, annotation};
 
 use super::error::{ControllerError, within};
+use super::owned::{Calls, Owned};
 use super::ownership::{self, Writer};
-use super::{create_params, finalizer, merge_patch, patch_params};
+use super::{finalizer, merge_patch};
 use crate::github_app::InstallationToken;
 
 /// The value of the annotation that says what the Secret contains.
 const SECRET_TYPE: &str = "github-app-token";
+const CALLS: Calls = Calls {
+    read: "read the token Secret",
+    create: "create the token Secret",
+    patch: "patch the token Secret",
+};
 
 /// Returns the name of the Secret of an object.
 pub(super) fn name(key: &ObjectKey) -> String {
     names::token_secret(key.name())
+}
+
+fn object(client: &Client, key: &ObjectKey) -> Owned<Secret> {
+    Owned::new(client, key, name(key), &CALLS)
 }
 
 /// Reads the Secret of an object, if it exists.
@@ -32,8 +42,7 @@ pub(super) async fn read(
     client: &Client,
     key: &ObjectKey,
 ) -> Result<Option<Secret>, ControllerError> {
-    let secrets = Api::<Secret>::namespaced(client.clone(), key.namespace());
-    within("read the token Secret", secrets.get_opt(&name(key))).await
+    object(client, key).read().await
 }
 
 /// Creates the Secret, or updates it if it belongs to the object and differs.
@@ -44,11 +53,9 @@ pub(super) async fn write(
     present: Option<&Secret>,
     token: &InstallationToken,
 ) -> Result<(), ControllerError> {
-    let wanted = wanted(key, sync, token);
-    let secrets = Api::<Secret>::namespaced(client.clone(), key.namespace());
+    let (secret, wanted) = (object(client, key), wanted(key, sync, token));
     let Some(present) = present else {
-        let params = create_params();
-        within("create the token Secret", secrets.create(&params, &wanted)).await?;
+        secret.create(&wanted).await?;
         return Ok(());
     };
     let uid = sync.uid();
@@ -59,10 +66,7 @@ pub(super) async fn write(
         },
     )?;
     if let Some(patch) = difference(key, present, &wanted) {
-        let (name, params) = (name(key), patch_params());
-        let patch = Patch::Merge(&patch);
-        let call = secrets.patch_metadata(&name, &params, &patch);
-        within("patch the token Secret", call).await?;
+        secret.patch(&patch).await?;
     }
     Ok(())
 }

@@ -86,7 +86,7 @@ pub(super) fn config_maps(
     client: &Client,
     metrics: &WatchMetrics,
     namespace: Option<&str>,
-    published: &Arc<OwnWrites>,
+    writes: &Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<ConfigMap>>> + Send + use<> {
     let (by, managers) = (
         label::MANAGED_BY,
@@ -103,7 +103,7 @@ pub(super) fn config_maps(
         let labelled = watcher::Config::default().labels(&labels);
         metrics.resumed(name, watcher(api(client.clone(), namespace), labelled))
     });
-    let managed = written_by_others(managed, names::METADATA_PREFIX, Arc::clone(published));
+    let managed = written_by_others(managed, names::METADATA_PREFIX, Arc::clone(writes));
     // The controller writes none of these. If somebody removes a label, the other watch reports a deletion.
     stream::select(managed, unmanaged.touched_objects())
 }
@@ -114,7 +114,7 @@ pub(super) fn role_bindings(
     client: Client,
     metrics: &WatchMetrics,
     namespace: Option<&str>,
-    bound: Arc<OwnWrites>,
+    writes: Arc<OwnWrites>,
 ) -> impl Stream<Item = watcher::Result<PartialObjectMeta<RoleBinding>>> + Send + use<> {
     let labels = format!("{}={}", label::MANAGED_BY, label::OPERATOR);
     let labelled = watcher::Config::default().labels(&labels);
@@ -122,7 +122,7 @@ pub(super) fn role_bindings(
         "controller-role-bindings",
         watcher(api(client, namespace), labelled),
     );
-    written_by_others(events, agent_binding::NAME_PREFIX, bound)
+    written_by_others(events, agent_binding::NAME_PREFIX, writes)
 }
 
 /// Returns the objects that were changed or deleted, except those with this beginning of the name that are as the

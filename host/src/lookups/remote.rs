@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::host::Hosts;
 use super::poll::Poll;
-use super::{Look, LookupError};
+use super::{LookupError, Reply};
 
 /// What a remote is recognised by, so that its credentials need not be kept: the digest of its URL and credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,8 +50,8 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Returns the answer to a question, if this one can be used for it.
-    pub(super) fn look(&self, refs: &[GitRef], not_before: Instant) -> Option<Look> {
+    /// Returns the reply to a question, if this answer can be used for it.
+    pub(super) fn reply(&self, refs: &[GitRef], not_before: Instant) -> Option<Reply> {
         if self.began < not_before {
             return None;
         }
@@ -62,7 +62,7 @@ impl Answer {
                 .collect::<Option<_>>()?,
             Err(error) => vec![Err(error.clone()); refs.len()],
         };
-        Some(Look {
+        Some(Reply {
             began: self.began,
             results,
         })
@@ -143,9 +143,9 @@ impl RemoteState {
         poll.is_none_or(|poll| poll.is_late_for(interval))
     }
 
-    /// Returns the last answer, if it can be used for a question.
-    pub(super) fn look(&self, refs: &[GitRef], not_before: Instant) -> Option<Look> {
-        self.answer.borrow().as_ref()?.look(refs, not_before)
+    /// Returns the reply to a question, if the last answer can be used for it.
+    pub(super) fn reply(&self, refs: &[GitRef], not_before: Instant) -> Option<Reply> {
+        self.answer.borrow().as_ref()?.reply(refs, not_before)
     }
 
     /// Returns the refs that are needed: those of the objects that follow the remote, and of those that wait.
@@ -175,13 +175,13 @@ impl RemoteState {
         let mut woken = Vec::new();
         for (object, interest) in &mut self.interests {
             if let Some(prefetched) = &mut interest.prefetched
-                && answer.look(&prefetched.refs, prefetched.arrived).is_some()
+                && answer.reply(&prefetched.refs, prefetched.arrived).is_some()
             {
                 prefetched.refs = Box::default();
             }
             let refs = &interest.refs;
             match interest.awaits {
-                Some(not_before) if answer.look(refs, not_before).is_some() => {
+                Some(not_before) if answer.reply(refs, not_before).is_some() => {
                     if !interest.is_attended {
                         woken.push(object.clone());
                     }

@@ -136,7 +136,7 @@ impl Asked {
         }
     }
 
-    async fn look_up(&self, lookups: &Lookups<Servers>) -> Option<Look> {
+    async fn look_up(&self, lookups: &Lookups<Servers>) -> Option<Reply> {
         let question = Question {
             object: &self.object,
             remote: &self.remote,
@@ -149,14 +149,14 @@ impl Asked {
     }
 
     async fn commit(&self, lookups: &Lookups<Servers>) -> char {
-        let look = self.look_up(lookups).await.unwrap();
-        let commit = look.results[0].as_ref().unwrap().commit().to_string();
+        let reply = self.look_up(lookups).await.unwrap();
+        let commit = reply.results[0].as_ref().unwrap().commit().to_string();
         commit.chars().next().unwrap()
     }
 
     async fn error(&self, lookups: &Lookups<Servers>) -> String {
-        let look = self.look_up(lookups).await.unwrap();
-        look.results[0].as_ref().unwrap_err().to_string()
+        let reply = self.look_up(lookups).await.unwrap();
+        reply.results[0].as_ref().unwrap_err().to_string()
     }
 }
 
@@ -350,8 +350,8 @@ async fn ten_thousand_objects_on_fifty_remotes_are_fifty_lookups_a_minute() {
                 "main",
             );
             while Instant::now() < end {
-                let look = asked.look_up(&lookups).await.unwrap();
-                sleep(INTERVAL.saturating_sub(look.began.elapsed())).await;
+                let reply = asked.look_up(&lookups).await.unwrap();
+                sleep(INTERVAL.saturating_sub(reply.began.elapsed())).await;
                 asked.not_before = Instant::now() - INTERVAL + Duration::from_nanos(1);
             }
         });

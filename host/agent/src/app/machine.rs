@@ -71,10 +71,8 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     };
     tasks.spawn(poll.run(publish, shutdown.clone()));
     let status = config.state.join(STATUS_FILE);
-    let before = std::fs::read_to_string(&status).unwrap_or_default();
-    let mut reporting = Tasks::default();
-    let (reports, written) = watch::channel(None);
-    reporting.spawn(write_reports(status, written));
+    let before = Report::parse(&std::fs::read_to_string(&status).unwrap_or_default());
+    let (reports, reporting) = reporting(status);
     tracing::info!(
         version = VERSION,
         repo = config.repo.to_string(),
@@ -98,7 +96,6 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
             ..worker(config, git, store, metrics)
         },
     };
-    let before = Report::parse(&before);
     tasks::run_until(agent, before, reporting, shutdown, ended).await;
     tracing::info!("stoker-agent stopped");
     Ok(())
@@ -228,6 +225,14 @@ pub(super) async fn resolve(
         ca_bundle: None,
         profiles,
     })
+}
+
+/// Starts the task that writes the reports. It ends when the sender is dropped.
+fn reporting(status: PathBuf) -> (watch::Sender<Option<Report>>, Tasks) {
+    let mut tasks = Tasks::default();
+    let (reports, written) = watch::channel(None);
+    tasks.spawn(write_reports(status, written));
+    (reports, tasks)
 }
 
 /// Writes each new report into a file, until the sender is dropped.

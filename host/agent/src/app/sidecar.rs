@@ -83,13 +83,7 @@ pub struct Sidecar {
 impl Sidecar {
     /// Opens the object store, and starts the servers and the tasks. Nothing is synced yet.
     pub async fn start(client: Client, config: SidecarConfig, ports: Ports) -> Result<Self> {
-        let cluster = Cluster {
-            client,
-            namespace: config.namespace.clone(),
-            object: config.object.clone(),
-            pod_namespace: config.pod_namespace.clone(),
-            pod_name: config.pod_name.clone(),
-        };
+        let cluster = cluster(client, &config);
         let (metrics, registry) = tasks::metrics();
         let health = Arc::new(Health::default());
         let mut tasks = Tasks::default();
@@ -158,6 +152,16 @@ impl Sidecar {
         drop(self.lock);
         tracing::info!("stoker-agent stopped");
         Ok(())
+    }
+}
+
+fn cluster(client: Client, config: &SidecarConfig) -> Cluster {
+    Cluster {
+        client,
+        namespace: config.namespace.clone(),
+        object: config.object.clone(),
+        pod_namespace: config.pod_namespace.clone(),
+        pod_name: config.pod_name.clone(),
     }
 }
 

@@ -144,14 +144,6 @@ fn index_entries(
     limits: PackLimits,
     stop: &AtomicBool,
 ) -> Result<Option<pack_index::write::Outcome>, IndexError> {
-    let damaged = |error: gix_error::Error| {
-        if error.is_resource_exhausted() {
-            // What a delta makes is too large.
-            IndexError::ObjectTooLarge
-        } else {
-            IndexError::Damaged(error.into())
-        }
-    };
     let object = Rc::clone(&input.object);
     let kept = match earlier {
         Some(_) => EntryDataMode::KeepAndCrc32,
@@ -164,27 +156,17 @@ fn index_entries(
         return Err(IndexError::TooManyObjects { count });
     }
     if count == 0 {
-        // The checksum alone follows.
         drop(entries);
-        let mut checksum = vec![0; format.len_in_bytes()];
-        return match input.read_exact(&mut checksum) {
-            Ok(()) => Ok(None),
-            Err(error) => Err(IndexError::Damaged(error.into())),
-        };
+        return skip_checksum(input, format).map(|()| None);
     }
     let entries = entries.inspect(|entry| {
         if let Ok(entry) = entry {
             object.end(entry.decompressed_size);
         }
     });
-    let mut entries: Box<dyn Iterator<Item = gix_error::Result<Entry>> + '_> = match earlier {
+    let mut entries: Entries<'_> = match earlier {
         None => Box::new(entries),
-        Some(packs) => {
-            let compression = bundle::write::Options::default().compression;
-            let completed = LookupRefDeltaObjectsIter::new(entries, packs, compression);
-            let output = output.clone();
-            Box::new(EntriesToBytesIter::new(completed, output, version, format))
-        }
+        Some(packs) => completed(entries, packs, output, version, format),
     };
     let index_path = path.with_file_name(INDEX);
     let create = File::create_new(&index_path).map_err(StoreError::io("write", &index_path))?;
@@ -194,6 +176,7 @@ fn index_entries(
         let pack = data::File::at(path, format).map_err(io::Error::other)?;
         Ok((resolve, pack))
     };
+    let indexing = indexing_memory(count, earlier.is_some());
     let written = pack_index::write_data_iter_to_stream(
         pack_index::Version::default(),
         open,
@@ -203,20 +186,53 @@ fn index_entries(
         &mut index,
         stop,
         format,
-        Some(
-            limits
-                .object_bytes
-                .max(indexing_memory(count, earlier.is_some())),
-        ),
+        Some(limits.object_bytes.max(indexing)),
         version,
     )
     .map_err(damaged)?;
-    index
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)
-        .and_then(|file| file.sync_all())
-        .map_err(StoreError::io("write", &index_path))?;
+    sync(index).map_err(StoreError::io("write", &index_path))?;
     Ok(Some(written))
+}
+
+fn sync(index: BufWriter<File>) -> io::Result<()> {
+    let file = index.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()
+}
+
+fn damaged(error: gix_error::Error) -> IndexError {
+    if error.is_resource_exhausted() {
+        // What a delta makes is too large.
+        IndexError::ObjectTooLarge
+    } else {
+        IndexError::Damaged(error.into())
+    }
+}
+
+/// Reads the end of a pack without objects, of which only the checksum is left.
+fn skip_checksum(
+    input: &mut Input<'_, impl Read>,
+    format: gix_hash::Kind,
+) -> Result<(), IndexError> {
+    let mut checksum = vec![0; format.len_in_bytes()];
+    let read = input.read_exact(&mut checksum);
+    read.map_err(|error| IndexError::Damaged(error.into()))
+}
+
+/// The entries of a pack.
+type Entries<'a> = Box<dyn Iterator<Item = gix_error::Result<Entry>> + 'a>;
+
+/// Returns the entries of a thin pack with the objects that it lacks, which are written as they are read.
+fn completed<'a>(
+    entries: impl Iterator<Item = gix_error::Result<Entry>> + 'a,
+    earlier: &'a Packs,
+    output: &Output,
+    version: data::Version,
+    format: gix_hash::Kind,
+) -> Entries<'a> {
+    let compression = bundle::write::Options::default().compression;
+    let completed = LookupRefDeltaObjectsIter::new(entries, earlier, compression);
+    let output = output.clone();
+    Box::new(EntriesToBytesIter::new(completed, output, version, format))
 }
 
 fn resolve(range: data::EntryRange, pack: &data::File) -> Option<&[u8]> {

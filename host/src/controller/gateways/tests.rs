@@ -1,10 +1,7 @@
 use serde_json::json;
 
 use super::*;
-
-fn key() -> ObjectKey {
-    ObjectKey::new("edge", "plant").unwrap()
-}
+use crate::controller::tests::fixture::key;
 
 fn pod(name: &str, gateway: &str, agent: AgentContainer) -> GatewayPod {
     GatewayPod {

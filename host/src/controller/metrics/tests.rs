@@ -1,7 +1,7 @@
 use prometheus_client::encoding::text::encode;
 
 use super::*;
-use crate::controller::tests::fixture::GatewaySyncExt as _;
+use crate::controller::tests::fixture::{GatewaySyncExt as _, key};
 use stoker_api::GatewaySync;
 
 fn all(registry: &Registry) -> String {
@@ -32,7 +32,7 @@ fn info(git_ref: &str) -> ObjectInfo {
 fn series_have_the_names_and_labels_of_dashboards_and_are_removed_with_the_object() {
     let mut registry = Registry::default();
     let metrics = ControllerMetrics::register(&mut registry);
-    let key = ObjectKey::new("edge", "plant").unwrap();
+    let key = key();
     let status = GatewaySync::sample()
         .condition("Ready", "True")
         .condition("RefResolved", "False")
@@ -92,7 +92,7 @@ fn the_end_of_a_token_is_shown_while_an_object_uses_it() {
 fn pods_with_the_name_of_one_gateway_have_one_series() {
     let mut registry = Registry::default();
     let metrics = ControllerMetrics::register(&mut registry);
-    let key = ObjectKey::new("edge", "plant").unwrap();
+    let key = key();
     let pod = |number: u8, state: &str| {
         serde_json::json!({
             "name": "blue", "namespace": "edge", "podName": format!("gw-{number}"), "syncStatus": state,
@@ -117,7 +117,7 @@ fn pods_with_the_name_of_one_gateway_have_one_series() {
 fn a_changed_object_has_no_old_series() {
     let mut registry = Registry::default();
     let metrics = ControllerMetrics::register(&mut registry);
-    let key = ObjectKey::new("edge", "plant").unwrap();
+    let key = key();
     let before = GatewaySync::sample()
         .condition("PollingIntervalValid", "False")
         .with(|sync| {

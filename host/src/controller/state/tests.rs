@@ -1,12 +1,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::controller::tests::fixture::key;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn key() -> ObjectKey {
-    ObjectKey::new("edge", "plant").unwrap()
-}
 
 fn lookup_key(generation: i64, requested_at: Option<&str>) -> LookupKey {
     LookupKey {

@@ -7,7 +7,7 @@ use stoker_api::RefResolutionStatus;
 use stoker_git::RefKind;
 
 use super::super::*;
-use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit};
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit, key};
 
 const NONE: [&str; 0] = [];
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -40,7 +40,7 @@ async fn pushed() -> Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_branch_that_moves_later_is_followed_at_the_next_look() {
+async fn a_branch_that_moves_later_is_followed_at_the_next_lookup() {
     let bench = pushed().await;
     assert_eq!(bench.pass().await.unwrap(), wait(500));
     let status = bench.object().status.unwrap();
@@ -129,7 +129,7 @@ async fn a_new_branch_that_appears_later_is_found_before_the_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_is_missing_is_reported_after_the_last_look() {
+async fn a_tag_that_is_missing_is_reported_after_the_last_lookup() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();
     tokio::time::advance(MILLISECOND).await;
@@ -173,9 +173,9 @@ async fn a_newer_request_during_the_waits_is_looked_up_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_answer_of_a_prefetch_is_not_used_again() {
     use crate::request::Prefetch as _;
-    use stoker_api::detection::{GitRef, ObjectKey};
+    use stoker_api::detection::GitRef;
     let bench = pushed().await;
-    let key = ObjectKey::new("edge", "plant").unwrap();
+    let key = key();
     let git_ref = GitRef::parse("refs/heads/main").unwrap();
     bench.context.lookups.prefetch(&key, &git_ref, "t1");
     tokio::time::sleep(MILLISECOND).await;

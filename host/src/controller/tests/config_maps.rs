@@ -101,11 +101,21 @@ async fn a_change_that_the_watch_has_not_reported_is_not_overwritten() {
     bench.api.put(METADATA, changed);
     bench.git.set("v1", 'b', RefKind::Tag);
     bench.change(|sync| sync.requested("v1", Some("2026-01-01T00:00:01Z")));
-    assert_eq!(bench.pass_over(bench.object()).await.unwrap(), after(1));
-    bench.pass().await.unwrap();
+    assert_eq!(bench.pass_over(bench.object()).await.unwrap(), after(300));
     let published = bench.api.get(METADATA).unwrap();
     assert_eq!(published["data"]["commit"], commit('b').as_str());
     assert_eq!(published["metadata"]["labels"]["mine"], "yes");
+
+    let mut taken = published;
+    taken["metadata"] = json!({"name": "stoker-metadata-plant"});
+    bench.api.put(METADATA, taken);
+    bench.git.set("v2", 'c', RefKind::Tag);
+    bench.change(|sync| sync.requested("v2", Some("2026-01-01T00:00:02Z")));
+    bench.pass_over(bench.object()).await.unwrap_err();
+    let message = bench.condition("Ready").2;
+    assert!(message.starts_with("Metadata not published"), "{message}");
+    let published = bench.api.get(METADATA).unwrap();
+    assert_eq!(published["data"]["commit"], commit('b').as_str());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,12 +3,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Value, json};
-use stoker_git::{Credentials, Sensitive};
+use stoker_git::{Credentials, RefKind, Sensitive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::super::*;
-use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after};
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, after, commit};
+use super::gateways;
 
 const APP_KEY: &str = include_str!("../../github_app/tests/pkcs8.pem");
 const TOKEN_SECRET: &str = "/api/v1/namespaces/edge/secrets/stoker-github-token-plant";
@@ -285,5 +286,36 @@ async fn a_github_app_without_a_token_is_reported() {
             events[0].starts_with("Warning GitHubAppExchangeFailed: "),
             "{events:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn gateways_are_compared_with_the_published_commit_while_the_token_secret_cannot_be_written()
+{
+    let bench = gateways::bench(&["gw-0"]);
+    let auth = app(&github(201).await);
+    bench.change(|sync| sync.auth(auth));
+    put_secret(&bench, "app", &[("value", APP_KEY.as_bytes())]);
+    let runs = |digit| {
+        gateways::report(&bench, &json!({"gw-0": gateways::entry("Synced", digit)}));
+    };
+    runs('a');
+    bench.pass().await.unwrap();
+    // The token is there, so nothing uses the network from now on.
+    tokio::time::pause();
+    let mut changed = bench.api.get(TOKEN_SECRET).unwrap();
+    changed["data"]["token"] = "eA==".into();
+    bench.api.put(TOKEN_SECRET, changed);
+    bench
+        .api
+        .refuse(&format!("PATCH {TOKEN_SECRET}"), 403, "not now");
+    bench.git.set("main", 'b', RefKind::Branch);
+    for (digit, skewed) in [('b', "False"), ('b', "False"), ('a', "True")] {
+        runs(digit);
+        tokio::time::advance(Duration::from_mins(2)).await;
+        bench.pass().await.unwrap_err();
+        let published = bench.api.get(METADATA).unwrap();
+        assert_eq!(published["data"]["commit"], commit('b').as_str());
+        assert_eq!(bench.condition("RefSkew").0, skewed, "{digit}");
     }
 }

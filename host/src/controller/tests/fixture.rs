@@ -18,7 +18,7 @@ use stoker_git::{
 use super::fake_api::FakeApi;
 use crate::controller::credentials::{GitAccess, GitSecrets};
 use crate::controller::dereference::{self, Present, References};
-use crate::controller::resolve::Resolved;
+use crate::controller::resolve::ResolutionSuccess;
 use crate::controller::state::ResolvedCommit;
 use crate::controller::validate::{Desired, validate};
 use crate::controller::{Context, Controller, ControllerError, ControllerMetrics, reconcile};
@@ -33,15 +33,19 @@ pub(in crate::controller) fn noon() -> Timestamp {
     "2026-03-01T12:00:00.25Z".parse().unwrap()
 }
 
+/// The name of the object of all tests.
+pub(in crate::controller) fn key() -> ObjectKey {
+    ObjectKey::new("edge", "plant").unwrap()
+}
+
 /// The id that consists of one digit.
 pub(in crate::controller) fn commit(digit: char) -> CommitId {
     CommitId::parse(&digit.to_string().repeat(40)).unwrap()
 }
 
-pub(in crate::controller) fn resolved(git_ref: &str) -> Resolved {
-    Resolved {
+pub(in crate::controller) fn resolved(git_ref: &str) -> ResolutionSuccess {
+    ResolutionSuccess {
         host_key: None,
-        git_ref: GitRef::parse(git_ref).unwrap(),
         found: ResolvedCommit {
             git_ref: GitRef::parse(git_ref).unwrap(),
             commit: commit('a'),
@@ -61,6 +65,7 @@ pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
         git: Ok(GitSecrets::Credentials(Credentials::Anonymous)),
         gateway_secret: Ok(()),
         config_map: Present::Read(None),
+        published: None,
         token_secret: None,
     };
     let access = GitAccess {
@@ -333,10 +338,12 @@ impl Bench {
     /// Runs a pass over the object in the API server, after the watches have reported everything.
     pub(in crate::controller) async fn pass(&self) -> Result<Action, ControllerError> {
         let Context {
-            published, bound, ..
+            config_maps,
+            role_bindings,
+            ..
         } = &*self.context;
-        let key = ObjectKey::new("edge", "plant").unwrap();
-        for (path, writes) in [(METADATA, published), (BINDING, bound)] {
+        let key = key();
+        for (path, writes) in [(METADATA, &config_maps.writes), (BINDING, role_bindings)] {
             match self.api.get(path) {
                 Some(object) => {
                     let version = object["metadata"]["resourceVersion"].as_str();

@@ -312,7 +312,7 @@ async fn agents_of_a_paused_object_are_bound_so_that_they_read_the_pause() {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "other"},
     });
     bench.api.put(&binding, of_others);
-    bench.context.bound.forget_all();
+    bench.context.role_bindings.forget_all();
     assert_eq!(bench.pass().await.unwrap(), after(300));
 }
 
@@ -335,6 +335,22 @@ async fn a_role_binding_that_is_not_watched_is_read_in_each_pass() {
         let repaired = bench.api.get(&binding).unwrap();
         assert_eq!(repaired["subjects"][0]["name"], "gw");
         bench.pass_over(bench.object()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_binding_that_others_have_taken_starts_no_further_passes() {
+    let mut bench = bench(&["gw-0"]);
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.agent_role = Some(AgentRole::ClusterRole);
+    assert_eq!(bench.pass().await.unwrap(), after(300));
+    let binding = format!("{BINDINGS}/stoker-agent-plant");
+    let mut taken = bench.api.get(&binding).unwrap();
+    taken["metadata"] = json!({"name": "stoker-agent-plant"});
+    for (role, seconds) in [("stoker-agent", 300), ("other", 60)] {
+        taken["roleRef"]["name"] = role.into();
+        bench.api.put(&binding, taken.clone());
+        assert_eq!(bench.pass().await.unwrap(), after(seconds), "{role}");
     }
 }
 

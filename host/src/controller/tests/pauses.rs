@@ -4,7 +4,7 @@ use kube::runtime::controller::Action;
 use stoker_git::RefKind;
 
 use super::super::*;
-use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT};
+use super::fixture::{Bench, GatewaySyncExt as _, METADATA, OBJECT, key};
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_object_is_only_reported() {
@@ -43,7 +43,7 @@ async fn a_pause_reaches_the_agents_and_changes_nothing_else_of_what_they_read()
     told["paused"] = "true".into();
     assert_eq!(data(), told);
     bench.api.calls();
-    bench.pass().await.unwrap();
+    assert_eq!(bench.pass().await.unwrap(), Action::await_change());
     assert_eq!(bench.api.calls(), [format!("GET {METADATA}")]);
     pause(false);
     bench.change(|sync| sync.git_ref("main"));
@@ -162,10 +162,7 @@ async fn a_pause_that_ends_with_a_correction_does_not_publish_what_was_corrected
         bench
             .change(|sync| correct(sync.with(|sync| sync.spec.paused = Some(false))).generation(3));
         // After a restart, the controller knows no commit.
-        bench
-            .context
-            .states
-            .remove(&ObjectKey::new("edge", "plant").unwrap());
+        bench.context.states.remove(&key());
         bench.pass().await.unwrap();
         assert_eq!(data(), paused);
         // The lookup ends by its limit, and the next one succeeds.

@@ -146,7 +146,7 @@ async fn passes_share_a_read_of_the_api_key_for_a_second_unless_it_is_missing() 
         secret_reads: dereference::secret_reads(Duration::from_secs(1)),
         ..fixture::context(&bench.controller)
     };
-    let key = ObjectKey::new("edge", "plant").unwrap();
+    let key = fixture::key();
     let read = async || {
         let object = bench.object();
         let refs = Box::pin(dereference::dereference(&context, &key, &object)).await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use stoker_git::RefKind;
 
 use super::super::*;
-use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, after, noon};
+use super::fixture::{API_KEY, Bench, GatewaySyncExt as _, METADATA, after, key, noon};
 use super::gateways::{bench, entry, report, state};
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -26,15 +26,14 @@ fn skewed(bench: &Bench) -> String {
 
 /// Forgets everything, as a restart does.
 fn restart(bench: &Bench) {
-    let key = ObjectKey::new("edge", "plant").unwrap();
-    forget(&bench.context, &key);
+    forget(&bench.context, &key());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_with_another_commit_is_skewed_after_its_period() {
     let bench = bench(&["gw-0"]);
     report(&bench, &json!({"gw-0": entry("Synced", 'b')}));
-    // The period of the profile is 30 s. The status has whole seconds, so the next look is up to 1 s later.
+    // The period of the profile is 30 s. The status has whole seconds, so the next check is up to 1 s later.
     let next = bench.pass().await.unwrap();
     assert!(next != after(300), "{next:?}");
     assert_eq!(bench.condition("RefSkew").0, "False");

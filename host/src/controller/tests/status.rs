@@ -8,7 +8,7 @@ use super::super::definition::Dropped;
 use super::super::error::MissingSecret;
 use super::super::gateways::{Fleet, Gateways};
 use super::super::publish::Publication;
-use super::super::resolve::{Blocked, Resolution, ResolutionFailure, Resolved};
+use super::super::resolve::{Blocked, Resolution, ResolutionFailure, ResolutionSuccess};
 use super::super::state::Retry;
 use super::super::status::Outcome;
 use super::super::validate::Desired;
@@ -134,7 +134,7 @@ fn the_host_key_of_a_server_is_pinned_where_known_hosts_do_not_verify_it() {
         key: "ssh-ed25519 SHA256:x".to_owned(),
     };
     let of = |sync: &GatewaySync, host_key| {
-        let resolved = Resolved {
+        let resolved = ResolutionSuccess {
             host_key,
             ..resolved("v1")
         };

@@ -175,8 +175,8 @@ async fn an_object_without_a_commit_is_not_woken_and_delays_no_other() {
         ..Asked::now(name, "h/r", "gone")
     };
     for number in 0..20 {
-        let look = gone(&format!("a{number}")).look_up(&polled.lookups).await;
-        assert!(look.unwrap().results[0].is_err());
+        let reply = gone(&format!("a{number}")).look_up(&polled.lookups).await;
+        assert!(reply.unwrap().results[0].is_err());
     }
     for _ in 0..3 {
         let (woken, seconds) = polled.next(Instant::now()).await;
