@@ -149,9 +149,9 @@ bench-scale *COUNTS:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- scale "{{ cargo_target }}/scale" {{ COUNTS }}
 
-# Measures the agent on a real API server and with 50,000 files, and writes target/agent/benchmarks.md. Nothing else should
-# run meanwhile.
-[doc("Measures the agent: from a webhook to the disk, and 50,000 files.")]
+# Measures the agent on a real API server, and with repositories of 50,000 files and of 2 GB, and writes
+# target/agent/benchmarks.md. It needs 10 GB of disk below target/ meanwhile. Nothing else should run.
+[doc("Measures the agent: from a webhook to the disk, 50,000 files and 2 GB, and the bytes of its fetches.")]
 bench-agent:
     #!/usr/bin/env bash
     set -euo pipefail
