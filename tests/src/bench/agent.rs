@@ -134,7 +134,7 @@ fn large_files(repository: &mut Repository) -> Result<Table> {
     Ok(Table {
         name: "large-files".into(),
         title: "2 GB".into(),
-        text: "`stoker-agent once` with a repository of 200 files of 10 MB with random bytes, from git's daemon on the same machine. The profile maps one folder of ten files, or everything. Resident memory counts the mapped packs, whose pages the system can take back; the agent's own memory does not. The state is the fetched objects, and the record of what is on the gateway.",
+        text: "`stoker-agent once` with a repository of 200 files of 10 MB with random bytes, from git's daemon on the same machine. The profile maps one folder of ten files, or everything. Resident memory counts the mapped packs, whose pages the system can take back and does in a container with a limit; the agent's own memory does not. The state is the fetched objects, and the record of what is on the gateway.",
         unit: "as named",
         rows,
     })

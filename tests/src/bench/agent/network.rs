@@ -38,7 +38,7 @@ pub(super) fn table(rows: Vec<Row>) -> Table {
     Table {
         name: "fetched-bytes".into(),
         title: "Bytes from the network".into(),
-        text: "What `git fetch --depth 1` and `stoker-agent once` read from git's daemon: the first time, and after a commit that changes ten files. The agent's bytes include those of looking up the ref. A proxy counts the bytes of both.",
+        text: "What `git fetch --depth 1` and `stoker-agent once` read from git's daemon: the first time, and after a commit that changes ten files. The agent's bytes include those of looking up the ref, and the server's messages about its progress, which are some KiB: without them, a server that takes long would be given up. A proxy counts the bytes of both.",
         unit: "as named",
         rows,
     }
