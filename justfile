@@ -62,10 +62,10 @@ test-senders:
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
 [doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]
-test-chart: render-chart (chart-stories "values readme quick-start guide senders private injection agents migrating")
+test-chart: render-chart (chart-stories "values readme quick-start guide senders private injection agents migrating parts")
 
 # Builds the container image for this machine's architecture, and runs the same stories with it.
-test-image: && (chart-stories "readme quick-start guide senders private injection agents migrating" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar" "--agent-image" cargo_target / "image/stoker-agent-" + image_arch + ".oci.tar")
+test-image: && (chart-stories "readme quick-start guide senders private injection agents migrating parts" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar" "--agent-image" cargo_target / "image/stoker-agent-" + image_arch + ".oci.tar")
     host/image/build.sh --arch {{ image_arch }}
 
 [private]
@@ -149,9 +149,9 @@ bench-scale *COUNTS:
     cargo run --release --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
         cargo run --release --locked --quiet -p stoker-tests --bin bench -- scale "{{ cargo_target }}/scale" {{ COUNTS }}
 
-# Measures the agent on a real API server and with 50,000 files, and writes target/agent/benchmarks.md. Nothing else should
-# run meanwhile.
-[doc("Measures the agent: from a webhook to the disk, and 50,000 files.")]
+# Measures the agent on a real API server, and with repositories of 50,000 files and of 2 GB, and writes
+# target/agent/benchmarks.md. It needs 10 GB of disk below target/ meanwhile. Nothing else should run.
+[doc("Measures the agent: from a webhook to the disk, 50,000 files and 2 GB, and the bytes of its fetches.")]
 bench-agent:
     #!/usr/bin/env bash
     set -euo pipefail

@@ -6,9 +6,9 @@
 #
 # For each architecture and image it writes three files to target/image: the archives stoker-ARCH.oci.tar, for registries,
 # and stoker-ARCH.docker.tar, for tools that load images by name, such as kind, and the software bill of materials,
-# stoker-ARCH.cdx.json. Those of the agent begin with stoker-agent. It installs missing tools below target/tools, and buildah from Debian's packages if it runs as
-# root. Times in the image are those of the commit, and paths of this machine are removed. The certificates are those of
-# this machine.
+# stoker-ARCH.cdx.json. Those of the agent begin with stoker-agent. It fails if the agent's image has more than 15 MB
+# unpacked. It installs missing tools below target/tools, and buildah from Debian's packages if it runs as root. Times in
+# the image are those of the commit, and paths of this machine are removed. The certificates are those of this machine.
 #
 # Environment:
 #   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
@@ -19,6 +19,8 @@ set -euo pipefail
 umask 022
 
 zig=0.14.1 zigbuild=0.24.1 cyclonedx=0.5.9
+# The largest size of an unpacked image, in bytes. Each node of a cluster with gateways has the agent's image.
+declare -A limits=([stoker-agent]=15000000)
 declare -A names=([stoker]=${IMAGE:-localhost/stoker} [stoker-agent]=${AGENT_IMAGE:-localhost/stoker-agent})
 
 die() {
@@ -130,7 +132,7 @@ settings_of_stoker_agent=(
 
 # Builds one image: `build_image PROGRAM ARCHITECTURE TRIPLE`.
 build_image() {
-    local program=$1 architecture=$2 triple=$3 name=${names[$1]} container id
+    local program=$1 architecture=$2 triple=$3 name=${names[$1]} container id unpacked
     local -n settings=settings_of_${program/-/_}
     local files=$image/$architecture/$program archive=$image/$program-$architecture.oci.tar
     mkdir -p "$files/etc/ssl/certs"
@@ -150,8 +152,9 @@ build_image() {
         "$container" "$name:$version-$architecture")
     build push --quiet "$id" "oci-archive:$archive:$name:$version-$architecture"
     build push --quiet "$id" "docker-archive:${archive/.oci./.docker.}:$name:$version-$architecture"
-    printf 'image: %s, %s bytes, program %s bytes\n' \
-        "$archive" "$(stat -c %s "$archive")" "$(stat -c %s "$target/$triple/release/$program")" >&2
+    unpacked=$(host/image/size.py "$archive" ${limits[$program]-})
+    printf 'image: %s, %s bytes, unpacked %s bytes, program %s bytes\n' \
+        "$archive" "$(stat -c %s "$archive")" "$unpacked" "$(stat -c %s "$target/$triple/release/$program")" >&2
 
     host/image/sbom.py "$program" "$triple" "$image/$program-$architecture.cdx.json"
 }

@@ -58,11 +58,19 @@ class Gateway:
         self.server.server_close()
 
 
+def empty_folder():
+    """A folder that every user may write."""
+    folder = tempfile.mkdtemp(prefix="volume-")
+    os.chmod(folder, 0o777)
+    return folder
+
+
 class AgentContainer:
     """The injected container of a pod."""
 
-    def __init__(self, cluster, image, pod, api_server, authority):
-        """`authority` is that of the API server, as base64."""
+    def __init__(self, cluster, image, pod, api_server, authority, folders=None):
+        """`authority` is that of the API server, as base64. `folders` has the folders of this machine that are mounted at
+        some paths and stay; the others begin empty."""
         self.cluster, self.pod = cluster, pod
         metadata, spec = pod["metadata"], pod["spec"]
         self.place = (metadata["name"], "-n", metadata["namespace"])
@@ -73,9 +81,8 @@ class AgentContainer:
         self.folders, mounted = {}, []
         for mount in self.spec["volumeMounts"]:
             if volumes[mount["name"]].keys() & set(WRITABLE):
-                folder = tempfile.mkdtemp(prefix="volume-")
-                os.chmod(folder, 0o777)
-                self.folders[mount["mountPath"]] = folder
+                path = mount["mountPath"]
+                self.folders[path] = (folders or {}).get(path) or empty_folder()
             else:
                 mounted.append(mount)
         for port in (self.probe_port(), 8083):

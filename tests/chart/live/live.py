@@ -20,6 +20,7 @@ from container import ArchivedImage, ProgramImage
 from guide import Guide
 from injection import Injection
 from migrating import Migrating
+from parts import Parts
 from private import Private
 from quick_start import QuickStart
 from readme import Readme
@@ -27,7 +28,8 @@ from senders import Senders
 from story import ROOT
 from values import Values
 
-STORIES = {story.NAME: story for story in (Values, Readme, QuickStart, Guide, Senders, Private, Injection, Agents, Migrating)}
+STORIES = (Values, Readme, QuickStart, Guide, Senders, Private, Injection, Agents, Migrating, Parts)
+STORIES = {story.NAME: story for story in STORIES}
 
 
 def main():

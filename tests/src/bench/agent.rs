@@ -1,22 +1,22 @@
-//! Measures the agent: the way from a webhook to the disk, and a repository of 50,000 files.
+//! Measures the agent: the way from a webhook to the disk, repositories of 50,000 files and of 2 GB, and what their
+//! fetches read from the network.
 
+mod network;
+mod place;
+mod proxy;
 mod repository;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
-use super::process;
 use super::report::{Row, Table};
 use crate::{GatewayPod, TestCluster};
-use repository::Repository;
+use place::{Place, Sync};
+use repository::{LARGE, MANY, Repository};
 
-/// The files of the large repository.
-const FILES: usize = 50_000;
 /// The number of measured webhooks.
 const ROUNDS: u32 = 40;
 
@@ -67,25 +67,30 @@ pub async fn webhook_to_disk() -> Result<Table> {
     })
 }
 
+/// Measures `stoker-agent` with repositories of 50,000 files and of 2 GB.
+pub fn repositories() -> Result<Vec<Table>> {
+    let many = {
+        let mut repository = Repository::new(MANY)?;
+        let bytes = network::measure("50,000 files", &mut repository)?;
+        (bytes, many_files(&mut repository)?)
+    };
+    let mut repository = Repository::new(LARGE)?;
+    let mut bytes = many.0;
+    bytes.extend(network::measure("2 GB", &mut repository)?);
+    let large = large_files(&mut repository)?;
+    Ok(vec![many.1, large, network::table(bytes)])
+}
+
 /// Measures `stoker-agent` with a repository of 50,000 files.
-pub fn many_files() -> Result<Table> {
-    let repository = Repository::new(FILES)?;
-    let place = Place::new()?;
-    let first = place.once(&repository)?;
-    ensure!(
-        first.written == FILES,
-        "{} files were written",
-        first.written
-    );
-    let unchanged = place.once(&repository)?;
-    ensure!(
-        unchanged.written == 0,
-        "{} files were written",
-        unchanged.written
-    );
-    repository.change((0..FILES).step_by(FILES / 10))?;
-    let ten = place.once(&repository)?;
-    let idle = place.idle(&repository)?;
+fn many_files(repository: &mut Repository) -> Result<Table> {
+    let place = Place::new("config")?;
+    let first = place.once(&repository.url())?;
+    first.must_have_written(MANY.count)?;
+    let unchanged = place.once(&repository.url())?;
+    unchanged.must_have_written(0)?;
+    repository.change_ten()?;
+    let ten = place.once(&repository.url())?;
+    let idle = place.idle(&repository.url())?;
     #[expect(clippy::cast_precision_loss, reason = "a count of files")]
     let written = ten.written as f64;
     Ok(Table {
@@ -94,10 +99,10 @@ pub fn many_files() -> Result<Table> {
         text: "`stoker-agent once` with a repository of 50,000 files of about a KiB, from git's daemon on the same machine. The memory of a process counts the mapped pack, whose pages the system can take back. It is idle after `stoker-agent run` has found nothing to do.",
         unit: "as named",
         rows: vec![
-            Row::new("first sync, s", first.time.as_secs_f64(), ""),
+            Row::new("first sync, s", seconds(&first), ""),
             Row::new("first sync, peak memory, MiB", first.peak, "").at_most(64.0),
-            Row::new("nothing changed, s", unchanged.time.as_secs_f64(), ""),
-            Row::new("ten files changed, s", ten.time.as_secs_f64(), "").at_most(1.0),
+            Row::new("nothing changed, s", seconds(&unchanged), ""),
+            Row::new("ten files changed, s", seconds(&ten), "").at_most(1.0),
             Row::new("ten files changed, files written", written, "").at_most(10.0),
             Row::new("ten files changed, peak memory, MiB", ten.peak, "").at_most(64.0),
             Row::new("idle memory, MiB", idle, "").at_most(20.0),
@@ -105,95 +110,52 @@ pub fn many_files() -> Result<Table> {
     })
 }
 
-/// A gateway's folder, and the state of its agent.
-struct Place {
-    folder: TempDir,
-    binary: PathBuf,
+/// Measures `stoker-agent` with a repository of 2 GB, of which it brings one folder or everything.
+fn large_files(repository: &mut Repository) -> Result<Table> {
+    let mut rows = Vec::new();
+    for (what, source, files) in [
+        ("one folder", LARGE.folder(), LARGE.in_folder),
+        ("everything", "config".to_owned(), LARGE.count),
+    ] {
+        let place = Place::new(&source)?;
+        let first = place.once(&repository.url())?;
+        first.must_have_written(files)?;
+        rows.extend(rows_of(&format!("{what}, first sync"), &first));
+        repository.change_ten()?;
+        let ten = place.once(&repository.url())?;
+        rows.extend(rows_of(&format!("{what}, ten files changed"), &ten));
+        let disk = place.disk_of_the_state()?;
+        rows.push(Row::new(
+            &format!("{what}, disk of the state, MiB"),
+            disk,
+            "",
+        ));
+    }
+    Ok(Table {
+        name: "large-files".into(),
+        title: "2 GB".into(),
+        text: "`stoker-agent once` with a repository of 200 files of 10 MB with random bytes, from git's daemon on the same machine. The profile maps one folder of ten files, or everything. Resident memory counts the mapped packs, whose pages the system can take back and does in a container with a limit; the agent's own memory does not. The state is the fetched objects, and the record of what is on the gateway.",
+        unit: "as named",
+        rows,
+    })
 }
 
-/// What one sync took.
-struct Sync {
-    time: Duration,
-    /// The largest resident memory in MiB.
-    peak: f64,
-    written: usize,
+/// Returns the time and the memory of a sync of large files.
+fn rows_of(what: &str, sync: &Sync) -> [Row; 3] {
+    [
+        Row::new(&format!("{what}, s"), seconds(sync), ""),
+        Row::new(&format!("{what}, peak resident memory, MiB"), sync.peak, ""),
+        Row::new(&format!("{what}, peak own memory, MiB"), sync.peak_own, "").at_most(64.0),
+    ]
 }
 
-impl Place {
-    fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        std::fs::create_dir(folder.path().join("data"))?;
-        let profile = "mappings: [{source: config, destination: config}]\n";
-        std::fs::write(folder.path().join("profile.yaml"), profile)?;
-        let binary = std::env::current_exe()?.with_file_name("stoker-agent");
-        Ok(Self { folder, binary })
-    }
+fn seconds(sync: &Sync) -> f64 {
+    sync.time.as_secs_f64()
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Runs `stoker-agent once`.
-    fn once(&self, repository: &Repository) -> Result<Sync> {
-        let out = self.path("out.json");
-        let started = Instant::now();
-        let mut child = Command::new(&self.binary)
-            .args([
-                "once",
-                "--ref",
-                "main",
-                "-o",
-                "json",
-                "--repo",
-                &repository.url(),
-            ])
-            .args(["--profile".as_ref(), self.path("profile.yaml").as_os_str()])
-            .args(["--data".as_ref(), self.path("data").as_os_str()])
-            .args(["--state".as_ref(), self.path("state").as_os_str()])
-            .stdout(std::fs::File::create(&out)?)
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.binary.display()))?;
-        let mut peak = 0;
-        let status = loop {
-            // A process that has just ended has no memory.
-            peak = process::peak_kib(child.id()).unwrap_or(0).max(peak);
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        let time = started.elapsed();
-        ensure!(status.success(), "stoker-agent ended with {status}");
-        let printed: Value = serde_json::from_slice(&std::fs::read(&out)?)?;
-        let count = |name: &str| printed[name].as_array().map_or(0, Vec::len);
-        Ok(Sync {
-            time,
-            peak: process::mib(peak),
-            written: count("added") + count("modified"),
-        })
-    }
-
-    /// Runs `stoker-agent run` until it has nothing to do, and returns its resident memory in MiB.
-    fn idle(&self, repository: &Repository) -> Result<f64> {
-        let quote = |path: &Path| path.display().to_string();
-        let config = json!({
-            "repo": repository.url(), "ref": "main", "interval": "60s",
-            "profile": quote(&self.path("profile.yaml")), "data": quote(&self.path("data")),
-            "state": quote(&self.path("state")),
-            "health": "127.0.0.1:0", "metrics": "127.0.0.1:0",
-        });
-        let file = self.path("config.yaml");
-        std::fs::write(&file, config.to_string())?;
-        let mut child = Command::new(&self.binary)
-            .args(["run".as_ref(), "--config".as_ref(), file.as_os_str()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        std::thread::sleep(Duration::from_secs(15));
-        let resident = process::resident_kib(child.id());
-        child.kill()?;
-        child.wait()?;
-        Ok(process::mib(resident?))
-    }
+/// Returns the folder of the programs. It is on a disk, which a folder for temporary files need not be.
+fn folder_of_programs() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("a program without a folder")?;
+    Ok(folder.to_owned())
 }

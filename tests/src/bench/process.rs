@@ -22,6 +22,11 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
     status_kib(pid, "VmRSS:")
 }
 
+/// Returns the resident memory of a process in KiB without the pages of files, which the system can take back.
+pub fn own_kib(pid: u32) -> Result<u64> {
+    status_kib(pid, "RssAnon:")
+}
+
 /// Returns the largest resident memory of a process in KiB, since [`reset_peak`].
 pub fn peak_kib(pid: u32) -> Result<u64> {
     status_kib(pid, "VmHWM:")

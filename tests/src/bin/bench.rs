@@ -61,7 +61,8 @@ async fn main() -> Result<()> {
             report::write(&folder, "", &webhooks(&cluster).await?)
         }
         Some(Role::Agent { folder }) => {
-            let tables = [agent::webhook_to_disk().await?, agent::many_files()?];
+            let mut tables = vec![agent::webhook_to_disk().await?];
+            tables.extend(agent::repositories()?);
             report::write(&folder, "", &tables)
         }
         Some(Role::Scale { folder, counts }) => {
