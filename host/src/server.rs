@@ -178,15 +178,16 @@ where
         // Small answers are sent without delay. Without this option they are only sent a little later.
         stream.set_nodelay(true).ok();
         let replaced = self.place.replaced.clone();
+        let limit = Instant::now() + HEADER_TIME;
         let served = async {
-            if !self.begins(&stream).await {
+            if !self.begins(&stream, limit).await {
                 return;
             }
             // Most of the memory of a connection is allocated here.
             Box::pin(async {
                 match self.tls.clone() {
                     None => self.serve(stream).await,
-                    Some(tls) => self.shake_hands(&tls, stream).await,
+                    Some(tls) => self.shake_hands(&tls, stream, limit).await,
                 }
             })
             .await;
@@ -196,8 +197,8 @@ where
 
     /// Waits for the first bytes of the client, and returns whether they arrived in time. Until then, a connection costs
     /// little more than its socket, and little time if another one replaces it.
-    async fn begins(&self, stream: &TcpStream) -> bool {
-        let readable = tokio::time::timeout(HEADER_TIME, stream.readable());
+    async fn begins(&self, stream: &TcpStream, limit: Instant) -> bool {
+        let readable = tokio::time::timeout_at(limit, stream.readable());
         match self.shutdown.run_until_cancelled(readable).await {
             Some(Ok(readable)) => readable.is_ok(),
             Some(Err(_)) => {
@@ -208,8 +209,8 @@ where
         }
     }
 
-    async fn shake_hands(&self, tls: &Tls, stream: TcpStream) {
-        let accepted = tokio::time::timeout(HEADER_TIME, tls.accept(stream));
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream, limit: Instant) {
+        let accepted = tokio::time::timeout_at(limit, tls.accept(stream));
         match self.shutdown.run_until_cancelled(accepted).await {
             Some(Ok(Ok(stream))) => self.serve(stream).await,
             Some(Ok(Err(error))) => {

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Reason};
-use super::budget::{Lost, SMALL_BYTES, Share};
+use super::budget::{Lost, Share};
 use super::buffer::Buffer;
 use super::limits::{Bounds, Limits};
 
@@ -158,13 +158,13 @@ impl Reader<'_> {
             return Ok(share.bytes());
         }
         let largest = self.limits.bounds.body_bytes;
+        let bodies = &self.limits.bodies;
         let bytes = match self.announced {
             Some(announced) if arrived <= announced => announced,
-            _ if arrived <= SMALL_BYTES => SMALL_BYTES.min(largest),
-            _ => largest,
+            _ => bodies.room(arrived).min(largest),
         };
         let asked = Instant::now();
-        let reserved = self.limits.bodies.reserve(self.source, bytes);
+        let reserved = bodies.reserve(self.source, bytes);
         let reserved = tokio::select! {
             reserved = tokio::time::timeout_at(self.deadline(bytes), reserved) => reserved,
             // A body without an announced length may have a small share already.

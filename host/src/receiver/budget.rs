@@ -1,15 +1,16 @@
 //! A limit of the memory that all bodies take together.
 //!
-//! A body reserves memory for its announced length when its first bytes arrive. It then needs no more, so that it never
-//! waits while it holds memory that others wait for. Bodies of different sizes have different pools, so that none waits
-//! for much larger ones:
+//! A body reserves memory for its announced length when its first bytes arrive, and then needs no more. A body without
+//! such a length reserves the memory of one of the most bytes of its pool, and of the next pool when it becomes larger.
+//! Bodies of different sizes have different pools, so that none waits for much larger ones:
 //!
 //! - bodies of at most 64 KiB, as nearly all webhooks are,
-//! - larger ones, up to the size of their pool,
-//! - the largest ones, in a pool for one body of the maximum size.
+//! - larger ones, up to an eighth of their pool, so that it has room for several,
+//! - the largest ones.
 //!
 //! If a pool has no room, a body waits. A sender that does not keep the pace holds its memory for nothing, and its body
-//! ends when another one waits. A body whose sender keeps the pace never ends for another one.
+//! ends when another one waits. A body whose sender keeps the pace never ends for another one, unless it waits for the
+//! memory of the next pool: meanwhile it is not read, and counts as late.
 
 mod pool;
 #[cfg(test)]
@@ -27,12 +28,19 @@ use self::pool::Pool;
 
 /// The maximum size of a small body in bytes.
 pub(super) const SMALL_BYTES: usize = 64 << 10;
-/// The least memory beside that of one body of the maximum size, in bytes.
+/// The least memory beside that of the largest bodies, in bytes.
 const MIN_SHARED_BYTES: usize = 1 << 20;
+/// The number of medium bodies for which their pool has room at least.
+const MEDIUM_BODIES: usize = 8;
 /// How far a sender may be behind its pace. A lost packet is sent again within this time.
 const GRACE: Duration = Duration::from_secs(1);
 /// The same for a small body. It usually arrives at once, and many that do not arrive would let all others wait.
 const SMALL_GRACE: Duration = Duration::from_millis(100);
+
+/// The maximum number of small bodies that wait. It is enough for a burst of a sender, and each step looks at all of them.
+const MAX_WAITING: usize = 512;
+/// The same for the bodies of each other pool.
+const MAX_LARGE_WAITING: usize = 128;
 
 /// The memory for bodies.
 pub(super) struct Budget {
@@ -55,18 +63,38 @@ pub(super) struct Share {
 pub(super) struct Lost;
 
 impl Budget {
-    /// Returns a budget of this many bytes, of which `largest`, the maximum size of a body, are for the largest ones.
+    /// Returns a budget of this many bytes. Half of them, and at least `largest`, the maximum size of a body, are for the
+    /// largest bodies.
     pub(super) fn new(bytes: usize, largest: usize, used: &Gauge) -> Self {
-        let shared = bytes.saturating_sub(largest).max(MIN_SHARED_BYTES);
+        let shared = bytes - bytes.min(largest.max(bytes / 2));
+        let shared = shared.max(MIN_SHARED_BYTES);
         let (small, medium) = (shared / 2, shared - shared / 2);
-        let pool = |bytes, grace| Arc::new(Mutex::new(Pool::new(bytes, grace, used.clone())));
+        let medium_bytes = (medium.min(largest) / MEDIUM_BODIES).max(SMALL_BYTES);
+        let pool = |bytes, grace, waiting| {
+            Arc::new(Mutex::new(Pool::new(bytes, grace, waiting, used.clone())))
+        };
         Self {
             pools: [
-                (SMALL_BYTES, pool(small, SMALL_GRACE)),
-                (medium, pool(medium, GRACE)),
-                (usize::MAX, pool(largest, GRACE)),
+                (SMALL_BYTES, pool(small, SMALL_GRACE, MAX_WAITING)),
+                (medium_bytes, pool(medium, GRACE, MAX_LARGE_WAITING)),
+                (
+                    largest,
+                    pool(largest.max(bytes / 2), GRACE, MAX_LARGE_WAITING),
+                ),
             ],
         }
+    }
+
+    /// Returns the most bytes that a body may have in the pool for bodies of this size.
+    pub(super) fn room(&self, bytes: usize) -> usize {
+        let (room, _) = self.pool(bytes);
+        *room
+    }
+
+    fn pool(&self, bytes: usize) -> &(usize, Arc<Mutex<Pool>>) {
+        let [small, medium, large] = &self.pools;
+        let fits = [small, medium].into_iter().find(|(room, _)| bytes <= *room);
+        fits.unwrap_or(large)
     }
 
     /// Returns a share of this many bytes for a body of this source whose first bytes have arrived. Waits until there is
@@ -76,9 +104,8 @@ impl Budget {
         source: Option<IpAddr>,
         bytes: usize,
     ) -> Result<Share, Lost> {
-        let mut pools = self.pools.iter();
-        let pool = pools.find_map(|(largest, pool)| (bytes <= *largest).then_some(pool));
-        let pool = Arc::clone(pool.ok_or(Lost)?);
+        let (_, pool) = self.pool(bytes);
+        let pool = Arc::clone(pool);
         let wake = Arc::new(Notify::new());
         let id = lock(&pool).add(source, bytes, Arc::clone(&wake));
         let share = Share {

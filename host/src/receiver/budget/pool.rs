@@ -16,19 +16,22 @@ use crate::server;
 const PACE: u32 = 256 << 10;
 /// The least memory of a body in bytes. It limits the number of bodies that hold memory.
 const MIN_BYTES: usize = 4 << 10;
-/// The maximum number of bodies that wait. It is enough for a burst of a sender, and each step looks at all of them.
-pub(super) const MAX_WAITING: usize = 512;
+/// How long an ended body counts for its sender.
+const ENDED_TIME: Duration = Duration::from_secs(10);
 
 pub(super) struct Pool {
     free: usize,
     used: Gauge,
     /// How far a sender may be behind its pace.
     grace: Duration,
+    /// The maximum number of bodies that wait.
+    max_waiting: usize,
     /// The number of bodies so far, which is the number of the next one.
     count: u64,
     bodies: BTreeMap<u64, Body>,
-    /// The senders of the last bodies that were late and made room for others, at most as many as may wait.
-    ended: VecDeque<Client>,
+    /// The senders of the last bodies that were late and made room for others, and when these ended. They are at most as
+    /// many as may wait.
+    ended: VecDeque<(Instant, Client)>,
 }
 
 /// The address of a sender, or the network of it.
@@ -40,17 +43,19 @@ struct Body {
     bytes: usize,
     /// The time until which the sender keeps the pace if nothing more arrives, or `None` if the body waits for memory.
     due: Option<Instant>,
-    /// Whether nothing had arrived when this time was over. Bytes that Stoker has not read yet do not make a body late.
+    /// Whether nothing had arrived when this time was over. Bytes that Stoker has not read yet do not make a body late,
+    /// unless they wait for the memory of another pool.
     is_late: bool,
     wake: Arc<Notify>,
 }
 
 impl Pool {
-    pub(super) fn new(bytes: usize, grace: Duration, used: Gauge) -> Self {
+    pub(super) fn new(bytes: usize, grace: Duration, max_waiting: usize, used: Gauge) -> Self {
         Self {
             free: bytes,
             used,
             grace,
+            max_waiting,
             count: 0,
             bodies: BTreeMap::new(),
             ended: VecDeque::new(),
@@ -130,7 +135,7 @@ impl Pool {
         if waiting.is_empty() {
             return;
         }
-        for id in waiting.split_off(waiting.len().min(MAX_WAITING)) {
+        for id in waiting.split_off(waiting.len().min(self.max_waiting)) {
             self.remove(id);
         }
         let mut late = self.late().into_iter();
@@ -152,11 +157,14 @@ impl Pool {
 
     /// Ends a late body for another one.
     fn end_late(&mut self, id: u64) {
-        if self.ended.len() >= MAX_WAITING {
+        if self.ended.len() >= self.max_waiting {
             self.ended.pop_front();
         }
-        let client = self.bodies.get(&id).map(|body| body.client);
-        self.ended.extend(client);
+        let ended = self
+            .bodies
+            .get(&id)
+            .map(|body| (Instant::now(), body.client));
+        self.ended.extend(ended);
         self.remove(id);
     }
 
@@ -171,14 +179,16 @@ impl Pool {
     }
 
     /// Returns the bodies that wait, in order. One of the client with the fewest bodies is first. A body that was late
-    /// still counts, so that a client without such bodies is before many that have one each.
+    /// still counts for a while, so that a client without such bodies is before many that have one each.
     fn waiting(&self) -> Vec<u64> {
         let waiting = self.bodies.iter().filter(|(_, body)| body.due.is_none());
         let mut waiting: Vec<_> = waiting.map(|(id, body)| (0, *id, body.client)).collect();
         if waiting.len() > 1 {
             let clients = self.bodies.values().map(|body| body.client);
+            let now = Instant::now();
+            let ended = self.ended.iter().filter(|(at, _)| now - *at < ENDED_TIME);
             let mut counts = HashMap::<Client, usize>::new();
-            for client in clients.chain(self.ended.iter().copied()) {
+            for client in clients.chain(ended.map(|(_, client)| *client)) {
                 *counts.entry(client).or_default() += 1;
             }
             for (count, _, client) in &mut waiting {

@@ -3,7 +3,6 @@ use std::pin::Pin;
 use futures::FutureExt as _;
 use tokio::time::{Instant, advance, sleep};
 
-use super::pool::MAX_WAITING;
 use super::*;
 
 const KIB: usize = 1 << 10;
@@ -93,12 +92,12 @@ async fn what_is_taken_is_returned() {
 
 #[tokio::test(start_paused = true)]
 async fn bodies_wait_only_for_those_of_similar_sizes() {
-    let budget = budget();
-    let _largest = budget.take(1, MIB);
+    let budget = Budget::new(32 * MIB, 25 * MIB, &Gauge::default());
+    let _largest = budget.take(1, 25 * MIB);
     let _next = budget.wait(1, MIB);
-    let _large = budget.take(1, 512 * KIB);
+    let _medium = budget.take_all::<8>(1, 448 * KIB);
     let _next = budget.wait(1, 100 * KIB);
-    let _small = budget.take_all::<8>(1, SMALL_BYTES);
+    let _small = budget.take_all::<56>(1, SMALL_BYTES);
     let _next = budget.wait(1, 1);
 }
 
@@ -264,9 +263,9 @@ async fn the_address_with_the_fewest_bodies_is_next() {
 #[tokio::test(start_paused = true)]
 async fn a_body_does_not_wait_for_smaller_ones_behind_it() {
     let budget = budget();
-    let _complete = budget.take(1, 256 * KIB).completed();
-    let small = budget.take(1, 256 * KIB).completed();
-    let mut first = budget.wait(1, 512 * KIB - SMALL_BYTES);
+    let _complete = budget.take(1, 512 * KIB).completed();
+    let small = budget.take(1, 512 * KIB).completed();
+    let mut first = budget.wait(1, MIB - SMALL_BYTES);
     let mut second = budget.wait(1, 128 * KIB);
     drop(small);
     assert!(first.try_take().is_none() && second.try_take().is_none());
@@ -275,11 +274,32 @@ async fn a_body_does_not_wait_for_smaller_ones_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_sender_that_keeps_the_pace_does_not_fill_the_pool_of_others() {
+    let budget = Budget::new(32 * MIB, 25 * MIB, &Gauge::default());
+    // Each of these is as large as it may be, and none is late.
+    let _paced = budget.take_all::<7>(1, 448 * KIB);
+    let _honest = budget.take_all::<4>(2, 100 * KIB);
+    let _larger = budget.take_all::<8>(2, 3 * MIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_memory_has_room_for_several_of_the_largest_bodies() {
+    for (bytes, largest, number) in [(128, 25, 2), (32, 8, 2), (32, 25, 1), (1, 25, 1)] {
+        let budget = Budget::new(bytes * MIB, largest * MIB, &Gauge::default());
+        let _all: Vec<_> = (0..number).map(|_| budget.take(1, largest * MIB)).collect();
+        let _next = budget.wait(1, largest * MIB);
+        let _small = budget.take_all::<8>(1, SMALL_BYTES);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_number_of_bodies_that_wait_is_limited() {
     let budget = budget();
     let complete = budget.take(1, MIB).completed();
-    let mut others: Vec<_> = (0..MAX_WAITING).map(|_| budget.wait(2, MIB)).collect();
-    for _ in MAX_WAITING..5000 {
+    let mut others: Vec<_> = (0..MAX_LARGE_WAITING)
+        .map(|_| budget.wait(2, MIB))
+        .collect();
+    for _ in MAX_LARGE_WAITING..5000 {
         let reserved = budget.reserve(Some(source(2)), MIB).now_or_never();
         assert!(matches!(reserved, Some(Err(Lost))));
     }
@@ -288,7 +308,7 @@ async fn the_number_of_bodies_that_wait_is_limited() {
     let ended = others
         .iter_mut()
         .rposition(|wait| wait.try_take().is_some());
-    assert_eq!(ended, Some(MAX_WAITING - 1));
+    assert_eq!(ended, Some(MAX_LARGE_WAITING - 1));
     drop(complete);
     assert!(honest.try_take().unwrap().is_ok());
 }
