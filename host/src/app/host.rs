@@ -75,7 +75,7 @@ impl Host {
             .clone()
             .unwrap_or_else(|| client.default_namespace().to_owned());
         let detector = load_plugins(&client, &config, &own_namespace, &metrics, &mut tasks).await?;
-        let lookups = look_up_with_git(&config)?;
+        let lookups = look_up_with_git(&config, &metrics)?;
         let pass_events = write_events(&client, controller::COMPONENT, &mut tasks);
         let written = WrittenObjects::default();
         let (cache, requester) = watch_objects(
@@ -283,12 +283,13 @@ async fn load_plugins(
 }
 
 /// Returns the lookups of refs in git repositories.
-fn look_up_with_git(config: &HostConfig) -> Result<Lookups<GitClient>> {
+fn look_up_with_git(config: &HostConfig, metrics: &Metrics) -> Result<Lookups<GitClient>> {
     let git = GitClientConfig {
         allowed_hosts: config.git_hosts.clone(),
         ..GitClientConfig::default()
     };
-    Ok(Lookups::new(Arc::new(GitClient::with_config(git)?)))
+    let git = Arc::new(GitClient::with_config(git)?);
+    Ok(Lookups::new(git, metrics.lookups.clone()))
 }
 
 /// Reports what the receiver and the log have omitted, from time to time.

@@ -19,7 +19,6 @@ use objects::{App, GatewaySeries, Objects, StatusSeries};
 const PASS_BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-const RESOLVE_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The result of a pass, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +54,11 @@ pub(super) struct ObjectInfo {
 
 /// The metrics of the controller. Clones share them.
 ///
-/// The histograms are of all objects together: with one for each, ten thousand objects would have a quarter of a million
+/// The histogram is of all objects together: with one for each, ten thousand objects would have a quarter of a million
 /// series.
 #[derive(Debug, Clone)]
 pub struct ControllerMetrics {
     pass_duration: Histogram,
-    resolve_duration: Histogram,
     leader: Gauge,
     objects: Arc<Objects>,
 }
@@ -71,7 +69,6 @@ impl ControllerMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             pass_duration: Histogram::new(PASS_BUCKETS),
-            resolve_duration: Histogram::new(RESOLVE_BUCKETS),
             leader: Gauge::default(),
             objects: Arc::default(),
         };
@@ -80,12 +77,6 @@ impl ControllerMetrics {
             "reconcile_duration_seconds",
             "Duration of a pass",
             metrics.pass_duration.clone(),
-        );
-        let help = "Duration of the resolution of a ref, including cached lookups";
-        registry.register(
-            "ref_resolve_duration_seconds",
-            help,
-            metrics.resolve_duration.clone(),
         );
         registry.register(
             "leader",
@@ -119,10 +110,6 @@ impl ControllerMetrics {
     pub(super) fn observe_pass(&self, key: &ObjectKey, took: Duration, result: PassResult) {
         self.pass_duration.observe(took.as_secs_f64());
         self.objects.change(key, |object| object.count_pass(result));
-    }
-
-    pub(super) fn observe_resolution(&self, took: Duration) {
-        self.resolve_duration.observe(took.as_secs_f64());
     }
 
     /// Sets the metrics of an object's status and of its gateways, of which the status may list only a part. The series of
