@@ -132,7 +132,7 @@ impl ControllerMetrics {
             is_paused,
             types: self.objects.types(types),
             holds: conditions.map(|found| found.status == "True").collect(),
-            info,
+            info: Some(info),
         };
         let of_status = || gateway_series(status.discovered_gateways.iter());
         let known = gateways.map(|known| gateway_series(known.iter().map(|one| &one.shown)));
@@ -141,6 +141,23 @@ impl ControllerMetrics {
                 object.gateways = Some(known.unwrap_or_else(of_status));
             }
             object.status = Some(series);
+        });
+    }
+
+    /// Sets the metrics of an object that cannot be read: it does not follow its ref. What its spec said before is not
+    /// shown any more. Its gateways run what they ran before.
+    pub(super) fn show_unreadable(&self, key: &ObjectKey) {
+        let types = [condition::READY, condition::REF_RESOLVED];
+        let series = StatusSeries {
+            is_ready: false,
+            is_paused: false,
+            holds: types.map(|_| false).into(),
+            types: self.objects.types(types.into_iter()),
+            info: None,
+        };
+        self.objects.change(key, |object| {
+            object.status = Some(series);
+            object.app = None;
         });
     }
 

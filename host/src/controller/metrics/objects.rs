@@ -45,7 +45,8 @@ pub(super) struct StatusSeries {
     pub(super) types: Types,
     /// Whether they are true.
     pub(super) holds: Box<[bool]>,
-    pub(super) info: ObjectInfo,
+    /// `None` for an object that cannot be read.
+    pub(super) info: Option<ObjectInfo>,
 }
 
 /// The series of one gateway.
@@ -192,7 +193,8 @@ fn encode_status(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> f
     });
     let help = "Whether a condition of the object is True";
     encode_gauge(encoder, "condition_status", help, conditions)?;
-    let infos = shown().map(|(key, StatusSeries { info, .. })| {
+    let infos = shown().filter_map(|(key, StatusSeries { info, .. })| {
+        let info = info.as_ref()?;
         let [name, namespace] = labels(key);
         let labels = [
             name,
@@ -202,7 +204,7 @@ fn encode_status(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> f
             ("auth_type", info.auth_type),
             ("polling_interval", info.polling_interval.as_str()),
         ];
-        (labels, 1)
+        Some((labels, 1))
     });
     let help = "Fields of the object's spec as labels; always 1";
     encode_gauge(encoder, "cr_info", help, infos)
