@@ -279,6 +279,9 @@ async fn load_plugins(
     )
     .await?;
     tasks.spawn(plugin::watch(catalog));
+    for plugin in &*detector.plugins() {
+        metrics.receiver.begin(plugin.origin().key());
+    }
     Ok(detector)
 }
 

@@ -16,6 +16,12 @@ use stoker_api::detection::ObjectKey;
 /// milliseconds. Senders wait for at most ten seconds.
 const BUCKETS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0];
 
+/// The source of requests that no plugin recognised.
+const UNKNOWN: &str = "unknown";
+
+/// The status codes of failures of which an alert computes the increase.
+const FAILURES: [u16; 2] = [500, 503];
+
 /// The labels of a counted webhook.
 ///
 /// `source` is the plugin that recognised the delivery, or `unknown`; the Go operator uses the same label. Its value is
@@ -117,6 +123,7 @@ impl ReceiverMetrics {
         };
         // Without a receiver, the value is not updated.
         metrics.set_secret_usable(true);
+        metrics.begin(UNKNOWN);
         let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
         metrics.register_requests(registry);
         metrics.register_limits(registry);
@@ -184,6 +191,19 @@ impl ReceiverMetrics {
             "0 if a configured secret cannot be used, so that every webhook is refused",
             self.secret_usable.clone(),
         );
+    }
+
+    /// Begins the series of a plugin's failures. The increase of a series that begins with its first failures does not
+    /// contain them.
+    pub fn begin(&self, source: &str) {
+        for status_code in FAILURES {
+            let source = source.to_owned();
+            let labels = Labels {
+                source,
+                status_code,
+            };
+            drop(self.requests.get_or_create(&labels));
+        }
     }
 
     /// Sets whether webhooks are accepted without authentication.
@@ -257,17 +277,43 @@ impl ReceiverMetrics {
     }
 
     fn requested(&self, source: Option<&str>, status_code: u16) {
+        let source = source.unwrap_or(UNKNOWN);
         let labels = Labels {
-            source: source.unwrap_or("unknown").to_owned(),
+            source: source.to_owned(),
             status_code,
         };
-        self.requests.get_or_create(&labels).inc();
+        let before = self.requests.get_or_create(&labels).inc();
+        // The plugin may be new.
+        if before == 0 {
+            self.begin(source);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_counted_from_zero() {
+        let mut registry = Registry::default();
+        let metrics = ReceiverMetrics::register(&mut registry);
+        metrics.answered(Some("acme"), 202, Duration::ZERO);
+        metrics.answered(Some("acme"), 503, Duration::ZERO);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for (source, status_code, number) in [
+            ("unknown", 500, 0),
+            ("unknown", 503, 0),
+            ("acme", 202, 1),
+            ("acme", 500, 0),
+            ("acme", 503, 1),
+        ] {
+            let labels = format!("{{source=\"{source}\",status_code=\"{status_code}\"}}");
+            let line = format!("stoker_webhook_receiver_requests_total{labels} {number}\n");
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn the_number_of_objects_with_a_time_is_bounded() {
