@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::Client;
+use stoker_api::detection::ObjectKey;
 use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -32,7 +33,6 @@ use crate::request::{self, ObjectCache, Prefetch, Requester};
 use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls, TlsFiles};
-use crate::watch_backoff::WatchMetrics;
 use crate::written::WrittenObjects;
 use crate::{plugin_maps, telemetry};
 
@@ -83,7 +83,7 @@ impl Host {
             &single_try,
             config.namespace.as_deref(),
             Arc::new(lookups.clone()),
-            &metrics.watches,
+            &metrics,
             written.clone(),
             &mut tasks,
         );
@@ -315,11 +315,13 @@ fn watch_objects(
     single_try: &Client,
     namespace: Option<&str>,
     prefetch: Arc<dyn Prefetch>,
-    watches: &WatchMetrics,
+    metrics: &Metrics,
     written: WrittenObjects,
     tasks: &mut Tasks,
 ) -> (Arc<ObjectCache>, Arc<Requester>) {
-    let (cache, follow) = request::follow(client, namespace, watches);
+    let receiver = metrics.receiver.clone();
+    let forget = move |is_gone: &dyn Fn(&ObjectKey) -> bool| receiver.forget(is_gone);
+    let (cache, follow) = request::follow(client, namespace, &metrics.watches, forget);
     let cache = Arc::new(cache);
     tasks.spawn(follow);
     let requester = Requester::new(

@@ -1,6 +1,6 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lru::LruCache;
@@ -58,6 +58,15 @@ struct Object {
     name: String,
 }
 
+impl Object {
+    fn of(key: &ObjectKey) -> Self {
+        Self {
+            namespace: key.namespace().to_owned(),
+            name: key.name().to_owned(),
+        }
+    }
+}
+
 /// The limits that deliveries reach.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Limited {
@@ -99,7 +108,7 @@ pub struct ReceiverMetrics {
     limited: Family<Limit, Counter>,
     body_bytes: Gauge,
     last_accepted: Family<Object, Gauge<f64, AtomicU64>>,
-    accepted_objects: Arc<Mutex<LruCache<Object, ()>>>,
+    accepted_objects: Arc<Mutex<LruCache<ObjectKey, ()>>>,
     unauthenticated: Gauge,
     secret_usable: Gauge,
 }
@@ -239,23 +248,33 @@ impl ReceiverMetrics {
 
     /// Notes the time at which a delivery for an object was accepted.
     pub(super) fn accepted(&self, key: &ObjectKey, time: SystemTime) {
-        let object = Object {
-            namespace: key.namespace().to_owned(),
-            name: key.name().to_owned(),
-        };
         let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut objects = self.accepted_objects();
         self.last_accepted
-            .get_or_create(&object)
+            .get_or_create(&Object::of(key))
             .set(time.as_secs_f64());
-        let mut objects = self
-            .accepted_objects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((forgotten, ())) = objects.push(object.clone(), ())
-            && forgotten != object
+        if let Some((forgotten, ())) = objects.push(key.clone(), ())
+            && forgotten != *key
         {
-            self.last_accepted.remove(&forgotten);
+            self.last_accepted.remove(&Object::of(&forgotten));
         }
+    }
+
+    /// Removes the series of objects that do not exist any more.
+    pub fn forget(&self, is_gone: &dyn Fn(&ObjectKey) -> bool) {
+        let mut objects = self.accepted_objects();
+        let gone = objects.iter().map(|(key, ())| key);
+        let gone: Vec<_> = gone.filter(|key| is_gone(key)).cloned().collect();
+        for key in gone {
+            objects.pop(&key);
+            self.last_accepted.remove(&Object::of(&key));
+        }
+    }
+
+    fn accepted_objects(&self) -> MutexGuard<'_, LruCache<ObjectKey, ()>> {
+        self.accepted_objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn started(&self) {
@@ -316,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_objects_with_a_time_is_bounded() {
+    fn the_number_of_objects_with_a_time_is_bounded_and_those_that_are_gone_have_none() {
         let mut registry = Registry::default();
         let metrics = ReceiverMetrics::register(&mut registry);
         let accepted = |number: usize| {
@@ -342,5 +361,13 @@ mod tests {
                 .any(|line| line.contains(&format!("\"{name}\"")))
         };
         assert!(has("line-0") && has("line-1000") && !has("line-1"));
+        metrics.forget(&|key| key.name() != "line-7");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let times = text
+            .lines()
+            .filter(|line| line.contains("last_accepted_timestamp_seconds{"));
+        let line = r#"stoker_webhook_receiver_last_accepted_timestamp_seconds{namespace="plants",name="line-7"} 1.5"#;
+        assert_eq!(times.collect::<Vec<_>>(), [line]);
     }
 }

@@ -88,8 +88,7 @@ impl ObjectCache {
 
     /// Finds an object. One that does not have the expected shape is missing.
     pub(super) fn find(&self, key: &ObjectKey) -> Option<Target> {
-        let reference = ObjectRef::new(key.name()).within(key.namespace());
-        target(key, &*self.store.get(&reference)?).ok()
+        target(key, &*self.store.get(&reference(key))?).ok()
     }
 }
 
@@ -163,23 +162,56 @@ fn state(object: &StoredObject) -> RequestState {
 }
 
 /// Returns the cache of one namespace or of all, and the watch that keeps it current for as long as it is polled.
-pub fn follow(
+///
+/// When objects are deleted, `forget` is called with a function that recognises them.
+pub fn follow<F>(
     client: &Client,
     namespace: Option<&str>,
     metrics: &WatchMetrics,
-) -> (ObjectCache, impl Future<Output = ()> + Send + use<>) {
+    forget: F,
+) -> (ObjectCache, impl Future<Output = ()> + Send + use<F>)
+where
+    F: Fn(&dyn Fn(&ObjectKey) -> bool) + Send,
+{
     let api: Api<Guarded> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     let writer = reflector::store::Writer::default();
-    let cache = ObjectCache::new(writer.as_reader());
+    let store = writer.as_reader();
+    let cache = ObjectCache::new(store.clone());
     let events = watcher(api, watcher::Config::default());
     let events = metrics
         .resumed("receiver-objects", events)
         .modify(drop_unused)
         .reflect(writer);
-    (cache, events.for_each(|_| std::future::ready(())))
+    let followed = events.for_each(move |event| {
+        if let Ok(event) = event {
+            forget_deleted(&event, &store, &forget);
+        }
+        std::future::ready(())
+    });
+    (cache, followed)
+}
+
+/// Forgets what an event says is deleted. After a list, which may follow a gap, this is every object that is not in it.
+fn forget_deleted(
+    event: &watcher::Event<Guarded>,
+    store: &Store<Guarded>,
+    forget: impl Fn(&dyn Fn(&ObjectKey) -> bool),
+) {
+    match event {
+        watcher::Event::Delete(object) => forget(&|key| {
+            let (namespace, name) = (object.namespace(), &object.meta().name);
+            namespace.as_deref() == Some(key.namespace()) && name.as_deref() == Some(key.name())
+        }),
+        watcher::Event::InitDone => forget(&|key| store.get(&reference(key)).is_none()),
+        watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_) => {}
+    }
+}
+
+fn reference(key: &ObjectKey) -> ObjectRef<Guarded> {
+    ObjectRef::new(key.name()).within(key.namespace())
 }
 
 /// Drops what only other programs use, so that a cached object stays small.
@@ -220,6 +252,35 @@ mod tests {
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let woken = tokio::time::timeout(Duration::from_mins(1), waiting.join_all()).await;
         assert!(woken.is_ok(), "a waiter was not woken");
+    }
+
+    #[test]
+    fn objects_that_are_deleted_are_forgotten() {
+        let object = |name: &str| -> Guarded {
+            let metadata = json!({"namespace": "plants", "name": name});
+            serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+        };
+        let mut writer = reflector::store::Writer::default();
+        let store = writer.as_reader();
+        let mut forgotten = |event: watcher::Event<Guarded>| {
+            let forgotten = std::cell::RefCell::new(Vec::new());
+            writer.apply_watcher_event(&event);
+            forget_deleted(&event, &store, |is_gone: &dyn Fn(&ObjectKey) -> bool| {
+                let keys = ["a", "b"].map(|name| ObjectKey::new("plants", name).unwrap());
+                let gone = keys.into_iter().filter(is_gone);
+                forgotten
+                    .borrow_mut()
+                    .extend(gone.map(|key| key.name().to_owned()));
+            });
+            forgotten.into_inner()
+        };
+        assert_eq!(forgotten(watcher::Event::Apply(object("a"))), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::Apply(object("b"))), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::Delete(object("a"))), ["a"]);
+        // After a gap.
+        assert_eq!(forgotten(watcher::Event::Init), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::InitApply(object("a"))), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::InitDone), ["b"]);
     }
 
     #[test]
