@@ -8,6 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::server::CertificateEnd;
+
 /// The maximum number of namespaces with series. Everybody who reaches the port can send reviews of any namespace. The
 /// series of the one without a review for the longest time are left out.
 const MAX_NAMESPACES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -19,6 +21,7 @@ pub struct InjectorMetrics {
     namespaces: Arc<Mutex<LruCache<String, ()>>>,
     errors: Family<Reason, Counter>,
     serving: Gauge,
+    certificate_end: CertificateEnd,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,6 +90,7 @@ impl Default for InjectorMetrics {
             namespaces: Arc::new(Mutex::new(LruCache::new(MAX_NAMESPACES))),
             errors: Family::default(),
             serving: Gauge::default(),
+            certificate_end: CertificateEnd::default(),
         }
     }
 }
@@ -112,6 +116,11 @@ impl InjectorMetrics {
             "Whether the injection webhook is served (1) or not (0)",
             metrics.serving.clone(),
         );
+        metrics.certificate_end.register(
+            registry,
+            "certificate_expiry_timestamp_seconds",
+            "End of the TLS certificate of the injection webhook, in seconds since 1970",
+        );
         for fault in [
             Fault::Certificate,
             Fault::Configuration,
@@ -121,6 +130,11 @@ impl InjectorMetrics {
             drop(metrics.errors.get_or_create(&fault.label()));
         }
         metrics
+    }
+
+    /// Returns the end of the certificate, which the server sets.
+    pub(super) fn certificate_end(&self) -> &CertificateEnd {
+        &self.certificate_end
     }
 
     pub(super) fn reviewed(&self, namespace: &str, outcome: Outcome) {

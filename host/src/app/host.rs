@@ -68,7 +68,7 @@ impl Host {
         let metrics = Arc::new(Metrics::new());
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(&shutdown);
-        let tls = load_certificate(config.tls.as_ref(), &mut tasks)?;
+        let tls = load_certificate(config.tls.as_ref(), &metrics, &mut tasks)?;
 
         let own_namespace = config
             .own_namespace
@@ -242,13 +242,17 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
 }
 
 /// Reads the certificate of the receiver, and follows its files.
-fn load_certificate(files: Option<&TlsFiles>, tasks: &mut Tasks) -> Result<Option<Arc<Tls>>> {
+fn load_certificate(
+    files: Option<&TlsFiles>,
+    metrics: &Metrics,
+    tasks: &mut Tasks,
+) -> Result<Option<Arc<Tls>>> {
     let Some(files) = files else {
         return Ok(None);
     };
     let tls = Tls::load(files.clone())
         .context("use other files with --webhook-tls-cert and --webhook-tls-key")?;
-    let tls = Arc::new(tls);
+    let tls = Arc::new(tls.shown_in(metrics.server.certificate_end()));
     let followed = Arc::clone(&tls);
     tasks.spawn(async move { followed.follow().await });
     Ok(Some(tls))
