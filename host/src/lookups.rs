@@ -10,6 +10,7 @@
 
 mod error;
 mod host;
+mod metrics;
 mod poll;
 mod prefetch;
 mod remote;
@@ -28,6 +29,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use error::LookupError;
+pub use metrics::LookupMetrics;
 
 use host::Hosts;
 use remote::{Answer, Interest, RemoteId, RemoteState};
@@ -83,6 +85,7 @@ impl<G> Clone for Lookups<G> {
 
 struct Shared<G> {
     source: Arc<G>,
+    metrics: LookupMetrics,
     beginnings: Semaphore,
     unanswered: Semaphore,
     state: Mutex<State>,
@@ -105,9 +108,10 @@ type Pending = watch::Receiver<Option<Arc<Answer>>>;
 impl<G: RefSource> Lookups<G> {
     /// Returns lookups in a source. None is started.
     #[must_use]
-    pub fn new(source: Arc<G>) -> Self {
+    pub fn new(source: Arc<G>, metrics: LookupMetrics) -> Self {
         Self(Arc::new(Shared {
             source,
+            metrics,
             beginnings: Semaphore::new(CONVERSATIONS),
             unanswered: Semaphore::new(UNANSWERED),
             state: Mutex::default(),
@@ -293,7 +297,11 @@ impl<G: RefSource> Shared<G> {
             // The refs are collected as late as possible, so that one conversation serves everybody who waits.
             let results = match self.begin(id, number) {
                 None => return,
-                Some(Ok(refs)) => self.converse(remote, refs, beginning).await,
+                Some(Ok(refs)) => {
+                    let results = self.converse(remote, refs, beginning).await;
+                    self.metrics.conversed(began.elapsed());
+                    results
+                }
                 Some(Err(error)) => Err(error),
             };
             drop((at_host, unanswered));

@@ -6,6 +6,7 @@ pub use stoker_process::Format;
 
 use crate::admission::InjectorMetrics;
 use crate::controller::ControllerMetrics;
+use crate::lookups::LookupMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
 use crate::server::ServerMetrics;
@@ -22,6 +23,8 @@ pub struct Metrics {
     pub server: ServerMetrics,
     /// The metrics of the controller.
     pub controller: ControllerMetrics,
+    /// The metrics of the lookups of refs.
+    pub lookups: LookupMetrics,
     /// The metrics of the watches.
     pub watches: WatchMetrics,
     /// The metrics of the injection.
@@ -39,6 +42,7 @@ impl Metrics {
             receiver: ReceiverMetrics::register(&mut registry),
             server: ServerMetrics::register(&mut registry),
             controller: ControllerMetrics::register(&mut registry),
+            lookups: LookupMetrics::register(&mut registry),
             watches: WatchMetrics::register(&mut registry),
             injector: InjectorMetrics::register(&mut registry),
             registry,

@@ -2,6 +2,7 @@
 //!
 //! A server answers HTTP/1.1, and HTTP/2 to clients that begin with it ("prior knowledge") or choose it by ALPN.
 
+mod certificate;
 mod connections;
 mod listener;
 mod metrics;
@@ -31,6 +32,7 @@ use connections::{Admitted, Connections, Place};
 use metrics::Closed;
 use request::TrackedService;
 
+pub use certificate::CertificateEnd;
 pub(crate) use connections::group;
 pub use listener::{ServeError, listen};
 pub use metrics::ServerMetrics;
@@ -66,6 +68,8 @@ const PING_TIME: Duration = Duration::from_secs(10);
 
 /// The number of log lines per second about the limit of the connections.
 static AT_LIMIT: Sampler = Sampler::per_second(1);
+/// The number of log lines per second about clients that refuse the certificate.
+static UNTRUSTED: Sampler = Sampler::per_second(1);
 
 /// The settings of a server.
 #[derive(Default)]
@@ -215,7 +219,17 @@ where
             Some(Ok(Ok(stream))) => self.serve(stream).await,
             Some(Ok(Err(error))) => {
                 self.metrics.closed(Closed::Handshake);
-                tracing::debug!(%error, "a TLS handshake failed");
+                if tls::is_refused_certificate(&error) && UNTRUSTED.allows() {
+                    let omitted = UNTRUSTED.take_omitted();
+                    tracing::warn!(
+                        client = %self.peer.0.ip(),
+                        %error,
+                        omitted,
+                        "a client refuses the TLS certificate: it has expired, or the client does not trust its authority"
+                    );
+                } else {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                }
             }
             Some(Err(_)) => self.metrics.closed(Closed::Silent),
             None => {}

@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 /// A library, and the modules (files or folders below `host/src`) that may name it.
-const OWNERS: [(&str, &[&str]); 24] = [
+const OWNERS: [(&str, &[&str]); 25] = [
     (
         "axum",
         &[
@@ -23,6 +23,7 @@ const OWNERS: [(&str, &[&str]); 24] = [
         ],
     ),
     ("clap", &["cli", "main"]),
+    ("der", &["server/certificate"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("ipnet", &["receiver/source"]),

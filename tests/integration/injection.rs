@@ -170,6 +170,8 @@ async fn a_pod_that_asks_gets_the_agent() -> Result<()> {
     let namespace = &injecting.cluster.namespace;
     let line = format!("injections_total{{namespace=\"{namespace}\",result=\"injected\"}}");
     assert!(metrics.contains(&line), "{metrics}");
+    let end = "stoker_webhook_injector_certificate_expiry_timestamp_seconds ";
+    assert!(metrics.contains(end), "{metrics}");
     injecting.end().await
 }
 

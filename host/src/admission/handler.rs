@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use stoker_report::excerpt;
 
 use super::inject::{Decision, Settings, inject, wanted};
 use super::metrics::{Fault, InjectorMetrics, Outcome};
@@ -75,7 +76,8 @@ impl Injector {
     /// Counts and logs a decision.
     fn report(&self, question: &Question, decision: &Decision) {
         let namespace = question.namespace.as_str();
-        let pod = question.pod.name();
+        // Neither the name nor what an annotation names was checked by anybody.
+        let pod = question.pod.name().map(excerpt);
         let outcome = match decision {
             Decision::Unchanged(why) => {
                 tracing::debug!(namespace, pod, %why, "the pod gets no agent");
@@ -86,7 +88,8 @@ impl Injector {
                 Outcome::Injected
             }
             Decision::Denied(why) => {
-                tracing::warn!(namespace, pod, %why, "the pod was refused");
+                let why = excerpt(&why.to_string());
+                tracing::warn!(namespace, pod, why, "the pod was refused");
                 Outcome::Denied
             }
         };

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use stoker_api::detection::ObjectKey;
+use stoker_report::excerpt;
 
 use super::inject::Decision;
 use super::pod::Pod;
@@ -44,7 +46,11 @@ pub(super) enum ReviewError {
     #[error("the body is not an AdmissionReview: {0}")]
     Json(#[source] serde_json::Error),
     /// The body is another object.
-    #[error("the body is {kind} of {api_version}, and not {KIND} of admission.k8s.io/v1")]
+    #[error(
+        "the body is {} of {}, and not {KIND} of admission.k8s.io/v1",
+        excerpt(kind),
+        excerpt(api_version)
+    )]
     Kind { api_version: String, kind: String },
     /// The review contains no object.
     #[error("the AdmissionReview contains no pod")]
@@ -52,6 +58,9 @@ pub(super) enum ReviewError {
     /// The object is not a pod.
     #[error("the AdmissionReview contains an invalid pod: {0}")]
     Pod(#[source] serde_json::Error),
+    /// No namespace can have this name.
+    #[error("the AdmissionReview names no valid namespace: {:?}", excerpt(_0))]
+    Namespace(String),
 }
 
 /// A request that is not a review of a pod, with what its answer repeats.
@@ -91,7 +100,7 @@ struct Request<'a> {
 #[derive(Debug)]
 pub(super) struct Question {
     caption: Caption,
-    /// The namespace of the pod.
+    /// The namespace of the pod, which is an RFC 1123 label.
     pub(super) namespace: String,
     /// The pod.
     pub(super) pod: Pod,
@@ -124,24 +133,14 @@ impl Question {
             version,
             uid: request.uid.unwrap_or_default(),
         };
-        let pod = match request.object {
-            Some(object) if object.get().starts_with('{') => {
-                serde_json::from_str(object.get()).map_err(ReviewError::Pod)
-            }
-            _ => Err(ReviewError::NoPod),
-        };
-        let pod: Pod = match pod {
-            Ok(pod) => pod,
-            Err(error) => return Err(Invalid { caption, error }),
-        };
-        let namespace = request.namespace.filter(|name| !name.is_empty());
-        Ok(Self {
-            caption,
-            namespace: namespace
-                .or_else(|| pod.namespace().map(str::to_owned))
-                .unwrap_or_default(),
-            pod,
-        })
+        match pod_in_namespace(request.namespace, request.object) {
+            Ok((namespace, pod)) => Ok(Self {
+                caption,
+                namespace,
+                pod,
+            }),
+            Err(error) => Err(Invalid { caption, error }),
+        }
     }
 
     /// Returns the body of the answer.
@@ -177,6 +176,28 @@ impl Question {
     }
 }
 
+/// Reads the pod of a request, and returns its namespace.
+///
+/// Everybody who reaches the port chooses the namespace. It becomes a part of paths, a label of metrics and a field of
+/// log lines, so it must be a name that a namespace can have.
+fn pod_in_namespace(
+    namespace: Option<String>,
+    object: Option<&RawValue>,
+) -> Result<(String, Pod), ReviewError> {
+    let object = object.map(RawValue::get);
+    let object = object.filter(|object| object.starts_with('{'));
+    let pod = serde_json::from_str::<Pod>(object.ok_or(ReviewError::NoPod)?);
+    let pod = pod.map_err(ReviewError::Pod)?;
+    let namespace = namespace.filter(|name| !name.is_empty());
+    let namespace = namespace.or_else(|| pod.namespace().map(str::to_owned));
+    let namespace = namespace.unwrap_or_default();
+    // Any name of an object will do.
+    if ObjectKey::new(&namespace, "pod").is_err() {
+        return Err(ReviewError::Namespace(namespace));
+    }
+    Ok((namespace, pod))
+}
+
 impl From<ReviewError> for Invalid {
     fn from(error: ReviewError) -> Self {
         Self {
@@ -204,5 +225,40 @@ impl Caption {
     fn respond(&self, mut response: Value) -> Value {
         response["uid"] = self.uid.clone().into();
         json!({ "apiVersion": self.version.api_version(), "kind": KIND, "response": response })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(namespace: &str, pod: &Value) -> Result<Question, Value> {
+        let body = json!({ "request": { "uid": "u", "namespace": namespace, "object": pod } });
+        Question::read(body.to_string().as_bytes()).map_err(|invalid| invalid.answer())
+    }
+
+    #[test]
+    fn a_review_of_no_possible_namespace_is_refused() {
+        let long = "x".repeat(3 << 20);
+        for namespace in ["../..", "a\n{}\"", "Plants", "a.b", "", &long] {
+            let answer = read(namespace, &json!({})).unwrap_err();
+            let response = &answer["response"];
+            assert_eq!(response["uid"], "u");
+            assert_eq!(response["status"]["code"], 400);
+            let said = response["status"]["message"].as_str().unwrap();
+            let start = "the AdmissionReview names no valid namespace: ";
+            assert!(said.starts_with(start) && said.len() < 300, "{said:.300}");
+        }
+        let of_pod = json!({ "metadata": { "namespace": "../.." } });
+        assert!(read("", &of_pod).is_err());
+        assert_eq!(read("plants", &of_pod).unwrap().namespace, "plants");
+    }
+
+    #[test]
+    fn what_is_no_review_is_named_shortly() {
+        let long = "x".repeat(3 << 20);
+        let body = json!({ "apiVersion": long, "kind": long }).to_string();
+        let answer = Question::read(body.as_bytes()).unwrap_err().answer();
+        assert!(answer.to_string().len() < 1000);
     }
 }

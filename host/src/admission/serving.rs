@@ -122,7 +122,7 @@ impl Serving {
             }
         };
         Ok(Served {
-            tls: Arc::new(tls),
+            tls: Arc::new(tls.shown_in(self.metrics.certificate_end())),
             used,
             last: None,
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use stoker_api::detection::ObjectKey;
 use stoker_git::{GitClient, GitClientConfig};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -199,7 +200,7 @@ impl Starting {
         };
         let tls = Tls::load(files)
             .context("use other files with --webhook-tls-cert and --webhook-tls-key")?;
-        let tls = Arc::new(tls);
+        let tls = Arc::new(tls.shown_in(self.metrics.server.certificate_end()));
         let followed = Arc::clone(&tls);
         self.tasks.spawn(async move { followed.follow().await });
         Ok(Some(tls))
@@ -226,6 +227,9 @@ impl Starting {
         )
         .await?;
         self.tasks.spawn(plugin::watch(catalog));
+        for plugin in &*detector.plugins() {
+            self.metrics.receiver.begin(plugin.origin().key());
+        }
         Ok(detector)
     }
 
@@ -235,7 +239,8 @@ impl Starting {
             allowed_hosts: self.config.git_hosts.clone(),
             ..GitClientConfig::default()
         };
-        Ok(Lookups::new(Arc::new(GitClient::with_config(git)?)))
+        let git = Arc::new(GitClient::with_config(git)?);
+        Ok(Lookups::new(git, self.metrics.lookups.clone()))
     }
 
     /// Returns the events of a component, which are written in the background.
@@ -254,7 +259,9 @@ impl Starting {
     ) -> (Arc<ObjectCache>, Arc<Requester>) {
         let namespace = self.config.namespace.clone();
         let (client, watches) = (&self.clients.patient, &self.metrics.watches);
-        let (cache, follow) = request::follow(client, namespace.as_deref(), watches);
+        let receiver = self.metrics.receiver.clone();
+        let forget = move |is_gone: &dyn Fn(&ObjectKey) -> bool| receiver.forget(is_gone);
+        let (cache, follow) = request::follow(client, namespace.as_deref(), watches, forget);
         self.tasks.spawn(follow);
         let requester = Requester::new(
             self.clients.single_try.clone(),

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::controller::ControllerMetrics;
     use crate::events::EventQueue;
-    use crate::lookups::Lookups;
+    use crate::lookups::{LookupMetrics, Lookups};
     use crate::watch_backoff::WatchMetrics;
     use crate::written::WrittenObjects;
 
@@ -106,7 +106,10 @@ mod tests {
             client: Client::new(silent, "default"),
             namespace: None,
             agent_role: None,
-            lookups: Lookups::new(Arc::new(GitClient::new().unwrap())),
+            lookups: Lookups::new(
+                Arc::new(GitClient::new().unwrap()),
+                LookupMetrics::default(),
+            ),
             metrics: ControllerMetrics::register(&mut Registry::default()),
             written: WrittenObjects::default(),
         });

@@ -19,7 +19,6 @@ use objects::{App, GatewaySeries, Objects, StatusSeries};
 const PASS_BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-const RESOLVE_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The result of a pass, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +54,11 @@ pub(super) struct ObjectInfo {
 
 /// The metrics of the controller. Clones share them.
 ///
-/// The histograms are of all objects together: with one for each, ten thousand objects would have a quarter of a million
+/// The histogram is of all objects together: with one for each, ten thousand objects would have a quarter of a million
 /// series.
 #[derive(Debug, Clone)]
 pub struct ControllerMetrics {
     pass_duration: Histogram,
-    resolve_duration: Histogram,
     leader: Gauge,
     objects: Arc<Objects>,
 }
@@ -71,7 +69,6 @@ impl ControllerMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             pass_duration: Histogram::new(PASS_BUCKETS),
-            resolve_duration: Histogram::new(RESOLVE_BUCKETS),
             leader: Gauge::default(),
             objects: Arc::default(),
         };
@@ -80,12 +77,6 @@ impl ControllerMetrics {
             "reconcile_duration_seconds",
             "Duration of a pass",
             metrics.pass_duration.clone(),
-        );
-        let help = "Duration of the resolution of a ref, including cached lookups";
-        registry.register(
-            "ref_resolve_duration_seconds",
-            help,
-            metrics.resolve_duration.clone(),
         );
         registry.register(
             "leader",
@@ -121,10 +112,6 @@ impl ControllerMetrics {
         self.objects.change(key, |object| object.count_pass(result));
     }
 
-    pub(super) fn observe_resolution(&self, took: Duration) {
-        self.resolve_duration.observe(took.as_secs_f64());
-    }
-
     /// Sets the metrics of an object's status and of its gateways, of which the status may list only a part. The series of
     /// gateways that are unknown stay. If there are none, they are those of the status.
     pub(super) fn show(
@@ -145,7 +132,7 @@ impl ControllerMetrics {
             is_paused,
             types: self.objects.types(types),
             holds: conditions.map(|found| found.status == "True").collect(),
-            info,
+            info: Some(info),
         };
         let of_status = || gateway_series(status.discovered_gateways.iter());
         let known = gateways.map(|known| gateway_series(known.iter().map(|one| &one.shown)));
@@ -154,6 +141,23 @@ impl ControllerMetrics {
                 object.gateways = Some(known.unwrap_or_else(of_status));
             }
             object.status = Some(series);
+        });
+    }
+
+    /// Sets the metrics of an object that cannot be read: it does not follow its ref. What its spec said before is not
+    /// shown any more. Its gateways run what they ran before.
+    pub(super) fn show_unreadable(&self, key: &ObjectKey) {
+        let types = [condition::READY, condition::REF_RESOLVED];
+        let series = StatusSeries {
+            is_ready: false,
+            is_paused: false,
+            holds: types.map(|_| false).into(),
+            types: self.objects.types(types.into_iter()),
+            info: None,
+        };
+        self.objects.change(key, |object| {
+            object.status = Some(series);
+            object.app = None;
         });
     }
 

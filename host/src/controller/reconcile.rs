@@ -50,6 +50,7 @@ pub(super) async fn reconcile<G: RefSource>(
                 metadata: invalid.metadata.clone(),
             };
             events::add(&context.events, &key, meta, vec![events::invalid(&invalid)]);
+            context.metrics.show_unreadable(&key);
             Err(ControllerError::InvalidObject(Box::new(invalid)))
         }
     };

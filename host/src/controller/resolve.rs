@@ -8,7 +8,6 @@ use stoker_api::detection::{CommitId, GitRef, ObjectKey, RefName};
 use stoker_api::names::reason;
 use stoker_api::{SshHostKey, SyncedRefKind};
 use stoker_git::{RefKind, RefSource, ResolvedRef};
-use tokio::time::Instant;
 
 use super::Context;
 use super::error::MissingSecret;
@@ -120,9 +119,7 @@ async fn look_up_and_decide<G: RefSource>(
     desired: &Desired,
     wanted: &RefLookup,
 ) -> Result<Resolution, Pending> {
-    let started = Instant::now();
     let lookup = look_up(context, key, desired, wanted).await?;
-    context.metrics.observe_resolution(started.elapsed());
     Ok(match lookup.result {
         Ok(found) => Resolution::Resolved(ResolutionSuccess {
             missing: lookup.missing,

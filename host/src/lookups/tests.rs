@@ -1,4 +1,5 @@
 mod hosts;
+mod metrics;
 mod polls;
 mod prefetch;
 
@@ -35,13 +36,17 @@ struct Servers {
 
 impl Servers {
     fn start() -> (Arc<Self>, Lookups<Self>) {
+        Self::measured_by(LookupMetrics::default())
+    }
+
+    fn measured_by(metrics: LookupMetrics) -> (Arc<Self>, Lookups<Self>) {
         let servers = Arc::new(Self {
             behaviour: Mutex::default(),
             commit: Mutex::new('a'),
             missing: Mutex::default(),
             conversations: Mutex::default(),
         });
-        (Arc::clone(&servers), Lookups::new(servers))
+        (Arc::clone(&servers), Lookups::new(servers, metrics))
     }
 
     fn set(&self, host: &str, behaviour: Behaviour) {

@@ -139,6 +139,10 @@ impl PluginMetrics {
         let labels = PluginLabels {
             plugin: OriginLabel(origin.clone()),
         };
+        // The series exist before the first failure, so that their increase can be computed.
+        for outcome in CallError::LABELS {
+            drop(counter(outcome));
+        }
         PluginCalls {
             found: counter("found"),
             ignored: counter("ignored"),

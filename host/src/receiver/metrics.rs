@@ -1,6 +1,6 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lru::LruCache;
@@ -15,6 +15,12 @@ use stoker_api::detection::ObjectKey;
 /// The upper bounds of the buckets in seconds. A repeated request takes tens of microseconds and a write some
 /// milliseconds. Senders wait for at most ten seconds.
 const BUCKETS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0];
+
+/// The source of requests that no plugin recognised.
+const UNKNOWN: &str = "unknown";
+
+/// The status codes of failures of which an alert computes the increase.
+const FAILURES: [u16; 2] = [500, 503];
 
 /// The labels of a counted webhook.
 ///
@@ -50,6 +56,15 @@ struct Limit {
 struct Object {
     namespace: String,
     name: String,
+}
+
+impl Object {
+    fn of(key: &ObjectKey) -> Self {
+        Self {
+            namespace: key.namespace().to_owned(),
+            name: key.name().to_owned(),
+        }
+    }
 }
 
 /// The limits that deliveries reach.
@@ -93,7 +108,7 @@ pub struct ReceiverMetrics {
     limited: Family<Limit, Counter>,
     body_bytes: Gauge,
     last_accepted: Family<Object, Gauge<f64, AtomicU64>>,
-    accepted_objects: Arc<Mutex<LruCache<Object, ()>>>,
+    accepted_objects: Arc<Mutex<LruCache<ObjectKey, ()>>>,
     unauthenticated: Gauge,
     secret_usable: Gauge,
 }
@@ -117,6 +132,7 @@ impl ReceiverMetrics {
         };
         // Without a receiver, the value is not updated.
         metrics.set_secret_usable(true);
+        metrics.begin(UNKNOWN);
         let registry = registry.sub_registry_with_prefix("stoker_webhook_receiver");
         metrics.register_requests(registry);
         metrics.register_limits(registry);
@@ -186,6 +202,19 @@ impl ReceiverMetrics {
         );
     }
 
+    /// Begins the series of a plugin's failures. The increase of a series that begins with its first failures does not
+    /// contain them.
+    pub fn begin(&self, source: &str) {
+        for status_code in FAILURES {
+            let source = source.to_owned();
+            let labels = Labels {
+                source,
+                status_code,
+            };
+            drop(self.requests.get_or_create(&labels));
+        }
+    }
+
     /// Sets whether webhooks are accepted without authentication.
     pub fn set_unauthenticated(&self, is_open: bool) {
         self.unauthenticated.set(i64::from(is_open));
@@ -219,23 +248,33 @@ impl ReceiverMetrics {
 
     /// Notes the time at which a delivery for an object was accepted.
     pub(super) fn accepted(&self, key: &ObjectKey, time: SystemTime) {
-        let object = Object {
-            namespace: key.namespace().to_owned(),
-            name: key.name().to_owned(),
-        };
         let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut objects = self.accepted_objects();
         self.last_accepted
-            .get_or_create(&object)
+            .get_or_create(&Object::of(key))
             .set(time.as_secs_f64());
-        let mut objects = self
-            .accepted_objects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((forgotten, ())) = objects.push(object.clone(), ())
-            && forgotten != object
+        if let Some((forgotten, ())) = objects.push(key.clone(), ())
+            && forgotten != *key
         {
-            self.last_accepted.remove(&forgotten);
+            self.last_accepted.remove(&Object::of(&forgotten));
         }
+    }
+
+    /// Removes the series of objects that do not exist any more.
+    pub fn forget(&self, is_gone: &dyn Fn(&ObjectKey) -> bool) {
+        let mut objects = self.accepted_objects();
+        let gone = objects.iter().map(|(key, ())| key);
+        let gone: Vec<_> = gone.filter(|key| is_gone(key)).cloned().collect();
+        for key in gone {
+            objects.pop(&key);
+            self.last_accepted.remove(&Object::of(&key));
+        }
+    }
+
+    fn accepted_objects(&self) -> MutexGuard<'_, LruCache<ObjectKey, ()>> {
+        self.accepted_objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn started(&self) {
@@ -257,11 +296,16 @@ impl ReceiverMetrics {
     }
 
     fn requested(&self, source: Option<&str>, status_code: u16) {
+        let source = source.unwrap_or(UNKNOWN);
         let labels = Labels {
-            source: source.unwrap_or("unknown").to_owned(),
+            source: source.to_owned(),
             status_code,
         };
-        self.requests.get_or_create(&labels).inc();
+        let before = self.requests.get_or_create(&labels).inc();
+        // The plugin may be new.
+        if before == 0 {
+            self.begin(source);
+        }
     }
 }
 
@@ -270,7 +314,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_objects_with_a_time_is_bounded() {
+    fn failures_are_counted_from_zero() {
+        let mut registry = Registry::default();
+        let metrics = ReceiverMetrics::register(&mut registry);
+        metrics.answered(Some("acme"), 202, Duration::ZERO);
+        metrics.answered(Some("acme"), 503, Duration::ZERO);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for (source, status_code, number) in [
+            ("unknown", 500, 0),
+            ("unknown", 503, 0),
+            ("acme", 202, 1),
+            ("acme", 500, 0),
+            ("acme", 503, 1),
+        ] {
+            let labels = format!("{{source=\"{source}\",status_code=\"{status_code}\"}}");
+            let line = format!("stoker_webhook_receiver_requests_total{labels} {number}\n");
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_objects_with_a_time_is_bounded_and_those_that_are_gone_have_none() {
         let mut registry = Registry::default();
         let metrics = ReceiverMetrics::register(&mut registry);
         let accepted = |number: usize| {
@@ -296,5 +361,13 @@ mod tests {
                 .any(|line| line.contains(&format!("\"{name}\"")))
         };
         assert!(has("line-0") && has("line-1000") && !has("line-1"));
+        metrics.forget(&|key| key.name() != "line-7");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let times = text
+            .lines()
+            .filter(|line| line.contains("last_accepted_timestamp_seconds{"));
+        let line = r#"stoker_webhook_receiver_last_accepted_timestamp_seconds{namespace="plants",name="line-7"} 1.5"#;
+        assert_eq!(times.collect::<Vec<_>>(), [line]);
     }
 }

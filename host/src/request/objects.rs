@@ -96,8 +96,7 @@ impl ObjectCache {
 
     /// Finds an object. One that does not have the expected shape is missing.
     pub(super) fn find(&self, key: &ObjectKey) -> Option<Target> {
-        let reference = ObjectRef::new(key.name()).within(key.namespace());
-        target(key, &*self.store.get(&reference)?).ok()
+        target(key, &*self.store.get(&reference(key))?).ok()
     }
 }
 
@@ -171,17 +170,24 @@ fn state(object: &StoredObject) -> RequestState {
 }
 
 /// Returns the cache of one namespace or of all, and the watch that keeps it current for as long as it is polled.
-pub fn follow(
+///
+/// When objects are deleted, `forget` is called with a function that recognises them.
+pub fn follow<F>(
     client: &Client,
     namespace: Option<&str>,
     metrics: &WatchMetrics,
-) -> (Arc<ObjectCache>, impl Future<Output = ()> + Send + use<>) {
+    forget: F,
+) -> (Arc<ObjectCache>, impl Future<Output = ()> + Send + use<F>)
+where
+    F: Fn(&dyn Fn(&ObjectKey) -> bool) + Send + Sync,
+{
     let api: Api<GuardedObject> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     let writer = reflector::store::Writer::default();
-    let cache = Arc::new(ObjectCache::new(writer.as_reader()));
+    let store = writer.as_reader();
+    let cache = Arc::new(ObjectCache::new(store.clone()));
     let events = watcher(api, watcher::Config::default());
     let events = metrics
         .resumed("receiver-objects", events)
@@ -189,11 +195,36 @@ pub fn follow(
         .reflect(writer);
     let listed = Arc::clone(&cache);
     let follow = async move {
-        let followed = events.for_each(|_| std::future::ready(()));
+        let followed = events.for_each(|event| {
+            if let Ok(event) = event {
+                forget_deleted(&event, &store, &forget);
+            }
+            std::future::ready(())
+        });
         // What is listed is noted even if nobody else waits for it.
         tokio::join!(followed, listed.wait_until_ready());
     };
     (cache, follow)
+}
+
+/// Forgets what an event says is deleted. After a list, which may follow a gap, this is every object that is not in it.
+fn forget_deleted(
+    event: &watcher::Event<GuardedObject>,
+    store: &Store<GuardedObject>,
+    forget: impl Fn(&dyn Fn(&ObjectKey) -> bool),
+) {
+    match event {
+        watcher::Event::Delete(object) => forget(&|key| {
+            let (namespace, name) = (object.namespace(), &object.meta().name);
+            namespace.as_deref() == Some(key.namespace()) && name.as_deref() == Some(key.name())
+        }),
+        watcher::Event::InitDone => forget(&|key| store.get(&reference(key)).is_none()),
+        watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_) => {}
+    }
+}
+
+fn reference(key: &ObjectKey) -> ObjectRef<GuardedObject> {
+    ObjectRef::new(key.name()).within(key.namespace())
 }
 
 /// Drops what only other programs use, so that a cached object stays small.
@@ -234,6 +265,35 @@ mod tests {
         let woken = tokio::time::timeout(Duration::from_mins(1), waiting.join_all()).await;
         assert!(woken.is_ok(), "a waiter was not woken");
         assert!(cache.is_listed());
+    }
+
+    #[test]
+    fn objects_that_are_deleted_are_forgotten() {
+        let object = |name: &str| -> GuardedObject {
+            let metadata = json!({"namespace": "plants", "name": name});
+            serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+        };
+        let mut writer = reflector::store::Writer::default();
+        let store = writer.as_reader();
+        let mut forgotten = |event: watcher::Event<GuardedObject>| {
+            let forgotten = std::cell::RefCell::new(Vec::new());
+            writer.apply_watcher_event(&event);
+            forget_deleted(&event, &store, |is_gone: &dyn Fn(&ObjectKey) -> bool| {
+                let keys = ["a", "b"].map(|name| ObjectKey::new("plants", name).unwrap());
+                let gone = keys.into_iter().filter(is_gone);
+                forgotten
+                    .borrow_mut()
+                    .extend(gone.map(|key| key.name().to_owned()));
+            });
+            forgotten.into_inner()
+        };
+        assert_eq!(forgotten(watcher::Event::Apply(object("a"))), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::Apply(object("b"))), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::Delete(object("a"))), ["a"]);
+        // After a gap.
+        assert_eq!(forgotten(watcher::Event::Init), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::InitApply(object("a"))), [""; 0]);
+        assert_eq!(forgotten(watcher::Event::InitDone), ["b"]);
     }
 
     #[test]

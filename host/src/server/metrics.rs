@@ -4,11 +4,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::certificate::CertificateEnd;
+
 /// The metrics of the connections of one server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerMetrics {
     open: Gauge,
     closed: Family<Reason, Counter>,
+    certificate_end: CertificateEnd,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,10 +60,21 @@ impl ServerMetrics {
             "Connections that the receiver closed, by reason: replaced (the limit was reached), silent (no request in time), handshake (TLS failed)",
             metrics.closed.clone(),
         );
+        metrics.certificate_end.register(
+            registry,
+            "certificate_expiry_timestamp_seconds",
+            "End of the TLS certificate of the receiver, in seconds since 1970",
+        );
         for reason in [Closed::Replaced, Closed::Silent, Closed::Handshake] {
             drop(metrics.closed.get_or_create(&reason.label()));
         }
         metrics
+    }
+
+    /// Returns the end of the certificate, which a server with TLS sets.
+    #[must_use]
+    pub fn certificate_end(&self) -> &CertificateEnd {
+        &self.certificate_end
     }
 
     pub(super) fn opened(&self) -> Opened {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -13,6 +14,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
+
+use super::certificate::{self, CertificateEnd};
 
 /// The protocols that a client may choose, in the order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -76,17 +79,22 @@ struct Contents {
 pub struct Tls {
     /// The files, or the names of what is in memory.
     files: TlsFiles,
-    config: ArcSwap<ServerConfig>,
+    used: ArcSwap<Used>,
+    shown_in: CertificateEnd,
+}
+
+/// A certificate and a key that can be used.
+struct Used {
+    config: Arc<ServerConfig>,
+    /// The end of the server's own certificate. `None` if it cannot be read.
+    ends_at: Option<Timestamp>,
 }
 
 impl Tls {
     /// Reads the files. They must be usable.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let config = Contents::read(&files)?.config(&files)?;
-        Ok(Self {
-            files,
-            config: ArcSwap::new(config),
-        })
+        let used = Contents::read(&files)?.usable(&files)?;
+        Ok(Self::new(files, used))
     }
 
     /// Uses a certificate and a key in PEM. Errors name them as files of a folder.
@@ -96,27 +104,77 @@ impl Tls {
             certificate: folder.join("tls.crt"),
             key: folder.join("tls.key"),
         };
-        let config = Contents::new(certificate, key).config(&files)?;
-        Ok(Self {
+        let used = Contents::new(certificate, key).usable(&files)?;
+        Ok(Self::new(files, used))
+    }
+
+    fn new(files: TlsFiles, used: Used) -> Self {
+        Self {
             files,
-            config: ArcSwap::new(config),
-        })
+            used: ArcSwap::from_pointee(used),
+            shown_in: CertificateEnd::default(),
+        }
+    }
+
+    /// Shows the end of the certificate in a metric from now on, and in the log.
+    #[must_use]
+    pub fn shown_in(mut self, end: &CertificateEnd) -> Self {
+        self.shown_in = end.clone();
+        let ends_at = self.used.load().ends_at;
+        self.shown_in.set(ends_at);
+        self.log("the TLS certificate is used");
+        self.warn_of_end(&mut None);
+        self
     }
 
     /// Uses another certificate and key in PEM for new connections. If they cannot be used, the previous ones stay in
     /// use.
     pub fn replace_pem(&self, certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
-        let config = Contents::new(certificate, key).config(&self.files)?;
-        self.config.store(config);
+        self.replace(Contents::new(certificate, key).usable(&self.files)?);
+        self.log("another TLS certificate is used");
         Ok(())
+    }
+
+    fn replace(&self, used: Used) {
+        self.shown_in.set(used.ends_at);
+        self.used.store(Arc::new(used));
+    }
+
+    fn log(&self, message: &str) {
+        let ends_at = self.used.load().ends_at;
+        tracing::info!(
+            certificate.file = %self.files.certificate.display(),
+            certificate.ends_at = ends_at.map(tracing::field::display),
+            "{message}"
+        );
+    }
+
+    /// Logs that the certificate has expired, unless this was said of it.
+    fn warn_of_end(&self, said: &mut Option<Timestamp>) {
+        let ends_at = self.used.load().ends_at;
+        let expired = ends_at.filter(|ends_at| *ends_at <= Timestamp::now());
+        if let Some(expired) = expired
+            && *said != Some(expired)
+        {
+            tracing::error!(
+                certificate.file = %self.files.certificate.display(),
+                certificate.ends_at = %expired,
+                "the TLS certificate has expired, and clients refuse it"
+            );
+        }
+        *said = expired;
     }
 
     /// Reads the files again whenever they change. If the new ones cannot be used, the previous ones stay in use.
     pub async fn follow(&self) {
         let mut seen = None;
+        // What `shown_in` said.
+        let ends_at = self.used.load().ends_at;
+        let mut said = ends_at.filter(|ends_at| *ends_at <= Timestamp::now());
         loop {
             tokio::time::sleep(PERIOD).await;
             self.refresh(&mut seen);
+            self.warn_of_end(&mut said);
         }
     }
 
@@ -127,18 +185,18 @@ impl Tls {
         if seen.as_ref() == Some(&now) {
             return;
         }
-        let config = match &now {
+        let used = match &now {
             Ok(contents) => contents
-                .config(&self.files)
+                .usable(&self.files)
                 .map_err(|error| stoker_report::chain(&error).to_string()),
             Err(why) => Err(why.clone()),
         };
-        match config {
-            Ok(config) => {
+        match used {
+            Ok(used) => {
+                self.replace(used);
                 if seen.is_some() {
-                    tracing::info!("the TLS certificate was read again");
+                    self.log("the TLS certificate was read again");
                 }
-                self.config.store(config);
             }
             Err(error) => {
                 tracing::error!(%error, "the new TLS certificate cannot be used, and the previous one stays in use");
@@ -148,7 +206,7 @@ impl Tls {
     }
 
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.config.load_full())
+        TlsAcceptor::from(Arc::clone(&self.used.load().config))
             .accept(stream)
             .await
     }
@@ -169,7 +227,7 @@ impl Contents {
         })
     }
 
-    fn config(&self, files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+    fn usable(&self, files: &TlsFiles) -> Result<Used, TlsError> {
         let no_certificate = |source| TlsError::Certificate {
             path: files.certificate.clone(),
             source,
@@ -177,9 +235,8 @@ impl Contents {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
             .map_err(|error| no_certificate(Some(error)))?;
-        if chain.is_empty() {
-            return Err(no_certificate(None));
-        }
+        let own = chain.first().ok_or_else(|| no_certificate(None))?;
+        let ends_at = certificate::ends_at(own);
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|source| TlsError::Key {
             path: files.key.clone(),
             source,
@@ -191,8 +248,25 @@ impl Contents {
             .with_single_cert(chain, key)
             .map_err(TlsError::Pair)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        Ok(Arc::new(config))
+        Ok(Used {
+            config: Arc::new(config),
+            ends_at,
+        })
     }
+}
+
+/// Returns whether a handshake failed because the client refuses the certificate.
+pub(super) fn is_refused_certificate(error: &io::Error) -> bool {
+    use rustls::AlertDescription::{
+        BadCertificate, CertificateExpired, CertificateUnknown, UnknownCA,
+    };
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(
+        error,
+        Some(rustls::Error::AlertReceived(
+            BadCertificate | CertificateExpired | CertificateUnknown | UnknownCA
+        ))
+    )
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -203,69 +277,4 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use tempfile::TempDir;
-
-    use super::*;
-
-    fn write(files: &TlsFiles) -> Vec<u8> {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(&files.certificate, cert.pem()).unwrap();
-        fs::write(&files.key, signing_key.serialize_pem()).unwrap();
-        cert.der().to_vec()
-    }
-
-    fn files(directory: &TempDir) -> TlsFiles {
-        TlsFiles {
-            certificate: directory.path().join("tls.crt"),
-            key: directory.path().join("tls.key"),
-        }
-    }
-
-    #[test]
-    fn unusable_files_are_an_error_at_the_start() {
-        let directory = TempDir::new().unwrap();
-        let files = files(&directory);
-        let error = |files: &TlsFiles| Tls::load(files.clone()).err().unwrap();
-        assert!(matches!(error(&files), TlsError::Read { .. }));
-        write(&files);
-        let key = fs::read(&files.key).unwrap();
-        fs::write(&files.key, "x").unwrap();
-        assert!(matches!(error(&files), TlsError::Key { .. }));
-        fs::write(&files.certificate, &key).unwrap();
-        assert!(matches!(error(&files), TlsError::Certificate { .. }));
-        write(&files);
-        fs::write(&files.key, &key).unwrap();
-        assert!(matches!(error(&files), TlsError::Pair(_)));
-        fs::write(&files.key, vec![b'x'; (1 << 20) + 1]).unwrap();
-        let TlsError::Read { source, .. } = error(&files) else {
-            panic!("the file was read");
-        };
-        assert_eq!(source.kind(), io::ErrorKind::FileTooLarge);
-    }
-
-    #[test]
-    fn a_new_pair_is_used_and_an_unusable_one_is_not() {
-        let directory = TempDir::new().unwrap();
-        let files = files(&directory);
-        write(&files);
-        let tls = Tls::load(files.clone()).unwrap();
-        let mut seen = None;
-        tls.refresh(&mut seen);
-        let first = tls.config.load_full();
-        tls.refresh(&mut seen);
-        assert!(Arc::ptr_eq(&first, &tls.config.load()), "nothing changed");
-        fs::write(&files.key, "x").unwrap();
-        tls.refresh(&mut seen);
-        fs::remove_file(&files.key).unwrap();
-        tls.refresh(&mut seen);
-        assert!(Arc::ptr_eq(&first, &tls.config.load()), "unusable");
-        write(&files);
-        tls.refresh(&mut seen);
-        assert!(!Arc::ptr_eq(&first, &tls.config.load()));
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The deployment: what the chart renders, replicas and metrics.
 
 use anyhow::{Context as _, Result};
+use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use stoker_http_client::http_client;
 use stoker_tests::TestCluster;
@@ -121,5 +122,8 @@ async fn fault_27_metrics_distinguish_outcomes_and_count_every_path() -> Result<
         .find(|line| line.starts_with(last))
         .context("the time of the last accepted webhook")?;
     assert!(metrics.contains("stoker_webhook_receiver_request_duration_seconds_bucket"));
-    Ok(())
+    let name = cluster.object().await?.name_any();
+    let params = kube::api::DeleteParams::default();
+    cluster.objects().delete(&name, &params).await?;
+    cluster.until_metrics(|text| !text.contains(last)).await
 }

@@ -2,8 +2,8 @@
 //! read. A family of the library for each metric would take kilobytes for each object.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fmt, iter};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
@@ -45,7 +45,8 @@ pub(super) struct StatusSeries {
     pub(super) types: Types,
     /// Whether they are true.
     pub(super) holds: Box<[bool]>,
-    pub(super) info: ObjectInfo,
+    /// `None` for an object that cannot be read.
+    pub(super) info: Option<ObjectInfo>,
 }
 
 /// The series of one gateway.
@@ -157,18 +158,18 @@ fn encode_gauge<L: EncodeLabelSet>(
 }
 
 fn encode_passes(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> fmt::Result {
-    let passes = objects.iter().flat_map(|(key, object)| {
+    // All results from the start: the increase of a series that begins with its first pass does not contain this pass.
+    let mut passes = objects.iter().flat_map(|(key, object)| {
         let results = PassResult::ALL.into_iter().zip(object.passes);
         results.map(|(result, number)| (labels_with(key, "result", result.label()), number))
     });
-    let mut passes = passes.filter(|(_, number)| *number > 0).peekable();
-    if passes.peek().is_none() {
+    let Some(first) = passes.next() else {
         return Ok(());
-    }
+    };
     let help = "Passes by result";
     let mut metric = encoder.encode_descriptor("reconcile", help, None, MetricType::Counter)?;
     let none: Option<&Exemplar<Labels<'_, 0>, f64>> = None;
-    for (labels, number) in passes {
+    for (labels, number) in iter::once(first).chain(passes) {
         metric
             .encode_family(&labels)?
             .encode_counter(&number, none)?;
@@ -192,7 +193,8 @@ fn encode_status(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> f
     });
     let help = "Whether a condition of the object is True";
     encode_gauge(encoder, "condition_status", help, conditions)?;
-    let infos = shown().map(|(key, StatusSeries { info, .. })| {
+    let infos = shown().filter_map(|(key, StatusSeries { info, .. })| {
+        let info = info.as_ref()?;
         let [name, namespace] = labels(key);
         let labels = [
             name,
@@ -202,7 +204,7 @@ fn encode_status(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> f
             ("auth_type", info.auth_type),
             ("polling_interval", info.polling_interval.as_str()),
         ];
-        (labels, 1)
+        Some((labels, 1))
     });
     let help = "Fields of the object's spec as labels; always 1";
     encode_gauge(encoder, "cr_info", help, infos)

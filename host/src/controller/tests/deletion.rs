@@ -263,7 +263,13 @@ async fn an_invalid_object_can_be_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn an_invalid_object_waits_for_a_change() {
-    let bench = Bench::new(&GatewaySync::sample());
+    let mut registry = prometheus_client::registry::Registry::default();
+    let mut bench = Bench::new(&GatewaySync::sample());
+    let context = Arc::get_mut(&mut bench.context).unwrap();
+    context.metrics = ControllerMetrics::register(&mut registry);
+    bench.pass().await.unwrap();
+    bench.events();
+    bench.api.calls();
     let invalid = InvalidObject {
         error: "invalid type: string \"https://u:s3cret@h\", expected a boolean".to_owned(),
         metadata: bench.object().metadata,
@@ -284,6 +290,15 @@ async fn an_invalid_object_waits_for_a_change() {
                     GatewaySync: invalid type: string \"…\", expected a boolean";
     assert_eq!(bench.events(), [expected]);
     assert_eq!(bench.api.calls(), [""; 0]);
+    let mut shown = String::new();
+    prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
+    for series in [
+        r#"cr_ready{name="plant",namespace="edge"} 0"#,
+        r#"condition_status{name="plant",namespace="edge",type="RefResolved"} 0"#,
+    ] {
+        assert!(shown.contains(series), "{series}\n{shown}");
+    }
+    assert!(!shown.contains("cr_info{"), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]

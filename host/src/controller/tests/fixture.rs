@@ -24,7 +24,7 @@ use crate::controller::validate::{Desired, validate};
 use crate::controller::{Context, Controller, ControllerError, ControllerMetrics, reconcile};
 use crate::events::{EventQueue, Unwritten};
 use crate::github_app::InstallationTokens;
-use crate::lookups::Lookups;
+use crate::lookups::{LookupMetrics, Lookups};
 use crate::watch_backoff::WatchMetrics;
 use crate::written::WrittenObjects;
 
@@ -301,7 +301,7 @@ impl Bench {
             client: api.client(),
             namespace: None,
             agent_role: None,
-            lookups: Lookups::new(Arc::clone(&git)),
+            lookups: Lookups::new(Arc::clone(&git), LookupMetrics::default()),
             metrics: ControllerMetrics::register(&mut Registry::default()),
             watches: WatchMetrics::default(),
             events,
