@@ -101,7 +101,7 @@ impl PluginMetrics {
         );
         registry.register(
             "benched",
-            "1 while the plugin is not asked, because it failed repeatedly",
+            "1 where the plugin failed repeatedly and has not answered since",
             self.benched.clone(),
         );
         registry.register(
