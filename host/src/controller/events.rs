@@ -11,7 +11,6 @@ use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
 use super::definition::Dropped;
-use super::error::ControllerError;
 use super::gateways::Fleet;
 use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, Resolved};
@@ -44,7 +43,7 @@ pub(super) fn between(
             profiles_invalid(before, after, desired),
             ref_resolution(before, after, resolution),
             commit_missing(before, after, resolution),
-            metadata_taken(before, after, publication),
+            not_published(before, after, publication),
             gateways_discovered(before, fleet),
             agents_faulty(before, after, fleet),
         ]
@@ -183,19 +182,20 @@ fn commit_missing(
     })
 }
 
-fn metadata_taken(
+fn not_published(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,
     publication: &Publication,
 ) -> Option<Event> {
-    let Publication::Failed(
-        error @ (ControllerError::MetadataTaken { .. } | ControllerError::TokenSecretTaken { .. }),
-    ) = publication
-    else {
+    let Publication::Failed(error) = publication else {
         return None;
     };
-    let note = messages::not_published(&error.to_string());
-    let event = || event(EventType::Warning, error.reason(), "Publish", note);
+    let reason = match error.reason() {
+        taken @ reason::METADATA_TAKEN => taken,
+        _ => reason::PUBLICATION_FAILED,
+    };
+    let note = messages::not_published(&stoker_report::chain(error).to_string());
+    let event = || event(EventType::Warning, reason, "Publish", note);
     has_new_message(condition::READY, before, after).then(event)
 }
 
