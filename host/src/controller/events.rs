@@ -293,6 +293,33 @@ fn event(type_: EventType, reason: &str, action: &'static str, note: String) -> 
     Event::new(type_, reason, action, note)
 }
 
+/// Logs what was found out about the ref of an object. There are events about changes only, so an object whose git server
+/// does not answer has one line.
+pub(super) fn log_resolution(key: &ObjectKey, events: &[Event]) {
+    for event in events.iter().filter(|event| event.action == "Resolve") {
+        let (namespace, name) = (key.namespace(), key.name());
+        let (reason, note) = (&event.reason, stoker_report::escape(&event.note));
+        match event.type_ {
+            EventType::Normal => {
+                tracing::info!(
+                    sync.namespace = namespace,
+                    sync.name = name,
+                    reason,
+                    "{note}"
+                );
+            }
+            EventType::Warning => {
+                tracing::warn!(
+                    sync.namespace = namespace,
+                    sync.name = name,
+                    reason,
+                    "{note}"
+                );
+            }
+        }
+    }
+}
+
 /// Adds the events of an object.
 pub(super) fn add(queue: &EventQueue, key: &ObjectKey, meta: &ObjectMeta, events: Vec<Event>) {
     for event in events {

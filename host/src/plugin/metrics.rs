@@ -106,7 +106,7 @@ impl PluginMetrics {
         );
         registry.register(
             "reloads",
-            "Files that were loaded after a change, by result",
+            "Files that were loaded, at the start and after a change, by result",
             self.reloads.clone(),
         );
         registry.register(
