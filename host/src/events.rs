@@ -72,6 +72,9 @@ pub struct Event {
     pub note: String,
     /// What distinguishes it from other events with this reason. Those with the same detail are counted as one.
     pub detail: String,
+    /// The name of the events to which it belongs, if a client can cause any number of different ones. Beyond some, they
+    /// are counted as one.
+    pub group: Option<&'static str>,
 }
 
 impl Event {
@@ -84,6 +87,7 @@ impl Event {
             action,
             detail: note.clone(),
             note,
+            group: None,
         }
     }
 }
@@ -94,6 +98,7 @@ struct Kind {
     subject: Subject,
     reason: String,
     detail: String,
+    group: Option<&'static str>,
 }
 
 /// An event that is not written yet.
@@ -135,11 +140,15 @@ impl EventQueue {
             subject,
             reason: event.reason.clone(),
             detail: shortened(&event.detail).to_owned(),
+            group: event.group,
         };
         let at = Timestamp::now();
-        let Some(name) = lock(&self.fold).add(&kind, || name(&kind, at), Instant::now()) else {
+        let mut fold = lock(&self.fold);
+        let kind = fold.within_group(kind);
+        let Some(name) = fold.add(&kind, || name(&kind, at), Instant::now()) else {
             return;
         };
+        drop(fold);
         let note = stoker_report::escape(shortened(&event.note));
         let new = NewEvent {
             kind,

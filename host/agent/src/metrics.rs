@@ -1,8 +1,10 @@
 //! The metrics of the agent. The names are those of the Go agent.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -78,6 +80,30 @@ impl Operation {
     }
 }
 
+/// A gauge that has no series before its first value. A zero would say that the last sync failed where there was none.
+#[derive(Debug, Clone, Default)]
+struct UnsetGauge(Arc<OnceLock<Gauge>>);
+
+impl UnsetGauge {
+    fn set(&self, value: i64) {
+        self.0.get_or_init(Gauge::default).set(value);
+    }
+}
+
+impl EncodeMetric for UnsetGauge {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.get().map_or(Ok(()), |gauge| gauge.encode(encoder))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+}
+
 /// The metrics.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -94,8 +120,8 @@ pub(crate) struct Metrics {
     scans: Family<ResultLabels, Counter>,
     designers_blocked: Gauge,
     designers_active: Gauge,
-    last_sync_time: Gauge,
-    last_sync_success: Gauge,
+    last_sync_time: UnsetGauge,
+    last_sync_success: UnsetGauge,
     skipped: Family<ReasonLabels, Counter>,
     startup_duration: Histogram,
 }
@@ -117,8 +143,8 @@ impl Metrics {
             scans: Family::default(),
             designers_blocked: Gauge::default(),
             designers_active: Gauge::default(),
-            last_sync_time: Gauge::default(),
-            last_sync_success: Gauge::default(),
+            last_sync_time: UnsetGauge::default(),
+            last_sync_success: UnsetGauge::default(),
             skipped: Family::default(),
             startup_duration: Histogram::new(STARTUP_BUCKETS),
         };
@@ -320,6 +346,9 @@ mod tests {
     fn the_series_have_the_names_of_the_go_agent() {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(!text.contains("last_sync"), "no sync has failed: {text}");
         let files = Files {
             added: 1,
             modified: 2,

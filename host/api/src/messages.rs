@@ -28,6 +28,28 @@ pub fn is_not_published(message: &str) -> bool {
     message.starts_with(NOT_PUBLISHED)
 }
 
+/// The end of the messages about an object that has the name of one of Stoker's.
+const NAME_TAKEN: &str = "; delete it, or create the GatewaySync under another name";
+
+/// Returns why an object is not written: one that is not Stoker's has its name. `whose` is its owner, as the end of a
+/// sentence.
+#[must_use]
+pub fn name_taken(kind: &str, name: &str, whose: &str) -> String {
+    format!("the {kind} {name} exists, and it {whose}{NAME_TAKEN}")
+}
+
+/// Returns the kind of the object that has the name of one of Stoker's, if a message of [`not_published`] is about one.
+#[must_use]
+pub fn taken_kind(message: &str) -> Option<&str> {
+    let why = message.strip_prefix(NOT_PUBLISHED)?;
+    let kind = why
+        .strip_suffix(NAME_TAKEN)?
+        .strip_prefix(": the ")?
+        .split(' ')
+        .next();
+    kind.filter(|kind| !kind.is_empty())
+}
+
 /// Returns the message about how many of the gateways are synced. `missing` have no agent.
 #[must_use]
 pub fn gateways_synced(synced: usize, count: usize, missing: usize) -> String {
@@ -58,6 +80,20 @@ mod tests {
         assert!(!is_not_published(&missing_secret("token", "t", "gone")));
         for other in ["All gateways synced", "Ref not resolved"] {
             assert!(!is_about_secret(other) && !is_not_published(other));
+        }
+    }
+
+    #[test]
+    fn only_a_taken_name_has_a_kind() {
+        for kind in ["ConfigMap", "Secret"] {
+            let taken = not_published(&name_taken(kind, "m", "was not created by Stoker"));
+            assert_eq!(taken_kind(&taken), Some(kind), "{taken}");
+        }
+        for other in [
+            "failed to patch the ConfigMap",
+            "the ConfigMap m is immutable",
+        ] {
+            assert_eq!(taken_kind(&not_published(other)), None, "{other}");
         }
     }
 

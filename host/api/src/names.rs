@@ -242,8 +242,10 @@ pub mod reason {
     pub const REPORT_INVALID: &str = "ReportInvalid";
     /// The agents could not be bound to their role.
     pub const RBAC_ERROR: &str = "RBACError";
-    /// The ConfigMap for the agents does not belong to Stoker, so nothing is published.
+    /// The ConfigMap or the Secret for the agents does not belong to Stoker, so nothing is published.
     pub const METADATA_TAKEN: &str = "MetadataTaken";
+    /// The ConfigMap or the Secret for the agents could not be written, so nothing is published.
+    pub const PUBLICATION_FAILED: &str = "PublicationFailed";
     /// The API server drops fields of the status, because the definition of `GatewaySync` is older than Stoker.
     pub const DEFINITION_OUTDATED: &str = "DefinitionOutdated";
     /// The object does not have the form of a `GatewaySync`.

@@ -35,9 +35,7 @@ pub enum ControllerError {
         source: ParseError,
     },
     /// The name of the ConfigMap is taken.
-    #[error(
-        "the ConfigMap {name} exists, and it {whose}; delete it, or create the GatewaySync under another name"
-    )]
+    #[error("{}", messages::name_taken("ConfigMap", name, whose))]
     MetadataTaken {
         /// The name of the ConfigMap.
         name: String,
@@ -45,9 +43,7 @@ pub enum ControllerError {
         whose: String,
     },
     /// The name of the Secret for the agents is taken.
-    #[error(
-        "the Secret {name} exists, and it {whose}; delete it, or create the GatewaySync under another name"
-    )]
+    #[error("{}", messages::name_taken("Secret", name, whose))]
     TokenSecretTaken {
         /// The name of the Secret.
         name: String,

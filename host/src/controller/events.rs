@@ -11,7 +11,6 @@ use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
 use super::definition::Dropped;
-use super::error::ControllerError;
 use super::gateways::Fleet;
 use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, ResolutionSuccess};
@@ -44,7 +43,7 @@ pub(super) fn between(
             profiles_invalid(before, after, desired),
             ref_resolution(before, after, resolution),
             commit_missing(before, after, resolution),
-            metadata_taken(before, after, publication),
+            not_published(before, after, publication),
             gateways_discovered(before, fleet),
             agents_faulty(before, after, fleet),
         ]
@@ -183,19 +182,20 @@ fn commit_missing(
     })
 }
 
-fn metadata_taken(
+fn not_published(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,
     publication: &Publication,
 ) -> Option<Event> {
-    let Publication::Failed(
-        error @ (ControllerError::MetadataTaken { .. } | ControllerError::TokenSecretTaken { .. }),
-    ) = publication
-    else {
+    let Publication::Failed(error) = publication else {
         return None;
     };
-    let note = messages::not_published(&error.to_string());
-    let event = || event(EventType::Warning, error.reason(), "Publish", note);
+    let reason = match error.reason() {
+        taken @ reason::METADATA_TAKEN => taken,
+        _ => reason::PUBLICATION_FAILED,
+    };
+    let note = messages::not_published(&stoker_report::chain(error).to_string());
+    let event = || event(EventType::Warning, reason, "Publish", note);
     has_new_message(condition::READY, before, after).then(event)
 }
 
@@ -291,6 +291,33 @@ fn has_new_message(type_: &str, before: &GatewaySyncStatus, after: &GatewaySyncS
 
 fn event(type_: EventType, reason: &str, action: &'static str, note: String) -> Event {
     Event::new(type_, reason, action, note)
+}
+
+/// Logs what was found out about the ref of an object. There are events about changes only, so an object whose git server
+/// does not answer has one line.
+pub(super) fn log_resolution(key: &ObjectKey, events: &[Event]) {
+    for event in events.iter().filter(|event| event.action == "Resolve") {
+        let (namespace, name) = (key.namespace(), key.name());
+        let (reason, note) = (&event.reason, stoker_report::escape(&event.note));
+        match event.type_ {
+            EventType::Normal => {
+                tracing::info!(
+                    sync.namespace = namespace,
+                    sync.name = name,
+                    reason,
+                    "{note}"
+                );
+            }
+            EventType::Warning => {
+                tracing::warn!(
+                    sync.namespace = namespace,
+                    sync.name = name,
+                    reason,
+                    "{note}"
+                );
+            }
+        }
+    }
 }
 
 /// Adds the events of an object.

@@ -311,6 +311,7 @@ async fn write_status<G>(
     let stored = status::write(&context.client, key, sync, &status, &known).await?;
     let before = sync.status.clone().unwrap_or_default();
     let events = events::between(&before, &status, outcome);
+    events::log_resolution(key, &events);
     events::add(&context.events, key, &sync.metadata, events);
     let gateways = outcome.gateways();
     let is_paused = sync.spec.is_paused();

@@ -11,6 +11,8 @@ use super::Kind;
 const WINDOW: Duration = Duration::from_mins(5);
 /// The maximum number of events that count further occurrences. Beyond it, the oldest one is forgotten.
 const MAX_EVENTS: usize = 1024;
+/// The maximum number of different events of one group about one object, before the others are counted as one.
+const MAX_OF_GROUP: usize = 5;
 
 /// The events that were written lately.
 #[derive(Default)]
@@ -34,6 +36,23 @@ pub(super) struct Repeated {
 }
 
 impl Fold {
+    /// Returns the kind as which an event is counted: its own, or that of all further events of its group.
+    pub(super) fn within_group(&self, kind: Kind) -> Kind {
+        if kind.group.is_none() || self.0.contains_key(&kind) {
+            return kind;
+        }
+        let is_of_group = |one: &&Kind| {
+            (one.group, &one.reason, &one.subject) == (kind.group, &kind.reason, &kind.subject)
+        };
+        if self.0.keys().filter(is_of_group).count() < MAX_OF_GROUP {
+            return kind;
+        }
+        Kind {
+            detail: String::new(),
+            ..kind
+        }
+    }
+
     /// Counts an occurrence. Returns the name of the event if it is a new one.
     pub(super) fn add(
         &mut self,
@@ -110,7 +129,36 @@ mod tests {
             },
             reason: "WebhookIgnored".to_owned(),
             detail: detail.to_owned(),
+            group: None,
         }
+    }
+
+    #[test]
+    fn beyond_some_different_events_of_a_group_the_others_are_one() {
+        let (mut fold, start) = (Fold::default(), Instant::now());
+        let mut add = |detail: &str, group| {
+            let kind = fold.within_group(Kind {
+                group: Some(group),
+                ..kind(detail)
+            });
+            fold.add(&kind, || detail.to_owned(), start)
+        };
+        let new: Vec<_> = (0..100)
+            .filter_map(|number| add(&number.to_string(), "a"))
+            .collect();
+        assert_eq!(new, ["0", "1", "2", "3", "4", "5"]);
+        assert_eq!(
+            add("6", "b").as_deref(),
+            Some("6"),
+            "another group has places"
+        );
+        let mut counts: Vec<_> = fold
+            .repeated(start)
+            .into_iter()
+            .map(|one| (one.name, one.count))
+            .collect();
+        counts.sort();
+        assert_eq!(counts, [("5".to_owned(), 95)]);
     }
 
     #[test]

@@ -180,7 +180,8 @@ impl Plugin {
         &self.imports
     }
 
-    /// Whether its circuit breaker is open: it failed so often that it is not asked for a while.
+    /// Whether its circuit breaker is open: it failed repeatedly and has not answered since. It is not asked for a while,
+    /// and then about one delivery as a trial. If there is no delivery, it stays benched.
     #[must_use]
     pub fn is_benched(&self) -> bool {
         self.breaker.is_open()

@@ -101,12 +101,12 @@ impl PluginMetrics {
         );
         registry.register(
             "benched",
-            "1 while the plugin is not asked, because it failed repeatedly",
+            "1 where the plugin failed repeatedly and has not answered since",
             self.benched.clone(),
         );
         registry.register(
             "reloads",
-            "Files that were loaded after a change, by result",
+            "Files that were loaded, at the start and after a change, by result",
             self.reloads.clone(),
         );
         registry.register(

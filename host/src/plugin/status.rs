@@ -36,7 +36,7 @@ pub enum PluginState {
     Loading,
     /// It is asked.
     Serving,
-    /// It failed repeatedly, so its circuit breaker is open: it is not asked for a while.
+    /// It failed repeatedly and has not answered since, so its circuit breaker is open.
     Benched,
     /// The previous version, or the plugin with its previous settings, is asked, because the current one cannot be
     /// used.
@@ -64,7 +64,7 @@ impl PluginState {
     pub fn complaint(&self) -> Option<&str> {
         match self {
             Self::Loading | Self::Serving | Self::Disabled | Self::Replaced { .. } => None,
-            Self::Benched => Some("it failed repeatedly, and is not asked for a while"),
+            Self::Benched => Some("it failed repeatedly, and has not answered since"),
             Self::ServingPrevious { why } | Self::Refused { why } => Some(why),
         }
     }

@@ -61,12 +61,12 @@ pub(super) async fn admit(
     let limits = &receiver.limits;
     let acceptable = body::check_length(&headers, &limits.bounds).and_then(|()| {
         if !limits.allows(source) {
-            Err(refuse(receiver, &WRONG_SOURCE))
+            Err(refuse(receiver, record, &WRONG_SOURCE))
         } else if receiver.auth.may_accept(&headers) {
             Ok(())
         } else {
             let missing = AuthError::Unauthorized("neither a signature nor a token was sent");
-            Err(refuse(receiver, &missing))
+            Err(refuse(receiver, record, &missing))
         }
     });
     if let Err(answer) = acceptable {
@@ -95,7 +95,7 @@ pub(super) async fn admit(
         }),
         Err(error) => {
             drop(share);
-            let answer = refuse(receiver, &error);
+            let answer = refuse(receiver, record, &error);
             // How long the API server does not answer must not show what was asked of it.
             let is_unavailable = matches!(error, AuthError::Unavailable);
             let answer_at = if is_unavailable {
@@ -252,8 +252,8 @@ async fn verify_again(
 
 /// Returns the answer to a delivery whose sender is not verified. It depends neither on the object nor on what is wrong
 /// with the proof, which would be more useful to an attacker than to a sender.
-fn refuse(receiver: &Receiver, error: &AuthError) -> Answer {
-    tracing::debug!(why = %stoker_report::chain(error), "a delivery was refused");
+fn refuse(receiver: &Receiver, record: &Record, error: &AuthError) -> Answer {
+    record.refused(error);
     if let AuthState::Unusable(why) = receiver.auth.state() {
         if receiver.limits.refusal_lines.allows() {
             tracing::error!(error = %stoker_report::chain(&why), "a delivery was refused, because the webhook secret cannot be used");

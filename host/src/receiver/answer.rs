@@ -187,6 +187,11 @@ impl Answer {
         self.plugin.as_deref()
     }
 
+    /// Returns the ref that is requested.
+    pub(super) fn git_ref(&self) -> Option<&str> {
+        self.git_ref.as_deref()
+    }
+
     /// Returns the text of the answer, for logs.
     pub(super) fn message(&self) -> &str {
         &self.message

@@ -5,10 +5,15 @@
 //! authenticated. A callback address in the request is not used, because a sender could otherwise choose an address to
 //! which Stoker connects.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::answer::{Answer, Reason};
+use super::Receiver;
+use super::answer::Reason;
+use super::router::counted;
 
 /// The name of the sending system.
 const REQUEST_ORIGIN: &str = "webhook-request-origin";
@@ -20,7 +25,7 @@ const ALLOWED_RATE: &str = "webhook-allowed-rate";
 const MAX_ORIGIN_BYTES: usize = 255;
 
 /// Answers an OPTIONS request to the address of a webhook.
-pub(super) async fn permit(headers: HeaderMap) -> Response {
+pub(super) async fn permit(State(receiver): State<Arc<Receiver>>, headers: HeaderMap) -> Response {
     let mut origins = headers.get_all(REQUEST_ORIGIN).iter();
     let mut response = match (origins.next(), origins.next()) {
         (None, _) => StatusCode::NO_CONTENT.into_response(),
@@ -36,7 +41,7 @@ pub(super) async fn permit(headers: HeaderMap) -> Response {
         }
         _ => {
             let error = "WebHook-Request-Origin is not one host name";
-            Answer::refused(Reason::InvalidOrigin, error).into_response()
+            counted(&receiver, Reason::InvalidOrigin, error).into_response()
         }
     };
     let methods = HeaderValue::from_static("POST");

@@ -9,6 +9,7 @@ use stoker_report::escape;
 use super::Receiver;
 use super::answer::Answer;
 use super::place::Place;
+use crate::auth::AuthError;
 use crate::plugin::Plugin;
 
 /// The maximum length of a sender's texts in the log, in characters, unless they are the names of an object and the
@@ -40,6 +41,7 @@ struct End<'a> {
     outcome: &'static str,
     reason: &'static str,
     status: Option<StatusCode>,
+    git_ref: Option<&'a str>,
     detail: &'a str,
 }
 
@@ -77,6 +79,18 @@ impl Record {
         self.is_possible = place.is_possible();
     }
 
+    /// Writes why the sender is refused, which the answer does not say.
+    pub(super) fn refused(&self, error: &AuthError) {
+        tracing::debug!(
+            sync.namespace = &*shown(&self.namespace, false),
+            sync.name = &*shown(&self.name, false),
+            delivery.id = self.delivery_id.as_deref().map(|id| shown(id, false)).as_deref(),
+            delivery.source = self.source.map(tracing::field::display),
+            why = %stoker_report::chain(error),
+            "a delivery was refused"
+        );
+    }
+
     /// Writes the log line of an answer.
     pub(super) fn finish(mut self, answer: &Answer) {
         self.is_answered = true;
@@ -90,6 +104,7 @@ impl Record {
             outcome: answer.outcome(),
             reason: answer.code(),
             status: Some(status),
+            git_ref: answer.git_ref(),
             detail: answer.message(),
         });
     }
@@ -119,6 +134,7 @@ impl Record {
             outcome = end.outcome,
             reason = end.reason,
             status = end.status.map(|status| status.as_u16()),
+            "ref" = end.git_ref.map(escape).as_deref(),
             duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             detail = end.detail,
             "webhook"
@@ -136,6 +152,7 @@ impl Drop for Record {
                 outcome: DISCONNECTED,
                 reason: DISCONNECTED,
                 status: None,
+                git_ref: None,
                 detail: "the sender disconnected before the answer",
             });
         }

@@ -62,7 +62,7 @@ async fn no_route(State(receiver): State<Arc<Receiver>>) -> Answer {
 }
 
 /// Returns an answer to a request that is no delivery. It is counted, and has no log line.
-fn counted(receiver: &Receiver, reason: Reason, error: &str) -> Answer {
+pub(super) fn counted(receiver: &Receiver, reason: Reason, error: &str) -> Answer {
     receiver.metrics.outcome(reason.code());
     receiver.metrics.misdirected(reason.status().as_u16());
     Answer::refused(reason, error)

@@ -28,7 +28,7 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
             Some(event(EventType::Normal, reason::WEBHOOK_RECEIVED, note))
         }
         Ok(Submitted::Ignored(why)) => Some(Event {
-            detail: why.code().to_owned(),
+            group: Some(why.code()),
             ..event(
                 EventType::Normal,
                 reason::WEBHOOK_IGNORED,
@@ -36,7 +36,7 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
             )
         }),
         Err(error @ RequestError::Invalid { why, .. }) => Some(Event {
-            detail: error.code().to_owned(),
+            group: Some(error.code()),
             ..event(
                 EventType::Warning,
                 reason::WEBHOOK_REFUSED,
@@ -57,15 +57,15 @@ pub(super) fn unannounced(unannounced: Unannounced, why: &str) -> Event {
             (EventType::Warning, reason::WEBHOOK_REFUSED, "refused")
         }
     };
-    let detail = match unannounced {
-        Unannounced::Ignored | Unannounced::Refused => "unannounced",
+    let group = match unannounced {
+        Unannounced::Ignored | Unannounced::Refused => Some("unannounced"),
         // Anybody can send from many addresses.
-        Unannounced::WrongSource => "source",
+        Unannounced::WrongSource => Some("source"),
         // Senders cannot change the reason.
-        Unannounced::Misconfigured => why,
+        Unannounced::Misconfigured => None,
     };
     Event {
-        detail: detail.to_owned(),
+        group,
         ..event(type_, reason, format!("Webhook {end}: {why}"))
     }
 }
@@ -89,8 +89,8 @@ mod tests {
         assert_eq!((event.type_, event.detail), (EventType::Normal, event.note));
         let ignored = |count| Ok(Submitted::Ignored(Ignored::NotFollowed { count }));
         let [one, other] = [1, 2].map(|count| submitted("github", &ignored(count)).unwrap());
-        assert_ne!(one.note, other.note);
-        assert_eq!(one.detail, other.detail, "they are counted as one");
+        assert_ne!(one.detail, other.detail, "each has its text");
+        assert_eq!((one.group, other.group), (Some("not-followed"), one.group));
         let invalid = Err(RequestError::Invalid {
             key: ObjectKey::new("plants", "north").unwrap(),
             why: "spec.webhook.refs: no".to_owned(),
@@ -116,9 +116,10 @@ mod tests {
         let source = refused(Unannounced::WrongSource, "192.0.2.1");
         let secret = refused(Unannounced::Misconfigured, "the secret is empty");
         let body = refused(Unannounced::Refused, "no JSON");
-        assert_ne!(source.detail, secret.detail);
-        assert_ne!(secret.detail, body.detail);
+        assert_ne!(source.group, body.group);
+        assert_eq!(secret.group, None);
         let other = refused(Unannounced::WrongSource, "192.0.2.2");
-        assert_eq!(source.detail, other.detail, "they are counted as one");
+        assert_ne!(source.detail, other.detail, "each has its text");
+        assert_eq!(source.group, other.group, "their number is bounded");
     }
 }

@@ -13,6 +13,10 @@ use super::view::is_waiting;
 /// The time within which a controller handles an object, in seconds.
 const PATIENCE: i64 = 60;
 
+/// The remedy where the API server does not store the commit.
+const NOT_WRITTEN: &str = "correct what the message names, such as a right of Stoker, a quota, the size of the profiles, \
+                           or a ConfigMap that is immutable; the log of Stoker has each failure";
+
 /// A problem of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -115,7 +119,7 @@ impl Searched<'_> {
         gateways.filter(move |one| one.sync_status == Some(state))
     }
 
-    /// The problems that only the condition Ready reports: a Secret that is missing, and a ConfigMap of others.
+    /// The problems that only the condition Ready reports: a Secret that is missing, and a commit that is not published.
     fn unpublished(&self) -> Option<Problem> {
         let (message, _) = self.found(condition::READY, "False")?;
         if messages::is_about_secret(message) {
@@ -125,14 +129,13 @@ impl Searched<'_> {
             );
             return Some(problem(true, message, remedy));
         }
-        let taken = messages::is_not_published(message);
-        taken.then(|| {
-            problem(
-                true,
-                message,
-                "delete the ConfigMap, or create the GatewaySync under another name",
-            )
-        })
+        let remedy = match messages::taken_kind(message) {
+            Some(kind) => {
+                format!("delete the {kind}, or create the GatewaySync under another name")
+            }
+            None => NOT_WRITTEN.to_owned(),
+        };
+        messages::is_not_published(message).then(|| problem(true, message, remedy))
     }
 
     fn unresolved(&self) -> Option<Problem> {

@@ -85,6 +85,10 @@ async fn a_publication_that_fails_unexpectedly_is_reported() {
         message.starts_with("Metadata not published") && message.contains(": not now"),
         "{message}"
     );
+    let event = format!("Warning PublicationFailed: {message}");
+    assert_eq!(bench.events().last(), Some(&event));
+    bench.pass().await.unwrap_err();
+    assert_eq!(bench.events(), [""; 0], "the event is created once");
     bench.api.allow(&format!("PATCH {METADATA}"));
     bench.pass().await.unwrap();
     let published = bench.api.get(METADATA).unwrap();

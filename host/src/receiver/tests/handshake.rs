@@ -42,6 +42,13 @@ async fn an_invalid_origin_is_refused_and_not_sent_back() {
     }
     let twice = fixture.options(PATH, &[ORIGIN, ORIGIN]).await;
     assert_eq!(twice.status, StatusCode::BAD_REQUEST);
+    let metrics = fixture.metrics_text();
+    for line in [
+        "outcomes_total{reason=\"invalid-origin\"} 6",
+        "requests_total{source=\"unknown\",status_code=\"400\"} 6",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ fn check_problem(change: Value, message: &str, remedy: &str) {
 }
 
 /// Conditions that report a problem: type, status, reason and message, and a part of the remedy.
-const CONDITIONS: [(&str, &str, &str, &str, &str); 10] = [
+const CONDITIONS: [(&str, &str, &str, &str, &str); 12] = [
     (
         "Ready",
         "False",
@@ -24,8 +24,22 @@ const CONDITIONS: [(&str, &str, &str, &str, &str); 10] = [
         "Ready",
         "False",
         "Reconciling",
-        "Metadata not published: taken",
-        "delete the ConfigMap",
+        "Metadata not published: the ConfigMap m exists, and it x; delete it, or create the GatewaySync under another name",
+        "delete the ConfigMap, or",
+    ),
+    (
+        "Ready",
+        "False",
+        "Reconciling",
+        "Metadata not published: the Secret s exists, and it x; delete it, or create the GatewaySync under another name",
+        "delete the Secret, or",
+    ),
+    (
+        "Ready",
+        "False",
+        "Reconciling",
+        "Metadata not published: the API server refused to patch the ConfigMap: field is immutable",
+        "correct what the message names",
     ),
     (
         "ProfilesValid",
