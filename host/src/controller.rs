@@ -43,6 +43,7 @@ mod watch;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -88,6 +89,9 @@ const SLOTS: usize = 16;
 /// kilobytes. Those that wait for a git server, for a second at most, must leave enough passes for the other
 /// objects.
 const PASSES: u16 = 1024;
+
+/// The time between two passes over an object that cannot be read.
+const UNREADABLE_CHECK: Duration = Duration::from_mins(5);
 
 /// The data that all passes share.
 struct Context<G> {
@@ -269,6 +273,10 @@ fn retry<G>(
     context: Arc<Context<G>>,
 ) -> Action {
     match key_of(object.meta()) {
+        // It may be deleted, and without a finalizer nothing else starts a pass that forgets its series.
+        Ok(_) if matches!(error, ControllerError::InvalidObject(_)) => {
+            Action::requeue(UNREADABLE_CHECK)
+        }
         Ok(key) if !error.is_final() => Action::requeue(context.states.record_error(&key)),
         _ => Action::await_change(),
     }

@@ -43,7 +43,7 @@ pub(super) enum ReviewError {
     #[error("the content type is not application/json")]
     ContentType,
     /// The body is not JSON, or a field has another type.
-    #[error("the body is not an AdmissionReview: {0}")]
+    #[error("the body is not an AdmissionReview: {}", excerpt(&_0.to_string()))]
     Json(#[source] serde_json::Error),
     /// The body is another object.
     #[error(
@@ -56,7 +56,7 @@ pub(super) enum ReviewError {
     #[error("the AdmissionReview contains no pod")]
     NoPod,
     /// The object is not a pod.
-    #[error("the AdmissionReview contains an invalid pod: {0}")]
+    #[error("the AdmissionReview contains an invalid pod: {}", excerpt(&_0.to_string()))]
     Pod(#[source] serde_json::Error),
     /// No namespace can have this name.
     #[error("the AdmissionReview names no valid namespace: {:?}", excerpt(_0))]
@@ -257,8 +257,19 @@ mod tests {
     #[test]
     fn what_is_no_review_is_named_shortly() {
         let long = "x".repeat(3 << 20);
-        let body = json!({ "apiVersion": long, "kind": long }).to_string();
-        let answer = Question::read(body.as_bytes()).unwrap_err().answer();
-        assert!(answer.to_string().len() < 1000);
+        let review = |object| {
+            let request = json!({ "uid": "1", "namespace": "plants", "object": object });
+            json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request })
+        };
+        for body in [
+            json!({ "apiVersion": long, "kind": long }),
+            json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": long }),
+            review(json!({ "metadata": long })),
+        ] {
+            let answer = Question::read(body.to_string().as_bytes())
+                .unwrap_err()
+                .answer();
+            assert!(answer.to_string().len() < 1000);
+        }
     }
 }

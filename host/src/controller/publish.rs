@@ -200,10 +200,11 @@ async fn write_or_rewrite<G>(
         }
     };
     let rewritten = rewrite(&map, writes, key, written, wanted).await;
-    if !rewritten.as_ref().is_err_and(ControllerError::is_conflict) {
+    let has_changed = |error: &ControllerError| error.is_conflict() || error.is_gone();
+    if !rewritten.as_ref().is_err_and(has_changed) {
         return rewritten;
     }
-    // Others have changed it, and the watch has not reported this yet. The status may already name the commit.
+    // Others have changed or deleted it, and the watch has not reported this yet. The status may already name the commit.
     let found = map.read().await?;
     write(&map, writes, key, sync, found.as_ref(), wanted).await
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// The upper bounds of the buckets in seconds. The git client gives up after 30 seconds.
+/// The upper bounds of the buckets in seconds, as in the Go operator.
 const BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The metrics of the lookups.

@@ -61,10 +61,11 @@ fn serve(client: &TcpStream, server: SocketAddr, read: &Arc<AtomicU64>) -> io::R
 fn copy((mut from, mut to): (TcpStream, TcpStream), count: impl Fn(u64)) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
+        // The client may end as soon as it has the last byte.
+        count(length as u64);
         if to.write_all(&buffer[..length]).is_err() {
             break;
         }
-        count(length as u64);
     }
     // The other side may be gone already.
     to.shutdown(Shutdown::Write).ok();
