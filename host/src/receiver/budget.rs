@@ -5,7 +5,7 @@
 //! Bodies of different sizes have different pools, so that none waits for much larger ones:
 //!
 //! - bodies of at most 64 KiB, as nearly all webhooks are,
-//! - larger ones, up to an eighth of their pool, so that it has room for several,
+//! - larger ones, up to a third of their pool, so that it has room for several,
 //! - the largest ones.
 //!
 //! If a pool has no room, a body waits. A sender that does not keep the pace holds its memory for nothing, and its body
@@ -31,7 +31,7 @@ pub(super) const SMALL_BYTES: usize = 64 << 10;
 /// The least memory beside that of the largest bodies, in bytes.
 const MIN_SHARED_BYTES: usize = 1 << 20;
 /// The number of medium bodies for which their pool has room at least.
-const MEDIUM_BODIES: usize = 8;
+const MEDIUM_BODIES: usize = 3;
 /// How far a sender may be behind its pace. A lost packet is sent again within this time.
 const GRACE: Duration = Duration::from_secs(1);
 /// The same for a small body. It usually arrives at once, and many that do not arrive would let all others wait.

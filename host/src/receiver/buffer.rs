@@ -41,18 +41,30 @@ impl Buffer {
         }
     }
 
-    /// Appends a part. `capacity` is the largest size that the body can have.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(mapping) => mapping.as_ref(),
+        }
+    }
+
+    /// Appends a part. `capacity` is the largest size that the body can have. It may be larger than before.
     pub(super) fn append(&mut self, part: &[u8], capacity: usize) -> io::Result<()> {
         let length = self.len() + part.len();
-        if let Self::Small(bytes) = self {
-            if length <= MAPPED_BYTES {
+        match self {
+            Self::Small(bytes) if length <= MAPPED_BYTES => {
+                let most = capacity.min(MAPPED_BYTES);
+                bytes.reserve_exact(most.saturating_sub(bytes.len()));
                 bytes.extend_from_slice(part);
                 return Ok(());
             }
-            let mut map = MmapMut::map_anon(capacity)?;
-            map[..bytes.len()].copy_from_slice(bytes);
-            let length = bytes.len();
-            *self = Self::Large(Mapping { map, length });
+            Self::Large(mapping) if length <= mapping.map.len() => {}
+            Self::Small(_) | Self::Large(_) => {
+                let mut map = MmapMut::map_anon(capacity.max(length))?;
+                let length = self.len();
+                map[..length].copy_from_slice(self.bytes());
+                *self = Self::Large(Mapping { map, length });
+            }
         }
         if let Self::Large(mapping) = self {
             mapping.map[mapping.length..length].copy_from_slice(part);
@@ -86,5 +98,15 @@ mod tests {
             assert_eq!(buffer.len(), count * part.len());
             assert_eq!(Bytes::from(buffer), part.repeat(count));
         }
+    }
+
+    #[test]
+    fn a_body_may_become_larger_than_was_expected() {
+        let part = vec![b'x'; 700 << 10];
+        let mut buffer = Buffer::default();
+        for count in 1..10 {
+            buffer.append(&part, count * part.len()).unwrap();
+        }
+        assert_eq!(Bytes::from(buffer), part.repeat(9));
     }
 }

@@ -1,4 +1,4 @@
-//! The attacker: opens the connections of an attack, and opens each again when it ends.
+//! The attacker: opens the connections of an attack, and usually opens each again when it ends.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +40,7 @@ pub async fn attack(name: &str, port: u16, time: Duration) -> Result<Seen> {
         let attacker = Attacker {
             source: source(attack, number),
             port,
+            is_opened_again: attack.is_opened_again,
             conduct: Arc::clone(&conduct),
             seen: Arc::clone(&seen),
         };
@@ -74,6 +75,7 @@ fn source(attack: &Attack, number: usize) -> Ipv4Addr {
 struct Attacker {
     source: Ipv4Addr,
     port: u16,
+    is_opened_again: bool,
     conduct: Arc<Conduct>,
     seen: Arc<Mutex<Seen>>,
 }
@@ -87,6 +89,9 @@ impl Attacker {
                 self.see(|seen| seen.connections += 1);
                 // Every end of a connection is expected.
                 self.misbehave(&mut stream, &mut next).await.ok();
+                if !self.is_opened_again {
+                    return;
+                }
             }
             sleep(PAUSE).await;
         }

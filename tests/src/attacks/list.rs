@@ -31,11 +31,13 @@ pub(super) struct Attack {
     pub(super) is_signed: bool,
     /// Whether the attack uses HTTP/2.
     pub(super) needs_http2: bool,
+    /// Whether a connection is opened again when it ends.
+    pub(super) is_opened_again: bool,
     /// What each connection does.
     pub(super) conduct: fn() -> Conduct,
 }
 
-/// What a connection of an attacker does. It is opened again when it ends.
+/// What a connection of an attacker does.
 #[derive(Debug)]
 pub(super) enum Conduct {
     /// Sends the first bytes, and then one byte in each interval.
@@ -63,6 +65,7 @@ const fn plain(name: &'static str, connections: usize, conduct: fn() -> Conduct)
         sources: 1,
         is_signed: false,
         needs_http2: false,
+        is_opened_again: true,
         conduct,
     }
 }
@@ -82,9 +85,13 @@ const fn http2(name: &'static str, connections: usize, conduct: fn() -> Conduct)
 }
 
 /// All attacks.
-const ATTACKS: [Attack; 26] = [
+const ATTACKS: [Attack; 27] = [
     plain("slow headers", 1000, slow_headers),
     plain("slow bodies", 1000, slow_bodies),
+    Attack {
+        is_opened_again: false,
+        ..plain("idle connections, opened once", 10_000, idle)
+    },
     plain("idle connections, one address", 10_000, idle),
     Attack {
         sources: 250,

@@ -94,8 +94,8 @@ async fn what_is_taken_is_returned() {
 async fn bodies_wait_only_for_those_of_similar_sizes() {
     let budget = Budget::new(32 * MIB, 25 * MIB, &Gauge::default());
     let _largest = budget.take(1, 25 * MIB);
-    let _next = budget.wait(1, MIB);
-    let _medium = budget.take_all::<8>(1, 448 * KIB);
+    let _next = budget.wait(1, 2 * MIB);
+    let _medium = budget.take_all::<3>(1, 1194 * KIB);
     let _next = budget.wait(1, 100 * KIB);
     let _small = budget.take_all::<56>(1, SMALL_BYTES);
     let _next = budget.wait(1, 1);
@@ -266,7 +266,7 @@ async fn a_body_does_not_wait_for_smaller_ones_behind_it() {
     let _complete = budget.take(1, 512 * KIB).completed();
     let small = budget.take(1, 512 * KIB).completed();
     let mut first = budget.wait(1, MIB - SMALL_BYTES);
-    let mut second = budget.wait(1, 128 * KIB);
+    let mut second = budget.wait(1, 192 * KIB);
     drop(small);
     assert!(first.try_take().is_none() && second.try_take().is_none());
     drop(first);
@@ -277,8 +277,8 @@ async fn a_body_does_not_wait_for_smaller_ones_behind_it() {
 async fn one_sender_that_keeps_the_pace_does_not_fill_the_pool_of_others() {
     let budget = Budget::new(32 * MIB, 25 * MIB, &Gauge::default());
     // Each of these is as large as it may be, and none is late.
-    let _paced = budget.take_all::<7>(1, 448 * KIB);
-    let _honest = budget.take_all::<4>(2, 100 * KIB);
+    let _paced = budget.take_all::<2>(1, 1194 * KIB);
+    let _honest = budget.take_all::<8>(2, 100 * KIB);
     let _larger = budget.take_all::<8>(2, 3 * MIB);
 }
 
