@@ -20,6 +20,8 @@ use crate::events::{Event, EventQueue, EventType, Subject};
 
 /// The name of the reporter, by which tools filter events.
 pub const COMPONENT: &str = "gatewaysync-controller";
+/// The action of the events about the ref of an object.
+const RESOLVE: &str = "Resolve";
 /// The maximum number of pods without an agent that a pass reports in events of their own. The queue of events is
 /// shared by all objects.
 const MISSING_SIDECARS: usize = 32;
@@ -62,12 +64,7 @@ pub(super) fn superseded(sync: &GatewaySync) -> Event {
         sync.requested_over().unwrap_or_default(),
         sync.spec.git.git_ref,
     );
-    event(
-        EventType::Normal,
-        reason::REQUEST_SUPERSEDED,
-        "Resolve",
-        note,
-    )
+    event(EventType::Normal, reason::REQUEST_SUPERSEDED, RESOLVE, note)
 }
 
 /// Returns the event that the API server drops fields of the status.
@@ -137,14 +134,14 @@ fn ref_resolution(
                 .condition(condition::REF_RESOLVED)
                 .is_some_and(|found| found.status == "False");
             let note = || format!("Ref resolution failed: {message}");
-            (!had_failed).then(|| event(EventType::Warning, reason, "Resolve", note()))
+            (!had_failed).then(|| event(EventType::Warning, reason, RESOLVE, note()))
         }
         Resolution::Resolved(ResolutionSuccess { found, .. }) => {
             let has_moved = before.last_sync_ref != after.last_sync_ref
                 || before.last_sync_commit != after.last_sync_commit;
             let (git_ref, commit) = (found.git_ref.as_str(), &found.commit);
             let note = || format!("Ref {git_ref:?} resolved to {commit}");
-            has_moved.then(|| event(EventType::Normal, reason::REF_RESOLVED, "Resolve", note()))
+            has_moved.then(|| event(EventType::Normal, reason::REF_RESOLVED, RESOLVE, note()))
         }
         Resolution::Blocked(_) => None,
     }
@@ -176,7 +173,7 @@ fn commit_missing(
         event(
             EventType::Warning,
             reason::ANNOUNCED_COMMIT_MISSING,
-            "Resolve",
+            RESOLVE,
             note(),
         )
     })
@@ -296,7 +293,7 @@ fn event(type_: EventType, reason: &str, action: &'static str, note: String) -> 
 /// Logs what was found out about the ref of an object. There are events about changes only, so an object whose git server
 /// does not answer has one line.
 pub(super) fn log_resolution(key: &ObjectKey, events: &[Event]) {
-    for event in events.iter().filter(|event| event.action == "Resolve") {
+    for event in events.iter().filter(|event| event.action == RESOLVE) {
         let (namespace, name) = (key.namespace(), key.name());
         let (reason, note) = (&event.reason, stoker_report::escape(&event.note));
         match event.type_ {

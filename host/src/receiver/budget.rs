@@ -27,7 +27,7 @@ use tokio::time::sleep_until;
 use self::pool::Pool;
 
 /// The maximum size of a small body in bytes.
-pub(super) const SMALL_BYTES: usize = 64 << 10;
+const SMALL_BYTES: usize = 64 << 10;
 /// The least memory beside that of the largest bodies, in bytes.
 const MIN_SHARED_BYTES: usize = 1 << 20;
 /// The number of medium bodies for which their pool has room at least.
@@ -66,8 +66,8 @@ impl Budget {
     /// Returns a budget of this many bytes. Half of them, and at least `largest`, the maximum size of a body, are for the
     /// largest bodies.
     pub(super) fn new(bytes: usize, largest: usize, used: &Gauge) -> Self {
-        let shared = bytes - bytes.min(largest.max(bytes / 2));
-        let shared = shared.max(MIN_SHARED_BYTES);
+        let large = largest.max(bytes / 2);
+        let shared = bytes.saturating_sub(large).max(MIN_SHARED_BYTES);
         let (small, medium) = (shared / 2, shared - shared / 2);
         let medium_bytes = (medium.min(largest) / MEDIUM_BODIES).max(SMALL_BYTES);
         let pool = |bytes, grace, waiting| {
@@ -77,10 +77,7 @@ impl Budget {
             pools: [
                 (SMALL_BYTES, pool(small, SMALL_GRACE, MAX_WAITING)),
                 (medium_bytes, pool(medium, GRACE, MAX_LARGE_WAITING)),
-                (
-                    largest,
-                    pool(largest.max(bytes / 2), GRACE, MAX_LARGE_WAITING),
-                ),
+                (largest, pool(large, GRACE, MAX_LARGE_WAITING)),
             ],
         }
     }

@@ -2,8 +2,8 @@
 //! read. A family of the library for each metric would take kilobytes for each object.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{fmt, iter};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
@@ -159,17 +159,18 @@ fn encode_gauge<L: EncodeLabelSet>(
 
 fn encode_passes(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> fmt::Result {
     // All results from the start: the increase of a series that begins with its first pass does not contain this pass.
-    let mut passes = objects.iter().flat_map(|(key, object)| {
+    let passes = objects.iter().flat_map(|(key, object)| {
         let results = PassResult::ALL.into_iter().zip(object.passes);
         results.map(|(result, number)| (labels_with(key, "result", result.label()), number))
     });
-    let Some(first) = passes.next() else {
+    let mut passes = passes.peekable();
+    if passes.peek().is_none() {
         return Ok(());
-    };
+    }
     let help = "Passes by result";
     let mut metric = encoder.encode_descriptor("reconcile", help, None, MetricType::Counter)?;
     let none: Option<&Exemplar<Labels<'_, 0>, f64>> = None;
-    for (labels, number) in iter::once(first).chain(passes) {
+    for (labels, number) in passes {
         metric
             .encode_family(&labels)?
             .encode_counter(&number, none)?;
