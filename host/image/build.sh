@@ -6,7 +6,7 @@
 #
 # For each architecture and image it writes three files to target/image: the archives stoker-ARCH.oci.tar, for registries,
 # and stoker-ARCH.docker.tar, for tools that load images by name, such as kind, and the software bill of materials,
-# stoker-ARCH.cdx.json. Those of the agent begin with stoker-agent. It warns if the agent's image has more than 15 MB
+# stoker-ARCH.cdx.json. Those of the agent begin with stoker-agent. It fails if the agent's image has more than 15 MB
 # unpacked. It installs missing tools below target/tools, and buildah from Debian's packages if it runs as root. Times in
 # the image are those of the commit, and paths of this machine are removed. The certificates are those of this machine.
 #

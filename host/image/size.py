@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the unpacked size of an image in bytes, and warns if it is larger than a limit.
+"""Prints the unpacked size of an image in bytes, and fails if it is larger than a limit.
 
     size.py ARCHIVE [LIMIT]
 
@@ -35,7 +35,7 @@ def main():
     size = unpacked(path)
     print(size)
     if limit and size > int(limit[0]):
-        print(f"image: warning: {path} has {size} bytes unpacked, and should have {limit[0]} at most", file=sys.stderr)
+        sys.exit(f"image: {path} has {size} bytes unpacked, and may have {int(limit[0])}")
 
 
 if __name__ == "__main__":
