@@ -1,6 +1,9 @@
 # The commands of people and CI. `cargo run --release -- demo` and `cargo test` work without it.
 
 cargo_target := env("CARGO_TARGET_DIR", "target")
+# The profile of the programs that the tests run. `dev` uses those that `cargo test` builds.
+profile := env("STOKER_PROFILE", "release")
+programs := cargo_target / if profile == "dev" { "debug" } else { profile }
 image_arch := if arch() == "aarch64" { "arm64" } else { "amd64" }
 
 _default:
@@ -21,7 +24,7 @@ test:
 
 # Runs the payload files of every plugin, and of the hostile guests, through the real host.
 test-plugins *FLAGS:
-    cargo run --release --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
+    cargo run --profile {{ profile }} --locked --quiet -- plugin test {{ FLAGS }} plugins/*/payloads tests/guests/*/payloads
 
 # Searches for inputs that break an invariant, for a number of seconds: of the authentication, the bodies, the answers of
 # plugins, the values of the domain, the git protocol, and each built-in plugin. `just test` tries some hundred of them.
@@ -53,11 +56,11 @@ test-senders:
         [[ -z ${CI-} ]]
         exit
     fi
-    cargo build --release --locked --bin stoker
+    cargo build --profile {{ profile }} --locked --bin stoker
     mkdir -p "{{ cargo_target }}/senders"
     cp tests/senders/* "{{ cargo_target }}/senders/"
     npm ci --silent --no-fund --no-audit --prefix "{{ cargo_target }}/senders"
-    STOKER="$(realpath "{{ cargo_target }}/release/stoker")" npm test --silent --prefix "{{ cargo_target }}/senders"
+    STOKER="$(realpath "{{ programs }}/stoker")" npm test --silent --prefix "{{ cargo_target }}/senders"
 
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
@@ -74,13 +77,13 @@ chart-stories STORIES *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
     shift
-    cargo build --release --locked --bin stoker --bin stoker-agent
+    cargo build --profile {{ profile }} --locked --bin stoker --bin stoker-agent
     assets=$(tests/control-plane/build.sh)
     helm=$(tests/chart/helm.sh)
     for story in {{ STORIES }}; do
         cargo run --locked --quiet -p stoker-tests --bin with-control-plane -- --assets "$assets" -- \
             python3 -B tests/chart/live/live.py $story --kubectl "$assets/kubectl" --helm "$helm" \
-            --stoker "{{ cargo_target }}/release/stoker" --agent "{{ cargo_target }}/release/stoker-agent" "$@"
+            --stoker "{{ programs }}/stoker" --agent "{{ programs }}/stoker-agent" "$@"
     done
 
 # Renders the Helm chart and compares it with the golden files; `--update` writes them. Builds helm on first use.
@@ -89,7 +92,7 @@ render-chart *ARGS:
 
 # Runs the demo, and fails if a step has an unexpected result.
 demo:
-    cargo run --release --locked -- demo --once
+    cargo run --profile {{ profile }} --locked -- demo --once
 
 # Runs the integration tests against a real kube-apiserver, built on first use. `KUBEBUILDER_ASSETS` names a directory
 # with kube-apiserver, etcd and kubectl instead; `just test-e2e-kubeconfig` uses the cluster of `KUBECONFIG`.
@@ -121,8 +124,8 @@ test-e2e-kubeconfig *ARGS:
 # Node.js and Python; a language whose tools are missing is skipped with a message.
 [doc("Builds the template of each language, and a fresh clone of it twice.")]
 test-templates *LANGUAGES:
-    cargo build --release --locked --bin stoker
-    tests/templates/run.sh "{{ cargo_target }}/release/stoker" "{{ cargo_target }}/templates" {{ LANGUAGES }}
+    cargo build --profile {{ profile }} --locked --bin stoker
+    tests/templates/run.sh "{{ programs }}/stoker" "{{ cargo_target }}/templates" {{ LANGUAGES }}
 
 # Creates a plugin from each template, for `bench`.
 bench-templates: test-templates
