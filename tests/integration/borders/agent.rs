@@ -2,7 +2,9 @@
 
 /// A library, and the modules (files or folders below `host/agent/src`) that may name it.
 pub(super) const OWNERS: &[(&str, &[&str])] = &[
+    ("anyhow", &["app"]),
     ("clap", &["cli", "main"]),
+    ("gotmpl", &["sync/template"]),
     ("hyper", &["health"]),
     ("hyper_util", &["health"]),
     (
@@ -71,6 +73,9 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// The modules that put the others together. They may name every module.
+pub(super) const COMPOSITION: &[&str] = &["app", "lib", "main"];
 
 /// The modules without a clock. They get the time from their callers.
 pub(super) const WITHOUT_CLOCK: &[&str] = &[

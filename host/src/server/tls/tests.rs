@@ -112,7 +112,7 @@ async fn a_client_that_does_not_trust_the_certificate_is_recognised() {
     let files = files(&directory);
     write(&files);
     let tls = Tls::load(files).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(RootCertStore::empty())
