@@ -92,6 +92,41 @@ def events():
     yield from missing(REFERENCE, shown, agent)
 
 
+def conditions():
+    """Every condition, and every reason, which a condition or an event has."""
+    names = read("host/api/src/names.rs")
+    words = {
+        module: re.findall(r'pub const [A-Z_]+: &str = "(\w+)";', names.split(f"pub mod {module} ")[1].split("\n}")[0])
+        for module in ("condition", "reason")
+    }
+    table = section(REFERENCE, "## Conditions")
+    shown = first_cells(table)
+    yield from missing("the table of conditions", shown, words["condition"])
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    reasons = [row[3].strip().strip("`") for row in rows]
+    of_events = first_cells(section(REFERENCE, "## Events"))
+    yield from missing("the tables of conditions and events", reasons + of_events, words["reason"])
+    known = {*words["condition"], *words["reason"]}
+    yield from (f"the table of conditions: {one} does not exist" for one in shown + reasons if one not in known)
+    # Reasons that the code gives to conditions are in their table, even if events have them too.
+    for path in ("status.rs", "gateways/conditions.rs", "resolve.rs", "credentials.rs"):
+        used = re.findall(r"reason::([A-Z_]+)", read(f"host/src/controller/{path}").split("#[cfg(test)]")[0])
+        values = dict(re.findall(r'pub const ([A-Z_]+): &str = "(\w+)";', names.split("pub mod reason ")[1]))
+        yield from missing("the table of conditions", reasons, sorted({values[name] for name in used}))
+
+
+def answers():
+    """Every code of an answer."""
+    found = []
+    for path in ("host/src/receiver/answer/reason.rs", "host/src/request/outcome.rs"):
+        for body in re.findall(r"fn code\(&?self\).*?\n    \}", read(path), re.S):
+            found += re.findall(r'=> "([a-z-]+)"', body)
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", section(REFERENCE, "## Answers"), re.M)
+    shown = [name for row in rows for name in re.findall(r"`([a-z-]+)`", row)]
+    yield from missing("the table of answers", shown, dict.fromkeys(found))
+    yield from (f"the table of answers: {one} does not exist" for one in shown if one not in found)
+
+
 def flags():
     """Every flag of both programs."""
     sources = ["host/src/cli.rs", "host/agent/src/cli.rs", *sorted((ROOT / "host/src/cli").glob("*.rs"))]
@@ -136,7 +171,7 @@ def chart_objects():
 
 
 def main():
-    checks = (built_in_plugins, metrics, events, flags, spec, permissions, chart_objects)
+    checks = (built_in_plugins, metrics, events, conditions, answers, flags, spec, permissions, chart_objects)
     end([fault for check in checks for fault in check()])
 
 

@@ -95,7 +95,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("admission", &["server"]),
     ("auth", &["delivery", "payload", "secrets"]),
-    ("cli", &["telemetry"]),
+    ("cli", &["auth", "telemetry"]),
     (
         "config",
         &[

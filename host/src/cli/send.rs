@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::environment::secret_file;
+use crate::auth::Scheme;
 
 /// The flags of `stoker send`.
 #[derive(Debug, Clone, Args)]
@@ -38,9 +39,8 @@ pub struct SendFlags {
     /// --body is required.
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "body")]
     pub provider: Option<Provider>,
-    /// Scheme in which the secret is used: standard-webhooks, svix, github, forgejo, gitea, gogs, bitbucket, gitlab,
-    /// bearer, basic or authorization [default: the one of the provider].
-    #[arg(long, value_name = "SCHEME")]
+    /// Scheme in which the secret is used.
+    #[arg(long, value_name = "SCHEME", help = scheme_help())]
     pub scheme: Option<String>,
     /// Ref to announce, unless --body has it. A provider that sends full names only sends a name without `refs/` as that of a tag [default
     /// with --provider: v1.0.0].
@@ -70,6 +70,15 @@ pub struct SendFlags {
         value_parser = clap::value_parser!(u16).range(100..=599)
     )]
     pub expect: Vec<u16>,
+}
+
+/// Returns the help of `--scheme`, with the names of all schemes.
+fn scheme_help() -> String {
+    let names: Vec<_> = Scheme::all().map(Scheme::name).collect();
+    format!(
+        "Scheme in which the secret is used, one of {} [default: the one of the provider]",
+        names.join(", ")
+    )
 }
 
 fn url(text: &str) -> Result<String, &'static str> {
