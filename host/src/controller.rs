@@ -5,7 +5,8 @@
 //! (pure, then one write). `reconcile` takes them. Between the first two, `credentials` exchanges the key of the
 //! object's GitHub App for a token, unless one is valid. A pass is idempotent and may start at any time: it asks the
 //! git server only for a new request, for a changed spec, or after the polling interval, and it writes only what
-//! differs.
+//! differs. The status is written while the commit is published where this process has published for the object before,
+//! and is written again if the publication fails.
 //!
 //! The object is the queue: the receiver stores requests as annotations, and the controller handles them. This module
 //! depends neither on the receiver nor on the plugins.

@@ -1,5 +1,8 @@
 //! The commit that the sender of a request announces. A server may not have it yet, for example a replica that is behind
 //! the server that sent the webhook. Then it is asked again. Pure.
+//!
+//! Meanwhile no answer is stored, and the request is not handled: the pass ends, as while a server does not answer, and
+//! the next one begins another lookup. After the last wait, the answer counts.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //!
 //! A sender that is not verified cannot find out whether an object exists or has its own key: a refusal is the same in
 //! all cases, and is final only after one read of the API server's present state. That read also finds an object that
-//! was created an instant ago, and a key that was changed an instant ago.
+//! was created an instant ago, and a key that was changed an instant ago. All refusals within a second share it.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,5 +1,9 @@
 //! The order of requests: those for one object that arrive while a write is under way are decided together, and the
 //! next write stores them. It also stores which deliveries were accepted, even if none of them needs a request.
+//!
+//! A write applies only to the state that was decided on. After a conflict, the object is read, and the decision is made
+//! again. If the API server does not answer, the write is tried again until the deadline of the deliveries. If several
+//! refs arrive during a write, the last one is stored, and supersedes the others.
 
 mod answered;
 mod pauses;
