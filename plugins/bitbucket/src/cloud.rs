@@ -1,4 +1,4 @@
-//! Bitbucket Cloud, "Event payloads", `repo:push`. A plugin for older versions of Bitbucket Server sends the same event.
+//! Bitbucket Cloud, "Event payloads", `repo:push`. A plugin for Bitbucket Server sends the same event.
 
 use alloc::string::String;
 use alloc::vec::Vec;

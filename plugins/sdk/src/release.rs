@@ -11,8 +11,8 @@ pub const TAG: &str = "/release/tag_name";
 /// that was sent manually may have no action.
 ///
 /// GitHub sends a new release as `created`, `published` and `released`. The event `released` also reports that a
-/// pre-release became a release. `published_at` is then the time of the pre-release. `updated_at` is the time of the event
-/// in both cases. Older versions of GitHub Enterprise Server do not send it.
+/// pre-release became a release. `published_at` is then the time of the pre-release. `updated_at` is the time of the
+/// event in both cases. Older versions of GitHub Enterprise Server do not send it.
 pub fn announced(
     request: &impl Request,
     action: Option<&str>,
