@@ -27,6 +27,7 @@ use sources::LocalSecrets;
 use stoker_api::SecretKey;
 use tokio::time::Instant;
 
+pub use keys::carries_proof;
 pub use scheme::{SIGNATURE_HEADER, Scheme, bearer, sign};
 pub use sources::AuthConfig;
 pub use withheld::is_withheld;

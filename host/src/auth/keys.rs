@@ -246,7 +246,8 @@ impl Scheme {
 }
 
 /// Returns whether the headers of a delivery carry a proof, right or wrong.
-pub(super) fn carries_proof(headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn carries_proof(headers: &HeaderMap) -> bool {
     SCHEMES
         .iter()
         .any(|scheme| !matches!(scheme.value(headers), Ok(None)))

@@ -16,7 +16,7 @@ use super::answer::{Answer, Reason};
 use super::place::Place;
 use super::record::Record;
 use super::router::NO_ROUTE;
-use crate::auth::Verified;
+use crate::auth::{Verified, carries_proof};
 use crate::delivery::{Delivery, Fingerprint, delivery_id};
 use crate::payload::PayloadError;
 use crate::plugin::{Plugin, Question, Verdict};
@@ -45,6 +45,7 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
     let peer = request.extensions().get::<Peer>().copied();
     let source = receiver.limits.source(peer, headers);
     let id = delivery_id(headers);
+    let has_proof = carries_proof(headers);
     let mut record = Record::start(&receiver, (namespace, name), id, source);
     let place = Place::new(namespace, name, request.uri().path());
     let admitted = admit(&receiver, &place, source, request, &mut record).await;
@@ -76,7 +77,7 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
             }
         }
         Err(answer) => {
-            let answer = receiver.limits.refuse(source, answer);
+            let answer = receiver.limits.refuse(source, has_proof, answer);
             record.finish(&answer);
             answer
         }

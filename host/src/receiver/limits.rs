@@ -26,7 +26,7 @@ const PARSING_BYTES: usize = 24 << 20;
 /// The number of authenticated deliveries that are handled at a time. Each waits for the API server, eight seconds at
 /// most.
 const IN_FLIGHT: usize = 512;
-/// How often the deliveries of one source may fail the authentication: a hundred times a minute.
+/// How often a wrong proof may be in the deliveries of one source: a hundred times a minute.
 const FAILURES: Rate = Rate {
     burst: 100,
     interval: Duration::from_millis(600),
@@ -112,13 +112,22 @@ impl Limits {
         is_in(self.bounds.allowed_sources.as_ref(), source)
     }
 
-    /// Counts a refused delivery. Returns the answer to it, which is 429 if the source had too many.
+    /// Counts a refused delivery that carries a proof. Returns the answer to it, which is 429 if the source had too
+    /// many.
     ///
     /// Only refusals are limited, after the proof was checked: a delivery with a valid proof is accepted even if
     /// others behind the same proxy guess secrets. The limit does not save work. The other limits bound the work. This
     /// one tells the log and a misconfigured sender that something is wrong, and slows down guesses.
-    pub(super) fn refuse(&self, source: Option<IpAddr>, refused: Answer) -> Answer {
-        if !refused.is(Reason::Unauthorized) {
+    ///
+    /// A delivery without a proof guesses nothing. Some senders wait for the challenge in a refusal before they send
+    /// their password, and need it for each delivery.
+    pub(super) fn refuse(
+        &self,
+        source: Option<IpAddr>,
+        carries_proof: bool,
+        refused: Answer,
+    ) -> Answer {
+        if !carries_proof || !refused.is(Reason::Unauthorized) {
             return refused;
         }
         let counted = source.map_or(Ok(()), |source| self.failures.count(server::group(source)));

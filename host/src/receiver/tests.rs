@@ -6,6 +6,7 @@ mod disconnects;
 mod handshake;
 mod limits;
 mod memory;
+mod repositories;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -47,7 +47,7 @@ fn change(request: &impl Request, index: u32, about: &Detection) -> Result<Outco
 }
 
 /// Returns the clone URLs and `PROJECT/repository`. Links that are missing or malformed are skipped.
-fn repositories(request: &impl Request) -> Vec<String> {
+pub(crate) fn repositories(request: &impl Request) -> Vec<String> {
     let count = request
         .len_at(CLONE_LINKS)
         .unwrap_or_default()

@@ -2,7 +2,7 @@
 //!
 //! | Event | From | Announces |
 //! |---|---|---|
-//! | `repo:push` | Cloud | each branch and tag of the push that was not deleted |
+//! | `repo:push` | Cloud, a plugin for Server | each branch and tag of the push that was not deleted |
 //! | `repo:refs_changed` | Data Center | the same |
 //! | `mirror:repo_synchronized` | Data Center | the same, once a mirror has it |
 //!

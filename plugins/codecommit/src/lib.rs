@@ -29,6 +29,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     pointers: &[
         state_change::REPOSITORY,
         state_change::REPOSITORIES,
+        state_change::EVENT,
         trigger::FIRST,
         sns::SUBSCRIBE_URL,
     ],

@@ -6,12 +6,16 @@ use stoker_plugin::{Detection, Malformed, Outcome, Request, text};
 pub(crate) const REPOSITORY: &str = "/detail/repositoryName";
 /// The pointer to the names of the repositories, in events of pull requests.
 pub(crate) const REPOSITORIES: &str = "/detail/repositoryNames";
+/// The pointer to the name of what happened. Events of approval rule templates name no repository.
+pub(crate) const EVENT: &str = "/detail/event";
 
 pub(crate) fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     const SOURCE: &str = "aws.codecommit";
     let source = request.string_at("/source");
     let is_named = request.kind_at(REPOSITORY).is_some();
     match source.as_deref() {
+        // A body that is written by hand may have both.
+        Some(SOURCE) if !is_named && request.has_ref() => return Ok(Outcome::NotMine),
         Some(SOURCE) if !is_named => {
             let kind = request.string_at("/detail-type").unwrap_or_default();
             return Ok(Outcome::ignored(&["event ", &kind]));
@@ -21,7 +25,7 @@ pub(crate) fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
         None if is_named => {}
         _ => return Ok(Outcome::NotMine),
     }
-    let event = request.required("/detail/event")?;
+    let event = request.required(EVENT)?;
     if !event.starts_with("reference") {
         return Ok(Outcome::ignored(&["event ", &event]));
     }

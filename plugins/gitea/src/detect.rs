@@ -11,10 +11,17 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = first(request, &EVENT) else {
         return Ok(Outcome::NotMine);
     };
+    if push::is_by_hand(request) {
+        return Ok(Outcome::NotMine);
+    }
     match event.as_str() {
         "push" => pushed(request),
         "create" => create(request),
-        "release" => release(request),
+        "release" => match release(request) {
+            // A body that is written by hand may have no members of a release.
+            Err(_) if request.has_ref() => Ok(Outcome::NotMine),
+            outcome => outcome,
+        },
         "delete" => delete(request),
         other => Ok(Outcome::ignored(&["event ", other])),
     }
@@ -91,14 +98,8 @@ fn release(request: &impl Request) -> Result<Outcome, Malformed> {
 }
 
 fn about(request: &impl Request, git_ref: String) -> Detection {
-    let names = [
-        "/repository/full_name",
-        "/repository/clone_url",
-        "/repository/ssh_url",
-        "/repository/html_url",
-    ];
     Detection::new(git_ref)
-        .repositories(request.strings_at(&names))
+        .repositories(push::repositories(request))
         .delivery_id(first(request, &DELIVERY))
 }
 

@@ -24,7 +24,12 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
             None => released(request, None),
         };
     };
+    if push::is_by_hand(request) {
+        return Ok(Outcome::NotMine);
+    }
     match event.as_str() {
+        // A body that is written by hand may have no members of a release.
+        "release" if is_incomplete(request) && request.has_ref() => Ok(Outcome::NotMine),
         "release" => released(request, Some(&request.required(ACTION)?)),
         "push" => pushed(request),
         "create" => create(request),
@@ -36,6 +41,10 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
 
 fn released(request: &impl Request, action: Option<&str>) -> Result<Outcome, Malformed> {
     release::announced(request, action, about(request, String::new()))
+}
+
+fn is_incomplete(request: &impl Request) -> bool {
+    request.required(ACTION).is_err() || request.required(release::TAG).is_err()
 }
 
 fn pushed(request: &impl Request) -> Result<Outcome, Malformed> {
@@ -81,13 +90,7 @@ fn delete(request: &impl Request) -> Result<Outcome, Malformed> {
 }
 
 fn about(request: &impl Request, git_ref: String) -> Detection {
-    let names = [
-        "/repository/full_name",
-        "/repository/clone_url",
-        "/repository/ssh_url",
-        "/repository/html_url",
-    ];
     Detection::new(git_ref)
-        .repositories(request.strings_at(&names))
+        .repositories(push::repositories(request))
         .delivery_id(request.header("x-github-delivery"))
 }

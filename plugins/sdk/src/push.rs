@@ -114,7 +114,8 @@ pub fn occurred_at(request: &impl Request) -> Option<String> {
         .or_else(|| time::unix_at(request, PUSHED_AT))
 }
 
-/// Returns names and URLs of the repository.
+/// Returns names and URLs of the repository, at the places of every format. A body has to be read in the same way
+/// whatever the headers say about its sender, because a signature covers only the body.
 pub fn repositories(request: &impl Request) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |parent: &str, members: &[&str]| {
@@ -122,6 +123,15 @@ pub fn repositories(request: &impl Request) -> Vec<String> {
             names.extend(request.string_at(&text::concat(&[parent, member])));
         }
     };
+    add(
+        "/project",
+        &[
+            "/path_with_namespace",
+            "/git_http_url",
+            "/git_ssh_url",
+            "/web_url",
+        ],
+    );
     match request.kind_at("/repository") {
         Some(Kind::Text) => add("/repository", &[""]),
         Some(Kind::Object) => add(
@@ -137,14 +147,11 @@ pub fn repositories(request: &impl Request) -> Vec<String> {
         ),
         _ => {}
     }
-    add(
-        "/project",
-        &[
-            "/path_with_namespace",
-            "/git_http_url",
-            "/git_ssh_url",
-            "/web_url",
-        ],
-    );
     names
+}
+
+/// Returns whether the body has a ref, and a repository that is a string. Programs such as the steps of a workflow send
+/// such bodies with the headers of GitHub. In the events of GitHub and Gitea, the repository is an object.
+pub fn is_by_hand(request: &impl Request) -> bool {
+    request.has_ref() && request.kind_at("/repository") == Some(Kind::Text)
 }

@@ -11,7 +11,8 @@ pub const TAG: &str = "/release/tag_name";
 /// that was sent manually may have no action.
 ///
 /// GitHub sends a new release as `created`, `published` and `released`. The event `released` also reports that a
-/// pre-release became a release; `published_at` is then the time of the pre-release, not of this event.
+/// pre-release became a release. `published_at` is then the time of the pre-release. `updated_at` is the time of the
+/// event in both cases. Older versions of GitHub Enterprise Server do not send it.
 pub fn announced(
     request: &impl Request,
     action: Option<&str>,
@@ -27,23 +28,21 @@ pub fn announced(
     }
     // A host first resolves a name without the `refs/` prefix as a tag.
     let git_ref = request.required(TAG)?;
-    let published_at = match action {
-        Some("released") => None,
-        _ => published_at(request),
+    let time = match action {
+        Some("released") => "/release/updated_at",
+        _ => "/release/published_at",
     };
-    let mut detection = Detection { git_ref, ..about }.occurred_at(published_at);
+    let mut detection = Detection { git_ref, ..about }.occurred_at(time_at(request, time));
     if let Some(action) = action {
         detection = detection.event(text::concat(&["release.", action]));
     }
     Ok(detection.into())
 }
 
-/// Returns the time at which a release was published. Gitea, Forgejo and Gogs have another time at this place: if the tag
-/// existed before the release, it is the date of the tag or of its commit.
-fn published_at(request: &impl Request) -> Option<String> {
+/// Returns a time of a release of GitHub. Gitea, Forgejo and Gogs have another time at the place of its publication: if
+/// the tag existed before the release, it is the date of the tag or of its commit.
+fn time_at(request: &impl Request, pointer: &str) -> Option<String> {
     // Their users have a member that users of GitHub do not have.
     let is_of_gitea = request.kind_at("/sender/username").is_some();
-    request
-        .string_at("/release/published_at")
-        .filter(|_| !is_of_gitea)
+    request.string_at(pointer).filter(|_| !is_of_gitea)
 }

@@ -10,7 +10,11 @@ async fn fixture() -> Fixture {
 
 impl Fixture {
     /// Sends a signed webhook with these headers and bytes.
-    async fn deliver(&self, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Reply {
+    pub(super) async fn deliver(
+        &self,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Reply {
         let body = body.into();
         let mut request =
             Request::post(PATH).header(SIGNATURE_HEADER, sign(SECRET.as_bytes(), &body));

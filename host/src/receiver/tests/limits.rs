@@ -162,6 +162,29 @@ async fn refusals_of_a_source_are_limited_and_valid_deliveries_are_not() {
     assert_eq!(send("[2001:db8::1]:1", None).await.status, 202);
 }
 
+/// A sender that waits for the challenge before it sends its password, such as Amazon SNS, causes one refusal for each
+/// delivery.
+#[tokio::test]
+async fn a_delivery_without_a_proof_is_challenged_however_many_there_were() {
+    let fixture = Fixture::new(with_object(Policy::default())).await;
+    for proof in [None, Some("Authorization"), Some(SIGNATURE_HEADER)] {
+        for _ in 0..150 {
+            let mut request = Request::post(PATH).extension(Peer("192.0.2.1:1".parse().unwrap()));
+            if let Some(name) = proof {
+                // An empty proof is none.
+                request = request.header(name, "");
+            }
+            let reply = fixture.send(request.body(Body::from("{}")).unwrap()).await;
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+            assert!(reply.headers.contains_key("www-authenticate"));
+        }
+    }
+    let reply = fixture
+        .send(webhook(PATH, "192.0.2.1:1", Some(&wrong())))
+        .await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "a guess");
+}
+
 #[tokio::test]
 async fn the_deliveries_for_one_object_are_limited() {
     let bounds = Bounds {

@@ -14,6 +14,10 @@ const SAME_HOSTS: [(&str, &str); 4] = [
     ("ssh.dev.azure.com", AZURE),
 ];
 const AZURE: &str = "dev.azure.com";
+/// The beginning of the hosts of AWS CodeCommit with cryptography by FIPS, and of the usual hosts. The region follows.
+const CODECOMMIT: (&str, &str) = ("git-codecommit-fips.", "git-codecommit.");
+/// The domain of the regions of AWS.
+const AWS: &str = ".amazonaws.com";
 /// The ssh servers of Azure DevOps. Their addresses have the scp form, but the path has the escapes of a URL.
 const AZURE_SSH: [&str; 2] = ["ssh.dev.azure.com", "vs-ssh.visualstudio.com"];
 /// The domain of the former addresses of Azure DevOps, `ORGANIZATION.visualstudio.com`, which are still valid.
@@ -71,6 +75,7 @@ impl Location {
             return Self::azure_former(organization, path);
         }
         let path = without_default_project(with_plain_git(path));
+        let host = usual_codecommit(host).unwrap_or_else(|| host.to_owned());
         let is_http = url.scheme().starts_with("http");
         let (path, context) = if is_http {
             without_scm(path)
@@ -78,7 +83,7 @@ impl Location {
             (path, 0)
         };
         Self {
-            host: Some(host.to_owned()),
+            host: Some(host),
             path,
             is_http,
             context,
@@ -133,6 +138,13 @@ impl Location {
         }
         Self::azure(path)
     }
+}
+
+/// Returns the usual host of AWS CodeCommit in the region of a host for FIPS, or `None` for any other host.
+fn usual_codecommit(host: &str) -> Option<String> {
+    let (fips, usual) = CODECOMMIT;
+    let region = host.strip_prefix(fips)?;
+    region.ends_with(AWS).then(|| format!("{usual}{region}"))
 }
 
 /// Returns whether the paths of a host have escapes in the scp form too. The server decodes them.

@@ -253,6 +253,31 @@ const CASES: &[(&str, &str, bool, bool)] = &[
         true,
         false,
     ),
+    // The hosts of AWS CodeCommit for FIPS.
+    (
+        "https://git-codecommit-fips.us-east-2.amazonaws.com/v1/repos/r",
+        "https://git-codecommit.us-east-2.amazonaws.com/v1/repos/r",
+        true,
+        true,
+    ),
+    (
+        "ssh://KEY@git-codecommit.us-east-2.amazonaws.com/v1/repos/r",
+        "https://git-codecommit-fips.us-east-2.amazonaws.com/v1/repos/r",
+        true,
+        true,
+    ),
+    (
+        "https://git-codecommit-fips.us-east-2.amazonaws.com/v1/repos/r",
+        "https://git-codecommit.us-east-1.amazonaws.com/v1/repos/r",
+        false,
+        false,
+    ),
+    (
+        "https://git-codecommit-fips.us-east-2.example.com/v1/repos/r",
+        "https://git-codecommit.us-east-2.example.com/v1/repos/r",
+        false,
+        false,
+    ),
     // Texts that programs read differently.
     ("https://h/o/r", "https://evil/#https://h/o/r", false, false),
     ("https://h/o/r", "https://evil/?https://h/o/r", false, false),
