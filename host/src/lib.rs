@@ -9,7 +9,6 @@
 //! The names in lower case are modules. Each type between them is created in one place. A test checks which libraries
 //! and modules each module uses.
 
-pub mod admission;
 pub mod app;
 pub mod auth;
 pub mod cli;
@@ -18,6 +17,7 @@ pub mod controller;
 pub mod delivery;
 pub mod events;
 pub mod github_app;
+pub mod injection;
 pub mod leader;
 pub mod lookups;
 pub mod metrics;

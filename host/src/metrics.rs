@@ -4,8 +4,8 @@ use prometheus_client::registry::Registry;
 
 pub use stoker_process::Format;
 
-use crate::admission::InjectorMetrics;
 use crate::controller::ControllerMetrics;
+use crate::injection::InjectorMetrics;
 use crate::lookups::LookupMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;

@@ -4,7 +4,6 @@
 //! neither on `wasmtime` nor on Kubernetes. Of the modules that handle a delivery, only this one uses the types of the
 //! web server.
 
-mod admission;
 mod answer;
 mod body;
 mod budget;
@@ -19,6 +18,7 @@ mod record;
 mod refusal_reads;
 mod router;
 mod source;
+mod verify;
 
 #[cfg(test)]
 mod tests;

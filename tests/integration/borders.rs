@@ -15,8 +15,8 @@ const OWNERS: [(&str, &[&str]); 25] = [
     (
         "axum",
         &[
-            "admission/handler",
-            "admission/serving",
+            "injection/handler",
+            "injection/serving",
             "app/tasks",
             "operations",
             "receiver",
@@ -30,7 +30,7 @@ const OWNERS: [(&str, &[&str]); 25] = [
     (
         "k8s_openapi",
         &[
-            "admission",
+            "injection",
             "app/demo",
             "app/local_gateway",
             "controller",
@@ -43,7 +43,7 @@ const OWNERS: [(&str, &[&str]); 25] = [
     (
         "kube",
         &[
-            "admission",
+            "injection",
             "app",
             "controller",
             "events",
@@ -58,7 +58,7 @@ const OWNERS: [(&str, &[&str]); 25] = [
     ),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
-    ("rcgen", &["admission/certificate"]),
+    ("rcgen", &["injection/certificate"]),
     ("regex", &["request/rules"]),
     (
         "reqwest",
@@ -87,7 +87,7 @@ const OWNERS: [(&str, &[&str]); 25] = [
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
 const NEIGHBOURS: [(&str, &[&str]); 21] = [
-    ("admission", &["server"]),
+    ("injection", &["server"]),
     ("auth", &["delivery", "payload", "secrets"]),
     ("cli", &["telemetry"]),
     (

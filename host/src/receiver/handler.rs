@@ -11,11 +11,11 @@ use futures::FutureExt as _;
 use stoker_api::detection::{Detection, ObjectKey, ParseError};
 
 use super::Receiver;
-use super::admission::{Admitted, admit};
 use super::answer::{Answer, Reason};
 use super::place::Place;
 use super::record::Record;
 use super::router::NO_ROUTE;
+use super::verify::{Authenticated, authenticate};
 use crate::auth::Verified;
 use crate::delivery::{Delivery, Fingerprint, delivery_id};
 use crate::payload::PayloadError;
@@ -47,18 +47,18 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
     let id = delivery_id(headers);
     let mut record = Record::start(&receiver, (namespace, name), id, source);
     let place = Place::new(namespace, name, request.uri().path());
-    let admitted = admit(&receiver, &place, source, request, &mut record).await;
-    let admitted = admitted.and_then(|admitted| {
+    let authenticated = authenticate(&receiver, &place, source, request, &mut record).await;
+    let authenticated = authenticated.and_then(|authenticated| {
         // From here on, the sender is authenticated.
-        record.authenticated(&place, admitted.delivery.scheme());
-        Ok((admitted, receiver.limits.admit()?))
+        record.authenticated(&place, authenticated.delivery.scheme());
+        Ok((authenticated, receiver.limits.admit()?))
     });
-    match admitted {
-        Ok((admitted, in_flight)) => {
+    match authenticated {
+        Ok((authenticated, in_flight)) => {
             let deliveries = receiver.deliveries.clone();
             let mut work = async move {
                 let _in_flight = in_flight;
-                let answer = match handle(&receiver, &place, admitted).await {
+                let answer = match handle(&receiver, &place, authenticated).await {
                     Ok(answer) | Err(answer) => answer,
                 };
                 record.finish(&answer);
@@ -85,13 +85,17 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
 
 /// Handles a delivery whose sender is authenticated. The error is the answer to a delivery that ends before its last
 /// step.
-async fn handle(receiver: &Receiver, place: &Place, admitted: Admitted) -> Result<Answer, Answer> {
-    let Admitted {
+async fn handle(
+    receiver: &Receiver,
+    place: &Place,
+    authenticated: Authenticated,
+) -> Result<Answer, Answer> {
+    let Authenticated {
         delivery,
         target,
         deadline,
         share,
-    } = admitted;
+    } = authenticated;
     let limits = &receiver.limits;
     if let Some(why) = place.impossible() {
         return Err(no_object(place, why));

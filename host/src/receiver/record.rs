@@ -143,7 +143,7 @@ impl Record {
 }
 
 impl Drop for Record {
-    /// Runs also if the connection ended before the answer, which ends the work on a delivery that is not admitted.
+    /// Runs also if the connection ended before the answer, which ends the work on a delivery whose sender is not authenticated.
     fn drop(&mut self) {
         self.receiver.metrics.ended();
         if !self.is_answered && !std::thread::panicking() {

@@ -1,11 +1,11 @@
 //! The routes with the built-in plugins, and objects in memory instead of an API server.
 
-mod admission;
 mod bodies;
 mod disconnects;
 mod handshake;
 mod limits;
 mod memory;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

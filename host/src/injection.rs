@@ -21,6 +21,6 @@ pub use handler::{Injector, router};
 pub use inject::{Decision, Denial, Injection, Settings, Unchanged, inject};
 pub use keeper::{KeepError, Keeper};
 pub use metrics::InjectorMetrics;
-pub use objects::{LookupError, Objects};
+pub use objects::{Objects, ReadError};
 pub use pod::Pod;
 pub use serving::{CertificateSource, Serving};

@@ -1,4 +1,4 @@
-//! Admits deliveries whose sender is verified, each by the key of its object.
+//! Verifies the senders of deliveries, each by the key of its object.
 //!
 //! A sender that is not verified cannot find out whether an object exists or has its own key: a refusal is the same in
 //! all cases, and is final only after one read of the API server's present state. That read also finds an object that
@@ -39,7 +39,7 @@ const REFUSED: &str = "the signature, token or password is missing or wrong, or 
 const REFUSAL_STEP: Duration = Duration::from_millis(25);
 
 /// A delivery whose sender is verified.
-pub(super) struct Admitted {
+pub(super) struct Authenticated {
     pub(super) delivery: Verified<Delivery>,
     /// The object, or the reason why it was not found.
     pub(super) target: Result<Target, RequestError>,
@@ -50,13 +50,13 @@ pub(super) struct Admitted {
 }
 
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.
-pub(super) async fn admit(
+pub(super) async fn authenticate(
     receiver: &Receiver,
     place: &Place,
     source: Option<IpAddr>,
     request: Request,
     record: &mut Record,
-) -> Result<Admitted, Answer> {
+) -> Result<Authenticated, Answer> {
     let (Parts { headers, .. }, body) = request.into_parts();
     let limits = &receiver.limits;
     let acceptable = body::check_length(&headers, &limits.bounds).and_then(|()| {
@@ -87,7 +87,7 @@ pub(super) async fn admit(
         Ok((delivery, target))
     });
     match verified {
-        Ok((delivery, target)) => Ok(Admitted {
+        Ok((delivery, target)) => Ok(Authenticated {
             delivery,
             target,
             deadline,
