@@ -74,11 +74,11 @@ use stoker_git::RefSource;
 use own_writes::OwnWrites;
 use published::PublishedMaps;
 
-use crate::events::EventQueue;
+use crate::cluster::events::EventQueue;
+use crate::cluster::watch_backoff::WatchMetrics;
+use crate::cluster::written::WrittenObjects;
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
-use crate::watch_backoff::WatchMetrics;
-use crate::written::WrittenObjects;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";

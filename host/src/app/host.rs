@@ -18,21 +18,22 @@ use super::lead::Reconciler;
 use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
+use crate::cluster::events::EventQueue;
+use crate::cluster::leader::Candidate;
+use crate::cluster::plugin_maps;
+use crate::cluster::secret_store::ClusterSecrets;
+use crate::cluster::written::WrittenObjects;
 use crate::config::HostConfig;
 use crate::controller::{self, Controller};
-use crate::events::EventQueue;
-use crate::leader::Candidate;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
 use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
 use crate::receiver::{self, Limits, Receiver, RefusalReads};
 use crate::request::{self, ObjectCache, Requester};
-use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls};
-use crate::written::WrittenObjects;
-use crate::{plugin_maps, telemetry};
+use crate::telemetry;
 
 /// The time limit for the background tasks to end after the servers have drained.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use super::memory::Memory;
 use super::state::{RequestState, Resolved};
 use super::{Policy, RequestError, Snapshot, Target};
-use crate::watch_backoff::WatchMetrics;
+use crate::cluster::watch_backoff::WatchMetrics;
 
 /// The fields of a `GatewaySync` that the receiver uses. Each may be absent, so that an object that the controller
 /// rejects still takes requests.

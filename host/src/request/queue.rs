@@ -19,9 +19,9 @@ use tokio::time::{Instant, timeout_at};
 use super::events;
 use super::objects::ObjectCache;
 use super::writer::{Change, Failure, Writer};
+use crate::cluster::events::{EventQueue, Subject};
+use crate::cluster::written::{WrittenObjects, is_as_late};
 use crate::delivery::Fingerprint;
-use crate::events::{EventQueue, Subject};
-use crate::written::{WrittenObjects, is_as_late};
 
 use super::{
     Announcement, Prefetch, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,

@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::objects::{self, GuardedObject};
 use super::state::RequestState;
 use super::{RequestError, Target};
-use crate::written::{GuardedSync, WrittenObjects};
+use crate::cluster::written::{GuardedSync, WrittenObjects};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";
