@@ -6,6 +6,7 @@ mod injection;
 mod kubeconfig;
 mod lead;
 mod plugin_commands;
+mod requested_refs;
 mod run;
 mod secret_refresh;
 mod send;

@@ -92,7 +92,7 @@ const NEIGHBOURS: [(&str, &[&str]); 21] = [
     ("delivery", &[]),
     ("github_app", &[]),
     ("injection", &["server"]),
-    ("lookups", &["request"]),
+    ("lookups", &[]),
     ("operations", &["auth", "metrics", "plugin", "request"]),
     ("payload", &[]),
     ("plugin", &["auth", "delivery", "payload"]),

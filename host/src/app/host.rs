@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::injection::Injection;
 use super::kubeconfig::Clients;
 use super::lead::Reconciler;
+use super::requested_refs::RequestedRefs;
 use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
@@ -270,7 +271,7 @@ impl Starting {
             self.write_events(request::COMPONENT),
             namespace,
             written,
-            Some(Arc::new(lookups)),
+            Some(Arc::new(RequestedRefs(lookups))),
         );
         (cache, Arc::new(requester))
     }
