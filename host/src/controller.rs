@@ -83,7 +83,7 @@ use crate::lookups::Lookups;
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
 /// The maximum number of concurrent passes that use the API server.
-const SLOTS: usize = 16;
+const PERMITS: usize = 16;
 
 /// The maximum number of concurrent passes. At the start, a pass over each object is due, and each that has begun takes
 /// kilobytes. Those that wait for a git server, for a second at most, must leave enough passes for the other
@@ -101,8 +101,8 @@ struct Context<G> {
     metrics: ControllerMetrics,
     events: EventQueue,
     states: ObjectStates,
-    /// The places for passes that use the API server. A pass that waits for a git server needs none.
-    slots: Semaphore,
+    /// The permits of passes that use the API server. A pass that waits for a git server needs none.
+    permits: Semaphore,
     pods: Arc<PodIndex>,
     secret_reads: SecretReads,
     definition: Definition,
@@ -200,7 +200,7 @@ impl<G: RefSource> Controller<G> {
             metrics: self.metrics.clone(),
             events: self.events.clone(),
             states: ObjectStates::default(),
-            slots: Semaphore::new(SLOTS),
+            permits: Semaphore::new(PERMITS),
             pods: Arc::new(PodIndex::new()),
             secret_reads: dereference::secret_reads(dereference::SHARED_FOR),
             definition: Definition::default(),

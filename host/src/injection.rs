@@ -11,7 +11,7 @@ mod inject;
 mod keeper;
 mod metrics;
 mod objects;
-mod places;
+mod permits;
 mod pod;
 mod review;
 mod serving;

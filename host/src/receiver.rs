@@ -12,7 +12,7 @@ mod handler;
 mod handshake;
 mod limits;
 mod metrics;
-mod place;
+mod path_object;
 mod rate;
 mod record;
 mod refusal_reads;

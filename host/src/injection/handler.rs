@@ -15,7 +15,7 @@ use stoker_report::excerpt;
 use super::inject::{Decision, Settings, inject, wanted};
 use super::metrics::{Fault, InjectorMetrics, Outcome};
 use super::objects::{Objects, ReadError};
-use super::places::{NoPlace, Places};
+use super::permits::{NoPermit, Permits};
 use super::review::{AdmissionRequest, Invalid, ReviewError};
 use crate::server::Peer;
 
@@ -29,7 +29,7 @@ pub struct Injector {
     objects: Objects,
     settings: Settings,
     metrics: InjectorMetrics,
-    places: Places,
+    permits: Permits,
 }
 
 impl Injector {
@@ -40,7 +40,7 @@ impl Injector {
             objects,
             settings,
             metrics,
-            places: Places::new(),
+            permits: Permits::new(),
         }
     }
 
@@ -55,8 +55,8 @@ impl Injector {
             return Err(Refusal::Invalid(ReviewError::ContentType.into()));
         }
         let full =
-            |error: NoPlace| Refusal::Unread(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-        let _place = self.places.take(peer).await.map_err(full)?;
+            |error: NoPermit| Refusal::Unread(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        let _permit = self.permits.take(peer).await.map_err(full)?;
         let body = read(body).await?;
         AdmissionRequest::read(&body).map_err(Refusal::Invalid)
     }

@@ -12,7 +12,7 @@ use stoker_api::detection::{Detection, ObjectKey, ParseError};
 
 use super::Receiver;
 use super::answer::{Answer, Reason};
-use super::place::Place;
+use super::path_object::PathObject;
 use super::record::Record;
 use super::router::NO_ROUTE;
 use super::verify::{Authenticated, authenticate};
@@ -46,11 +46,11 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
     let source = receiver.limits.source(peer, headers);
     let id = delivery_id(headers);
     let mut record = Record::start(&receiver, (namespace, name), id, source);
-    let place = Place::new(namespace, name, request.uri().path());
-    let authenticated = authenticate(&receiver, &place, source, request, &mut record).await;
+    let object = PathObject::new(namespace, name, request.uri().path());
+    let authenticated = authenticate(&receiver, &object, source, request, &mut record).await;
     let authenticated = authenticated.and_then(|authenticated| {
         // From here on, the sender is authenticated.
-        record.authenticated(&place, authenticated.delivery.scheme());
+        record.authenticated(&object, authenticated.delivery.scheme());
         Ok((authenticated, receiver.limits.admit()?))
     });
     match authenticated {
@@ -58,7 +58,7 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
             let deliveries = receiver.deliveries.clone();
             let mut work = async move {
                 let _in_flight = in_flight;
-                let answer = match handle(&receiver, &place, authenticated).await {
+                let answer = match handle(&receiver, &object, authenticated).await {
                     Ok(answer) | Err(answer) => answer,
                 };
                 record.finish(&answer);
@@ -87,7 +87,7 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
 /// step.
 async fn handle(
     receiver: &Receiver,
-    place: &Place,
+    object: &PathObject,
     authenticated: Authenticated,
 ) -> Result<Answer, Answer> {
     let Authenticated {
@@ -97,10 +97,10 @@ async fn handle(
         share,
     } = authenticated;
     let limits = &receiver.limits;
-    if let Some(why) = place.impossible() {
-        return Err(no_object(place, why));
+    if let Some(why) = object.impossible() {
+        return Err(no_object(object, why));
     }
-    let fail = |error| fail(&error, place.key());
+    let fail = |error| fail(&error, object.key());
     let target = target.map_err(fail)?;
     let key = target.key.clone();
     limits.count(&key)?;
@@ -279,8 +279,8 @@ fn fail(error: &RequestError, key: &ObjectKey) -> Answer {
 }
 
 /// Returns the answer to a delivery whose path cannot name an object.
-fn no_object(place: &Place, why: &ParseError) -> Answer {
-    if !place.is_named() {
+fn no_object(object: &PathObject, why: &ParseError) -> Answer {
+    if !object.is_named() {
         return Answer::refused(Reason::NoRoute, NO_ROUTE);
     }
     let error = format!("the path names no GatewaySync: {why}");

@@ -17,7 +17,7 @@ use super::answer::{Answer, Reason};
 use super::body::{self, Received};
 use super::budget::Share;
 use super::limits::accepts;
-use super::place::Place;
+use super::path_object::PathObject;
 use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
 use crate::delivery::Delivery;
@@ -52,7 +52,7 @@ pub(super) struct Authenticated {
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.
 pub(super) async fn authenticate(
     receiver: &Receiver,
-    place: &Place,
+    object: &PathObject,
     source: Option<IpAddr>,
     request: Request,
     record: &mut Record,
@@ -81,7 +81,7 @@ pub(super) async fn authenticate(
         headers,
         body: bytes,
     };
-    let verified = verify(receiver, place, delivery, deadline).await;
+    let verified = verify(receiver, object, delivery, deadline).await;
     let verified = verified.and_then(|(delivery, target)| {
         let target = restrict(receiver, target, source)?;
         Ok((delivery, target))
@@ -150,12 +150,12 @@ type Outcome = (Verified<Delivery>, Result<Target, RequestError>);
 
 async fn verify(
     receiver: &Receiver,
-    place: &Place,
+    object: &PathObject,
     delivery: Delivery,
     deadline: Instant,
 ) -> Result<Outcome, AuthError> {
-    let key = place.key();
-    let watched = place.is_possible().then(|| receiver.requests.find(key));
+    let key = object.key();
+    let watched = object.is_possible().then(|| receiver.requests.find(key));
     let watched = match watched.flatten() {
         Some(target) if let Some(own) = target.policy.secret.clone() => {
             return verify_own(receiver, target, &own, delivery, deadline).await;
@@ -165,7 +165,7 @@ async fn verify(
     let keyring = receiver.auth.keyring(key.namespace(), None, deadline).await;
     match (keyring.verify(delivery), watched) {
         (Ok(delivery), Some(target)) => Ok((delivery, Ok(target))),
-        (Ok(delivery), None) if !place.is_possible() => {
+        (Ok(delivery), None) if !object.is_possible() => {
             Ok((delivery, Err(RequestError::NotFound(key.clone()))))
         }
         (Ok(delivery), None) => match receiver.requests.read(key, deadline).await {
@@ -176,7 +176,7 @@ async fn verify(
             }
             target => Ok((delivery, target)),
         },
-        (Err(refused), _) => verify_again(receiver, place, *refused, deadline).await,
+        (Err(refused), _) => verify_again(receiver, object, *refused, deadline).await,
     }
 }
 
@@ -228,18 +228,18 @@ fn report(receiver: &Receiver, target: &Target, refusal: Unannounced, why: &str)
 /// Verifies a refused delivery by the present state of the object.
 async fn verify_again(
     receiver: &Receiver,
-    place: &Place,
+    object: &PathObject,
     refused: Refused,
     deadline: Instant,
 ) -> Result<Outcome, AuthError> {
     let Refused { error, delivery } = refused;
     match receiver
         .refusal_reads
-        .read(&receiver.requests, place.key(), deadline)
+        .read(&receiver.requests, object.key(), deadline)
         .await
     {
         Some(Ok(target))
-            if place.is_possible()
+            if object.is_possible()
                 && let Some(own) = target.policy.secret.clone() =>
         {
             verify_own(receiver, target, &own, delivery, deadline).await

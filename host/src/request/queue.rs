@@ -37,8 +37,8 @@ const MAX_REMEMBERED: usize = 4096;
 
 /// The maximum number of objects that are written at a time: as many as the controller reconciles, so that under load
 /// requests are not stored faster than they are handled. More would also make each write slower, until the tries end
-/// before their answers. What arrives for an object while it waits for its place is stored by the same write.
-const PLACES: usize = 16;
+/// before their answers. What arrives for an object while it waits for a permit is stored by the same write.
+const PERMITS: usize = 16;
 
 /// Stores requests on the objects.
 pub struct Requester {
@@ -62,7 +62,7 @@ impl Requester {
     ) -> Self {
         let queue = Queue {
             writer: Writer::new(client, namespace, written),
-            places: Semaphore::new(PLACES),
+            permits: Semaphore::new(PERMITS),
             objects: Mutex::default(),
             prefetch,
         };
@@ -162,8 +162,8 @@ struct ObjectState {
 
 struct Queue {
     writer: Writer,
-    /// The places for tasks that use the API server.
-    places: Semaphore,
+    /// The permits of tasks that use the API server.
+    permits: Semaphore,
     objects: Mutex<HashMap<ObjectKey, ObjectState>>,
     prefetch: Option<Arc<dyn Prefetch>>,
 }
@@ -216,7 +216,7 @@ impl Queue {
         let mut turn = Turn::new(batch);
         let mut pauses = Pauses::new();
         while turn.is_awaited() {
-            let place = self.places.acquire().await;
+            let permit = self.permits.acquire().await;
             turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
             turn.answer_due(Instant::now(), None);
             let (error, again_in) = match self.answer(key, &mut turn).await {
@@ -225,7 +225,7 @@ impl Queue {
                 Err(Failure::Transient { error, again_in }) => (error, again_in),
                 Err(Failure::Conflict) => (None, None),
             };
-            drop(place);
+            drop(permit);
             let again_at = Instant::now() + pauses.next(again_in);
             turn.answer_due(again_at, error.as_ref());
             tokio::time::sleep_until(again_at).await;

@@ -8,7 +8,7 @@ use super::super::status::{Listed, PluginState};
 use super::Catalog;
 use super::entry::Entry;
 use super::files::FileKey;
-use super::order::{Candidate, Id, Place, order};
+use super::order::{Candidate, Id, NotAsked, order};
 
 impl Catalog {
     /// Replaces the plugins of the detector with those that serve now.
@@ -39,14 +39,14 @@ impl Catalog {
         let asked: Vec<_> = order.asked.iter().map(|id| listed(*id, None)).collect();
         let mut duplicates = BTreeMap::new();
         let mut aside = Vec::with_capacity(order.aside.len());
-        for (id, place) in order.aside {
-            let state = match place {
-                Place::Asked | Place::NotLoaded => None,
-                Place::Disabled => Some(PluginState::Disabled),
-                Place::Replaced(by) => Some(PluginState::Replaced {
+        for (id, why) in order.aside {
+            let state = match why {
+                NotAsked::NotLoaded => None,
+                NotAsked::Disabled => Some(PluginState::Disabled),
+                NotAsked::Replaced(by) => Some(PluginState::Replaced {
                     by: keys[by].to_string(),
                 }),
-                Place::Duplicate(first) => {
+                NotAsked::Duplicate(first) => {
                     let name = entry(id).name().unwrap_or_default();
                     let why = duplicate(name, &keys[first]);
                     if let Id::File(index) = id {
