@@ -1,7 +1,7 @@
 //! Requests against an API server in memory.
 
+mod accepted;
 mod fake_api;
-mod memory;
 
 use std::time::Duration;
 
