@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Authenticator;
-use crate::plugin::Detector;
+use crate::plugin::Chain;
 use crate::request::Requests;
 
 pub use limits::{Bounds, Limits};
@@ -47,7 +47,7 @@ pub struct Receiver {
     /// Verifies the senders.
     pub auth: Arc<Authenticator>,
     /// Calls the plugins.
-    pub detector: Arc<Detector>,
+    pub chain: Arc<Chain>,
     /// Finds the objects and stores the requests.
     pub requests: Arc<dyn Requests>,
     /// The reads that refused deliveries cause.

@@ -371,13 +371,13 @@ fn what_proves_a_verification_is_made_in_one_place() {
 
 #[test]
 fn grouped_imports_and_nested_modules_are_seen() {
-    let code = "use crate::{auth, plugin::{self, Detector}}; mod inner { use wasmtime::Engine; } \
+    let code = "use crate::{auth, plugin::{self, Chain}}; mod inner { use wasmtime::Engine; } \
                 #[cfg(test)] mod tests { use axum::Router; } fn f() { kube::Client::new(); }";
     let mut collector = Collector::default();
     collector.visit_file(&syn::parse_file(code).unwrap());
     let names = |first: &str| collector.paths.iter().any(|(name, _)| name == first);
     assert!(names("wasmtime") && names("kube") && !names("axum"));
-    let crate_paths = ["auth", "plugin/Detector"].map(|path| ("crate".to_owned(), path.to_owned()));
+    let crate_paths = ["auth", "plugin/Chain"].map(|path| ("crate".to_owned(), path.to_owned()));
     assert!(
         crate_paths
             .iter()

@@ -131,7 +131,7 @@ async fn handle(
 /// delivery is not parsed.
 fn recall(receiver: &Receiver, target: &Target, fingerprint: &Fingerprint) -> Option<Answer> {
     let (plugin, submitted) = receiver.requests.recall(target, fingerprint)?;
-    let plugin = receiver.detector.named(&plugin, &target.policy.detectors)?;
+    let plugin = receiver.chain.named(&plugin, &target.policy.detectors)?;
     Some(accept(&submitted, plugin))
 }
 
@@ -154,7 +154,7 @@ async fn detect(
 ) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
     let form = BodyForm::of(&delivery);
     let (question, parsed) = Question::new(delivery);
-    let verdict = receiver.detector.detect(question, &policy.detectors).await;
+    let verdict = receiver.chain.detect(question, &policy.detectors).await;
     if let Err(error) = parsed
         && matches!(
             verdict,

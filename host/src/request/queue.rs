@@ -147,9 +147,9 @@ impl Requests for Requester {
     }
 }
 
-/// The state of one object that the watch does not provide.
+/// The announcements of one object, and what the watch does not provide of it.
 #[derive(Default)]
-struct ObjectState {
+struct ObjectQueue {
     /// Announcements that wait for the write that is under way.
     waiting: Vec<Submission>,
     /// Whether a task stores announcements for this object.
@@ -164,7 +164,7 @@ struct Queue {
     writer: Writer,
     /// The permits of tasks that use the API server.
     permits: Semaphore,
-    objects: Mutex<HashMap<ObjectKey, ObjectState>>,
+    objects: Mutex<HashMap<ObjectKey, ObjectQueue>>,
     prefetch: Option<Arc<dyn Prefetch>>,
 }
 
@@ -325,7 +325,7 @@ impl Queue {
     }
 
     /// Accesses the state of an object.
-    fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectState) -> R) -> R {
+    fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectQueue) -> R) -> R {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MAX_REMEMBERED && !objects.contains_key(key) {
             // A forgotten write causes at most one conflict.

@@ -1,4 +1,4 @@
-//! Converts the entries of the catalog to the plugins of the detector and to their states.
+//! Converts the entries of the catalog to the plugins of the chain and to their states.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::files::FileKey;
 use super::order::{Candidate, Id, NotAsked, order};
 
 impl Catalog {
-    /// Replaces the plugins of the detector with those that serve now.
+    /// Replaces the plugins of the chain with those that serve now.
     pub(super) fn put_in_place(&mut self, settings: &Settings) {
         self.rename(settings);
         let keys: Vec<_> = self.files.keys().cloned().collect();
@@ -68,7 +68,7 @@ impl Catalog {
         }
         self.report_duplicates(duplicates);
         self.set_usable(asked.iter().chain(&aside));
-        self.detector.replace(asked, aside);
+        self.chain.replace(asked, aside);
     }
 
     /// Puts new versions with new names into service, unless an earlier file has the name. In that case the previous

@@ -81,7 +81,7 @@ impl World {
         let secrets = Arc::new(FakeSecrets::default());
         let cache = SecretCache::new(Arc::clone(&secrets) as Arc<dyn SecretStore>);
         let auth = Authenticator::new(config).with_secrets(cache, "stoker".to_owned());
-        let fixture = Fixture::with_auth(requests, detector(), auth);
+        let fixture = Fixture::with_auth(requests, chain(), auth);
         let world = Self { fixture, secrets };
         world.set("plants/hook", "token", OWN.as_bytes());
         world
