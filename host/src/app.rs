@@ -6,6 +6,7 @@ mod injection;
 mod kubeconfig;
 mod lead;
 mod plugin_commands;
+mod requested_refs;
 mod run;
 mod secret_refresh;
 mod send;
@@ -14,11 +15,11 @@ mod sync;
 mod tasks;
 mod text;
 
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "local-cluster")]
 mod demo;
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "local-cluster")]
 mod local;
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "local-cluster")]
 mod local_gateway;
 
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ use anyhow::Result;
 use crate::cli::{Cli, Command};
 use crate::telemetry;
 
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "local-cluster")]
 pub use demo::EXAMPLE_PLUGIN;
 pub use host::Host;
 pub use kubeconfig::Clients;
@@ -41,9 +42,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     let _log = telemetry::start(cli.log_format.into(), filter)?;
     match cli.command {
         Command::Run(flags) => run::run(*flags).await,
-        #[cfg(feature = "sandbox")]
+        #[cfg(feature = "local-cluster")]
         Command::Demo(flags) => demo::run(flags).await,
-        #[cfg(feature = "sandbox")]
+        #[cfg(feature = "local-cluster")]
         Command::Sandbox(flags) => local::run(flags).await,
         Command::Crd => text::print(&stoker_api::crd_yaml()?),
         Command::Plugin(command) => plugin_commands::run(command).await,

@@ -92,10 +92,10 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Run a demonstration on this machine, with an API server, a git repository, a gateway, signed webhooks and a drop-in
     /// plugin.
-    #[cfg(feature = "sandbox")]
+    #[cfg(feature = "local-cluster")]
     Demo(DemoFlags),
     /// Serve an API server, a git repository and a gateway on this machine, for use with kubectl and `stoker run`.
-    #[cfg(feature = "sandbox")]
+    #[cfg(feature = "local-cluster")]
     Sandbox(SandboxFlags),
     /// Print the definition of the custom resource, for `kubectl apply -f -`.
     Crd,
@@ -316,7 +316,7 @@ pub enum AgentRoleKind {
 }
 
 /// The flags of `stoker demo`.
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "local-cluster")]
 #[derive(Debug, Clone, Args)]
 pub struct DemoFlags {
     /// Port of the receiver, on the loopback address.
@@ -328,7 +328,7 @@ pub struct DemoFlags {
 }
 
 /// The flags of `stoker sandbox`.
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "local-cluster")]
 #[derive(Debug, Clone, Args)]
 pub struct SandboxFlags {
     /// File to which the kubeconfig is written.

@@ -75,16 +75,16 @@ use stoker_git::RefSource;
 use own_writes::OwnWrites;
 use published::PublishedMaps;
 
-use crate::events::EventQueue;
+use crate::cluster::events::EventQueue;
+use crate::cluster::watch_backoff::WatchMetrics;
+use crate::cluster::written::WrittenObjects;
 use crate::github_app::InstallationTokens;
 use crate::lookups::Lookups;
-use crate::watch_backoff::WatchMetrics;
-use crate::written::WrittenObjects;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-controller";
 /// The maximum number of concurrent passes that use the API server.
-const SLOTS: usize = 16;
+const PERMITS: usize = 16;
 
 /// The maximum number of concurrent passes. At the start, a pass over each object is due, and each that has begun takes
 /// kilobytes. Those that wait for a git server, for a second at most, must leave enough passes for the other
@@ -102,8 +102,8 @@ struct Context<G> {
     metrics: ControllerMetrics,
     events: EventQueue,
     states: ObjectStates,
-    /// The places for passes that use the API server. A pass that waits for a git server needs none.
-    slots: Semaphore,
+    /// The permits of passes that use the API server. A pass that waits for a git server needs none.
+    permits: Semaphore,
     pods: Arc<PodIndex>,
     secret_reads: SecretReads,
     definition: Definition,
@@ -201,7 +201,7 @@ impl<G: RefSource> Controller<G> {
             metrics: self.metrics.clone(),
             events: self.events.clone(),
             states: ObjectStates::default(),
-            slots: Semaphore::new(SLOTS),
+            permits: Semaphore::new(PERMITS),
             pods: Arc::new(PodIndex::new()),
             secret_reads: dereference::secret_reads(dereference::SHARED_FOR),
             definition: Definition::default(),

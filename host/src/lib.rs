@@ -9,30 +9,24 @@
 //! The names in lower case are modules. Each type between them is created in one place. A test checks which libraries
 //! and modules each module uses.
 
-pub mod admission;
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod controller;
 pub mod delivery;
-pub mod events;
 pub mod github_app;
-pub mod leader;
+pub mod injection;
 pub mod lookups;
 pub mod metrics;
 pub mod operations;
 pub mod payload;
 pub mod plugin;
-pub mod plugin_maps;
 pub mod receiver;
 mod recent;
 pub mod request;
 mod sampling;
-pub mod secret_store;
 pub mod secrets;
 pub mod server;
-mod single_try;
 pub mod telemetry;
-mod watch_backoff;
-mod written;

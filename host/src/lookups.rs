@@ -39,10 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The maximum number of conversations at once that have just begun, with all servers.
 const CONVERSATIONS: usize = 64;
 /// The maximum number of conversations at once with servers that did not answer last, however long these take. A server
-/// that answers needs no such place.
+/// that answers needs no such permit.
 const UNANSWERED: usize = 512;
 /// How long a conversation counts as one that has just begun. Most end earlier. The others wait for their server, and need
-/// no place that another server could use: many servers that do not answer would have all places.
+/// no permit that another server could use: many servers that do not answer would have all permits.
 const BEGINNING: Duration = Duration::from_millis(250);
 /// The longest lookup. The git client has shorter limits of its own. This limit holds even if they fail.
 const LONGEST: Duration = Duration::from_secs(90);
@@ -284,7 +284,7 @@ impl<G: RefSource> Shared<G> {
     /// Looks up the refs of a remote until nobody awaits an answer any more.
     async fn run(self: Arc<Self>, id: RemoteId, number: u64, remote: &Remote, permits: &Semaphore) {
         loop {
-            // First a place at the host: a lookup that waits for one must not take a place from other hosts.
+            // First a permit of the host: a lookup that waits for one must not take a permit from other hosts.
             let at_host = permits.acquire().await;
             let unanswered = if self.is_answering(id, number) {
                 None

@@ -4,13 +4,13 @@ use prometheus_client::registry::Registry;
 
 pub use stoker_process::Format;
 
-use crate::admission::InjectorMetrics;
+use crate::cluster::watch_backoff::WatchMetrics;
 use crate::controller::ControllerMetrics;
+use crate::injection::InjectorMetrics;
 use crate::lookups::LookupMetrics;
 use crate::plugin::PluginMetrics;
 use crate::receiver::ReceiverMetrics;
 use crate::server::ServerMetrics;
-use crate::watch_backoff::WatchMetrics;
 
 /// The metrics of all modules.
 #[derive(Debug)]

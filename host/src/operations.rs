@@ -10,7 +10,7 @@ use axum::{Json, Router};
 
 use crate::auth::{AuthState, Authenticator};
 use crate::metrics::{Format, Metrics};
-use crate::plugin::{Detector, PluginStatus};
+use crate::plugin::{Chain, PluginStatus};
 use crate::request::ObjectCache;
 
 /// The inputs of the readiness probe.
@@ -21,7 +21,7 @@ pub struct Readiness {
     /// The state of the secrets.
     pub auth: Arc<Authenticator>,
     /// The state of the plugins.
-    pub detector: Arc<Detector>,
+    pub chain: Arc<Chain>,
 }
 
 /// The routes of the probes. `/healthz` answers while the process runs, `/readyz` once it can receive webhooks, and
@@ -39,7 +39,7 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str)
     if !readiness.objects.is_listed() {
         return not_ready("the objects were not listed yet");
     }
-    if !readiness.detector.is_complete() {
+    if !readiness.chain.is_complete() {
         return not_ready("the plugins were not loaded yet");
     }
     match readiness.auth.state() {
@@ -49,7 +49,7 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str)
 }
 
 async fn plugins(State(readiness): State<Readiness>) -> Json<Vec<PluginStatus>> {
-    Json(readiness.detector.status())
+    Json(readiness.chain.status())
 }
 
 /// The route of the metrics: `/metrics`, in the text format that the client accepts.

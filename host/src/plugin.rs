@@ -38,7 +38,7 @@ mod watch;
 
 pub use call::{CallReport, Question};
 pub use catalog::{Catalog, read_component};
-pub use chain::{Declined, Detector, Verdict};
+pub use chain::{Chain, Declined, Verdict};
 pub use descriptor::Descriptor;
 pub use error::{CallError, LoadError, SandboxError, SettingsError};
 pub use limits::{Capacity, Limits};

@@ -4,7 +4,6 @@
 //! neither on `wasmtime` nor on Kubernetes. Of the modules that handle a delivery, only this one uses the types of the
 //! web server.
 
-mod admission;
 mod answer;
 mod body;
 mod budget;
@@ -13,12 +12,13 @@ mod handler;
 mod handshake;
 mod limits;
 mod metrics;
-mod place;
+mod path_object;
 mod rate;
 mod record;
 mod refusal_reads;
 mod router;
 mod source;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Authenticator;
-use crate::plugin::Detector;
+use crate::plugin::Chain;
 use crate::request::Requests;
 
 pub use limits::{Bounds, Limits};
@@ -47,7 +47,7 @@ pub struct Receiver {
     /// Verifies the senders.
     pub auth: Arc<Authenticator>,
     /// Calls the plugins.
-    pub detector: Arc<Detector>,
+    pub chain: Arc<Chain>,
     /// Finds the objects and stores the requests.
     pub requests: Arc<dyn Requests>,
     /// The reads that refused deliveries cause.

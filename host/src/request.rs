@@ -4,10 +4,10 @@
 //! The object is the queue. Once the API server has stored the annotations, no failure of this process loses the
 //! request. This module writes annotations and Events only, and knows neither HTTP servers nor plugins.
 
+mod accepted;
 mod choose;
 mod decide;
 mod events;
-mod memory;
 mod objects;
 mod outcome;
 mod queue;

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::sampling::Sampler;
-use connections::{Admitted, Connections, Place};
+use connections::{Admitted, Connections, OpenConnection};
 use metrics::Closed;
 use request::TrackedService;
 
@@ -108,7 +108,7 @@ pub async fn serve<S, B>(
     };
     while let Some((
         Admitted {
-            place,
+            connection: open,
             has_replaced,
         },
         stream,
@@ -127,7 +127,7 @@ pub async fn serve<S, B>(
             }
         }
         let connection = Connection {
-            place: Arc::new(place),
+            open: Arc::new(open),
             peer: Peer(address),
             service: service.clone(),
             tls: options.tls.clone(),
@@ -161,7 +161,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 /// A connection, from the first byte to the last.
 struct Connection<S> {
-    place: Arc<Place>,
+    open: Arc<OpenConnection>,
     peer: Peer,
     service: S,
     tls: Option<Arc<Tls>>,
@@ -181,7 +181,7 @@ where
         let _open = self.metrics.opened();
         // Small answers are sent without delay. Without this option they are only sent a little later.
         stream.set_nodelay(true).ok();
-        let replaced = self.place.replaced.clone();
+        let replaced = self.open.replaced.clone();
         let limit = Instant::now() + HEADER_TIME;
         let served = async {
             if !self.begins(&stream, limit).await {
@@ -244,13 +244,13 @@ where
         let service = TrackedService {
             service: self.service.clone(),
             peer: self.peer,
-            place: Arc::clone(&self.place),
+            connection: Arc::clone(&self.open),
             ending: ending.clone(),
         };
         let builder = http(self.idle_time.unwrap_or(HEADER_TIME));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
-        let mut silence = pin!(silence(&self.place, self.idle_time.unwrap_or(IDLE_TIME)));
+        let mut silence = pin!(silence(&self.open, self.idle_time.unwrap_or(IDLE_TIME)));
         let mut is_ending = false;
         loop {
             tokio::select! {
@@ -264,7 +264,7 @@ where
                     is_ending = true;
                     connection.as_mut().graceful_shutdown();
                     // An HTTP/2 client must answer a ping before the connection ends.
-                    silence.set(self::silence(&self.place, HEADER_TIME));
+                    silence.set(self::silence(&self.open, HEADER_TIME));
                 }
                 () = silence.as_mut() => {
                     if !is_ending {
@@ -278,9 +278,9 @@ where
 }
 
 /// Returns when a connection had no request for too long.
-async fn silence(place: &Place, idle_time: Duration) {
+async fn silence(connection: &OpenConnection, idle_time: Duration) {
     loop {
-        let (since, limit) = match place.idle_since() {
+        let (since, limit) = match connection.idle_since() {
             Some((since, true)) => (since, idle_time),
             Some((since, false)) => (since, HEADER_TIME),
             None => (Instant::now(), HEADER_TIME),

@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use stoker::metrics::Metrics;
 use stoker::payload::Document;
 use stoker::plugin::{Origin, Plugin};
-use stoker_tests::bench::calls::{detector, question};
+use stoker_tests::bench::calls::{chain, question};
 use stoker_tests::bench::release;
 
 const PLAIN_STD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guests/plain-std.wasm"));
@@ -28,9 +28,9 @@ fn detection(criterion: &mut Criterion) {
     let body = release("v2.0.0");
     let question = question(&body, Some("release")).unwrap();
     let metrics = Metrics::new();
-    let detector = detector(&runtime, &metrics).unwrap();
-    let sandbox = Arc::clone(detector.sandbox());
-    let plugins = detector.plugins();
+    let chain = chain(&runtime, &metrics).unwrap();
+    let sandbox = Arc::clone(chain.sandbox());
+    let plugins = chain.plugins();
     let named = |name: &str| {
         plugins
             .iter()

@@ -16,9 +16,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     (
         "axum",
         &[
-            "admission/handler",
-            "admission/serving",
             "app/tasks",
+            "injection/handler",
+            "injection/serving",
             "operations",
             "receiver",
         ],
@@ -32,37 +32,22 @@ const OWNERS: &[(&str, &[&str])] = &[
     (
         "k8s_openapi",
         &[
-            "admission",
             "app/demo",
             "app/local_gateway",
+            "cluster",
             "controller",
-            "events",
-            "leader",
-            "plugin_maps",
-            "secret_store",
+            "injection",
         ],
     ),
     (
         "kube",
-        &[
-            "admission",
-            "app",
-            "controller",
-            "events",
-            "leader",
-            "plugin_maps",
-            "request",
-            "secret_store",
-            "single_try",
-            "watch_backoff",
-            "written",
-        ],
+        &["app", "cluster", "controller", "injection", "request"],
     ),
     ("memchr", &["payload/sns"]),
     ("memmap2", &["receiver/buffer"]),
     ("notify", &["plugin/watch"]),
     ("rayon", &["plugin/background"]),
-    ("rcgen", &["admission/certificate"]),
+    ("rcgen", &["injection/certificate"]),
     ("regex", &["request/rules"]),
     (
         "reqwest",
@@ -93,9 +78,16 @@ const OWNERS: &[(&str, &[&str])] = &[
 
 /// A module, and the other modules that it may name.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
-    ("admission", &["server"]),
     ("auth", &["delivery", "payload", "secrets"]),
     ("cli", &["auth", "telemetry"]),
+    ("cluster", &[]),
+    ("cluster/events", &[]),
+    ("cluster/leader", &[]),
+    ("cluster/plugin_maps", &["cluster/watch_backoff", "plugin"]),
+    ("cluster/secret_store", &["secrets"]),
+    ("cluster/single_try", &[]),
+    ("cluster/watch_backoff", &[]),
+    ("cluster/written", &[]),
     (
         "config",
         &[
@@ -111,23 +103,21 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     (
         "controller",
         &[
-            "events",
+            "cluster/events",
+            "cluster/watch_backoff",
+            "cluster/written",
             "github_app",
             "lookups",
             "recent",
-            "watch_backoff",
-            "written",
         ],
     ),
     ("delivery", &[]),
-    ("events", &[]),
     ("github_app", &[]),
-    ("leader", &[]),
-    ("lookups", &["request"]),
+    ("injection", &["server"]),
+    ("lookups", &[]),
     ("operations", &["auth", "metrics", "plugin", "request"]),
     ("payload", &[]),
     ("plugin", &["auth", "delivery", "payload"]),
-    ("plugin_maps", &["plugin", "watch_backoff"]),
     (
         "receiver",
         &[
@@ -137,16 +127,17 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("recent", &[]),
     (
         "request",
-        &["delivery", "events", "watch_backoff", "written"],
+        &[
+            "cluster/events",
+            "cluster/watch_backoff",
+            "cluster/written",
+            "delivery",
+        ],
     ),
     ("sampling", &[]),
-    ("secret_store", &["secrets"]),
     ("secrets", &["recent"]),
     ("server", &["sampling"]),
-    ("single_try", &[]),
     ("telemetry", &[]),
-    ("watch_backoff", &[]),
-    ("written", &[]),
 ];
 
 /// The modules that put the others together. They may name every module.

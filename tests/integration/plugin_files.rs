@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use stoker::app::EXAMPLE_PLUGIN;
 use stoker::metrics::Metrics;
-use stoker::plugin::{Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource, Supply};
+use stoker::plugin::{Capacity, Catalog, Chain, PluginState, Sandbox, SettingsSource, Supply};
 use tempfile::TempDir;
 use wasm_encoder::{
     CodeSection, ComponentSection as _, Encode as _, Function, FunctionSection, Module,
@@ -47,20 +47,20 @@ fn importing(import: &str, package: &str) -> Vec<u8> {
 }
 
 /// Returns the plugins of a directory, as a host loads them.
-pub(crate) async fn open(directory: &TempDir) -> Arc<Detector> {
-    Arc::clone(catalog(directory).await.detector())
+pub(crate) async fn open(directory: &TempDir) -> Arc<Chain> {
+    Arc::clone(catalog(directory).await.chain())
 }
 
 pub(crate) async fn catalog(directory: &TempDir) -> Catalog {
     let sandbox = Sandbox::new(Capacity::default()).unwrap();
-    let detector = Arc::new(Detector::new(sandbox.into()));
+    let chain = Arc::new(Chain::new(sandbox.into()));
     let supplies = vec![Supply::Directory(directory.path().to_owned())];
     let metrics = Metrics::new().plugin;
     let settings = SettingsSource {
         file: Some(directory.path().join("settings.yaml")).filter(|file| file.exists()),
         ..SettingsSource::default()
     };
-    Catalog::open(detector, metrics, supplies, settings)
+    Catalog::open(chain, metrics, supplies, settings)
         .await
         .unwrap()
 }
@@ -251,11 +251,11 @@ async fn what_needs_no_compiling_does_not_wait_for_the_compiler() -> Result<()> 
     std::fs::write(file("settings.yaml"), "plugins: {}")?;
     std::fs::write(file("gone.wasm"), EXAMPLE_PLUGIN)?;
     let catalog = catalog(&directory).await;
-    let detector = Arc::clone(catalog.detector());
+    let chain = Arc::clone(catalog.chain());
     let until = async |from: &str, is_true: &dyn Fn(Option<&PluginState>) -> bool| {
         let mut tick = tokio::time::interval(Duration::from_millis(5));
         loop {
-            let status = detector.status();
+            let status = chain.status();
             let entry = status.iter().find(|plugin| plugin.from == from);
             if is_true(entry.map(|entry| &entry.state)) {
                 return;
@@ -287,7 +287,7 @@ async fn what_needs_no_compiling_does_not_wait_for_the_compiler() -> Result<()> 
             |state: Option<&PluginState>| matches!(state, Some(PluginState::Refused { .. }));
         until("broken.wasm", &is_refused).await;
 
-        let large = detector
+        let large = chain
             .status()
             .into_iter()
             .find(|plugin| plugin.from == "large.wasm");

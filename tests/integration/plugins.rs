@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use stoker::app::EXAMPLE_PLUGIN;
 use stoker::metrics::Metrics;
 use stoker::plugin::{
-    Bundles, Capacity, Catalog, Detector, PluginState, Sandbox, SettingsSource, Supply,
+    Bundles, Capacity, Catalog, Chain, PluginState, Sandbox, SettingsSource, Supply,
 };
 use stoker_tests::TestCluster;
 use tempfile::TempDir;
@@ -92,8 +92,8 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
     std::fs::write(directory.path().join("b.wasm"), EXAMPLE_PLUGIN)?;
     std::fs::write(directory.path().join("c.txt"), b"not a plugin")?;
     std::fs::write(directory.path().join("..hidden.wasm"), b"not a plugin")?;
-    let detector = open(&directory).await;
-    let status = detector.status();
+    let chain = open(&directory).await;
+    let status = chain.status();
     let state = |from: &str| {
         status
             .iter()
@@ -104,7 +104,7 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
     };
     assert_eq!(state("a.wasm"), PluginState::Serving);
     assert!(matches!(state("b.wasm"), PluginState::Refused { why } if why.contains("a.wasm")));
-    let names: Vec<_> = detector
+    let names: Vec<_> = chain
         .plugins()
         .iter()
         .map(|plugin| plugin.descriptor().name.clone())
@@ -131,7 +131,7 @@ async fn of_two_files_with_one_name_the_first_serves() -> Result<()> {
 
 /// The name and the state of a file.
 fn state(catalog: &Catalog, file: &str) -> (Option<String>, PluginState) {
-    let status = catalog.detector().status();
+    let status = catalog.chain().status();
     let status = status.into_iter().find(|plugin| plugin.from == file);
     let status = status.unwrap();
     (status.name, status.state)
@@ -153,7 +153,7 @@ async fn an_update_whose_new_name_is_taken_waits_while_the_previous_version_serv
         matches!(&previous, PluginState::ServingPrevious { why } if by_a(why)),
         "{previous:?}"
     );
-    let asked = catalog.detector().plugins();
+    let asked = catalog.chain().plugins();
     assert!(
         asked
             .iter()
@@ -250,19 +250,19 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
 async fn plugins_are_not_all_known_before_their_supply_is() -> Result<()> {
     let (sender, supply) = watch::channel(None);
     let sandbox = Sandbox::new(Capacity::default())?;
-    let detector = Arc::new(Detector::new(sandbox.into()));
+    let chain = Arc::new(Chain::new(sandbox.into()));
     let settings = SettingsSource::default();
     let mut catalog = Catalog::open(
-        Arc::clone(&detector),
+        Arc::clone(&chain),
         Metrics::new().plugin,
         vec![Supply::Bundles(supply)],
         settings,
     )
     .await?;
-    assert!(!detector.is_complete());
+    assert!(!chain.is_complete());
     sender.send_replace(Some(Bundles::default()));
     catalog.rescan().await;
-    assert!(detector.is_complete());
+    assert!(chain.is_complete());
     Ok(())
 }
 
@@ -271,14 +271,10 @@ async fn a_file_that_came_before_the_watch_is_taken() -> Result<()> {
     let directory = TempDir::new()?;
     let catalog = catalog(&directory).await;
     std::fs::write(directory.path().join("shipit.wasm"), EXAMPLE_PLUGIN)?;
-    let detector = Arc::clone(catalog.detector());
+    let chain = Arc::clone(catalog.chain());
     let taken = async {
         let mut tick = tokio::time::interval(Duration::from_millis(5));
-        while detector
-            .status()
-            .iter()
-            .all(|file| file.from != "shipit.wasm")
-        {
+        while chain.status().iter().all(|file| file.from != "shipit.wasm") {
             tick.tick().await;
         }
     };

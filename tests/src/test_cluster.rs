@@ -25,7 +25,7 @@ use stoker::auth::AuthConfig;
 use stoker::config::{HostConfig, InjectionConfig};
 use stoker::controller::AgentRole;
 use stoker::metrics::{Format, Metrics};
-use stoker::plugin::{Detector, Limits, SettingsSource};
+use stoker::plugin::{Chain, Limits, SettingsSource};
 use stoker::secrets::SecretSource;
 use stoker::server::TlsFiles;
 use stoker_api::GatewaySync;
@@ -80,7 +80,7 @@ struct RunningHost {
     url: String,
     injection: Option<SocketAddr>,
     metrics: Arc<Metrics>,
-    detector: Arc<Detector>,
+    chain: Arc<Chain>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<()>>,
 }
@@ -194,7 +194,7 @@ impl TestCluster {
             ),
             None => None,
         };
-        let (detector, metrics) = (Arc::clone(&host.detector), Arc::clone(&host.metrics));
+        let (chain, metrics) = (Arc::clone(&host.chain), Arc::clone(&host.metrics));
         let (stop, stopped) = oneshot::channel();
         let ended = async { drop(stopped.await) };
         let task = tokio::spawn(host.run_until(ended));
@@ -202,7 +202,7 @@ impl TestCluster {
             url,
             injection,
             metrics,
-            detector,
+            chain,
             stop,
             task,
         });

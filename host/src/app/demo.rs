@@ -67,8 +67,8 @@ pub(super) async fn run(flags: DemoFlags) -> Result<ExitCode> {
     ))?;
     let url = format!("http://{address}/webhook/{NAMESPACE}/{NAME}");
     let repo = cluster.git.url().to_owned();
-    let detector = std::sync::Arc::clone(&host.detector);
-    let steps = DemoSteps::new(url.clone(), repo, objects, detector, plugins)?;
+    let chain = std::sync::Arc::clone(&host.chain);
+    let steps = DemoSteps::new(url.clone(), repo, objects, chain, plugins)?;
     let mut ended = pin!(ended);
     let succeeded = tokio::select! {
         succeeded = steps.run(&history) => succeeded?,

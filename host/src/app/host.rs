@@ -15,24 +15,26 @@ use tokio_util::task::TaskTracker;
 use super::injection::Injection;
 use super::kubeconfig::Clients;
 use super::lead::Reconciler;
+use super::requested_refs::RequestedRefs;
 use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
 use crate::auth::{AuthConfig, Authenticator};
+use crate::cluster::events::EventQueue;
+use crate::cluster::leader::Candidate;
+use crate::cluster::plugin_maps;
+use crate::cluster::secret_store::ClusterSecrets;
+use crate::cluster::written::WrittenObjects;
 use crate::config::HostConfig;
 use crate::controller::{self, Controller};
-use crate::events::EventQueue;
-use crate::leader::Candidate;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::operations::{self, Readiness};
-use crate::plugin::{self, Capacity, Catalog, Detector, Sandbox, Supply};
+use crate::plugin::{self, Capacity, Catalog, Chain, Sandbox, Supply};
 use crate::receiver::{self, Limits, Receiver, RefusalReads};
 use crate::request::{self, ObjectCache, Requester};
-use crate::secret_store::ClusterSecrets;
 use crate::secrets::SecretCache;
 use crate::server::{self, Tls};
-use crate::written::WrittenObjects;
-use crate::{plugin_maps, telemetry};
+use crate::telemetry;
 
 /// The time limit for the background tasks to end after the servers have drained.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -40,7 +42,7 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// A running host.
 pub struct Host {
     /// Detects refs with the plugins.
-    pub detector: Arc<Detector>,
+    pub chain: Arc<Chain>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     receiver: Arc<Receiver>,
@@ -61,7 +63,7 @@ impl Host {
         let receiver_address = listeners.receiver_address()?;
         let mut starting = Starting::new(clients.into(), config);
         let tls = starting.load_certificate()?;
-        let detector = starting.load_plugins().await?;
+        let chain = starting.load_plugins().await?;
         let lookups = starting.look_up_with_git()?;
         let written = WrittenObjects::default();
         let (cache, requester) = starting.watch_objects(lookups.clone(), written.clone());
@@ -71,9 +73,9 @@ impl Host {
         let readiness = Readiness {
             objects: Arc::clone(&cache),
             auth: Arc::clone(&auth),
-            detector: Arc::clone(&detector),
+            chain: Arc::clone(&chain),
         };
-        let receiver = starting.receive(auth, Arc::clone(&detector), requester);
+        let receiver = starting.receive(auth, Arc::clone(&chain), requester);
         starting.serve(listeners, tls, Arc::clone(&receiver), readiness);
         let Starting {
             metrics,
@@ -83,7 +85,7 @@ impl Host {
             ..
         } = starting;
         Ok(Self {
-            detector,
+            chain,
             metrics,
             receiver,
             receiver_address,
@@ -207,9 +209,9 @@ impl Starting {
     }
 
     /// Loads the plugins, and watches their sources for changes.
-    async fn load_plugins(&mut self) -> Result<Arc<Detector>> {
+    async fn load_plugins(&mut self) -> Result<Arc<Chain>> {
         let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
-        let detector = Arc::new(Detector::new(sandbox));
+        let chain = Arc::new(Chain::new(sandbox));
         let directories = self.config.plugin_directories.iter().cloned();
         let mut supplies: Vec<_> = directories.map(Supply::Directory).collect();
         if self.config.watches_plugin_maps {
@@ -220,17 +222,17 @@ impl Starting {
             supplies.push(supply);
         }
         let catalog = Catalog::open(
-            Arc::clone(&detector),
+            Arc::clone(&chain),
             self.metrics.plugin.clone(),
             supplies,
             self.config.plugin_settings.clone(),
         )
         .await?;
         self.tasks.spawn(plugin::watch(catalog));
-        for plugin in &*detector.plugins() {
+        for plugin in &*chain.plugins() {
             self.metrics.receiver.begin(plugin.origin().key());
         }
-        Ok(detector)
+        Ok(chain)
     }
 
     /// Returns the lookups of refs in git repositories.
@@ -269,7 +271,7 @@ impl Starting {
             self.write_events(request::COMPONENT),
             namespace,
             written,
-            Some(Arc::new(lookups)),
+            Some(Arc::new(RequestedRefs(lookups))),
         );
         (cache, Arc::new(requester))
     }
@@ -326,13 +328,13 @@ impl Starting {
     fn receive(
         &mut self,
         auth: Arc<Authenticator>,
-        detector: Arc<Detector>,
+        chain: Arc<Chain>,
         requests: Arc<Requester>,
     ) -> Arc<Receiver> {
         let metrics = &self.metrics.receiver;
         let receiver = Arc::new(Receiver {
             auth,
-            detector,
+            chain,
             requests,
             refusal_reads: RefusalReads::default(),
             metrics: metrics.clone(),

@@ -7,8 +7,8 @@ use kube::Client;
 use tokio::sync::watch;
 
 use super::tasks::Servers;
-use crate::admission::{self, CertificateSource, Injector, Keeper, Objects, Serving, Settings};
 use crate::config::{CertificateConfig, InjectionConfig};
+use crate::injection::{self, CertificateSource, Injector, Keeper, Objects, Serving, Settings};
 use crate::metrics::Metrics;
 
 /// The running webhook.
@@ -51,7 +51,7 @@ impl Injection {
         let serving = Serving {
             address: config.address,
             source,
-            routes: admission::router(Arc::new(injector)),
+            routes: injection::router(Arc::new(injector)),
             metrics: metrics.injector.clone(),
             listening: sender,
         };

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Error, Result, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::single_try;
+use crate::cluster::single_try;
 
 /// The clients of one API server.
 pub struct Clients {

@@ -7,8 +7,8 @@ use futures::FutureExt as _;
 use stoker_git::GitClient;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::leader::{self, Candidate, Leadership};
 use crate::controller::Controller;
-use crate::leader::{self, Candidate, Leadership};
 
 /// The time limit for unfinished passes at shutdown. The next leader repeats an aborted pass, because the request is
 /// still on the object.
@@ -88,11 +88,11 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::cluster::events::EventQueue;
+    use crate::cluster::watch_backoff::WatchMetrics;
+    use crate::cluster::written::WrittenObjects;
     use crate::controller::ControllerMetrics;
-    use crate::events::EventQueue;
     use crate::lookups::{LookupMetrics, Lookups};
-    use crate::watch_backoff::WatchMetrics;
-    use crate::written::WrittenObjects;
 
     #[tokio::test(start_paused = true)]
     async fn ends_in_time_if_the_api_server_does_not_answer() {

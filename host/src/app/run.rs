@@ -19,7 +19,7 @@ pub(super) async fn run(flags: RunFlags) -> Result<ExitCode> {
     let ended = stoker_process::termination()?;
     let clients = kubeconfig::clients(kubeconfig.as_deref(), WITHOUT_A_CLUSTER).await?;
     let host = Host::start(clients, config).await?;
-    for status in host.detector.status() {
+    for status in host.chain.status() {
         if status.state == PluginState::Serving {
             tracing::info!(plugin.file = %status.from, plugin.name = status.name, "plugin loaded");
         }

@@ -24,7 +24,7 @@ use stoker_api::GatewaySync;
 use super::api_errors::{in_words, of_watch};
 use super::kubeconfig;
 use crate::cli::{ObjectName, OutputFormat, StatusFlags};
-use crate::written::GuardedSync;
+use crate::cluster::written::GuardedSync;
 use view::ObjectView;
 
 /// How often a terminal shows the objects again without a change, because ages change.

@@ -16,7 +16,7 @@ use super::publish::Publication;
 use super::resolve::{Resolution, ResolutionFailure, ResolutionSuccess};
 use super::status::Outcome;
 use super::validate::Desired;
-use crate::events::{Event, EventQueue, EventType, Subject};
+use crate::cluster::events::{Event, EventQueue, EventType, Subject};
 
 /// The name of the reporter, by which tools filter events.
 pub const COMPONENT: &str = "gatewaysync-controller";

@@ -11,7 +11,7 @@ use serde::Serialize;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::label;
 
-use crate::written::number;
+use crate::cluster::written::number;
 
 /// The last writes of one kind of objects, by the `GatewaySync` that they are written for.
 #[derive(Debug, Default)]

@@ -88,7 +88,7 @@ async fn remove<G>(
     key: &ObjectKey,
     meta: &ObjectMeta,
 ) -> Result<ReconcileResult, ControllerError> {
-    let _slot = context.slots.acquire().await;
+    let _permit = context.permits.acquire().await;
     finalizer::clean_up(&context.client, key, meta).await?;
     forget(context, key);
     Ok(ReconcileResult::done())
@@ -100,7 +100,7 @@ async fn pass<G: RefSource>(
     key: &ObjectKey,
     sync: &GatewaySync,
 ) -> Result<ReconcileResult, ControllerError> {
-    let slot = context.slots.acquire().await;
+    let permit = context.permits.acquire().await;
     if let Some(result) = prepare(context, key, sync).await? {
         return Ok(result);
     }
@@ -110,7 +110,7 @@ async fn pass<G: RefSource>(
         Box::pin(gateways::observe(context, key, sync)),
     );
     let refs = refs?;
-    drop(slot);
+    drop(permit);
     let git = match refs.git.clone() {
         Ok(secrets) => secrets.access(&context.tokens).await,
         Err(error) => Err(error),
@@ -118,7 +118,7 @@ async fn pass<G: RefSource>(
     let desired = validate::validate(sync, &refs, &git);
     show_token(context, key, sync, &desired);
     let resolution = resolve::resolve(context, key, &desired).await;
-    let _slot = context.slots.acquire().await;
+    let _permit = context.permits.acquire().await;
     let resolution = match resolution {
         Ok(resolution) => resolution,
         Err(pending) => {

@@ -20,8 +20,8 @@ use stoker_api::names::{self, annotation, label};
 use super::agent_binding;
 use super::gateways::{PodFields, PodIndex};
 use super::own_writes::OwnWrites;
-use crate::watch_backoff::WatchMetrics;
-use crate::written::{GuardedSync, WrittenObjects};
+use crate::cluster::watch_backoff::WatchMetrics;
+use crate::cluster::written::{GuardedSync, WrittenObjects};
 
 /// The annotation in which `kubectl apply` keeps a copy of an object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

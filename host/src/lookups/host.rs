@@ -83,7 +83,7 @@ impl Hosts {
         self.0.is_empty()
     }
 
-    /// Returns the places for conversations with a host.
+    /// Returns the permits for conversations with a host.
     pub(super) fn permits(&self, name: &str) -> Arc<Semaphore> {
         let host = self.0.get(name).map(|host| Arc::clone(&host.permits));
         host.unwrap_or_else(|| Arc::new(Semaphore::new(CONVERSATIONS)))

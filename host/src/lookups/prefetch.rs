@@ -6,12 +6,11 @@ use tokio::time::Instant;
 
 use super::Lookups;
 use super::remote::Prefetched;
-use crate::request::Prefetch;
 
-impl<G: RefSource> Prefetch for Lookups<G> {
+impl<G: RefSource> Lookups<G> {
     /// Starts the lookup of a ref that is being requested, on the remote that the object has. Nothing happens for an
     /// object without lookups, or whose remote needs credentials, which are not kept.
-    fn prefetch(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
+    pub fn prefetch(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
         let mut guard = self.0.lock();
         let state = &mut *guard;
         let Some(id) = state.objects.get(key).copied() else {
@@ -40,7 +39,7 @@ impl<G: RefSource> Prefetch for Lookups<G> {
 }
 
 impl<G> Lookups<G> {
-    /// Returns when a request for a ref was passed to [`Prefetch::prefetch`]. A lookup that began later
+    /// Returns when a request for a ref was passed to [`Lookups::prefetch`]. A lookup that began later
     /// serves it. It is returned once: what changes on the object afterwards needs a newer lookup.
     #[must_use]
     pub fn take_prefetch(

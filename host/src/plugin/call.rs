@@ -165,8 +165,8 @@ pub(super) struct Callee {
     pub(super) label: Arc<str>,
     pub(super) tuning: Arc<Tuning>,
     pub(super) pace: Arc<Pace>,
-    /// The number of places in the pool that one instance takes.
-    pub(super) places: u32,
+    /// The number of slots in the pool that one instance takes.
+    pub(super) slots: u32,
 }
 
 /// Calls `describe` of a fresh instance.
@@ -174,7 +174,7 @@ pub(super) async fn describe(
     sandbox: &Sandbox,
     callee: &Arc<Callee>,
 ) -> Result<RawDescriptor, LoadError> {
-    let held = admit(sandbox, None, callee.places).await;
+    let held = admit(sandbox, None, callee.slots).await;
     let held = held.map_err(LoadError::Describe)?;
     let detector = callee.detector.clone();
     let mut store = store(sandbox, callee, None);
@@ -208,7 +208,7 @@ pub(super) async fn detect(
     question: &Arc<Question>,
 ) -> (Result<RawReply, CallError>, CallReport) {
     let started = Instant::now();
-    let held = match admit(sandbox, Some(turns), callee.places).await {
+    let held = match admit(sandbox, Some(turns), callee.slots).await {
         Ok(held) => held,
         Err(busy) => return (Err(busy), CallReport::default()),
     };
@@ -270,25 +270,25 @@ async fn finish<T: Send + 'static>(
 struct Held {
     _ticking: Ticking,
     _turn: Option<OwnedSemaphorePermit>,
-    _places: OwnedSemaphorePermit,
+    _slots: OwnedSemaphorePermit,
 }
 
 /// Waits for free slots, for at most `queue_time`.
 async fn admit(
     sandbox: &Sandbox,
     turns: Option<&Arc<Semaphore>>,
-    places: u32,
+    slots: u32,
 ) -> Result<Held, CallError> {
     let instances = sandbox.instances();
     // Usually slots are free, and no timer is needed.
     let turn = turns.map(|turns| Arc::clone(turns).try_acquire_owned().ok());
     if let None | Some(Some(_)) = &turn
-        && let Ok(places) = Arc::clone(instances).try_acquire_many_owned(places)
+        && let Ok(slots) = Arc::clone(instances).try_acquire_many_owned(slots)
     {
         return Ok(Held {
             _ticking: sandbox.clock().tick(),
             _turn: turn.flatten(),
-            _places: places,
+            _slots: slots,
         });
     }
     let wait = async {
@@ -299,7 +299,7 @@ async fn admit(
         Ok(Held {
             _ticking: sandbox.clock().tick(),
             _turn: turn,
-            _places: acquire(instances, places).await?,
+            _slots: acquire(instances, slots).await?,
         })
     };
     tokio::time::timeout(sandbox.capacity().queue_time, wait)

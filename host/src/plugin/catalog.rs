@@ -21,7 +21,7 @@ pub use self::files::read_component;
 use self::files::{Digest, FileKey, Files, Listing};
 use self::loading::{Candidate, Loaded, Loader, examine, load};
 use super::builtin;
-use super::chain::Detector;
+use super::chain::Chain;
 use super::error::{LoadError, SandboxError};
 use super::inspect::Inspected;
 use super::load::{Origin, Plugin};
@@ -31,7 +31,7 @@ use super::supply::Supply;
 
 /// The existing plugins, and the state of each file.
 pub struct Catalog {
-    detector: Arc<Detector>,
+    chain: Arc<Chain>,
     loader: Arc<Loader>,
     settings: CurrentSettings,
     supplies: Vec<Supply>,
@@ -69,19 +69,19 @@ struct Reported {
 impl Catalog {
     /// Reads the settings, then loads the built-in plugins and the files.
     pub async fn open(
-        detector: Arc<Detector>,
+        chain: Arc<Chain>,
         metrics: PluginMetrics,
         supplies: Vec<Supply>,
         settings: SettingsSource,
     ) -> Result<Self, SandboxError> {
         let settings = CurrentSettings::open(settings)?;
-        let builtins = builtin::load(detector.sandbox(), &metrics).await?;
+        let builtins = builtin::load(chain.sandbox(), &metrics).await?;
         let loader = Loader {
-            sandbox: Arc::clone(detector.sandbox()),
+            sandbox: Arc::clone(chain.sandbox()),
             metrics,
         };
         let mut catalog = Self {
-            detector,
+            chain,
             loader: Arc::new(loader),
             settings,
             supplies,
@@ -96,10 +96,10 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The detector that asks these plugins.
+    /// The chain that asks these plugins.
     #[must_use]
-    pub fn detector(&self) -> &Arc<Detector> {
-        &self.detector
+    pub fn chain(&self) -> &Arc<Chain> {
+        &self.chain
     }
 
     /// The directories that have to be watched for changes.
@@ -286,7 +286,7 @@ impl Catalog {
 
     fn check_complete(&mut self) {
         if self.all_supplies_known && self.loads.is_empty() {
-            self.detector.set_complete();
+            self.chain.set_complete();
             self.report_unknown_settings();
         }
     }

@@ -77,21 +77,21 @@ pub struct Declined {
     pub reason: String,
 }
 
-/// Asks the plugins that are loaded.
-pub struct Detector {
+/// The chain of the plugins that are loaded. It asks them about deliveries.
+pub struct Chain {
     sandbox: Arc<Sandbox>,
-    chain: ArcSwap<Vec<Arc<Plugin>>>,
+    plugins: ArcSwap<Vec<Arc<Plugin>>>,
     listed: ArcSwap<Vec<Listed>>,
     is_complete: AtomicBool,
 }
 
-impl Detector {
-    /// A detector without plugins.
+impl Chain {
+    /// A chain without plugins.
     #[must_use]
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
         Self {
             sandbox,
-            chain: ArcSwap::default(),
+            plugins: ArcSwap::default(),
             listed: ArcSwap::default(),
             is_complete: AtomicBool::new(false),
         }
@@ -116,13 +116,13 @@ impl Detector {
     /// The plugins, in the order in which they are asked.
     #[must_use]
     pub fn plugins(&self) -> Arc<Vec<Arc<Plugin>>> {
-        self.chain.load_full()
+        self.plugins.load_full()
     }
 
     /// The selected plugin of this name, if it is asked.
     #[must_use]
     pub fn named(&self, name: &str, selection: &DetectorSelection) -> Option<Arc<Plugin>> {
-        let plugins = self.chain.load();
+        let plugins = self.plugins.load();
         let mut named = plugins
             .iter()
             .filter(|plugin| plugin.descriptor().name == name);
@@ -139,7 +139,7 @@ impl Detector {
     /// use.
     pub(super) fn replace(&self, mut asked: Vec<Listed>, not_asked: Vec<Listed>) {
         let plugins = asked.iter().filter_map(|listed| listed.plugin.clone());
-        self.chain.store(Arc::new(plugins.collect()));
+        self.plugins.store(Arc::new(plugins.collect()));
         asked.extend(not_asked);
         self.listed.store(Arc::new(asked));
     }

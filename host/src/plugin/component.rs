@@ -21,8 +21,8 @@ pub(super) struct Linked {
     pub(super) detector: Detector,
     /// The interfaces of the host that it imports, by their full names.
     pub(super) imports: Arc<[String]>,
-    /// The number of places that an instance takes in the pool of instances.
-    pub(super) places: u32,
+    /// The number of slots that an instance takes in the pool of instances.
+    pub(super) slots: u32,
 }
 
 /// Refuses a component over the limit. If the size is known, this is checked before the component is read.
@@ -134,7 +134,7 @@ fn link_component(
     Ok(Linked {
         detector,
         imports: imports.into(),
-        places: places(component),
+        slots: slots(component),
     })
 }
 
@@ -147,9 +147,9 @@ pub(super) fn is_about_address_space(error: &wasmtime::Error) -> bool {
         || format!("{error:#}").contains("Cannot allocate memory")
 }
 
-/// The number of places that an instance takes in the pool. A place is a memory and two tables. Nearly every component
-/// takes one place. A composed component takes several.
-fn places(component: &Component) -> u32 {
+/// The number of slots that an instance takes in the pool. A slot is a memory and two tables. Nearly every component
+/// takes one slot. A composed component takes several.
+fn slots(component: &Component) -> u32 {
     let required = component.resources_required();
     required.map_or(1, |required| {
         required
@@ -221,7 +221,7 @@ mod tests {
         let bytes = wat::parse_str(COMPOSED).unwrap();
         let sandbox = Sandbox::new(Capacity::default()).unwrap();
         let component = Component::from_binary(sandbox.engine(), &bytes).unwrap();
-        assert_eq!(places(&component), 2);
+        assert_eq!(slots(&component), 2);
     }
 
     #[tokio::test]
@@ -232,7 +232,7 @@ mod tests {
         let sandbox = Sandbox::new(Capacity::default()).unwrap();
         let bytes = wat::parse_str(text).unwrap();
         let component = Component::from_binary(sandbox.engine(), &bytes).unwrap();
-        assert_eq!(places(&component), 3);
+        assert_eq!(slots(&component), 3);
         let store = &mut wasmtime::Store::new(sandbox.engine(), ());
         let linker = wasmtime::component::Linker::new(sandbox.engine());
         assert!(linker.instantiate_async(store, &component).await.is_ok());

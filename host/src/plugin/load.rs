@@ -103,7 +103,7 @@ impl Plugin {
             label: origin.to_string().into(),
             tuning,
             pace: Arc::default(),
-            places: linked.places,
+            slots: linked.slots,
         };
         Self::probe(sandbox, metrics, origin, callee, linked.imports).await
     }
@@ -120,7 +120,7 @@ impl Plugin {
             label: Arc::clone(&self.callee.label),
             tuning,
             pace: Arc::default(),
-            places: self.callee.places,
+            slots: self.callee.slots,
         };
         let imports = Arc::clone(&self.imports);
         Self::probe(sandbox, metrics, self.origin.clone(), callee, imports).await

@@ -75,7 +75,7 @@ impl Sandbox {
         &self.clock
     }
 
-    /// The free places of the pool. Each permit stands for one unused memory and two tables.
+    /// The free slots of the pool. Each permit stands for one unused memory and two tables.
     pub(super) fn instances(&self) -> &Arc<Semaphore> {
         &self.instances
     }

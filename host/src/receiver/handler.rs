@@ -11,11 +11,11 @@ use futures::FutureExt as _;
 use stoker_api::detection::{Detection, ObjectKey, ParseError};
 
 use super::Receiver;
-use super::admission::{Admitted, admit};
 use super::answer::{Answer, Reason};
-use super::place::Place;
+use super::path_object::PathObject;
 use super::record::Record;
 use super::router::NO_ROUTE;
+use super::verify::{Authenticated, authenticate};
 use crate::auth::{Verified, carries_proof};
 use crate::delivery::{Delivery, Fingerprint, delivery_id};
 use crate::payload::PayloadError;
@@ -47,19 +47,19 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
     let id = delivery_id(headers);
     let has_proof = carries_proof(headers);
     let mut record = Record::start(&receiver, (namespace, name), id, source);
-    let place = Place::new(namespace, name, request.uri().path());
-    let admitted = admit(&receiver, &place, source, request, &mut record).await;
-    let admitted = admitted.and_then(|admitted| {
+    let object = PathObject::new(namespace, name, request.uri().path());
+    let authenticated = authenticate(&receiver, &object, source, request, &mut record).await;
+    let authenticated = authenticated.and_then(|authenticated| {
         // From here on, the sender is authenticated.
-        record.authenticated(&place, admitted.delivery.scheme());
-        Ok((admitted, receiver.limits.admit()?))
+        record.authenticated(&object, authenticated.delivery.scheme());
+        Ok((authenticated, receiver.limits.admit()?))
     });
-    match admitted {
-        Ok((admitted, in_flight)) => {
+    match authenticated {
+        Ok((authenticated, in_flight)) => {
             let deliveries = receiver.deliveries.clone();
             let mut work = async move {
                 let _in_flight = in_flight;
-                let answer = match handle(&receiver, &place, admitted).await {
+                let answer = match handle(&receiver, &object, authenticated).await {
                     Ok(answer) | Err(answer) => answer,
                 };
                 record.finish(&answer);
@@ -86,18 +86,22 @@ async fn answer(receiver: Arc<Receiver>, namespace: &str, name: &str, request: R
 
 /// Handles a delivery whose sender is authenticated. The error is the answer to a delivery that ends before its last
 /// step.
-async fn handle(receiver: &Receiver, place: &Place, admitted: Admitted) -> Result<Answer, Answer> {
-    let Admitted {
+async fn handle(
+    receiver: &Receiver,
+    object: &PathObject,
+    authenticated: Authenticated,
+) -> Result<Answer, Answer> {
+    let Authenticated {
         delivery,
         target,
         deadline,
         share,
-    } = admitted;
+    } = authenticated;
     let limits = &receiver.limits;
-    if let Some(why) = place.impossible() {
-        return Err(no_object(place, why));
+    if let Some(why) = object.impossible() {
+        return Err(no_object(object, why));
     }
-    let fail = |error| fail(&error, place.key());
+    let fail = |error| fail(&error, object.key());
     let target = target.map_err(fail)?;
     let key = target.key.clone();
     limits.count(&key)?;
@@ -128,7 +132,7 @@ async fn handle(receiver: &Receiver, place: &Place, admitted: Admitted) -> Resul
 /// delivery is not parsed.
 fn recall(receiver: &Receiver, target: &Target, fingerprint: &Fingerprint) -> Option<Answer> {
     let (plugin, submitted) = receiver.requests.recall(target, fingerprint)?;
-    let plugin = receiver.detector.named(&plugin, &target.policy.detectors)?;
+    let plugin = receiver.chain.named(&plugin, &target.policy.detectors)?;
     Some(accept(&submitted, plugin))
 }
 
@@ -151,7 +155,7 @@ async fn detect(
 ) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
     let form = BodyForm::of(&delivery);
     let (question, parsed) = Question::new(delivery);
-    let verdict = receiver.detector.detect(question, &policy.detectors).await;
+    let verdict = receiver.chain.detect(question, &policy.detectors).await;
     if let Err(error) = parsed
         && matches!(
             verdict,
@@ -276,8 +280,8 @@ fn fail(error: &RequestError, key: &ObjectKey) -> Answer {
 }
 
 /// Returns the answer to a delivery whose path cannot name an object.
-fn no_object(place: &Place, why: &ParseError) -> Answer {
-    if !place.is_named() {
+fn no_object(object: &PathObject, why: &ParseError) -> Answer {
+    if !object.is_named() {
         return Answer::refused(Reason::NoRoute, NO_ROUTE);
     }
     let error = format!("the path names no GatewaySync: {why}");

@@ -8,7 +8,7 @@ use stoker_report::escape;
 
 use super::Receiver;
 use super::answer::Answer;
-use super::place::Place;
+use super::path_object::PathObject;
 use crate::auth::AuthError;
 use crate::plugin::Plugin;
 
@@ -72,11 +72,11 @@ impl Record {
         self.bytes = Some(bytes);
     }
 
-    /// Notes that a proof of this scheme is valid for a place.
-    pub(super) fn authenticated(&mut self, place: &Place, scheme: &'static str) {
+    /// Notes that a proof of this scheme is valid for the object of the path.
+    pub(super) fn authenticated(&mut self, object: &PathObject, scheme: &'static str) {
         self.receiver.metrics.authenticated(scheme);
         self.scheme = Some(scheme);
-        self.is_possible = place.is_possible();
+        self.is_possible = object.is_possible();
     }
 
     /// Writes why the sender is refused, which the answer does not say.
@@ -143,7 +143,7 @@ impl Record {
 }
 
 impl Drop for Record {
-    /// Runs also if the connection ended before the answer, which ends the work on a delivery that is not admitted.
+    /// Runs also if the connection ended before the answer, which ends the work on a delivery whose sender is not authenticated.
     fn drop(&mut self) {
         self.receiver.metrics.ended();
         if !self.is_answered && !std::thread::panicking() {

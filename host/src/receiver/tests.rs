@@ -1,12 +1,12 @@
 //! The routes with the built-in plugins, and objects in memory instead of an API server.
 
-mod admission;
 mod bodies;
 mod disconnects;
 mod handshake;
 mod limits;
 mod memory;
 mod repositories;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::auth::{AuthConfig, SIGNATURE_HEADER, sign};
 use crate::delivery::Fingerprint;
-use crate::plugin::{self, Capacity, Catalog, Detector, PluginMetrics, Sandbox, SettingsSource};
+use crate::plugin::{self, Capacity, Catalog, Chain, PluginMetrics, Sandbox, SettingsSource};
 use crate::request::{Announcement, Ignored, Policy, RequestError, Submitted, Target, Unannounced};
 use crate::secrets::SecretSource;
 
@@ -126,10 +126,10 @@ fn with_object(policy: Policy) -> FakeRequests {
     }
 }
 
-/// Returns a detector without plugins.
-fn detector() -> Arc<Detector> {
+/// Returns a chain without plugins.
+fn chain() -> Arc<Chain> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default()).unwrap());
-    Arc::new(Detector::new(sandbox))
+    Arc::new(Chain::new(sandbox))
 }
 
 /// A receiver that requires signatures.
@@ -161,9 +161,9 @@ impl Fixture {
     }
 
     async fn with(requests: FakeRequests, limits: plugin::Limits, bounds: Bounds) -> Self {
-        let detector = detector();
+        let chain = chain();
         let catalog = Catalog::open(
-            Arc::clone(&detector),
+            Arc::clone(&chain),
             PluginMetrics::register(&mut Registry::default()),
             Vec::new(),
             SettingsSource {
@@ -176,16 +176,16 @@ impl Fixture {
             hmac: Some(SecretSource::Inline(SECRET.to_owned())),
             ..AuthConfig::default()
         };
-        Self::with_parts(requests, detector, Authenticator::new(auth), bounds)
+        Self::with_parts(requests, chain, Authenticator::new(auth), bounds)
     }
 
-    fn with_auth(requests: FakeRequests, detector: Arc<Detector>, auth: Authenticator) -> Self {
-        Self::with_parts(requests, detector, auth, Bounds::default())
+    fn with_auth(requests: FakeRequests, chain: Arc<Chain>, auth: Authenticator) -> Self {
+        Self::with_parts(requests, chain, auth, Bounds::default())
     }
 
     fn with_parts(
         requests: FakeRequests,
-        detector: Arc<Detector>,
+        chain: Arc<Chain>,
         auth: Authenticator,
         bounds: Bounds,
     ) -> Self {
@@ -194,7 +194,7 @@ impl Fixture {
         let metrics = ReceiverMetrics::register(&mut registry);
         let receiver = Receiver {
             auth: Arc::new(auth),
-            detector,
+            chain,
             requests: Arc::clone(&requests) as Arc<dyn Requests>,
             refusal_reads: RefusalReads::default(),
             metrics: metrics.clone(),

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use stoker_api::detection::{CommitId, Detection, GitRef};
 
+use super::accepted::{AcceptedDeliveries, DeliveryId, LastEvent};
 use super::choose::choose;
-use super::memory::{DeliveryId, LastEvent, Memory};
 use super::rules::{Rejection, Rules};
 use super::state::{Need, RequestState};
 use super::{Announcement, Ignored, Submitted};
@@ -13,7 +13,7 @@ use super::{Announcement, Ignored, Submitted};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// A request is written.
-    Write(Accepted),
+    Write(NewRequest),
     /// Nothing is written, and this is the outcome.
     Keep(Submitted),
     /// No request is written, because the ref is requested already. The delivery is accepted and must be remembered, or
@@ -21,27 +21,27 @@ pub(super) enum Decision {
     AlreadySet {
         /// The requested ref.
         git_ref: GitRef,
-        /// The memory of the object, with this delivery.
-        memory: Memory,
+        /// The accepted deliveries of the object, with this one.
+        accepted: AcceptedDeliveries,
     },
     /// The rules cannot be applied, because a field of the object is invalid.
     Refuse(String),
 }
 
-/// An announcement for which a request is written.
+/// A request to write for an announcement.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(super) struct NewRequest {
     /// The ref to request.
     pub(super) git_ref: GitRef,
     /// The commit that the ref is to lead to, if the sender names it.
     pub(super) commit: Option<CommitId>,
     /// Why it is written.
     pub(super) kind: Kind,
-    /// The memory of the object, with this delivery.
-    pub(super) memory: Memory,
+    /// The accepted deliveries of the object, with this one.
+    pub(super) accepted: AcceptedDeliveries,
 }
 
-impl Accepted {
+impl NewRequest {
     /// Returns the outcome, once the request is stored.
     pub(super) fn outcome(self) -> Submitted {
         match self.kind {
@@ -74,13 +74,13 @@ pub(super) fn decide(
     if state.is_deleting {
         return Decision::Keep(Submitted::Ignored(Ignored::BeingDeleted));
     }
-    let accepted = match rules.accepted(&announcement.detections) {
-        Ok(accepted) => accepted,
+    let detections = match rules.accepted(&announcement.detections) {
+        Ok(detections) => detections,
         Err(Rejection::Ignored(reason)) => return Decision::Keep(Submitted::Ignored(reason)),
         Err(Rejection::Invalid(why)) => return Decision::Refuse(why),
     };
-    let Some(detection) = choose(&accepted, state) else {
-        let count = accepted.len();
+    let Some(detection) = choose(&detections, state) else {
+        let count = detections.len();
         return Decision::Keep(Submitted::Ignored(Ignored::NotFollowed { count }));
     };
     let detection = &Detection {
@@ -94,8 +94,8 @@ pub(super) fn decide(
     let later = later_event(state, rules, announcement, detection, now);
     // The branch has left the commit of an earlier push.
     let commit = detection.commit.clone().filter(|_| later.is_none());
-    if state.memory.has_signed(&announcement.fingerprint)
-        || id.is_some_and(|id| state.memory.has(id))
+    if state.accepted.has_signed(&announcement.fingerprint)
+        || id.is_some_and(|id| state.accepted.has(id))
     {
         return repeat(state, detection, commit, later.is_some());
     }
@@ -104,19 +104,19 @@ pub(super) fn decide(
         let (git_ref, at) = (last.git_ref.clone(), last.at);
         return Decision::Keep(Submitted::Ignored(Ignored::Superseded { git_ref, at }));
     }
-    let memory = state.memory.with(announcement, detection, now);
+    let accepted = state.accepted.with(announcement, detection, now);
     let kind = match state.need(detection) {
-        Need::AlreadyRequested => return Decision::AlreadySet { git_ref, memory },
+        Need::AlreadyRequested => return Decision::AlreadySet { git_ref, accepted },
         // The request that is not handled yet is that of the later event, with the commit of that one.
-        Need::Renew if later.is_some() => return Decision::AlreadySet { git_ref, memory },
+        Need::Renew if later.is_some() => return Decision::AlreadySet { git_ref, accepted },
         Need::Renew => Kind::Renewal,
         Need::Write => Kind::New,
     };
-    Decision::Write(Accepted {
+    Decision::Write(NewRequest {
         git_ref,
         commit,
         kind,
-        memory,
+        accepted,
     })
 }
 
@@ -129,7 +129,7 @@ fn later_event<'a>(
     now: Timestamp,
 ) -> Option<&'a LastEvent> {
     let occurred_at = detection.occurred_at.filter(|_| rules.is_order_checked)?;
-    let last = state.memory.last_event_for(announcement, now)?;
+    let last = state.accepted.last_event_for(announcement, now)?;
     (occurred_at < last.at).then_some(last)
 }
 
@@ -154,11 +154,11 @@ fn repeat(
     if !is_written {
         return Decision::Keep(Submitted::Duplicate(git_ref));
     }
-    Decision::Write(Accepted {
+    Decision::Write(NewRequest {
         git_ref,
         commit,
         kind: Kind::Repetition,
-        memory: state.memory.clone(),
+        accepted: state.accepted.clone(),
     })
 }
 

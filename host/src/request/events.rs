@@ -3,7 +3,7 @@
 use stoker_api::names::reason;
 
 use super::{RequestError, Submitted, Target, Unannounced};
-use crate::events::{Event, EventType, Subject};
+use crate::cluster::events::{Event, EventType, Subject};
 
 /// The reporting component of the events, with the name that the Go operator uses.
 pub const COMPONENT: &str = "webhook-receiver";

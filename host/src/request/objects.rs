@@ -15,10 +15,10 @@ use stoker_api::requested_over;
 use stoker_api::{GatewaySync, WebhookSpec};
 use tokio::sync::OnceCell;
 
-use super::memory::Memory;
+use super::accepted::AcceptedDeliveries;
 use super::state::{RequestState, Resolved};
 use super::{Policy, RequestError, Snapshot, Target};
-use crate::watch_backoff::WatchMetrics;
+use crate::cluster::watch_backoff::WatchMetrics;
 
 /// The fields of a `GatewaySync` that the receiver uses. Each may be absent, so that an object that the controller
 /// rejects still takes requests.
@@ -162,7 +162,7 @@ fn state(object: &StoredObject) -> RequestState {
             commit: status.last_sync_commit,
             is_fixed,
         }),
-        memory: Memory::read(
+        accepted: AcceptedDeliveries::read(
             annotation(annotation::ACCEPTED_DELIVERIES).as_deref(),
             annotation(annotation::ACCEPTED_EVENTS).as_deref(),
         ),

@@ -23,9 +23,9 @@ use tokio::time::{Instant, timeout_at};
 use super::events;
 use super::objects::ObjectCache;
 use super::writer::{Change, Failure, Writer};
+use crate::cluster::events::{EventQueue, Subject};
+use crate::cluster::written::{WrittenObjects, is_as_late};
 use crate::delivery::Fingerprint;
-use crate::events::{EventQueue, Subject};
-use crate::written::{WrittenObjects, is_as_late};
 
 use super::{
     Announcement, Prefetch, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
@@ -41,8 +41,8 @@ const MAX_REMEMBERED: usize = 4096;
 
 /// The maximum number of objects that are written at a time: as many as the controller reconciles, so that under load
 /// requests are not stored faster than they are handled. More would also make each write slower, until the tries end
-/// before their answers. What arrives for an object while it waits for its place is stored by the same write.
-const PLACES: usize = 16;
+/// before their answers. What arrives for an object while it waits for a permit is stored by the same write.
+const PERMITS: usize = 16;
 
 /// Stores requests on the objects.
 pub struct Requester {
@@ -66,7 +66,7 @@ impl Requester {
     ) -> Self {
         let queue = Queue {
             writer: Writer::new(client, namespace, written),
-            places: Semaphore::new(PLACES),
+            permits: Semaphore::new(PERMITS),
             objects: Mutex::default(),
             prefetch,
         };
@@ -151,9 +151,9 @@ impl Requests for Requester {
     }
 }
 
-/// The state of one object that the watch does not provide.
+/// The announcements of one object, and what the watch does not provide of it.
 #[derive(Default)]
-struct ObjectState {
+struct ObjectQueue {
     /// Announcements that wait for the write that is under way.
     waiting: Vec<Submission>,
     /// Whether a task stores announcements for this object.
@@ -166,9 +166,9 @@ struct ObjectState {
 
 struct Queue {
     writer: Writer,
-    /// The places for tasks that use the API server.
-    places: Semaphore,
-    objects: Mutex<HashMap<ObjectKey, ObjectState>>,
+    /// The permits of tasks that use the API server.
+    permits: Semaphore,
+    objects: Mutex<HashMap<ObjectKey, ObjectQueue>>,
     prefetch: Option<Arc<dyn Prefetch>>,
 }
 
@@ -220,7 +220,7 @@ impl Queue {
         let mut turn = Turn::new(batch);
         let mut pauses = Pauses::new();
         while turn.is_awaited() {
-            let place = self.places.acquire().await;
+            let permit = self.permits.acquire().await;
             turn.join(self.with(key, |object| std::mem::take(&mut object.waiting)));
             turn.answer_due(Instant::now(), None);
             let (error, again_in) = match self.answer(key, &mut turn).await {
@@ -229,7 +229,7 @@ impl Queue {
                 Err(Failure::Transient { error, again_in }) => (error, again_in),
                 Err(Failure::Conflict) => (None, None),
             };
-            drop(place);
+            drop(permit);
             let again_at = Instant::now() + pauses.next(again_in);
             turn.answer_due(again_at, error.as_ref());
             tokio::time::sleep_until(again_at).await;
@@ -329,7 +329,7 @@ impl Queue {
     }
 
     /// Accesses the state of an object.
-    fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectState) -> R) -> R {
+    fn with<R>(&self, key: &ObjectKey, access: impl FnOnce(&mut ObjectQueue) -> R) -> R {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MAX_REMEMBERED && !objects.contains_key(key) {
             // A forgotten write causes at most one conflict.

@@ -1,6 +1,6 @@
 use stoker_api::detection::{Detection, GitRef, RefName};
 
-use super::memory::Memory;
+use super::accepted::AcceptedDeliveries;
 
 /// The state of an object, as far as it decides whether a request must be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct RequestState {
     /// The ref that the controller resolved last, unless the spec has changed since.
     pub(super) resolved: Option<Resolved>,
     /// The deliveries that were accepted for the object.
-    pub(super) memory: Memory,
+    pub(super) accepted: AcceptedDeliveries,
 }
 
 /// The ref that the controller resolved last.

@@ -14,11 +14,11 @@ use stoker_api::names::annotation;
 use stoker_api::request::{self, Annotations};
 use tokio::time::{Instant, timeout_at};
 
-use super::memory::Memory;
+use super::accepted::AcceptedDeliveries;
 use super::objects::{self, GuardedObject};
 use super::state::RequestState;
 use super::{RequestError, Target};
-use crate::written::{GuardedSync, WrittenObjects};
+use crate::cluster::written::{GuardedSync, WrittenObjects};
 
 /// The manager of the annotations, in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-receiver";
@@ -44,21 +44,21 @@ pub(super) enum Change {
     /// A request, with the accepted deliveries.
     Request(Request),
     /// The accepted deliveries alone. It starts no pass.
-    Memory(Memory),
+    Accepted(AcceptedDeliveries),
 }
 
 impl Change {
     /// Returns the merge patch of an object at a version. Without a version, it applies to any version.
     fn patch(&self, version: Option<&str>) -> Value {
-        let (mut annotations, memory) = match self {
-            Self::Request(request) => (request.annotations(), &request.memory),
-            Self::Memory(memory) => (Annotations::new(), memory),
+        let (mut annotations, accepted) = match self {
+            Self::Request(request) => (request.annotations(), &request.accepted),
+            Self::Accepted(accepted) => (Annotations::new(), accepted),
         };
-        let memory = [
-            (annotation::ACCEPTED_DELIVERIES, memory.deliveries()),
-            (annotation::ACCEPTED_EVENTS, memory.events()),
+        let values = [
+            (annotation::ACCEPTED_DELIVERIES, accepted.deliveries()),
+            (annotation::ACCEPTED_EVENTS, accepted.events()),
         ];
-        annotations.extend(memory.into_iter().filter(|(_, value)| value.is_some()));
+        annotations.extend(values.into_iter().filter(|(_, value)| value.is_some()));
         let mut metadata = json!({ "annotations": annotations });
         if let Some(version) = version {
             metadata["resourceVersion"] = version.into();
@@ -78,7 +78,7 @@ pub(super) struct Request {
     /// The present `spec.git.ref`, which the request overrides until it is changed.
     pub(super) spec_ref: String,
     /// The accepted deliveries, with those that the request is for.
-    pub(super) memory: Memory,
+    pub(super) accepted: AcceptedDeliveries,
 }
 
 impl Request {
@@ -245,7 +245,7 @@ mod tests {
             plugin: "github".into(),
             requested_at: Clock::default().next(),
             spec_ref: "main".to_owned(),
-            memory: Memory::default(),
+            accepted: AcceptedDeliveries::default(),
         }
     }
 

@@ -43,7 +43,7 @@ struct Entry {
     is_used: bool,
     /// The time since which the connection is in its present state.
     since: Instant,
-    /// The place of this time among all changes of connections.
+    /// The position of this time among all changes of connections.
     rank: u64,
     replaced: CancellationToken,
 }
@@ -125,18 +125,18 @@ pub(crate) fn group(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The place of an open connection. Dropping it frees the place.
+/// An open connection. Dropping it makes room for another one.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct OpenConnection {
     connections: Arc<Connections>,
     id: u64,
-    /// Cancelled when another connection takes the place.
+    /// Cancelled when another connection replaces it.
     pub(super) replaced: CancellationToken,
 }
 
-/// A new connection's place, and whether an older connection was replaced.
+/// A new connection, and whether an older connection was replaced.
 pub(super) struct Admitted {
-    pub(super) place: Place,
+    pub(super) connection: OpenConnection,
     pub(super) has_replaced: bool,
 }
 
@@ -149,7 +149,7 @@ impl Connections {
         })
     }
 
-    /// Gives a new connection a place. Waits while every other connection is being served.
+    /// Adds a new connection. Waits while every other connection is being served.
     pub(super) async fn admit(self: &Arc<Self>, address: IpAddr) -> Admitted {
         loop {
             if let Some(admitted) = self.try_admit(address) {
@@ -178,13 +178,13 @@ impl Connections {
             replaced: replaced.clone(),
         };
         table.insert(id, entry);
-        let place = Place {
+        let connection = OpenConnection {
             connections: Arc::clone(self),
             id,
             replaced,
         };
         Some(Admitted {
-            place,
+            connection,
             has_replaced,
         })
     }
@@ -200,7 +200,7 @@ impl Connections {
     }
 }
 
-impl Place {
+impl OpenConnection {
     /// Notes that the headers of a request have arrived.
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.update(|entry| {
@@ -209,7 +209,7 @@ impl Place {
             entry.is_used = true;
         });
         OpenRequest(Arc::new(Open {
-            place: Arc::clone(self),
+            connection: Arc::clone(self),
             is_incomplete: Mutex::new(true),
         }))
     }
@@ -234,7 +234,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         drop(self.connections.table().remove(self.id));
         self.connections.changed.notify_one();
@@ -251,7 +251,7 @@ pub(super) struct Arriving(Arc<Open>);
 
 #[derive(Debug)]
 struct Open {
-    place: Arc<Place>,
+    connection: Arc<OpenConnection>,
     is_incomplete: Mutex<bool>,
 }
 
@@ -275,7 +275,7 @@ impl Open {
 impl Drop for Arriving {
     fn drop(&mut self) {
         if self.0.complete() {
-            self.0.place.update(|entry| entry.incomplete -= 1);
+            self.0.connection.update(|entry| entry.incomplete -= 1);
         }
     }
 }
@@ -283,7 +283,7 @@ impl Drop for Arriving {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         let was_incomplete = self.0.complete();
-        self.0.place.update(|entry| {
+        self.0.connection.update(|entry| {
             entry.open -= 1;
             entry.incomplete -= usize::from(was_incomplete);
         });
@@ -299,19 +299,21 @@ mod tests {
     const A: &str = "192.0.2.1";
     const B: &str = "192.0.2.2";
 
-    fn connect(connections: &Arc<Connections>, address: &str) -> Arc<Place> {
+    fn connect(connections: &Arc<Connections>, address: &str) -> Arc<OpenConnection> {
         let admitted = connections.admit(address.parse().unwrap());
-        Arc::new(admitted.now_or_never().unwrap().place)
+        Arc::new(admitted.now_or_never().unwrap().connection)
     }
 
     #[tokio::test]
     async fn the_oldest_idle_connection_is_replaced() {
         let connections = Connections::new(3);
-        let places = [A, A, A].map(|address| connect(&connections, address));
+        let opened = [A, A, A].map(|address| connect(&connections, address));
         // The first connection was used after the others were opened.
-        drop(places[0].begin());
+        drop(opened[0].begin());
         let new = connect(&connections, A);
-        let replaced = places.each_ref().map(|place| place.replaced.is_cancelled());
+        let replaced = opened
+            .each_ref()
+            .map(|connection| connection.replaced.is_cancelled());
         assert_eq!(replaced, [false, true, false]);
         assert!(!new.replaced.is_cancelled());
         assert_eq!(connections.len(), 3);
@@ -320,9 +322,11 @@ mod tests {
     #[tokio::test]
     async fn the_address_with_the_most_connections_loses_one() {
         let connections = Connections::new(3);
-        let places = [B, A, A].map(|address| connect(&connections, address));
+        let opened = [B, A, A].map(|address| connect(&connections, address));
         let new = connect(&connections, B);
-        let replaced = places.each_ref().map(|place| place.replaced.is_cancelled());
+        let replaced = opened
+            .each_ref()
+            .map(|connection| connection.replaced.is_cancelled());
         assert_eq!(replaced, [false, true, false]);
         drop(new);
     }
@@ -330,12 +334,12 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_is_being_answered_is_not_interrupted() {
         let connections = Connections::new(2);
-        let places = [A, A].map(|address| connect(&connections, address));
-        let requests = places.each_ref().map(Place::begin);
+        let opened = [A, A].map(|address| connect(&connections, address));
+        let requests = opened.each_ref().map(OpenConnection::begin);
         drop(requests[0].body());
         // The body of the second request has not arrived.
         let third = connect(&connections, B);
-        assert!(!places[0].replaced.is_cancelled() && places[1].replaced.is_cancelled());
+        assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
         let request = third.begin();
         drop(request.body());
         assert!(
@@ -346,20 +350,20 @@ mod tests {
         );
         drop(request);
         connect(&connections, A);
-        assert!(third.replaced.is_cancelled() && !places[0].replaced.is_cancelled());
+        assert!(third.replaced.is_cancelled() && !opened[0].replaced.is_cancelled());
     }
 
     #[tokio::test]
     async fn an_idle_connection_is_replaced_before_one_that_receives() {
         let connections = Connections::new(2);
-        let places = [A, B].map(|address| connect(&connections, address));
-        let _request = places[0].begin();
+        let opened = [A, B].map(|address| connect(&connections, address));
+        let _request = opened[0].begin();
         connect(&connections, A);
-        assert!(!places[0].replaced.is_cancelled() && places[1].replaced.is_cancelled());
+        assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
     }
 
     #[tokio::test]
-    async fn a_place_that_was_taken_stays_with_its_new_connection() {
+    async fn a_replaced_connection_does_not_remove_the_new_one() {
         let connections = Connections::new(1);
         let first = connect(&connections, A);
         let second = connect(&connections, A);

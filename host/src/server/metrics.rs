@@ -22,7 +22,7 @@ struct Reason {
 /// The reason why a server closed a connection that had no request, or only a part of one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Closed {
-    /// The limit of the connections was reached, and another connection took the place.
+    /// The limit of the connections was reached, and another connection replaced it.
     Replaced,
     /// No request arrived in time.
     Silent,

@@ -15,7 +15,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
 
-use super::connections::{Arriving, OpenRequest, Place};
+use super::connections::{Arriving, OpenConnection, OpenRequest};
 
 /// The address of the client of a connection, an extension of each request. It may be a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ fn closes(headers: &mut HeaderMap) -> bool {
 pub(super) struct TrackedService<S> {
     pub(super) service: S,
     pub(super) peer: Peer,
-    pub(super) place: Arc<Place>,
+    pub(super) connection: Arc<OpenConnection>,
     /// Cancelled when the connection ends after the requests that it has.
     pub(super) ending: CancellationToken,
 }
@@ -107,7 +107,7 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let open = self.place.begin();
+        let open = self.connection.begin();
         let mut request = request.map(|incoming| RequestBody {
             arriving: (!incoming.is_end_stream()).then(|| open.body()),
             incoming,

@@ -19,7 +19,7 @@ AT = ("-n", NAMESPACE)
 PUBLISHED, REPORTS = f"stoker-metadata-{NAME}", f"stoker-status-{NAME}"
 IMAGE = "ghcr.io/knorrlabs/stoker-agent:0.7.0"
 # The pod that its injector makes, and what stories have in place of what is in it.
-GOLDEN = "host/src/admission/golden/none.yaml"
+GOLDEN = "host/src/injection/golden/none.yaml"
 DATA, USER = "/ignition/data", 65534
 IN_PLACE_OF = {
     "cr-name: cr,": f"cr-name: {NAME},",

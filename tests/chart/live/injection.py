@@ -11,7 +11,7 @@ PAGE = "docs/injection.md"
 CONFIGURATION = ("mutatingwebhookconfiguration", "stoker-stoker-operator-pod-injection")
 CERTIFICATE = ("secret", "stoker-stoker-operator-webhook-cert", "-n", NAMESPACE)
 IMAGE = "registry.example.com/stoker-agent:1.2"
-GOLDEN = "host/src/admission/golden/none.yaml"
+GOLDEN = "host/src/injection/golden/none.yaml"
 
 
 class Injection(Story):

@@ -12,7 +12,7 @@ use stoker::auth::{AuthConfig, Authenticator};
 use stoker::delivery::Delivery;
 use stoker::metrics::Metrics;
 use stoker::plugin::{
-    Capacity, Catalog, Detector, Limits, Origin, Plugin, Question, Reply, Sandbox, SettingsSource,
+    Capacity, Catalog, Chain, Limits, Origin, Plugin, Question, Reply, Sandbox, SettingsSource,
     Tuning,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -40,18 +40,18 @@ pub fn question(body: &[u8], event: Option<&'static str>) -> Result<Arc<Question
     Ok(Arc::new(question))
 }
 
-/// Returns a detector with the built-in plugins.
-pub fn detector(runtime: &Runtime, metrics: &Metrics) -> Result<Arc<Detector>> {
+/// Returns a chain with the built-in plugins.
+pub fn chain(runtime: &Runtime, metrics: &Metrics) -> Result<Arc<Chain>> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default())?);
-    let detector = Arc::new(Detector::new(sandbox));
+    let chain = Arc::new(Chain::new(sandbox));
     let catalog = Catalog::open(
-        Arc::clone(&detector),
+        Arc::clone(&chain),
         metrics.plugin.clone(),
         Vec::new(),
         SettingsSource::default(),
     );
     runtime.block_on(catalog)?;
-    Ok(detector)
+    Ok(chain)
 }
 
 /// Returns a runtime for one thread.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use stoker::metrics::Metrics;
-use stoker::plugin::{Detector, Question};
+use stoker::plugin::{Chain, Question};
 
-use super::calls::{detector, median, question, runtime};
+use super::calls::{chain, median, question, runtime};
 use super::release;
 use super::report::{Row, Table};
 
@@ -29,7 +29,7 @@ pub fn threads() -> Result<Table> {
         "two threads need two processors"
     );
     let (setup, metrics) = (runtime()?, Metrics::new());
-    let detector = detector(&setup, &metrics)?;
+    let chain = chain(&setup, &metrics)?;
     // Each thread has its own webhooks.
     let question = || question(&release("v2.0.0"), Some("release"));
     let questions = [question()?, question()?];
@@ -37,8 +37,8 @@ pub fn threads() -> Result<Table> {
     let (mut near, mut far, mut moved) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let before = handover();
-        one.push(rate(&detector, &questions[..1])?);
-        two.push(rate(&detector, &questions)?);
+        one.push(rate(&chain, &questions[..1])?);
+        two.push(rate(&chain, &questions)?);
         let ratio = two.last().zip(one.last()).map(|(two, one)| two / one);
         let after = handover();
         match (before < NEAR, after < NEAR) {
@@ -73,10 +73,10 @@ pub fn threads() -> Result<Table> {
 }
 
 /// Returns the calls per second, with a thread for each question.
-fn rate(detector: &Arc<Detector>, questions: &[Arc<Question>]) -> Result<f64> {
+fn rate(chain: &Arc<Chain>, questions: &[Arc<Question>]) -> Result<f64> {
     let count = |question: &Arc<Question>| -> Result<u32> {
         let runtime = runtime()?;
-        let plugins = detector.plugins();
+        let plugins = chain.plugins();
         let github = plugins
             .iter()
             .find(|plugin| plugin.descriptor().name == "github")
@@ -86,7 +86,7 @@ fn rate(detector: &Arc<Detector>, questions: &[Arc<Question>]) -> Result<f64> {
             let mut calls = 0;
             while started.elapsed() < TIME {
                 for _ in 0..100 {
-                    github.ask(detector.sandbox(), question).await.0?;
+                    github.ask(chain.sandbox(), question).await.0?;
                 }
                 calls += 100;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use stoker::metrics::Format;
-use stoker::plugin::{Descriptor, Detector, Plugin, PluginState, PluginStatus};
+use stoker::plugin::{Chain, Descriptor, Plugin, PluginState, PluginStatus};
 
 use super::{PATIENCE, TestCluster};
 
@@ -16,7 +16,7 @@ impl TestCluster {
         let is_there = |plugin: &Arc<Plugin>| {
             plugin.descriptor().name == name && plugin.origin().to_string() == origin
         };
-        self.until_detector(&what, |detector| detector.plugins().iter().any(is_there))
+        self.until_chain(&what, |chain| chain.plugins().iter().any(is_there))
             .await
     }
 
@@ -29,7 +29,7 @@ impl TestCluster {
         let is_there =
             |plugin: &Arc<Plugin>| plugin.descriptor().name == name && is_true(plugin.descriptor());
         let what = format!("plugin {name} has the expected description");
-        self.until_detector(&what, |detector| detector.plugins().iter().any(is_there))
+        self.until_chain(&what, |chain| chain.plugins().iter().any(is_there))
             .await
     }
 
@@ -38,7 +38,7 @@ impl TestCluster {
         let is_there =
             |plugin: &PluginStatus| plugin.from == from && plugin.sha256.as_deref() == Some(sha256);
         let what = format!("plugin {from} with the digest {sha256}");
-        self.until_detector(&what, |detector| detector.status().iter().any(is_there))
+        self.until_chain(&what, |chain| chain.status().iter().any(is_there))
             .await
     }
 
@@ -50,7 +50,7 @@ impl TestCluster {
     ) -> Result<()> {
         let is_there = |plugin: &PluginStatus| plugin.from == from && is_true(&plugin.state);
         let what = format!("plugin {from} has the expected state");
-        self.until_detector(&what, |detector| detector.status().iter().any(is_there))
+        self.until_chain(&what, |chain| chain.status().iter().any(is_there))
             .await
     }
 
@@ -58,32 +58,32 @@ impl TestCluster {
     pub async fn until_gone(&self, from: &str) -> Result<()> {
         let is_there = |plugin: &PluginStatus| plugin.from == from;
         let what = format!("plugin {from} is not listed");
-        self.until_detector(&what, |detector| !detector.status().iter().any(is_there))
+        self.until_chain(&what, |chain| !chain.status().iter().any(is_there))
             .await
     }
 
     /// Waits until the metrics satisfy the condition.
     pub async fn until_metrics(&self, is_true: impl Fn(&str) -> bool) -> Result<()> {
         let metrics = &self.host()?.metrics;
-        let says = |_: &Detector| {
+        let says = |_: &Chain| {
             metrics
                 .encode(Format::OpenMetrics)
                 .is_ok_and(|text| is_true(&text))
         };
-        self.until_detector("the metrics have the expected values", says)
+        self.until_chain("the metrics have the expected values", says)
             .await
     }
 
-    async fn until_detector(&self, what: &str, is_true: impl Fn(&Detector) -> bool) -> Result<()> {
+    async fn until_chain(&self, what: &str, is_true: impl Fn(&Chain) -> bool) -> Result<()> {
         let host = self.host()?;
         let wait = async {
             // A host does not announce changes of its plugins.
             let mut tick = tokio::time::interval(Duration::from_millis(5));
-            while !is_true(&host.detector) {
+            while !is_true(&host.chain) {
                 tick.tick().await;
             }
         };
         let waited = tokio::time::timeout(PATIENCE, wait).await;
-        waited.with_context(|| format!("not in time: {what}; {:?}", host.detector.status()))
+        waited.with_context(|| format!("not in time: {what}; {:?}", host.chain.status()))
     }
 }

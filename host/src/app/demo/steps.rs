@@ -19,7 +19,7 @@ use super::EXAMPLE_PLUGIN;
 use super::payloads::{self, Sent};
 use super::{NAME, SECRET};
 use crate::auth::{SIGNATURE_HEADER, sign};
-use crate::plugin::Detector;
+use crate::plugin::Chain;
 
 /// The time limit of a step.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(super) struct DemoSteps {
     repo: String,
     http: reqwest::Client,
     objects: Api<GatewaySync>,
-    detector: Arc<Detector>,
+    chain: Arc<Chain>,
     plugins: PathBuf,
 }
 
@@ -62,7 +62,7 @@ impl DemoSteps {
         url: String,
         repo: String,
         objects: Api<GatewaySync>,
-        detector: Arc<Detector>,
+        chain: Arc<Chain>,
         plugins: PathBuf,
     ) -> Result<Self> {
         Ok(Self {
@@ -70,7 +70,7 @@ impl DemoSteps {
             repo,
             http: http_client()?,
             objects,
-            detector,
+            chain,
             plugins,
         })
     }
@@ -241,7 +241,7 @@ impl DemoSteps {
             .with_context(|| format!("cannot write {}", path.display()))?;
         let serves = async {
             let is_serving = || {
-                self.detector
+                self.chain
                     .plugins()
                     .iter()
                     .any(|plugin| plugin.descriptor().name == "shipit")

@@ -14,7 +14,7 @@ use crate::app::text;
 use crate::cli::ListFlags;
 use crate::metrics::Metrics;
 use crate::plugin::{
-    Capacity, Catalog, Detector, Limits, PluginState, PluginStatus, Sandbox, SettingsSource, Supply,
+    Capacity, Catalog, Chain, Limits, PluginState, PluginStatus, Sandbox, SettingsSource, Supply,
 };
 
 /// The maximum size of the answer of a running Stoker, in bytes. Each plugin needs some hundred bytes.
@@ -49,7 +49,7 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
 
 /// Loads the plugins in the same way as a host.
 async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
-    let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
+    let chain = Arc::new(Chain::new(Arc::new(Sandbox::new(Capacity::default())?)));
     let supplies = flags
         .plugin_dir
         .into_iter()
@@ -63,8 +63,8 @@ async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
         },
     };
     let metrics = Metrics::new().plugin;
-    Catalog::open(Arc::clone(&detector), metrics, supplies, settings).await?;
-    Ok(detector.status())
+    Catalog::open(Arc::clone(&chain), metrics, supplies, settings).await?;
+    Ok(chain.status())
 }
 
 /// Returns a line for each directory that cannot be read. A host waits until such a directory exists. On the command

@@ -172,7 +172,6 @@ async fn a_newer_request_during_the_waits_is_looked_up_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_answer_of_a_prefetch_is_not_used_again() {
-    use crate::request::Prefetch as _;
     use stoker_api::detection::GitRef;
     let bench = pushed().await;
     let key = key();

@@ -16,17 +16,17 @@ use stoker_git::{
 };
 
 use super::fake_api::FakeApi;
+use crate::cluster::events::{EventQueue, Unwritten};
+use crate::cluster::watch_backoff::WatchMetrics;
+use crate::cluster::written::WrittenObjects;
 use crate::controller::credentials::{GitAccess, GitSecrets};
 use crate::controller::dereference::{self, Present, References};
 use crate::controller::resolve::ResolutionSuccess;
 use crate::controller::state::ResolvedCommit;
 use crate::controller::validate::{Desired, validate};
 use crate::controller::{Context, Controller, ControllerError, ControllerMetrics, reconcile};
-use crate::events::{EventQueue, Unwritten};
 use crate::github_app::InstallationTokens;
 use crate::lookups::{LookupMetrics, Lookups};
-use crate::watch_backoff::WatchMetrics;
-use crate::written::WrittenObjects;
 
 /// The time of every test. Its fraction of a second must not appear in a status.
 pub(in crate::controller) fn noon() -> Timestamp {

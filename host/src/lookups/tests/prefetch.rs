@@ -1,7 +1,6 @@
 //! Tests of lookups during the write of their request.
 
 use super::*;
-use crate::request::Prefetch as _;
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_looked_up_while_it_is_written() {

@@ -11,18 +11,16 @@ pub(super) struct Candidate<'a> {
     pub(super) is_enabled: bool,
 }
 
-/// The place of a candidate.
+/// Why a candidate is not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// It is asked.
-    Asked,
+pub(super) enum NotAsked {
     /// The settings disable it.
     Disabled,
     /// It could not be loaded.
     NotLoaded,
     /// A file has the same name and comes first. The index is that of this file among the files.
     Duplicate(usize),
-    /// A file has the name of this built-in plugin and is asked in its place. The index is that of this file among the
+    /// A file has the name of this built-in plugin and is asked instead. The index is that of this file among the
     /// files.
     Replaced(usize),
 }
@@ -42,7 +40,7 @@ pub(super) struct Order {
     /// Those that are asked, in order.
     pub(super) asked: Vec<Id>,
     /// The others, each with the reason.
-    pub(super) aside: Vec<(Id, Place)>,
+    pub(super) aside: Vec<(Id, NotAsked)>,
 }
 
 /// Orders the plugins: files first, in the order in which they are supplied, then the built-in ones. A file with the
@@ -53,30 +51,28 @@ pub(super) fn order(files: &[Candidate<'_>], builtins: &[Candidate<'_>]) -> Orde
     let mut replacements: BTreeMap<&str, usize> = BTreeMap::new();
     let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, file) in files.iter().enumerate() {
-        let place = match file {
+        let why = match file {
             Candidate {
                 is_enabled: false, ..
-            } => Place::Disabled,
-            Candidate { name: None, .. } => Place::NotLoaded,
+            } => NotAsked::Disabled,
+            Candidate { name: None, .. } => NotAsked::NotLoaded,
             Candidate {
                 name: Some(name), ..
             } => {
                 if let Some(first) = taken.get(name) {
-                    Place::Duplicate(*first)
+                    NotAsked::Duplicate(*first)
                 } else {
                     taken.insert(name, index);
                     if builtins.iter().any(|builtin| builtin.name == Some(name)) {
                         replacements.insert(name, index);
-                        continue;
+                    } else {
+                        order.asked.push(Id::File(index));
                     }
-                    Place::Asked
+                    continue;
                 }
             }
         };
-        match place {
-            Place::Asked => order.asked.push(Id::File(index)),
-            _ => order.aside.push((Id::File(index), place)),
-        }
+        order.aside.push((Id::File(index), why));
     }
     for (index, builtin) in builtins.iter().enumerate() {
         let replacement = builtin.name.and_then(|name| replacements.get(name));
@@ -84,11 +80,11 @@ pub(super) fn order(files: &[Candidate<'_>], builtins: &[Candidate<'_>]) -> Orde
             order.asked.push(Id::File(*file));
             order
                 .aside
-                .push((Id::Builtin(index), Place::Replaced(*file)));
+                .push((Id::Builtin(index), NotAsked::Replaced(*file)));
         } else if builtin.is_enabled {
             order.asked.push(Id::Builtin(index));
         } else {
-            order.aside.push((Id::Builtin(index), Place::Disabled));
+            order.aside.push((Id::Builtin(index), NotAsked::Disabled));
         }
     }
     order
@@ -124,9 +120,9 @@ mod tests {
         let asked = [Id::File(0), Id::File(4), Id::Builtin(0), Id::Builtin(1)];
         assert_eq!(order.asked, asked);
         let aside = [
-            (Id::File(1), Place::NotLoaded),
-            (Id::File(2), Place::Duplicate(0)),
-            (Id::File(3), Place::Disabled),
+            (Id::File(1), NotAsked::NotLoaded),
+            (Id::File(2), NotAsked::Duplicate(0)),
+            (Id::File(3), NotAsked::Disabled),
         ];
         assert_eq!(order.aside, aside);
     }
@@ -137,9 +133,9 @@ mod tests {
         let order = order(&[on("generic"), on("acme"), off("github")], &builtins);
         assert_eq!(order.asked, [Id::File(1), Id::Builtin(0), Id::File(0)]);
         let aside = [
-            (Id::File(2), Place::Disabled),
-            (Id::Builtin(1), Place::Disabled),
-            (Id::Builtin(2), Place::Replaced(0)),
+            (Id::File(2), NotAsked::Disabled),
+            (Id::Builtin(1), NotAsked::Disabled),
+            (Id::Builtin(2), NotAsked::Replaced(0)),
         ];
         assert_eq!(order.aside, aside);
     }

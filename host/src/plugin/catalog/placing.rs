@@ -1,4 +1,4 @@
-//! Converts the entries of the catalog to the plugins of the detector and to their states.
+//! Converts the entries of the catalog to the plugins of the chain and to their states.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::super::status::{Listed, PluginState};
 use super::Catalog;
 use super::entry::Entry;
 use super::files::FileKey;
-use super::order::{Candidate, Id, Place, order};
+use super::order::{Candidate, Id, NotAsked, order};
 
 impl Catalog {
-    /// Replaces the plugins of the detector with those that serve now.
+    /// Replaces the plugins of the chain with those that serve now.
     pub(super) fn put_in_place(&mut self, settings: &Settings) {
         self.rename(settings);
         let keys: Vec<_> = self.files.keys().cloned().collect();
@@ -39,14 +39,14 @@ impl Catalog {
         let asked: Vec<_> = order.asked.iter().map(|id| listed(*id, None)).collect();
         let mut duplicates = BTreeMap::new();
         let mut aside = Vec::with_capacity(order.aside.len());
-        for (id, place) in order.aside {
-            let state = match place {
-                Place::Asked | Place::NotLoaded => None,
-                Place::Disabled => Some(PluginState::Disabled),
-                Place::Replaced(by) => Some(PluginState::Replaced {
+        for (id, why) in order.aside {
+            let state = match why {
+                NotAsked::NotLoaded => None,
+                NotAsked::Disabled => Some(PluginState::Disabled),
+                NotAsked::Replaced(by) => Some(PluginState::Replaced {
                     by: keys[by].to_string(),
                 }),
-                Place::Duplicate(first) => {
+                NotAsked::Duplicate(first) => {
                     let name = entry(id).name().unwrap_or_default();
                     let why = duplicate(name, &keys[first]);
                     if let Id::File(index) = id {
@@ -68,7 +68,7 @@ impl Catalog {
         }
         self.report_duplicates(duplicates);
         self.set_usable(asked.iter().chain(&aside));
-        self.detector.replace(asked, aside);
+        self.chain.replace(asked, aside);
     }
 
     /// Puts new versions with new names into service, unless an earlier file has the name. In that case the previous

@@ -33,7 +33,7 @@ fn decided(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcem
 /// Returns the code of the outcome, as it is once a write is stored.
 fn code(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcement) -> &'static str {
     match decided(state, webhook, announcement) {
-        Decision::Write(accepted) => accepted.outcome().code(),
+        Decision::Write(request) => request.outcome().code(),
         Decision::Keep(outcome) => outcome.code(),
         Decision::AlreadySet { git_ref, .. } => Submitted::AlreadySet(git_ref).code(),
         Decision::Refuse(_) => "invalid-object",
@@ -43,13 +43,13 @@ fn code(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcement
 /// An object after an announcement was accepted for it.
 fn after(state: &RequestState, announcement: &Announcement) -> RequestState {
     let decision = decided(state, &WebhookSpec::default(), announcement);
-    let Decision::Write(accepted) = decision else {
+    let Decision::Write(request) = decision else {
         panic!("nothing is written: {decision:?}");
     };
     RequestState {
-        requested_ref: Some(accepted.git_ref.to_string()),
+        requested_ref: Some(request.git_ref.to_string()),
         requested_at: Some(NOW.to_owned()),
-        memory: accepted.memory,
+        accepted: request.accepted,
         ..state.clone()
     }
 }

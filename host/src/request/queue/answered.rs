@@ -1,8 +1,8 @@
 //! What the signed deliveries of an object announced that were answered last, so that a repetition of one is recognised
 //! before its body is parsed and a plugin is called.
 //!
-//! An entry decides nothing: whether a delivery repeats another is decided by the memory of the object, as for every
-//! other delivery.
+//! An entry decides nothing: whether a delivery repeats another is decided by the accepted deliveries of the object, as
+//! for every other delivery.
 
 use std::collections::VecDeque;
 

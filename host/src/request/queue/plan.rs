@@ -52,33 +52,36 @@ pub(super) fn plan(
         let announcement = &submission.announcement;
         match decide(&after.state, &rules, announcement, requested_at.time()) {
             Decision::Keep(outcome) => Ok(outcome),
-            Decision::AlreadySet { git_ref, memory } => {
-                after.state.memory = memory;
+            Decision::AlreadySet { git_ref, accepted } => {
+                after.state.accepted = accepted;
                 Ok(Submitted::AlreadySet(git_ref))
             }
             Decision::Refuse(why) => Err(invalid(why)),
-            Decision::Write(accepted) => {
-                after.state.requested_ref = Some(accepted.git_ref.to_string());
+            Decision::Write(request) => {
+                after.state.requested_ref = Some(request.git_ref.to_string());
                 after.state.requested_at = Some(requested_at.to_string());
-                after.state.memory = accepted.memory.clone();
+                after.state.accepted = request.accepted.clone();
                 write = Some(Request {
-                    git_ref: accepted.git_ref.clone(),
-                    commit: accepted.commit.clone(),
+                    git_ref: request.git_ref.clone(),
+                    commit: request.commit.clone(),
                     plugin: announcement.plugin.clone(),
                     requested_at,
                     spec_ref: after.state.spec_ref.clone(),
-                    memory: accepted.memory.clone(),
+                    accepted: request.accepted.clone(),
                 });
-                Ok(accepted.outcome())
+                Ok(request.outcome())
             }
         }
     };
     let outcomes = batch.iter().map(&mut decide_one).collect();
-    let memory = after.state.memory.clone();
+    let accepted = after.state.accepted.clone();
     let change = match write {
         // What was accepted after the request is stored with it.
-        Some(request) => Some(Change::Request(Request { memory, ..request })),
-        None => (memory != known.state.memory).then_some(Change::Memory(memory)),
+        Some(request) => Some(Change::Request(Request {
+            accepted,
+            ..request
+        })),
+        None => (accepted != known.state.accepted).then_some(Change::Accepted(accepted)),
     };
     Plan {
         outcomes,
@@ -95,7 +98,7 @@ pub(super) fn repeats<'a>(
 ) -> Vec<Option<Submitted>> {
     let rules = LazyCell::new(|| Rules::parse(&known.webhook, &known.state.repo).ok());
     let repeat = |announcement: &Announcement| {
-        if !known.state.memory.may_have(announcement) {
+        if !known.state.accepted.may_have(announcement) {
             return None;
         }
         match decide(&known.state, rules.as_ref()?, announcement, now.time()) {

@@ -1,7 +1,7 @@
 //! Requests against an API server in memory.
 
+mod accepted;
 mod fake_api;
-mod memory;
 
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ async fn writes_at_a_time_are_limited_and_what_arrives_meanwhile_is_stored_by_th
         ..api.target()
     };
     let submit = |target, git_ref| requester.submit(target, announcement(git_ref), in_seconds(8));
-    let mut answers: Vec<_> = (0..PLACES)
+    let mut answers: Vec<_> = (0..PERMITS)
         .map(|number| submit(other(number), "v1"))
         .collect();
     tokio::task::yield_now().await;
@@ -183,12 +183,12 @@ async fn writes_at_a_time_are_limited_and_what_arrives_meanwhile_is_stored_by_th
         answers.push(submit(api.target(), git_ref));
         tokio::task::yield_now().await;
     }
-    assert_eq!(api.count(&Method::PATCH), PLACES);
+    assert_eq!(api.count(&Method::PATCH), PERMITS);
     api.answers.add_permits(100);
     for answer in join_all(answers).await {
         assert!(matches!(answer, Ok(Submitted::Written(_))), "{answer:?}");
     }
-    assert_eq!(api.count(&Method::PATCH), PLACES + 1);
+    assert_eq!(api.count(&Method::PATCH), PERMITS + 1);
     assert_eq!(api.requested_ref(), "v3");
 }
 

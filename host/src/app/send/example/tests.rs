@@ -9,28 +9,28 @@ use super::*;
 use crate::auth::{AuthConfig, Authenticator, Scheme};
 use crate::delivery::Delivery;
 use crate::plugin::{
-    Capacity, Catalog, Detector, PluginMetrics, Question, Sandbox, SettingsSource, Verdict,
+    Capacity, Catalog, Chain, PluginMetrics, Question, Sandbox, SettingsSource, Verdict,
 };
 use crate::secrets::SecretSource;
 
 const SECRET: &str = "a secret of some length";
 
-async fn detector() -> Arc<Detector> {
+async fn chain() -> Arc<Chain> {
     let sandbox = Arc::new(Sandbox::new(Capacity::default()).unwrap());
-    let detector = Arc::new(Detector::new(sandbox));
+    let chain = Arc::new(Chain::new(sandbox));
     let metrics = PluginMetrics::register(&mut Registry::default());
     let catalog = Catalog::open(
-        Arc::clone(&detector),
+        Arc::clone(&chain),
         metrics,
         Vec::new(),
         SettingsSource::default(),
     );
     drop(catalog.await.unwrap());
-    detector
+    chain
 }
 
 /// Verifies an example as a receiver does, and returns the verdict of the built-in plugins.
-async fn verdict(detector: &Detector, example: Example, scheme: &Scheme, id: &str) -> Verdict {
+async fn verdict(chain: &Chain, example: Example, scheme: &Scheme, id: &str) -> Verdict {
     let mut headers = HeaderMap::new();
     let proof = scheme.headers(SECRET, &example.body, Timestamp::now(), id);
     for (name, value) in example.headers.into_iter().chain(proof) {
@@ -47,9 +47,7 @@ async fn verdict(detector: &Detector, example: Example, scheme: &Scheme, id: &st
     };
     let (question, parsed) = Question::new(auth.global().verify(delivery).unwrap());
     parsed.unwrap();
-    detector
-        .detect(question, &DetectorSelection::default())
-        .await
+    chain.detect(question, &DetectorSelection::default()).await
 }
 
 /// The plugin that recognises the example of a provider.
@@ -76,7 +74,7 @@ fn only(detections: Vec<Detection>) -> Detection {
 
 #[tokio::test]
 async fn each_example_is_verified_and_announces_its_ref() {
-    let detector = detector().await;
+    let chain = chain().await;
     for provider in Provider::value_variants() {
         for (git_ref, repository) in [
             ("v1.0.0", None),
@@ -94,7 +92,7 @@ async fn each_example_is_verified_and_announces_its_ref() {
             };
             let example = provider.example(&announced);
             let scheme = Scheme::named(example.scheme).unwrap();
-            match verdict(&detector, example, scheme, announced.id).await {
+            match verdict(&chain, example, scheme, announced.id).await {
                 Verdict::Found { plugin, detections } => {
                     assert_eq!(plugin.descriptor().name, plugin_of(*provider));
                     let detection = only(detections);
@@ -127,7 +125,7 @@ async fn each_example_is_verified_and_announces_its_ref() {
 
 #[tokio::test]
 async fn an_example_can_be_sent_in_every_scheme() {
-    let detector = detector().await;
+    let chain = chain().await;
     for scheme in Scheme::all() {
         let announced = Announced {
             git_ref: "v1.0.0",
@@ -136,7 +134,7 @@ async fn an_example_can_be_sent_in_every_scheme() {
             now: Timestamp::now(),
         };
         let example = Provider::Github.example(&announced);
-        let verdict = verdict(&detector, example, scheme, announced.id).await;
+        let verdict = verdict(&chain, example, scheme, announced.id).await;
         assert!(matches!(verdict, Verdict::Found { .. }), "{scheme:?}");
     }
 }

@@ -13,11 +13,11 @@ use stoker_api::detection::ObjectKey;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::cluster::events::EventQueue;
+use crate::cluster::written::WrittenObjects;
 use crate::delivery::{Fingerprint, Signed};
-use crate::events::EventQueue;
 use crate::request::objects::{self, ObjectCache};
 use crate::request::{Announcement, Prefetch, Requester, Target, detection};
-use crate::written::WrittenObjects;
 
 /// What happens to a request instead of its usual answer.
 pub(super) enum Fault {

@@ -89,7 +89,7 @@ async fn a_flood_is_one_event_with_a_count_and_does_not_hide_others() {
 }
 
 #[test]
-fn warnings_have_places_when_the_queue_is_full() {
+fn warnings_have_room_when_the_queue_is_full() {
     let (events, mut unwritten) = EventQueue::new("one");
     for number in 0..QUEUE {
         events.add(subject(), &event(&number.to_string()));

@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(
             add("6", "b").as_deref(),
             Some("6"),
-            "another group has places"
+            "another group has room"
         );
         let mut counts: Vec<_> = fold
             .repeated(start)

@@ -16,7 +16,7 @@ const MAX_LISTED: u32 = 100;
 
 /// The reason why an object cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum LookupError {
+pub enum ReadError {
     /// The API server refused the read, or cannot be reached.
     #[error("cannot read the GatewaySync objects of namespace '{namespace}'")]
     Read {
@@ -71,18 +71,18 @@ impl Objects {
         &self,
         namespace: &str,
         wanted: Wanted<'_>,
-    ) -> Result<Result<GatewaySync, Denial>, LookupError> {
+    ) -> Result<Result<GatewaySync, Denial>, ReadError> {
         let read = tokio::time::timeout(TIME, self.read(namespace, wanted)).await;
-        let read = read.map_err(|_| LookupError::Time {
+        let read = read.map_err(|_| ReadError::Time {
             namespace: namespace.to_owned(),
         })?;
         let namespace = || namespace.to_owned();
         read.map_err(|error| match error {
-            kube::Error::SerdeError(error) => LookupError::Form {
+            kube::Error::SerdeError(error) => ReadError::Form {
                 namespace: namespace(),
                 why: stoker_report::without_values(&error.to_string()),
             },
-            source => LookupError::Read {
+            source => ReadError::Read {
                 namespace: namespace(),
                 source,
             },

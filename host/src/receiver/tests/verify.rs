@@ -9,7 +9,7 @@ use super::*;
 use crate::secrets::{SecretCache, SecretData, SecretStore, StoreError};
 
 /// The status for a verified sender. There are no plugins, because they would need time while the clock is paused.
-const ADMITTED: u16 = 400;
+const AUTHENTICATED: u16 = 400;
 const OWN: &str = "the-secret-of-one-object";
 
 /// Secrets in memory.
@@ -81,7 +81,7 @@ impl World {
         let secrets = Arc::new(FakeSecrets::default());
         let cache = SecretCache::new(Arc::clone(&secrets) as Arc<dyn SecretStore>);
         let auth = Authenticator::new(config).with_secrets(cache, "stoker".to_owned());
-        let fixture = Fixture::with_auth(requests, detector(), auth);
+        let fixture = Fixture::with_auth(requests, chain(), auth);
         let world = Self { fixture, secrets };
         world.set("plants/hook", "token", OWN.as_bytes());
         world
@@ -221,7 +221,7 @@ async fn an_object_with_its_own_key_is_opened_by_it_alone() {
     for config in [hmac(), AuthConfig::default()] {
         let world = World::new(config, requests());
         for name in ["own", "new-own"] {
-            assert_eq!(world.status(name, OWN).await, ADMITTED, "{name}");
+            assert_eq!(world.status(name, OWN).await, AUTHENTICATED, "{name}");
             next_second().await;
             assert_eq!(world.status(name, SECRET).await, 401, "{name}");
         }
@@ -229,7 +229,7 @@ async fn an_object_with_its_own_key_is_opened_by_it_alone() {
     }
     let world = World::new(hmac(), requests());
     for name in ["north", "new"] {
-        assert_eq!(world.status(name, SECRET).await, ADMITTED, "{name}");
+        assert_eq!(world.status(name, SECRET).await, AUTHENTICATED, "{name}");
         assert_eq!(world.status(name, OWN).await, 401, "{name}");
     }
 }
@@ -289,8 +289,8 @@ async fn a_wrong_signature_for_an_own_secret_is_not_reported() {
 #[tokio::test(start_paused = true)]
 async fn without_a_global_secret_an_object_without_a_key_accepts_everybody() {
     let world = World::new(AuthConfig::default(), requests());
-    assert_eq!(world.status("north", "whatever").await, ADMITTED);
-    assert_eq!(world.status("new", "whatever").await, ADMITTED);
+    assert_eq!(world.status("north", "whatever").await, AUTHENTICATED);
+    assert_eq!(world.status("new", "whatever").await, AUTHENTICATED);
     assert_eq!(world.status("unknown", "whatever").await, 404);
     let unsigned = Request::post("/webhook/plants/own").body(Body::from("{}"));
     let reply = world.fixture.send(unsigned.unwrap()).await;
@@ -300,11 +300,14 @@ async fn without_a_global_secret_an_object_without_a_key_accepts_everybody() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_key_of_an_object_holds_within_a_second() {
     let world = World::new(hmac(), requests());
-    assert_eq!(world.status("own", OWN).await, ADMITTED);
+    assert_eq!(world.status("own", OWN).await, AUTHENTICATED);
     world.set("plants/hook", "token", b"the-next-secret-of-it");
     next_second().await;
     assert_eq!(world.status("own", OWN).await, 401);
-    assert_eq!(world.status("own", "the-next-secret-of-it").await, ADMITTED);
+    assert_eq!(
+        world.status("own", "the-next-secret-of-it").await,
+        AUTHENTICATED
+    );
     world.secrets.secrets.lock().unwrap().clear();
     next_second().await;
     assert_eq!(world.status("own", "the-next-secret-of-it").await, 401);
@@ -313,10 +316,10 @@ async fn a_changed_key_of_an_object_holds_within_a_second() {
 #[tokio::test(start_paused = true)]
 async fn the_last_known_key_of_an_object_is_used_during_an_outage() {
     let world = World::new(hmac(), requests());
-    assert_eq!(world.status("own", OWN).await, ADMITTED);
+    assert_eq!(world.status("own", OWN).await, AUTHENTICATED);
     *world.secrets.is_down.lock().unwrap() = true;
     next_second().await;
-    assert_eq!(world.status("own", OWN).await, ADMITTED);
+    assert_eq!(world.status("own", OWN).await, AUTHENTICATED);
     assert_eq!(
         world.status("own", SECRET).await,
         503,
@@ -331,7 +334,7 @@ async fn a_webhook_is_held_up_until_the_api_server_knows_the_key() {
     for is_known in [false, true] {
         let world = World::new(hmac(), requests());
         if is_known {
-            assert_eq!(world.status("own", OWN).await, ADMITTED);
+            assert_eq!(world.status("own", OWN).await, AUTHENTICATED);
             next_second().await;
         }
         world.set("plants/hook", "token", b"the-next-secret-of-it");
@@ -342,7 +345,7 @@ async fn a_webhook_is_held_up_until_the_api_server_knows_the_key() {
             *world.secrets.is_down.lock().unwrap() = false;
         };
         let (status, ()) = tokio::join!(world.status("own", "the-next-secret-of-it"), recovery);
-        assert_eq!(status, ADMITTED, "{is_known}");
+        assert_eq!(status, AUTHENTICATED, "{is_known}");
         assert!(began.elapsed() < Duration::from_secs(7), "{is_known}");
     }
 }
@@ -362,8 +365,8 @@ async fn the_reads_of_many_refusals_are_shared_and_limited() {
     assert!(statuses.iter().all(|&status| status == 401));
     assert_eq!(world.reads(), (101, 1));
     // A sender with the key is not affected.
-    assert_eq!(world.status("new", SECRET).await, ADMITTED);
-    assert_eq!(world.status("own", OWN).await, ADMITTED);
+    assert_eq!(world.status("new", SECRET).await, AUTHENTICATED);
+    assert_eq!(world.status("own", OWN).await, AUTHENTICATED);
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,15 +387,18 @@ async fn a_global_secret_in_the_cluster_is_used_and_may_change() {
     assert_eq!(world.status("unknown", SECRET).await, 503);
     assert_eq!(
         world.status("own", OWN).await,
-        ADMITTED,
+        AUTHENTICATED,
         "it has its own key"
     );
     world.set("stoker/global", "webhook-secret", SECRET.as_bytes());
     next_second().await;
-    assert_eq!(world.status("north", SECRET).await, ADMITTED);
+    assert_eq!(world.status("north", SECRET).await, AUTHENTICATED);
     assert_eq!(world.status("north", "another").await, 401);
     world.set("stoker/global", "webhook-secret", b"the-next-secret");
     next_second().await;
     assert_eq!(world.status("north", SECRET).await, 401);
-    assert_eq!(world.status("north", "the-next-secret").await, ADMITTED);
+    assert_eq!(
+        world.status("north", "the-next-secret").await,
+        AUTHENTICATED
+    );
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use fold::{Fold, Repeated};
 
-/// The maximum number of events that wait for being written. Half of the places are for warnings only.
+/// The maximum number of events that wait for being written. Half of the queue is for warnings only.
 const QUEUE: usize = 1024;
 /// The pause between two writes, which limits the load of the API server.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -158,8 +158,8 @@ impl EventQueue {
             note: shortened(&note).to_owned(),
             at,
         };
-        let has_place = event.type_ == EventType::Warning || self.new.capacity() > QUEUE / 2;
-        let dropped = if has_place {
+        let has_room = event.type_ == EventType::Warning || self.new.capacity() > QUEUE / 2;
+        let dropped = if has_room {
             self.new.try_send(new).err().map(TrySendError::into_inner)
         } else {
             Some(new)

@@ -1,4 +1,4 @@
-//! Admits deliveries whose sender is verified, each by the key of its object.
+//! Verifies the senders of deliveries, each by the key of its object.
 //!
 //! A sender that is not verified cannot find out whether an object exists or has its own key: a refusal is the same in
 //! all cases, and is final only after one read of the API server's present state. That read also finds an object that
@@ -17,7 +17,7 @@ use super::answer::{Answer, Reason};
 use super::body::{self, Received};
 use super::budget::Share;
 use super::limits::accepts;
-use super::place::Place;
+use super::path_object::PathObject;
 use super::record::Record;
 use crate::auth::{AuthError, AuthState, Refused, Verified};
 use crate::delivery::Delivery;
@@ -39,7 +39,7 @@ const REFUSED: &str = "the signature, token or password is missing or wrong, or 
 const REFUSAL_STEP: Duration = Duration::from_millis(25);
 
 /// A delivery whose sender is verified.
-pub(super) struct Admitted {
+pub(super) struct Authenticated {
     pub(super) delivery: Verified<Delivery>,
     /// The object, or the reason why it was not found.
     pub(super) target: Result<Target, RequestError>,
@@ -50,13 +50,13 @@ pub(super) struct Admitted {
 }
 
 /// Reads a delivery and verifies its sender. The body is not read if its headers cannot be accepted.
-pub(super) async fn admit(
+pub(super) async fn authenticate(
     receiver: &Receiver,
-    place: &Place,
+    object: &PathObject,
     source: Option<IpAddr>,
     request: Request,
     record: &mut Record,
-) -> Result<Admitted, Answer> {
+) -> Result<Authenticated, Answer> {
     let (Parts { headers, .. }, body) = request.into_parts();
     let limits = &receiver.limits;
     let acceptable = body::check_length(&headers, &limits.bounds).and_then(|()| {
@@ -81,13 +81,13 @@ pub(super) async fn admit(
         headers,
         body: bytes,
     };
-    let verified = verify(receiver, place, delivery, deadline).await;
+    let verified = verify(receiver, object, delivery, deadline).await;
     let verified = verified.and_then(|(delivery, target)| {
         let target = restrict(receiver, target, source)?;
         Ok((delivery, target))
     });
     match verified {
-        Ok((delivery, target)) => Ok(Admitted {
+        Ok((delivery, target)) => Ok(Authenticated {
             delivery,
             target,
             deadline,
@@ -150,12 +150,12 @@ type Outcome = (Verified<Delivery>, Result<Target, RequestError>);
 
 async fn verify(
     receiver: &Receiver,
-    place: &Place,
+    object: &PathObject,
     delivery: Delivery,
     deadline: Instant,
 ) -> Result<Outcome, AuthError> {
-    let key = place.key();
-    let watched = place.is_possible().then(|| receiver.requests.find(key));
+    let key = object.key();
+    let watched = object.is_possible().then(|| receiver.requests.find(key));
     let watched = match watched.flatten() {
         Some(target) if let Some(own) = target.policy.secret.clone() => {
             return verify_own(receiver, target, &own, delivery, deadline).await;
@@ -165,7 +165,7 @@ async fn verify(
     let keyring = receiver.auth.keyring(key.namespace(), None, deadline).await;
     match (keyring.verify(delivery), watched) {
         (Ok(delivery), Some(target)) => Ok((delivery, Ok(target))),
-        (Ok(delivery), None) if !place.is_possible() => {
+        (Ok(delivery), None) if !object.is_possible() => {
             Ok((delivery, Err(RequestError::NotFound(key.clone()))))
         }
         (Ok(delivery), None) => match receiver.requests.read(key, deadline).await {
@@ -176,7 +176,7 @@ async fn verify(
             }
             target => Ok((delivery, target)),
         },
-        (Err(refused), _) => verify_again(receiver, place, *refused, deadline).await,
+        (Err(refused), _) => verify_again(receiver, object, *refused, deadline).await,
     }
 }
 
@@ -228,18 +228,18 @@ fn report(receiver: &Receiver, target: &Target, refusal: Unannounced, why: &str)
 /// Verifies a refused delivery by the present state of the object.
 async fn verify_again(
     receiver: &Receiver,
-    place: &Place,
+    object: &PathObject,
     refused: Refused,
     deadline: Instant,
 ) -> Result<Outcome, AuthError> {
     let Refused { error, delivery } = refused;
     match receiver
         .refusal_reads
-        .read(&receiver.requests, place.key(), deadline)
+        .read(&receiver.requests, object.key(), deadline)
         .await
     {
         Some(Ok(target))
-            if place.is_possible()
+            if object.is_possible()
                 && let Some(own) = target.policy.secret.clone() =>
         {
             verify_own(receiver, target, &own, delivery, deadline).await

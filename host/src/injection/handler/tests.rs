@@ -87,7 +87,7 @@ async fn send(objects: Option<Vec<Value>>, request: Request<Body>) -> Answer {
     }
 }
 
-fn question(annotations: &Value) -> Value {
+fn admission_review(annotations: &Value) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
@@ -103,7 +103,7 @@ fn question(annotations: &Value) -> Value {
 }
 
 async fn review(objects: Option<Vec<Value>>, annotations: Value) -> Answer {
-    let body = question(&annotations).to_string();
+    let body = admission_review(&annotations).to_string();
     let answer = post(objects, "/mutate-v1-pod", body).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["apiVersion"], "admission.k8s.io/v1");
@@ -215,12 +215,12 @@ async fn a_pod_is_refused_for_now_if_the_object_cannot_be_read() {
     }
 }
 
-/// Answers a question after a change.
+/// Answers a review after a change.
 async fn changed(change: impl FnOnce(&mut Value)) -> Value {
-    let mut question = question(&json!({ "stoker.io/inject": "true" }));
-    change(&mut question);
+    let mut review = admission_review(&json!({ "stoker.io/inject": "true" }));
+    change(&mut review);
     let objects = Some(vec![object("a")]);
-    let answer = post(objects, "/mutate-v1-pod", question.to_string()).await;
+    let answer = post(objects, "/mutate-v1-pod", review.to_string()).await;
     assert_eq!(answer.status, 200);
     answer.body
 }
@@ -235,9 +235,9 @@ async fn a_review_is_answered_in_its_version() {
         ),
         (json!(null), "admission.k8s.io/v1"),
     ] {
-        let body = changed(|question| {
-            question["apiVersion"] = sent;
-            question.as_object_mut().unwrap().remove("kind");
+        let body = changed(|review| {
+            review["apiVersion"] = sent;
+            review.as_object_mut().unwrap().remove("kind");
         })
         .await;
         assert_eq!(body["apiVersion"], answered);
@@ -248,8 +248,8 @@ async fn a_review_is_answered_in_its_version() {
 
 #[tokio::test]
 async fn a_request_without_a_uid_is_answered_with_an_empty_one() {
-    let body = changed(|question| {
-        question["request"].as_object_mut().unwrap().remove("uid");
+    let body = changed(|review| {
+        review["request"].as_object_mut().unwrap().remove("uid");
     })
     .await;
     assert_eq!(body["response"]["uid"], "");
@@ -259,9 +259,9 @@ async fn a_request_without_a_uid_is_answered_with_an_empty_one() {
 #[tokio::test]
 async fn without_a_namespace_in_the_request_that_of_the_pod_is_used() {
     for namespace in [json!(null), json!("")] {
-        let body = changed(|question| {
-            question["request"]["namespace"] = namespace;
-            question["request"]["object"]["metadata"]["namespace"] = "plants".into();
+        let body = changed(|review| {
+            review["request"]["namespace"] = namespace;
+            review["request"]["object"]["metadata"]["namespace"] = "plants".into();
         })
         .await;
         assert_eq!(body["response"]["patchType"], "JSONPatch", "{body}");
@@ -270,8 +270,8 @@ async fn without_a_namespace_in_the_request_that_of_the_pod_is_used() {
 
 #[tokio::test]
 async fn a_pod_with_quantities_as_numbers_gets_the_agent() {
-    let body = changed(|question| {
-        question["request"]["object"]["spec"]["containers"][0]["resources"] =
+    let body = changed(|review| {
+        review["request"]["object"]["spec"]["containers"][0]["resources"] =
             json!({ "limits": { "cpu": 1 } });
     })
     .await;
@@ -292,11 +292,11 @@ fn refused(uid: &str, message: &str) -> Value {
 async fn a_review_without_a_pod_is_refused_with_its_uid() {
     let no_pod = "the AdmissionReview contains no pod";
     for pod in [json!(null), json!([]), json!("pod")] {
-        let body = changed(|question| question["request"]["object"] = pod).await;
+        let body = changed(|review| review["request"]["object"] = pod).await;
         assert_eq!(body, refused("u-1", no_pod));
     }
-    let body = changed(|question| {
-        question["request"]["object"]["metadata"]["annotations"] = json!([]);
+    let body = changed(|review| {
+        review["request"]["object"]["metadata"]["annotations"] = json!([]);
     })
     .await;
     let said = body["response"]["status"]["message"].as_str().unwrap();
@@ -304,7 +304,7 @@ async fn a_review_without_a_pod_is_refused_with_its_uid() {
         "the AdmissionReview contains an invalid pod: invalid type: sequence, expected a map";
     assert!(said.starts_with(start), "{said}");
     assert_eq!(body, refused("u-1", said));
-    let body = changed(|question| question["request"] = json!(null)).await;
+    let body = changed(|review| review["request"] = json!(null)).await;
     assert_eq!(body, refused("", no_pod));
 }
 
@@ -342,7 +342,7 @@ async fn a_body_of_another_content_type_is_refused() {
         if let Some(content_type) = content_type {
             request = request.header("Content-Type", content_type);
         }
-        let body = Body::from(question(&json!({})).to_string());
+        let body = Body::from(admission_review(&json!({})).to_string());
         let answer = send(None, request.body(body).unwrap()).await;
         assert_eq!(answer.status, 200);
         if is_read {
@@ -380,8 +380,8 @@ async fn a_client_that_sends_no_bodies_does_not_keep_others_out() {
     let silent = (0..4).map(|_| send([192, 0, 2, 1], Body::from_stream(silent())));
     let mut silent = Box::pin(futures::future::join_all(silent));
     assert!(futures::poll!(&mut silent).is_pending());
-    let question = question(&json!({})).to_string();
-    let other = send([192, 0, 2, 2], question.into());
+    let review = admission_review(&json!({})).to_string();
+    let other = send([192, 0, 2, 2], review.into());
     assert_eq!(other.now_or_never(), Some(200));
     assert_eq!(silent.await, [408, 408, 408, 503]);
 }

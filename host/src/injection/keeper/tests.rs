@@ -16,7 +16,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// An API server, and the keeper of a replica.
-pub(in crate::admission) async fn start() -> (ApiServer, Keeper) {
+pub(in crate::injection) async fn start() -> (ApiServer, Keeper) {
     let server = ApiServer::builder().start().await.unwrap();
     let client = Client::try_from(Config::new(server.url().parse().unwrap())).unwrap();
     let keeper = Keeper {
@@ -29,11 +29,11 @@ pub(in crate::admission) async fn start() -> (ApiServer, Keeper) {
     (server, keeper)
 }
 
-pub(in crate::admission) fn secrets(keeper: &Keeper) -> Api<Secret> {
+pub(in crate::injection) fn secrets(keeper: &Keeper) -> Api<Secret> {
     Api::namespaced(keeper.client.clone(), &keeper.namespace)
 }
 
-pub(in crate::admission) async fn configure(keeper: &Keeper) -> Api<MutatingWebhookConfiguration> {
+pub(in crate::injection) async fn configure(keeper: &Keeper) -> Api<MutatingWebhookConfiguration> {
     let api = Api::all(keeper.client.clone());
     let webhook = |name: &str| {
         json!({

@@ -1,4 +1,4 @@
-//! The question of the API server about a pod, and the answer: `AdmissionReview` of `admission.k8s.io`.
+//! The request of the API server about a pod, and the answer: `AdmissionReview` of `admission.k8s.io`.
 //!
 //! The same is accepted and answered as by controller-runtime, which serves the webhook of the Go operator: a request
 //! that cannot be read gets an answer too, with the code 400.
@@ -72,7 +72,7 @@ pub(super) struct Invalid {
     error: ReviewError,
 }
 
-/// What an answer repeats of its question.
+/// What an answer repeats of its request.
 #[derive(Debug, Clone, Default)]
 struct Caption {
     version: Version,
@@ -98,7 +98,7 @@ struct Request<'a> {
 
 /// A pod that somebody creates.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct AdmissionRequest {
     caption: Caption,
     /// The namespace of the pod, which is an RFC 1123 label.
     pub(super) namespace: String,
@@ -121,7 +121,7 @@ impl Envelope<'_> {
     }
 }
 
-impl Question {
+impl AdmissionRequest {
     /// Reads the body of a request.
     ///
     /// The API server names the namespace in the request, and the pod may lack it.
@@ -232,9 +232,9 @@ impl Caption {
 mod tests {
     use super::*;
 
-    fn read(namespace: &str, pod: &Value) -> Result<Question, Value> {
+    fn read(namespace: &str, pod: &Value) -> Result<AdmissionRequest, Value> {
         let body = json!({ "request": { "uid": "u", "namespace": namespace, "object": pod } });
-        Question::read(body.to_string().as_bytes()).map_err(|invalid| invalid.answer())
+        AdmissionRequest::read(body.to_string().as_bytes()).map_err(|invalid| invalid.answer())
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
             json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": long }),
             review(json!({ "metadata": long })),
         ] {
-            let answer = Question::read(body.to_string().as_bytes())
+            let answer = AdmissionRequest::read(body.to_string().as_bytes())
                 .unwrap_err()
                 .answer();
             assert!(answer.to_string().len() < 1000);

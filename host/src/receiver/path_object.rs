@@ -1,12 +1,12 @@
-//! What the path of a request names.
+//! The object that the path of a request names.
 
 use stoker_api::detection::{ObjectKey, ParseError};
 
 /// The number of bytes of a path in the name of an object that does not exist. A name has at most 253 bytes.
 const NOWHERE_BYTES: usize = 100;
 
-/// What the path of a request names.
-pub(super) struct Place {
+/// The object that the path of a request names. It may be one that cannot exist.
+pub(super) struct PathObject {
     key: ObjectKey,
     /// Whether the path has the form of that of an object.
     is_named: bool,
@@ -14,9 +14,9 @@ pub(super) struct Place {
     impossible: Option<ParseError>,
 }
 
-impl Place {
-    /// Returns the object of these names, or a place without an object for names that no object can have. The API
-    /// server is asked for both, so that the answers take as long.
+impl PathObject {
+    /// Returns the object of these names, or one that cannot exist for names that no object can have. The API server
+    /// is asked for both, so that the answers take as long.
     pub(super) fn new(namespace: &str, name: &str, path: &str) -> Self {
         let why = match ObjectKey::new(namespace, name) {
             Ok(key) => {
@@ -64,11 +64,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_any_length_is_a_place() {
+    fn a_path_of_any_length_has_a_key() {
         for path in ["/webhook/", "/webhook/a/b/c", &"/".repeat(10_000)] {
-            let place = Place::new("", "", path);
-            assert!(!place.is_possible() && place.key.name().len() <= 253);
+            let object = PathObject::new("", "", path);
+            assert!(!object.is_possible() && object.key.name().len() <= 253);
         }
-        assert!(Place::new("plants", "north", "/webhook/plants/north").is_possible());
+        assert!(PathObject::new("plants", "north", "/webhook/plants/north").is_possible());
     }
 }

@@ -19,7 +19,12 @@ fn announcement(plugin: &str, detection: Detection, fingerprint: Fingerprint) ->
     }
 }
 
-fn accepted(memory: &Memory, id: u8, plugin: &str, at: Option<&str>) -> Memory {
+fn with_one(
+    accepted: &AcceptedDeliveries,
+    id: u8,
+    plugin: &str,
+    at: Option<&str>,
+) -> AcceptedDeliveries {
     let detection = Detection {
         git_ref: GitRef::parse(&format!("v{id}")).unwrap(),
         occurred_at: at.map(|text| text.parse().unwrap()),
@@ -30,7 +35,7 @@ fn accepted(memory: &Memory, id: u8, plugin: &str, at: Option<&str>) -> Memory {
         sent: None,
     };
     let announcement = announcement(plugin, detection.clone(), fingerprint);
-    memory.with(&announcement, &detection, now())
+    accepted.with(&announcement, &detection, now())
 }
 
 #[test]
@@ -56,12 +61,12 @@ fn what_is_signed_identifies_a_delivery_where_it_is_unique() {
         let announcement = announcement("github", detection(event), fingerprint);
         let id = DeliveryId::of(&announcement, &announcement.detections[0]);
         assert_eq!(id, expected, "{announcement:?}");
-        let memory = Memory {
+        let accepted = AcceptedDeliveries {
             deliveries: expected.into_iter().collect(),
             events: Vec::new(),
         };
-        assert_eq!(memory.may_have(&announcement), expected.is_some());
-        assert!(!Memory::default().may_have(&announcement));
+        assert_eq!(accepted.may_have(&announcement), expected.is_some());
+        assert!(!AcceptedDeliveries::default().may_have(&announcement));
     }
     let timed = Detection {
         occurred_at: Some(now()),
@@ -92,7 +97,7 @@ fn what_a_plugin_reports_identifies_a_delivery_that_is_not_signed() {
         announcement(plugin, detection, Fingerprint::default())
     };
     let first = named("cloudevents", "v1", Some("7"));
-    let memory = Memory::default().with(&first, &first.detections[0], now());
+    let accepted = AcceptedDeliveries::default().with(&first, &first.detections[0], now());
     for (other, expected) in [
         (first.clone(), true),
         (named("generic", "v1", Some("7")), false),
@@ -101,19 +106,19 @@ fn what_a_plugin_reports_identifies_a_delivery_that_is_not_signed() {
         (named("cloudevents", "v1", None), false),
     ] {
         let id = DeliveryId::of(&other, &other.detections[0]);
-        let has = id.is_some_and(|id| memory.has(id));
+        let has = id.is_some_and(|id| accepted.has(id));
         assert_eq!(has, expected, "{other:?}");
-        assert!(memory.may_have(&other) || !has, "{other:?}");
+        assert!(accepted.may_have(&other) || !has, "{other:?}");
     }
     // A proxy adds another id to each retry.
     let mut retry = first.clone();
     for id in [3, 4] {
         retry.fingerprint.sent = Some([id; 32]);
         let id = DeliveryId::of(&retry, &retry.detections[0]).unwrap();
-        assert!(memory.has(id) && memory.may_have(&retry));
+        assert!(accepted.has(id) && accepted.may_have(&retry));
     }
-    assert!(!memory.may_have(&named("cloudevents", "v1", None)));
-    assert!(!Memory::default().may_have(&first));
+    assert!(!accepted.may_have(&named("cloudevents", "v1", None)));
+    assert!(!AcceptedDeliveries::default().may_have(&first));
 }
 
 #[test]
@@ -133,17 +138,19 @@ fn for_a_signed_body_the_events_of_all_signed_bodies_count() {
         // One without a signature does not hide that others were signed.
         at("github", None, "v2", "2026-01-01T11:10:00Z"),
     ];
-    let memory = sent.iter().fold(Memory::default(), |memory, sent| {
-        memory.with(sent, &sent.detections[0], now())
-    });
-    let (deliveries, events) = (memory.deliveries(), memory.events());
+    let accepted = sent
+        .iter()
+        .fold(AcceptedDeliveries::default(), |accepted, sent| {
+            accepted.with(sent, &sent.detections[0], now())
+        });
+    let (deliveries, events) = (accepted.deliveries(), accepted.events());
     assert_eq!(
-        Memory::read(deliveries.as_deref(), events.as_deref()),
-        memory
+        AcceptedDeliveries::read(deliveries.as_deref(), events.as_deref()),
+        accepted
     );
     let last = |plugin, signed| {
         let announcement = at(plugin, signed, "v9", "2026-01-01T10:00:00Z");
-        let last = memory.last_event_for(&announcement, now());
+        let last = accepted.last_event_for(&announcement, now());
         last.map(|last| last.git_ref.clone())
     };
     assert_eq!(last("gitea", body(2)).as_deref(), Some("v2"));
@@ -152,10 +159,10 @@ fn for_a_signed_body_the_events_of_all_signed_bodies_count() {
     assert_eq!(last("gitea", None), None);
     assert_eq!(last("gitea", Some(Signed::Id([2; 32]))), None);
     let soon = at("cloudevents", body(3), "v4", "2026-01-01T12:04:00Z");
-    let memory = memory.with(&soon, &soon.detections[0], now());
+    let accepted = accepted.with(&soon, &soon.detections[0], now());
     let last = |plugin| {
         let announcement = at(plugin, body(2), "v9", "2026-01-01T10:00:00Z");
-        let last = memory.last_event_for(&announcement, now());
+        let last = accepted.last_event_for(&announcement, now());
         last.map(|last| last.git_ref.clone())
     };
     assert_eq!(last("gitea").as_deref(), Some("v2"));
@@ -164,43 +171,51 @@ fn for_a_signed_body_the_events_of_all_signed_bodies_count() {
 
 #[test]
 fn the_memory_is_bounded_and_survives_its_annotations() {
-    let mut memory = Memory::default();
-    assert_eq!((memory.deliveries(), memory.events()), (None, None));
+    let mut accepted = AcceptedDeliveries::default();
+    assert_eq!((accepted.deliveries(), accepted.events()), (None, None));
     for id in 0..40 {
         let plugin = format!("plugin-{id}");
-        memory = accepted(&memory, id, &plugin, Some("2026-01-01T11:00:00Z"));
+        accepted = with_one(&accepted, id, &plugin, Some("2026-01-01T11:00:00Z"));
     }
-    assert!(!memory.has(DeliveryId([7; 16])) && memory.has(DeliveryId([8; 16])));
-    assert!(memory.last_event("plugin-23", now()).is_none());
-    assert!(memory.last_event("plugin-24", now()).is_some());
-    let (deliveries, events) = (memory.deliveries().unwrap(), memory.events().unwrap());
+    assert!(!accepted.has(DeliveryId([7; 16])) && accepted.has(DeliveryId([8; 16])));
+    assert!(accepted.last_event("plugin-23", now()).is_none());
+    assert!(accepted.last_event("plugin-24", now()).is_some());
+    let (deliveries, events) = (accepted.deliveries().unwrap(), accepted.events().unwrap());
     assert_eq!(deliveries.len(), 32 * 32 + 31);
-    assert_eq!(Memory::read(Some(&deliveries), Some(&events)), memory);
+    assert_eq!(
+        AcceptedDeliveries::read(Some(&deliveries), Some(&events)),
+        accepted
+    );
     // More than what fits, and what a person edited.
     let longer = format!("{deliveries},x,{}", "ab".repeat(16));
-    let read = Memory::read(Some(&longer), Some("{"));
+    let read = AcceptedDeliveries::read(Some(&longer), Some("{"));
     assert!(read.has(DeliveryId([0xab; 16])) && read.deliveries.len() == 31);
     assert!(read.events.is_empty());
 }
 
 #[test]
 fn the_time_of_a_plugin_does_not_go_back_and_is_not_in_the_future() {
-    let last = |memory: &Memory| {
-        memory
+    let last = |accepted: &AcceptedDeliveries| {
+        accepted
             .last_event("a", now())
             .map(|last| last.git_ref.clone())
     };
-    let memory = accepted(&Memory::default(), 1, "a", Some("2026-01-01T11:00:00Z"));
-    assert_eq!(last(&memory).as_deref(), Some("v1"));
-    let memory = accepted(&memory, 2, "a", Some("2026-01-01T10:00:00Z"));
-    let memory = accepted(&memory, 3, "b", Some("2026-01-01T11:30:00Z"));
-    let memory = accepted(&memory, 4, "a", None);
-    let memory = accepted(&memory, 5, "a", Some("2026-01-01T12:05:01Z"));
-    assert_eq!(last(&memory).as_deref(), Some("v1"));
-    let memory = accepted(&memory, 6, "a", Some("2026-01-01T12:05:00Z"));
-    assert_eq!(last(&memory).as_deref(), Some("v6"));
+    let accepted = with_one(
+        &AcceptedDeliveries::default(),
+        1,
+        "a",
+        Some("2026-01-01T11:00:00Z"),
+    );
+    assert_eq!(last(&accepted).as_deref(), Some("v1"));
+    let accepted = with_one(&accepted, 2, "a", Some("2026-01-01T10:00:00Z"));
+    let accepted = with_one(&accepted, 3, "b", Some("2026-01-01T11:30:00Z"));
+    let accepted = with_one(&accepted, 4, "a", None);
+    let accepted = with_one(&accepted, 5, "a", Some("2026-01-01T12:05:01Z"));
+    assert_eq!(last(&accepted).as_deref(), Some("v1"));
+    let accepted = with_one(&accepted, 6, "a", Some("2026-01-01T12:05:00Z"));
+    assert_eq!(last(&accepted).as_deref(), Some("v6"));
     let spoofed = r#"[{"plugin": "a", "ref": "v1\u202e9", "at": "2026-01-01T11:00:00Z"}]"#;
-    assert_eq!(last(&Memory::read(None, Some(spoofed))), None);
+    assert_eq!(last(&AcceptedDeliveries::read(None, Some(spoofed))), None);
     let future = r#"[{"plugin": "a", "ref": "v9", "at": "2027-01-01T00:00:00Z"}]"#;
-    assert_eq!(last(&Memory::read(None, Some(future))), None);
+    assert_eq!(last(&AcceptedDeliveries::read(None, Some(future))), None);
 }

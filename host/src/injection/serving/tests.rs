@@ -7,7 +7,7 @@ use rcgen::generate_simple_self_signed;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::admission::keeper::tests as keepers;
+use crate::injection::keeper::tests as keepers;
 
 fn write_certificate(folder: &Path) -> String {
     let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -1,5 +1,6 @@
-//! What an object remembers of the deliveries that were accepted for it. It is stored in annotations, with the same
-//! write as the request, or by itself for a delivery that needs no request.
+//! The deliveries that were accepted for an object, as far as the object remembers them. They are stored in the
+//! annotations `stoker.io/accepted-*`, with the same write as the request, or by themselves for a delivery that needs no
+//! request.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -81,14 +82,14 @@ pub(super) struct LastEvent {
 
 /// The accepted deliveries that an object remembers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(super) struct AcceptedDeliveries {
     /// The latest one is last.
     deliveries: Vec<DeliveryId>,
     /// One for each plugin. The one that was accepted last is last.
     events: Vec<LastEvent>,
 }
 
-impl Memory {
+impl AcceptedDeliveries {
     /// Reads the annotations. An entry that is not valid is skipped, because a person may have edited it.
     pub(super) fn read(deliveries: Option<&str>, events: Option<&str>) -> Self {
         let ids = deliveries.unwrap_or_default().rsplit(',');
@@ -188,17 +189,17 @@ impl Memory {
             .max_by_key(|event| event.at)
     }
 
-    /// Returns the memory with one more accepted delivery, of which a detection was chosen.
+    /// Returns the accepted deliveries with one more, of which a detection was chosen.
     pub(super) fn with(
         &self,
         announcement: &Announcement,
         detection: &Detection,
         now: Timestamp,
     ) -> Self {
-        let mut memory = self.clone();
+        let mut accepted = self.clone();
         if let Some(id) = DeliveryId::of(announcement, detection) {
-            memory.deliveries.retain(|other| *other != id);
-            memory.deliveries.push(id);
+            accepted.deliveries.retain(|other| *other != id);
+            accepted.deliveries.push(id);
         }
         let plugin = &*announcement.plugin;
         let is_latest = |at: Timestamp| {
@@ -208,16 +209,16 @@ impl Memory {
         if let Some(at) = detection.occurred_at.filter(|at| is_latest(*at)) {
             let mut own = self.events.iter().filter(|event| event.plugin == plugin);
             let was_signed = own.any(|event| event.is_signed);
-            memory.events.retain(|event| event.plugin != plugin);
-            memory.events.push(LastEvent {
+            accepted.events.retain(|event| event.plugin != plugin);
+            accepted.events.push(LastEvent {
                 plugin: plugin.to_owned(),
                 git_ref: detection.git_ref.to_string(),
                 at,
                 is_signed: was_signed || is_body_signed(&announcement.fingerprint),
             });
         }
-        memory.shorten();
-        memory
+        accepted.shorten();
+        accepted
     }
 }
 

@@ -14,9 +14,9 @@ use stoker_report::excerpt;
 
 use super::inject::{Decision, Settings, inject, wanted};
 use super::metrics::{Fault, InjectorMetrics, Outcome};
-use super::objects::{LookupError, Objects};
-use super::places::{NoPlace, Places};
-use super::review::{Invalid, Question, ReviewError};
+use super::objects::{Objects, ReadError};
+use super::permits::{NoPermit, Permits};
+use super::review::{AdmissionRequest, Invalid, ReviewError};
 use crate::server::Peer;
 
 /// The maximum size of a body in bytes. The API server accepts pods of 3 MiB, and the review adds little.
@@ -24,12 +24,12 @@ const BODY_BYTES: usize = 4 << 20;
 /// The time limit for a body.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
-/// Answers the questions of the API server about pods.
+/// Answers the requests of the API server about pods.
 pub struct Injector {
     objects: Objects,
     settings: Settings,
     metrics: InjectorMetrics,
-    places: Places,
+    permits: Permits,
 }
 
 impl Injector {
@@ -40,44 +40,44 @@ impl Injector {
             objects,
             settings,
             metrics,
-            places: Places::new(),
+            permits: Permits::new(),
         }
     }
 
     /// Reads the body of a request. The body is dropped before the object of the pod is read.
-    async fn question(
+    async fn read_request(
         &self,
         peer: Option<Peer>,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<Question, Refusal> {
+    ) -> Result<AdmissionRequest, Refusal> {
         if !is_json(headers) {
             return Err(Refusal::Invalid(ReviewError::ContentType.into()));
         }
         let full =
-            |error: NoPlace| Refusal::Unread(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-        let _place = self.places.take(peer).await.map_err(full)?;
+            |error: NoPermit| Refusal::Unread(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        let _permit = self.permits.take(peer).await.map_err(full)?;
         let body = read(body).await?;
-        Question::read(&body).map_err(Refusal::Invalid)
+        AdmissionRequest::read(&body).map_err(Refusal::Invalid)
     }
 
-    async fn decide(&self, question: &Question) -> Result<Decision, LookupError> {
-        let wanted = match wanted(&question.pod) {
+    async fn decide(&self, request: &AdmissionRequest) -> Result<Decision, ReadError> {
+        let wanted = match wanted(&request.pod) {
             Ok(wanted) => wanted,
             Err(unchanged) => return Ok(Decision::Unchanged(unchanged)),
         };
-        let found = self.objects.find(&question.namespace, wanted).await?;
+        let found = self.objects.find(&request.namespace, wanted).await?;
         Ok(match found {
-            Ok(object) => inject(&question.pod, &object, &self.settings),
+            Ok(object) => inject(&request.pod, &object, &self.settings),
             Err(denial) => Decision::Denied(denial),
         })
     }
 
     /// Counts and logs a decision.
-    fn report(&self, question: &Question, decision: &Decision) {
-        let namespace = question.namespace.as_str();
+    fn report(&self, request: &AdmissionRequest, decision: &Decision) {
+        let namespace = request.namespace.as_str();
         // Neither the name nor what an annotation names was checked by anybody.
-        let pod = question.pod.name().map(excerpt);
+        let pod = request.pod.name().map(excerpt);
         let outcome = match decision {
             Decision::Unchanged(why) => {
                 tracing::debug!(namespace, pod, %why, "the pod gets no agent");
@@ -97,7 +97,7 @@ impl Injector {
     }
 }
 
-/// The reason why a request asks no question.
+/// The reason why a request is answered without a decision.
 enum Refusal {
     /// The body was not read. The failure policy of the webhook decides about the pod.
     Unread(StatusCode, String),
@@ -128,24 +128,24 @@ async fn review(
     body: Body,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let question = match injector.question(peer, &headers, body).await {
-        Ok(question) => question,
+    let request = match injector.read_request(peer, &headers, body).await {
+        Ok(request) => request,
         Err(refusal) => return refusal.into_response(),
     };
-    let answer = match injector.decide(&question).await {
+    let answer = match injector.decide(&request).await {
         Ok(decision) => {
-            injector.report(&question, &decision);
-            question.answer(&decision)
+            injector.report(&request, &decision);
+            request.answer(&decision)
         }
         Err(error) => {
             injector.metrics.failed(Fault::Lookup);
             let message = stoker_report::chain(&error).to_string();
             tracing::error!(
-                namespace = question.namespace,
+                namespace = request.namespace,
                 error = message,
                 "a pod cannot be decided about"
             );
-            question.fail(&message)
+            request.fail(&message)
         }
     };
     Json(answer).into_response()

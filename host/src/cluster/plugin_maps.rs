@@ -12,8 +12,8 @@ use kube::{Api, Client, ResourceExt as _};
 use stoker_api::names::label;
 use tokio::sync::watch;
 
+use crate::cluster::watch_backoff::WatchMetrics;
 use crate::plugin::{Bundles, Supply};
-use crate::watch_backoff::WatchMetrics;
 
 /// The maximum number of ConfigMaps in one answer of the API server. A ConfigMap may have a million bytes, and several
 /// copies of it are in memory while it is read.
