@@ -25,6 +25,7 @@ pub mod operations;
 pub mod payload;
 pub mod plugin;
 pub mod plugin_maps;
+pub mod reason;
 pub mod receiver;
 mod recent;
 pub mod request;

@@ -86,7 +86,7 @@ const OWNERS: [(&str, &[&str]); 25] = [
 
 /// A module, and the other modules that it may name. A module without a row is part of the composition root or names
 /// no other module.
-const NEIGHBOURS: [(&str, &[&str]); 21] = [
+const NEIGHBOURS: [(&str, &[&str]); 22] = [
     ("admission", &["server"]),
     ("auth", &["delivery", "payload", "secrets"]),
     ("cli", &["telemetry"]),
@@ -110,16 +110,18 @@ const NEIGHBOURS: [(&str, &[&str]); 21] = [
     ("payload", &[]),
     ("plugin", &["auth", "delivery", "payload"]),
     ("plugin_maps", &["plugin", "watch_backoff"]),
+    ("reason", &[]),
     (
         "receiver",
         &[
-            "auth", "delivery", "payload", "plugin", "recent", "request", "sampling", "server",
+            "auth", "delivery", "payload", "plugin", "reason", "recent", "request", "sampling",
+            "server",
         ],
     ),
     ("recent", &[]),
     (
         "request",
-        &["delivery", "events", "watch_backoff", "written"],
+        &["delivery", "events", "reason", "watch_backoff", "written"],
     ),
     ("sampling", &[]),
     ("secret_store", &["secrets"]),

@@ -314,7 +314,7 @@ async fn a_rule_that_is_invalid_refuses_by_the_present_object() {
         .submit(api.target(), announcement("v1"), in_seconds(8))
         .await;
     let error = refused.unwrap_err();
-    assert_eq!(error.code(), "invalid-object");
+    assert_eq!(error.reason().code(), "invalid-object");
     assert!(error.to_string().contains("spec.webhook.semver"), "{error}");
     // The watch has not reported yet that the object is valid again.
     let behind = api.target();
