@@ -22,12 +22,10 @@ use kube::{Api, Client, Config, CustomResourceExt as _};
 use serde_json::{Value, json};
 use stoker::app::Host;
 use stoker::auth::AuthConfig;
-use stoker::config::{HostConfig, InjectionConfig};
-use stoker::controller::AgentRole;
+use stoker::config::HostConfig;
 use stoker::metrics::{Format, Metrics};
-use stoker::plugin::{Detector, Limits, SettingsSource};
+use stoker::plugin::Detector;
 use stoker::secrets::SecretSource;
-use stoker::server::TlsFiles;
 use stoker_api::GatewaySync;
 use stoker_http_client::http_client;
 use stoker_local_cluster::{GitServer, LocalCluster};
@@ -57,20 +55,8 @@ pub struct TestCluster {
     pub namespace: String,
     /// The directory of drop-in plugins.
     pub plugins: TempDir,
-    /// The settings file of the plugins, for hosts that are started later.
-    pub settings: Option<PathBuf>,
-    /// The namespace whose objects are reconciled by hosts that are started later, or `None` for all namespaces.
-    pub watched: Option<String>,
-    /// The certificate of the receivers of hosts that are started later.
-    pub tls: Option<TlsFiles>,
-    /// The injection webhook of hosts that are started later.
-    pub injection: Option<InjectionConfig>,
-    /// The name in the leader election of hosts that are started later.
-    pub identity: Option<&'static str>,
-    /// The role that hosts that are started later bind agents to.
-    pub agent_role: Option<AgentRole>,
-    /// Whether hosts load plugins from the labelled ConfigMaps of the namespace.
-    pub plugin_maps: bool,
+    /// The configuration of hosts that are started later. Their secrets are passed to [`TestCluster::start`].
+    pub config: HostConfig,
     http: reqwest::Client,
     hosts: VecDeque<RunningHost>,
     _turn: Option<MutexGuard<'static, ()>>,
@@ -123,19 +109,19 @@ impl TestCluster {
         git.commit("main", "Start").await?;
         let plugins = TempDir::new()?;
         let http = http_client()?;
+        let config = HostConfig {
+            receiver: Some(([127, 0, 0, 1], 0).into()),
+            plugin_directories: vec![plugins.path().to_owned()],
+            own_namespace: Some(namespace.clone()),
+            ..HostConfig::default()
+        };
         Ok(Self {
             client,
             git,
             api,
             namespace,
             plugins,
-            settings: None,
-            watched: None,
-            tls: None,
-            injection: None,
-            identity: None,
-            agent_role: None,
-            plugin_maps: false,
+            config,
             http,
             hosts: VecDeque::new(),
             _turn: turn,
@@ -163,21 +149,8 @@ impl TestCluster {
     /// Starts a host. Webhooks are sent to the host that was started last.
     pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
         let config = HostConfig {
-            namespace: self.watched.clone(),
-            agent_role: self.agent_role,
-            receiver: Some(([127, 0, 0, 1], 0).into()),
-            plugin_directories: vec![self.plugins.path().to_owned()],
-            watches_plugin_maps: self.plugin_maps,
-            plugin_settings: SettingsSource {
-                file: self.settings.clone(),
-                limits: Limits::default(),
-            },
             auth,
-            tls: self.tls.clone(),
-            injection: self.injection.clone(),
-            own_namespace: Some(self.namespace.clone()),
-            identity: self.identity.map(str::to_owned),
-            ..HostConfig::default()
+            ..self.config.clone()
         };
         let host = Host::start(self.client.clone(), config).await?;
         let address = host
@@ -185,7 +158,7 @@ impl TestCluster {
             .context("the receiver is disabled")?;
         let url = format!("http://{address}");
         host.wait_until_ready().await;
-        let injection = match &self.injection {
+        let injection = match &self.config.injection {
             Some(_) => Some(
                 tokio::time::timeout(PATIENCE, host.injection_address())
                     .await
