@@ -17,6 +17,8 @@ pub mod config;
 pub mod controller;
 pub mod delivery;
 pub mod events;
+#[cfg(test)]
+mod fake_client;
 pub mod github_app;
 pub mod leader;
 pub mod lookups;

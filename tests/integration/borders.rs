@@ -47,6 +47,7 @@ const OWNERS: [(&str, &[&str]); 25] = [
             "app",
             "controller",
             "events",
+            "fake_client",
             "leader",
             "plugin_maps",
             "request",

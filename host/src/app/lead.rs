@@ -83,27 +83,24 @@ async fn past_deadline(shutdown: &CancellationToken) {
 mod tests {
     use std::sync::Arc;
 
-    use kube::Client;
     use prometheus_client::registry::Registry;
     use tokio::time::Instant;
 
     use super::*;
     use crate::controller::ControllerMetrics;
     use crate::events::EventQueue;
+    use crate::fake_client;
     use crate::lookups::{LookupMetrics, Lookups};
     use crate::watch_backoff::WatchMetrics;
     use crate::written::WrittenObjects;
 
     #[tokio::test(start_paused = true)]
     async fn ends_in_time_if_the_api_server_does_not_answer() {
-        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
-            std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
-        });
         let (events, _) = EventQueue::new("test");
         let reconciler = Reconciler(Controller {
             events,
             watches: WatchMetrics::default(),
-            client: Client::new(silent, "default"),
+            client: fake_client::silent(),
             namespace: None,
             agent_role: None,
             lookups: Lookups::new(

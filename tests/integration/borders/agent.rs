@@ -10,7 +10,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
         &["agent", "cluster/events", "machine_config", "report"],
     ),
     ("k8s_openapi", &["cluster"]),
-    ("kube", &["app/sidecar", "cluster"]),
+    ("kube", &["app/sidecar", "cluster", "fake_client"]),
     ("reqwest", &["gateway"]),
     ("rustix", &["sync/apply/disk", "sync/folder"]),
     (
