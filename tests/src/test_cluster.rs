@@ -33,6 +33,8 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::objects::{api_secret, gateway_sync};
+
 /// The HMAC secret of the tests' webhooks.
 pub const SECRET: &str = "test-secret";
 /// The name of the object of a cluster.
@@ -99,12 +101,8 @@ impl TestCluster {
         Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &created)
             .await?;
-        let secret = serde_json::from_value(json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gateway-api"},
-            "stringData": {"apiKey": "name:value"},
-        }))?;
         Api::<Secret>::namespaced(client.clone(), &namespace)
-            .create(&PostParams::default(), &secret)
+            .create(&PostParams::default(), &api_secret()?)
             .await?;
         git.commit("main", "Start").await?;
         let plugins = TempDir::new()?;
@@ -202,18 +200,10 @@ impl TestCluster {
 
     /// Creates an object with this name and the ref `main`. `spec` is merged into its spec.
     pub async fn create_named(&self, name: &str, spec: Value) -> Result<GatewaySync> {
-        let mut object = json!({
-            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": name},
-            "spec": {
-                "git": {"repo": self.git.url(), "ref": "main"},
-                "gateway": {"api": {"secretName": "gateway-api"}},
-                "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
-            },
-        });
-        merge(&mut object["spec"], spec);
+        let object = gateway_sync(name, self.git.url(), spec)?;
         Ok(self
             .objects()
-            .create(&PostParams::default(), &serde_json::from_value(object)?)
+            .create(&PostParams::default(), &object)
             .await?)
     }
 
@@ -311,17 +301,6 @@ impl TestCluster {
 
     fn host(&self) -> Result<&RunningHost> {
         self.hosts.back().context("no host runs")
-    }
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (name, value) in from {
-                merge(into.entry(name).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from,
     }
 }
 
