@@ -16,6 +16,8 @@ pub mod cluster;
 pub mod config;
 pub mod controller;
 pub mod delivery;
+#[cfg(test)]
+mod fake_client;
 pub mod github_app;
 pub mod injection;
 pub mod lookups;
@@ -23,6 +25,7 @@ pub mod metrics;
 pub mod operations;
 pub mod payload;
 pub mod plugin;
+pub mod reason;
 pub mod receiver;
 mod recent;
 pub mod request;

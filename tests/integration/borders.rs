@@ -118,10 +118,12 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("operations", &["auth", "metrics", "plugin", "request"]),
     ("payload", &[]),
     ("plugin", &["auth", "delivery", "payload"]),
+    ("reason", &[]),
     (
         "receiver",
         &[
-            "auth", "delivery", "payload", "plugin", "recent", "request", "sampling", "server",
+            "auth", "delivery", "payload", "plugin", "reason", "recent", "request", "sampling",
+            "server",
         ],
     ),
     ("recent", &[]),
@@ -132,6 +134,7 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
             "cluster/watch_backoff",
             "cluster/written",
             "delivery",
+            "reason",
         ],
     ),
     ("sampling", &[]),

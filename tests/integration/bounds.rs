@@ -264,7 +264,7 @@ async fn a_receiver_with_a_certificate_speaks_tls_only() -> Result<()> {
     };
     std::fs::write(&files.certificate, certified.cert.pem())?;
     std::fs::write(&files.key, certified.signing_key.serialize_pem())?;
-    cluster.tls = Some(files);
+    cluster.config.tls = Some(files);
     cluster.start_signed().await?;
 
     let certificate = reqwest::Certificate::from_pem(certified.cert.pem().as_bytes())?;

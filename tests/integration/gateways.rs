@@ -17,7 +17,7 @@ use stoker_tests::TestCluster;
 /// Returns a cluster with an object that is not polled, and a host.
 async fn cluster(agent_role: Option<AgentRole>) -> Result<TestCluster> {
     let mut cluster = TestCluster::new().await?;
-    cluster.agent_role = agent_role;
+    cluster.config.agent_role = agent_role;
     cluster
         .create(json!({"polling": {"enabled": false}}))
         .await?;

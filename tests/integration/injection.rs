@@ -36,7 +36,7 @@ impl Injecting {
                 &serde_json::from_value(configuration)?,
             )
             .await?;
-        cluster.injection = Some(InjectionConfig {
+        cluster.config.injection = Some(InjectionConfig {
             address: ([127, 0, 0, 1], 0).into(),
             certificate: CertificateConfig::Own {
                 secret: SECRET.to_owned(),

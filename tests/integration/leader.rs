@@ -8,12 +8,12 @@ use stoker_tests::TestCluster;
 async fn every_replica_receives_and_the_leader_reconciles() -> Result<()> {
     let mut cluster = TestCluster::new().await?;
     cluster.create(json!({})).await?;
-    cluster.identity = Some("first");
+    cluster.config.identity = Some("first".to_owned());
     cluster.start_signed().await?;
     cluster
         .until_metrics(|text| text.contains("stoker_controller_leader 1"))
         .await?;
-    cluster.identity = Some("second");
+    cluster.config.identity = Some("second".to_owned());
     cluster.start_signed().await?;
 
     // The second replica receives the webhook, and the first reconciles.

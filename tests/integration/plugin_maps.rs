@@ -29,7 +29,7 @@ fn labelled(mut map: ConfigMap) -> ConfigMap {
 
 async fn cluster() -> Result<(TestCluster, Api<ConfigMap>)> {
     let mut cluster = TestCluster::new().await?;
-    cluster.plugin_maps = true;
+    cluster.config.watches_plugin_maps = true;
     let maps = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     Ok((cluster, maps))
 }

@@ -26,7 +26,7 @@ async fn a_plugin_without_a_pre_filter_that_fails_costs_no_other_sender_anything
     std::fs::write(cluster.plugins.path().join("a.wasm"), UNFILTERED)?;
     let settings = cluster.plugins.path().join("settings.yaml");
     std::fs::write(&settings, "plugins: {a: {settings: {fails: always}}}")?;
-    cluster.settings = Some(settings.clone());
+    cluster.config.plugin_settings.file = Some(settings.clone());
     cluster.create(json!({})).await?;
     cluster.start_signed().await?;
     let failures = || {

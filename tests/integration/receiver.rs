@@ -235,7 +235,7 @@ async fn a_host_of_one_namespace_ignores_others() -> Result<()> {
     Api::namespaced(cluster.client.clone(), &other)
         .create(&PostParams::default(), &object)
         .await?;
-    cluster.watched = Some(cluster.namespace.clone());
+    cluster.config.namespace = Some(cluster.namespace.clone());
     cluster.start_signed().await?;
     let commit = cluster.git.commit("main", "A release").await?;
     cluster.git.annotated_tag("v1").await?;

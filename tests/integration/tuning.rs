@@ -14,7 +14,7 @@ async fn cluster(settings: &str, spec: serde_json::Value) -> Result<TestCluster>
     std::fs::write(cluster.plugins.path().join("hostile.wasm"), HOSTILE)?;
     let file = cluster.plugins.path().join("settings.yaml");
     std::fs::write(&file, settings)?;
-    cluster.settings = Some(file);
+    cluster.config.plugin_settings.file = Some(file);
     cluster.create(spec).await?;
     cluster.start_signed().await?;
     Ok(cluster)
@@ -29,7 +29,7 @@ async fn a_plugin_is_switched_off_and_on_while_it_runs() -> Result<()> {
     let cluster = cluster("plugins: {generic: {enabled: false}}", json!({})).await?;
     let body = json!({"ref": "main"});
     assert_eq!(cluster.send_json(&body).await?.status, 400);
-    let file = cluster.settings.as_ref().unwrap();
+    let file = cluster.config.plugin_settings.file.as_ref().unwrap();
     std::fs::write(file, "plugins: {}")?;
     let is_serving = |state: &PluginState| *state == PluginState::Serving;
     cluster.until_state("built-in generic", is_serving).await?;
@@ -58,7 +58,10 @@ async fn a_plugin_gets_other_settings_while_it_runs() -> Result<()> {
     assert_eq!(cluster.send_json(&body).await?.status, 400);
     let settings =
         "plugins: {generic: {settings: {ref: /build/branch, when: /build/state = done}}}";
-    std::fs::write(cluster.settings.as_ref().unwrap(), settings)?;
+    std::fs::write(
+        cluster.config.plugin_settings.file.as_ref().unwrap(),
+        settings,
+    )?;
     // The new settings change the pre-filter.
     let wants = |plugin: &stoker::plugin::Descriptor| plugin.pointers[0] == "/build/branch";
     cluster.until_described("generic", wants).await?;

@@ -22,7 +22,7 @@ use tokio::process::Command;
 pub use self::attacker::attack;
 use self::healthy::Latencies;
 pub use self::list::names;
-use self::target::{Sandbox, Target};
+use self::target::Sandbox;
 use crate::bench::process;
 
 /// The largest memory above that of the idle process, in KiB.
@@ -152,7 +152,7 @@ pub async fn run(settings: &Settings, progress: impl Fn(&str)) -> Result<Report>
         if !is_chosen {
             continue;
         }
-        let mut target = Target::start(&sandbox, &settings.stoker).await?;
+        let mut target = target::start_stoker(&sandbox, &settings.stoker).await?;
         if attack.needs_http2 && !http2::is_served(target.port()).await {
             progress(&format!("{name}: HTTP/2 is not served"));
             continue;
@@ -160,8 +160,8 @@ pub async fn run(settings: &Settings, progress: impl Fn(&str)) -> Result<Report>
         // The first requests fill the caches of the process.
         healthy::send(target.port(), Duration::from_secs(1)).await;
         let before = healthy::send(target.port(), settings.time).await;
-        let idle = process::resident_kib(target.pid())?;
-        process::reset_peak(target.pid())?;
+        let idle = process::resident_kib(target.pid()?)?;
+        process::reset_peak(target.pid()?)?;
         let (seen, during) = tokio::join!(
             attacking(name, target.port(), settings.time),
             healthy::send(target.port(), settings.time),
@@ -170,7 +170,7 @@ pub async fn run(settings: &Settings, progress: impl Fn(&str)) -> Result<Report>
         let result = Measured {
             name,
             seen: seen?,
-            memory: process::peak_kib(target.pid())?.saturating_sub(idle),
+            memory: process::peak_kib(target.pid()?)?.saturating_sub(idle),
             before,
             during,
             is_signed: attack.is_signed,

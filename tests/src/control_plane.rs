@@ -2,13 +2,10 @@
 //! Both are reachable from this machine only, and stop when it is dropped. The
 //! API server can be stopped, paused and started again with its data.
 
-pub(crate) mod server;
-
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -23,7 +20,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use uuid::Uuid;
 
-use server::Server;
+use crate::process::{Process, free_port};
 
 /// The time limit for the control plane to become ready. It needs about two
 /// seconds on an idle machine, and more on a busy one.
@@ -46,8 +43,8 @@ const ETCD_SOCKET: &str = "unix://etcd.sock";
 pub struct ControlPlane {
     // Fields are dropped in this order: the API server before the etcd that it
     // uses, and the directory last.
-    api_server: Option<Server>,
-    etcd: Server,
+    api_server: Option<Process>,
+    etcd: Process,
     api_server_program: PathBuf,
     access: Access,
     directory: TempDir,
@@ -132,7 +129,7 @@ impl ControlPlane {
             .context("cannot create the control plane's directory")?;
         let access = Access::create(directory.path(), free_port()?)?;
 
-        let mut etcd = Server::start("etcd", &etcd_program, &etcd_arguments(), directory.path())?;
+        let mut etcd = Process::start("etcd", &etcd_program, &etcd_arguments(), directory.path())?;
         let mut api_server = start_api_server(&api_server_program, access.port, directory.path())?;
         let version = wait_until_ready(&mut etcd, &mut api_server, &access).await?;
         Ok(Self {
@@ -146,15 +143,15 @@ impl ControlPlane {
     }
 }
 
-fn start_api_server(program: &Path, port: u16, directory: &Path) -> Result<Server> {
+fn start_api_server(program: &Path, port: u16, directory: &Path) -> Result<Process> {
     let arguments = api_server_arguments(port);
-    Server::start("kube-apiserver", program, &arguments, directory)
+    Process::start("kube-apiserver", program, &arguments, directory)
 }
 
 /// Waits until the API can be used and returns the server's version.
 async fn wait_until_ready(
-    etcd: &mut Server,
-    api_server: &mut Server,
+    etcd: &mut Process,
+    api_server: &mut Process,
     access: &Access,
 ) -> Result<String> {
     let deadline = Instant::now() + START_LIMIT;
@@ -343,26 +340,6 @@ fn program_in(assets: &Path, name: &str) -> Result<PathBuf> {
 fn write(directory: &Path, name: &str, content: &str) -> Result<()> {
     let path = directory.join(name);
     fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Returns a port on which no process listens, for a server that may be started again on it. The kernel does not choose
-/// it for an outgoing connection, because such ports begin at 32768 (`ip(7)`).
-pub(crate) fn free_port() -> Result<u16> {
-    const FIRST: u32 = 20_000;
-    const COUNT: u32 = 12_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Processes that run at the same time begin at different ports.
-    let offset = std::process::id().wrapping_mul(97);
-    for _ in 0..COUNT {
-        let number = offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(FIRST + number % COUNT)?;
-        if TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok()
-            || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
-        {
-            return Ok(port);
-        }
-    }
-    bail!("cannot find a free port")
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ pub mod bench;
 pub mod control_plane;
 mod gateway_pod;
 pub mod nothing_lost;
+mod objects;
+mod process;
+mod stoker_process;
 mod test_cluster;
 
 pub use gateway_pod::GatewayPod;

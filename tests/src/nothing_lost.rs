@@ -6,7 +6,6 @@
 mod deliveries;
 mod disturbances;
 mod history;
-mod replica;
 mod verdict;
 
 use std::fmt::Write as _;
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
@@ -28,10 +27,12 @@ use tokio::time::Instant;
 use self::deliveries::Load;
 use self::disturbances::Disturbances;
 use self::history::History;
-use self::replica::Replica;
 use self::verdict::Evidence;
 pub use self::verdict::Verdict;
+use crate::SECRET;
 use crate::control_plane::ControlPlane;
+use crate::objects::{api_secret, gateway_sync};
+use crate::stoker_process::StokerProcess;
 
 /// The webhooks per second, to all objects together.
 const RATE: u32 = 50;
@@ -107,12 +108,25 @@ async fn start_replicas(
     settings: &Settings,
     plane: &ControlPlane,
     directory: &Path,
-) -> Result<[Replica; 2]> {
-    let create = |name| Replica::new(name, &settings.stoker, &plane.kubeconfig_path(), directory);
+) -> Result<[StokerProcess; 2]> {
+    let kubeconfig = plane.kubeconfig_path();
+    let secret = directory.join("secret");
+    std::fs::write(&secret, SECRET).context("cannot write the secret")?;
+    let create = |name| {
+        let flags = [
+            "--leader-elect".to_owned(),
+            "--log=warn".to_owned(),
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--webhook-hmac-secret-file={}", secret.display()),
+            format!("--watch-namespace={NAMESPACE}"),
+            format!("--pod-namespace={NAMESPACE}"),
+            format!("--pod-name={name}"),
+        ];
+        StokerProcess::new(name, &settings.stoker, flags, directory)
+    };
     let mut replicas = [create("replica-0")?, create("replica-1")?];
     for replica in &mut replicas {
-        replica.start()?;
-        replica.until_ready().await?;
+        replica.start().await?;
     }
     Ok(replicas)
 }
@@ -158,27 +172,14 @@ async fn create_objects(client: &Client, repo: &str) -> Result<()> {
     let params = PostParams::default();
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
     Api::all(client.clone()).create(&params, &namespace).await?;
-    let secret: Secret = serde_json::from_value(json!({
-        "metadata": {"name": "gateway-api"}, "stringData": {"apiKey": "name:value"},
-    }))?;
     Api::namespaced(client.clone(), NAMESPACE)
-        .create(&params, &secret)
+        .create(&params, &api_secret()?)
         .await?;
     let objects: Api<GatewaySync> = Api::namespaced(client.clone(), NAMESPACE);
     for object in 0..OBJECTS {
-        let object = json!({
-            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync",
-            "metadata": {"name": object_name(object)},
-            "spec": {
-                "git": {"repo": repo, "ref": "main"},
-                "gateway": {"api": {"secretName": "gateway-api"}},
-                "polling": {"enabled": false},
-                "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
-            },
-        });
-        objects
-            .create(&params, &serde_json::from_value(object)?)
-            .await?;
+        let spec = json!({"polling": {"enabled": false}});
+        let object = gateway_sync(&object_name(object), repo, spec)?;
+        objects.create(&params, &object).await?;
     }
     Ok(())
 }

@@ -22,18 +22,18 @@ use kube::{Api, Client, Config, CustomResourceExt as _};
 use serde_json::{Value, json};
 use stoker::app::Host;
 use stoker::auth::AuthConfig;
-use stoker::config::{HostConfig, InjectionConfig};
-use stoker::controller::AgentRole;
+use stoker::config::HostConfig;
 use stoker::metrics::{Format, Metrics};
-use stoker::plugin::{Chain, Limits, SettingsSource};
+use stoker::plugin::Chain;
 use stoker::secrets::SecretSource;
-use stoker::server::TlsFiles;
 use stoker_api::GatewaySync;
 use stoker_http_client::http_client;
 use stoker_local_cluster::{GitServer, LocalCluster};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::JoinHandle;
+
+use crate::objects::{api_secret, gateway_sync};
 
 /// The HMAC secret of the tests' webhooks.
 pub const SECRET: &str = "test-secret";
@@ -57,20 +57,8 @@ pub struct TestCluster {
     pub namespace: String,
     /// The directory of drop-in plugins.
     pub plugins: TempDir,
-    /// The settings file of the plugins, for hosts that are started later.
-    pub settings: Option<PathBuf>,
-    /// The namespace whose objects are reconciled by hosts that are started later, or `None` for all namespaces.
-    pub watched: Option<String>,
-    /// The certificate of the receivers of hosts that are started later.
-    pub tls: Option<TlsFiles>,
-    /// The injection webhook of hosts that are started later.
-    pub injection: Option<InjectionConfig>,
-    /// The name in the leader election of hosts that are started later.
-    pub identity: Option<&'static str>,
-    /// The role that hosts that are started later bind agents to.
-    pub agent_role: Option<AgentRole>,
-    /// Whether hosts load plugins from the labelled ConfigMaps of the namespace.
-    pub plugin_maps: bool,
+    /// The configuration of hosts that are started later. Their secrets are passed to [`TestCluster::start`].
+    pub config: HostConfig,
     http: reqwest::Client,
     hosts: VecDeque<RunningHost>,
     _turn: Option<MutexGuard<'static, ()>>,
@@ -113,29 +101,25 @@ impl TestCluster {
         Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &created)
             .await?;
-        let secret = serde_json::from_value(json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gateway-api"},
-            "stringData": {"apiKey": "name:value"},
-        }))?;
         Api::<Secret>::namespaced(client.clone(), &namespace)
-            .create(&PostParams::default(), &secret)
+            .create(&PostParams::default(), &api_secret()?)
             .await?;
         git.commit("main", "Start").await?;
         let plugins = TempDir::new()?;
         let http = http_client()?;
+        let config = HostConfig {
+            receiver: Some(([127, 0, 0, 1], 0).into()),
+            plugin_directories: vec![plugins.path().to_owned()],
+            own_namespace: Some(namespace.clone()),
+            ..HostConfig::default()
+        };
         Ok(Self {
             client,
             git,
             api,
             namespace,
             plugins,
-            settings: None,
-            watched: None,
-            tls: None,
-            injection: None,
-            identity: None,
-            agent_role: None,
-            plugin_maps: false,
+            config,
             http,
             hosts: VecDeque::new(),
             _turn: turn,
@@ -163,21 +147,8 @@ impl TestCluster {
     /// Starts a host. Webhooks are sent to the host that was started last.
     pub async fn start(&mut self, auth: AuthConfig) -> Result<()> {
         let config = HostConfig {
-            namespace: self.watched.clone(),
-            agent_role: self.agent_role,
-            receiver: Some(([127, 0, 0, 1], 0).into()),
-            plugin_directories: vec![self.plugins.path().to_owned()],
-            watches_plugin_maps: self.plugin_maps,
-            plugin_settings: SettingsSource {
-                file: self.settings.clone(),
-                limits: Limits::default(),
-            },
             auth,
-            tls: self.tls.clone(),
-            injection: self.injection.clone(),
-            own_namespace: Some(self.namespace.clone()),
-            identity: self.identity.map(str::to_owned),
-            ..HostConfig::default()
+            ..self.config.clone()
         };
         let host = Host::start(self.client.clone(), config).await?;
         let address = host
@@ -185,7 +156,7 @@ impl TestCluster {
             .context("the receiver is disabled")?;
         let url = format!("http://{address}");
         host.wait_until_ready().await;
-        let injection = match &self.injection {
+        let injection = match &self.config.injection {
             Some(_) => Some(
                 tokio::time::timeout(PATIENCE, host.injection_address())
                     .await
@@ -229,18 +200,10 @@ impl TestCluster {
 
     /// Creates an object with this name and the ref `main`. `spec` is merged into its spec.
     pub async fn create_named(&self, name: &str, spec: Value) -> Result<GatewaySync> {
-        let mut object = json!({
-            "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": name},
-            "spec": {
-                "git": {"repo": self.git.url(), "ref": "main"},
-                "gateway": {"api": {"secretName": "gateway-api"}},
-                "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
-            },
-        });
-        merge(&mut object["spec"], spec);
+        let object = gateway_sync(name, self.git.url(), spec)?;
         Ok(self
             .objects()
-            .create(&PostParams::default(), &serde_json::from_value(object)?)
+            .create(&PostParams::default(), &object)
             .await?)
     }
 
@@ -338,17 +301,6 @@ impl TestCluster {
 
     fn host(&self) -> Result<&RunningHost> {
         self.hosts.back().context("no host runs")
-    }
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (name, value) in from {
-                merge(into.entry(name).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from,
     }
 }
 

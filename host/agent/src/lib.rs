@@ -11,6 +11,8 @@ mod config;
 mod credentials;
 mod environment;
 mod events;
+#[cfg(test)]
+mod fake_client;
 mod gateway;
 mod health;
 mod lock;

@@ -83,7 +83,6 @@ async fn past_deadline(shutdown: &CancellationToken) {
 mod tests {
     use std::sync::Arc;
 
-    use kube::Client;
     use prometheus_client::registry::Registry;
     use tokio::time::Instant;
 
@@ -92,18 +91,16 @@ mod tests {
     use crate::cluster::watch_backoff::WatchMetrics;
     use crate::cluster::written::WrittenObjects;
     use crate::controller::ControllerMetrics;
+    use crate::fake_client;
     use crate::lookups::{LookupMetrics, Lookups};
 
     #[tokio::test(start_paused = true)]
     async fn ends_in_time_if_the_api_server_does_not_answer() {
-        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
-            std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
-        });
         let (events, _) = EventQueue::new("test");
         let reconciler = Reconciler(Controller {
             events,
             watches: WatchMetrics::default(),
-            client: Client::new(silent, "default"),
+            client: fake_client::silent(),
             namespace: None,
             agent_role: None,
             lookups: Lookups::new(

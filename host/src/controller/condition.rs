@@ -12,6 +12,26 @@ pub(super) struct State<'a> {
     pub(super) message: String,
 }
 
+impl<'a> State<'a> {
+    /// The condition holds.
+    pub(super) fn met(reason: &'a str, message: impl Into<String>) -> Self {
+        Self {
+            holds: true,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// The condition does not hold.
+    pub(super) fn unmet(reason: &'a str, message: impl Into<String>) -> Self {
+        Self {
+            holds: false,
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
 /// Sets conditions, for one generation and at one time.
 pub(super) struct Setter<'a> {
     pub(super) conditions: &'a mut Vec<Condition>,

@@ -103,11 +103,7 @@ pub(super) fn next(
 
 /// Says that the object is paused.
 fn pause(status: &mut GatewaySyncStatus, sync: &GatewaySync, now: &Time) {
-    let state = State {
-        holds: false,
-        reason: reason::PAUSED,
-        message: "Reconciliation paused".to_owned(),
-    };
+    let state = State::unmet(reason::PAUSED, "Reconciliation paused");
     setter(status, sync, now).set(condition::READY, state);
 }
 
@@ -117,11 +113,7 @@ fn end_pause(status: &mut GatewaySyncStatus, sync: &GatewaySync, now: &Time) {
     if ready.is_none_or(|ready| ready.reason != reason::PAUSED) {
         return;
     }
-    let state = State {
-        holds: false,
-        reason: reason::RECONCILING,
-        message: "Resolving the ref".to_owned(),
-    };
+    let state = State::unmet(reason::RECONCILING, "Resolving the ref");
     setter(status, sync, now).set(condition::READY, state);
 }
 
@@ -193,11 +185,10 @@ fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired, is_pinned: bo
     match &desired.interval_fault {
         Some(fault) => setter.set(
             condition::POLLING_INTERVAL_VALID,
-            State {
-                holds: false,
-                reason: reason::POLLING_INTERVAL_INVALID,
-                message: format!("spec.polling.interval: {fault}"),
-            },
+            State::unmet(
+                reason::POLLING_INTERVAL_INVALID,
+                format!("spec.polling.interval: {fault}"),
+            ),
         ),
         None => setter.unset(condition::POLLING_INTERVAL_VALID),
     }
@@ -225,18 +216,10 @@ fn ready_state(
         }
         (Resolution::Resolved(_), _) if !all_synced => "Waiting for gateways to sync".to_owned(),
         (Resolution::Resolved(_), _) => {
-            return State {
-                holds: true,
-                reason: reason::SYNC_SUCCEEDED,
-                message: "All gateways synced".to_owned(),
-            };
+            return State::met(reason::SYNC_SUCCEEDED, "All gateways synced");
         }
     };
-    State {
-        holds: false,
-        reason: reason::RECONCILING,
-        message,
-    }
+    State::unmet(reason::RECONCILING, message)
 }
 
 fn retry_note(retry: Retry) -> String {
@@ -246,16 +229,8 @@ fn retry_note(retry: Retry) -> String {
 
 fn profiles_state(profiles: &Result<(), String>) -> State<'static> {
     match profiles {
-        Ok(()) => State {
-            holds: true,
-            reason: reason::PROFILES_VALID,
-            message: "All profiles valid".to_owned(),
-        },
-        Err(faults) => State {
-            holds: false,
-            reason: reason::PROFILES_INVALID,
-            message: faults.clone(),
-        },
+        Ok(()) => State::met(reason::PROFILES_VALID, "All profiles valid"),
+        Err(faults) => State::unmet(reason::PROFILES_INVALID, faults.clone()),
     }
 }
 
@@ -281,22 +256,19 @@ fn host_key_state(verified: bool, is_pinned: bool) -> State<'static> {
 
 fn ref_state(resolution: &Resolution) -> Option<State<'_>> {
     match resolution {
-        Resolution::Resolved(ResolutionSuccess { found, .. }) => Some(State {
-            holds: true,
-            reason: reason::REF_RESOLVED,
-            message: found.commit.to_string(),
-        }),
+        Resolution::Resolved(ResolutionSuccess { found, .. }) => {
+            Some(State::met(reason::REF_RESOLVED, found.commit.to_string()))
+        }
         Resolution::Failed(ResolutionFailure {
             reason,
             message,
             retry,
         }) => {
             let when = retry.map(retry_note).unwrap_or_default();
-            Some(State {
-                holds: false,
+            Some(State::unmet(
                 reason,
-                message: format!("Ref resolution failed{when}: {message}"),
-            })
+                format!("Ref resolution failed{when}: {message}"),
+            ))
         }
         Resolution::Blocked(_) => None,
     }

@@ -1,7 +1,5 @@
 //! The answers of the receiver: their statuses, headers and JSON bodies.
 
-mod reason;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +11,15 @@ use stoker_report::escape;
 
 use crate::plugin::{Declined, Plugin};
 
-pub(super) use reason::Reason;
+pub(super) use crate::reason::Reason;
 
 /// The default time after which a sender may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The code of a delivery that repeats an earlier one.
-const DUPLICATE: &str = "duplicate";
-
 /// An answer to a webhook.
 #[derive(Debug)]
 pub(super) struct Answer {
-    status: StatusCode,
-    /// The stable code of the reason.
-    code: &'static str,
+    reason: Reason,
     /// A text for people.
     message: String,
     git_ref: Option<String>,
@@ -65,11 +58,9 @@ struct DeclinedBy<'a> {
 }
 
 impl Answer {
-    /// Returns an answer with a code of another module.
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
-            status,
-            code,
+            reason,
             message: escape(&message.into()),
             git_ref: None,
             plugin: None,
@@ -77,7 +68,7 @@ impl Answer {
             // Only connections of authenticated senders stay open. After the other answers, the rest of the body is not
             // read, so the connection cannot be reused.
             closes: matches!(
-                status,
+                reason.status(),
                 StatusCode::UNAUTHORIZED
                     | StatusCode::PAYLOAD_TOO_LARGE
                     | StatusCode::REQUEST_TIMEOUT
@@ -90,31 +81,27 @@ impl Answer {
     pub(super) fn accepted(
         git_ref: String,
         plugin: Arc<Plugin>,
-        code: &'static str,
+        reason: Reason,
         message: &'static str,
     ) -> Self {
         Self {
             git_ref: Some(git_ref),
             plugin: Some(plugin),
-            ..Self::new(StatusCode::ACCEPTED, code, message)
+            ..Self::new(reason, message)
         }
     }
 
     /// A plugin recognised the delivery, and there is nothing to do.
-    pub(super) fn ignored(
-        plugin: Arc<Plugin>,
-        code: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(super) fn ignored(plugin: Arc<Plugin>, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             plugin: Some(plugin),
-            ..Self::new(StatusCode::OK, code, message)
+            ..Self::new(reason, message)
         }
     }
 
     /// The request is invalid, or Stoker failed and a repeated delivery would fail too.
     pub(super) fn refused(reason: Reason, error: impl Into<String>) -> Self {
-        Self::new(reason.status(), reason.code(), error)
+        Self::new(reason, error)
     }
 
     /// No plugin recognised the format.
@@ -151,7 +138,7 @@ impl Answer {
 
     /// Returns whether the answer has this reason.
     pub(super) fn is(&self, reason: Reason) -> bool {
-        self.code == reason.code()
+        self.reason == reason
     }
 
     /// Returns the value of `Retry-After` in whole seconds, rounded up (RFC 9110 §10.2.3).
@@ -162,17 +149,17 @@ impl Answer {
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        self.status
+        self.reason.status()
     }
 
     /// Returns the code of the reason.
     pub(super) fn code(&self) -> &'static str {
-        self.code
+        self.reason.code()
     }
 
     /// Returns the kind of the answer, for logs.
     pub(super) fn outcome(&self) -> &'static str {
-        match self.status {
+        match self.status() {
             StatusCode::ACCEPTED => "accepted",
             StatusCode::OK => "ignored",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
@@ -199,21 +186,22 @@ impl Answer {
 
     fn body(&self) -> Body<'_> {
         let message = self.message.as_str();
-        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        let status = self.status();
+        let is_error = status.is_client_error() || status.is_server_error();
         let declined = self.declined.iter().map(|one| DeclinedBy {
             plugin: &one.plugin,
             reason: &one.reason,
         });
         let plugin = self.plugin.as_ref();
         Body {
-            accepted: self.status == StatusCode::ACCEPTED,
-            reason: self.code,
+            accepted: status == StatusCode::ACCEPTED,
+            reason: self.code(),
             r#ref: self.git_ref.as_deref(),
             plugin: plugin.map(|plugin| plugin.descriptor().name.as_str()),
             message,
             error: is_error.then_some(message),
-            ignored: (self.status == StatusCode::OK).then_some(message),
-            duplicate: self.code == DUPLICATE,
+            ignored: (status == StatusCode::OK).then_some(message),
+            duplicate: self.is(Reason::Duplicate),
             plugins: declined.collect(),
         }
     }
@@ -221,12 +209,12 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body())).into_response();
+        let mut response = (self.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after() {
             drop(headers.insert(header::RETRY_AFTER, seconds));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.status() == StatusCode::UNAUTHORIZED {
             // RFC 9110 §15.5.2 requires a challenge in every 401. Amazon SNS sends the password of a URL only after a
             // challenge for basic authentication.
             for challenge in ["Bearer", "Basic realm=\"stoker\""] {

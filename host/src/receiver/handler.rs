@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use futures::FutureExt as _;
 use stoker_api::detection::{Detection, ObjectKey, ParseError};
 
@@ -114,7 +113,8 @@ async fn handle(
     let detected = detect(receiver, delivery, &target.policy).await;
     // The body and what was parsed are not needed any longer.
     drop((share, parsing));
-    let (plugin, detections) = detected.inspect_err(|answer| report(receiver, &target, answer))?;
+    let (plugin, detections) =
+        detected.map_err(|undetected| undetected.report(receiver, &target))?;
     let announcement = Announcement {
         plugin: plugin.descriptor().name.as_str().into(),
         detections,
@@ -136,23 +136,48 @@ fn recall(receiver: &Receiver, target: &Target, fingerprint: &Fingerprint) -> Op
     Some(accept(&submitted, plugin))
 }
 
-/// Reports on the object that a delivery announces nothing, so that its owner need not read the log.
-fn report(receiver: &Receiver, target: &Target, answer: &Answer) {
-    let unannounced = match answer.status() {
-        status if status.is_success() => Unannounced::Ignored,
-        status if status.is_client_error() => Unannounced::Refused,
-        _ => return,
-    };
-    receiver
-        .requests
-        .report(target, unannounced, answer.message());
+/// The end of a delivery in which no ref was detected.
+struct Undetected {
+    answer: Answer,
+    /// How the delivery ended, or `None` if a plugin could not be called or failed.
+    unannounced: Option<Unannounced>,
+}
+
+impl Undetected {
+    fn refused(answer: Answer) -> Self {
+        Self {
+            answer,
+            unannounced: Some(Unannounced::Refused),
+        }
+    }
+
+    fn failed(answer: Answer) -> Self {
+        Self {
+            answer,
+            unannounced: None,
+        }
+    }
+
+    /// Reports on the object that a delivery announces nothing, so that its owner need not read the log. Returns the
+    /// answer.
+    fn report(self, receiver: &Receiver, target: &Target) -> Answer {
+        let Self {
+            answer,
+            unannounced,
+        } = self;
+        if let Some(unannounced) = unannounced {
+            let requests = &receiver.requests;
+            requests.report(target, unannounced, answer.message());
+        }
+        answer
+    }
 }
 
 async fn detect(
     receiver: &Receiver,
     delivery: Verified<Delivery>,
     policy: &Policy,
-) -> Result<(Arc<Plugin>, Vec<Detection>), Answer> {
+) -> Result<(Arc<Plugin>, Vec<Detection>), Undetected> {
     let form = BodyForm::of(&delivery);
     let (question, parsed) = Question::new(delivery);
     let verdict = receiver.chain.detect(question, &policy.detectors).await;
@@ -164,20 +189,19 @@ async fn detect(
     {
         // A plugin can read the bytes of a body that is not JSON. If none can use them, the sender most likely meant to
         // send JSON.
-        return Err(not_json(&error, &form));
+        return Err(Undetected::refused(not_json(&error, &form)));
     }
-    match verdict {
-        Verdict::Found { plugin, detections } => Ok((plugin, detections)),
-        Verdict::Ignored { plugin, reason } => Err(Answer::ignored(
-            plugin,
-            Reason::IgnoredByPlugin.code(),
-            reason,
-        )),
+    Err(match verdict {
+        Verdict::Found { plugin, detections } => return Ok((plugin, detections)),
+        Verdict::Ignored { plugin, reason } => Undetected {
+            answer: Answer::ignored(plugin, Reason::IgnoredByPlugin, reason),
+            unannounced: Some(Unannounced::Ignored),
+        },
         Verdict::Malformed { plugin, why } => {
             let error = format!("plugin {}: {why}", plugin.descriptor().name);
-            Err(Answer::refused(Reason::Malformed, error))
+            Undetected::refused(Answer::refused(Reason::Malformed, error))
         }
-        Verdict::Unrecognised { declined } => Err(Answer::unrecognised(declined)),
+        Verdict::Unrecognised { declined } => Undetected::refused(Answer::unrecognised(declined)),
         Verdict::Unavailable { plugin, again_in } => {
             let name = &plugin.descriptor().name;
             let error = match again_in {
@@ -186,19 +210,16 @@ async fn detect(
                 ),
                 None => format!("plugin {name} has no free instance; try again"),
             };
-            Err(Answer::unavailable(
-                Reason::PluginUnavailable,
-                error,
-                again_in,
-            ))
+            let answer = Answer::unavailable(Reason::PluginUnavailable, error, again_in);
+            Undetected::failed(answer)
         }
         Verdict::Failed { plugin, error } => {
             let name = &plugin.descriptor().name;
             tracing::error!(plugin.file = %plugin.origin(), error = %stoker_report::chain(&error), "plugin failed");
             let error = format!("plugin {name} failed: {error}");
-            Err(Answer::refused(Reason::PluginFailed, error))
+            Undetected::failed(Answer::refused(Reason::PluginFailed, error))
         }
-    }
+    })
 }
 
 fn accept(submitted: &Submitted, plugin: Arc<Plugin>) -> Answer {
@@ -206,11 +227,11 @@ fn accept(submitted: &Submitted, plugin: Arc<Plugin>) -> Answer {
         Submitted::Written(git_ref) => (git_ref, "ref requested"),
         Submitted::AlreadySet(git_ref) => (git_ref, "ref already set"),
         Submitted::Duplicate(git_ref) => (git_ref, "the same webhook was accepted before"),
-        Submitted::Ignored(reason) => {
-            return Answer::ignored(plugin, reason.code(), reason.to_string());
+        Submitted::Ignored(ignored) => {
+            return Answer::ignored(plugin, ignored.reason(), ignored.to_string());
         }
     };
-    Answer::accepted(git_ref.to_string(), plugin, submitted.code(), message)
+    Answer::accepted(git_ref.to_string(), plugin, submitted.reason(), message)
 }
 
 /// The form of a body by its headers.
@@ -258,23 +279,26 @@ fn is_json(media_type: &str) -> bool {
 }
 
 fn fail(error: &RequestError, key: &ObjectKey) -> Answer {
-    let code = error.code();
+    let reason = error.reason();
     let (namespace, name) = (key.namespace(), key.name());
     match error {
-        RequestError::NotFound(_) => not_found(namespace, name),
+        RequestError::NotFound(_) => {
+            let error = format!("there is no GatewaySync {name:?} in namespace {namespace:?}");
+            Answer::refused(reason, error)
+        }
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request could not be stored");
             let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::unavailable(Reason::ApiUnavailable, error, None)
+            Answer::unavailable(reason, error, None)
         }
         RequestError::Invalid { .. } => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, %error, "a request was refused");
-            Answer::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
+            Answer::refused(reason, error.to_string())
         }
         RequestError::Refused(_) => {
             tracing::error!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request was refused");
             let error = format!("{error}; see the log of Stoker");
-            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, code, error)
+            Answer::refused(reason, error)
         }
     }
 }
@@ -285,10 +309,5 @@ fn no_object(object: &PathObject, why: &ParseError) -> Answer {
         return Answer::refused(Reason::NoRoute, NO_ROUTE);
     }
     let error = format!("the path names no GatewaySync: {why}");
-    Answer::new(StatusCode::NOT_FOUND, "not-found", error)
-}
-
-fn not_found(namespace: &str, name: &str) -> Answer {
-    let error = format!("there is no GatewaySync {name:?} in namespace {namespace:?}");
-    Answer::new(StatusCode::NOT_FOUND, "not-found", error)
+    Answer::refused(Reason::NotFound, error)
 }

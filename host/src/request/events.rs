@@ -28,7 +28,7 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
             Some(event(EventType::Normal, reason::WEBHOOK_RECEIVED, note))
         }
         Ok(Submitted::Ignored(why)) => Some(Event {
-            group: Some(why.code()),
+            group: Some(why.reason().code()),
             ..event(
                 EventType::Normal,
                 reason::WEBHOOK_IGNORED,
@@ -36,7 +36,7 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
             )
         }),
         Err(error @ RequestError::Invalid { why, .. }) => Some(Event {
-            group: Some(error.code()),
+            group: Some(error.reason().code()),
             ..event(
                 EventType::Warning,
                 reason::WEBHOOK_REFUSED,

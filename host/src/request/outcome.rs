@@ -1,9 +1,11 @@
-//! What became of an announcement. Each outcome has a code, which is stable, and a text.
+//! What became of an announcement. Each outcome has a reason for the answer, and a text.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use stoker_api::detection::{GitRef, ObjectKey};
+
+use crate::reason::Reason;
 
 /// The outcome of an announcement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +21,14 @@ pub enum Submitted {
 }
 
 impl Submitted {
-    /// Returns the code of the outcome, in kebab case.
+    /// Returns the reason of the answer.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Written(_) => "requested",
-            Self::AlreadySet(_) => "already-requested",
-            Self::Duplicate(_) => "duplicate",
-            Self::Ignored(reason) => reason.code(),
+            Self::Written(_) => Reason::Requested,
+            Self::AlreadySet(_) => Reason::AlreadyRequested,
+            Self::Duplicate(_) => Reason::Duplicate,
+            Self::Ignored(ignored) => ignored.reason(),
         }
     }
 }
@@ -101,18 +103,18 @@ fn event_text(event: Option<&str>) -> String {
 }
 
 impl Ignored {
-    /// Returns the code of the reason, in kebab case.
+    /// Returns the reason of the answer.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::OtherRepository { .. } => "other-repository",
-            Self::NoRepository { .. } => "no-repository",
-            Self::RefNotAccepted { .. } => "ref-not-accepted",
-            Self::EventNotAccepted { .. } => "event-not-accepted",
-            Self::VersionNotAccepted { .. } => "version-not-accepted",
-            Self::Superseded { .. } => "superseded",
-            Self::BeingDeleted => "being-deleted",
-            Self::NotFollowed { .. } => "not-followed",
+            Self::OtherRepository { .. } => Reason::OtherRepository,
+            Self::NoRepository { .. } => Reason::NoRepository,
+            Self::RefNotAccepted { .. } => Reason::RefNotAccepted,
+            Self::EventNotAccepted { .. } => Reason::EventNotAccepted,
+            Self::VersionNotAccepted { .. } => Reason::VersionNotAccepted,
+            Self::Superseded { .. } => Reason::Superseded,
+            Self::BeingDeleted => Reason::BeingDeleted,
+            Self::NotFollowed { .. } => Reason::NotFollowed,
         }
     }
 }
@@ -140,14 +142,14 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// Returns the code of the error, in kebab case.
+    /// Returns the reason of the answer.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::NotFound(_) => "not-found",
-            Self::Invalid { .. } => "invalid-object",
-            Self::Unavailable(_) => "api-unavailable",
-            Self::Refused(_) => "api-refused",
+            Self::NotFound(_) => Reason::NotFound,
+            Self::Invalid { .. } => Reason::InvalidObject,
+            Self::Unavailable(_) => Reason::ApiUnavailable,
+            Self::Refused(_) => Reason::ApiRefused,
         }
     }
 }

@@ -39,7 +39,7 @@ async fn fault_24_replicas_that_do_not_lead_receive_webhooks() -> Result<()> {
     let mut cluster = TestCluster::new().await?;
     cluster.create(json!({})).await?;
     for identity in ["first", "second"] {
-        cluster.identity = Some(identity);
+        cluster.config.identity = Some(identity.to_owned());
         cluster.start_signed().await?;
         let leads = u8::from(identity == "first");
         cluster

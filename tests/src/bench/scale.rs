@@ -37,8 +37,10 @@ pub async fn scale(count: usize) -> Result<Table> {
     let remotes = Remotes::start().await?;
     let statuses = Statuses::watch(cluster.objects());
     create(&cluster, &remotes, count).await?;
+    let begun = Instant::now();
     let stoker = Server::stoker(&cluster, None, None).await?;
-    let started = statuses.until(count, PATIENCE).await?;
+    statuses.until(count, PATIENCE).await?;
+    let started = begun.elapsed();
     let peak = process::peak_kib(stoker.pid()?)?;
     // The polls are spread over the interval.
     tokio::time::sleep(INTERVAL + INTERVAL / 4).await;

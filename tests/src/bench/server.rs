@@ -1,22 +1,34 @@
 //! A measured server, which is a separate process and is killed at the end.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use stoker_http_client::http_client;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 
 use super::{load, process};
+use crate::process::{Process, free_port};
+use crate::stoker_process::StokerProcess;
 use crate::{SECRET, TestCluster};
+
+/// The time limit for the minimal server to start.
+const FLOOR_LIMIT: Duration = Duration::from_secs(30);
+/// The pause between two checks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A measured server.
 pub struct Server {
-    child: Child,
-    port: u16,
-    probes: u16,
+    running: Running,
+    /// The working directory, with the log.
+    _directory: TempDir,
+}
+
+enum Running {
+    Stoker(StokerProcess),
+    Floor { process: Process, port: u16 },
 }
 
 impl Server {
@@ -26,78 +38,76 @@ impl Server {
         plugins: Option<&Path>,
         settings: Option<&Path>,
     ) -> Result<Self> {
-        let (port, probes) = (free_port().await?, free_port().await?);
         let kubeconfig = cluster.kubeconfig()?;
         let binary = std::env::current_exe()?.with_file_name("stoker");
-        let mut command = Command::new(&binary);
-        command
-            .args(["run", "--log", "error"])
-            .args([
-                "--health-probe-bind-address",
-                &format!("127.0.0.1:{probes}"),
-            ])
-            .args(["--webhook-receiver-port", &port.to_string()])
-            .args(["--webhook-rate", "1000000"])
-            .args(["--trusted-proxies", "127.0.0.1"])
-            .arg("--kubeconfig")
-            .arg(&kubeconfig)
-            .env("WEBHOOK_HMAC_SECRET", SECRET)
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        if let Some(plugins) = plugins {
-            command.arg("--plugin-dir").arg(plugins);
+        let mut flags = vec![
+            "--log=error".to_owned(),
+            "--webhook-rate=1000000".to_owned(),
+            "--trusted-proxies=127.0.0.1".to_owned(),
+        ];
+        let files = [
+            ("--kubeconfig", Some(kubeconfig.as_path())),
+            ("--plugin-dir", plugins),
+            ("--plugin-settings", settings),
+        ];
+        for (flag, path) in files {
+            if let Some(path) = path {
+                // The process has another working directory.
+                let path = std::path::absolute(path)?;
+                flags.push(format!("{flag}={}", path.display()));
+            }
         }
-        if let Some(settings) = settings {
-            command.arg("--plugin-settings").arg(settings);
-        }
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
-        Self::answers(child, port, probes).await
+        let directory = TempDir::new()?;
+        let mut stoker = StokerProcess::new("stoker", &binary, flags, directory.path())?
+            .with_variable("WEBHOOK_HMAC_SECRET", SECRET);
+        stoker.start().await?;
+        Ok(Self {
+            running: Running::Stoker(stoker),
+            _directory: directory,
+        })
     }
 
     /// Starts the minimal server for comparison.
     pub async fn floor() -> Result<Self> {
-        let port = free_port().await?;
-        let child = Command::new(std::env::current_exe()?)
-            .args(["floor", &port.to_string()])
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start the minimal server")?;
-        Self::answers(child, port, 0).await
-    }
-
-    async fn answers(child: Child, port: u16, probes: u16) -> Result<Self> {
-        let up = async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), up)
-            .await
-            .context("the server does not answer")?;
+        let (port, directory) = (free_port()?, TempDir::new()?);
+        let arguments = ["floor".to_owned(), port.to_string()];
+        let program = std::env::current_exe()?;
+        let mut process = Process::start("floor", &program, &arguments, directory.path())?;
+        let deadline = Instant::now() + FLOOR_LIMIT;
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            process.check_running()?;
+            ensure!(Instant::now() < deadline, "the server does not answer");
+            sleep(PAUSE).await;
+        }
         Ok(Self {
-            child,
-            port,
-            probes,
+            running: Running::Floor { process, port },
+            _directory: directory,
         })
     }
 
     /// Returns the id of the process.
     pub fn pid(&self) -> Result<u32> {
-        self.child.id().context("the server ended")
+        match &self.running {
+            Running::Stoker(stoker) => stoker.pid(),
+            Running::Floor { process, .. } => Ok(process.id()),
+        }
     }
 
     /// Returns the port, on the loopback address.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        match &self.running {
+            Running::Stoker(stoker) => stoker.port(),
+            Running::Floor { port, .. } => *port,
+        }
     }
 
     /// Returns the state of the plugins.
     pub async fn plugins(&self) -> Result<Vec<stoker::plugin::PluginStatus>> {
-        let url = format!("http://127.0.0.1:{}/plugins", self.probes);
-        let answer = http_client()?.get(url).send().await?;
+        let Running::Stoker(stoker) = &self.running else {
+            bail!("the minimal server has no plugins");
+        };
+        let answer = http_client()?.get(stoker.probe("/plugins")).send().await?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
@@ -121,7 +131,7 @@ impl Server {
         status: u16,
     ) -> Result<(f64, load::Outcome)> {
         let before = process::cpu_time(self.pid()?)?;
-        let outcome = load::run(self.port, requests, total, connections, status).await?;
+        let outcome = load::run(self.port(), requests, total, connections, status).await?;
         let used = process::cpu_time(self.pid()?)?.saturating_sub(before);
         ensure!(
             outcome.others == 0,
@@ -132,11 +142,4 @@ impl Server {
         let each = used.as_secs_f64() * 1e6 / total as f64;
         Ok((each, outcome))
     }
-}
-
-async fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))
-        .await?
-        .local_addr()?
-        .port())
 }

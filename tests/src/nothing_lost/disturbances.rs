@@ -8,9 +8,9 @@ use kube::{Api, Client};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::NAMESPACE;
-use super::replica::Replica;
 use super::verdict::{Kind, Window};
 use crate::control_plane::ControlPlane;
+use crate::stoker_process::StokerProcess;
 
 /// The lease of the leader election.
 const LEASE: &str = "a86165bb.stoker.io";
@@ -43,7 +43,7 @@ const STEPS: [(f64, Step); 5] = [
 /// The servers that fail.
 pub(super) struct Disturbances<'a> {
     pub(super) plane: &'a mut ControlPlane,
-    pub(super) replicas: &'a mut [Replica; 2],
+    pub(super) replicas: &'a mut [StokerProcess; 2],
     pub(super) client: Client,
     pub(super) start: Instant,
     pub(super) time: Duration,
@@ -72,8 +72,7 @@ impl Disturbances<'_> {
                 let replica = &mut self.replicas[index];
                 replica.kill();
                 sleep(RESTART_TIME).await;
-                replica.start()?;
-                replica.until_ready().await?;
+                replica.start().await?;
                 Ok(Kind::Replica)
             }
             Step::StopApiServer => {
@@ -93,8 +92,7 @@ impl Disturbances<'_> {
                 self.replicas[leader].terminate().await?;
                 let next = self.leader().await?;
                 ensure!(next != leader, "the leader did not change");
-                self.replicas[leader].start()?;
-                self.replicas[leader].until_ready().await?;
+                self.replicas[leader].start().await?;
                 Ok(Kind::Replica)
             }
         }

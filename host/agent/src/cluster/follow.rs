@@ -128,39 +128,30 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use http::{Request, Response, StatusCode};
-    use kube::Client;
-    use kube::client::Body;
     use serde_json::json;
 
     use super::*;
+    use crate::fake_client::{client, status};
 
     /// Returns the view of an agent that may read the ConfigMap if `may_read`, and may not watch it.
     fn cluster(may_read: Arc<AtomicBool>) -> Cluster {
-        let answer = move |request: Request<Body>| {
+        let client = client(move |request| {
             let is_read = request.uri().path().ends_with("/stoker-metadata-plant");
             let is_allowed = is_read && may_read.load(Ordering::Relaxed);
-            let (status, body) = if is_allowed {
+            let answer = if is_allowed {
                 let data = json!({"commit": "a".repeat(40), "ref": "main", "gitURL": "https://git.example/o/r.git"});
                 let map = json!({"metadata": {"name": "stoker-metadata-plant"}, "data": data});
-                (StatusCode::OK, map)
+                (200, map)
             } else {
-                let refusal = json!({
-                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
-                    "message": "configmaps is forbidden", "code": 403, "metadata": {},
-                });
-                (StatusCode::FORBIDDEN, refusal)
+                status(403, "Forbidden", "configmaps is forbidden")
             };
-            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
-            *response.status_mut() = status;
-            std::future::ready(Ok::<_, Infallible>(response))
-        };
+            std::future::ready(answer)
+        });
         Cluster {
-            client: Client::new(tower::service_fn(answer), "default"),
+            client,
             namespace: "default".to_owned(),
             object: "plant".to_owned(),
             pod_namespace: "default".to_owned(),

@@ -1,29 +1,26 @@
 //! What the agent sends to the API server, with an API server that answers by a script.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use kube::Client;
-use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::*;
 use crate::events::{Event, EventSender};
+use crate::fake_client::{client, status};
 use crate::report::Report;
 
 /// The requests of the agent, such as `PATCH /api/v1/…`, each with its body.
 type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Returns a cluster whose API server gives these answers, and then empty objects.
-fn cluster(answers: Vec<(StatusCode, Value)>) -> (Cluster, Requests) {
+fn cluster(answers: Vec<(u16, Value)>) -> (Cluster, Requests) {
     let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
     let requests = Requests::default();
     let seen = Arc::clone(&requests);
-    let service = tower::service_fn(move |request: Request<Body>| {
+    let client = client(move |request| {
         let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
         async move {
             let line = format!("{} {}", request.method(), request.uri().path());
@@ -31,14 +28,11 @@ fn cluster(answers: Vec<(StatusCode, Value)>) -> (Cluster, Requests) {
             let body = serde_json::from_slice(&body).unwrap_or_default();
             seen.lock().unwrap().push((line, body));
             let answer = answers.lock().unwrap().pop_front();
-            let (status, body) = answer.unwrap_or((StatusCode::OK, json!({"metadata": {}})));
-            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
-            *response.status_mut() = status;
-            Ok::<_, Infallible>(response)
+            answer.unwrap_or((200, json!({"metadata": {}})))
         }
     });
     let cluster = Cluster {
-        client: Client::new(service, "edge"),
+        client,
         namespace: "edge".to_owned(),
         object: "plant".to_owned(),
         pod_namespace: "edge".to_owned(),
@@ -47,13 +41,8 @@ fn cluster(answers: Vec<(StatusCode, Value)>) -> (Cluster, Requests) {
     (cluster, requests)
 }
 
-fn refusal(status: StatusCode, reason: &str) -> (StatusCode, Value) {
-    let code = status.as_u16();
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": "", "code": code,
-        "metadata": {},
-    });
-    (status, body)
+fn refusal(code: u16, reason: &str) -> (u16, Value) {
+    status(code, reason, "")
 }
 
 fn lines(requests: &Requests) -> Vec<String> {
@@ -64,7 +53,7 @@ fn lines(requests: &Requests) -> Vec<String> {
 const STATUS: &str = "/api/v1/namespaces/edge/configmaps/stoker-status-plant";
 
 /// Writes a report to an API server with these answers, and returns the requests.
-async fn write(answers: Vec<(StatusCode, Value)>) -> Requests {
+async fn write(answers: Vec<(u16, Value)>) -> Requests {
     let (cluster, requests) = cluster(answers);
     let (sender, receiver) = watch::channel(None);
     sender.send_replace(Some(Report::default()));
@@ -84,10 +73,7 @@ async fn a_report_is_a_patch_of_its_own_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_config_map_is_created_unless_another_agent_was_faster() {
-    let answers = vec![
-        refusal(StatusCode::NOT_FOUND, "NotFound"),
-        refusal(StatusCode::CONFLICT, "AlreadyExists"),
-    ];
+    let answers = vec![refusal(404, "NotFound"), refusal(409, "AlreadyExists")];
     let requests = write(answers).await;
     let create = "POST /api/v1/namespaces/edge/configmaps".to_owned();
     let patch = format!("PATCH {STATUS}");
@@ -101,7 +87,7 @@ async fn a_missing_config_map_is_created_unless_another_agent_was_faster() {
 
 #[tokio::test(start_paused = true)]
 async fn a_report_that_is_refused_is_written_later() {
-    let unavailable = || refusal(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
+    let unavailable = || refusal(503, "ServiceUnavailable");
     let requests = write(vec![unavailable(), unavailable()]).await;
     assert_eq!(requests.lock().unwrap().len(), 3);
 }
@@ -117,11 +103,7 @@ async fn equal_events_are_counted() {
         },
     });
     let created = json!({"metadata": {"name": "plant.1"}, "involvedObject": {}});
-    let answers = vec![
-        (StatusCode::OK, object),
-        (StatusCode::CREATED, created.clone()),
-        (StatusCode::OK, created),
-    ];
+    let answers = vec![(200, object), (201, created.clone()), (200, created)];
     let (cluster, requests) = cluster(answers);
     let (sender, events) = EventSender::channel();
     for _ in 0..2 {

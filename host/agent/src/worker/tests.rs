@@ -1,9 +1,5 @@
 //! Single syncs, with a git server and an API server that refuses everything.
 
-use std::convert::Infallible;
-
-use http::{Request, Response, StatusCode};
-use kube::client::Body;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use stoker_api::detection::{CommitId, GitRef, RepoUrl};
@@ -13,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cluster::Cluster;
 use crate::environment::{Confirmation, Machine};
+use crate::fake_client::{client, status};
 
 /// The address of the repository by ssh. Nothing listens there.
 const BY_SSH: &str = "ssh://git@127.0.0.1:1/o/r.git";
@@ -83,17 +80,9 @@ impl Site {
 
 /// Returns a cluster whose API server refuses every call.
 fn refusing() -> Environment {
-    let answer = |_: Request<Body>| {
-        let refusal = json!({
-            "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
-            "message": "gatewaysyncs is forbidden", "code": 403, "metadata": {},
-        });
-        let mut response = Response::new(Body::from(refusal.to_string().into_bytes()));
-        *response.status_mut() = StatusCode::FORBIDDEN;
-        std::future::ready(Ok::<_, Infallible>(response))
-    };
+    let answer = |_| std::future::ready(status(403, "Forbidden", "gatewaysyncs is forbidden"));
     Environment::Cluster(Cluster {
-        client: kube::Client::new(tower::service_fn(answer), "edge"),
+        client: client(answer),
         namespace: "edge".to_owned(),
         object: "plant".to_owned(),
         pod_namespace: "edge".to_owned(),

@@ -1,25 +1,24 @@
 use http::Method;
-use kube::client::Body;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::fake_client;
 
 type Written = Arc<Mutex<Vec<(Method, Value)>>>;
 
 /// A client whose API server stores all events.
 fn client(written: &Written) -> Client {
     let written = Arc::clone(written);
-    let service = tower::service_fn(move |request: http::Request<Body>| {
+    fake_client::client(move |request| {
         let written = Arc::clone(&written);
         async move {
             let method = request.method().clone();
-            let body = request.into_body().collect_bytes().await?;
-            let event = serde_json::from_slice(&body)?;
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let event = serde_json::from_slice(&body).unwrap();
             written.lock().unwrap().push((method, event));
-            Ok::<_, tower::BoxError>(http::Response::new(Body::from(b"{}".to_vec())))
+            (200, json!({}))
         }
-    });
-    Client::new(service, "plants")
+    })
 }
 
 fn subject() -> Subject {
@@ -111,14 +110,12 @@ fn warnings_have_room_when_the_queue_is_full() {
 async fn an_event_that_is_not_written_is_new_when_it_happens_again() {
     let refused = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = Arc::clone(&refused);
-    let service = tower::service_fn(move |_: http::Request<Body>| {
+    let client = fake_client::client(move |_| {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut answer = http::Response::new(Body::from(b"{}".to_vec()));
-        *answer.status_mut() = http::StatusCode::FORBIDDEN;
-        std::future::ready(Ok::<_, tower::BoxError>(answer))
+        std::future::ready(fake_client::status(403, "Forbidden", "no"))
     });
     let (events, unwritten) = EventQueue::new("one");
-    let writing = tokio::spawn(unwritten.write(Client::new(service, "plants")));
+    let writing = tokio::spawn(unwritten.write(client));
     for _ in 0..2 {
         events.add(subject(), &event("a"));
         tokio::time::sleep(2 * PAUSE).await;

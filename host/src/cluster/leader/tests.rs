@@ -1,13 +1,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::fake_client::{client, status};
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/stoker-system/leases";
 
@@ -18,12 +19,12 @@ struct Leases(Arc<Mutex<Option<Value>>>);
 impl Leases {
     fn client(&self, line: Arc<Line>) -> Client {
         let leases = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
+        client(move |request| {
             let leases = leases.clone();
             let line = Arc::clone(&line);
             async move {
                 let is_write = request.method() != Method::GET;
-                let (code, answer) = if line.is_cut_off.load(Ordering::Relaxed) {
+                let answer = if line.is_cut_off.load(Ordering::Relaxed) {
                     // A delay, so that steps do not happen exactly at the deadline.
                     sleep(Duration::from_millis(100)).await;
                     refusal(503, "ServiceUnavailable")
@@ -33,11 +34,9 @@ impl Leases {
                 if is_write && line.loses_answers.load(Ordering::Relaxed) {
                     pending::<()>().await;
                 }
-                let body = Body::from(answer.to_string().into_bytes());
-                Ok::<_, tower::BoxError>(Response::builder().status(code).body(body).unwrap())
+                answer
             }
-        });
-        Client::new(service, "default")
+        })
     }
 
     async fn answer(&self, request: Request<Body>) -> (u16, Value) {
@@ -80,11 +79,7 @@ fn stored(lease: &mut Option<Value>, mut sent: Value) -> Value {
 }
 
 fn refusal(code: u16, reason: &str) -> (u16, Value) {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": reason, "reason": reason, "code": code,
-    });
-    (code, status)
+    status(code, reason, reason)
 }
 
 /// The faults of the connection between a replica and the API server.

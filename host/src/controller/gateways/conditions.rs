@@ -19,14 +19,13 @@ impl Fleet {
             set_or_unset(setter, condition::REF_SKEW, gateways.skewed(skew));
         }
         let ready = match (&self.binding, &self.gateways) {
-            (Err(error), _) => Some(State {
-                holds: false,
-                reason: reason::RBAC_ERROR,
-                message: format!(
+            (Err(error), _) => Some(State::unmet(
+                reason::RBAC_ERROR,
+                format!(
                     "Failed to create agent RoleBinding: {}",
                     stoker_report::chain(error)
                 ),
-            }),
+            )),
             (Ok(()), Some(gateways)) => gateways.agents_ready(),
             (Ok(()), None) => return,
         };
@@ -59,39 +58,34 @@ impl Gateways {
     fn injected(&self) -> Option<State<'static>> {
         let missing = self.count_in(GatewayState::MissingSidecar);
         let state = if missing == 0 {
-            State {
-                holds: true,
-                reason: reason::SIDECAR_PRESENT,
-                message: "All gateways have stoker-agent sidecar".to_owned(),
-            }
+            State::met(
+                reason::SIDECAR_PRESENT,
+                "All gateways have stoker-agent sidecar",
+            )
         } else {
-            State {
-                holds: false,
-                reason: reason::SIDECAR_MISSING,
-                message: format!("{missing} gateway(s) missing stoker-agent sidecar"),
-            }
+            State::unmet(
+                reason::SIDECAR_MISSING,
+                format!("{missing} gateway(s) missing stoker-agent sidecar"),
+            )
         };
         (self.count() > 0).then_some(state)
     }
 
     fn skewed(&self, skew: &Skew) -> Option<State<'static>> {
         let state = if skew.gateways.is_empty() {
-            State {
-                holds: false,
-                reason: reason::COMMIT_AGREES,
-                message: "No gateway runs another commit for longer than its sync period"
-                    .to_owned(),
-            }
+            State::unmet(
+                reason::COMMIT_AGREES,
+                "No gateway runs another commit for longer than its sync period",
+            )
         } else {
-            State {
-                holds: true,
-                reason: reason::COMMIT_DIFFERS,
-                message: format!(
+            State::met(
+                reason::COMMIT_DIFFERS,
+                format!(
                     "{} gateway(s) run another commit: {}",
                     skew.gateways.len(),
                     named(&skew.gateways)
                 ),
-            }
+            )
         };
         (self.count() > 0).then_some(state)
     }
@@ -99,21 +93,16 @@ impl Gateways {
     fn agents_ready(&self) -> Option<State<'static>> {
         let faults: Vec<_> = self.iter().filter_map(Gateway::agent_fault).collect();
         let state = if faults.is_empty() {
-            State {
-                holds: true,
-                reason: reason::AGENTS_READY,
-                message: "All agents are ready".to_owned(),
-            }
+            State::met(reason::AGENTS_READY, "All agents are ready")
         } else {
-            State {
-                holds: false,
-                reason: reason::AGENTS_NOT_READY,
-                message: format!(
+            State::unmet(
+                reason::AGENTS_NOT_READY,
+                format!(
                     "{} agent(s) are not ready: {}",
                     faults.len(),
                     named(&faults)
                 ),
-            }
+            )
         };
         (self.count() > 0).then_some(state)
     }

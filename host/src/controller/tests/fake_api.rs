@@ -12,8 +12,10 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use kube::Client;
 use kube::client::Body;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::Notify;
+
+use crate::fake_client;
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
@@ -201,7 +203,9 @@ impl FakeApi {
         };
         match type_ {
             "application/json-patch+json" => {
-                if !apply(&mut object, changes) {
+                let operations: json_patch::Patch =
+                    serde_json::from_value(changes.clone()).unwrap();
+                if json_patch::patch(&mut object, &operations).is_err() {
                     return fail(
                         422,
                         "the server rejected our request due to an error in our request",
@@ -215,7 +219,7 @@ impl FakeApi {
                         return fail(409, "the object has been modified");
                     }
                 }
-                merge(&mut object, changes);
+                json_patch::merge(&mut object, changes);
                 if let Some(status) = object["status"].as_object_mut() {
                     let state = self.0.lock().unwrap();
                     status.retain(|name, _| !state.unknown.contains(&name.as_str()));
@@ -234,44 +238,6 @@ impl FakeApi {
         self.put(path, object);
         respond(200, &self.get(path).unwrap())
     }
-}
-
-/// Applies a merge patch (RFC 7396).
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Map::new().into();
-    }
-    let target = target.as_object_mut().unwrap();
-    for (name, value) in patch {
-        if value.is_null() {
-            target.remove(name);
-        } else {
-            merge(target.entry(name.clone()).or_insert(Value::Null), value);
-        }
-    }
-}
-
-/// Applies the operations of RFC 6902 that the controller uses, and returns whether all of them succeeded.
-fn apply(target: &mut Value, operations: &Value) -> bool {
-    operations.as_array().unwrap().iter().all(|operation| {
-        let path = operation["path"].as_str().unwrap();
-        match operation["op"].as_str().unwrap() {
-            "test" => target.pointer(path) == Some(&operation["value"]),
-            "remove" => {
-                let (parent, name) = path.rsplit_once('/').unwrap();
-                let name = name.replace("~1", "/");
-                target
-                    .pointer_mut(parent)
-                    .and_then(|parent| parent.as_object_mut()?.remove(&name))
-                    .is_some()
-            }
-            other => panic!("unexpected {other}"),
-        }
-    })
 }
 
 fn missing(path: &str) -> Answer {
@@ -293,10 +259,7 @@ fn failure(code: u16, message: &str) -> Value {
         422 => "Invalid",
         _ => "InternalError",
     };
-    json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "code": code, "reason": reason, "message": message,
-    })
+    fake_client::status(code, reason, message).1
 }
 
 fn respond(code: u16, body: &Value) -> Answer {

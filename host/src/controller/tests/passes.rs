@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::super::*;
 use super::fixture::{self, API_KEY, Bench, GatewaySyncExt as _, METADATA, OBJECT, after, commit};
+use crate::fake_client;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -297,11 +298,8 @@ async fn a_status_that_changed_in_the_meantime_is_not_overwritten() {
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_does_not_answer_is_an_error() {
     let bench = Bench::new(&GatewaySync::sample());
-    let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
-        std::future::pending::<Result<http::Response<kube::client::Body>, tower::BoxError>>()
-    });
     let context = Context {
-        client: Client::new(silent, "default"),
+        client: fake_client::silent(),
         ..fixture::context(&bench.controller)
     };
     let object = Arc::new(DeserializeGuard(Ok(bench.object())));

@@ -1,5 +1,5 @@
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::fake_client::{self, status};
 
 /// An object in the namespace `plants`.
 fn object(name: &str) -> Value {
@@ -25,18 +26,16 @@ fn object(name: &str) -> Value {
 
 /// A client of an API server with these objects in the namespace `plants`. Without a list, it is not available.
 fn client(objects: Option<Vec<Value>>) -> Client {
-    let answer = move |request: Request<kube::client::Body>| {
+    fake_client::client(move |request| {
         let objects = objects.clone();
         async move {
             let path = "/apis/stoker.io/v1alpha1/namespaces/plants/gatewaysyncs";
             let rest = request.uri().path().strip_prefix(path).map(str::to_owned);
             let failure = |code: u16| {
                 let reason = if code == 404 { "NotFound" } else { "no" };
-                let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure",
-                    "message": "no", "reason": reason, "code": code });
-                (code, status)
+                status(code, reason, "no")
             };
-            let (code, body) = match (rest.as_deref(), objects) {
+            match (rest.as_deref(), objects) {
                 (_, None) => failure(500),
                 (Some(""), Some(objects)) => (
                     200,
@@ -48,13 +47,9 @@ fn client(objects: Option<Vec<Value>>) -> Client {
                     let found = objects.find(|object| object["metadata"]["name"] == name);
                     found.map_or_else(|| failure(404), |object| (200, object))
                 }
-            };
-            let response = Response::builder().status(code);
-            let body = kube::client::Body::from(body.to_string().into_bytes());
-            Ok::<_, tower::BoxError>(response.body(body).unwrap())
+            }
         }
-    };
-    Client::new(tower::service_fn(answer), "default")
+    })
 }
 
 struct Answer {

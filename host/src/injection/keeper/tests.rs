@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use http::{Method, Request, Response};
+use http::Method;
 use kube::Config;
 use kube::api::DeleteParams;
-use kube::client::Body;
 use stoker_apiserver::ApiServer;
 
 use super::*;
+use crate::fake_client::{client, status};
 
 const NAME: &str = "stoker-webhook-service.default.svc";
 
@@ -157,21 +157,17 @@ async fn the_certificate_in_use_stays_trusted_when_the_secret_is_deleted_or_dama
 async fn a_certificate_that_others_always_store_first_is_given_up() {
     let creations = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&creations);
-    let answer = move |request: Request<Body>| {
+    let client = client(move |request| {
         let (code, reason) = if request.method() == Method::POST {
             counter.fetch_add(1, Ordering::Relaxed);
             (409, "AlreadyExists")
         } else {
             (404, "NotFound")
         };
-        let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure",
-            "message": "no", "reason": reason, "code": code });
-        let body = Body::from(status.to_string().into_bytes());
-        let response = Response::builder().status(code).body(body).unwrap();
-        async { Ok::<_, tower::BoxError>(response) }
-    };
+        std::future::ready(status(code, reason, "no"))
+    });
     let keeper = Keeper {
-        client: Client::new(tower::service_fn(answer), "default"),
+        client,
         namespace: "default".to_owned(),
         secret: "webhook-cert".to_owned(),
         names: vec![NAME.to_owned()],

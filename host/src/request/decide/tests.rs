@@ -33,9 +33,9 @@ fn decided(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcem
 /// Returns the code of the outcome, as it is once a write is stored.
 fn code(state: &RequestState, webhook: &WebhookSpec, announcement: &Announcement) -> &'static str {
     match decided(state, webhook, announcement) {
-        Decision::Write(request) => request.outcome().code(),
-        Decision::Keep(outcome) => outcome.code(),
-        Decision::AlreadySet { git_ref, .. } => Submitted::AlreadySet(git_ref).code(),
+        Decision::Write(request) => request.outcome().reason().code(),
+        Decision::Keep(outcome) => outcome.reason().code(),
+        Decision::AlreadySet { git_ref, .. } => Submitted::AlreadySet(git_ref).reason().code(),
         Decision::Refuse(_) => "invalid-object",
     }
 }

@@ -20,7 +20,7 @@ fn outcome(
     let rules = Rules::parse(webhook, repo).unwrap();
     match rules.accepted(detections) {
         Ok(accepted) => Ok(accepted.iter().map(|one| one.git_ref.to_string()).collect()),
-        Err(Rejection::Ignored(reason)) => Err(reason.code().to_owned()),
+        Err(Rejection::Ignored(ignored)) => Err(ignored.reason().code().to_owned()),
         Err(Rejection::Invalid(why)) => Err(why),
     }
 }

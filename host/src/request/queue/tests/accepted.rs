@@ -229,7 +229,7 @@ async fn replicas_keep_the_order_of_events() {
     assert_eq!(later.await.unwrap(), written("v2"));
     let earlier = happened("v1", "2026-01-01T10:00:00Z");
     let earlier = replicas[1].submit(behind, earlier, in_seconds(8)).await;
-    assert_eq!(earlier.unwrap().code(), "superseded");
+    assert_eq!(earlier.unwrap().reason().code(), "superseded");
     assert_eq!(api.requested_ref(), "v2");
 }
 

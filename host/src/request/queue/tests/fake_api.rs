@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::cluster::events::EventQueue;
 use crate::cluster::written::WrittenObjects;
 use crate::delivery::{Fingerprint, Signed};
+use crate::fake_client;
 use crate::request::objects::{self, ObjectCache};
 use crate::request::{Announcement, Prefetch, Requester, Target, detection};
 
@@ -67,49 +68,44 @@ impl FakeApi {
 
     pub(super) fn client(self: &Arc<Self>) -> Client {
         let api = Arc::clone(self);
-        let service = tower::service_fn(move |request: http::Request<Body>| {
+        fake_client::client(move |request| {
             let api = Arc::clone(&api);
             async move { api.answer(request).await }
-        });
-        Client::new(service, "plants")
+        })
     }
 
-    pub(super) async fn answer(
-        &self,
-        request: http::Request<Body>,
-    ) -> Result<http::Response<Body>, tower::BoxError> {
+    pub(super) async fn answer(&self, request: http::Request<Body>) -> (u16, Value) {
         let method = request.method().clone();
         let is_other = !request.uri().path().ends_with("/north");
         self.requests
             .lock()
             .unwrap()
             .push((method.clone(), Instant::now()));
-        self.answers.acquire().await?.forget();
-        let patch = request.into_body().collect_bytes().await?;
+        self.answers.acquire().await.unwrap().forget();
+        let patch = request.into_body().collect_bytes().await.unwrap();
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {
             Some(Fault::Lost) => return std::future::pending().await,
-            Some(Fault::Status(status, seconds)) => return Ok(failure(status, seconds, "no")),
-            Some(Fault::Refused(why)) => return Ok(failure(StatusCode::FORBIDDEN, 0, why)),
+            Some(Fault::Status(status, seconds)) => return failure(status, seconds, "no"),
+            Some(Fault::Refused(why)) => return failure(StatusCode::FORBIDDEN, 0, why),
             Some(Fault::Overtaken(git_ref)) => self.change(&json!({
                 "stoker.io/requested-ref": git_ref, "stoker.io/requested-at": "2026-01-01T00:00:00Z",
             })),
             Some(Fault::LostAnswer) | None => {}
         }
         if method == Method::PATCH && !is_other {
-            let patch: Value = serde_json::from_slice(&patch)?;
+            let patch: Value = serde_json::from_slice(&patch).unwrap();
             let metadata = &patch["metadata"];
             let present = self.version();
             if !metadata["resourceVersion"].is_null() && metadata["resourceVersion"] != present {
-                return Ok(failure(StatusCode::CONFLICT, 0, "no"));
+                return failure(StatusCode::CONFLICT, 0, "no");
             }
             self.change(&metadata["annotations"]);
         }
         if matches!(fault, Some(Fault::LostAnswer)) {
             return std::future::pending().await;
         }
-        let object = self.object.lock().unwrap().to_string();
-        Ok(http::Response::new(Body::from(object.into_bytes())))
+        (200, self.object.lock().unwrap().clone())
     }
 
     fn version(&self) -> Value {
@@ -166,16 +162,12 @@ impl FakeApi {
     }
 }
 
-fn failure(status: StatusCode, seconds: u32, why: &str) -> http::Response<Body> {
-    let mut body = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(), "message": why,
-    });
+fn failure(status: StatusCode, seconds: u32, why: &str) -> (u16, Value) {
+    let (code, mut body) = fake_client::status(status.as_u16(), "", why);
     if seconds > 0 {
         body["details"] = json!({ "retryAfterSeconds": seconds });
     }
-    let mut response = http::Response::new(Body::from(body.to_string().into_bytes()));
-    *response.status_mut() = status;
-    response
+    (code, body)
 }
 
 pub(super) fn key() -> ObjectKey {
