@@ -49,7 +49,9 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
 
 /// Loads the plugins in the same way as a host.
 async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
-    let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(Capacity::default())?)));
+    let detector = Arc::new(Detector::new(Arc::new(Sandbox::new(
+        Capacity::of_command(),
+    )?)));
     let supplies = flags
         .plugin_dir
         .into_iter()
