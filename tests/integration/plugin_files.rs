@@ -271,8 +271,8 @@ async fn what_needs_no_compiling_does_not_wait_for_the_compiler() -> Result<()> 
         let is_loading = |state: Option<&PluginState>| state == Some(&PluginState::Loading);
         until("large.wasm", &is_loading).await;
 
+        // A file with the same plugin name is being loaded, so this one stays until then.
         std::fs::remove_file(file("gone.wasm"))?;
-        until("gone.wasm", &|state| state.is_none()).await;
         std::fs::write(&part, "plugins: {generic: {enabled: false}}")?;
         std::fs::rename(&part, file("settings.yaml"))?;
         let is_off = |state: Option<&PluginState>| state == Some(&PluginState::Disabled);
@@ -287,12 +287,17 @@ async fn what_needs_no_compiling_does_not_wait_for_the_compiler() -> Result<()> 
             |state: Option<&PluginState>| matches!(state, Some(PluginState::Refused { .. }));
         until("broken.wasm", &is_refused).await;
 
-        let large = chain
-            .status()
-            .into_iter()
-            .find(|plugin| plugin.from == "large.wasm");
-        assert_eq!(large.map(|plugin| plugin.state), Some(PluginState::Loading));
+        let state = |from: &str| {
+            let status = chain.status();
+            let plugin = status.into_iter().find(|plugin| plugin.from == from);
+            plugin.map(|plugin| plugin.state)
+        };
+        assert_eq!(state("large.wasm"), Some(PluginState::Loading));
+        assert_eq!(state("gone.wasm"), Some(PluginState::Serving));
         until("large.wasm", &is_serving).await;
+        assert_eq!(state("gone.wasm"), None);
+        std::fs::remove_file(file("small.wasm"))?;
+        until("small.wasm", &|state| state.is_none()).await;
         anyhow::Ok(())
     };
     tokio::select! {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
@@ -24,14 +24,19 @@ struct Members<'a> {
     _description: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     body: Option<&'a RawValue>,
     body_text: Option<String>,
     body_file: Option<PathBuf>,
     #[serde(default)]
     settings: BTreeMap<String, String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     expect: Option<&'a RawValue>,
+}
+
+/// Reads a member that may be missing. `null` is a value of it.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 /// A payload file.
@@ -43,7 +48,7 @@ pub struct PayloadFile {
     pub body: Vec<u8>,
     /// The settings of the plugin.
     pub settings: BTreeMap<String, String>,
-    /// The answer that the plugin is expected to give. It may be missing in a new file.
+    /// The answer that the plugin is expected to give. It may be missing, or `null`, in a new file.
     pub expected: Option<Answer>,
     text: String,
     span: Option<Range<usize>>,
@@ -67,8 +72,9 @@ impl PayloadFile {
             .collect::<Result<_, _>>()?;
         let expected = members
             .expect
-            .map(|expect| serde_json::from_str(expect.get()))
-            .transpose()?;
+            .map(|expect| serde_json::from_str::<Option<Answer>>(expect.get()))
+            .transpose()?
+            .flatten();
         // The raw value is a slice of the text, so the distance between the two is its position.
         let span = members.expect.map(|expect| {
             let start = expect.get().as_ptr().addr() - text.as_ptr().addr();
@@ -120,10 +126,12 @@ mod tests {
             read(&text).map(|file| file.body)
         };
         assert_eq!(body(r#""body":{"a" : 1}"#).unwrap(), br#"{"a" : 1}"#);
+        assert_eq!(body(r#""body": null"#).unwrap(), b"null");
         assert_eq!(body(r#""bodyText":" {} ""#).unwrap(), b" {} ");
         assert_eq!(body(r#""bodyFile":"body.bin""#).unwrap(), b"\xff{}");
         for wrong in [
             r#""body":{},"bodyText":"""#,
+            r#""body":null,"bodyText":"""#,
             r#""headers":{}"#,
             r#""bodyFile":"absent""#,
         ] {

@@ -140,6 +140,14 @@ mod tests {
     }
 
     #[test]
+    fn an_expected_answer_of_null_is_replaced() {
+        let text = r#"{"description": "", "expect": null, "body": null}"#;
+        let answer = Answer::Ignored("x".into());
+        let expected = r#"{"description": "", "expect": {"ignored": "x"}, "body": null}"#;
+        assert_eq!(updated(text, &answer), expected);
+    }
+
+    #[test]
     fn a_file_without_an_expected_answer_gets_one() {
         let text = "{\n  \"description\": \"\",\n  \"body\": {}\n}\n";
         let answer = Answer::Ignored("a, {\"b\"}".into());

@@ -5,20 +5,21 @@ use std::thread::{Builder, JoinHandle, available_parallelism};
 
 use rayon::ThreadPoolBuilder;
 
-/// The nice value of these threads (`nice(2)`). A thread with nice value 0 gets about nine times the processor time.
-const NICE: i32 = 10;
 /// The maximum number of threads for one compilation. More do not help, because a plugin has few functions.
 const MOST_THREADS: usize = 4;
 
-/// Starts a thread of low priority.
+/// Starts a thread with this nice value (`nice(2)`). 0 leaves the priority as it is.
 pub(super) fn spawn<T: Send + 'static>(
     name: &str,
+    nice: i32,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(move || {
         // On Linux, this sets the priority of only this thread.
         let thread = rustix::thread::gettid();
-        if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
+        if nice != 0
+            && let Err(error) = rustix::process::setpriority_process(Some(thread), nice)
+        {
             tracing::debug!(error = %error, "cannot lower the priority of a compiler thread");
         }
         work()

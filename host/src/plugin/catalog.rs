@@ -1,12 +1,16 @@
 //! The catalog of plugins: the built-in ones, and those of the files that are supplied now.
 //!
-//! A scan removes missing files, applies settings and refuses unusable files. Compilation runs in tasks.
+//! A scan marks missing files, applies settings and refuses unusable files. Compilation runs in tasks.
 
 mod entry;
 mod files;
+mod leaving;
 mod loading;
 mod order;
 mod placing;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,6 +46,8 @@ pub struct Catalog {
     builtins: Vec<Entry>,
     /// Tasks of files that are being compiled, or wait to be compiled.
     loads: JoinSet<Loaded>,
+    /// Whether files may have changed that were not examined since.
+    has_unexamined: bool,
     /// Whether every supply was known at the last scan.
     all_supplies_known: bool,
     reported: Reported,
@@ -89,6 +95,7 @@ impl Catalog {
             files: BTreeMap::new(),
             builtins: builtins.into_iter().map(Entry::builtin).collect(),
             loads: JoinSet::new(),
+            has_unexamined: true,
             all_supplies_known: false,
             reported: Reported::default(),
         };
@@ -147,7 +154,8 @@ impl Catalog {
         let Some(listing) = list(&self.supplied, settings.files_per_directory()).await else {
             return;
         };
-        self.forget_missing(&listing);
+        self.has_unexamined = true;
+        let gone = self.mark_gone(&listing);
         for (key, _) in &listing.files {
             let new = || Entry::new(key.origin());
             self.files.entry(key.clone()).or_insert_with(new);
@@ -170,6 +178,9 @@ impl Catalog {
                 self.put_in_place(&settings);
             }
         }
+        self.has_unexamined = false;
+        self.settle();
+        self.report_leaving(&gone);
         self.check_complete();
     }
 
@@ -183,6 +194,7 @@ impl Catalog {
         {
             self.finish(&key, version, plugin).await;
         }
+        self.settle();
         self.check_complete();
     }
 
@@ -197,7 +209,9 @@ impl Catalog {
             return;
         };
         let Some(plugin) = plugin else {
+            // The file changed, so a scan follows.
             entry.forget_version();
+            self.has_unexamined = true;
             return;
         };
         let loader = Arc::clone(&self.loader);
@@ -285,7 +299,7 @@ impl Catalog {
     }
 
     fn check_complete(&mut self) {
-        if self.all_supplies_known && self.loads.is_empty() {
+        if self.all_supplies_known && self.is_settled() {
             self.chain.set_complete();
             self.report_unknown_settings();
         }
@@ -324,28 +338,10 @@ impl Catalog {
                 .metrics
                 .set_usable(&Origin::File(bundle.clone()), false);
         }
-        for bundle in self.reported.bundles.keys() {
-            if !refused.contains_key(bundle) {
-                self.loader.metrics.forget(&Origin::File(bundle.clone()));
-            }
-        }
-        self.reported.bundles = refused;
-    }
-
-    fn forget_missing(&mut self, listing: &Listing) {
-        let (gone, there): (BTreeMap<_, _>, _) = std::mem::take(&mut self.files)
-            .into_iter()
-            .partition(|(key, _)| !listing.may_have(key));
-        self.files = there;
-        for (key, entry) in gone {
-            tracing::info!(plugin.file = %key, "plugin file is gone");
-            // A file of the same name may lie in another directory.
-            let is_left = self
-                .files
-                .values()
-                .any(|other| other.origin() == entry.origin());
-            if !is_left {
-                self.loader.metrics.forget(entry.origin());
+        let reported = std::mem::replace(&mut self.reported.bundles, refused);
+        for bundle in reported.into_keys() {
+            if !self.reported.bundles.contains_key(&bundle) {
+                self.forget_metrics(&Origin::File(bundle));
             }
         }
     }

@@ -99,7 +99,8 @@ pub(super) async fn compile(
         // The receiver is gone if the compilation took too long.
         let (Ok(()) | Err(_)) = sender.send(compiled);
     };
-    background::spawn("plugin-compiler", work).map_err(LoadError::NoThread)?;
+    let nice = sandbox.capacity().compiler_nice;
+    background::spawn("plugin-compiler", nice, work).map_err(LoadError::NoThread)?;
     tokio::time::timeout(limit, linked)
         .await
         .map_err(|_| LoadError::CompileTimedOut { limit })?

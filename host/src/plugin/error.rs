@@ -65,7 +65,7 @@ pub enum LoadError {
     Unreadable(#[from] std::io::Error),
     /// The file is over the limit.
     #[error(
-        "it has {bytes} bytes, more than the {limit} that a plugin may have; build it with size optimisation and stripped of debug information"
+        "it has {bytes} bytes, more than the {limit} that a plugin may have; build it with size optimisation and stripped of debug information, or raise the limit: `--plugin-max-size` (`plugins.maxSize` in the chart), or `componentSize` in the plugin settings"
     )]
     TooLarge {
         /// Its bytes.
@@ -171,7 +171,9 @@ pub enum LoadError {
     )]
     NoThread(#[source] std::io::Error),
     /// The compiler took too long.
-    #[error("compiling it took longer than {limit:?}; build it smaller, with size optimisation")]
+    #[error(
+        "compiling it took longer than {limit:?}: it is too large, or the machine is busy; build it with size optimisation"
+    )]
     CompileTimedOut {
         /// The time limit.
         limit: Duration,

@@ -50,6 +50,22 @@ pub struct Capacity {
     /// The time that compiling one component may take. A component made from Python takes half a minute on a busy
     /// machine.
     pub compile_time: Duration,
+    /// The nice value of the threads of the compiler (`nice(2)`). A thread with nice value 0 gets about nine times the
+    /// processor time of one with 10.
+    pub compiler_nice: i32,
+}
+
+impl Capacity {
+    /// The capacity of a command that compiles plugins while its user waits. No webhook is delayed by it, and a busy
+    /// machine should not fail it.
+    #[must_use]
+    pub fn of_command() -> Self {
+        Self {
+            compile_time: Duration::from_mins(10),
+            compiler_nice: 0,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Capacity {
@@ -58,6 +74,7 @@ impl Default for Capacity {
             instances: 64,
             queue_time: Duration::from_secs(1),
             compile_time: Duration::from_mins(2),
+            compiler_nice: 10,
         }
     }
 }

@@ -19,6 +19,9 @@ const QUIET: Duration = Duration::from_millis(15);
 /// The time without events that is awaited after a file was closed or moved into place, and is therefore complete.
 /// Other files may follow it.
 const QUIET_ONCE_COMPLETE: Duration = Duration::from_millis(3);
+/// The time without events that is awaited after a file is gone. Another file may come in its place, and the commands
+/// of a script take some time.
+const QUIET_ONCE_GONE: Duration = Duration::from_millis(250);
 /// The time after which a directory with continuous events is scanned.
 const LONGEST_BURST: Duration = Duration::from_secs(1);
 /// The period of scans without an event. Events can be missed on network file systems, or when a link above the parent
@@ -71,6 +74,8 @@ enum Change {
     UnderWay,
     /// The file is complete.
     Complete,
+    /// The file is gone.
+    Gone,
 }
 
 impl Change {
@@ -86,6 +91,11 @@ impl Change {
             | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => {
                 Some(Self::Complete)
             }
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+                if !event.paths.iter().all(|path| is_hidden(path)) =>
+            {
+                Some(Self::Gone)
+            }
             EventKind::Access(_) => None,
             _ => Some(Self::UnderWay),
         }
@@ -95,8 +105,15 @@ impl Change {
         match self {
             Self::UnderWay => QUIET,
             Self::Complete => QUIET_ONCE_COMPLETE,
+            Self::Gone => QUIET_ONCE_GONE,
         }
     }
+}
+
+/// Whether the name of a file begins with a dot, as those of the old versions that kubelet removes.
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name();
+    name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// Watches directories. A directory that appears later, or is replaced, is watched from then on: its parent is watched
@@ -211,6 +228,33 @@ mod tests {
         std::fs::read(directory.path().join("b.wasm")).unwrap();
         let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
         assert!(more.is_err(), "reading was reported as a change");
+    }
+
+    #[tokio::test]
+    async fn after_a_removal_the_next_file_is_awaited() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["a.wasm", ".a.wasm", "b.wasm"] {
+            std::fs::write(path(name), b"1").unwrap();
+        }
+        let (sender, mut changes) = watch::channel(Change::UnderWay);
+        let mut watcher = Watcher::new(sender, [directory.path()].into_iter());
+        watcher.follow();
+        let steps: [(&dyn Fn() -> std::io::Result<()>, _); 4] = [
+            (&|| std::fs::remove_file(path("a.wasm")), Change::Gone),
+            (&|| std::fs::remove_file(path(".a.wasm")), Change::UnderWay),
+            (
+                &|| std::fs::rename(path("b.wasm"), path("c.wasm")),
+                Change::Complete,
+            ),
+            (&|| std::fs::remove_file(path("c.wasm")), Change::Gone),
+        ];
+        for (step, expected) in steps {
+            step().unwrap();
+            while *changes.borrow_and_update() != expected {
+                changes.changed().await.unwrap();
+            }
+        }
     }
 
     /// Waits for an event, then watches what has appeared.

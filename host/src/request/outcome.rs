@@ -97,7 +97,7 @@ fn event_text(event: Option<&str>) -> String {
     match event {
         Some(event) => format!("event {event:?} is not accepted by spec.webhook.events"),
         None => {
-            "the plugin does not name an event, and spec.webhook.events requires one".to_owned()
+            "the plugin gives no event (the attribute \"event\" of a detection), and spec.webhook.events requires one".to_owned()
         }
     }
 }

@@ -61,7 +61,8 @@ pub trait Request: Settings {
     /// Returns the JSON text of the value at a pointer, as it was sent. Returns `None` if there is no value.
     fn json_at(&self, pointer: &str) -> Option<String>;
 
-    /// Returns the whole body, byte for byte.
+    /// Returns the whole body, byte for byte. If the sender put the JSON into a form or into a notification of Amazon
+    /// SNS, this is the JSON.
     fn body(&self) -> Vec<u8>;
 
     /// Returns the name of a JSON pointer for messages.

@@ -85,6 +85,14 @@ static inline void set_commit(detection_t *detection, const text_t *commit) {
   detection->commit.val = *commit;
 }
 
+// Sets what happened, if an object selects by it: the attribute `event`.
+static inline void set_event(detection_t *detection, const text_t *event) {
+  detection->attributes.ptr = malloc(sizeof *detection->attributes.ptr);
+  detection->attributes.ptr[0].f0 = text("event");
+  detection->attributes.ptr[0].f1 = *event;
+  detection->attributes.len = 1;
+}
+
 static inline void add_repository(detection_t *detection, const text_t *repository) {
   size_t count = detection->repositories.len++;
   size_t size = detection->repositories.len * sizeof(text_t);

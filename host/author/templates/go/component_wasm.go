@@ -135,7 +135,8 @@ func exportDetect(handle int32) unsafe.Pointer {
 			texts(result.repository).
 			optional(""). // occurred-at
 			optional(""). // delivery-id
-			texts()       // attributes
+			// What happened, if an object selects by it: list(message{}.text("event").text("released"), 1).
+			texts() // attributes
 		answer = answer.list(detection, 1)
 	default:
 		answer = append(answer, 0, 0)

@@ -30,6 +30,7 @@ export function detect(request) {
     repositories: repository === undefined ? [] : [repository],
     occurredAt: undefined,
     deliveryId: undefined,
+    // What happened, if an object selects by it: [["event", event]].
     attributes: [],
   };
   return { tag: "found", val: [release] };

@@ -32,6 +32,7 @@ class Detector(exports.Detector):
             repositories=outcome.repositories,
             occurred_at=None,
             delivery_id=None,
+            # What happened, if an object selects by it: [("event", "released")].
             attributes=[],
         )
         return Outcome_Found([detection])

@@ -21,7 +21,7 @@ const ANNOTATION_BYTES: u64 = 256 << 10;
 const MANIFEST_BYTES: u64 = 4 << 10;
 
 pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
-    let sandbox = Sandbox::new(Capacity::default())?;
+    let sandbox = Sandbox::new(Capacity::of_command())?;
     let started = Instant::now();
     let loaded = load(file, &sandbox, tuning).await?;
     let load_time = started.elapsed();
@@ -45,7 +45,7 @@ pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
         ),
         format!("asked on: {}", pre_filter(descriptor)),
         format!("size:     {}", size_advice(loaded.size)),
-        format!("loaded:   in {} µs", load_time.as_micros()),
+        format!("loaded:   in {load_time:.1?}"),
         format!("on {{}}:    {}", trial.text),
     ])?;
     Ok(if trial.failed {

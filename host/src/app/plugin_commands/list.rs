@@ -49,7 +49,7 @@ pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
 
 /// Loads the plugins in the same way as a host.
 async fn load(flags: ListFlags) -> Result<Vec<PluginStatus>> {
-    let chain = Arc::new(Chain::new(Arc::new(Sandbox::new(Capacity::default())?)));
+    let chain = Arc::new(Chain::new(Arc::new(Sandbox::new(Capacity::of_command())?)));
     let supplies = flags
         .plugin_dir
         .into_iter()

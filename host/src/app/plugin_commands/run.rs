@@ -20,7 +20,7 @@ pub(super) async fn run(flags: &PluginRunFlags) -> Result<ExitCode> {
         .collect::<Result<HeaderMap>>()?;
     let (question, parsed) = question(headers, read(&flags.body)?)?;
     let question = Arc::new(question);
-    let sandbox = Sandbox::new(Capacity::default())?;
+    let sandbox = Sandbox::new(Capacity::of_command())?;
     let loaded = load(&flags.plugin.file, &sandbox, tuning(&flags.plugin)?).await?;
     let mut lines = Vec::new();
     if let Err(error) = parsed {

@@ -36,7 +36,7 @@ struct Subject {
 impl Tester {
     pub(super) fn new(limits: Limits, update: bool) -> Result<Self> {
         Ok(Self {
-            sandbox: Sandbox::new(Capacity::default())?,
+            sandbox: Sandbox::new(Capacity::of_command())?,
             metrics: Metrics::new().plugin,
             limits,
             update,

@@ -24,11 +24,14 @@ pub(super) struct Entry {
     /// The version that serves, is refused or is being loaded. `None` if the file has to be loaded again.
     seen: Option<Version>,
     serving: Option<Serving>,
-    /// A usable version with another name than the serving one. It serves as soon as no other file has that name.
+    /// A usable version with another name than the serving one. It serves when everything is loaded
+    /// and no other file has that name.
     renamed: Option<Serving>,
     refused: Option<String>,
     loading: Option<AbortHandle>,
     retry: Option<Retry>,
+    /// Whether the file is gone, so that at most its plugin still serves.
+    is_gone: bool,
 }
 
 /// The next try of a version that failed for a reason that may pass.
@@ -63,6 +66,8 @@ pub(super) struct Version {
 struct Serving {
     plugin: Arc<Plugin>,
     digest: Option<Digest>,
+    /// Whether the log says that it is loaded.
+    is_reported: bool,
 }
 
 impl Serving {
@@ -81,6 +86,7 @@ impl Entry {
             refused: None,
             loading: None,
             retry: None,
+            is_gone: false,
         }
     }
 
@@ -94,6 +100,7 @@ impl Entry {
         entry.serving = Some(Serving {
             plugin,
             digest: None,
+            is_reported: true,
         });
         entry
     }
@@ -163,7 +170,11 @@ impl Entry {
         match result {
             Ok(plugin) => {
                 let plugin = Arc::new(plugin);
-                let new = Serving { plugin, digest };
+                let new = Serving {
+                    plugin,
+                    digest,
+                    is_reported: false,
+                };
                 if self
                     .serving
                     .as_ref()
@@ -223,16 +234,38 @@ impl Entry {
     }
 
     fn serve(&mut self, loader: &Loader, new: Serving) {
-        let plugin = &new.plugin;
-        let descriptor = plugin.descriptor();
-        tracing::info!(plugin.file = %plugin.origin(), plugin.name = %descriptor.name, plugin.version = %descriptor.version, "plugin loaded");
         if let Some(old) = &self.serving {
             old.plugin.retire();
         }
-        plugin.begin_counting();
+        new.plugin.begin_counting();
         loader.metrics.reloaded(true);
         self.refused = None;
         self.serving = Some(new);
+    }
+
+    /// Logs once that the serving version is loaded.
+    pub(super) fn report_loaded(&mut self) {
+        let Some(serving) = self.serving.as_mut().filter(|new| !new.is_reported) else {
+            return;
+        };
+        serving.is_reported = true;
+        let descriptor = serving.plugin.descriptor();
+        tracing::info!(plugin.file = %self.origin, plugin.name = %descriptor.name, plugin.version = %descriptor.version, "plugin loaded");
+    }
+
+    /// Records whether the file is gone. Returns whether it was there before. A version that does not serve yet is not
+    /// needed any more.
+    pub(super) fn set_gone(&mut self, is_gone: bool) -> bool {
+        let has_left = is_gone && !self.is_gone;
+        if has_left && (self.loading.is_some() || self.renamed.is_some()) {
+            self.forget_version();
+        }
+        self.is_gone = is_gone;
+        has_left
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     fn stop_loading(&mut self) {

@@ -153,12 +153,13 @@ impl Listing {
     }
 }
 
-/// The names of the plugin files in a directory, in order.
+/// The names of the plugin files in a directory, in order. A directory with such a name is listed too, so that it is
+/// refused with a reason: container runtimes create one if the file of a mount is missing.
 fn names(directory: &Path) -> std::io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let name = entry?.file_name();
-        if is_plugin_file(&name) && !directory.join(&name).is_dir() {
+        if is_plugin_file(&name) {
             names.push(name);
         }
     }

@@ -13,7 +13,10 @@ use super::order::{Candidate, Id, NotAsked, order};
 impl Catalog {
     /// Replaces the plugins of the chain with those that serve now.
     pub(super) fn put_in_place(&mut self, settings: &Settings) {
-        self.rename(settings);
+        self.forget_gone(settings);
+        if self.is_settled() {
+            self.rename(settings);
+        }
         let keys: Vec<_> = self.files.keys().cloned().collect();
         let entries: Vec<_> = self.files.values().collect();
         let of_files: Vec<_> = entries
@@ -66,13 +69,14 @@ impl Catalog {
                 PluginState::Refused { why },
             ));
         }
-        self.report_duplicates(duplicates);
+        self.report_loaded(duplicates);
         self.set_usable(asked.iter().chain(&aside));
         self.chain.replace(asked, aside);
     }
 
     /// Puts new versions with new names into service, unless an earlier file has the name. In that case the previous
-    /// version keeps serving.
+    /// version keeps serving. The previous name may be that of a file that is being loaded, so this happens when
+    /// everything is loaded.
     fn rename(&mut self, settings: &Settings) {
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
         for (key, entry) in &mut self.files {
@@ -113,13 +117,23 @@ impl Catalog {
         }
     }
 
-    fn report_duplicates(&mut self, duplicates: BTreeMap<FileKey, String>) {
+    /// Logs once each file whose plugin name is taken, and each other file that was loaded.
+    fn report_loaded(&mut self, duplicates: BTreeMap<FileKey, String>) {
         for (key, why) in &duplicates {
             if self.reported.duplicates.get(key) != Some(why) {
                 tracing::warn!(plugin.file = %key, error = %why, "plugin file refused");
             }
         }
         self.reported.duplicates = duplicates;
+        let reported = &self.reported.duplicates;
+        for (key, entry) in &mut self.files {
+            if !reported.contains_key(key) {
+                entry.report_loaded();
+            }
+        }
+        for entry in &mut self.builtins {
+            entry.report_loaded();
+        }
     }
 }
 

@@ -37,6 +37,7 @@ mod component {
                     repositories: release.repositories,
                     occurred_at: None,
                     delivery_id: None,
+                    // What happened, if an object selects by it: vec![("event".into(), "released".into())].
                     attributes: Vec::new(),
                 }]),
             })

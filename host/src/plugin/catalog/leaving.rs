@@ -1,0 +1,84 @@
+//! Files that are gone. The plugin of such a file serves until the files that may have it now are loaded.
+//!
+//! A file that is renamed, or a ConfigMap that is replaced by another one, is gone before the new one is compiled. Without
+//! its plugin, other plugins would get its deliveries in the meantime.
+
+use std::collections::BTreeSet;
+
+use super::super::load::Origin;
+use super::super::settings::Settings;
+use super::Catalog;
+use super::entry::Entry;
+use super::files::{FileKey, Listing};
+
+impl Catalog {
+    /// Whether every supplied file was examined, and loaded if it had to be.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.has_unexamined && self.loads.is_empty()
+    }
+
+    /// Records which files are gone, and which are back. Returns those that were there at the last scan.
+    pub(super) fn mark_gone(&mut self, listing: &Listing) -> Vec<FileKey> {
+        let mut gone = Vec::new();
+        for (key, entry) in &mut self.files {
+            if entry.set_gone(!listing.may_have(key)) {
+                gone.push(key.clone());
+            }
+        }
+        gone
+    }
+
+    /// Removes the entries of the files that are gone, except those that serve until everything is loaded. A file with
+    /// the same plugin name, if it serves, ends that earlier.
+    pub(super) fn forget_gone(&mut self, settings: &Settings) {
+        let is_settled = self.is_settled();
+        let serves = |entry: &&Entry| !entry.is_gone() && entry.is_enabled(settings);
+        let names = self.files.values().filter(serves).filter_map(Entry::name);
+        let names: BTreeSet<_> = names.collect();
+        let is_needed = |entry: &Entry| {
+            let name = entry.name().filter(|_| entry.is_enabled(settings));
+            !is_settled && name.is_some_and(|name| !names.contains(name))
+        };
+        let gone = self.files.iter().filter(|(_, entry)| entry.is_gone());
+        let gone = gone.filter(|(_, entry)| !is_needed(entry));
+        let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            let Some(entry) = self.files.remove(&key) else {
+                continue;
+            };
+            tracing::info!(plugin.file = %key, "plugin file is gone");
+            self.forget_metrics(entry.origin());
+        }
+    }
+
+    /// Logs which of these files have a plugin that still serves.
+    pub(super) fn report_leaving(&self, gone: &[FileKey]) {
+        for key in gone.iter().filter(|key| self.files.contains_key(key)) {
+            tracing::info!(plugin.file = %key, "plugin file is gone, and its plugin serves until the files that are being loaded are loaded");
+        }
+    }
+
+    /// Puts in place what waited until everything is loaded.
+    pub(super) fn settle(&mut self) {
+        let waits = |entry: &Entry| entry.is_gone() || entry.new_name().is_some();
+        if self.is_settled() && self.files.values().any(waits) {
+            let settings = self.settings.get().clone();
+            self.put_in_place(&settings);
+        }
+    }
+
+    /// Removes the metrics of a file, or of a bundle that was refused. An entry or a bundle of the same name may be left:
+    /// a file in another directory, or a ConfigMap.
+    pub(super) fn forget_metrics(&self, origin: &Origin) {
+        let entries = self.files.values();
+        if entries.map(Entry::origin).any(|other| other == origin) {
+            return;
+        }
+        let metrics = &self.loader.metrics;
+        metrics.forget(origin);
+        let mut refused = self.supplied.refused_bundles();
+        if refused.any(|(bundle, _)| Origin::File(bundle.to_owned()) == *origin) {
+            metrics.set_usable(origin, false);
+        }
+    }
+}
