@@ -386,3 +386,25 @@ fn a_failed_copy_to_another_file_system_leaves_nothing() {
         assert_eq!(read(folder.path()), expected, "{failing:?}");
     }
 }
+
+#[test]
+fn the_second_of_two_files_that_are_one_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let source = Repository(tree(&[("a/K", file("1")), ("a/k", file("2"))]));
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let plan = make_plan(&source, &profile, data, &Applied::default()).unwrap();
+    // On such a volume, the first file has the other name too as soon as it is written.
+    let mut renames = 0;
+    let mut fold = |step| {
+        if step == Step::Rename {
+            renames += 1;
+            std::fs::write(data.join("d/k"), "1")?;
+        }
+        Ok(())
+    };
+    let result = apply_with(plan, &source, data, false, &mut fold);
+    let error = result.unwrap_err().to_string();
+    assert!(error.starts_with("d/k and d/K are one file"), "{error}");
+    assert_eq!(renames, 1);
+}
