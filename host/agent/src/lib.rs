@@ -13,6 +13,7 @@ mod environment;
 mod events;
 mod gateway;
 mod health;
+mod host_keys;
 mod lock;
 mod machine_config;
 mod memory;

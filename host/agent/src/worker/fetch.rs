@@ -113,7 +113,7 @@ impl Worker {
         info.map_err(|error| failure(step, &error))
     }
 
-    /// Adds the host key that the controller saw, if no other determines the key. Without this key, any server would be
+    /// Adds the host key that the controller or this machine saw, if no other determines the key. Without this key, any server would be
     /// accepted, so nothing is fetched if it cannot be read.
     async fn with_host_key(&self, remote: Remote, step: Step) -> Result<Remote, Failure> {
         let Credentials::SshKey {
@@ -125,11 +125,7 @@ impl Worker {
         match self.environment.pinned_host_key(remote.url()).await {
             Ok(Some(key)) => Ok(remote.with_pinned_host_key(&key)),
             Ok(None) => Ok(remote),
-            Err(error) => {
-                let reason = stoker_report::chain(&error);
-                let text = format!("cannot read the host key that the controller saw: {reason}");
-                Err(text_failure(step, &text))
-            }
+            Err(error) => Err(failure(step, &error)),
         }
     }
 }

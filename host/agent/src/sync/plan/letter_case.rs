@@ -39,15 +39,15 @@ impl<'a> LetterCase<'a> {
         let orphans = files
             .map(|path| (folded(&hasher, path), path.as_str()))
             .collect();
-        // Only the hashes: a commit can have many files.
-        let mut hashes: Vec<(u64, &Arc<str>)> = wanted
+        // Only the by_hash: a commit can have many files.
+        let mut by_hash: Vec<(u64, &Arc<str>)> = wanted
             .files
             .keys()
             .map(|path| (folded(&hasher, path), path))
             .collect();
-        hashes.sort_unstable();
+        by_hash.sort_unstable();
         let mut twins = Twins::new();
-        for pair in hashes.windows(2) {
+        for pair in by_hash.windows(2) {
             if let [(one_hash, one), (other_hash, other)] = pair
                 && one_hash == other_hash
             {
