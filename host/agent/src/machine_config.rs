@@ -55,7 +55,18 @@ pub enum FileError {
     Interval(String),
     /// The size of the largest file is out of range.
     #[error("maxFileMib {0} is not in the range of 1 to 512")]
-    MaxFile(u16),
+    MaxFile(i64),
+    /// The port of the gateway is out of range.
+    #[error("gateway.port {0} is not in the range of 1 to 65535")]
+    Port(i64),
+    /// An address to listen on is invalid.
+    #[error("{field} {value:?} is not an IP address with a port, such as 127.0.0.1:8082")]
+    Listen {
+        /// The name of the field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// There are two kinds of credentials.
     #[error("auth has a tokenFile and an sshKeyFile; use one of them")]
     Credentials,
@@ -108,12 +119,12 @@ struct File {
     labels: BTreeMap<String, String>,
     #[serde(default = "interval")]
     interval: String,
-    max_file_mib: Option<u16>,
+    max_file_mib: Option<i64>,
     #[serde(default)]
     auth: Auth,
     gateway: Option<Gateway>,
-    health: Option<SocketAddr>,
-    metrics: Option<SocketAddr>,
+    health: Option<String>,
+    metrics: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,7 +142,7 @@ struct Auth {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Gateway {
     #[serde(default = "gateway_port")]
-    port: u16,
+    port: i64,
     #[serde(default)]
     tls: bool,
     api_key_file: Option<PathBuf>,
@@ -154,9 +165,6 @@ impl MachineConfig {
         if file.auth.token.is_some() && file.auth.ssh_key.is_some() {
             return Err(FileError::Credentials);
         }
-        if let Some(size) = file.max_file_mib.filter(|size| !FILE_SIZES.contains(size)) {
-            return Err(FileError::MaxFile(size));
-        }
         let parsed = file.interval.parse::<SignedDuration>().ok();
         let parsed = parsed.and_then(|interval| Duration::try_from(interval).ok());
         let interval = parsed.filter(|interval| *interval >= SHORTEST_INTERVAL);
@@ -170,21 +178,43 @@ impl MachineConfig {
             name: file.name,
             labels: file.labels,
             interval: interval.ok_or(FileError::Interval(file.interval))?,
-            max_file_mib: file.max_file_mib,
+            max_file_mib: file.max_file_mib.map(file_size).transpose()?,
             credentials: CredentialFiles {
                 token: file.auth.token,
                 ssh_key: file.auth.ssh_key,
                 known_hosts: file.auth.known_hosts,
             },
-            gateway: file.gateway.map(|gateway| GatewayAddress {
-                port: gateway.port,
-                tls: gateway.tls,
-                key_file: gateway.api_key_file,
-            }),
-            health: file.health,
-            metrics: file.metrics,
+            gateway: file.gateway.map(Gateway::address).transpose()?,
+            health: file.health.map(|text| listen("health", text)).transpose()?,
+            metrics: file
+                .metrics
+                .map(|text| listen("metrics", text))
+                .transpose()?,
         })
     }
+}
+
+impl Gateway {
+    fn address(self) -> Result<GatewayAddress, FileError> {
+        let port = u16::try_from(self.port).ok().filter(|port| *port > 0);
+        Ok(GatewayAddress {
+            port: port.ok_or(FileError::Port(self.port))?,
+            tls: self.tls,
+            key_file: self.api_key_file,
+        })
+    }
+}
+
+fn file_size(size: i64) -> Result<u16, FileError> {
+    let valid = u16::try_from(size).ok();
+    let valid = valid.filter(|size| FILE_SIZES.contains(size));
+    valid.ok_or(FileError::MaxFile(size))
+}
+
+fn listen(field: &'static str, value: String) -> Result<SocketAddr, FileError> {
+    value
+        .parse()
+        .map_err(|_| FileError::Listen { field, value })
 }
 
 /// Reads a file with one profile, in YAML or JSON, and checks its fields. Returns the text of a map with this profile
@@ -228,7 +258,7 @@ fn interval() -> String {
     "60s".to_owned()
 }
 
-fn gateway_port() -> u16 {
+fn gateway_port() -> i64 {
     8088
 }
 
@@ -287,6 +317,22 @@ mod tests {
                 "maxFileMib: 513\n",
                 "maxFileMib 513 is not in the range of 1 to 512",
             ),
+            (
+                "maxFileMib: 99999\n",
+                "maxFileMib 99999 is not in the range of 1 to 512",
+            ),
+            (
+                "gateway: {port: 99999}\n",
+                "gateway.port 99999 is not in the range of 1 to 65535",
+            ),
+            (
+                "health: localhost:8082\n",
+                r#"health "localhost:8082" is not an IP address with a port"#,
+            ),
+            (
+                "metrics: 8083\n",
+                r#"metrics "8083" is not an IP address with a port"#,
+            ),
         ] {
             let error = MachineConfig::parse(&format!("{REQUIRED}{more}")).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
@@ -296,10 +342,6 @@ mod tests {
         assert!(error.contains("portt"), "{error}");
         for (settings, expected) in [
             (REQUIRED.replace("ref: main\n", ""), "missing field `ref`"),
-            (
-                format!("{REQUIRED}health: soon\n"),
-                "invalid socket address",
-            ),
             (format!("{REQUIRED}labels: [a]\n"), "expected"),
         ] {
             let error = MachineConfig::parse(&settings).unwrap_err();
@@ -328,6 +370,10 @@ mod tests {
             (
                 "vars: {}\n",
                 "it is not a profile, which has the key mappings",
+            ),
+            (
+                "mappings: [{source: a, dest: b}]\n",
+                "mappings[0]: missing field `destination`; mappings[0].dest is not a field of a profile",
             ),
             (
                 "mappings: []\nvars: {port: 8088}\n",

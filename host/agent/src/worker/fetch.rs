@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stoker_git::{CommitInfo, Credentials, Remote, Wanted};
+use stoker_git::{CommitInfo, Credentials, GitError, Remote, Wanted};
 use tokio::time::Instant;
 
 use super::{Worker, blocking, failure, text_failure};
@@ -96,7 +96,7 @@ impl Worker {
             .git
             .fetch_with_progress(&remote, &asked, &self.store, &self.show)
             .await
-            .map_err(|error| failure(step, &error))?;
+            .map_err(|error| explained(step, &error))?;
         tracing::debug!(bytes = report.bytes, "fetched");
         let info = self.stored(wanted, step).await?;
         let info =
@@ -127,5 +127,21 @@ impl Worker {
             Ok(None) => Ok(remote),
             Err(error) => Err(failure(step, &error)),
         }
+    }
+}
+
+/// Adds to the error about a file that is too large which setting permits larger ones.
+fn explained(step: Step, error: &GitError) -> Failure {
+    let failure = failure(step, error);
+    if !matches!(error, GitError::ObjectTooLarge { .. }) {
+        return failure;
+    }
+    Failure {
+        message: format!(
+            "{}; all files of the commit are fetched, also those that no mapping copies; \
+             --max-file-mib, maxFileMib or MAX_FILE_MIB permits larger ones",
+            failure.message
+        ),
+        ..failure
     }
 }
