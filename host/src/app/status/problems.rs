@@ -212,9 +212,15 @@ impl Searched<'_> {
         // A missing agent is a problem of its own.
         let is_other =
             why != reason::RBAC_ERROR && self.found(condition::SIDECAR_INJECTED, "False").is_none();
+        let gateways = self.status.discovered_gateways.iter();
+        // The message names some of the gateways, each followed by the reason.
+        let named = gateways.filter(|one| message.contains(&format!(" {} (", one.name)));
+        let pods: Vec<_> = std::iter::once(self.namespace.as_str())
+            .chain(named.map(|one| one.pod_name.as_str()))
+            .collect();
         let remedy = format!(
             "look at the pods and their events: kubectl describe pod -n {}",
-            self.namespace
+            pods.join(" ")
         );
         is_other.then(|| problem(false, message, remedy))
     }

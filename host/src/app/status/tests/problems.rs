@@ -59,8 +59,8 @@ const CONDITIONS: [(&str, &str, &str, &str, &str); 12] = [
         "AgentReady",
         "False",
         "AgentsNotReady",
-        "1 agent",
-        "kubectl describe pod -n edge",
+        "1 agent(s) are not ready: g (the container is not ready: CrashLoopBackOff, 7 restart(s))",
+        "kubectl describe pod -n edge pod-g",
     ),
     (
         "SidecarInjected",
