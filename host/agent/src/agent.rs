@@ -265,7 +265,7 @@ impl<W: Work> Running<W> {
         }
     }
 
-    /// Tells that nothing is to do, once.
+    /// Tells that there is nothing to do, once.
     fn enter(&mut self, idle: Idle) {
         if idle != Idle::Paused {
             return;
@@ -344,9 +344,8 @@ impl<W: Work> Running<W> {
     fn write(&self) {
         let report = reporting::with_problems(&self.before, &self.problems);
         self.agent.reports.send_if_modified(|sent| {
-            let is_new = !sent
-                .as_ref()
-                .is_some_and(|sent| sent.says_the_same(&report));
+            let is_known = |sent: &Report| sent.says_the_same(&report);
+            let is_new = !sent.as_ref().is_some_and(is_known);
             if is_new {
                 *sent = Some(report);
             }
