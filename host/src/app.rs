@@ -38,7 +38,8 @@ pub use sync::{SyncResult, sync};
 
 /// Runs a command.
 pub async fn run(cli: Cli) -> Result<ExitCode> {
-    let filter = cli.log.as_deref().or(quiet(&cli.command));
+    let filter = cli.log.as_deref().filter(|text| !text.is_empty());
+    let filter = filter.or(quiet(&cli.command));
     let _log = telemetry::start(cli.log_format.into(), filter)?;
     match cli.command {
         Command::Run(flags) => run::run(*flags).await,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use queue::{Queue, State};
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::time::SystemTime;
 
 /// The filter if none is configured.
@@ -40,14 +40,14 @@ pub enum Format {
 pub enum TelemetryError {
     /// The filter is invalid.
     #[error(
-        "the log filter {filter:?} is invalid: use a level such as info, or target=level pairs"
+        "the log filter {filter:?} is invalid: use a level (error, warn, info, debug, trace or off), or target=level pairs"
     )]
     Filter {
         /// The filter.
         filter: String,
         /// The reason.
         #[source]
-        source: tracing_subscriber::filter::ParseError,
+        source: Option<tracing_subscriber::filter::ParseError>,
     },
     /// The log was started before.
     #[error("the log was started already")]
@@ -56,12 +56,7 @@ pub enum TelemetryError {
 
 /// Starts the log on standard error. Dropping the guard writes the remaining lines.
 pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, TelemetryError> {
-    let text = filter.unwrap_or(DEFAULT_FILTER);
-    let filter =
-        EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|source| TelemetryError::Filter {
-            filter: text.to_owned(),
-            source,
-        })?;
+    let filter = parse(filter.unwrap_or(DEFAULT_FILTER))?;
     // If the reader of the log is too slow, lines are dropped. Answers do not wait for it.
     let (writer, guard) = Queue::start(std::io::stderr());
     let state = writer.state();
@@ -89,6 +84,21 @@ pub fn start(format: Format, filter: Option<&str>) -> Result<WorkerGuard, Teleme
     Ok(guard)
 }
 
+/// Parses a filter. The library takes a word that is no level for a target, and then nothing else is logged.
+fn parse(text: &str) -> Result<EnvFilter, TelemetryError> {
+    let invalid = |source| TelemetryError::Filter {
+        filter: text.to_owned(),
+        source,
+    };
+    let is_valid = |part: &str| {
+        part.contains(['=', '[']) || (!part.is_empty() && part.parse::<LevelFilter>().is_ok())
+    };
+    if !text.split(',').all(is_valid) {
+        return Err(invalid(None));
+    }
+    EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|source| invalid(Some(source)))
+}
+
 /// Reports the lines that were dropped, from time to time.
 pub async fn report_dropped() {
     loop {
@@ -98,6 +108,44 @@ pub async fn report_dropped() {
             tracing::warn!(
                 dropped,
                 "lines of the log were dropped, because its reader is too slow"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_levels_and_targets_with_levels() {
+        for text in [
+            "info",
+            "WARN",
+            "off",
+            "3",
+            "info,kube=debug",
+            "stoker::receiver=trace,error",
+            "info,[reconcile]=debug",
+        ] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "warning",
+            "verbose",
+            "information",
+            "info,verbose",
+            "info,",
+            "stoker",
+            "6",
+            "stoker=warning",
+            "stoker::receiver",
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("the log filter {text:?} is invalid: ")),
+                "{error}"
             );
         }
     }

@@ -94,7 +94,7 @@ impl<W: Work> Agent<W> {
             agent: self,
             schedule,
             before,
-            problem: String::new(),
+            problems: Problems::default(),
             has_let_start: false,
             gateway: Availability::Down,
             last_idle: None,
@@ -119,10 +119,10 @@ impl<W: Work> Agent<W> {
 struct Running<W> {
     agent: Agent<W>,
     schedule: Schedule,
-    /// The last report, without the problem.
+    /// The last report, without the problems.
     before: Report,
-    /// The problem that the report shows, or an empty text.
-    problem: String,
+    /// The problems that the report shows.
+    problems: Problems,
     /// Whether a sync or a pause has let the gateway start.
     has_let_start: bool,
     /// What was known about the gateway at the last look.
@@ -153,14 +153,15 @@ impl<W: Work> Running<W> {
 
     /// Shows a new problem in the report, or takes one that is solved out of it.
     fn see_problems(&mut self) {
-        let problem = self.agent.problems.borrow_and_update().to_string();
-        if problem == self.problem {
+        let problems = self.agent.problems.borrow_and_update().clone();
+        if problems == self.problems {
             return;
         }
-        self.problem = problem;
-        if !self.problem.is_empty() {
-            tracing::error!(error = self.problem, "the agent cannot do its work");
-            self.agent.events.send(reporting::problem(&self.problem));
+        let before = std::mem::replace(&mut self.problems, problems).to_string();
+        let problem = self.problems.to_string();
+        if !problem.is_empty() && problem != before {
+            tracing::error!(error = problem, "the agent cannot do its work");
+            self.agent.events.send(reporting::problem(&problem));
         }
         let on_disk = self.agent.work.on_disk();
         self.before = Report {
@@ -341,11 +342,10 @@ impl<W: Work> Running<W> {
 
     /// Writes the report, unless only its time is new: a sync that is held ends in the same way every few seconds.
     fn write(&self) {
-        let report = reporting::with_problem(&self.before, &self.problem);
+        let report = reporting::with_problems(&self.before, &self.problems);
         self.agent.reports.send_if_modified(|sent| {
-            let is_new = !sent
-                .as_ref()
-                .is_some_and(|sent| sent.says_the_same(&report));
+            let is_known = |sent: &Report| sent.says_the_same(&report);
+            let is_new = !sent.as_ref().is_some_and(is_known);
             if is_new {
                 *sent = Some(report);
             }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use stoker_api::detection::{CommitId, RepoUrl};
 
 use crate::cluster::{Cluster, ClusterError};
+use crate::host_keys::{HostKeyError, HostKeys};
 
 /// The environment of the agent.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) labels: BTreeMap<String, String>,
     /// How deletions are confirmed.
     pub(crate) confirmation: Confirmation,
+    /// The host keys of the ssh servers.
+    pub(crate) host_keys: HostKeys,
 }
 
 /// How deletions are confirmed where there is no object to annotate.
@@ -35,6 +38,17 @@ pub(crate) enum Confirmation {
     Given,
     /// They are for the commit whose id is the content of this file.
     File(PathBuf),
+}
+
+/// The host key that a server must have cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PinnedKeyError {
+    /// The object with the key cannot be read.
+    #[error("cannot read the host key that the controller saw")]
+    Cluster(#[from] ClusterError),
+    /// The file with the key cannot be read.
+    #[error(transparent)]
+    File(#[from] HostKeyError),
 }
 
 impl Environment {
@@ -86,10 +100,10 @@ impl Environment {
     pub(crate) async fn pinned_host_key(
         &self,
         repo: &RepoUrl,
-    ) -> Result<Option<String>, ClusterError> {
+    ) -> Result<Option<String>, PinnedKeyError> {
         match self {
-            Self::Cluster(cluster) => cluster.pinned_host_key(repo).await,
-            Self::Machine(_) => Ok(None),
+            Self::Cluster(cluster) => Ok(cluster.pinned_host_key(repo).await?),
+            Self::Machine(machine) => Ok(machine.host_keys.of(repo)?),
         }
     }
 }

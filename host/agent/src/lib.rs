@@ -15,6 +15,7 @@ mod events;
 mod fake_client;
 mod gateway;
 mod health;
+mod host_keys;
 mod lock;
 mod machine_config;
 mod memory;

@@ -55,7 +55,18 @@ pub enum FileError {
     Interval(String),
     /// The size of the largest file is out of range.
     #[error("maxFileMib {0} is not in the range of 1 to 512")]
-    MaxFile(u16),
+    MaxFile(i64),
+    /// The port of the gateway is out of range.
+    #[error("gateway.port {0} is not in the range of 1 to 65535")]
+    Port(i64),
+    /// An address to listen on is invalid.
+    #[error("{field} {value:?} is not an IP address with a port, such as 127.0.0.1:8082")]
+    Listen {
+        /// The name of the field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// There are two kinds of credentials.
     #[error("auth has a tokenFile and an sshKeyFile; use one of them")]
     Credentials,
@@ -108,12 +119,12 @@ struct File {
     labels: BTreeMap<String, String>,
     #[serde(default = "interval")]
     interval: String,
-    max_file_mib: Option<u16>,
+    max_file_mib: Option<i64>,
     #[serde(default)]
     auth: Auth,
     gateway: Option<Gateway>,
-    health: Option<SocketAddr>,
-    metrics: Option<SocketAddr>,
+    health: Option<String>,
+    metrics: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,7 +142,7 @@ struct Auth {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Gateway {
     #[serde(default = "gateway_port")]
-    port: u16,
+    port: i64,
     #[serde(default)]
     tls: bool,
     api_key_file: Option<PathBuf>,
@@ -154,9 +165,6 @@ impl MachineConfig {
         if file.auth.token.is_some() && file.auth.ssh_key.is_some() {
             return Err(FileError::Credentials);
         }
-        if let Some(size) = file.max_file_mib.filter(|size| !FILE_SIZES.contains(size)) {
-            return Err(FileError::MaxFile(size));
-        }
         let parsed = file.interval.parse::<SignedDuration>().ok();
         let parsed = parsed.and_then(|interval| Duration::try_from(interval).ok());
         let interval = parsed.filter(|interval| *interval >= SHORTEST_INTERVAL);
@@ -170,21 +178,43 @@ impl MachineConfig {
             name: file.name,
             labels: file.labels,
             interval: interval.ok_or(FileError::Interval(file.interval))?,
-            max_file_mib: file.max_file_mib,
+            max_file_mib: file.max_file_mib.map(file_size).transpose()?,
             credentials: CredentialFiles {
                 token: file.auth.token,
                 ssh_key: file.auth.ssh_key,
                 known_hosts: file.auth.known_hosts,
             },
-            gateway: file.gateway.map(|gateway| GatewayAddress {
-                port: gateway.port,
-                tls: gateway.tls,
-                key_file: gateway.api_key_file,
-            }),
-            health: file.health,
-            metrics: file.metrics,
+            gateway: file.gateway.map(Gateway::address).transpose()?,
+            health: file.health.map(|text| listen("health", text)).transpose()?,
+            metrics: file
+                .metrics
+                .map(|text| listen("metrics", text))
+                .transpose()?,
         })
     }
+}
+
+impl Gateway {
+    fn address(self) -> Result<GatewayAddress, FileError> {
+        let port = u16::try_from(self.port).ok().filter(|port| *port > 0);
+        Ok(GatewayAddress {
+            port: port.ok_or(FileError::Port(self.port))?,
+            tls: self.tls,
+            key_file: self.api_key_file,
+        })
+    }
+}
+
+fn file_size(size: i64) -> Result<u16, FileError> {
+    let valid = u16::try_from(size).ok();
+    let valid = valid.filter(|size| FILE_SIZES.contains(size));
+    valid.ok_or(FileError::MaxFile(size))
+}
+
+fn listen(field: &'static str, value: String) -> Result<SocketAddr, FileError> {
+    value
+        .parse()
+        .map_err(|_| FileError::Listen { field, value })
 }
 
 /// Reads a file with one profile, in YAML or JSON, and checks its fields. Returns the text of a map with this profile
@@ -228,133 +258,9 @@ fn interval() -> String {
     "60s".to_owned()
 }
 
-fn gateway_port() -> u16 {
+fn gateway_port() -> i64 {
     8088
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REQUIRED: &str =
-        "repo: https://git.example/o/r.git\nref: main\nprofile: /p.yaml\ndata: /data\n";
-
-    #[test]
-    fn four_settings_are_enough() {
-        let config = MachineConfig::parse(REQUIRED).unwrap();
-        assert_eq!(config.git_ref.as_str(), "main");
-        assert_eq!(config.state, PathBuf::from("/var/lib/stoker-agent"));
-        assert_eq!(config.interval, Duration::from_mins(1));
-        assert_eq!(config.gateway, None);
-        assert_eq!(config.credentials, CredentialFiles::default());
-    }
-
-    #[test]
-    fn every_setting_is_read() {
-        let more = "state: /s\nname: blue\nlabels: {site: north}\ninterval: 5m\nmaxFileMib: 7\n\
-                    auth: {sshKeyFile: /k, knownHostsFile: /h}\n\
-                    gateway: {port: 8043, tls: true, apiKeyFile: /a}\n\
-                    health: 127.0.0.1:8082\nmetrics: 127.0.0.1:8083\n";
-        let config = MachineConfig::parse(&format!("{REQUIRED}{more}")).unwrap();
-        assert_eq!(config.name, "blue");
-        assert_eq!(config.labels["site"], "north");
-        assert_eq!(config.interval, Duration::from_mins(5));
-        assert_eq!(config.max_file_mib, Some(7));
-        assert_eq!(config.credentials.known_hosts, Some("/h".into()));
-        let gateway = config.gateway.unwrap();
-        assert_eq!((gateway.port, gateway.tls), (8043, true));
-        assert_eq!(gateway.key_file, Some("/a".into()));
-        assert_eq!(config.health.unwrap().port(), 8082);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (more, expected) in [
-            (
-                "interval: 1s\n",
-                r#"interval "1s" is not a duration of 5 s or more"#,
-            ),
-            (
-                "interval: soon\n",
-                r#"interval "soon" is not a duration of 5 s or more"#,
-            ),
-            (
-                "auth: {tokenFile: /t, sshKeyFile: /k}\n",
-                "auth has a tokenFile and an sshKeyFile",
-            ),
-            ("portt: 1\n", " is invalid"),
-            (
-                "maxFileMib: 513\n",
-                "maxFileMib 513 is not in the range of 1 to 512",
-            ),
-        ] {
-            let error = MachineConfig::parse(&format!("{REQUIRED}{more}")).unwrap_err();
-            assert!(error.to_string().starts_with(expected), "{error}");
-        }
-        let error = MachineConfig::parse(&format!("{REQUIRED}portt: 1\n")).unwrap_err();
-        let error = stoker_report::chain(&error).to_string();
-        assert!(error.contains("portt"), "{error}");
-        for (settings, expected) in [
-            (REQUIRED.replace("ref: main\n", ""), "missing field `ref`"),
-            (
-                format!("{REQUIRED}health: soon\n"),
-                "invalid socket address",
-            ),
-            (format!("{REQUIRED}labels: [a]\n"), "expected"),
-        ] {
-            let error = MachineConfig::parse(&settings).unwrap_err();
-            let error = stoker_report::chain(&error).to_string();
-            assert!(error.contains(expected), "{error}");
-            assert!(!error.contains("-->") && !error.contains('|'), "{error}");
-        }
-        let error = MachineConfig::parse(&REQUIRED.replace("ref: main", "ref: a..b")).unwrap_err();
-        assert_eq!(error.to_string(), "ref is invalid");
-    }
-
-    #[test]
-    fn a_profile_is_read_from_yaml_and_json() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("profile");
-        let expected = r#"{"default":{"mappings":[{"destination":"b","source":"a"}]}}"#;
-        for text in [
-            "mappings:\n- source: a\n  destination: b\n",
-            r#"{"mappings": [{"source": "a", "destination": "b"}]}"#,
-        ] {
-            std::fs::write(&path, text).unwrap();
-            assert_eq!(read_profile(&path).unwrap(), expected);
-        }
-        for (text, expected) in [
-            ("- a\n", "it is not a profile"),
-            (
-                "vars: {}\n",
-                "it is not a profile, which has the key mappings",
-            ),
-            (
-                "mappings: []\nvars: {port: 8088}\n",
-                "vars.port: invalid type: integer `8088`, expected a string",
-            ),
-            (
-                "mappings: []\nmax_deletes: 0\n",
-                "max_deletes is not a field of a profile",
-            ),
-            (
-                "mappings: []\nmaxDeletes: -1\n",
-                "maxDeletes: -1 is less than 0",
-            ),
-            (
-                "mappings: []\nmappings: []\n",
-                "duplicate mapping key `mappings` is not allowed",
-            ),
-            ("mappings: []\n---\nmappings: []\n", "single YAML document"),
-        ] {
-            std::fs::write(&path, text).unwrap();
-            let error = stoker_report::chain(&read_profile(&path).unwrap_err()).to_string();
-            assert!(error.starts_with(path.to_str().unwrap()), "{error}");
-            assert!(error.contains(expected), "{error}");
-            assert!(
-                !error.contains("Options") && !error.contains("from_str"),
-                "{error}"
-            );
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,8 @@ pub(crate) struct Problems {
     published: String,
     /// Why the gateway does not do what the agent asks for.
     gateway: String,
+    /// Why the gateway has not confirmed the files for a while. It may only be slow, so this is not shown as a problem.
+    pub(crate) unconfirmed: String,
 }
 
 impl Display for Problems {
@@ -42,6 +44,11 @@ impl ProblemSender {
     /// Tells why the gateway does not do what the agent asks for. An empty text means that it does.
     pub(crate) fn set_gateway(&self, text: &str) {
         self.set(text, |problems| &mut problems.gateway);
+    }
+
+    /// Tells why the gateway has not confirmed the files for a while. An empty text means that it has.
+    pub(crate) fn set_unconfirmed(&self, text: &str) {
+        self.set(text, |problems| &mut problems.unconfirmed);
     }
 
     fn set(&self, text: &str, field: fn(&mut Problems) -> &mut String) {

@@ -23,7 +23,7 @@ pub use applied::{Applied, AppliedFile, Change, Drifted, drift};
 pub use apply::{ApplyError, Outcome, apply, projects};
 pub use folder::FolderError;
 pub use live::Live;
-pub use plan::{Counts, Operation, Plan, PlanError, TooManyDeletes, plan};
+pub use plan::{Counts, OneFile, Operation, Plan, PlanError, TooManyDeletes, plan};
 pub use profiles::{Profile, ProfileError, Profiles};
 pub use rule::{ContentError, RuleError};
 pub use template::Context;

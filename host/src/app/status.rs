@@ -1,5 +1,6 @@
 //! `stoker status`: shows objects, their gateways and their problems.
 
+mod cause;
 mod problems;
 mod render;
 mod view;

@@ -130,9 +130,12 @@ fn ref_resolution(
         Resolution::Failed(ResolutionFailure {
             reason, message, ..
         }) => {
-            let had_failed = before
-                .condition(condition::REF_RESOLVED)
-                .is_some_and(|found| found.status == "False");
+            let state = |status: &GatewaySyncStatus| {
+                let found = status.condition(condition::REF_RESOLVED)?;
+                Some((found.status.clone(), found.observed_generation))
+            };
+            // A changed object that fails again is another mistake.
+            let had_failed = state(before) == state(after);
             let note = || format!("Ref resolution failed: {message}");
             (!had_failed).then(|| event(EventType::Warning, reason, RESOLVE, note()))
         }

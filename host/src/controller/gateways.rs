@@ -240,7 +240,7 @@ impl Gateway {
         };
         Self {
             shown,
-            agent: pod.agent,
+            agent: pod.agent.clone(),
             report,
         }
     }

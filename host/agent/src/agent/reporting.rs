@@ -10,6 +10,7 @@ use super::outcome::{Failure, OnDisk, Outcome, Step, Synced};
 use crate::events::Event;
 use crate::gateway::Designer;
 use crate::metadata::Published;
+use crate::problems::Problems;
 use crate::report::{Record, Report, SyncResult, SyncStatus, go_duration, rfc3339};
 
 /// The reasons of events.
@@ -224,16 +225,22 @@ pub(super) fn problem(problem: &str) -> Event {
     warning(FAILED, problem.to_owned())
 }
 
-/// Returns a report that shows a problem, beside the error of the last sync if there is one.
-pub(super) fn with_problem(report: &Report, problem: &str) -> Report {
+/// Returns a report that shows the problems, beside the error of the last sync if there is one.
+pub(super) fn with_problems(report: &Report, problems: &Problems) -> Report {
     let mut report = report.clone();
-    if problem.is_empty()
-        || (report.sync_status == SyncStatus::Error && report.error_message.ends_with(problem))
-    {
+    let problem = problems.to_string();
+    if problem.is_empty() {
+        let is_pending = report.sync_status == SyncStatus::Pending;
+        if is_pending && report.error_message.is_empty() {
+            report.error_message.clone_from(&problems.unconfirmed);
+        }
+        return report.bound();
+    }
+    if report.sync_status == SyncStatus::Error && report.error_message.ends_with(&problem) {
         return report;
     }
     report.error_message = match report.error_message.as_str() {
-        "" => problem.to_owned(),
+        "" => problem,
         error => format!("{error}; {problem}"),
     };
     report.sync_status = SyncStatus::Error;

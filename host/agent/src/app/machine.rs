@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use prometheus_client::registry::Registry;
 use stoker_api::detection::GitRef;
-use stoker_git::{GitClient, ObjectStore, RefSource as _};
+use stoker_git::{GitClient, ObjectStore, RefSource};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ use crate::environment::{Confirmation, Environment, Machine};
 use crate::events::EventSender;
 use crate::gateway::GatewayClient;
 use crate::health::{Health, Site};
+use crate::host_keys::HostKeys;
 use crate::machine_config::{MachineConfig, PROFILE_NAME, read_profile};
 use crate::metadata::{self, Metadata, Published};
 use crate::metrics::{Metrics, Operation};
@@ -133,6 +134,7 @@ fn worker(
         environment: Environment::Machine(Machine {
             labels: config.labels,
             confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
+            host_keys: HostKeys::in_folder(&config.state),
         }),
         subject: Subject {
             gateway: config.name.clone(),
@@ -192,28 +194,33 @@ impl Poll {
             repo,
             git_ref,
             credentials,
+            state,
             ..
         } = &self.config;
         let profiles = read_profile(&self.config.profile)
             .inspect_err(|_| self.metrics.skipped("profile_error"))?;
         let started = Instant::now();
-        let found = resolve(&self.git, credentials, repo, git_ref, profiles).await;
+        let host_keys = HostKeys::in_folder(state);
+        let found = resolve(&self.git, credentials, &host_keys, repo, git_ref, profiles).await;
         self.metrics
             .fetched(Operation::Lookup, started.elapsed(), found.is_ok());
         found.with_context(|| format!("cannot look up {}", git_ref.as_str()))
     }
 }
 
-/// Looks up the commit of a ref.
+/// Looks up the commit of a ref. Keeps the host key that the server shows first.
 pub(super) async fn resolve(
-    git: &GitClient,
+    git: &impl RefSource,
     credentials: &CredentialFiles,
+    host_keys: &HostKeys,
     repo: &stoker_api::detection::RepoUrl,
     git_ref: &GitRef,
     profiles: String,
 ) -> Result<Published> {
-    let remote = credentials.remote(repo.clone())?;
-    let found = git.resolve(&remote, std::slice::from_ref(git_ref)).await?;
+    let remote = host_keys.pin(credentials.remote(repo.clone())?)?;
+    let found = git.resolve(&remote, std::slice::from_ref(git_ref)).await;
+    let found = found.map_err(|error| host_keys.explain(&remote, error))?;
+    host_keys.keep(&remote, git.host_key(&remote))?;
     let found = found
         .into_iter()
         .next()

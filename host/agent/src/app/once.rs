@@ -16,6 +16,7 @@ use super::{git_client, open_store};
 use crate::cli::{OnceFlags, OutputFormat};
 use crate::credentials::CredentialFiles;
 use crate::environment::{Confirmation, Environment, Machine};
+use crate::host_keys::HostKeys;
 use crate::machine_config::{PROFILE_NAME, read_profile};
 use crate::metadata::Published;
 use crate::worker::{Done, Progress, State, Subject, Worker};
@@ -35,10 +36,14 @@ pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
     };
     let git = git_client(flags.max_file_mib)?;
     progress("looking up the ref");
-    let wanted = resolve(&git, &credentials, &repo, &git_ref, profiles).await?;
     let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
     let state = flags.state.clone();
     let state = state.unwrap_or_else(|| temporary.path().to_owned());
+    let keys = HostKeys::in_folder(&state);
+    let wanted = resolve(&git, &credentials, &keys, &repo, &git_ref, profiles).await?;
+    if let Some(key) = keys.of(&repo)?.filter(|_| flags.state.is_none()) {
+        warn(&unchecked(&repo.ssh_server(), &key));
+    }
     let (store, _lock) = open_store(&state)?;
     let mut worker = worker(flags, git, store, credentials, &state);
     progress(&format!("fetching {}", wanted.commit.short()));
@@ -83,6 +88,7 @@ fn worker(
         environment: Environment::Machine(Machine {
             labels,
             confirmation,
+            host_keys: HostKeys::in_folder(state),
         }),
         subject: Subject {
             gateway: flags.name.clone(),
@@ -188,6 +194,13 @@ fn show(progress: FetchProgress<'_>) {
     };
     // The command goes on if nothing reads standard error.
     drop(write!(std::io::stderr(), "\r\x1b[K{text}\r"));
+}
+
+/// Returns the warning about a host key that nothing determines.
+fn unchecked(server: &str, key: &str) -> String {
+    format!(
+        "warning: the host key of {server} is not checked: {key}; add --known-hosts-file, or --state to keep the first key"
+    )
 }
 
 /// Prints progress, on a terminal only.

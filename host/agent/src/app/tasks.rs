@@ -21,6 +21,8 @@ use crate::report::Report;
 
 /// The time between two looks at a gateway that does not answer yet.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
+/// The time after which the report says why the gateway has not confirmed the files.
+const SLOW_START: Duration = Duration::from_mins(1);
 /// The time limit of the look at the start. A gateway that is not started refuses the connection at once.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// The time limit to write the last report and events.
@@ -124,6 +126,7 @@ async fn until_running(
         match gateway.check().await {
             Ok(()) => {
                 problems.set_gateway("");
+                problems.set_unconfirmed("");
                 return ready;
             }
             Err(error) => {
@@ -134,7 +137,10 @@ async fn until_running(
                 let error = stoker_report::chain(&error).to_string();
                 if ready.is_some() && error != last_error {
                     tracing::info!(error, "the gateway is not ready");
-                    last_error = error;
+                    last_error.clone_from(&error);
+                }
+                if ready.is_some_and(|ready: Instant| ready.elapsed() >= SLOW_START) {
+                    problems.set_unconfirmed(&error);
                 }
             }
         }
@@ -208,5 +214,33 @@ mod tests {
         shows("").await;
         let runs = availability.wait_for(|state| *state == Availability::Running);
         runs.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_does_not_answer_for_a_while_is_reported() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = GatewayAddress {
+            port: closed.local_addr().unwrap().port(),
+            tls: false,
+            key_file: None,
+        };
+        drop(closed);
+        let client = GatewayClient::new(address).unwrap();
+        let health = Arc::new(Health::default());
+        let (sender, mut problems) = ProblemSender::channel();
+        let mut tasks = Tasks::default();
+        let looks = tasks.look_for(client, Arc::clone(&health), metrics().0, sender);
+        let _availability = looks.await;
+        let started = Instant::now();
+        health.set_ready();
+        let shown = problems.wait_for(|problems| !problems.unconfirmed.is_empty());
+        let shown = shown.await.unwrap().clone();
+        assert!(started.elapsed() >= SLOW_START);
+        assert!(
+            shown.unconfirmed.starts_with("the gateway does not answer"),
+            "{shown:?}"
+        );
+        // It may only be slow.
+        assert_eq!(shown.to_string(), "");
     }
 }

@@ -1,7 +1,7 @@
 //! Makes the changes of a plan.
 //!
 //! All files are first written to a staging folder. An error there leaves the gateway as it is. Each file is then moved to
-//! its place in one step, so an interruption leaves it as it was before or as it is after. Deletions are last.
+//! its place in one step, so an interruption leaves it as it was before or as it is after. Deletions are last, unless something is in the way of a file.
 
 mod disk;
 mod staging;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::applied::{Applied, AppliedFile};
 use super::folder::{Folder, FolderError, Kind};
-use super::plan::{Counts, Operation, PROJECTS, Plan, TooManyDeletes};
+use super::plan::{Counts, OneFile, Operation, PROJECTS, Plan, TooManyDeletes};
 use super::rule::ContentError;
 use crate::source::{Source, SourceError};
 use disk::{Disk, Step};
@@ -34,6 +34,9 @@ pub enum ApplyError {
         /// What is wrong.
         cause: ContentError,
     },
+    /// Two files of the commit are one on the gateway. The next sync finds that before it changes anything.
+    #[error(transparent)]
+    OneFile(#[from] OneFile),
     /// The gateway's folder cannot be written. Each file is as it was before, or as it should be.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -108,6 +111,7 @@ fn change(
     let Plan {
         operations,
         kept: mut files,
+        twins,
         ..
     } = plan;
     let first = files.len();
@@ -133,8 +137,14 @@ fn change(
                     note(at, disk.folder(), &mut files, &mut lost)?;
                 }
             }
-            Operation::Write { .. } => {
+            Operation::Write { replaces, .. } => {
                 let Some(at) = next.next() else { break };
+                let twin = twins.get(path).filter(|_| !replaces);
+                if let Some(other) = twin
+                    && disk.folder().stat(path)?.is_some()
+                {
+                    return Err(one_file(path, other));
+                }
                 disk.publish(&(at - first).to_string(), path, files[at].mode)?;
                 note(at, disk.folder(), &mut files, &mut lost)?;
             }
@@ -142,6 +152,11 @@ fn change(
     }
     files.retain(|file| !lost.contains(&file.path));
     Ok((files.into(), operations))
+}
+
+fn one_file(path: &str, other: &str) -> ApplyError {
+    let (path, other) = (path.to_owned(), other.to_owned());
+    ApplyError::OneFile(OneFile { path, other })
 }
 
 /// Notes the times of a file that was changed. If somebody has replaced it already, it is lost for the record.

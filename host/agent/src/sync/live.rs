@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::applied::{Applied, AppliedFile};
 use super::digest::Digest;
 use super::folder::{Entries, Folder, FolderError, Stat, split};
+use super::wanted::join;
 
 type Listing = Rc<Entries>;
 
@@ -49,6 +50,11 @@ impl Live {
     pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, FolderError> {
         let (parent, name) = split(path);
         Ok(self.list(parent)?.get(name).cloned())
+    }
+
+    /// Returns whether the volume finds a name in a directory whose list does not have it.
+    pub(super) fn has_unlisted(&self, directory: &str, name: &str) -> Result<bool, FolderError> {
+        Ok(self.folder.stat(&join(directory, name))?.is_some())
     }
 
     /// Returns the path of the directory that a link leads to, or `None` if it does not lead to one in the folder.

@@ -1,6 +1,7 @@
 //! What a sync changes on the gateway.
 
 mod compare;
+mod letter_case;
 mod orphans;
 mod parents;
 
@@ -18,6 +19,9 @@ use super::rule::{ContentError, Rule, RuleError};
 use super::template::{Context, Renderer};
 use super::wanted::{Wanted, WantedFile};
 use crate::source::{Source, SourceError};
+
+pub use letter_case::OneFile;
+pub(super) use letter_case::Twins;
 
 /// The deletions that need no confirmation in any case.
 const FEW_DELETES: usize = 20;
@@ -124,6 +128,9 @@ pub enum PlanError {
         /// What is there.
         found: &'static str,
     },
+    /// Two files of the commit are one on the gateway.
+    #[error(transparent)]
+    OneFile(#[from] OneFile),
     /// No file of the commit belongs on the gateway, although the profile has mappings.
     #[error("no mapping matches a file of the commit; nothing was changed ({reason})")]
     Nothing {
@@ -216,6 +223,8 @@ pub struct Plan {
     pub(super) entries: Vec<TreeEntry>,
     pub(super) rules: Vec<Rule>,
     pub(super) renderer: Renderer,
+    /// The wanted files that may be one file on the gateway.
+    pub(super) twins: Twins,
     messages: Vec<String>,
     counts: Counts,
     too_many_deletes: Option<TooManyDeletes>,
@@ -339,6 +348,7 @@ pub fn plan(
         entries,
         rules,
         renderer,
+        twins: changes.twins,
         messages,
         counts: changes.counts,
         too_many_deletes,

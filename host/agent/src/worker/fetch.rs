@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stoker_git::{CommitInfo, Credentials, Remote, Wanted};
+use stoker_git::{CommitInfo, Credentials, GitError, Remote, Wanted};
 use tokio::time::Instant;
 
 use super::{Worker, blocking, failure, text_failure};
@@ -96,7 +96,7 @@ impl Worker {
             .git
             .fetch_with_progress(&remote, &asked, &self.store, &self.show)
             .await
-            .map_err(|error| failure(step, &error))?;
+            .map_err(|error| explained(step, &error))?;
         tracing::debug!(bytes = report.bytes, "fetched");
         let info = self.stored(wanted, step).await?;
         let info =
@@ -113,7 +113,7 @@ impl Worker {
         info.map_err(|error| failure(step, &error))
     }
 
-    /// Adds the host key that the controller saw, if no other determines the key. Without this key, any server would be
+    /// Adds the host key that the controller or this machine saw, if no other determines the key. Without this key, any server would be
     /// accepted, so nothing is fetched if it cannot be read.
     async fn with_host_key(&self, remote: Remote, step: Step) -> Result<Remote, Failure> {
         let Credentials::SshKey {
@@ -125,11 +125,23 @@ impl Worker {
         match self.environment.pinned_host_key(remote.url()).await {
             Ok(Some(key)) => Ok(remote.with_pinned_host_key(&key)),
             Ok(None) => Ok(remote),
-            Err(error) => {
-                let reason = stoker_report::chain(&error);
-                let text = format!("cannot read the host key that the controller saw: {reason}");
-                Err(text_failure(step, &text))
-            }
+            Err(error) => Err(failure(step, &error)),
         }
+    }
+}
+
+/// Adds to the error about a file that is too large which setting permits larger ones.
+fn explained(step: Step, error: &GitError) -> Failure {
+    let failure = failure(step, error);
+    if !matches!(error, GitError::ObjectTooLarge { .. }) {
+        return failure;
+    }
+    Failure {
+        message: format!(
+            "{}; all files of the commit are fetched, also those that no mapping copies; \
+             --max-file-mib, maxFileMib or MAX_FILE_MIB permits larger ones",
+            failure.message
+        ),
+        ..failure
     }
 }

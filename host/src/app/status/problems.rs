@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 use stoker_api::messages;
-use stoker_api::names::{condition, reason};
+use stoker_api::names::{condition, pod_annotation, reason};
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
 
 use super::super::sync::{GIT_IS_SLOW, NO_CONTROLLER, is_never_handled, is_resolving};
+use super::cause::Cause;
 use super::view::is_waiting;
 
 /// The time within which a controller handles an object, in seconds.
@@ -34,6 +35,8 @@ struct Searched<'a> {
     status: &'a GatewaySyncStatus,
     namespace: String,
     name: String,
+    /// The names of the profiles.
+    profiles: Vec<&'a str>,
 }
 
 /// Returns the problems of an object, the most important first.
@@ -42,6 +45,13 @@ pub(super) fn of(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestam
         status,
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
+        profiles: object
+            .spec
+            .sync
+            .profiles
+            .keys()
+            .map(String::as_str)
+            .collect(),
     };
     if object.spec.is_paused() {
         return Vec::new();
@@ -55,12 +65,14 @@ pub(super) fn of(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestam
         searched.missing_agents(),
         searched.skewed(),
         searched.agents_not_ready(),
+        searched.without_pods(),
         searched.invalid_interval(),
         searched.unverified_host_keys(),
     ]
     .into_iter()
     .flatten()
     .chain(searched.failed_gateways())
+    .chain(searched.unconfirmed_gateways(now))
     .collect()
 }
 
@@ -140,15 +152,24 @@ impl Searched<'_> {
 
     fn unresolved(&self) -> Option<Problem> {
         let (message, why) = self.found(condition::REF_RESOLVED, "False")?;
+        // Nothing is looked up without the Secret, which is a problem of its own.
+        let ready = self.found(condition::READY, "False");
+        if ready
+            .is_some_and(|(ready, _)| messages::is_about_secret(ready) && !message.ends_with(ready))
+        {
+            return None;
+        }
         let Self {
             namespace, name, ..
         } = self;
-        let remedy = if why == reason::REF_RESOLUTION_FAILED {
+        let remedy = if why != reason::REF_RESOLUTION_FAILED {
+            self.edit("correct spec.git.auth, or its Secret")
+        } else if let Some(remedy) = Cause::of(message).remedy() {
+            self.edit(remedy)
+        } else {
             format!(
                 "push the ref, correct spec.git, or request another ref: stoker sync {namespace}/{name} --ref REF"
             )
-        } else {
-            self.edit("correct spec.git.auth, or its Secret")
         };
         Some(problem(true, message, remedy))
     }
@@ -191,9 +212,15 @@ impl Searched<'_> {
         // A missing agent is a problem of its own.
         let is_other =
             why != reason::RBAC_ERROR && self.found(condition::SIDECAR_INJECTED, "False").is_none();
+        let gateways = self.status.discovered_gateways.iter();
+        // The message names some of the gateways, each followed by the reason.
+        let named = gateways.filter(|one| message.contains(&format!(" {} (", one.name)));
+        let pods: Vec<_> = std::iter::once(self.namespace.as_str())
+            .chain(named.map(|one| one.pod_name.as_str()))
+            .collect();
         let remedy = format!(
             "look at the pods and their events: kubectl describe pod -n {}",
-            self.namespace
+            pods.join(" ")
         );
         is_other.then(|| problem(false, message, remedy))
     }
@@ -218,7 +245,54 @@ impl Searched<'_> {
         let gateways = self.status.discovered_gateways.iter();
         gateways.filter_map(|gateway| {
             let message = gateway.failure()?;
-            Some(problem(false, message, self.logs(&gateway.pod_name)))
+            let remedy = if message.contains("there is no profile ") {
+                self.other_profile(&gateway.pod_name)
+            } else {
+                self.logs(&gateway.pod_name)
+            };
+            Some(problem(false, message, remedy))
         })
+    }
+
+    fn other_profile(&self, pod: &str) -> String {
+        format!(
+            "the object has the profiles {}: name one of them in the annotation {} of the pod {pod}, in its template, or add \
+             the profile to spec.sync.profiles",
+            self.profiles.join(", "),
+            pod_annotation::PROFILE,
+        )
+    }
+
+    /// The gateways that have the files and have not confirmed them.
+    fn unconfirmed_gateways(&self, now: Timestamp) -> impl Iterator<Item = Problem> {
+        self.gateways(GatewayState::Pending)
+            .filter_map(move |gateway| {
+                let since = gateway.last_sync_time.as_ref()?.0.as_second();
+                if gateway.synced_commit.is_none() || now.as_second() - since <= PATIENCE {
+                    return None;
+                }
+                let why = gateway.message.as_deref();
+                let why = why.unwrap_or("it has not started yet, or the sync waits");
+                let message = format!(
+                    "gateway {} has not confirmed the files: {why}",
+                    gateway.name
+                );
+                Some(problem(false, message, self.logs(&gateway.pod_name)))
+            })
+    }
+
+    /// The problem that nothing follows the object.
+    fn without_pods(&self) -> Option<Problem> {
+        let found = self.status.condition(condition::ALL_GATEWAYS_SYNCED)?;
+        let is_alone = messages::gateway_counts(&found.message) == Some((0, 0));
+        let Self {
+            namespace, name, ..
+        } = self;
+        let message = format!(
+            "no running pod in the namespace {namespace} has the annotation {}: {name}",
+            pod_annotation::CR_NAME
+        );
+        let remedy = "add the annotation to the template of the gateway's pod";
+        is_alone.then(|| problem(false, message, remedy))
     }
 }

@@ -111,10 +111,11 @@ impl Gateways {
 impl Gateway {
     /// Returns the reason why the agent is not ready, if it is not.
     fn agent_fault(&self) -> Option<String> {
-        let fault = match (self.agent, &self.report) {
+        let fault = match (&self.agent, &self.report) {
             (AgentContainer::Missing, _) => "the pod has no agent".to_owned(),
             (_, Err(error)) => format!("the report is unreadable: {error}"),
             (AgentContainer::NotReady, _) => "the container is not ready".to_owned(),
+            (AgentContainer::Waiting(why), _) => format!("the container is not ready: {why}"),
             (AgentContainer::Unknown, Ok(false)) => "nothing was reported".to_owned(),
             (AgentContainer::Unknown, Ok(true)) | (AgentContainer::Ready, Ok(_)) => return None,
         };

@@ -54,14 +54,30 @@ struct Container {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ContainerState {
     name: String,
     #[serde(default)]
     ready: bool,
+    #[serde(default)]
+    restart_count: i32,
+    #[serde(default)]
+    state: Phase,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Phase {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Waiting {
+    #[serde(default)]
+    reason: String,
 }
 
 /// The agent in a pod, as its containers show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::controller) enum AgentContainer {
     /// The pod has no container with the agent's name, and did not ask for one.
     Unknown,
@@ -69,6 +85,8 @@ pub(in crate::controller) enum AgentContainer {
     Missing,
     /// The container exists, and it is not ready.
     NotReady,
+    /// The container is not ready, and waits for this reason.
+    Waiting(String),
     /// The container is ready.
     Ready,
 }
@@ -143,11 +161,24 @@ fn agent(metadata: &ObjectMeta, spec: &SpecFields, status: &StatusFields) -> Age
     } else {
         return AgentContainer::Unknown;
     };
-    let is_ready = |state: &ContainerState| state.name == AGENT_CONTAINER && state.ready;
-    if containers.iter().any(is_ready) {
-        AgentContainer::Ready
-    } else {
-        AgentContainer::NotReady
+    let found = containers
+        .iter()
+        .find(|state| state.name == AGENT_CONTAINER);
+    let Some(state) = found else {
+        return AgentContainer::NotReady;
+    };
+    match &state.state.waiting {
+        _ if state.ready => AgentContainer::Ready,
+        Some(Waiting { reason }) if !reason.is_empty() => {
+            let count = state.restart_count;
+            let restarts = if count > 0 {
+                format!(", {count} restart(s)")
+            } else {
+                String::new()
+            };
+            AgentContainer::Waiting(format!("{reason}{restarts}"))
+        }
+        _ => AgentContainer::NotReady,
     }
 }
 

@@ -176,6 +176,25 @@ async fn an_invalid_spec_waits_for_a_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_changed_spec_that_fails_again_has_another_event() {
+    let bench = Bench::new(&GatewaySync::sample().git_ref("a..b").generation(1));
+    let count = || {
+        let events = bench.events();
+        let failed = events
+            .iter()
+            .filter(|event| event.contains("RefResolutionFailed"));
+        failed.count()
+    };
+    bench.pass().await.unwrap();
+    bench.pass().await.unwrap();
+    assert_eq!(count(), 1, "once until it can be resolved");
+    bench.change(|sync| sync.git_ref("c..d").generation(2));
+    bench.pass().await.unwrap();
+    assert!(bench.condition("RefResolved").2.contains("c..d"));
+    assert_eq!(count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_is_published_with_invalid_profiles() {
     let bench = Bench::new(&GatewaySync::sample().with(|sync| {
         sync.spec

@@ -44,3 +44,20 @@ async fn a_problem_stands_beside_the_error_of_a_sync() {
     assert_eq!(report.error_message, "the gateway refuses the API key");
     assert_eq!(report.synced_commit, "a".repeat(40));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_waits_for_the_gateway_says_why() {
+    let mut it = Fixture::start(Some(published('a')), Vec::new());
+    it.after(1).await;
+    it.problems.set_unconfirmed("the gateway does not answer");
+    it.after(1).await;
+    let report = it.report();
+    assert_eq!(report.sync_status, SyncStatus::Pending);
+    assert_eq!(report.error_message, "the gateway does not answer");
+    assert_eq!(it.reasons(), ["SyncCompleted"], "it may only be slow");
+    it.problems.set_unconfirmed("");
+    it.gateway.send_replace(Availability::Running);
+    it.after(1).await;
+    assert_eq!(it.report().sync_status, SyncStatus::Synced);
+    assert_eq!(it.report().error_message, "");
+}

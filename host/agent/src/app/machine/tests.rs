@@ -147,3 +147,58 @@ async fn a_failed_lookup_is_in_the_report_until_one_succeeds() {
         assert!(text.contains(line), "{text}");
     }
 }
+
+/// An ssh server that shows a host key, and refuses another one that is pinned.
+struct SshServer(stoker_git::HostKey, stoker_api::detection::CommitId);
+
+impl RefSource for SshServer {
+    async fn resolve(
+        &self,
+        remote: &stoker_git::Remote,
+        refs: &[GitRef],
+    ) -> Result<Vec<stoker_git::RefResult>, stoker_git::GitError> {
+        let seen = self.0.to_string();
+        if let Some(expected) = remote.pinned_host_key().filter(|key| **key != seen) {
+            return Err(stoker_git::GitError::HostKeyChanged {
+                host: remote.url().ssh_server(),
+                expected: expected.to_owned(),
+                seen,
+            });
+        }
+        let found = stoker_git::ResolvedRef::new(self.1.clone(), stoker_git::RefKind::Branch);
+        Ok(refs.iter().map(|_| Ok(found.clone())).collect())
+    }
+
+    fn host_key(&self, _: &stoker_git::Remote) -> Option<stoker_git::HostKey> {
+        Some(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn the_first_host_key_is_kept_and_another_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = HostKeys::in_folder(folder.path());
+    let repo = stoker_api::detection::RepoUrl::parse("ssh://git@git.example/o/r.git").unwrap();
+    let git_ref = GitRef::parse("main").unwrap();
+    let commit = stoker_api::detection::CommitId::parse(&"a".repeat(40)).unwrap();
+    let look = async |fingerprint: &str| {
+        let key = stoker_git::HostKey::new("ssh-ed25519", fingerprint);
+        let server = SshServer(key, commit.clone());
+        let credentials = CredentialFiles::default();
+        resolve(&server, &credentials, &keys, &repo, &git_ref, String::new()).await
+    };
+    look("SHA256:one").await.unwrap();
+    look("SHA256:one").await.unwrap();
+    let error = look("SHA256:two").await.unwrap_err();
+    let text = stoker_report::chain(error.as_ref()).to_string();
+    assert!(
+        text.contains("was ssh-ed25519 SHA256:one, and now it is ssh-ed25519 SHA256:two"),
+        "{text}"
+    );
+    let kept = keys.of(&repo).unwrap();
+    assert_eq!(kept.as_deref(), Some("ssh-ed25519 SHA256:one"));
+    // After a person has deleted the line, the new key is the first.
+    std::fs::remove_file(folder.path().join("host-keys")).unwrap();
+    look("SHA256:two").await.unwrap();
+    look("SHA256:one").await.unwrap_err();
+}

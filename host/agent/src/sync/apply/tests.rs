@@ -1,3 +1,5 @@
+mod copies;
+
 use std::io;
 use std::path::Path;
 
@@ -329,60 +331,23 @@ fn a_group_that_may_write_is_no_change() {
 }
 
 #[test]
-fn a_file_is_copied_to_another_file_system() {
-    use super::super::folder::Folder;
-    use super::disk::{Disk, NewFile};
+fn the_second_of_two_files_that_are_one_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
-    let opened = Folder::open(folder.path()).unwrap();
-    let mut never = |_| Ok(());
-    let mut disk = Disk::new(&opened, &mut never);
-    let new = NewFile {
-        path: "d/x",
-        content: b"content",
-        mode: 0o755,
-        flushes: true,
+    let data = folder.path();
+    let source = Repository(tree(&[("a/K", file("1")), ("a/k", file("2"))]));
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    let plan = make_plan(&source, &profile, data, &Applied::default()).unwrap();
+    // On such a volume, the first file has the other name too as soon as it is written.
+    let mut renames = 0;
+    let mut fold = |step| {
+        if step == Step::Rename {
+            renames += 1;
+            std::fs::write(data.join("d/k"), "1")?;
+        }
+        Ok(())
     };
-    disk.stage("0", &new).unwrap();
-    std::fs::create_dir(folder.path().join("d")).unwrap();
-    std::fs::write(folder.path().join("d/.stoker-tmp-0"), "half").unwrap();
-    let longest = format!("d/{}", "x".repeat(255));
-    disk.copy_staged("0", &longest, 0o755).unwrap();
-    disk.clear_staging().unwrap();
-    assert_eq!(
-        read(folder.path()),
-        tree(&[(&longest, Node::File(b"content".to_vec(), true))])
-    );
-}
-
-#[test]
-fn a_failed_copy_to_another_file_system_leaves_nothing() {
-    use super::super::folder::Folder;
-    use super::disk::{Disk, NewFile};
-    for failing in [Step::WriteFile, Step::SetMode, Step::Flush, Step::Rename] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("d")).unwrap();
-        std::fs::write(folder.path().join("d/x"), "before").unwrap();
-        let opened = Folder::open(folder.path()).unwrap();
-        let is_staged = std::cell::Cell::new(false);
-        let mut fail = |step| {
-            if is_staged.get() && step == failing {
-                Err(io::ErrorKind::StorageFull.into())
-            } else {
-                Ok(())
-            }
-        };
-        let mut disk = Disk::new(&opened, &mut fail);
-        let new = NewFile {
-            path: "d/x",
-            content: b"after",
-            mode: 0o644,
-            flushes: true,
-        };
-        disk.stage("0", &new).unwrap();
-        is_staged.set(true);
-        disk.copy_staged("0", "d/x", 0o644).unwrap_err();
-        disk.clear_staging().unwrap();
-        let expected = tree(&[("d/x", file("before"))]);
-        assert_eq!(read(folder.path()), expected, "{failing:?}");
-    }
+    let result = apply_with(plan, &source, data, false, &mut fold);
+    let error = result.unwrap_err().to_string();
+    assert!(error.starts_with("d/k and d/K are one file"), "{error}");
+    assert_eq!(renames, 1);
 }

@@ -12,6 +12,7 @@ use super::super::live::Live;
 use super::super::rule::Rule;
 use super::super::template::Renderer;
 use super::super::wanted::{Wanted, WantedFile, is_at_or_below};
+use super::letter_case::{LetterCase, Twins};
 use super::orphans::Orphans;
 use super::parents::Parents;
 use super::{Counts, Operation, PlanError, Write, mode};
@@ -38,6 +39,10 @@ pub(super) struct Changes {
     pub(super) counts: Counts,
     /// What is deleted before the files are written.
     pub(super) cleared: BTreeSet<String>,
+    /// The files that nobody wants by this path, and that are wanted by another.
+    pub(super) renamed: BTreeSet<String>,
+    /// The wanted files that may be one file on the gateway.
+    pub(super) twins: Twins,
 }
 
 /// What is at the path of a wanted file.
@@ -63,12 +68,25 @@ impl Comparison<'_> {
         let mut modes = Vec::new();
         let mut writes = Vec::new();
         let mut parents = Parents::new(wanted, orphans);
+        let letter_case = LetterCase::new(wanted, orphans);
         for (path, file) in &wanted.files {
             parents.check(path, self.live, &mut changes)?;
             let place = self.place(path, orphans, &mut changes)?;
+            if let Some(conflict) = letter_case.conflict(path, self.live)? {
+                return Err(conflict.into());
+            }
             let replaces = !matches!(place, Place::Free);
             let mode = mode(&self.entries[file.entry]);
-            match self.unchanged(path, *file, &place)? {
+            let unchanged = self.unchanged(path, *file, &place)?;
+            if let Some(former) = letter_case.former(path, self.live)? {
+                if replaces {
+                    changes.renamed.insert(former.to_owned());
+                } else {
+                    // Otherwise the file would keep its name, and the deletion would hit the new one.
+                    changes.clear(former, false);
+                }
+            }
+            match unchanged {
                 Unchanged::Known(position) => changes.known.push(position),
                 Unchanged::No => {
                     *(if replaces {
@@ -103,6 +121,7 @@ impl Comparison<'_> {
         }
         changes.operations.extend(writes);
         changes.operations.extend(modes);
+        changes.twins = letter_case.into_twins();
         Ok(changes)
     }
 

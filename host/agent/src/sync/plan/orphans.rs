@@ -182,8 +182,9 @@ impl Walk<'_> {
 impl Orphans {
     /// Adds the deletions that the comparison has not made already.
     pub(super) fn add_deletions(&self, changes: &mut Changes) {
-        let cleared = &changes.cleared;
-        let files = self.files.iter().filter(|path| !cleared.contains(*path));
+        let (cleared, renamed) = (&changes.cleared, &changes.renamed);
+        let is_left = |path: &&String| !cleared.contains(*path) && !renamed.contains(*path);
+        let files = self.files.iter().filter(is_left);
         let deletions: Vec<_> = files
             .map(|path| Operation::Delete {
                 path: path.as_str().into(),

@@ -17,7 +17,11 @@ pub(super) fn read(profile: &Value) -> Result<(SyncProfile, Vec<String>), String
     match serde_path_to_error::deserialize(profile) {
         Ok(profile) => Ok((profile, unknown)),
         Err(error) if error.path().iter().next().is_none() => Err(error.into_inner().to_string()),
-        Err(error) => Err(error.to_string()),
+        // A required field that is missing may be there under another name.
+        Err(error) => Err(match unknown.last() {
+            Some(field) => format!("{error}; {field} is not a field of a profile"),
+            None => error.to_string(),
+        }),
     }
 }
 

@@ -59,8 +59,8 @@ const CONDITIONS: [(&str, &str, &str, &str, &str); 12] = [
         "AgentReady",
         "False",
         "AgentsNotReady",
-        "1 agent",
-        "kubectl describe pod -n edge",
+        "1 agent(s) are not ready: g (the container is not ready: CrashLoopBackOff, 7 restart(s))",
+        "kubectl describe pod -n edge pod-g",
     ),
     (
         "SidecarInjected",
@@ -129,5 +129,122 @@ fn an_object_that_no_controller_handles_is_a_problem() {
         json!({}),
         "has not handled this object",
         "a86165bb.stoker.io",
+    );
+}
+
+#[test]
+fn the_remedy_for_a_ref_depends_on_what_is_wrong() {
+    for (message, remedy) in [
+        (
+            "ref \"v9\" not found in remote https://g/r.git: the repository has no tag v9",
+            "push the ref",
+        ),
+        (
+            "the git server refuses access (HTTP 401): it got no credentials",
+            "add credentials as spec.git.auth",
+        ),
+        (
+            "the ssh server g:22 refuses the user git: add the public key",
+            "add credentials as spec.git.auth",
+        ),
+        (
+            "there is no repository at https://g/r.git, or it is private",
+            "or spec.git.repo: kubectl edit",
+        ),
+        (
+            "the token secret \"t\" has no key \"k\"",
+            "correct the Secret, or its name and key",
+        ),
+        (
+            "cannot connect to g:443: failed to lookup address information",
+            "check the git server",
+        ),
+        (
+            "the git server did not answer within 10s",
+            "networkPolicy.egress.gitPorts",
+        ),
+        (
+            "cannot connect to g:443: the authority of the server's certificate is not trusted",
+            "spec.git.caBundle",
+        ),
+        (
+            "the host key of g:22 changed: it was a, and now it is b",
+            "stoker.io/accepted-host-key",
+        ),
+        ("known_hosts has no key of g:22", "compare the key"),
+        (
+            "the git host g:443 is not one of the allowed hosts",
+            "--git-allowed-hosts",
+        ),
+    ] {
+        let message = format!("Ref resolution failed: {message}");
+        let mut change = resolved(&[], &json!([]));
+        change["status"]["conditions"] = json!([condition(
+            "RefResolved",
+            "False",
+            "RefResolutionFailed",
+            &message
+        )]);
+        check_problem(change, &message, remedy);
+    }
+}
+
+#[test]
+fn a_missing_secret_is_one_problem() {
+    let message = "token secret \"t\" not found: gone";
+    let mut change = resolved(&[], &json!([]));
+    change["status"]["conditions"] = json!([
+        condition(
+            "RefResolved",
+            "False",
+            "RefResolutionFailed",
+            "Ref resolution failed: the git server refuses access"
+        ),
+        condition("Ready", "False", "Reconciling", message),
+    ]);
+    check_problem(change, message, "create the Secret in the namespace edge");
+}
+
+#[test]
+fn a_gateway_that_does_not_confirm_the_files_is_a_problem() {
+    let mut waiting = gateway("g", "Pending", COMMIT);
+    waiting["message"] = json!("the gateway does not answer");
+    let change = resolved(&[], &json!([waiting]));
+    let message = "gateway g has not confirmed the files: the gateway does not answer";
+    check_problem(change, message, "kubectl logs -n edge pod-g");
+    // It was synced a moment ago, or nothing was.
+    for (field, value) in [
+        ("lastSyncTime", json!("2026-03-01T11:59:30Z")),
+        ("syncedCommit", json!(null)),
+    ] {
+        waiting[field] = value;
+        let change = resolved(&[], &json!([waiting]));
+        assert_eq!(
+            ObjectView::new(&object("plant", change), now()).problems,
+            []
+        );
+        waiting = gateway("g", "Pending", COMMIT);
+    }
+}
+
+#[test]
+fn a_profile_that_does_not_exist_is_answered_with_those_that_do() {
+    let mut failed = gateway("g", "Error", COMMIT);
+    failed["message"] = json!("profile: there is no profile \"blue\"");
+    let mut change = resolved(&[], &json!([failed]));
+    change["spec"] =
+        json!({"sync": {"profiles": {"edge": {"mappings": []}, "site": {"mappings": []}}}});
+    let remedy = "the object has the profiles edge, site: name one of them in the annotation stoker.io/profile of the pod pod-g";
+    check_problem(change, "there is no profile \"blue\"", remedy);
+}
+
+#[test]
+fn an_object_without_pods_says_which_annotation_is_missing() {
+    let none = condition("AllGatewaysSynced", "False", "SyncInProgress", "0/0 synced");
+    let change = resolved(&[none], &json!([]));
+    check_problem(
+        change,
+        "has the annotation stoker.io/cr-name: plant",
+        "template of the gateway's pod",
     );
 }

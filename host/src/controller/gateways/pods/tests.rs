@@ -103,6 +103,25 @@ fn the_agent_is_an_init_container_of_a_pod_that_asks_for_it() {
 }
 
 #[test]
+fn an_agent_that_is_started_again_and_again_says_why() {
+    let waiting = |restarts: i32, reason: &str| {
+        read(json!({
+            "spec": {"containers": [{"name": "stoker-agent"}]},
+            "status": {"containerStatuses": [{
+                "name": "stoker-agent", "ready": false, "restartCount": restarts,
+                "state": {"waiting": {"reason": reason, "message": "back-off"}},
+            }]},
+        }))
+        .agent
+    };
+    let expected = AgentContainer::Waiting("CrashLoopBackOff, 7 restart(s)".to_owned());
+    assert_eq!(waiting(7, "CrashLoopBackOff"), expected);
+    let expected = AgentContainer::Waiting("ImagePullBackOff".to_owned());
+    assert_eq!(waiting(0, "ImagePullBackOff"), expected);
+    assert_eq!(waiting(0, ""), AgentContainer::NotReady);
+}
+
+#[test]
 fn a_pod_that_names_no_object_is_not_kept() {
     for name in ["", "Not a name", "../x"] {
         let pod = pod("x", annotations(&json!({"stoker.io/cr-name": name})));
