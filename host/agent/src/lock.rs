@@ -12,7 +12,17 @@ pub(crate) struct InUse(PathBuf);
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     /// Nothing if the folder cannot be locked.
-    _file: Option<File>,
+    file: Option<File>,
+}
+
+impl Drop for FolderLock {
+    /// Unlocks the folder at once. A child process of another thread has a copy of the open file until it runs its
+    /// program, and the lock would last as long.
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            file.unlock().ok();
+        }
+    }
 }
 
 impl FolderLock {
@@ -25,11 +35,11 @@ impl FolderLock {
     pub(crate) fn take(folder: &Path) -> Result<Self, InUse> {
         let locked = File::open(folder).map_err(TryLockError::Error);
         match locked.and_then(|file| file.try_lock().map(|()| file)) {
-            Ok(file) => Ok(Self { _file: Some(file) }),
+            Ok(file) => Ok(Self { file: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(InUse(folder.to_owned())),
             Err(TryLockError::Error(error)) => {
                 tracing::debug!(folder = %folder.display(), %error, "the folder is not locked");
-                Ok(Self { _file: None })
+                Ok(Self { file: None })
             }
         }
     }
