@@ -115,18 +115,6 @@ def conditions():
         yield from missing("the table of conditions", reasons, sorted({values[name] for name in used}))
 
 
-def answers():
-    """Every code of an answer."""
-    found = []
-    for path in ("host/src/receiver/answer/reason.rs", "host/src/request/outcome.rs"):
-        for body in re.findall(r"fn code\(&?self\).*?\n    \}", read(path), re.S):
-            found += re.findall(r'=> "([a-z-]+)"', body)
-    rows = re.findall(r"^\| \d+ \| (.*?) \|", section(REFERENCE, "## Answers"), re.M)
-    shown = [name for row in rows for name in re.findall(r"`([a-z-]+)`", row)]
-    yield from missing("the table of answers", shown, dict.fromkeys(found))
-    yield from (f"the table of answers: {one} does not exist" for one in shown if one not in found)
-
-
 def flags():
     """Every flag of both programs."""
     sources = ["host/src/cli.rs", "host/agent/src/cli.rs", *sorted((ROOT / "host/src/cli").glob("*.rs"))]
@@ -171,7 +159,7 @@ def chart_objects():
 
 
 def main():
-    checks = (built_in_plugins, metrics, events, conditions, answers, flags, spec, permissions, chart_objects)
+    checks = (built_in_plugins, metrics, events, conditions, flags, spec, permissions, chart_objects)
     end([fault for check in checks for fault in check()])
 
 
