@@ -5,6 +5,7 @@ mod bodies;
 mod disconnects;
 mod handshake;
 mod limits;
+mod log;
 mod memory;
 
 use std::collections::HashMap;
