@@ -316,7 +316,9 @@ mod tests {
         let places = [A, A].map(|address| connect(&connections, address));
         // The first connection has an answer to send, and a request that is being answered.
         let requests = [0, 0, 1].map(|place| OpenRequest::begin(&places[place]));
-        requests.iter().for_each(|request| drop(request.body()));
+        for request in &requests {
+            drop(request.body());
+        }
         requests[0].answered();
         assert!(connections.try_admit(B.parse().unwrap()).is_none());
         requests[2].answered();
