@@ -1,7 +1,7 @@
 //! What is stored, and in which order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -93,35 +93,36 @@ async fn fault_07_other_writers_cause_no_error() -> Result<()> {
     let mut cluster = TestCluster::new().await?;
     cluster.create(json!({})).await?;
     let own = cluster.client.clone();
-    let (client, changes) = contended(&cluster);
+    let (client, interferes) = contended(&cluster);
     cluster.client = client;
     cluster.start_signed().await?;
     cluster.client = own;
     for number in 0..5 {
-        let before = changes.load(Ordering::SeqCst);
+        interferes.store(true, Ordering::SeqCst);
         let git_ref = format!("v{number}");
         let answer = deliver(&cluster, (&[], json!({ "ref": git_ref }))).await?;
         assert_eq!(answer.status, 202, "{:?}", answer.body);
-        assert!(changes.load(Ordering::SeqCst) > before);
+        assert!(!interferes.load(Ordering::SeqCst), "nothing was written");
         assert_eq!(requested(&cluster).await?, Some(git_ref));
     }
     Ok(())
 }
 
-/// Returns a client and the number of its writes to objects. Another writer changes the object immediately before each, so
-/// that no version of it is current that was read before.
-fn contended(cluster: &TestCluster) -> (Client, Arc<AtomicUsize>) {
-    let changes = Arc::new(AtomicUsize::new(0));
+/// Returns a client, and a flag. If it is set, another writer changes the object immediately before the receiver's next
+/// write, so that the version that was read is not the current one. This resets the flag.
+fn contended(cluster: &TestCluster) -> (Client, Arc<AtomicBool>) {
+    let flag = Arc::new(AtomicBool::new(false));
     let (client, objects) = (cluster.client.clone(), cluster.objects());
-    let counted = Arc::clone(&changes);
+    let interferes = Arc::clone(&flag);
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (client, objects) = (client.clone(), objects.clone());
-        let path = request.uri().path().to_owned();
-        let is_write = !request.method().is_safe() && path.ends_with("/gatewaysyncs/plant");
-        let number = is_write.then(|| counted.fetch_add(1, Ordering::SeqCst));
+        let uri = request.uri().to_string();
+        let is_write = uri.contains("/gatewaysyncs/plant?") && uri.contains("stoker-receiver");
+        let interferes = is_write && interferes.swap(false, Ordering::SeqCst);
         async move {
-            if let Some(number) = number {
-                let label = json!({"metadata": {"labels": {"number": number.to_string()}}});
+            if interferes {
+                let time = Timestamp::now().as_nanosecond().to_string();
+                let label = json!({"metadata": {"labels": {"changed": time}}});
                 objects
                     .patch("plant", &PatchParams::default(), &Patch::Merge(label))
                     .await?;
@@ -129,7 +130,7 @@ fn contended(cluster: &TestCluster) -> (Client, Arc<AtomicUsize>) {
             Ok::<_, BoxError>(client.send(request).await?)
         }
     });
-    (Client::new(service, cluster.namespace.clone()), changes)
+    (Client::new(service, cluster.namespace.clone()), flag)
 }
 
 #[tokio::test]
