@@ -31,7 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use error::LookupError;
 pub use metrics::LookupMetrics;
 
-use host::Hosts;
+use host::{Hosts, LastLookup, Permits};
 use remote::{Answer, Interest, RemoteId, RemoteState};
 
 /// How long a pass waits for an answer. Most servers answer earlier; then one pass is sufficient.
@@ -282,10 +282,10 @@ impl State {
 
 impl<G: RefSource> Shared<G> {
     /// Looks up the refs of a remote until nobody awaits an answer any more.
-    async fn run(self: Arc<Self>, id: RemoteId, number: u64, remote: &Remote, permits: &Semaphore) {
+    async fn run(self: Arc<Self>, id: RemoteId, number: u64, remote: &Remote, permits: &Permits) {
         loop {
             // First a permit of the host: a lookup that waits for one must not take a permit from other hosts.
-            let at_host = permits.acquire().await;
+            let at_host = permits.take(self.last_lookup(id, number)).await;
             let unanswered = if self.is_answering(id, number) {
                 None
             } else {
@@ -309,6 +309,12 @@ impl<G: RefSource> Shared<G> {
                 return;
             }
         }
+    }
+
+    fn last_lookup(&self, id: RemoteId, number: u64) -> LastLookup {
+        let mut state = self.lock();
+        let remote = state.running(id, number);
+        remote.map_or_else(LastLookup::default, |remote| remote.last_lookup)
     }
 
     fn is_answering(&self, id: RemoteId, number: u64) -> bool {

@@ -7,6 +7,7 @@ mod connections;
 mod listener;
 mod metrics;
 mod open_files;
+mod open_request;
 mod request;
 mod tls;
 
@@ -28,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::sampling::Sampler;
-use connections::{Admitted, Connections, OpenConnection};
+use connections::{Admitted, Connections, OpenConnection, Pause};
 use metrics::Closed;
 use request::TrackedService;
 
@@ -45,6 +46,9 @@ pub use tls::{Tls, TlsError, TlsFiles};
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// The time limit for the pause between two requests of an HTTP/2 connection, unless the options set another.
 const IDLE_TIME: Duration = Duration::from_mins(1);
+/// The time limit for sending an answer, which is small and ready. A client that does not take it, such as one whose HTTP/2
+/// windows stay closed, loses its connection.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// The limit of the headers of a request, in bytes. GitHub sends less than 2 KiB.
 const HEADER_BYTES: u32 = 32 << 10;
 /// The time limit for the remaining requests after the shutdown began.
@@ -68,6 +72,8 @@ const PING_TIME: Duration = Duration::from_secs(10);
 
 /// The number of log lines per second about the limit of the connections.
 static AT_LIMIT: Sampler = Sampler::per_second(1);
+/// The number of log lines per second about connections that wait for a place.
+static BUSY: Sampler = Sampler::per_second(1);
 /// The number of log lines per second about clients that refuse the certificate.
 static UNTRUSTED: Sampler = Sampler::per_second(1);
 
@@ -102,9 +108,16 @@ pub async fn serve<S, B>(
         .unwrap_or_else(open_files::connections_now);
     let connections = Connections::new(limit);
     let tasks = TaskTracker::new();
+    options.metrics.set_limit(limit);
     let next = async || {
         let (stream, address) = accept(&listener).await;
-        (connections.admit(address.ip()).await, stream, address)
+        let admitted = if let Some(admitted) = connections.try_admit(address.ip()) {
+            admitted
+        } else {
+            waits(&options.metrics, limit);
+            connections.admit(address.ip()).await
+        };
+        (admitted, stream, address)
     };
     while let Some((
         Admitted {
@@ -144,6 +157,19 @@ pub async fn serve<S, B>(
         .is_err()
     {
         tracing::warn!(after = ?DRAIN_TIME, "some requests did not finish before the shutdown, and were aborted");
+    }
+}
+
+/// Reports that a new connection waits for a place.
+fn waits(metrics: &ServerMetrics, limit: usize) {
+    metrics.delayed();
+    if BUSY.allows() {
+        let omitted = BUSY.take_omitted();
+        tracing::warn!(
+            limit,
+            omitted,
+            "the limit of the connections is reached, and a new one waits, because all others are being answered"
+        );
     }
 }
 
@@ -250,7 +276,8 @@ where
         let builder = http(self.idle_time.unwrap_or(HEADER_TIME));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
-        let mut silence = pin!(silence(&self.open, self.idle_time.unwrap_or(IDLE_TIME)));
+        let idle_time = self.idle_time.unwrap_or(IDLE_TIME);
+        let mut silence = pin!(silence(&self.open, idle_time, ANSWER_TIME));
         let mut is_ending = false;
         loop {
             tokio::select! {
@@ -264,11 +291,11 @@ where
                     is_ending = true;
                     connection.as_mut().graceful_shutdown();
                     // An HTTP/2 client must answer a ping before the connection ends.
-                    silence.set(self::silence(&self.open, HEADER_TIME));
+                    silence.set(self::silence(&self.open, HEADER_TIME, HEADER_TIME));
                 }
-                () = silence.as_mut() => {
+                reason = silence.as_mut() => {
                     if !is_ending {
-                        self.metrics.closed(Closed::Silent);
+                        self.metrics.closed(reason);
                     }
                     return;
                 }
@@ -277,17 +304,22 @@ where
     }
 }
 
-/// Returns when a connection had no request for too long.
-async fn silence(connection: &OpenConnection, idle_time: Duration) {
+/// Returns when a connection had no request for too long, or did not take an answer in time.
+async fn silence(
+    connection: &OpenConnection,
+    idle_time: Duration,
+    answer_time: Duration,
+) -> Closed {
     loop {
-        let (since, limit) = match connection.idle_since() {
-            Some((since, true)) => (since, idle_time),
-            Some((since, false)) => (since, HEADER_TIME),
-            None => (Instant::now(), HEADER_TIME),
+        let (since, limit, reason) = match connection.pause() {
+            Some((since, Pause::FirstRequest)) => (since, HEADER_TIME, Closed::Silent),
+            Some((since, Pause::NextRequest)) => (since, idle_time, Closed::Silent),
+            Some((since, Pause::Answers)) => (since, answer_time, Closed::Unread),
+            None => (Instant::now(), HEADER_TIME, Closed::Silent),
         };
         let end = since + limit;
         if Instant::now() >= end {
-            return;
+            return reason;
         }
         tokio::time::sleep_until(end).await;
     }

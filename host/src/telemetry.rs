@@ -114,8 +114,85 @@ pub async fn report_dropped() {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::io;
+    use std::sync::{Mutex, PoisonError};
+
+    use serde_json::Value;
+    use tracing::subscriber::DefaultGuard;
+
     use super::*;
+
+    /// The lines that this thread logs while it exists.
+    pub(crate) struct Captured {
+        written: Written,
+        _guard: DefaultGuard,
+    }
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            written.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Captured {
+        /// Captures the lines that a filter lets through.
+        pub(crate) fn start(filter: &str) -> Self {
+            let written = Written::default();
+            let writer = written.clone();
+            let lines = tracing_subscriber::fmt()
+                .with_env_filter(parse(filter).unwrap())
+                .json()
+                .flatten_event(true)
+                .with_writer(move || writer.clone());
+            Self {
+                written,
+                _guard: tracing::subscriber::set_default(lines.finish()),
+            }
+        }
+
+        /// Returns the lines since the last call.
+        pub(crate) fn take(&self) -> Vec<Value> {
+            let written = std::mem::take(&mut *self.written.0.lock().unwrap());
+            let lines = written.split(|byte| *byte == b'\n');
+            let lines = lines.filter(|line| !line.is_empty());
+            lines
+                .map(|line| serde_json::from_slice(line).unwrap())
+                .collect()
+        }
+    }
+
+    #[test]
+    fn the_kubernetes_client_logs_only_errors_unless_it_is_named() {
+        let log = || {
+            tracing::warn!(target: "kube_client::client", "an answer with credentials");
+            tracing::error!(target: "kube_client::client", "an error");
+            tracing::warn!(target: "kube_runtime::watcher", "an error that Stoker logs");
+            tracing::info!(target: "stoker::controller", "a line");
+        };
+        let messages = |filter: &str| -> Vec<_> {
+            let captured = Captured::start(filter);
+            log();
+            let lines = captured.take().into_iter();
+            lines
+                .map(|line| line["message"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        for filter in [DEFAULT_FILTER, "debug"] {
+            assert_eq!(messages(filter), ["an error", "a line"], "{filter}");
+        }
+        let named = messages("info,kube_client=warn");
+        assert_eq!(named, ["an answer with credentials", "an error", "a line"]);
+    }
 
     #[test]
     fn a_filter_has_levels_and_targets_with_levels() {

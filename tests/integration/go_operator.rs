@@ -46,3 +46,19 @@ async fn assert_requested(
     }
     Ok(())
 }
+
+#[test]
+fn every_fault_has_a_test() {
+    let sources = [
+        include_str!("go_operator/deployment.rs"),
+        include_str!("go_operator/meaning.rs"),
+        include_str!("go_operator/requests.rs"),
+        include_str!("go_operator/state.rs"),
+    ];
+    let names = sources
+        .iter()
+        .flat_map(|text| text.split("fn fault_").skip(1));
+    let numbers = names.filter_map(|name| name.get(..2)?.parse::<u32>().ok());
+    let numbers: std::collections::BTreeSet<_> = numbers.collect();
+    assert_eq!(numbers, (1..=27).collect());
+}

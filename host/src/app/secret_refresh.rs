@@ -62,6 +62,32 @@ mod tests {
     use crate::auth::{AuthConfig, bearer};
     use crate::delivery::Delivery;
     use crate::secrets::SecretSource;
+    use crate::telemetry::tests::Captured;
+
+    #[tokio::test]
+    async fn a_receiver_without_a_secret_warns_at_its_start() {
+        for (hmac, level) in [
+            (None, "WARN"),
+            (Some(""), "ERROR"),
+            (Some("0123456789abcdef"), "INFO"),
+        ] {
+            let captured = Captured::start("info");
+            let hmac = hmac.map(|text| SecretSource::Inline(text.to_owned()));
+            let auth = Arc::new(Authenticator::new(AuthConfig {
+                hmac,
+                ..AuthConfig::default()
+            }));
+            let metrics = ReceiverMetrics::register(&mut Registry::default());
+            let refreshing = refresh_secrets(auth, metrics);
+            assert!(futures::FutureExt::now_or_never(refreshing).is_none());
+            let lines = captured.take();
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert_eq!(lines[0]["level"], level);
+            let message = lines[0]["message"].as_str().unwrap();
+            let is_open = message.starts_with("NO WEBHOOK SECRET IS CONFIGURED");
+            assert_eq!(is_open, level == "WARN", "{message}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_changed_file_and_its_previous_file_hold_within_a_second() {

@@ -11,8 +11,13 @@ use tokio::time::Instant;
 
 use super::error::{Fault, LookupError};
 
-/// The maximum number of conversations with one host at once.
+/// The maximum number of conversations with one host at once, apart from those with silent remotes.
 const CONVERSATIONS: usize = 4;
+/// The maximum number of them with remotes that were not looked up before. One that hangs has its permit for long, so that
+/// a permit is left for the remotes that answer.
+const UNKNOWN: usize = 3;
+/// The maximum number of conversations with remotes on one host that were silent last. They use no other permits.
+const SILENT: usize = 2;
 /// The number of lookups in a row without an answer after which a host is not asked for some time. A single one may be
 /// due to its repository.
 const SILENT_LOOKUPS: u32 = 3;
@@ -26,7 +31,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 pub(super) struct Hosts(HashMap<Arc<str>, Host>);
 
 struct Host {
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     /// The number of remotes on the host.
     remotes: usize,
     /// The number of errors in a row.
@@ -34,6 +39,59 @@ struct Host {
     /// Whether the last conversation had an answer.
     is_answering: bool,
     wait: Option<Wait>,
+}
+
+/// How the last lookup of a remote ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum LastLookup {
+    /// There was none.
+    #[default]
+    Unknown,
+    /// The server answered, or the host could not be reached, which does not concern the remote alone.
+    Ended,
+    /// The server did not answer, or with an error of its own.
+    Silent,
+}
+
+impl LastLookup {
+    /// Returns the last lookup after one with this error. A lookup that did not take place changes nothing.
+    pub(super) fn after(self, error: Option<&LookupError>) -> Self {
+        match error {
+            Some(LookupError::Waiting { .. } | LookupError::Aborted) => self,
+            Some(error) if error.fault() == Fault::Silent => Self::Silent,
+            _ => Self::Ended,
+        }
+    }
+}
+
+/// The permits for conversations with a host.
+pub(super) struct Permits {
+    all: Semaphore,
+    unknown: Semaphore,
+    silent: Semaphore,
+}
+
+impl Default for Permits {
+    fn default() -> Self {
+        Self {
+            all: Semaphore::new(CONVERSATIONS),
+            unknown: Semaphore::new(UNKNOWN),
+            silent: Semaphore::new(SILENT),
+        }
+    }
+}
+
+impl Permits {
+    /// Waits for a permit for a conversation with a remote.
+    pub(super) async fn take(&self, last: LastLookup) -> impl Sized {
+        // No semaphore is ever closed.
+        let first = match last {
+            LastLookup::Unknown => self.unknown.acquire().await.ok(),
+            LastLookup::Ended => None,
+            LastLookup::Silent => return (self.silent.acquire().await.ok(), None),
+        };
+        (first, self.all.acquire().await.ok())
+    }
 }
 
 struct Wait {
@@ -57,7 +115,7 @@ impl Hosts {
             None => Arc::from(name),
         };
         let host = self.0.entry(Arc::clone(&name)).or_insert_with(|| Host {
-            permits: Arc::new(Semaphore::new(CONVERSATIONS)),
+            permits: Arc::default(),
             remotes: 0,
             errors: 0,
             is_answering: false,
@@ -84,9 +142,9 @@ impl Hosts {
     }
 
     /// Returns the permits for conversations with a host.
-    pub(super) fn permits(&self, name: &str) -> Arc<Semaphore> {
+    pub(super) fn permits(&self, name: &str) -> Arc<Permits> {
         let host = self.0.get(name).map(|host| Arc::clone(&host.permits));
-        host.unwrap_or_else(|| Arc::new(Semaphore::new(CONVERSATIONS)))
+        host.unwrap_or_default()
     }
 
     /// Returns until when a host is not asked, or `None` if it is.

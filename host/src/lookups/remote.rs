@@ -11,7 +11,7 @@ use stoker_git::{Credentials, Remote, ResolvedRef};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::host::Hosts;
+use super::host::{Hosts, LastLookup};
 use super::poll::Poll;
 use super::{LookupError, Reply};
 
@@ -113,6 +113,7 @@ pub(super) struct RemoteState {
     pub(super) answer: watch::Sender<Option<Arc<Answer>>>,
     /// The number of the lookup that is under way or that waits for its turn.
     pub(super) running: Option<u64>,
+    pub(super) last_lookup: LastLookup,
     /// Whether the lookup was requested although the host was not to be asked.
     pub(super) ignores_wait: bool,
     /// The next poll. `None` without an answer, or if no object follows a ref.
@@ -131,6 +132,7 @@ impl RemoteState {
             interests: HashMap::new(),
             answer: watch::Sender::new(None),
             running: None,
+            last_lookup: LastLookup::default(),
             ignores_wait: false,
             poll: None,
             polled: None,
@@ -171,6 +173,7 @@ impl RemoteState {
 
     /// Stores an answer, and returns the objects that it concerns and that have no pass that waits for it.
     pub(super) fn take(&mut self, answer: Answer) -> Vec<ObjectKey> {
+        self.last_lookup = self.last_lookup.after(answer.results.as_ref().err());
         let before = self.answer.borrow().clone();
         let mut woken = Vec::new();
         for (object, interest) in &mut self.interests {

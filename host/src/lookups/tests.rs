@@ -49,6 +49,7 @@ impl Servers {
         (Arc::clone(&servers), Lookups::new(servers, metrics))
     }
 
+    /// Sets what a host does, or a repository of it.
     fn set(&self, host: &str, behaviour: Behaviour) {
         let mut behaviours = self.behaviour.lock().unwrap();
         behaviours.insert(host.to_owned(), behaviour);
@@ -66,9 +67,13 @@ impl RefSource for Servers {
         let host = url.host_str().unwrap();
         let mut names: Vec<_> = refs.iter().map(GitRef::to_string).collect();
         names.sort();
-        let conversation = (format!("{host}{}", url.path()), names);
-        self.conversations.lock().unwrap().push(conversation);
-        let behaviour = self.behaviour.lock().unwrap().get(host).copied();
+        let repository = format!("{host}{}", url.path());
+        let behaviour = {
+            let behaviours = self.behaviour.lock().unwrap();
+            let own = behaviours.get(&repository);
+            own.or_else(|| behaviours.get(host)).copied()
+        };
+        self.conversations.lock().unwrap().push((repository, names));
         match behaviour {
             Some(Behaviour::AnswersIn(delay)) => sleep(delay).await,
             Some(Behaviour::NeverAnswers) => std::future::pending().await,

@@ -4,6 +4,7 @@ mod bodies;
 mod disconnects;
 mod handshake;
 mod limits;
+mod log;
 mod memory;
 mod repositories;
 mod verify;

@@ -2,9 +2,9 @@
 //!
 //! If each client could keep its connections, some thousand idle ones would exclude everybody else. If each new
 //! connection replaced the oldest one, a client that connects often would end the requests of others. Therefore, a new
-//! connection replaces one that nobody waits for: first one without a request, then one whose request has not arrived
-//! completely. Among those, the address with the most connections loses its oldest one. Behind a proxy, all
-//! connections have the same address, and the oldest one is replaced.
+//! connection replaces one that nobody waits for: first one without a request or whose answers the client does not take,
+//! then one whose request has not arrived completely. Among those, the address with the most connections loses its oldest
+//! one. Behind a proxy, all connections have the same address, and the oldest one is replaced.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -33,14 +33,16 @@ struct Table {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     group: IpAddr,
-    /// The number of requests without a complete answer.
-    open: usize,
+    /// The number of requests whose answers are not sent.
+    pub(super) open: usize,
     /// The number of them whose bodies have not arrived.
-    incomplete: usize,
+    pub(super) incomplete: usize,
+    /// Since when the answers of the others are ready that the client has not taken.
+    pub(super) unsent: Vec<Instant>,
     /// Whether a request has arrived.
-    is_used: bool,
+    pub(super) is_used: bool,
     /// The time since which the connection is in its present state.
     since: Instant,
     /// The position of this time among all changes of connections.
@@ -52,9 +54,10 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Group {
     size: usize,
-    /// The ranks and numbers of the connections without a request, or with only a part of the headers of one.
+    /// The ranks and numbers of the connections without a request, or with only a part of the headers of one, and of those
+    /// that have only answers to send.
     idle: BTreeSet<(u64, u64)>,
-    /// Those of the connections that have only requests whose bodies have not arrived.
+    /// Those of the other connections without a request that is being answered: bodies have not arrived.
     receiving: BTreeSet<(u64, u64)>,
 }
 
@@ -62,9 +65,9 @@ impl Group {
     /// Returns the connections with the same use as this one, if it may be replaced. A request that is being answered is
     /// not interrupted.
     fn replaceable(&mut self, entry: &Entry) -> Option<&mut BTreeSet<(u64, u64)>> {
-        match (entry.open, entry.incomplete) {
-            (0, _) => Some(&mut self.idle),
-            (open, incomplete) if open == incomplete => Some(&mut self.receiving),
+        match entry.open - entry.unsent.len() {
+            0 => Some(&mut self.idle),
+            unanswered if unanswered == entry.incomplete => Some(&mut self.receiving),
             _ => None,
         }
     }
@@ -134,6 +137,15 @@ pub(super) struct OpenConnection {
     pub(super) replaced: CancellationToken,
 }
 
+/// What a connection waits for: all of it comes from the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    FirstRequest,
+    NextRequest,
+    /// The client has to take the answers that are ready.
+    Answers,
+}
+
 /// A new connection, and whether an older connection was replaced.
 pub(super) struct Admitted {
     pub(super) connection: OpenConnection,
@@ -159,7 +171,8 @@ impl Connections {
         }
     }
 
-    fn try_admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+    /// Gives a new connection a place, unless every other connection is being served.
+    pub(super) fn try_admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
         let mut table = self.table();
         let has_replaced = table.entries.len() >= self.limit;
         if has_replaced {
@@ -172,6 +185,7 @@ impl Connections {
             group: group(address),
             open: 0,
             incomplete: 0,
+            unsent: Vec::new(),
             is_used: false,
             since: Instant::now(),
             rank: id,
@@ -201,27 +215,22 @@ impl Connections {
 }
 
 impl OpenConnection {
-    /// Notes that the headers of a request have arrived.
-    pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
-        self.update(|entry| {
-            entry.open += 1;
-            entry.incomplete += 1;
-            entry.is_used = true;
-        });
-        OpenRequest(Arc::new(Open {
-            connection: Arc::clone(self),
-            is_incomplete: Mutex::new(true),
-        }))
-    }
-
-    /// Returns since when the connection has no request, and whether it ever had one. `None` if it has a request.
-    pub(super) fn idle_since(&self) -> Option<(Instant, bool)> {
+    /// Returns what the connection waits for, and since when. `None` if it has a request without an answer.
+    pub(super) fn pause(&self) -> Option<(Instant, Pause)> {
         let table = self.connections.table();
         let entry = table.entries.get(&self.id)?;
-        (entry.open == 0).then_some((entry.since, entry.is_used))
+        if entry.open > entry.unsent.len() {
+            return None;
+        }
+        let unsent = entry.unsent.iter().min();
+        Some(match (unsent, entry.is_used) {
+            (Some(since), _) => (*since, Pause::Answers),
+            (None, true) => (entry.since, Pause::NextRequest),
+            (None, false) => (entry.since, Pause::FirstRequest),
+        })
     }
 
-    fn update(&self, change: impl FnOnce(&mut Entry)) {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Entry)) {
         let mut table = self.connections.table();
         if let Some(mut entry) = table.remove(self.id) {
             change(&mut entry);
@@ -241,59 +250,11 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A request without a complete answer. Dropping it ends the request.
-#[derive(Debug)]
-pub(super) struct OpenRequest(Arc<Open>);
-
-/// The body of an open request, until it has arrived. Dropping it means that nothing more is expected.
-#[derive(Debug)]
-pub(super) struct Arriving(Arc<Open>);
-
-#[derive(Debug)]
-struct Open {
-    connection: Arc<OpenConnection>,
-    is_incomplete: Mutex<bool>,
-}
-
-impl OpenRequest {
-    pub(super) fn body(&self) -> Arriving {
-        Arriving(Arc::clone(&self.0))
-    }
-}
-
-impl Open {
-    /// Returns whether the body was expected until now.
-    fn complete(&self) -> bool {
-        let mut is_incomplete = self
-            .is_incomplete
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *is_incomplete)
-    }
-}
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        if self.0.complete() {
-            self.0.connection.update(|entry| entry.incomplete -= 1);
-        }
-    }
-}
-
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        let was_incomplete = self.0.complete();
-        self.0.connection.update(|entry| {
-            entry.open -= 1;
-            entry.incomplete -= usize::from(was_incomplete);
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
 
+    use super::super::open_request::OpenRequest;
     use super::*;
 
     const A: &str = "192.0.2.1";
@@ -309,7 +270,7 @@ mod tests {
         let connections = Connections::new(3);
         let opened = [A, A, A].map(|address| connect(&connections, address));
         // The first connection was used after the others were opened.
-        drop(opened[0].begin());
+        drop(OpenRequest::begin(&opened[0]));
         let new = connect(&connections, A);
         let replaced = opened
             .each_ref()
@@ -335,12 +296,12 @@ mod tests {
     async fn a_request_that_is_being_answered_is_not_interrupted() {
         let connections = Connections::new(2);
         let opened = [A, A].map(|address| connect(&connections, address));
-        let requests = opened.each_ref().map(OpenConnection::begin);
+        let requests = opened.each_ref().map(OpenRequest::begin);
         drop(requests[0].body());
         // The body of the second request has not arrived.
         let third = connect(&connections, B);
         assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
-        let request = third.begin();
+        let request = OpenRequest::begin(&third);
         drop(request.body());
         assert!(
             connections
@@ -354,10 +315,46 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_whose_answers_are_not_taken_is_replaced() {
+        let connections = Connections::new(2);
+        let opened = [A, A].map(|address| connect(&connections, address));
+        // The first connection has an answer to send, and a request that is being answered.
+        let requests = [0, 0, 1].map(|index| OpenRequest::begin(&opened[index]));
+        for request in &requests {
+            drop(request.body());
+        }
+        requests[0].answered();
+        assert!(connections.try_admit(B.parse().unwrap()).is_none());
+        requests[2].answered();
+        let third = connect(&connections, B);
+        assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
+        requests[1].answered();
+        // Later than the answers of the first connection.
+        drop(OpenRequest::begin(&third));
+        connect(&connections, B);
+        assert!(opened[0].replaced.is_cancelled() && !third.replaced.is_cancelled());
+        drop(requests);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_after_its_answer_is_not_expected() {
+        let connections = Connections::new(1);
+        let connection = connect(&connections, A);
+        let request = OpenRequest::begin(&connection);
+        let body = request.body();
+        request.answered();
+        assert_eq!(connection.pause().unwrap().1, Pause::Answers);
+        drop(request);
+        assert_eq!(connection.pause().unwrap().1, Pause::NextRequest);
+        drop(body);
+        assert_eq!(connection.pause().unwrap().1, Pause::NextRequest);
+    }
+
+    #[tokio::test]
     async fn an_idle_connection_is_replaced_before_one_that_receives() {
         let connections = Connections::new(2);
         let opened = [A, B].map(|address| connect(&connections, address));
-        let _request = opened[0].begin();
+        let _request = OpenRequest::begin(&opened[0]);
         connect(&connections, A);
         assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
     }
@@ -367,7 +364,7 @@ mod tests {
         let connections = Connections::new(1);
         let first = connect(&connections, A);
         let second = connect(&connections, A);
-        let request = first.begin();
+        let request = OpenRequest::begin(&first);
         drop((request, first));
         assert_eq!(connections.len(), 1);
         drop(second);

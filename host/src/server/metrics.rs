@@ -10,6 +10,8 @@ use super::certificate::CertificateEnd;
 #[derive(Debug, Clone, Default)]
 pub struct ServerMetrics {
     open: Gauge,
+    limit: Gauge,
+    delayed: Counter,
     closed: Family<Reason, Counter>,
     certificate_end: CertificateEnd,
 }
@@ -19,13 +21,15 @@ struct Reason {
     reason: &'static str,
 }
 
-/// The reason why a server closed a connection that had no request, or only a part of one.
+/// The reason why a server closed a connection that had no request, or only a part of one, or only answers to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Closed {
     /// The limit of the connections was reached, and another connection replaced it.
     Replaced,
     /// No request arrived in time.
     Silent,
+    /// The client did not take its answers in time.
+    Unread,
     /// The TLS handshake failed.
     Handshake,
 }
@@ -35,6 +39,7 @@ impl Closed {
         let reason = match self {
             Self::Replaced => "replaced",
             Self::Silent => "silent",
+            Self::Unread => "unread",
             Self::Handshake => "handshake",
         };
         Reason { reason }
@@ -56,8 +61,18 @@ impl ServerMetrics {
             metrics.open.clone(),
         );
         registry.register(
+            "connections_limit",
+            "Limit of the open connections of the receiver",
+            metrics.limit.clone(),
+        );
+        registry.register(
+            "connections_delayed",
+            "Connections that waited for a place, because all others were being answered",
+            metrics.delayed.clone(),
+        );
+        registry.register(
             "connections_closed",
-            "Connections that the receiver closed, by reason: replaced (the limit was reached), silent (no request in time), handshake (TLS failed)",
+            "Connections that the receiver closed, by reason: replaced (the limit was reached), silent (no request in time), unread (answers not taken in time), handshake (TLS failed)",
             metrics.closed.clone(),
         );
         metrics.certificate_end.register(
@@ -65,7 +80,12 @@ impl ServerMetrics {
             "certificate_expiry_timestamp_seconds",
             "End of the TLS certificate of the receiver, in seconds since 1970",
         );
-        for reason in [Closed::Replaced, Closed::Silent, Closed::Handshake] {
+        for reason in [
+            Closed::Replaced,
+            Closed::Silent,
+            Closed::Unread,
+            Closed::Handshake,
+        ] {
             drop(metrics.closed.get_or_create(&reason.label()));
         }
         metrics
@@ -80,6 +100,24 @@ impl ServerMetrics {
     pub(super) fn opened(&self) -> Opened {
         self.open.inc();
         Opened(self.open.clone())
+    }
+
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn delayed(&self) {
+        self.delayed.inc();
+    }
+
+    #[cfg(test)]
+    pub(super) fn delays(&self) -> u64 {
+        self.delayed.get()
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self, reason: Closed) -> u64 {
+        self.closed.get_or_create(&reason.label()).get()
     }
 
     pub(super) fn closed(&self, reason: Closed) {

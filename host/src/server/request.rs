@@ -15,7 +15,8 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
 
-use super::connections::{Arriving, OpenConnection, OpenRequest};
+use super::connections::OpenConnection;
+use super::open_request::{Arriving, OpenRequest};
 
 /// The address of the client of a connection, an extension of each request. It may be a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let open = self.connection.begin();
+        let open = OpenRequest::begin(&self.connection);
         let mut request = request.map(|incoming| RequestBody {
             arriving: (!incoming.is_end_stream()).then(|| open.body()),
             incoming,
@@ -125,6 +126,7 @@ where
             {
                 ending.cancel();
             }
+            open.answered();
             Ok(response.map(|body| AnswerBody {
                 body: Box::pin(body),
                 _open: open,

@@ -62,6 +62,10 @@ async fn a_connection_is_closed_some_time_after_its_last_request() {
 
 /// Returns an HTTP/2 request without a body: a frame of headers that ends its stream (RFC 9113 §6.2).
 fn http2_request(path: &str) -> Vec<u8> {
+    [PREFACE, SETTINGS, &http2_headers(1, path)].concat()
+}
+
+fn http2_headers(stream: u8, path: &str) -> Vec<u8> {
     // `GET` and `http` by their index, the path and the authority as texts (RFC 7541 §6).
     let mut headers = vec![0x82, 0x86];
     for (name, text) in [(4, path), (1, "x")] {
@@ -69,8 +73,8 @@ fn http2_request(path: &str) -> Vec<u8> {
         headers.extend(text.as_bytes());
     }
     let length = u8::try_from(headers.len()).unwrap();
-    let frame = [0, 0, length, 1, 5, 0, 0, 0, 1];
-    [PREFACE, SETTINGS, &frame, &headers].concat()
+    let frame = [0, 0, length, 1, 5, 0, 0, 0, stream];
+    [&frame, &*headers].concat()
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,3 +183,5 @@ async fn a_tls_handshake_is_bounded_in_time() {
     assert!(!answer.starts_with(b"HTTP"));
     assert!(time < HEADER_TIME);
 }
+
+mod unread;

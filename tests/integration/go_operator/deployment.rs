@@ -1,8 +1,12 @@
 //! The deployment: what the chart renders, replicas and metrics.
 
+use std::net::TcpListener;
+
 use anyhow::{Context as _, Result};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
+use stoker::app::Host;
+use stoker::config::HostConfig;
 use stoker_http_client::http_client;
 use stoker_tests::TestCluster;
 
@@ -54,15 +58,46 @@ async fn fault_24_replicas_that_do_not_lead_receive_webhooks() -> Result<()> {
 }
 
 #[test]
-fn fault_25_the_network_policy_admits_webhooks() {
+fn fault_25_the_network_policy_admits_webhooks_and_the_api_server() {
     let policies = rendered(NETWORK, "NetworkPolicy").concat();
     let (_, ingress) = policies
         .split_once("policyTypes:\n    - Ingress\n")
         .unwrap();
     let (ingress, _) = ingress.split_once("\n  egress:").unwrap();
-    assert!(ingress.contains("port: webhook-rx"), "{ingress}");
     let deployment = rendered(NETWORK, "Deployment").concat();
-    assert!(deployment.contains("name: webhook-rx\n              containerPort: 9444\n"));
+    for (name, number) in [("webhook-rx", 9444), ("webhook-server", 9443)] {
+        assert!(ingress.contains(&format!("port: {name}\n")), "{ingress}");
+        let port = format!("name: {name}\n              containerPort: {number}\n");
+        assert!(deployment.contains(&port), "{deployment}");
+    }
+}
+
+#[tokio::test]
+async fn fault_26_a_port_that_is_taken_ends_the_start() -> Result<()> {
+    let cluster = TestCluster::new().await?;
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = Some(taken.local_addr()?);
+    let config = HostConfig::default;
+    let configs = [
+        HostConfig {
+            receiver: address,
+            ..config()
+        },
+        HostConfig {
+            probes: address,
+            ..config()
+        },
+        HostConfig {
+            metrics: address,
+            ..config()
+        },
+    ];
+    for config in configs {
+        let started = Host::start(cluster.client.clone(), config).await;
+        let error = started.err().context("the host has started")?;
+        assert!(error.to_string().starts_with("choose another"), "{error:#}");
+    }
+    Ok(())
 }
 
 #[test]

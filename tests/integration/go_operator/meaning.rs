@@ -68,6 +68,22 @@ async fn fault_13_a_full_ref_resolves_and_the_spec_returns_without_the_request()
 }
 
 #[tokio::test]
+async fn fault_13_a_spec_that_is_rolled_back_after_a_webhook_wins() -> Result<()> {
+    let cluster = TestCluster::with_host().await?;
+    let stable = cluster.git.commit("stable", "Tested").await?;
+    let broken = cluster.git.commit("dev", "Work").await?;
+    let answer = deliver(&cluster, (&[], json!({"ref": "dev"}))).await?;
+    assert_eq!(answer.status, 202);
+    cluster.until_handled(broken.as_str()).await?;
+    cluster
+        .patch(json!({"spec": {"git": {"ref": "stable"}}}))
+        .await?;
+    cluster.until_resolved(stable.as_str()).await?;
+    assert_eq!(requested(&cluster).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
 async fn fault_14_another_repository_and_excluded_refs_are_ignored() -> Result<()> {
     let mut cluster = TestCluster::new().await?;
     let refs = json!(["refs/heads/main", "v*"]);

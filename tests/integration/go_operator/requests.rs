@@ -140,6 +140,7 @@ async fn fault_08_every_answer_is_json() -> Result<()> {
     Ok(())
 }
 
+/// The tests of the server show the same for answers that nobody takes.
 #[tokio::test]
 async fn fault_09_a_body_that_never_arrives_ends() -> Result<()> {
     let cluster = TestCluster::with_host().await?;

@@ -90,17 +90,47 @@ fn failing(cluster: &TestCluster) -> (Client, Arc<AtomicBool>) {
 
 #[tokio::test]
 async fn fault_07_other_writers_cause_no_error() -> Result<()> {
-    let cluster = TestCluster::with_host().await?;
+    let mut cluster = TestCluster::new().await?;
+    cluster.create(json!({})).await?;
+    let own = cluster.client.clone();
+    let (client, interferes) = contended(&cluster);
+    cluster.client = client;
+    cluster.start_signed().await?;
+    cluster.client = own;
     for number in 0..5 {
-        cluster
-            .patch(json!({"metadata": {"labels": {"number": number.to_string()}}}))
-            .await?;
+        interferes.store(true, Ordering::SeqCst);
         let git_ref = format!("v{number}");
         let answer = deliver(&cluster, (&[], json!({ "ref": git_ref }))).await?;
         assert_eq!(answer.status, 202, "{:?}", answer.body);
+        assert!(!interferes.load(Ordering::SeqCst), "nothing was written");
         assert_eq!(requested(&cluster).await?, Some(git_ref));
     }
     Ok(())
+}
+
+/// Returns a client, and a flag. If it is set, another writer changes the object immediately before the receiver's next
+/// write, so that the version that was read is not the current one. This resets the flag.
+fn contended(cluster: &TestCluster) -> (Client, Arc<AtomicBool>) {
+    let flag = Arc::new(AtomicBool::new(false));
+    let (client, objects) = (cluster.client.clone(), cluster.objects());
+    let interferes = Arc::clone(&flag);
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let (client, objects) = (client.clone(), objects.clone());
+        let uri = request.uri().to_string();
+        let is_write = uri.contains("/gatewaysyncs/plant?") && uri.contains("stoker-receiver");
+        let interferes = is_write && interferes.swap(false, Ordering::SeqCst);
+        async move {
+            if interferes {
+                let time = Timestamp::now().as_nanosecond().to_string();
+                let label = json!({"metadata": {"labels": {"changed": time}}});
+                objects
+                    .patch("plant", &PatchParams::default(), &Patch::Merge(label))
+                    .await?;
+            }
+            Ok::<_, BoxError>(client.send(request).await?)
+        }
+    });
+    (Client::new(service, cluster.namespace.clone()), flag)
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -26,10 +26,15 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 /// The flag of the last frame of a stream.
 const END_STREAM: u8 = 1;
+/// The flag of the answer to a frame.
+const ACK: u8 = 1;
 /// The flag of a frame whose headers are complete.
 const END_HEADERS: u8 = 4;
+/// The setting that the server may send no bytes of a body before it is allowed (§6.5.2).
+const CLOSED_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 /// The reason of a stream that the client does not need any more (§7).
 const CANCEL: u32 = 8;
 
@@ -42,21 +47,30 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Returns the headers of a webhook, as literals that are not indexed (RFC 7541 §6.2.2).
+/// Returns the headers of a webhook.
 fn headers(length: Option<usize>) -> Vec<u8> {
-    let fields = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", "localhost"),
-        (":path", PATH),
-        ("x-hub-signature-256", "sha256=00"),
-    ];
     let length = length.map(|length| length.to_string());
     let length = length
         .iter()
         .map(|length| ("content-length", length.as_str()));
+    let signature = [("x-hub-signature-256", "sha256=00")];
+    block("POST", PATH, signature.into_iter().chain(length))
+}
+
+/// Returns headers as literals that are not indexed (RFC 7541 §6.2.2).
+fn block<'a>(
+    method: &'a str,
+    path: &'a str,
+    others: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<u8> {
+    let fields = [
+        (":method", method),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", path),
+    ];
     let mut block = Vec::new();
-    for (name, value) in fields.into_iter().chain(length) {
+    for (name, value) in fields.into_iter().chain(others) {
         block.push(0);
         for text in [name, value] {
             // All texts are shorter than 127 bytes, so that the length is one byte.
@@ -109,6 +123,34 @@ pub(super) async fn flood(stream: &mut TcpStream, is_reset: bool) -> Result<()> 
     Ok(())
 }
 
+/// Opens as many streams as the server allows, takes no answer, and answers pings until the server ends the connection.
+pub(super) async fn leave_unread(stream: &mut TcpStream) -> Result<()> {
+    let headers = block("GET", "/healthz", []);
+    let ids = (1..LAST_STREAM).step_by(2).take(STREAMS);
+    let requests = ids.flat_map(|id| frame(HEADERS, END_HEADERS | END_STREAM, id, &headers));
+    let mut first = [PREFACE, &frame(SETTINGS, 0, 0, &CLOSED_WINDOW)].concat();
+    first.extend(requests);
+    stream.write_all(&first).await?;
+    loop {
+        let (kind, flags, _, payload) = read_frame(stream).await?;
+        if kind == PING && flags & ACK == 0 {
+            stream.write_all(&frame(PING, ACK, 0, &payload)).await?;
+        }
+    }
+}
+
+/// Returns the type, the flags, the stream and the payload of the next frame.
+async fn read_frame(
+    reader: &mut (impl AsyncRead + Unpin),
+) -> std::io::Result<(u8, u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    reader.read_exact(&mut head).await?;
+    let [high, middle, low, kind, flags, id @ ..] = head;
+    let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
+    reader.read_exact(&mut payload).await?;
+    Ok((kind, flags, u32::from_be_bytes(id), payload))
+}
+
 /// The streams of a connection.
 #[derive(Default)]
 struct Streams {
@@ -150,12 +192,7 @@ pub(super) async fn drip(stream: &mut TcpStream, length: usize, interval: Durati
     };
     let read = async {
         loop {
-            let mut head = [0; 9];
-            reader.read_exact(&mut head).await?;
-            let [high, middle, low, kind, flags, id @ ..] = head;
-            let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
-            reader.read_exact(&mut payload).await?;
-            let id = u32::from_be_bytes(id);
+            let (kind, flags, id, _) = read_frame(&mut reader).await?;
             let mut streams = streams();
             match kind {
                 RST_STREAM => drop(streams.open.remove(&id)),

@@ -54,6 +54,8 @@ pub(super) enum Conduct {
     Bomb { is_signed: bool },
     /// Opens streams of HTTP/2, and cancels each of them at once or never ends it.
     Streams { is_reset: bool },
+    /// Opens streams of HTTP/2 whose answers cannot be sent, and answers the pings of the server.
+    Unread,
     /// Keeps streams of HTTP/2 open whose bodies have this length, and sends one byte of each in each interval.
     DripInStreams { length: usize, interval: Duration },
 }
@@ -85,7 +87,7 @@ const fn http2(name: &'static str, connections: usize, conduct: fn() -> Conduct)
 }
 
 /// All attacks.
-const ATTACKS: [Attack; 27] = [
+const ATTACKS: [Attack; 28] = [
     plain("slow headers", 1000, slow_headers),
     plain("slow bodies", 1000, slow_bodies),
     Attack {
@@ -132,6 +134,7 @@ const ATTACKS: [Attack; 27] = [
     http2("HTTP/2 open streams", 250, || Conduct::Streams {
         is_reset: false,
     }),
+    http2("HTTP/2 answers that nobody reads", 1100, || Conduct::Unread),
     Attack {
         sources: 250,
         ..http2("HTTP/2 bodies of single bytes", 250, || {

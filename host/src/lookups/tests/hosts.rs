@@ -15,7 +15,7 @@ async fn a_host_that_never_answers_delays_only_its_own_objects() {
     let started = Instant::now();
     assert!(waiting.join_all().await.into_iter().all(|gave_up| gave_up));
     assert_eq!(started.elapsed(), PATIENCE);
-    assert_eq!(servers.conversations().len(), 4);
+    assert_eq!(servers.conversations().len(), 3);
     let healthy = Asked::now("healthy", "h/r", "main");
     assert_eq!(healthy.commit(&lookups).await, 'a');
     assert_eq!(healthy.not_before.elapsed(), Duration::ZERO);
@@ -34,8 +34,8 @@ async fn many_hosts_that_never_answer_delay_only_their_own_objects() {
     }
     assert!(waiting.join_all().await.into_iter().all(|gave_up| gave_up));
     sleep(2 * SECOND).await;
-    // Four of the five repositories of each host.
-    assert_eq!(servers.conversations().len(), 400);
+    // Three of the five repositories of each host.
+    assert_eq!(servers.conversations().len(), 300);
     let healthy = Asked::now("healthy", "h/r", "main");
     assert_eq!(healthy.commit(&lookups).await, 'a');
     assert_eq!(healthy.not_before.elapsed(), Duration::ZERO);
@@ -87,4 +87,37 @@ async fn one_silent_repository_does_not_stop_the_others_of_its_host() {
         Asked::now("two", "h/two", "main").commit(&lookups).await,
         'a'
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_repositories_leave_places_for_the_others_of_their_host() {
+    let (servers, lookups) = Servers::start();
+    let requested = |name: &str| Asked {
+        is_requested: true,
+        ..Asked::now(name, &format!("h/{name}"), "main")
+    };
+    assert_eq!(requested("known").commit(&lookups).await, 'a');
+    let silent = ["s0", "s1", "s2", "s3", "s4", "s5"];
+    for name in silent {
+        servers.set(&format!("h/{name}"), Behaviour::NeverAnswers);
+    }
+    // First nothing is known of these repositories, and later that they did not answer.
+    for _ in 0..4 {
+        let mut waiting = JoinSet::new();
+        for name in silent {
+            let (asked, lookups) = (requested(name), lookups.clone());
+            waiting.spawn(async move { asked.look_up(&lookups).await.is_none() });
+        }
+        waiting.join_all().await;
+        let healthy = requested("known");
+        assert_eq!(healthy.commit(&lookups).await, 'a');
+        assert_eq!(healthy.not_before.elapsed(), Duration::ZERO);
+        sleep(LONGEST).await;
+    }
+    for name in silent {
+        requested(name).look_up(&lookups).await;
+    }
+    let new = requested("new");
+    assert_eq!(new.commit(&lookups).await, 'a');
+    assert_eq!(new.not_before.elapsed(), Duration::ZERO);
 }

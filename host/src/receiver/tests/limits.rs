@@ -143,6 +143,7 @@ async fn refusals_of_a_source_are_limited_and_valid_deliveries_are_not() {
         if reply.status != 401 {
             break reply;
         }
+        assert_eq!(reply.headers["connection"], "close");
         refused += 1;
     };
     // Each refusal takes 25 ms, in which the source earns a few more.
