@@ -317,7 +317,7 @@ async fn a_changed_annotation_needs_one_new_lookup_and_keeps_the_delays() {
         );
         if let Some(retry) = retry {
             let left = states.record_failure(&key(), &annotated).left;
-            assert_eq!(left, retry.left - SECOND);
+            assert_eq!(left + SECOND, retry.left);
         }
         let again = Lookup { at: now, ..lookup };
         states.store_lookup(&key(), &annotated, again);
