@@ -66,7 +66,7 @@ async fn a_ref_that_was_not_resolved_is_requested_again() -> Result<()> {
     let commit = cluster.git.commit("main", "Late").await?;
     cluster.git.tag("v9").await?;
     let again = cluster.send_json(&json!({"ref": "v9"})).await?;
-    assert_eq!(again.body["message"], "ref requested");
+    assert_eq!(again.body["message"], "ref already set");
     cluster.until_resolved(commit.as_str()).await?;
     Ok(())
 }

@@ -37,7 +37,7 @@ pub enum ParseError {
     },
     /// The text contains a character that is not displayed, or that changes how the text around it is displayed. Git
     /// accepts such a name, which can look like another one.
-    #[error("{text:?} contains {character:?}, which is invisible")]
+    #[error("{} contains {}, which is invisible", visible(.text), visible(.character))]
     Invisible {
         /// The text.
         text: String,
@@ -69,6 +69,11 @@ pub enum ParseError {
         /// The reason why it is invalid.
         why: &'static str,
     },
+}
+
+/// Quotes a text so that all its characters can be seen. `Debug` alone shows some invisible ones as they are.
+fn visible(text: &impl std::fmt::Debug) -> String {
+    stoker_report::escape(&format!("{text:?}"))
 }
 
 /// A ref that a delivery announces. The host has checked the plugin's answer.

@@ -12,13 +12,19 @@ use url::{Host, Url};
 
 use super::error::GitError;
 
-/// The metadata services of clouds at addresses that are not link-local: AWS, Google Cloud and Alibaba Cloud. They give
-/// credentials of the machine to every program on it.
-const METADATA_V6: [Ipv6Addr; 2] = [
+/// The metadata services of clouds at IPv6 addresses that are not link-local: AWS, the identities of pods in EKS, and
+/// Google Cloud. They give credentials of the machine or of the pod to every program on it.
+const METADATA_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
 ];
-const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Those at IPv4 addresses: Alibaba Cloud, the host of virtual machines in Azure, and Oracle Cloud.
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
 
 /// A host, or all hosts below a domain, with an optional port: `git.example.com`, `*.example.com`, `10.0.0.7:8443`,
 /// `[fd00::7]`.
@@ -193,7 +199,7 @@ impl std::error::Error for Forbidden {}
 /// none at all.
 fn is_surroundings(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.octets()[0] == 0 || v4 == METADATA_V4,
+        IpAddr::V4(v4) => v4.is_link_local() || v4.octets()[0] == 0 || METADATA_V4.contains(&v4),
         IpAddr::V6(v6) => {
             let v4 = v6.to_ipv4_mapped().or_else(|| translated(v6));
             v4.is_some_and(|v4| is_surroundings(v4.into()))
@@ -300,9 +306,14 @@ mod tests {
             ("0.0.0.0", true),
             ("0.1.2.3", true),
             ("100.100.100.200", true),
+            ("168.63.129.16", true),
+            ("192.0.0.192", true),
             ("[fe80::1]", true),
             ("[febf::1]", true),
             ("[fd00:ec2::254]", true),
+            ("[fd00:ec2::23]", true),
+            ("[fd20:ce::254]", true),
+            ("[::ffff:168.63.129.16]", true),
             ("[::]", true),
             ("[::ffff:169.254.169.254]", true),
             ("[64:ff9b::a9fe:a9fe]", true),
@@ -310,6 +321,9 @@ mod tests {
             ("[::1]", false),
             ("10.0.0.1", false),
             ("[fd00::1]", false),
+            ("[fd00:ec2::22]", false),
+            ("168.63.129.17", false),
+            ("192.0.0.193", false),
             ("[64:ff9b::a00:1]", false),
         ] {
             for scheme in ["https", "ssh"] {

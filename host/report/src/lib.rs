@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, NoncharacterCodePoint};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
 /// The number of characters of an excerpt.
 const EXCERPT_CHARACTERS: usize = 200;
 
@@ -82,23 +85,27 @@ pub fn without_values(error: &str) -> String {
     )
 }
 
-/// Returns whether a character is a control character, or invisible formatting such as a change of direction (Unicode
-/// general categories Cc, Cf, Zl and Zp).
+/// The characters without a shape of their own that Unicode classifies as symbols: an empty braille pattern, and the place
+/// of an object.
+const SHAPELESS: [char; 2] = ['\u{2800}', '\u{fffc}'];
+
+/// Returns whether a character is a control character, or cannot be seen: formatting such as a change of direction, a
+/// filler, a variation selector, a space of an unusual width, or no character at all.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    matches!(
+        CodePointMapData::<GeneralCategory>::new().get(c),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::SpaceSeparator
+    ) || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || CodePointSetData::new::<NoncharacterCodePoint>().contains(c)
+        || SHAPELESS.contains(&c)
 }
 
 #[cfg(test)]
@@ -139,6 +146,19 @@ mod tests {
             ("a \" alone", "a \" alone"),
         ] {
             assert_eq!(without_values(error), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_unprintable() {
+        let invisible = "\u{80}\u{a0}\u{ad}\u{34f}\u{61c}\u{6dd}\u{115f}\u{1680}\u{17b4}\u{180b}\u{180e}\u{2003}\u{200b}\
+             \u{202f}\u{2065}\u{2800}\u{3000}\u{3164}\u{fdd0}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff0}\u{fffc}\u{ffff}\
+             \u{110bd}\u{13430}\u{1bca0}\u{1d173}\u{1fffe}\u{e0000}\u{e0100}\u{e01ef}\u{e0fff}\u{10ffff}";
+        for c in invisible.chars() {
+            assert!(is_unprintable(c), "{:x}", u32::from(c));
+        }
+        for c in " ~–üλगרה版ﬃ🎉\u{fffd}\u{301}".chars() {
+            assert!(!is_unprintable(c), "{:x}", u32::from(c));
         }
     }
 

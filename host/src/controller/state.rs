@@ -2,6 +2,7 @@
 //! work. After a restart, every ref is looked up once.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +10,28 @@ use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use stoker_api::detection::{CommitId, GitRef, ObjectKey};
+use stoker_api::names::annotation;
 use stoker_api::{GatewaySync, SyncedRefKind};
 use stoker_process::retry_delay;
 
 use super::announced;
+use super::watch::LAST_APPLIED;
 
 const FIRST_RETRY: Duration = Duration::from_secs(30);
 const FIRST_ERROR_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure or an error.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
+
+/// The annotations that Stoker writes itself.
+const WRITTEN_BY_STOKER: [&str; 7] = [
+    annotation::REQUESTED_REF,
+    annotation::REQUESTED_AT,
+    annotation::REQUESTED_BY,
+    annotation::REQUESTED_OVER,
+    annotation::REQUESTED_COMMIT,
+    annotation::ACCEPTED_DELIVERIES,
+    annotation::ACCEPTED_EVENTS,
+];
 
 /// The inputs of a lookup. If any of them changes, the last lookup is not used any more, and the delays after failures
 /// start again with the shortest.
@@ -28,6 +42,9 @@ pub(super) struct LookupKey {
     git_ref: String,
     requested_ref: Option<String>,
     requested_at: Option<String>,
+    /// A hash of the annotations that others write. A change of them alone is a wish for a new lookup, as `kubectl annotate`
+    /// with any name is. It keeps the delays and the last lookup.
+    annotations: u64,
 }
 
 impl LookupKey {
@@ -38,11 +55,21 @@ impl LookupKey {
             git_ref: sync.effective_ref().to_owned(),
             requested_ref: sync.requested_ref().map(str::to_owned),
             requested_at: sync.requested_at().map(str::to_owned),
+            annotations: annotations_of_others(sync),
         }
     }
 
     pub(super) fn requested_at(&self) -> Option<&str> {
         self.requested_at.as_deref()
+    }
+
+    /// Returns whether only the annotations of others differ.
+    fn is_annotated(&self, before: &Self) -> bool {
+        let annotated = Self {
+            annotations: self.annotations,
+            ..before.clone()
+        };
+        self.annotations != before.annotations && *self == annotated
     }
 
     /// Returns whether these are the inputs of `before` after the removal of the requested ref, and the ref is the same
@@ -54,6 +81,16 @@ impl LookupKey {
         };
         *self == cleared
     }
+}
+
+/// Returns a hash of the annotations that neither Stoker nor `kubectl apply` writes.
+fn annotations_of_others(sync: &GatewaySync) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let others = sync.annotations().iter();
+    others
+        .filter(|(name, _)| !WRITTEN_BY_STOKER.contains(&name.as_str()) && *name != LAST_APPLIED)
+        .for_each(|annotation| annotation.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// The commit of a ref.
@@ -111,6 +148,8 @@ struct ObjectState {
     lookup_key: LookupKey,
     /// When the inputs were seen first, or when a server that is behind is asked again.
     since: Instant,
+    /// When annotations of others were seen to have changed last. An earlier lookup is not used then.
+    annotated: Option<Instant>,
     /// The number of lookups of a server that was behind.
     behind: u32,
     lookup: Option<Lookup>,
@@ -124,6 +163,7 @@ impl ObjectState {
         Self {
             lookup_key: lookup_key.clone(),
             since: Instant::now(),
+            annotated: None,
             behind: 0,
             lookup: None,
             failures: 0,
@@ -179,6 +219,12 @@ impl ObjectStates {
                 is_first: true,
             };
         };
+        if let Some(at) = state.annotated.filter(|at| lookup.at < *at) {
+            return Usable::NotBefore {
+                at,
+                is_first: false,
+            };
+        }
         let not_before = match (&lookup.result, interval) {
             (Ok(_), None) => return Usable::Lookup(lookup.clone()),
             (Ok(_), Some(interval)) if now.duration_since(lookup.at) < interval => lookup.at,
@@ -275,7 +321,7 @@ impl ObjectStates {
 }
 
 /// The state of an object. It is new, except for the count of errors, if the lookup key differs in more than a removed
-/// request for the same ref.
+/// request for the same ref, or the annotations of others.
 fn state<'a>(
     states: &'a mut HashMap<ObjectKey, ObjectState>,
     key: &ObjectKey,
@@ -286,6 +332,9 @@ fn state<'a>(
         .or_insert_with(|| ObjectState::new(lookup_key));
     if lookup_key.is_cleared(&state.lookup_key) {
         state.lookup_key.requested_ref = None;
+    } else if lookup_key.is_annotated(&state.lookup_key) {
+        state.lookup_key.annotations = lookup_key.annotations;
+        state.annotated = Some(Instant::now());
     } else if state.lookup_key != *lookup_key {
         *state = ObjectState {
             errors: state.errors,

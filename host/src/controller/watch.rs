@@ -24,7 +24,7 @@ use crate::cluster::watch_backoff::WatchMetrics;
 use crate::cluster::written::{GuardedSync, WrittenObjects};
 
 /// The annotation in which `kubectl apply` keeps a copy of an object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The annotations that only the receiver reads.
 const RECEIVER_ONLY: [&str; 2] = [annotation::ACCEPTED_DELIVERIES, annotation::ACCEPTED_EVENTS];

@@ -3,12 +3,19 @@
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::names::{AGENT_CONTAINER, pod_annotation, pod_label};
+use stoker_report::escape;
 
 use super::container::Sidecar;
 use super::pod::{Container, Pod};
 
 /// The value of an annotation or label that is on.
 const ON: &str = "true";
+
+/// The profile of a pod that names none. The agent chooses it.
+const DEFAULT_PROFILE: &str = "default";
+
+/// The maximum length of the names of profiles in a warning.
+const MAX_NAMES_BYTES: usize = 80;
 
 /// The settings of the injection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,13 +149,14 @@ pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision 
     );
     Decision::Injected(Injection {
         patch,
-        warnings: warnings(&name, object, &sidecar),
+        warnings: warnings(pod, &name, object, &sidecar),
     })
 }
 
 /// Returns what the creator of the pod should know. The API server may cut a warning after 256 characters.
-fn warnings(name: &str, object: &GatewaySync, sidecar: &Sidecar<'_>) -> Vec<String> {
+fn warnings(pod: &Pod, name: &str, object: &GatewaySync, sidecar: &Sidecar<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
+    warnings.extend(missing_profile(pod, name, object));
     if !sidecar.has_data() {
         warnings.push(
             "the pod has no volume 'ignition-data' or 'data', so the stoker-agent cannot write the files of the gateway"
@@ -166,6 +174,27 @@ fn warnings(name: &str, object: &GatewaySync, sidecar: &Sidecar<'_>) -> Vec<Stri
         );
     }
     warnings
+}
+
+/// Returns the warning about a pod that names no profile, if the object has no profile for it. It may get one later.
+fn missing_profile(pod: &Pod, name: &str, object: &GatewaySync) -> Option<String> {
+    let profiles = &object.spec.sync.profiles;
+    if pod.annotation(pod_annotation::PROFILE).is_some() || profiles.contains_key(DEFAULT_PROFILE) {
+        return None;
+    }
+    let mut names = String::new();
+    for profile in profiles.keys() {
+        if names.len() + profile.len() > MAX_NAMES_BYTES {
+            names.push_str(", …");
+            break;
+        }
+        let comma = if names.is_empty() { "" } else { ", " };
+        names.push_str(comma);
+        names.push_str(&escape(profile));
+    }
+    Some(format!(
+        "the pod has no annotation 'stoker.io/profile', and GatewaySync '{name}' has no profile 'default', but [{names}]"
+    ))
 }
 
 /// Returns the operations that mark the pod. It has annotations, because one of them asked for the agent.

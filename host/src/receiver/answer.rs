@@ -106,7 +106,8 @@ impl Answer {
 
     /// No plugin recognised the format.
     pub(super) fn unrecognised(declined: Vec<Declined>) -> Self {
-        let error = "no plugin recognises this payload";
+        // The first words are those of the Go operator.
+        let error = "no ref found in payload: no plugin recognises it";
         Self {
             declined,
             ..Self::refused(Reason::Unrecognised, error)

@@ -110,6 +110,8 @@ pub(super) fn decide(
         // The request that is not handled yet is that of the later event, with the commit of that one.
         Need::Renew if later.is_some() => return Decision::AlreadySet { git_ref, accepted },
         Need::Renew => Kind::Renewal,
+        // The answer depends on the text of the request alone, as that of the Go operator does.
+        Need::Write if state.is_requested(&git_ref) => Kind::Renewal,
         Need::Write => Kind::New,
     };
     Decision::Write(NewRequest {
@@ -144,7 +146,7 @@ fn repeat(
     is_overtaken: bool,
 ) -> Decision {
     let git_ref = detection.git_ref.clone();
-    let is_requested = state.requested_ref.as_deref() == Some(git_ref.as_str());
+    let is_requested = state.is_requested(&git_ref);
     let follows_branch = state.follows_branch(&git_ref);
     let is_written = match state.need(detection) {
         Need::Write => is_requested || follows_branch,

@@ -16,14 +16,11 @@ pub(super) fn subject(target: &Target) -> Subject {
     }
 }
 
-/// Returns the event about the outcome of an announcement. An outcome that is not about the object has none.
+/// Returns the event about the outcome of an announcement. An outcome that is not about the object has none, and neither
+/// has a ref that was requested before.
 pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>) -> Option<Event> {
     match outcome {
-        Ok(
-            Submitted::Written(git_ref)
-            | Submitted::AlreadySet(git_ref)
-            | Submitted::Duplicate(git_ref),
-        ) => {
+        Ok(Submitted::Written(git_ref)) => {
             let note = format!("Webhook from {plugin}, ref \"{git_ref}\"");
             Some(event(EventType::Normal, reason::WEBHOOK_RECEIVED, note))
         }
@@ -43,7 +40,8 @@ pub(super) fn submitted(plugin: &str, outcome: &Result<Submitted, RequestError>)
                 format!("Webhook from {plugin} refused: {why}"),
             )
         }),
-        Err(
+        Ok(Submitted::AlreadySet(_) | Submitted::Duplicate(_))
+        | Err(
             RequestError::NotFound(_) | RequestError::Unavailable(_) | RequestError::Refused(_),
         ) => None,
     }
@@ -87,6 +85,10 @@ mod tests {
         let event = submitted("github", &requested).unwrap();
         assert_eq!(event.note, "Webhook from github, ref \"v1\"");
         assert_eq!((event.type_, event.detail), (EventType::Normal, event.note));
+        for again in [Submitted::AlreadySet, Submitted::Duplicate] {
+            let again = Ok(again(GitRef::parse("v1").unwrap()));
+            assert_eq!(submitted("github", &again), None, "the request is not new");
+        }
         let ignored = |count| Ok(Submitted::Ignored(Ignored::NotFollowed { count }));
         let [one, other] = [1, 2].map(|count| submitted("github", &ignored(count)).unwrap());
         assert_ne!(one.detail, other.detail, "each has its text");

@@ -56,6 +56,11 @@ impl RequestState {
         self.requested_ref.as_deref().unwrap_or(&self.spec_ref)
     }
 
+    /// Returns whether the object has a request with this text, handled or not.
+    pub(super) fn is_requested(&self, git_ref: &GitRef) -> bool {
+        self.requested_ref.as_deref() == Some(git_ref.as_str())
+    }
+
     /// Returns whether the object follows a branch, by this name.
     pub(super) fn follows_branch(&self, git_ref: &GitRef) -> bool {
         let may_be_branch = |git_ref: &GitRef| match git_ref.name() {

@@ -153,10 +153,24 @@ impl Writer {
 /// (k8s.io/apiserver, `notfoundhandler`), whatever it needs, and usually needs less.
 const LONGEST_ASKED_AT_START: u32 = 1;
 
+/// The maximum number of fields in a message.
+const MAX_CAUSES: usize = 5;
+
 /// Returns whether a request was refused because the API server, which starts, does not know the roles yet.
 fn is_starting(refused: &Status) -> bool {
     // The authorizer of Kubernetes names what is missing, as in `RBAC: clusterrole.rbac.authorization.k8s.io "x" not found`.
     refused.message.contains("RBAC: ") && refused.message.contains("not found")
+}
+
+/// Returns why the API server does not store an object: its fields and what is wrong with each. The texts of the API server
+/// also contain the values, which may be credentials.
+fn invalid_fields(refused: &Status) -> String {
+    let causes = refused.details.iter().flat_map(|details| &details.causes);
+    let named = causes.map(|cause| format!("{} ({})", cause.field, cause.reason));
+    let named: Vec<_> = named.take(MAX_CAUSES).collect();
+    let fields = named.join(", ");
+    let colon = if fields.is_empty() { "" } else { ": " };
+    format!("the Kubernetes API server does not accept it{colon}{fields}")
 }
 
 const NO_ANSWER: Failure = Failure::Transient {
@@ -178,6 +192,10 @@ fn failure(key: &ObjectKey, error: kube::Error) -> Failure {
         404 => Failure::Final(RequestError::NotFound(key.clone())),
         409 => Failure::Conflict,
         429 => transient(error, seconds),
+        422 => Failure::Final(RequestError::Invalid {
+            key: key.clone(),
+            why: invalid_fields(status),
+        }),
         403 if is_starting(status) => transient(error, 0),
         500.. => transient(error, seconds.min(LONGEST_ASKED_AT_START)),
         _ => Failure::Final(RequestError::Refused(Arc::new(error))),
@@ -236,6 +254,35 @@ mod tests {
         let stamps: Vec<_> = (0..1000).map(|_| clock.next().to_string()).collect();
         assert!(stamps.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(stamps[0].len(), "2026-01-02T03:04:05.123456789Z".len());
+    }
+
+    #[test]
+    fn an_object_that_the_api_server_finds_invalid_is_named_without_its_values() {
+        let answer = json!({
+            "status": "Failure", "code": 422, "reason": "Invalid",
+            "message": "GatewaySync.stoker.io \"north\" is invalid: spec: Required value",
+            "details": {"causes": [
+                {"reason": "FieldValueRequired", "field": "spec", "message": "Required value"},
+                {"reason": "FieldValueInvalid", "field": "spec.git.repo", "message": "Invalid value: \"https://u:s3cret@h\""},
+            ]},
+        });
+        let key = ObjectKey::new("plants", "north").unwrap();
+        let failed = |answer: &Value| {
+            let status: Status = serde_json::from_value(answer.clone()).unwrap();
+            match failure(&key, kube::Error::Api(status.boxed())) {
+                Failure::Final(error) => (error.code(), error.to_string()),
+                other => panic!("it would fail again: {other:?}"),
+            }
+        };
+        let text =
+            "the GatewaySync plants/north is invalid: the Kubernetes API server does not accept it";
+        let fields = ": spec (FieldValueRequired), spec.git.repo (FieldValueInvalid)";
+        assert_eq!(
+            failed(&answer),
+            ("invalid-object", format!("{text}{fields}"))
+        );
+        let bare = json!({"status": "Failure", "code": 422});
+        assert_eq!(failed(&bare), ("invalid-object", text.to_owned()));
     }
 
     fn request(commit: Option<&str>) -> Request {

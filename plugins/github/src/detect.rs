@@ -20,8 +20,11 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
             _ if request.required(release::TAG).is_err() && request.has_ref() => {
                 Ok(Outcome::NotMine)
             }
-            Some(_) => released(request, Some(&request.required(ACTION)?)),
-            None => released(request, None),
+            // A program in Go sends a member that it does not set as an empty string.
+            Some(_) if request.string_at(ACTION).as_deref() != Some("") => {
+                released(request, Some(&request.required(ACTION)?))
+            }
+            _ => released(request, None),
         };
     };
     if push::is_by_hand(request) {

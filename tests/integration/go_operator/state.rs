@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::client::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 use stoker::auth::{SIGNATURE_HEADER, Scheme, sign};
 use stoker_api::GatewaySync;
-use stoker_api::names::annotation;
+use stoker_api::names::{FINALIZER, annotation};
 use stoker_tests::{SECRET, TestCluster};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -259,6 +259,16 @@ fn passes(metrics: &str) -> u64 {
         .sum()
 }
 
+/// Changes the metadata of the object, and waits for the pass that this starts.
+async fn change(cluster: &TestCluster, metadata: Value) -> Result<()> {
+    let before = passes(&cluster.metrics()?);
+    cluster.patch(json!({ "metadata": metadata })).await?;
+    cluster
+        .until_metrics(|metrics| passes(metrics) > before)
+        .await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn fault_21_a_ref_that_does_not_exist_is_looked_up_after_a_wait_only() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
@@ -268,19 +278,21 @@ async fn fault_21_a_ref_that_does_not_exist_is_looked_up_after_a_wait_only() -> 
     let message = resolution(&object)?;
     assert!(message.contains("v9"), "{message}");
     assert!(message.contains("(retry in 30s)"), "{message}");
-    // Each annotation that the Go operator saw restarted the wait. Here, other changes of the object cause passes, which neither look up the ref nor restart the wait.
+    // Each pass of the Go operator over a requested ref restarted the wait. Here, passes neither look up the ref nor restart
+    // the wait.
     let lookups = cluster.git.requests();
     for number in 0..3 {
-        let before = passes(&cluster.metrics()?);
-        let annotations = json!({"example.com/number": number.to_string()});
-        cluster
-            .patch(json!({"metadata": {"annotations": annotations}}))
-            .await?;
-        cluster
-            .until_metrics(|metrics| passes(metrics) > before)
-            .await?;
+        let finalizers = [FINALIZER.to_owned(), format!("example.com/{number}")];
+        change(&cluster, json!({"finalizers": finalizers})).await?;
     }
     assert_eq!(cluster.git.requests(), lookups);
+    // Somebody who changes an annotation wants to know now. This does not restart the wait either.
+    change(
+        &cluster,
+        json!({"annotations": {"example.com/try": "again"}}),
+    )
+    .await?;
+    assert!(cluster.git.requests() > lookups);
     assert_eq!(resolution(&cluster.object().await?)?, message);
     // The next request does not wait.
     let commit = cluster.git.commit("main", "Next").await?;

@@ -210,6 +210,19 @@ mod tests {
             '\u{feff}',
             '\u{fff9}',
             '\u{e0041}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{2003}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fdd0}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{fffc}',
+            '\u{1d173}',
+            '\u{e0100}',
         ] {
             let text = format!("refs/tags/v1{character}x");
             let error = GitRef::parse(&text).unwrap_err();

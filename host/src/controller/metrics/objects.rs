@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use stoker_api::GatewayState;
 use stoker_api::detection::ObjectKey;
+use stoker_report::escape;
 
 use super::{ObjectInfo, PassResult};
 
@@ -196,14 +197,15 @@ fn encode_status(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) -> f
     encode_gauge(encoder, "condition_status", help, conditions)?;
     let infos = shown().filter_map(|(key, StatusSeries { info, .. })| {
         let info = info.as_ref()?;
-        let [name, namespace] = labels(key);
+        let [name, namespace] = [key.name(), key.namespace()].map(str::to_owned);
+        // An object may have any texts in its spec. They are reported as invalid.
         let labels = [
-            name,
-            namespace,
-            ("git_repo", info.git_repo.as_str()),
-            ("git_ref", info.git_ref.as_str()),
-            ("auth_type", info.auth_type),
-            ("polling_interval", info.polling_interval.as_str()),
+            ("name", name),
+            ("namespace", namespace),
+            ("git_repo", info.git_repo.clone()),
+            ("git_ref", escape(&info.git_ref)),
+            ("auth_type", info.auth_type.to_owned()),
+            ("polling_interval", escape(&info.polling_interval)),
         ];
         Some((labels, 1))
     });

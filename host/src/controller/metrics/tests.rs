@@ -157,3 +157,23 @@ fn a_changed_object_has_no_old_series() {
     assert_eq!(statuses.count(), 6, "{shown:#?}");
     assert!(shown.iter().any(|line| line.contains("git_ref=\"dev\"")));
 }
+
+#[test]
+fn what_a_terminal_would_act_on_is_escaped_in_labels() {
+    let mut registry = Registry::default();
+    let metrics = ControllerMetrics::register(&mut registry);
+    let info = ObjectInfo {
+        polling_interval: "1\u{1b}[31m".to_owned(),
+        ..info("v1\u{202e}\u{9b}x")
+    };
+    metrics.show(&key(), false, &GatewaySyncStatus::default(), None, info);
+    let shown = all(&registry);
+    assert!(
+        shown.contains(r#"git_ref="v1\\u{202e}\\u{9b}x""#),
+        "{shown}"
+    );
+    assert!(
+        shown.contains(r#"polling_interval="1\\u{1b}[31m""#),
+        "{shown}"
+    );
+}

@@ -12,6 +12,7 @@ fn lookup_key(generation: i64, requested_at: Option<&str>) -> LookupKey {
         git_ref: "main".to_owned(),
         requested_ref: None,
         requested_at: requested_at.map(str::to_owned),
+        annotations: 0,
     }
 }
 
@@ -63,10 +64,25 @@ fn a_lookup_depends_on_the_object_the_spec_and_the_request() {
         json!({"stoker.io/requested-ref": "v1"}),
         json!({"stoker.io/requested-ref": "main"}),
         json!({"stoker.io/requested-at": "t"}),
+        json!({"example.com/reconcile": "now"}),
+        json!({"stoker.io/accepted-host-key": "SHA256:x"}),
     ] {
         assert_ne!(
             plain,
             with(&|object| object["metadata"]["annotations"] = annotations.clone())
+        );
+    }
+    for name in [
+        "stoker.io/accepted-deliveries",
+        "stoker.io/accepted-events",
+        "stoker.io/requested-by",
+        "stoker.io/requested-over",
+        "kubectl.kubernetes.io/last-applied-configuration",
+    ] {
+        assert_eq!(
+            plain,
+            with(&|object| object["metadata"]["annotations"] = json!({ name: "x" })),
+            "{name}"
         );
     }
     assert_ne!(
@@ -262,4 +278,56 @@ async fn a_removed_object_has_no_state() {
     states.store_lookup(&key, &one, found());
     states.remove(&key);
     assert!(states.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_annotation_needs_one_new_lookup_and_keeps_the_delays() {
+    let states = ObjectStates::default();
+    let before = lookup_key(1, None);
+    let annotated = LookupKey {
+        annotations: 1,
+        ..before.clone()
+    };
+    let missing = || Lookup {
+        result: Err("the ref does not exist".to_owned()),
+        ..found()
+    };
+    for (lookup, interval) in [
+        (missing(), None),
+        (missing(), Some(60 * SECOND)),
+        (found(), None),
+        (found(), Some(60 * SECOND)),
+    ] {
+        states.remove(&key());
+        states.store_lookup(&key(), &before, lookup.clone());
+        let retry = lookup
+            .result
+            .is_err()
+            .then(|| states.record_failure(&key(), &before));
+        tokio::time::advance(SECOND).await;
+        let now = Instant::now();
+        let usable = states.usable(&key(), &annotated, interval, None);
+        let is_new = matches!(usable, Usable::NotBefore { at, is_first: false } if at == now);
+        assert!(is_new, "{usable:?}");
+        let last = states.last_commit(&key(), &annotated);
+        assert_eq!(
+            last.is_some(),
+            lookup.result.is_ok(),
+            "the last commit stays"
+        );
+        if let Some(retry) = retry {
+            let left = states.record_failure(&key(), &annotated).left;
+            assert_eq!(left + SECOND, retry.left);
+        }
+        let again = Lookup { at: now, ..lookup };
+        states.store_lookup(&key(), &annotated, again);
+        tokio::time::advance(SECOND).await;
+        let usable = states.usable(&key(), &annotated, interval, None);
+        let is_used = match usable {
+            Usable::Lookup(_) => true,
+            Usable::NotBefore { at, .. } => at == now,
+            Usable::Later(_) => false,
+        };
+        assert!(is_used, "one lookup is enough: {usable:?}");
+    }
 }

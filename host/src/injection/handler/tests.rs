@@ -19,7 +19,7 @@ fn object(name: &str) -> Value {
         "spec": {
             "git": { "repo": "https://git.example.com/plant.git", "ref": "main" },
             "gateway": { "api": { "secretName": "gw-key" } },
-            "sync": { "profiles": {} },
+            "sync": { "profiles": { "default": { "mappings": [] } } },
         },
     })
 }

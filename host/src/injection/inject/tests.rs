@@ -35,7 +35,10 @@ fn object(auth: &Value) -> GatewaySync {
     object_of(json!({
         "git": { "repo": "https://git.example.com/plant.git", "ref": "main", "auth": auth },
         "gateway": { "api": { "secretName": "gw-key" } },
-        "sync": { "profiles": { "edge": { "mappings": [{ "source": "a", "destination": "b" }] } } },
+        "sync": { "profiles": {
+            "default": { "mappings": [{ "source": "a", "destination": "b" }] },
+            "edge": { "mappings": [{ "source": "a", "destination": "b" }] },
+        } },
     }))
 }
 
@@ -159,6 +162,25 @@ fn a_paused_object_does_not_keep_a_pod_from_starting() {
         "a stoker-agent of the Go operator does not observe the pause when it starts: it deploys the commit of the ref",
     ];
     assert_eq!(warnings, expected);
+}
+
+#[test]
+fn a_pod_without_a_profile_is_warned_of_unless_the_object_has_a_default() {
+    let mut object = object(&json!(null));
+    let default = object.spec.sync.profiles.remove("default").unwrap();
+    let expected = "the pod has no annotation 'stoker.io/profile', and GatewaySync 'cr' has no profile 'default', but [edge]";
+    assert_eq!(injected(&pod(), &object).1, [expected]);
+    let mut named = pod();
+    named["metadata"]["annotations"]["stoker.io/profile"] = "edge".into();
+    assert_eq!(injected(&named, &object).1, [""; 0]);
+    let profiles = (0..100).map(|number| (format!("line-{number:03}"), default.clone()));
+    object.spec.sync.profiles = profiles.collect();
+    let warnings = injected(&pod(), &object).1;
+    assert!(
+        warnings[0]
+            .ends_with("line-001, line-002, line-003, line-004, line-005, line-006, line-007, …]"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+mod requested;
+
 use stoker_api::WebhookSpec;
 use stoker_api::detection::Detection;
 
