@@ -270,7 +270,7 @@ mod tests {
         let failed = |answer: &Value| {
             let status: Status = serde_json::from_value(answer.clone()).unwrap();
             match failure(&key, kube::Error::Api(status.boxed())) {
-                Failure::Final(error) => (error.code(), error.to_string()),
+                Failure::Final(error) => (error.reason().code(), error.to_string()),
                 other => panic!("it would fail again: {other:?}"),
             }
         };
