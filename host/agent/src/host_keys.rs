@@ -15,9 +15,23 @@ const FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostKeys(PathBuf);
 
-/// The file with the host keys cannot be used.
+/// The ssh server of a repository cannot be used with the kept host keys.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HostKeyError {
+    /// The server shows another key than the kept one.
+    #[error("to accept another key, delete the line of {server} in {}", path.display())]
+    Changed {
+        /// The server.
+        server: String,
+        /// The file.
+        path: PathBuf,
+        /// The keys.
+        #[source]
+        source: GitError,
+    },
+    /// The server does not answer as it should. The keys are not the reason.
+    #[error(transparent)]
+    Git(GitError),
     /// The file cannot be read.
     #[error("cannot read the kept host keys in {}", path.display())]
     Read {
@@ -91,17 +105,15 @@ impl HostKeys {
     }
 
     /// Adds to the error about another key how to accept it.
-    pub(crate) fn explain(&self, remote: &Remote, error: GitError) -> anyhow::Error {
-        let is_changed = matches!(error, GitError::HostKeyChanged { .. });
-        let error = anyhow::Error::from(error);
-        if !is_changed {
-            return error;
+    pub(crate) fn explain(&self, remote: &Remote, error: GitError) -> HostKeyError {
+        match error {
+            GitError::HostKeyChanged { .. } => HostKeyError::Changed {
+                server: remote.url().ssh_server(),
+                path: self.0.clone(),
+                source: error,
+            },
+            other => HostKeyError::Git(other),
         }
-        error.context(format!(
-            "to accept another key, delete the line of {} in {}",
-            remote.url().ssh_server(),
-            self.0.display()
-        ))
     }
 
     fn read(&self) -> Result<String, HostKeyError> {
@@ -216,7 +228,7 @@ mod tests {
             seen: "two".to_owned(),
         };
         let error = keys.explain(&remote(None), error);
-        let text = stoker_report::chain(error.as_ref()).to_string();
+        let text = stoker_report::chain(&error).to_string();
         let expected = "to accept another key, delete the line of git.example:2222 in /s/host-keys: the host key of ";
         assert!(text.starts_with(expected), "{text}");
     }

@@ -17,7 +17,14 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ("rustix", &["sync/apply/disk", "sync/folder"]),
     (
         "stoker_git",
-        &["app", "credentials", "source", "sync", "worker"],
+        &[
+            "app",
+            "credentials",
+            "host_keys",
+            "source",
+            "sync",
+            "worker",
+        ],
     ),
     ("stoker_http_client", &["gateway"]),
     (
@@ -44,6 +51,7 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("credentials", &[]),
     ("gateway", &[]),
     ("health", &[]),
+    ("host_keys", &[]),
     ("lock", &[]),
     (
         "machine_config",
@@ -56,7 +64,7 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("problems", &[]),
     ("report", &[]),
     ("source", &[]),
-    ("environment", &["cluster"]),
+    ("environment", &["cluster", "host_keys"]),
     ("sync", &["source"]),
     ("telemetry", &[]),
     (

@@ -182,6 +182,12 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
+/// Returns whether an attribute is one of tests, such as `cfg_attr(test, derive(…))`.
+fn is_test_only(list: &MetaList) -> bool {
+    let first = list.tokens.clone().into_iter().next();
+    list.path.is_ident("cfg_attr") && first.is_some_and(|token| token.to_string() == "test")
+}
+
 impl<'ast> Visit<'ast> for Collector {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         if !is_test(&item.attrs) {
@@ -217,6 +223,9 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_meta_list(&mut self, list: &'ast MetaList) {
+        if is_test_only(list) {
+            return;
+        }
         self.add_tokens(TokenBuffer::new2(list.tokens.clone()).begin());
         visit::visit_meta_list(self, list);
     }
@@ -234,13 +243,13 @@ fn grouped_imports_nested_modules_and_macros_are_seen() {
     let code = "use crate::{auth, plugin::{self, Detector}}; mod inner { use wasmtime::Engine; } \
                 #[cfg(test)] mod tests { use axum::Router; } fn f() { kube::Client::new(); } \
                 fn g() { select! { () = hyper::accept() => json!([clap::Parser]) } } \
-                #[derive(serde::Serialize)] struct S; #[cfg(test)] mod testing;";
+                #[derive(serde::Serialize)] #[cfg_attr(test, derive(regex::Regex))] struct S; #[cfg(test)] mod testing;";
     let collector = Collector::read("receiver/body", code);
     let names = |first: &str| collector.paths.iter().any(|path| path[0] == first);
     for library in ["wasmtime", "kube", "hyper", "clap", "serde"] {
         assert!(names(library), "{library}");
     }
-    assert!(!names("axum"));
+    assert!(!names("axum") && !names("regex"));
     let has = |module: &str| collector.paths.iter().any(|path| leads_to(path, module));
     assert!(has("auth") && has("plugin/Detector"));
     assert_eq!(
