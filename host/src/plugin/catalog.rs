@@ -19,6 +19,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 use self::entry::{Entry, Version};
 pub use self::files::read_component;
@@ -46,6 +47,8 @@ pub struct Catalog {
     builtins: Vec<Entry>,
     /// Tasks of files that are being compiled, or wait to be compiled.
     loads: JoinSet<Loaded>,
+    /// Since when something is being loaded, or has to be examined, if it was so at the last look.
+    unsettled_since: Option<Instant>,
     /// Whether files may have changed that were not examined since.
     has_unexamined: bool,
     /// Whether every supply was known at the last scan.
@@ -95,6 +98,7 @@ impl Catalog {
             files: BTreeMap::new(),
             builtins: builtins.into_iter().map(Entry::builtin).collect(),
             loads: JoinSet::new(),
+            unsettled_since: None,
             has_unexamined: true,
             all_supplies_known: false,
             reported: Reported::default(),

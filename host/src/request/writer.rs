@@ -162,15 +162,14 @@ fn is_starting(refused: &Status) -> bool {
     refused.message.contains("RBAC: ") && refused.message.contains("not found")
 }
 
-/// Returns why the API server does not store an object: its fields and what is wrong with each. The texts of the API server
-/// also contain the values, which may be credentials.
-fn invalid_fields(refused: &Status) -> String {
+/// Returns the invalid fields of an object, and what is wrong with each. The texts of the API server also contain the
+/// values, which may be credentials. `None` if it names no field, as an admission policy that refuses the write.
+fn invalid_fields(refused: &Status) -> Option<String> {
     let causes = refused.details.iter().flat_map(|details| &details.causes);
+    let causes = causes.filter(|cause| !cause.field.is_empty());
     let named = causes.map(|cause| format!("{} ({})", cause.field, cause.reason));
     let named: Vec<_> = named.take(MAX_CAUSES).collect();
-    let fields = named.join(", ");
-    let colon = if fields.is_empty() { "" } else { ": " };
-    format!("the Kubernetes API server does not accept it{colon}{fields}")
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 const NO_ANSWER: Failure = Failure::Transient {
@@ -192,9 +191,12 @@ fn failure(key: &ObjectKey, error: kube::Error) -> Failure {
         404 => Failure::Final(RequestError::NotFound(key.clone())),
         409 => Failure::Conflict,
         429 => transient(error, seconds),
-        422 => Failure::Final(RequestError::Invalid {
-            key: key.clone(),
-            why: invalid_fields(status),
+        422 => Failure::Final(match invalid_fields(status) {
+            Some(fields) => RequestError::Invalid {
+                key: key.clone(),
+                why: format!("the Kubernetes API server does not accept it: {fields}"),
+            },
+            None => RequestError::Refused(Arc::new(error)),
         }),
         403 if is_starting(status) => transient(error, 0),
         500.. => transient(error, seconds.min(LONGEST_ASKED_AT_START)),
@@ -281,8 +283,12 @@ mod tests {
             failed(&answer),
             ("invalid-object", format!("{text}{fields}"))
         );
-        let bare = json!({"status": "Failure", "code": 422});
-        assert_eq!(failed(&bare), ("invalid-object", text.to_owned()));
+        // An admission policy refuses a write with the same code, and names no field.
+        let policy = json!({
+            "status": "Failure", "code": 422, "reason": "Invalid", "message": "denied by the policy freeze",
+            "details": {"causes": [{"message": "denied by the policy freeze"}]},
+        });
+        assert_eq!(failed(&policy).0, "api-refused");
     }
 
     fn request(commit: Option<&str>) -> Request {

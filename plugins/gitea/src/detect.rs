@@ -11,18 +11,16 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let Some(event) = first(request, &EVENT) else {
         return Ok(Outcome::NotMine);
     };
-    if push::is_by_hand(request) {
-        return Ok(Outcome::NotMine);
-    }
     match event.as_str() {
         "push" => pushed(request),
+        "delete" => delete(request),
+        _ if push::is_by_hand(request) => Ok(Outcome::NotMine),
         "create" => create(request),
         "release" => match release(request) {
             // A body that is written by hand may have no members of a release.
             Err(_) if request.has_ref() => Ok(Outcome::NotMine),
             outcome => outcome,
         },
-        "delete" => delete(request),
         other => Ok(Outcome::ignored(&["event ", other])),
     }
 }

@@ -27,16 +27,14 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
             _ => released(request, None),
         };
     };
-    if push::is_by_hand(request) {
-        return Ok(Outcome::NotMine);
-    }
     match event.as_str() {
+        "push" => pushed(request),
+        "delete" => delete(request),
+        _ if push::is_by_hand(request) => Ok(Outcome::NotMine),
         // A body that is written by hand may have no members of a release.
         "release" if is_incomplete(request) && request.has_ref() => Ok(Outcome::NotMine),
         "release" => released(request, Some(&request.required(ACTION)?)),
-        "push" => pushed(request),
         "create" => create(request),
-        "delete" => delete(request),
         "ping" => Ok(Outcome::ignored(&["ping"])),
         other => Ok(Outcome::ignored(&["event ", other])),
     }

@@ -4,6 +4,9 @@
 //! its plugin, other plugins would get its deliveries in the meantime.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::super::load::Origin;
 use super::super::settings::Settings;
@@ -11,10 +14,24 @@ use super::Catalog;
 use super::entry::Entry;
 use super::files::{FileKey, Listing};
 
+/// The longest time for which the plugins of files that are gone, and versions with new names, wait for what is being
+/// loaded. A compilation that does not end holds nothing back for longer.
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
+
 impl Catalog {
     /// Whether every supplied file was examined, and loaded if it had to be.
     pub(super) fn is_settled(&self) -> bool {
         !self.has_unexamined && self.loads.is_empty()
+    }
+
+    /// Whether every supplied file was loaded, or one is being loaded for so long that the others do not wait for it.
+    pub(super) fn has_waited(&mut self) -> bool {
+        if self.is_settled() {
+            self.unsettled_since = None;
+            return true;
+        }
+        let since = self.unsettled_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= LONGEST_WAIT
     }
 
     /// Records which files are gone, and which are back. Returns those that were there at the last scan.
@@ -30,14 +47,13 @@ impl Catalog {
 
     /// Removes the entries of the files that are gone, except those that serve until everything is loaded. A file with
     /// the same plugin name, if it serves, ends that earlier.
-    pub(super) fn forget_gone(&mut self, settings: &Settings) {
-        let is_settled = self.is_settled();
+    pub(super) fn forget_gone(&mut self, settings: &Settings, has_waited: bool) {
         let serves = |entry: &&Entry| !entry.is_gone() && entry.is_enabled(settings);
         let names = self.files.values().filter(serves).filter_map(Entry::name);
         let names: BTreeSet<_> = names.collect();
         let is_needed = |entry: &Entry| {
             let name = entry.name().filter(|_| entry.is_enabled(settings));
-            !is_settled && name.is_some_and(|name| !names.contains(name))
+            !has_waited && name.is_some_and(|name| !names.contains(name))
         };
         let gone = self.files.iter().filter(|(_, entry)| entry.is_gone());
         let gone = gone.filter(|(_, entry)| !is_needed(entry));
@@ -60,8 +76,12 @@ impl Catalog {
 
     /// Puts in place what waited until everything is loaded.
     pub(super) fn settle(&mut self) {
+        if !self.is_settled() {
+            return;
+        }
+        self.unsettled_since = None;
         let waits = |entry: &Entry| entry.is_gone() || entry.new_name().is_some();
-        if self.is_settled() && self.files.values().any(waits) {
+        if self.files.values().any(waits) {
             let settings = self.settings.get().clone();
             self.put_in_place(&settings);
         }

@@ -13,8 +13,9 @@ use super::order::{Candidate, Id, NotAsked, order};
 impl Catalog {
     /// Replaces the plugins of the chain with those that serve now.
     pub(super) fn put_in_place(&mut self, settings: &Settings) {
-        self.forget_gone(settings);
-        if self.is_settled() {
+        let has_waited = self.has_waited();
+        self.forget_gone(settings, has_waited);
+        if has_waited {
             self.rename(settings);
         }
         let keys: Vec<_> = self.files.keys().cloned().collect();
@@ -60,18 +61,17 @@ impl Catalog {
             };
             aside.push(listed(id, state));
         }
-        for (bundle, why) in self.supplied.refused_bundles() {
-            let why = why.to_owned();
-            aside.push(Listed::new(
-                bundle.to_owned(),
-                None,
-                None,
-                PluginState::Refused { why },
-            ));
-        }
+        aside.extend(self.refused_bundles());
         self.report_loaded(duplicates);
         self.set_usable(asked.iter().chain(&aside));
         self.chain.replace(asked, aside);
+    }
+
+    fn refused_bundles(&self) -> impl Iterator<Item = Listed> {
+        self.supplied.refused_bundles().map(|(bundle, why)| {
+            let why = why.to_owned();
+            Listed::new(bundle.to_owned(), None, None, PluginState::Refused { why })
+        })
     }
 
     /// Puts new versions with new names into service, unless an earlier file has the name. In that case the previous

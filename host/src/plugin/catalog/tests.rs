@@ -156,6 +156,21 @@ async fn a_renamed_file_serves_under_its_old_name_until_it_is_loaded() {
 }
 
 #[tokio::test]
+async fn a_load_that_does_not_end_keeps_no_removed_plugin() {
+    let mut fixture = Fixture::new(&[("anvil.wasm", stoker_builtin::EXAMPLE)]).await;
+    fixture.write("press.wasm", &named("pressy"));
+    fixture.remove("anvil.wasm");
+    fixture.catalog.scan().await;
+    fixture.assert_answers("anvil.wasm").await;
+    // The load of the other file is not taken, as if it did not end.
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_mins(2)).await;
+    fixture.catalog.scan().await;
+    assert_eq!(fixture.state("anvil.wasm"), None);
+    assert_eq!(fixture.state("press.wasm"), Some(PluginState::Loading));
+}
+
+#[tokio::test]
 async fn a_key_of_a_config_map_and_a_config_map_can_be_renamed() {
     let mut fixture = Fixture::new(&[]).await;
     let plugin = || stoker_builtin::EXAMPLE.to_vec();
