@@ -27,11 +27,11 @@ pub(crate) enum HostKeyError {
         path: PathBuf,
         /// The keys.
         #[source]
-        source: GitError,
+        source: Box<GitError>,
     },
     /// The server does not answer as it should. The keys are not the reason.
     #[error(transparent)]
-    Git(GitError),
+    Git(Box<GitError>),
     /// The file cannot be read.
     #[error("cannot read the kept host keys in {}", path.display())]
     Read {
@@ -110,9 +110,9 @@ impl HostKeys {
             GitError::HostKeyChanged { .. } => HostKeyError::Changed {
                 server: remote.url().ssh_server(),
                 path: self.0.clone(),
-                source: error,
+                source: error.into(),
             },
-            other => HostKeyError::Git(other),
+            other => HostKeyError::Git(other.into()),
         }
     }
 
