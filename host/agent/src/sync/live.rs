@@ -49,8 +49,8 @@ impl Live {
         Ok(found)
     }
 
-    /// Returns what is at a path. The directory above it must not be a file. A volume that does not distinguish upper and
-    /// lower case has something at a path whose name is listed in another case.
+    /// Returns what is at a path. The directory above it must not be a file. A volume that does not distinguish upper
+    /// and lower case has something at a path whose name is listed in another case.
     pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, FolderError> {
         let (parent, name) = split(path);
         let entries = self.list(parent)?;
@@ -72,8 +72,8 @@ impl Live {
         Ok(self.unlisted(&join(directory, name))?.is_some())
     }
 
-    /// Asks the volume for a path whose name is not listed. What it finds is asked for once: all files below a directory
-    /// need the same answer.
+    /// Asks the volume for a path whose name is not listed. What it finds is asked for once: all files below a
+    /// directory need the same answer.
     fn unlisted(&self, path: &str) -> Result<Option<Stat>, FolderError> {
         if let Some(known) = self.unlisted.borrow().get(path) {
             return Ok(Some(known.clone()));
