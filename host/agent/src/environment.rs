@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use stoker_api::detection::{CommitId, RepoUrl};
+use stoker_api::detection::CommitId;
+use stoker_git::{GitError, Remote};
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::host_keys::{HostKeyError, HostKeys};
+use crate::host_keys::{HostKeyError, HostKeys, needs_pin};
 
 /// The environment of the agent.
 #[derive(Clone)]
@@ -96,14 +97,27 @@ impl Environment {
         }
     }
 
-    /// Returns the only host key that the repository's ssh server may have, if one is known.
-    pub(crate) async fn pinned_host_key(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<String>, PinnedKeyError> {
+    /// Lets an ssh remote have only the host key that the controller or this machine saw, if one is known and no known
+    /// hosts determine the key.
+    pub(crate) async fn pin(&self, remote: Remote) -> Result<Remote, PinnedKeyError> {
         match self {
-            Self::Cluster(cluster) => Ok(cluster.pinned_host_key(repo).await?),
-            Self::Machine(machine) => Ok(machine.host_keys.of(repo)?),
+            Self::Cluster(cluster) if needs_pin(&remote) => {
+                let key = cluster.pinned_host_key(remote.url()).await?;
+                Ok(match key {
+                    Some(key) => remote.with_pinned_host_key(&key),
+                    None => remote,
+                })
+            }
+            Self::Cluster(_) => Ok(remote),
+            Self::Machine(machine) => Ok(machine.host_keys.pin(remote)?),
+        }
+    }
+
+    /// Adds to the error about another host key how to accept it, if this is decided here.
+    pub(crate) fn explain(&self, remote: &Remote, error: GitError) -> HostKeyError {
+        match self {
+            Self::Cluster(_) => HostKeyError::Git(error),
+            Self::Machine(machine) => machine.host_keys.explain(remote, error),
         }
     }
 }
@@ -137,5 +151,22 @@ mod tests {
             std::fs::write(&path, &text).unwrap();
             assert_eq!(file.is_confirmed(&commit).await, is_confirmed, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_machine_tells_where_to_accept_another_host_key() {
+        let repo = stoker_api::detection::RepoUrl::parse("ssh://git@git.example/o/r.git").unwrap();
+        let machine = Environment::Machine(Machine {
+            host_keys: HostKeys::in_folder(std::path::Path::new("/s")),
+            ..Machine::default()
+        });
+        let error = GitError::HostKeyChanged {
+            host: "git.example:22".to_owned(),
+            expected: "one".to_owned(),
+            seen: "two".to_owned(),
+        };
+        let text = machine.explain(&Remote::anonymous(repo), error).to_string();
+        let expected = "to accept another key, delete the line of git.example:22 in /s/host-keys";
+        assert_eq!(text, expected);
     }
 }

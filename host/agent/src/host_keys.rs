@@ -1,6 +1,8 @@
 //! The host keys of ssh servers that an agent without a cluster has seen first.
 
+use std::fs::Permissions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use stoker_api::detection::RepoUrl;
@@ -10,6 +12,8 @@ use stoker_git::{Credentials, GitError, HostKey, Remote};
 const FILE: &str = "host-keys";
 /// The largest file, in bytes.
 const FILE_BYTES: u64 = 1 << 20;
+/// The permissions of the file. The keys are public, and an agent of another user must be able to read them.
+const FILE_MODE: u32 = 0o644;
 
 /// The file with the host keys.
 #[derive(Debug, Clone, Default)]
@@ -137,13 +141,16 @@ impl HostKeys {
         std::fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(text.as_bytes())?;
+        let permissions = Permissions::from_mode(FILE_MODE);
+        file.as_file().set_permissions(permissions)?;
         file.as_file().sync_all()?;
         file.persist(&self.0)?;
         Ok(())
     }
 }
 
-fn needs_pin(remote: &Remote) -> bool {
+/// Returns whether a remote is reached by ssh and no known hosts determine its key.
+pub(crate) fn needs_pin(remote: &Remote) -> bool {
     remote.url().url().scheme() == "ssh"
         && !matches!(
             remote.credentials(),
@@ -189,6 +196,8 @@ mod tests {
             .unwrap();
         let text = std::fs::read_to_string(state.join(FILE)).unwrap();
         assert_eq!(text, "git.example:2222 ssh-ed25519 SHA256:one\n");
+        let metadata = std::fs::metadata(state.join(FILE)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o644);
         assert_eq!(pinned().as_deref(), Some("ssh-ed25519 SHA256:one"));
         // Known hosts decide alone.
         let known = keys.pin(remote(Some("known"))).unwrap();

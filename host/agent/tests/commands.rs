@@ -235,9 +235,12 @@ async fn the_folders_of_another_agent_are_not_used() {
         let folder = machine.path(name);
         let lock = std::fs::File::open(&folder).unwrap();
         lock.try_lock().unwrap();
+        let requests = machine.git.requests();
         let (code, _, error) = machine
             .run(&["--ref", "main", "--state", &state_text])
             .await;
+        // Without the lock of its own folder, the agent asks no server: it could not keep what the server shows.
+        assert_eq!(machine.git.requests() == requests, name == "state");
         let expected = format!(
             "error: {step}another stoker-agent uses the folder {}\n",
             folder.display()

@@ -35,16 +35,17 @@ pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
         known_hosts: flags.credentials.known_hosts_file.clone(),
     };
     let git = git_client(flags.max_file_mib)?;
-    progress("looking up the ref");
     let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
     let state = flags.state.clone();
     let state = state.unwrap_or_else(|| temporary.path().to_owned());
+    // No other agent writes the host keys meanwhile.
+    let (store, _lock) = open_store(&state)?;
     let keys = HostKeys::in_folder(&state);
+    progress("looking up the ref");
     let wanted = resolve(&git, &credentials, &keys, &repo, &git_ref, profiles).await?;
     if let Some(key) = keys.of(&repo)?.filter(|_| flags.state.is_none()) {
         warn(&unchecked(&repo.ssh_server(), &key));
     }
-    let (store, _lock) = open_store(&state)?;
     let mut worker = worker(flags, git, store, credentials, &state);
     progress(&format!("fetching {}", wanted.commit.short()));
     let result = worker.sync_once(&wanted, flags.dry_run).await;

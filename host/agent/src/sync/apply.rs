@@ -1,7 +1,9 @@
 //! Makes the changes of a plan.
 //!
 //! All files are first written to a staging folder. An error there leaves the gateway as it is. Each file is then moved to
-//! its place in one step, so an interruption leaves it as it was before or as it is after. Deletions are last, unless something is in the way of a file.
+//! its place in one step, so an interruption leaves it as it was before or as it is after. Deletions are last, unless
+//! something is in the way of a file. A file whose name changes only in case is deleted directly before it is moved, on
+//! volumes that would keep the name: there, some ignore a rename that changes only the case.
 
 mod disk;
 mod staging;

@@ -17,6 +17,8 @@ pub struct Live {
     folder: Folder,
     applied: Applied,
     directories: RefCell<HashMap<String, Listing>>,
+    /// What the volume has at names that no list has.
+    unlisted: RefCell<HashMap<String, Stat>>,
 }
 
 impl Live {
@@ -31,6 +33,7 @@ impl Live {
             folder,
             applied,
             directories: RefCell::default(),
+            unlisted: RefCell::default(),
         })
     }
 
@@ -46,15 +49,48 @@ impl Live {
         Ok(found)
     }
 
-    /// Returns what is at a path. The directory above it must not be a file.
+    /// Returns what is at a path. The directory above it must not be a file. A volume that does not distinguish upper
+    /// and lower case has something at a path whose name is listed in another case.
     pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, FolderError> {
         let (parent, name) = split(path);
-        Ok(self.list(parent)?.get(name).cloned())
+        let entries = self.list(parent)?;
+        match entries.get(name) {
+            Some(stat) => Ok(Some(stat.clone())),
+            None if entries.is_empty() => Ok(None),
+            None => self.unlisted(path),
+        }
+    }
+
+    /// Returns whether the list of the directory above a path has its name.
+    pub(super) fn is_listed(&self, path: &str) -> Result<bool, FolderError> {
+        let (parent, name) = split(path);
+        Ok(self.list(parent)?.get(name).is_some())
     }
 
     /// Returns whether the volume finds a name in a directory whose list does not have it.
     pub(super) fn has_unlisted(&self, directory: &str, name: &str) -> Result<bool, FolderError> {
-        Ok(self.folder.stat(&join(directory, name))?.is_some())
+        Ok(self.unlisted(&join(directory, name))?.is_some())
+    }
+
+    /// Asks the volume for a path whose name is not listed. What it finds is asked for once: all files below a
+    /// directory need the same answer.
+    fn unlisted(&self, path: &str) -> Result<Option<Stat>, FolderError> {
+        if let Some(known) = self.unlisted.borrow().get(path) {
+            return Ok(Some(known.clone()));
+        }
+        let found = self.folder.stat(path)?;
+        if let Some(stat) = &found {
+            let mut unlisted = self.unlisted.borrow_mut();
+            unlisted.insert(path.to_owned(), stat.clone());
+        }
+        Ok(found)
+    }
+
+    /// Lets the volume find a listed path by a second name.
+    #[cfg(test)]
+    pub(super) fn add_unlisted(&self, listed: &str, second: &str) {
+        let stat = self.folder.stat(listed).unwrap().unwrap();
+        self.unlisted.borrow_mut().insert(second.to_owned(), stat);
     }
 
     /// Returns the path of the directory that a link leads to, or `None` if it does not lead to one in the folder.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use stoker_git::{CommitInfo, Credentials, GitError, Remote, Wanted};
+use stoker_git::{CommitInfo, GitError, Wanted};
 use tokio::time::Instant;
 
 use super::{Worker, blocking, failure, text_failure};
 use crate::agent::{Failure, Step};
+use crate::host_keys::HostKeyError;
 use crate::metadata::{CancelFor, Metadata, Published};
 use crate::metrics::Operation;
 
@@ -84,7 +85,9 @@ impl Worker {
             .credentials
             .remote(wanted.repo.clone())
             .map_err(|error| failure(step, &error))?;
-        let mut remote = self.with_host_key(remote, step).await?;
+        // Without the key, any server would be accepted, so nothing is fetched if it cannot be read.
+        let pinned = self.environment.pin(remote).await;
+        let mut remote = pinned.map_err(|error| failure(step, &error))?;
         if let Some(bundle) = &wanted.ca_bundle {
             remote = remote.with_ca_bundle(bundle);
         }
@@ -96,7 +99,7 @@ impl Worker {
             .git
             .fetch_with_progress(&remote, &asked, &self.store, &self.show)
             .await
-            .map_err(|error| explained(step, &error))?;
+            .map_err(|error| explained(step, &self.environment.explain(&remote, error)))?;
         tracing::debug!(bytes = report.bytes, "fetched");
         let info = self.stored(wanted, step).await?;
         let info =
@@ -112,28 +115,12 @@ impl Worker {
         let info = blocking(move || store.commit(&commit)).await;
         info.map_err(|error| failure(step, &error))
     }
-
-    /// Adds the host key that the controller or this machine saw, if no other determines the key. Without this key, any server would be
-    /// accepted, so nothing is fetched if it cannot be read.
-    async fn with_host_key(&self, remote: Remote, step: Step) -> Result<Remote, Failure> {
-        let Credentials::SshKey {
-            known_hosts: None, ..
-        } = remote.credentials()
-        else {
-            return Ok(remote);
-        };
-        match self.environment.pinned_host_key(remote.url()).await {
-            Ok(Some(key)) => Ok(remote.with_pinned_host_key(&key)),
-            Ok(None) => Ok(remote),
-            Err(error) => Err(failure(step, &error)),
-        }
-    }
 }
 
 /// Adds to the error about a file that is too large which setting permits larger ones.
-fn explained(step: Step, error: &GitError) -> Failure {
+fn explained(step: Step, error: &HostKeyError) -> Failure {
     let failure = failure(step, error);
-    if !matches!(error, GitError::ObjectTooLarge { .. }) {
+    if !matches!(error, HostKeyError::Git(GitError::ObjectTooLarge { .. })) {
         return failure;
     }
     Failure {

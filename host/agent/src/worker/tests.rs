@@ -10,6 +10,7 @@ use super::*;
 use crate::cluster::Cluster;
 use crate::environment::{Confirmation, Machine};
 use crate::fake_client::{client, status};
+use crate::host_keys::HostKeys;
 
 /// The address of the repository by ssh. Nothing listens there.
 const BY_SSH: &str = "ssh://git@127.0.0.1:1/o/r.git";
@@ -106,6 +107,24 @@ async fn nothing_is_fetched_by_ssh_if_the_host_key_cannot_be_read() {
     let error = error(site.sync(&wanted).await);
     let text = "cannot read the host key that the controller saw: ";
     assert!(error.starts_with(text), "{error}");
+}
+
+#[tokio::test]
+async fn the_kept_host_keys_are_for_every_ssh_server() {
+    let mut site = Site::new().await;
+    let mut wanted = site.publish(&json!({})).await;
+    wanted.repo = RepoUrl::parse(BY_SSH).unwrap();
+    std::fs::write(site.folder.path().join("state/host-keys"), [0xff]).unwrap();
+    site.worker.environment = Environment::Machine(Machine {
+        host_keys: HostKeys::in_folder(&site.folder.path().join("state")),
+        ..Machine::default()
+    });
+    for ssh_key in [site.worker.credentials.ssh_key.clone(), None] {
+        site.worker.credentials.ssh_key = ssh_key;
+        let error = error(site.sync(&wanted).await);
+        let text = "cannot read the kept host keys in ";
+        assert!(error.starts_with(text), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,10 @@ pub(super) struct Comparison<'a> {
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) operations: Vec<Operation>,
+    /// The operations that write the files. They follow those that make room.
+    files: Vec<Operation>,
+    /// The operations that set permissions. They follow the files.
+    modes: Vec<Operation>,
     pub(super) writes: Vec<Write>,
     /// The positions of the files in the record that stay as they are.
     pub(super) known: Vec<usize>,
@@ -46,10 +50,12 @@ pub(super) struct Changes {
 }
 
 /// What is at the path of a wanted file.
-enum Place {
+enum Place<'a> {
     Free,
     Taken,
     File(Stat),
+    /// The file has this other name there, which differs only in case.
+    Former(&'a str),
 }
 
 /// Whether the content of a file is already there.
@@ -65,72 +71,53 @@ enum Unchanged {
 impl Comparison<'_> {
     pub(super) fn compare(&self, wanted: &Wanted, orphans: &Orphans) -> Result<Changes, PlanError> {
         let mut changes = Changes::default();
-        let mut modes = Vec::new();
-        let mut writes = Vec::new();
         let mut parents = Parents::new(wanted, orphans);
         let letter_case = LetterCase::new(wanted, orphans);
         for (path, file) in &wanted.files {
             parents.check(path, self.live, &mut changes)?;
-            let place = self.place(path, orphans, &mut changes)?;
+            let formers = letter_case.formers(path, self.live)?;
+            let place = self.place(path, &formers, orphans, &mut changes)?;
             if let Some(conflict) = letter_case.conflict(path, self.live)? {
                 return Err(conflict.into());
             }
-            let replaces = !matches!(place, Place::Free);
-            let mode = mode(&self.entries[file.entry]);
-            let unchanged = self.unchanged(path, *file, &place)?;
-            if let Some(former) = letter_case.former(path, self.live)? {
-                if replaces {
-                    changes.renamed.insert(former.to_owned());
-                } else {
-                    // Otherwise the file would keep its name, and the deletion would hit the new one.
-                    changes.clear(former, false);
-                }
-            }
-            match unchanged {
+            match self.unchanged(path, *file, &place)? {
                 Unchanged::Known(position) => changes.known.push(position),
-                Unchanged::No => {
-                    *(if replaces {
-                        &mut changes.counts.modified
-                    } else {
-                        &mut changes.counts.added
-                    }) += 1;
-                    writes.push(Operation::Write {
-                        path: path.clone(),
-                        replaces,
-                    });
-                    changes.writes.push(Write {
-                        path: path.clone(),
-                        file: *file,
-                    });
-                }
-                Unchanged::Noted(record) => {
-                    let known = self.live.applied(path);
-                    // A file system may not have the permissions that were asked for, or the file has another owner.
-                    let was_set =
-                        known.is_some_and(|known| known.stat == record.stat && known.mode == mode);
-                    if !record.stat.has_mode(mode) && !was_set {
-                        changes.counts.modified += 1;
-                        modes.push(Operation::SetMode {
-                            path: path.clone(),
-                            mode,
-                        });
-                    }
-                    changes.noted.push(record);
-                }
+                Unchanged::No => changes.write(path, *file, &place),
+                Unchanged::Noted(record) => self.note(*file, record, &mut changes),
             }
+            let renamed = formers.into_iter().map(str::to_owned);
+            changes.renamed.extend(renamed);
         }
-        changes.operations.extend(writes);
-        changes.operations.extend(modes);
+        let files = std::mem::take(&mut changes.files);
+        let modes = std::mem::take(&mut changes.modes);
+        changes.operations.extend(files.into_iter().chain(modes));
         changes.twins = letter_case.into_twins();
         Ok(changes)
     }
 
-    fn place(
+    /// Notes a file that is not written. Its permissions are set if they are wrong.
+    fn note(&self, file: WantedFile, record: AppliedFile, changes: &mut Changes) {
+        let mode = mode(&self.entries[file.entry]);
+        let known = self.live.applied(&record.path);
+        // A file system may not have the permissions that were asked for, or the file has another owner.
+        let was_set = known.is_some_and(|known| known.stat == record.stat && known.mode == mode);
+        if !record.stat.has_mode(mode) && !was_set {
+            changes.counts.modified += 1;
+            changes.modes.push(Operation::SetMode {
+                path: record.path.clone(),
+                mode,
+            });
+        }
+        changes.noted.push(record);
+    }
+
+    fn place<'a>(
         &self,
         path: &str,
+        formers: &[&'a str],
         orphans: &Orphans,
         changes: &mut Changes,
-    ) -> Result<Place, PlanError> {
+    ) -> Result<Place<'a>, PlanError> {
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         if changes.cleared.contains(parent) {
             return Ok(Place::Free);
@@ -138,6 +125,11 @@ impl Comparison<'_> {
         let Some(stat) = self.live.stat(path)? else {
             return Ok(Place::Free);
         };
+        if let Some(former) = formers.first()
+            && !self.live.is_listed(path)?
+        {
+            return Ok(Place::Former(former));
+        }
         match stat.kind {
             Kind::File => Ok(Place::File(stat)),
             Kind::Link => Ok(Place::Taken),
@@ -161,7 +153,7 @@ impl Comparison<'_> {
         &self,
         path: &Arc<str>,
         file: WantedFile,
-        place: &Place,
+        place: &Place<'_>,
     ) -> Result<Unchanged, PlanError> {
         let entry = &self.entries[file.entry];
         let rule = &self.rules[file.rule];
@@ -232,6 +224,33 @@ fn clear_directory(path: &str, orphans: &Orphans, changes: &mut Changes) {
 }
 
 impl Changes {
+    fn write(&mut self, path: &Arc<str>, file: WantedFile, place: &Place<'_>) {
+        let replaces = matches!(place, Place::File(_) | Place::Taken);
+        if replaces {
+            self.counts.modified += 1;
+        } else {
+            self.counts.added += 1;
+        }
+        // Otherwise the file would keep its name. Only this file is missing after an interruption.
+        if let Place::Former(former) = place
+            && self.cleared.insert((*former).to_owned())
+        {
+            self.counts.deleted += 1;
+            self.files.push(Operation::Clear {
+                path: (*former).into(),
+                is_directory: false,
+            });
+        }
+        self.files.push(Operation::Write {
+            path: path.clone(),
+            replaces,
+        });
+        self.writes.push(Write {
+            path: path.clone(),
+            file,
+        });
+    }
+
     pub(super) fn clear(&mut self, path: &str, is_directory: bool) {
         if self.cleared.insert(path.to_owned()) {
             self.counts.deleted += usize::from(!is_directory);

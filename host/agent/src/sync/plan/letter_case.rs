@@ -24,7 +24,8 @@ pub struct OneFile {
 
 /// Other paths of the wanted files.
 pub(super) struct LetterCase<'a> {
-    orphans: HashMap<u64, &'a str>,
+    /// The files that nobody wants, in the order of their hashes.
+    orphans: Vec<(u64, &'a str)>,
     twins: Twins,
     hasher: RandomState,
 }
@@ -36,10 +37,11 @@ impl<'a> LetterCase<'a> {
     pub(super) fn new(wanted: &Wanted, orphans: &'a Orphans) -> Self {
         let hasher = RandomState::new();
         let files = orphans.files.iter();
-        let orphans = files
+        let mut orphans: Vec<_> = files
             .map(|path| (folded(&hasher, path), path.as_str()))
             .collect();
-        // Only the by_hash: a commit can have many files.
+        orphans.sort_unstable();
+        // A commit can have many files. A list of hashes takes less memory than a map of folded paths.
         let mut by_hash: Vec<(u64, &Arc<str>)> = wanted
             .files
             .keys()
@@ -62,15 +64,22 @@ impl<'a> LetterCase<'a> {
         }
     }
 
-    /// Returns the path of the file that nobody wants and that is the file at a wanted path.
-    pub(super) fn former(&self, path: &str, live: &Live) -> Result<Option<&'a str>, FolderError> {
+    /// Returns the paths that nobody wants and that lead to the file at a wanted path. There are several if two
+    /// destinations are one directory.
+    pub(super) fn formers(&self, path: &str, live: &Live) -> Result<Vec<&'a str>, FolderError> {
+        let mut formers = Vec::new();
         if self.orphans.is_empty() {
-            return Ok(None);
+            return Ok(formers);
         }
-        match self.orphans.get(&folded(&self.hasher, path)) {
-            Some(orphan) if is_one_file(live, orphan, path)? => Ok(Some(orphan)),
-            _ => Ok(None),
+        let hash = folded(&self.hasher, path);
+        let start = self.orphans.partition_point(|(known, _)| *known < hash);
+        let same = self.orphans[start..].iter();
+        for (_, orphan) in same.take_while(|(known, _)| *known == hash) {
+            if is_one_file(live, orphan, path)? {
+                formers.push(*orphan);
+            }
         }
+        Ok(formers)
     }
 
     /// Returns the other wanted path of the file that is on the gateway.

@@ -179,6 +179,13 @@ impl Walk<'_> {
     }
 }
 
+/// Returns whether a path is below a directory.
+fn has_below(paths: &BTreeSet<String>, directory: &str) -> bool {
+    let prefix = format!("{directory}/");
+    let next = paths.range(prefix.clone()..).next();
+    next.is_some_and(|path| path.starts_with(&prefix))
+}
+
 impl Orphans {
     /// Adds the deletions that the comparison has not made already.
     pub(super) fn add_deletions(&self, changes: &mut Changes) {
@@ -196,7 +203,7 @@ impl Orphans {
             .directories
             .iter()
             .rev()
-            .filter(|path| !cleared.contains(*path));
+            .filter(|path| !cleared.contains(*path) && !has_below(renamed, path));
         let directories = directories.map(|path| Operation::RemoveDirectory {
             path: path.as_str().into(),
         });

@@ -1,4 +1,5 @@
 mod cases;
+mod letter_case;
 mod properties;
 
 use serde_json::json;
@@ -275,98 +276,4 @@ fn the_gateway_s_folder_must_exist() {
     let applied = Applied::default();
     let missing = std::path::Path::new("/nonexistent/data");
     assert!(super::super::Live::read(missing, applied).is_err());
-}
-
-/// Plans on a volume that does not distinguish upper and lower case: after the lists are read, a second name of the file
-/// or directory appears that they do not have.
-fn plan_folded(
-    source: &Repository,
-    profile: &super::Profile,
-    data: &std::path::Path,
-    (listed, other): (&str, &str),
-) -> Result<super::Plan, super::PlanError> {
-    let live = super::super::Live::read(data, Applied::default()).unwrap();
-    for directory in ["", "d", "d/low"] {
-        live.list(directory).unwrap();
-    }
-    let (listed, other) = (data.join(listed), data.join(other));
-    if listed.is_dir() {
-        std::os::unix::fs::symlink(listed, other).unwrap();
-    } else {
-        std::fs::hard_link(listed, other).unwrap();
-    }
-    super::plan(source, profile, &super::super::testing::context(), live)
-}
-
-#[test]
-fn a_file_whose_name_changes_in_case_is_deleted_before_it_is_written() {
-    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
-    for content in ["1", "2"] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("d")).unwrap();
-        std::fs::write(folder.path().join("d/k"), "1").unwrap();
-        let source = repository(&[("a/K", content)]);
-        let clear = Operation::Clear {
-            path: "d/k".into(),
-            is_directory: false,
-        };
-        let write = Operation::Write {
-            path: "d/K".into(),
-            replaces: false,
-        };
-        let plan = plan_folded(&source, &profile, folder.path(), ("d/k", "d/K")).unwrap();
-        assert_eq!(plan.operations(), [clear, write]);
-        assert_eq!((plan.counts().added, plan.counts().deleted), (1, 1));
-    }
-}
-
-#[test]
-fn a_file_whose_folder_changes_in_case_is_not_deleted() {
-    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
-    for (content, operations) in [("1", 1), ("2", 2)] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("d/low")).unwrap();
-        std::fs::write(folder.path().join("d/low/x"), "1").unwrap();
-        let source = repository(&[("a/Low/x", content)]);
-        // A link stands for the second name of a directory.
-        let names = ("d/low", "d/Low");
-        let plan = plan_folded(&source, &profile, folder.path(), names).unwrap();
-        let found = plan.operations();
-        let is_delete = |operation: &Operation| matches!(operation, Operation::Delete { .. });
-        assert!(!found.iter().any(is_delete), "{found:?}");
-        // What remains is the attempt to remove the folder, which is not empty.
-        assert_eq!(found.len(), operations, "{found:?}");
-    }
-}
-
-#[test]
-fn two_files_that_are_one_on_the_volume_are_an_error() {
-    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("d")).unwrap();
-    std::fs::write(folder.path().join("d/k"), "1").unwrap();
-    let source = repository(&[("a/K", "1"), ("a/k", "2")]);
-    let error = plan_folded(&source, &profile, folder.path(), ("d/k", "d/K"))
-        .err()
-        .unwrap();
-    let error = error.to_string();
-    assert!(
-        error.starts_with("d/K and d/k are one file on the gateway's volume"),
-        "{error}"
-    );
-    // Both are written where they are two.
-    let folder = tempfile::tempdir().unwrap();
-    for _ in 0..2 {
-        sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
-        let expected = repository(&[("d/K", "1"), ("d/k", "2")]).0;
-        assert_eq!(read(folder.path()), expected);
-    }
-    // A file with the other name is deleted there after the new one is written.
-    let source = repository(&[("a/K", "3")]);
-    let outcome = sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
-    assert!(matches!(
-        outcome.operations.as_slice(),
-        [Operation::Write { .. }, Operation::Delete { .. }]
-    ));
-    assert_eq!(read(folder.path()), repository(&[("d/K", "3")]).0);
 }
