@@ -14,7 +14,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::crypto::{CryptoProvider, ring};
 
-pub use tls_error::tls_remedy;
+pub use tls_error::{is_untrusted, tls_remedy};
 pub use trust::Trust;
 
 /// The `User-Agent` of requests that are not sent to a git server.

@@ -103,6 +103,17 @@ pub fn tls_remedy<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
     }
 }
 
+/// Returns whether a text has the words about a certificate that would be accepted if its authority, or the certificate
+/// itself, were trusted.
+#[must_use]
+pub fn is_untrusted(text: &str) -> bool {
+    [AUTHORITY, AUTHORITY_AS_SERVER].iter().any(|words| {
+        // What to do follows.
+        let (what, _) = words.split_once("; ").unwrap_or((words, ""));
+        text.contains(what)
+    })
+}
+
 /// Returns the error of TLS among the causes of an error.
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
@@ -120,4 +131,33 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
         };
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_trusted_is_untrusted() {
+        for words in [AUTHORITY, AUTHORITY_AS_SERVER] {
+            assert!(is_untrusted(&format!("cannot connect to h:443: {words}")));
+        }
+        for words in [
+            SIGNATURE,
+            HANDSHAKE,
+            VERSION,
+            NO_NAME,
+            EXTENSION,
+            NOT_AN_AUTHORITY,
+            CONSTRAINT,
+            PURPOSE,
+            ENCODING,
+            CHAIN,
+            NOTHING_IN_COMMON,
+            CLIENT_CERTIFICATE,
+            NOT_TLS,
+        ] {
+            assert!(!is_untrusted(words), "{words}");
+        }
+    }
 }

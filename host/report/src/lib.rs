@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, NoncharacterCodePoint};
+use icu_properties::props::{
+    DefaultIgnorableCodePoint, ExtendedPictographic, GeneralCategory, NoncharacterCodePoint,
+};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
 /// The number of characters of an excerpt.
@@ -44,8 +46,8 @@ fn one_line(text: &str) -> String {
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unprintable(c) {
+    for (c, is_unprintable) in characters(text) {
+        if is_unprintable {
             escaped.extend(c.escape_default());
         } else {
             escaped.push(c);
@@ -58,10 +60,9 @@ pub fn escape(text: &str) -> String {
 /// Spaces take the places of characters that cannot be printed.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
-    text.trim()
-        .chars()
+    characters(text.trim())
         .take(EXCERPT_CHARACTERS)
-        .map(|c| if is_unprintable(c) { ' ' } else { c })
+        .map(|(c, is_unprintable)| if is_unprintable { ' ' } else { c })
         .collect()
 }
 
@@ -89,10 +90,34 @@ pub fn without_values(error: &str) -> String {
 /// of an object.
 const SHAPELESS: [char; 2] = ['\u{2800}', '\u{fffc}'];
 
+/// The variation selector that shows the character in front of it as an emoji.
+const EMOJI_STYLE: char = '\u{fe0f}';
+
+/// Returns the characters of a text, each with whether it is unprintable at its place: a control character, or one that
+/// cannot be seen. The variation selector of an emoji is printable directly after a character that can be shown as one.
+pub fn characters(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut before = None;
+    text.chars().map(move |c| {
+        let is_styled = c == EMOJI_STYLE && before.is_some_and(is_pictograph);
+        before = Some(c);
+        (c, is_unprintable(c) && !is_styled)
+    })
+}
+
+/// Returns the first character of a text that is unprintable at its place.
+#[must_use]
+pub fn first_unprintable(text: &str) -> Option<char> {
+    let mut characters = characters(text);
+    characters.find_map(|(c, is_unprintable)| is_unprintable.then_some(c))
+}
+
+fn is_pictograph(c: char) -> bool {
+    CodePointSetData::new::<ExtendedPictographic>().contains(c)
+}
+
 /// Returns whether a character is a control character, or cannot be seen: formatting such as a change of direction, a
 /// filler, a variation selector, a space of an unusual width, or no character at all.
-#[must_use]
-pub fn is_unprintable(c: char) -> bool {
+fn is_unprintable(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }
@@ -159,6 +184,36 @@ mod tests {
         }
         for c in " ~–üλगרה版ﬃ🎉\u{fffd}\u{301}".chars() {
             assert!(!is_unprintable(c), "{:x}", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn the_style_of_an_emoji_is_printable() {
+        for text in [
+            "♻\u{fe0f}",
+            "x-⚡\u{fe0f}/y",
+            "🏷\u{fe0f}✏\u{fe0f}",
+            "©\u{fe0f}",
+        ] {
+            assert_eq!(first_unprintable(text), None, "{text}");
+            assert_eq!(escape(text), text);
+            assert_eq!(excerpt(text), text);
+        }
+        for text in [
+            "\u{fe0f}",
+            "v1\u{fe0f}",
+            "#\u{fe0f}",
+            "ü\u{fe0f}",
+            "版\u{fe0f}",
+            "♻x\u{fe0f}",
+            "♻\u{fe0f}\u{fe0f}",
+            "♻\u{301}\u{fe0f}",
+        ] {
+            assert_eq!(first_unprintable(text), Some('\u{fe0f}'), "{text:?}");
+        }
+        assert_eq!(escape("⚡\u{fe0f}\u{fe0f}"), "⚡\u{fe0f}\\u{fe0f}");
+        for text in ["♻\u{fe0e}", "♻\u{200d}", "♻\u{3000}"] {
+            assert!(first_unprintable(text).is_some(), "{text:?}");
         }
     }
 

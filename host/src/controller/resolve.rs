@@ -175,10 +175,15 @@ async fn look_up<G: RefSource>(
     let requested_at = lookup_key.requested_at();
     let arrived =
         requested_at.and_then(|at| context.lookups.take_prefetch(key, &wanted.git_ref, at));
-    let (not_before, is_first) = match states.usable(key, lookup_key, desired.interval, arrived) {
+    let usable = states.usable(key, lookup_key, desired.interval, arrived);
+    let (not_before, is_first, is_requested) = match usable {
         Usable::Lookup(lookup) => return Ok(lookup),
         Usable::Later(next) => return Err(Pending { next }),
-        Usable::NotBefore { at, is_first } => (at, is_first),
+        Usable::NotBefore {
+            at,
+            is_first,
+            is_requested,
+        } => (at, is_first, is_requested),
     };
     let last_commit = states.last_commit(key, lookup_key);
     let refs = wanted.refs();
@@ -187,7 +192,7 @@ async fn look_up<G: RefSource>(
         remote: &wanted.remote,
         refs: &refs,
         not_before,
-        is_requested: is_first,
+        is_requested,
         interval: desired.interval,
     };
     let Some(reply) = context.lookups.look_up(question).await else {
@@ -202,12 +207,16 @@ async fn look_up<G: RefSource>(
     {
         return Err(Pending { next });
     }
+    let refused_for = result.as_ref().err().and_then(LookupError::refused_for);
     let lookup = Lookup {
         at: reply.began,
         result: result.map_err(|error| stoker_report::chain(&error).to_string()),
         missing: missing.map(|announced| announced.commit.clone()),
     };
-    states.store_lookup(key, lookup_key, lookup.clone());
+    match refused_for {
+        Some(left) => states.store_refusal(key, lookup_key, lookup.clone(), left),
+        None => states.store_lookup(key, lookup_key, lookup.clone()),
+    }
     Ok(lookup)
 }
 

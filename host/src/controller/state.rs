@@ -22,6 +22,9 @@ const FIRST_ERROR_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure or an error.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
+/// The shortest time, between what is too old and what is not.
+const MOMENT: Duration = Duration::from_nanos(1);
+
 /// The annotations that Stoker writes itself.
 const WRITTEN_BY_STOKER: [&str; 7] = [
     annotation::REQUESTED_REF,
@@ -128,6 +131,8 @@ pub(super) enum Usable {
         at: Instant,
         /// Whether no lookup with these inputs has ended yet, except of a server that was behind.
         is_first: bool,
+        /// Whether somebody waits for the lookup: it is the first, or an annotation was changed.
+        is_requested: bool,
     },
     /// Nothing for this time, because the server was behind a moment ago.
     Later(Duration),
@@ -217,12 +222,14 @@ impl ObjectStates {
             return Usable::NotBefore {
                 at: state.since,
                 is_first: true,
+                is_requested: true,
             };
         };
         if let Some(at) = state.annotated.filter(|at| lookup.at < *at) {
             return Usable::NotBefore {
                 at,
                 is_first: false,
+                is_requested: true,
             };
         }
         let not_before = match (&lookup.result, interval) {
@@ -231,7 +238,7 @@ impl ObjectStates {
             // Another object on the remote may have a newer one.
             (Ok(_), Some(interval)) => {
                 let oldest = now.checked_sub(interval);
-                oldest.map_or(now, |oldest| oldest + Duration::from_nanos(1))
+                oldest.map_or(now, |oldest| oldest + MOMENT)
             }
             // Another object may have had an answer in the meantime.
             (Err(_), _) if state.waits_until(now).is_some() => lookup.at,
@@ -240,6 +247,7 @@ impl ObjectStates {
         Usable::NotBefore {
             at: not_before,
             is_first: false,
+            is_requested: false,
         }
     }
 
@@ -267,6 +275,30 @@ impl ObjectStates {
     /// Stores a lookup.
     pub(super) fn store_lookup(&self, key: &ObjectKey, lookup_key: &LookupKey, lookup: Lookup) {
         state(&mut self.lock(), key, lookup_key).lookup = Some(lookup);
+    }
+
+    /// Stores that the host is not asked for some time, instead of a lookup. A lookup that somebody waits for is still
+    /// needed then, and the next try is not later than the end of that time.
+    pub(super) fn store_refusal(
+        &self,
+        key: &ObjectKey,
+        lookup_key: &LookupKey,
+        refusal: Lookup,
+        left: Duration,
+    ) {
+        let mut states = self.lock();
+        let state = state(&mut states, key, lookup_key);
+        // The same refusal is not the answer to the next try.
+        let needed = refusal.at + MOMENT;
+        let Some(last) = &state.lookup else {
+            state.since = needed;
+            return;
+        };
+        if state.annotated.is_some_and(|at| last.at < at) {
+            state.annotated = Some(needed);
+            state.retry_at = state.retry_at.map(|at| at.min(Instant::now() + left));
+        }
+        state.lookup = Some(refusal);
     }
 
     /// Counts a failure, and returns when to try again. A failure during the wait after an earlier one is not counted,

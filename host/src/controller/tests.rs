@@ -3,6 +3,7 @@
 mod fake_api;
 pub(super) mod fixture;
 
+mod annotated;
 mod announced;
 mod config_maps;
 mod credentials;

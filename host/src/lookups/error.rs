@@ -75,6 +75,16 @@ impl LookupError {
         }
     }
 
+    /// Returns for how long the host is not asked, if it was not.
+    #[must_use]
+    pub fn refused_for(&self) -> Option<Duration> {
+        match self {
+            // The rest of the last second belongs to the wait.
+            Self::Waiting { seconds, .. } => Some(Duration::from_secs(seconds.saturating_add(1))),
+            Self::Git(_) | Self::Timeout | Self::Aborted => None,
+        }
+    }
+
     /// Returns whether the repository was read, and has no such ref.
     #[must_use]
     pub fn is_missing_ref(&self) -> bool {

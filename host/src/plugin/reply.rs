@@ -2,8 +2,8 @@
 
 mod time;
 
-use stoker_api::detection::{CommitId, Detection, GitRef};
-use stoker_report::is_unprintable;
+use stoker_api::detection::{CommitId, Detection, GitRef, ParseError};
+use stoker_report::{characters, first_unprintable};
 
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
@@ -63,7 +63,13 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
         RawReply::Found(found) if found.is_empty() => {
             return Err(answer("that it found something, and named no ref"));
         }
-        RawReply::Found(found) => Reply::Found(usable(found, limits.detections)?),
+        RawReply::Found(found) => match usable(found, limits.detections) {
+            // Git permits such a ref, so the delivery is sound. No object can follow it.
+            Err(CallError::Ref(error @ ParseError::Invisible { .. })) => {
+                Reply::Ignored(text(CallError::Ref(error).to_string()))
+            }
+            found => Reply::Found(found?),
+        },
     })
 }
 
@@ -103,7 +109,7 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
     let mut repositories = raw.repositories;
     repositories.truncate(MAX_REPOSITORIES);
     for name in &mut repositories {
-        if name.len() > MAX_REPOSITORY_BYTES || name.chars().any(is_unprintable) {
+        if name.len() > MAX_REPOSITORY_BYTES || first_unprintable(name).is_some() {
             *name = printable(name, MAX_REPOSITORY_BYTES);
         }
     }
@@ -111,7 +117,7 @@ fn detection(raw: RawDetection) -> Result<Detection, CallError> {
     let occurred_at =
         occurred_at.map_err(|why| answer(format!("with a time that cannot be used: {why}")))?;
     // A request is valid without the id.
-    let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && !id.chars().any(is_unprintable);
+    let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && first_unprintable(id).is_none();
     let delivery_id = raw.delivery_id.filter(is_fit);
     Ok(Detection {
         git_ref,
@@ -148,8 +154,8 @@ pub(super) fn printable(text: &str, max_bytes: usize) -> String {
 /// Returns the beginning of a text without such characters, and whether the text is longer.
 fn bounded(text: &str, max_bytes: usize) -> (String, bool) {
     let mut shown = String::with_capacity(text.len().min(max_bytes));
-    for c in text.chars() {
-        let c = if is_unprintable(c) {
+    for (c, is_unprintable) in characters(text) {
+        let c = if is_unprintable {
             char::REPLACEMENT_CHARACTER
         } else {
             c

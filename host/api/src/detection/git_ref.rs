@@ -1,6 +1,6 @@
 use std::fmt;
 
-use stoker_report::is_unprintable;
+use stoker_report::first_unprintable;
 
 use super::{CommitId, ParseError};
 
@@ -50,7 +50,7 @@ impl GitRef {
                 text: text.to_owned(),
             });
         }
-        if let Some(character) = text.chars().find(|&c| is_unprintable(c)) {
+        if let Some(character) = first_unprintable(text) {
             return Err(ParseError::Invisible {
                 text: text.to_owned(),
                 character,
@@ -236,7 +236,14 @@ mod tests {
             let shown = error.to_string();
             assert!(!shown.contains(character), "{shown}");
         }
-        for text in ["v1-ü", "版本/1", "גרסה", "v1-🎉"] {
+        for text in [
+            "v1-ü",
+            "版本/1",
+            "גרסה",
+            "v1-🎉",
+            "⚡\u{fe0f}-fast",
+            "x/♻\u{fe0f}",
+        ] {
             assert!(GitRef::parse(text).is_ok(), "{text}");
         }
     }

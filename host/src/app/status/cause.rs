@@ -21,17 +21,25 @@ pub(super) enum Cause {
     Server,
 }
 
-/// Parts of the messages about git servers, and their cause. The first part that a message has decides.
-const PARTS: [(&str, Cause); 25] = [
+/// Parts of the messages about git servers, and their cause. The first part that a message has decides. Those that texts
+/// of servers follow are the first.
+const PARTS: [(&str, Cause); 31] = [
+    ("the git server reports", Cause::Server),
+    ("answered with HTTP status", Cause::Server),
+    ("the git server's", Cause::Server),
+    ("the ref \"", Cause::Ref),
+    ("spec.git.repo is invalid", Cause::Ref),
+    ("the path of the repository contains", Cause::Ref),
     ("not found in remote", Cause::Ref),
     ("has no commit", Cause::Ref),
     ("is not a commit", Cause::Ref),
-    ("which is not a commit", Cause::Ref),
+    ("cannot be verified", Cause::Ref),
     ("the dumb protocol", Cause::Ref),
     ("not a git repository", Cause::Ref),
     ("is not one of the allowed hosts", Cause::Host),
     (", which is refused", Cause::Host),
-    ("known_hosts", Cause::HostKey),
+    ("known_hosts cannot be used", Cause::HostKey),
+    ("known_hosts has no key", Cause::HostKey),
     ("the host key of", Cause::HostKey),
     ("refuses access", Cause::Access),
     ("refuses the user", Cause::Access),
@@ -40,24 +48,32 @@ const PARTS: [(&str, Cause); 25] = [
     ("the ssh key cannot be used", Cause::Access),
     ("the token is", Cause::Access),
     ("cannot be used, because the address", Cause::Access),
-    ("certificate", Cause::Certificate),
+    ("has no usable CA certificates", Cause::Certificate),
     ("cannot connect to", Cause::Server),
-    ("did not answer", Cause::Server),
-    ("made no progress", Cause::Server),
-    ("was interrupted", Cause::Server),
-    ("answered with HTTP status", Cause::Server),
-    ("the git server reports", Cause::Server),
-    ("ends too early", Cause::Server),
+    ("the git server ", Cause::Server),
+    ("the ssh server ", Cause::Server),
+    ("the connection to the git server", Cause::Server),
+    ("the lookup of the ref", Cause::Server),
+    ("cannot set up the HTTP client", Cause::Server),
 ];
 
 impl Cause {
-    /// Returns what a message is about.
+    /// Returns what a message is about. A message that is not known is about the ref.
     pub(super) fn of(message: &str) -> Self {
+        Self::known(message).unwrap_or(Self::Ref)
+    }
+
+    /// Returns what a message is about, if it is known.
+    fn known(message: &str) -> Option<Self> {
         if messages::is_about_secret(message) {
-            return Self::Secret;
+            return Some(Self::Secret);
         }
-        let found = PARTS.iter().find(|(part, _)| message.contains(part));
-        found.map_or(Self::Ref, |(_, cause)| *cause)
+        if stoker_http_client::is_untrusted(message) {
+            return Some(Self::Certificate);
+        }
+        let mut parts = PARTS.iter();
+        let found = parts.find(|(part, _)| message.contains(part));
+        found.map(|(_, cause)| *cause)
     }
 
     /// Returns what to do about it, except about a ref. The sentence ends with the command that edits the object.
@@ -83,3 +99,6 @@ impl Cause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

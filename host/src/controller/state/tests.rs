@@ -165,7 +165,7 @@ async fn a_lookup_may_have_begun_before_the_pass_that_needs_it() {
     tokio::time::advance(SECOND).await;
     for since in [Some(arrived), None] {
         let usable = states.usable(&key(), &one, None, since);
-        assert!(matches!(usable, Usable::NotBefore { at, is_first: true } if at == arrived));
+        assert!(matches!(usable, Usable::NotBefore { at, is_first: true, .. } if at == arrived));
     }
 }
 
@@ -307,7 +307,7 @@ async fn a_changed_annotation_needs_one_new_lookup_and_keeps_the_delays() {
         tokio::time::advance(SECOND).await;
         let now = Instant::now();
         let usable = states.usable(&key(), &annotated, interval, None);
-        let is_new = matches!(usable, Usable::NotBefore { at, is_first: false } if at == now);
+        let is_new = matches!(usable, Usable::NotBefore { at, is_first: false, is_requested: true } if at == now);
         assert!(is_new, "{usable:?}");
         let last = states.last_commit(&key(), &annotated);
         assert_eq!(
@@ -330,4 +330,58 @@ async fn a_changed_annotation_needs_one_new_lookup_and_keeps_the_delays() {
         };
         assert!(is_used, "one lookup is enough: {usable:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_not_asked_does_not_use_up_what_is_awaited() {
+    let (states, key, before) = (ObjectStates::default(), key(), lookup_key(1, None));
+    let annotated = LookupKey {
+        annotations: 1,
+        ..before.clone()
+    };
+    let failed = || Lookup {
+        result: Err("it is not asked".to_owned()),
+        ..found()
+    };
+    let is_first = |lookup_key, refusal: &Lookup| match states.usable(&key, lookup_key, None, None)
+    {
+        Usable::NotBefore {
+            at,
+            is_first,
+            is_requested: true,
+        } => {
+            assert!(refusal.at < at, "the refusal is no answer to the next try");
+            is_first
+        }
+        usable => panic!("{usable:?}"),
+    };
+    // The first lookup.
+    states.usable(&key, &before, None, None);
+    let refusal = failed();
+    states.store_refusal(&key, &before, refusal.clone(), 20 * SECOND);
+    assert!(is_first(&before, &refusal));
+    // One after a change of an annotation, in the middle of a long wait.
+    states.store_lookup(&key, &before, failed());
+    for _ in 0..4 {
+        let retry = states.record_failure(&key, &before);
+        tokio::time::advance(retry.left).await;
+    }
+    assert_eq!(states.record_failure(&key, &before).left, 300 * SECOND);
+    tokio::time::advance(SECOND).await;
+    states.usable(&key, &annotated, None, None);
+    for seconds in [20, 19] {
+        let refusal = failed();
+        states.store_refusal(&key, &annotated, refusal.clone(), seconds * SECOND);
+        assert!(!is_first(&annotated, &refusal));
+        let left = states.record_failure(&key, &annotated).left;
+        assert_eq!(left, seconds * SECOND);
+        tokio::time::advance(SECOND).await;
+    }
+    // A poll, which nobody waits for.
+    states.store_lookup(&key, &annotated, found());
+    tokio::time::advance(60 * SECOND).await;
+    states.store_refusal(&key, &annotated, failed(), 20 * SECOND);
+    let usable = states.usable(&key, &annotated, None, None);
+    let is_awaited = matches!(usable, Usable::NotBefore { is_requested, .. } if is_requested);
+    assert!(!is_awaited, "{usable:?}");
 }

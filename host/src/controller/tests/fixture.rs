@@ -191,6 +191,7 @@ pub(in crate::controller) struct FakeGit {
     looked_up: Mutex<Vec<String>>,
     credentials: Mutex<Vec<Credentials>>,
     silent: Mutex<Option<String>>,
+    error: Mutex<Option<fn() -> GitError>>,
 }
 
 impl FakeGit {
@@ -224,6 +225,11 @@ impl FakeGit {
         *self.silent.lock().unwrap() = host.map(str::to_owned);
     }
 
+    /// Makes all lookups fail, or none.
+    pub(in crate::controller) fn fail(&self, error: Option<fn() -> GitError>) {
+        *self.error.lock().unwrap() = error;
+    }
+
     /// Returns the credentials of the lookups since the last call.
     pub(in crate::controller) fn credentials(&self) -> Vec<Credentials> {
         std::mem::take(&mut *self.credentials.lock().unwrap())
@@ -242,6 +248,9 @@ impl RefSource for FakeGit {
         let is_silent = remote.url().url().host_str() == self.silent.lock().unwrap().as_deref();
         if is_silent {
             std::future::pending::<()>().await;
+        }
+        if let Some(error) = *self.error.lock().unwrap() {
+            return Err(error());
         }
         let look_up = |git_ref| self.look_up(remote.url(), git_ref);
         Ok(refs.iter().map(look_up).collect())

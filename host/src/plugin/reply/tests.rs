@@ -82,6 +82,21 @@ fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
 }
 
 #[test]
+fn a_ref_that_git_permits_and_that_cannot_be_seen_is_ignored() {
+    for git_ref in ["refs/heads/v1\u{200b}", "v1\u{a0}", "v1\u{fe0f}"] {
+        let Ok(Reply::Ignored(reason)) = found(raw(git_ref)) else {
+            panic!("{git_ref:?} is not ignored")
+        };
+        assert!(reason.ends_with("which is invisible"), "{reason}");
+        assert_eq!(first_unprintable(&reason), None);
+    }
+    let Ok(Reply::Found(found)) = found(raw("refs/heads/♻\u{fe0f}")) else {
+        panic!("not found")
+    };
+    assert_eq!(found[0].git_ref.as_str(), "refs/heads/♻\u{fe0f}");
+}
+
+#[test]
 fn a_detection_that_cannot_be_used_does_not_affect_the_others() {
     let commit = || RawDetection {
         commit: Some("abc".into()),
@@ -212,16 +227,16 @@ proptest! {
         reason in text(),
     ) {
         let limits = Limits { detections: 4, ..Limits::default() };
-        let is_fit = |text: &str| !text.is_empty() && !text.chars().any(is_unprintable);
+        let is_fit = |text: &str| !text.is_empty() && first_unprintable(text).is_none();
         if let Ok(Reply::Found(found)) = check(RawReply::Found(found), &limits) {
             prop_assert!((1..=4).contains(&found.len()));
             for one in found {
                 prop_assert_eq!(GitRef::parse(one.git_ref.as_str()), Ok(one.git_ref.clone()));
                 prop_assert!(one.event.is_none_or(|event| event.len() <= MAX_EVENT_BYTES && is_fit(&event)));
-                prop_assert!(one.delivery_id.is_none_or(|id| id.len() <= MAX_ID_BYTES && !id.chars().any(is_unprintable)));
+                prop_assert!(one.delivery_id.is_none_or(|id| id.len() <= MAX_ID_BYTES && first_unprintable(&id).is_none()));
                 prop_assert!(one.repositories.len() <= MAX_REPOSITORIES);
                 let longest = MAX_REPOSITORY_BYTES + '…'.len_utf8();
-                let is_name = |name: &String| name.len() <= longest && !name.chars().any(is_unprintable);
+                let is_name = |name: &String| name.len() <= longest && first_unprintable(name).is_none();
                 prop_assert!(one.repositories.iter().all(is_name));
             }
         }
@@ -230,7 +245,7 @@ proptest! {
             let Ok(Reply::Ignored(text) | Reply::Malformed(text)) = reply else {
                 panic!("{reply:?}")
             };
-            prop_assert!(text.len() <= TEXT_BYTES + '…'.len_utf8() && !text.chars().any(is_unprintable));
+            prop_assert!(text.len() <= TEXT_BYTES + '…'.len_utf8() && first_unprintable(&text).is_none());
         }
     }
 }
