@@ -35,7 +35,7 @@ pub(crate) enum HostKeyError {
     },
     /// The server does not answer as it should. The keys are not the reason.
     #[error(transparent)]
-    Git(Box<GitError>),
+    Git(GitError),
     /// The file cannot be read.
     #[error("cannot read the kept host keys in {}", path.display())]
     Read {
@@ -116,7 +116,7 @@ impl HostKeys {
                 path: self.0.clone(),
                 source: error.into(),
             },
-            other => HostKeyError::Git(other.into()),
+            other => HostKeyError::Git(other),
         }
     }
 
