@@ -58,8 +58,8 @@ pub struct Question<'a> {
     pub refs: &'a [GitRef],
     /// The earliest start of a lookup whose answer can be used.
     pub not_before: Instant,
-    /// Whether a person or a webhook requested the lookup, or an annotation was changed. Then the waits after failures of the host do not apply, but
-    /// only the time for which the host asked.
+    /// Whether a person or a webhook requested the lookup, or an annotation was changed. Then the waits after failures of
+    /// the host do not apply, but only the time for which the host asked.
     pub is_requested: bool,
     /// The polling interval. The object is woken when one of its refs has changed. `None` if it follows no ref.
     pub interval: Option<Duration>,

@@ -21,8 +21,8 @@ pub(super) enum Cause {
     Server,
 }
 
-/// Parts of the messages about git servers, and their cause. The first part that a message has decides. Those that texts
-/// of servers follow are the first.
+/// Parts of the messages about git servers, and their cause. The first part that a message has decides. Those that
+/// texts of servers follow are the first.
 const PARTS: [(&str, Cause); 31] = [
     ("the git server reports", Cause::Server),
     ("answered with HTTP status", Cause::Server),
