@@ -2,7 +2,7 @@
 
 mod time;
 
-use stoker_api::detection::{CommitId, Detection, GitRef, ParseError};
+use stoker_api::detection::{CommitId, Detection, GitRef};
 use stoker_report::{characters, first_unprintable};
 
 use super::error::CallError;
@@ -63,13 +63,7 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
         RawReply::Found(found) if found.is_empty() => {
             return Err(answer("that it found something, and named no ref"));
         }
-        RawReply::Found(found) => match usable(found, limits.detections) {
-            // Git permits such a ref, so the delivery is sound. No object can follow it.
-            Err(CallError::Ref(error @ ParseError::Invisible { .. })) => {
-                Reply::Ignored(text(CallError::Ref(error).to_string()))
-            }
-            found => Reply::Found(found?),
-        },
+        RawReply::Found(found) => Reply::Found(usable(found, limits.detections)?),
     })
 }
 

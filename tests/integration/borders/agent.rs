@@ -20,6 +20,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
         &[
             "app",
             "credentials",
+            "environment",
             "host_keys",
             "source",
             "sync",
@@ -73,6 +74,7 @@ pub(super) const NEIGHBOURS: &[(&str, &[&str])] = &[
             "agent",
             "credentials",
             "gateway",
+            "host_keys",
             "lock",
             "metadata",
             "metrics",
