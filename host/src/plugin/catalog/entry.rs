@@ -260,6 +260,10 @@ impl Entry {
         if has_left && (self.loading.is_some() || self.renamed.is_some()) {
             self.forget_version();
         }
+        if has_left {
+            // Why a later version does not serve does not matter any more: for example, the file was gone when it was read.
+            self.refused = None;
+        }
         self.is_gone = is_gone;
         has_left
     }

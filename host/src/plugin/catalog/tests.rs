@@ -156,6 +156,20 @@ async fn a_renamed_file_serves_under_its_old_name_until_it_is_loaded() {
 }
 
 #[tokio::test]
+async fn the_last_version_of_a_removed_file_serves_even_if_a_later_one_was_refused() {
+    let mut fixture = Fixture::new(&[("anvil.wasm", stoker_builtin::EXAMPLE)]).await;
+    fixture.write("anvil.wasm", b"broken");
+    fixture.catalog.rescan().await;
+    let is_previous = |state| matches!(state, Some(PluginState::ServingPrevious { .. }));
+    assert!(is_previous(fixture.state("anvil.wasm")));
+    fixture.rename("anvil.wasm", "anvil.old");
+    fixture.write("press.wasm", &named("pressy"));
+    fixture.catalog.scan().await;
+    assert_eq!(fixture.state("anvil.wasm"), Some(PluginState::Serving));
+    fixture.assert_answers("anvil.wasm").await;
+}
+
+#[tokio::test]
 async fn a_load_that_does_not_end_keeps_no_removed_plugin() {
     let mut fixture = Fixture::new(&[("anvil.wasm", stoker_builtin::EXAMPLE)]).await;
     fixture.write("press.wasm", &named("pressy"));
