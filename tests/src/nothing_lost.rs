@@ -178,7 +178,7 @@ async fn create_objects(client: &Client, repo: &str) -> Result<()> {
     let objects: Api<GatewaySync> = Api::namespaced(client.clone(), NAMESPACE);
     for object in 0..OBJECTS {
         let spec = json!({"polling": {"enabled": false}});
-        let object = gateway_sync(&object_name(object), repo, spec)?;
+        let object = gateway_sync(&object_name(object), repo, &spec)?;
         objects.create(&params, &object).await?;
     }
     Ok(())

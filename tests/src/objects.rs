@@ -9,7 +9,7 @@ use stoker_api::GatewaySync;
 const API_SECRET: &str = "gateway-api";
 
 /// Returns an object with the ref `main` of a repository. `spec` is merged into its spec.
-pub(crate) fn gateway_sync(name: &str, repo: &str, spec: Value) -> Result<GatewaySync> {
+pub(crate) fn gateway_sync(name: &str, repo: &str, spec: &Value) -> Result<GatewaySync> {
     let mut object = json!({
         "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync", "metadata": {"name": name},
         "spec": {
@@ -18,7 +18,7 @@ pub(crate) fn gateway_sync(name: &str, repo: &str, spec: Value) -> Result<Gatewa
             "sync": {"profiles": {"edge": {"mappings": [{"source": "config", "destination": "config"}]}}},
         },
     });
-    merge(&mut object["spec"], spec);
+    json_patch::merge(&mut object["spec"], spec);
     Ok(serde_json::from_value(object)?)
 }
 
@@ -28,15 +28,4 @@ pub(crate) fn api_secret() -> Result<Secret> {
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": API_SECRET},
         "stringData": {"apiKey": "name:value"},
     }))?)
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (name, value) in from {
-                merge(into.entry(name).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from,
-    }
 }

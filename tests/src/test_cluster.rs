@@ -200,7 +200,7 @@ impl TestCluster {
 
     /// Creates an object with this name and the ref `main`. `spec` is merged into its spec.
     pub async fn create_named(&self, name: &str, spec: Value) -> Result<GatewaySync> {
-        let object = gateway_sync(name, self.git.url(), spec)?;
+        let object = gateway_sync(name, self.git.url(), &spec)?;
         Ok(self
             .objects()
             .create(&PostParams::default(), &object)

@@ -43,7 +43,7 @@ impl Sandbox {
         // Nothing is read from git while an object is paused, so that only webhooks are measured.
         let repo = "https://git.example.com/demo/plant.git";
         for name in [NAME, HEALTHY_NAME] {
-            let object = gateway_sync(name, repo, json!({"paused": true}))?;
+            let object = gateway_sync(name, repo, &json!({"paused": true}))?;
             objects.create(&PostParams::default(), &object).await?;
         }
         Ok(sandbox)

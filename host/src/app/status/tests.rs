@@ -21,7 +21,7 @@ fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
 }
 
 /// An object that follows `main`. `change` is merged into it.
-fn object(name: &str, change: Value) -> GatewaySync {
+fn object(name: &str, change: &Value) -> GatewaySync {
     let mut object = json!({
         "apiVersion": "stoker.io/v1alpha1", "kind": "GatewaySync",
         "metadata": {"name": name, "namespace": "edge", "creationTimestamp": "2026-03-01T11:00:00Z"},
@@ -30,19 +30,8 @@ fn object(name: &str, change: Value) -> GatewaySync {
             "gateway": {"api": {"secretName": "k"}}, "sync": {"profiles": {}},
         },
     });
-    merge(&mut object, change);
+    json_patch::merge(&mut object, change);
     serde_json::from_value(object).unwrap()
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (name, value) in from {
-                merge(into.entry(name).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from,
-    }
 }
 
 fn gateway(name: &str, state: &str, commit: &str) -> Value {
@@ -84,10 +73,10 @@ fn a_table_shows_every_object_and_the_problems() {
         condition("RefResolved", "False", "RefResolutionFailed", "Ref resolution failed: no such ref"),
     ]}});
     let objects = [
-        object("red", failed),
+        object("red", &failed),
         object(
             "blue",
-            resolved(&[ready], &json!([gateway("g", "Synced", COMMIT)])),
+            &resolved(&[ready], &json!([gateway("g", "Synced", COMMIT)])),
         ),
     ];
     let expected = "\
@@ -152,7 +141,7 @@ edge/plant   Syncing
     → read the log of the agent: kubectl logs -n edge pod-red -c stoker-agent
 "
     );
-    assert_eq!(plain(&[object("plant", change)], Some("plant")), expected);
+    assert_eq!(plain(&[object("plant", &change)], Some("plant")), expected);
 }
 
 #[test]
@@ -163,7 +152,7 @@ fn gateways_that_the_status_does_not_list_are_counted() {
         gateway("b", "Synced", COMMIT)
     ]);
     let view = |conditions: &[Value], gateways: &Value| {
-        let object = object("plant", resolved(conditions, gateways));
+        let object = object("plant", &resolved(conditions, gateways));
         let view = ObjectView::new(&object, now());
         let state = format!("{:?}", view.state);
         (
@@ -228,7 +217,7 @@ fn states_are_told_apart() {
             "Syncing",
         ),
     ] {
-        let view = ObjectView::new(&object("plant", change.clone()), now());
+        let view = ObjectView::new(&object("plant", &change), now());
         assert_eq!(format!("{:?}", view.state), state, "{change}");
     }
 }
@@ -237,7 +226,7 @@ fn states_are_told_apart() {
 fn json_has_the_same_content_and_no_credentials() {
     let objects = [object(
         "plant",
-        resolved(&[], &json!([gateway("g", "Synced", COMMIT)])),
+        &resolved(&[], &json!([gateway("g", "Synced", COMMIT)])),
     )];
     let text = text(&objects, &flags(None, OutputFormat::Json), now()).unwrap();
     let document: Value = serde_json::from_str(&text).unwrap();
@@ -265,10 +254,10 @@ fn json_has_the_same_content_and_no_credentials() {
 
 #[tokio::test]
 async fn a_watch_shows_the_objects_after_each_change() {
-    let guarded = |name: &str| DeserializeGuard(Ok(object(name, json!({}))));
+    let guarded = |name: &str| DeserializeGuard(Ok(object(name, &json!({}))));
     let invalid = DeserializeGuard(Err(InvalidObject {
         error: "no spec".to_owned(),
-        metadata: object("invalid", json!({})).metadata,
+        metadata: object("invalid", &json!({})).metadata,
     }));
     let events = stream::iter(
         [

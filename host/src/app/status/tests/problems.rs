@@ -2,7 +2,7 @@ use super::*;
 
 /// Checks that an object has one problem, with these parts of its texts.
 #[track_caller]
-fn check_problem(change: Value, message: &str, remedy: &str) {
+fn check_problem(change: &Value, message: &str, remedy: &str) {
     let view = ObjectView::new(&object("plant", change), now());
     let [problem] = view.problems.as_slice() else {
         panic!("{message}: {:?}", view.problems);
@@ -105,7 +105,7 @@ fn every_problem_has_a_remedy() {
     for (type_, status, reason, message, remedy) in CONDITIONS {
         let mut change = resolved(&[], &gateways);
         change["status"]["conditions"] = json!([condition(type_, status, reason, message)]);
-        check_problem(change, message, remedy);
+        check_problem(&change, message, remedy);
     }
 }
 
@@ -116,17 +116,17 @@ fn an_object_that_no_controller_handles_is_a_problem() {
     let mut reconciled = requested.clone();
     reconciled["status"] = json!({"refResolutionStatus": "Resolved"});
     check_problem(
-        requested,
+        &requested,
         "has not handled its last request",
         "a86165bb.stoker.io",
     );
     check_problem(
-        reconciled,
+        &reconciled,
         "has not handled its last request",
         "DefinitionOutdated",
     );
     check_problem(
-        json!({}),
+        &json!({}),
         "has not handled this object",
         "a86165bb.stoker.io",
     );
@@ -185,7 +185,7 @@ fn the_remedy_for_a_ref_depends_on_what_is_wrong() {
             "RefResolutionFailed",
             &message
         )]);
-        check_problem(change, &message, remedy);
+        check_problem(&change, &message, remedy);
     }
 }
 
@@ -202,7 +202,7 @@ fn a_missing_secret_is_one_problem() {
         ),
         condition("Ready", "False", "Reconciling", message),
     ]);
-    check_problem(change, message, "create the Secret in the namespace edge");
+    check_problem(&change, message, "create the Secret in the namespace edge");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_gateway_that_does_not_confirm_the_files_is_a_problem() {
     waiting["message"] = json!("the gateway does not answer");
     let change = resolved(&[], &json!([waiting]));
     let message = "gateway g has not confirmed the files: the gateway does not answer";
-    check_problem(change, message, "kubectl logs -n edge pod-g");
+    check_problem(&change, message, "kubectl logs -n edge pod-g");
     // It was synced a moment ago, or nothing was.
     for (field, value) in [
         ("lastSyncTime", json!("2026-03-01T11:59:30Z")),
@@ -220,7 +220,7 @@ fn a_gateway_that_does_not_confirm_the_files_is_a_problem() {
         waiting[field] = value;
         let change = resolved(&[], &json!([waiting]));
         assert_eq!(
-            ObjectView::new(&object("plant", change), now()).problems,
+            ObjectView::new(&object("plant", &change), now()).problems,
             []
         );
         waiting = gateway("g", "Pending", COMMIT);
@@ -235,7 +235,7 @@ fn a_profile_that_does_not_exist_is_answered_with_those_that_do() {
     change["spec"] =
         json!({"sync": {"profiles": {"edge": {"mappings": []}, "site": {"mappings": []}}}});
     let remedy = "the object has the profiles edge, site: name one of them in the annotation stoker.io/profile of the pod pod-g";
-    check_problem(change, "there is no profile \"blue\"", remedy);
+    check_problem(&change, "there is no profile \"blue\"", remedy);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn an_object_without_pods_says_which_annotation_is_missing() {
     let none = condition("AllGatewaysSynced", "False", "SyncInProgress", "0/0 synced");
     let change = resolved(&[none], &json!([]));
     check_problem(
-        change,
+        &change,
         "has the annotation stoker.io/cr-name: plant",
         "template of the gateway's pod",
     );
