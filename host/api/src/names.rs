@@ -30,6 +30,18 @@ pub mod annotation {
     /// The last event that was accepted from each plugin, by the sender's clock: a JSON list of objects with `plugin`,
     /// `ref` and `at`. Events that happened earlier are ignored.
     pub const ACCEPTED_EVENTS: &str = "stoker.io/accepted-events";
+    /// Those that only the receiver reads.
+    pub const RECEIVER_ONLY: [&str; 2] = [ACCEPTED_DELIVERIES, ACCEPTED_EVENTS];
+    /// All annotations that Stoker writes on an object. Others write the rest.
+    pub const WRITTEN_BY_STOKER: [&str; 7] = [
+        REQUESTED_REF,
+        REQUESTED_AT,
+        REQUESTED_BY,
+        REQUESTED_OVER,
+        REQUESTED_COMMIT,
+        ACCEPTED_DELIVERIES,
+        ACCEPTED_EVENTS,
+    ];
     /// On a Secret that the controller writes: what it contains.
     pub const SECRET_TYPE: &str = "stoker.io/secret-type";
 }

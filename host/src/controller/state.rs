@@ -25,17 +25,6 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// The shortest time, between what is too old and what is not.
 const MOMENT: Duration = Duration::from_nanos(1);
 
-/// The annotations that Stoker writes itself.
-const WRITTEN_BY_STOKER: [&str; 7] = [
-    annotation::REQUESTED_REF,
-    annotation::REQUESTED_AT,
-    annotation::REQUESTED_BY,
-    annotation::REQUESTED_OVER,
-    annotation::REQUESTED_COMMIT,
-    annotation::ACCEPTED_DELIVERIES,
-    annotation::ACCEPTED_EVENTS,
-];
-
 /// The inputs of a lookup. If any of them changes, the last lookup is not used any more, and the delays after failures
 /// start again with the shortest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,7 +80,9 @@ fn annotations_of_others(sync: &GatewaySync) -> u64 {
     let mut hasher = DefaultHasher::new();
     let others = sync.annotations().iter();
     others
-        .filter(|(name, _)| !WRITTEN_BY_STOKER.contains(&name.as_str()) && *name != LAST_APPLIED)
+        .filter(|(name, _)| {
+            !annotation::WRITTEN_BY_STOKER.contains(&name.as_str()) && *name != LAST_APPLIED
+        })
         .for_each(|annotation| annotation.hash(&mut hasher));
     hasher.finish()
 }

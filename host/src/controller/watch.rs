@@ -26,9 +26,6 @@ use crate::cluster::written::{GuardedSync, WrittenObjects};
 /// The annotation in which `kubectl apply` keeps a copy of an object.
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The annotations that only the receiver reads.
-const RECEIVER_ONLY: [&str; 2] = [annotation::ACCEPTED_DELIVERIES, annotation::ACCEPTED_EVENTS];
-
 /// Returns the objects whose spec, annotations or finalizers changed, and a store of all objects. A change of the
 /// status, which the controller writes itself, starts no pass. Neither does one of the deliveries that were accepted,
 /// which only the receiver reads.
@@ -69,7 +66,7 @@ fn annotations(object: &GuardedSync) -> Option<u64> {
     object
         .annotations()
         .iter()
-        .filter(|(name, _)| !RECEIVER_ONLY.contains(&name.as_str()))
+        .filter(|(name, _)| !annotation::RECEIVER_ONLY.contains(&name.as_str()))
         .for_each(|annotation| annotation.hash(&mut hasher));
     Some(hasher.finish())
 }
