@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 /// Returns the template files as a Rust expression: the template, the path in it and the content of each file. A macro
-/// that reads the folder at compile time would not notice a file that is added later.
+/// that reads the directory at compile time would not notice a file that is added later.
 fn list(templates: &Path) -> io::Result<String> {
     let mut files = Vec::new();
     collect(templates, &mut files)?;
@@ -43,8 +43,8 @@ fn list(templates: &Path) -> io::Result<String> {
     Ok(list)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;

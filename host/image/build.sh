@@ -11,7 +11,7 @@
 # the image are those of the commit, and paths of this machine are removed. The certificates are those of this machine.
 #
 # Environment:
-#   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
+#   CARGO_TARGET_DIR  directory of the build output (default: target/ of this tree)
 #   IMAGE             name of the image (default: localhost/stoker)
 #   AGENT_IMAGE       name of the agent's image (default: localhost/stoker-agent)
 set -euo pipefail
@@ -66,8 +66,8 @@ if ! is_there && ((EUID == 0)) && command -v apt-get >/dev/null; then
 fi
 is_there || die "install buildah and ca-certificates; in Debian: apt install buildah ca-certificates"
 
-# The folder of each tool contains its version, so a new version is installed beside the old one. A debug build of a tool
-# takes half of the time.
+# The directory of each tool contains its version, so a new version is installed beside the old one. A debug build of a
+# tool takes half of the time.
 if ! "$tools/zig-$zig/bin/python3" -m ziglang version >/dev/null 2>&1; then
     python3 -m venv --clear "$tools/zig-$zig" || die "install venv; in Debian: apt install python3-venv"
     "$tools/zig-$zig/bin/python3" -m pip install --quiet --disable-pip-version-check "ziglang==$zig"
@@ -98,7 +98,7 @@ export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 unset RUSTFLAGS
 echo "$revision" >"$image/revision"
 
-# Lays out the files of Stoker's image: `files_of_stoker FOLDER TRIPLE`.
+# Lays out the files of Stoker's image: `files_of_stoker DIRECTORY TRIPLE`.
 files_of_stoker() {
     # The build script compiles the built-in plugins for the architecture of the image.
     cargo zigbuild --release --locked -p stoker --bin stoker --no-default-features --features cross --target "$2"
@@ -114,7 +114,7 @@ files_of_stoker-agent() {
     user_of "$1" agent 65534
 }
 
-# Programs that look up the user's name find one: `user_of FOLDER NAME ID`.
+# Programs that look up the user's name find one: `user_of DIRECTORY NAME ID`.
 user_of() {
     mkdir -p "$1/etc"
     echo "$2:x:$3:$3::/:/sbin/nologin" >"$1/etc/passwd"

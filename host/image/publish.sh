@@ -10,7 +10,7 @@
 # first. Missing versions of helm and cosign are built with Go.
 #
 # Environment:
-#   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
+#   CARGO_TARGET_DIR  directory of the build output (default: target/ of this tree)
 set -euo pipefail
 
 cosign_version=v2.6.1

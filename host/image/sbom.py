@@ -13,8 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "image.cdx"
-# The folders of the programs.
-FOLDERS = {"stoker": "host", "stoker-agent": "host/agent"}
+# The directories of the programs.
+DIRECTORIES = {"stoker": "host", "stoker-agent": "host/agent"}
 
 
 def cargo(*arguments):
@@ -29,19 +29,19 @@ def crates(package, *arguments):
 
 
 def described(target):
-    """The output of cargo-cyclonedx for each package of the workspace, by its folder."""
+    """The output of cargo-cyclonedx for each package of the workspace, by its directory."""
     cargo("cyclonedx", "--quiet", "--format=json", "--target", target, "--override-filename", NAME)
     texts = {}
     for file in [*ROOT.glob(f"*/{NAME}.json"), *ROOT.glob(f"*/*/{NAME}.json"), *ROOT.glob(f"*/*/*/{NAME}.json")]:
         texts[file.parent.relative_to(ROOT).as_posix()] = file.read_text().replace(str(ROOT), "/stoker")
         file.unlink()
-    return {folder: json.loads(text) for folder, text in texts.items()}
+    return {directory: json.loads(text) for directory, text in texts.items()}
 
 
 def main():
     program, triple, path = sys.argv[1:]
     wasm = "wasm32-unknown-unknown"
-    folder, plugins = FOLDERS[program], []
+    directory, plugins = DIRECTORIES[program], []
     if program == "stoker":
         # The example is not built in.
         plugins = [payloads.parent for payloads in ROOT.glob("plugins/*/payloads") if payloads.parent.name != "shipit"]
@@ -49,7 +49,7 @@ def main():
     for plugin in plugins:
         built |= crates(f"stoker-plugin-{plugin.name}", "--target", wasm)
 
-    bill = described(triple)[folder]
+    bill = described(triple)[directory]
     others = described(wasm)
     components = {component["bom-ref"]: component for component in bill["components"]}
     dependencies = {dependency["ref"]: dependency for dependency in bill["dependencies"]}

@@ -2,13 +2,13 @@
 # Prints the path of the helm that the chart's tests use, and builds it if it is missing. Messages go to standard error.
 #
 # Environment:
-#   CARGO_TARGET_DIR  folder of the build output (default: target/ of this tree)
+#   CARGO_TARGET_DIR  directory of the build output (default: target/ of this tree)
 set -euo pipefail
 
 # The golden files depend on the version, because helm's functions change.
 version=v3.19.0
 
-# A helm that was built by `go install` does not know its patch version, so the folder's name has it.
+# A helm that was built by `go install` does not know its patch version, so the directory's name has it.
 if helm=$(command -v helm) && [[ $("$helm" version --template '{{.Version}}') == "$version" ]]; then
     echo "$helm"
     exit

@@ -176,7 +176,7 @@ require (
 )
 
 // k8s.io/kubernetes requires its staging modules at v0.0.0 and points them at
-// folders of its own tree. A module that requires it has to name the published
+// directories of its own tree. A module that requires it has to name the published
 // versions instead: v0.N.P goes with v1.N.P.
 replace (
 	k8s.io/api => k8s.io/api v0.35.4

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use self::sources::{Source, leads_to, sources};
 
-/// A library, and the modules (files or folders below `host/src`) that may name it.
+/// A library, and the modules (files or directories below `host/src`) that may name it.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["app"]),
     (
@@ -295,8 +295,8 @@ fn what_proves_a_verification_is_made_in_one_place() {
 fn documented(program: &Program) -> Vec<(Vec<String>, Vec<String>)> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ARCHITECTURE.md");
     let page = fs::read_to_string(page).unwrap();
-    let folder = program.root.trim_start_matches("../");
-    let heading = format!("The modules of `{folder}/`");
+    let directory = program.root.trim_start_matches("../");
+    let heading = format!("The modules of `{directory}/`");
     let table = page.split(&heading).nth(1).unwrap();
     let lines = table.lines().skip_while(|line| !line.starts_with('|'));
     let names = |cell: Option<&str>| {
@@ -351,9 +351,9 @@ fn the_tables_of_the_modules_are_complete() {
 
 #[test]
 fn every_file_of_tests_is_run() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration");
-    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration");
+    let main = fs::read_to_string(directory.join("main.rs")).unwrap();
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         assert!(

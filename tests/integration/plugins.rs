@@ -226,9 +226,9 @@ async fn a_mounted_config_map_is_followed_through_its_links() -> Result<()> {
     let cluster = TestCluster::with_host().await?;
     let root = cluster.plugins.path();
     let version = |name: &str| {
-        let folder = root.join(name);
-        std::fs::create_dir(&folder)?;
-        std::fs::write(folder.join("site.wasm"), EXAMPLE_PLUGIN)
+        let directory = root.join(name);
+        std::fs::create_dir(&directory)?;
+        std::fs::write(directory.join("site.wasm"), EXAMPLE_PLUGIN)
     };
     version("..2026_01")?;
     std::os::unix::fs::symlink("..2026_01", root.join("..data"))?;

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-/// The released folders of `wit/`, with the digests of their files. A new version is a new folder and a new line.
+/// The released directories of `wit/`, with the digests of their files. A new version is a new directory and a new
+/// line.
 const RELEASED: [(&str, &str); 1] = [(
     "v0.1.0",
     "1c0f2e81e4e80e2486699ff578c1a3037c795024eb71d7fd4aec92f845bcfab7",
 )];
 
-fn digest(folder: &Path) -> String {
-    let mut paths: Vec<_> = fs::read_dir(folder)
+fn digest(directory: &Path) -> String {
+    let mut paths: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -34,13 +35,13 @@ fn released_interfaces_are_frozen() {
         assert_eq!(
             digest(&root.join(version)),
             expected,
-            "wit/{version} is released and must not change: add a new folder"
+            "wit/{version} is released and must not change: add a new directory"
         );
     }
 }
 
 #[test]
-fn every_folder_is_listed_and_has_the_version_of_its_name() {
+fn every_directory_is_listed_and_has_the_version_of_its_name() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     for entry in fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();

@@ -42,7 +42,7 @@ async function until(what, attempt) {
 
 /** Starts a receiver whose secret file has these lines. */
 export async function start(secrets) {
-  const folder = await mkdtemp(join(tmpdir(), "senders-"));
+  const directory = await mkdtemp(join(tmpdir(), "senders-"));
   const processes = [];
   const run = (...args) => {
     const child = spawn(process.env.STOKER, args, { stdio: ["ignore", "ignore", "inherit"] });
@@ -56,11 +56,11 @@ export async function start(secrets) {
       child.kill("SIGTERM");
       await ended;
     }
-    await rm(folder, { recursive: true });
+    await rm(directory, { recursive: true });
   };
   try {
-    const kubeconfig = join(folder, "kubeconfig");
-    const secret = join(folder, "secret");
+    const kubeconfig = join(directory, "kubeconfig");
+    const secret = join(directory, "secret");
     await writeFile(secret, secrets.join("\n"));
     run("sandbox", "--kubeconfig", kubeconfig, "--log", "warn");
     const api = await until("the kubeconfig", async () => (await readFile(kubeconfig, "utf8")).match(/server: (\S+)/)?.[1]);

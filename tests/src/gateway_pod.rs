@@ -20,7 +20,7 @@ use crate::TestCluster;
 pub struct GatewayPod {
     /// The API, which records the calls.
     pub api: FakeGateway,
-    folder: TempDir,
+    directory: TempDir,
     probes: u16,
     stop: oneshot::Sender<()>,
     agent: JoinHandle<Result<()>>,
@@ -44,8 +44,8 @@ impl GatewayPod {
         let running = Patch::Merge(json!({"status": {"phase": "Running"}}));
         pods.patch_status("gw-0", &PatchParams::default(), &running)
             .await?;
-        let folder = tempfile::tempdir()?;
-        std::fs::create_dir(folder.path().join("data"))?;
+        let directory = tempfile::tempdir()?;
+        std::fs::create_dir(directory.path().join("data"))?;
         let config = SidecarConfig {
             object: "plant".to_owned(),
             pod_namespace: cluster.namespace.clone(),
@@ -53,8 +53,8 @@ impl GatewayPod {
             pod_name: "gw-0".to_owned(),
             gateway_name: "gw-0".to_owned(),
             profile: "edge".to_owned(),
-            state: folder.path().join("repo"),
-            data: folder.path().join("data"),
+            state: directory.path().join("repo"),
+            data: directory.path().join("data"),
             gateway: GatewayAddress {
                 port: api.port(),
                 tls: false,
@@ -76,17 +76,17 @@ impl GatewayPod {
         }));
         Ok(Self {
             api,
-            folder,
+            directory,
             probes,
             stop,
             agent,
         })
     }
 
-    /// Returns the folder of the gateway.
+    /// Returns the directory of the gateway.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.directory.path().join("data")
     }
 
     /// Reads a file of the gateway.

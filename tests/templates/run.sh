@@ -2,21 +2,21 @@
 # Builds and tests the templates of `stoker plugin new`. Each new project is built once, which writes its lock file, and
 # committed; then a fresh clone of it is built twice and tested. No build may change a file of the clone.
 #
-#   run.sh STOKER FOLDER [LANGUAGE...]
+#   run.sh STOKER DIRECTORY [LANGUAGE...]
 #
-# STOKER is the binary. The clones stay in FOLDER/LANGUAGE. A language whose tools are missing is skipped with a
+# STOKER is the binary. The clones stay in DIRECTORY/LANGUAGE. A language whose tools are missing is skipped with a
 # message, or is an error where the variable CI is set.
 set -euo pipefail
 
 stoker=$(realpath "$1")
 mkdir -p "$2"
-folder=$(realpath "$2")
+directory=$(realpath "$2")
 shift 2
 languages=("$@")
 ((${#languages[@]})) || languages=(rust c go js python)
 
 # Both builds of the Rust project use it, so that the bindings are compiled once.
-export CARGO_TARGET_DIR="$folder/.target"
+export CARGO_TARGET_DIR="$directory/.target"
 # Components of JavaScript and Python hold an interpreter.
 limit=(--max-size 30000000)
 
@@ -43,7 +43,7 @@ native_tests() {
 }
 
 build_twice() {
-    local language=$1 origin=$folder/.origin/$1 clone=$folder/$1
+    local language=$1 origin=$directory/.origin/$1 clone=$directory/$1
     rm -rf "$origin" "$clone"
     "$stoker" plugin new bench --lang "$language" --dir "$origin"
     "$stoker" plugin build "${limit[@]}" "$origin"

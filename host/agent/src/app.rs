@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use stoker_git::{FetchLimits, GitClient, GitClientConfig, ObjectStore};
 
 use crate::cli::{Cli, Command};
-use crate::lock::FolderLock;
+use crate::lock::DirectoryLock;
 use crate::{memory, telemetry};
 
 pub use sidecar::{Ports, Sidecar};
@@ -80,13 +80,13 @@ fn git_client(max_file: Option<u16>) -> Result<GitClient> {
     Ok(client?)
 }
 
-/// Opens the object store below the folder of the agent, and creates both if they are missing. No other agent can use the
-/// folder until the lock is dropped.
-fn open_store(folder: &Path) -> Result<(Arc<ObjectStore>, FolderLock)> {
-    let path = folder.join("objects");
+/// Opens the object store below the directory of the agent, and creates both if they are missing. No other agent can
+/// use the directory until the lock is dropped.
+fn open_store(directory: &Path) -> Result<(Arc<ObjectStore>, DirectoryLock)> {
+    let path = directory.join("objects");
     std::fs::create_dir_all(&path)
-        .with_context(|| format!("cannot create the folder {}", path.display()))?;
-    let lock = FolderLock::take(folder)?;
+        .with_context(|| format!("cannot create the directory {}", path.display()))?;
+    let lock = DirectoryLock::take(directory)?;
     let store = ObjectStore::open(&path);
     let store = store.with_context(|| format!("cannot open the objects in {}", path.display()))?;
     Ok((Arc::new(store), lock))

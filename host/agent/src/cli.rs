@@ -37,7 +37,7 @@ pub struct OnceFlags {
     /// File with the profile, in YAML or JSON, as in `spec.sync.profiles` of a `GatewaySync`.
     #[arg(long, value_name = "FILE")]
     pub profile: PathBuf,
-    /// The folder of the gateway, such as `/usr/local/bin/ignition/data`.
+    /// The directory of the gateway, such as `/usr/local/bin/ignition/data`.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
     /// The name of the gateway, for templates.
@@ -59,7 +59,7 @@ pub struct OnceFlags {
     /// 100 without such a limit.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_file_mib: Option<u16>,
-    /// Folder in which fetched objects are kept for the next call. Without it, they are removed.
+    /// Directory in which fetched objects are kept for the next call. Without it, they are removed.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Format of the output.

@@ -48,9 +48,9 @@ pub struct SidecarConfig {
     pub gateway_name: String,
     /// The name of the profile.
     pub profile: String,
-    /// The folder of the agent: the objects of the repository, and what is on the gateway.
+    /// The directory of the agent: the objects of the repository, and what is on the gateway.
     pub state: PathBuf,
-    /// The folder of the gateway.
+    /// The directory of the gateway.
     pub data: PathBuf,
     /// The gateway's API.
     pub gateway: GatewayAddress,

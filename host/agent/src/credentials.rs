@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn files_are_read_at_each_call() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
         let files = CredentialFiles {
             token: Some(path.clone()),
             ..CredentialFiles::default()
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn the_scheme_of_the_repository_decides_which_credentials_are_used() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| {
-            let path = folder.path().join(name);
+            let path = directory.path().join(name);
             std::fs::write(&path, name).unwrap();
             Some(path)
         };

@@ -128,8 +128,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_confirmed_commit_may_delete() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("confirm-deletes");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("confirm-deletes");
         let machine = |confirmation| {
             Environment::Machine(Machine {
                 confirmation,
@@ -157,7 +157,7 @@ mod tests {
     fn a_machine_tells_where_to_accept_another_host_key() {
         let repo = stoker_api::detection::RepoUrl::parse("ssh://git@git.example/o/r.git").unwrap();
         let machine = Environment::Machine(Machine {
-            host_keys: HostKeys::in_folder(std::path::Path::new("/s")),
+            host_keys: HostKeys::in_directory(std::path::Path::new("/s")),
             ..Machine::default()
         });
         let error = GitError::HostKeyChanged {

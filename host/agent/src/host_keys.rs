@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use stoker_api::detection::RepoUrl;
 use stoker_git::{Credentials, GitError, HostKey, Remote};
 
-/// The file in the folder of the agent. Each line has a server and the key that it must have.
+/// The file in the directory of the agent. Each line has a server and the key that it must have.
 const FILE: &str = "host-keys";
 /// The largest file, in bytes.
 const FILE_BYTES: u64 = 1 << 20;
@@ -57,8 +57,8 @@ pub(crate) enum HostKeyError {
 }
 
 impl HostKeys {
-    /// Returns the keys that are kept in the folder of the agent.
-    pub(crate) fn in_folder(state: &Path) -> Self {
+    /// Returns the keys that are kept in the directory of the agent.
+    pub(crate) fn in_directory(state: &Path) -> Self {
         Self(state.join(FILE))
     }
 
@@ -137,9 +137,9 @@ impl HostKeys {
     }
 
     fn write(&self, text: &str) -> io::Result<()> {
-        let folder = self.0.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let directory = self.0.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
         file.write_all(text.as_bytes())?;
         let permissions = Permissions::from_mode(FILE_MODE);
         file.as_file().set_permissions(permissions)?;
@@ -178,9 +178,9 @@ mod tests {
 
     #[test]
     fn the_first_key_is_kept_and_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
-        let keys = HostKeys::in_folder(&state);
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
+        let keys = HostKeys::in_directory(&state);
         let pinned = || {
             let remote = keys.pin(remote(None)).unwrap();
             remote.pinned_host_key().map(str::to_owned)
@@ -215,22 +215,22 @@ mod tests {
 
     #[test]
     fn without_the_kept_keys_nothing_is_accepted() {
-        let folder = tempfile::tempdir().unwrap();
-        let keys = HostKeys::in_folder(folder.path());
-        std::fs::write(folder.path().join(FILE), [0xff]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let keys = HostKeys::in_directory(directory.path());
+        std::fs::write(directory.path().join(FILE), [0xff]).unwrap();
         let error = keys.pin(remote(None)).unwrap_err().to_string();
         assert!(
             error.starts_with("cannot read the kept host keys in "),
             "{error}"
         );
-        std::fs::write(folder.path().join(FILE), "git.example:2222 \n").unwrap();
+        std::fs::write(directory.path().join(FILE), "git.example:2222 \n").unwrap();
         let pinned = keys.pin(remote(None)).unwrap();
         assert_eq!(pinned.pinned_host_key(), Some(""));
     }
 
     #[test]
     fn a_changed_key_is_refused_with_the_remedy() {
-        let keys = HostKeys::in_folder(Path::new("/s"));
+        let keys = HostKeys::in_directory(Path::new("/s"));
         let error = GitError::HostKeyChanged {
             host: "git.example:2222".to_owned(),
             expected: "one".to_owned(),

@@ -1,7 +1,7 @@
 //! Brings the files of a published commit to a gateway's disk.
 //!
-//! The agent follows what is published for a gateway, fetches exactly this commit, writes its files below the folder of the
-//! gateway by a profile, tells the gateway to scan them, and reports. It does not compile wasmtime or axum.
+//! The agent follows what is published for a gateway, fetches exactly this commit, writes its files below the directory
+//! of the gateway by a profile, tells the gateway to scan them, and reports. It does not compile wasmtime or axum.
 
 mod agent;
 mod app;

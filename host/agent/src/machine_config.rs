@@ -81,9 +81,9 @@ pub struct MachineConfig {
     pub git_ref: GitRef,
     /// The file with the profile.
     pub profile: PathBuf,
-    /// The folder of the gateway.
+    /// The directory of the gateway.
     pub data: PathBuf,
-    /// The folder of the agent.
+    /// The directory of the agent.
     pub state: PathBuf,
     /// The name of the gateway, for templates.
     pub name: String,

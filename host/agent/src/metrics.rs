@@ -62,7 +62,7 @@ impl Files {
     }
 }
 
-/// What is asked of a git server: the first fetch of an empty folder, a later one, or the commit of a ref.
+/// What is asked of a git server: the first fetch of an empty directory, a later one, or the commit of a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Clone,

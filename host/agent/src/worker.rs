@@ -52,7 +52,7 @@ pub(crate) struct Worker {
     pub(crate) subject: Subject,
     /// The name of the profile.
     pub(crate) profile: String,
-    /// The folder of the gateway.
+    /// The directory of the gateway.
     pub(crate) data: PathBuf,
     /// What is on the gateway.
     pub(crate) state: State,

@@ -18,24 +18,24 @@ mappings:
   destination: projects
 ";
 
-/// A repository, and a machine with a gateway's folder.
+/// A repository, and a machine with a gateway's directory.
 struct Machine {
     git: GitServer,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Machine {
     async fn new() -> Self {
         let git = GitServer::start().await.unwrap();
         git.commit("main", "One").await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("data")).unwrap();
-        std::fs::write(folder.path().join("profile.yaml"), PROFILE).unwrap();
-        Self { git, folder }
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("data")).unwrap();
+        std::fs::write(directory.path().join("profile.yaml"), PROFILE).unwrap();
+        Self { git, directory }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn once(&self) -> Command {
@@ -70,8 +70,8 @@ fn texts(output: &Output) -> (i32, String, String) {
     )
 }
 
-fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).unwrap().next().is_none()
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).unwrap().next().is_none()
 }
 
 #[tokio::test]
@@ -226,24 +226,24 @@ async fn a_kept_state_fetches_only_once() {
 }
 
 #[tokio::test]
-async fn the_folders_of_another_agent_are_not_used() {
+async fn the_directories_of_another_agent_are_not_used() {
     let machine = Machine::new().await;
     let state = machine.path("state");
     std::fs::create_dir(&state).unwrap();
     let state_text = state.display().to_string();
     for (name, step) in [("state", ""), ("data", "sync engine: ")] {
-        let folder = machine.path(name);
-        let lock = std::fs::File::open(&folder).unwrap();
+        let directory = machine.path(name);
+        let lock = std::fs::File::open(&directory).unwrap();
         lock.try_lock().unwrap();
         let requests = machine.git.requests();
         let (code, _, error) = machine
             .run(&["--ref", "main", "--state", &state_text])
             .await;
-        // Without the lock of its own folder, the agent asks no server: it could not keep what the server shows.
+        // Without the lock of its own directory, the agent asks no server: it could not keep what the server shows.
         assert_eq!(machine.git.requests() == requests, name == "state");
         let expected = format!(
-            "error: {step}another stoker-agent uses the folder {}\n",
-            folder.display()
+            "error: {step}another stoker-agent uses the directory {}\n",
+            directory.display()
         );
         assert_eq!((code, error), (1, expected));
         assert!(is_empty(&machine.path("data")));

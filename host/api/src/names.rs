@@ -99,9 +99,9 @@ pub mod variable {
     pub const GATEWAY_NAME: &str = "GATEWAY_NAME";
     /// The profile that the gateway uses.
     pub const PROFILE: &str = "PROFILE";
-    /// The folder of the agent.
+    /// The directory of the agent.
     pub const REPO_PATH: &str = "REPO_PATH";
-    /// The folder of the gateway.
+    /// The directory of the gateway.
     pub const DATA_PATH: &str = "DATA_PATH";
     /// The port of the gateway's API.
     pub const GATEWAY_PORT: &str = "GATEWAY_PORT";

@@ -94,14 +94,14 @@ pub struct SyncProfile {
     pub max_deletes: Option<i64>,
 }
 
-/// A file or folder of the repository and its destination on the gateway.
+/// A file or directory of the repository and its destination on the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mapping {
     /// The path in the repository. It may be a template.
     #[schemars(length(min = 1))]
     pub source: String,
-    /// The path below the gateway's data folder. It may be a template.
+    /// The path below the gateway's data directory. It may be a template.
     #[schemars(length(min = 1))]
     pub destination: String,
     /// The required type of the source.
@@ -134,7 +134,7 @@ pub struct FilePatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MappingType {
-    /// A folder.
+    /// A directory.
     Dir,
     /// A file.
     File,

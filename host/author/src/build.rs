@@ -17,18 +17,18 @@ impl Project {
     /// Builds the component and returns its file. The output of the build goes to standard error; `progress` is called
     /// with each line of a `plugin.yaml` before that line runs.
     pub fn build(&self, profile: &str, progress: impl Fn(&str)) -> Result<PathBuf, AuthorError> {
-        let folder = self.folder();
-        let manifest = Manifest::read(folder)?;
+        let directory = self.directory();
+        let manifest = Manifest::read(directory)?;
         let output = match &manifest {
             Some(manifest) => {
                 for line in &manifest.build {
                     progress(&format!("$ {line}"));
-                    run(line, folder)?;
+                    run(line, directory)?;
                 }
-                folder.join(&manifest.output)
+                directory.join(&manifest.output)
             }
-            None if folder.join("Cargo.toml").is_file() => cargo::build(folder, profile)?,
-            None => return Err(AuthorError::NoProject(folder.to_owned())),
+            None if directory.join("Cargo.toml").is_file() => cargo::build(directory, profile)?,
+            None => return Err(AuthorError::NoProject(directory.to_owned())),
         };
         let bytes = file::read(&output, MODULE_BYTES).map_err(|error| {
             if error.is_not_found() {
@@ -37,7 +37,7 @@ impl Project {
                 error
             }
         })?;
-        let component = component(bytes, &output, folder, manifest.as_ref(), &progress)?;
+        let component = component(bytes, &output, directory, manifest.as_ref(), &progress)?;
         let path = self.component_file();
         stoker_guest_build::write(&path, &component)
             .map_err(|error| AuthorError::file(&path)(std::io::Error::other(error)))?;
@@ -49,7 +49,7 @@ impl Project {
 fn component(
     bytes: Vec<u8>,
     output: &Path,
-    folder: &Path,
+    directory: &Path,
     manifest: Option<&Manifest>,
     progress: &impl Fn(&str),
 ) -> Result<Vec<u8>, AuthorError> {
@@ -61,11 +61,11 @@ fn component(
         _ => return Err(AuthorError::NotWasm(output.to_owned())),
     }
     let wit = manifest.map_or_else(manifest::default_wit, |manifest| manifest.wit.clone());
-    let wit = folder.join(wit);
+    let wit = directory.join(wit);
     let world = manifest.map_or_else(manifest::default_world, |manifest| manifest.world.clone());
     let adapter = manifest
         .and_then(|manifest| manifest.adapter.as_ref())
-        .map(|path| file::read(&folder.join(path), MODULE_BYTES))
+        .map(|path| file::read(&directory.join(path), MODULE_BYTES))
         .transpose()?;
     let recipe = Recipe {
         world: wit.exists().then_some((wit.as_path(), world.as_str())),
@@ -86,10 +86,10 @@ fn component(
 
 /// Runs one line of a `plugin.yaml`. Its standard output goes to standard error, because it is not the result of this
 /// command.
-fn run(line: &str, folder: &Path) -> Result<(), AuthorError> {
+fn run(line: &str, directory: &Path) -> Result<(), AuthorError> {
     let status = Command::new("sh")
         .args(["-c", line])
-        .current_dir(folder)
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
         .status();

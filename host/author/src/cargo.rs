@@ -25,13 +25,13 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Compiles the package in a folder and returns its module.
-pub(super) fn build(folder: &Path, profile: &str) -> Result<PathBuf, AuthorError> {
+/// Compiles the package in a directory and returns its module.
+pub(super) fn build(directory: &Path, profile: &str) -> Result<PathBuf, AuthorError> {
     // If rustc cannot be run, cargo reports the cause better.
-    if matches!(stoker_guest_build::is_installed(folder), Ok(false)) {
+    if matches!(stoker_guest_build::is_installed(directory), Ok(false)) {
         return Err(AuthorError::NoTarget);
     }
-    let manifest = folder.join("Cargo.toml");
+    let manifest = directory.join("Cargo.toml");
     // `RUSTFLAGS`, and the project's own flags for this target, override these flags.
     let flags = format!("build.rustflags=[\"{STACK}\"]");
     let mut child = Command::new("cargo")
@@ -41,7 +41,7 @@ pub(super) fn build(folder: &Path, profile: &str) -> Result<PathBuf, AuthorError
             "--config",
             &flags,
         ])
-        .current_dir(folder)
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -13,8 +13,8 @@ pub enum AuthorError {
         /// The name.
         name: String,
     },
-    /// The folder of a new project already exists.
-    #[error("{} exists and is not an empty folder; choose another name, or another folder with --dir", .0.display())]
+    /// The directory of a new project already exists.
+    #[error("{} exists and is not an empty directory; choose another name, or another directory with --dir", .0.display())]
     Exists(PathBuf),
     /// There is no template for the language.
     #[error("this Stoker has no template for {0}")]
@@ -27,10 +27,10 @@ pub enum AuthorError {
         /// The cause.
         source: std::io::Error,
     },
-    /// The folder of a project is a file.
-    #[error("{} is a file; give the folder of a plugin project", .0.display())]
-    NotAFolder(PathBuf),
-    /// The folder is not a project.
+    /// The directory of a project is a file.
+    #[error("{} is a file; give the directory of a plugin project", .0.display())]
+    NotADirectory(PathBuf),
+    /// The directory is not a project.
     #[error(
         "{} is not a plugin project: it has neither a plugin.yaml nor a Cargo.toml; create one with `stoker plugin new`", .0.display()
     )]
@@ -89,13 +89,13 @@ pub enum AuthorError {
         /// The cause.
         source: ComponentError,
     },
-    /// A folder holds several components, and no component has the name of the folder.
+    /// A directory holds several components, and no component has the name of the directory.
     #[error(
-        "{} holds several components; name the one to test {name}.wasm, after the folder", folder.display()
+        "{} holds several components; name the one to test {name}.wasm, after the directory", directory.display()
     )]
     Several {
-        /// The folder.
-        folder: PathBuf,
+        /// The directory.
+        directory: PathBuf,
         /// Its name.
         name: String,
     },

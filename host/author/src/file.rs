@@ -51,8 +51,8 @@ mod tests {
 
     #[test]
     fn only_regular_files_are_read() {
-        let folder = TempDir::new().unwrap();
-        let pipe = folder.path().join("pipe");
+        let directory = TempDir::new().unwrap();
+        let pipe = directory.path().join("pipe");
         assert!(
             Command::new("mkfifo")
                 .arg(&pipe)
@@ -60,15 +60,15 @@ mod tests {
                 .unwrap()
                 .success()
         );
-        for path in [folder.path(), &pipe, Path::new("/dev/zero")] {
+        for path in [directory.path(), &pipe, Path::new("/dev/zero")] {
             assert_eq!(failure(path), "it is not a regular file");
         }
     }
 
     #[test]
     fn a_file_is_read_up_to_the_limit() {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("file");
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
         fs::write(&path, "four").unwrap();
         assert_eq!(read_text(&path, 4).unwrap(), "four");
         fs::write(&path, "fives").unwrap();

@@ -14,11 +14,11 @@ const MANIFEST_BYTES: u64 = 1 << 20;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
-    /// Shell lines that run one after the other in the project's folder.
+    /// Shell lines that run one after the other in the project's directory.
     pub(super) build: Vec<String>,
     /// The module or component that the lines write.
     pub(super) output: PathBuf,
-    /// The folder with the WIT, for modules that do not contain their type.
+    /// The directory with the WIT, for modules that do not contain their type.
     #[serde(default = "default_wit")]
     pub(super) wit: PathBuf,
     /// The world in that WIT.
@@ -29,9 +29,9 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the `plugin.yaml` of a folder, if there is one.
-    pub(super) fn read(folder: &Path) -> Result<Option<Self>, AuthorError> {
-        let path = folder.join(MANIFEST);
+    /// Reads the `plugin.yaml` of a directory, if there is one.
+    pub(super) fn read(directory: &Path) -> Result<Option<Self>, AuthorError> {
+        let path = directory.join(MANIFEST);
         let text = match file::read_text(&path, MANIFEST_BYTES) {
             Ok(text) => text,
             Err(error) if error.is_not_found() => return Ok(None),
@@ -65,13 +65,13 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Option<Manifest>, AuthorError> {
-        let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join(MANIFEST), text).unwrap();
-        Manifest::read(folder.path())
+        let directory = TempDir::new().unwrap();
+        fs::write(directory.path().join(MANIFEST), text).unwrap();
+        Manifest::read(directory.path())
     }
 
     #[test]
-    fn the_wit_is_in_the_folder_wit_by_default() {
+    fn the_wit_is_in_the_directory_wit_by_default() {
         let manifest = read("build: [make]\noutput: out.wasm\n").unwrap().unwrap();
         assert_eq!(manifest.build, ["make"]);
         assert_eq!(

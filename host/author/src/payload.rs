@@ -112,9 +112,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<PayloadFile, AuthorError> {
-        let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join("body.bin"), b"\xff{}").unwrap();
-        let path = folder.path().join("payload.json");
+        let directory = TempDir::new().unwrap();
+        fs::write(directory.path().join("body.bin"), b"\xff{}").unwrap();
+        let path = directory.path().join("payload.json");
         fs::write(&path, text).unwrap();
         PayloadFile::read(&path)
     }

@@ -22,60 +22,64 @@ const MAX_FILES: usize = 2_000;
 /// A file, and the time of its last change.
 type Stamp = (SystemTime, PathBuf);
 
-/// A folder with a plugin.
+/// A directory with a plugin.
 #[derive(Debug, Clone)]
 pub struct Project {
-    folder: PathBuf,
+    directory: PathBuf,
     name: String,
 }
 
 impl Project {
     /// Opens the project in a directory. `payloads/` stands for its parent project, unless it is a project itself.
-    pub fn open(folder: &Path) -> Result<Self, AuthorError> {
-        let folder = fs::canonicalize(folder).map_err(AuthorError::file(folder))?;
-        if !folder.is_dir() {
-            return Err(AuthorError::NotAFolder(folder));
+    pub fn open(directory: &Path) -> Result<Self, AuthorError> {
+        let directory = fs::canonicalize(directory).map_err(AuthorError::file(directory))?;
+        if !directory.is_dir() {
+            return Err(AuthorError::NotADirectory(directory));
         }
         let is_payloads =
-            folder.file_name() == Some(OsStr::new(PAYLOADS)) && !is_buildable(&folder);
-        let folder = match folder.parent().filter(|_| is_payloads) {
+            directory.file_name() == Some(OsStr::new(PAYLOADS)) && !is_buildable(&directory);
+        let directory = match directory.parent().filter(|_| is_payloads) {
             Some(parent) => parent.to_owned(),
-            None => folder,
+            None => directory,
         };
-        let name = folder.file_name().unwrap_or_default().display().to_string();
-        Ok(Self { folder, name })
+        let name = directory
+            .file_name()
+            .unwrap_or_default()
+            .display()
+            .to_string();
+        Ok(Self { directory, name })
     }
 
-    /// Returns the name of the folder, which is also the name of the component.
+    /// Returns the name of the directory, which is also the name of the component.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the folder.
+    /// Returns the directory.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Returns the file to which a build writes the component.
     #[must_use]
     pub fn component_file(&self) -> PathBuf {
-        self.folder.join(format!("{}.wasm", self.name))
+        self.directory.join(format!("{}.wasm", self.name))
     }
 
     /// Returns the component, if there is one and it is not older than its sources.
     pub fn component(&self) -> Result<Option<PathBuf>, AuthorError> {
         if self.own_components().len() > 1 {
             return Err(AuthorError::Several {
-                folder: self.folder.clone(),
+                directory: self.directory.clone(),
                 name: self.name.clone(),
             });
         }
         let newest = self.components().pop();
         let is_current = |(built, _): &Stamp| {
             // A directory that cannot be built is never out of date.
-            !is_buildable(&self.folder)
+            !is_buildable(&self.directory)
                 || self.sources().iter().all(|(changed, _)| changed <= built)
         };
         Ok(newest.filter(is_current).map(|(_, path)| path))
@@ -85,7 +89,7 @@ impl Project {
     /// built with the host, into its target directory.
     #[must_use]
     pub fn components(&self) -> Vec<Stamp> {
-        let workspace = workspace_of(&self.folder);
+        let workspace = workspace_of(&self.directory);
         let built = [PLUGINS, GUESTS].map(|place| {
             let file = format!("{}.wasm", self.name);
             target_directory(&workspace, place).join(file)
@@ -99,25 +103,25 @@ impl Project {
         components
     }
 
-    /// Returns the components in the folder: the one with the name of the folder, or else any. In a folder that can be
-    /// built, other modules are the output of the build or part of its input.
+    /// Returns the components in the directory: the one with the name of the directory, or else any. In a directory
+    /// that can be built, other modules are the output of the build or part of its input.
     fn own_components(&self) -> Vec<PathBuf> {
         let named = self.component_file();
         if named.is_file() {
             vec![named]
-        } else if is_buildable(&self.folder) {
+        } else if is_buildable(&self.directory) {
             Vec::new()
         } else {
-            files_with_extension("wasm", &self.folder)
+            files_with_extension("wasm", &self.directory)
         }
     }
 
     /// Returns the payload files, by name.
     pub fn payload_files(&self) -> Result<Vec<PathBuf>, AuthorError> {
-        let folder = self.folder.join(PAYLOADS);
-        let files = files_with_extension("json", &folder);
+        let directory = self.directory.join(PAYLOADS);
+        let files = files_with_extension("json", &directory);
         if files.is_empty() {
-            return Err(AuthorError::NoPayloads(folder));
+            return Err(AuthorError::NoPayloads(directory));
         }
         Ok(files)
     }
@@ -126,35 +130,35 @@ impl Project {
     #[must_use]
     pub fn inputs(&self) -> Vec<Stamp> {
         let mut files = self.sources();
-        collect(&self.folder.join(PAYLOADS), &mut files);
+        collect(&self.directory.join(PAYLOADS), &mut files);
         files.sort();
         files
     }
 
     fn sources(&self) -> Vec<Stamp> {
         let mut files = Vec::new();
-        collect(&self.folder, &mut files);
+        collect(&self.directory, &mut files);
         // The build reports a manifest that cannot be read.
-        if let Ok(Some(manifest)) = Manifest::read(&self.folder) {
-            let wit = fs::canonicalize(self.folder.join(manifest.wit));
-            if let Some(wit) = wit.ok().filter(|wit| !wit.starts_with(&self.folder)) {
+        if let Ok(Some(manifest)) = Manifest::read(&self.directory) {
+            let wit = fs::canonicalize(self.directory.join(manifest.wit));
+            if let Some(wit) = wit.ok().filter(|wit| !wit.starts_with(&self.directory)) {
                 collect(&wit, &mut files);
             }
-            let adapter = manifest.adapter.map(|adapter| self.folder.join(adapter));
+            let adapter = manifest.adapter.map(|adapter| self.directory.join(adapter));
             files.extend(adapter.and_then(|path| Some((changed(&path)?, path))));
         }
         files
     }
 }
 
-fn is_buildable(folder: &Path) -> bool {
+fn is_buildable(directory: &Path) -> bool {
     ["Cargo.toml", MANIFEST]
         .iter()
-        .any(|name| folder.join(name).is_file())
+        .any(|name| directory.join(name).is_file())
 }
 
-fn files_with_extension(wanted: &str, folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+fn files_with_extension(wanted: &str, directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
         .map(|entry| entry.path())
         .filter(|path| {
@@ -167,8 +171,8 @@ fn files_with_extension(wanted: &str, folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Collects the source files below a directory.
-fn collect(folder: &Path, files: &mut Vec<Stamp>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+fn collect(directory: &Path, files: &mut Vec<Stamp>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = entry.file_name().display().to_string();
         let is_generated = name.starts_with('.')
@@ -198,8 +202,8 @@ mod tests {
 
     use super::*;
 
-    fn file(folder: &TempDir, name: &str, age: u64) {
-        let path = folder.path().join(name);
+    fn file(directory: &TempDir, name: &str, age: u64) {
+        let path = directory.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let file = File::create(path).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(age))
@@ -208,14 +212,14 @@ mod tests {
 
     #[test]
     fn a_component_older_than_its_sources_is_out_of_date() {
-        let folder = TempDir::new().unwrap();
-        let project = Project::open(folder.path()).unwrap();
+        let directory = TempDir::new().unwrap();
+        let project = Project::open(directory.path()).unwrap();
         assert!(project.component().unwrap().is_none());
 
-        file(&folder, "Cargo.toml", 100);
-        file(&folder, "src/lib.rs", 100);
+        file(&directory, "Cargo.toml", 100);
+        file(&directory, "src/lib.rs", 100);
         let named = format!("{}.wasm", project.name());
-        file(&folder, &named, 50);
+        file(&directory, &named, 50);
         for other in [
             "target/x",
             "payloads/a.json",
@@ -223,80 +227,80 @@ mod tests {
             "out.part",
             ".git/x",
         ] {
-            file(&folder, other, 10);
+            file(&directory, other, 10);
         }
         assert!(project.component().unwrap().unwrap().ends_with(named));
-        file(&folder, "src/lib.rs", 10);
+        file(&directory, "src/lib.rs", 10);
         assert!(project.component().unwrap().is_none());
     }
 
     #[test]
-    fn of_several_components_the_one_with_the_name_of_the_folder_is_used() {
-        let folder = TempDir::new().unwrap();
-        let project = Project::open(folder.path()).unwrap();
-        file(&folder, "a.wasm", 1);
-        file(&folder, "b.wasm", 1);
+    fn of_several_components_the_one_with_the_name_of_the_directory_is_used() {
+        let directory = TempDir::new().unwrap();
+        let project = Project::open(directory.path()).unwrap();
+        file(&directory, "a.wasm", 1);
+        file(&directory, "b.wasm", 1);
         assert!(matches!(
             project.component(),
             Err(AuthorError::Several { .. })
         ));
         let named = format!("{}.wasm", project.name());
-        file(&folder, &named, 5);
+        file(&directory, &named, 5);
         assert!(project.component().unwrap().unwrap().ends_with(named));
     }
 
     #[test]
     fn the_modules_of_a_build_are_not_its_component() {
-        let folder = TempDir::new().unwrap();
+        let directory = TempDir::new().unwrap();
         let manifest = "build: ['true']\noutput: plugin.wasm\nadapter: stub.wasm\nwit: ../wit\n";
-        file(&folder, "acme/plugin.yaml", 100);
-        let path = folder.path().join("acme/plugin.yaml");
+        file(&directory, "acme/plugin.yaml", 100);
+        let path = directory.path().join("acme/plugin.yaml");
         fs::write(&path, manifest).unwrap();
-        file(&folder, "acme/stub.wasm", 100);
-        file(&folder, "wit/detect.wit", 100);
+        file(&directory, "acme/stub.wasm", 100);
+        file(&directory, "wit/detect.wit", 100);
         let written = File::options().write(true).open(path).unwrap();
         let before = SystemTime::now() - Duration::from_secs(100);
         written.set_modified(before).unwrap();
-        let project = Project::open(&folder.path().join("acme")).unwrap();
+        let project = Project::open(&directory.path().join("acme")).unwrap();
         assert!(project.component().unwrap().is_none());
-        file(&folder, "acme/plugin.wasm", 50);
+        file(&directory, "acme/plugin.wasm", 50);
         assert!(project.component().unwrap().is_none());
-        file(&folder, "acme/acme.wasm", 40);
+        file(&directory, "acme/acme.wasm", 40);
         let built = project.component().unwrap().unwrap();
         assert!(built.ends_with("acme.wasm"));
 
         // The adapter and the WIT are sources, wherever they are.
         for source in ["acme/stub.wasm", "wit/detect.wit"] {
-            file(&folder, source, 10);
+            file(&directory, source, 10);
             assert!(project.component().unwrap().is_none(), "{source}");
-            file(&folder, source, 100);
+            file(&directory, source, 100);
             assert!(project.component().unwrap().is_some(), "{source}");
         }
     }
 
     #[test]
-    fn the_folder_of_the_payload_files_means_the_project() {
-        let folder = TempDir::new().unwrap();
-        file(&folder, "payloads/b.json", 1);
-        file(&folder, "payloads/a.json", 1);
-        file(&folder, "payloads/a.txt", 1);
-        let project = Project::open(&folder.path().join("payloads")).unwrap();
+    fn the_directory_of_the_payload_files_means_the_project() {
+        let directory = TempDir::new().unwrap();
+        file(&directory, "payloads/b.json", 1);
+        file(&directory, "payloads/a.json", 1);
+        file(&directory, "payloads/a.txt", 1);
+        let project = Project::open(&directory.path().join("payloads")).unwrap();
         assert_eq!(
-            project.folder(),
-            fs::canonicalize(folder.path()).unwrap().as_path()
+            project.directory(),
+            fs::canonicalize(directory.path()).unwrap().as_path()
         );
         assert_eq!(project.payload_files().unwrap().len(), 2);
 
-        file(&folder, "payloads/plugin.yaml", 1);
-        let project = Project::open(&folder.path().join("payloads")).unwrap();
+        file(&directory, "payloads/plugin.yaml", 1);
+        let project = Project::open(&directory.path().join("payloads")).unwrap();
         assert_eq!(project.name(), "payloads");
     }
 
     #[test]
     fn a_file_is_not_a_project() {
-        let folder = TempDir::new().unwrap();
-        file(&folder, "a.wasm", 1);
-        let opened = Project::open(&folder.path().join("a.wasm"));
-        assert!(matches!(opened, Err(AuthorError::NotAFolder(_))));
+        let directory = TempDir::new().unwrap();
+        file(&directory, "a.wasm", 1);
+        let opened = Project::open(&directory.path().join("a.wasm"));
+        assert!(matches!(opened, Err(AuthorError::NotADirectory(_))));
     }
 }

@@ -17,20 +17,20 @@ const WIT: &str = include_str!("../../../wit/v0.1.0/detect.wit");
 /// Stoker's own repository.
 const SUFFIX: &str = ".in";
 
-/// Writes a project into a folder that does not exist or is empty, and returns the paths of its files, in order.
+/// Writes a project into a directory that does not exist or is empty, and returns the paths of its files, in order.
 pub fn scaffold(
     name: &PluginName,
     language: &str,
-    folder: &Path,
+    directory: &Path,
 ) -> Result<Vec<PathBuf>, AuthorError> {
     let files = files(TEMPLATES, name, language)?;
-    let holds_files = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    if holds_files || (folder.exists() && !folder.is_dir()) {
-        return Err(AuthorError::Exists(folder.to_owned()));
+    let holds_files = fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
+    if holds_files || (directory.exists() && !directory.is_dir()) {
+        return Err(AuthorError::Exists(directory.to_owned()));
     }
     for (path, content) in &files {
-        let path = folder.join(path);
-        let parent = path.parent().unwrap_or(folder);
+        let path = directory.join(path);
+        let parent = path.parent().unwrap_or(directory);
         fs::create_dir_all(parent).map_err(AuthorError::file(parent))?;
         fs::write(&path, content).map_err(AuthorError::file(&path))?;
     }
@@ -44,15 +44,18 @@ fn files(
     name: &PluginName,
     language: &str,
 ) -> Result<Vec<File>, AuthorError> {
-    if !templates.iter().any(|(folder, ..)| *folder == language) {
+    if !templates
+        .iter()
+        .any(|(directory, ..)| *directory == language)
+    {
         return Err(AuthorError::NoTemplate(language.to_owned()));
     }
     let mut files = vec![(
         PathBuf::from("wit/detect.wit"),
         Cow::Borrowed(WIT.as_bytes()),
     )];
-    for (folder, path, content) in templates {
-        if *folder != COMMON && *folder != language {
+    for (directory, path, content) in templates {
+        if *directory != COMMON && *directory != language {
             continue;
         }
         let path = path.strip_suffix(SUFFIX).unwrap_or(path);

@@ -82,8 +82,8 @@ mod tests {
     use super::*;
 
     fn updated(text: &str, answer: &Answer) -> String {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("a.json");
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("a.json");
         fs::write(&path, text).unwrap();
         let file = PayloadFile::read(&path).unwrap();
         file.update(&path, answer).unwrap();

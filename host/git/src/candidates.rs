@@ -166,7 +166,7 @@ fn is_short_id(name: &str) -> bool {
 /// Returns whether forges have refs with the name `refs/NAME`, such as those of pull requests. `git fetch` finds them
 /// without `refs/`, and `git clone --branch` does not.
 fn is_of_a_forge(name: &str) -> bool {
-    const FOLDERS: [&str; 5] = [
+    const DIRECTORIES: [&str; 5] = [
         "pull",
         "pull-requests",
         "merge-requests",
@@ -174,5 +174,5 @@ fn is_of_a_forge(name: &str) -> bool {
         "keep-around",
     ];
     name.split_once('/')
-        .is_some_and(|(folder, _)| FOLDERS.contains(&folder))
+        .is_some_and(|(directory, _)| DIRECTORIES.contains(&directory))
 }

@@ -30,7 +30,7 @@ pub enum GitError {
     Client(#[source] Cause),
     /// This machine has no CA certificates.
     #[error(
-        "https cannot be used: this machine has no usable CA certificates; install them, or set SSL_CERT_FILE to a file of them, or SSL_CERT_DIR to folders of them"
+        "https cannot be used: this machine has no usable CA certificates; install them, or set SSL_CERT_FILE to a file of them, or SSL_CERT_DIR to directories of them"
     )]
     NoCertificates,
     /// The host is not one of those that the operator allows.

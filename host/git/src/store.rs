@@ -1,7 +1,8 @@
-//! A store of the objects of commits: a folder of packs. It has no work tree, and git does not know it as a repository.
+//! A store of the objects of commits: a directory of packs. It has no work tree, and git does not know it as a
+//! repository.
 //!
 //! `packs/` contains the packs with their indexes. The file `contents` names the packs, and the commits whose objects
-//! are all there. A fetch writes its pack into a folder `incoming-…`, moves it to `packs/`, and then replaces
+//! are all there. A fetch writes its pack into a directory `incoming-…`, moves it to `packs/`, and then replaces
 //! `contents`. So an interruption leaves files that `contents` does not name. Opening the store removes them.
 //!
 //! Several packs are never merged. When the packs that were added to the first one have grown, the next fetch gets
@@ -47,13 +48,13 @@ const ADDED_SHARE: u64 = 4;
 /// The size that the added packs may have in any case, so that a small repository is rarely fetched as a whole.
 const MIN_ADDED_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The objects of a few commits, without their history, in a folder.
+/// The objects of a few commits, without their history, in a directory.
 ///
-/// One process may use a folder at a time. The methods block. Clones share the store.
+/// One process may use a directory at a time. The methods block. Clones share the store.
 ///
 /// The packs have at most one and a quarter times the size of one commit, or 16 MiB more than it, plus the last pack.
-/// While everything is fetched anew, the new pack is in the folder too. A pack is open only while it is used: its pages
-/// count as memory of this process.
+/// While everything is fetched anew, the new pack is in the directory too. A pack is open only while it is used: its
+/// pages count as memory of this process.
 #[derive(Debug, Clone)]
 pub struct ObjectStore(Arc<Shared>);
 
@@ -71,12 +72,12 @@ struct Shared {
 pub(crate) type FetchLock = Arc<OwnedMutexGuard<()>>;
 
 impl ObjectStore {
-    /// Opens the store in a folder, and creates the folder if it does not exist. Files that an interrupted fetch left
-    /// are removed. A store that cannot be used, such as one of another version, is emptied.
+    /// Opens the store in a directory, and creates the directory if it does not exist. Files that an interrupted fetch
+    /// left are removed. A store that cannot be used, such as one of another version, is emptied.
     ///
     /// # Errors
     ///
-    /// Fails if the folder cannot be created, read or written.
+    /// Fails if the directory cannot be created, read or written.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let packs = directory.join(PACKS);
         fs::create_dir_all(&packs).map_err(StoreError::io("create", &packs))?;
@@ -169,12 +170,12 @@ impl ObjectStore {
         }
     }
 
-    /// Creates a folder for the pack of a fetch. It is removed when the value is dropped.
+    /// Creates a directory for the pack of a fetch. It is removed when the value is dropped.
     pub(crate) fn incoming(&self) -> Result<TempDir, StoreError> {
         tempfile::Builder::new()
             .prefix(INCOMING)
             .tempdir_in(&self.0.directory)
-            .map_err(StoreError::io("create a folder in", &self.0.directory))
+            .map_err(StoreError::io("create a directory in", &self.0.directory))
     }
 
     /// Adds a commit with the pack of a fetch. If the pack alone has all objects of the commit, it replaces all other
@@ -310,10 +311,10 @@ fn listed(directory: &Path) -> Result<Vec<(PathBuf, String)>, StoreError> {
         .collect()
 }
 
-/// Writes the names of the files in a folder to the disk.
+/// Writes the names of the files in a directory to the disk.
 fn sync(directory: &Path) -> Result<(), StoreError> {
     fs::File::open(directory)
-        .and_then(|folder| folder.sync_all())
+        .and_then(|directory| directory.sync_all())
         .map_err(StoreError::io("write", directory))
 }
 

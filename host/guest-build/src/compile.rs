@@ -24,7 +24,7 @@ const NOT_INHERITED: [&str; 9] = [
     "RUSTFLAGS",
 ];
 
-/// Compiles the packages and returns the folder of their modules.
+/// Compiles the packages and returns the directory of their modules.
 pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error> {
     for path in watched(packages) {
         println_cargo(&format!(
@@ -78,15 +78,15 @@ pub(super) fn run(workspace: &Path, packages: &[&str]) -> Result<PathBuf, Error>
 fn watched(packages: &[&str]) -> Vec<String> {
     let shared = ["Cargo.lock", "Cargo.toml", "rust-toolchain.toml", "wit"];
     let mut paths: Vec<_> = shared.iter().map(|&path| path.to_owned()).collect();
-    let mut folders = vec!["plugins/sdk".to_owned()];
+    let mut directories = vec!["plugins/sdk".to_owned()];
     for package in packages {
         let plugin = package.strip_prefix("stoker-plugin-");
         let guest = package.strip_prefix("stoker-guest-");
-        folders.extend(plugin.map(|name| format!("plugins/{name}")));
-        folders.extend(guest.map(|name| format!("tests/guests/{name}")));
+        directories.extend(plugin.map(|name| format!("plugins/{name}")));
+        directories.extend(guest.map(|name| format!("tests/guests/{name}")));
     }
-    for folder in folders {
-        paths.extend(["Cargo.toml", "src"].map(|part| format!("{folder}/{part}")));
+    for directory in directories {
+        paths.extend(["Cargo.toml", "src"].map(|part| format!("{directory}/{part}")));
     }
     paths
 }

@@ -21,14 +21,14 @@ pub enum ComponentError {
     /// The WIT cannot be read.
     #[error("the interface in {path} cannot be read: {why}")]
     Wit {
-        /// The folder or file of the WIT.
+        /// The directory or file of the WIT.
         path: String,
         /// The cause.
         why: String,
     },
     /// The module does not contain its type, and there is no WIT.
     #[error(
-        "the module does not carry its type, and there is no folder `wit` beside it; put the WIT of stoker:detect there"
+        "the module does not carry its type, and there is no directory `wit` beside it; put the WIT of stoker:detect there"
     )]
     NoType,
     /// The module imports an item of WASI preview 1 that is not a function of integers.

@@ -16,9 +16,9 @@ pub use compile::STACK;
 pub use component::{Component, ComponentError, Recipe, componentize};
 pub use target::{TRIPLE, is_installed};
 
-/// The folder of the target directory with the components of the plugins of this workspace.
+/// The directory of the target directory with the components of the plugins of this workspace.
 pub const PLUGINS: &str = "plugins";
-/// The folder of the target directory with the components of the guests of the tests.
+/// The directory of the target directory with the components of the guests of the tests.
 pub const GUESTS: &str = "guest-components";
 
 /// The reason why the guests cannot be built. Each text is one line that states the remedy.
@@ -71,8 +71,8 @@ pub struct Guests<'a> {
     pub workspace: &'a Path,
     /// The packages, whose names are `stoker-plugin-NAME` or `stoker-guest-NAME`.
     pub packages: &'a [&'a str],
-    /// The folder to which the components are written, as `NAME.wasm`. Plugins are also written to [`PLUGINS`] and other
-    /// guests to [`GUESTS`], because the name of this folder usually holds a hash.
+    /// The directory to which the components are written, as `NAME.wasm`. Plugins are also written to [`PLUGINS`] and
+    /// other guests to [`GUESTS`], because the name of this directory usually holds a hash.
     pub out: &'a Path,
 }
 
@@ -90,13 +90,13 @@ impl Guests<'_> {
             let component = component_of(&module)?;
             let file = format!("{name}.wasm");
             write(&self.out.join(&file), &component)?;
-            let folder = if package.starts_with("stoker-plugin-") {
+            let directory = if package.starts_with("stoker-plugin-") {
                 PLUGINS
             } else {
                 GUESTS
             };
             write(
-                &target_directory(self.workspace, folder).join(&file),
+                &target_directory(self.workspace, directory).join(&file),
                 &component,
             )?;
         }
@@ -131,7 +131,7 @@ fn file_error(path: &Path, source: std::io::Error) -> Error {
     }
 }
 
-/// Returns a folder in the target directory of a workspace.
+/// Returns a directory in the target directory of a workspace.
 #[must_use]
 pub fn target_directory(workspace: &Path, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
@@ -142,7 +142,7 @@ pub fn target_directory(workspace: &Path, name: &str) -> PathBuf {
 /// Returns the root of the workspace of a package.
 #[must_use]
 pub fn workspace_of(package: &Path) -> PathBuf {
-    let is_root = |folder: &&Path| folder.join("Cargo.lock").is_file();
+    let is_root = |directory: &&Path| directory.join("Cargo.lock").is_file();
     package
         .ancestors()
         .find(is_root)

@@ -27,12 +27,12 @@ pub(super) fn ensure() -> Result<(), Error> {
     }
 }
 
-/// Reports whether the toolchain that is used in a folder has the target.
-pub fn is_installed(folder: &Path) -> Result<bool, Error> {
+/// Reports whether the toolchain that is used in a directory has the target.
+pub fn is_installed(directory: &Path) -> Result<bool, Error> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let output = Command::new(&rustc)
         .args(["--print", "sysroot"])
-        .current_dir(folder)
+        .current_dir(directory)
         .output();
     let output = output.map_err(|source| Error::Run {
         program: rustc,

@@ -47,15 +47,17 @@ impl Trust {
     }
 
     fn read(system: Option<&Path>, variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
-        let (file, folders) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
-        let folders: Vec<_> = folders.iter().flat_map(std::env::split_paths).collect();
+        let (file, directories) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
+        let directories: Vec<_> = directories.iter().flat_map(std::env::split_paths).collect();
         let files = system.into_iter().chain(file.as_deref());
         let mut certificates = Vec::new();
-        let sources = files
-            .map(|file| (Some(file), None))
-            .chain(folders.iter().map(|folder| (None, Some(folder.as_path()))));
-        for (file, folder) in sources {
-            let found = rustls_native_certs::load_certs_from_paths(file, folder);
+        let sources = files.map(|file| (Some(file), None)).chain(
+            directories
+                .iter()
+                .map(|directory| (None, Some(directory.as_path()))),
+        );
+        for (file, directory) in sources {
+            let found = rustls_native_certs::load_certs_from_paths(file, directory);
             for error in found.errors {
                 tracing::warn!(%error, "CA certificates cannot be read");
             }

@@ -142,9 +142,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let inner = root.path().join("pod/container");
         std::fs::create_dir_all(&inner).unwrap();
-        let write = |folder: &Path, limit: &str| {
-            std::fs::write(folder.join(V1.limit), limit).unwrap();
-            std::fs::write(folder.join(V1.usage), "0").unwrap();
+        let write = |directory: &Path, limit: &str| {
+            std::fs::write(directory.join(V1.limit), limit).unwrap();
+            std::fs::write(directory.join(V1.usage), "0").unwrap();
         };
         write(&inner, "9223372036854771712");
         write(&root.path().join("pod"), "134217728");

@@ -20,12 +20,12 @@ pub(super) async fn run(flags: SandboxFlags) -> Result<ExitCode> {
     let cluster = LocalCluster::start(flags.port).await?;
     History::write(&cluster.git).await?;
     cluster.write_kubeconfig(&flags.kubeconfig)?;
-    let folder = TempDir::with_prefix("stoker-sandbox-")?;
+    let directory = TempDir::with_prefix("stoker-sandbox-")?;
     let client = cluster.client().await?;
-    let gateway = LocalGateway::start(client, folder.path(), NAMESPACE, NAME, PROFILE).await?;
+    let gateway = LocalGateway::start(client, directory.path(), NAMESPACE, NAME, PROFILE).await?;
     let file = flags.kubeconfig.display();
     text::print(&format!(
-        "API server  {}\ngit         {}\n            {REFS}; push to {}\ngateway     http://localhost:{}, with its files in {}\n            It follows the profile {PROFILE} of the GatewaySync {NAMESPACE}/{NAME}.\n\n  stoker run --kubeconfig {file}\n  kubectl --kubeconfig {file} apply -f - <<'END'\n{}\nEND\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n\nObjects are kept in memory only, and files in a temporary folder. Press Ctrl-C to exit.",
+        "API server  {}\ngit         {}\n            {REFS}; push to {}\ngateway     http://localhost:{}, with its files in {}\n            It follows the profile {PROFILE} of the GatewaySync {NAMESPACE}/{NAME}.\n\n  stoker run --kubeconfig {file}\n  kubectl --kubeconfig {file} apply -f - <<'END'\n{}\nEND\n  kubectl --kubeconfig {file} get gatewaysyncs -A\n\nObjects are kept in memory only, and files in a temporary directory. Press Ctrl-C to exit.",
         cluster.api.url(),
         cluster.git.url(),
         cluster.git.directory().display(),

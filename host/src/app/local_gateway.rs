@@ -29,17 +29,17 @@ pub(super) struct LocalGateway {
 }
 
 impl LocalGateway {
-    /// Starts a gateway that follows an object. Its files are below `folder`.
+    /// Starts a gateway that follows an object. Its files are below `directory`.
     pub(super) async fn start(
         client: Client,
-        folder: &Path,
+        directory: &Path,
         namespace: &str,
         object: &str,
         profile: &str,
     ) -> Result<Self> {
         create_pod(&client, namespace, object, profile).await?;
-        let data = folder.join("gateway");
-        std::fs::create_dir(&data).context("cannot create the folder of the gateway")?;
+        let data = directory.join("gateway");
+        std::fs::create_dir(&data).context("cannot create the directory of the gateway")?;
         let gateway = FakeGateway::start()
             .await
             .context("cannot start the gateway")?;
@@ -50,7 +50,7 @@ impl LocalGateway {
             pod_name: POD.to_owned(),
             gateway_name: GATEWAY.to_owned(),
             profile: profile.to_owned(),
-            state: folder.join("agent"),
+            state: directory.join("agent"),
             data: data.clone(),
             gateway: GatewayAddress {
                 port: gateway.port(),
@@ -79,7 +79,7 @@ impl LocalGateway {
         })
     }
 
-    /// The folder with the files of the gateway.
+    /// The directory with the files of the gateway.
     pub(super) fn data(&self) -> &Path {
         &self.data
     }

@@ -129,7 +129,7 @@ pub struct NewFlags {
     /// The language of the project.
     #[arg(long, value_enum)]
     pub lang: Language,
-    /// The folder of the project [default: the name].
+    /// The directory of the project [default: the name].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
@@ -138,9 +138,9 @@ pub struct NewFlags {
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, Args)]
 pub struct BuildFlags {
-    /// The folder of the project, with a plugin.yaml or a Cargo.toml.
+    /// The directory of the project, with a plugin.yaml or a Cargo.toml.
     #[arg(default_value = ".", value_name = "DIR")]
-    pub folder: PathBuf,
+    pub directory: PathBuf,
     /// The cargo profile for a Rust package.
     #[arg(long, default_value = "release", value_name = "PROFILE")]
     pub profile: String,
@@ -153,9 +153,9 @@ pub struct BuildFlags {
 #[cfg(feature = "authoring")]
 #[derive(Debug, Clone, Args)]
 pub struct TestFlags {
-    /// The folders of projects, with payload files in payloads/*.json.
+    /// The directories of projects, with payload files in payloads/*.json.
     #[arg(default_value = ".", value_name = "DIR")]
-    pub folders: Vec<PathBuf>,
+    pub directories: Vec<PathBuf>,
     /// Write the answers into the payload files that expect other ones. A failure is written only where a failure is
     /// expected.
     #[arg(long)]

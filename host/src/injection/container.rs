@@ -19,14 +19,14 @@ const METRICS_PORT: u16 = 8083;
 const READABLE: u16 = 0o444;
 /// The names of the volume with the gateway's data, in the order of preference.
 const DATA_VOLUMES: [&str; 2] = ["ignition-data", "data"];
-/// The folder of the gateway's data if no container mounts it.
+/// The directory of the gateway's data if no container mounts it.
 const DATA_PATH: &str = "/ignition-data";
-/// The folder with the mounted Secrets.
+/// The directory with the mounted Secrets.
 const SECRETS: &str = "/etc/stoker";
 /// The pull policy of images whose object sets none.
 const PULL_POLICY: &str = "IfNotPresent";
 
-/// An empty folder of the agent.
+/// An empty directory of the agent.
 struct Scratch {
     volume: &'static str,
     path: &'static str,
@@ -47,15 +47,15 @@ const TEMPORARY: Scratch = Scratch {
 struct SecretFile {
     /// The environment variable with the path of the file.
     variable: &'static str,
-    /// The volume, and the folder below [`SECRETS`].
-    folder: &'static str,
+    /// The volume, and the directory below [`SECRETS`].
+    directory: &'static str,
     secret: String,
     key: String,
     /// Whether the pod starts without the Secret. The kubelet adds the file later.
     is_optional: bool,
 }
 
-/// The folder of the gateway's data.
+/// The directory of the gateway's data.
 struct Data {
     /// The name of the pod's volume, or `None` if there is none.
     volume: Option<String>,
@@ -84,7 +84,7 @@ impl<'a> Sidecar<'a> {
             data: data(pod),
             api_key: SecretFile {
                 variable: variable::API_KEY_FILE,
-                folder: "api-key",
+                directory: "api-key",
                 secret: api.secret_name.clone(),
                 key: api.secret_key.clone(),
                 is_optional: false,
@@ -137,14 +137,14 @@ impl<'a> Sidecar<'a> {
     /// Returns the volumes that the pod gets.
     pub(super) fn volumes(&self) -> Vec<Value> {
         let scratch = [REPOSITORY, TEMPORARY]
-            .map(|folder| json!({ "name": self.free_name(folder.volume), "emptyDir": {} }));
+            .map(|directory| json!({ "name": self.free_name(directory.volume), "emptyDir": {} }));
         let secrets = std::iter::once(&self.api_key).chain(&self.git);
         let secrets = secrets.map(|file| {
             let mut source = json!({ "secretName": file.secret, "defaultMode": READABLE });
             if file.is_optional {
                 source["optional"] = true.into();
             }
-            json!({ "name": self.free_name(file.folder), "secret": source })
+            json!({ "name": self.free_name(file.directory), "secret": source })
         });
         scratch.into_iter().chain(secrets).collect()
     }
@@ -178,7 +178,7 @@ impl<'a> Sidecar<'a> {
             ),
         ];
         for file in std::iter::once(&self.api_key).chain(&self.git) {
-            let path = format!("{SECRETS}/{}/{}", file.folder, file.key);
+            let path = format!("{SECRETS}/{}/{}", file.directory, file.key);
             variables.push(value(file.variable, &path));
         }
         // The period of the profile takes precedence over this one.
@@ -187,10 +187,10 @@ impl<'a> Sidecar<'a> {
     }
 
     fn mounts(&self) -> Vec<Value> {
-        let scratch = |folder: Scratch| json!({ "name": self.free_name(folder.volume), "mountPath": folder.path });
+        let scratch = |scratch: Scratch| json!({ "name": self.free_name(scratch.volume), "mountPath": scratch.path });
         let secret = |file: &SecretFile| {
-            let path = format!("{SECRETS}/{}", file.folder);
-            json!({ "name": self.free_name(file.folder), "mountPath": path, "readOnly": true })
+            let path = format!("{SECRETS}/{}", file.directory);
+            json!({ "name": self.free_name(file.directory), "mountPath": path, "readOnly": true })
         };
         let mut mounts = vec![
             scratch(REPOSITORY),
@@ -222,9 +222,9 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
     let Some(auth) = &object.spec.git.auth else {
         return Vec::new();
     };
-    let file = |variable, folder, secret: &str, key: &str| SecretFile {
+    let file = |variable, directory, secret: &str, key: &str| SecretFile {
         variable,
-        folder,
+        directory,
         secret: secret.to_owned(),
         key: key.to_owned(),
         is_optional: false,
@@ -261,7 +261,7 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         return vec![SecretFile {
             variable: variable::GIT_TOKEN_FILE,
-            folder: "git-token",
+            directory: "git-token",
             secret: names::token_secret(name),
             key: names::TOKEN_KEY.to_owned(),
             // The controller writes no token during a pause, and the agent reads none.
@@ -271,7 +271,7 @@ fn git_files(object: &GatewaySync) -> Vec<SecretFile> {
     Vec::new()
 }
 
-/// Returns the folder of the gateway's data: the volume with one of the known names, at the path where the first
+/// Returns the directory of the gateway's data: the volume with one of the known names, at the path where the first
 /// container mounts it.
 fn data(pod: &Pod) -> Data {
     let has = |name: &&str| pod.volumes().any(|volume| volume == *name);

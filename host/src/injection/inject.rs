@@ -200,8 +200,8 @@ fn missing_profile(pod: &Pod, name: &str, object: &GatewaySync) -> Option<String
 /// Returns the operations that mark the pod. It has annotations, because one of them asked for the agent.
 fn metadata(pod: &Pod, object: &str) -> Vec<Value> {
     let mut patch = Vec::new();
-    let mut set = |folder: &str, name: &str, value: &str| {
-        let pointer = format!("/metadata/{folder}/{}", name.replace('/', "~1"));
+    let mut set = |directory: &str, name: &str, value: &str| {
+        let pointer = format!("/metadata/{directory}/{}", name.replace('/', "~1"));
         patch.push(json!({ "op": "add", "path": pointer, "value": value }));
     };
     if pod.annotation(pod_annotation::CR_NAME).is_none() {

@@ -97,12 +97,12 @@ impl Tls {
         Ok(Self::new(files, used))
     }
 
-    /// Uses a certificate and a key in PEM. Errors name them as files of a folder.
-    pub fn of_pem(folder: &str, certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let folder = Path::new(folder);
+    /// Uses a certificate and a key in PEM. Errors name them as files of a directory.
+    pub fn of_pem(directory: &str, certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let directory = Path::new(directory);
         let files = TlsFiles {
-            certificate: folder.join("tls.crt"),
-            key: folder.join("tls.key"),
+            certificate: directory.join("tls.crt"),
+            key: directory.join("tls.key"),
         };
         let used = Contents::new(certificate, key).usable(&files)?;
         Ok(Self::new(files, used))

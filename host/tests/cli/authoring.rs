@@ -7,21 +7,21 @@ use tempfile::TempDir;
 
 use crate::support::{Ended, TARGET, author, built_plugin, ended, run};
 
-/// Runs a command in a folder.
-fn run_in(folder: &Path, arguments: &[&str]) -> Ended {
-    ended(author(arguments).current_dir(folder))
+/// Runs a command in a directory.
+fn run_in(directory: &Path, arguments: &[&str]) -> Ended {
+    ended(author(arguments).current_dir(directory))
 }
 
 /// A project with the component of a built-in plugin, and these payload files.
 fn project(files: &[(&str, &str)]) -> (TempDir, PathBuf) {
-    let folder = TempDir::new().unwrap();
-    let project = folder.path().join("shipit");
+    let directory = TempDir::new().unwrap();
+    let project = directory.path().join("shipit");
     fs::create_dir_all(project.join("payloads")).unwrap();
     for (name, text) in files {
         fs::write(project.join("payloads").join(name), text).unwrap();
     }
     fs::copy(built_plugin("shipit.wasm"), project.join("shipit.wasm")).unwrap();
-    (folder, project)
+    (directory, project)
 }
 
 const BUILT: &str = r#"{
@@ -42,14 +42,17 @@ const WRONG: &str = r#"{
 
 #[test]
 fn a_new_project_is_built_checked_and_passes() {
-    let folder = TempDir::new().unwrap();
-    let new = run_in(folder.path(), &["plugin", "new", "my-ci", "--lang", "rust"]);
+    let directory = TempDir::new().unwrap();
+    let new = run_in(
+        directory.path(),
+        &["plugin", "new", "my-ci", "--lang", "rust"],
+    );
     assert_eq!(new.code, 0, "{}", new.err);
     for expected in ["  wit/detect.wit", "stoker plugin build", "kubectl create"] {
         assert!(new.out.contains(expected), "{}", new.out);
     }
 
-    let project = folder.path().join("my-ci");
+    let project = directory.path().join("my-ci");
     let build = run_in(&project, &["plugin", "build"]);
     assert_eq!(build.code, 0, "{}{}", build.out, build.err);
     for expected in [
@@ -69,7 +72,7 @@ fn a_new_project_is_built_checked_and_passes() {
     let module = format!("{TARGET}/wasm32-unknown-unknown/release/stoker_plugin_my_ci.wasm");
     let yaml = format!("build: ['cp {module} out.bin']\noutput: out.bin\n");
     fs::write(project.join("plugin.yaml"), yaml).unwrap();
-    let build = run_in(folder.path(), &["plugin", "build", "my-ci"]);
+    let build = run_in(directory.path(), &["plugin", "build", "my-ci"]);
     assert_eq!(build.code, 0, "{}{}", build.out, build.err);
     assert!(build.err.contains("$ cp "), "{}", build.err);
     let core = run_in(&project, &["plugin", "check", "out.bin"]);
@@ -79,10 +82,10 @@ fn a_new_project_is_built_checked_and_passes() {
 
 #[test]
 fn a_plugin_may_rely_on_its_pre_filter() {
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     let new = ["plugin", "new", "trusting", "--lang", "rust"];
-    assert_eq!(run_in(folder.path(), &new).code, 0);
-    let project = folder.path().join("trusting");
+    assert_eq!(run_in(directory.path(), &new).code, 0);
+    let project = directory.path().join("trusting");
     let source = project.join("src/detect.rs");
     let detect = fs::read_to_string(&source).unwrap();
     let trusting = detect.replacen("return Ok(Outcome::NotMine)", "panic!()", 1);
@@ -114,8 +117,8 @@ fn a_plugin_may_rely_on_its_pre_filter() {
 }
 
 #[test]
-fn a_folder_whose_name_is_not_plain_is_a_project() {
-    let folder = TempDir::new().unwrap();
+fn a_directory_whose_name_is_not_plain_is_a_project() {
+    let directory = TempDir::new().unwrap();
     let new = [
         "plugin",
         "new",
@@ -125,7 +128,7 @@ fn a_folder_whose_name_is_not_plain_is_a_project() {
         "--dir",
         "my plugins/ü",
     ];
-    let new = run_in(folder.path(), &new);
+    let new = run_in(directory.path(), &new);
     assert_eq!(new.code, 0, "{}", new.err);
     assert!(new.out.contains("\n  cd 'my plugins/ü'\n"), "{}", new.out);
     assert!(
@@ -133,32 +136,34 @@ fn a_folder_whose_name_is_not_plain_is_a_project() {
         "{}",
         new.out
     );
-    assert!(folder.path().join("my plugins/ü/detect.c").is_file());
+    assert!(directory.path().join("my plugins/ü/detect.c").is_file());
 }
 
 #[test]
 fn what_cannot_become_a_project_says_what_to_do() {
-    let folder = TempDir::new().unwrap();
-    let taken = folder.path().join("taken");
+    let directory = TempDir::new().unwrap();
+    let taken = directory.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("file"), "mine").unwrap();
-    fs::write(folder.path().join("file"), "").unwrap();
+    fs::write(directory.path().join("file"), "").unwrap();
     for (name, expected) in [
         ("My_CI", "lower-case letters"),
         ("../x", "lower-case letters"),
-        ("taken", "not an empty folder"),
-        ("file", "not an empty folder"),
+        ("taken", "not an empty directory"),
+        ("file", "not an empty directory"),
     ] {
-        let new = run_in(folder.path(), &["plugin", "new", name, "--lang", "rust"]);
+        let new = run_in(directory.path(), &["plugin", "new", name, "--lang", "rust"]);
         assert_eq!(new.code, 1, "{name}");
         assert!(new.err.contains(expected), "{}", new.err);
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     for command in ["build", "test"] {
-        let refused = run_in(folder.path(), &["plugin", command, "file"]);
+        let refused = run_in(directory.path(), &["plugin", command, "file"]);
         assert_eq!(refused.code, 1, "{command}");
         assert!(
-            refused.err.contains("give the folder of a plugin project"),
+            refused
+                .err
+                .contains("give the directory of a plugin project"),
             "{}",
             refused.err
         );
@@ -167,10 +172,10 @@ fn what_cannot_become_a_project_says_what_to_do() {
 
 #[test]
 fn a_build_that_stops_names_what_stopped_it() {
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     let build = |yaml: &str| {
-        fs::write(folder.path().join("plugin.yaml"), yaml).unwrap();
-        run_in(folder.path(), &["plugin", "build"])
+        fs::write(directory.path().join("plugin.yaml"), yaml).unwrap();
+        run_in(directory.path(), &["plugin", "build"])
     };
     for (yaml, expected) in [
         (
@@ -189,14 +194,14 @@ fn a_build_that_stops_names_what_stopped_it() {
         // An empty core module.
         (
             r#"{build: ["printf '\\0asm\\1\\0\\0\\0' > x"], output: x}"#,
-            "there is no folder `wit`",
+            "there is no directory `wit`",
         ),
     ] {
         let build = build(yaml);
         assert_eq!(build.code, 1, "{yaml}");
         assert!(build.err.contains(expected), "{yaml}: {}", build.err);
     }
-    assert!(!folder.path().join("later").exists());
+    assert!(!directory.path().join("later").exists());
     let nowhere = TempDir::new().unwrap();
     let build = run_in(nowhere.path(), &["plugin", "build"]);
     assert!(build.err.contains("stoker plugin new"), "{}", build.err);
@@ -204,7 +209,7 @@ fn a_build_that_stops_names_what_stopped_it() {
 
 #[test]
 fn a_payload_file_that_expects_something_else_fails_until_it_is_updated() {
-    let (_folder, project) = project(&[("built.json", BUILT), ("wrong.json", WRONG)]);
+    let (_directory, project) = project(&[("built.json", BUILT), ("wrong.json", WRONG)]);
     let report = project.join("report.xml");
     let test = run_in(&project, &["plugin", "test", "--junit", "report.xml"]);
     assert_eq!(test.code, 1, "{}", test.out);
@@ -236,7 +241,7 @@ fn a_payload_file_that_expects_something_else_fails_until_it_is_updated() {
 
 #[test]
 fn what_cannot_be_tested_has_failed() {
-    let (_folder, project) = project(&[
+    let (_directory, project) = project(&[
         ("none.json", "{}"),
         (
             "text.json",

@@ -21,16 +21,16 @@ fn script() -> String {
 
 #[test]
 fn every_command_of_the_guide_succeeds() {
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     let script = script();
     assert!(script.contains("stoker plugin new"), "{script}");
-    let output = ended(shell(&script).current_dir(folder.path()));
+    let output = ended(shell(&script).current_dir(directory.path()));
     assert_eq!(output.code, 0, "{}{}", output.out, output.err);
     for expected in ["can be used", "0 failed", "found: v2.4.0"] {
         assert!(output.out.contains(expected), "{}", output.out);
     }
     // The guide shows the answer that `--update` writes.
-    let payload = fs::read_to_string(folder.path().join("anvil/payloads/passed.json")).unwrap();
+    let payload = fs::read_to_string(directory.path().join("anvil/payloads/passed.json")).unwrap();
     let answer = &payload[payload.find("  \"expect\"").unwrap()..];
     assert!(GUIDE.contains(answer.trim_end()), "{payload}");
 }

@@ -26,7 +26,7 @@ pub fn full_name(request: &impl Request, name: String) -> String {
 /// Returns the prefix of the refs of a kind, `tag` or `branch`. Returns `None` for any other kind.
 #[must_use]
 pub fn prefix(kind: &str) -> Option<&'static str> {
-    // Some versions of Gitea send the names of git's folders as the kind.
+    // Some versions of Gitea send the names of git's directories as the kind.
     match kind {
         "tag" | "tags" => Some(TAGS),
         "branch" | "branches" | "heads" => Some(BRANCHES),

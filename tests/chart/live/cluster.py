@@ -17,7 +17,7 @@ SHELL = ["bash", "-euo", "pipefail", "-c"]
 
 class Cluster:
     def __init__(self, tools, kubeconfig):
-        """`tools` is a folder of programs, which comes first on the PATH."""
+        """`tools` is a directory of programs, which comes first on the PATH."""
         self.kubeconfig = kubeconfig
         path = os.pathsep.join([tools, os.environ["PATH"]])
         self.environment = {**os.environ, "KUBECONFIG": kubeconfig, "PATH": path}

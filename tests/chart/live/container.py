@@ -17,8 +17,8 @@ PATH=$PATH:/usr/sbin:/sbin
 root=$1 user=$2 shared=$3 path=$4 writable=$5
 shift 5
 mount --rbind "$root" "$root"
-for folder in $shared; do
-    mount --rbind "/$folder" "$root/$folder"
+for directory in $shared; do
+    mount --rbind "/$directory" "$root/$directory"
 done
 mount -o remount,bind,ro "$root"
 for volume in $writable; do
@@ -49,7 +49,7 @@ class ProgramImage:
         self.environment = {"PATH": "/"}
 
     def unpack(self, root):
-        """Writes the files of the image there, and returns the folders that are shared with this machine."""
+        """Writes the files of the image there, and returns the directories that are shared with this machine."""
         shutil.copy(self.program, f"{root}/{self.name}")
         shared = []
         for name in ("bin", "lib", "lib64", "usr"):
@@ -82,7 +82,7 @@ class ArchivedImage:
         return json.load(files.extractfile(f"blobs/{descriptor['digest'].replace(':', '/')}"))
 
     def unpack(self, root):
-        """Writes the files of the image there. No folder is shared with this machine."""
+        """Writes the files of the image there. No directory is shared with this machine."""
         with tarfile.open(self.archive) as files:
             for layer in self.layers:
                 blob = files.extractfile(f"blobs/{layer['digest'].replace(':', '/')}").read()
@@ -93,7 +93,7 @@ class ArchivedImage:
 
 class Container:
     def __init__(self, image, user, hosts, writable=None):
-        """`writable` has the folders of this machine that the container may write, by their path in the container."""
+        """`writable` has the directories of this machine that the container may write, by their path in the container."""
         self.image = image
         self.writable = writable or {}
         # Only root can become another user.
@@ -103,8 +103,8 @@ class Container:
         self.shared = [*image.unpack(self.root), "dev", "proc"]
         for path in self.writable:
             os.makedirs(self.root + path, exist_ok=True)
-        for folder in ("dev", "proc", "etc"):
-            os.makedirs(f"{self.root}/{folder}", exist_ok=True)
+        for directory in ("dev", "proc", "etc"):
+            os.makedirs(f"{self.root}/{directory}", exist_ok=True)
         shutil.copy("/etc/resolv.conf", f"{self.root}/etc/resolv.conf")
         with open(f"{self.root}/etc/hosts", "w", encoding="utf-8") as file:
             file.writelines(f"127.0.0.1 {name}\n" for name in ["localhost", *hosts])
@@ -114,7 +114,7 @@ class Container:
         unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
         path = self.image.environment["PATH"]
         enter = ["sh", "-euc", ENTER, "sh", self.root, self.user, " ".join(self.shared), path]
-        enter.append(" ".join(f"{path}={folder}" for path, folder in self.writable.items()))
+        enter.append(" ".join(f"{path}={directory}" for path, directory in self.writable.items()))
         variables = {**self.image.environment, **environment, "PATH": os.environ["PATH"]}
         return subprocess.Popen([*unshare, *enter, *command], env=variables, stdout=output, stderr=subprocess.STDOUT)
 

@@ -14,7 +14,7 @@ from container import Container
 from pod import process_of, user_of
 from volumes import Volumes, lay_out
 
-ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 # Volumes that begin empty here.
 WRITABLE = ("emptyDir", "persistentVolumeClaim")
 
@@ -58,18 +58,18 @@ class Gateway:
         self.server.server_close()
 
 
-def empty_folder():
-    """A folder that every user may write."""
-    folder = tempfile.mkdtemp(prefix="volume-")
-    os.chmod(folder, 0o777)
-    return folder
+def empty_directory():
+    """A directory that every user may write."""
+    directory = tempfile.mkdtemp(prefix="volume-")
+    os.chmod(directory, 0o777)
+    return directory
 
 
 class AgentContainer:
     """The injected container of a pod."""
 
-    def __init__(self, cluster, image, pod, api_server, authority, folders=None):
-        """`authority` is that of the API server, as base64. `folders` has the folders of this machine that are mounted at
+    def __init__(self, cluster, image, pod, api_server, authority, directories=None):
+        """`authority` is that of the API server, as base64. `directories` has the directories of this machine that are mounted at
         some paths and stay; the others begin empty."""
         self.cluster, self.pod = cluster, pod
         metadata, spec = pod["metadata"], pod["spec"]
@@ -78,16 +78,16 @@ class AgentContainer:
         assert self.spec["restartPolicy"] == "Always" and spec["initContainers"][0] is self.spec
         fields = {"metadata.name": metadata["name"], "metadata.namespace": metadata["namespace"]}
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
-        self.folders, mounted = {}, []
+        self.directories, mounted = {}, []
         for mount in self.spec["volumeMounts"]:
             if volumes[mount["name"]].keys() & set(WRITABLE):
                 path = mount["mountPath"]
-                self.folders[path] = (folders or {}).get(path) or empty_folder()
+                self.directories[path] = (directories or {}).get(path) or empty_directory()
             else:
                 mounted.append(mount)
         for port in (self.probe_port(), 8083):
             assert not is_taken(port), f"port {port} of this machine is in use"
-        self.container = Container(image, user_of(spec), [], self.folders)
+        self.container = Container(image, user_of(spec), [], self.directories)
         contents = Volumes(cluster, metadata["namespace"], spec, fields)
         contents.lay_out(self.container.root, mounted)
         self.mount_account(metadata["namespace"], spec.get("serviceAccountName", "default"), authority)
@@ -101,7 +101,7 @@ class AgentContainer:
         """Writes what the admission plugin for ServiceAccounts and the kubelet add to each container."""
         token = self.cluster.kubectl("create", "token", account, "-n", namespace).strip()
         files = {"token": token.encode(), "namespace": namespace.encode(), "ca.crt": base64.b64decode(authority)}
-        lay_out(self.container.root + ACCOUNT_FOLDER, files)
+        lay_out(self.container.root + ACCOUNT_DIRECTORY, files)
 
     def probe_port(self):
         return self.spec["startupProbe"]["httpGet"]["port"]
@@ -133,7 +133,7 @@ class AgentContainer:
 
     def read(self, path):
         """Returns a file of the gateway's data, or None."""
-        (data,) = [folder for mount, folder in self.folders.items() if mount.endswith("/data")]
+        (data,) = [directory for mount, directory in self.directories.items() if mount.endswith("/data")]
         try:
             with open(f"{data}/{path}", encoding="utf-8") as file:
                 return file.read()

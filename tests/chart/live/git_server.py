@@ -8,17 +8,17 @@ from cluster import free_port, until
 
 
 class Repository:
-    def __init__(self, folder):
-        self.path = f"{folder}/plant.git"
+    def __init__(self, directory):
+        self.path = f"{directory}/plant.git"
         # The machine's own settings of git have no effect.
         settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         for who in ("AUTHOR", "COMMITTER"):
             settings |= {f"GIT_{who}_NAME": "Test", f"GIT_{who}_EMAIL": "test@example.com"}
         self.environment = {**os.environ, **settings}
-        self.run("init", "--quiet", "--template=", "--initial-branch=main", self.path, at=folder)
+        self.run("init", "--quiet", "--template=", "--initial-branch=main", self.path, at=directory)
         self.tag("v1.0.0")
         self.port = free_port()
-        command = ["git", "daemon", "--export-all", f"--base-path={folder}", "--reuseaddr", "--listen=127.0.0.1"]
+        command = ["git", "daemon", "--export-all", f"--base-path={directory}", "--reuseaddr", "--listen=127.0.0.1"]
         # git runs its daemon as a child, so the whole group is killed.
         self.server = subprocess.Popen(
             [*command, f"--port={self.port}"], env=self.environment, stdout=subprocess.DEVNULL, start_new_session=True

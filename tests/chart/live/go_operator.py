@@ -216,7 +216,7 @@ class GoAgent:
     """Its agent in a pod, one look at what is published at a time."""
 
     def __init__(self, cluster, git, pod, data):
-        """`data` is the folder of the gateway on this machine."""
+        """`data` is the directory of the gateway on this machine."""
         self.cluster, self.git, self.data = cluster, git, Path(data)
         metadata, spec = pod["metadata"], pod["spec"]
         self.name, self.user = metadata["name"], user_of(spec)
@@ -291,7 +291,7 @@ class GoAgent:
             "agentVersion": "0.7.0",
             "lastScanResult": "projects=200 config=200",
             "filesChanged": changed,
-            "projectsSynced": sorted(folder.name for folder in (self.data / "projects").iterdir()),
+            "projectsSynced": sorted(directory.name for directory in (self.data / "projects").iterdir()),
             "profileName": self.environment["PROFILE"] or "default",
         }
         found = self.kubectl("get", "configmap", REPORTS, "-o", "json", "--ignore-not-found")

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from cluster import until
-from gateway import Gateway, empty_folder
+from gateway import Gateway, empty_directory
 from go_operator import AT, DATA, IMAGE, NAME, PUBLISHED, GoAgent, GoController, injected, pod_of_a_gateway
 from migrating import PAGE, Migrating
 from story import CHART, NAMESPACE, RELEASE, ROOT
@@ -228,7 +228,7 @@ class Parts(Migrating):
     def start(self, pod, image):
         """Starts the agent of a pod: that of Stoker if there is an image, and otherwise that of the Go operator."""
         name = pod["metadata"]["name"]
-        data = self.data.setdefault(name, empty_folder())
+        data = self.data.setdefault(name, empty_directory())
         if image:
             self.ours[name] = self.start_agent(pod, {DATA: data})
             return
@@ -254,8 +254,8 @@ def agent_image_of_the_page():
     return found
 
 
-def read(folder):
+def read(directory):
     try:
-        return Path(folder, FILE).read_text()
+        return Path(directory, FILE).read_text()
     except FileNotFoundError:
         return None

@@ -17,9 +17,9 @@ SSHD = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin
 class HttpsServer:
     """git's own server for HTTP, with a token and a certificate of an authority of its own."""
 
-    def __init__(self, folder, environment, token):
-        self.authority = f"{folder}/authority.pem"
-        key = f"{folder}/authority.key"
+    def __init__(self, directory, environment, token):
+        self.authority = f"{directory}/authority.pem"
+        key = f"{directory}/authority.key"
         request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=git"]
         names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.authority]
         subprocess.run([*request, *names], check=True, capture_output=True, timeout=60)
@@ -44,7 +44,7 @@ class HttpsServer:
                     return
                 path, _, query = self.path.partition("?")
                 variables = {
-                    "GIT_PROJECT_ROOT": folder,
+                    "GIT_PROJECT_ROOT": directory,
                     "GIT_HTTP_EXPORT_ALL": "1",
                     "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
                     "REQUEST_METHOD": self.command,
@@ -83,11 +83,11 @@ class HttpsServer:
 class SshServer:
     """OpenSSH's server, which accepts the public key in a file."""
 
-    def __init__(self, folder, repository, public_key, port=None):
+    def __init__(self, directory, repository, public_key, port=None):
         self.port = port or free_port()
-        host_key = f"{folder}/host-key-{os.urandom(4).hex()}"
+        host_key = f"{directory}/host-key-{os.urandom(4).hex()}"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key], check=True, timeout=60)
-        config = f"{folder}/sshd_config"
+        config = f"{directory}/sshd_config"
         with open(config, "w", encoding="utf-8") as file:
             file.write(
                 f"ListenAddress 127.0.0.1:{self.port}\nHostKey {host_key}\nAuthorizedKeysFile {public_key}\n"
@@ -95,7 +95,7 @@ class SshServer:
                 "KbdInteractiveAuthentication no\nPidFile none\nAcceptEnv GIT_PROTOCOL\n"
             )
         if os.geteuid() == 0:
-            # A server of the superuser requires this folder, which its service makes.
+            # A server of the superuser requires this directory, which its service makes.
             os.makedirs("/run/sshd", exist_ok=True)
         self.server = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stderr=subprocess.DEVNULL)
         shown = subprocess.run(["ssh-keygen", "-lf", f"{host_key}.pub"], check=True, capture_output=True, timeout=60)

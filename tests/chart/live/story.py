@@ -200,13 +200,13 @@ class Story:
 
         return until("the pod gets an agent", create)
 
-    def start_agent(self, created, folders=None):
-        """Runs the agent of a pod, and returns it when it has started. `folders` has folders that are mounted."""
+    def start_agent(self, created, directories=None):
+        """Runs the agent of a pod, and returns it when it has started. `directories` has directories that are mounted."""
         authority = self.cluster.kubectl(
             "config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.certificate-authority-data}"
         )
         api_server = (self.server.hostname, str(self.server.port))
-        agent = AgentContainer(self.cluster, self.agent_image, created, api_server, authority, folders)
+        agent = AgentContainer(self.cluster, self.agent_image, created, api_server, authority, directories)
         self.ending.append(agent.remove)
         agent.wait_until_started()
         return agent

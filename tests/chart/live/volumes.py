@@ -69,10 +69,10 @@ def pick(files, source):
     return {path: files[key] for key, path in wanted.items() if key in files}
 
 
-def lay_out(folder, files):
+def lay_out(directory, files):
     """Writes the files as links through `..data`, which is replaced if anything changed."""
-    os.makedirs(folder, exist_ok=True)
-    data = os.path.join(folder, "..data")
+    os.makedirs(directory, exist_ok=True)
+    data = os.path.join(directory, "..data")
     before = {}
     if os.path.exists(data):
         for name in os.listdir(data):
@@ -80,7 +80,7 @@ def lay_out(folder, files):
                 before[name] = file.read()
         if before == files:
             return
-    version = tempfile.mkdtemp(prefix="..2026_", dir=folder)
+    version = tempfile.mkdtemp(prefix="..2026_", dir=directory)
     os.chmod(version, 0o755)
     for name, content in files.items():
         with open(os.path.join(version, name), "wb") as file:
@@ -89,8 +89,8 @@ def lay_out(folder, files):
     os.symlink(os.path.basename(version), data + "_tmp")
     os.rename(data + "_tmp", data)
     for name in files.keys() - before.keys():
-        os.symlink(os.path.join("..data", name), os.path.join(folder, name))
+        os.symlink(os.path.join("..data", name), os.path.join(directory, name))
     for name in before.keys() - files.keys():
-        os.unlink(os.path.join(folder, name))
+        os.unlink(os.path.join(directory, name))
     if old:
-        shutil.rmtree(os.path.join(folder, old))
+        shutil.rmtree(os.path.join(directory, old))

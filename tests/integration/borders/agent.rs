@@ -1,6 +1,6 @@
 //! The libraries and modules that each module of the agent may name.
 
-/// A library, and the modules (files or folders below `host/agent/src`) that may name it.
+/// A library, and the modules (files or directories below `host/agent/src`) that may name it.
 pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["app"]),
     ("clap", &["cli", "main"]),
@@ -14,7 +14,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ("k8s_openapi", &["cluster"]),
     ("kube", &["app/sidecar", "cluster"]),
     ("reqwest", &["gateway"]),
-    ("rustix", &["sync/apply/disk", "sync/folder"]),
+    ("rustix", &["sync/apply/disk", "sync/directory"]),
     (
         "stoker_git",
         &[

@@ -41,10 +41,10 @@ pub(super) fn leads_to(path: &Names, module: &str) -> bool {
     path[0] == "crate" && path.len() > names.len() && path[1..=names.len()] == names
 }
 
-/// Returns the sources below a folder, without the modules that only tests have.
+/// Returns the sources below a directory, without the modules that only tests have.
 pub(super) fn sources(root: &str) -> Vec<Source> {
-    fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
+    fn walk(directory: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, into);

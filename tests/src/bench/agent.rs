@@ -110,11 +110,11 @@ fn many_files(repository: &mut Repository) -> Result<Table> {
     })
 }
 
-/// Measures `stoker-agent` with a repository of 2 GB, of which it brings one folder or everything.
+/// Measures `stoker-agent` with a repository of 2 GB, of which it brings one directory or everything.
 fn large_files(repository: &mut Repository) -> Result<Table> {
     let mut rows = Vec::new();
     for (what, source, files) in [
-        ("one folder", LARGE.folder(), LARGE.in_folder),
+        ("one directory", LARGE.directory(), LARGE.in_directory),
         ("everything", "config".to_owned(), LARGE.count),
     ] {
         let place = Place::new(&source)?;
@@ -134,7 +134,7 @@ fn large_files(repository: &mut Repository) -> Result<Table> {
     Ok(Table {
         name: "large-files".into(),
         title: "2 GB".into(),
-        text: "`stoker-agent once` with a repository of 200 files of 10 MB with random bytes, from git's daemon on the same machine. The profile maps one folder of ten files, or everything. Resident memory counts the mapped packs, whose pages the system can take back and does in a container with a limit; the agent's own memory does not. The state is the fetched objects, and the record of what is on the gateway.",
+        text: "`stoker-agent once` with a repository of 200 files of 10 MB with random bytes, from git's daemon on the same machine. The profile maps one directory of ten files, or everything. Resident memory counts the mapped packs, whose pages the system can take back and does in a container with a limit; the agent's own memory does not. The state is the fetched objects, and the record of what is on the gateway.",
         unit: "as named",
         rows,
     })
@@ -153,9 +153,9 @@ fn seconds(sync: &Sync) -> f64 {
     sync.time.as_secs_f64()
 }
 
-/// Returns the folder of the programs. It is on a disk, which a folder for temporary files need not be.
-fn folder_of_programs() -> Result<PathBuf> {
+/// Returns the directory of the programs. It is on a disk, which a directory for temporary files need not be.
+fn directory_of_programs() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
-    let folder = program.parent().context("a program without a folder")?;
-    Ok(folder.to_owned())
+    let directory = program.parent().context("a program without a directory")?;
+    Ok(directory.to_owned())
 }

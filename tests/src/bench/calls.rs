@@ -59,8 +59,8 @@ pub fn runtime() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Measures a call of each component in a folder. `just bench-templates` builds the components from the templates.
-pub fn languages(folder: &Path) -> Result<Table> {
+/// Measures a call of each component in a directory. `just bench-templates` builds the components from the templates.
+pub fn languages(directory: &Path) -> Result<Table> {
     let (runtime, metrics) = (runtime()?, Metrics::new());
     let sandbox = Sandbox::new(Capacity::default())?;
     let body = announcement();
@@ -69,7 +69,7 @@ pub fn languages(folder: &Path) -> Result<Table> {
     let question = question(&body, None)?;
     let mut rows = Vec::new();
     for language in ["rust", "c", "go", "js", "python"] {
-        let file = folder.join(language).join(format!("{language}.wasm"));
+        let file = directory.join(language).join(format!("{language}.wasm"));
         let Ok(bytes) = std::fs::read(&file) else {
             continue;
         };

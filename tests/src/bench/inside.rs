@@ -9,13 +9,13 @@ use super::report::{Row, Table};
 
 /// Returns the medians of the criterion benchmarks of the detection.
 pub fn inside() -> Result<Table> {
-    let folder = std::env::current_exe()?
+    let directory = std::env::current_exe()?
         .parent()
         .and_then(Path::parent)
-        .context("no target folder")?
+        .context("no target directory")?
         .join("criterion/detection");
     let median = |name: &str| -> Result<f64> {
-        let path = folder.join(name).join("new/estimates.json");
+        let path = directory.join(name).join("new/estimates.json");
         let text = std::fs::read(&path)
             .with_context(|| format!("no {}: run `cargo bench` first", path.display()))?;
         let estimates: Value = serde_json::from_slice(&text)?;

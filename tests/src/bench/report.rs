@@ -96,9 +96,9 @@ pub struct Table {
 /// The line of `benchmarks.md` behind which other measurements are kept.
 const OTHERS: &str = "<!-- `just bench` keeps what follows. -->";
 
-/// Writes `benchmarks.md` and the plots into a folder. What other measurements wrote behind [`OTHERS`] stays.
-pub fn write(folder: &Path, head: &str, tables: &[Table]) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
+/// Writes `benchmarks.md` and the plots into a directory. What other measurements wrote behind [`OTHERS`] stays.
+pub fn write(directory: &Path, head: &str, tables: &[Table]) -> Result<()> {
+    std::fs::create_dir_all(directory)?;
     let mut text = format!("# Benchmarks\n\n{head}\n");
     for table in tables {
         write!(
@@ -131,11 +131,11 @@ pub fn write(folder: &Path, head: &str, tables: &[Table]) -> Result<()> {
             )?;
         }
         std::fs::write(
-            folder.join(format!("{}.svg", table.name)),
+            directory.join(format!("{}.svg", table.name)),
             svg::bars(table.unit, &table.rows),
         )?;
     }
-    let page = folder.join("benchmarks.md");
+    let page = directory.join("benchmarks.md");
     let before = std::fs::read_to_string(&page).unwrap_or_default();
     if let Some((_, others)) = before.split_once(OTHERS) {
         write!(text, "\n{OTHERS}{others}")?;

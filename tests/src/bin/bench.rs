@@ -20,10 +20,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
-    /// Folder for benchmarks.md and the plots.
+    /// Directory for benchmarks.md and the plots.
     #[arg(default_value = "docs")]
-    folder: PathBuf,
-    /// Folder with a project of the template of each language.
+    directory: PathBuf,
+    /// Directory with a project of the template of each language.
     #[arg(long, default_value = "target/templates")]
     templates: PathBuf,
 }
@@ -34,14 +34,14 @@ enum Role {
     #[command(hide = true)]
     Floor { port: u16 },
     /// Compare how long refusals take, and write only this result.
-    Refusals { folder: PathBuf },
+    Refusals { directory: PathBuf },
     /// Measure webhooks, and write only these results.
-    Webhooks { folder: PathBuf },
+    Webhooks { directory: PathBuf },
     /// Measure the agent, and write only these results.
-    Agent { folder: PathBuf },
+    Agent { directory: PathBuf },
     /// Measure the controller with many objects, and write only these results.
     Scale {
-        folder: PathBuf,
+        directory: PathBuf,
         /// The numbers of objects.
         #[arg(default_values_t = [100, 1_000, 10_000])]
         counts: Vec<usize>,
@@ -53,24 +53,24 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.role {
         Some(Role::Floor { port }) => floor::serve(port, SECRET.to_owned()).await,
-        Some(Role::Refusals { folder }) => {
-            report::write(&folder, "", &[refusals::refusals().await?])
+        Some(Role::Refusals { directory }) => {
+            report::write(&directory, "", &[refusals::refusals().await?])
         }
-        Some(Role::Webhooks { folder }) => {
+        Some(Role::Webhooks { directory }) => {
             let cluster = TestCluster::new().await?;
-            report::write(&folder, "", &webhooks(&cluster).await?)
+            report::write(&directory, "", &webhooks(&cluster).await?)
         }
-        Some(Role::Agent { folder }) => {
+        Some(Role::Agent { directory }) => {
             let mut tables = vec![agent::webhook_to_disk().await?];
             tables.extend(agent::repositories()?);
-            report::write(&folder, "", &tables)
+            report::write(&directory, "", &tables)
         }
-        Some(Role::Scale { folder, counts }) => {
+        Some(Role::Scale { directory, counts }) => {
             let mut tables = Vec::new();
             for count in counts {
                 tables.push(scale::scale(count).await?);
                 // What was measured is kept where a later measurement fails.
-                report::write(&folder, "", &tables)?;
+                report::write(&directory, "", &tables)?;
             }
             Ok(())
         }
@@ -100,7 +100,7 @@ async fn all(arguments: Arguments) -> Result<()> {
     tables.extend(measured);
     tables.extend(platform);
     tables.push(refusals::refusals().await?);
-    report::write(&arguments.folder, &head, &tables)
+    report::write(&arguments.directory, &head, &tables)
 }
 
 /// Measures webhooks to one object of the cluster, whose repository has the tags that they announce.

@@ -29,9 +29,9 @@ use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
 use crate::worker::{Progress, State, Subject, Worker};
 
-/// The file in the folder of the agent with the last report.
+/// The file in the directory of the agent with the last report.
 const STATUS_FILE: &str = "status.json";
-/// The file in the folder of the agent with the commit whose deletions are confirmed.
+/// The file in the directory of the agent with the commit whose deletions are confirmed.
 const CONFIRM_FILE: &str = "confirm-deletes";
 
 /// Runs the agent with the settings of a file, until the process is told to end.
@@ -134,7 +134,7 @@ fn worker(
         environment: Environment::Machine(Machine {
             labels: config.labels,
             confirmation: Confirmation::File(config.state.join(CONFIRM_FILE)),
-            host_keys: HostKeys::in_folder(&config.state),
+            host_keys: HostKeys::in_directory(&config.state),
         }),
         subject: Subject {
             gateway: config.name.clone(),
@@ -200,7 +200,7 @@ impl Poll {
         let profiles = read_profile(&self.config.profile)
             .inspect_err(|_| self.metrics.skipped("profile_error"))?;
         let started = Instant::now();
-        let host_keys = HostKeys::in_folder(state);
+        let host_keys = HostKeys::in_directory(state);
         let found = resolve(&self.git, credentials, &host_keys, repo, git_ref, profiles).await;
         self.metrics
             .fetched(Operation::Lookup, started.elapsed(), found.is_ok());
@@ -255,8 +255,8 @@ async fn write_reports(path: PathBuf, mut reports: watch::Receiver<Option<Report
 }
 
 fn write_report(path: &Path, report: &Report) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
     writeln!(file, "{}", report.to_json()?)?;
     file.persist(path)?;
     Ok(())

@@ -35,12 +35,12 @@ pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
         known_hosts: flags.credentials.known_hosts_file.clone(),
     };
     let git = git_client(flags.max_file_mib)?;
-    let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let temporary = tempfile::tempdir().context("cannot create a temporary directory")?;
     let state = flags.state.clone();
     let state = state.unwrap_or_else(|| temporary.path().to_owned());
     // No other agent writes the host keys meanwhile.
     let (store, _lock) = open_store(&state)?;
-    let keys = HostKeys::in_folder(&state);
+    let keys = HostKeys::in_directory(&state);
     progress("looking up the ref");
     let wanted = resolve(&git, &credentials, &keys, &repo, &git_ref, profiles).await?;
     if let Some(key) = keys.of(&repo)?.filter(|_| flags.state.is_none()) {
@@ -89,7 +89,7 @@ fn worker(
         environment: Environment::Machine(Machine {
             labels,
             confirmation,
-            host_keys: HostKeys::in_folder(state),
+            host_keys: HostKeys::in_directory(state),
         }),
         subject: Subject {
             gateway: flags.name.clone(),

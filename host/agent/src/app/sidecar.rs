@@ -20,7 +20,7 @@ use crate::environment::Environment;
 use crate::events::EventSender;
 use crate::gateway::GatewayClient;
 use crate::health::{self, Health, Site};
-use crate::lock::FolderLock;
+use crate::lock::DirectoryLock;
 use crate::metrics::Metrics;
 use crate::problems::ProblemSender;
 use crate::report::{Report, VERSION};
@@ -76,8 +76,8 @@ pub struct Sidecar {
     tasks: Tasks,
     reporting: Tasks,
     ports: Ports,
-    /// Keeps other agents from the folder of this one.
-    lock: FolderLock,
+    /// Keeps other agents from the directory of this one.
+    lock: DirectoryLock,
 }
 
 impl Sidecar {

@@ -89,8 +89,8 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn a_profile_is_read_from_yaml_and_json() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("profile");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("profile");
     let expected = r#"{"default":{"mappings":[{"destination":"b","source":"a"}]}}"#;
     for text in [
         "mappings:\n- source: a\n  destination: b\n",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use stoker_git::ObjectId;
 
 use super::digest::Digest;
-use super::folder::{Folder, Kind, Stat, digest_at, split, stat_at};
+use super::root::{Kind, Root, Stat, digest_at, split, stat_at};
 
 /// The files of the last sync, as they were on disk after it.
 ///
@@ -23,7 +23,7 @@ pub struct Applied {
 /// One file of the last sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedFile {
-    /// Its path below the folder.
+    /// Its path below the gateway's directory.
     #[serde(with = "shared")]
     pub(super) path: Arc<str>,
     /// What the file system said about it.
@@ -112,7 +112,7 @@ impl Applied {
 /// A file that was changed since the last sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drifted {
-    /// The path of the file below the folder.
+    /// The path of the file below the gateway's directory.
     pub path: String,
     /// How it differs.
     pub change: Change,
@@ -134,15 +134,15 @@ pub enum Change {
 /// Compares the files of the last sync with those on disk. Returns those that differ, in the order of their paths. A file
 /// that cannot be read counts as missing. Files that the sync did not write are not considered.
 pub fn drift(files: impl IntoIterator<Item = AppliedFile>, data: &Path) -> Vec<Drifted> {
-    let folder = Folder::open(data).ok();
+    let root = Root::open(data).ok();
     // Files of one directory follow each other, so it is opened once.
     let mut last: Option<(String, Option<OwnedFd>)> = None;
     let drifted = files.into_iter().filter_map(|file| {
         let (parent, name) = split(&file.path);
         if last.as_ref().is_none_or(|(known, _)| known != parent) {
-            let directory = folder
+            let directory = root
                 .as_ref()
-                .and_then(|folder| folder.directory(parent).ok().flatten());
+                .and_then(|root| root.directory(parent).ok().flatten());
             last = Some((parent.to_owned(), directory));
         }
         let directory = last.as_ref().and_then(|(_, directory)| directory.as_ref());

@@ -1,9 +1,9 @@
 //! Makes the changes of a plan.
 //!
-//! All files are first written to a staging folder. An error there leaves the gateway as it is. Each file is then moved to
-//! its place in one step, so an interruption leaves it as it was before or as it is after. Deletions are last, unless
-//! something is in the way of a file. A file whose name changes only in case is deleted directly before it is moved, on
-//! volumes that would keep the name: there, some ignore a rename that changes only the case.
+//! All files are first written to a staging directory. An error there leaves the gateway as it is. Each file is then
+//! moved to its place in one step, so an interruption leaves it as it was before or as it is after. Deletions are last,
+//! unless something is in the way of a file. A file whose name changes only in case is deleted directly before it is
+//! moved, on volumes that would keep the name: there, some ignore a rename that changes only the case.
 
 mod disk;
 mod staging;
@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::applied::{Applied, AppliedFile};
-use super::folder::{Folder, FolderError, Kind};
 use super::plan::{Counts, OneFile, Operation, PROJECTS, Plan, TooManyDeletes};
+use super::root::{Kind, Root, RootError};
 use super::rule::ContentError;
 use crate::source::{Source, SourceError};
 use disk::{Disk, Step};
@@ -39,9 +39,9 @@ pub enum ApplyError {
     /// Two files of the commit are one on the gateway. The next sync finds that before it changes anything.
     #[error(transparent)]
     OneFile(#[from] OneFile),
-    /// The gateway's folder cannot be written. Each file is as it was before, or as it should be.
+    /// The gateway's directory cannot be written. Each file is as it was before, or as it should be.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    Root(#[from] RootError),
 }
 
 /// What was changed.
@@ -64,7 +64,7 @@ pub struct Outcome {
 /// # Errors
 ///
 /// Fails if a file cannot be read, made or written. Nothing is changed unless all files could be written to the staging
-/// folder.
+/// directory.
 pub fn apply(
     plan: Plan,
     source: &dyn Source,
@@ -85,19 +85,19 @@ fn apply_with(
     if let Some(too_many) = plan.too_many_deletes().filter(|_| !is_confirmed) {
         return Err(too_many.into());
     }
-    let folder = Folder::open(data)?;
-    let mut disk = Disk::new(&folder, before);
+    let root = Root::open(data)?;
+    let mut disk = Disk::new(&root, before);
     disk.clear_staging()?;
     let counts = plan.counts();
     let result = change(plan, source, &mut disk);
-    // A failure leaves the staging folder to the next sync if it cannot be removed now.
+    // A failure leaves the staging directory to the next sync if it cannot be removed now.
     let cleared = disk.clear_staging();
     let messages = disk.take_refusals();
     let (applied, operations) = result?;
     cleared?;
     Ok(Outcome {
         counts,
-        projects: projects_in(&folder)?,
+        projects: projects_in(&root)?,
         operations,
         applied,
         messages,
@@ -136,19 +136,19 @@ fn change(
                 disk.set_mode(path, *mode)?;
                 let kept = files[..first].binary_search_by(|file| (*file.path).cmp(path));
                 if let Ok(at) = kept {
-                    note(at, disk.folder(), &mut files, &mut lost)?;
+                    note(at, disk.root(), &mut files, &mut lost)?;
                 }
             }
             Operation::Write { replaces, .. } => {
                 let Some(at) = next.next() else { break };
                 let twin = twins.get(path).filter(|_| !replaces);
                 if let Some(other) = twin
-                    && disk.folder().stat(path)?.is_some()
+                    && disk.root().stat(path)?.is_some()
                 {
                     return Err(one_file(path, other));
                 }
                 disk.publish(&(at - first).to_string(), path, files[at].mode)?;
-                note(at, disk.folder(), &mut files, &mut lost)?;
+                note(at, disk.root(), &mut files, &mut lost)?;
             }
         }
     }
@@ -164,12 +164,12 @@ fn one_file(path: &str, other: &str) -> ApplyError {
 /// Notes the times of a file that was changed. If somebody has replaced it already, it is lost for the record.
 fn note(
     at: usize,
-    folder: &Folder,
+    root: &Root,
     files: &mut [AppliedFile],
     lost: &mut HashSet<Arc<str>>,
-) -> Result<(), FolderError> {
+) -> Result<(), RootError> {
     let file = &mut files[at];
-    let stat = folder.stat(&file.path)?;
+    let stat = root.stat(&file.path)?;
     match stat.filter(|stat| stat.kind == Kind::File && stat.size == file.stat.size) {
         Some(stat) => file.stat = stat,
         None => {
@@ -184,15 +184,15 @@ fn note(
 ///
 /// # Errors
 ///
-/// Fails if the gateway's folder cannot be read.
-pub fn projects(data: &Path) -> Result<Vec<String>, FolderError> {
-    projects_in(&Folder::open(data)?)
+/// Fails if the gateway's directory cannot be read.
+pub fn projects(data: &Path) -> Result<Vec<String>, RootError> {
+    projects_in(&Root::open(data)?)
 }
 
-fn projects_in(folder: &Folder) -> Result<Vec<String>, FolderError> {
-    let entries = match folder.list(PROJECTS) {
+fn projects_in(root: &Root) -> Result<Vec<String>, RootError> {
+    let entries = match root.list(PROJECTS) {
         Ok(entries) => entries.unwrap_or_default(),
-        Err(FolderError::NotDirectory(_) | FolderError::Outside(_)) => return Ok(Vec::new()),
+        Err(RootError::NotDirectory(_) | RootError::Outside(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let directories = entries

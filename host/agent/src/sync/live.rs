@@ -7,14 +7,14 @@ use std::rc::Rc;
 
 use super::applied::{Applied, AppliedFile};
 use super::digest::Digest;
-use super::folder::{Entries, Folder, FolderError, Stat, split};
+use super::root::{Entries, Root, RootError, Stat, split};
 use super::wanted::join;
 
 type Listing = Rc<Entries>;
 
 /// The files on the gateway. A directory is read when a plan asks for it, and once.
 pub struct Live {
-    folder: Folder,
+    root: Root,
     applied: Applied,
     directories: RefCell<HashMap<String, Listing>>,
     /// What the volume has at names that no list has.
@@ -22,15 +22,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// Opens the gateway's folder. `applied` is what the last sync has left there, and saves reading its files again.
+    /// Opens the gateway's directory. `applied` is what the last sync has left there, and saves reading its files
+    /// again.
     ///
     /// # Errors
     ///
-    /// Fails if the folder does not exist or cannot be opened.
-    pub fn read(data: &Path, applied: Applied) -> Result<Self, FolderError> {
-        let folder = Folder::open(data)?;
+    /// Fails if the gateway's directory does not exist or cannot be opened.
+    pub fn read(data: &Path, applied: Applied) -> Result<Self, RootError> {
+        let root = Root::open(data)?;
         Ok(Self {
-            folder,
+            root,
             applied,
             directories: RefCell::default(),
             unlisted: RefCell::default(),
@@ -38,11 +39,11 @@ impl Live {
     }
 
     /// Returns the entries of a directory, or nothing if it does not exist.
-    pub(super) fn list(&self, path: &str) -> Result<Listing, FolderError> {
+    pub(super) fn list(&self, path: &str) -> Result<Listing, RootError> {
         if let Some(known) = self.directories.borrow().get(path) {
             return Ok(known.clone());
         }
-        let found = Rc::new(self.folder.list(path)?.unwrap_or_default());
+        let found = Rc::new(self.root.list(path)?.unwrap_or_default());
         self.directories
             .borrow_mut()
             .insert(path.to_owned(), found.clone());
@@ -51,7 +52,7 @@ impl Live {
 
     /// Returns what is at a path. The directory above it must not be a file. A volume that does not distinguish upper
     /// and lower case has something at a path whose name is listed in another case.
-    pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, FolderError> {
+    pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, RootError> {
         let (parent, name) = split(path);
         let entries = self.list(parent)?;
         match entries.get(name) {
@@ -62,23 +63,23 @@ impl Live {
     }
 
     /// Returns whether the list of the directory above a path has its name.
-    pub(super) fn is_listed(&self, path: &str) -> Result<bool, FolderError> {
+    pub(super) fn is_listed(&self, path: &str) -> Result<bool, RootError> {
         let (parent, name) = split(path);
         Ok(self.list(parent)?.get(name).is_some())
     }
 
     /// Returns whether the volume finds a name in a directory whose list does not have it.
-    pub(super) fn has_unlisted(&self, directory: &str, name: &str) -> Result<bool, FolderError> {
+    pub(super) fn has_unlisted(&self, directory: &str, name: &str) -> Result<bool, RootError> {
         Ok(self.unlisted(&join(directory, name))?.is_some())
     }
 
     /// Asks the volume for a path whose name is not listed. What it finds is asked for once: all files below a
     /// directory need the same answer.
-    fn unlisted(&self, path: &str) -> Result<Option<Stat>, FolderError> {
+    fn unlisted(&self, path: &str) -> Result<Option<Stat>, RootError> {
         if let Some(known) = self.unlisted.borrow().get(path) {
             return Ok(Some(known.clone()));
         }
-        let found = self.folder.stat(path)?;
+        let found = self.root.stat(path)?;
         if let Some(stat) = &found {
             let mut unlisted = self.unlisted.borrow_mut();
             unlisted.insert(path.to_owned(), stat.clone());
@@ -89,13 +90,14 @@ impl Live {
     /// Lets the volume find a listed path by a second name.
     #[cfg(test)]
     pub(super) fn add_unlisted(&self, listed: &str, second: &str) {
-        let stat = self.folder.stat(listed).unwrap().unwrap();
+        let stat = self.root.stat(listed).unwrap().unwrap();
         self.unlisted.borrow_mut().insert(second.to_owned(), stat);
     }
 
-    /// Returns the path of the directory that a link leads to, or `None` if it does not lead to one in the folder.
+    /// Returns the path of the directory that a link leads to, or `None` if it does not lead to one in the gateway's
+    /// directory.
     pub(super) fn target(&self, path: &str) -> Option<String> {
-        self.folder.resolve(path).ok().flatten()
+        self.root.resolve(path).ok().flatten()
     }
 
     /// Returns whether the last sync has left files in a directory.
@@ -119,10 +121,10 @@ impl Live {
     }
 
     /// Returns the digest of a file. It is read only if it has changed since the last sync.
-    pub(super) fn digest(&self, path: &str, stat: &Stat) -> Result<Digest, FolderError> {
+    pub(super) fn digest(&self, path: &str, stat: &Stat) -> Result<Digest, RootError> {
         match self.applied(path) {
             Some(applied) if applied.stat == *stat => Ok(applied.digest),
-            _ => self.folder.digest(path),
+            _ => self.root.digest(path),
         }
     }
 }

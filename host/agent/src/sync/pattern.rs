@@ -6,7 +6,7 @@ mod glob;
 use braces::globs;
 use glob::Glob;
 
-/// The patterns that every profile has: the metadata of git, the gateway's own files, and the sync's own folder.
+/// The patterns that every profile has: the metadata of git, the gateway's own files, and the sync's own directory.
 const ALWAYS: [&str; 6] = [
     "**/.git/**",
     "**/.git",
@@ -86,20 +86,20 @@ impl Excludes {
         Ok((Self { all, always }, invalid))
     }
 
-    /// Returns whether the path matches a pattern. The folders above it are not considered.
+    /// Returns whether the path matches a pattern. The directories above it are not considered.
     pub(crate) fn matches(&self, path: &str) -> bool {
         matches_any(&self.all, &Path::new(path).names())
     }
 
-    /// Returns whether the path or a folder above it matches a pattern.
+    /// Returns whether the path or a directory above it matches a pattern.
     pub(crate) fn cover(&self, path: &str) -> bool {
         let path = Path::new(path);
         let names = path.names();
         prefixes(&names).any(|names| matches_any(&self.all, names))
     }
 
-    /// Returns whether the destination of a single file is excluded. Of the folders above it, only those that every
-    /// profile excludes count: a profile can exclude a folder and write a file in it.
+    /// Returns whether the destination of a single file is excluded. Of the directories above it, only those that every
+    /// profile excludes count: a profile can exclude a directory and write a file in it.
     pub(crate) fn cover_file(&self, path: &str) -> bool {
         let path = Path::new(path);
         let names = path.names();
@@ -122,7 +122,7 @@ impl Path {
     }
 }
 
-/// Returns the names of the folders above a path, and those of the path.
+/// Returns the names of the directories above a path, and those of the path.
 fn prefixes<'a, 'b>(names: &'b [&'a [char]]) -> impl Iterator<Item = &'b [&'a [char]]> {
     (1..=names.len()).map(|length| &names[..length])
 }

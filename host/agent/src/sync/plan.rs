@@ -11,10 +11,10 @@ use stoker_git::{TreeEntry, TreeEntryKind};
 
 use super::applied::AppliedFile;
 use super::attributes;
-use super::folder::FolderError;
 use super::live::Live;
 use super::pattern::{Excludes, PatternError};
 use super::profiles::Profile;
+use super::root::RootError;
 use super::rule::{ContentError, Rule, RuleError};
 use super::template::{Context, Renderer};
 use super::wanted::{Wanted, WantedFile};
@@ -34,9 +34,9 @@ pub enum PlanError {
     /// The commit cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The gateway's folder cannot be read.
+    /// The gateway's directory cannot be read.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    Root(#[from] RootError),
     /// The excludes of the profile cannot be used. Without them, the sync would delete what they protect.
     #[error("excludePatterns: {0}")]
     Excludes(#[from] PatternError),

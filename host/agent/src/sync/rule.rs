@@ -12,7 +12,7 @@ use super::template::{Context, Renderer, TemplateError};
 pub(super) struct Rule {
     /// The cleaned path in the repository. It is empty for the root.
     pub(super) source: String,
-    /// The cleaned path below the folder. It is empty for the folder itself.
+    /// The cleaned path below the gateway's directory. It is empty for that directory itself.
     pub(super) destination: String,
     /// Whether the destination is spelled as the cleaned path. Only then files in it are deleted: a slash at the end
     /// means that it has other files, too.
@@ -48,7 +48,7 @@ pub enum RuleError {
     /// A path begins with a slash.
     #[error("absolute path not allowed: {0}")]
     Absolute(String),
-    /// A path leads out of its folder.
+    /// A path leads out of the repository or of the gateway's directory.
     #[error("path traversal not allowed: {0}")]
     Traversal(String),
     /// A path has a byte that no path has.

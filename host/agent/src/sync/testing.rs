@@ -80,9 +80,9 @@ pub(super) fn profile(fields: &serde_json::Value) -> Profile {
 }
 
 /// Writes a tree to the disk.
-pub(super) fn write(tree: &Tree, folder: &Path) {
+pub(super) fn write(tree: &Tree, directory: &Path) {
     for (path, node) in tree {
-        let path = folder.join(path);
+        let path = directory.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match node {
             Node::Directory => fs::create_dir_all(&path).unwrap(),
@@ -98,14 +98,14 @@ pub(super) fn write(tree: &Tree, folder: &Path) {
 }
 
 /// Reads a tree from the disk. Directories are listed only if they are empty.
-pub(super) fn read(folder: &Path) -> Tree {
+pub(super) fn read(directory: &Path) -> Tree {
     let mut tree = Tree::new();
-    read_below(folder, "", &mut tree);
+    read_below(directory, "", &mut tree);
     tree
 }
 
-fn read_below(folder: &Path, prefix: &str, tree: &mut Tree) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn read_below(directory: &Path, prefix: &str, tree: &mut Tree) {
+    for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
         let path = format!("{prefix}{}", entry.file_name().to_str().unwrap());
         let kind = entry.file_type().unwrap();

@@ -10,10 +10,10 @@ use stoker_git::{ObjectStore, StoreError};
 use super::state::State;
 use crate::agent::OnDisk;
 use crate::gateway::Scans;
-use crate::lock::{FolderLock, InUse};
+use crate::lock::{DirectoryLock, InUse};
 use crate::metrics::Files;
 use crate::sync::{
-    self, ApplyError, Context, Drifted, FolderError, Live, Operation, PlanError, Profile,
+    self, ApplyError, Context, Drifted, Live, Operation, PlanError, Profile, RootError,
 };
 
 /// One sync of files.
@@ -54,15 +54,15 @@ pub(crate) struct Done {
 /// The files cannot be planned or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
-    /// Another agent writes to the folder of the gateway.
+    /// Another agent writes to the directory of the gateway.
     #[error(transparent)]
     InUse(#[from] InUse),
     /// The commit cannot be read.
     #[error("cannot read the commit")]
     Store(#[from] StoreError),
-    /// The folder of the gateway cannot be read.
-    #[error("cannot read the folder of the gateway")]
-    Folder(#[from] FolderError),
+    /// The directory of the gateway cannot be read.
+    #[error("cannot read the directory of the gateway")]
+    Directory(#[from] RootError),
     /// The plan failed. Nothing was changed.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -83,7 +83,7 @@ pub(crate) fn caught<T>(sync: impl FnOnce() -> Result<T, FilesError>) -> Result<
 impl FilesJob {
     /// Plans and writes the files, and records them in the state.
     pub(crate) fn run(&self, state: &mut State) -> Result<Done, FilesError> {
-        let _lock = FolderLock::take(&self.data)?;
+        let _lock = DirectoryLock::take(&self.data)?;
         let source = self.store.tree(&self.commit)?;
         let plan = {
             let live = Live::read(&self.data, state.applied())?;

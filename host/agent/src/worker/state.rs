@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::OnDisk;
 use crate::sync::{Applied, AppliedFile};
 
-/// The name of the file in the folder of the agent.
+/// The name of the file in the directory of the agent.
 const FILE: &str = "state.jsonl";
 
 /// The largest number of files for which memory is reserved. The file could say any number.
@@ -31,7 +31,7 @@ pub(crate) struct State {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Header {
-    /// The folder of the gateway that the rest is about.
+    /// The directory of the gateway that the rest is about.
     data: PathBuf,
     commit: String,
     #[serde(rename = "ref")]
@@ -42,10 +42,10 @@ struct Header {
 }
 
 impl State {
-    /// Reads the state from a folder. A state that is unusable, or of another gateway, counts as empty: the next sync
-    /// then compares all files.
-    pub(crate) fn open(folder: &Path, data: &Path) -> Self {
-        let path = folder.join(FILE);
+    /// Reads the state from a directory. A state that is unusable, or of another gateway, counts as empty: the next
+    /// sync then compares all files.
+    pub(crate) fn open(directory: &Path, data: &Path) -> Self {
+        let path = directory.join(FILE);
         let header = read(&path).ok().map(|(header, _)| header);
         let header = header.filter(|header| header.data == data);
         let header = header.unwrap_or_else(|| Header {
@@ -104,8 +104,8 @@ impl State {
     }
 
     fn save(&self, applied: &Applied) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
         let mut output = BufWriter::new(&mut file);
         serde_json::to_writer(&mut output, &self.header)?;
         for file in applied.files() {
@@ -139,9 +139,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_is_kept_for_the_same_folder_of_a_gateway_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = |data: &str| State::open(folder.path(), Path::new(data));
+    fn a_state_is_kept_for_the_same_directory_of_a_gateway_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = |data: &str| State::open(directory.path(), Path::new(data));
         let on_disk = OnDisk {
             commit: "a".repeat(40),
             git_ref: "main".to_owned(),
@@ -155,15 +155,15 @@ mod tests {
 
     #[test]
     fn an_unusable_state_counts_as_empty() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(FILE), "{\"commit\":7}").unwrap();
-        let state = State::open(folder.path(), Path::new("/data"));
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(FILE), "{\"commit\":7}").unwrap();
+        let state = State::open(directory.path(), Path::new("/data"));
         assert_eq!(state.on_disk(), OnDisk::default());
     }
 
     #[test]
     fn a_damaged_record_does_not_hide_the_others() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let record = |path: &str| {
             let file = serde_json::json!({
                 "path": path, "mode": 0o644, "digest": "0".repeat(64), "id": "a".repeat(40),
@@ -171,10 +171,10 @@ mod tests {
             });
             serde_json::from_value::<AppliedFile>(file).unwrap()
         };
-        let mut state = State::open(folder.path(), Path::new("/data"));
+        let mut state = State::open(directory.path(), Path::new("/data"));
         let files = ["a", "b", "c"].map(record).to_vec();
         state.record(OnDisk::default(), files.into());
-        let path = folder.path().join(FILE);
+        let path = directory.path().join(FILE);
         for damage in [0xff, b'x'] {
             let mut bytes = std::fs::read(&path).unwrap();
             let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn records_that_cannot_be_written_are_kept_in_memory() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
         let on_disk = |commit: &str| OnDisk {
             commit: commit.to_owned(),
             git_ref: "main".to_owned(),

@@ -17,14 +17,14 @@ const BY_SSH: &str = "ssh://git@127.0.0.1:1/o/r.git";
 
 struct Site {
     git: GitServer,
-    folder: TempDir,
+    directory: TempDir,
     worker: Worker,
 }
 
 impl Site {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
         for name in ["data", "objects", "state"] {
             std::fs::create_dir(path(name)).unwrap();
         }
@@ -55,7 +55,7 @@ impl Site {
         let git = GitServer::start().await.unwrap();
         Self {
             git,
-            folder,
+            directory,
             worker,
         }
     }
@@ -114,9 +114,9 @@ async fn the_kept_host_keys_are_for_every_ssh_server() {
     let mut site = Site::new().await;
     let mut wanted = site.publish(&json!({})).await;
     wanted.repo = RepoUrl::parse(BY_SSH).unwrap();
-    std::fs::write(site.folder.path().join("state/host-keys"), [0xff]).unwrap();
+    std::fs::write(site.directory.path().join("state/host-keys"), [0xff]).unwrap();
     site.worker.environment = Environment::Machine(Machine {
-        host_keys: HostKeys::in_folder(&site.folder.path().join("state")),
+        host_keys: HostKeys::in_directory(&site.directory.path().join("state")),
         ..Machine::default()
     });
     for ssh_key in [site.worker.credentials.ssh_key.clone(), None] {
@@ -238,7 +238,7 @@ async fn nothing_is_written_if_the_profile_changes_during_the_fetch() {
     let (_publish, published) = watch::channel(Some(Metadata::Published(now)));
     site.worker.published = Some(published);
     assert_eq!(site.worker.sync(&wanted, Phase::Starting).await, None);
-    let config = site.folder.path().join("data/config");
+    let config = site.directory.path().join("data/config");
     assert!(!config.exists());
     let (_publish, published) = watch::channel(Some(Metadata::Published(wanted.clone())));
     site.worker.published = Some(published);
@@ -250,10 +250,10 @@ async fn nothing_is_written_if_the_profile_changes_during_the_fetch() {
 async fn two_agents_do_not_write_to_one_gateway_at_a_time() {
     let mut site = Site::new().await;
     let wanted = site.publish(&json!({})).await;
-    let data = site.folder.path().join("data");
-    let lock = crate::lock::FolderLock::take(&data).unwrap();
+    let data = site.directory.path().join("data");
+    let lock = crate::lock::DirectoryLock::take(&data).unwrap();
     let error = error(site.sync(&wanted).await);
-    let expected = format!("another stoker-agent uses the folder {}", data.display());
+    let expected = format!("another stoker-agent uses the directory {}", data.display());
     assert_eq!(error, expected);
     drop(lock);
     assert!(matches!(site.sync(&wanted).await, Outcome::Synced(_)));
@@ -262,7 +262,7 @@ async fn two_agents_do_not_write_to_one_gateway_at_a_time() {
 #[tokio::test]
 async fn a_dry_run_lists_the_projects_on_the_gateway() {
     let mut site = Site::new().await;
-    let project = site.folder.path().join("data/projects/line");
+    let project = site.directory.path().join("data/projects/line");
     std::fs::create_dir_all(project).unwrap();
     let wanted = site.publish(&json!({"dryRun": true})).await;
     match site.sync(&wanted).await {
@@ -286,7 +286,7 @@ async fn drift_is_not_repaired_by_a_profile_that_writes_nothing() {
         let wanted = site.publish(&profile).await;
         site.sync(&wanted).await;
         std::fs::write(
-            site.folder.path().join("data/config/tags/boiler.json"),
+            site.directory.path().join("data/config/tags/boiler.json"),
             "{}",
         )
         .unwrap();
@@ -304,9 +304,9 @@ async fn a_held_sync_is_planned_again_when_it_is_confirmed_or_a_period_has_passe
     let mut site = Site::new().await;
     let stray = |index: usize| format!("data/config/stray-{index}");
     let write = |site: &Site, index| {
-        std::fs::write(site.folder.path().join(stray(index)), "").unwrap();
+        std::fs::write(site.directory.path().join(stray(index)), "").unwrap();
     };
-    std::fs::create_dir(site.folder.path().join("data/config")).unwrap();
+    std::fs::create_dir(site.directory.path().join("data/config")).unwrap();
     write(&site, 0);
     let wanted = site.publish(&json!({"maxDeletes": 0})).await;
     let held = async |site: &mut Site| match site.sync(&wanted).await {
@@ -319,7 +319,11 @@ async fn a_held_sync_is_planned_again_when_it_is_confirmed_or_a_period_has_passe
     site.worker.default_period = Duration::ZERO;
     assert!(held(&mut site).await.contains("delete 2 of"), "planned");
     site.worker.default_period = Duration::from_mins(1);
-    std::fs::write(site.folder.path().join("confirm"), wanted.commit.as_str()).unwrap();
+    std::fs::write(
+        site.directory.path().join("confirm"),
+        wanted.commit.as_str(),
+    )
+    .unwrap();
     assert!(matches!(site.sync(&wanted).await, Outcome::Synced(_)));
-    assert!(!site.folder.path().join(stray(1)).exists());
+    assert!(!site.directory.path().join(stray(1)).exists());
 }

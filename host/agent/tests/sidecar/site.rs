@@ -24,7 +24,7 @@ pub(crate) struct Site {
     pub(crate) cluster: LocalCluster,
     pub(crate) client: Client,
     pub(crate) gateway: FakeGateway,
-    pub(crate) folder: TempDir,
+    pub(crate) directory: TempDir,
     pub(crate) profile: Value,
 }
 
@@ -39,8 +39,8 @@ impl Site {
     pub(crate) async fn new() -> Self {
         let cluster = LocalCluster::start(0).await.unwrap();
         let client = cluster.client().await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("data")).unwrap();
         let site = Self {
             gateway: FakeGateway::start().await.unwrap(),
             profile: json!({"mappings": [
@@ -49,7 +49,7 @@ impl Site {
             ]}),
             cluster,
             client,
-            folder,
+            directory,
         };
         site.gateway.require_key("agent:key");
         std::fs::write(site.path("key"), "agent:key\n").unwrap();
@@ -87,7 +87,7 @@ impl Site {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     pub(crate) async fn commit(&self, message: &str) -> String {

@@ -35,7 +35,7 @@ impl Storing {
         let stop = Arc::new(AtomicBool::new(false));
         let (store, basis, stopped) = (store.clone(), basis.clone(), Arc::clone(&stop));
         let commit = commit.clone();
-        let folder = store.incoming()?;
+        let directory = store.incoming()?;
         let task = tokio::task::spawn_blocking(move || {
             let _lock = lock;
             let parts = Parts {
@@ -44,7 +44,7 @@ impl Storing {
             };
             let format = store::object_id(&commit).kind();
             let earlier = (!basis.commits.is_empty()).then_some(&*basis.packs);
-            let indexed = store::index(parts, folder, format, earlier, limits, &stopped)
+            let indexed = store::index(parts, directory, format, earlier, limits, &stopped)
                 .map_err(|error| pack_error(error, limits))?;
             if store.install(&commit, indexed, &basis)? {
                 Ok(())

@@ -15,7 +15,7 @@ pub enum StoreError {
     Io {
         /// What failed, such as "write".
         action: &'static str,
-        /// The file or the folder.
+        /// The file or the directory.
         path: PathBuf,
         /// The cause.
         #[source]

@@ -51,10 +51,10 @@ pub(crate) enum IndexError {
     Damaged(#[source] Cause),
 }
 
-/// A pack with its index, in a folder that is removed when the value is dropped.
+/// A pack with its index, in a directory that is removed when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Indexed {
-    folder: TempDir,
+    directory: TempDir,
     name: PackName,
 }
 
@@ -64,25 +64,25 @@ impl Indexed {
         self.name.clone()
     }
 
-    /// Returns the folder with the files of the pack.
+    /// Returns the directory with the files of the pack.
     pub(super) fn directory(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 }
 
-/// Reads a pack, and writes it and its index to a folder. Returns `None` if the pack has no objects.
+/// Reads a pack, and writes it and its index to a directory. Returns `None` if the pack has no objects.
 ///
 /// The checksum of the pack is verified, and the ids of all objects are computed. `earlier` are the packs with the bases
 /// of a thin pack. The work ends with an error soon after `stop` is set.
 pub(crate) fn index(
     input: impl Read,
-    folder: TempDir,
+    directory: TempDir,
     format: gix_hash::Kind,
     earlier: Option<&Packs>,
     limits: PackLimits,
     stop: &AtomicBool,
 ) -> Result<Option<Indexed>, IndexError> {
-    let path = folder.path().join(PACK);
+    let path = directory.path().join(PACK);
     let output = Output::create(&path)?;
     let mut input = Input {
         inner: io::BufReader::with_capacity(64 * 1024, input),
@@ -115,18 +115,18 @@ pub(crate) fn index(
         .len();
     let name = PackName::new(&pack.data_hash, bytes);
     for (from, to) in [PACK, INDEX].into_iter().zip(name.files()) {
-        std::fs::rename(folder.path().join(from), folder.path().join(to))
+        std::fs::rename(directory.path().join(from), directory.path().join(to))
             .map_err(StoreError::io("move", &path))?;
     }
     // The library has refused what is too large, unless its limit had to be a larger one.
     let is_thin = earlier.is_some();
     if indexing_memory(pack.num_objects as usize, is_thin) > limits.object_bytes {
-        let packs = Packs::open(folder.path(), std::slice::from_ref(&name), format)?;
+        let packs = Packs::open(directory.path(), std::slice::from_ref(&name), format)?;
         if packs.have_larger(limits.object_bytes as u64)? {
             return Err(IndexError::ObjectTooLarge);
         }
     }
-    Ok(Some(Indexed { folder, name }))
+    Ok(Some(Indexed { directory, name }))
 }
 
 /// Returns the size of the largest allocation while the index of a pack is written. A thin pack may become one of twice as

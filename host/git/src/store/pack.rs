@@ -35,7 +35,7 @@ impl fmt::Debug for Packs {
 }
 
 impl Packs {
-    /// Opens packs of a folder. A pack whose size is not that of its name is damaged.
+    /// Opens packs of a directory. A pack whose size is not that of its name is damaged.
     pub(super) fn open(
         directory: &Path,
         names: &[PackName],

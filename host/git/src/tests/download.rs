@@ -35,7 +35,7 @@ async fn fetch(url: &str, commit: &CommitId, store: &ObjectStore) -> Result<Fetc
         .await
 }
 
-/// A store in a temporary folder.
+/// A store in a temporary directory.
 struct Stored {
     home: tempfile::TempDir,
     store: ObjectStore,
@@ -53,11 +53,11 @@ impl Stored {
         Self { store, ..self }
     }
 
-    /// Returns the files below the folder and their sizes.
+    /// Returns the files below the directory and their sizes.
     fn files(&self) -> BTreeMap<String, u64> {
         let mut found = BTreeMap::new();
-        for folder in [self.home.path().to_owned(), self.home.path().join("packs")] {
-            for entry in std::fs::read_dir(folder).unwrap() {
+        for directory in [self.home.path().to_owned(), self.home.path().join("packs")] {
+            for entry in std::fs::read_dir(directory).unwrap() {
                 let entry = entry.unwrap();
                 if entry.path() != self.home.path().join("packs") {
                     let name = entry.file_name().into_string().unwrap();

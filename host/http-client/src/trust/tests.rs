@@ -93,16 +93,16 @@ async fn a_trusted_self_signed_certificate_that_has_expired_is_refused() {
 
 #[tokio::test]
 async fn bundles_and_the_files_of_the_environment_add_to_the_certificates_of_the_machine() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let servers: Vec<_> = (0..4).map(|_| signed()).collect();
-    let path = |name: &str| folder.path().join(name);
+    let path = |name: &str| directory.path().join(name);
     std::fs::write(path("system"), &servers[0].0).unwrap();
     std::fs::write(path("file"), &servers[1].0).unwrap();
-    std::fs::create_dir(path("folder")).unwrap();
-    std::fs::write(path("folder/authority.pem"), &servers[2].0).unwrap();
+    std::fs::create_dir(path("directory")).unwrap();
+    std::fs::write(path("directory/authority.pem"), &servers[2].0).unwrap();
     let variable = |name: &str| match name {
         "SSL_CERT_FILE" => Some(path("file")),
-        "SSL_CERT_DIR" => Some(path("folder")),
+        "SSL_CERT_DIR" => Some(path("directory")),
         _ => None,
     };
     let machine = Trust::read(Some(&path("system")), variable);

@@ -13,19 +13,19 @@ use crate::plugin::Tuning;
 
 pub(super) fn new(flags: &NewFlags) -> Result<ExitCode> {
     let name = PluginName::parse(&flags.name)?;
-    let folder = flags
+    let directory = flags
         .dir
         .clone()
         .unwrap_or_else(|| PathBuf::from(name.as_str()));
-    let files = scaffold(&name, flags.lang.template(), &folder)?;
-    let mut lines = vec![format!("{} has", folder.display())];
+    let files = scaffold(&name, flags.lang.template(), &directory)?;
+    let mut lines = vec![format!("{} has", directory.display())];
     lines.extend(files.iter().map(|file| format!("  {}", file.display())));
-    // The build names the component after the folder.
-    let component = Project::open(&folder)?.name().to_owned() + ".wasm";
+    // The build names the component after the directory.
+    let component = Project::open(&directory)?.name().to_owned() + ".wasm";
     lines.extend(next_steps(
         &Needs::of(flags.lang),
         name.as_str(),
-        &folder.display().to_string(),
+        &directory.display().to_string(),
         &component,
     ));
     text::print_lines(&lines)
@@ -51,8 +51,8 @@ impl Needs {
     }
 }
 
-fn next_steps(needs: &Needs, name: &str, folder: &str, component: &str) -> Vec<String> {
-    let (folder, shown) = (quoted(folder), quoted(component));
+fn next_steps(needs: &Needs, name: &str, directory: &str, component: &str) -> Vec<String> {
+    let (directory, shown) = (quoted(directory), quoted(component));
     let flag = |name: &str| match needs.max_size {
         Some(size) => format!(" {name} {size}"),
         None => String::new(),
@@ -69,7 +69,7 @@ fn next_steps(needs: &Needs, name: &str, folder: &str, component: &str) -> Vec<S
     let steps = format!(
         "
 next:
-  cd {folder}
+  cd {directory}
   {build:<width$}# builds {component}
   {test:<width$}# runs payloads/*.json through it
 use it in a running host:
@@ -120,7 +120,7 @@ fn quoted(word: &str) -> String {
 }
 
 pub(super) async fn build(flags: BuildFlags) -> Result<ExitCode> {
-    let project = Project::open(&flags.folder)?;
+    let project = Project::open(&flags.directory)?;
     let tuning = Tuning {
         limits: limits(&flags.limits),
         ..Tuning::default()

@@ -18,9 +18,9 @@ use crate::cli::TestFlags;
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(super) async fn run(flags: &TestFlags) -> Result<ExitCode> {
-    let folders = flags.folders.iter();
-    let projects = folders
-        .map(|folder| Project::open(folder))
+    let directories = flags.directories.iter();
+    let projects = directories
+        .map(|directory| Project::open(directory))
         .collect::<Result<Vec<_>, AuthorError>>()?;
     let tester = Tester::new(limits(&flags.limits), flags.update)?;
     if !flags.watch {

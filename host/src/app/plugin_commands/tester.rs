@@ -48,7 +48,7 @@ impl Tester {
         let cases = match self.cases(project).await {
             Ok(cases) => cases,
             Err(error) => vec![Case {
-                name: project.folder().display().to_string(),
+                name: project.directory().display().to_string(),
                 duration: Duration::ZERO,
                 outcome: Outcome::Failed(vec![stoker_report::chain(error.as_ref()).to_string()]),
             }],

@@ -9,11 +9,11 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::injection::keeper::tests as keepers;
 
-fn write_certificate(folder: &Path) -> String {
+fn write_certificate(directory: &Path) -> String {
     let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    fs::write(folder.join("tls.crt"), certified.cert.pem()).unwrap();
+    fs::write(directory.join("tls.crt"), certified.cert.pem()).unwrap();
     fs::write(
-        folder.join("tls.key"),
+        directory.join("tls.key"),
         certified.signing_key.serialize_pem(),
     )
     .unwrap();
@@ -27,12 +27,12 @@ struct Running {
     registry: Registry,
 }
 
-fn start(folder: &Path, address: SocketAddr, routes: Router) -> Running {
+fn start(directory: &Path, address: SocketAddr, routes: Router) -> Running {
     let mut registry = Registry::default();
     let (sender, listening) = watch::channel(None);
     let files = TlsFiles {
-        certificate: folder.join("tls.crt"),
-        key: folder.join("tls.key"),
+        certificate: directory.join("tls.crt"),
+        key: directory.join("tls.key"),
     };
     let serving = Serving {
         address,
@@ -101,9 +101,9 @@ const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr:
 
 #[tokio::test]
 async fn it_is_served_over_tls_until_the_shutdown() {
-    let folder = tempfile::tempdir().unwrap();
-    let certificate = write_certificate(folder.path());
-    let mut running = start(folder.path(), ANY, routes());
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = write_certificate(directory.path());
+    let mut running = start(directory.path(), ANY, routes());
     let address = running.address().await;
     assert_eq!(read(address, &certificate).await.unwrap(), "ok");
     assert!(running.has("stoker_webhook_injector_serving 1"));
@@ -115,12 +115,12 @@ async fn it_is_served_over_tls_until_the_shutdown() {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_served_once_the_certificate_exists() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut running = start(folder.path(), ANY, routes());
+    let directory = tempfile::tempdir().unwrap();
+    let mut running = start(directory.path(), ANY, routes());
     tokio::time::sleep(RETRY / 2).await;
     assert!(running.has("stoker_webhook_injector_errors_total{reason=\"certificate\"} 1"));
     assert!(running.has("stoker_webhook_injector_serving 0"));
-    write_certificate(folder.path());
+    write_certificate(directory.path());
     running.address().await;
     assert!(running.has("stoker_webhook_injector_serving 1"));
     running.end().await;
@@ -128,11 +128,11 @@ async fn it_is_served_once_the_certificate_exists() {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_served_once_the_port_is_free() {
-    let folder = tempfile::tempdir().unwrap();
-    write_certificate(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    write_certificate(directory.path());
     let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = other.local_addr().unwrap();
-    let mut running = start(folder.path(), address, routes());
+    let mut running = start(directory.path(), address, routes());
     tokio::time::sleep(RETRY / 2).await;
     assert!(running.has("stoker_webhook_injector_errors_total{reason=\"listen\"} 1"));
     drop(other);
@@ -142,8 +142,8 @@ async fn it_is_served_once_the_port_is_free() {
 
 #[tokio::test(start_paused = true)]
 async fn it_ends_at_the_shutdown_without_a_certificate() {
-    let folder = tempfile::tempdir().unwrap();
-    let running = start(folder.path(), ANY, routes());
+    let directory = tempfile::tempdir().unwrap();
+    let running = start(directory.path(), ANY, routes());
     tokio::time::sleep(RETRY * 3).await;
     running.end().await;
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{SampleRequest, assert_sound};
 use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 
-/// Asks a plugin about each `*.json` file of a folder, and compares its answer with the expected one:
+/// Asks a plugin about each `*.json` file of a directory, and compares its answer with the expected one:
 ///
 /// ```json
 /// {
@@ -26,11 +26,11 @@ use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 ///
 /// Panics if an answer differs, if a host would refuse it, or if a file cannot be read.
 pub fn check_payloads(
-    folder: impl AsRef<Path>,
+    directory: impl AsRef<Path>,
     plugin: &Descriptor,
     detect: impl Fn(&SampleRequest) -> Result<Outcome, Malformed>,
 ) {
-    check_payloads_with(folder, |_| plugin.into(), detect);
+    check_payloads_with(directory, |_| plugin.into(), detect);
 }
 
 /// Does the same as [`check_payloads`] for a plugin whose pre-filter depends on its settings.
@@ -39,13 +39,13 @@ pub fn check_payloads(
 ///
 /// Panics in the same cases as `check_payloads`.
 pub fn check_payloads_with(
-    folder: impl AsRef<Path>,
+    directory: impl AsRef<Path>,
     pre_filter: impl Fn(&SampleRequest) -> PreFilter,
     detect: impl Fn(&SampleRequest) -> Result<Outcome, Malformed>,
 ) {
     let mut failed = Vec::new();
     let mut checked = 0;
-    for file in files(folder.as_ref()) {
+    for file in files(directory.as_ref()) {
         let payload = PayloadFile::read(&file);
         let said = if payload.request.is_for(&pre_filter(&payload.request)) {
             detect(&payload.request)
@@ -65,7 +65,7 @@ pub fn check_payloads_with(
     assert!(
         checked > 0,
         "no payload files in {}",
-        folder.as_ref().display()
+        directory.as_ref().display()
     );
     assert!(
         failed.is_empty(),
@@ -75,9 +75,9 @@ pub fn check_payloads_with(
     );
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+fn files(directory: &Path) -> Vec<std::path::PathBuf> {
     let entries =
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut files: Vec<_> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .collect();

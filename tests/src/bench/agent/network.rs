@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::folder_of_programs;
+use super::directory_of_programs;
 use super::place::Place;
 use super::proxy::Proxy;
 use super::repository::Repository;
@@ -18,10 +18,10 @@ const MORE_THAN_GIT: f64 = 10.0;
 pub(super) fn measure(name: &str, repository: &mut Repository) -> Result<Vec<Row>> {
     let proxy = Proxy::start(repository.address())?;
     let url = Repository::url_at(proxy.port());
-    let git = tempfile::tempdir_in(folder_of_programs()?)?;
+    let git = tempfile::tempdir_in(directory_of_programs()?)?;
     run_git(git.path(), &["init", "--quiet", "--bare"])?;
-    // The agent fetches everything, and the files of one folder are written.
-    let place = Place::new(&repository.folder())?;
+    // The agent fetches everything, and the files of one directory are written.
+    let place = Place::new(&repository.directory())?;
     let mut rows = Vec::new();
     for what in ["first fetch", "ten files changed"] {
         fetch_by_git(git.path(), &url)?;
@@ -56,20 +56,20 @@ fn compared(what: &str, by_git: u64, by_agent: u64) -> [Row; 3] {
 }
 
 /// Fetches into a ref, which tells the server at the next fetch what is there.
-fn fetch_by_git(folder: &Path, url: &str) -> Result<()> {
+fn fetch_by_git(directory: &Path, url: &str) -> Result<()> {
     // Without the packing of what was fetched, which would continue in the background.
     let fetch = ["-c", "gc.auto=0", "fetch", "--quiet", "--depth=1"];
     let arguments = [
         &fetch[..],
         &[url, "+refs/heads/main:refs/remotes/origin/main"],
     ];
-    run_git(folder, &arguments.concat())
+    run_git(directory, &arguments.concat())
 }
 
-fn run_git(folder: &Path, arguments: &[&str]) -> Result<()> {
+fn run_git(directory: &Path, arguments: &[&str]) -> Result<()> {
     let status = Command::new("git")
         .args(arguments)
-        .current_dir(folder)
+        .current_dir(directory)
         .status()?;
     ensure!(status.success(), "git {arguments:?} failed");
     Ok(())

@@ -1,4 +1,4 @@
-//! A gateway's folder and the state of its agent, and runs of `stoker-agent` for it.
+//! A gateway's directory and the state of its agent, and runs of `stoker-agent` for it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::folder_of_programs;
+use super::directory_of_programs;
 use crate::bench::process;
 
-/// A gateway's folder, and the state of its agent.
+/// A gateway's directory, and the state of its agent.
 pub(super) struct Place {
-    folder: TempDir,
+    directory: TempDir,
     binary: PathBuf,
 }
 
@@ -42,19 +42,19 @@ impl Sync {
 }
 
 impl Place {
-    /// Creates the folder of a gateway that gets one folder of the repository.
+    /// Creates the directory of a gateway that gets one directory of the repository.
     pub(super) fn new(source: &str) -> Result<Self> {
-        let programs = folder_of_programs()?;
-        let folder = tempfile::tempdir_in(&programs)?;
-        std::fs::create_dir(folder.path().join("data"))?;
+        let programs = directory_of_programs()?;
+        let directory = tempfile::tempdir_in(&programs)?;
+        std::fs::create_dir(directory.path().join("data"))?;
         let profile = json!({"mappings": [{"source": source, "destination": "config"}]});
-        std::fs::write(folder.path().join("profile.yaml"), profile.to_string())?;
+        std::fs::write(directory.path().join("profile.yaml"), profile.to_string())?;
         let binary = programs.join("stoker-agent");
-        Ok(Self { folder, binary })
+        Ok(Self { directory, binary })
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// Runs `stoker-agent once` with the repository at a URL.
@@ -131,12 +131,12 @@ fn watch(child: &mut Child) -> Result<(u64, u64)> {
     }
 }
 
-/// Returns the disk that a folder takes, in KiB.
-fn disk_kib(folder: &Path) -> Result<u64> {
+/// Returns the disk that a directory takes, in KiB.
+fn disk_kib(directory: &Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt as _;
 
     let mut kib = 0;
-    for entry in std::fs::read_dir(folder)? {
+    for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
         kib += if metadata.is_dir() {

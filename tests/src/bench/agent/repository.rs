@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::folder_of_programs;
+use super::directory_of_programs;
 
 /// The number of files that a commit changes.
 const CHANGED: usize = 10;
@@ -26,8 +26,8 @@ const CHANGED_BYTES: std::ops::Range<usize> = 5_000_000..5_004_096;
 pub(super) struct Layout {
     /// The number of files.
     pub(super) count: usize,
-    /// The number of files in each folder.
-    pub(super) in_folder: usize,
+    /// The number of files in each directory.
+    pub(super) in_directory: usize,
     /// Returns the content of a file in a revision.
     content: fn(usize, usize) -> Vec<u8>,
     /// Settings of git that make the repository and its packs faster.
@@ -39,7 +39,7 @@ pub(super) struct Layout {
 /// 50,000 files of about a KiB.
 pub(super) const MANY: Layout = Layout {
     count: 50_000,
-    in_folder: 100,
+    in_directory: 100,
     content: device,
     settings: &[],
     depth: 50,
@@ -48,7 +48,7 @@ pub(super) const MANY: Layout = Layout {
 /// Files of random bytes, 2 GB together. They cannot be compressed.
 pub(super) const LARGE: Layout = Layout {
     count: 200,
-    in_folder: 10,
+    in_directory: 10,
     content: random,
     // Nothing is searched that random bytes do not have. Only the revisions of one file are alike.
     settings: &[
@@ -60,23 +60,23 @@ pub(super) const LARGE: Layout = Layout {
 };
 
 impl Layout {
-    /// Returns the path of a folder with some of the files.
-    pub(super) fn folder(self) -> String {
-        self.folder_of(0)
+    /// Returns the path of a directory with some of the files.
+    pub(super) fn directory(self) -> String {
+        self.directory_of(0)
     }
 
-    fn folder_of(self, number: usize) -> String {
-        format!("config/area-{:03}", number / self.in_folder)
+    fn directory_of(self, number: usize) -> String {
+        format!("config/area-{:03}", number / self.in_directory)
     }
 
     fn path(self, number: usize) -> String {
-        format!("{}/device-{number:05}.json", self.folder_of(number))
+        format!("{}/device-{number:05}.json", self.directory_of(number))
     }
 }
 
 /// A repository and its server. Dropping the value removes both.
 pub(super) struct Repository {
-    folder: TempDir,
+    directory: TempDir,
     layout: Layout,
     revision: usize,
     port: u16,
@@ -86,8 +86,8 @@ pub(super) struct Repository {
 impl Repository {
     /// Creates a repository with files below `config`, and serves it.
     pub(super) fn new(layout: Layout) -> Result<Self> {
-        let folder = tempfile::tempdir_in(folder_of_programs()?)?;
-        let path = folder.path().join("plant.git");
+        let directory = tempfile::tempdir_in(directory_of_programs()?)?;
+        let path = directory.path().join("plant.git");
         let status = Command::new("git")
             .args(["init", "--quiet", "--bare", "--initial-branch=main"])
             .arg(&path)
@@ -104,7 +104,7 @@ impl Repository {
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?
             .local_addr()?
             .port();
-        let base = folder.path().display();
+        let base = directory.path().display();
         let server = Command::new("git")
             .args(["daemon", "--export-all", "--reuseaddr"])
             .arg("--listen=127.0.0.1")
@@ -115,7 +115,7 @@ impl Repository {
             .spawn()
             .context("cannot start git daemon")?;
         let repository = Self {
-            folder,
+            directory,
             layout,
             revision: 1,
             port,
@@ -150,17 +150,17 @@ impl Repository {
         format!("git://127.0.0.1:{port}/plant.git")
     }
 
-    /// Returns the path of a folder with some of the files.
-    pub(super) fn folder(&self) -> String {
-        self.layout.folder()
+    /// Returns the path of a directory with some of the files.
+    pub(super) fn directory(&self) -> String {
+        self.layout.directory()
     }
 
-    /// Commits another content of ten files, which are in different folders.
+    /// Commits another content of ten files, which are in different directories.
     pub(super) fn change_ten(&mut self) -> Result<()> {
         self.revision += 1;
         let count = self.layout.count;
         let changed = (0..count).step_by(count / CHANGED);
-        let path = self.folder.path().join("plant.git");
+        let path = self.directory.path().join("plant.git");
         import(&path, self.layout, self.revision, changed)
     }
 }

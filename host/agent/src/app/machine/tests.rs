@@ -34,8 +34,8 @@ async fn a_ref_is_followed_and_a_restart_fetches_and_writes_nothing() {
     let git = GitServer::start().await.unwrap();
     let first = git.commit("main", "One").await.unwrap();
     let gateway = FakeGateway::start().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
     std::fs::create_dir(path("data")).unwrap();
     std::fs::write(
         path("profile.yaml"),
@@ -82,8 +82,8 @@ async fn a_ref_is_followed_and_a_restart_fetches_and_writes_nothing() {
 async fn a_failed_lookup_is_in_the_report_until_one_succeeds() {
     let git = GitServer::start().await.unwrap();
     let commit = git.commit("main", "One").await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let profile = folder.path().join("profile.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let profile = directory.path().join("profile.yaml");
     let write = |text: &str| std::fs::write(&profile, text).unwrap();
     let right = "mappings:\n- {source: plants/plant-1/config, destination: config}\n";
     write(right);
@@ -93,7 +93,7 @@ async fn a_failed_lookup_is_in_the_report_until_one_succeeds() {
             git.url(),
             profile.display()
         );
-        let path = folder.path().join("agent.yaml");
+        let path = directory.path().join("agent.yaml");
         std::fs::write(&path, text).unwrap();
         MachineConfig::read(&path).unwrap()
     };
@@ -176,8 +176,8 @@ impl RefSource for SshServer {
 
 #[tokio::test]
 async fn the_first_host_key_is_kept_and_another_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = HostKeys::in_folder(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let keys = HostKeys::in_directory(directory.path());
     let repo = stoker_api::detection::RepoUrl::parse("ssh://git@git.example/o/r.git").unwrap();
     let git_ref = GitRef::parse("main").unwrap();
     let commit = stoker_api::detection::CommitId::parse(&"a".repeat(40)).unwrap();
@@ -198,7 +198,7 @@ async fn the_first_host_key_is_kept_and_another_is_refused() {
     let kept = keys.of(&repo).unwrap();
     assert_eq!(kept.as_deref(), Some("ssh-ed25519 SHA256:one"));
     // After a person has deleted the line, the new key is the first.
-    std::fs::remove_file(folder.path().join("host-keys")).unwrap();
+    std::fs::remove_file(directory.path().join("host-keys")).unwrap();
     look("SHA256:two").await.unwrap();
     look("SHA256:one").await.unwrap_err();
 }

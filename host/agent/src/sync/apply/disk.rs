@@ -1,4 +1,4 @@
-//! The changes to the gateway's folder, each through one place where a test can interrupt it.
+//! The changes to the gateway's directory, each through one place where a test can interrupt it.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::super::folder::{Folder, FolderError, Stat, failed, io_failed, split, stat_at};
+use super::super::root::{Root, RootError, Stat, failed, io_failed, split, stat_at};
 
-/// The folder for files that are not complete.
+/// The directory for files that are not complete.
 const STAGING: &str = ".sync-staging";
 
 /// A change to the disk.
@@ -35,24 +35,21 @@ pub(super) struct NewFile<'a> {
     pub(super) flushes: bool,
 }
 
-/// The gateway's folder, for changes.
+/// The gateway's directory, for changes.
 pub(super) struct Disk<'a> {
-    folder: &'a Folder,
+    root: &'a Root,
     before: &'a mut dyn FnMut(Step) -> io::Result<()>,
     staging: Option<OwnedFd>,
     /// The directory of the last file, which is often that of the next.
     parent: Option<(String, OwnedFd)>,
     /// The first error about permissions that the system refused to set.
-    refused: Option<FolderError>,
+    refused: Option<RootError>,
 }
 
 impl<'a> Disk<'a> {
-    pub(super) fn new(
-        folder: &'a Folder,
-        before: &'a mut dyn FnMut(Step) -> io::Result<()>,
-    ) -> Self {
+    pub(super) fn new(root: &'a Root, before: &'a mut dyn FnMut(Step) -> io::Result<()>) -> Self {
         Self {
-            folder,
+            root,
             before,
             staging: None,
             parent: None,
@@ -60,8 +57,8 @@ impl<'a> Disk<'a> {
         }
     }
 
-    pub(super) fn folder(&self) -> &Folder {
-        self.folder
+    pub(super) fn root(&self) -> &Root {
+        self.root
     }
 
     /// Runs one change.
@@ -70,13 +67,13 @@ impl<'a> Disk<'a> {
         step: Step,
         path: &str,
         change: impl FnOnce() -> Result<T, Errno>,
-    ) -> Result<T, FolderError> {
+    ) -> Result<T, RootError> {
         (self.before)(step).map_err(|cause| io_failed(path, cause))?;
         change().map_err(|errno| failed(path, errno))
     }
 
     /// Goes on if the system refused to set permissions. Files of other users, and some file systems, do not allow it.
-    fn tolerate(&mut self, result: Result<(), FolderError>) -> Result<(), FolderError> {
+    fn tolerate(&mut self, result: Result<(), RootError>) -> Result<(), RootError> {
         match result {
             Err(error) if error.is_refusal() => {
                 self.refused.get_or_insert(error);
@@ -94,10 +91,10 @@ impl<'a> Disk<'a> {
         message.into_iter().collect()
     }
 
-    /// Removes the staging folder of this sync or of one that was interrupted.
-    pub(super) fn clear_staging(&mut self) -> Result<(), FolderError> {
+    /// Removes the staging directory of this sync or of one that was interrupted.
+    pub(super) fn clear_staging(&mut self) -> Result<(), RootError> {
         self.staging = None;
-        let root = self.root()?;
+        let root = self.open_root()?;
         match stat_at(&root, STAGING).map_err(|errno| failed(STAGING, errno))? {
             None => Ok(()),
             Some(_) => self.remove_tree(&root, STAGING),
@@ -105,7 +102,7 @@ impl<'a> Disk<'a> {
     }
 
     /// Removes a file, a link, or a directory with everything in it. Links are not followed.
-    fn remove_tree(&mut self, parent: &OwnedFd, name: &str) -> Result<(), FolderError> {
+    fn remove_tree(&mut self, parent: &OwnedFd, name: &str) -> Result<(), RootError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         let directory = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
             Ok(directory) => directory,
@@ -137,17 +134,17 @@ impl<'a> Disk<'a> {
         })
     }
 
-    fn root(&self) -> Result<OwnedFd, FolderError> {
-        let root = self.folder.directory("")?;
+    fn open_root(&self) -> Result<OwnedFd, RootError> {
+        let root = self.root.directory("")?;
         root.ok_or_else(|| failed("", Errno::NOENT))
     }
 
-    /// Writes a file to the staging folder.
-    pub(super) fn stage(&mut self, name: &str, file: &NewFile<'_>) -> Result<Stat, FolderError> {
+    /// Writes a file to the staging directory.
+    pub(super) fn stage(&mut self, name: &str, file: &NewFile<'_>) -> Result<Stat, RootError> {
         let staging = if let Some(staging) = self.staging.take() {
             staging
         } else {
-            let root = self.root()?;
+            let root = self.open_root()?;
             self.step(Step::CreateDirectory, STAGING, || {
                 rustix::fs::mkdirat(&root, STAGING, Mode::from_raw_mode(0o700))
             })?;
@@ -165,7 +162,7 @@ impl<'a> Disk<'a> {
         directory: &OwnedFd,
         name: &str,
         new: &NewFile<'_>,
-    ) -> Result<Stat, FolderError> {
+    ) -> Result<Stat, RootError> {
         let path = new.path;
         let mode = Mode::from_raw_mode(new.mode);
         let flags =
@@ -191,8 +188,8 @@ impl<'a> Disk<'a> {
         stat.ok_or_else(|| failed(path, Errno::NOENT))
     }
 
-    /// Flushes everything that was written to the staging folder.
-    pub(super) fn flush_staging(&mut self) -> Result<(), FolderError> {
+    /// Flushes everything that was written to the staging directory.
+    pub(super) fn flush_staging(&mut self) -> Result<(), RootError> {
         let Some(staging) = self.staging.take() else {
             return Ok(());
         };
@@ -201,13 +198,8 @@ impl<'a> Disk<'a> {
         result
     }
 
-    /// Moves a file from the staging folder to its place in one step.
-    pub(super) fn publish(
-        &mut self,
-        staged: &str,
-        path: &str,
-        mode: u32,
-    ) -> Result<(), FolderError> {
+    /// Moves a file from the staging directory to its place in one step.
+    pub(super) fn publish(&mut self, staged: &str, path: &str, mode: u32) -> Result<(), RootError> {
         let (parent, name) = split(path);
         let directory = self.create_directory(parent)?;
         let staging = self
@@ -235,7 +227,7 @@ impl<'a> Disk<'a> {
         staged: &str,
         path: &str,
         mode: u32,
-    ) -> Result<(), FolderError> {
+    ) -> Result<(), RootError> {
         let (parent, name) = split(path);
         let directory = self.create_directory(parent)?;
         let staging = self
@@ -277,11 +269,11 @@ impl<'a> Disk<'a> {
     }
 
     /// Opens a directory, and creates it with those above it if it does not exist.
-    fn create_directory(&mut self, path: &str) -> Result<OwnedFd, FolderError> {
+    fn create_directory(&mut self, path: &str) -> Result<OwnedFd, RootError> {
         if let Some((_, directory)) = self.parent.take_if(|(known, _)| known == path) {
             return Ok(directory);
         }
-        if let Some(directory) = self.folder.directory(path)? {
+        if let Some(directory) = self.root.directory(path)? {
             return Ok(directory);
         }
         let (above, name) = split(path);
@@ -290,12 +282,12 @@ impl<'a> Disk<'a> {
         self.step(Step::CreateDirectory, path, || {
             rustix::fs::mkdirat(&above, name, mode)
         })?;
-        let created = self.folder.directory(path)?;
+        let created = self.root.directory(path)?;
         created.ok_or_else(|| failed(path, Errno::NOENT))
     }
 
     /// Sets the permissions of a file, if the system allows it.
-    pub(super) fn set_mode(&mut self, path: &str, mode: u32) -> Result<(), FolderError> {
+    pub(super) fn set_mode(&mut self, path: &str, mode: u32) -> Result<(), RootError> {
         let Some((directory, name)) = self.existing(path)? else {
             return Ok(());
         };
@@ -309,7 +301,7 @@ impl<'a> Disk<'a> {
     }
 
     /// Deletes a file. One that is not there is deleted already.
-    pub(super) fn delete(&mut self, path: &str) -> Result<(), FolderError> {
+    pub(super) fn delete(&mut self, path: &str) -> Result<(), RootError> {
         let Some((directory, name)) = self.existing(path)? else {
             return Ok(());
         };
@@ -322,7 +314,7 @@ impl<'a> Disk<'a> {
     }
 
     /// Deletes a directory, unless something is in it by now.
-    pub(super) fn remove_directory(&mut self, path: &str) -> Result<(), FolderError> {
+    pub(super) fn remove_directory(&mut self, path: &str) -> Result<(), RootError> {
         let Some((directory, name)) = self.existing(path)? else {
             return Ok(());
         };
@@ -334,10 +326,10 @@ impl<'a> Disk<'a> {
         })
     }
 
-    fn existing<'p>(&self, path: &'p str) -> Result<Option<(OwnedFd, &'p str)>, FolderError> {
+    fn existing<'p>(&self, path: &'p str) -> Result<Option<(OwnedFd, &'p str)>, RootError> {
         let (parent, name) = split(path);
         Ok(self
-            .folder
+            .root
             .directory(parent)?
             .map(|directory| (directory, name)))
     }

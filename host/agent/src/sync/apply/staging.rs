@@ -1,4 +1,4 @@
-//! Writes all changed files to the staging folder.
+//! Writes all changed files to the staging directory.
 
 use super::super::applied::AppliedFile;
 use super::super::digest::Digest;

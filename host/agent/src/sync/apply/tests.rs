@@ -25,7 +25,7 @@ fn scenario() -> (Repository, Profile, Tree) {
         ("a/mode", Node::File(b"same".to_vec(), true)),
         ("a/same", file("same")),
         ("a/was-file/x", file("1")),
-        ("a/was-folder", file("2")),
+        ("a/was-directory", file("2")),
         ("a/was-link", file("3")),
         ("a/large", file(&"l".repeat(100_000))),
         ("t.json", file(r#"{"a":"{{.GatewayName}}"}"#)),
@@ -35,8 +35,8 @@ fn scenario() -> (Repository, Profile, Tree) {
         ("d/mode", file("same")),
         ("d/same", file("same")),
         ("d/was-file", file("old")),
-        ("d/was-folder/b/old", file("old")),
-        ("d/was-folder/old", file("old")),
+        ("d/was-directory/b/old", file("old")),
+        ("d/was-directory/old", file("old")),
         ("d/was-link", Node::Link("same".to_owned())),
         ("d/gone/deep/old", file("old")),
         ("d/gone/old", file("old")),
@@ -55,20 +55,20 @@ fn scenario() -> (Repository, Profile, Tree) {
 fn interrupt(is_killed: bool) {
     let (source, profile, live) = scenario();
     let complete = {
-        let folder = tempfile::tempdir().unwrap();
-        write(&live, folder.path());
-        sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
-        read(folder.path())
+        let directory = tempfile::tempdir().unwrap();
+        write(&live, directory.path());
+        sync(&source, &profile, directory.path(), &mut Applied::default()).unwrap();
+        read(directory.path())
     };
     assert!(!complete.contains_key(".sync-staging/7"));
     let mut interrupted = 0;
     let mut seen = Vec::new();
     loop {
-        let folder = tempfile::tempdir().unwrap();
-        write(&live, folder.path());
-        let before = read(folder.path());
-        let mut applied = record_of(&live, folder.path());
-        let plan = make_plan(&source, &profile, folder.path(), &applied).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        write(&live, directory.path());
+        let before = read(directory.path());
+        let mut applied = record_of(&live, directory.path());
+        let plan = make_plan(&source, &profile, directory.path(), &applied).unwrap();
         let mut count = 0;
         let mut fail = |step| {
             seen.push(step);
@@ -80,8 +80,8 @@ fn interrupt(is_killed: bool) {
                 Ok(())
             }
         };
-        let result = apply_with(plan, &source, folder.path(), true, &mut fail);
-        let after = read(folder.path());
+        let result = apply_with(plan, &source, directory.path(), true, &mut fail);
+        let after = read(directory.path());
         if count <= interrupted {
             result.unwrap();
             assert_eq!(after, complete);
@@ -90,13 +90,13 @@ fn interrupt(is_killed: bool) {
         result.unwrap_err();
         each_is_before_or_after(&before, &after, &complete);
         // The next sync completes it.
-        sync(&source, &profile, folder.path(), &mut applied).unwrap();
+        sync(&source, &profile, directory.path(), &mut applied).unwrap();
         assert_eq!(
-            read(folder.path()),
+            read(directory.path()),
             complete,
             "after the interruption {interrupted}"
         );
-        assert_eq!(drift(applied.files().iter().cloned(), folder.path()), []);
+        assert_eq!(drift(applied.files().iter().cloned(), directory.path()), []);
         interrupted += 1;
     }
     for step in [
@@ -132,7 +132,7 @@ fn record_of(live: &Tree, data: &Path) -> Applied {
     outcome.applied
 }
 
-/// Checks every path outside the staging folder.
+/// Checks every path outside the staging directory.
 fn each_is_before_or_after(before: &Tree, after: &Tree, complete: &Tree) {
     let paths = before.keys().chain(after.keys()).chain(complete.keys());
     for path in paths.filter(|path| !path.starts_with(".sync-staging")) {
@@ -157,11 +157,11 @@ fn an_end_of_the_process_at_any_change_leaves_each_file_before_or_after() {
 #[test]
 fn a_failure_while_staging_changes_nothing() {
     let (source, profile, live) = scenario();
-    let folder = tempfile::tempdir().unwrap();
-    write(&live, folder.path());
-    let mut before = read(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    write(&live, directory.path());
+    let mut before = read(directory.path());
     before.retain(|path, _| !path.starts_with(".sync-staging"));
-    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    let plan = make_plan(&source, &profile, directory.path(), &Applied::default()).unwrap();
     let mut full_disk = |step| {
         let is_write = step == Step::WriteFile;
         if is_write {
@@ -170,12 +170,12 @@ fn a_failure_while_staging_changes_nothing() {
             Ok(())
         }
     };
-    let result = apply_with(plan, &source, folder.path(), true, &mut full_disk);
-    // The error names the file, and not its name in the staging folder.
+    let result = apply_with(plan, &source, directory.path(), true, &mut full_disk);
+    // The error names the file, and not its name in the staging directory.
     let error = result.unwrap_err();
-    assert!(matches!(error, ApplyError::Folder(_)));
+    assert!(matches!(error, ApplyError::Root(_)));
     assert!(error.to_string().starts_with("d/changed: "), "{error}");
-    assert_eq!(read(folder.path()), before);
+    assert_eq!(read(directory.path()), before);
 }
 
 #[test]
@@ -183,33 +183,33 @@ fn many_deletions_need_the_confirmation() {
     let (source, _, live) = scenario();
     let profile =
         profile(&json!({"maxDeletes": 0, "mappings": [{"source": "a", "destination": "d"}]}));
-    let folder = tempfile::tempdir().unwrap();
-    write(&live, folder.path());
-    let before = read(folder.path());
-    let plan = || make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
-    let result = apply(plan(), &source, folder.path(), false);
+    let directory = tempfile::tempdir().unwrap();
+    write(&live, directory.path());
+    let before = read(directory.path());
+    let plan = || make_plan(&source, &profile, directory.path(), &Applied::default()).unwrap();
+    let result = apply(plan(), &source, directory.path(), false);
     assert!(matches!(result, Err(ApplyError::Unconfirmed(_))));
-    assert_eq!(read(folder.path()), before);
-    apply(plan(), &source, folder.path(), true).unwrap();
-    assert!(!read(folder.path()).contains_key("d/gone/old"));
+    assert_eq!(read(directory.path()), before);
+    apply(plan(), &source, directory.path(), true).unwrap();
+    assert!(!read(directory.path()).contains_key("d/gone/old"));
 }
 
 #[test]
 fn the_outcome_lists_all_projects() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let live = [
         ("projects/other/x", file("1")),
         ("projects/file", file("1")),
         ("projects/l", Node::Link("other".to_owned())),
     ];
-    write(&tree(&live), folder.path());
+    write(&tree(&live), directory.path());
     let source = Repository(tree(&[("p/x", file("1"))]));
     let profile = profile(&json!({"mappings": [{"source": "p", "destination": "projects/p"}]}));
-    let outcome = sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
+    let outcome = sync(&source, &profile, directory.path(), &mut Applied::default()).unwrap();
     assert_eq!(outcome.projects, ["other", "p"]);
     assert_eq!(outcome.operations.len(), 1);
     assert_eq!(
-        crate::sync::projects(folder.path()).unwrap(),
+        crate::sync::projects(directory.path()).unwrap(),
         ["other", "p"]
     );
 }
@@ -224,8 +224,8 @@ fn changes(applied: &Applied, data: &Path) -> Vec<(String, Change)> {
 #[test]
 fn drift_is_what_was_changed_since_the_last_sync() {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
     let names = ["content", "gone", "kind", "mode", "same", "size", "touched"];
     let source = Repository(
         names
@@ -271,8 +271,8 @@ fn drift_is_what_was_changed_since_the_last_sync() {
 #[test]
 fn permissions_that_the_system_refuses_do_not_fail_the_sync() {
     let (source, profile, live) = scenario();
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
     write(&live, data);
     let plan = make_plan(&source, &profile, data, &Applied::default()).unwrap();
     let mut refuse = |step| {
@@ -302,8 +302,8 @@ fn permissions_that_the_system_refuses_do_not_fail_the_sync() {
 #[test]
 fn a_group_that_may_write_is_no_change() {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
     let source = Repository(tree(&[
         ("a/x", file("1")),
         ("a/y", Node::File(b"2".to_vec(), true)),
@@ -332,8 +332,8 @@ fn a_group_that_may_write_is_no_change() {
 
 #[test]
 fn the_second_of_two_files_that_are_one_is_not_written() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
     let source = Repository(tree(&[("a/K", file("1")), ("a/k", file("2"))]));
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
     let plan = make_plan(&source, &profile, data, &Applied::default()).unwrap();

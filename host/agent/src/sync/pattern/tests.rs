@@ -122,7 +122,7 @@ fn an_invalid_pattern_has_no_effect() {
 }
 
 #[test]
-fn a_folder_covers_what_is_below_it() {
+fn a_directory_covers_what_is_below_it() {
     let (excludes, _) = Excludes::new(&["a/cache".to_owned()]).unwrap();
     assert!(excludes.cover("a/cache/b/c") && !excludes.cover("a/cached"));
     assert!(!excludes.cover_file("a/cache/b/c") && excludes.cover_file("a/cache"));

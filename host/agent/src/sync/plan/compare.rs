@@ -7,8 +7,8 @@ use stoker_git::TreeEntry;
 
 use super::super::applied::AppliedFile;
 use super::super::digest::Digest;
-use super::super::folder::{Kind, Stat};
 use super::super::live::Live;
+use super::super::root::{Kind, Stat};
 use super::super::rule::Rule;
 use super::super::template::Renderer;
 use super::super::wanted::{Wanted, WantedFile, is_at_or_below};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use super::super::folder::FolderError;
 use super::super::live::Live;
+use super::super::root::RootError;
 use super::super::wanted::Wanted;
 use super::orphans::Orphans;
 
@@ -66,7 +66,7 @@ impl<'a> LetterCase<'a> {
 
     /// Returns the paths that nobody wants and that lead to the file at a wanted path. There are several if two
     /// destinations are one directory.
-    pub(super) fn formers(&self, path: &str, live: &Live) -> Result<Vec<&'a str>, FolderError> {
+    pub(super) fn formers(&self, path: &str, live: &Live) -> Result<Vec<&'a str>, RootError> {
         let mut formers = Vec::new();
         if self.orphans.is_empty() {
             return Ok(formers);
@@ -83,7 +83,7 @@ impl<'a> LetterCase<'a> {
     }
 
     /// Returns the other wanted path of the file that is on the gateway.
-    pub(super) fn conflict(&self, path: &str, live: &Live) -> Result<Option<OneFile>, FolderError> {
+    pub(super) fn conflict(&self, path: &str, live: &Live) -> Result<Option<OneFile>, RootError> {
         match self.twins.get(path) {
             Some(other) if is_one_file(live, other, path)? => Ok(Some(OneFile {
                 path: path.to_owned(),
@@ -108,7 +108,7 @@ fn folded(hasher: &RandomState, path: &str) -> u64 {
 
 /// Returns whether two paths lead to one file: where they differ, the directory lists only one of the names, and yet has
 /// the other. The numbers of files are no help, as some volumes have none.
-fn is_one_file(live: &Live, one: &str, other: &str) -> Result<bool, FolderError> {
+fn is_one_file(live: &Live, one: &str, other: &str) -> Result<bool, RootError> {
     let mut start = 0;
     for (part, other_part) in one.split('/').zip(other.split('/')) {
         let directory = one[..start].trim_end_matches('/');

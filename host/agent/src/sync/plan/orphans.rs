@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::folder::{FolderError, Kind};
 use super::super::live::Live;
 use super::super::pattern::Excludes;
+use super::super::root::{Kind, RootError};
 use super::super::wanted::{Wanted, is_at_or_below, join};
 use super::Operation;
 use super::compare::Changes;
@@ -37,7 +37,7 @@ pub(super) fn find(
     wanted: &Wanted,
     excludes: &Excludes,
     live: &Live,
-) -> Result<Orphans, FolderError> {
+) -> Result<Orphans, RootError> {
     let mut walk = Walk {
         wanted,
         excludes,
@@ -63,7 +63,7 @@ pub(super) fn find(
 }
 
 /// Returns whether a path is a directory that is reached without a link.
-fn is_directory(live: &Live, path: &str) -> Result<bool, FolderError> {
+fn is_directory(live: &Live, path: &str) -> Result<bool, RootError> {
     let ends = path
         .match_indices('/')
         .map(|(at, _)| at)
@@ -87,7 +87,7 @@ enum Rest {
 
 impl Walk<'_> {
     /// Finds the files of the last sync where a directory is wanted now.
-    fn former_files(&mut self) -> Result<(), FolderError> {
+    fn former_files(&mut self) -> Result<(), RootError> {
         for path in &self.wanted.directories {
             if self.live.applied(path).is_none()
                 || self.excludes.cover(path)
@@ -109,7 +109,7 @@ impl Walk<'_> {
     }
 
     /// Finds the directories of the last sync where a file is wanted now, outside those that were walked.
-    fn former_directories(&mut self, walked: &[&String]) -> Result<(), FolderError> {
+    fn former_directories(&mut self, walked: &[&String]) -> Result<(), RootError> {
         for path in self.wanted.files.keys() {
             let is_walked = walked.iter().any(|outer| is_at_or_below(path, outer));
             if !is_walked
@@ -133,7 +133,7 @@ impl Walk<'_> {
         }
     }
 
-    fn directory(&mut self, path: &str) -> Result<Rest, FolderError> {
+    fn directory(&mut self, path: &str) -> Result<Rest, RootError> {
         let entries = self.live.list(path)?;
         let is_needed = self.wanted.directories.contains(path) || !self.manages(path);
         let mut rest = if is_needed {

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::super::folder::Kind;
 use super::super::live::Live;
+use super::super::root::Kind;
 use super::super::wanted::{Wanted, is_at_or_below};
 use super::PlanError;
 use super::compare::Changes;
@@ -66,8 +66,8 @@ impl<'a> Parents<'a> {
         Ok(())
     }
 
-    /// Returns whether a link can be used as a directory. It must lead to a directory inside the folder that no mapping
-    /// uses by another path: two paths of one file would contradict each other.
+    /// Returns whether a link can be used as a directory. It must lead to a directory inside the gateway's directory
+    /// that no mapping uses by another path: two paths of one file would contradict each other.
     fn follows(&mut self, path: &str, live: &Live) -> bool {
         let Some(target) = live.target(path) else {
             return false;

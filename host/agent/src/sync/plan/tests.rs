@@ -18,7 +18,7 @@ fn repository(files: &[(&str, &str)]) -> Repository {
 
 #[test]
 fn a_plan_says_what_the_gateway_must_scan() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let source = repository(&[("projects/p/x", "1"), ("config/y", "2")]);
     for (mappings, projects, configuration) in [
         (
@@ -40,7 +40,7 @@ fn a_plan_says_what_the_gateway_must_scan() {
         (json!([]), false, false),
     ] {
         let profile = profile(&json!({ "mappings": mappings }));
-        let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+        let plan = make_plan(&source, &profile, directory.path(), &Applied::default()).unwrap();
         assert_eq!(
             (plan.changes_projects(), plan.changes_configuration()),
             (projects, configuration),
@@ -51,17 +51,17 @@ fn a_plan_says_what_the_gateway_must_scan() {
 
 #[test]
 fn an_object_that_was_synced_is_not_read_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
     let mut applied = Applied::default();
     let source = repository(&[("a/x", "1"), ("a/y", "2")]);
-    sync(&source, &profile, folder.path(), &mut applied).unwrap();
+    sync(&source, &profile, directory.path(), &mut applied).unwrap();
     // The objects have the same ids, but cannot be read.
     let text = serde_json::to_string(applied.files()).unwrap();
     let files: Vec<AppliedFile> = serde_json::from_str(&text).unwrap();
     let applied = Applied::from(files);
     let unreadable = Unreadable(source);
-    let live = super::super::Live::read(folder.path(), applied).unwrap();
+    let live = super::super::Live::read(directory.path(), applied).unwrap();
     let plan = super::plan(
         &unreadable,
         &profile,
@@ -92,7 +92,7 @@ impl super::Source for Unreadable {
 
 #[test]
 fn a_changed_template_or_patch_is_applied_to_an_unchanged_object() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let source = repository(&[("a/x.json", r#"{"n":"{{.Vars.n}}"}"#)]);
     let mut applied = Applied::default();
     for (value, patch, expected) in [
@@ -103,21 +103,21 @@ fn a_changed_template_or_patch_is_applied_to_an_unchanged_object() {
         let profile = profile(&json!({"vars": {"n": value}, "mappings": [
             {"source": "a", "destination": "d", "template": true, "patches": [{"file": "*.json", "set": {"p": patch}}]},
         ]}));
-        sync(&source, &profile, folder.path(), &mut applied).unwrap();
-        let found = std::fs::read_to_string(folder.path().join("d/x.json")).unwrap();
+        sync(&source, &profile, directory.path(), &mut applied).unwrap();
+        let found = std::fs::read_to_string(directory.path().join("d/x.json")).unwrap();
         assert_eq!(found, expected);
     }
 }
 
 #[test]
 fn a_changed_file_is_written_again_in_spite_of_the_record() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
     let source = repository(&[("a/x", "1"), ("a/y", "2")]);
     let mut applied = Applied::default();
-    sync(&source, &profile, folder.path(), &mut applied).unwrap();
-    std::fs::write(folder.path().join("d/x"), "9").unwrap();
-    let plan = make_plan(&source, &profile, folder.path(), &applied).unwrap();
+    sync(&source, &profile, directory.path(), &mut applied).unwrap();
+    std::fs::write(directory.path().join("d/x"), "9").unwrap();
+    let plan = make_plan(&source, &profile, directory.path(), &applied).unwrap();
     assert_eq!(
         plan.operations(),
         [Operation::Write {
@@ -130,8 +130,8 @@ fn a_changed_file_is_written_again_in_spite_of_the_record() {
 #[test]
 fn what_the_last_sync_left_makes_room_for_a_file_or_a_directory() {
     for destination in ["conf/app", "conf/app/"] {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
         let of = |type_: &str| {
             let slash = if type_ == "file" { "" } else { "/" };
             let destination = if destination.ends_with('/') && type_ == "dir" {
@@ -169,8 +169,8 @@ fn what_the_last_sync_left_makes_room_for_a_file_or_a_directory() {
 
 #[test]
 fn files_of_others_make_no_room() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
     let profile = profile(&json!({"excludePatterns": ["**/*.keep"], "mappings": [
         {"source": "app", "destination": "conf/app"},
     ]}));
@@ -203,7 +203,7 @@ fn files_of_others_make_no_room() {
 
 #[test]
 fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut source = repository(&[("a/x", "1"), ("b/y", "2")]);
     source.0.insert("b/\u{fffd}".to_owned(), Node::NotUtf8);
     for (from, excludes, is_refused) in [
@@ -217,7 +217,7 @@ fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
         let profile = profile(&json!({"excludePatterns": [excludes], "mappings": [
             {"source": from, "destination": "d"},
         ]}));
-        let plan = make_plan(&source, &profile, folder.path(), &Applied::default());
+        let plan = make_plan(&source, &profile, directory.path(), &Applied::default());
         let expected = is_refused.then(|| {
             "mapping[0]: the source has the path \"b/\u{fffd}\", which is not UTF-8".to_owned()
         });
@@ -231,23 +231,23 @@ fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
 
 #[test]
 fn a_template_that_is_not_utf_8_says_so() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let content = b"{\"a\":\"\xff{{.Ref}}\"}".to_vec();
     let source = Repository([("a.json".to_owned(), Node::File(content, false))].into());
     let profile = profile(&json!({"mappings": [
         {"source": "a.json", "destination": "a.json", "template": true},
     ]}));
-    let plan = make_plan(&source, &profile, folder.path(), &Applied::default());
+    let plan = make_plan(&source, &profile, directory.path(), &Applied::default());
     let error = plan.err().unwrap().to_string();
     assert_eq!(error, "a.json: the file is not UTF-8");
 }
 
 #[test]
 fn attributes_of_the_repository_are_not_applied() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let source = repository(&[(".gitattributes", "*.txt eol=crlf"), ("a/x.txt", "1\n")]);
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
-    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    let plan = make_plan(&source, &profile, directory.path(), &Applied::default()).unwrap();
     assert_eq!(
         plan.messages(),
         [".gitattributes: eol=crlf is not applied to 1 file(s), such as a/x.txt"]
@@ -256,7 +256,7 @@ fn attributes_of_the_repository_are_not_applied() {
 
 #[test]
 fn files_below_several_destinations_are_counted_once() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // The name of the second destination is between those of the first and of the third.
     let source = repository(&[("s/x", "1")]);
     let profile = profile(&json!({"maxDeletes": 0, "mappings": [
@@ -264,15 +264,15 @@ fn files_below_several_destinations_are_counted_once() {
         {"source": "s", "destination": "a-b"},
         {"source": "s", "destination": "a/b"},
     ]}));
-    sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
-    std::fs::write(folder.path().join("a/b/stray"), "1").unwrap();
-    let plan = make_plan(&source, &profile, folder.path(), &Applied::default()).unwrap();
+    sync(&source, &profile, directory.path(), &mut Applied::default()).unwrap();
+    std::fs::write(directory.path().join("a/b/stray"), "1").unwrap();
+    let plan = make_plan(&source, &profile, directory.path(), &Applied::default()).unwrap();
     let found = plan.too_many_deletes().unwrap();
     assert_eq!((found.deletes, found.managed), (1, 4));
 }
 
 #[test]
-fn the_gateway_s_folder_must_exist() {
+fn the_gateway_s_directory_must_exist() {
     let applied = Applied::default();
     let missing = std::path::Path::new("/nonexistent/data");
     assert!(super::super::Live::read(missing, applied).is_err());

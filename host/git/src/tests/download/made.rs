@@ -143,7 +143,14 @@ pub(super) fn store_pack(
         object_bytes: 1024 * 1024,
     };
     let stop = AtomicBool::new(false);
-    let folder = store.incoming()?;
-    let indexed = index(Cursor::new(pack), folder, Kind::Sha1, None, limits, &stop)?;
+    let directory = store.incoming()?;
+    let indexed = index(
+        Cursor::new(pack),
+        directory,
+        Kind::Sha1,
+        None,
+        limits,
+        &stop,
+    )?;
     Ok(store.install(commit, indexed, &Basis::default())?)
 }

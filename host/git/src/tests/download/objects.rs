@@ -33,7 +33,7 @@ fn names_that_no_checkout_may_have_are_refused() {
         (long.as_bytes(), "is too long"),
     ] {
         let inner = Object::tree(&[("100644", name, &blob)]);
-        let outer = Object::tree(&[("40000", b"folder", &inner)]);
+        let outer = Object::tree(&[("40000", b"directory", &inner)]);
         for error in [
             listed(&inner, &[&blob]).unwrap_err().to_string(),
             listed(&outer, &[&inner, &blob]).unwrap_err().to_string(),

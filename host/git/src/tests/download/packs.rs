@@ -171,13 +171,20 @@ fn the_size_of_a_file_is_known_without_reading_it() {
 fn a_stopped_fetch_ends() {
     let stored = Stored::new();
     let stop = AtomicBool::new(true);
-    let folder = stored.store.incoming().unwrap();
+    let directory = stored.store.incoming().unwrap();
     let limits = PackLimits {
         objects: 1000,
         object_bytes: 1024 * 1024,
     };
     let whole = pack(&[Object::blob(b"x")]);
-    let outcome = index(Cursor::new(whole), folder, Kind::Sha1, None, limits, &stop);
+    let outcome = index(
+        Cursor::new(whole),
+        directory,
+        Kind::Sha1,
+        None,
+        limits,
+        &stop,
+    );
     assert!(outcome.is_err());
     assert!(stored.files().is_empty());
 }

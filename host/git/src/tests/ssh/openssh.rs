@@ -44,7 +44,7 @@ pub(in super::super) async fn start(
 
 /// Starts OpenSSH's server with one more line of its configuration.
 async fn start_with(program: &Path, home: &Path, setting: &str) -> (String, JoinHandle<()>) {
-    // A server of the superuser requires this folder, which its service makes.
+    // A server of the superuser requires this directory, which its service makes.
     std::fs::create_dir_all("/run/sshd").ok();
     let keys = [ED25519, ECDSA, RSA].map(server::public).join("\n");
     std::fs::write(home.join("authorized"), keys + "\n").unwrap();

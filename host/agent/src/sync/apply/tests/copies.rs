@@ -1,13 +1,13 @@
 //! Files that are moved to another file system.
 
-use super::super::super::folder::Folder;
+use super::super::super::root::Root;
 use super::super::disk::{Disk, NewFile};
 use super::*;
 
 #[test]
 fn a_file_is_copied_to_another_file_system() {
-    let folder = tempfile::tempdir().unwrap();
-    let opened = Folder::open(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let opened = Root::open(directory.path()).unwrap();
     let mut never = |_| Ok(());
     let mut disk = Disk::new(&opened, &mut never);
     let new = NewFile {
@@ -17,13 +17,13 @@ fn a_file_is_copied_to_another_file_system() {
         flushes: true,
     };
     disk.stage("0", &new).unwrap();
-    std::fs::create_dir(folder.path().join("d")).unwrap();
-    std::fs::write(folder.path().join("d/.stoker-tmp-0"), "half").unwrap();
+    std::fs::create_dir(directory.path().join("d")).unwrap();
+    std::fs::write(directory.path().join("d/.stoker-tmp-0"), "half").unwrap();
     let longest = format!("d/{}", "x".repeat(255));
     disk.copy_staged("0", &longest, 0o755).unwrap();
     disk.clear_staging().unwrap();
     assert_eq!(
-        read(folder.path()),
+        read(directory.path()),
         tree(&[(&longest, Node::File(b"content".to_vec(), true))])
     );
 }
@@ -31,10 +31,10 @@ fn a_file_is_copied_to_another_file_system() {
 #[test]
 fn a_failed_copy_to_another_file_system_leaves_nothing() {
     for failing in [Step::WriteFile, Step::SetMode, Step::Flush, Step::Rename] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("d")).unwrap();
-        std::fs::write(folder.path().join("d/x"), "before").unwrap();
-        let opened = Folder::open(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("d")).unwrap();
+        std::fs::write(directory.path().join("d/x"), "before").unwrap();
+        let opened = Root::open(directory.path()).unwrap();
         let is_staged = std::cell::Cell::new(false);
         let mut fail = |step| {
             if is_staged.get() && step == failing {
@@ -55,6 +55,6 @@ fn a_failed_copy_to_another_file_system_leaves_nothing() {
         disk.copy_staged("0", "d/x", 0o644).unwrap_err();
         disk.clear_staging().unwrap();
         let expected = tree(&[("d/x", file("before"))]);
-        assert_eq!(read(folder.path()), expected, "{failing:?}");
+        assert_eq!(read(directory.path()), expected, "{failing:?}");
     }
 }

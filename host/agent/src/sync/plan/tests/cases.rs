@@ -115,9 +115,9 @@ fn mapping(text: &str) -> Value {
 
 fn run(case: &Case) {
     let name = &case.name;
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // A link to `..` must not lead to other tests.
-    let data = folder.path().join("a/b/data");
+    let data = directory.path().join("a/b/data");
     std::fs::create_dir_all(&data).unwrap();
     write(&case.live, &data);
     let before = read(&data);

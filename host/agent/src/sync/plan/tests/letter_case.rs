@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::super::super::folder::split;
+use super::super::super::root::split;
 use super::super::super::testing::{Repository, context, profile, read, sync};
 use super::super::super::{Applied, Live, Operation, Plan, PlanError, Profile};
 use super::repository;
@@ -65,11 +65,11 @@ fn delete(path: &str) -> Operation {
 fn a_file_whose_name_changes_in_case_is_deleted_directly_before_it_is_written() {
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
     for content in ["1", "2"] {
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &["d/k", "d/m"]);
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &["d/k", "d/m"]);
         let source = repository(&[("a/K", content), ("a/L", "3"), ("a/M", content)]);
         let names = [("d/k", "d/K"), ("d/m", "d/M")];
-        let plan = plan_folded(&source, &profile, folder.path(), &names).unwrap();
+        let plan = plan_folded(&source, &profile, directory.path(), &names).unwrap();
         assert_eq!(
             plan.operations(),
             [
@@ -85,14 +85,14 @@ fn a_file_whose_name_changes_in_case_is_deleted_directly_before_it_is_written() 
 }
 
 #[test]
-fn a_file_whose_folder_changes_in_case_is_not_deleted() {
+fn a_file_whose_directory_changes_in_case_is_not_deleted() {
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
     for (content, operations) in [("1", 0), ("2", 1)] {
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &["d/low/x"]);
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &["d/low/x"]);
         let source = repository(&[("a/Low/x", content)]);
         let names = [("d/low", "d/Low")];
-        let plan = plan_folded(&source, &profile, folder.path(), &names).unwrap();
+        let plan = plan_folded(&source, &profile, directory.path(), &names).unwrap();
         let found = plan.operations();
         let is_write = |operation: &Operation| matches!(operation, Operation::Write { .. });
         assert!(found.iter().all(is_write), "{found:?}");
@@ -101,13 +101,16 @@ fn a_file_whose_folder_changes_in_case_is_not_deleted() {
 }
 
 #[test]
-fn a_folder_above_the_renamed_files_stays_and_an_empty_one_does_not() {
+fn a_directory_above_the_renamed_files_stays_and_an_empty_one_does_not() {
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &["d/low/in/x", "d/low/out/y", "d/low-2/z"]);
+    let directory = tempfile::tempdir().unwrap();
+    write(
+        directory.path(),
+        &["d/low/in/x", "d/low/out/y", "d/low-2/z"],
+    );
     let source = repository(&[("a/Low/in/x", "1")]);
     let names = [("d/low", "d/Low")];
-    let plan = plan_folded(&source, &profile, folder.path(), &names).unwrap();
+    let plan = plan_folded(&source, &profile, directory.path(), &names).unwrap();
     let remove = |path: &str| Operation::RemoveDirectory { path: path.into() };
     assert_eq!(
         plan.operations(),
@@ -124,9 +127,9 @@ fn a_folder_above_the_renamed_files_stays_and_an_empty_one_does_not() {
 fn a_destination_that_changes_in_case_is_managed() {
     for (from, to) in [("projects/Site", "projects/site"), ("Top/site", "top/site")] {
         let profile = profile(&json!({"mappings": [{"source": "a", "destination": to}]}));
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let names = ["k", "old", "same"].map(|name| format!("{from}/{name}"));
-        write(folder.path(), &names.each_ref().map(String::as_str));
+        write(directory.path(), &names.each_ref().map(String::as_str));
         let source = repository(&[("a/K", "1"), ("a/same", "1")]);
         let of = |name: &str| format!("{to}/{name}");
         let changed = match from {
@@ -134,7 +137,7 @@ fn a_destination_that_changes_in_case_is_managed() {
             _ => (from, to),
         };
         let names = [changed, (&*of("k"), &*of("K"))];
-        let plan = plan_folded(&source, &profile, folder.path(), &names).unwrap();
+        let plan = plan_folded(&source, &profile, directory.path(), &names).unwrap();
         let expected = [clear(&of("k")), add(&of("K")), delete(&of("old"))];
         assert_eq!(plan.operations(), expected, "{to}");
     }
@@ -146,11 +149,11 @@ fn two_destinations_that_are_one_directory_do_not_delete_each_other_s_files() {
         {"source": "a", "destination": "d/A"},
         {"source": "b", "destination": "d/a"},
     ]}));
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &["d/A/k", "d/A/x", "d/A/y"]);
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &["d/A/k", "d/A/x", "d/A/y"]);
     let source = repository(&[("a/K", "1"), ("a/x", "1"), ("b/y", "1")]);
     let names = [("d/A", "d/a"), ("d/A/k", "d/A/K")];
-    let plan = plan_folded(&source, &profile, folder.path(), &names).unwrap();
+    let plan = plan_folded(&source, &profile, directory.path(), &names).unwrap();
     assert_eq!(plan.operations(), [clear("d/A/k"), add("d/A/K")]);
 }
 
@@ -159,11 +162,11 @@ fn a_single_file_whose_name_changes_in_case_keeps_its_name() {
     let mapping = json!({"source": "App", "destination": "d/App"});
     let profile = profile(&json!({ "mappings": [mapping] }));
     for (content, expected) in [("1", None), ("2", Some(true))] {
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &["d/app"]);
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &["d/app"]);
         let source = repository(&[("App", content)]);
         let names = [("d/app", "d/App")];
-        let plan = plan_folded(&source, &profile, folder.path(), &names).unwrap();
+        let plan = plan_folded(&source, &profile, directory.path(), &names).unwrap();
         let expected = expected.map(|replaces| Operation::Write {
             path: "d/App".into(),
             replaces,
@@ -174,25 +177,25 @@ fn a_single_file_whose_name_changes_in_case_keeps_its_name() {
 
 #[test]
 fn the_volume_is_asked_once_for_a_second_name() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &["d/low"]);
-    let live = Live::read(folder.path(), Applied::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &["d/low"]);
+    let live = Live::read(directory.path(), Applied::default()).unwrap();
     live.list("d").unwrap();
     assert!(!live.has_unlisted("d", "Low").unwrap());
-    write(folder.path(), &["d/Low"]);
+    write(directory.path(), &["d/Low"]);
     assert!(live.has_unlisted("d", "Low").unwrap());
-    std::fs::remove_file(folder.path().join("d/Low")).unwrap();
+    std::fs::remove_file(directory.path().join("d/Low")).unwrap();
     assert!(live.has_unlisted("d", "Low").unwrap());
 }
 
 #[test]
 fn two_files_that_are_one_on_the_volume_are_an_error() {
     let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("d")).unwrap();
-    std::fs::write(folder.path().join("d/k"), "1").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("d")).unwrap();
+    std::fs::write(directory.path().join("d/k"), "1").unwrap();
     let source = repository(&[("a/K", "1"), ("a/k", "2")]);
-    let error = plan_folded(&source, &profile, folder.path(), &[("d/k", "d/K")])
+    let error = plan_folded(&source, &profile, directory.path(), &[("d/k", "d/K")])
         .err()
         .unwrap();
     let error = error.to_string();
@@ -201,18 +204,18 @@ fn two_files_that_are_one_on_the_volume_are_an_error() {
         "{error}"
     );
     // Both are written where they are two.
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
+        sync(&source, &profile, directory.path(), &mut Applied::default()).unwrap();
         let expected = repository(&[("d/K", "1"), ("d/k", "2")]).0;
-        assert_eq!(read(folder.path()), expected);
+        assert_eq!(read(directory.path()), expected);
     }
     // A file with the other name is deleted there after the new one is written.
     let source = repository(&[("a/K", "3")]);
-    let outcome = sync(&source, &profile, folder.path(), &mut Applied::default()).unwrap();
+    let outcome = sync(&source, &profile, directory.path(), &mut Applied::default()).unwrap();
     assert!(matches!(
         outcome.operations.as_slice(),
         [Operation::Write { .. }, Operation::Delete { .. }]
     ));
-    assert_eq!(read(folder.path()), repository(&[("d/K", "3")]).0);
+    assert_eq!(read(directory.path()), repository(&[("d/K", "3")]).0);
 }

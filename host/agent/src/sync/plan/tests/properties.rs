@@ -56,8 +56,8 @@ proptest! {
 
     #[test]
     fn a_sync_does_what_the_profile_says(repo in tree(), live in tree(), mappings in prop::collection::vec(mapping(), 1..4)) {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
         write(&live, data);
         let before = read(data);
         let fields: Vec<_> = mappings.iter().map(|(source, destination, spelling)| {
@@ -118,20 +118,20 @@ proptest! {
     }
 
     #[test]
-    fn no_path_leads_out_of_the_folder(
+    fn no_path_leads_out_of_the_directory(
         parts in prop::collection::vec(prop::sample::select(vec!["..", ".", "", "a", "l", "up", "{{.Vars.up}}"]), 1..7),
     ) {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("x/data");
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("x/data");
         std::fs::create_dir_all(&data).unwrap();
         let live = [("l", Node::Link("../..".to_owned())), ("up", Node::Link("a/../..".to_owned())), ("a/old", file("9"))];
         write(&live.map(|(path, node)| (path.to_owned(), node)).into(), &data);
-        let outside = |folder: &std::path::Path| {
-            let mut tree = read(folder);
+        let outside = |directory: &std::path::Path| {
+            let mut tree = read(directory);
             tree.retain(|path, _| !path.starts_with("x/data/"));
             tree
         };
-        let before = outside(folder.path());
+        let before = outside(directory.path());
         let profile = profile(&json!({
             "mappings": [{"source": "s", "destination": parts.join("/")}], "vars": {"up": "../.."},
         }));
@@ -139,6 +139,6 @@ proptest! {
         if let Ok(plan) = make_plan(&source, &profile, &data, &Applied::default()) {
             drop(apply(plan, &source, &data, true));
         }
-        prop_assert_eq!(outside(folder.path()), before);
+        prop_assert_eq!(outside(directory.path()), before);
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway's folder. Every path is opened relative to it, part by part, and no link leads out of it.
+//! The gateway's directory. Every path is opened relative to it, part by part, and no link leads out of it.
 
 use std::fs::File;
 use std::io;
@@ -14,8 +14,8 @@ use super::digest::Digest;
 /// The largest number of links that one path may follow.
 const MAX_LINKS: usize = 40;
 
-/// An open folder.
-pub(super) struct Folder {
+/// The open directory of the gateway.
+pub(super) struct Root {
     root: OwnedFd,
     path: PathBuf,
 }
@@ -75,9 +75,9 @@ pub(super) enum Kind {
     Other,
 }
 
-/// A path of the folder cannot be used.
+/// A path of the gateway's directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
+pub enum RootError {
     /// The system refused the operation.
     #[error("{path}: {cause}")]
     Io {
@@ -86,15 +86,15 @@ pub enum FolderError {
         /// What the system said.
         cause: io::Error,
     },
-    /// A link on the path leads out of the folder, or links form a loop.
-    #[error("{0}: a link leads out of the gateway's folder")]
+    /// A link on the path leads out of the gateway's directory, or links form a loop.
+    #[error("{0}: a link leads out of the gateway's directory")]
     Outside(String),
     /// A part of the path is a file.
     #[error("{0}: not a directory")]
     NotDirectory(String),
 }
 
-impl FolderError {
+impl RootError {
     /// Returns whether the system refused an operation that is not allowed, or that the file system does not have.
     pub(super) fn is_refusal(&self) -> bool {
         let Self::Io { cause, .. } = self else {
@@ -112,8 +112,8 @@ impl FolderError {
     }
 }
 
-impl Folder {
-    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
+impl Root {
+    pub(super) fn open(path: &Path) -> Result<Self, RootError> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty());
         let root = root.map_err(|errno| failed(&path.to_string_lossy(), errno))?;
@@ -121,9 +121,9 @@ impl Folder {
         Ok(Self { root, path })
     }
 
-    /// Opens a directory. Links in the path are followed as long as they stay in the folder. Returns `None` if the
-    /// directory does not exist.
-    pub(super) fn directory(&self, path: &str) -> Result<Option<OwnedFd>, FolderError> {
+    /// Opens a directory. Links in the path are followed as long as they stay in the gateway's directory. Returns
+    /// `None` if the directory does not exist.
+    pub(super) fn directory(&self, path: &str) -> Result<Option<OwnedFd>, RootError> {
         Ok(self
             .walk(path)?
             .and_then(|mut open| open.pop())
@@ -131,7 +131,7 @@ impl Folder {
     }
 
     /// Returns the path of a directory without links.
-    pub(super) fn resolve(&self, path: &str) -> Result<Option<String>, FolderError> {
+    pub(super) fn resolve(&self, path: &str) -> Result<Option<String>, RootError> {
         let names = |open: Vec<(String, OwnedFd)>| {
             let names: Vec<String> = open.into_iter().skip(1).map(|(name, _)| name).collect();
             names.join("/")
@@ -139,9 +139,9 @@ impl Folder {
         Ok(self.walk(path)?.map(names))
     }
 
-    /// Opens the directories of a path one after the other, from the folder on.
-    fn walk(&self, path: &str) -> Result<Option<Vec<(String, OwnedFd)>>, FolderError> {
-        let outside = || FolderError::Outside(path.to_owned());
+    /// Opens the directories of a path one after the other, from the gateway's directory on.
+    fn walk(&self, path: &str) -> Result<Option<Vec<(String, OwnedFd)>>, RootError> {
+        let outside = || RootError::Outside(path.to_owned());
         let root = self
             .root
             .try_clone()
@@ -180,7 +180,7 @@ impl Folder {
         Ok(Some(open))
     }
 
-    /// Makes an absolute target relative to the folder. Returns `None` if it is elsewhere.
+    /// Makes an absolute target relative to the gateway's directory. Returns `None` if it is elsewhere.
     fn inside<'t>(&self, target: &'t str) -> Option<&'t str> {
         if target.starts_with('/') {
             Path::new(target).strip_prefix(&self.path).ok()?.to_str()
@@ -191,7 +191,7 @@ impl Folder {
 
     /// Returns the entries of a directory by name, or `None` if it does not exist. Names that are not UTF-8 are left
     /// out: no commit has them.
-    pub(super) fn list(&self, path: &str) -> Result<Option<Entries>, FolderError> {
+    pub(super) fn list(&self, path: &str) -> Result<Option<Entries>, RootError> {
         let Some(directory) = self.directory(path)? else {
             return Ok(None);
         };
@@ -213,7 +213,7 @@ impl Folder {
     }
 
     /// Returns what is at the path itself, without following a link there.
-    pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, FolderError> {
+    pub(super) fn stat(&self, path: &str) -> Result<Option<Stat>, RootError> {
         let (parent, name) = split(path);
         let Some(directory) = self.directory(parent)? else {
             return Ok(None);
@@ -222,7 +222,7 @@ impl Folder {
     }
 
     /// Reads a file and returns the digest of its content.
-    pub(super) fn digest(&self, path: &str) -> Result<Digest, FolderError> {
+    pub(super) fn digest(&self, path: &str) -> Result<Digest, RootError> {
         let (parent, name) = split(path);
         let directory = self
             .directory(parent)?
@@ -240,10 +240,10 @@ pub(super) fn digest_at(directory: impl AsFd, name: &str) -> io::Result<Digest> 
 }
 
 /// Reads a link. Its target is `None` if it is not UTF-8.
-fn link_target(directory: &OwnedFd, name: &str, path: &str) -> Result<Option<String>, FolderError> {
+fn link_target(directory: &OwnedFd, name: &str, path: &str) -> Result<Option<String>, RootError> {
     match rustix::fs::readlinkat(directory, name, Vec::new()) {
         Ok(target) => Ok(target.into_string().ok()),
-        Err(Errno::INVAL) => Err(FolderError::NotDirectory(path.to_owned())),
+        Err(Errno::INVAL) => Err(RootError::NotDirectory(path.to_owned())),
         Err(errno) => Err(failed(path, errno)),
     }
 }
@@ -282,12 +282,12 @@ pub(super) fn stat_at(directory: impl AsFd, name: &str) -> Result<Option<Stat>, 
     }))
 }
 
-pub(super) fn failed(path: &str, errno: Errno) -> FolderError {
+pub(super) fn failed(path: &str, errno: Errno) -> RootError {
     io_failed(path, errno.into())
 }
 
-pub(super) fn io_failed(path: &str, cause: io::Error) -> FolderError {
-    FolderError::Io {
+pub(super) fn io_failed(path: &str, cause: io::Error) -> RootError {
+    RootError::Io {
         path: path.to_owned(),
         cause,
     }
