@@ -14,7 +14,7 @@ use super::{StoreError, notice};
 
 /// The maximum number of entries of a commit. A few trees that contain each other often stand for any number of files.
 const MAX_ENTRIES: usize = 1_000_000;
-/// The maximum number of directories around a file.
+/// The maximum number of directories around a file. The message has it too.
 const MAX_DEPTH: usize = 256;
 /// The maximum length of a path in bytes, which is that of Linux.
 const MAX_PATH: usize = 4096;
@@ -131,7 +131,7 @@ impl Tree {
                 None => {
                     path.depth += 1;
                     if path.depth > MAX_DEPTH {
-                        return Err(path.refused("is in too many directories"));
+                        return Err(path.refused("is in more than 256 directories"));
                     }
                     self.list(&oid, path, found)?;
                     path.depth -= 1;

@@ -119,7 +119,7 @@ fn trees_that_stand_for_too_many_files_or_directories_are_refused() {
     let deep = parts.remove(trees.len() - 1);
     let error = listed(deep, &parts).unwrap_err().to_string();
     assert!(
-        error.ends_with("which is in too many directories"),
+        error.ends_with("which is in more than 256 directories"),
         "{error}"
     );
     let names: Vec<_> = (0..10).map(|index| index.to_string()).collect();

@@ -1,5 +1,7 @@
 //! Tests of the store that several fetches use.
 
+use std::task::Poll;
+
 use super::*;
 
 #[tokio::test]
@@ -34,8 +36,12 @@ async fn a_fetch_waits_for_another_one_into_the_same_store() {
     let stored = Stored::new();
     let lock = stored.store.lock_for_fetch().await;
     let mut fetching = std::pin::pin!(fetch(server.url(), &commit, &stored.store));
+    // The first poll starts the fetch, which stops at the lock.
+    let first = std::future::poll_fn(|context| Poll::Ready(fetching.as_mut().poll(context)));
+    assert!(first.await.is_pending());
     let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut fetching).await;
     assert!(early.is_err());
+    assert_eq!(server.requests(), 0);
     drop(lock);
     assert!(!fetching.await.unwrap().already_there);
 }
