@@ -1,6 +1,6 @@
-//! What the execution of one template may cost.
+//! What the execution of one template may cost, and which line it has reached.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::MAX_OUTPUT;
 
@@ -27,9 +27,20 @@ pub(crate) enum Excess {
 pub(super) struct Budget {
     steps: AtomicU64,
     texts: AtomicU64,
+    line: AtomicUsize,
 }
 
 impl Budget {
+    /// Notes the line of the action that is executed now.
+    pub(super) fn reach(&self, line: usize) {
+        self.line.store(line, Ordering::Relaxed);
+    }
+
+    /// Returns the line of the last action. The first one is 1.
+    pub(super) fn line(&self) -> usize {
+        self.line.load(Ordering::Relaxed).max(1)
+    }
+
     pub(super) fn take_steps(&self, steps: u64) -> Result<(), Excess> {
         let before = self.steps.fetch_add(steps, Ordering::Relaxed);
         if before.saturating_add(steps) > MAX_STEPS {

@@ -28,9 +28,12 @@ pub(super) const WEIGH: &str = " weigh";
 /// Returns its argument, which must have fields.
 pub(super) const DATA: &str = " data";
 
+/// Notes that the action in the line of its argument is executed now, and returns the empty text.
+pub(super) const LINE: &str = " line";
+
 /// Adds the functions to a template.
 pub(super) fn add(template: Template, budget: &Arc<Budget>) -> Template {
-    let functions: [(&str, Function); 14] = [
+    let functions: [(&str, Function); 15] = [
         ("print", |values, budget| {
             text(values, budget, |values| print::print(values, Nil::Nil))
         }),
@@ -59,6 +62,10 @@ pub(super) fn add(template: Template, budget: &Arc<Budget>) -> Template {
         (SHOW, show),
         (WEIGH, weigh),
         (DATA, |values, _| data(values)),
+        (LINE, |values, budget| {
+            budget.reach(number(values.first()).unwrap_or_default());
+            Ok(Value::String(Arc::from("")))
+        }),
     ];
     functions
         .into_iter()
@@ -212,11 +219,13 @@ fn show(values: &[Value], budget: &Budget) -> Result<Value, Fault> {
     }
 }
 
+fn number(value: Option<&Value>) -> Option<usize> {
+    let number = value.and_then(Value::as_int)?;
+    usize::try_from(number).ok()
+}
+
 fn weigh(values: &[Value], budget: &Budget) -> Result<Value, Fault> {
-    let times = values.first().and_then(Value::as_int);
-    let times = times
-        .and_then(|times| usize::try_from(times).ok())
-        .unwrap_or(1);
+    let times = number(values.first()).unwrap_or(1);
     let value = values.get(1).cloned().unwrap_or(Value::Nil);
     if let Value::String(text) = &value {
         budget.read(text.len().saturating_mul(times))?;

@@ -28,6 +28,12 @@ pub(crate) struct SyntaxError {
     problem: Problem,
 }
 
+impl SyntaxError {
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Problem {
     #[error("the action is not closed")]

@@ -1,4 +1,5 @@
-//! Reads the tree of a template: checks it as Go's parser does, and adds functions that count what its execution costs.
+//! Reads the tree of a template: checks it as Go's parser does, and adds functions that note the line and count what the
+//! execution costs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use gotmpl::parse::{
     SmolStr, TemplateNode,
 };
 
-use super::functions::{DATA, EACH, KNOWN, SHOW, STEP, WEIGH, WEIGHED};
+use super::functions::{DATA, EACH, KNOWN, LINE, SHOW, STEP, WEIGH, WEIGHED};
 
 /// The steps of a call of a template.
 const CALL_STEPS: i64 = 10;
@@ -19,13 +20,50 @@ const DOLLAR: SmolStr = SmolStr::new_static("$");
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TreeError {
     #[error("{0}")]
-    Parse(#[from] Cause),
-    #[error("undefined function: {0}")]
-    Function(SmolStr),
+    Parse(Cause),
+    #[error("line {line}, column {column}: {message}")]
+    Place {
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    #[error("line {1}: undefined function: {0}")]
+    Function(SmolStr, usize),
     #[error("line {1}: undefined variable: {0}")]
     Variable(SmolStr, usize),
     #[error("line {1}: the template {0:?} is defined twice")]
     Twice(SmolStr, usize),
+}
+
+impl From<Cause> for TreeError {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Parse {
+                line, col, message, ..
+            }
+            | Cause::Lex {
+                line, col, message, ..
+            } => Self::Place {
+                line,
+                column: col,
+                message,
+            },
+            other => Self::Parse(other),
+        }
+    }
+}
+
+impl TreeError {
+    /// Returns the line in the template. The first one is 1.
+    pub(super) fn line(&self) -> usize {
+        match self {
+            Self::Parse(_) => 1,
+            Self::Place { line, .. }
+            | Self::Function(_, line)
+            | Self::Variable(_, line)
+            | Self::Twice(_, line) => *line,
+        }
+    }
 }
 
 /// Returns the tree of a template, and the trees of the templates that it defines, by name.
@@ -67,8 +105,10 @@ impl Walk {
     }
 
     fn list(&mut self, list: &mut ListNode) -> Result<(), TreeError> {
-        for node in &mut list.nodes {
-            match node {
+        let mut nodes = Vec::with_capacity(list.nodes.len());
+        for mut node in std::mem::take(&mut list.nodes) {
+            nodes.extend(place(&node).map(mark));
+            match &mut node {
                 Node::List(list) => self.list(list)?,
                 Node::Action(action) => self.action(action)?,
                 Node::If(branch) | Node::With(branch) => self.branch(branch, STEP)?,
@@ -76,7 +116,9 @@ impl Walk {
                 Node::Template(template) => self.call(template)?,
                 Node::Define(_) | Node::Text(_) | Node::Break(_) | Node::Continue(_) => {}
             }
+            nodes.push(node);
         }
+        list.nodes = nodes;
         Ok(())
     }
 
@@ -137,8 +179,8 @@ impl Walk {
 
     fn expression(&mut self, expression: &mut Expr) -> Result<i64, TreeError> {
         match expression {
-            Expr::Identifier(_, name) if !KNOWN.contains(&name.as_str()) => {
-                return Err(TreeError::Function(name.clone()));
+            Expr::Identifier(at, name) if !KNOWN.contains(&name.as_str()) => {
+                return Err(TreeError::Function(name.clone(), at.line));
             }
             Expr::Variable(at, name, fields) => {
                 self.find(name, *at)?;
@@ -179,6 +221,25 @@ impl Walk {
             Err(TreeError::Variable(name.clone(), at.line))
         }
     }
+}
+
+/// Returns the place of what a node evaluates, if it evaluates anything.
+fn place(node: &Node) -> Option<Pos> {
+    match node {
+        Node::Action(action) => Some(action.pipe.pos),
+        Node::If(branch) | Node::With(branch) | Node::Range(branch) => Some(branch.pipe.pos),
+        Node::Template(template) => Some(template.pos),
+        Node::List(_) | Node::Define(_) | Node::Text(_) | Node::Break(_) | Node::Continue(_) => {
+            None
+        }
+    }
+}
+
+/// Returns a node that notes its line, and writes nothing.
+fn mark(pos: Pos) -> Node {
+    let line = i64::try_from(pos.line).unwrap_or(i64::MAX);
+    let pipe = call(pos, LINE, vec![Expr::Number(pos, Number::Int(line))]);
+    Node::Action(ActionNode { pos, pipe })
 }
 
 /// Returns a pipeline of one call.

@@ -215,7 +215,7 @@ fn the_library_names_the_line_of_the_template() {
     let error = render("a\n{{- /*\n*/ -}}\n\n{{upper .GatewayName}}\n{{3 3}}").unwrap_err();
     assert!(error.contains("upper"), "{error}");
     let error = render("a\n{{- /*\n*/ -}}\n\n{{.GatewayName)}}").unwrap_err();
-    assert!(error.contains(" 5:13:"), "{error}");
+    assert!(error.contains(" line 5, column 13: "), "{error}");
 }
 
 #[test]
