@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use stoker_git::{FetchLimits, GitClient, GitClientConfig, ObjectStore};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command};
 use crate::lock::DirectoryLock;
@@ -20,6 +21,9 @@ pub use sidecar::{Ports, Sidecar};
 
 /// The number of threads. The agent shares its processors with the gateway.
 const THREADS: usize = 2;
+
+/// The signal about a file that is larger than the process may write (`ulimit -f`), which would end the process.
+const SIGXFSZ: i32 = 25;
 
 /// Runs a command, prints its error, and returns its exit code.
 #[must_use]
@@ -50,6 +54,8 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 async fn command(cli: Cli) -> Result<ExitCode> {
+    // The signal is received for the life of the process, and does nothing. The write fails with an error.
+    drop(signal(SignalKind::from_raw(SIGXFSZ)));
     match cli.command {
         None => {
             let is_verbose = std::env::var("LOG_DEV_MODE").is_ok_and(|text| text == "true");

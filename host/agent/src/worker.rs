@@ -26,6 +26,7 @@ use crate::sync::{Context, Profile, Profiles};
 use confirmation::Held;
 pub(crate) use files::Done;
 use files::{FilesError, FilesJob, blocking};
+use state::Origin;
 pub(crate) use state::State;
 
 /// What the templates know about the gateway, apart from the commit and the labels.
@@ -71,8 +72,6 @@ pub(crate) struct Worker {
 pub(crate) struct Progress {
     /// The last profile.
     profile: Option<Profile>,
-    /// The rules of a single sync.
-    once: Option<Once>,
     /// Whether a commit was fetched.
     has_fetched: bool,
     /// For what the next fetch is cancelled. After a fetch was cancelled for another commit, this is only another
@@ -88,11 +87,13 @@ pub(crate) struct Progress {
     unscanned: Scans,
 }
 
-/// The rules of a single sync, whose changes are listed.
-#[derive(Debug, Clone, Copy)]
-struct Once {
-    /// Whether changes are only counted, whatever the profile says.
-    is_dry_run: bool,
+/// The kinds of syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One of many, as the profile says.
+    Repeated,
+    /// A single sync, whose changes are listed. A dry run only counts them, whatever the profile says.
+    Single { is_dry_run: bool },
 }
 
 impl Work for Worker {
@@ -191,7 +192,9 @@ impl Worker {
         asks: bool,
     ) -> Result<Outcome, Failure> {
         let started = Instant::now();
-        let done = self.write_files(wanted, profile, &info).await?;
+        let done = self
+            .write_files(wanted, profile, &info, Kind::Repeated)
+            .await?;
         if let Some(message) = &done.held {
             if !done.is_dry_run {
                 return Ok(self.hold(wanted, message, started));
@@ -231,7 +234,6 @@ impl Worker {
         wanted: &Published,
         is_dry_run: bool,
     ) -> Result<Done, Failure> {
-        self.progress.once = Some(Once { is_dry_run });
         let profiles = Profiles::parse(&wanted.profiles);
         let profile = profiles
             .get(&self.profile)
@@ -241,7 +243,8 @@ impl Worker {
             return Err(text_failure(Step::Profile, message));
         }
         let info = self.fetch(wanted).await?;
-        self.write_files(wanted, profile, &info).await
+        let kind = Kind::Single { is_dry_run };
+        self.write_files(wanted, profile, &info, kind).await
     }
 
     /// Asks the gateway for designers. Returns the outcome if they keep the sync from being done. A gateway that does
@@ -271,6 +274,7 @@ impl Worker {
         wanted: &Published,
         profile: &Profile,
         info: &CommitInfo,
+        kind: Kind,
     ) -> Result<Done, Failure> {
         let labels = self.environment.labels().await;
         let labels = labels.map_err(|error| {
@@ -281,16 +285,16 @@ impl Worker {
             )
         })?;
         tracing::debug!(summary = info.summary, "planning");
-        let once = self.progress.once;
         let job = FilesJob {
             store: Arc::clone(&self.store),
             commit: wanted.commit.clone(),
+            origin: Origin::new(&wanted.repo, &wanted.git_ref),
             profile: profile.clone(),
             context: self.context(wanted, profile, labels),
             data: self.data.clone(),
-            is_dry_run: profile.is_dry_run() || once.is_some_and(|once| once.is_dry_run),
+            is_dry_run: profile.is_dry_run() || kind == Kind::Single { is_dry_run: true },
             is_confirmed: false,
-            lists_changes: once.is_some(),
+            lists_changes: kind != Kind::Repeated,
         };
         self.run_if_confirmed(job).await
     }

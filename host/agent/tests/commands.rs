@@ -308,3 +308,18 @@ async fn the_sidecar_names_a_missing_variable() {
     let expected = format!("error: CR_NAME env var is required; {advice}\n");
     assert_eq!((code, err), (1, expected));
 }
+
+#[tokio::test]
+async fn a_limit_of_the_size_of_files_is_an_error() {
+    let machine = Machine::new().await;
+    let once = machine.once();
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -f 0; exec \"$0\" \"$@\""])
+        .arg(once.as_std().get_program())
+        .args(once.as_std().get_args())
+        .args(["--ref", "main"]);
+    let (code, _, error) = texts(&limited.output().await.unwrap());
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("File too large"), "{error}");
+}

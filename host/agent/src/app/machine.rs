@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use prometheus_client::registry::Registry;
-use stoker_api::detection::GitRef;
-use stoker_git::{GitClient, ObjectStore, RefSource};
+use stoker_api::detection::{CommitId, GitRef, RefName, RepoUrl};
+use stoker_git::{GitClient, ObjectStore, RefSource, ResolvedRef};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -64,8 +64,11 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
     };
     let shutdown = CancellationToken::new();
     let (publish, published) = watch::channel(None);
+    let state = State::open(&config.state, &config.data);
     let poll = Poll {
         git: git.clone(),
+        store: Arc::clone(&store),
+        before: state.found_by(&config.repo, &config.git_ref),
         config: config.clone(),
         metrics: metrics.clone(),
         problems: problem_sender,
@@ -94,7 +97,7 @@ async fn run_until(config: MachineConfig, ended: impl Future<Output = ()> + Send
         work: Worker {
             gateway,
             published: Some(published),
-            ..worker(config, git, store, metrics)
+            ..worker(config, state, git, store, metrics)
         },
     };
     tasks::run_until(agent, before, reporting, shutdown, ended).await;
@@ -123,6 +126,7 @@ async fn serve(
 /// Returns what syncs the files, without a gateway.
 fn worker(
     config: MachineConfig,
+    state: State,
     git: GitClient,
     store: Arc<ObjectStore>,
     metrics: Metrics,
@@ -142,7 +146,7 @@ fn worker(
             ..Subject::default()
         },
         profile: PROFILE_NAME.to_owned(),
-        state: State::open(&config.state, &config.data),
+        state,
         data: config.data,
         credentials: config.credentials,
         metrics,
@@ -153,9 +157,15 @@ fn worker(
     }
 }
 
+/// A commit, and the ref that led to it.
+type Found = (CommitId, GitRef);
+
 /// Looks up the ref from time to time, and reads the profile.
 struct Poll {
     git: GitClient,
+    store: Arc<ObjectStore>,
+    /// What an earlier process has found for the same ref, and brought to the gateway.
+    before: Option<Found>,
     config: MachineConfig,
     metrics: Metrics,
     problems: ProblemSender,
@@ -170,26 +180,42 @@ impl Poll {
         published.closed().await;
     }
 
-    /// What fails is a problem until it succeeds, and what was found before stays.
+    /// What fails is a problem until it succeeds. Without a profile, everything stays as it is. Without a commit, the one
+    /// that was found before is published with the profile.
     async fn look_for_ever(&self, published: &watch::Sender<Option<Metadata>>) {
+        let mut last = self.before.clone();
         let mut ticks = tokio::time::interval(self.config.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.look().await {
+            let profiles = match read_profile(&self.config.profile) {
+                Ok(profiles) => profiles,
+                Err(error) => {
+                    self.metrics.skipped("profile_error");
+                    self.set_problem(&error);
+                    continue;
+                }
+            };
+            match self.look_up().await {
                 Ok(found) => {
                     self.problems.set_published("");
-                    metadata::publish(published, Metadata::Published(found));
+                    last = Some(found);
                 }
-                Err(error) => {
-                    let error = stoker_report::chain(error.as_ref()).to_string();
-                    self.problems.set_published(&error);
-                }
+                Err(error) => self.set_problem(error.as_ref()),
+            }
+            if let Some(found) = &last {
+                let found = published_as(found.clone(), &self.config.repo, profiles);
+                metadata::publish(published, Metadata::Published(found));
             }
         }
     }
 
-    async fn look(&self) -> Result<Published> {
+    fn set_problem(&self, error: &(dyn std::error::Error + 'static)) {
+        let error = stoker_report::chain(error).to_string();
+        self.problems.set_published(&error);
+    }
+
+    async fn look_up(&self) -> Result<Found> {
         let MachineConfig {
             repo,
             git_ref,
@@ -197,15 +223,32 @@ impl Poll {
             state,
             ..
         } = &self.config;
-        let profiles = read_profile(&self.config.profile)
-            .inspect_err(|_| self.metrics.skipped("profile_error"))?;
+        if let Some(found) = stored(&self.store, git_ref).await {
+            return Ok(found);
+        }
         let started = Instant::now();
         let host_keys = HostKeys::in_directory(state);
-        let found = resolve(&self.git, credentials, &host_keys, repo, git_ref, profiles).await;
+        let found = resolve(&self.git, credentials, &host_keys, repo, git_ref).await;
         self.metrics
             .fetched(Operation::Lookup, started.elapsed(), found.is_ok());
         found.with_context(|| format!("cannot look up {}", git_ref.as_str()))
     }
+}
+
+/// Returns what the full id of a commit leads to, if the commit was fetched. It needs no lookup then.
+pub(super) async fn stored(store: &Arc<ObjectStore>, git_ref: &GitRef) -> Option<Found> {
+    let RefName::Commit(id) = git_ref.name() else {
+        return None;
+    };
+    let store = Arc::clone(store);
+    let read = tokio::task::spawn_blocking(move || {
+        let is_there = matches!(store.commit(&id), Ok(Some(_)));
+        is_there.then_some(id)
+    });
+    // A commit that cannot be read is looked up, and fetched again.
+    let id = read.await.ok().flatten()?;
+    let git_ref = GitRef::parse(id.as_str()).ok()?;
+    Some((id, git_ref))
 }
 
 /// Looks up the commit of a ref. Keeps the host key that the server shows first.
@@ -213,10 +256,9 @@ pub(super) async fn resolve(
     git: &impl RefSource,
     credentials: &CredentialFiles,
     host_keys: &HostKeys,
-    repo: &stoker_api::detection::RepoUrl,
+    repo: &RepoUrl,
     git_ref: &GitRef,
-    profiles: String,
-) -> Result<Published> {
+) -> Result<Found> {
     let remote = host_keys.pin(credentials.remote(repo.clone())?)?;
     let found = git.resolve(&remote, std::slice::from_ref(git_ref)).await;
     let found = found.map_err(|error| host_keys.explain(&remote, error))?;
@@ -225,13 +267,31 @@ pub(super) async fn resolve(
         .into_iter()
         .next()
         .context("the server did not answer")??;
-    Ok(Published {
-        commit: found.commit().clone(),
-        git_ref: git_ref.clone(),
+    let git_ref = spelled(git_ref, &found)?;
+    Ok((found.commit().clone(), git_ref))
+}
+
+/// Returns the ref in the form that has the right short name: the full name of `heads/x` and `tags/x`, and the id of a
+/// commit in lower case.
+fn spelled(git_ref: &GitRef, found: &ResolvedRef) -> Result<GitRef> {
+    let full = format!("refs/{}", git_ref.as_str());
+    Ok(match git_ref.name() {
+        RefName::Commit(id) => GitRef::parse(id.as_str())?,
+        RefName::Bare(_) if found.full_name() == Some(&full) => GitRef::parse(&full)?,
+        _ => git_ref.clone(),
+    })
+}
+
+/// Returns what a gateway should run.
+pub(super) fn published_as(found: Found, repo: &RepoUrl, profiles: String) -> Published {
+    let (commit, git_ref) = found;
+    Published {
+        commit,
+        git_ref,
         repo: repo.clone(),
         ca_bundle: None,
         profiles,
-    })
+    }
 }
 
 /// Starts the task that writes the reports. It ends when the sender is dropped.

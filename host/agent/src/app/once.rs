@@ -11,7 +11,7 @@ use serde::Serialize;
 use stoker_api::detection::{GitRef, RepoUrl};
 use stoker_git::{FetchProgress, GitClient, ObjectStore};
 
-use super::machine::resolve;
+use super::machine::{published_as, resolve, stored};
 use super::{git_client, open_store};
 use crate::cli::{OnceFlags, OutputFormat};
 use crate::credentials::CredentialFiles;
@@ -42,7 +42,11 @@ pub(super) async fn run(flags: &OnceFlags) -> Result<ExitCode> {
     let (store, _lock) = open_store(&state)?;
     let keys = HostKeys::in_directory(&state);
     progress("looking up the ref");
-    let wanted = resolve(&git, &credentials, &keys, &repo, &git_ref, profiles).await?;
+    let found = match stored(&store, &git_ref).await {
+        Some(found) => found,
+        None => resolve(&git, &credentials, &keys, &repo, &git_ref).await?,
+    };
+    let wanted = published_as(found, &repo, profiles);
     if let Some(key) = keys.of(&repo)?.filter(|_| flags.state.is_none()) {
         warn(&unchecked(&repo.ssh_server(), &key));
     }

@@ -42,7 +42,8 @@ pub(crate) async fn follow(
         follower.watch().await;
         tracing::warn!(
             configmap = follower.name,
-            "the agent may not watch ConfigMaps, so it reads the ConfigMap every 3 s; check the RoleBinding of the agents"
+            seconds = POLL_PERIOD.as_secs(),
+            "the agent may not watch ConfigMaps, so it reads the ConfigMap from time to time; check the RoleBinding of the agents"
         );
         follower.poll(polls).await;
         polls = POLLS;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use stoker_api::detection::CommitId;
 use stoker_git::{ObjectStore, StoreError};
 
-use super::state::State;
+use super::state::{Origin, State};
 use crate::agent::OnDisk;
 use crate::gateway::Scans;
 use crate::lock::{DirectoryLock, InUse};
@@ -21,6 +21,7 @@ use crate::sync::{
 pub(crate) struct FilesJob {
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) commit: CommitId,
+    pub(crate) origin: Origin,
     pub(crate) profile: Profile,
     pub(crate) context: Context,
     pub(crate) data: PathBuf,
@@ -123,7 +124,7 @@ impl FilesJob {
             commit: self.commit.to_string(),
             git_ref: self.context.git_ref.clone(),
         };
-        state.record(on_disk, outcome.applied);
+        state.record(on_disk, self.origin.clone(), outcome.applied);
         Ok(done)
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use stoker_api::detection::{CommitId, GitRef, RefName, RepoUrl};
 
 use crate::agent::OnDisk;
 use crate::sync::{Applied, AppliedFile};
@@ -39,6 +40,42 @@ struct Header {
     /// The number of files.
     #[serde(default)]
     count: usize,
+    #[serde(default)]
+    origin: Origin,
+}
+
+/// Where a commit was found. Git's ids say nothing about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Origin {
+    /// The address of the repository, without credentials.
+    repo: String,
+    /// The ref, as it is written.
+    #[serde(rename = "ref")]
+    git_ref: String,
+}
+
+impl Origin {
+    pub(crate) fn new(repo: &RepoUrl, git_ref: &GitRef) -> Self {
+        Self {
+            repo: repo.to_string(),
+            git_ref: git_ref.to_string(),
+        }
+    }
+
+    /// Returns the ref, if it is this ref of this repository. It may be written in another way, with its full name or with
+    /// the digits of an id in lower case.
+    fn git_ref_of(&self, repo: &RepoUrl, git_ref: &GitRef) -> Option<GitRef> {
+        let is_same = match git_ref.name() {
+            RefName::Commit(id) => self.git_ref == id.as_str(),
+            RefName::Bare(name) => {
+                self.git_ref.strip_prefix("refs/").unwrap_or(&self.git_ref) == name
+            }
+            _ => self.git_ref == git_ref.as_str(),
+        };
+        let git_ref = GitRef::parse(&self.git_ref).ok();
+        git_ref.filter(|_| is_same && self.repo == repo.to_string())
+    }
 }
 
 impl State {
@@ -67,6 +104,13 @@ impl State {
         }
     }
 
+    /// Returns the commit whose files are on the gateway, and its ref, if it was found by this ref of this repository.
+    pub(crate) fn found_by(&self, repo: &RepoUrl, git_ref: &GitRef) -> Option<(CommitId, GitRef)> {
+        let git_ref = self.header.origin.git_ref_of(repo, git_ref)?;
+        let commit = CommitId::parse(&self.header.commit).ok()?;
+        Some((commit, git_ref))
+    }
+
     /// Reads the files that the last sync wrote, in the order of their paths. A record that is unusable is omitted,
     /// and so are those behind an error of the disk.
     pub(crate) fn files(&self) -> Box<dyn Iterator<Item = AppliedFile> + '_> {
@@ -92,10 +136,11 @@ impl State {
     }
 
     /// Records a sync, and writes the state. A file that cannot be written costs the next start some time, and is logged.
-    pub(crate) fn record(&mut self, on_disk: OnDisk, applied: Applied) {
+    pub(crate) fn record(&mut self, on_disk: OnDisk, origin: Origin, applied: Applied) {
         self.header.commit = on_disk.commit;
         self.header.git_ref = on_disk.git_ref;
         self.header.count = applied.len();
+        self.header.origin = origin;
         self.unwritten = None;
         if let Err(error) = self.save(&applied) {
             tracing::warn!(file = %self.path.display(), %error, "the state of the agent cannot be written");
@@ -148,7 +193,7 @@ mod tests {
         };
         let mut state = open("/data");
         assert_eq!(state.on_disk(), OnDisk::default());
-        state.record(on_disk.clone(), Applied::default());
+        state.record(on_disk.clone(), Origin::default(), Applied::default());
         assert_eq!(open("/data").on_disk(), on_disk);
         assert_eq!(open("/other").on_disk(), OnDisk::default());
     }
@@ -173,7 +218,7 @@ mod tests {
         };
         let mut state = State::open(directory.path(), Path::new("/data"));
         let files = ["a", "b", "c"].map(record).to_vec();
-        state.record(OnDisk::default(), files.into());
+        state.record(OnDisk::default(), Origin::default(), files.into());
         let path = directory.path().join(FILE);
         for damage in [0xff, b'x'] {
             let mut bytes = std::fs::read(&path).unwrap();
@@ -202,7 +247,7 @@ mod tests {
         };
         let files = State::applied;
         let mut state = State::open(&path, Path::new("/data"));
-        state.record(on_disk("1"), record("a"));
+        state.record(on_disk("1"), Origin::default(), record("a"));
         assert_eq!(
             (state.on_disk(), files(&state)),
             (on_disk("1"), record("a"))
@@ -212,16 +257,50 @@ mod tests {
             Applied::default()
         );
         // The next record replaces it, and leaves the memory when it can be written.
-        state.record(on_disk("2"), record("b"));
+        state.record(on_disk("2"), Origin::default(), record("b"));
         assert_eq!(
             (state.on_disk(), files(&state)),
             (on_disk("2"), record("b"))
         );
         std::fs::create_dir(&path).unwrap();
-        state.record(on_disk("3"), record("c"));
+        state.record(on_disk("3"), Origin::default(), record("c"));
         assert_eq!(state.unwritten, None);
         for state in [&state, &State::open(&path, Path::new("/data"))] {
             assert_eq!((state.on_disk(), files(state)), (on_disk("3"), record("c")));
         }
+    }
+
+    #[test]
+    fn the_commit_is_that_of_one_ref_of_one_repository() {
+        const URL: &str = "https://user:secret@git.example/o/r.git";
+        const OTHER: &str = "https://git.example/o/other.git";
+        let directory = tempfile::tempdir().unwrap();
+        let id = "ab".repeat(20);
+        let on_disk = OnDisk {
+            commit: "c".repeat(40),
+            git_ref: "main".to_owned(),
+        };
+        for (recorded, repo, git_ref, is_known) in [
+            ("main", URL, "main", true),
+            ("main", OTHER, "main", false),
+            ("main", URL, "next", false),
+            ("main", URL, "refs/heads/main", false),
+            ("refs/heads/main", URL, "heads/main", true),
+            ("refs/heads/main", URL, "main", false),
+            (&id, URL, &id.to_uppercase(), true),
+            (&id, URL, &"cd".repeat(20), false),
+        ] {
+            let parsed = |repo: &str| RepoUrl::parse(repo).unwrap();
+            let mut state = State::open(directory.path(), Path::new("/data"));
+            let recorded = GitRef::parse(recorded).unwrap();
+            let origin = Origin::new(&parsed(URL), &recorded);
+            state.record(on_disk.clone(), origin, Applied::default());
+            let state = State::open(directory.path(), Path::new("/data"));
+            let found = state.found_by(&parsed(repo), &GitRef::parse(git_ref).unwrap());
+            let expected = (CommitId::parse(&on_disk.commit).unwrap(), recorded);
+            assert_eq!(found, is_known.then_some(expected), "{repo} {git_ref}");
+        }
+        let text = std::fs::read_to_string(directory.path().join(FILE)).unwrap();
+        assert!(!text.contains("secret"), "{text}");
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use stoker_api::detection::{CommitId, GitRef, RepoUrl};
 use stoker_local_cluster::GitServer;
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::cluster::Cluster;
@@ -141,12 +142,23 @@ async fn a_commit_that_is_in_the_store_needs_neither_the_object_nor_the_server()
     assert_eq!(site.git.requests(), requests);
 }
 
+/// Runs a sync until its fetch has connected to the server.
+async fn begun(
+    server: &TcpListener,
+    sync: &mut (impl Future<Output = Option<Outcome>> + Unpin),
+) -> TcpStream {
+    tokio::select! {
+        outcome = sync => panic!("the sync has ended: {outcome:?}"),
+        accepted = server.accept() => accepted.unwrap().0,
+    }
+}
+
 #[tokio::test]
 async fn a_fetch_is_given_up_if_it_is_of_no_use_any_more() {
     let mut site = Site::new().await;
     let mut wanted = site.publish(&json!({})).await;
     // The server accepts the connection, and says nothing.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("git://{}/r", silent.local_addr().unwrap());
     wanted.repo = RepoUrl::parse(&url).unwrap();
     let same_commit = Published {
@@ -161,10 +173,10 @@ async fn a_fetch_is_given_up_if_it_is_of_no_use_any_more() {
         let (publish, published) = watch::channel(Some(Metadata::Published(wanted.clone())));
         site.worker.published = Some(published);
         let mut sync = std::pin::pin!(site.worker.sync(&wanted, Phase::Starting));
-        let mut step = async || tokio::time::timeout(Duration::from_millis(20), &mut sync).await;
-        assert!(step().await.is_err());
+        let _connection = begun(&silent, &mut sync).await;
         publish.send_replace(Some(Metadata::Published(same_commit.clone())));
-        assert!(step().await.is_err(), "another profile");
+        let step = tokio::time::timeout(Duration::from_millis(20), &mut sync);
+        assert!(step.await.is_err(), "another profile");
         publish.send_replace(Some(replacement));
         assert_eq!(sync.await, None);
     }
@@ -174,7 +186,7 @@ async fn a_fetch_is_given_up_if_it_is_of_no_use_any_more() {
 async fn another_commit_gives_up_one_fetch_in_a_row() {
     let mut site = Site::new().await;
     let good = site.publish(&json!({})).await;
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("git://{}/r", silent.local_addr().unwrap());
     let wanted = Published {
         commit: CommitId::parse(&"e".repeat(40)).unwrap(),
@@ -203,13 +215,10 @@ async fn another_commit_gives_up_one_fetch_in_a_row() {
             let (publish, published) = watch::channel(Some(Metadata::Published(wanted.clone())));
             site.worker.published = Some(published);
             let mut sync = std::pin::pin!(site.worker.sync(&wanted, Phase::Starting));
-            let mut step = async |time| {
-                let step = tokio::time::timeout(Duration::from_millis(time), &mut sync);
-                step.await
-            };
-            assert!(step(20).await.is_err());
+            let _connection = begun(&silent, &mut sync).await;
             publish.send_replace(Some(replacement.clone()));
-            let outcome = step(if is_given_up { 5000 } else { 50 }).await;
+            let time = Duration::from_millis(if is_given_up { 5000 } else { 50 });
+            let outcome = tokio::time::timeout(time, &mut sync).await;
             assert_eq!(outcome.ok(), is_given_up.then_some(None), "{round} {index}");
         }
         // A fetch that ends allows the next one to be cancelled, and its files are written.

@@ -79,6 +79,101 @@ async fn a_ref_is_followed_and_a_restart_fetches_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn without_the_server_the_last_commit_stays_published() {
+    let git = GitServer::start().await.unwrap();
+    let commit = git.commit("main", "One").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::create_dir(path("data")).unwrap();
+    let write_profile = |destination: &str, rest: &str| {
+        let mapping = format!("{{source: plants/plant-1/config, destination: {destination}}}");
+        std::fs::write(
+            path("profile.yaml"),
+            format!("mappings: [{mapping}]\n{rest}"),
+        )
+        .unwrap();
+    };
+    write_profile("config", "");
+    let config = |git_ref: &str| {
+        let text = format!(
+            "repo: {}\nref: {git_ref}\nprofile: {}\ndata: {}\nstate: {}\n",
+            git.url(),
+            path("profile.yaml").display(),
+            path("data").display(),
+            path("state").display(),
+        );
+        std::fs::write(path("agent.yaml"), text).unwrap();
+        MachineConfig {
+            interval: Duration::from_millis(50),
+            ..MachineConfig::read(&path("agent.yaml")).unwrap()
+        }
+    };
+    let (config, id_config) = (config("main"), config(commit.as_str()));
+    let is_synced = |report: &Report| report.synced_commit == commit.as_str();
+    run_while(&config, is_synced).await;
+
+    let requests = git.requests();
+    let report = run_while(&id_config, |report| report.synced_ref == commit.as_str()).await;
+    assert_eq!(report.sync_status, crate::report::SyncStatus::Synced);
+    assert_eq!(git.requests(), requests, "a full id is in the store");
+    run_while(&config, |report| report.synced_ref == "main").await;
+
+    drop(git);
+    let boiler = |directory: &str| path("data").join(directory).join("tags/boiler.json");
+    std::fs::remove_dir_all(path("data/config")).unwrap();
+    let says = |report: &Report| report.error_message.contains("cannot look up main: ");
+    let report = run_while(&config, |report| says(report) && boiler("config").exists()).await;
+    assert_eq!(report.synced_commit, commit.as_str());
+    let changed = |report: &Report| {
+        if boiler("other").exists() {
+            write_profile("third", "paused: true");
+        } else {
+            write_profile("other", "");
+        }
+        says(report) && boiler("other").exists() && report.history.len() > 2
+    };
+    run_while(&config, changed).await;
+    run_while(&config, says).await;
+    assert!(!boiler("third").exists());
+    // A commit of another ref is not published.
+    let other = MachineConfig {
+        git_ref: GitRef::parse("next").unwrap(),
+        ..config.clone()
+    };
+    write_profile("third", "");
+    run_while(&other, |report| {
+        report.error_message.contains("cannot look up next: ")
+    })
+    .await;
+    assert!(!boiler("third").exists());
+}
+
+#[test]
+fn a_ref_gets_the_spelling_with_the_right_short_name() {
+    use stoker_git::RefKind;
+
+    let id = "ab".repeat(20);
+    let commit = CommitId::parse(&id).unwrap();
+    for (git_ref, full_name, expected) in [
+        ("main", Some("refs/heads/main"), "main"),
+        ("refs/heads/main", Some("refs/heads/main"), "main"),
+        ("heads/br", Some("refs/heads/br"), "br"),
+        ("tags/v1", Some("refs/tags/v1"), "v1"),
+        ("heads/br", Some("refs/heads/heads/br"), "heads/br"),
+        ("HEAD", Some("refs/heads/main"), "HEAD"),
+        (&*id.to_uppercase(), None, &id),
+    ] {
+        let found = ResolvedRef::new(commit.clone(), RefKind::Other);
+        let found = match full_name {
+            Some(name) => found.with_full_name(name.to_owned()),
+            None => found,
+        };
+        let spelled = spelled(&GitRef::parse(git_ref).unwrap(), &found).unwrap();
+        assert_eq!(spelled.short(), expected, "{git_ref}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_lookup_is_in_the_report_until_one_succeeds() {
     let git = GitServer::start().await.unwrap();
     let commit = git.commit("main", "One").await.unwrap();
@@ -97,10 +192,13 @@ async fn a_failed_lookup_is_in_the_report_until_one_succeeds() {
         std::fs::write(&path, text).unwrap();
         MachineConfig::read(&path).unwrap()
     };
+    let (store, _lock) = open_store(&directory.path().join("state")).unwrap();
     let (metrics, registry) = tasks::metrics();
     let (problem_sender, problems) = ProblemSender::channel();
     let poll = |git_ref: &str| Poll {
         git: git_client(None).unwrap(),
+        store: Arc::clone(&store),
+        before: None,
         config: MachineConfig {
             interval: Duration::from_millis(20),
             ..config(git_ref)
@@ -185,7 +283,7 @@ async fn the_first_host_key_is_kept_and_another_is_refused() {
         let key = stoker_git::HostKey::new("ssh-ed25519", fingerprint);
         let server = SshServer(key, commit.clone());
         let credentials = CredentialFiles::default();
-        resolve(&server, &credentials, &keys, &repo, &git_ref, String::new()).await
+        resolve(&server, &credentials, &keys, &repo, &git_ref).await
     };
     look("SHA256:one").await.unwrap();
     look("SHA256:one").await.unwrap();
