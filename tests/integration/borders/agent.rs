@@ -14,7 +14,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ("k8s_openapi", &["cluster"]),
     ("kube", &["app/sidecar", "cluster"]),
     ("reqwest", &["gateway"]),
-    ("rustix", &["sync/apply/disk", "sync/directory"]),
+    ("rustix", &["sync/apply/disk", "sync/root"]),
     (
         "stoker_git",
         &[

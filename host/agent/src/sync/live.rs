@@ -10,6 +10,9 @@ use super::digest::Digest;
 use super::root::{Entries, Root, RootError, Stat, split};
 use super::wanted::join;
 
+/// The number of names that are remembered as missing. A new gateway has none of a million files.
+const MAX_ABSENT: usize = 10_000;
+
 type Listing = Rc<Entries>;
 
 /// The files on the gateway. A directory is read when a plan asks for it, and once.
@@ -17,8 +20,8 @@ pub struct Live {
     root: Root,
     applied: Applied,
     directories: RefCell<HashMap<String, Listing>>,
-    /// What the volume has at names that no list has.
-    unlisted: RefCell<HashMap<String, Stat>>,
+    /// What the volume has at names that no list has, or `None` for nothing.
+    unlisted: RefCell<HashMap<String, Option<Stat>>>,
 }
 
 impl Live {
@@ -73,16 +76,16 @@ impl Live {
         Ok(self.unlisted(&join(directory, name))?.is_some())
     }
 
-    /// Asks the volume for a path whose name is not listed. What it finds is asked for once: all files below a
-    /// directory need the same answer.
+    /// Asks the volume for a path whose name is not listed. It is asked once, as long as not too many names are missing:
+    /// all files below a directory need the same answer.
     fn unlisted(&self, path: &str) -> Result<Option<Stat>, RootError> {
         if let Some(known) = self.unlisted.borrow().get(path) {
-            return Ok(Some(known.clone()));
+            return Ok(known.clone());
         }
         let found = self.root.stat(path)?;
-        if let Some(stat) = &found {
-            let mut unlisted = self.unlisted.borrow_mut();
-            unlisted.insert(path.to_owned(), stat.clone());
+        let mut unlisted = self.unlisted.borrow_mut();
+        if found.is_some() || unlisted.len() < MAX_ABSENT {
+            unlisted.insert(path.to_owned(), found.clone());
         }
         Ok(found)
     }
@@ -91,7 +94,8 @@ impl Live {
     #[cfg(test)]
     pub(super) fn add_unlisted(&self, listed: &str, second: &str) {
         let stat = self.root.stat(listed).unwrap().unwrap();
-        self.unlisted.borrow_mut().insert(second.to_owned(), stat);
+        let mut unlisted = self.unlisted.borrow_mut();
+        unlisted.insert(second.to_owned(), Some(stat));
     }
 
     /// Returns the path of the directory that a link leads to, or `None` if it does not lead to one in the gateway's
@@ -126,5 +130,28 @@ impl Live {
             Some(applied) if applied.stat == *stat => Ok(applied.digest),
             _ => self.root.digest(path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_volume_is_asked_once_for_a_name_and_a_bounded_number_of_missing_ones_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a"), "").unwrap();
+        let live = Live::read(directory.path(), Applied::default()).unwrap();
+        let has = |name: &str| live.has_unlisted("", name).unwrap();
+        let create = |name: &str| std::fs::write(directory.path().join(name), "").unwrap();
+        assert!(!has("A"));
+        create("A");
+        assert!(!has("A"), "asked again");
+        for index in 0..=MAX_ABSENT {
+            assert!(!has(&format!("missing-{index}")));
+        }
+        assert_eq!(live.unlisted.borrow().len(), MAX_ABSENT);
+        create("late");
+        assert!(has("late") && has("late"));
     }
 }

@@ -34,11 +34,12 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    /// Returns whether the permissions are those that a file should have. The group may also write: the file systems of
-    /// Kubernetes allow it to the group of a pod (`fsGroup`) at each of its starts.
+    /// Returns whether the permissions are those that a file should have, without special bits such as that for the rights
+    /// of the owner. The group may also write: the file systems of Kubernetes allow it to the group of a pod (`fsGroup`)
+    /// at each of its starts.
     pub(super) fn has_mode(&self, mode: u32) -> bool {
         const GROUP_WRITES: u32 = 0o020;
-        (self.mode ^ mode) & 0o777 & !GROUP_WRITES == 0
+        (self.mode ^ mode) & 0o7777 & !GROUP_WRITES == 0
     }
 }
 
@@ -89,6 +90,11 @@ pub enum RootError {
     /// A link on the path leads out of the gateway's directory, or links form a loop.
     #[error("{0}: a link leads out of the gateway's directory")]
     Outside(String),
+    /// A file is a mount, which can be neither deleted nor replaced.
+    #[error(
+        "{0}: it is a mount, which cannot be deleted or replaced; exclude it with excludePatterns"
+    )]
+    Mount(String),
     /// A part of the path is a file.
     #[error("{0}: not a directory")]
     NotDirectory(String),

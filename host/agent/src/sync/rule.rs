@@ -45,6 +45,9 @@ pub enum RuleError {
     /// A template of the mapping cannot be rendered.
     #[error("{0}")]
     Template(String),
+    /// A path is empty. The whole repository is `.`, and the definition of the object does not allow an empty path either.
+    #[error("the path is empty")]
+    Empty,
     /// A path begins with a slash.
     #[error("absolute path not allowed: {0}")]
     Absolute(String),
@@ -229,6 +232,9 @@ fn recipe(
 
 /// Cleans a relative path: without empty parts, `.` and `..`. The root is the empty path.
 fn clean(path: &str) -> Result<String, RuleError> {
+    if path.is_empty() {
+        return Err(RuleError::Empty);
+    }
     if path.starts_with('/') {
         return Err(RuleError::Absolute(path.to_owned()));
     }

@@ -177,15 +177,15 @@ impl Wanted {
         Ok(())
     }
 
-    /// Returns whether files that nobody wants are deleted at a path. The deepest mapping decides: at the destination of
-    /// one that copies nothing, they stay.
+    /// Returns whether files that nobody wants are deleted at a path. The deepest destination decides: if it is that of a
+    /// mapping that copies nothing, they stay, also if it is the destination of another mapping.
     pub(super) fn manages(&self, path: &str) -> bool {
         let deepest = |paths: &mut dyn Iterator<Item = &String>| {
             let covering = paths.filter(|covering| is_at_or_below(path, covering));
             covering.map(String::len).max()
         };
         let root = deepest(&mut self.roots.iter());
-        root.is_some() && root >= deepest(&mut self.kept.iter())
+        root.is_some() && root > deepest(&mut self.kept.iter())
     }
 
     /// Returns whether a path is at or below the destination of a mapping that copies nothing.

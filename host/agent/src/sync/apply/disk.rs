@@ -68,8 +68,16 @@ impl<'a> Disk<'a> {
         path: &str,
         change: impl FnOnce() -> Result<T, Errno>,
     ) -> Result<T, RootError> {
-        (self.before)(step).map_err(|cause| io_failed(path, cause))?;
-        change().map_err(|errno| failed(path, errno))
+        let changed = match (self.before)(step) {
+            Ok(()) => change().map_err(io::Error::from),
+            Err(cause) => Err(cause),
+        };
+        changed.map_err(|cause| match Errno::from_io_error(&cause) {
+            Some(Errno::BUSY) if matches!(step, Step::Delete | Step::Rename) => {
+                RootError::Mount(path.to_owned())
+            }
+            _ => io_failed(path, cause),
+        })
     }
 
     /// Goes on if the system refused to set permissions. Files of other users, and some file systems, do not allow it.

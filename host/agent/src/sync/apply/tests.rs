@@ -327,6 +327,7 @@ fn a_group_that_may_write_is_no_change() {
     set(0o755, 0o644, false);
     set(0o666, 0o777, false);
     set(0o660, 0o770, false);
+    set(0o4644, 0o2755, false);
     set(0o664, 0o775, true);
 }
 
@@ -350,4 +351,27 @@ fn the_second_of_two_files_that_are_one_is_not_written() {
     let error = result.unwrap_err().to_string();
     assert!(error.starts_with("d/k and d/K are one file"), "{error}");
     assert_eq!(renames, 1);
+}
+
+#[test]
+fn a_file_that_is_a_mount_is_named_as_one() {
+    let source = Repository(tree(&[("a/x", file("1"))]));
+    let profile = profile(&json!({"mappings": [{"source": "a", "destination": "d"}]}));
+    for (step, path) in [(Step::Delete, "d/old"), (Step::Rename, "d/x")] {
+        let directory = tempfile::tempdir().unwrap();
+        write(&tree(&[("d/old", file("9"))]), directory.path());
+        let plan = make_plan(&source, &profile, directory.path(), &Applied::default()).unwrap();
+        // The system answers so if a file is the place of a mount.
+        let mut busy = |now| {
+            if now == step {
+                return Err(rustix::io::Errno::BUSY.into());
+            }
+            Ok(())
+        };
+        let result = apply_with(plan, &source, directory.path(), true, &mut busy);
+        let error = result.unwrap_err().to_string();
+        let expected =
+            format!("{path}: it is a mount, which cannot be deleted or replaced; exclude it");
+        assert!(error.contains(&expected), "{error}");
+    }
 }

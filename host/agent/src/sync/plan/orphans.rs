@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::live::Live;
 use super::super::pattern::Excludes;
-use super::super::root::{Kind, RootError};
+use super::super::root::{Kind, RootError, Stat};
 use super::super::wanted::{Wanted, is_at_or_below, join};
 use super::Operation;
 use super::compare::Changes;
@@ -86,7 +86,7 @@ enum Rest {
 }
 
 impl Walk<'_> {
-    /// Finds the files of the last sync where a directory is wanted now.
+    /// Finds the files of the last sync where a directory is wanted now. Those that others have changed since are theirs.
     fn former_files(&mut self) -> Result<(), RootError> {
         for path in &self.wanted.directories {
             if self.live.applied(path).is_none()
@@ -100,6 +100,7 @@ impl Walk<'_> {
             if is_reached
                 && let Some(stat) = self.live.stat(path)?
                 && stat.kind == Kind::File
+                && self.is_unchanged(path, &stat)
                 && self.found.files.insert(path.clone())
             {
                 self.found.managed += 1;
@@ -122,6 +123,14 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a file has the content that the last sync wrote. One that cannot be read has another.
+    fn is_unchanged(&self, path: &str, stat: &Stat) -> bool {
+        self.live.applied(path).is_some_and(|applied| {
+            let has_size = applied.stat.size == stat.size;
+            has_size && self.live.digest(path, stat).ok() == Some(applied.digest)
+        })
     }
 
     /// Returns whether a path can be deleted if nobody wants it.
@@ -155,7 +164,7 @@ impl Walk<'_> {
             } else if stat.kind == Kind::Directory {
                 self.directory(&child)?
             } else {
-                self.file(child)
+                self.file(child, stat)
             };
             rest = rest.max(child_rest);
         }
@@ -168,9 +177,9 @@ impl Walk<'_> {
         Ok(rest)
     }
 
-    fn file(&mut self, path: String) -> Rest {
+    fn file(&mut self, path: String, stat: &Stat) -> Rest {
         self.found.managed += 1;
-        let is_foreign = self.only_applied && self.live.applied(&path).is_none();
+        let is_foreign = self.only_applied && !self.is_unchanged(&path, stat);
         if self.wanted.files.contains_key(path.as_str()) || !self.manages(&path) || is_foreign {
             return Rest::Files;
         }

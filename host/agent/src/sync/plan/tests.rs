@@ -202,6 +202,27 @@ fn files_of_others_make_no_room() {
 }
 
 #[test]
+fn a_file_that_others_have_changed_makes_no_room() {
+    let profile = profile(&json!({"mappings": [{"source": "app", "destination": "conf/app"}]}));
+    let as_file = repository(&[("app", "1")]);
+    let as_directory = repository(&[("app/x", "2")]);
+    for (from, to, changed, in_the_way) in [
+        (&as_file, &as_directory, "conf/app", "a file"),
+        (&as_directory, &as_file, "conf/app/x", "a directory"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let mut applied = Applied::default();
+        sync(from, &profile, data, &mut applied).unwrap();
+        std::fs::write(data.join(changed), "9").unwrap();
+        let plan = make_plan(to, &profile, data, &applied);
+        let error = plan.err().unwrap().to_string();
+        let expected = format!("conf/app: {in_the_way} of the gateway is in the way");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
 fn a_name_that_is_not_utf_8_is_an_error_in_a_source_only() {
     let directory = tempfile::tempdir().unwrap();
     let mut source = repository(&[("a/x", "1"), ("b/y", "2")]);
