@@ -178,7 +178,14 @@ impl Authenticator {
 
     /// Reads the secrets again, so that a rotated secret needs no restart.
     pub async fn refresh(&self) {
-        self.local.store(Arc::new(LocalSecrets::read(&self.config)));
+        if self.reads_files() {
+            let config = self.config.clone();
+            // While a file system does not answer, the last secrets stay in use.
+            let reading = tokio::task::spawn_blocking(move || LocalSecrets::read(&config));
+            if let Ok(local) = reading.await {
+                self.local.store(Arc::new(local));
+            }
+        }
         self.update().await;
     }
 

@@ -3,12 +3,15 @@
 mod store;
 
 use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 pub use store::{SecretCache, SecretData, SecretStore, StoreError, StoredSecret, Wanted};
 
 /// The maximum number of values of a secret, the previous ones included. Each costs one HMAC per delivery.
 const MAX_VALUES: usize = 8;
+/// The maximum size of a file in bytes, as that of a Secret of the cluster.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The text after the name of a file or a key for the previous value of a secret.
 const PREVIOUS: &str = "-previous";
 
@@ -41,7 +44,13 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
         /// The error of the operating system.
-        kind: std::io::ErrorKind,
+        kind: ErrorKind,
+    },
+    /// The file is a named pipe or a device, for which the receiver would have to wait.
+    #[error("{} is not a regular file", path.display())]
+    NotRegular {
+        /// The file.
+        path: PathBuf,
     },
     /// The file is not UTF-8.
     #[error("the text in {} is not UTF-8", path.display())]
@@ -116,40 +125,49 @@ impl Secret {
 }
 
 impl SecretSource {
-    /// Reads the value with which a sender signs: the first one.
+    /// Reads the value with which a sender signs: the first one. The file may be a pipe, as a shell makes it.
     pub fn read(&self) -> Result<String, SecretError> {
-        self.read_all().map(|secret| secret.0[0].clone())
+        let secret = self.read_by(stoker_process::read_text)?;
+        Ok(secret.0[0].clone())
     }
 
-    /// Reads the secret as it is now.
+    /// Reads the secret as it is now. The file must be a regular one, because it is read again and again.
     pub fn read_all(&self) -> Result<Secret, SecretError> {
+        self.read_by(stoker_process::read_regular_text)
+    }
+
+    fn read_by(&self, read: ReadText) -> Result<Secret, SecretError> {
         match self {
             Self::Inline(text) => Secret::parse(text, None),
             Self::File(path) => {
                 let mut previous = OsString::from(path);
                 previous.push(PREVIOUS);
-                let previous = read_optional(Path::new(&previous))?;
-                let text = read_file(path)?;
+                let previous = read_optional(Path::new(&previous), read)?;
+                let text = read_file(path, read)?;
                 Secret::parse(&text, previous.as_deref())
             }
         }
     }
 }
 
-fn read_file(path: &Path) -> Result<String, SecretError> {
-    std::fs::read_to_string(path).map_err(|error| {
+/// Reads a file of at most so many bytes.
+type ReadText = fn(&Path, u64) -> io::Result<String>;
+
+fn read_file(path: &Path, read: ReadText) -> Result<String, SecretError> {
+    read(path, MAX_FILE_BYTES).map_err(|error| {
         let path = path.to_owned();
         match error.kind() {
-            std::io::ErrorKind::InvalidData => SecretError::FileNotUtf8 { path },
+            ErrorKind::InvalidData => SecretError::FileNotUtf8 { path },
+            ErrorKind::InvalidInput => SecretError::NotRegular { path },
             kind => SecretError::Unreadable { path, kind },
         }
     })
 }
 
-fn read_optional(path: &Path) -> Result<Option<String>, SecretError> {
-    match read_file(path) {
+fn read_optional(path: &Path, read: ReadText) -> Result<Option<String>, SecretError> {
+    match read_file(path, read) {
         Err(SecretError::Unreadable {
-            kind: std::io::ErrorKind::NotFound,
+            kind: ErrorKind::NotFound,
             ..
         }) => Ok(None),
         text => text.map(Some),
@@ -187,5 +205,20 @@ mod tests {
         std::fs::write(directory.path().join("secret-previous"), b"\xff").unwrap();
         let error = source.read_all().unwrap_err().to_string();
         assert!(error.ends_with("secret-previous is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_read_again_is_not_waited_for() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("secret");
+        let source = SecretSource::File(path.clone());
+        // Nobody writes to the pipe.
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let expected = format!("{} is not a regular file", path.display());
+        assert_eq!(source.read_all().unwrap_err().to_string(), expected);
+        let writer = std::thread::spawn(move || std::fs::write(path, "key"));
+        assert_eq!(source.read().unwrap(), "key");
+        writer.join().unwrap().unwrap();
     }
 }

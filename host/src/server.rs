@@ -12,6 +12,7 @@ mod request;
 mod tls;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -74,6 +75,10 @@ const PING_TIME: Duration = Duration::from_secs(10);
 static AT_LIMIT: Sampler = Sampler::per_second(1);
 /// The number of log lines per second about connections that wait for a place.
 static BUSY: Sampler = Sampler::per_second(1);
+/// The number of log lines per second about connections that cannot be accepted.
+static NOT_ACCEPTED: Sampler = Sampler::per_second(1);
+/// The number of log lines per second about clients that do not use TLS.
+static PLAIN: Sampler = Sampler::per_second(1);
 /// The number of log lines per second about clients that refuse the certificate.
 static UNTRUSTED: Sampler = Sampler::per_second(1);
 
@@ -84,7 +89,7 @@ pub struct Options {
     pub tls: Option<Arc<Tls>>,
     /// The metrics of the connections.
     pub metrics: ServerMetrics,
-    /// The maximum number of connections, or `None` for what the limit of open files permits.
+    /// The maximum number of connections, of which the limit of open files may permit fewer. `None` for a large number.
     pub connections: Option<usize>,
     /// The time limit for the pause between two requests of a connection, and in HTTP/1.1 for the headers of the second
     /// and further ones. `None` for 10 seconds in HTTP/1.1, and a minute in HTTP/2.
@@ -103,9 +108,7 @@ pub async fn serve<S, B>(
     S::Future: Send,
     B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
-    let limit = options
-        .connections
-        .unwrap_or_else(open_files::connections_now);
+    let limit = open_files::connections_now(options.connections);
     let connections = Connections::new(limit);
     let tasks = TaskTracker::new();
     options.metrics.set_limit(limit);
@@ -178,10 +181,36 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(error = %error, "cannot accept a connection");
+                if NOT_ACCEPTED.allows() {
+                    let omitted = NOT_ACCEPTED.take_omitted();
+                    tracing::warn!(%error, omitted, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Logs why a TLS handshake failed. What the other side of a TLS connection may have to change is a warning.
+fn log_handshake(peer: Peer, error: &io::Error) {
+    let client = peer.0.ip();
+    if tls::is_refused_certificate(error) && UNTRUSTED.allows() {
+        let omitted = UNTRUSTED.take_omitted();
+        tracing::warn!(
+            %client,
+            %error,
+            omitted,
+            "a client refuses the TLS certificate: it has expired, or the client does not trust its authority"
+        );
+    } else if tls::is_not_tls(error) && PLAIN.allows() {
+        let omitted = PLAIN.take_omitted();
+        tracing::warn!(
+            %client,
+            omitted,
+            "a client does not use TLS: this port requires it, and the address of a webhook begins with https://"
+        );
+    } else {
+        tracing::debug!(%error, "a TLS handshake failed");
     }
 }
 
@@ -245,17 +274,7 @@ where
             Some(Ok(Ok(stream))) => self.serve(stream).await,
             Some(Ok(Err(error))) => {
                 self.metrics.closed(Closed::Handshake);
-                if tls::is_refused_certificate(&error) && UNTRUSTED.allows() {
-                    let omitted = UNTRUSTED.take_omitted();
-                    tracing::warn!(
-                        client = %self.peer.0.ip(),
-                        %error,
-                        omitted,
-                        "a client refuses the TLS certificate: it has expired, or the client does not trust its authority"
-                    );
-                } else {
-                    tracing::debug!(%error, "a TLS handshake failed");
-                }
+                log_handshake(self.peer, &error);
             }
             Some(Err(_)) => self.metrics.closed(Closed::Silent),
             None => {}

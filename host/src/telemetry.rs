@@ -15,8 +15,9 @@ use tracing_subscriber::fmt::time::SystemTime;
 const DEFAULT_FILTER: &str = "info";
 
 /// Directives before every filter, which later ones for the same targets replace. The Kubernetes client logs whole
-/// answers that it cannot parse, and objects may contain credentials. Its watches log errors that Stoker logs too.
-const QUIET: &str = "kube_client=error,kube_runtime::watcher=error";
+/// answers that it cannot parse, and objects may contain credentials. Its watches log errors that Stoker logs too. The
+/// library of HTTP/2 has warnings about single frames, of which the other side may send as many as it wants.
+const QUIET: &str = "kube_client=error,kube_runtime::watcher=error,h2=error";
 
 /// The time between two reports of dropped lines.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
@@ -172,11 +173,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_kubernetes_client_logs_only_errors_unless_it_is_named() {
+    fn some_libraries_log_only_errors_unless_they_are_named() {
         let log = || {
             tracing::warn!(target: "kube_client::client", "an answer with credentials");
             tracing::error!(target: "kube_client::client", "an error");
             tracing::warn!(target: "kube_runtime::watcher", "an error that Stoker logs");
+            tracing::warn!(target: "h2::proto::ping_pong", "a frame");
             tracing::info!(target: "stoker::controller", "a line");
         };
         let messages = |filter: &str| -> Vec<_> {
@@ -192,6 +194,8 @@ pub(crate) mod tests {
         }
         let named = messages("info,kube_client=warn");
         assert_eq!(named, ["an answer with credentials", "an error", "a line"]);
+        let named = messages("info,h2=debug");
+        assert_eq!(named, ["an error", "a frame", "a line"]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use stoker_git::{GitError, Remote};
 use crate::cluster::{Cluster, ClusterError};
 use crate::host_keys::{HostKeyError, HostKeys, needs_pin};
 
+/// The maximum size of the file that confirms deletions. It has the id of a commit.
+const CONFIRMATION_BYTES: u64 = 4 << 10;
+
 /// The environment of the agent.
 #[derive(Clone)]
 pub(crate) enum Environment {
@@ -74,7 +77,9 @@ impl Environment {
             Self::Machine(machine) => match &machine.confirmation {
                 Confirmation::None => None,
                 Confirmation::Given => return true,
-                Confirmation::File(path) => std::fs::read_to_string(path).ok(),
+                Confirmation::File(path) => {
+                    stoker_process::read_regular_text(path, CONFIRMATION_BYTES).ok()
+                }
             },
         };
         confirmed.is_some_and(|text| text.trim().eq_ignore_ascii_case(commit.as_str()))

@@ -270,7 +270,7 @@ impl GatewayClient {
         let Some(path) = &self.key_file else {
             return Ok(None);
         };
-        let text = stoker_process::read_text(path, KEY_BYTES).unwrap_or_default();
+        let text = stoker_process::read_regular_text(path, KEY_BYTES).unwrap_or_default();
         if text.trim().is_empty() {
             return Ok(None);
         }

@@ -121,7 +121,7 @@ impl HostKeys {
     }
 
     fn read(&self) -> Result<String, HostKeyError> {
-        match stoker_process::read_text(&self.0, FILE_BYTES) {
+        match stoker_process::read_regular_text(&self.0, FILE_BYTES) {
             Ok(mut text) => {
                 if !text.is_empty() && !text.ends_with('\n') {
                     text.push('\n');

@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
 /// Directives before every filter. The Kubernetes client logs whole answers that it cannot parse, and errors of watches
-/// that the agent logs too.
-const QUIET: &str = "kube_client=error,kube_runtime::watcher=error";
+/// that the agent logs too. The library of HTTP/2 has warnings about single frames, of which a server may send as many as
+/// it wants.
+const QUIET: &str = "kube_client=error,kube_runtime::watcher=error,h2=error";
 
 /// Starts the log. `is_verbose` means text with debug lines.
 pub(crate) fn start(is_verbose: bool, level: &str) {

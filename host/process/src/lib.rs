@@ -11,6 +11,6 @@ mod signals;
 pub use exposition::Format;
 pub use memory::{memory_left, memory_limit};
 pub use output::print;
-pub use read::{read_bounded, read_file, read_text};
+pub use read::{read_bounded, read_file, read_regular_file, read_regular_text, read_text};
 pub use retry::retry_delay;
 pub use signals::termination;

@@ -116,12 +116,12 @@ mod tests {
 
         std::fs::write(&path, "second").unwrap();
         std::fs::write(directory.path().join("token-previous"), "first\n").unwrap();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(1100)).await;
         assert!(is_accepted("first") && is_accepted("second") && is_usable());
         assert!(auth.has_short_secret());
 
         std::fs::remove_file(&path).unwrap();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(1100)).await;
         assert!(!is_accepted("first") && !is_accepted("second") && !is_usable());
         task.abort();
     }

@@ -150,7 +150,7 @@ impl Catalog {
     /// Reads every file again and compares its bytes: neither the kind of an event nor a modification time shows
     /// reliably that a mounted file changed.
     pub(super) async fn scan(&mut self) {
-        self.refresh_settings();
+        self.refresh_settings().await;
         let settings = self.settings.get().clone();
         let (files, all_known) = Files::of(&mut self.supplies);
         self.all_supplies_known = all_known;
@@ -286,8 +286,8 @@ impl Catalog {
         }
     }
 
-    fn refresh_settings(&mut self) {
-        let Some(refreshed) = self.settings.refresh() else {
+    async fn refresh_settings(&mut self) {
+        let Some(refreshed) = self.settings.refresh().await else {
             return;
         };
         self.loader.metrics.set_settings_usable(refreshed.is_ok());

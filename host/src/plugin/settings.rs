@@ -145,7 +145,8 @@ impl CurrentSettings {
             settings: Settings::new(source.limits.clone()),
             source,
         };
-        if let Some(content) = current.changed()? {
+        if let Some(file) = current.file() {
+            let content = read(file)?;
             current.take(&content)?;
         }
         Ok(current)
@@ -160,10 +161,13 @@ impl CurrentSettings {
     }
 
     /// Reads the file again. If it is gone or invalid, the settings stay the same. Returns `None` if nothing changed.
-    pub(super) fn refresh(&mut self) -> Option<Result<(), SettingsError>> {
-        let result = match self.changed() {
-            Ok(None) => return None,
-            Ok(Some(content)) => self.take(&content),
+    pub(super) async fn refresh(&mut self) -> Option<Result<(), SettingsError>> {
+        let file = self.source.file.clone()?;
+        // While a file system does not answer, the settings stay the same.
+        let reading = tokio::task::spawn_blocking(move || read(&file));
+        let result = match reading.await.ok()? {
+            Ok(content) if self.digest == Some(digest(&content)) => return None,
+            Ok(content) => self.take(&content),
             Err(error) => {
                 // When the file exists again, it is read in any case.
                 self.digest = None;
@@ -176,20 +180,6 @@ impl CurrentSettings {
         (!is_known).then_some(result)
     }
 
-    /// The content of the file, if it changed since it was last read.
-    fn changed(&self) -> Result<Option<Vec<u8>>, SettingsError> {
-        let Some(file) = &self.source.file else {
-            return Ok(None);
-        };
-        let content = stoker_process::read_file(file, MAX_FILE_BYTES).map_err(|source| {
-            SettingsError::Unreadable {
-                file: file.display().to_string(),
-                source,
-            }
-        })?;
-        Ok((self.digest != Some(digest(&content))).then_some(content))
-    }
-
     fn take(&mut self, content: &[u8]) -> Result<(), SettingsError> {
         // An invalid file is not parsed again until it changes.
         self.digest = Some(digest(content));
@@ -199,6 +189,15 @@ impl CurrentSettings {
         self.settings = Settings::parse(text, &self.source.limits)?;
         Ok(())
     }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, SettingsError> {
+    stoker_process::read_regular_file(file, MAX_FILE_BYTES).map_err(|source| {
+        SettingsError::Unreadable {
+            file: file.display().to_string(),
+            source,
+        }
+    })
 }
 
 fn digest(content: &[u8]) -> [u8; 32] {

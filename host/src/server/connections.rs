@@ -2,9 +2,13 @@
 //!
 //! If each client could keep its connections, some thousand idle ones would exclude everybody else. If each new
 //! connection replaced the oldest one, a client that connects often would end the requests of others. Therefore, a new
-//! connection replaces one that nobody waits for: first one without a request or whose answers the client does not take,
-//! then one whose request has not arrived completely. Among those, the address with the most connections loses its oldest
-//! one. Behind a proxy, all connections have the same address, and the oldest one is replaced.
+//! connection replaces one that nobody waits for: one without a request or whose answers the client does not take, or one
+//! whose request has not arrived completely. Among those, the address with the most connections loses its oldest one.
+//! Behind a proxy, all connections have the same address, and the oldest one is replaced.
+//!
+//! Each of these two kinds is protected from the other one. Connections without a request are replaced first, so that many
+//! of them do not interrupt bodies that arrive. They are not replaced any more when they are few, so that many bodies that
+//! do not arrive exclude no new connection, which has no request at first: its TLS handshake and its headers take time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -14,6 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Of the connections that may be replaced, the share without a request that is not replaced: one of so many. The number of
+/// these connections, divided by the rate of new ones, is the time that a client has for its first request.
+const KEPT_IDLE: usize = 4;
 
 /// The open connections of a server.
 #[derive(Debug)]
@@ -30,6 +38,10 @@ struct Table {
     count: u64,
     entries: HashMap<u64, Entry>,
     groups: HashMap<IpAddr, Group>,
+    /// The number of connections in the sets `idle` of all groups.
+    idle: usize,
+    /// The number of connections in the sets `receiving` of all groups.
+    receiving: usize,
 }
 
 #[derive(Debug)]
@@ -61,13 +73,21 @@ struct Group {
     receiving: BTreeSet<(u64, u64)>,
 }
 
-impl Group {
-    /// Returns the connections with the same use as this one, if it may be replaced. A request that is being answered is
-    /// not interrupted.
-    fn replaceable(&mut self, entry: &Entry) -> Option<&mut BTreeSet<(u64, u64)>> {
-        match entry.open - entry.unsent.len() {
-            0 => Some(&mut self.idle),
-            unanswered if unanswered == entry.incomplete => Some(&mut self.receiving),
+/// What the server waits for on a connection that may be replaced.
+#[derive(Debug, Clone, Copy)]
+enum Awaited {
+    /// A request, or that the client takes its answers.
+    Request,
+    /// The bodies of requests.
+    Body,
+}
+
+impl Entry {
+    /// Returns what the server waits for. `None` if a request is being answered, which is not interrupted.
+    fn awaited(&self) -> Option<Awaited> {
+        match self.open - self.unsent.len() {
+            0 => Some(Awaited::Request),
+            unanswered if unanswered == self.incomplete => Some(Awaited::Body),
             _ => None,
         }
     }
@@ -77,8 +97,11 @@ impl Table {
     fn insert(&mut self, id: u64, entry: Entry) {
         let group = self.groups.entry(entry.group).or_default();
         group.size += 1;
-        if let Some(same) = group.replaceable(&entry) {
-            same.insert((entry.rank, id));
+        let place = (entry.rank, id);
+        match entry.awaited() {
+            Some(Awaited::Request) => self.idle += usize::from(group.idle.insert(place)),
+            Some(Awaited::Body) => self.receiving += usize::from(group.receiving.insert(place)),
+            None => {}
         }
         self.entries.insert(id, entry);
     }
@@ -86,8 +109,13 @@ impl Table {
     fn remove(&mut self, id: u64) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         if let Some(group) = self.groups.get_mut(&entry.group) {
-            if let Some(same) = group.replaceable(&entry) {
-                same.remove(&(entry.rank, id));
+            let place = (entry.rank, id);
+            match entry.awaited() {
+                Some(Awaited::Request) => self.idle -= usize::from(group.idle.remove(&place)),
+                Some(Awaited::Body) => {
+                    self.receiving -= usize::from(group.receiving.remove(&place));
+                }
+                None => {}
             }
             group.size -= 1;
             if group.size == 0 {
@@ -99,14 +127,25 @@ impl Table {
 
     /// Returns the connection that makes room for another one.
     fn dispensable(&self) -> Option<u64> {
-        let oldest = |of: fn(&Group) -> &BTreeSet<(u64, u64)>| {
-            let oldest = self.groups.values().filter_map(|group| {
-                let (rank, id) = of(group).first()?;
-                Some((Reverse(group.size), *rank, *id))
-            });
-            oldest.min().map(|(.., id)| id)
+        let set: fn(&Group) -> &BTreeSet<(u64, u64)> = match self.more_dispensable()? {
+            Awaited::Request => |group| &group.idle,
+            Awaited::Body => |group| &group.receiving,
         };
-        oldest(|group| &group.idle).or_else(|| oldest(|group| &group.receiving))
+        let oldest = self.groups.values().filter_map(|group| {
+            let (rank, id) = set(group).first()?;
+            Some((Reverse(group.size), *rank, *id))
+        });
+        oldest.min().map(|(.., id)| id)
+    }
+
+    /// Returns what the server waits for on the connections of which one is replaced.
+    fn more_dispensable(&self) -> Option<Awaited> {
+        let kept = (self.idle + self.receiving) / KEPT_IDLE;
+        match (self.idle, self.receiving) {
+            (0, 0) => None,
+            (idle, receiving) if idle > kept || receiving == 0 => Some(Awaited::Request),
+            _ => Some(Awaited::Body),
+        }
     }
 
     /// Returns a number that is higher than any before.
@@ -251,132 +290,4 @@ impl Drop for OpenConnection {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-
-    use super::super::open_request::OpenRequest;
-    use super::*;
-
-    const A: &str = "192.0.2.1";
-    const B: &str = "192.0.2.2";
-
-    fn connect(connections: &Arc<Connections>, address: &str) -> Arc<OpenConnection> {
-        let admitted = connections.admit(address.parse().unwrap());
-        Arc::new(admitted.now_or_never().unwrap().connection)
-    }
-
-    #[tokio::test]
-    async fn the_oldest_idle_connection_is_replaced() {
-        let connections = Connections::new(3);
-        let opened = [A, A, A].map(|address| connect(&connections, address));
-        // The first connection was used after the others were opened.
-        drop(OpenRequest::begin(&opened[0]));
-        let new = connect(&connections, A);
-        let replaced = opened
-            .each_ref()
-            .map(|connection| connection.replaced.is_cancelled());
-        assert_eq!(replaced, [false, true, false]);
-        assert!(!new.replaced.is_cancelled());
-        assert_eq!(connections.len(), 3);
-    }
-
-    #[tokio::test]
-    async fn the_address_with_the_most_connections_loses_one() {
-        let connections = Connections::new(3);
-        let opened = [B, A, A].map(|address| connect(&connections, address));
-        let new = connect(&connections, B);
-        let replaced = opened
-            .each_ref()
-            .map(|connection| connection.replaced.is_cancelled());
-        assert_eq!(replaced, [false, true, false]);
-        drop(new);
-    }
-
-    #[tokio::test]
-    async fn a_request_that_is_being_answered_is_not_interrupted() {
-        let connections = Connections::new(2);
-        let opened = [A, A].map(|address| connect(&connections, address));
-        let requests = opened.each_ref().map(OpenRequest::begin);
-        drop(requests[0].body());
-        // The body of the second request has not arrived.
-        let third = connect(&connections, B);
-        assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
-        let request = OpenRequest::begin(&third);
-        drop(request.body());
-        assert!(
-            connections
-                .admit(A.parse().unwrap())
-                .now_or_never()
-                .is_none()
-        );
-        drop(request);
-        connect(&connections, A);
-        assert!(third.replaced.is_cancelled() && !opened[0].replaced.is_cancelled());
-    }
-
-    #[tokio::test]
-    async fn a_connection_whose_answers_are_not_taken_is_replaced() {
-        let connections = Connections::new(2);
-        let opened = [A, A].map(|address| connect(&connections, address));
-        // The first connection has an answer to send, and a request that is being answered.
-        let requests = [0, 0, 1].map(|index| OpenRequest::begin(&opened[index]));
-        for request in &requests {
-            drop(request.body());
-        }
-        requests[0].answered();
-        assert!(connections.try_admit(B.parse().unwrap()).is_none());
-        requests[2].answered();
-        let third = connect(&connections, B);
-        assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
-        requests[1].answered();
-        // Later than the answers of the first connection.
-        drop(OpenRequest::begin(&third));
-        connect(&connections, B);
-        assert!(opened[0].replaced.is_cancelled() && !third.replaced.is_cancelled());
-        drop(requests);
-    }
-
-    #[tokio::test]
-    async fn a_body_that_does_not_end_after_its_answer_is_not_expected() {
-        let connections = Connections::new(1);
-        let connection = connect(&connections, A);
-        let request = OpenRequest::begin(&connection);
-        let body = request.body();
-        request.answered();
-        assert_eq!(connection.pause().unwrap().1, Pause::Answers);
-        drop(request);
-        assert_eq!(connection.pause().unwrap().1, Pause::NextRequest);
-        drop(body);
-        assert_eq!(connection.pause().unwrap().1, Pause::NextRequest);
-    }
-
-    #[tokio::test]
-    async fn an_idle_connection_is_replaced_before_one_that_receives() {
-        let connections = Connections::new(2);
-        let opened = [A, B].map(|address| connect(&connections, address));
-        let _request = OpenRequest::begin(&opened[0]);
-        connect(&connections, A);
-        assert!(!opened[0].replaced.is_cancelled() && opened[1].replaced.is_cancelled());
-    }
-
-    #[tokio::test]
-    async fn a_replaced_connection_does_not_remove_the_new_one() {
-        let connections = Connections::new(1);
-        let first = connect(&connections, A);
-        let second = connect(&connections, A);
-        let request = OpenRequest::begin(&first);
-        drop((request, first));
-        assert_eq!(connections.len(), 1);
-        drop(second);
-        assert_eq!(connections.len(), 0);
-        assert!(connections.table().groups.is_empty());
-    }
-
-    #[test]
-    fn one_client_has_a_whole_64() {
-        let group = |text: &str| group(text.parse().unwrap()).to_string();
-        assert_eq!(group("2001:db8::1:2:3:4"), "2001:db8::");
-        assert_eq!(group("::ffff:192.0.2.1"), A);
-        assert_eq!(group(A), A);
-    }
-}
+mod tests;

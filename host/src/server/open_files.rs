@@ -4,9 +4,15 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// The maximum number of connections of one server. A connection that waits costs about 16 KiB.
 const MAX_CONNECTIONS: usize = 1024;
-/// The share of the open files that one server may use. There are three servers with this share and a small one, and
-/// the clients of git and of the Kubernetes API need files too.
+/// The number of open files that are not for connections of servers, at most half of all. A process without connections
+/// has about 40.
+const RESERVED: u64 = 64;
+/// The parts of the other open files. Three remain for the clients of git and of the Kubernetes API.
+const PARTS: u64 = 16;
+/// The parts for each of the three servers without a limit of their own.
 const SHARE: u64 = 4;
+/// The parts for the server with a limit of its own.
+const SMALL_SHARE: u64 = 1;
 
 /// Raises the limit of open files of this process to what the system allows, and returns the new limit. `None` means
 /// that there is no limit.
@@ -23,15 +29,17 @@ pub fn raise_open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Returns the number of connections of one server that the limit of open files permits.
-pub(super) fn connections(open_files: Option<u64>) -> usize {
-    let share = open_files.map_or(u64::MAX, |files| files / SHARE);
-    usize::try_from(share).map_or(MAX_CONNECTIONS, |share| share.clamp(1, MAX_CONNECTIONS))
+/// Returns the number of connections of one server that the limit of open files permits. A server may have a limit of its
+/// own.
+pub(super) fn connections(open_files: Option<u64>, own: Option<usize>) -> usize {
+    let (parts, most) = own.map_or((SHARE, MAX_CONNECTIONS), |own| (SMALL_SHARE, own));
+    let files = open_files.map_or(u64::MAX, |files| files - RESERVED.min(files / 2));
+    usize::try_from(files / PARTS * parts).map_or(most, |share| share.clamp(1, most))
 }
 
 /// Returns the number of connections of one server that the present limit of open files permits.
-pub(super) fn connections_now() -> usize {
-    connections(getrlimit(Resource::Nofile).current)
+pub(super) fn connections_now(own: Option<usize>) -> usize {
+    connections(getrlimit(Resource::Nofile).current, own)
 }
 
 #[cfg(test)]
@@ -40,10 +48,25 @@ mod tests {
 
     #[test]
     fn the_connections_fit_the_limit_of_open_files() {
-        assert_eq!(connections(Some(1024)), 256);
-        assert_eq!(connections(Some(1 << 20)), 1024);
-        assert_eq!(connections(Some(2)), 1);
-        assert_eq!(connections(None), 1024);
+        for (open_files, large, small) in [
+            (Some(1024), 240, 60),
+            (Some(1 << 20), 1024, 64),
+            (Some(64), 8, 2),
+            (Some(2), 1, 1),
+            (None, 1024, 64),
+        ] {
+            assert_eq!(connections(open_files, None), large, "{open_files:?}");
+            assert_eq!(connections(open_files, Some(64)), small, "{open_files:?}");
+        }
+    }
+
+    #[test]
+    fn all_servers_together_leave_files_for_everything_else() {
+        for files in [128, 200, 256, 1024, 4096] {
+            let number = |own| connections(Some(files), own) as u64;
+            let all = 3 * number(None) + number(Some(64));
+            assert!(all + RESERVED <= files, "{files}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::telemetry::tests::Captured;
 
 /// Starts a server, sends bytes, and returns the answer and the time until the connection was closed.
 async fn exchange(bytes: &[u8], options: Options) -> (Vec<u8>, Duration) {
@@ -179,9 +180,35 @@ async fn a_tls_handshake_is_bounded_in_time() {
     };
     let (_, time) = exchange(b"\x16\x03\x01", options()).await;
     assert_eq!(time.as_secs(), HEADER_TIME.as_secs());
+    let captured = Captured::start("info");
     let (answer, time) = exchange(b"GET / HTTP/1.1\r\n\r\n", options()).await;
     assert!(!answer.starts_with(b"HTTP"));
     assert!(time < HEADER_TIME);
+    let lines = captured.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["client"], "127.0.0.1");
+    let message = lines[0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("a client does not use TLS"),
+        "{message}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_frames_of_a_client_are_not_lines_of_the_log() {
+    // The answer to a ping that was not sent (RFC 9113 §6.7).
+    let frame = b"\0\0\x08\x06\x01\0\0\0\0pingpong";
+    let bytes = [PREFACE, SETTINGS, &frame.repeat(100)].concat();
+    for (filter, number) in [("info", 0), ("debug", 0), ("info,h2=warn", 100)] {
+        let captured = Captured::start(filter);
+        exchange(&bytes, Options::default()).await;
+        let lines = captured.take();
+        let of_h2 = lines.iter().filter(|line| {
+            let target = line["target"].as_str();
+            target.is_some_and(|target| target.starts_with("h2"))
+        });
+        assert_eq!(of_h2.count(), number, "{filter}");
+    }
 }
 
 mod unread;

@@ -173,14 +173,22 @@ impl Tls {
         let mut said = ends_at.filter(|ends_at| *ends_at <= Timestamp::now());
         loop {
             tokio::time::sleep(PERIOD).await;
-            self.refresh(&mut seen);
+            let files = self.files.clone();
+            // While a file system does not answer, the certificate in use stays.
+            let reading = tokio::task::spawn_blocking(move || Contents::read(&files));
+            if let Ok(read) = reading.await {
+                self.refresh(&mut seen, read);
+            }
             self.warn_of_end(&mut said);
         }
     }
 
-    /// Reads the files, and uses them if they differ from those that were seen last.
-    fn refresh(&self, seen: &mut Option<Result<Contents, String>>) {
-        let read = Contents::read(&self.files);
+    /// Uses the files as they were read, if they differ from those that were seen last.
+    fn refresh(
+        &self,
+        seen: &mut Option<Result<Contents, String>>,
+        read: Result<Contents, TlsError>,
+    ) {
         let now = read.map_err(|error| stoker_report::chain(&error).to_string());
         if seen.as_ref() == Some(&now) {
             return;
@@ -261,17 +269,29 @@ pub(super) fn is_refused_certificate(error: &io::Error) -> bool {
     use rustls::AlertDescription::{
         BadCertificate, CertificateExpired, CertificateUnknown, UnknownCA,
     };
-    let error = error.get_ref().and_then(|error| error.downcast_ref());
     matches!(
-        error,
+        tls_error(error),
         Some(rustls::Error::AlertReceived(
             BadCertificate | CertificateExpired | CertificateUnknown | UnknownCA
         ))
     )
 }
 
+/// Returns whether a handshake failed because the client did not begin one, and sent something else, such as plain HTTP.
+pub(super) fn is_not_tls(error: &io::Error) -> bool {
+    use rustls::InvalidMessage::InvalidContentType;
+    matches!(
+        tls_error(error),
+        Some(rustls::Error::InvalidMessage(InvalidContentType))
+    )
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    stoker_process::read_file(path, MAX_FILE_BYTES).map_err(|source| TlsError::Read {
+    stoker_process::read_regular_file(path, MAX_FILE_BYTES).map_err(|source| TlsError::Read {
         path: path.to_owned(),
         source,
     })

@@ -87,7 +87,7 @@ const fn http2(name: &'static str, connections: usize, conduct: fn() -> Conduct)
 }
 
 /// All attacks.
-const ATTACKS: [Attack; 28] = [
+const ATTACKS: [Attack; 29] = [
     plain("slow headers", 1000, slow_headers),
     plain("slow bodies", 1000, slow_bodies),
     Attack {
@@ -99,6 +99,8 @@ const ATTACKS: [Attack; 28] = [
         sources: 250,
         ..plain("idle connections, 250 addresses", 10_000, idle)
     },
+    // A few more than there are places, so that about 300 are opened again each second.
+    plain("headers without a body, one address", 1030, no_bodies),
     plain("bodies of 1 GiB, Content-Length", 16, huge_body),
     plain("bodies of 1 GiB, chunked", 16, huge_chunks),
     plain("stalled bodies of 25 MiB", 40, stalled_bodies),
@@ -209,15 +211,27 @@ fn slow_headers() -> Conduct {
     }
 }
 
-fn slow_bodies() -> Conduct {
-    let signature = forged_signature();
+/// Returns the head of a request with a forged signature and a body of this length.
+fn forged_head(length: u64) -> Vec<u8> {
+    let (signature, length) = (forged_signature(), length.to_string());
     let headers = [
         (SIGNATURE_HEADER, signature.as_str()),
-        ("content-length", "1000000"),
+        ("content-length", length.as_str()),
     ];
+    head(PATH, &headers).into_bytes()
+}
+
+fn slow_bodies() -> Conduct {
     Conduct::Drip {
-        first: head(PATH, &headers).into_bytes(),
+        first: forged_head(1_000_000),
         interval: Duration::from_secs(1),
+    }
+}
+
+fn no_bodies() -> Conduct {
+    Conduct::Drip {
+        first: forged_head(100),
+        interval: Duration::from_hours(1),
     }
 }
 
@@ -234,12 +248,7 @@ fn stalled_small_bodies() -> Conduct {
 
 /// Sends this many bytes of a body at once, and then one in each interval.
 fn stalled(length: usize, sent: usize, interval: Duration) -> Conduct {
-    let (signature, length) = (forged_signature(), length.to_string());
-    let headers = [
-        (SIGNATURE_HEADER, signature.as_str()),
-        ("content-length", length.as_str()),
-    ];
-    let mut first = head(PATH, &headers).into_bytes();
+    let mut first = forged_head(length as u64);
     first.resize(first.len() + sent, b' ');
     Conduct::Drip { first, interval }
 }
@@ -252,13 +261,8 @@ fn idle() -> Conduct {
 }
 
 fn huge_body() -> Conduct {
-    let (signature, length) = (forged_signature(), GIB.to_string());
-    let headers = [
-        (SIGNATURE_HEADER, signature.as_str()),
-        ("content-length", length.as_str()),
-    ];
     Conduct::Stream {
-        first: head(PATH, &headers).into_bytes(),
+        first: forged_head(GIB),
         part: vec![b' '; MIB],
         times: 1024,
     }

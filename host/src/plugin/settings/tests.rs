@@ -90,8 +90,8 @@ fn an_error_names_its_place() {
     }
 }
 
-#[test]
-fn a_file_that_turns_wrong_leaves_what_was_in_force() {
+#[tokio::test]
+async fn a_file_that_turns_wrong_leaves_what_was_in_force() {
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("plugins.yaml");
     let source = SettingsSource {
@@ -101,23 +101,34 @@ fn a_file_that_turns_wrong_leaves_what_was_in_force() {
     assert!(CurrentSettings::open(source.clone()).is_err());
     std::fs::write(&file, "plugins: {a: {enabled: false}}").unwrap();
     let mut current = CurrentSettings::open(source).unwrap();
-    assert!(current.refresh().is_none());
+    assert!(current.refresh().await.is_none());
 
     std::fs::write(&file, "plugins: [").unwrap();
     assert!(matches!(
-        current.refresh(),
+        current.refresh().await,
         Some(Err(SettingsError::Format { .. }))
     ));
     assert!(!current.get().tuning("a").enabled);
-    assert!(current.refresh().is_none(), "what is wrong stays wrong");
+    assert!(
+        current.refresh().await.is_none(),
+        "what is wrong stays wrong"
+    );
     std::fs::remove_file(&file).unwrap();
     assert!(matches!(
-        current.refresh(),
+        current.refresh().await,
         Some(Err(SettingsError::Unreadable { .. }))
     ));
-    assert!(current.refresh().is_none(), "reported once");
+    assert!(current.refresh().await.is_none(), "reported once");
+    // Nobody writes to the pipe.
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    let Some(Err(SettingsError::Unreadable { source, .. })) = current.refresh().await else {
+        panic!("the pipe was read");
+    };
+    assert_eq!(source.to_string(), "it is not a regular file");
+    std::fs::remove_file(&file).unwrap();
 
     std::fs::write(&file, "{}").unwrap();
-    assert!(matches!(current.refresh(), Some(Ok(()))));
+    assert!(matches!(current.refresh().await, Some(Ok(()))));
     assert!(current.get().tuning("a").enabled);
 }
