@@ -2,7 +2,8 @@
 //!
 //! A pass has five steps, each in its own file: **dereference** (reads the cluster, while `gateways` observes the
 //! gateways) → **validate** (pure) → **resolve** (asks the git server) → **publish** (writes the cluster) → **status**
-//! (pure, then one write). `reconcile` takes them. Between the first two, `credentials` exchanges the key of the
+//! (pure, then one write). `reconcile` takes them. Beside the first step, `agent_binding` binds the agents to their role,
+//! which must not wait for a git server. Between the first two, `credentials` exchanges the key of the
 //! object's GitHub App for a token, unless one is valid. A pass is idempotent and may start at any time: it asks the
 //! git server only for a new request, for a changed spec, or after the polling interval, and it writes only what
 //! differs. The status is written while the commit is published where this process has published for the object before,

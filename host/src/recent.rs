@@ -39,9 +39,19 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     /// Returns the result of a read that began within the period, or of a new one. Callers that come while a read is
     /// under way wait for its result.
     pub(crate) async fn get(&self, key: &K, read: impl FnOnce() -> BoxFuture<'static, V>) -> V {
+        self.get_after(key, None, read).await
+    }
+
+    /// As [`Self::get`], but the result of a read that did not begin after this time is not used.
+    pub(crate) async fn get_after(
+        &self,
+        key: &K,
+        time: Option<Instant>,
+        read: impl FnOnce() -> BoxFuture<'static, V>,
+    ) -> V {
         let shared = {
             let mut entries = self.entries();
-            let current = self.current(&entries, key);
+            let current = self.current(&entries, key, time);
             current.unwrap_or_else(|| self.add(&mut entries, key, read()))
         };
         shared.await
@@ -55,7 +65,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     ) -> Option<V> {
         let shared = {
             let mut entries = self.entries();
-            match self.current(&entries, key) {
+            match self.current(&entries, key, None) {
                 Some(current) => current,
                 None => self.add(&mut entries, key, read()?),
             }
@@ -67,9 +77,16 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self, entries: &LruCache<K, Entry<V>>, key: &K) -> Option<Read<V>> {
+    fn current(
+        &self,
+        entries: &LruCache<K, Entry<V>>,
+        key: &K,
+        after: Option<Instant>,
+    ) -> Option<Read<V>> {
         let entry = entries.peek(key)?;
-        (entry.began.elapsed() < self.period).then(|| entry.read.clone())
+        let is_current =
+            entry.began.elapsed() < self.period && after.is_none_or(|after| after < entry.began);
+        is_current.then(|| entry.read.clone())
     }
 
     fn add(
@@ -129,6 +146,19 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(get().await, Some(2));
         assert_eq!(recent.get_if(&"b", || reads.read()).await, Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_began_too_early_is_not_shared() {
+        let (recent, reads) = (Recent::new(PERIOD, 8), Reads::default());
+        let read = || reads.read().unwrap();
+        assert_eq!(recent.get(&"a", read).await, 1);
+        let now = Instant::now();
+        assert_eq!(recent.get(&"a", read).await, 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let get = || recent.get_after(&"a", Some(now), read);
+        assert_eq!(tokio::join!(get(), get()), (2, 2));
+        assert_eq!(get().await, 2);
     }
 
     #[tokio::test(start_paused = true)]

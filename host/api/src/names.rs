@@ -179,7 +179,7 @@ pub mod label {
 
 /// Types of the conditions of a `GatewaySync`.
 pub mod condition {
-    /// Whether the ref is resolved, the profiles are valid, and all gateways are synced.
+    /// Whether the ref is resolved, the commit is published, the profiles are valid, and all gateways are synced.
     pub const READY: &str = "Ready";
     /// Whether all profiles are valid.
     pub const PROFILES_VALID: &str = "ProfilesValid";
@@ -206,7 +206,7 @@ pub mod condition {
 pub mod reason {
     /// The object is paused.
     pub const PAUSED: &str = "Paused";
-    /// A required object is missing, and a later pass may find it.
+    /// The object is not ready, whatever the cause is, which the message names.
     pub const RECONCILING: &str = "Reconciling";
     /// All gateways are synced.
     pub const SYNC_SUCCEEDED: &str = "SyncSucceeded";

@@ -7,15 +7,48 @@ use stoker_api::detection::{CommitId, GitRef, RefName};
 use super::RefKind;
 use super::advertisement::Advertised;
 
-/// The refs that a name may mean, in order of precedence, with those that the server has.
+/// The refs that a name may mean, with those that the server has.
 #[derive(Debug)]
-pub(super) struct RefCandidates(Vec<Candidate>);
+pub(super) struct RefCandidates {
+    /// In order of precedence.
+    wanted: Vec<Candidate>,
+    /// The tags with the names of branches that are wanted, and the branches with those of tags, where the name says which
+    /// of both is meant.
+    rivals: Vec<Candidate>,
+}
+
+/// The ref that a name means.
+#[derive(Debug)]
+pub(super) struct Winner {
+    pub(super) kind: RefKind,
+    pub(super) found: Advertised,
+    /// Whether the server also has a tag with the name of the branch, or a branch with that of the tag.
+    pub(super) has_rival: bool,
+}
 
 #[derive(Debug)]
 struct Candidate {
     name: String,
     kind: RefKind,
     found: Option<Advertised>,
+}
+
+impl Candidate {
+    fn new(name: impl Into<String>, kind: RefKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            found: None,
+        }
+    }
+
+    fn tag(name: &str) -> Self {
+        Self::new(format!("refs/tags/{name}"), RefKind::Tag)
+    }
+
+    fn branch(name: &str) -> Self {
+        Self::new(format!("refs/heads/{name}"), RefKind::Branch)
+    }
 }
 
 /// The target of the lookup of a ref.
@@ -31,28 +64,24 @@ impl Query {
     /// Returns the query for a name. A bare name means a tag or, if there is no such tag, a branch. If neither exists,
     /// `heads/x` means the branch `x`, and `tags/x` means the tag `x`.
     pub(super) fn of(name: RefName<'_>) -> Self {
-        let tag = |name: &str| (format!("refs/tags/{name}"), RefKind::Tag);
-        let branch = |name: &str| (format!("refs/heads/{name}"), RefKind::Branch);
-        let names = match name {
+        let (tag, branch) = (Candidate::tag, Candidate::branch);
+        let (wanted, rivals) = match name {
             RefName::Commit(id) => return Self::Commit(Tips::new(id)),
-            RefName::Tag(name) => vec![tag(name)],
-            RefName::Branch(name) => vec![branch(name)],
+            RefName::Tag(name) => (vec![tag(name)], vec![branch(name)]),
+            RefName::Branch(name) => (vec![branch(name)], vec![tag(name)]),
             RefName::Other(name) | RefName::Bare(name @ "HEAD") => {
-                vec![(name.to_owned(), RefKind::Other)]
+                (vec![Candidate::new(name, RefKind::Other)], Vec::new())
             }
             RefName::Bare(name) => {
-                let mut names = vec![tag(name), branch(name)];
-                names.extend(name.strip_prefix("tags/").map(tag));
-                names.extend(name.strip_prefix("heads/").map(branch));
-                names
+                let (tags, heads) = (name.strip_prefix("tags/"), name.strip_prefix("heads/"));
+                let exact = [tags.map(tag), heads.map(branch)];
+                let rivals = [tags.map(branch), heads.map(tag)];
+                let mut wanted = vec![tag(name), branch(name)];
+                wanted.extend(exact.into_iter().flatten());
+                (wanted, rivals.into_iter().flatten().collect())
             }
         };
-        let candidates = names.into_iter().map(|(name, kind)| Candidate {
-            name,
-            kind,
-            found: None,
-        });
-        Self::Ref(RefCandidates(candidates.collect()))
+        Self::Ref(RefCandidates { wanted, rivals })
     }
 
     /// Returns the full names of the refs that the query needs.
@@ -114,29 +143,43 @@ pub(super) fn needs_verification(found: &Advertised) -> bool {
 }
 
 impl RefCandidates {
-    /// Returns the full names of the candidates.
+    /// Returns the full names of the candidates, and of their rivals.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|candidate| candidate.name.as_str())
+        let all = self.wanted.iter().chain(&self.rivals);
+        all.map(|candidate| candidate.name.as_str())
     }
 
     /// Adds a ref of the server if it is a candidate. A server also lists other refs, because the prefix `v1` matches
     /// `v1.1` too.
     pub(super) fn add(&mut self, advertised: &Advertised) {
-        if let Some(candidate) = self
-            .0
-            .iter_mut()
-            .find(|candidate| candidate.name == advertised.name)
-        {
+        let mut all = self.wanted.iter_mut().chain(&mut self.rivals);
+        if let Some(candidate) = all.find(|candidate| candidate.name == advertised.name) {
             candidate.found = Some(advertised.clone());
         }
     }
 
-    /// Returns the first candidate that the server has, and its kind.
-    pub(super) fn into_winner(self) -> Option<(RefKind, Advertised)> {
-        self.0
-            .into_iter()
-            .find_map(|candidate| Some((candidate.kind, candidate.found?)))
+    /// Returns the first candidate that the server has.
+    pub(super) fn into_winner(self) -> Option<Winner> {
+        let Self { wanted, rivals } = self;
+        let mut wanted = wanted.into_iter();
+        let (kind, found) =
+            wanted.find_map(|candidate| Some((candidate.kind, candidate.found?)))?;
+        let has_rival = rivals
+            .iter()
+            .any(|rival| rival.found.is_some() && short(&rival.name) == short(&found.name));
+        Some(Winner {
+            kind,
+            found,
+            has_rival,
+        })
     }
+}
+
+/// Returns the name of a branch or a tag, without `refs/heads/` or `refs/tags/`.
+fn short(name: &str) -> &str {
+    let tag = name.strip_prefix("refs/tags/");
+    let branch = || name.strip_prefix("refs/heads/");
+    tag.or_else(branch).unwrap_or(name)
 }
 
 /// Returns a description of the missing ref for an error message.

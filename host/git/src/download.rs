@@ -248,18 +248,18 @@ impl Download<'_> {
         let Query::Ref(candidates) = query else {
             return Err(GitError::CommitUnverifiable { id });
         };
-        match candidates.into_winner() {
+        match candidates.into_winner().map(|winner| winner.found) {
             None => Err(GitError::RefNotFound {
                 url: self.remote.url().to_string(),
                 git_ref,
             }),
-            Some((_, found)) if !is_peeling && is_unpeeled_tag(&found) => Ok(found),
-            Some((_, found)) if *found.target() != id => Err(GitError::CommitMoved {
+            Some(found) if !is_peeling && is_unpeeled_tag(&found) => Ok(found),
+            Some(found) if *found.target() != id => Err(GitError::CommitMoved {
                 id,
                 git_ref,
                 now: found.target().clone(),
             }),
-            Some((_, found)) => Ok(found),
+            Some(found) => Ok(found),
         }
     }
 

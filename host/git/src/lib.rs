@@ -97,6 +97,7 @@ pub struct ResolvedRef {
     commit: CommitId,
     kind: RefKind,
     full_name: Option<String>,
+    is_short_name_shared: bool,
 }
 
 impl ResolvedRef {
@@ -107,6 +108,7 @@ impl ResolvedRef {
             commit,
             kind,
             full_name: None,
+            is_short_name_shared: false,
         }
     }
 
@@ -115,6 +117,15 @@ impl ResolvedRef {
     pub fn with_full_name(self, full_name: String) -> Self {
         Self {
             full_name: Some(full_name),
+            ..self
+        }
+    }
+
+    /// Sets whether the server has a branch and a tag of the name.
+    #[must_use]
+    pub fn with_shared_short_name(self, is_short_name_shared: bool) -> Self {
+        Self {
+            is_short_name_shared,
             ..self
         }
     }
@@ -136,6 +147,13 @@ impl ResolvedRef {
     #[must_use]
     pub fn full_name(&self) -> Option<&str> {
         self.full_name.as_deref()
+    }
+
+    /// Returns whether the ref was asked for as a branch or as a tag, and the server also has one of the other kind with
+    /// the same name. Without its kind, the name would then mean either of them.
+    #[must_use]
+    pub fn is_short_name_shared(&self) -> bool {
+        self.is_short_name_shared
     }
 }
 

@@ -6,7 +6,7 @@ use stoker_api::detection::{CommitId, GitRef};
 
 use super::advertisement::{self, Advertised, Advertisement, Wants};
 use super::cache::KnownCommits;
-use super::candidates::{Query, RefCandidates, Tips, needs_verification};
+use super::candidates::{Query, RefCandidates, Tips, Winner, needs_verification};
 use super::connection::{Connection, Transports};
 use super::error::GitError;
 use super::fetch::{Fetch, Fetched, ObjectType};
@@ -107,21 +107,22 @@ impl<'a> Conversation<'a> {
         candidates: RefCandidates,
         git_ref: &GitRef,
     ) -> RefResult {
-        let Some((kind, found)) = candidates.into_winner() else {
+        let Some(winner) = candidates.into_winner() else {
             return Err(GitError::RefNotFound {
                 url: self.remote.url().to_string(),
                 git_ref: git_ref.clone(),
             });
         };
+        let found = &winner.found;
         let commit = match &server.fetch {
-            Some(fetch) if needs_verification(&found) && !self.known.contains(found.target()) => {
-                let commit = self.verify_target(fetch, &found).await?;
+            Some(fetch) if needs_verification(found) && !self.known.contains(found.target()) => {
+                let commit = self.verify_target(fetch, found).await?;
                 self.known.insert(commit.clone());
                 commit
             }
             _ => found.target().clone(),
         };
-        Ok(describe(kind, found, commit))
+        Ok(describe(winner, commit))
     }
 
     /// Verifies that the server has a commit. A commit that the server does not have cannot be fetched.
@@ -279,9 +280,16 @@ fn add(queries: &mut [Query], found: &Advertised) {
     }
 }
 
-fn describe(kind: RefKind, found: Advertised, commit: CommitId) -> ResolvedRef {
+fn describe(winner: Winner, commit: CommitId) -> ResolvedRef {
+    let Winner {
+        kind,
+        found,
+        has_rival,
+    } = winner;
     if found.name != "HEAD" {
-        return ResolvedRef::new(commit, kind).with_full_name(found.name);
+        return ResolvedRef::new(commit, kind)
+            .with_full_name(found.name)
+            .with_shared_short_name(has_rival);
     }
     let full_name = found.symref.unwrap_or(found.name);
     let kind = if full_name.starts_with("refs/heads/") {

@@ -67,33 +67,61 @@ enum Change {
     Replace,
 }
 
-/// Creates or updates the RoleBinding of an object, unless the controller has no role to bind.
+/// Binds the agents of an object to their role, unless the controller has none to bind. A failure is logged, and does not
+/// end a pass.
+///
+/// # Errors
+///
+/// Fails if the RoleBinding cannot be read or written. It is not written while the pods are unknown; the pass that follows
+/// the list of the pods writes it.
 pub(super) async fn bind<G>(
     context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
-    accounts: &BTreeSet<String>,
 ) -> Result<(), ControllerError> {
     let Some(role) = context.agent_role else {
         return Ok(());
     };
-    let wanted = wanted(key, sync, role, accounts);
+    let Some(pods) = context.pods.of(key).await else {
+        return Ok(());
+    };
+    let accounts = pods.iter().map(|pod| pod.service_account.clone()).collect();
+    let bound = write(context, key, sync, &wanted(key, sync, role, &accounts)).await;
+    if let Err(error) = &bound {
+        tracing::warn!(
+            sync.namespace = key.namespace(),
+            sync.name = key.name(),
+            reason = error.reason(),
+            error = %stoker_report::chain(error),
+            "the agents are not bound to their role"
+        );
+    }
+    bound
+}
+
+/// Creates or updates the RoleBinding of an object.
+async fn write<G>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    wanted: &RoleBinding,
+) -> Result<(), ControllerError> {
     let writes = &context.role_bindings;
     let written = writes.current(key, sync.uid().as_deref());
-    if written.is_some_and(|written| writes.has(&written, &wanted)) {
+    if written.is_some_and(|written| writes.has(&written, wanted)) {
         return Ok(());
     }
     let binding = Owned::new(&context.client, key, wanted.name_any(), &CALLS);
-    let create = || writes.write(key, &wanted, binding.create(&wanted));
+    let create = || writes.write(key, wanted, binding.create(wanted));
     let Some(found) = binding.read().await? else {
         return create().await;
     };
-    match change(key, sync, &found, &wanted)? {
+    match change(key, sync, &found, wanted)? {
         Change::None => {
-            writes.confirm(key, &found.metadata, &wanted);
+            writes.confirm(key, &found.metadata, wanted);
             Ok(())
         }
-        Change::Patch(patch) => writes.write(key, &wanted, binding.patch(&patch)).await,
+        Change::Patch(patch) => writes.write(key, wanted, binding.patch(&patch)).await,
         Change::Replace => {
             let params = finalizer::only(found.metadata);
             let call = binding.api.delete(&binding.name, &params);

@@ -23,7 +23,7 @@ pub(super) fn wanted(
     let mut wanted = without_commit(key, sync)?;
     let found = &resolved.found;
     let commit = found.commit.as_str();
-    // The agents of the Go operator clone it, which is possible only by a short name or by an id.
+    // The agents of the Go operator clone it, and fetch it later, which is possible only by a short name or by an id.
     let git_ref = found.short_name.as_deref().unwrap_or(commit);
     let commit = [(metadata_key::COMMIT, commit), (metadata_key::REF, git_ref)];
     let commit = commit.map(|(name, value)| (name.to_owned(), value.to_owned()));

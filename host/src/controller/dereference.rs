@@ -11,11 +11,14 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
+use tokio::time::Instant;
 
 use super::credentials::{self, CredentialsError, GitSecrets};
 use super::error::{ControllerError, MissingSecret, within};
 use super::own_writes::{OwnWrites, Written};
 use super::published::PublishedCommit;
+use super::resolve::Resolution;
+use super::state::LookupKey;
 use super::{Context, publish, token_secret};
 use crate::recent::Recent;
 
@@ -26,6 +29,8 @@ pub(super) struct References {
     pub(super) git: Result<GitSecrets, CredentialsError>,
     /// Whether the Secret with the API key of the gateways exists.
     pub(super) gateway_secret: Result<(), MissingSecret>,
+    /// When this pass asked for this Secret, if the answer is that of an earlier read. The Secret may be gone since.
+    pub(super) shared_since: Option<Instant>,
     /// The ConfigMap in which the commit is published.
     pub(super) config_map: Present,
     /// The commit in it.
@@ -48,7 +53,8 @@ pub(super) enum Present {
 pub(super) type SecretReads =
     Recent<ObjectKey, Result<Result<(), MissingSecret>, Arc<ControllerError>>>;
 
-/// How long the objects that refer to one Secret share a read of it. Many objects are polled at the same time.
+/// How long the objects that refer to one Secret share a read of it. Many objects are polled at the same time. A pass that
+/// somebody waits for, or that publishes another commit, uses no earlier read.
 pub(super) const SHARED_FOR: Duration = Duration::from_secs(1);
 /// The purpose of the Secret that gateways need.
 const API_KEY: &str = "gateway API key";
@@ -67,17 +73,20 @@ pub(super) async fn dereference<G>(
     sync: &GatewaySync,
 ) -> Result<References, ControllerError> {
     let client = &context.client;
+    let began = Instant::now();
+    let is_changed = context.states.is_changed(key, &LookupKey::of(sync));
     let (git, gateway_secret, config_map, token_secret) = tokio::join!(
         credentials::read(client, key, sync),
-        gateway_secret(client, &context.secret_reads, key, sync),
+        gateway_secret(context, key, sync, is_changed.then_some(began)),
         config_map(client, &context.config_maps.writes, key, sync),
         token_secret(client, key, sync),
     );
-    let (git, gateway_secret, config_map) = (git?, gateway_secret?, config_map?);
+    let (git, (gateway_secret, is_shared), config_map) = (git?, gateway_secret?, config_map?);
     let now = (context.clock)();
     Ok(References {
         git,
         gateway_secret,
+        shared_since: (is_shared && !is_changed).then_some(began),
         published: context.config_maps.find(key, sync, &config_map, now),
         config_map,
         token_secret: token_secret?,
@@ -109,27 +118,49 @@ async fn token_secret(
     }
 }
 
-async fn gateway_secret(
-    client: &Client,
-    reads: &SecretReads,
+/// Returns whether the Secret with the API key of the gateways exists. If another commit than the one that the agents
+/// follow is to be published, a read that began before this pass does not show that.
+pub(super) async fn confirm<G>(
+    context: &Context<G>,
     key: &ObjectKey,
     sync: &GatewaySync,
+    refs: &References,
+    resolution: &Resolution,
 ) -> Result<Result<(), MissingSecret>, ControllerError> {
+    let published = refs.published.as_ref().map(|one| one.commit.as_str());
+    let is_other = match resolution {
+        Resolution::Resolved(resolved) => published != Some(resolved.found.commit.as_str()),
+        Resolution::Failed(_) | Resolution::Blocked(_) => false,
+    };
+    let Some(since) = refs.shared_since.filter(|_| is_other) else {
+        return Ok(refs.gateway_secret.clone());
+    };
+    let (found, _) = gateway_secret(context, key, sync, Some(since)).await?;
+    Ok(found)
+}
+
+/// Returns whether the Secret exists, and whether the answer is that of another pass, whose read began after this time.
+async fn gateway_secret<G>(
+    context: &Context<G>,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    after: Option<Instant>,
+) -> Result<(Result<(), MissingSecret>, bool), ControllerError> {
     let name = &sync.spec.gateway.api.secret_name;
     let secret = match MissingSecret::key(API_KEY, key.namespace(), name) {
         Ok(secret) => secret,
-        Err(missing) => return Ok(Err(missing)),
+        Err(missing) => return Ok((Err(missing), false)),
     };
-    let read = || find_secret(client.clone(), secret.clone());
-    let mut is_own = false;
-    let shared = reads.get(&secret, || {
-        is_own = true;
+    let read = || find_secret(context.client.clone(), secret.clone());
+    let mut is_shared = true;
+    let found = context.secret_reads.get_after(&secret, after, || {
+        is_shared = false;
         read().map_err(Arc::new).boxed()
     });
-    match shared.await.map_err(ControllerError::Shared)? {
+    match found.await.map_err(ControllerError::Shared)? {
         // It may have been created since the read of another pass.
-        Err(_) if !is_own => read().await,
-        found => Ok(found),
+        Err(_) if is_shared => Ok((read().await?, false)),
+        found => Ok((found, is_shared)),
     }
 }
 

@@ -34,6 +34,9 @@ pub enum ControllerError {
         #[source]
         source: ParseError,
     },
+    /// The commit is not published.
+    #[error("{}", messages::not_published(&stoker_report::chain(.0).to_string()))]
+    Unpublished(Box<Self>),
     /// The name of the ConfigMap is taken.
     #[error("{}", messages::name_taken("ConfigMap", name, whose))]
     MetadataTaken {
@@ -144,14 +147,17 @@ impl ControllerError {
         match self {
             Self::Repo(_) | Self::Ref { .. } => reason::REF_RESOLUTION_FAILED,
             Self::MetadataTaken { .. } | Self::TokenSecretTaken { .. } => reason::METADATA_TAKEN,
+            Self::Unpublished(error) => match **error {
+                Self::MetadataTaken { .. } | Self::TokenSecretTaken { .. } => error.reason(),
+                _ => reason::PUBLICATION_FAILED,
+            },
             Self::BindingTaken { .. } => reason::RBAC_ERROR,
-            Self::InvalidObject(_)
-            | Self::Name(_)
-            | Self::Refused { .. }
-            | Self::Call { .. }
-            | Self::CallTimeout { .. }
-            | Self::Encode(_)
-            | Self::WatchEnded => reason::RECONCILING,
+            Self::InvalidObject(_) | Self::Name(_) => reason::INVALID_OBJECT,
+            Self::Refused { .. } => "ApiRefused",
+            Self::Call { .. } => "ApiUnavailable",
+            Self::CallTimeout { .. } => "ApiTimeout",
+            Self::Encode(_) => "EncodingFailed",
+            Self::WatchEnded => "WatchEnded",
             Self::Shared(error) => error.reason(),
         }
     }

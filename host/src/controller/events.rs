@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use kube::api::ObjectMeta;
 use kube::core::error_boundary::InvalidObject;
 use stoker_api::detection::ObjectKey;
-use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
 
@@ -190,12 +189,10 @@ fn not_published(
     let Publication::Failed(error) = publication else {
         return None;
     };
-    let reason = match error.reason() {
-        taken @ reason::METADATA_TAKEN => taken,
-        _ => reason::PUBLICATION_FAILED,
+    let event = || {
+        let note = error.to_string();
+        event(EventType::Warning, error.reason(), "Publish", note)
     };
-    let note = messages::not_published(&stoker_report::chain(error).to_string());
-    let event = || event(EventType::Warning, reason, "Publish", note);
     has_new_message(condition::READY, before, after).then(event)
 }
 

@@ -1,4 +1,5 @@
 //! Beside the first step: the gateways of an object, which are the running pods that name it, and what their agents report.
+//! It only reads.
 //!
 //! The names and the rules are those of the Go operator. An agent reports its state in the ConfigMap `stoker-status-NAME`
 //! of the object, under the name of its pod or of its gateway.
@@ -8,7 +9,7 @@ mod pods;
 mod report;
 mod skew;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -16,10 +17,9 @@ use kube::Client;
 use kube::api::Api;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names;
-use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync};
+use stoker_api::{DiscoveredGateway, GatewayState};
 
 use super::Context;
-use super::agent_binding;
 use super::error::{ControllerError, within};
 
 pub(super) use pods::{AgentContainer, GatewayPod, PodFields, PodIndex};
@@ -49,7 +49,7 @@ pub(super) struct Gateway {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Gateways(Vec<Gateway>);
 
-/// What a pass found out about the gateways, and what it did for them.
+/// What a pass found out about the gateways, and whether it could do what their agents need.
 #[derive(Debug)]
 pub(super) struct Fleet {
     /// The gateways, or `None` if they are unknown. The status then keeps the gateways of the last pass.
@@ -70,6 +70,11 @@ impl Fleet {
         }
     }
 
+    /// Adds whether the agents are bound to their role.
+    pub(super) fn bound(self, binding: Result<(), ControllerError>) -> Self {
+        Self { binding, ..self }
+    }
+
     /// Returns the delay after which the gateways must be checked again, even if nothing changes.
     pub(super) fn next_check(&self, skew: &Skew) -> Option<Duration> {
         let retry = (self.reports.is_err() || self.binding.is_err()).then_some(RETRY);
@@ -77,67 +82,30 @@ impl Fleet {
     }
 }
 
-/// Discovers the gateways of an object, and binds their agents to their role.
+/// Discovers the gateways of an object.
 ///
 /// A failure does not end the pass: the ref does not depend on the gateways. Nothing is taken away from the gateways
 /// while the pods or the reports are unknown.
-pub(super) async fn observe<G>(context: &Context<G>, key: &ObjectKey, sync: &GatewaySync) -> Fleet {
+pub(super) async fn observe<G>(context: &Context<G>, key: &ObjectKey) -> Fleet {
     let Some(pods) = context.pods.of(key).await else {
         return Fleet::new(None);
     };
-    let accounts = accounts(&pods);
-    let (reports, binding) = tokio::join!(
-        reports(&context.client, key, &pods),
-        agent_binding::bind(context, key, sync, &accounts),
-    );
-    for error in [reports.as_ref().err(), binding.as_ref().err()]
-        .into_iter()
-        .flatten()
-    {
-        tracing::warn!(
-            sync.namespace = key.namespace(),
-            sync.name = key.name(),
-            reason = error.reason(),
-            error = %stoker_report::chain(error),
-            "a step for the gateways failed"
-        );
+    match reports(&context.client, key, &pods).await {
+        Ok(reports) => Fleet::new(Some(Gateways::discover(key, &pods, &reports))),
+        Err(error) => {
+            tracing::warn!(
+                sync.namespace = key.namespace(),
+                sync.name = key.name(),
+                reason = error.reason(),
+                error = %stoker_report::chain(&error),
+                "the reports of the agents could not be read"
+            );
+            Fleet {
+                reports: Err(error),
+                ..Fleet::new(None)
+            }
+        }
     }
-    match reports {
-        Ok(reports) => Fleet {
-            gateways: Some(Gateways::discover(key, &pods, &reports)),
-            reports: Ok(()),
-            binding,
-        },
-        Err(error) => Fleet {
-            gateways: None,
-            reports: Err(error),
-            binding,
-        },
-    }
-}
-
-/// Binds the agents of a paused object to their role, so that new ones can read that it is paused.
-///
-/// # Errors
-///
-/// Fails if the RoleBinding cannot be written. It is not written while the pods are unknown; the pass that follows the list
-/// of the pods writes it.
-pub(super) async fn bind<G>(
-    context: &Context<G>,
-    key: &ObjectKey,
-    sync: &GatewaySync,
-) -> Result<(), ControllerError> {
-    if context.agent_role.is_none() {
-        return Ok(());
-    }
-    let Some(pods) = context.pods.of(key).await else {
-        return Ok(());
-    };
-    agent_binding::bind(context, key, sync, &accounts(&pods)).await
-}
-
-fn accounts(pods: &[GatewayPod]) -> BTreeSet<String> {
-    pods.iter().map(|pod| pod.service_account.clone()).collect()
 }
 
 /// Reads the reports of the agents. Without a running pod, there is nothing to read.

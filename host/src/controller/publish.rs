@@ -122,7 +122,10 @@ fn unless_failed(
     match written {
         Ok(()) => Ok(publication),
         Err(error) if error.is_conflict() => Err(error),
-        Err(error) => Ok(Publication::Failed(error)),
+        Err(error) => {
+            let error = ControllerError::Unpublished(Box::new(error));
+            Ok(Publication::Failed(error))
+        }
     }
 }
 

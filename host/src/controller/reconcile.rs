@@ -26,7 +26,9 @@ use super::publish::{self, Publication};
 use super::resolve::{self, Blocked, Resolution};
 use super::status::{self, Outcome};
 use super::validate::{self, Desired};
-use super::{Context, clear, config_map, dereference, events, finalizer, forget, key_of};
+use super::{
+    Context, agent_binding, clear, config_map, dereference, events, finalizer, forget, key_of,
+};
 
 /// The delay until the agents of a paused object are bound again.
 const BINDING_RETRY: Duration = Duration::from_mins(5);
@@ -104,12 +106,15 @@ async fn pass<G: RefSource>(
     if let Some(result) = prepare(context, key, sync).await? {
         return Ok(result);
     }
-    // On the heap, so that a pass that waits for a git server is small.
-    let (refs, fleet) = tokio::join!(
+    // On the heap, so that a pass that waits for a git server is small. The agents are bound to their role here, and not
+    // with the other writes, because a new agent can read nothing before that, whatever git answers, and when.
+    let (refs, fleet, binding) = tokio::join!(
         Box::pin(dereference::dereference(context, key, sync)),
-        Box::pin(gateways::observe(context, key, sync)),
+        Box::pin(gateways::observe(context, key)),
+        Box::pin(agent_binding::bind(context, key, sync)),
     );
     let refs = refs?;
+    let fleet = fleet.bound(binding);
     drop(permit);
     let git = match refs.git.clone() {
         Ok(secrets) => secrets.access(&context.tokens).await,
@@ -129,6 +134,10 @@ async fn pass<G: RefSource>(
                 next: Some(pending.next),
             });
         }
+    };
+    let desired = Desired {
+        gateway: dereference::confirm(context, key, sync, &refs, &resolution).await?,
+        ..desired
     };
     let steps = Steps {
         refs: &refs,
@@ -262,32 +271,21 @@ async fn prepare<G: RefSource>(
         context.lookups.forget(key);
         write_status(context, key, sync, &Outcome::Paused).await?;
         publish::pause(context, key, sync).await?;
-        let bound = Box::pin(gateways::bind(context, key, sync)).await;
-        return bound_in_pause(key, bound).map(Some);
+        // New agents can then read that the object is paused.
+        let bound = Box::pin(agent_binding::bind(context, key, sync)).await;
+        return bound_in_pause(bound).map(Some);
     } else {
         return Ok(None);
     }
     Ok(Some(ReconcileResult::done()))
 }
 
-/// Returns the result of a pass over a paused object. Its status has no condition about the RoleBinding, so the log says
-/// why the agents are not bound.
-fn bound_in_pause(
-    key: &ObjectKey,
-    bound: Result<(), ControllerError>,
-) -> Result<ReconcileResult, ControllerError> {
+/// Returns the result of a pass over a paused object. Its status has no condition about the RoleBinding.
+fn bound_in_pause(bound: Result<(), ControllerError>) -> Result<ReconcileResult, ControllerError> {
     match bound {
         Ok(()) => Ok(ReconcileResult::done()),
         Err(error) if error.is_conflict() => Err(error),
-        Err(error) => {
-            tracing::warn!(
-                sync.namespace = key.namespace(),
-                sync.name = key.name(),
-                error = %stoker_report::chain(&error),
-                "the agents of the paused object are not bound to their role"
-            );
-            Ok(ReconcileResult::done().within(Some(BINDING_RETRY)))
-        }
+        Err(_) => Ok(ReconcileResult::done().within(Some(BINDING_RETRY))),
     }
 }
 

@@ -224,25 +224,29 @@ type Results<'a> = HashMap<&'a GitRef, Result<ResolvedRef, LookupError>>;
 
 /// Returns the commit of the effective ref.
 fn commit(wanted: &RefLookup, results: &Results<'_>) -> Result<ResolvedCommit, LookupError> {
-    let (git_ref, resolved) = in_either_spelling(&wanted.git_ref, results)?;
+    let resolved = in_either_spelling(&wanted.git_ref, results)?;
     let alias_agrees = match &wanted.requested {
         RequestedRef::Alias(spec) => {
-            in_either_spelling(spec, results).is_ok_and(|(_, other)| is_same(&other, &resolved))
+            in_either_spelling(spec, results).is_ok_and(|other| is_same(&other, &resolved))
         }
         RequestedRef::Absent | RequestedRef::Differs | RequestedRef::Same => false,
     };
     Ok(ResolvedCommit {
-        git_ref,
+        git_ref: wanted.git_ref.clone(),
         commit: resolved.commit().clone(),
         kind: kind(resolved.kind()),
-        short_name: resolved.full_name().and_then(short_name),
+        short_name: short_name(&resolved),
         alias_agrees,
     })
 }
 
-/// Returns the short name of a tag or a branch. `None` if it would mean something else, such as a commit.
-fn short_name(full_name: &str) -> Option<String> {
-    let full_name = GitRef::parse(full_name).ok()?;
+/// Returns the short name of a tag or a branch. `None` if it would mean something else: a commit, or the tag where the
+/// branch of the same name is meant, or the other way around. `git clone` takes the branch then, and `git fetch` the tag.
+fn short_name(resolved: &ResolvedRef) -> Option<String> {
+    if resolved.is_short_name_shared() {
+        return None;
+    }
+    let full_name = GitRef::parse(resolved.full_name()?).ok()?;
     let (RefName::Tag(name) | RefName::Branch(name)) = full_name.name() else {
         return None;
     };
@@ -250,16 +254,12 @@ fn short_name(full_name: &str) -> Option<String> {
     matches!(short.name(), RefName::Bare(_)).then(|| name.to_owned())
 }
 
-/// Returns a ref and what it points to. If the repository has no such ref, but one with or without a leading `v`, that
-/// one is meant.
-fn in_either_spelling(
-    git_ref: &GitRef,
-    results: &Results<'_>,
-) -> Result<(GitRef, ResolvedRef), LookupError> {
-    let result = |git_ref: &GitRef| -> Result<_, LookupError> {
+/// Returns what a ref points to. If the repository has no such ref, but one with or without a leading `v`, that one is
+/// meant.
+fn in_either_spelling(git_ref: &GitRef, results: &Results<'_>) -> Result<ResolvedRef, LookupError> {
+    let result = |git_ref: &GitRef| {
         let result = results.get(git_ref).cloned();
-        let resolved = result.unwrap_or(Err(LookupError::Aborted))?;
-        Ok((git_ref.clone(), resolved))
+        result.unwrap_or(Err(LookupError::Aborted))
     };
     match result(git_ref) {
         Err(missing) if missing.is_missing_ref() => {

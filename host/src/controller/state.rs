@@ -90,12 +90,12 @@ fn annotations_of_others(sync: &GatewaySync) -> u64 {
 /// The commit of a ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResolvedCommit {
-    /// The ref, in the spelling that the repository has.
+    /// The ref, as it was requested or as the spec has it. The repository may have another spelling of it.
     pub(super) git_ref: GitRef,
     pub(super) commit: CommitId,
     pub(super) kind: SyncedRefKind,
-    /// The name of the tag or the branch in the repository, by which `git clone --branch` finds it. `None` for other
-    /// refs.
+    /// The name of the tag or the branch in the repository, by which `git clone --branch` and `git fetch` find it. `None`
+    /// for other refs, and where a branch and a tag share the name and the ref says which of them is meant.
     pub(super) short_name: Option<String>,
     /// Whether the ref of the spec, which is another spelling of the same name, has the same commit and kind.
     pub(super) alias_agrees: bool,
@@ -240,6 +240,14 @@ impl ObjectStates {
             is_first: false,
             is_requested: false,
         }
+    }
+
+    /// Returns whether the inputs of the lookup of an object have changed since its last pass, apart from a removed
+    /// request. Those of an object that is seen for the first time have not.
+    pub(super) fn is_changed(&self, key: &ObjectKey, lookup_key: &LookupKey) -> bool {
+        let states = self.lock();
+        let before = states.get(key).map(|state| &state.lookup_key);
+        before.is_some_and(|before| before != lookup_key && !lookup_key.is_cleared(before))
     }
 
     /// Returns the last commit of an object for the same inputs, even if it is too old.

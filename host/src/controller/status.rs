@@ -5,7 +5,6 @@ mod write;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 use stoker_api::{GatewaySync, GatewaySyncStatus, RefResolutionStatus};
 
@@ -194,7 +193,8 @@ fn set_spec_conditions(setter: &mut Setter<'_>, desired: &Desired, is_pinned: bo
     }
 }
 
-/// Returns whether the object is ready, or the most important reason why it is not.
+/// Returns whether the object is ready. Where it is not, the reason is always the same, and the message names the most
+/// important cause.
 fn ready_state(
     desired: &Desired,
     resolution: &Resolution,
@@ -206,9 +206,7 @@ fn ready_state(
             let Blocked { secret, retry } = blocked;
             format!("{secret}{}", retry_note(*retry))
         }
-        (_, Publication::Failed(error)) => {
-            messages::not_published(&stoker_report::chain(error).to_string())
-        }
+        (_, Publication::Failed(error)) => error.to_string(),
         _ if desired.profiles.is_err() => "Profiles invalid".to_owned(),
         (Resolution::Failed(failure), _) => {
             let when = failure.retry.map(retry_note).unwrap_or_default();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -210,7 +209,11 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(self.body())).into_response();
+        let mut body = serde_json::to_string(&self.body()).unwrap_or_default();
+        // As with the Go operator, so that a terminal shows its prompt on a line of its own.
+        body.push('\n');
+        let json = (header::CONTENT_TYPE, "application/json");
+        let mut response = (self.status(), [json], body).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after() {
             drop(headers.insert(header::RETRY_AFTER, seconds));

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use futures::FutureExt as _;
-use stoker_api::detection::{Detection, ObjectKey, ParseError};
+use stoker_api::detection::{Detection, ObjectKey};
+use tokio::time::Instant;
 
 use super::Receiver;
 use super::answer::{Answer, Reason};
@@ -97,11 +98,13 @@ async fn handle(
         share,
     } = authenticated;
     let limits = &receiver.limits;
-    if let Some(why) = object.impossible() {
-        return Err(no_object(object, why));
-    }
     let fail = |error| fail(&error, object.key());
-    let target = target.map_err(fail)?;
+    let target = match target {
+        Err(RequestError::NotFound(_)) => {
+            return Err(unknown(receiver, object, delivery, deadline).await);
+        }
+        target => target.map_err(fail)?,
+    };
     let key = target.key.clone();
     limits.count(&key)?;
     let fingerprint = delivery.fingerprint();
@@ -126,6 +129,30 @@ async fn handle(
         receiver.metrics.accepted(&key, SystemTime::now());
     }
     Ok(accept(&submitted, plugin))
+}
+
+/// Returns the answer to a delivery for an object that does not exist. As with the Go operator, a delivery that no object
+/// could use is refused for what it is.
+async fn unknown(
+    receiver: &Receiver,
+    object: &PathObject,
+    delivery: Verified<Delivery>,
+    deadline: Instant,
+) -> Answer {
+    if !object.is_named() {
+        return Answer::refused(Reason::NoRoute, NO_ROUTE);
+    }
+    let _parsing = match receiver.limits.parse(&delivery, deadline).await {
+        Ok(parsing) => parsing,
+        Err(answer) => return answer,
+    };
+    match detect(receiver, delivery, &Policy::default()).await {
+        Err(Undetected {
+            answer,
+            unannounced: Some(Unannounced::Refused),
+        }) => answer,
+        _ => no_object(object),
+    }
 }
 
 /// Returns the answer to a delivery that repeats an earlier one, if its plugin may still answer. The body of such a
@@ -282,14 +309,10 @@ fn fail(error: &RequestError, key: &ObjectKey) -> Answer {
     let reason = error.reason();
     let (namespace, name) = (key.namespace(), key.name());
     match error {
-        RequestError::NotFound(_) => {
-            let error = format!("there is no GatewaySync {name:?} in namespace {namespace:?}");
-            Answer::refused(reason, error)
-        }
+        RequestError::NotFound(key) => Answer::refused(reason, not_found(key)),
         RequestError::Unavailable(_) => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, error = %stoker_report::chain(error), "a request could not be stored");
-            let error = "the Kubernetes API server cannot be reached; try again";
-            Answer::unavailable(reason, error, None)
+            Answer::unavailable(reason, format!("{error}; try again"), None)
         }
         RequestError::Invalid { .. } => {
             tracing::warn!(sync.namespace = namespace, sync.name = name, %error, "a request was refused");
@@ -303,11 +326,16 @@ fn fail(error: &RequestError, key: &ObjectKey) -> Answer {
     }
 }
 
-/// Returns the answer to a delivery whose path cannot name an object.
-fn no_object(object: &PathObject, why: &ParseError) -> Answer {
-    if !object.is_named() {
-        return Answer::refused(Reason::NoRoute, NO_ROUTE);
-    }
-    let error = format!("the path names no GatewaySync: {why}");
+/// Returns the answer to a delivery whose path names no object, or one that cannot exist.
+fn no_object(object: &PathObject) -> Answer {
+    let error = object.impossible().map_or_else(
+        || not_found(object.key()),
+        |why| format!("the path names no GatewaySync: {why}"),
+    );
     Answer::refused(Reason::NotFound, error)
+}
+
+fn not_found(key: &ObjectKey) -> String {
+    let (namespace, name) = (key.namespace(), key.name());
+    format!("there is no GatewaySync {name:?} in namespace {namespace:?}")
 }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Receiver;
 use super::answer::Reason;
-use super::router::counted;
+use super::router::{counted, wrong_method};
 
 /// The name of the sending system.
 const REQUEST_ORIGIN: &str = "webhook-request-origin";
@@ -24,11 +24,11 @@ const ALLOWED_RATE: &str = "webhook-allowed-rate";
 /// The maximum length of an origin in bytes, as of a DNS name (RFC 1035 §2.3.4).
 const MAX_ORIGIN_BYTES: usize = 255;
 
-/// Answers an OPTIONS request to the address of a webhook.
+/// Answers an OPTIONS request to the address of a webhook. Without an origin, it is no handshake, and a wrong method.
 pub(super) async fn permit(State(receiver): State<Arc<Receiver>>, headers: HeaderMap) -> Response {
     let mut origins = headers.get_all(REQUEST_ORIGIN).iter();
     let mut response = match (origins.next(), origins.next()) {
-        (None, _) => StatusCode::NO_CONTENT.into_response(),
+        (None, _) => return wrong_method(State(receiver)).await.into_response(),
         (Some(origin), None) if is_origin(origin.as_bytes()) => {
             let mut response = StatusCode::OK.into_response();
             let allowed = response.headers_mut();

@@ -35,7 +35,8 @@ fn healthy() -> MethodRouter<Arc<Receiver>> {
     get(async || "ok").options(async || "ok").fallback(no_route)
 }
 
-async fn wrong_method(
+/// Answers a request with another method than that of a webhook.
+pub(super) async fn wrong_method(
     State(receiver): State<Arc<Receiver>>,
 ) -> ([(axum::http::HeaderName, &'static str); 1], Answer) {
     let answer = counted(

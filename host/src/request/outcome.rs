@@ -133,12 +133,21 @@ pub enum RequestError {
         /// What is wrong with it.
         why: String,
     },
-    /// The API server did not store the request before the deadline. The same delivery may succeed later.
-    #[error("the Kubernetes API server cannot be reached")]
+    /// The API server did not store the request before the deadline. The same delivery may succeed later. Without a cause,
+    /// it did not answer in time.
+    #[error("{}", unavailable_text(.0.is_some()))]
     Unavailable(#[source] Option<Arc<kube::Error>>),
     /// The API server refused the request.
     #[error("the Kubernetes API server refused the request")]
     Refused(#[source] Arc<kube::Error>),
+}
+
+fn unavailable_text(has_cause: bool) -> &'static str {
+    if has_cause {
+        "the Kubernetes API server cannot be reached"
+    } else {
+        "the Kubernetes API server did not answer in time"
+    }
 }
 
 impl RequestError {

@@ -31,7 +31,7 @@ use super::{
     Announcement, Prefetch, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
 };
 use answered::Answered;
-use pauses::{Pauses, TRY};
+use pauses::{Pauses, try_until};
 use plan::{Plan, plan, repeats};
 use turn::{Submission, Turn};
 
@@ -226,7 +226,10 @@ impl Queue {
             let (error, again_in) = match self.answer(key, &mut turn).await {
                 Ok(()) => return,
                 Err(Failure::Final(error)) => return turn.answer_all(&error),
-                Err(Failure::Transient { error, again_in }) => (error, again_in),
+                Err(Failure::Transient { error, again_in }) => {
+                    turn.had_no_answer |= error.is_none();
+                    (error, again_in)
+                }
                 Err(Failure::Conflict) => (None, None),
             };
             drop(permit);
@@ -255,6 +258,11 @@ impl Queue {
         turn.answer_stored(&known);
         turn.answer_repeated(&known, stamp);
         if turn.batch.is_empty() {
+            return Ok(());
+        }
+        if turn.had_no_answer && turn.present.is_none() {
+            // A write without an answer may be stored. The next one would then only be in conflict with it.
+            turn.present = Some(self.writer.read(key, turn.limit()).await?.snapshot);
             return Ok(());
         }
         let Plan {
@@ -312,12 +320,16 @@ impl Queue {
     /// Reads an object, and tries again until the deadline.
     async fn read(&self, key: &ObjectKey, deadline: Instant) -> Result<Target, RequestError> {
         let mut pauses = Pauses::new();
+        let mut had_no_answer = false;
         loop {
-            let limit = deadline.min(Instant::now() + TRY);
+            let limit = try_until(deadline, had_no_answer);
             let (error, again_in) = match self.writer.read(key, limit).await {
                 Ok(target) => return Ok(target),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Transient { error, again_in }) => (error, again_in),
+                Err(Failure::Transient { error, again_in }) => {
+                    had_no_answer |= error.is_none();
+                    (error, again_in)
+                }
                 Err(Failure::Conflict) => (None, None),
             };
             let again_at = Instant::now() + pauses.next(again_in);

@@ -81,22 +81,22 @@ impl RequestState {
 
     /// Returns whether a request for the ref of a detection must be written.
     pub(super) fn need(&self, detection: &Detection) -> Need {
-        if self.current_ref() != detection.git_ref.as_str() {
+        if !self.is_requested(&detection.git_ref) {
+            // Also for the ref of the spec: the annotations then show who asked for it last, and when. The controller
+            // removes the request once it is handled.
             return Need::Write;
         }
-        if self.requested_ref.is_some() {
-            let Some(requested_at) = &self.requested_at else {
-                // The annotation was written by hand. Only a time stamp shows what was handled.
-                return Need::Write;
+        let Some(requested_at) = &self.requested_at else {
+            // The annotation was written by hand. Only a time stamp shows what was handled.
+            return Need::Write;
+        };
+        if self.handled_at.as_ref() != Some(requested_at) {
+            // The repository is not read while the object is paused.
+            return if self.is_paused {
+                Need::AlreadyRequested
+            } else {
+                Need::Renew
             };
-            if self.handled_at.as_ref() != Some(requested_at) {
-                // The repository is not read while the object is paused.
-                return if self.is_paused {
-                    Need::AlreadyRequested
-                } else {
-                    Need::Renew
-                };
-            }
         }
         if self.is_settled(detection) {
             Need::AlreadyRequested
@@ -219,20 +219,21 @@ mod tests {
     }
 
     #[test]
-    fn a_resolved_tag_that_the_spec_names_is_settled() {
-        let state = RequestState {
-            spec_ref: "refs/tags/v1".into(),
-            resolved: Some(Resolved {
-                name: "v1".into(),
-                commit: None,
-                is_fixed: true,
-            }),
-            ..RequestState::default()
-        };
-        assert_eq!(
-            state.need(&detection("refs/tags/v1")),
-            Need::AlreadyRequested
-        );
+    fn a_ref_that_only_the_spec_names_is_written() {
+        for is_paused in [false, true] {
+            let state = RequestState {
+                spec_ref: "refs/tags/v1".into(),
+                is_paused,
+                resolved: Some(Resolved {
+                    name: "refs/tags/v1".into(),
+                    commit: Some(id('a')),
+                    is_fixed: true,
+                }),
+                ..RequestState::default()
+            };
+            assert_eq!(state.need(&detection("refs/tags/v1")), Need::Write);
+            assert_eq!(state.need(&pushed("refs/tags/v1", 'a')), Need::Write);
+        }
     }
 
     #[test]

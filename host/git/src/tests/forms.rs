@@ -101,6 +101,25 @@ async fn each_form_leads_to_its_commit() {
 }
 
 #[tokio::test]
+async fn a_name_that_a_branch_and_a_tag_share_is_reported_where_one_of_them_is_meant() {
+    let site = Site::new().await;
+    for (git_ref, is_shared) in [
+        ("refs/heads/both", true),
+        ("refs/tags/both", true),
+        ("heads/both", true),
+        ("tags/both", true),
+        ("both", false),
+        ("refs/heads/main", false),
+        ("refs/tags/light", false),
+        ("heads/feature/x", false),
+        ("HEAD", false),
+    ] {
+        let found = site.resolve(git_ref).await.unwrap();
+        assert_eq!(found.is_short_name_shared(), is_shared, "{git_ref}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let site = Site::new().await;
     for (git_ref, text) in [

@@ -59,7 +59,8 @@ async fn listed(name: &str, texts: &[&str]) -> Result<Option<(RefKind, Advertise
         candidates.add(&found);
     })
     .await?;
-    Ok(candidates.into_winner())
+    let winner = candidates.into_winner();
+    Ok(winner.map(|winner| (winner.kind, winner.found)))
 }
 
 fn line(digit: char, rest: &str) -> String {
@@ -212,14 +213,24 @@ fn only_refs_that_a_name_may_mean_are_requested() {
         ("v1", &["refs/tags/v1", "refs/heads/v1"][..]),
         (
             "heads/x",
-            &["refs/tags/heads/x", "refs/heads/heads/x", "refs/heads/x"],
+            &[
+                "refs/tags/heads/x",
+                "refs/heads/heads/x",
+                "refs/heads/x",
+                "refs/tags/x",
+            ],
         ),
         (
             "tags/x",
-            &["refs/tags/tags/x", "refs/heads/tags/x", "refs/tags/x"],
+            &[
+                "refs/tags/tags/x",
+                "refs/heads/tags/x",
+                "refs/tags/x",
+                "refs/heads/x",
+            ],
         ),
-        ("refs/tags/v1", &["refs/tags/v1"]),
-        ("refs/heads/main", &["refs/heads/main"]),
+        ("refs/tags/v1", &["refs/tags/v1", "refs/heads/v1"]),
+        ("refs/heads/main", &["refs/heads/main", "refs/tags/main"]),
         ("refs/pull/7/head", &["refs/pull/7/head"]),
         ("HEAD", &["HEAD"]),
     ] {

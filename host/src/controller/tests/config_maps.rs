@@ -52,6 +52,39 @@ async fn the_published_ref_is_one_that_every_agent_can_clone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_a_branch_and_a_tag_share_is_published_as_the_commit() {
+    let (tag, branch) = (commit('a').to_string(), commit('b').to_string());
+    for (git_ref, expected) in [
+        ("refs/heads/dual", &*branch),
+        ("refs/tags/dual", &tag),
+        ("dual", "dual"),
+    ] {
+        let bench = Bench::new(&GatewaySync::sample().git_ref(git_ref));
+        bench.git.set("dual", 'a', RefKind::Tag);
+        bench.git.set("refs/tags/dual", 'a', RefKind::Tag);
+        bench.git.set("refs/heads/dual", 'b', RefKind::Branch);
+        bench.pass().await.unwrap();
+        let published = &bench.api.get(METADATA).unwrap()["data"]["ref"];
+        assert_eq!(published, expected, "{git_ref}");
+        let status = bench.object().status.unwrap();
+        assert_eq!(status.last_sync_ref.as_deref(), Some(git_ref));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_has_the_ref_as_it_was_asked_for() {
+    for (asked, found) in [("1.0.0", "v1.0.0"), ("refs/tags/v2", "refs/tags/2")] {
+        let bench = Bench::new(&GatewaySync::sample().git_ref(asked));
+        bench.git.set(found, 'b', RefKind::Tag);
+        bench.pass().await.unwrap();
+        let status = bench.object().status.unwrap();
+        assert_eq!(status.last_sync_ref.as_deref(), Some(asked));
+        let published = &bench.api.get(METADATA).unwrap()["data"]["ref"];
+        assert_eq!(published, found.trim_start_matches("refs/tags/"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_config_map_that_is_as_it_was_written_is_not_read() {
     let bench = Bench::new(&GatewaySync::sample());
     bench.pass().await.unwrap();

@@ -64,6 +64,7 @@ pub(in crate::controller) fn desired(sync: &GatewaySync) -> Desired {
     let refs = References {
         git: Ok(GitSecrets::Credentials(Credentials::Anonymous)),
         gateway_secret: Ok(()),
+        shared_since: None,
         config_map: Present::Read(None),
         published: None,
         token_secret: None,
@@ -208,10 +209,12 @@ impl FakeGit {
         match refs.iter().find(|(name, ..)| name == git_ref.as_str()) {
             Some((name, commit, kind)) => {
                 let found = ResolvedRef::new(commit.clone(), *kind);
-                Ok(match full_name(name, *kind) {
-                    Some(full_name) => found.with_full_name(full_name),
-                    None => found,
-                })
+                let full_name = full_name(name, *kind).into_iter();
+                let found = full_name.fold(found, ResolvedRef::with_full_name);
+                let short = format!("s/{}", git_ref.short());
+                let is_rival = |other: &String| other != name && other.ends_with(&short);
+                let has_rival = refs.iter().any(|(other, ..)| is_rival(other));
+                Ok(found.with_shared_short_name(has_rival && name.ends_with(&short)))
             }
             None => Err(GitError::RefNotFound {
                 url: url.to_string(),

@@ -133,7 +133,7 @@ async fn an_error_of_the_api_server_is_not_a_missing_secret() {
     let line = format!("GET {API_KEY}");
     bench.api.refuse(&line, 500, "etcd is away");
     let error = bench.pass().await.unwrap_err();
-    assert_eq!(error.reason(), "Reconciling");
+    assert_eq!(error.reason(), "ApiRefused");
     assert!(bench.object().status.is_none());
     bench.api.allow(&line);
     assert_eq!(bench.pass().await.unwrap(), after(300));
@@ -162,6 +162,69 @@ async fn passes_share_a_read_of_the_api_key_for_a_second_unless_it_is_missing() 
     assert_eq!(read().await, (false, 1));
     bench.api.put(API_KEY, secret);
     assert_eq!(read().await, (true, 1));
+}
+
+/// A bench on which passes share reads of Secrets for a second, as they do in production.
+fn sharing(sync: &GatewaySync) -> Bench {
+    let mut bench = Bench::new(sync);
+    let context = Context {
+        secret_reads: dereference::secret_reads(dereference::SHARED_FOR),
+        ..fixture::context(&bench.controller)
+    };
+    context.pods.apply(watcher::Event::Init);
+    context.pods.apply(watcher::Event::InitDone);
+    bench.context = Arc::new(context);
+    bench
+}
+
+/// Reads the Secret with the API key, as a pass over another object with it does.
+async fn read_for_another_object(bench: &Bench) {
+    let (key, object) = (fixture::key(), bench.object());
+    let refs = Box::pin(dereference::dereference(&bench.context, &key, &object)).await;
+    assert!(refs.unwrap().gateway_secret.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_new_is_published_once_the_api_key_is_removed() {
+    let annotate = |sync: GatewaySync| {
+        sync.with(|sync| {
+            let annotations = sync.metadata.annotations.get_or_insert_default();
+            annotations.insert("example.com/try".to_owned(), "1".to_owned());
+        })
+    };
+    let request = |sync: GatewaySync| sync.requested("main", Some("2026-01-01T00:00:01Z"));
+    let edit = |sync: GatewaySync| sync.polling(true, "2s").generation(2);
+    let changes: [&dyn Fn(GatewaySync) -> GatewaySync; 4] =
+        [&annotate, &request, &edit, &|sync| sync];
+    for (number, change) in changes.into_iter().enumerate() {
+        let bench = sharing(&GatewaySync::sample().polling(true, "1s"));
+        bench.pass().await.unwrap();
+        let published = bench.api.get(METADATA).unwrap();
+        tokio::time::advance(2 * SECOND).await;
+        read_for_another_object(&bench).await;
+        bench.api.remove(API_KEY);
+        bench.git.set("main", 'b', RefKind::Branch);
+        bench.change(change);
+        bench.pass().await.unwrap();
+        let (status, _, message) = bench.condition("Ready");
+        let expected = "gateway API key secret \"api-key\" not found";
+        assert!(message.starts_with(expected), "{number}: {message}");
+        assert_eq!(status, "False");
+        assert_eq!(bench.api.get(METADATA).unwrap(), published, "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_finds_nothing_new_uses_the_read_of_another_object() {
+    let bench = sharing(&GatewaySync::sample().polling(true, "1s"));
+    bench.pass().await.unwrap();
+    tokio::time::advance(2 * SECOND).await;
+    read_for_another_object(&bench).await;
+    bench.api.calls();
+    bench.git.looked_up();
+    bench.pass().await.unwrap();
+    assert_eq!(bench.git.looked_up(), ["main"]);
+    assert_eq!(bench.api.calls(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -297,7 +297,7 @@ fn ready_reports_the_most_important_fault() {
         (found(), Publication::Blocked(blocked()), true, missing),
         (
             found(),
-            Publication::Failed(taken()),
+            Publication::Failed(ControllerError::Unpublished(Box::new(taken()))),
             true,
             "Metadata not published: the ConfigMap m exists, and it was not created by Stoker; \
              delete it, or create the GatewaySync under another name",

@@ -15,9 +15,18 @@ impl Fixture {
         headers: &[(&str, &str)],
         body: impl Into<Vec<u8>>,
     ) -> Reply {
+        self.deliver_to(PATH, headers, body).await
+    }
+
+    pub(super) async fn deliver_to(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Reply {
         let body = body.into();
         let mut request =
-            Request::post(PATH).header(SIGNATURE_HEADER, sign(SECRET.as_bytes(), &body));
+            Request::post(path).header(SIGNATURE_HEADER, sign(SECRET.as_bytes(), &body));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

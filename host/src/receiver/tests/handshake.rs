@@ -52,10 +52,10 @@ async fn an_invalid_origin_is_refused_and_not_sent_back() {
 }
 
 #[tokio::test]
-async fn without_an_origin_only_the_methods_are_named() {
+async fn without_an_origin_the_method_is_wrong() {
     let fixture = Fixture::new(with_object(Policy::default())).await;
     let reply = fixture.options(PATH, &[]).await;
-    assert_eq!(reply.status, StatusCode::NO_CONTENT);
+    assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(reply.headers["allow"], "POST");
     assert!(!reply.headers.contains_key("webhook-allowed-origin"));
 }

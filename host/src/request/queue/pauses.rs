@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
 
-/// The maximum time of one try. A connection that hangs is then replaced before the sender's deadline.
-pub(super) const TRY: Duration = Duration::from_secs(2);
+/// The maximum time of one try, unless one before it had no answer. A connection that hangs is then replaced before the
+/// sender's deadline.
+const TRY: Duration = Duration::from_secs(2);
 /// The minimum time of one try, in which an API server under load can answer.
 pub(super) const SHORTEST_TRY: Duration = Duration::from_millis(500);
 /// How long before the deadline of a sender a try ends.
@@ -15,6 +17,16 @@ const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_millis(500);
 /// The longest pause that an API server can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(8);
+
+/// Returns when a try ends that begins now: after a limited time or, if a try before it had no answer, at the end of all
+/// tries, because an API server that is slow would not answer a shorter one either.
+pub(super) fn try_until(end: Instant, had_no_answer: bool) -> Instant {
+    if had_no_answer {
+        end
+    } else {
+        end.min(Instant::now() + TRY)
+    }
+}
 
 /// The pauses between the tries of one task.
 pub(super) struct Pauses(ExponentialBackoff);

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod fake_api;
+mod slow;
 
 use std::time::Duration;
 
@@ -216,7 +217,8 @@ async fn failures_of_the_api_server_are_tried_again_until_the_deadline() {
     assert_eq!(submitted.await.unwrap(), written("v1"));
     // A try without an answer takes two seconds.
     assert!((2..5).contains(&started.elapsed().as_secs()));
-    assert_eq!(api.count(&Method::PATCH), 4);
+    // Before the last write, the object is read twice.
+    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (3, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -284,8 +286,8 @@ async fn a_write_whose_answer_is_lost_is_recognised_as_stored() {
     let requester = requester(&api);
     let submitted = requester.submit(api.target(), delivery("v1", 1), in_seconds(8));
     assert_eq!(submitted.await.unwrap(), written("v1"));
-    // The second try conflicts with the first one.
-    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (2, 1));
+    // The next write would only be in conflict with it.
+    assert_eq!((api.count(&Method::PATCH), api.count(&Method::GET)), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::pauses::{MARGIN, SHORTEST_TRY, TRY};
+use super::pauses::{MARGIN, SHORTEST_TRY, try_until};
 use super::plan::repeats;
 use crate::request::writer::Stamp;
 use crate::request::{Announcement, RequestError, Snapshot, Submitted, Target};
@@ -58,6 +58,8 @@ pub(super) struct Turn {
     pub(super) batch: Vec<Submission>,
     /// The object by a read that began after all announcements of the batch arrived.
     pub(super) present: Option<Snapshot>,
+    /// Whether the API server did not answer a try in time.
+    pub(super) had_no_answer: bool,
 }
 
 impl Turn {
@@ -65,6 +67,7 @@ impl Turn {
         Self {
             batch,
             present: None,
+            had_no_answer: false,
         }
     }
 
@@ -95,7 +98,7 @@ impl Turn {
         let deadlines = self.batch.iter().map(|submission| submission.deadline);
         let end = |deadline: Instant| deadline.checked_sub(MARGIN);
         let earliest = deadlines.filter_map(end).min().unwrap_or(now);
-        earliest.clamp(now + SHORTEST_TRY, now + TRY)
+        try_until(earliest, self.had_no_answer).max(now + SHORTEST_TRY)
     }
 
     /// Notes the outcomes that apply if a write is stored whose answer does not arrive.

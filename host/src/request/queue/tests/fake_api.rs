@@ -30,6 +30,10 @@ pub(super) enum Fault {
     Lost,
     /// It has its effect, and no answer.
     LostAnswer,
+    /// It has its effect after these seconds, unless it is given up.
+    Slow(f64),
+    /// It has its effect, and its answer after these seconds.
+    SlowAnswer(f64),
     /// Another process requests a ref before it has its effect.
     Overtaken(&'static str),
 }
@@ -91,7 +95,8 @@ impl FakeApi {
             Some(Fault::Overtaken(git_ref)) => self.change(&json!({
                 "stoker.io/requested-ref": git_ref, "stoker.io/requested-at": "2026-01-01T00:00:00Z",
             })),
-            Some(Fault::LostAnswer) | None => {}
+            Some(Fault::Slow(seconds)) => tokio::time::sleep(Duration::from_secs_f64(seconds)).await,
+            Some(Fault::LostAnswer | Fault::SlowAnswer(_)) | None => {}
         }
         if method == Method::PATCH && !is_other {
             let patch: Value = serde_json::from_slice(&patch).unwrap();
@@ -102,8 +107,12 @@ impl FakeApi {
             }
             self.change(&metadata["annotations"]);
         }
-        if matches!(fault, Some(Fault::LostAnswer)) {
-            return std::future::pending().await;
+        match fault {
+            Some(Fault::LostAnswer) => std::future::pending().await,
+            Some(Fault::SlowAnswer(seconds)) => {
+                tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+            }
+            _ => {}
         }
         (200, self.object.lock().unwrap().clone())
     }
