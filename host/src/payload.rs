@@ -11,6 +11,7 @@
 
 mod error;
 mod form;
+mod names;
 mod pointer;
 mod raw;
 mod repair;

@@ -9,9 +9,10 @@
 //! `supply` (where files come from), `inspect` (the format of a file and the cost of compiling it), `component`
 //! (compiles and links the bytes, on threads of `background`, within the memory that the process may still take),
 //! `descriptor` (the plugin's description of itself), `load` (a loaded plugin, which can be asked), `settings` (its
-//! limits and settings), `catalog` (which plugins exist), `watch` (when files are scanned), `chain` (which plugins are
-//! asked, in which order), `breaker` (which plugins are not asked for a while), `call` (one call of one instance),
-//! `lane` (which thread a call runs on), `reply` (checks the answer).
+//! limits and settings), `catalog` (which plugins exist, and in which order they are asked: `catalog/order.rs`),
+//! `watch` (when files are scanned), `chain` (which plugins are asked), `breaker` (which plugins are not asked for a
+//! while), `question` (a delivery, as plugins see it), `call` (one call of one instance), `lane` (which thread a call
+//! runs on), `reply` (checks the answer).
 
 mod background;
 mod bindings;
@@ -29,6 +30,7 @@ mod lane;
 mod limits;
 mod load;
 mod metrics;
+mod question;
 mod reply;
 mod sandbox;
 mod settings;
@@ -36,14 +38,15 @@ mod status;
 mod supply;
 mod watch;
 
-pub use call::{CallReport, Question};
-pub use catalog::{Catalog, read_component};
+pub use call::CallReport;
+pub use catalog::{Catalog, Watched, read_component};
 pub use chain::{Chain, Declined, Verdict};
 pub use descriptor::Descriptor;
 pub use error::{CallError, LoadError, SandboxError, SettingsError};
 pub use limits::{Capacity, Limits};
 pub use load::{Origin, Plugin};
 pub use metrics::PluginMetrics;
+pub use question::Question;
 pub use reply::Reply;
 pub use sandbox::Sandbox;
 pub use settings::{Settings, SettingsSource, Tuning};

@@ -93,6 +93,8 @@ pub struct Policy {
 pub struct Announcement {
     /// The name of the plugin.
     pub plugin: Arc<str>,
+    /// The number of the plugin. A plugin in another version, or with other settings, has another number.
+    pub plugin_number: u64,
     /// The refs, at least one, in the sender's order.
     pub detections: Vec<Detection>,
     /// What identifies the delivery.
@@ -134,9 +136,15 @@ pub trait Requests: Send + Sync {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Target, RequestError>>;
 
-    /// Returns the outcome of a delivery which repeats one that was answered by [`Requests::submit`], and the name of the
-    /// plugin that recognised it. Returns `None` if this is not known without the content of the delivery.
-    fn recall(&self, target: &Target, fingerprint: &Fingerprint) -> Option<(Arc<str>, Submitted)>;
+    /// Returns the outcome of a delivery which repeats one that was answered by [`Requests::submit`], and the number of
+    /// the plugin that recognised it. Returns `None` if this is not known without the content of the delivery, or if the
+    /// plugin with this number may not answer.
+    fn recall(
+        &self,
+        target: &Target,
+        fingerprint: &Fingerprint,
+        may_answer: &dyn Fn(u64) -> bool,
+    ) -> Option<(u64, Submitted)>;
 
     /// Makes an announcement a request on the object. Returns once it is stored, or at the deadline.
     fn submit(

@@ -72,7 +72,7 @@ impl PayloadFile {
             .collect::<Result<_, _>>()?;
         let expected = members
             .expect
-            .map(|expect| serde_json::from_str::<Option<Answer>>(expect.get()))
+            .map(|expect| answer_in(&text, expect))
             .transpose()?
             .flatten();
         // The raw value is a slice of the text, so the distance between the two is its position.
@@ -94,6 +94,18 @@ impl PayloadFile {
     pub(super) fn text(&self) -> (&str, Option<Range<usize>>) {
         (&self.text, self.span.clone())
     }
+}
+
+/// Parses the expected answer in the text of a file. The place in an error is that in the file: the answer is parsed after
+/// the space that stands for what is before it.
+fn answer_in(text: &str, expect: &RawValue) -> Result<Option<Answer>, AuthorError> {
+    let start = expect.get().as_ptr().addr() - text.as_ptr().addr();
+    let before = text[..start].bytes();
+    let mut padded: Vec<u8> = before
+        .map(|byte| if byte == b'\n' { byte } else { b' ' })
+        .collect();
+    padded.extend_from_slice(expect.get().as_bytes());
+    Ok(serde_json::from_slice(&padded)?)
 }
 
 fn header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), AuthorError> {
@@ -162,5 +174,18 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_error_in_the_expected_answer_has_its_place_in_the_file() {
+        let text = "{\n \"description\": \"é\", \"body\": 1,\n  \"expect\": {\"found\": [{\"refs\": \"v1\"}]}\n}";
+        let Err(AuthorError::Payload(error)) = read(text) else {
+            panic!("the answer is invalid")
+        };
+        assert!(error.to_string().contains("`refs`"), "{error}");
+        assert!(
+            error.line() == 3 && (24..=31).contains(&error.column()),
+            "{error}"
+        );
     }
 }

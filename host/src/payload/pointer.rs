@@ -1,13 +1,21 @@
 use std::borrow::Cow;
 
+/// The maximum length of a pointer, in bytes. A longer one leads to no value. Its escapes are decoded in one go, which a
+/// call of a plugin cannot interrupt.
+pub(super) const MAX_BYTES: usize = 16 << 10;
+
 /// The reference tokens of a JSON pointer, from the root down.
 pub(super) struct Tokens<'a> {
     rest: Option<&'a str>,
 }
 
 impl<'a> Tokens<'a> {
-    /// Returns `None` if the text is not a pointer: it must be empty or start with a slash (RFC 6901 §3).
+    /// Returns `None` if the text is not a pointer: it must be empty or start with a slash (RFC 6901 §3). Returns `None` for
+    /// a pointer that is too long, too.
     pub(super) fn parse(pointer: &'a str) -> Option<Self> {
+        if pointer.len() > MAX_BYTES {
+            return None;
+        }
         match pointer.strip_prefix('/') {
             Some(rest) => Some(Self { rest: Some(rest) }),
             None if pointer.is_empty() => Some(Self { rest: None }),

@@ -1,6 +1,6 @@
 //! An upper bound of the memory that parsing takes, found before the parsing.
 
-/// The memory of a value in bytes: its node, and its share of the positions of array elements.
+/// The memory of a value in bytes: its node, and its share of the positions of array elements or of the index of names.
 const VALUE_BYTES: usize = 24;
 /// The memory of a string with escapes in bytes, besides its text: an element of a list that may have grown to twice
 /// its length, and the overhead of an allocation.

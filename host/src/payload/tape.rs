@@ -1,10 +1,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::RandomState;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::Kind;
+use super::names::{self, Names};
 use super::pointer::{self, Tokens};
 use super::size::Size;
 
@@ -21,6 +23,10 @@ pub(super) struct Tape {
     unescaped: Vec<Option<Box<str>>>,
     /// For each long array, by its position: the positions of the elements [`STRIDE`], 2 × [`STRIDE`] and so on.
     strides: BTreeMap<usize, Vec<usize>>,
+    /// For each object with many members, by its position: its names.
+    names: BTreeMap<usize, Names>,
+    /// Hashes the names. A sender cannot choose names with the same hash, because its keys are random.
+    hasher: RandomState,
 }
 
 /// One value, or the name of a member.
@@ -93,10 +99,12 @@ impl Tape {
             .strides
             .values()
             .map(|places| 32 + places.capacity() * 8);
+        let names = self.names.values().map(|names| 32 + names.memory());
         let copies = self.unescaped.iter().flatten().map(|text| text.len() + 16);
         self.nodes.capacity() * size_of::<Node>()
             + self.unescaped.capacity() * 16
             + strides.sum::<usize>()
+            + names.sum::<usize>()
             + copies.sum::<usize>()
     }
 
@@ -109,7 +117,7 @@ impl Tape {
         let mut parser = serde_json::Deserializer::from_slice(body);
         Builder {
             tape: &mut tape,
-            base: body.as_ptr().addr(),
+            body,
         }
         .deserialize(&mut parser)?;
         parser.end()?;
@@ -142,7 +150,7 @@ impl Tape {
         let mut place = 0;
         for token in tokens {
             place = match *self.nodes.get(place)? {
-                Node::Object { end, .. } => self.member(place + 1, end as usize, &token, body)?,
+                Node::Object { end, .. } => self.member(place, end as usize, &token, body)?,
                 Node::Array { end, .. } => {
                     self.element(place, end as usize, pointer::index(&token)?)?
                 }
@@ -152,10 +160,18 @@ impl Tape {
         self.nodes.get(place)
     }
 
-    fn member(&self, mut place: usize, end: usize, name: &str, body: &[u8]) -> Option<usize> {
-        let mut found = None;
+    fn member(&self, object: usize, end: usize, name: &str, body: &[u8]) -> Option<usize> {
+        let is_named = |place: &usize| {
+            let node = self.nodes.get(*place);
+            node.is_some_and(|node| self.is_named(node, name, body))
+        };
+        if let Some(names) = self.names.get(&object) {
+            let mut places = names.places(name, &self.hasher);
+            return Some(places.find(is_named)? + 1);
+        }
+        let (mut place, mut found) = (object + 1, None);
         while place < end {
-            if self.is_named(self.nodes.get(place)?, name, body) {
+            if is_named(&place) {
                 found = Some(place + 1);
             }
             place = self.behind(place + 1)?;
@@ -194,6 +210,23 @@ impl Tape {
         (place < end).then_some(place)
     }
 
+    /// Makes the index of the names of an object.
+    fn index(&mut self, object: usize, len: usize, body: &[u8]) {
+        let mut names = Names::with_capacity(len);
+        let mut place = object + 1;
+        while let Some(name) = self.nodes.get(place) {
+            if let (Some(text), Ok(at)) = (self.text(name, body), u32::try_from(place)) {
+                names.add(text, at, &self.hasher);
+            }
+            let Some(next) = self.behind(place + 1) else {
+                break;
+            };
+            place = next;
+        }
+        names.sort();
+        self.names.insert(object, names);
+    }
+
     /// The position of the node after a whole value.
     fn behind(&self, place: usize) -> Option<usize> {
         match *self.nodes.get(place)? {
@@ -206,15 +239,15 @@ impl Tape {
 /// Writes the parsed values to the tape.
 struct Builder<'t> {
     tape: &'t mut Tape,
-    /// The address of the body. A string that the parser borrows from the body is kept as an offset.
-    base: usize,
+    /// The text. A string that the parser borrows from it is kept as an offset.
+    body: &'t [u8],
 }
 
 impl Builder<'_> {
     fn again(&mut self) -> Builder<'_> {
         Builder {
             tape: self.tape,
-            base: self.base,
+            body: self.body,
         }
     }
 
@@ -280,7 +313,7 @@ impl<'de> Visitor<'de> for Builder<'_> {
         let start = text
             .as_ptr()
             .addr()
-            .checked_sub(self.base)
+            .checked_sub(self.body.as_ptr().addr())
             .ok_or_else(|| E::custom("a string outside the body"))?;
         self.tape.nodes.push(Node::Text {
             start: offset(start)?,
@@ -316,12 +349,16 @@ impl<'de> Visitor<'de> for Builder<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         let place = self.open();
-        let mut len = 0;
+        let mut len: usize = 0;
         while members.next_key_seed(self.again())?.is_some() {
             members.next_value_seed(self.again())?;
             len += 1;
         }
-        let end = offset(self.tape.nodes.len())?;
+        // The object is the end of the tape as yet, so its last member is the last node.
+        if len >= names::LEAST {
+            self.tape.index(place, len, self.body);
+        }
+        let (len, end) = (offset(len)?, offset(self.tape.nodes.len())?);
         self.tape.nodes[place] = Node::Object { len, end };
         Ok(())
     }

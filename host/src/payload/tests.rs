@@ -366,6 +366,9 @@ fn the_memory_of_parsing_is_known_in_advance() {
         many("[]", 50_000),
         many(r#""\n""#, 50_000),
         many(r#"{"name":"v1","text":"two\nlines"}"#, 10_000),
+        members(names::LEAST, "0"),
+        members(10_000, "0"),
+        many(&members(names::LEAST, r#""\n""#), 100),
         many(&many("1", 17), 5_000),
         "[".repeat(100),
         String::new(),
@@ -391,4 +394,39 @@ fn the_memory_of_what_a_form_or_an_envelope_holds_is_known_in_advance() {
         let memory = text.len() + document.tape.memory();
         assert!(memory <= bound, "{memory} > {bound}");
     }
+}
+
+/// An object with this number of members, of which two have the name `0`.
+fn members(count: usize, value: &str) -> String {
+    let names = (0..count - 1).chain([0]);
+    let members = names.map(|name| format!("\"{name}\":{value}"));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn members_are_found_among_many() {
+    for count in [names::LEAST - 1, names::LEAST, 10_000] {
+        let inner = members(count, "1").replacen("\"0\":1", "\"0\":0", 1);
+        let inner = inner.replacen("\"7\"", r#""\u0037""#, 1);
+        let text = format!(r#"{{"a":{inner},"b":{{"0":2}}}}"#);
+        let document = Document::parse(&text.into()).unwrap();
+        let at = |pointer: &str| document.json_at(pointer).map(Cow::into_owned);
+        // The last of two members with a name counts.
+        for (pointer, expected) in [("/a/0", "1"), ("/a/7", "1"), ("/a/1", "1"), ("/b/0", "2")] {
+            assert_eq!(at(pointer).as_deref(), Some(expected), "{count} {pointer}");
+        }
+        assert_eq!(at(&format!("/a/{}", count - 2)).as_deref(), Some("1"));
+        for pointer in ["/a/-1", "/a/", "/a/1/0", "/b/1", "/0"] {
+            assert!(!document.has(pointer), "{count} {pointer}");
+        }
+    }
+}
+
+#[test]
+fn a_pointer_that_is_too_long_leads_to_no_value() {
+    let name = "x".repeat(pointer::MAX_BYTES);
+    let document = Document::parse(&format!(r#"{{"{name}":1,"{}":2}}"#, &name[1..]).into());
+    let document = document.unwrap();
+    assert!(document.has(&format!("/{}", &name[1..])));
+    assert!(!document.has(&format!("/{name}")));
 }

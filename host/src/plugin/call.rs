@@ -3,77 +3,34 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::HeaderName;
 use stoker_engine::TABLE_ELEMENTS;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
-use super::bindings::v0_1::{Detector, InstanceError};
+use super::bindings::v0_1::{Detector, Instance, InstanceError};
 use super::clock::Ticking;
 use super::component::is_about_address_space;
 use super::descriptor::RawDescriptor;
 use super::error::{CallError, LoadError};
 use super::lane::Pace;
 use super::limits::{Limits, TEXT_BYTES};
+use super::question::Question;
 use super::reply::{self, RawReply};
 use super::sandbox::Sandbox;
 use super::settings::Tuning;
-use crate::auth::{Verified, is_withheld};
-use crate::delivery::Delivery;
-use crate::payload::{Document, PayloadError};
+use crate::auth::is_withheld;
 
 /// The maximum number of resource handles of a guest. A guest needs one.
 const MAX_HANDLES: usize = 64;
 
+/// The maximum number of notes of one kind about a call.
+pub(super) const MAX_NOTES: usize = 16;
+
 /// The minimum number of ticks before a call can time out.
 const MIN_TICKS: u32 = 8;
-
-/// A verified delivery, about which plugins are asked.
-pub struct Question {
-    delivery: Verified<Delivery>,
-    /// The JSON text that the sender put into the body, or the body itself if it has none.
-    content: Bytes,
-    document: Document,
-}
-
-impl Question {
-    /// Takes the JSON out of the body and parses it, once for all plugins. If it is not JSON, the error is returned with
-    /// the question: plugins then find no values in the body, but can still decide by the headers.
-    pub fn new(delivery: Verified<Delivery>) -> (Self, Result<(), PayloadError>) {
-        let opened = Document::open(&delivery.body, delivery.media_type().as_deref());
-        let (content, document, parsed) = match opened {
-            Ok((content, document)) => (content, document, Ok(())),
-            Err(error) => (delivery.body.clone(), Document::default(), Err(error)),
-        };
-        let question = Self {
-            delivery,
-            content,
-            document,
-        };
-        (question, parsed)
-    }
-
-    pub(super) fn headers(&self) -> &HeaderMap {
-        &self.delivery.headers
-    }
-
-    pub(super) fn document(&self) -> &Document {
-        &self.document
-    }
-
-    pub(super) fn body(&self) -> &Bytes {
-        &self.content
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let name = HeaderName::try_from(name).ok()?;
-        if is_withheld(name.as_str()) {
-            return None;
-        }
-        self.delivery.headers.get(&name)?.to_str().ok()
-    }
-}
 
 /// The cost of a call.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +41,8 @@ pub struct CallReport {
     pub peak_memory: usize,
     /// The log lines of the instance, bounded and printable.
     pub log: Vec<String>,
+    /// What the host withheld from the instance or left out of its answer, as text for the author of the plugin.
+    pub notes: Vec<String>,
 }
 
 /// The content of one instance's store: the data that the instance may see, and the resources that it used.
@@ -94,6 +53,8 @@ pub(super) struct Guest {
     memory: MemoryGuard,
     log: Vec<String>,
     log_bytes: usize,
+    /// The names of the withheld headers that the instance asked for.
+    withheld: Vec<HeaderName>,
 }
 
 impl Guest {
@@ -102,6 +63,20 @@ impl Guest {
         self.question
             .as_deref()
             .ok_or_else(|| wasmtime::Error::msg("there is no request"))
+    }
+
+    /// Returns the value of a header. A name that is withheld is noted for the author of the plugin.
+    pub(super) fn header(&mut self, name: &str) -> wasmtime::Result<Option<String>> {
+        let value = self.question()?.header(name).map(str::to_owned);
+        if value.is_none()
+            && self.withheld.len() < MAX_NOTES
+            && let Ok(name) = HeaderName::try_from(name)
+            && is_withheld(name.as_str())
+            && !self.withheld.contains(&name)
+        {
+            self.withheld.push(name);
+        }
+        Ok(value)
     }
 
     pub(super) fn setting(&self, key: &str) -> Option<&str> {
@@ -176,20 +151,10 @@ pub(super) async fn describe(
 ) -> Result<RawDescriptor, LoadError> {
     let held = admit(sandbox, None, callee.slots).await;
     let held = held.map_err(LoadError::Describe)?;
-    let detector = callee.detector.clone();
-    let mut store = store(sandbox, callee, None);
-    let call = async move {
-        let _held = held;
-        let result = match detector.instantiate(&mut store).await {
-            Ok(instance) => {
-                let described = instance.describe(&mut store).await;
-                described.map_err(InstanceError::Run)
-            }
-            Err(error) => Err(error),
-        };
-        (result, store.into_data())
-    };
-    let (result, _) = finish(sandbox, callee, call).await;
+    let (result, _) = call(sandbox, callee, held, None, |instance, store| {
+        instance.describe(store).boxed()
+    })
+    .await;
     result.map_err(|failure| match failure {
         Failure::Types(source) => LoadError::WrongTypes(source),
         Failure::Call(CallError::OutOfMemory {
@@ -212,20 +177,11 @@ pub(super) async fn detect(
         Ok(held) => held,
         Err(busy) => return (Err(busy), CallReport::default()),
     };
-    let detector = callee.detector.clone();
-    let mut store = store(sandbox, callee, Some(Arc::clone(question)));
-    let call = async move {
-        let _held = held;
-        let result = match detector.instantiate(&mut store).await {
-            Ok(instance) => {
-                let detected = instance.detect(&mut store).await;
-                detected.map_err(InstanceError::Run)
-            }
-            Err(error) => Err(error),
-        };
-        (result, store.into_data())
-    };
-    let (result, mut report) = finish(sandbox, callee, call).await;
+    let question = Some(Arc::clone(question));
+    let (result, mut report) = call(sandbox, callee, held, question, |instance, store| {
+        instance.detect(store).boxed()
+    })
+    .await;
     report.duration = started.elapsed();
     let result = result.map_err(|failure| match failure {
         Failure::Types(source) => CallError::Refused(source),
@@ -240,12 +196,32 @@ enum Failure {
     Call(CallError),
 }
 
-/// Runs a call to its end, on this thread or in the slow lane.
-async fn finish<T: Send + 'static>(
+/// Calls a function of a fresh instance, on this thread or in the slow lane.
+async fn call<T: Send + 'static>(
     sandbox: &Sandbox,
-    callee: &Callee,
-    call: impl Future<Output = (Result<T, InstanceError>, Guest)> + Send + 'static,
+    callee: &Arc<Callee>,
+    held: Held,
+    question: Option<Arc<Question>>,
+    function: impl for<'a> FnOnce(
+        &'a Instance,
+        &'a mut Store<Guest>,
+    ) -> BoxFuture<'a, wasmtime::Result<T>>
+    + Send
+    + 'static,
 ) -> (Result<T, Failure>, CallReport) {
+    let detector = callee.detector.clone();
+    let mut store = store(sandbox, callee, question);
+    let call = async move {
+        let _held = held;
+        let result = match detector.instantiate(&mut store).await {
+            Ok(instance) => {
+                let answered = function(&instance, &mut store).await;
+                answered.map_err(InstanceError::Run)
+            }
+            Err(error) => Err(error),
+        };
+        (result, store.into_data())
+    };
     let Some((result, guest)) = sandbox.slow_lane().run(&callee.pace, call).await else {
         return (Err(Failure::Call(CallError::Busy)), CallReport::default());
     };
@@ -258,8 +234,13 @@ async fn finish<T: Send + 'static>(
             Failure::Call(classify(error, &guest.memory, &callee.tuning.limits))
         }
     });
+    let notes = guest
+        .withheld
+        .iter()
+        .map(|name| format!("plugins see that the header {name} is present, but not its value"));
     let report = CallReport {
         peak_memory: guest.memory.used,
+        notes: notes.collect(),
         log: guest.log,
         ..CallReport::default()
     };
@@ -328,6 +309,7 @@ fn store(sandbox: &Sandbox, callee: &Arc<Callee>, question: Option<Arc<Question>
         memory,
         log: Vec::new(),
         log_bytes: 0,
+        withheld: Vec::new(),
     };
     let mut store = Store::new(sandbox.engine(), guest);
     store.limiter(|guest| &mut guest.memory);
@@ -368,13 +350,7 @@ fn classify(error: wasmtime::Error, memory: &MemoryGuard, limits: &Limits) -> Ca
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => CallError::Busy,
         None if is_about_address_space(&error) => CallError::NoAddressSpace(error),
         // The engine has no error type for this.
-        None if error
-            .root_cause()
-            .to_string()
-            .contains("borrow handles still remain") =>
-        {
-            CallError::BorrowKept
-        }
+        None if root(&error).contains("borrow handles still remain") => CallError::BorrowKept,
         None if root(&error).contains("fuel") => CallError::TransferTooLarge {
             limit: limits.transfer_bytes,
         },

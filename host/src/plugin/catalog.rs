@@ -8,11 +8,12 @@ mod leaving;
 mod loading;
 mod order;
 mod placing;
+mod reported;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,11 +26,12 @@ use self::entry::{Entry, Version};
 pub use self::files::read_component;
 use self::files::{Digest, FileKey, Files, Listing};
 use self::loading::{Candidate, Loaded, Loader, examine, load};
+use self::reported::Reported;
 use super::builtin;
 use super::chain::Chain;
 use super::error::{LoadError, SandboxError};
 use super::inspect::Inspected;
-use super::load::{Origin, Plugin};
+use super::load::Plugin;
 use super::metrics::PluginMetrics;
 use super::settings::{CurrentSettings, Settings, SettingsSource, Tuning};
 use super::supply::Supply;
@@ -56,23 +58,21 @@ pub struct Catalog {
     reported: Reported,
 }
 
+/// A place that has to be watched for changes.
+#[derive(Debug, Clone, Copy)]
+pub enum Watched<'p> {
+    /// Every entry of this directory.
+    Directory(&'p Path),
+    /// This file.
+    File(&'p Path),
+}
+
 /// A change without an event in a directory.
 pub(super) enum Changed {
     /// The bundles changed. The files have to be scanned.
     Bundles,
     /// A file was compiled, and can be put in place.
     Loaded(Box<Result<Loaded, JoinError>>),
-}
-
-/// The messages that were logged, so that each is logged once.
-#[derive(Default)]
-struct Reported {
-    /// Files whose plugin name belongs to another file.
-    duplicates: BTreeMap<FileKey, String>,
-    /// Bundles that cannot be used as a whole.
-    bundles: BTreeMap<String, String>,
-    /// Plugins that the settings name and that do not exist.
-    unknown: BTreeSet<String>,
 }
 
 impl Catalog {
@@ -113,22 +113,13 @@ impl Catalog {
         &self.chain
     }
 
-    /// The directories that have to be watched for changes.
-    pub fn watched(&self) -> impl Iterator<Item = &Path> {
-        let settings = self.settings.file().and_then(Path::parent);
-        // A bare file name has an empty parent.
-        let settings = settings.map(|parent| {
-            if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            }
-        });
+    /// The directories and the file that have to be watched for changes.
+    pub fn watched(&self) -> impl Iterator<Item = Watched<'_>> {
         let directories = self.supplies.iter().filter_map(|supply| match supply {
-            Supply::Directory(path) => Some(path.as_path()),
+            Supply::Directory(path) => Some(Watched::Directory(path)),
             Supply::Bundles(_) => None,
         });
-        directories.chain(settings)
+        directories.chain(self.settings.file().map(Watched::File))
     }
 
     /// Waits for a change that causes no event in a directory.
@@ -168,6 +159,7 @@ impl Catalog {
             entry.retry_if_due();
         }
         self.report_bundles();
+        self.report_directories(listing.unreadable_directories);
         self.put_in_place(&settings);
         self.retune_builtins(&settings).await;
         for (key, is_within) in &listing.files {
@@ -306,47 +298,6 @@ impl Catalog {
         if self.all_supplies_known && self.is_settled() {
             self.chain.set_complete();
             self.report_unknown_settings();
-        }
-    }
-
-    /// Logs once each plugin that the settings name and that does not exist. The plugin may be added later, but more
-    /// often its name is mistyped.
-    fn report_unknown_settings(&mut self) {
-        let settings = self.settings.get();
-        let entries = || self.files.values().chain(&self.builtins);
-        let mut known: BTreeSet<_> = entries().map(|entry| entry.origin().key()).collect();
-        // Limits and settings apply by the key alone, so the name of a plugin is one only where it disables the plugin.
-        let names = entries().filter_map(Entry::name);
-        known.extend(names.filter(|name| settings.disables(name)));
-        for key in settings.keys().filter(|key| !known.contains(key)) {
-            if self.reported.unknown.insert(key.to_owned()) {
-                tracing::warn!(
-                    plugin.key = key,
-                    "the plugin settings name a plugin that does not exist"
-                );
-            }
-        }
-    }
-
-    /// Logs once each bundle that cannot be used as a whole.
-    fn report_bundles(&mut self) {
-        let refused = self.supplied.refused_bundles();
-        let refused: BTreeMap<_, _> = refused
-            .map(|(bundle, why)| (bundle.to_owned(), why.to_owned()))
-            .collect();
-        for (bundle, why) in &refused {
-            if self.reported.bundles.get(bundle) != Some(why) {
-                tracing::warn!(plugin.bundle = %bundle, error = %why, "plugin ConfigMap refused");
-            }
-            self.loader
-                .metrics
-                .set_usable(&Origin::File(bundle.clone()), false);
-        }
-        let reported = std::mem::replace(&mut self.reported.bundles, refused);
-        for bundle in reported.into_keys() {
-            if !self.reported.bundles.contains_key(&bundle) {
-                self.forget_metrics(&Origin::File(bundle));
-            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Selects the plugins that are asked about a delivery, their order, and the plugin whose answer ends the search.
+//! Selects the plugins that are asked about a delivery, and the plugin whose answer ends the search. `catalog/order.rs`
+//! decides their order.
 //!
 //! - A plugin whose pre-filter does not let the delivery through is not asked.
 //! - The first plugin that recognises the delivery decides: it found refs, ignores the delivery, or says that it is
@@ -16,9 +17,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use stoker_api::detection::{Detection, DetectorSelection};
 
-use super::call::Question;
 use super::error::CallError;
 use super::load::Plugin;
+use super::question::Question;
 use super::reply::Reply;
 use super::sandbox::Sandbox;
 use super::status::{Listed, PluginStatus};
@@ -119,14 +120,13 @@ impl Chain {
         self.plugins.load_full()
     }
 
-    /// The selected plugin of this name, if it is asked.
+    /// The plugin with this [number](Plugin::number), if it is selected and asked.
     #[must_use]
-    pub fn named(&self, name: &str, selection: &DetectorSelection) -> Option<Arc<Plugin>> {
+    pub fn numbered(&self, number: u64, selection: &DetectorSelection) -> Option<Arc<Plugin>> {
         let plugins = self.plugins.load();
-        let mut named = plugins
-            .iter()
-            .filter(|plugin| plugin.descriptor().name == name);
-        named.find(|_| selection.has(name)).cloned()
+        let plugin = plugins.iter().find(|plugin| plugin.number() == number)?;
+        let is_selected = selection.has(&plugin.descriptor().name);
+        is_selected.then(|| Arc::clone(plugin))
     }
 
     /// The state of every plugin and file. Those that are asked come first, in order, then the others.

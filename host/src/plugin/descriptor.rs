@@ -47,16 +47,17 @@ impl TryFrom<RawDescriptor> for Descriptor {
                 "its pre-filter names more than {MAX_FILTERS} headers or pointers"
             )));
         }
+        let mut filters = raw.headers.iter().chain(&raw.pointers);
+        if let Some(long) = filters.find(|filter| filter.len() > MAX_FILTER_BYTES) {
+            let (count, long) = (long.len(), printable(long, 64));
+            return Err(refuse(format!(
+                "{long:?} in its pre-filter has {count} bytes, more than {MAX_FILTER_BYTES}"
+            )));
+        }
         let headers = raw.headers.iter().map(|name| {
-            http::HeaderName::try_from(name.as_str())
-                .ok()
-                .filter(|name| name.as_str().len() <= MAX_FILTER_BYTES)
-                .ok_or_else(|| {
-                    refuse(format!(
-                        "{:?} is not the name of a header",
-                        printable(name, 64)
-                    ))
-                })
+            let header = http::HeaderName::try_from(name.as_str());
+            let name = || printable(name, 64);
+            header.map_err(|_| refuse(format!("{:?} is not the name of a header", name())))
         });
         let headers = headers.collect::<Result<_, _>>()?;
         if let Some(pointer) = raw.pointers.iter().find(|pointer| !is_pointer(pointer)) {
@@ -87,7 +88,7 @@ fn is_dns_label(name: &str) -> bool {
 }
 
 fn is_pointer(pointer: &str) -> bool {
-    pointer.len() <= MAX_FILTER_BYTES && (pointer.is_empty() || pointer.starts_with('/'))
+    pointer.is_empty() || pointer.starts_with('/')
 }
 
 #[cfg(test)]
@@ -151,5 +152,23 @@ mod tests {
             ..raw("x")
         };
         assert!(Descriptor::try_from(many).is_err());
+        for (headers, pointers) in [
+            (vec!["x".repeat(257)], Vec::new()),
+            (Vec::new(), vec![format!("/{}", "x".repeat(256))]),
+        ] {
+            let long = RawDescriptor {
+                headers,
+                pointers,
+                ..raw("x")
+            };
+            let why = Descriptor::try_from(long).unwrap_err().to_string();
+            assert!(why.contains("has 257 bytes, more than 256"), "{why}");
+        }
+        let longest = RawDescriptor {
+            headers: vec!["x".repeat(256)],
+            pointers: vec![format!("/{}", "x".repeat(255))],
+            ..raw("x")
+        };
+        assert!(Descriptor::try_from(longest).is_ok());
     }
 }

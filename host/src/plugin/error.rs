@@ -74,7 +74,9 @@ pub enum LoadError {
         limit: u64,
     },
     /// The file is beyond the number of files that are read.
-    #[error("its directory holds more than {limit} plugins; the first {limit} by name are used")]
+    #[error(
+        "its directory holds more than {limit} plugins; the first {limit} by name are used; raise `pluginsPerDirectory` in the plugin settings, or use another directory"
+    )]
     TooMany {
         /// The number of files that are read.
         limit: usize,
@@ -185,7 +187,7 @@ pub enum LoadError {
     CompilerPanic,
     /// The component does not export a detector.
     #[error(
-        "it was built for another world: it exports {found}, and not stoker:detect/detector@0.1.0"
+        "it was built for another world: it exports {found}, and not stoker:detect/detector@0.1.0; build it for the world payload-detector of the WIT that `stoker plugin new` writes"
     )]
     WrongWorld {
         /// The exports that it has instead.
@@ -239,7 +241,7 @@ pub enum LoadError {
         limit: usize,
     },
     /// `describe` failed.
-    #[error("its `describe` failed")]
+    #[error("its `describe` failed (`stoker plugin check` explains what to change)")]
     Describe(#[source] CallError),
     /// The description that `describe` returned cannot be used.
     #[error("its description cannot be used: {why}")]
@@ -248,7 +250,9 @@ pub enum LoadError {
         why: String,
     },
     /// Another file with this plugin name comes first.
-    #[error("the name {name:?} is taken by {by}, which comes first")]
+    #[error(
+        "the name {name:?} is taken by {by}, which comes first; remove one of them, or change the name in `describe`"
+    )]
     Duplicate {
         /// The name.
         name: String,

@@ -4,18 +4,19 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
 use super::bindings::v0_1;
 use super::breaker::{Breaker, Change, Ended};
-use super::call::{self, CallReport, Callee, Question};
+use super::call::{self, CallReport, Callee};
 use super::component::{self, Linked};
 use super::descriptor::Descriptor;
 use super::error::{CallError, LoadError};
 use super::metrics::{PluginCalls, PluginMetrics};
+use super::question::Question;
 use super::reply::{self, Reply};
 use super::sandbox::Sandbox;
 use super::settings::Tuning;
@@ -25,12 +26,13 @@ use super::settings::Tuning;
 pub enum Origin {
     /// Part of this binary.
     Builtin(&'static str),
-    /// A file: `name` for a file in a plugin directory, `bundle/name` for a file of a bundle.
+    /// A file: `name` for a file in a plugin directory, `directory/name` if there are several directories, and
+    /// `bundle/name` for a file of a bundle.
     File(String),
 }
 
 impl Origin {
-    /// Its key in the settings. For a file, this is the file name without `.wasm` and without the bundle.
+    /// Its key in the settings. For a file, this is the file name without `.wasm`, the directory and the bundle.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -62,6 +64,9 @@ pub(super) fn is_plugin_file(name: &OsStr) -> bool {
     !is_hidden && extension.is_some_and(|extension| extension == "wasm")
 }
 
+/// The number of plugins that this process has loaded.
+static LOADED: AtomicU64 = AtomicU64::new(0);
+
 /// A component that can be asked.
 pub struct Plugin {
     origin: Origin,
@@ -74,6 +79,7 @@ pub struct Plugin {
     calls: PluginCalls,
     /// Whether another version replaced it, so that only calls in flight still use it.
     is_retired: AtomicBool,
+    number: u64,
 }
 
 impl Plugin {
@@ -147,6 +153,7 @@ impl Plugin {
             breaker: Breaker::default(),
             calls,
             is_retired: AtomicBool::new(false),
+            number: LOADED.fetch_add(1, Ordering::Relaxed),
         })
     }
 
@@ -154,6 +161,19 @@ impl Plugin {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Whether it is part of this binary.
+    #[must_use]
+    pub fn is_builtin(&self) -> bool {
+        matches!(self.origin, Origin::Builtin(_))
+    }
+
+    /// Its number. No other plugin of this process has it, nor does the same plugin in another version or with other
+    /// settings.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Its description of itself.
@@ -242,8 +262,12 @@ impl Plugin {
             }
         };
         let _in_flight = self.calls.in_flight();
-        let (raw, report) = call::detect(sandbox, &self.callee, &self.turns, question).await;
-        let reply = raw.and_then(|raw| reply::check(raw, &self.callee.tuning.limits));
+        let (raw, mut report) = call::detect(sandbox, &self.callee, &self.turns, question).await;
+        let reply =
+            raw.and_then(|raw| reply::check(raw, &self.callee.tuning.limits, &mut report.notes));
+        for note in &report.notes {
+            tracing::debug!(plugin.file = %self.callee.label, message = %note, "plugin note");
+        }
         self.calls.record(&reply, &report);
         if let Some(change) = self
             .breaker

@@ -5,11 +5,13 @@ mod time;
 use stoker_api::detection::{CommitId, Detection, GitRef};
 use stoker_report::{characters, first_unprintable};
 
+use super::call::MAX_NOTES;
 use super::error::CallError;
 use super::limits::{Limits, TEXT_BYTES};
 
-/// The maximum number of repositories that one detection may name.
-const MAX_REPOSITORIES: usize = 32;
+/// The maximum number of repositories that one detection may name. A detection with more is refused: without some of
+/// its names, it would be taken for one of other repositories.
+const MAX_REPOSITORIES: usize = 4096;
 /// The maximum length of a repository name, in bytes.
 const MAX_REPOSITORY_BYTES: usize = 2048;
 /// The maximum length of a delivery id, in bytes.
@@ -53,8 +55,12 @@ pub enum Reply {
     Malformed(String),
 }
 
-/// Checks an answer.
-pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> {
+/// Checks an answer. What is left out of it is added to `notes`.
+pub(super) fn check(
+    raw: RawReply,
+    limits: &Limits,
+    notes: &mut Vec<String>,
+) -> Result<Reply, CallError> {
     let text = |text: String| printable(&text, TEXT_BYTES);
     Ok(match raw {
         RawReply::NotMine => Reply::NotMine,
@@ -63,22 +69,31 @@ pub(super) fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> 
         RawReply::Found(found) if found.is_empty() => {
             return Err(answer("that it found something, and named no ref"));
         }
-        RawReply::Found(found) => Reply::Found(usable(found, limits.detections)?),
+        RawReply::Found(found) => Reply::Found(usable(found, limits.detections, notes)?),
     })
 }
 
 /// Returns the usable detections. An unusable detection does not affect the others. If all are unusable, the error of
 /// the first is returned. If there are more than `limit`, the first and the last are kept, because in the order of git,
 /// older tags are in the middle.
-fn usable(mut found: Vec<RawDetection>, limit: usize) -> Result<Vec<Detection>, CallError> {
-    if let Some(beyond) = found.len().checked_sub(limit) {
+fn usable(
+    mut found: Vec<RawDetection>,
+    limit: usize,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Detection>, CallError> {
+    let mut notes = Notes {
+        left: MAX_NOTES,
+        notes,
+    };
+    if let Some(beyond) = found.len().checked_sub(limit).filter(|beyond| *beyond > 0) {
         let middle = limit.div_ceil(2);
+        notes.add(|| format!("{beyond} of the refs are left out: an answer has at most {limit}"));
         found.drain(middle..middle + beyond);
     }
     let mut error = None;
     let mut usable = Vec::with_capacity(found.len());
     for raw in found {
-        match detection(raw) {
+        match detection(raw, &mut notes) {
             Ok(detection) => usable.push(detection),
             Err(why) => {
                 error.get_or_insert(why);
@@ -87,32 +102,50 @@ fn usable(mut found: Vec<RawDetection>, limit: usize) -> Result<Vec<Detection>, 
     }
     match error {
         Some(error) if usable.is_empty() => Err(error),
-        _ => Ok(usable),
+        Some(error) => {
+            notes.add(|| format!("a ref is left out: {error}"));
+            Ok(usable)
+        }
+        None => Ok(usable),
     }
 }
 
-fn detection(raw: RawDetection) -> Result<Detection, CallError> {
+/// Checks a detection. The sender wrote its commit, its time and its id, and none of them decides what is requested: one
+/// that cannot be used is left out.
+fn detection(raw: RawDetection, notes: &mut Notes<'_>) -> Result<Detection, CallError> {
     let git_ref = GitRef::parse(&raw.git_ref)?;
-    let commit = raw
-        .commit
-        .as_deref()
-        .map(CommitId::parse)
-        .transpose()
-        .map_err(|error| answer(format!("with a commit that cannot be used: {error}")))?;
+    let commit = raw.commit.as_deref().and_then(|id| {
+        let commit = CommitId::parse(id);
+        commit
+            .map_err(|error| notes.left_out("commit", id, &git_ref, &error.to_string()))
+            .ok()
+    });
     // A name that cannot be used stays a name, which means no repository. A detection without a name would be accepted.
     let mut repositories = raw.repositories;
-    repositories.truncate(MAX_REPOSITORIES);
+    if repositories.len() > MAX_REPOSITORIES {
+        let count = repositories.len();
+        return Err(answer(format!(
+            "with {count} repositories of one ref, more than {MAX_REPOSITORIES}"
+        )));
+    }
     for name in &mut repositories {
         if name.len() > MAX_REPOSITORY_BYTES || first_unprintable(name).is_some() {
             *name = printable(name, MAX_REPOSITORY_BYTES);
         }
     }
-    let occurred_at = raw.occurred_at.as_deref().map(time::parse).transpose();
-    let occurred_at =
-        occurred_at.map_err(|why| answer(format!("with a time that cannot be used: {why}")))?;
-    // A request is valid without the id.
-    let is_fit = |id: &String| id.len() <= MAX_ID_BYTES && first_unprintable(id).is_none();
-    let delivery_id = raw.delivery_id.filter(is_fit);
+    let occurred_at = raw.occurred_at.as_deref().and_then(|text| {
+        let time = time::parse(text);
+        time.map_err(|why| notes.add(|| format!("the time of {git_ref} is left out: {why}")))
+            .ok()
+    });
+    let delivery_id = raw.delivery_id.filter(|id| {
+        let is_fit = id.len() <= MAX_ID_BYTES && first_unprintable(id).is_none();
+        if !is_fit {
+            let why = format!("it is not a printable text of at most {MAX_ID_BYTES} bytes");
+            notes.left_out("delivery id", id, &git_ref, &why);
+        }
+        is_fit
+    });
     Ok(Detection {
         git_ref,
         commit,
@@ -129,6 +162,30 @@ fn event(attributes: &[(String, String)]) -> Option<String> {
     let (_, event) = attributes.iter().find(|(name, _)| name == EVENT)?;
     let (shown, _) = bounded(event.trim(), MAX_EVENT_BYTES);
     (!shown.is_empty()).then_some(shown)
+}
+
+/// Notes for the author of the plugin about what is left out of an answer.
+struct Notes<'n> {
+    /// How many more are kept.
+    left: usize,
+    notes: &'n mut Vec<String>,
+}
+
+impl Notes<'_> {
+    fn add(&mut self, note: impl FnOnce() -> String) {
+        if self.left > 0 {
+            self.left -= 1;
+            self.notes.push(printable(&note(), TEXT_BYTES));
+        }
+    }
+
+    /// Notes that a part of a detection is left out.
+    fn left_out(&mut self, what: &str, text: &str, git_ref: &GitRef, why: &str) {
+        self.add(|| {
+            let text = printable(text, 64);
+            format!("the {what} {text:?} of {git_ref} is left out: {why}")
+        });
+    }
 }
 
 fn answer(what: impl Into<String>) -> CallError {

@@ -11,7 +11,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::catalog::{Catalog, Changed};
+use super::catalog::{Catalog, Changed, Watched};
 
 /// The time without events that is awaited after an event of a file that may be half written. kubelet creates a
 /// directory and then replaces a link, so a scan at the first event would read the old files.
@@ -116,21 +116,57 @@ fn is_hidden(path: &Path) -> bool {
     name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
+/// A directory that is watched.
+struct Place {
+    /// Its absolute path.
+    directory: PathBuf,
+    /// The absolute path of the only file in it that matters, or `None` if every entry matters.
+    file: Option<PathBuf>,
+}
+
+impl Place {
+    fn of(watched: Watched<'_>) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        match watched {
+            Watched::Directory(path) => Self {
+                directory: absolute(path),
+                file: None,
+            },
+            Watched::File(path) => {
+                let file = absolute(path);
+                let directory = file.parent().unwrap_or(&file).to_owned();
+                Self {
+                    directory,
+                    file: Some(file),
+                }
+            }
+        }
+    }
+
+    /// Whether a change of a path may be a change of this place. kubelet changes a mounted file by replacing a hidden
+    /// link beside it. Any other file beside it may be a log, which a scan can write to.
+    fn is_at(&self, path: &Path) -> bool {
+        if self.directory.starts_with(path) {
+            return true;
+        }
+        let is_watched = |file: &PathBuf| path == file || is_hidden(path);
+        path.parent() == Some(&self.directory) && self.file.as_ref().is_none_or(is_watched)
+    }
+}
+
 /// Watches directories. A directory that appears later, or is replaced, is watched from then on: its parent is watched
 /// too, or the nearest ancestor that exists.
 struct Watcher {
     inner: Option<RecommendedWatcher>,
-    /// The absolute paths of the directories.
-    directories: Arc<[PathBuf]>,
+    places: Arc<[Place]>,
     /// The device and the inode of each watched directory.
     watched: BTreeMap<PathBuf, (u64, u64)>,
 }
 
 impl Watcher {
-    fn new<'a>(sender: watch::Sender<Change>, directories: impl Iterator<Item = &'a Path>) -> Self {
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let directories: Arc<[_]> = directories.map(absolute).collect();
-        let relevant = Arc::clone(&directories);
+    fn new<'a>(sender: watch::Sender<Change>, watched: impl Iterator<Item = Watched<'a>>) -> Self {
+        let places: Arc<[_]> = watched.map(Place::of).collect();
+        let relevant = Arc::clone(&places);
         let notify = move |event| {
             let change = Change::of(&event).filter(|_| concerns(&event, &relevant));
             if let Some(change) = change {
@@ -143,14 +179,14 @@ impl Watcher {
         }
         Self {
             inner: inner.ok(),
-            directories,
+            places,
             watched: BTreeMap::new(),
         }
     }
 
     /// Watches the directories that are not watched yet, and those that were replaced.
     fn follow(&mut self) {
-        for directory in Arc::clone(&self.directories).iter() {
+        for Place { directory, .. } in Arc::clone(&self.places).iter() {
             let mut missing = vec![directory.as_path()];
             for ancestor in directory.ancestors().skip(1) {
                 if self.watch(ancestor) {
@@ -192,15 +228,11 @@ impl Watcher {
     }
 }
 
-/// Whether an event is about one of the directories, an entry of it, or one of its ancestors. The entries of an ancestor
-/// are many, and most do not matter.
-fn concerns(event: &notify::Result<Event>, directories: &[PathBuf]) -> bool {
+/// Whether an event is about one of the places, an entry that matters in it, or one of its ancestors. The entries of an
+/// ancestor are many, and most do not matter.
+fn concerns(event: &notify::Result<Event>, places: &[Place]) -> bool {
     let Ok(event) = event else { return true };
-    let matters = |path: &PathBuf| {
-        directories
-            .iter()
-            .any(|directory| directory.starts_with(path) || path.parent() == Some(directory))
-    };
+    let matters = |path: &PathBuf| places.iter().any(|place| place.is_at(path));
     event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(matters)
 }
 
@@ -214,7 +246,7 @@ mod tests {
         let file = directory.path().join("a.wasm");
         std::fs::write(&file, b"1").unwrap();
         let (sender, mut changes) = watch::channel(Change::UnderWay);
-        let mut watcher = Watcher::new(sender, [directory.path()].into_iter());
+        let mut watcher = Watcher::new(sender, [Watched::Directory(directory.path())].into_iter());
         watcher.follow();
         for _ in 0..3 {
             std::fs::read(&file).unwrap();
@@ -238,7 +270,7 @@ mod tests {
             std::fs::write(path(name), b"1").unwrap();
         }
         let (sender, mut changes) = watch::channel(Change::UnderWay);
-        let mut watcher = Watcher::new(sender, [directory.path()].into_iter());
+        let mut watcher = Watcher::new(sender, [Watched::Directory(directory.path())].into_iter());
         watcher.follow();
         let steps: [(&dyn Fn() -> std::io::Result<()>, _); 4] = [
             (&|| std::fs::remove_file(path("a.wasm")), Change::Gone),
@@ -272,7 +304,7 @@ mod tests {
         let parent = tempfile::TempDir::new().unwrap();
         let directory = parent.path().join("a/plugins");
         let (sender, mut changes) = watch::channel(Change::UnderWay);
-        let mut watcher = Watcher::new(sender, [directory.as_path()].into_iter());
+        let mut watcher = Watcher::new(sender, [Watched::Directory(&directory)].into_iter());
         watcher.follow();
         for _ in 0..2 {
             std::fs::create_dir(parent.path().join("a")).unwrap();
@@ -295,7 +327,7 @@ mod tests {
         let parent = tempfile::TempDir::new().unwrap();
         let link = parent.path().join("plugins");
         let (sender, mut changes) = watch::channel(Change::UnderWay);
-        let mut watcher = Watcher::new(sender, [link.as_path()].into_iter());
+        let mut watcher = Watcher::new(sender, [Watched::Directory(&link)].into_iter());
         watcher.follow();
         for version in ["1", "2"] {
             let (target, new) = (parent.path().join(version), parent.path().join("new"));
@@ -310,5 +342,31 @@ mod tests {
         std::fs::write(parent.path().join("1/b.wasm"), b"1").unwrap();
         let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
         assert!(more.is_err(), "the previous directory was reported");
+    }
+
+    #[tokio::test]
+    async fn beside_a_file_only_hidden_entries_matter() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let file = path("settings.yaml");
+        let (sender, mut changes) = watch::channel(Change::UnderWay);
+        let mut watcher = Watcher::new(sender, [Watched::File(&file)].into_iter());
+        watcher.follow();
+        for name in ["settings.yaml", "..data"] {
+            std::fs::write(path(name), b"1").unwrap();
+            next(&mut watcher, &mut changes).await;
+        }
+        for name in ["stoker.log", "settings.yaml.old"] {
+            std::fs::write(path(name), b"1").unwrap();
+        }
+        let more = tokio::time::timeout(4 * QUIET, changes.changed()).await;
+        assert!(more.is_err(), "a file beside the watched one was reported");
+    }
+
+    #[test]
+    fn a_bare_file_is_watched_in_the_present_directory() {
+        let place = Place::of(Watched::File(Path::new("settings.yaml")));
+        assert_eq!(place.directory, std::env::current_dir().unwrap());
+        assert!(place.is_at(&place.directory.join("settings.yaml")));
     }
 }

@@ -120,6 +120,7 @@ async fn handle(
         detected.map_err(|undetected| undetected.report(receiver, &target))?;
     let announcement = Announcement {
         plugin: plugin.descriptor().name.as_str().into(),
+        plugin_number: plugin.number(),
         detections,
         fingerprint,
     };
@@ -156,11 +157,16 @@ async fn unknown(
 }
 
 /// Returns the answer to a delivery that repeats an earlier one, if its plugin may still answer. The body of such a
-/// delivery is not parsed.
+/// delivery is not parsed. Another version of the plugin, or other settings of it, may find something else.
 fn recall(receiver: &Receiver, target: &Target, fingerprint: &Fingerprint) -> Option<Answer> {
-    let (plugin, submitted) = receiver.requests.recall(target, fingerprint)?;
-    let plugin = receiver.chain.named(&plugin, &target.policy.detectors)?;
-    Some(accept(&submitted, plugin))
+    let plugin = |number| {
+        let selection = &target.policy.detectors;
+        receiver.chain.numbered(number, selection)
+    };
+    let may_answer = |number| plugin(number).is_some();
+    let requests = &receiver.requests;
+    let (number, submitted) = requests.recall(target, fingerprint, &may_answer)?;
+    Some(accept(&submitted, plugin(number)?))
 }
 
 /// The end of a delivery in which no ref was detected.
@@ -209,13 +215,8 @@ async fn detect(
     let (question, parsed) = Question::new(delivery);
     let verdict = receiver.chain.detect(question, &policy.detectors).await;
     if let Err(error) = parsed
-        && matches!(
-            verdict,
-            Verdict::Malformed { .. } | Verdict::Unrecognised { .. }
-        )
+        && expects_json(&verdict)
     {
-        // A plugin can read the bytes of a body that is not JSON. If none can use them, the sender most likely meant to
-        // send JSON.
         return Err(Undetected::refused(not_json(&error, &form)));
     }
     Err(match verdict {
@@ -247,6 +248,20 @@ async fn detect(
             Undetected::failed(Answer::refused(Reason::PluginFailed, error))
         }
     })
+}
+
+/// Returns whether no plugin recognised a delivery that may read other bodies than JSON. If the body is not JSON, its
+/// sender then most likely meant to send JSON. The built-in plugins read nothing else; any other plugin can read the
+/// bytes, and says itself what is wrong with them.
+fn expects_json(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Unrecognised { .. } => true,
+        Verdict::Malformed { plugin, .. } => plugin.is_builtin(),
+        Verdict::Found { .. }
+        | Verdict::Ignored { .. }
+        | Verdict::Failed { .. }
+        | Verdict::Unavailable { .. } => false,
+    }
 }
 
 fn accept(submitted: &Submitted, plugin: Arc<Plugin>) -> Answer {
@@ -338,4 +353,34 @@ fn no_object(object: &PathObject) -> Answer {
 fn not_found(key: &ObjectKey) -> String {
     let (namespace, name) = (key.namespace(), key.name());
     format!("there is no GatewaySync {name:?} in namespace {namespace:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::plugin::{Capacity, Origin, Sandbox, Tuning};
+
+    async fn plugin(origin: Origin) -> Arc<Plugin> {
+        let sandbox = Sandbox::new(Capacity::default()).unwrap();
+        let metrics = Metrics::new().plugin;
+        let bytes = stoker_builtin::EXAMPLE.to_vec();
+        let tuning = Arc::new(Tuning::default());
+        let plugin = Plugin::load(&sandbox, &metrics, origin, bytes, tuning).await;
+        Arc::new(plugin.unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_words_of_a_plugin_of_ones_own_about_a_body_reach_the_sender() {
+        let malformed = |plugin| Verdict::Malformed {
+            plugin,
+            why: "the release has no tag".to_owned(),
+        };
+        let own = plugin(Origin::File("acme.wasm".to_owned())).await;
+        assert!(!expects_json(&malformed(own)));
+        let builtin = plugin(Origin::Builtin("github")).await;
+        assert!(expects_json(&malformed(builtin)));
+        let declined = Vec::new();
+        assert!(expects_json(&Verdict::Unrecognised { declined }));
+    }
 }

@@ -81,7 +81,8 @@ impl Requests for FakeRequests {
         &self,
         _target: &Target,
         _fingerprint: &Fingerprint,
-    ) -> Option<(Arc<str>, Submitted)> {
+        _may_answer: &dyn Fn(u64) -> bool,
+    ) -> Option<(u64, Submitted)> {
         None
     }
 

@@ -109,6 +109,7 @@ impl Requests for Requester {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<Submitted, RequestError>> {
         let subject = events::subject(&target);
+        let announcement = self.queue.as_accepted(&target, announcement);
         if let Some(repeated) = self.queue.repeated(&target, &announcement) {
             let outcome = Ok(repeated);
             self.report_outcome(subject, &announcement.plugin, &outcome);
@@ -133,16 +134,24 @@ impl Requests for Requester {
         .boxed()
     }
 
-    fn recall(&self, target: &Target, fingerprint: &Fingerprint) -> Option<(Arc<str>, Submitted)> {
+    fn recall(
+        &self,
+        target: &Target,
+        fingerprint: &Fingerprint,
+        may_answer: &dyn Fn(u64) -> bool,
+    ) -> Option<(u64, Submitted)> {
         let mut answered = self.queue.with(&target.key, |object| {
             object.answered.find(fingerprint).cloned()
         })?;
+        if !may_answer(answered.plugin_number) {
+            return None;
+        }
         // A body that only names a ref is another delivery where its id is another.
         answered.fingerprint = fingerprint.clone();
         let repeated = self.queue.repeated(target, &answered)?;
-        let (plugin, outcome) = (answered.plugin, Ok(repeated.clone()));
-        self.report_outcome(events::subject(target), &plugin, &outcome);
-        Some((plugin, repeated))
+        let outcome = Ok(repeated.clone());
+        self.report_outcome(events::subject(target), &answered.plugin, &outcome);
+        Some((answered.plugin_number, repeated))
     }
 
     fn report(&self, target: &Target, unannounced: Unannounced, why: &str) {
@@ -178,6 +187,23 @@ impl Queue {
         let known = self.known(&target.key, &target.snapshot);
         let repeats = repeats(&known, [announcement], self.writer.stamp());
         repeats.into_iter().next().flatten()
+    }
+
+    /// Returns an announcement with the refs for which its delivery was accepted before, if that is remembered. The plugin
+    /// may have changed and find other refs in it now, which were not requested and will not be.
+    fn as_accepted(&self, target: &Target, announcement: Announcement) -> Announcement {
+        let repeated = self.repeated(target, &announcement);
+        if !matches!(repeated, Some(Submitted::Duplicate(_))) {
+            return announcement;
+        }
+        self.with(&target.key, |object| {
+            let accepted = object.answered.find(&announcement.fingerprint);
+            let accepted = accepted.map(|accepted| accepted.detections.clone());
+            Announcement {
+                detections: accepted.unwrap_or(announcement.detections),
+                ..announcement
+            }
+        })
     }
 
     /// Adds an announcement, and starts the task that stores it unless one runs for its object.

@@ -54,11 +54,16 @@ pub fn detect(request: &impl Request) -> Result<Outcome, Malformed> {
     let event = events.iter().find(|event| is_of_kargo(event));
     let event = event.map_or("", |event| event);
     match commits(request, event) {
-        Ok(Outcome::Found(found)) => Ok(Outcome::Found(found)),
-        // A body that is written by hand may have both.
+        Ok(Outcome::Found(found)) if found.iter().any(is_tag) => Ok(Outcome::Found(found)),
+        // A body that is written by hand may have both. A ref says more than the id of a commit.
         _ if request.has_ref() => Ok(Outcome::NotMine),
-        nothing => nothing,
+        outcome => outcome,
     }
+}
+
+/// Returns whether a commit of the freight has a tag.
+fn is_tag(found: &Detection) -> bool {
+    found.commit.as_deref() != Some(&*found.git_ref)
 }
 
 /// Returns what the commits of the freight announce.

@@ -76,7 +76,7 @@ impl Detection {
         }
     }
 
-    /// Sets the commit if the text is a full id. A host treats any other text as a fault of the plugin.
+    /// Sets the commit if the text is a full id. A host leaves out any other text.
     #[must_use]
     pub fn commit(mut self, id: Option<String>) -> Self {
         self.commit = id.filter(|id| text::is_commit_id(id));
@@ -94,7 +94,7 @@ impl Detection {
         self
     }
 
-    /// Sets the time if the text is RFC 3339. A host treats any other text as a fault of the plugin.
+    /// Sets the time if the text is RFC 3339. A host leaves out any other text.
     #[must_use]
     pub fn occurred_at(mut self, time: Option<String>) -> Self {
         self.occurred_at = time.filter(|time| text::is_timestamp(time));

@@ -153,5 +153,5 @@ pub fn repositories(request: &impl Request) -> Vec<String> {
 /// Returns whether the body has a ref, and a repository that is a string. Programs such as the steps of a workflow send
 /// such bodies with the headers of GitHub. In the events of GitHub and Gitea, the repository is an object.
 pub fn is_by_hand(request: &impl Request) -> bool {
-    request.has_ref() && request.kind_at("/repository") == Some(Kind::Text)
+    request.has_text("/ref") && request.kind_at("/repository") == Some(Kind::Text)
 }

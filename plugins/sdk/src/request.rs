@@ -3,6 +3,13 @@ use alloc::vec::Vec;
 
 use crate::Malformed;
 
+/// The places of refs in bodies of any sender: those of the plugins `generic`, `argocd` and `kargo`.
+const REFS: [&str; 3] = [
+    "/ref",
+    "/app/metadata/annotations/git.ref",
+    "/freight/commits/0/tag",
+];
+
 /// The kinds of JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of JSON")]
@@ -85,10 +92,15 @@ pub trait Request: Settings {
         Err(Malformed::at(&self.place(pointer), what))
     }
 
-    /// Returns whether the body has a `ref` at the top level, which the plugin for bodies of any sender announces. A
-    /// plugin that finds no ref at the place of its format leaves such a body to that plugin.
+    /// Returns whether the body has a ref at a place that a plugin reads whoever sends the body. A plugin that finds no ref
+    /// at the place of its format leaves such a body to that plugin.
     fn has_ref(&self) -> bool {
-        self.string_at("/ref").is_some_and(|text| !text.is_empty())
+        REFS.iter().any(|pointer| self.has_text(pointer))
+    }
+
+    /// Returns whether the value at a pointer is a string that is not empty.
+    fn has_text(&self, pointer: &str) -> bool {
+        self.string_at(pointer).is_some_and(|text| !text.is_empty())
     }
 
     /// Returns whether the value at a pointer is `true`.

@@ -15,6 +15,11 @@ pub(super) fn lines(reply: &Result<Reply, CallError>) -> Vec<String> {
     }
 }
 
+/// Returns the line of a note about a call.
+pub(super) fn note(note: &str) -> String {
+    format!("note: {note}")
+}
+
 fn detection(found: &Detection) -> String {
     let names = (!found.repositories.is_empty()).then(|| found.repositories.join(" or "));
     let parts = [

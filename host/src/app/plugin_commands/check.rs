@@ -10,6 +10,7 @@ use http::HeaderMap;
 
 use super::{answer, load, question};
 use crate::app::text;
+use crate::auth::is_withheld;
 use crate::plugin::{Capacity, Descriptor, Plugin, Sandbox, Tuning};
 
 /// The maximum size of a ConfigMap in bytes, for text and for binary data (Kubernetes, "ConfigMaps").
@@ -19,6 +20,9 @@ const CONFIG_MAP_BYTES: u64 = 1 << 20;
 const ANNOTATION_BYTES: u64 = 256 << 10;
 /// The size of the rest of that copy, rounded up.
 const MANIFEST_BYTES: u64 = 4 << 10;
+
+/// What is said of a header that is withheld from plugins.
+const WITHHELD: &str = " (plugins see that it is present, but not its value)";
 
 pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
     let sandbox = Sandbox::new(Capacity::of_command())?;
@@ -33,7 +37,7 @@ pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
     };
     let descriptor = loaded.plugin.descriptor();
     let imports = loaded.plugin.imports().join(", ");
-    text::print_lines(&[
+    let mut lines = vec![
         format!("{} {verdict}", file.display()),
         format!("name:     {}", descriptor.name),
         format!("version:  {}", descriptor.version),
@@ -47,7 +51,9 @@ pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
         format!("size:     {}", size_advice(loaded.size)),
         format!("loaded:   in {load_time:.1?}"),
         format!("on {{}}:    {}", trial.text),
-    ])?;
+    ];
+    lines.extend(trial.notes.iter().map(|note| answer::note(note)));
+    text::print_lines(&lines)?;
     Ok(if trial.failed {
         ExitCode::FAILURE
     } else {
@@ -59,6 +65,7 @@ pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
 struct Trial {
     failed: bool,
     text: String,
+    notes: Vec<String>,
 }
 
 /// Runs the plugin on `{}` without headers, to measure one call. A failure matters only if a host would offer this
@@ -71,6 +78,7 @@ async fn try_empty_object(plugin: &Plugin, sandbox: &Sandbox) -> Result<Trial> {
         return Ok(Trial {
             failed: false,
             text: "never offered to it, because nothing in it matches the pre-filter".to_owned(),
+            notes: report.notes,
         });
     }
     Ok(Trial {
@@ -81,14 +89,16 @@ async fn try_empty_object(plugin: &Plugin, sandbox: &Sandbox) -> Result<Trial> {
             report.duration.as_micros(),
             report.peak_memory / 1024
         ),
+        notes: report.notes,
     })
 }
 
 fn pre_filter(descriptor: &Descriptor) -> String {
-    let headers = descriptor
-        .headers
-        .iter()
-        .map(|name| format!("header {name}"));
+    let headers = descriptor.headers.iter().map(|name| {
+        let is_withheld = is_withheld(name.as_str());
+        let limit = if is_withheld { WITHHELD } else { "" };
+        format!("header {name}{limit}")
+    });
     let pointers = descriptor
         .pointers
         .iter()
@@ -117,6 +127,23 @@ fn size_advice(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_that_is_withheld_is_marked() {
+        let descriptor = Descriptor {
+            name: "acme".into(),
+            version: String::new(),
+            summary: String::new(),
+            headers: ["x-acme-event", "x-project-key"]
+                .map(http::HeaderName::from_static)
+                .into(),
+            pointers: vec!["/acme".into()],
+        };
+        assert_eq!(
+            pre_filter(&descriptor),
+            "header x-acme-event, or header x-project-key (plugins see that it is present, but not its value), or value at /acme"
+        );
+    }
 
     #[test]
     fn the_advice_depends_on_the_size() {

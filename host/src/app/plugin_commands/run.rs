@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::{answer, load, question, tuning};
 use crate::app::send::{parse_header, read};
 use crate::app::text;
+use crate::auth::is_withheld;
 use crate::cli::PluginRunFlags;
 use crate::plugin::{Capacity, Sandbox};
 
@@ -35,8 +36,14 @@ pub(super) async fn run(flags: &PluginRunFlags) -> Result<ExitCode> {
                 .to_owned(),
         );
     }
+    let headers = &loaded.plugin.descriptor().headers;
+    let withheld = headers.iter().filter(|name| is_withheld(name.as_str()));
+    lines.extend(withheld.map(|name| {
+        format!("the pre-filter names the header {name}: plugins see that it is present, but not its value")
+    }));
     let (reply, report) = loaded.plugin.ask(&sandbox, &question).await;
     lines.extend(answer::lines(&reply));
+    lines.extend(report.notes.iter().map(|note| answer::note(note)));
     lines.extend(report.log.iter().map(|line| format!("log: {line}")));
     lines.push(format!(
         "{} µs, at most {} KiB of memory",

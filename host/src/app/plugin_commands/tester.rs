@@ -94,7 +94,10 @@ impl Tester {
 
     async fn case(&self, subject: &mut Subject, path: &Path) -> Result<(Outcome, Duration)> {
         let file = PayloadFile::read(path)?;
-        let (answer, duration) = self.answer(subject, &file).await?;
+        let (answer, duration, notes) = self.answer(subject, &file).await?;
+        for note in notes {
+            text::note(&format!("{}: {note}", path.display()));
+        }
         let outcome = Outcome::of(file.expected.as_ref(), &answer);
         // A failure must not become the expected answer by accident.
         let may_update = !matches!(answer, Answer::Failed(_))
@@ -106,12 +109,12 @@ impl Tester {
         Ok((outcome, duration))
     }
 
-    /// Returns the plugin's answer to the delivery of a payload file, and the duration of the call.
+    /// Returns the plugin's answer to the delivery of a payload file, the duration of the call, and the notes about it.
     async fn answer(
         &self,
         subject: &mut Subject,
         file: &PayloadFile,
-    ) -> Result<(Answer, Duration)> {
+    ) -> Result<(Answer, Duration, Vec<String>)> {
         let (question, _) = question(file.headers.clone(), file.body.clone())?;
         let question = Arc::new(question);
         let tuning = Arc::new(Tuning {
@@ -123,14 +126,14 @@ impl Tester {
             Ok(plugin) => plugin,
             Err(why) => {
                 let why = format!("it cannot be used: {why}");
-                return Ok((Answer::Failed(why), Duration::ZERO));
+                return Ok((Answer::Failed(why), Duration::ZERO, Vec::new()));
             }
         };
         if !plugin.wants(&question) {
-            return Ok((Answer::NotMine(true), Duration::ZERO));
+            return Ok((Answer::NotMine(true), Duration::ZERO, Vec::new()));
         }
         let (reply, report) = plugin.ask(&self.sandbox, &question).await;
-        Ok((answer(reply), report.duration))
+        Ok((answer(reply), report.duration, report.notes))
     }
 }
 

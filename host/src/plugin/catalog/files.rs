@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +20,8 @@ pub(super) type Digest = [u8; 32];
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileKey {
     supply: usize,
+    /// The directory of the file, if there are several: they may have files of the same name.
+    directory: Option<Arc<str>>,
     bundle: Option<String>,
     name: OsString,
 }
@@ -30,6 +34,9 @@ impl FileKey {
 
 impl fmt::Display for FileKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(out, "{directory}/")?;
+        }
         if let Some(bundle) = &self.bundle {
             write!(out, "{bundle}/")?;
         }
@@ -43,7 +50,8 @@ pub(super) struct Files(Vec<Source>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    Directory(PathBuf),
+    /// A directory, and its name if there are several.
+    Directory(PathBuf, Option<Arc<str>>),
     Bundles(Bundles),
 }
 
@@ -51,8 +59,13 @@ impl Files {
     /// The files that are supplied now, and whether every supply is known.
     pub(super) fn of(supplies: &mut [Supply]) -> (Self, bool) {
         let mut all_known = true;
+        let is_directory = |supply: &&Supply| matches!(supply, Supply::Directory(_));
+        let has_several = supplies.iter().filter(is_directory).count() > 1;
         let sources = supplies.iter_mut().map(|supply| match supply {
-            Supply::Directory(path) => Source::Directory(path.clone()),
+            Supply::Directory(path) => {
+                let name = has_several.then(|| directory_name(path));
+                Source::Directory(path.clone(), name)
+            }
             Supply::Bundles(bundles) => {
                 let bundles = bundles.borrow_and_update().clone();
                 all_known &= bundles.is_some();
@@ -66,7 +79,7 @@ impl Files {
     pub(super) fn read(&self, key: &FileKey, limit: u64) -> Result<Content, LoadError> {
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         match self.0.get(key.supply).ok_or_else(missing)? {
-            Source::Directory(path) => {
+            Source::Directory(path, _) => {
                 Ok(Content::of(read_component(&path.join(&key.name), limit)?))
             }
             Source::Bundles(bundles) => {
@@ -85,7 +98,7 @@ impl Files {
             .iter()
             .filter_map(|source| match source {
                 Source::Bundles(bundles) => Some(bundles),
-                Source::Directory(_) => None,
+                Source::Directory(..) => None,
             })
             .flat_map(Bundles::refused)
     }
@@ -96,7 +109,9 @@ impl Files {
 pub(super) struct Listing {
     /// Every plugin file, and whether it is within the number that is read.
     pub(super) files: Vec<(FileKey, bool)>,
-    /// The supplies that could not be listed.
+    /// The directories that could not be listed, with the errors.
+    pub(super) unreadable_directories: BTreeMap<PathBuf, String>,
+    /// The supplies that may have files although they could not be listed.
     unreadable: Vec<usize>,
 }
 
@@ -106,11 +121,18 @@ impl Listing {
         let mut listing = Self::default();
         for (supply, source) in files.0.iter().enumerate() {
             match source {
-                Source::Directory(path) => listing.add_directory(supply, path, limit),
+                Source::Directory(path, name) => {
+                    listing.add_directory(supply, path, name.as_ref(), limit);
+                }
                 Source::Bundles(bundles) => {
                     for (bundle, names) in bundles.names() {
-                        let names = names.map(OsString::from);
-                        listing.add(supply, Some(bundle), names, limit);
+                        let key = |name: &str| FileKey {
+                            supply,
+                            directory: None,
+                            bundle: Some(bundle.to_owned()),
+                            name: name.into(),
+                        };
+                        listing.add(names.map(key), limit);
                     }
                 }
             }
@@ -118,11 +140,26 @@ impl Listing {
         listing
     }
 
-    fn add_directory(&mut self, supply: usize, path: &Path, limit: usize) {
+    fn add_directory(
+        &mut self,
+        supply: usize,
+        path: &Path,
+        directory: Option<&Arc<str>>,
+        limit: usize,
+    ) {
         match names(path) {
-            Ok(names) => self.add(supply, None, names.into_iter(), limit),
+            Ok(names) => {
+                let key = |name| FileKey {
+                    supply,
+                    directory: directory.cloned(),
+                    bundle: None,
+                    name,
+                };
+                self.add(names.into_iter().map(key), limit);
+            }
             Err(error) => {
-                tracing::warn!(directory = %path.display(), error = %error, "cannot read the plugin directory");
+                let unreadable = (path.to_owned(), error.to_string());
+                self.unreadable_directories.extend([unreadable]);
                 if error.kind() != std::io::ErrorKind::NotFound {
                     self.unreadable.push(supply);
                 }
@@ -130,18 +167,7 @@ impl Listing {
         }
     }
 
-    fn add(
-        &mut self,
-        supply: usize,
-        bundle: Option<&str>,
-        names: impl Iterator<Item = OsString>,
-        limit: usize,
-    ) {
-        let keys = names.map(|name| FileKey {
-            supply,
-            bundle: bundle.map(str::to_owned),
-            name,
-        });
+    fn add(&mut self, keys: impl Iterator<Item = FileKey>, limit: usize) {
         let keys = keys.enumerate();
         self.files
             .extend(keys.map(|(index, key)| (key, index < limit)));
@@ -151,6 +177,12 @@ impl Listing {
     pub(super) fn may_have(&self, key: &FileKey) -> bool {
         self.unreadable.contains(&key.supply) || self.files.iter().any(|(other, _)| other == key)
     }
+}
+
+/// The name of a directory in the names of its files: its path as it is configured, without a slash at the end.
+fn directory_name(path: &Path) -> Arc<str> {
+    let name = path.display().to_string();
+    name.trim_end_matches('/').into()
 }
 
 /// The names of the plugin files in a directory, in order. A directory with such a name is listed too, so that it is
@@ -201,4 +233,57 @@ fn irregular(kind: FileType) -> Option<&'static str> {
         kind if kind.is_socket() => "a socket",
         _ => "a device",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files of these directories, as they are named.
+    fn listed(directories: &[&Path]) -> Listing {
+        let supplies = directories.iter().map(|path| path.to_path_buf());
+        let mut supplies: Vec<_> = supplies.map(Supply::Directory).collect();
+        Listing::of(&Files::of(&mut supplies).0, 1)
+    }
+
+    #[test]
+    fn the_files_of_several_directories_have_different_names() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let directories = ["b", "a"].map(|name| parent.path().join(name));
+        for directory in &directories {
+            std::fs::create_dir(directory).unwrap();
+            std::fs::write(directory.join("plugin.wasm"), b"").unwrap();
+        }
+        let names = |listing: Listing| {
+            let files = listing.files.iter();
+            files
+                .map(|(key, is_within)| {
+                    assert!(is_within);
+                    (key.origin().key().to_owned(), key.to_string())
+                })
+                .collect::<Vec<_>>()
+        };
+        let [first, second] = directories.each_ref().map(PathBuf::as_path);
+        let file = |name: String| ("plugin".to_owned(), name);
+        assert_eq!(names(listed(&[first])), [file("plugin.wasm".into())]);
+        let path = |directory: &Path| directory.join("plugin.wasm").display().to_string();
+        let with_slash = PathBuf::from(format!("{}/", second.display()));
+        assert_eq!(
+            names(listed(&[first, &with_slash])),
+            [file(path(first)), file(path(second))]
+        );
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_reported() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let missing = parent.path().join("missing");
+        let file = parent.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        let listing = listed(&[parent.path(), &missing, &file]);
+        let unreadable: Vec<_> = listing.unreadable_directories.keys().collect();
+        assert_eq!(unreadable, [&file, &missing]);
+        // A missing directory has no files, and that of another one may still exist.
+        assert_eq!(listing.unreadable, [2]);
+    }
 }

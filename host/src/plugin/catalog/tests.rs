@@ -6,9 +6,9 @@ use stoker_api::detection::DetectorSelection;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::super::call::Question;
 use super::super::chain::Verdict;
 use super::super::limits::Capacity;
+use super::super::question::Question;
 use super::super::sandbox::Sandbox;
 use super::super::status::PluginState;
 use super::super::supply::Bundles;

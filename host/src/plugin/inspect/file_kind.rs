@@ -154,7 +154,11 @@ fn kind(bytes: &[u8]) -> String {
     if bytes.get(257..262) == Some(b"ustar") {
         return "it is a tar archive: take the component out of it".to_owned();
     }
-    let Ok(text) = std::str::from_utf8(bytes) else {
+    if bytes.iter().all(|byte| *byte == 0) {
+        return "all its bytes are zero: copy or download it again".to_owned();
+    }
+    let text = std::str::from_utf8(bytes).ok();
+    let Some(text) = text.filter(|text| !text.contains('\0')) else {
         let start = hex::encode(&bytes[..bytes.len().min(8)]);
         return format!("it starts with the bytes {start}");
     };
@@ -191,8 +195,10 @@ mod tests {
 
     #[test]
     fn what_a_file_is_instead_is_named() {
-        let cases: [(&[u8], &str); 20] = [
+        let cases: [(&[u8], &str); 22] = [
             (b"", "it is empty"),
+            (&[0; 4096], "all its bytes are zero"),
+            (b"\0", "ends too early"),
             (b"\0asm\x0d\0", "ends too early"),
             (b"\0asm\x01\0\0\0", "core WebAssembly module"),
             (b"\0asm\x0c\0\x01\0", "0c000100"),
@@ -222,6 +228,7 @@ mod tests {
         }
         assert!(refusal("é".repeat(40).as_bytes()).contains("it is text"));
         assert!(refusal(b"\x80\x81\x82").contains("808182"));
+        assert!(refusal(b"ab\0\0").contains("61620000"));
     }
 
     #[test]

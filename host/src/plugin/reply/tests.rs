@@ -2,6 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Checks an answer, without its notes.
+fn check(raw: RawReply, limits: &Limits) -> Result<Reply, CallError> {
+    super::check(raw, limits, &mut Vec::new())
+}
+
 fn found(raw: RawDetection) -> Result<Reply, CallError> {
     check(RawReply::Found(vec![raw]), &Limits::default())
 }
@@ -66,19 +71,89 @@ fn an_event_is_bounded_and_printable() {
 fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
     assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
     assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
-    let commit = RawDetection {
-        commit: Some("abc".into()),
-        ..raw("v1")
+}
+
+#[test]
+fn what_the_sender_wrote_wrong_is_left_out_and_noted() {
+    let long = "x".repeat(257);
+    for (commit, time, id, why) in [
+        (
+            Some("abc"),
+            None,
+            None,
+            "the commit \"abc\" of v1 is left out: ",
+        ),
+        (Some(""), None, None, "the commit \"\" of v1 is left out: "),
+        (
+            Some("0000000000000000000000000000000000000000"),
+            None,
+            None,
+            "a commit id of all zeros means that there is no commit",
+        ),
+        (
+            None,
+            Some("yesterday"),
+            None,
+            "the time of v1 is left out: ",
+        ),
+        (None, Some("1767323045"), None, "is not RFC 3339"),
+        (
+            None,
+            Some("2026-01-02T03:04:05"),
+            None,
+            "no offset from UTC",
+        ),
+        (
+            None,
+            None,
+            Some(&*long),
+            "a printable text of at most 256 bytes",
+        ),
+        (
+            None,
+            None,
+            Some("a\nb"),
+            "a printable text of at most 256 bytes",
+        ),
+    ] {
+        let raw = RawDetection {
+            commit: commit.map(str::to_owned),
+            occurred_at: time.map(str::to_owned),
+            delivery_id: id.map(str::to_owned),
+            ..raw("v1")
+        };
+        let mut notes = Vec::new();
+        let reply = super::check(RawReply::Found(vec![raw]), &Limits::default(), &mut notes);
+        let Ok(Reply::Found(found)) = reply else {
+            panic!("not found")
+        };
+        let Detection {
+            commit,
+            occurred_at,
+            delivery_id,
+            ..
+        } = &found[0];
+        assert!(commit.is_none() && occurred_at.is_none() && delivery_id.is_none());
+        assert!(notes.len() == 1 && notes[0].contains(why), "{notes:?}");
+    }
+}
+
+#[test]
+fn notes_are_bounded() {
+    let long = |number| RawDetection {
+        commit: Some(format!("\u{1b}{}", "é".repeat(5000))),
+        ..raw(&format!("v{number}"))
     };
-    assert!(matches!(found(commit), Err(CallError::Answer { .. })));
-    let zeros = RawDetection {
-        commit: Some("0".repeat(40)),
-        ..raw("v1")
-    };
+    let mut notes = Vec::new();
+    let many = RawReply::Found((0..5000).map(long).collect());
+    let reply = super::check(many, &Limits::default(), &mut notes);
+    assert!(reply.is_ok() && notes.len() == 16, "{}", notes.len());
     assert_eq!(
-        found(zeros).unwrap_err().to_string(),
-        "it answered with a commit that cannot be used: a commit id of all zeros means that there is no commit"
+        notes[0],
+        "904 of the refs are left out: an answer has at most 4096"
     );
+    let is_fit = |note: &String| note.len() <= 1100 && first_unprintable(note).is_none();
+    assert!(notes.iter().all(is_fit), "{notes:?}");
 }
 
 #[test]
@@ -91,8 +166,8 @@ fn a_ref_whose_emoji_have_their_style_can_be_used() {
 
 #[test]
 fn a_detection_that_cannot_be_used_does_not_affect_the_others() {
-    let commit = || RawDetection {
-        commit: Some("abc".into()),
+    let many = || RawDetection {
+        repositories: vec![String::new(); 4097],
         ..raw("v2")
     };
     let refs = |found: Vec<RawDetection>| {
@@ -105,11 +180,11 @@ fn a_detection_that_cannot_be_used_does_not_affect_the_others() {
             other => panic!("{other:?}"),
         })
     };
-    let found = refs(vec![raw("a b"), raw("v1"), commit(), raw(""), raw("v3")]);
+    let found = refs(vec![raw("a b"), raw("v1"), many(), raw(""), raw("v3")]);
     assert_eq!(found.unwrap(), ["v1", "v3"]);
-    let first = refs(vec![raw("a b"), commit()]);
+    let first = refs(vec![raw("a b"), many()]);
     assert!(matches!(first, Err(CallError::Ref(_))));
-    let first = refs(vec![commit(), raw("a b")]);
+    let first = refs(vec![many(), raw("a b")]);
     assert!(matches!(first, Err(CallError::Answer { .. })));
 }
 
@@ -142,21 +217,25 @@ fn what_is_beyond_the_bounds_is_left_out() {
     let Ok(Reply::Found(found)) = found(many_names) else {
         panic!("not found")
     };
-    assert_eq!(found[0].repositories.len(), 32);
+    assert_eq!(found[0].repositories.len(), 42);
     assert_eq!(found[0].repositories[0], format!("{}…", "x".repeat(2048)));
     assert_eq!(found[0].repositories[1], "a\u{fffd}b\u{fffd}");
-    assert_eq!(found[0].repositories[31], "o/r29");
+    assert_eq!(found[0].repositories[41], "o/r39");
     assert_eq!(found[0].delivery_id, None);
 }
 
 #[test]
-fn an_answer_without_refs_and_an_invalid_time_are_refused() {
+fn an_answer_without_refs_or_with_too_many_repositories_is_refused() {
     assert!(check(RawReply::Found(vec![]), &Limits::default()).is_err());
-    let time = RawDetection {
-        occurred_at: Some("yesterday".into()),
+    let with = |count| RawDetection {
+        repositories: vec!["o/r".to_owned(); count],
         ..raw("v1")
     };
-    assert!(found(time).is_err());
+    assert!(found(with(4096)).is_ok());
+    assert_eq!(
+        found(with(4097)).unwrap_err().to_string(),
+        "it answered with 4097 repositories of one ref, more than 4096"
+    );
 }
 
 #[test]

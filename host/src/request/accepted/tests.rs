@@ -14,6 +14,7 @@ fn detection(event: Option<&str>) -> Detection {
 fn announcement(plugin: &str, detection: Detection, fingerprint: Fingerprint) -> Announcement {
     Announcement {
         plugin: plugin.into(),
+        plugin_number: 0,
         detections: vec![detection],
         fingerprint,
     }

@@ -16,6 +16,7 @@ fn at(text: &str) -> Timestamp {
 fn announcement(git_ref: &str, occurred_at: Option<&str>, digest: Option<u8>) -> Announcement {
     Announcement {
         plugin: "github".into(),
+        plugin_number: 0,
         detections: vec![Detection {
             occurred_at: occurred_at.map(at),
             ..detection(git_ref)
@@ -227,6 +228,7 @@ fn a_signed_body_is_a_repetition_whatever_its_headers_make_of_it() {
 fn a_signed_body_does_not_escape_the_order_by_the_headers_of_another_sender() {
     let pushed = |plugin: &str, git_ref, time, signed: Option<u8>| Announcement {
         plugin: plugin.into(),
+        plugin_number: 0,
         fingerprint: Fingerprint {
             signed: signed.map(|byte| Signed::Body([byte; 32])),
             sent: None,

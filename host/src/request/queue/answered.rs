@@ -14,6 +14,9 @@ const CAPACITY: usize = 8;
 /// The maximum number of refs in such an announcement. Longer ones take memory, and are rare.
 const MAX_DETECTIONS: usize = 4;
 
+/// The maximum number of repositories in such an announcement.
+const MAX_REPOSITORIES: usize = 128;
+
 /// The announcements that were answered last. The latest one is last.
 #[derive(Debug, Default)]
 pub(super) struct Answered(VecDeque<Announcement>);
@@ -21,8 +24,12 @@ pub(super) struct Answered(VecDeque<Announcement>);
 impl Answered {
     /// Adds an announcement, unless nothing in it was signed.
     pub(super) fn add(&mut self, announcement: Announcement) {
+        let detections = &announcement.detections;
+        let repositories = detections.iter().map(|one| one.repositories.len());
         let is_signed = announcement.fingerprint.signed.is_some();
-        if !is_signed || announcement.detections.len() > MAX_DETECTIONS {
+        let is_small =
+            detections.len() <= MAX_DETECTIONS && repositories.sum::<usize>() <= MAX_REPOSITORIES;
+        if !is_signed || !is_small {
             return;
         }
         self.0
@@ -50,6 +57,7 @@ mod tests {
     fn announcement(signed: Option<u8>, refs: usize) -> Announcement {
         Announcement {
             plugin: "github".into(),
+            plugin_number: 0,
             detections: vec![detection("v1"); refs],
             fingerprint: Fingerprint {
                 signed: signed.map(|byte| Signed::Body([byte; 32])),
@@ -75,6 +83,9 @@ mod tests {
         let mut answered = Answered::default();
         answered.add(announcement(None, 1));
         answered.add(announcement(Some(1), 5));
+        let mut many = announcement(Some(1), 4);
+        many.detections[3].repositories = vec![String::new(); 129];
+        answered.add(many);
         assert!(answered.0.is_empty());
         assert!(answered.find(&Fingerprint::default()).is_none());
     }

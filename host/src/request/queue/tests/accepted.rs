@@ -240,17 +240,21 @@ async fn a_repetition_is_recognised_by_what_was_signed_alone() {
     let (first, other) = (delivery("v1", 1), delivery("v2", 2));
     assert!(
         requester
-            .recall(&api.target(), &first.fingerprint)
+            .recall(&api.target(), &first.fingerprint, &|_| true)
             .is_none()
     );
     let written = requester.submit(api.target(), first.clone(), in_seconds(8));
     assert!(matches!(written.await, Ok(Submitted::Written(_))));
-    let recalled = requester.recall(&api.target(), &first.fingerprint);
+    let recalled = requester.recall(&api.target(), &first.fingerprint, &|_| true);
     let duplicate = Submitted::Duplicate(GitRef::parse("v1").unwrap());
-    assert_eq!(recalled, Some(("generic".into(), duplicate)));
+    assert_eq!(recalled, Some((0, duplicate)));
+    // The plugin has another version now.
+    let replaced = |number: u64| number != 0;
+    let recalled = requester.recall(&api.target(), &first.fingerprint, &replaced);
+    assert!(recalled.is_none());
     assert!(
         requester
-            .recall(&api.target(), &other.fingerprint)
+            .recall(&api.target(), &other.fingerprint, &|_| true)
             .is_none()
     );
     // The object was created again, and remembers nothing.
@@ -259,7 +263,11 @@ async fn a_repetition_is_recognised_by_what_was_signed_alone() {
         uid: Some("another".to_owned()),
         ..Snapshot::default()
     };
-    assert!(requester.recall(&again, &first.fingerprint).is_none());
+    assert!(
+        requester
+            .recall(&again, &first.fingerprint, &|_| true)
+            .is_none()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,11 +288,31 @@ async fn a_ref_that_is_named_again_with_another_id_is_another_delivery() {
         let written = requester.submit(api.target(), sent, in_seconds(8));
         assert!(matches!(written.await, Ok(Submitted::Written(_))));
     }
-    let recalled = requester.recall(&api.target(), &named("v1", 1, 1).fingerprint);
+    let recalled = requester.recall(&api.target(), &named("v1", 1, 1).fingerprint, &|_| true);
     assert!(matches!(recalled, Some((_, Submitted::Duplicate(_)))));
-    let recalled = requester.recall(&api.target(), &rollback.fingerprint);
+    let recalled = requester.recall(&api.target(), &rollback.fingerprint, &|_| true);
     assert!(recalled.is_none());
     let written = requester.submit(api.target(), rollback, in_seconds(8));
     assert!(matches!(written.await, Ok(Submitted::Written(_))));
+    assert_eq!(api.requested_ref(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_names_the_ref_that_was_accepted() {
+    let api = FakeApi::new(100);
+    let requester = requester(&api);
+    let first = delivery("v1", 1);
+    let written = requester.submit(api.target(), first.clone(), in_seconds(8));
+    assert!(matches!(written.await, Ok(Submitted::Written(_))));
+    // The plugin was changed, and finds another ref in the same delivery.
+    let changed = Announcement {
+        plugin_number: 1,
+        ..delivery("v2", 1)
+    };
+    let duplicate = Submitted::Duplicate(GitRef::parse("v1").unwrap());
+    let repeated = requester.submit(api.target(), changed, in_seconds(8));
+    assert_eq!(repeated.await.unwrap(), duplicate);
+    let recalled = requester.recall(&api.target(), &first.fingerprint, &|number| number == 1);
+    assert_eq!(recalled, Some((1, duplicate)));
     assert_eq!(api.requested_ref(), "v1");
 }

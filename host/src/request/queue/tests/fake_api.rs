@@ -204,6 +204,7 @@ pub(super) fn requester_with(api: &Arc<FakeApi>, prefetch: Option<Arc<dyn Prefet
 pub(super) fn announcement(git_ref: &str) -> Announcement {
     Announcement {
         plugin: "generic".into(),
+        plugin_number: 0,
         detections: vec![detection(git_ref)],
         fingerprint: Fingerprint::default(),
     }
