@@ -184,4 +184,5 @@ async fn a_tls_handshake_is_bounded_in_time() {
     assert!(time < HEADER_TIME);
 }
 
+mod http2;
 mod unread;
