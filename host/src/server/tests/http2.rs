@@ -189,7 +189,8 @@ async fn a_flood_of_frames_without_a_request_ends_its_connection() {
             let (mut reader, mut writer) = stream.split();
             let part = flood.repeat(1000);
             let write = async { while writer.write_all(&part).await.is_ok() {} };
-            let read = tokio::io::copy(&mut reader, &mut tokio::io::sink());
+            let mut answers = tokio::io::sink();
+            let read = tokio::io::copy(&mut reader, &mut answers);
             tokio::select! {
                 () = write => {}
                 _ = read => {}
