@@ -164,10 +164,7 @@ async fn requests_behind_an_answer_that_ends_the_connection_are_answered_for_a_w
             let pause = tokio::time::sleep(READ_TIME - Duration::from_millis(100));
             tokio::select! {
                 () = pause => {}
-                announced = end(&mut stream) => {
-                    drop(announced);
-                    break;
-                }
+                _ = end(&mut stream) => break,
             }
             let request = http2_headers(2 * number + 1, "/");
             stream.write_all(&request).await.unwrap();
