@@ -161,7 +161,7 @@ async fn requests_behind_an_answer_that_ends_the_connection_are_answered_for_a_w
         let mut stream = connect(address, &http2_request("/closing")).await;
         assert_eq!(body(&mut stream).await, b"no");
         for number in 1.. {
-            let pause = tokio::time::sleep(READ_TIME - Duration::from_millis(100));
+            let pause = tokio::time::sleep(Duration::from_millis(150));
             tokio::select! {
                 () = pause => {}
                 _ = end(&mut stream) => break,
