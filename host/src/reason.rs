@@ -49,12 +49,18 @@ pub enum Reason {
     WrongMethod,
     /// The handshake of a sender of CloudEvents names no host.
     InvalidOrigin,
+    /// The header `Host` is missing, repeated or invalid.
+    InvalidHost,
+    /// The sender waits for 100 before it sends the body over HTTP/2.
+    ExpectationFailed,
     /// The body exceeds the limit.
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTimeout,
     /// The connection ended before the body.
     BodyIncomplete,
+    /// The chunks of the body are not valid HTTP.
+    InvalidChunks,
     /// The body is sent in very many tiny parts.
     ChunksTooSmall,
     /// Parsing the body would take too much memory.
@@ -115,9 +121,12 @@ impl Reason {
             Self::NoRoute => ("no-route", StatusCode::NOT_FOUND),
             Self::WrongMethod => ("wrong-method", StatusCode::METHOD_NOT_ALLOWED),
             Self::InvalidOrigin => ("invalid-origin", StatusCode::BAD_REQUEST),
+            Self::InvalidHost => ("invalid-host", StatusCode::BAD_REQUEST),
+            Self::ExpectationFailed => ("expectation-failed", StatusCode::EXPECTATION_FAILED),
             Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::BodyTimeout => ("body-timeout", StatusCode::REQUEST_TIMEOUT),
             Self::BodyIncomplete => ("body-incomplete", StatusCode::BAD_REQUEST),
+            Self::InvalidChunks => ("invalid-chunks", StatusCode::BAD_REQUEST),
             Self::ChunksTooSmall => ("chunks-too-small", StatusCode::BAD_REQUEST),
             Self::TooManyValues => ("too-many-values", StatusCode::PAYLOAD_TOO_LARGE),
             Self::Compressed => ("compressed", StatusCode::UNSUPPORTED_MEDIA_TYPE),

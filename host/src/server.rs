@@ -10,6 +10,7 @@ mod open_files;
 mod open_request;
 mod request;
 mod tls;
+mod traffic;
 
 use std::convert::Infallible;
 use std::io;
@@ -33,6 +34,7 @@ use crate::sampling::Sampler;
 use connections::{Admitted, Connections, OpenConnection, Pause};
 use metrics::Closed;
 use request::TrackedService;
+use traffic::{Traffic, Useless};
 
 pub use certificate::CertificateEnd;
 pub(crate) use connections::group;
@@ -50,6 +52,11 @@ const IDLE_TIME: Duration = Duration::from_mins(1);
 /// The time limit for sending an answer, which is small and ready. A client that does not take it, such as one whose HTTP/2
 /// windows stay closed, loses its connection.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// The time for which an HTTP/2 connection without requests is kept behind an answer that ends it. Some clients forget all
+/// streams when they hear of the end, also one whose answer they have received and not read.
+const READ_TIME: Duration = Duration::from_millis(250);
+/// The time limit for it if the client sends further requests.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
 /// The limit of the headers of a request, in bytes. GitHub sends less than 2 KiB.
 const HEADER_BYTES: u32 = 32 << 10;
 /// The time limit for the remaining requests after the shutdown began.
@@ -285,28 +292,34 @@ where
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let ending = self.shutdown.child_token();
+        let (closing, useless) = (CancellationToken::new(), Useless::default());
         let service = TrackedService {
             service: self.service.clone(),
             peer: self.peer,
             connection: Arc::clone(&self.open),
-            ending: ending.clone(),
+            closing: closing.clone(),
+            useless: useless.clone(),
         };
         let builder = http(self.idle_time.unwrap_or(HEADER_TIME));
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
+        let stream = TokioIo::new(Traffic::new(stream, useless.clone()));
+        let mut connection = pin!(builder.serve_connection(stream, service));
+        let closing = answer_read(&self.open, &closing);
+        let mut ending = pin!(self.shutdown.run_until_cancelled(closing));
         let idle_time = self.idle_time.unwrap_or(IDLE_TIME);
         let mut silence = pin!(silence(&self.open, idle_time, ANSWER_TIME));
         let mut is_ending = false;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
+                    if useless.are_too_many() {
+                        self.metrics.closed(Closed::Flood);
+                    }
                     if let Err(error) = ended {
                         tracing::debug!(error = %stoker_report::chain(&*error), "a connection failed");
                     }
                     return;
                 }
-                () = ending.cancelled(), if !is_ending => {
+                _ = ending.as_mut(), if !is_ending => {
                     is_ending = true;
                     connection.as_mut().graceful_shutdown();
                     // An HTTP/2 client must answer a ping before the connection ends.
@@ -320,6 +333,24 @@ where
                 }
             }
         }
+    }
+}
+
+/// Returns when the client of a connection has had the time to read an answer that ends the connection.
+async fn answer_read(connection: &OpenConnection, closing: &CancellationToken) {
+    closing.cancelled().await;
+    let started = Instant::now();
+    let latest = started + CLOSING_TIME;
+    loop {
+        let idle = match connection.pause() {
+            Some((since, Pause::FirstRequest | Pause::NextRequest)) => since.max(started),
+            Some((_, Pause::Answers)) | None => Instant::now(),
+        };
+        let end = latest.min(idle + READ_TIME);
+        if Instant::now() >= end {
+            return;
+        }
+        tokio::time::sleep_until(end).await;
     }
 }
 

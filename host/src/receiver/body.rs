@@ -1,8 +1,11 @@
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Version, header};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
@@ -14,6 +17,9 @@ use super::limits::{Bounds, Limits};
 
 /// The maximum time for reading and discarding the rest of a refused delivery's body.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// The time limit for the first byte of a body whose sender may wait for the status 100 over HTTP/2. The HTTP library does
+/// not send it there. Most clients send the body after a second without an answer.
+const CONTINUE_TIME: Duration = Duration::from_secs(2);
 /// The number of bytes for which a body gets a second more. A body of 25 MiB over a line of 2 MiB/s takes longer than the
 /// time for small ones.
 const SECOND_BYTES: usize = 1 << 20;
@@ -44,7 +50,7 @@ pub(super) struct Received {
 
 /// Reads a body within its bounds, into one buffer.
 pub(super) async fn read(
-    headers: &HeaderMap,
+    request: &Parts,
     mut body: Body,
     source: Option<IpAddr>,
     limits: &Limits,
@@ -52,9 +58,11 @@ pub(super) async fn read(
     let mut reader = Reader {
         limits,
         source,
-        announced: announced(headers).and_then(|length| usize::try_from(length).ok()),
+        announced: announced(&request.headers).and_then(|length| usize::try_from(length).ok()),
         buffer: Buffer::default(),
         parts: 0,
+        is_http2: request.version == Version::HTTP_2,
+        expects_continue: expects_continue(request),
         share: None,
         started: Instant::now(),
         waited: Duration::ZERO,
@@ -81,6 +89,9 @@ struct Reader<'b> {
     buffer: Buffer,
     /// The number of parts that arrived.
     parts: usize,
+    is_http2: bool,
+    /// Whether the sender may wait for a status that it does not get.
+    expects_continue: bool,
     /// The share of the memory, if a part has arrived.
     share: Option<Share>,
     started: Instant,
@@ -104,7 +115,10 @@ impl Reader<'_> {
 
     /// Waits for the next part of the body.
     async fn part(&self, body: &mut Body) -> Result<Option<Bytes>, Answer> {
-        let deadline = self.deadline(self.buffer.len());
+        let mut deadline = self.deadline(self.buffer.len());
+        if self.awaits_continue() {
+            deadline = deadline.min(self.started + CONTINUE_TIME);
+        }
         loop {
             let frame = tokio::select! {
                 // What has arrived is used, even if this task is late.
@@ -112,23 +126,59 @@ impl Reader<'_> {
                 frame = tokio::time::timeout_at(deadline + self.waited, body.frame()) => frame,
                 Lost = self.lost() => return Err(self.limits.no_memory()),
             };
-            let frame = frame.map_err(|_| {
-                let time = deadline - self.started;
-                let error = format!("the body did not arrive within {time:?}");
-                Answer::refused(Reason::BodyTimeout, error)
-            })?;
+            let frame = frame.map_err(|_| self.late(deadline))?;
             let Some(frame) = frame else {
                 return Ok(None);
             };
-            let frame = frame.map_err(|_| {
-                let error = "the body ended before its announced length";
-                Answer::refused(Reason::BodyIncomplete, error)
-            })?;
+            let frame = frame.map_err(|error| self.broken(&error))?;
             // Trailers are not used.
             if let Ok(part) = frame.into_data() {
                 return Ok(Some(part));
             }
         }
+    }
+
+    /// Returns the answer to a body that has not arrived at its deadline.
+    fn late(&self, deadline: Instant) -> Answer {
+        if self.awaits_continue() {
+            let error = "the status 100 is not sent over HTTP/2: send the webhook without the header Expect";
+            return Answer::refused(Reason::ExpectationFailed, error);
+        }
+        let time = deadline - self.started;
+        let error = format!("the body did not arrive within {time:?}");
+        Answer::refused(Reason::BodyTimeout, error)
+    }
+
+    /// Returns the answer to a body that cannot be read to its end.
+    fn broken(&self, error: &axum::Error) -> Answer {
+        let (reason, error) = if is_malformed(error) {
+            (
+                Reason::InvalidChunks,
+                "the chunks of the body are not valid HTTP",
+            )
+        } else if self.announced.is_some() {
+            (
+                Reason::BodyIncomplete,
+                "the body ended before its announced length",
+            )
+        } else {
+            (
+                Reason::BodyIncomplete,
+                "the body ended before its last part",
+            )
+        };
+        let answer = Answer::refused(reason, error);
+        // The rest of the connection cannot be read. A stream of HTTP/2 ends alone.
+        if self.is_http2 {
+            answer
+        } else {
+            answer.closing()
+        }
+    }
+
+    /// Returns whether the sender may not have sent the body because it waits for the status 100.
+    fn awaits_continue(&self) -> bool {
+        self.expects_continue && self.parts == 0
     }
 
     /// Returns when this many bytes must have arrived, and the latest time at which a body of this size gets its memory.
@@ -196,6 +246,28 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns whether a sender may wait for the status 100 (RFC 9110 §10.1.1). In HTTP/1.1, the HTTP library sends it.
+fn expects_continue(request: &Parts) -> bool {
+    let expected = request.headers.get(header::EXPECT);
+    request.version == Version::HTTP_2
+        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Returns whether a body cannot be read because it breaks the rules of HTTP, and not because the connection ended.
+fn is_malformed(error: &axum::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::InvalidData
+            );
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// Reads the rest of a refused delivery for a while, and drops it.

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::request::Parts;
 use stoker_api::SecretKey;
 use tokio::time::Instant;
 
@@ -57,12 +56,12 @@ pub(super) async fn authenticate(
     request: Request,
     record: &mut Record,
 ) -> Result<Authenticated, Answer> {
-    let (Parts { headers, .. }, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let limits = &receiver.limits;
-    let acceptable = body::check_length(&headers, &limits.bounds).and_then(|()| {
+    let acceptable = body::check_length(&parts.headers, &limits.bounds).and_then(|()| {
         if !limits.allows(source) {
             Err(refuse(receiver, record, &WRONG_SOURCE))
-        } else if receiver.auth.may_accept(&headers) {
+        } else if receiver.auth.may_accept(&parts.headers) {
             Ok(())
         } else {
             let missing = AuthError::Unauthorized("neither a signature nor a token was sent");
@@ -73,12 +72,12 @@ pub(super) async fn authenticate(
         body::discard(body);
         return Err(answer);
     }
-    let Received { bytes, share } = body::read(&headers, body, source, limits).await?;
+    let Received { bytes, share } = body::read(&parts, body, source, limits).await?;
     record.received(bytes.len());
     let arrived = Instant::now();
     let deadline = arrived + ANSWER_TIME;
     let delivery = Delivery {
-        headers,
+        headers: parts.headers,
         body: bytes,
     };
     let verified = verify(receiver, object, delivery, deadline).await;

@@ -32,6 +32,8 @@ pub(super) enum Closed {
     Unread,
     /// The TLS handshake failed.
     Handshake,
+    /// Very much arrived that was neither a request nor a body.
+    Flood,
 }
 
 impl Closed {
@@ -41,6 +43,7 @@ impl Closed {
             Self::Silent => "silent",
             Self::Unread => "unread",
             Self::Handshake => "handshake",
+            Self::Flood => "flood",
         };
         Reason { reason }
     }
@@ -72,7 +75,7 @@ impl ServerMetrics {
         );
         registry.register(
             "connections_closed",
-            "Connections that the receiver closed, by reason: replaced (the limit was reached), silent (no request in time), unread (answers not taken in time), handshake (TLS failed)",
+            "Connections that the receiver closed, by reason: replaced (the limit was reached), silent (no request in time), unread (answers not taken in time), handshake (TLS failed), flood (very much without a request)",
             metrics.closed.clone(),
         );
         metrics.certificate_end.register(
@@ -85,6 +88,7 @@ impl ServerMetrics {
             Closed::Silent,
             Closed::Unread,
             Closed::Handshake,
+            Closed::Flood,
         ] {
             drop(metrics.closed.get_or_create(&reason.label()));
         }

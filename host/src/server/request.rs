@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
@@ -17,16 +18,35 @@ use tower::{Service, ServiceExt as _};
 
 use super::connections::OpenConnection;
 use super::open_request::{Arriving, OpenRequest};
+use super::traffic::Useless;
 
 /// The address of the client of a connection, an extension of each request. It may be a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
+
+/// An HTTP/2 request, until nobody reads its body any more and its answer is sent. Then the connection ends if the answer
+/// ends it.
+#[derive(Debug)]
+struct Exchange {
+    is_last: AtomicBool,
+    closing: CancellationToken,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if *self.is_last.get_mut() {
+            self.closing.cancel();
+        }
+    }
+}
 
 /// The body of a request.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
     arriving: Option<Arriving>,
+    useless: Useless,
+    _exchange: Option<Arc<Exchange>>,
 }
 
 impl Body for RequestBody {
@@ -38,6 +58,11 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && frame.data_ref().is_some_and(|part| !part.is_empty())
+        {
+            self.useless.end();
+        }
         if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
             self.arriving = None;
         }
@@ -57,6 +82,7 @@ impl Body for RequestBody {
 pub(super) struct AnswerBody<B> {
     body: Pin<Box<B>>,
     _open: OpenRequest,
+    _exchange: Option<Arc<Exchange>>,
 }
 
 impl<B: Body> Body for AnswerBody<B> {
@@ -92,8 +118,9 @@ pub(super) struct TrackedService<S> {
     pub(super) service: S,
     pub(super) peer: Peer,
     pub(super) connection: Arc<OpenConnection>,
-    /// Cancelled when the connection ends after the requests that it has.
-    pub(super) ending: CancellationToken,
+    /// Cancelled behind an answer that ends an HTTP/2 connection, and behind the body of its request.
+    pub(super) closing: CancellationToken,
+    pub(super) useless: Useless,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for TrackedService<S>
@@ -108,28 +135,37 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.useless.end();
+        let exchange = (request.version() == Version::HTTP_2).then(|| {
+            Arc::new(Exchange {
+                is_last: AtomicBool::new(false),
+                closing: self.closing.clone(),
+            })
+        });
         let open = OpenRequest::begin(&self.connection);
         let mut request = request.map(|incoming| RequestBody {
             arriving: (!incoming.is_end_stream()).then(|| open.body()),
             incoming,
+            useless: self.useless.clone(),
+            _exchange: exchange.clone(),
         });
         if request.body().arriving.is_none() {
             drop(open.body());
         }
         request.extensions_mut().insert(self.peer);
         let service = self.service.clone();
-        let ending = (request.version() == Version::HTTP_2).then(|| self.ending.clone());
         async move {
             let mut response = service.oneshot(request).await?;
-            if let Some(ending) = ending
+            if let Some(exchange) = &exchange
                 && closes(response.headers_mut())
             {
-                ending.cancel();
+                exchange.is_last.store(true, Ordering::Relaxed);
             }
             open.answered();
             Ok(response.map(|body| AnswerBody {
                 body: Box::pin(body),
                 _open: open,
+                _exchange: exchange,
             }))
         }
         .boxed()

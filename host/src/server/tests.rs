@@ -211,4 +211,5 @@ async fn the_frames_of_a_client_are_not_lines_of_the_log() {
     }
 }
 
+mod http2;
 mod unread;

@@ -146,6 +146,7 @@ impl Attacker {
             }
             Conduct::Bomb { .. } => anyhow::bail!("the bomb is not prepared"),
             Conduct::Streams { is_reset } => http2::flood(stream, *is_reset).await,
+            Conduct::Frames(frame) => http2::repeat(stream, frame).await,
             Conduct::Unread => http2::leave_unread(stream).await,
             Conduct::DripInStreams { length, interval } => {
                 http2::drip(stream, *length, *interval).await

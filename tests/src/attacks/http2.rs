@@ -18,6 +18,11 @@ const LAST_STREAM: u32 = (1 << 31) - 1;
 /// The time limit for the first frame of a server.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// A frame of no settings (§6.5).
+pub(super) const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+/// An answer to a ping that the server has not sent (§6.7).
+pub(super) const PING_ACK: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0pingpong";
+
 /// The number of streams that the server allows at a time.
 const STREAMS: usize = 16;
 
@@ -25,7 +30,7 @@ const STREAMS: usize = 16;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+const SETTINGS_KIND: u8 = 4;
 const PING: u8 = 6;
 /// The flag of the last frame of a stream.
 const END_STREAM: u8 = 1;
@@ -86,10 +91,10 @@ pub(super) async fn is_served(port: u16) -> bool {
     let probe = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(PREFACE).await?;
-        stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        stream.write_all(SETTINGS).await?;
         let mut head = [0; 9];
         stream.read_exact(&mut head).await?;
-        std::io::Result::Ok(head[3] == SETTINGS)
+        std::io::Result::Ok(head[3] == SETTINGS_KIND)
     };
     matches!(timeout(LIMIT, probe).await, Ok(Ok(true)))
 }
@@ -97,11 +102,11 @@ pub(super) async fn is_served(port: u16) -> bool {
 /// Opens streams as fast as possible, until the server ends the connection. Each stream is reset at once, or has a body
 /// that never arrives.
 pub(super) async fn flood(stream: &mut TcpStream, is_reset: bool) -> Result<()> {
-    let (mut reader, mut writer) = stream.split();
+    let (reader, mut writer) = stream.split();
     let headers = headers(None);
     let write = async {
         writer.write_all(PREFACE).await?;
-        writer.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        writer.write_all(SETTINGS).await?;
         for id in (1..LAST_STREAM).step_by(2) {
             let mut frames = frame(HEADERS, END_HEADERS, id, &headers);
             if is_reset {
@@ -111,6 +116,28 @@ pub(super) async fn flood(stream: &mut TcpStream, is_reset: bool) -> Result<()> 
         }
         std::io::Result::Ok(())
     };
+    discard_answers(reader, write).await
+}
+
+/// Sends a frame again and again, until the server ends the connection.
+pub(super) async fn repeat(stream: &mut TcpStream, frame: &[u8]) -> Result<()> {
+    let (reader, mut writer) = stream.split();
+    let part = frame.repeat(1000);
+    let write = async {
+        writer.write_all(PREFACE).await?;
+        writer.write_all(SETTINGS).await?;
+        loop {
+            writer.write_all(&part).await?;
+        }
+    };
+    discard_answers(reader, write).await
+}
+
+/// Writes, and reads all that the server sends, until the connection ends.
+async fn discard_answers(
+    mut reader: impl AsyncRead + Unpin,
+    write: impl Future<Output = std::io::Result<()>>,
+) -> Result<()> {
     let read = async {
         let mut buffer = vec![0; 16 << 10];
         while reader.read(&mut buffer).await? > 0 {}
@@ -128,7 +155,7 @@ pub(super) async fn leave_unread(stream: &mut TcpStream) -> Result<()> {
     let headers = block("GET", "/healthz", []);
     let ids = (1..LAST_STREAM).step_by(2).take(STREAMS);
     let requests = ids.flat_map(|id| frame(HEADERS, END_HEADERS | END_STREAM, id, &headers));
-    let mut first = [PREFACE, &frame(SETTINGS, 0, 0, &CLOSED_WINDOW)].concat();
+    let mut first = [PREFACE, &frame(SETTINGS_KIND, 0, 0, &CLOSED_WINDOW)].concat();
     first.extend(requests);
     stream.write_all(&first).await?;
     loop {
@@ -183,7 +210,7 @@ pub(super) async fn drip(stream: &mut TcpStream, length: usize, interval: Durati
     };
     let write = async {
         writer.write_all(PREFACE).await?;
-        writer.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        writer.write_all(SETTINGS).await?;
         for id in (1..LAST_STREAM).step_by(2) {
             writer.write_all(&frames(id)).await?;
             sleep(interval).await;

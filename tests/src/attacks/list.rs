@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stoker::auth::{SIGNATURE_HEADER, sign};
 
+use super::http2::{PING_ACK, SETTINGS};
 use crate::SECRET;
 
 /// The namespace of the object that the webhooks are for.
@@ -54,6 +55,8 @@ pub(super) enum Conduct {
     Bomb { is_signed: bool },
     /// Opens streams of HTTP/2, and cancels each of them at once or never ends it.
     Streams { is_reset: bool },
+    /// Sends a frame of HTTP/2 again and again.
+    Frames(&'static [u8]),
     /// Opens streams of HTTP/2 whose answers cannot be sent, and answers the pings of the server.
     Unread,
     /// Keeps streams of HTTP/2 open whose bodies have this length, and sends one byte of each in each interval.
@@ -87,7 +90,7 @@ const fn http2(name: &'static str, connections: usize, conduct: fn() -> Conduct)
 }
 
 /// All attacks.
-const ATTACKS: [Attack; 29] = [
+const ATTACKS: [Attack; 31] = [
     plain("slow headers", 1000, slow_headers),
     plain("slow bodies", 1000, slow_bodies),
     Attack {
@@ -136,6 +139,8 @@ const ATTACKS: [Attack; 29] = [
     http2("HTTP/2 open streams", 250, || Conduct::Streams {
         is_reset: false,
     }),
+    http2("HTTP/2 settings flood", 16, || Conduct::Frames(SETTINGS)),
+    http2("HTTP/2 ping acks", 16, || Conduct::Frames(PING_ACK)),
     http2("HTTP/2 answers that nobody reads", 1100, || Conduct::Unread),
     Attack {
         sources: 250,

@@ -271,8 +271,8 @@ async fn a_body_without_memory_waits_and_is_then_503() {
     };
     let metrics = ReceiverMetrics::register(&mut Registry::default());
     let limits = Limits::new(bounds, metrics);
-    let headers = HeaderMap::new();
-    let read = || body::read(&headers, Body::from(BODY), None, &limits);
+    let (parts, ()) = Request::new(()).into_parts();
+    let read = || body::read(&parts, Body::from(BODY), None, &limits);
     // Other bodies have arrived, and take all memory for small ones.
     let mut others = Vec::new();
     for _ in 0..8 {

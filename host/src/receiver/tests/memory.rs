@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use tokio::task::JoinSet;
@@ -52,8 +51,9 @@ async fn read(
 ) -> Result<usize, &'static str> {
     let length = length.into().map(usize::into);
     let headers = length.map(|length: HeaderValue| (http::header::CONTENT_LENGTH, length));
-    let headers = HeaderMap::from_iter(headers);
-    let received = body::read(&headers, body, Some(source(number)), limits).await;
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.headers.extend(headers);
+    let received = body::read(&parts, body, Some(source(number)), limits).await;
     received
         .map(|received| received.bytes.len())
         .map_err(|answer| answer.code())
