@@ -15,8 +15,10 @@ use tracing_subscriber::fmt::time::SystemTime;
 const DEFAULT_FILTER: &str = "info";
 
 /// Directives before every filter, which later ones for the same targets replace. The Kubernetes client logs whole
-/// answers that it cannot parse, and objects may contain credentials. Its watches log errors that Stoker logs too.
-const QUIET: &str = "kube_client=error,kube_runtime::watcher=error";
+/// answers that it cannot parse, and objects may contain credentials. It and its watches log errors that Stoker logs too,
+/// without the call that failed.
+const QUIET: &str =
+    "kube_client=error,kube_client::client::builder=off,kube_runtime::watcher=error";
 
 /// The time between two reports of dropped lines.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
