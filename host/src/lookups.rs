@@ -8,9 +8,11 @@
 //!
 //! No credentials are kept after a lookup: a remote is recognised by its digest.
 
+mod conversation;
 mod error;
 mod host;
 mod metrics;
+mod permit;
 mod poll;
 mod prefetch;
 mod remote;
@@ -24,14 +26,13 @@ use std::time::Duration;
 
 use stoker_api::detection::{GitRef, ObjectKey};
 use stoker_git::{HostKey, RefSource, Remote, ResolvedRef};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
-use tokio_util::task::AbortOnDropHandle;
 
-pub use error::LookupError;
+pub use error::{HostWait, LookupError};
 pub use metrics::LookupMetrics;
 
-use host::{Hosts, LastLookup, Permits};
+use host::Hosts;
 use remote::{Answer, Interest, RemoteId, RemoteState};
 
 /// How long a pass waits for an answer. Most servers answer earlier; then one pass is sufficient.
@@ -194,6 +195,7 @@ impl<G: RefSource> Lookups<G> {
         }
         if let Some(interest) = remote.interests.get_mut(question.object) {
             interest.awaits = Some(question.not_before);
+            interest.is_requested = question.is_requested;
             interest.is_attended = true;
         }
         let answers = remote.answer.subscribe();
@@ -209,7 +211,6 @@ impl<G: RefSource> Lookups<G> {
         let number = state.started;
         if let Some(entry) = state.remotes.get_mut(&id) {
             entry.running = Some(number);
-            entry.ignores_wait = state.hosts.refusal(&entry.host, false).is_some();
             let shared = Arc::clone(&self.0);
             let permits = state.hosts.permits(&entry.host);
             tokio::spawn(async move { shared.run(id, number, &remote, &permits).await });
@@ -218,6 +219,15 @@ impl<G: RefSource> Lookups<G> {
 }
 
 impl<G> Lookups<G> {
+    /// Returns for how long the host of an object's remote is not asked, unless somebody requests a lookup.
+    #[must_use]
+    pub fn host_wait(&self, object: &ObjectKey) -> Option<HostWait> {
+        let state = self.0.lock();
+        let remote = state.remotes.get(state.objects.get(object)?)?;
+        let refusal = state.hosts.refusal(&remote.host, false)?;
+        refusal.refused_for()
+    }
+
     /// Removes an object that does not exist any more, or that needs no lookups.
     pub fn forget(&self, object: &ObjectKey) {
         self.0.lock().remove(object);
@@ -262,6 +272,12 @@ impl State {
         }
     }
 
+    /// Returns whether a host answers for one of its remotes.
+    fn is_answering(&self, host: &Arc<str>) -> bool {
+        let mut remotes = self.remotes.values();
+        remotes.any(|remote| remote.host == *host && remote.is_answering())
+    }
+
     /// Removes a remote that no object has any more.
     fn drop_unused(&mut self, id: RemoteId) {
         let is_used =
@@ -277,112 +293,6 @@ impl State {
     fn running(&mut self, id: RemoteId, number: u64) -> Option<&mut RemoteState> {
         let remote = self.remotes.get_mut(&id)?;
         (remote.running == Some(number)).then_some(remote)
-    }
-}
-
-impl<G: RefSource> Shared<G> {
-    /// Looks up the refs of a remote until nobody awaits an answer any more.
-    async fn run(self: Arc<Self>, id: RemoteId, number: u64, remote: &Remote, permits: &Permits) {
-        loop {
-            // First a permit of the host: a lookup that waits for one must not take a permit from other hosts.
-            let at_host = permits.take(self.last_lookup(id, number)).await;
-            let unanswered = if self.is_answering(id, number) {
-                None
-            } else {
-                // It is never closed.
-                self.unanswered.acquire().await.ok()
-            };
-            let beginning = self.beginnings.acquire().await.ok();
-            let began = Instant::now();
-            // The refs are collected as late as possible, so that one conversation serves everybody who waits.
-            let results = match self.begin(id, number) {
-                None => return,
-                Some(Ok(refs)) => {
-                    let results = self.converse(remote, refs, beginning).await;
-                    self.metrics.conversed(began.elapsed());
-                    results
-                }
-                Some(Err(error)) => Err(error),
-            };
-            drop((at_host, unanswered));
-            if !self.finish(id, number, Answer { began, results }) {
-                return;
-            }
-        }
-    }
-
-    fn last_lookup(&self, id: RemoteId, number: u64) -> LastLookup {
-        let mut state = self.lock();
-        let remote = state.running(id, number);
-        remote.map_or_else(LastLookup::default, |remote| remote.last_lookup)
-    }
-
-    fn is_answering(&self, id: RemoteId, number: u64) -> bool {
-        let mut state = self.lock();
-        let host = state
-            .running(id, number)
-            .map(|remote| Arc::clone(&remote.host));
-        host.is_some_and(|host| state.hosts.is_answering(&host))
-    }
-
-    /// Returns the refs to look up, or an error if the host has failed since.
-    /// Returns `None` if the lookup has no effect any more.
-    fn begin(&self, id: RemoteId, number: u64) -> Option<Result<Vec<GitRef>, LookupError>> {
-        let mut state = self.lock();
-        let remote = state.running(id, number)?;
-        let (host, refs) = (Arc::clone(&remote.host), remote.all_refs());
-        let ignores_wait = remote.ignores_wait;
-        match state.hosts.refusal(&host, ignores_wait) {
-            Some(error) => Some(Err(error)),
-            None => Some(Ok(refs)),
-        }
-    }
-
-    async fn converse(
-        &self,
-        remote: &Remote,
-        refs: Vec<GitRef>,
-        beginning: Option<SemaphorePermit<'_>>,
-    ) -> remote::Results {
-        let (source, remote, asked) = (Arc::clone(&self.source), remote.clone(), refs.clone());
-        // In a task of its own, so that a panic does not end the lookups of the remote.
-        let conversation = tokio::spawn(async move { source.resolve(&remote, &asked).await });
-        let mut conversation = AbortOnDropHandle::new(conversation);
-        let found = if let Ok(found) = timeout(BEGINNING, &mut conversation).await {
-            Ok(found)
-        } else {
-            drop(beginning);
-            timeout(LONGEST.saturating_sub(BEGINNING), conversation).await
-        };
-        let found = found
-            .map_err(|_| LookupError::Timeout)?
-            .map_err(|_| LookupError::Aborted)?
-            .map_err(LookupError::from)?;
-        let found = found
-            .into_iter()
-            .map(|result| result.map_err(LookupError::from));
-        Ok(refs.into_iter().zip(found).collect())
-    }
-
-    /// Stores an answer and wakes the objects that need it. Returns whether another lookup is necessary.
-    fn finish(self: &Arc<Self>, id: RemoteId, number: u64, answer: Answer) -> bool {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let Some(remote) = state.running(id, number) else {
-            return false;
-        };
-        let error = answer.results.as_ref().err().cloned();
-        let woken = remote.take(answer);
-        let again = remote.is_awaited();
-        let host = Arc::clone(&remote.host);
-        if !again {
-            remote.running = None;
-            self.schedule_poll(id, remote);
-        }
-        state.hosts.record(&host, error.as_ref());
-        state.wake(woken);
-        state.drop_unused(id);
-        again
     }
 }
 

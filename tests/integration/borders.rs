@@ -63,7 +63,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls_pki_types", &["github_app/key"]),
     ("semver", &["request/rules"]),
     ("socket2", &["server/listener"]),
-    ("stoker_agent", &["app/local_gateway"]),
+    ("stoker_agent", &["app/kubeconfig", "app/local_gateway"]),
     ("stoker_author", &["app/plugin_commands"]),
     ("stoker_builtin", &["app/demo", "plugin"]),
     ("stoker_engine", &["plugin"]),

@@ -58,6 +58,15 @@ pub enum GitError {
         #[source]
         source: Cause,
     },
+    /// The server was reached, and TLS failed: its certificate is not trusted by the remote, or it does not speak TLS.
+    #[error("cannot connect to {host}")]
+    Tls {
+        /// The server, with its port.
+        host: String,
+        /// The cause.
+        #[source]
+        source: Cause,
+    },
     /// The connection was not established in time.
     #[error("cannot connect to {host} within {limit:?}")]
     ConnectTimeout {

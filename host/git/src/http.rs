@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
-use stoker_http_client::{Trust, build, tls_remedy};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use stoker_http_client::{Trust, build, is_tls_error, proxy_of, tls_remedy};
 use stoker_report::chain;
 use url::Url;
 
-use super::address::{advertisement_address, redirected, request_address, server};
+use super::address::{self, advertisement_address, redirected, request_address, server};
 use super::authorization::Authorization;
 use super::error::{Cause, GitError};
 use super::hosts::{AllowedHosts, Forbidden, ResolveError, Resolver};
@@ -37,6 +37,9 @@ const MAX_REDIRECTS: usize = 10;
 const MAX_FINISH: Duration = Duration::from_millis(100);
 /// The maximum number of CA bundles whose clients are kept.
 const MAX_BUNDLES: usize = 64;
+
+/// What to do if a server ends a connection of plain HTTP without an answer, as servers of TLS do.
+const MAYBE_TLS: &str = "if the server speaks TLS at this port, use https://";
 
 /// The HTTP clients, one for each CA bundle. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -232,24 +235,52 @@ impl HttpClient {
             Err(error) if is_broken(&error) => request().send().await,
             outcome => outcome,
         };
-        outcome.map_err(|error| {
-            let limit = self.connect_limit;
-            if let Some(Forbidden { host, address }) = forbidden(&error) {
-                let (host, address) = (host.clone(), *address);
-                return GitError::AddressForbidden { host, address };
+        let response = outcome.map_err(|error| self.explained(target, &error))?;
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(GitError::Unreachable {
+                host: way(target),
+                source:
+                    "the proxy requires credentials, or refuses those of its address (HTTP 407)"
+                        .into(),
+            });
+        }
+        Ok(response)
+    }
+
+    /// Returns the error of a request without an answer.
+    fn explained(&self, target: &Url, error: &reqwest::Error) -> GitError {
+        if let Some(Forbidden { host, address }) = forbidden(error) {
+            let (host, address) = (host.clone(), *address);
+            return GitError::AddressForbidden { host, address };
+        }
+        match (error.is_connect(), error.is_timeout()) {
+            (true, true) => GitError::ConnectTimeout {
+                host: way(target),
+                limit: self.connect_limit,
+            },
+            (true, false) if is_tls_error(error) => GitError::Tls {
+                host: server(target),
+                source: cause(error),
+            },
+            (true, false) => GitError::Unreachable {
+                host: way(target),
+                source: cause(error),
+            },
+            (false, false) if target.scheme() == "http" => {
+                let cause = cause(error);
+                GitError::Interrupted(format!("{cause}; {MAYBE_TLS}").into())
             }
-            match (error.is_connect(), error.is_timeout()) {
-                (true, true) => GitError::ConnectTimeout {
-                    host: server(target),
-                    limit,
-                },
-                (true, false) => GitError::Unreachable {
-                    host: server(target),
-                    source: cause(&error),
-                },
-                _ => GitError::Interrupted(cause(&error)),
-            }
-        })
+            _ => GitError::Interrupted(cause(error)),
+        }
+    }
+}
+
+/// Returns the server of an address, and the proxy through which it is reached.
+fn way(target: &Url) -> String {
+    let server = server(target);
+    match proxy_of(target) {
+        Ok(Some(proxy)) => format!("{server} through the proxy {}", address::server(&proxy)),
+        _ => server,
     }
 }
 

@@ -11,10 +11,11 @@ mod trust;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Proxy};
 use rustls::crypto::{CryptoProvider, ring};
 
-pub use tls_error::{is_untrusted, tls_remedy};
+pub use proxy::proxy_of;
+pub use tls_error::{is_tls_error, is_untrusted, tls_remedy};
 pub use trust::Trust;
 
 /// The `User-Agent` of requests that are not sent to a git server.
@@ -101,6 +102,7 @@ pub fn build(
     install_provider();
     let builder = proxy::proxies(|name| std::env::var(name).ok())?
         .into_iter()
+        .map(|configured| Proxy::custom(move |url| configured.for_url(url)))
         .fold(Client::builder().no_proxy(), ClientBuilder::proxy)
         .tls_backend_preconfigured(trust.client_config()?);
     settings(builder)

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use reqwest::{Proxy, Url};
+use reqwest::Url;
 
 use crate::HttpClientError;
 
@@ -113,10 +113,37 @@ fn port_of(entry: &str) -> Option<(&str, u16)> {
     Some((host.trim_matches(['[', ']']), port))
 }
 
+/// One proxy, and the addresses that are reached through it.
+#[derive(Debug, Clone)]
+pub(crate) struct Configured {
+    address: Url,
+    kind: Kind,
+    exceptions: Exceptions,
+}
+
+impl Configured {
+    /// Returns the address of the proxy if it is for an address.
+    pub(crate) fn for_url(&self, url: &Url) -> Option<Url> {
+        let is_used = self.kind.includes(url) && !self.exceptions.include(url);
+        is_used.then(|| self.address.clone())
+    }
+}
+
+/// Returns the proxy of the environment through which an address is reached, or `None` if it is reached without one. The
+/// address of the proxy may contain credentials.
+///
+/// # Errors
+///
+/// Fails if a variable is not the address of a proxy.
+pub fn proxy_of(url: &Url) -> Result<Option<Url>, HttpClientError> {
+    let configured = proxies(|name| std::env::var(name).ok())?;
+    Ok(configured.iter().find_map(|proxy| proxy.for_url(url)))
+}
+
 /// Returns the proxies of the environment variables, one for each kind of address.
 pub(crate) fn proxies(
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<Proxy>, HttpClientError> {
+) -> Result<Vec<Configured>, HttpClientError> {
     let value = |name: &str| {
         let text = variable(name).or_else(|| variable(&name.to_ascii_lowercase()))?;
         (!text.trim().is_empty()).then(|| text.trim().to_owned())
@@ -135,38 +162,33 @@ pub(crate) fn proxies(
                     "SOCKS proxies are not supported; this one is not used"
                 );
             }
-            Some(address) => found.push(proxy(name, &address, kind, exceptions.clone())?),
+            Some(address) => found.push(Configured {
+                address: parse(name, &address)?,
+                kind,
+                exceptions: exceptions.clone(),
+            }),
             None => {}
         }
     }
     Ok(found)
 }
 
-/// Returns the proxy at an address. An address without a scheme means http.
-fn proxy(
-    variable: &'static str,
-    address: &str,
-    kind: Kind,
-    exceptions: Exceptions,
-) -> Result<Proxy, HttpClientError> {
+/// Returns the address of a proxy. One without a scheme means http.
+fn parse(variable: &'static str, address: &str) -> Result<Url, HttpClientError> {
     let text = if address.contains("://") {
         address.to_owned()
     } else {
         format!("http://{address}")
     };
-    let address = Url::parse(&text)
+    Url::parse(&text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or(HttpClientError::Proxy { variable })?;
-    Ok(Proxy::custom(move |url| {
-        let is_used = kind.includes(url) && !exceptions.include(url);
-        is_used.then(|| address.clone())
-    }))
+        .ok_or(HttpClientError::Proxy { variable })
 }
 
 #[cfg(test)]
 mod tests {
-    use reqwest::{Client, ClientBuilder};
+    use reqwest::{Client, ClientBuilder, Proxy};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -205,6 +227,7 @@ mod tests {
         proxies(variable)
             .unwrap()
             .into_iter()
+            .map(|configured| Proxy::custom(move |url| configured.for_url(url)))
             .fold(Client::builder().no_proxy(), ClientBuilder::proxy)
             .build()
             .unwrap()

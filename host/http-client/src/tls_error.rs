@@ -103,6 +103,12 @@ pub fn tls_remedy<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
     }
 }
 
+/// Returns whether TLS is what failed: a certificate, or the handshake.
+#[must_use]
+pub fn is_tls_error(error: &(dyn Error + 'static)) -> bool {
+    cause(error).is_some()
+}
+
 /// Returns whether a text has the words about a certificate that would be accepted if its authority, or the certificate
 /// itself, were trusted.
 #[must_use]

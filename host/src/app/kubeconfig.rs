@@ -3,6 +3,7 @@ use std::path::Path;
 use anyhow::{Context as _, Error, Result, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use stoker_agent::with_proxy;
 
 use crate::cluster::single_try;
 
@@ -36,11 +37,10 @@ pub(super) async fn clients(file: Option<&Path>, advice: &str) -> Result<Clients
             let file = Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig file {}", path.display()))?;
             let chosen = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-            chosen.with_context(|| format!("cannot use the kubeconfig file {}", path.display()))?
+            let context = || format!("cannot use the kubeconfig file {}", path.display());
+            with_proxy(chosen.with_context(context)?).with_context(context)?
         }
-        None => Config::infer()
-            .await
-            .map_err(|error| not_found(&error, advice))?,
+        None => inferred(advice).await?,
     };
     let create = || {
         Ok::<_, kube::Error>(Clients {
@@ -49,6 +49,18 @@ pub(super) async fn clients(file: Option<&Path>, advice: &str) -> Result<Clients
         })
     };
     create().context("cannot create a client of the Kubernetes API")
+}
+
+/// Returns the configuration of the default kubeconfig, or of the service account of the pod. The API server of a pod's
+/// cluster is reached without a proxy.
+async fn inferred(advice: &str) -> Result<Config> {
+    let of_file = Config::from_kubeconfig(&KubeConfigOptions::default()).await;
+    let config = Config::infer().await;
+    let config = config.map_err(|error| not_found(&error, advice))?;
+    if of_file.is_err() {
+        return Ok(config);
+    }
+    with_proxy(config).context("cannot use the default kubeconfig")
 }
 
 /// Returns the error that there is no cluster. The text of the client library has its causes: that of the kubeconfig and

@@ -38,6 +38,11 @@ pub(super) fn of_version(
     Some(fields.into())
 }
 
+/// Sets the version to which a merge patch applies.
+pub(super) fn set_version(patch: &mut Value, version: String) {
+    patch["metadata"]["resourceVersion"] = version.into();
+}
+
 /// Returns a field with its changes, or nothing if there are none.
 pub(super) fn field(name: &str, changes: Map<String, Value>) -> Map<String, Value> {
     let field = (!changes.is_empty()).then(|| (name.to_owned(), changes.into()));

@@ -13,7 +13,7 @@ use super::Context;
 use super::error::MissingSecret;
 use super::state::{Lookup, ResolvedCommit, Retry, Usable};
 use super::validate::{Desired, RefLookup, RequestedRef, Unresolvable};
-use crate::lookups::{LookupError, Question};
+use crate::lookups::{HostWait, LookupError, Question};
 
 /// The delay until the pass that notices what no watch reports, such as a Secret that was removed, if there is no pass
 /// earlier. The polls of a remote start a pass of one of its objects.
@@ -86,7 +86,10 @@ pub(super) async fn resolve<G: RefSource>(
     key: &ObjectKey,
     desired: &Desired,
 ) -> Result<Resolution, Pending> {
-    let retry = || context.states.record_failure(key, &desired.lookup_key);
+    let retry = || {
+        let (states, lookup_key) = (&context.states, &desired.lookup_key);
+        states.record_failure(key, lookup_key, None)
+    };
     let unresolvable = match &desired.lookup {
         Ok(wanted) => return look_up_and_decide(context, key, desired, wanted).await,
         Err(unresolvable) => unresolvable,
@@ -119,7 +122,7 @@ async fn look_up_and_decide<G: RefSource>(
     desired: &Desired,
     wanted: &RefLookup,
 ) -> Result<Resolution, Pending> {
-    let lookup = look_up(context, key, desired, wanted).await?;
+    let Found { lookup, host, next } = look_up(context, key, desired, wanted).await?;
     Ok(match lookup.result {
         Ok(found) => Resolution::Resolved(ResolutionSuccess {
             missing: lookup.missing,
@@ -130,14 +133,43 @@ async fn look_up_and_decide<G: RefSource>(
                 RequestedRef::Alias(_) => found.alias_agrees,
             },
             found,
-            next_pass: next_pass(context, desired),
+            next_pass: [next_pass(context, desired), next]
+                .into_iter()
+                .flatten()
+                .min(),
         }),
-        Err(message) => Resolution::Failed(ResolutionFailure {
-            reason: reason::REF_RESOLUTION_FAILED,
-            message,
-            retry: Some(context.states.record_failure(key, &desired.lookup_key)),
-        }),
+        Err(message) => {
+            let (states, lookup_key) = (&context.states, &desired.lookup_key);
+            let retry = states.record_failure(key, lookup_key, host);
+            Resolution::Failed(ResolutionFailure {
+                reason: reason::REF_RESOLUTION_FAILED,
+                message,
+                retry: Some(Retry {
+                    left: next.map_or(retry.left, |next| next.min(retry.left)),
+                    ..retry
+                }),
+            })
+        }
     })
+}
+
+/// What is known of an object's refs.
+struct Found {
+    lookup: Lookup,
+    /// The time for which the host is not asked, after an error.
+    host: Option<HostWait>,
+    /// The time until a newer lookup is needed, if it is known.
+    next: Option<Duration>,
+}
+
+impl Found {
+    fn new(lookup: Lookup) -> Self {
+        Self {
+            lookup,
+            host: None,
+            next: None,
+        }
+    }
 }
 
 fn host_key<G: RefSource>(context: &Context<G>, wanted: &RefLookup) -> Option<SshHostKey> {
@@ -170,14 +202,19 @@ async fn look_up<G: RefSource>(
     key: &ObjectKey,
     desired: &Desired,
     wanted: &RefLookup,
-) -> Result<Lookup, Pending> {
+) -> Result<Found, Pending> {
     let (states, lookup_key) = (&context.states, &desired.lookup_key);
     let requested_at = lookup_key.requested_at();
     let arrived =
         requested_at.and_then(|at| context.lookups.take_prefetch(key, &wanted.git_ref, at));
     let usable = states.usable(key, lookup_key, desired.interval, arrived);
     let (not_before, is_first, is_requested) = match usable {
-        Usable::Lookup(lookup) => return Ok(lookup),
+        Usable::Lookup { lookup, next } => {
+            return Ok(Found {
+                next,
+                ..Found::new(lookup)
+            });
+        }
         Usable::Later(next) => return Err(Pending { next }),
         Usable::NotBefore {
             at,
@@ -196,7 +233,7 @@ async fn look_up<G: RefSource>(
         interval: desired.interval,
     };
     let Some(reply) = context.lookups.look_up(question).await else {
-        return last_commit.ok_or(UNANSWERED);
+        return last_commit.map(Found::new).ok_or(UNANSWERED);
     };
     let results: HashMap<_, _> = refs.iter().zip(reply.results).collect();
     let result = commit(wanted, &results);
@@ -207,17 +244,28 @@ async fn look_up<G: RefSource>(
     {
         return Err(Pending { next });
     }
-    let refused_for = result.as_ref().err().and_then(LookupError::refused_for);
+    let refused = result.as_ref().err().and_then(LookupError::refused_for);
+    let host = refused.or_else(|| context.lookups.host_wait(key).filter(|_| result.is_err()));
     let lookup = Lookup {
         at: reply.began,
-        result: result.map_err(|error| stoker_report::chain(&error).to_string()),
+        result: result.map_err(|error| error.message()),
         missing: missing.map(|announced| announced.commit.clone()),
     };
-    match refused_for {
-        Some(left) => states.store_refusal(key, lookup_key, lookup.clone(), left),
-        None => states.store_lookup(key, lookup_key, lookup.clone()),
-    }
-    Ok(lookup)
+    let lookup = match refused {
+        Some(HostWait { left, .. }) => states.store_refusal(key, lookup_key, lookup, left),
+        None => {
+            states.store_lookup(key, lookup_key, lookup.clone());
+            lookup
+        }
+    };
+    Ok(Found {
+        // A lookup that found a commit stays while the host is not asked.
+        next: refused
+            .filter(|_| lookup.result.is_ok())
+            .map(|wait| wait.left),
+        lookup,
+        host,
+    })
 }
 
 type Results<'a> = HashMap<&'a GitRef, Result<ResolvedRef, LookupError>>;

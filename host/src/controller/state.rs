@@ -1,91 +1,32 @@
 //! The state of each object between two passes: the last lookup, and the delays after failures. The state only avoids
 //! work. After a restart, every ref is looked up once.
 
+mod lookup_key;
+
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kube::ResourceExt as _;
 use tokio::time::Instant;
 
+use stoker_api::SyncedRefKind;
 use stoker_api::detection::{CommitId, GitRef, ObjectKey};
-use stoker_api::names::annotation;
-use stoker_api::{GatewaySync, SyncedRefKind};
 use stoker_process::retry_delay;
 
 use super::announced;
-use super::watch::LAST_APPLIED;
+use crate::lookups::HostWait;
+pub(super) use lookup_key::LookupKey;
 
 const FIRST_RETRY: Duration = Duration::from_secs(30);
 const FIRST_ERROR_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure or an error.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
+/// The shortest time between two lookups because of changed annotations of others.
+const ANNOTATED: Duration = Duration::from_secs(1);
+
 /// The shortest time, between what is too old and what is not.
 const MOMENT: Duration = Duration::from_nanos(1);
-
-/// The inputs of a lookup. If any of them changes, the last lookup is not used any more, and the delays after failures
-/// start again with the shortest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct LookupKey {
-    uid: Option<String>,
-    generation: Option<i64>,
-    git_ref: String,
-    requested_ref: Option<String>,
-    requested_at: Option<String>,
-    /// A hash of the annotations that others write. A change of them alone is a wish for a new lookup, as `kubectl annotate`
-    /// with any name is. It keeps the delays and the last lookup.
-    annotations: u64,
-}
-
-impl LookupKey {
-    pub(super) fn of(sync: &GatewaySync) -> Self {
-        Self {
-            uid: sync.uid(),
-            generation: sync.metadata.generation,
-            git_ref: sync.effective_ref().to_owned(),
-            requested_ref: sync.requested_ref().map(str::to_owned),
-            requested_at: sync.requested_at().map(str::to_owned),
-            annotations: annotations_of_others(sync),
-        }
-    }
-
-    pub(super) fn requested_at(&self) -> Option<&str> {
-        self.requested_at.as_deref()
-    }
-
-    /// Returns whether only the annotations of others differ.
-    fn is_annotated(&self, before: &Self) -> bool {
-        let annotated = Self {
-            annotations: self.annotations,
-            ..before.clone()
-        };
-        self.annotations != before.annotations && *self == annotated
-    }
-
-    /// Returns whether these are the inputs of `before` after the removal of the requested ref, and the ref is the same
-    /// without it. A request without a time that is made again is then new.
-    fn is_cleared(&self, before: &Self) -> bool {
-        let cleared = Self {
-            requested_ref: None,
-            ..before.clone()
-        };
-        *self == cleared
-    }
-}
-
-/// Returns a hash of the annotations that neither Stoker nor `kubectl apply` writes.
-fn annotations_of_others(sync: &GatewaySync) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let others = sync.annotations().iter();
-    others
-        .filter(|(name, _)| {
-            !annotation::WRITTEN_BY_STOKER.contains(&name.as_str()) && *name != LAST_APPLIED
-        })
-        .for_each(|annotation| annotation.hash(&mut hasher));
-    hasher.finish()
-}
 
 /// The commit of a ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +56,12 @@ pub(super) struct Lookup {
 #[derive(Debug)]
 pub(super) enum Usable {
     /// The last lookup.
-    Lookup(Lookup),
+    Lookup {
+        /// The lookup.
+        lookup: Lookup,
+        /// The time until a newer one is needed, if it is known.
+        next: Option<Duration>,
+    },
     /// A lookup that began at this time or later.
     NotBefore {
         /// The time.
@@ -144,7 +90,7 @@ struct ObjectState {
     lookup_key: LookupKey,
     /// When the inputs were seen first, or when a server that is behind is asked again.
     since: Instant,
-    /// When annotations of others were seen to have changed last. An earlier lookup is not used then.
+    /// The earliest start of the lookup that a change of the annotations of others needs.
     annotated: Option<Instant>,
     /// The number of lookups of a server that was behind.
     behind: u32,
@@ -179,6 +125,17 @@ impl ObjectState {
             delay,
             left: retry_at.duration_since(now),
         }
+    }
+
+    /// Records a change of the annotations of others. A client that changes them often has one lookup per second.
+    fn annotate(&mut self) {
+        let now = Instant::now();
+        let is_served = |at: Instant| self.lookup.as_ref().is_some_and(|lookup| at <= lookup.at);
+        self.annotated = Some(match self.annotated {
+            Some(at) if now < at => at,
+            Some(at) if is_served(at) => now.max(at + ANNOTATED),
+            _ => now,
+        });
     }
 
     /// Returns the end of the wait that has begun, if there is one.
@@ -217,6 +174,13 @@ impl ObjectStates {
             };
         };
         if let Some(at) = state.annotated.filter(|at| lookup.at < *at) {
+            let left = at.saturating_duration_since(now);
+            if left > MOMENT {
+                return Usable::Lookup {
+                    lookup: lookup.clone(),
+                    next: Some(left),
+                };
+            }
             return Usable::NotBefore {
                 at,
                 is_first: false,
@@ -224,7 +188,12 @@ impl ObjectStates {
             };
         }
         let not_before = match (&lookup.result, interval) {
-            (Ok(_), None) => return Usable::Lookup(lookup.clone()),
+            (Ok(_), None) => {
+                return Usable::Lookup {
+                    lookup: lookup.clone(),
+                    next: None,
+                };
+            }
             (Ok(_), Some(interval)) if now.duration_since(lookup.at) < interval => lookup.at,
             // Another object on the remote may have a newer one.
             (Ok(_), Some(interval)) => {
@@ -276,34 +245,45 @@ impl ObjectStates {
         state(&mut self.lock(), key, lookup_key).lookup = Some(lookup);
     }
 
-    /// Stores that the host is not asked for some time, instead of a lookup. A lookup that somebody waits for is still
-    /// needed then, and the next try is not later than the end of that time.
+    /// Stores that the host is not asked for some time, instead of a lookup, and returns what is known: the last lookup if it
+    /// found a commit, because nobody was asked. A lookup that somebody waits for is still needed, and the next try is not
+    /// later than the end of that time.
     pub(super) fn store_refusal(
         &self,
         key: &ObjectKey,
         lookup_key: &LookupKey,
         refusal: Lookup,
         left: Duration,
-    ) {
+    ) -> Lookup {
         let mut states = self.lock();
         let state = state(&mut states, key, lookup_key);
         // The same refusal is not the answer to the next try.
         let needed = refusal.at + MOMENT;
         let Some(last) = &state.lookup else {
             state.since = needed;
-            return;
+            return refusal;
         };
+        let last = last.clone();
         if state.annotated.is_some_and(|at| last.at < at) {
             state.annotated = Some(needed);
             state.retry_at = state.retry_at.map(|at| at.min(Instant::now() + left));
         }
-        state.lookup = Some(refusal);
+        if last.result.is_ok() {
+            return last;
+        }
+        state.lookup = Some(refusal.clone());
+        refusal
     }
 
-    /// Counts a failure, and returns when to try again. A failure during the wait after an earlier one is not counted,
-    /// because another event may have started the pass. While a ref is requested, the waits do not grow, because
-    /// somebody waits for it.
-    pub(super) fn record_failure(&self, key: &ObjectKey, lookup_key: &LookupKey) -> Retry {
+    /// Counts a failure, and returns when to try again: not before the end of the time for which the host is not asked. A
+    /// failure during the wait after an earlier one is not counted, because another event may have started the pass. While
+    /// a ref is requested, the waits do not grow, because somebody waits for it.
+    pub(super) fn record_failure(
+        &self,
+        key: &ObjectKey,
+        lookup_key: &LookupKey,
+        host: Option<HostWait>,
+    ) -> Retry {
         let mut states = self.lock();
         let state = state(&mut states, key, lookup_key);
         if state.waits_until(Instant::now()).is_none() {
@@ -311,7 +291,12 @@ impl ObjectStates {
             let before = if is_requested { 0 } else { state.failures };
             state.failures = before.saturating_add(1);
         }
-        state.retry(retry_delay(FIRST_RETRY, LONGEST_RETRY, state.failures))
+        let retry = state.retry(retry_delay(FIRST_RETRY, LONGEST_RETRY, state.failures));
+        let Some(HostWait { whole, left }) = host.filter(|host| retry.left <= host.left) else {
+            return retry;
+        };
+        state.retry_at = Some(Instant::now() + left);
+        Retry { delay: whole, left }
     }
 
     /// Returns when to look again for what a publication lacks. The ref is resolved, so the count of failures is reset,
@@ -365,7 +350,7 @@ fn state<'a>(
         state.lookup_key.requested_ref = None;
     } else if lookup_key.is_annotated(&state.lookup_key) {
         state.lookup_key.annotations = lookup_key.annotations;
-        state.annotated = Some(Instant::now());
+        state.annotate();
     } else if state.lookup_key != *lookup_key {
         *state = ObjectState {
             errors: state.errors,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stoker_api::names::annotation::ACCEPTED_HOST_KEY;
 use stoker_git::GitError;
 
 use super::LONGEST;
@@ -20,16 +21,27 @@ pub enum LookupError {
     #[error("the lookup of the ref was aborted")]
     Aborted,
     /// The host did not work a moment ago, or asked to wait. It was not asked.
-    #[error("{host} is not asked again for {seconds} s, after an error")]
+    ///
+    /// The text is the same for the whole wait, because it is part of statuses.
+    #[error("{host} is not asked for {} s after an error", wait.whole.as_secs())]
     Waiting {
         /// The host.
-        host: Arc<str>,
-        /// The rest of the wait.
-        seconds: u64,
+        host: Box<str>,
+        /// The time for which it is not asked.
+        wait: HostWait,
         /// The error.
         #[source]
         source: Box<Self>,
     },
+}
+
+/// The time for which a host is not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostWait {
+    /// The whole wait.
+    pub whole: Duration,
+    /// The rest of it.
+    pub left: Duration,
 }
 
 impl From<GitError> for LookupError {
@@ -61,6 +73,7 @@ impl LookupError {
                 GitError::Status { status, .. } if *status == 429 || *status >= 500 => {
                     Fault::Silent
                 }
+                // Among them is the failure of TLS: what is trusted belongs to the object.
                 _ => Fault::Repository,
             },
             Self::Aborted | Self::Waiting { .. } => Fault::Repository,
@@ -77,11 +90,22 @@ impl LookupError {
 
     /// Returns for how long the host is not asked, if it was not.
     #[must_use]
-    pub fn refused_for(&self) -> Option<Duration> {
+    pub fn refused_for(&self) -> Option<HostWait> {
         match self {
-            // The rest of the last second belongs to the wait.
-            Self::Waiting { seconds, .. } => Some(Duration::from_secs(seconds.saturating_add(1))),
+            Self::Waiting { wait, .. } => Some(*wait),
             Self::Git(_) | Self::Timeout | Self::Aborted => None,
+        }
+    }
+
+    /// Returns the error and its causes as text, with what to do on an object.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let text = stoker_report::chain(self).to_string();
+        match self {
+            Self::Git(error) if matches!(**error, GitError::HostKeyChanged { .. }) => {
+                format!("{text}, by the annotation {ACCEPTED_HOST_KEY} with its fingerprint")
+            }
+            _ => text,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The hosts of the remotes: how many conversations each has at once, and how long it is not asked after errors.
+//! The hosts of the remotes: how each answers, and how long it is not asked after errors.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,27 +6,22 @@ use std::time::Duration;
 
 use stoker_git::Remote;
 use stoker_process::retry_delay;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::error::{Fault, LookupError};
+use super::error::{Fault, HostWait, LookupError};
+use super::permit::Permits;
 
-/// The maximum number of conversations with one host at once, apart from those with silent remotes.
-const CONVERSATIONS: usize = 4;
-/// The maximum number of them with remotes that were not looked up before. One that hangs has its permit for long, so that
-/// a permit is left for the remotes that answer.
-const UNKNOWN: usize = 3;
-/// The maximum number of conversations with remotes on one host that were silent last. They use no other permits.
-const SILENT: usize = 2;
 /// The number of lookups in a row without an answer after which a host is not asked for some time. A single one may be
 /// due to its repository.
 const SILENT_LOOKUPS: u32 = 3;
 /// The first wait after errors. It doubles from error to error.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// What is between the scheme and the host.
+const SCHEME_END: &str = "://";
 /// The longest wait that the host did not ask for.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// The hosts of all remotes, by host and port.
+/// The hosts of all remotes, by scheme, host and port: a port at which one scheme fails may work with another.
 #[derive(Default)]
 pub(super) struct Hosts(HashMap<Arc<str>, Host>);
 
@@ -64,51 +59,54 @@ impl LastLookup {
     }
 }
 
-/// The permits for conversations with a host.
-pub(super) struct Permits {
-    all: Semaphore,
-    unknown: Semaphore,
-    silent: Semaphore,
+struct Wait {
+    /// The longer one of the host's own wait and the one that it asks for.
+    all: Span,
+    /// The wait that the host asks for.
+    asked_for: Option<Span>,
+    error: LookupError,
 }
 
-impl Default for Permits {
-    fn default() -> Self {
+#[derive(Clone, Copy)]
+struct Span {
+    until: Instant,
+    /// The time from its beginning.
+    whole: Duration,
+}
+
+impl Span {
+    fn of(whole: Duration) -> Self {
         Self {
-            all: Semaphore::new(CONVERSATIONS),
-            unknown: Semaphore::new(UNKNOWN),
-            silent: Semaphore::new(SILENT),
+            until: Instant::now() + whole,
+            whole,
         }
     }
-}
 
-impl Permits {
-    /// Waits for a permit for a conversation with a remote.
-    pub(super) async fn take(&self, last: LastLookup) -> impl Sized {
-        // No semaphore is ever closed.
-        let first = match last {
-            LastLookup::Unknown => self.unknown.acquire().await.ok(),
-            LastLookup::Ended => None,
-            LastLookup::Silent => return (self.silent.acquire().await.ok(), None),
-        };
-        (first, self.all.acquire().await.ok())
+    /// Returns what is left of it, if anything is.
+    fn left(self) -> Option<HostWait> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let whole = self.whole;
+        (!left.is_zero()).then_some(HostWait { whole, left })
     }
 }
 
-struct Wait {
-    until: Instant,
-    error: LookupError,
-    /// Whether the host asked for it.
-    is_asked_for: bool,
+/// Returns the span that ends later.
+fn later(one: Option<Span>, other: Option<Span>) -> Option<Span> {
+    one.into_iter().chain(other).max_by_key(|span| span.until)
 }
 
 impl Hosts {
     /// Adds a remote, and returns its host.
     pub(super) fn join(&mut self, remote: &Remote) -> Arc<str> {
         let url = remote.url().url();
-        let name = url.host_str().unwrap_or_default();
+        let name = format!(
+            "{}{SCHEME_END}{}",
+            url.scheme(),
+            url.host_str().unwrap_or_default()
+        );
         let name = match url.port_or_known_default() {
             Some(port) => format!("{name}:{port}"),
-            None => name.to_owned(),
+            None => name,
         };
         let name = match self.0.get_key_value(&*name) {
             Some((name, _)) => Arc::clone(name),
@@ -130,8 +128,10 @@ impl Hosts {
         if let Some(host) = self.0.get_mut(name) {
             host.remotes = host.remotes.saturating_sub(1);
         }
-        let now = Instant::now();
-        let is_waited_for = |host: &Host| host.wait.as_ref().is_some_and(|wait| now < wait.until);
+        let is_waited_for = |host: &Host| {
+            let wait = host.wait.as_ref();
+            wait.is_some_and(|wait| wait.all.left().is_some())
+        };
         self.0
             .retain(|_, host| host.remotes > 0 || is_waited_for(host));
     }
@@ -149,8 +149,8 @@ impl Hosts {
 
     /// Returns until when a host is not asked, or `None` if it is.
     pub(super) fn waits_until(&self, name: &str) -> Option<Instant> {
-        let until = self.0.get(name)?.wait.as_ref()?.until;
-        (until > Instant::now()).then_some(until)
+        let all = self.0.get(name)?.wait.as_ref()?.all;
+        all.left().map(|_| all.until)
     }
 
     /// Returns whether the last conversation with a host had an answer.
@@ -159,21 +159,27 @@ impl Hosts {
     }
 
     /// Returns why a host is not asked now, or `None` if it is.
-    pub(super) fn refusal(&self, name: &Arc<str>, is_requested: bool) -> Option<LookupError> {
+    pub(super) fn refusal(&self, name: &str, is_requested: bool) -> Option<LookupError> {
         let wait = self.0.get(name)?.wait.as_ref()?;
-        let left = wait.until.checked_duration_since(Instant::now())?;
-        if left.is_zero() || (is_requested && !wait.is_asked_for) {
-            return None;
-        }
+        // A lookup that somebody requested waits only as long as the host asks.
+        let span = if is_requested {
+            wait.asked_for?
+        } else {
+            wait.all
+        };
         Some(LookupError::Waiting {
-            host: Arc::clone(name),
-            seconds: left.as_secs().max(1),
+            host: name
+                .split_once(SCHEME_END)
+                .map_or(name, |(_, host)| host)
+                .into(),
+            wait: span.left()?,
             source: Box::new(wait.error.clone()),
         })
     }
 
-    /// Records the end of a lookup at a host, and the error if it failed.
-    pub(super) fn record(&mut self, name: &str, error: Option<&LookupError>) {
+    /// Records the end of a lookup at a host, and the error if it failed. `is_of_remote` is whether the silence of the
+    /// server says nothing about the host, because it answers for other remotes.
+    pub(super) fn record(&mut self, name: &str, error: Option<&LookupError>, is_of_remote: bool) {
         let Some(host) = self.0.get_mut(name) else {
             return;
         };
@@ -182,26 +188,48 @@ impl Hosts {
             return;
         }
         let fault = error.map_or(Fault::Repository, LookupError::fault);
-        host.is_answering = fault == Fault::Repository;
         let Some(error) = error.filter(|_| fault != Fault::Repository) else {
             // The host works.
-            (host.errors, host.wait) = (0, None);
+            (host.is_answering, host.errors, host.wait) = (true, 0, None);
             return;
         };
-        host.errors = host.errors.saturating_add(1);
+        let is_counted = fault == Fault::Unreachable || !is_of_remote;
+        if is_counted {
+            host.is_answering = false;
+            host.errors = host.errors.saturating_add(1);
+        }
         let tolerated = match fault {
             Fault::Unreachable => 0,
             Fault::Silent | Fault::Repository => SILENT_LOOKUPS - 1,
         };
-        let asked_for = error.retry_after();
         let counted = host.errors.saturating_sub(tolerated);
-        let own = (counted > 0).then(|| retry_delay(FIRST_WAIT, LONGEST_WAIT, counted));
-        if let Some(wait) = asked_for.max(own) {
-            host.wait = Some(Wait {
-                until: Instant::now() + wait,
-                error: error.clone(),
-                is_asked_for: asked_for.is_some(),
-            });
-        }
+        let own =
+            (is_counted && counted > 0).then(|| retry_delay(FIRST_WAIT, LONGEST_WAIT, counted));
+        host.wait_for(own, error);
+    }
+}
+
+impl Host {
+    /// Begins a wait after an error: the host's own, or the one that it asks for, whichever is longer. A wait that has
+    /// begun does not become shorter.
+    fn wait_for(&mut self, own: Option<Duration>, error: &LookupError) {
+        let asked_for = error.retry_after();
+        let Some(whole) = asked_for.max(own) else {
+            return;
+        };
+        let all = Span::of(whole);
+        let before = self.wait.take();
+        let asked_before = before.as_ref().and_then(|wait| wait.asked_for);
+        let asked_for = later(asked_before, asked_for.map(Span::of));
+        let longer = before.filter(|wait| all.until < wait.all.until);
+        let error = error.clone();
+        self.wait = Some(Wait {
+            asked_for,
+            ..longer.unwrap_or(Wait {
+                all,
+                asked_for,
+                error,
+            })
+        });
     }
 }

@@ -11,6 +11,7 @@ use stoker_git::{Credentials, Remote, ResolvedRef};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::error::Fault;
 use super::host::{Hosts, LastLookup};
 use super::poll::Poll;
 use super::{LookupError, Reply};
@@ -82,6 +83,8 @@ pub(super) struct Interest {
     pub(super) interval: Option<Duration>,
     /// The earliest start of a lookup that the object awaits.
     pub(super) awaits: Option<Instant>,
+    /// Whether somebody waits for this lookup, so that it is not part of the waits after failures of the host.
+    pub(super) is_requested: bool,
     /// Whether a pass of the object waits. Then the object is not woken.
     pub(super) is_attended: bool,
     pub(super) prefetched: Option<Prefetched>,
@@ -114,8 +117,6 @@ pub(super) struct RemoteState {
     /// The number of the lookup that is under way or that waits for its turn.
     pub(super) running: Option<u64>,
     pub(super) last_lookup: LastLookup,
-    /// Whether the lookup was requested although the host was not to be asked.
-    pub(super) ignores_wait: bool,
     /// The next poll. `None` without an answer, or if no object follows a ref.
     pub(super) poll: Option<Poll>,
     /// The object that was woken for the last poll.
@@ -133,7 +134,6 @@ impl RemoteState {
             answer: watch::Sender::new(None),
             running: None,
             last_lookup: LastLookup::default(),
-            ignores_wait: false,
             poll: None,
             polled: None,
         }
@@ -145,9 +145,13 @@ impl RemoteState {
         poll.is_none_or(|poll| poll.is_late_for(interval))
     }
 
-    /// Returns the reply to a question, if the last answer can be used for it.
+    /// Returns the reply to a question, if the last answer can be used for it. That the host was not asked is no answer to
+    /// later questions.
     pub(super) fn reply(&self, refs: &[GitRef], not_before: Instant) -> Option<Reply> {
-        self.answer.borrow().as_ref()?.reply(refs, not_before)
+        let answer = self.answer.borrow();
+        let answer = answer.as_ref()?;
+        let was_asked = !matches!(answer.results, Err(LookupError::Waiting { .. }));
+        was_asked.then(|| answer.reply(refs, not_before))?
     }
 
     /// Returns the refs that are needed: those of the objects that follow the remote, and of those that wait.
@@ -169,6 +173,24 @@ impl RemoteState {
         self.interests
             .values()
             .any(|interest| interest.awaits.is_some() || !interest.prefetched_refs().is_empty())
+    }
+
+    /// Returns whether somebody waits for an answer, which is then not part of the waits after failures of the host.
+    pub(super) fn is_requested(&self) -> bool {
+        self.interests.values().any(|interest| {
+            let is_awaited = interest.awaits.is_some() && interest.is_requested;
+            is_awaited || !interest.prefetched_refs().is_empty()
+        })
+    }
+
+    /// Returns whether the server answered last.
+    pub(super) fn is_answering(&self) -> bool {
+        let has_answered = |answer: &Arc<Answer>| {
+            let error = answer.results.as_ref().err();
+            error.is_none_or(|error| error.fault() == Fault::Repository)
+        };
+        self.last_lookup == LastLookup::Ended
+            && self.answer.borrow().as_ref().is_some_and(has_answered)
     }
 
     /// Stores an answer, and returns the objects that it concerns and that have no pass that waits for it.

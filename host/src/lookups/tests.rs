@@ -1,5 +1,6 @@
 mod hosts;
 mod metrics;
+mod places;
 mod polls;
 mod prefetch;
 
@@ -21,6 +22,7 @@ enum Behaviour {
     AnswersIn(Duration),
     NeverAnswers,
     IsUnreachable,
+    IsNotTrusted,
     AsksToWait(Duration),
     Panics,
 }
@@ -81,6 +83,12 @@ impl RefSource for Servers {
                 return Err(GitError::Unreachable {
                     host: host.to_owned(),
                     source: io::Error::from(io::ErrorKind::ConnectionRefused).into(),
+                });
+            }
+            Some(Behaviour::IsNotTrusted) => {
+                return Err(GitError::Tls {
+                    host: host.to_owned(),
+                    source: "the authority is not trusted".into(),
                 });
             }
             Some(Behaviour::AsksToWait(wait)) => {

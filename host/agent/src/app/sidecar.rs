@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::tasks::{self, Tasks};
 use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
-use crate::cluster::{self, Cluster, Events, Reports};
+use crate::cluster::{self, Cluster, Events, Reports, with_proxy};
 use crate::config::SidecarConfig;
 use crate::environment::Environment;
 use crate::events::EventSender;
@@ -54,13 +54,14 @@ pub(super) async fn run() -> Result<ExitCode> {
     } else {
         let found = Config::infer().await;
         // The text of the client library repeats its causes.
-        found.map_err(|error| {
+        let found = found.map_err(|error| {
             let cause = error.source().unwrap_or(&error);
             anyhow!(
                 "found no Kubernetes cluster: {}",
                 stoker_report::chain(cause)
             )
-        })?
+        })?;
+        with_proxy(found)?
     };
     let client =
         Client::try_from(kubernetes).context("cannot create a client of the Kubernetes API")?;

@@ -16,6 +16,7 @@ impl GitError {
             Self::HostNotAllowed { .. } => "HostNotAllowed",
             Self::AddressForbidden { .. } => "AddressForbidden",
             Self::Unreachable { .. } => "Unreachable",
+            Self::Tls { .. } => "Tls",
             Self::ConnectTimeout { .. } => "ConnectTimeout",
             Self::Interrupted(_) => "Interrupted",
             Self::Timeout { .. } => "Timeout",

@@ -169,6 +169,8 @@ async fn a_request_is_repeated_once_if_the_server_closes_the_connection() {
         .await
         .unwrap_err();
     assert!(matches!(error, GitError::Interrupted(_)), "{error}");
+    let text = stoker_report::chain(&error).to_string();
+    assert!(text.ends_with("use https://"), "{text}");
     assert_eq!(count.load(Ordering::Relaxed), 2);
     task.abort();
 }

@@ -123,3 +123,14 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
         bytes[at..at + from.len()].copy_from_slice(to);
     }
 }
+
+#[tokio::test]
+async fn a_server_without_tls_is_no_server_that_cannot_be_reached() {
+    let fake = Fake::start(|_| Some(reply("400 Bad Request", "text/plain", b""))).await;
+    let url = fake.url("/r").replace("http://", "https://");
+    let error = resolve(&url, "main").await.unwrap_err();
+    assert!(matches!(error, GitError::Tls { .. }), "{error:?}");
+    let text = stoker_report::chain(&error).to_string();
+    assert!(text.starts_with("cannot connect to 127.0.0.1:"), "{text}");
+    assert!(text.ends_with("use http:// or another port"), "{text}");
+}

@@ -102,7 +102,7 @@ fn oldest(
     interval: Option<Duration>,
 ) -> Option<Duration> {
     match states.usable(&key(), lookup_key, interval, None) {
-        Usable::Lookup(_) => None,
+        Usable::Lookup { .. } => None,
         Usable::NotBefore { at, .. } => Some(at.elapsed()),
         Usable::Later(left) => panic!("a lookup is possible only in {left:?}"),
     }
@@ -175,13 +175,13 @@ async fn waits_double_up_to_five_minutes() {
     for seconds in [30, 60, 120, 240, 300, 300] {
         let delay = seconds * SECOND;
         assert_eq!(
-            states.record_failure(&key, &one),
+            states.record_failure(&key, &one, None),
             Retry { delay, left: delay }
         );
         tokio::time::advance(10 * SECOND).await;
         // A pass that another event started.
         assert_eq!(
-            states.record_failure(&key, &one),
+            states.record_failure(&key, &one, None),
             Retry {
                 delay,
                 left: delay.saturating_sub(10 * SECOND)
@@ -195,13 +195,13 @@ async fn waits_double_up_to_five_minutes() {
 async fn waits_do_not_grow_while_a_ref_is_requested() {
     let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
     for _ in 0..4 {
-        let retry = states.record_failure(&key, &requested(one.clone()));
+        let retry = states.record_failure(&key, &requested(one.clone()), None);
         assert_eq!(retry.left, 30 * SECOND);
         tokio::time::advance(retry.left).await;
     }
     // They grow from the beginning after the removal.
     for seconds in [60, 120] {
-        let retry = states.record_failure(&key, &one);
+        let retry = states.record_failure(&key, &one, None);
         assert_eq!(retry.left, seconds * SECOND);
         tokio::time::advance(retry.left).await;
     }
@@ -211,10 +211,10 @@ async fn waits_do_not_grow_while_a_ref_is_requested() {
 async fn the_wait_for_what_a_publication_lacks_does_not_grow() {
     let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
     for _ in 0..3 {
-        let retry = states.record_failure(&key, &one);
+        let retry = states.record_failure(&key, &one, None);
         tokio::time::advance(retry.left).await;
     }
-    states.record_failure(&key, &one);
+    states.record_failure(&key, &one, None);
     let delay = 30 * SECOND;
     for seconds in [30, 20, 10, 30] {
         let left = seconds * SECOND;
@@ -223,19 +223,22 @@ async fn the_wait_for_what_a_publication_lacks_does_not_grow() {
         tokio::time::advance(10 * SECOND).await;
     }
     tokio::time::advance(20 * SECOND).await;
-    assert_eq!(states.record_failure(&key, &one).delay, delay);
+    assert_eq!(states.record_failure(&key, &one, None).delay, delay);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_request_resets_the_wait_once() {
     let (states, key) = (ObjectStates::default(), key());
-    states.record_failure(&key, &lookup_key(1, None));
+    states.record_failure(&key, &lookup_key(1, None), None);
     tokio::time::advance(30 * SECOND).await;
     let request = lookup_key(1, Some("t"));
-    assert_eq!(states.record_failure(&key, &request).delay, 30 * SECOND);
+    assert_eq!(
+        states.record_failure(&key, &request, None).delay,
+        30 * SECOND
+    );
     tokio::time::advance(30 * SECOND).await;
     assert_eq!(
-        states.record_failure(&key, &request).delay,
+        states.record_failure(&key, &request, None).delay,
         60 * SECOND,
         "the same request does not reset it again"
     );
@@ -244,7 +247,7 @@ async fn a_new_request_resets_the_wait_once() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_lookup_is_valid_until_the_next_try() {
     let (states, key, one) = (ObjectStates::default(), key(), lookup_key(1, None));
-    states.record_failure(&key, &one);
+    states.record_failure(&key, &one, None);
     states.store_lookup(
         &key,
         &one,
@@ -303,7 +306,7 @@ async fn a_changed_annotation_needs_one_new_lookup_and_keeps_the_delays() {
         let retry = lookup
             .result
             .is_err()
-            .then(|| states.record_failure(&key(), &before));
+            .then(|| states.record_failure(&key(), &before, None));
         tokio::time::advance(SECOND).await;
         let now = Instant::now();
         let usable = states.usable(&key(), &annotated, interval, None);
@@ -316,7 +319,7 @@ async fn a_changed_annotation_needs_one_new_lookup_and_keeps_the_delays() {
             "the last commit stays"
         );
         if let Some(retry) = retry {
-            let left = states.record_failure(&key(), &annotated).left;
+            let left = states.record_failure(&key(), &annotated, None).left;
             assert_eq!(left + SECOND, retry.left);
         }
         let again = Lookup { at: now, ..lookup };
@@ -324,7 +327,7 @@ async fn a_changed_annotation_needs_one_new_lookup_and_keeps_the_delays() {
         tokio::time::advance(SECOND).await;
         let usable = states.usable(&key(), &annotated, interval, None);
         let is_used = match usable {
-            Usable::Lookup(_) => true,
+            Usable::Lookup { .. } => true,
             Usable::NotBefore { at, .. } => at == now,
             Usable::Later(_) => false,
         };
@@ -363,17 +366,20 @@ async fn a_host_that_is_not_asked_does_not_use_up_what_is_awaited() {
     // One after a change of an annotation, in the middle of a long wait.
     states.store_lookup(&key, &before, failed());
     for _ in 0..4 {
-        let retry = states.record_failure(&key, &before);
+        let retry = states.record_failure(&key, &before, None);
         tokio::time::advance(retry.left).await;
     }
-    assert_eq!(states.record_failure(&key, &before).left, 300 * SECOND);
+    assert_eq!(
+        states.record_failure(&key, &before, None).left,
+        300 * SECOND
+    );
     tokio::time::advance(SECOND).await;
     states.usable(&key, &annotated, None, None);
     for seconds in [20, 19] {
         let refusal = failed();
         states.store_refusal(&key, &annotated, refusal.clone(), seconds * SECOND);
         assert!(!is_first(&annotated, &refusal));
-        let left = states.record_failure(&key, &annotated).left;
+        let left = states.record_failure(&key, &annotated, None).left;
         assert_eq!(left, seconds * SECOND);
         tokio::time::advance(SECOND).await;
     }

@@ -3,16 +3,29 @@
 use std::collections::BTreeMap;
 
 use kube::api::{Api, ObjectMeta, Patch};
-use kube::{Client, Resource};
+use kube::core::DeserializeGuard;
+use kube::{Client, Resource, ResourceExt as _};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use stoker_api::detection::ObjectKey;
+use stoker_api::names::annotation;
 use stoker_api::{GatewaySync, GatewaySyncStatus};
 
 use crate::controller::definition::{Dropped, HOST_KEY};
 use crate::controller::error::{ControllerError, within};
 use crate::controller::{merge_patch, patch_params};
+
+/// The maximum number of tries to write a status while other clients write.
+const TRIES: u32 = 4;
+/// The annotations that a pass reads.
+const READ: [&str; 5] = [
+    annotation::REQUESTED_REF,
+    annotation::REQUESTED_AT,
+    annotation::REQUESTED_OVER,
+    annotation::REQUESTED_COMMIT,
+    annotation::ACCEPTED_HOST_KEY,
+];
 
 /// Returns the merge patch from one status to the other, or `None` if they are equal.
 ///
@@ -88,13 +101,10 @@ pub(in crate::controller) async fn write(
     next: &GatewaySyncStatus,
     dropped: &Dropped,
 ) -> Result<Option<Stored>, ControllerError> {
-    let Some(patch) = difference(sync, next, dropped)? else {
+    let Some(mut patch) = difference(sync, next, dropped)? else {
         return Ok(None);
     };
-    let objects = Api::<Answer>::namespaced(client.clone(), key.namespace());
-    let (params, body) = (patch_params(), Patch::Merge(&patch));
-    let call = objects.patch_status(key.name(), &params, &body);
-    let Answer { metadata, status } = within("patch the status", call).await?;
+    let Answer { metadata, status } = apply(client, key, sync, &mut patch).await?;
     let stored = status.unwrap_or_default();
     let sent = patch.get("status").and_then(Value::as_object);
     let sent = sent.into_iter().flatten();
@@ -105,4 +115,56 @@ pub(in crate::controller) async fn write(
         dropped,
         has_host_key: stored.contains_key(HOST_KEY),
     }))
+}
+
+/// Applies a patch of the status. If another client wrote in the meantime, and changed nothing that the status is about,
+/// the patch is applied to the new version. Otherwise a client that writes often would keep the status from being
+/// written.
+async fn apply(
+    client: &Client,
+    key: &ObjectKey,
+    sync: &GatewaySync,
+    patch: &mut Value,
+) -> Result<Answer, ControllerError> {
+    let objects = Api::<Answer>::namespaced(client.clone(), key.namespace());
+    let params = patch_params();
+    let mut tries = 1;
+    loop {
+        let body = Patch::Merge(&*patch);
+        let call = objects.patch_status(key.name(), &params, &body);
+        match within("patch the status", call).await {
+            Err(error) if error.is_conflict() && tries < TRIES => {
+                let Some(version) = version_of_same(client, key, sync).await? else {
+                    return Err(error);
+                };
+                merge_patch::set_version(patch, version);
+                tries += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Returns the present version of an object if everything that its status is about is as it was.
+async fn version_of_same(
+    client: &Client,
+    key: &ObjectKey,
+    before: &GatewaySync,
+) -> Result<Option<String>, ControllerError> {
+    let objects = Api::<DeserializeGuard<GatewaySync>>::namespaced(client.clone(), key.namespace());
+    let now = within("read the object", objects.get(key.name())).await?;
+    let same = now.0.ok().filter(|now| is_same(before, now));
+    Ok(same.and_then(|now| now.metadata.resource_version))
+}
+
+fn is_same(before: &GatewaySync, now: &GatewaySync) -> bool {
+    let meta = |sync: &GatewaySync| {
+        let meta = &sync.metadata;
+        let is_deleted = meta.deletion_timestamp.is_some();
+        (meta.uid.clone(), meta.generation, is_deleted)
+    };
+    let annotation = |sync: &GatewaySync, name| sync.annotations().get(name).cloned();
+    meta(before) == meta(now)
+        && before.status == now.status
+        && READ.map(|name| annotation(before, name)) == READ.map(|name| annotation(now, name))
 }

@@ -315,6 +315,33 @@ async fn a_status_that_changed_in_the_meantime_is_not_overwritten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_is_written_although_others_change_labels_and_annotations() {
+    let bench = Bench::new(&GatewaySync::sample());
+    for _ in 0..2 {
+        bench.api.before(&format!("PATCH {OBJECT}/status"), |api| {
+            let mut object = api.get(OBJECT).unwrap();
+            object["metadata"]["annotations"]["example.com/at"] = "now".into();
+            object["metadata"]["labels"]["example.com/label"] = "new".into();
+            api.put(OBJECT, object);
+        });
+        bench.pass().await.unwrap();
+        assert_eq!(bench.condition("RefResolved").0, "True");
+        bench.change(|sync| sync.git_ref("gone").generation(2));
+        bench.change(|sync| sync.git_ref("main").generation(3));
+    }
+    // What the status is about must be the same.
+    bench.api.before(&format!("PATCH {OBJECT}/status"), |api| {
+        let mut object = api.get(OBJECT).unwrap();
+        object["metadata"]["annotations"]["stoker.io/requested-ref"] = "v1".into();
+        api.put(OBJECT, object);
+    });
+    let before = bench.object().status;
+    bench.change(|sync| sync.git_ref("gone").generation(4));
+    assert_eq!(bench.pass().await.unwrap(), after(1));
+    assert_eq!(bench.object().status, before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_api_server_that_does_not_answer_is_an_error() {
     let bench = Bench::new(&GatewaySync::sample());
     let context = Context {

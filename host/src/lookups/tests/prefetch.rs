@@ -84,7 +84,7 @@ async fn a_host_that_asks_to_wait_is_not_asked_by_requests_either() {
     };
     assert_eq!(
         requested.error(&lookups).await,
-        "h:443 is not asked again for 1 s, after an error"
+        "h:443 is not asked for 30 s after an error"
     );
     assert!(servers.conversations().is_empty());
     servers.set("h", Behaviour::AnswersIn(Duration::ZERO));

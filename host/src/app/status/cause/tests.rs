@@ -4,7 +4,7 @@ use stoker_api::detection::{CommitId, GitRef};
 use stoker_git::{GitError, SentCredentials};
 
 use super::*;
-use crate::lookups::LookupError;
+use crate::lookups::{HostWait, LookupError};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -45,6 +45,7 @@ errors! {
     HostNotAllowed { host: HOST.into() } => Some(Cause::Host),
     AddressForbidden { host: HOST.into(), address: [169, 254, 169, 254].into() } => Some(Cause::Host),
     Unreachable { host: HOST.into(), source: "connection refused".into() } => Some(Cause::Server),
+    Tls { host: HOST.into(), source: "the server does not speak TLS at this port".into() } => Some(Cause::Server),
     ConnectTimeout { host: HOST.into(), limit: LIMIT } => Some(Cause::Server),
     Interrupted { 0: "broken pipe".into() } => Some(Cause::Server),
     Timeout { limit: LIMIT } => Some(Cause::Server),
@@ -117,7 +118,10 @@ fn every_error_of_a_lookup_is_known() {
         assert_eq!(known(&error), cause, "{error}");
         let waiting = LookupError::Waiting {
             host: HOST.into(),
-            seconds: 5,
+            wait: HostWait {
+                whole: LIMIT,
+                left: LIMIT,
+            },
             source: Box::new(error.clone()),
         };
         assert_eq!(known(&waiting), cause, "{error}");
