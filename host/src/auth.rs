@@ -3,6 +3,7 @@
 //! [`Verified`] is created only in this module, so no unverified value reaches a plugin. This module depends neither on
 //! HTTP servers nor on a client of Kubernetes.
 
+mod follow;
 mod keys;
 mod mac;
 mod message;
