@@ -12,6 +12,7 @@ mod status;
 mod sync;
 mod tasks;
 mod text;
+mod unhandled;
 
 #[cfg(feature = "local-cluster")]
 mod demo;

@@ -99,6 +99,15 @@ impl GatewaySync {
             .filter(|text| !text.is_empty())
     }
 
+    /// Returns whether the controller has not handled the last request yet.
+    #[must_use]
+    pub fn has_unhandled_request(&self) -> bool {
+        let status = self.status.as_ref();
+        let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
+        let requested = self.requested_at();
+        requested.is_some() && requested != handled
+    }
+
     /// Returns the commit that the sender of the request announced, unless it is empty. It counts only if the note about
     /// the overridden ref belongs to the request, because a person may have changed only the ref.
     #[must_use]
