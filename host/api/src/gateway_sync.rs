@@ -1,3 +1,5 @@
+//! The custom resource, and what its annotations mean.
+
 use kube::{CustomResource, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};

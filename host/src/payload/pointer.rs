@@ -1,3 +1,5 @@
+//! JSON pointers (RFC 6901).
+
 use std::borrow::Cow;
 
 /// The reference tokens of a JSON pointer, from the root down.

@@ -1,3 +1,5 @@
+//! Reads the body of a delivery, bounded in bytes and time.
+
 use std::net::IpAddr;
 use std::time::Duration;
 
