@@ -6,14 +6,13 @@ mod injection;
 mod kubeconfig;
 mod lead;
 mod plugin_commands;
-mod requested_refs;
 mod run;
-mod secret_refresh;
 mod send;
 mod status;
 mod sync;
 mod tasks;
 mod text;
+mod unhandled;
 
 #[cfg(feature = "local-cluster")]
 mod demo;

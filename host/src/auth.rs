@@ -3,6 +3,7 @@
 //! [`Verified`] is created only in this module, so no unverified value reaches a plugin. This module depends neither on
 //! HTTP servers nor on a client of Kubernetes.
 
+mod follow;
 mod keys;
 mod mac;
 mod message;
@@ -154,7 +155,7 @@ impl Authenticator {
     #[must_use]
     pub fn new(config: AuthConfig) -> Self {
         let local = LocalSecrets::read(&config);
-        let unknown = config.stored.as_ref().map(|_| Err(SecretError::Empty));
+        let unknown = config.stored.as_ref().map(|_| Err(SecretError::Unread));
         let global = Requirement::global(&local, unknown);
         let nobody = Secret::single(uuid::Uuid::new_v4().to_string());
         Self {
@@ -305,7 +306,7 @@ impl Authenticator {
                 let stored = cluster.secrets.get(namespace, reference).await;
                 Some(stored.map(|stored| stored.secret))
             }
-            (Some(_), None) => Some(Err(SecretError::Empty)),
+            (Some(_), None) => Some(Err(SecretError::Unread)),
             (None, _) => None,
         };
         let global = Requirement::global(&self.local.load(), stored);

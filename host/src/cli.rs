@@ -131,7 +131,8 @@ pub struct RunFlags {
     #[arg(skip = std::env::var_os("WEBHOOK_HMAC_SECRET_PREVIOUS"))]
     pub webhook_hmac_secret_previous: Option<OsString>,
     /// File with the HMAC secret of the webhooks, instead of the environment variable `WEBHOOK_HMAC_SECRET`, which the
-    /// flag replaces. Each line is a secret. The file FILE-previous has the previous secret, if it exists. Both are read again when they change.
+    /// flag replaces. Each line is a secret. The file FILE-previous has the previous secret, if it exists. Both are read
+    /// again when they change.
     #[arg(
         long,
         env = "WEBHOOK_HMAC_SECRET_FILE",
@@ -150,8 +151,8 @@ pub struct RunFlags {
     #[arg(skip = std::env::var_os("WEBHOOK_BEARER_TOKEN_PREVIOUS"))]
     pub webhook_bearer_token_previous: Option<OsString>,
     /// File with the bearer token of senders that cannot sign, instead of the environment variable
-    /// `WEBHOOK_BEARER_TOKEN`, which the flag replaces. Each line is a token. The file FILE-previous has the previous token, if it exists. Both
-    /// are read again when they change.
+    /// `WEBHOOK_BEARER_TOKEN`, which the flag replaces. Each line is a token. The file FILE-previous has the previous
+    /// token, if it exists. Both are read again when they change.
     #[arg(
         long,
         env = "WEBHOOK_BEARER_TOKEN_FILE",

@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use state::RequestState;
-use stoker_api::detection::{Detection, DetectorSelection, GitRef, ObjectKey};
+use stoker_api::detection::{Detection, DetectorSelection, ObjectKey};
 use stoker_api::{SecretKey, WebhookSpec};
 
 use crate::delivery::Fingerprint;
@@ -56,7 +56,7 @@ struct Snapshot {
 #[cfg(test)]
 fn detection(git_ref: &str) -> Detection {
     Detection {
-        git_ref: GitRef::parse(git_ref).unwrap(),
+        git_ref: stoker_api::detection::GitRef::parse(git_ref).unwrap(),
         commit: None,
         repositories: Vec::new(),
         event: None,
@@ -112,13 +112,6 @@ pub enum Unannounced {
     WrongSource,
     /// The object has a secret or a list of sources that cannot be used.
     Misconfigured,
-}
-
-/// Receives each request before it is written, so that its ref can be looked up during the write.
-pub trait Prefetch: Send + Sync {
-    /// Notes that a ref is being requested for an object. `requested_at` is the value of the annotation. The write may
-    /// fail; then there was no request.
-    fn prefetch(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str);
 }
 
 /// The objects that deliveries are for, and the requests on them.

@@ -35,6 +35,9 @@ pub enum SecretError {
     /// It has no characters other than white space.
     #[error("the secret is empty")]
     Empty,
+    /// It is in a Secret of the cluster, which was not read yet.
+    #[error("the Secret was not read yet")]
+    Unread,
     /// It has more values than are compared.
     #[error("the secret has more than {MAX_VALUES} lines")]
     TooMany,

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Keeps what repeats the chart's values in step with values.yaml: the schema, the tables in the documents, and the copy
+"""Keeps what repeats the chart's values in step with values.yaml: the schema, the table in the documents, and the copy
 of the defaults that the templates read.
 
     values.py            fails if a value has no comment, the schema does not know it, or a repetition is out of date
-    values.py --update   writes the tables and the copy
+    values.py --update   writes the table and the copy
     values.py --paths    prints the path of each value and of each group of values
     values.py --scalars  prints path and default of each number and boolean
 
@@ -119,10 +119,10 @@ def main():
     ]
 
     wanted = {DEFAULTS: copy(text)}
-    for page in (CHART / "README.md", BOOK / "helm-values.md"):
-        before, rest = page.read_text().split(BEGIN)
-        _, after = rest.split(END)
-        wanted[page] = f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
+    page = BOOK / "helm-values.md"
+    before, rest = page.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    wanted[page] = f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
     for file, content in wanted.items():
         if sys.argv[1:] == ["--update"]:
             file.write_text(content)

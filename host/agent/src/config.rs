@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stoker_api::names::variable;
+use stoker_api::names::{DEFAULT_PROFILE, variable};
 
 use crate::credentials::CredentialFiles;
 use crate::gateway::GatewayAddress;
@@ -16,8 +16,6 @@ pub(crate) const LONGEST_PERIOD: Duration = Duration::from_hours(24);
 pub(crate) const FILE_SIZES: std::ops::RangeInclusive<u16> = 1..=512;
 /// The port of a gateway whose object names none.
 const GATEWAY_PORT: u16 = 8088;
-/// The profile of gateways that name none.
-const DEFAULT_PROFILE: &str = "default";
 
 /// The reason why the environment is unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

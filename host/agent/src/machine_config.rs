@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::UserMessageFormatter;
 use stoker_api::detection::{GitRef, ParseError, RepoUrl};
+use stoker_api::names::DEFAULT_PROFILE;
 
 use crate::config::{FILE_SIZES, LONGEST_PERIOD};
 use crate::credentials::CredentialFiles;
@@ -21,7 +22,7 @@ const FILE_BYTES: u64 = 1 << 20;
 /// The shortest time between two looks at the repository.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
 /// The name under which a profile of a file is used.
-pub(crate) const PROFILE_NAME: &str = "default";
+pub(crate) const PROFILE_NAME: &str = DEFAULT_PROFILE;
 
 /// The reason why a file is unusable.
 #[derive(Debug, thiserror::Error)]

@@ -1,3 +1,5 @@
+//! The custom resource, and what its annotations mean.
+
 use kube::{CustomResource, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -97,6 +99,15 @@ impl GatewaySync {
     pub fn requested_at(&self) -> Option<&str> {
         self.annotation(annotation::REQUESTED_AT)
             .filter(|text| !text.is_empty())
+    }
+
+    /// Returns whether the controller has not handled the last request yet.
+    #[must_use]
+    pub fn has_unhandled_request(&self) -> bool {
+        let status = self.status.as_ref();
+        let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
+        let requested = self.requested_at();
+        requested.is_some() && requested != handled
     }
 
     /// Returns the commit that the sender of the request announced, unless it is empty. It counts only if the note about

@@ -1,3 +1,5 @@
+//! The part of the spec about the repository.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The messages of conditions in which a program looks for something: how the controller writes them, and how they are
+//! The messages of conditions and reports in which a program looks for something: how they are written, and how they are
 //! read. A user reads them too, so their texts stay as they are.
 
 /// Returns the message about a Secret that does not exist, or may not be read. `label` is its purpose.
@@ -68,6 +68,33 @@ pub fn gateway_counts(message: &str) -> Option<(usize, usize)> {
     Some((synced.parse().ok()?, count.parse().ok()?))
 }
 
+/// Returns a gateway as a message lists it: with the reason why it is listed.
+#[must_use]
+pub fn gateway_and_why(name: &str, why: &str) -> String {
+    format!("{name} ({why})")
+}
+
+/// Returns whether a message lists a gateway, as [`gateway_and_why`] returns it, after its first word.
+#[must_use]
+pub fn names_gateway(message: &str, name: &str) -> bool {
+    message.contains(&format!(" {name} ("))
+}
+
+/// The beginning of the message about a profile that does not exist.
+const NO_PROFILE: &str = "there is no profile ";
+
+/// Returns the message about a profile that does not exist. An agent reports it, after what it is about.
+#[must_use]
+pub fn missing_profile(name: &str) -> String {
+    format!("{NO_PROFILE}{name:?}")
+}
+
+/// Returns whether a message is about a profile that does not exist.
+#[must_use]
+pub fn is_about_missing_profile(message: &str) -> bool {
+    message.contains(NO_PROFILE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +108,32 @@ mod tests {
         for other in ["All gateways synced", "Ref not resolved"] {
             assert!(!is_about_secret(other) && !is_not_published(other));
         }
+    }
+
+    #[test]
+    fn a_listed_gateway_is_found_by_its_whole_name() {
+        let listed = [("north", "gone"), ("plant-1", "it waits (7 times)")];
+        let listed = listed.map(|(name, why)| gateway_and_why(name, why));
+        let message = format!("2 agent(s) are not ready: {}", listed.join(", "));
+        for (name, expected) in [
+            ("north", true),
+            ("plant-1", true),
+            ("plant", false),
+            ("1", false),
+        ] {
+            assert_eq!(names_gateway(&message, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_missing_profile_is_recognised_in_a_longer_message() {
+        let message = format!("gateway north: profile: {}", missing_profile("blue"));
+        assert!(
+            message.ends_with("there is no profile \"blue\""),
+            "{message}"
+        );
+        assert!(is_about_missing_profile(&message));
+        assert!(!is_about_missing_profile("gateway north: it is gone"));
     }
 
     #[test]

@@ -3,6 +3,15 @@
 /// The finalizer of a `GatewaySync`. It delays the deletion of the object until its ConfigMaps are deleted.
 pub const FINALIZER: &str = "stoker.io/finalizer";
 
+/// The lease that the replica holds which reconciles. The Go operator has the same.
+pub const LEASE: &str = "a86165bb.stoker.io";
+
+/// The profile of gateways that name none.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// The service account of pods that name none.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
 /// Annotations of a `GatewaySync`.
 pub mod annotation {
     /// The ref that a webhook requests. If it is present and not empty, it overrides `spec.git.ref`.

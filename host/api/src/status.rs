@@ -1,3 +1,5 @@
+//! The status of an object, and what can be counted in it.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! The part of the spec about profiles.
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;

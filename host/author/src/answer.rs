@@ -1,3 +1,5 @@
+//! What a plugin answers to a payload file.
+
 use serde::{Deserialize, Serialize};
 
 /// The answer of a plugin to a delivery. A payload file holds the expected answer; a test run produces the actual one.

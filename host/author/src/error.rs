@@ -1,3 +1,5 @@
+//! The errors of projects.
+
 use std::path::{Path, PathBuf};
 
 use stoker_guest_build::ComponentError;

@@ -1,3 +1,5 @@
+//! The file `plugin.yaml` of a project.
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+//! Names of new plugins.
+
 use super::error::AuthorError;
 
 /// The name of a new plugin: a DNS label, as the host requires, that starts with a letter, as identifiers do.

@@ -2,12 +2,13 @@
 //! not wait for an advertisement. Ids of commits are kept, so that each id is verified once. Refs are never kept.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use stoker_api::detection::CommitId;
 use url::Url;
 
 use super::advertisement::Capabilities;
+use super::lock::lock;
 
 /// The maximum number of entries of each kind that are kept. A removed entry costs one additional request.
 pub(super) const CAPACITY: usize = 16_384;
@@ -54,11 +55,6 @@ impl KnownCommits {
         }
         known.insert(id);
     }
-}
-
-/// Locks a mutex. A panic in another thread does not damage the collections of this crate.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,17 +2,18 @@
 
 mod access;
 mod kind;
+mod missing;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use stoker_api::detection::{CommitId, GitRef};
 
-use super::candidates::missing;
 use super::store::StoreError;
 
 pub use access::SentCredentials;
 use access::explain_ssh;
+use missing::missing;
 
 /// The cause of an error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;

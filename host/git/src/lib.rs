@@ -15,6 +15,7 @@ mod error;
 mod fetch;
 mod hosts;
 mod http;
+mod lock;
 mod logins;
 mod offer;
 mod packet;

@@ -11,8 +11,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::authorization::Authorization;
-use super::cache::{CAPACITY, lock};
+use super::cache::CAPACITY;
 use super::error::GitError;
+use super::lock::lock;
 use super::remote::Remote;
 
 /// The time for which a refused login is not repeated.

@@ -21,14 +21,15 @@ use russh::{AlgorithmKind, Channel, ChannelMsg, Disconnect};
 use stoker_api::detection::RepoUrl;
 use url::Url;
 
+use super::Limits;
 use super::address::server;
 use super::error::{GitError, plain};
 use super::hosts::AllowedHosts;
+use super::lock::lock;
 use super::packet::PacketSource;
 use super::remote::{Credentials, Remote};
 use super::request::Request;
 use super::tcp::connect;
-use super::{Limits, cache::lock};
 
 pub use host_key::HostKey;
 use host_key::HostKeyPolicy;

@@ -27,7 +27,7 @@ use stoker_api::detection::CommitId;
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::cache::lock;
+use crate::lock::lock;
 use contents::{Contents, PackName};
 use pack::Packs;
 

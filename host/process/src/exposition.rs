@@ -1,3 +1,5 @@
+//! The text formats of metrics.
+
 use std::fmt::{self, Write as _};
 
 use http::HeaderMap;

@@ -1,3 +1,5 @@
+//! The output of a program.
+
 use std::io::{ErrorKind, Result, Write};
 
 /// Writes a text, and flushes the output. A reader that closes the pipe early, as `head` does, is not an error.

@@ -1,3 +1,5 @@
+//! Reads of files that are bounded in size.
+
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! The waits before retries.
+
 use std::time::Duration;
 
 /// Returns the wait after a number of failures in a row: the first wait, doubled for each further failure, up to the

@@ -1,3 +1,5 @@
+//! The signals that end a program.
+
 use std::io;
 use std::task::Poll;
 

@@ -15,10 +15,8 @@ use tokio_util::task::TaskTracker;
 use super::injection::Injection;
 use super::kubeconfig::Clients;
 use super::lead::Reconciler;
-use super::requested_refs::RequestedRefs;
-use super::secret_refresh::refresh_secrets;
 use super::tasks::{Servers, Tasks};
-use crate::auth::{AuthConfig, Authenticator};
+use crate::auth::{AuthConfig, AuthState, Authenticator};
 use crate::cluster::events::EventQueue;
 use crate::cluster::leader::Candidate;
 use crate::cluster::plugin_maps;
@@ -271,7 +269,7 @@ impl Starting {
             self.write_events(request::COMPONENT),
             namespace,
             written,
-            Some(Arc::new(RequestedRefs(lookups))),
+            move |key, git_ref, requested_at| lookups.prefetch(key, git_ref, requested_at),
         );
         (cache, Arc::new(requester))
     }
@@ -286,8 +284,13 @@ impl Starting {
         let secrets = SecretCache::new(Arc::new(secrets));
         let auth = Authenticator::new(self.config.auth.clone());
         let auth = Arc::new(auth.with_secrets(secrets, self.own_namespace.clone()));
-        let refresh = refresh_secrets(Arc::clone(&auth), self.metrics.receiver.clone());
-        self.tasks.spawn(refresh);
+        let metrics = self.metrics.receiver.clone();
+        let show = move |state: &AuthState| {
+            metrics.set_unauthenticated(*state == AuthState::Open);
+            metrics.set_secret_usable(!matches!(state, AuthState::Unusable(_)));
+        };
+        let followed = Arc::clone(&auth);
+        self.tasks.spawn(async move { followed.follow(show).await });
         auth
     }
 

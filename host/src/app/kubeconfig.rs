@@ -1,3 +1,5 @@
+//! The clients of the API server of a kubeconfig.
+
 use std::path::Path;
 
 use anyhow::{Context as _, Error, Result, anyhow};

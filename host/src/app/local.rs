@@ -1,3 +1,5 @@
+//! `stoker sandbox`: an API server, a git repository and a gateway to try things with.
+
 use std::process::ExitCode;
 
 use anyhow::Result;

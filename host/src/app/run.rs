@@ -1,3 +1,5 @@
+//! `stoker run`: the receiver and the controller.
+
 use std::process::ExitCode;
 
 use anyhow::Result;

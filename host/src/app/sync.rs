@@ -17,11 +17,12 @@ use serde_json::json;
 use stoker_api::messages;
 use stoker_api::names::condition;
 use stoker_api::request;
-use stoker_api::{DiscoveredGateway, GatewaySync, GatewaySyncStatus, RefResolutionStatus};
+use stoker_api::{DiscoveredGateway, GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
 use super::api_errors::{in_words, of_watch};
 use super::kubeconfig;
+use super::unhandled::Unhandled;
 use crate::cli::SyncFlags;
 
 /// The name of the writer in `managedFields`.
@@ -86,12 +87,12 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
         return result;
     }
     let now = objects.get(object.name()).await.ok();
-    let unhandled = now.and_then(|object| unhandled(&object, &requested_at));
-    let continues = match unhandled {
+    let unhandled = now.filter(GatewaySync::has_unhandled_request);
+    let continues = match &unhandled {
         Some(_) => "the request stays on the object",
         None => "the sync continues",
     };
-    for why in unhandled.into_iter().flatten() {
+    if let Some(why) = unhandled.as_ref().and_then(why_unhandled) {
         progress.say("waiting", &why)?;
     }
     let seconds = flags.timeout.as_secs();
@@ -106,54 +107,26 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
     Ok(SyncResult::NotInTime)
 }
 
-/// What to do if no controller handles an object.
-pub(super) const NO_CONTROLLER: &str = "check that a replica leads: kubectl get lease -A --field-selector metadata.name=a86165bb.stoker.io";
-const NEVER_HANDLED: &str = "the status has no lastHandledRequestedAt; if the definition of GatewaySync is older than \
-                             Stoker, apply the one that `stoker crd` prints";
-
-/// Why a controller that has begun with a request has not handled it.
-pub(super) const GIT_IS_SLOW: &str =
-    "the git server has not answered yet, or does not have the announced commit";
-
-/// Returns whether the controller waits for the git server.
-pub(super) fn is_resolving(status: &GatewaySyncStatus) -> bool {
-    status.ref_resolution_status == Some(RefResolutionStatus::Resolving)
-}
-
-/// Returns why the controller may not have handled a request, or `None` if it has.
-fn unhandled(object: &GatewaySync, requested_at: &str) -> Option<Vec<String>> {
-    let status = object.status.as_ref();
-    let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
-    if handled == Some(requested_at) {
+/// Returns why the controller may not have handled the request of an object. Returns `None` if the reason was said.
+fn why_unhandled(object: &GatewaySync) -> Option<String> {
+    // The controller waits for the Secret.
+    if object.status.as_ref().and_then(missing_secret).is_some() {
         return None;
     }
-    // The controller waits for the Secret, and the reason was said.
-    if status.and_then(missing_secret).is_some() {
-        return Some(Vec::new());
-    }
-    if status.is_some_and(is_resolving) {
-        return Some(vec![GIT_IS_SLOW.to_owned()]);
-    }
-    let mut why = vec![format!(
-        "no controller has handled the request; {NO_CONTROLLER}"
-    )];
-    why.extend(is_never_handled(object).then(|| NEVER_HANDLED.to_owned()));
-    Some(why)
+    let unhandled = Unhandled::of(object);
+    let remedy = unhandled.remedy();
+    Some(match unhandled {
+        Unhandled::GitIsSlow => remedy,
+        Unhandled::NoController | Unhandled::NoControllerOrField => {
+            format!("no controller has handled the request; {remedy}")
+        }
+    })
 }
 
 /// Returns the message about a Secret without which the controller handles no request.
 fn missing_secret(status: &GatewaySyncStatus) -> Option<&str> {
     let ready = status.condition(condition::READY)?;
     messages::is_about_secret(&ready.message).then_some(ready.message.as_str())
-}
-
-/// Returns whether the status says of no request that it was handled, although the object was reconciled. A definition
-/// that is older than Stoker does not have the field.
-pub(super) fn is_never_handled(object: &GatewaySync) -> bool {
-    let status = object.status.as_ref();
-    status.is_some_and(|status| {
-        status.ref_resolution_status.is_some() && status.last_handled_requested_at.is_none()
-    })
 }
 
 /// Writes the request, and returns its time stamp.
@@ -289,7 +262,7 @@ impl Step {
             return Self::Failed("another request replaced this one".to_owned());
         }
         let status = object.status.clone().unwrap_or_default();
-        if status.last_handled_requested_at.as_deref() != Some(requested_at) {
+        if object.has_unhandled_request() {
             // Without its Secrets, the controller does not handle a request. They may be created in the meantime.
             return Self::Waiting(missing_secret(&status).map(str::to_owned));
         }

@@ -1,3 +1,5 @@
+//! The flags of the commands about objects: `stoker status` and `stoker sync`.
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;

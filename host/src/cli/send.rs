@@ -1,3 +1,5 @@
+//! The flags of `stoker send`.
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
@@ -42,8 +44,8 @@ pub struct SendFlags {
     /// Scheme in which the secret is used.
     #[arg(long, value_name = "SCHEME", help = scheme_help())]
     pub scheme: Option<String>,
-    /// Ref to announce, unless --body has it. A provider that sends full names only sends a name without `refs/` as that of a tag [default
-    /// with --provider: v1.0.0].
+    /// Ref to announce, unless --body has it. A provider that sends full names only sends a name without `refs/` as that
+    /// of a tag [default with --provider: v1.0.0].
     #[arg(long)]
     pub r#ref: Option<String>,
     /// Name or URL of the repository to announce. A registry sends it as the name of the image. CodeCommit sends only

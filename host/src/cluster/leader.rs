@@ -16,14 +16,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
+use stoker_api::names::LEASE;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use lease::{LeaseLock, LeaseState};
 
-/// The name of the lease, which is that of the Go operator.
-const LEASE_NAME: &str = "a86165bb.stoker.io";
 /// The duration of a lease that is not renewed.
 const LEASE_TIME: Duration = Duration::from_secs(15);
 /// A holder that could not renew the lease for this time stops leading. The rest of the duration is for what it has
@@ -92,7 +91,7 @@ pub fn elect(
     let (sender, receiver) = watch::channel(false);
     let api: Api<Lease> = Api::namespaced(client, &candidate.namespace);
     let election = Election {
-        lock: LeaseLock::new(api, LEASE_NAME, candidate.identity),
+        lock: LeaseLock::new(api, LEASE, candidate.identity),
         held: sender,
         renewed: None,
         logged: None,

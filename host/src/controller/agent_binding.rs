@@ -11,7 +11,7 @@ use kube::api::ObjectMeta;
 use serde_json::{Map, Value, json};
 use stoker_api::GatewaySync;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::label;
+use stoker_api::names::{DEFAULT_ACCOUNT, label};
 
 use super::error::{ControllerError, within};
 use super::owned::{Calls, Owned};
@@ -24,8 +24,6 @@ pub(super) const NAME_PREFIX: &str = "stoker-agent-";
 const ROLE: &str = "stoker-agent";
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 const SERVICE_ACCOUNT: &str = "ServiceAccount";
-/// The service account that is bound while no pod names the object.
-const DEFAULT_ACCOUNT: &str = "default";
 
 const CALLS: Calls = Calls {
     read: "read the RoleBinding",
@@ -143,6 +141,7 @@ fn wanted(
     labels.extend(
         ownership::cr_name(key).map(|name| (label::GATEWAY_SYNC.to_owned(), name.to_owned())),
     );
+    // It is bound while no pod names the object.
     let default = || DEFAULT_ACCOUNT.to_owned();
     let is_empty = accounts.is_empty();
     let names = accounts.iter().cloned().chain(is_empty.then(default));

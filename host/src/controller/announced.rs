@@ -32,12 +32,10 @@ impl Announced {
     /// handled.
     pub(super) fn of(sync: &GatewaySync) -> Option<Self> {
         let commit = CommitId::parse(sync.requested_commit()?).ok()?;
-        let status = sync.status.as_ref();
-        let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
-        if handled == sync.requested_at() {
+        if !sync.has_unhandled_request() {
             return None;
         }
-        let before = status.and_then(|status| {
+        let before = sync.status.as_ref().and_then(|status| {
             let git_ref = GitRef::parse(status.last_sync_ref.as_deref()?).ok()?;
             let commit = CommitId::parse(status.last_sync_commit.as_deref()?).ok()?;
             // A definition that is older than Stoker does not have the kind.

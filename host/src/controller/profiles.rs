@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use stoker_api::names::DEFAULT_PROFILE;
 use stoker_api::{
     DesignerSessionPolicy, DriftPolicy, Mapping, MappingType, SyncDefaults, SyncProfile, SyncSpec,
 };
-
-/// The profile of agents whose pods name none.
-const DEFAULT_PROFILE: &str = "default";
 
 /// One profile with the defaults applied. Agents compare the whole text, and sync again if a byte differs, so the order
 /// of the fields and the omitted fields are part of the format.

@@ -17,7 +17,9 @@ use super::announced;
 use crate::lookups::HostWait;
 pub(super) use lookup_key::LookupKey;
 
+/// The first wait after a failure, such as a ref that does not exist.
 const FIRST_RETRY: Duration = Duration::from_secs(30);
+/// The first wait after an error of a pass, such as an API server that does not answer.
 const FIRST_ERROR_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure or an error.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);

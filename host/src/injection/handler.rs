@@ -67,10 +67,8 @@ impl Injector {
             Err(unchanged) => return Ok(Decision::Unchanged(unchanged)),
         };
         let found = self.objects.find(&request.namespace, wanted).await?;
-        Ok(match found {
-            Ok(object) => inject(&request.pod, &object, &self.settings),
-            Err(denial) => Decision::Denied(denial),
-        })
+        let injected = found.and_then(|object| inject(&request.pod, &object, &self.settings));
+        Ok(injected.into())
     }
 
     /// Counts and logs a decision.

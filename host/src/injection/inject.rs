@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stoker_api::GatewaySync;
-use stoker_api::names::{AGENT_CONTAINER, pod_annotation, pod_label};
+use stoker_api::names::{AGENT_CONTAINER, DEFAULT_PROFILE, pod_annotation, pod_label};
 use stoker_report::escape;
 
 use super::container::Sidecar;
@@ -10,9 +10,6 @@ use super::pod::{Container, Pod};
 
 /// The value of an annotation or label that is on.
 const ON: &str = "true";
-
-/// The profile of a pod that names none. The agent chooses it.
-const DEFAULT_PROFILE: &str = "default";
 
 /// The maximum length of the names of profiles in a warning.
 const MAX_NAMES_BYTES: usize = 80;
@@ -33,6 +30,12 @@ pub enum Decision {
     Injected(Injection),
     /// The pod is not created.
     Denied(Denial),
+}
+
+impl From<Result<Injection, Denial>> for Decision {
+    fn from(injected: Result<Injection, Denial>) -> Self {
+        injected.map_or_else(Self::Denied, Self::Injected)
+    }
 }
 
 /// The reason why a pod is created as it was sent.
@@ -116,19 +119,19 @@ pub(super) fn wanted(pod: &Pod) -> Result<Wanted<'_>, Unchanged> {
     Ok(named.map_or(Wanted::Only, Wanted::Named))
 }
 
-/// Decides about a pod, with the object that it follows.
+/// Returns the change of a pod that [`wanted`] an agent, by the object that it follows.
 ///
 /// A paused object does not keep a pod from starting: the agent reads the pause from its ConfigMap.
-#[must_use]
-pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision {
-    if let Err(unchanged) = wanted(pod) {
-        return Decision::Unchanged(unchanged);
-    }
+pub(super) fn inject(
+    pod: &Pod,
+    object: &GatewaySync,
+    settings: &Settings,
+) -> Result<Injection, Denial> {
     let name = object.metadata.name.clone().unwrap_or_default();
     if let Some(profile) = pod.annotation(pod_annotation::PROFILE)
         && !object.spec.sync.profiles.contains_key(profile)
     {
-        return Decision::Denied(Denial::ProfileMissing {
+        return Err(Denial::ProfileMissing {
             profile: profile.to_owned(),
             object: name,
         });
@@ -147,7 +150,7 @@ pub fn inject(pod: &Pod, object: &GatewaySync, settings: &Settings) -> Decision 
         pod.has_volumes(),
         sidecar.volumes(),
     );
-    Decision::Injected(Injection {
+    Ok(Injection {
         patch,
         warnings: warnings(pod, &name, object, &sidecar),
     })

@@ -1,3 +1,5 @@
+//! The metrics of the injection.
+
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 

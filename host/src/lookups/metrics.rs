@@ -1,3 +1,5 @@
+//! The metrics of the lookups.
+
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;

@@ -1,3 +1,5 @@
+//! Why a body is not JSON, as the sender is told.
+
 use serde_json::error::Category;
 
 /// The reason why a body is not JSON. Each text says what the sender has to change.

@@ -1,3 +1,5 @@
+//! JSON pointers (RFC 6901).
+
 use std::borrow::Cow;
 
 /// The maximum length of a pointer, in bytes. A longer one leads to no value. Its escapes are decoded in one go, which a

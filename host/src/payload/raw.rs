@@ -1,3 +1,5 @@
+//! The text of one value in a JSON text.
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -1,3 +1,5 @@
+//! Texts that RFC 8259 allows, made readable for a stricter parser.
+
 use std::ops::Range;
 
 use serde::de::IgnoredAny;

@@ -1,3 +1,5 @@
+//! A JSON text as a list of nodes that point back into its bytes.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;

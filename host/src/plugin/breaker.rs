@@ -1,5 +1,5 @@
-//! A circuit breaker: a plugin that fails too often is not asked for a while, so that its time-outs do not delay every
-//! webhook.
+//! A circuit breaker: while it is open, its plugin is benched. A plugin that fails too often is not called for a while,
+//! so that its time-outs do not delay every webhook.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,7 +60,7 @@ pub(super) enum Ended {
 /// A change of the breaker that a call caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// The plugin is not asked for this time.
+    /// The plugin is not called for this time.
     Opened(Duration),
     /// The plugin answers again.
     Closed,

@@ -1,3 +1,5 @@
+//! Loads the built-in plugins.
+
 use std::sync::Arc;
 
 use stoker_builtin::{BUILTINS, Builtin};

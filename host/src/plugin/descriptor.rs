@@ -1,3 +1,5 @@
+//! What a component says about itself, unchecked and checked.
+
 use super::error::LoadError;
 use super::reply::printable;
 

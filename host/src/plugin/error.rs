@@ -1,3 +1,5 @@
+//! The errors of the sandbox, of settings, of components and of calls.
+
 use std::time::Duration;
 
 use stoker_api::detection::ParseError;
@@ -316,8 +318,8 @@ pub enum CallError {
     /// All instances, or those that the plugin may have, are in use.
     #[error("it has no free instance")]
     Busy,
-    /// It failed too often, so its circuit breaker is open.
-    #[error("it failed repeatedly, and is asked again in {again_in:?}")]
+    /// It failed repeatedly, so it is benched.
+    #[error("it failed repeatedly, and is called again in {again_in:?}")]
     Benched {
         /// The time until it may be asked again.
         again_in: Duration,

@@ -1,3 +1,5 @@
+//! The limits of each plugin, and of all together.
+
 use std::time::Duration;
 
 /// The limits of one plugin. The defaults suit components of some kilobytes.

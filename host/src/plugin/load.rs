@@ -200,8 +200,8 @@ impl Plugin {
         &self.imports
     }
 
-    /// Whether its circuit breaker is open: it failed repeatedly and has not answered since. It is not asked for a while,
-    /// and then about one delivery as a trial. If there is no delivery, it stays benched.
+    /// Whether it is benched: it failed repeatedly and has not answered since. It is not called for a while, and then for
+    /// one delivery as a trial. If there is no delivery, it stays benched.
     #[must_use]
     pub fn is_benched(&self) -> bool {
         self.breaker.is_open()
@@ -282,10 +282,10 @@ impl Plugin {
         let file = &self.callee.label;
         match change {
             Change::Opened(time) => {
-                tracing::warn!(plugin.file = %file, time = ?time, "plugin failed repeatedly, so its circuit breaker is open");
+                tracing::warn!(plugin.file = %file, time = ?time, "plugin failed repeatedly, so it is benched");
             }
             Change::Closed => {
-                tracing::info!(plugin.file = %file, "plugin answers again, so its circuit breaker is closed");
+                tracing::info!(plugin.file = %file, "plugin answers again, so it is not benched any more");
             }
         }
         if !self.is_retired.load(Ordering::Relaxed) {

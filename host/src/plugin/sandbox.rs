@@ -1,3 +1,5 @@
+//! The environment of all guests.
+
 use std::sync::Arc;
 
 use stoker_engine::{Allocation, config};

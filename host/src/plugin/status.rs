@@ -1,3 +1,5 @@
+//! The state of each plugin, as `GET /plugins` shows it.
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +38,7 @@ pub enum PluginState {
     Loading,
     /// It is asked.
     Serving,
-    /// It failed repeatedly and has not answered since, so its circuit breaker is open.
+    /// It failed repeatedly and has not answered since.
     Benched,
     /// The previous version, or the plugin with its previous settings, is asked, because the current one cannot be
     /// used.
@@ -98,7 +100,7 @@ impl Listed {
         }
     }
 
-    /// The current status. Each call may open or close the circuit breaker.
+    /// The current status. Each call may bench a plugin, or end that.
     pub(super) fn now(&self) -> PluginStatus {
         let mut status = self.status.clone();
         let is_benched = self

@@ -1,3 +1,5 @@
+//! Reads the body of a delivery, bounded in bytes and time.
+
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;

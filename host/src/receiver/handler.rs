@@ -234,7 +234,7 @@ async fn detect(
             let name = &plugin.descriptor().name;
             let error = match again_in {
                 Some(_) => format!(
-                    "plugin {name} failed repeatedly and is not asked for a while; try again"
+                    "plugin {name} failed repeatedly and is not called for a while; try again"
                 ),
                 None => format!("plugin {name} has no free instance; try again"),
             };

@@ -1,3 +1,5 @@
+//! The metrics of the receiver.
+
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

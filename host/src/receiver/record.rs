@@ -1,3 +1,5 @@
+//! What is logged and counted of a delivery.
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;

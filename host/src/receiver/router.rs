@@ -1,3 +1,5 @@
+//! The routes of the receiver.
+
 use std::sync::Arc;
 
 use axum::Router;

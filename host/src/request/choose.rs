@@ -1,3 +1,5 @@
+//! The choice among the refs of one delivery. Pure.
+
 use stoker_api::detection::{Detection, GitRef, RefName, RepoUrl};
 
 use super::state::RequestState;

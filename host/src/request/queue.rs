@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::Client;
-use stoker_api::detection::ObjectKey;
+use stoker_api::detection::{GitRef, ObjectKey};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -27,9 +27,7 @@ use crate::cluster::events::{EventQueue, Subject};
 use crate::cluster::written::{WrittenObjects, is_as_late};
 use crate::delivery::Fingerprint;
 
-use super::{
-    Announcement, Prefetch, RequestError, Requests, Snapshot, Submitted, Target, Unannounced,
-};
+use super::{Announcement, RequestError, Requests, Snapshot, Submitted, Target, Unannounced};
 use answered::Answered;
 use pauses::{Pauses, try_until};
 use plan::{Plan, plan, repeats};
@@ -43,6 +41,10 @@ const MAX_REMEMBERED: usize = 4096;
 /// requests are not stored faster than they are handled. More would also make each write slower, until the tries end
 /// before their answers. What arrives for an object while it waits for a permit is stored by the same write.
 const PERMITS: usize = 16;
+
+/// Is told the object, the ref and the time of each request before it is written, so that the ref can be looked up during
+/// the write. The time is the value of the annotation. The write may fail; then there was no request.
+type Prefetch = Box<dyn Fn(&ObjectKey, &GitRef, &str) + Send + Sync>;
 
 /// Stores requests on the objects.
 pub struct Requester {
@@ -62,13 +64,13 @@ impl Requester {
         events: EventQueue,
         namespace: Option<String>,
         written: WrittenObjects,
-        prefetch: Option<Arc<dyn Prefetch>>,
+        prefetch: impl Fn(&ObjectKey, &GitRef, &str) + Send + Sync + 'static,
     ) -> Self {
         let queue = Queue {
             writer: Writer::new(client, namespace, written),
             permits: Semaphore::new(PERMITS),
             objects: Mutex::default(),
-            prefetch,
+            prefetch: Box::new(prefetch),
         };
         Self {
             cache,
@@ -178,7 +180,7 @@ struct Queue {
     /// The permits of tasks that use the API server.
     permits: Semaphore,
     objects: Mutex<HashMap<ObjectKey, ObjectQueue>>,
-    prefetch: Option<Arc<dyn Prefetch>>,
+    prefetch: Prefetch,
 }
 
 impl Queue {
@@ -306,9 +308,7 @@ impl Queue {
         };
         if let Change::Request(request) = &change {
             turn.note_try(stamp, &outcomes);
-            if let Some(prefetch) = &self.prefetch {
-                prefetch.prefetch(key, &request.git_ref, &stamp.to_string());
-            }
+            (self.prefetch)(key, &request.git_ref, &stamp.to_string());
         }
         let version = known.version.as_deref();
         match self.writer.write(key, &change, version, turn.limit()).await {

@@ -1,3 +1,5 @@
+//! The state of an object that decides whether a request is written. Pure.
+
 use stoker_api::detection::{Detection, GitRef, RefName};
 
 use super::accepted::AcceptedDeliveries;

@@ -1,3 +1,5 @@
+//! The metrics of the connections of one server.
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

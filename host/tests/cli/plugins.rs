@@ -64,7 +64,7 @@ fn a_plugin_is_checked_and_run() {
         "can be used",
         "world:    stoker:detect/payload-detector@0.1.0",
         "imports:  stoker:detect/payload@0.1.0",
-        "asked on: header x-github-event",
+        "called on: header x-github-event",
         "as base64: it fits a ConfigMap",
         "on {}:    malformed: /release/tag_name is missing (",
     ] {

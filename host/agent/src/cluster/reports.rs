@@ -9,6 +9,7 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Error};
 use serde_json::json;
 use stoker_api::names::{self, label};
+use stoker_process::retry_delay;
 use tokio::sync::watch;
 
 use super::{Cluster, ClusterError, FIELD_MANAGER, within};
@@ -37,9 +38,8 @@ impl Reports {
     /// Writes each new report until the sender is dropped, and then the last one. A write that fails is tried again,
     /// with the report that is the latest then.
     pub(crate) async fn run(self, mut reports: watch::Receiver<Option<Report>>) {
-        let mut retry = FIRST_RETRY;
         while reports.changed().await.is_ok() {
-            loop {
+            for failures in 1.. {
                 let report = reports.borrow_and_update().clone();
                 match within(WRITE_TIME, self.write(report.as_ref())).await {
                     Ok(()) => break,
@@ -48,10 +48,8 @@ impl Reports {
                         "the report of the agent is not written"
                     ),
                 }
-                tokio::time::sleep(retry).await;
-                retry = (retry * 2).min(LONGEST_RETRY);
+                tokio::time::sleep(retry_delay(FIRST_RETRY, LONGEST_RETRY, failures)).await;
             }
-            retry = FIRST_RETRY;
         }
     }
 

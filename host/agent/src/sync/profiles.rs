@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::Value;
+use stoker_api::messages;
+use stoker_api::names::DEFAULT_PROFILE;
 use stoker_api::{DesignerSessionPolicy, DriftPolicy, Mapping, SyncProfile};
-
-/// The name that stands for an empty one.
-const DEFAULT_NAME: &str = "default";
 
 /// All published profiles by name. A profile that cannot be read does not affect the others.
 #[derive(Debug, Clone)]
@@ -27,7 +26,7 @@ pub enum ProfileError {
     #[error("the published profiles cannot be read: {0}")]
     Text(String),
     /// There is no profile with the name.
-    #[error("there is no profile {0:?}")]
+    #[error("{}", messages::missing_profile(.0))]
     Missing(String),
     /// The profile has a field of a wrong type or with an unknown value.
     #[error("the profile {name:?} cannot be read: {reason}")]
@@ -59,7 +58,11 @@ impl Profiles {
 
     /// Finds a profile. An empty name stands for `default`.
     pub fn get(&self, name: &str) -> Result<&Profile, ProfileError> {
-        let name = if name.is_empty() { DEFAULT_NAME } else { name };
+        let name = if name.is_empty() {
+            DEFAULT_PROFILE
+        } else {
+            name
+        };
         let all = self.0.as_ref();
         let all = all.map_err(|reason| ProfileError::Text(reason.clone()))?;
         match all.get(name) {

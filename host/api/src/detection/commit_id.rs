@@ -1,3 +1,5 @@
+//! Full ids of commits.
+
 use std::fmt;
 
 use super::ParseError;

@@ -1,3 +1,5 @@
+//! Names of git refs.
+
 use std::fmt;
 
 use stoker_report::first_unprintable;

@@ -1,3 +1,5 @@
+//! Namespaces and names of objects.
+
 use std::fmt;
 
 use super::ParseError;

@@ -1,3 +1,5 @@
+//! Addresses of git repositories, which are displayed without credentials.
+
 mod location;
 
 use std::fmt;

@@ -1,3 +1,5 @@
+//! The plugins that an object allows.
+
 use std::sync::Arc;
 
 /// The plugins that may detect refs for an object (`spec.webhook.detectors`).

@@ -47,7 +47,7 @@ pub(super) async fn run(file: &Path, tuning: Tuning) -> Result<ExitCode> {
             "imports:  {}",
             if imports.is_empty() { "none" } else { &imports }
         ),
-        format!("asked on: {}", pre_filter(descriptor)),
+        format!("called on: {}", pre_filter(descriptor)),
         format!("size:     {}", size_advice(loaded.size)),
         format!("loaded:   in {load_time:.1?}"),
         format!("on {{}}:    {}", trial.text),

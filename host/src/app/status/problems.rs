@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 use stoker_api::messages;
-use stoker_api::names::{condition, pod_annotation, reason};
+use stoker_api::names::{AGENT_CONTAINER, condition, pod_annotation, reason};
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus};
 
-use super::super::sync::{GIT_IS_SLOW, NO_CONTROLLER, is_never_handled, is_resolving};
+use super::super::unhandled::Unhandled;
 use super::cause::Cause;
-use super::view::is_waiting;
 
 /// The time within which a controller handles an object, in seconds.
 const PATIENCE: i64 = 60;
@@ -89,22 +88,16 @@ fn unhandled(object: &GatewaySync, status: &GatewaySyncStatus, now: Timestamp) -
     let requested = object
         .requested_at()
         .and_then(|at| at.parse::<Timestamp>().ok());
-    let (since, what) = if is_waiting(object, status) {
+    let (since, what) = if object.has_unhandled_request() {
         (requested?, "its last request")
     } else if status.conditions.is_empty() {
         (object.creation_timestamp()?.0, "this object")
     } else {
         return None;
     };
-    let remedy = if is_resolving(status) {
-        GIT_IS_SLOW
-    } else if is_never_handled(object) {
-        "if the object has an event DefinitionOutdated, apply the definition of GatewaySync that `stoker crd` prints"
-    } else {
-        NO_CONTROLLER
-    };
     let message = format!("the controller has not handled {what}");
-    (now.as_second() - since.as_second() > PATIENCE).then(|| problem(true, message, remedy))
+    (now.as_second() - since.as_second() > PATIENCE)
+        .then(|| problem(true, message, Unhandled::of(object).remedy()))
 }
 
 impl Searched<'_> {
@@ -123,7 +116,7 @@ impl Searched<'_> {
 
     fn logs(&self, pod: &str) -> String {
         let Self { namespace, .. } = self;
-        format!("read the log of the agent: kubectl logs -n {namespace} {pod} -c stoker-agent")
+        format!("read the log of the agent: kubectl logs -n {namespace} {pod} -c {AGENT_CONTAINER}")
     }
 
     fn gateways(&self, state: GatewayState) -> impl Iterator<Item = &DiscoveredGateway> {
@@ -214,7 +207,7 @@ impl Searched<'_> {
             why != reason::RBAC_ERROR && self.found(condition::SIDECAR_INJECTED, "False").is_none();
         let gateways = self.status.discovered_gateways.iter();
         // The message names some of the gateways, each followed by the reason.
-        let named = gateways.filter(|one| message.contains(&format!(" {} (", one.name)));
+        let named = gateways.filter(|one| messages::names_gateway(message, &one.name));
         let pods: Vec<_> = std::iter::once(self.namespace.as_str())
             .chain(named.map(|one| one.pod_name.as_str()))
             .collect();
@@ -245,7 +238,7 @@ impl Searched<'_> {
         let gateways = self.status.discovered_gateways.iter();
         gateways.filter_map(|gateway| {
             let message = gateway.failure()?;
-            let remedy = if message.contains("there is no profile ") {
+            let remedy = if messages::is_about_missing_profile(&message) {
                 self.other_profile(&gateway.pod_name)
             } else {
                 self.logs(&gateway.pod_name)

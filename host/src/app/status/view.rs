@@ -107,7 +107,7 @@ fn state(object: &GatewaySync, status: &GatewaySyncStatus, problems: &[Problem])
         State::Paused
     } else if problems.iter().any(|problem| problem.is_blocking) {
         State::Failed
-    } else if holds(condition::REF_RESOLVED) != Some(true) || is_waiting(object, status) {
+    } else if holds(condition::REF_RESOLVED) != Some(true) || object.has_unhandled_request() {
         State::Pending
     } else if status.discovered_gateways.is_empty() {
         State::Resolved
@@ -124,10 +124,4 @@ fn is_behind(status: &GatewaySyncStatus) -> bool {
     let (at_commit, _) = status.gateways_at_commit();
     let skew = status.condition(condition::REF_SKEW);
     at_commit < synced || skew.is_some_and(|found| found.status == "True")
-}
-
-/// Returns whether the controller has not handled the last request yet.
-pub(super) fn is_waiting(object: &GatewaySync, status: &GatewaySyncStatus) -> bool {
-    let requested = object.requested_at();
-    requested.is_some() && requested != status.last_handled_requested_at.as_deref()
 }

@@ -58,7 +58,7 @@ impl Leases {
                 refusal(409, "Conflict")
             }
             (Method::PUT, Some(_)) => {
-                assert_eq!(path, format!("{LEASES}/{LEASE_NAME}"));
+                assert_eq!(path, format!("{LEASES}/{LEASE}"));
                 (200, stored(&mut lease, sent))
             }
             (method, _) => panic!("{method} {path}"),

@@ -119,7 +119,7 @@ impl Gateway {
             (AgentContainer::Unknown, Ok(false)) => "nothing was reported".to_owned(),
             (AgentContainer::Unknown, Ok(true)) | (AgentContainer::Ready, Ok(_)) => return None,
         };
-        Some(format!("{} ({fault})", self.shown.name))
+        Some(messages::gateway_and_why(&self.shown.name, &fault))
     }
 }
 

@@ -11,13 +11,11 @@ use kube::api::ObjectMeta;
 use kube::runtime::watcher::Event;
 use serde::Deserialize;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names::{AGENT_CONTAINER, label, pod_annotation};
+use stoker_api::names::{AGENT_CONTAINER, DEFAULT_ACCOUNT, label, pod_annotation};
 use tokio::sync::watch;
 
 /// The longest wait of a pass for the first list of the pods.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The service account of a pod that names none.
-const DEFAULT_ACCOUNT: &str = "default";
 /// The phase of a pod whose containers run.
 const RUNNING: &str = "Running";
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stoker_api::detection::CommitId;
+use stoker_api::messages;
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync};
 
 use super::Gateways;
@@ -45,7 +46,8 @@ impl Skew {
             let elapsed = synced_ago.map_or(age, |synced_ago| synced_ago.min(age));
             let Some(left) = period.checked_sub(elapsed).filter(|left| !left.is_zero()) else {
                 let synced = CommitId::shorten(synced);
-                skew.gateways.push(format!("{} ({synced})", gateway.name));
+                let listed = messages::gateway_and_why(&gateway.name, synced);
+                skew.gateways.push(listed);
                 continue;
             };
             // Times in the status are whole seconds.

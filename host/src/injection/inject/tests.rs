@@ -54,7 +54,10 @@ fn object_of(spec: Value) -> GatewaySync {
 
 fn decide(pod: &Value, object: &GatewaySync) -> Decision {
     let pod: Pod = serde_json::from_value(pod.clone()).unwrap();
-    inject(&pod, object, &settings())
+    match wanted(&pod) {
+        Ok(_) => inject(&pod, object, &settings()).into(),
+        Err(unchanged) => Decision::Unchanged(unchanged),
+    }
 }
 
 /// Returns the pod after the injection, and the warnings.

@@ -1,3 +1,5 @@
+//! One file of the catalog, or one built-in plugin: what serves, what is loaded, and when a load is tried again.
+
 use std::sync::Arc;
 use std::time::Duration;
 

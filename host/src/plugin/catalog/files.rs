@@ -1,3 +1,5 @@
+//! The plugin files at one moment, in their order.
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;

@@ -1,3 +1,5 @@
+//! Counts the instances that a component makes.
+
 use stoker_engine::{CORE_INSTANCES, MEMORIES, TABLES};
 use wasmparser::types::TypesRef;
 use wasmparser::{

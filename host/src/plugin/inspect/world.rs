@@ -1,3 +1,5 @@
+//! Compares the imports and exports of a component with those of the interface.
+
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::types::TypesRef;
 use wasmparser::{ComponentTypeRef, Payload};

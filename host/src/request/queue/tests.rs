@@ -348,23 +348,17 @@ async fn what_a_panic_interrupted_does_not_leave_the_object_stuck() {
     assert_eq!(next.await.unwrap(), written("v2"));
 }
 
-#[derive(Default)]
-struct Told(Mutex<Vec<String>>);
-
-impl Prefetch for Told {
-    fn prefetch(&self, key: &ObjectKey, git_ref: &GitRef, requested_at: &str) {
-        let told = format!("{key} {git_ref} {requested_at}");
-        self.0.lock().unwrap().push(told);
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_ref_is_prefetched_before_the_request_is_written() {
-    let (api, prefetch) = (FakeApi::new(0), Arc::<Told>::default());
-    let requester = requester_with(&api, Some(prefetch.clone()));
+    let (api, told) = (FakeApi::new(0), Arc::<Mutex<Vec<_>>>::default());
+    let tell = Arc::clone(&told);
+    let requester = requester_with(&api, move |key, git_ref, requested_at| {
+        let mut told = tell.lock().unwrap();
+        told.push(format!("{key} {git_ref} {requested_at}"));
+    });
     let submission = requester.submit(api.target(), announcement("v1"), in_seconds(8));
     tokio::task::yield_now().await;
-    let told = prefetch.0.lock().unwrap().clone();
+    let told = told.lock().unwrap().clone();
     api.answers.add_permits(1);
     submission.await.unwrap();
     let stamp = api.annotation("stoker.io/requested-at");

@@ -1,3 +1,5 @@
+use stoker_api::messages;
+
 use super::*;
 
 /// Checks that an object has one problem, with these parts of its texts.
@@ -12,7 +14,7 @@ fn check_problem(change: &Value, message: &str, remedy: &str) {
 }
 
 /// Conditions that report a problem: type, status, reason and message, and a part of the remedy.
-const CONDITIONS: [(&str, &str, &str, &str, &str); 12] = [
+const CONDITIONS: [(&str, &str, &str, &str, &str); 11] = [
     (
         "Ready",
         "False",
@@ -54,13 +56,6 @@ const CONDITIONS: [(&str, &str, &str, &str, &str); 12] = [
         "RBACError",
         "refused",
         "rbac.autoBindAgent.enabled",
-    ),
-    (
-        "AgentReady",
-        "False",
-        "AgentsNotReady",
-        "1 agent(s) are not ready: g (the container is not ready: CrashLoopBackOff, 7 restart(s))",
-        "kubectl describe pod -n edge pod-g",
     ),
     (
         "SidecarInjected",
@@ -107,6 +102,18 @@ fn every_problem_has_a_remedy() {
         change["status"]["conditions"] = json!([condition(type_, status, reason, message)]);
         check_problem(&change, message, remedy);
     }
+}
+
+#[test]
+fn the_pods_of_agents_that_are_not_ready_are_named() {
+    let why = "the container is not ready: CrashLoopBackOff, 7 restart(s)";
+    let listed = messages::gateway_and_why("g", why);
+    let message = format!("1 agent(s) are not ready: {listed}");
+    let gateways = json!([gateway("g", "MissingSidecar", &"b".repeat(40))]);
+    let mut change = resolved(&[], &gateways);
+    change["status"]["conditions"] =
+        json!([condition("AgentReady", "False", "AgentsNotReady", &message)]);
+    check_problem(&change, &message, "kubectl describe pod -n edge pod-g");
 }
 
 #[test]
@@ -230,12 +237,13 @@ fn a_gateway_that_does_not_confirm_the_files_is_a_problem() {
 #[test]
 fn a_profile_that_does_not_exist_is_answered_with_those_that_do() {
     let mut failed = gateway("g", "Error", COMMIT);
-    failed["message"] = json!("profile: there is no profile \"blue\"");
+    let message = messages::missing_profile("blue");
+    failed["message"] = json!(format!("profile: {message}"));
     let mut change = resolved(&[], &json!([failed]));
     change["spec"] =
         json!({"sync": {"profiles": {"edge": {"mappings": []}, "site": {"mappings": []}}}});
     let remedy = "the object has the profiles edge, site: name one of them in the annotation stoker.io/profile of the pod pod-g";
-    check_problem(&change, "there is no profile \"blue\"", remedy);
+    check_problem(&change, &message, remedy);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use kube::Client;
 use kube::client::Body;
 use kube::runtime::reflector;
 use serde_json::{Value, json};
-use stoker_api::detection::ObjectKey;
+use stoker_api::detection::{GitRef, ObjectKey};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::cluster::written::WrittenObjects;
 use crate::delivery::{Fingerprint, Signed};
 use crate::fake_client;
 use crate::request::objects::{self, ObjectCache};
-use crate::request::{Announcement, Prefetch, Requester, Target, detection};
+use crate::request::{Announcement, Requester, Target, detection};
 
 /// What happens to a request instead of its usual answer.
 pub(super) enum Fault {
@@ -184,11 +184,14 @@ pub(super) fn key() -> ObjectKey {
 }
 
 pub(super) fn requester(api: &Arc<FakeApi>) -> Requester {
-    requester_with(api, None)
+    requester_with(api, |_, _, _| {})
 }
 
 /// Returns a requester that passes its requests to `prefetch`.
-pub(super) fn requester_with(api: &Arc<FakeApi>, prefetch: Option<Arc<dyn Prefetch>>) -> Requester {
+pub(super) fn requester_with(
+    api: &Arc<FakeApi>,
+    prefetch: impl Fn(&ObjectKey, &GitRef, &str) + Send + Sync + 'static,
+) -> Requester {
     let store = reflector::store::Writer::default().as_reader();
     let (events, _) = EventQueue::new("test");
     Requester::new(

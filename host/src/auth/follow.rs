@@ -1,10 +1,8 @@
 //! Keeps the secrets current, and reports their state.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{AuthState, Authenticator};
-use crate::receiver::ReceiverMetrics;
+use super::{AuthState, Authenticator};
 
 /// The time between two reads of the secret files, so that a change holds within a second after the kubelet has updated
 /// the mounted Secret.
@@ -13,30 +11,32 @@ const FILE_PERIOD: Duration = Duration::from_secs(1);
 /// a second, so this period is only about the state.
 const CLUSTER_PERIOD: Duration = Duration::from_secs(10);
 
-/// Reads the secrets periodically, and reports the state at the start and after each change.
-pub(super) async fn refresh_secrets(auth: Arc<Authenticator>, metrics: ReceiverMetrics) {
-    let mut reported = None;
-    loop {
-        auth.refresh().await;
-        let state = auth.state();
-        metrics.set_unauthenticated(state == AuthState::Open);
-        metrics.set_secret_usable(!matches!(state, AuthState::Unusable(_)));
-        let report = (state, auth.has_short_secret());
-        if reported.as_ref() != Some(&report) {
-            log(&report.0);
-            if report.1 {
-                tracing::warn!(
-                    "a webhook secret has fewer than 16 bytes, so that it can be guessed"
-                );
+impl Authenticator {
+    /// Reads the secrets periodically, and logs the state at the start and after each change. Each state that was read is
+    /// passed to `show`.
+    pub async fn follow(&self, show: impl Fn(&AuthState)) {
+        let mut reported = None;
+        loop {
+            self.refresh().await;
+            let state = self.state();
+            show(&state);
+            let report = (state, self.has_short_secret());
+            if reported.as_ref() != Some(&report) {
+                log(&report.0);
+                if report.1 {
+                    tracing::warn!(
+                        "a webhook secret has fewer than 16 bytes, so that it can be guessed"
+                    );
+                }
+                reported = Some(report);
             }
-            reported = Some(report);
-        }
-        if auth.reads_files() {
-            tokio::time::sleep(FILE_PERIOD).await;
-        } else if auth.reads_cluster() {
-            tokio::time::sleep(CLUSTER_PERIOD).await;
-        } else {
-            return std::future::pending().await;
+            if self.reads_files() {
+                tokio::time::sleep(FILE_PERIOD).await;
+            } else if self.reads_cluster() {
+                tokio::time::sleep(CLUSTER_PERIOD).await;
+            } else {
+                return std::future::pending().await;
+            }
         }
     }
 }
@@ -55,8 +55,10 @@ fn log(state: &AuthState) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use http::HeaderMap;
-    use prometheus_client::registry::Registry;
 
     use super::*;
     use crate::auth::{AuthConfig, bearer};
@@ -73,13 +75,12 @@ mod tests {
         ] {
             let captured = Captured::start("info");
             let hmac = hmac.map(|text| SecretSource::Inline(text.to_owned()));
-            let auth = Arc::new(Authenticator::new(AuthConfig {
+            let auth = Authenticator::new(AuthConfig {
                 hmac,
                 ..AuthConfig::default()
-            }));
-            let metrics = ReceiverMetrics::register(&mut Registry::default());
-            let refreshing = refresh_secrets(auth, metrics);
-            assert!(futures::FutureExt::now_or_never(refreshing).is_none());
+            });
+            let following = auth.follow(|_| {});
+            assert!(futures::FutureExt::now_or_never(following).is_none());
             let lines = captured.take();
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert_eq!(lines[0]["level"], level);
@@ -98,20 +99,21 @@ mod tests {
             bearer: Some(SecretSource::File(path.clone())),
             ..AuthConfig::default()
         }));
-        let mut registry = Registry::default();
-        let metrics = ReceiverMetrics::register(&mut registry);
-        let task = tokio::spawn(refresh_secrets(Arc::clone(&auth), metrics));
+        let shown = Arc::new(AtomicBool::new(false));
+        let (followed, show) = (Arc::clone(&auth), Arc::clone(&shown));
+        let task = tokio::spawn(async move {
+            let show = |state: &AuthState| {
+                show.store(*state == AuthState::Required, Ordering::Relaxed);
+            };
+            followed.follow(show).await;
+        });
         let is_accepted = |token: &str| {
             let value = bearer(token).parse().unwrap();
             let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
             let body = bytes::Bytes::new();
             auth.global().verify(Delivery { headers, body }).is_ok()
         };
-        let is_usable = || {
-            let mut text = String::new();
-            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-            text.contains("stoker_webhook_receiver_secret_usable 1")
-        };
+        let is_usable = || shown.load(Ordering::Relaxed);
         assert!(is_accepted("first") && !is_accepted("second"));
 
         std::fs::write(&path, "second").unwrap();
