@@ -18,7 +18,8 @@ const DEFAULT_FILTER: &str = "info";
 /// answers that it cannot parse, and objects may contain credentials. It and its watches log errors that Stoker logs too,
 /// without the call that failed. The library of HTTP/2 has warnings about single frames, of which the other side may send
 /// as many as it wants.
-const QUIET: &str = "kube_client=error,kube_client::client::builder=off,kube_runtime::watcher=error,h2=error";
+const QUIET: &str =
+    "kube_client=error,kube_client::client::builder=off,kube_runtime::watcher=error,h2=error";
 
 /// The time between two reports of dropped lines.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);

@@ -251,12 +251,11 @@ async fn look_up<G: RefSource>(
         result: result.map_err(|error| error.message()),
         missing: missing.map(|announced| announced.commit.clone()),
     };
-    let lookup = match refused {
-        Some(HostWait { left, .. }) => states.store_refusal(key, lookup_key, lookup, left),
-        None => {
-            states.store_lookup(key, lookup_key, lookup.clone());
-            lookup
-        }
+    let lookup = if let Some(HostWait { left, .. }) = refused {
+        states.store_refusal(key, lookup_key, lookup, left)
+    } else {
+        states.store_lookup(key, lookup_key, lookup.clone());
+        lookup
     };
     Ok(Found {
         // A lookup that found a commit stays while the host is not asked.

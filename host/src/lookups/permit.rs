@@ -128,6 +128,6 @@ impl<'a> Permit<'a> {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

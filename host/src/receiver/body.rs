@@ -1,6 +1,6 @@
 //! Reads the body of a delivery, bounded in bytes and time.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::time::Duration;

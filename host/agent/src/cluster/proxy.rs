@@ -73,8 +73,8 @@ mod tests {
         let mut config = Config::new(server.parse().unwrap());
         config.proxy_url = read.map(|proxy| proxy.parse().unwrap());
         let variables = [Some(PROXY.to_owned()), None];
-        let rules = |_: &Url| Ok(ruled.map(|proxy| Url::parse(proxy).unwrap()));
-        let config = choose(config, &variables, rules)?;
+        let of_environment = |_: &Url| Ok(ruled.map(|proxy| Url::parse(proxy).unwrap()));
+        let config = choose(config, &variables, of_environment)?;
         Ok(config.proxy_url.map(|proxy| proxy.to_string()))
     }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use super::fake::listen;
+use super::fake::{Fake, listen, reply};
 use super::*;
 
 pub(super) fn git(directory: &Path) -> Command {

@@ -151,7 +151,7 @@ impl payload::Host for Guest {}
 
 impl payload::HostRequest for Guest {
     fn header(&mut self, _: Request, name: String) -> Result<Option<String>> {
-        Guest::header(self, &name)
+        Self::header(self, &name)
     }
 
     fn string_at(&mut self, _: Request, pointer: String) -> Result<Option<String>> {
