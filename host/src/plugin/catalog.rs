@@ -130,11 +130,17 @@ impl Catalog {
         }
     }
 
-    /// Scans, and waits until all files that have to be compiled are compiled.
+    /// Scans, and waits until all files that have to be compiled are compiled. A file that changed meanwhile is compiled
+    /// once more.
     pub async fn rescan(&mut self) {
-        self.scan().await;
-        while let Some(loaded) = self.loads.join_next().await {
-            self.take(loaded).await;
+        for _ in 0..2 {
+            self.scan().await;
+            while let Some(loaded) = self.loads.join_next().await {
+                self.take(loaded).await;
+            }
+            if !self.has_unexamined {
+                return;
+            }
         }
     }
 

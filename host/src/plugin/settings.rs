@@ -174,7 +174,8 @@ impl CurrentSettings {
                 Err(error)
             }
         };
-        let refused = result.as_ref().err().map(ToString::to_string);
+        let refused = result.as_ref().err();
+        let refused = refused.map(|error| stoker_report::chain(error).to_string());
         let is_known = refused.is_some() && refused == self.refused;
         self.refused = refused;
         (!is_known).then_some(result)

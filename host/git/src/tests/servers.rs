@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use super::fake::{Fake, listen, reply};
+use super::fake::{listen, reply};
 use super::*;
 
 pub(super) fn git(directory: &Path) -> Command {
@@ -126,9 +126,15 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
 
 #[tokio::test]
 async fn a_server_without_tls_is_no_server_that_cannot_be_reached() {
-    let fake = Fake::start(|_| Some(reply("400 Bad Request", "text/plain", b""))).await;
-    let url = fake.url("/r").replace("http://", "https://");
+    let (address, server) = listen(|mut stream| async move {
+        // What a client of TLS sends has no end of a line.
+        let answer = reply("400 Bad Request", "text/plain", b"");
+        stream.write_all(&answer).await.ok();
+    })
+    .await;
+    let url = format!("https://{address}/r");
     let error = resolve(&url, "main").await.unwrap_err();
+    server.abort();
     assert!(matches!(error, GitError::Tls { .. }), "{error:?}");
     let text = stoker_report::chain(&error).to_string();
     assert!(text.starts_with("cannot connect to 127.0.0.1:"), "{text}");

@@ -175,8 +175,8 @@ async fn a_config_map_of_others_is_reported_and_not_overwritten() {
             "the ConfigMap stoker-metadata-plant exists, and it {whose}; \
              delete it, or create the GatewaySync under another name"
         );
-        assert_eq!(error.to_string(), text);
         let message = format!("Metadata not published: {text}");
+        assert_eq!(error.to_string(), message);
         assert_eq!(bench.condition("Ready").2, message);
         assert_eq!(bench.condition("RefResolved").0, "True");
         let event = format!("Warning MetadataTaken: {message}");

@@ -242,7 +242,7 @@ async fn the_token_secret_of_the_go_operator_is_updated_and_that_of_others_stays
     let error = bench.pass().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the Secret stoker-github-token-plant exists, and it was not created by Stoker; delete it, or create the GatewaySync under another name"
+        "Metadata not published: the Secret stoker-github-token-plant exists, and it was not created by Stoker; delete it, or create the GatewaySync under another name"
     );
     assert_eq!(token_in_secret(&bench), b"x");
     let operator = json!({
