@@ -95,7 +95,7 @@ async fn a_body_that_is_not_json_is_for_a_guest_that_can_use_it() -> Result<()> 
         ("ok", 202, "requested"),
         ("panic", 500, "plugin-failed"),
         ("not-mine", 400, "not-json"),
-        ("unknown", 400, "not-json"),
+        ("unknown", 400, "malformed"),
     ] {
         let headers = [("x-behaviour", behaviour)];
         let answer = cluster.send(&headers, b"<release tag='v1'/>").await?;
