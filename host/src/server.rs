@@ -5,6 +5,7 @@
 mod certificate;
 mod connections;
 mod listener;
+mod log_lines;
 mod metrics;
 mod open_files;
 mod open_request;
@@ -13,7 +14,6 @@ mod tls;
 mod traffic;
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,7 +30,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::sampling::Sampler;
 use connections::{Admitted, Connections, OpenConnection, Pause};
 use metrics::Closed;
 use request::TrackedService;
@@ -78,17 +77,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// The time limit for the answer to a ping.
 const PING_TIME: Duration = Duration::from_secs(10);
 
-/// The number of log lines per second about the limit of the connections.
-static AT_LIMIT: Sampler = Sampler::per_second(1);
-/// The number of log lines per second about connections that wait for a place.
-static BUSY: Sampler = Sampler::per_second(1);
-/// The number of log lines per second about connections that cannot be accepted.
-static NOT_ACCEPTED: Sampler = Sampler::per_second(1);
-/// The number of log lines per second about clients that do not use TLS.
-static PLAIN: Sampler = Sampler::per_second(1);
-/// The number of log lines per second about clients that refuse the certificate.
-static UNTRUSTED: Sampler = Sampler::per_second(1);
-
 /// The settings of a server.
 #[derive(Default)]
 pub struct Options {
@@ -124,7 +112,8 @@ pub async fn serve<S, B>(
         let admitted = if let Some(admitted) = connections.try_admit(address.ip()) {
             admitted
         } else {
-            waits(&options.metrics, limit);
+            options.metrics.delayed();
+            log_lines::waits(limit);
             connections.admit(address.ip()).await
         };
         (admitted, stream, address)
@@ -140,14 +129,7 @@ pub async fn serve<S, B>(
     {
         if has_replaced {
             options.metrics.closed(Closed::Replaced);
-            if AT_LIMIT.allows() {
-                let omitted = AT_LIMIT.take_omitted();
-                tracing::warn!(
-                    limit,
-                    omitted,
-                    "the limit of the connections is reached, and a new one replaced an old one"
-                );
-            }
+            log_lines::replaced(limit);
         }
         let connection = Connection {
             open: Arc::new(open),
@@ -170,54 +152,15 @@ pub async fn serve<S, B>(
     }
 }
 
-/// Reports that a new connection waits for a place.
-fn waits(metrics: &ServerMetrics, limit: usize) {
-    metrics.delayed();
-    if BUSY.allows() {
-        let omitted = BUSY.take_omitted();
-        tracing::warn!(
-            limit,
-            omitted,
-            "the limit of the connections is reached, and a new one waits, because all others are being answered"
-        );
-    }
-}
-
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                if NOT_ACCEPTED.allows() {
-                    let omitted = NOT_ACCEPTED.take_omitted();
-                    tracing::warn!(%error, omitted, "cannot accept a connection");
-                }
+                log_lines::not_accepted(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-/// Logs why a TLS handshake failed. What the other side of a TLS connection may have to change is a warning.
-fn log_handshake(peer: Peer, error: &io::Error) {
-    let client = peer.0.ip();
-    if tls::is_refused_certificate(error) && UNTRUSTED.allows() {
-        let omitted = UNTRUSTED.take_omitted();
-        tracing::warn!(
-            %client,
-            %error,
-            omitted,
-            "a client refuses the TLS certificate: it has expired, or the client does not trust its authority"
-        );
-    } else if tls::is_not_tls(error) && PLAIN.allows() {
-        let omitted = PLAIN.take_omitted();
-        tracing::warn!(
-            %client,
-            omitted,
-            "a client does not use TLS: this port requires it, and the address of a webhook begins with https://"
-        );
-    } else {
-        tracing::debug!(%error, "a TLS handshake failed");
     }
 }
 
@@ -281,7 +224,7 @@ where
             Some(Ok(Ok(stream))) => self.serve(stream).await,
             Some(Ok(Err(error))) => {
                 self.metrics.closed(Closed::Handshake);
-                log_handshake(self.peer, &error);
+                log_lines::handshake_failed(self.peer, &error);
             }
             Some(Err(_)) => self.metrics.closed(Closed::Silent),
             None => {}

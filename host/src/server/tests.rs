@@ -5,6 +5,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::telemetry::tests::Captured;
 
+/// Returns a connection on which these bytes were sent.
+async fn connect(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
 /// Starts a server, sends bytes, and returns the answer and the time until the connection was closed.
 async fn exchange(bytes: &[u8], options: Options) -> (Vec<u8>, Duration) {
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -16,8 +23,7 @@ async fn exchange(bytes: &[u8], options: Options) -> (Vec<u8>, Duration) {
     let serving = serve(listener, routes, options, CancellationToken::new());
     let started = Instant::now();
     let client = async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
+        let mut stream = connect(address, bytes).await;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.ok();
         answer

@@ -55,12 +55,6 @@ async fn with_server<T>(
     }
 }
 
-async fn connect(address: SocketAddr, bytes: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
-    stream
-}
-
 /// Returns the next frame, or `None` at the end of the connection. Answers pings.
 async fn receive(stream: &mut TcpStream) -> Option<Received> {
     loop {

@@ -39,12 +39,6 @@ fn server(connections: usize) -> (SocketAddr, ServerMetrics, impl Future<Output 
     (address, metrics, serving)
 }
 
-async fn connect(address: SocketAddr, bytes: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
-    stream
-}
-
 /// Answers the pings of a server until it closes the connection.
 async fn answer_pings(stream: &mut TcpStream) -> std::io::Result<()> {
     const PING: u8 = 6;
