@@ -2,7 +2,6 @@
 
 mod events;
 mod follow;
-mod proxy;
 mod reports;
 
 use std::collections::BTreeMap;
@@ -16,7 +15,6 @@ use stoker_api::names::annotation;
 
 pub(crate) use events::Events;
 pub(crate) use follow::follow;
-pub use proxy::{ProxyError, with_proxy};
 pub(crate) use reports::{Reports, entry_name, last_report};
 
 /// The name by which the agent's writes are recognised.

@@ -29,7 +29,6 @@ mod telemetry;
 mod worker;
 
 pub use app::{Ports, Sidecar, run};
-pub use cluster::{ProxyError, with_proxy};
 pub use config::{ConfigError, SidecarConfig};
 pub use credentials::CredentialFiles;
 pub use gateway::GatewayAddress;

@@ -1,10 +1,9 @@
 //! The agent beside a gateway in a pod.
 
-use std::error::Error as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use stoker_git::ObjectStore;
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::tasks::{self, Tasks};
 use super::{git_client, open_store};
 use crate::agent::{Agent, Identity};
-use crate::cluster::{self, Cluster, Events, Reports, with_proxy};
+use crate::cluster::{self, Cluster, Events, Reports};
 use crate::config::SidecarConfig;
 use crate::environment::Environment;
 use crate::events::EventSender;
@@ -52,16 +51,9 @@ pub(super) async fn run() -> Result<ExitCode> {
     let kubernetes = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         Config::incluster().context("cannot use the service account of the pod")?
     } else {
-        let found = Config::infer().await;
-        // The text of the client library repeats its causes.
-        let found = found.map_err(|error| {
-            let cause = error.source().unwrap_or(&error);
-            anyhow!(
-                "found no Kubernetes cluster: {}",
-                stoker_report::chain(cause)
-            )
-        })?;
-        with_proxy(found)?
+        stoker_kubeconfig::default_or_pod()
+            .await
+            .context("found no Kubernetes cluster")?
     };
     let client =
         Client::try_from(kubernetes).context("cannot create a client of the Kubernetes API")?;

@@ -29,7 +29,7 @@ pub enum ProxyError {
 /// # Errors
 ///
 /// Fails if the proxy cannot be used.
-pub fn with_proxy(config: Config) -> Result<Config, ProxyError> {
+pub(crate) fn with_proxy(config: Config) -> Result<Config, ProxyError> {
     let variables = ["HTTPS_PROXY", "https_proxy"].map(|name| std::env::var(name).ok());
     choose(config, &variables, proxy_of)
 }

@@ -1,0 +1,86 @@
+//! Which API server the programs use: that of a kubeconfig, or of the pod that they run in, and the proxy to it.
+
+mod proxy;
+
+use std::path::{Path, PathBuf};
+
+use kube::Config;
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+pub use proxy::ProxyError;
+
+/// The configuration of a client of the Kubernetes API cannot be made. The texts have no credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterConfigError {
+    /// The file is missing, cannot be read, or is not a kubeconfig.
+    #[error("cannot read the kubeconfig file {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// The current context of the file cannot be used.
+    #[error("cannot use the kubeconfig file {}", .path.display())]
+    Use {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// The proxy to the API server of the file cannot be used.
+    #[error("cannot use the kubeconfig file {}", .path.display())]
+    Proxy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the proxy.
+        source: ProxyError,
+    },
+    /// The proxy to the API server of the default kubeconfig cannot be used.
+    #[error("cannot use the default kubeconfig")]
+    DefaultProxy(#[source] ProxyError),
+    /// There is no usable default kubeconfig, and no service account of a pod.
+    #[error("default kubeconfig: {kubeconfig}; service account of a pod: {pod}")]
+    NotFound {
+        /// What is wrong with the default kubeconfig.
+        kubeconfig: KubeconfigError,
+        /// What is wrong with the service account.
+        pod: InClusterError,
+    },
+}
+
+/// Returns the configuration of the current context of a kubeconfig file, with the proxy to its API server.
+///
+/// # Errors
+///
+/// Fails if the file or the proxy cannot be used.
+pub async fn of_file(path: &Path) -> Result<Config, ClusterConfigError> {
+    let file = Kubeconfig::read_from(path).map_err(|source| ClusterConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    let config = config.map_err(|source| ClusterConfigError::Use {
+        path: path.to_owned(),
+        source,
+    })?;
+    proxy::with_proxy(config).map_err(|source| ClusterConfigError::Proxy {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Returns the configuration of the default kubeconfig, or else of the service account of the pod. The default is the
+/// files of `KUBECONFIG`, or `~/.kube/config`. The API server of a pod's cluster is reached without a proxy.
+///
+/// # Errors
+///
+/// Fails if there is neither, or if the proxy cannot be used.
+pub async fn default_or_pod() -> Result<Config, ClusterConfigError> {
+    match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
+        Ok(config) => proxy::with_proxy(config).map_err(ClusterConfigError::DefaultProxy),
+        Err(kubeconfig) => {
+            Config::incluster().map_err(|pod| ClusterConfigError::NotFound { kubeconfig, pod })
+        }
+    }
+}
