@@ -21,6 +21,8 @@ const ENDED_TIME: Duration = Duration::from_secs(10);
 
 pub(super) struct Pool {
     free: usize,
+    /// How much of the free memory is only for a body of a client that has no other one.
+    for_first_bodies: usize,
     used: Gauge,
     /// How far a sender may be behind its pace.
     grace: Duration,
@@ -53,6 +55,7 @@ impl Pool {
     pub(super) fn new(bytes: usize, grace: Duration, max_waiting: usize, used: Gauge) -> Self {
         Self {
             free: bytes,
+            for_first_bodies: 0,
             used,
             grace,
             max_waiting,
@@ -60,6 +63,11 @@ impl Pool {
             bodies: BTreeMap::new(),
             ended: VecDeque::new(),
         }
+    }
+
+    /// Keeps this many bytes for bodies of clients that have no other one.
+    pub(super) fn keep_for_first_bodies(&mut self, bytes: usize) {
+        self.for_first_bodies = bytes;
     }
 
     /// Adds a body that needs this many bytes, and returns its number. It waits if they are not free.
@@ -135,17 +143,18 @@ impl Pool {
         if waiting.is_empty() {
             return;
         }
-        for id in waiting.split_off(waiting.len().min(self.max_waiting)) {
+        for (_, id) in waiting.split_off(waiting.len().min(self.max_waiting)) {
             self.remove(id);
         }
         let mut late = self.late().into_iter();
         let mut endable: usize = late.as_slice().iter().map(|(_, bytes)| bytes).sum();
-        for id in waiting {
+        for (count, id) in waiting {
             let bytes = self.bodies.get(&id).map_or(0, |body| body.bytes);
-            if self.free + endable < bytes {
+            let kept = if count > 1 { self.for_first_bodies } else { 0 };
+            if self.free + endable < bytes + kept {
                 break;
             }
-            while self.free < bytes
+            while self.free < bytes + kept
                 && let Some((id, held)) = late.next()
             {
                 endable -= held;
@@ -178,12 +187,13 @@ impl Pool {
         }
     }
 
-    /// Returns the bodies that wait, in order. One of the client with the fewest bodies is first. A body that was late
-    /// still counts for a while, so that a client without such bodies is before many that have one each.
-    fn waiting(&self) -> Vec<u64> {
+    /// Returns the bodies that wait, in order, each with the number of bodies of its client. One of the client with the
+    /// fewest bodies is first. A body that was late still counts for a while, so that a client without such bodies is
+    /// before many that have one each.
+    fn waiting(&self) -> Vec<(usize, u64)> {
         let waiting = self.bodies.iter().filter(|(_, body)| body.due.is_none());
         let mut waiting: Vec<_> = waiting.map(|(id, body)| (0, *id, body.client)).collect();
-        if waiting.len() > 1 {
+        if !waiting.is_empty() {
             let clients = self.bodies.values().map(|body| body.client);
             let now = Instant::now();
             let ended = self.ended.iter().filter(|(at, _)| now - *at < ENDED_TIME);
@@ -196,7 +206,10 @@ impl Pool {
             }
             waiting.sort_unstable();
         }
-        waiting.into_iter().map(|(_, id, _)| id).collect()
+        waiting
+            .into_iter()
+            .map(|(count, id, _)| (count, id))
+            .collect()
     }
 
     /// Returns the bodies whose senders do not keep the pace, and what they hold. One that is late for longest is first.
