@@ -132,6 +132,8 @@ test-templates *LANGUAGES:
 bench-templates: test-templates
 
 # Measures, and writes docs/benchmarks.md with its plots. Run `just bench-templates` first to include the other languages.
+# `STOKER` names another program to measure, such as that of the image. It is for `bench-scale`, too.
+[doc("Measures, and writes docs/benchmarks.md with its plots.")]
 bench:
     #!/usr/bin/env bash
     set -euo pipefail

@@ -32,14 +32,18 @@ enum Running {
 }
 
 impl Server {
-    /// Starts `stoker run` against the cluster's API server, with these drop-in plugins and settings.
+    /// Starts `stoker run` against the cluster's API server, with these drop-in plugins and settings. The variable
+    /// `STOKER` names another program than the one beside this one, such as that of the image.
     pub async fn stoker(
         cluster: &TestCluster,
         plugins: Option<&Path>,
         settings: Option<&Path>,
     ) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig()?;
-        let binary = std::env::current_exe()?.with_file_name("stoker");
+        let binary = match std::env::var_os("STOKER") {
+            Some(program) => std::path::absolute(program)?,
+            None => std::env::current_exe()?.with_file_name("stoker"),
+        };
         let mut flags = vec![
             "--log=error".to_owned(),
             "--webhook-rate=1000000".to_owned(),
