@@ -8,9 +8,8 @@
 //! - larger ones, up to a third of their pool, so that it has room for several,
 //! - the largest ones.
 //!
-//! If a pool has no room, a body waits. The last eighth of the pool for small bodies is kept for senders that have no other
-//! body, so that these do not wait behind many bodies of others. A sender that does not keep the pace holds its memory for
-//! nothing, and its body ends when another one waits. A body whose sender keeps the pace never ends for another one, unless it waits for the
+//! If a pool has no room, a body waits. A sender that does not keep the pace holds its memory for nothing, and its body
+//! ends when another one waits. A body whose sender keeps the pace never ends for another one, unless it waits for the
 //! memory of the next pool: meanwhile it is not read, and counts as late.
 
 mod pool;
@@ -33,8 +32,6 @@ const SMALL_BYTES: usize = 64 << 10;
 const MIN_SHARED_BYTES: usize = 1 << 20;
 /// The number of medium bodies for which their pool has room at least.
 const MEDIUM_BODIES: usize = 3;
-/// The divisor of the memory for small bodies that gives the part for the first body of each sender.
-const FIRST_BODIES: usize = 8;
 /// How far a sender may be behind its pace. A lost packet is sent again within this time.
 const GRACE: Duration = Duration::from_secs(1);
 /// The same for a small body. It usually arrives at once, and many that do not arrive would let all others wait.
@@ -73,16 +70,15 @@ impl Budget {
         let shared = bytes.saturating_sub(large).max(MIN_SHARED_BYTES);
         let (small, medium) = (shared / 2, shared - shared / 2);
         let medium_bytes = (medium.min(largest) / MEDIUM_BODIES).max(SMALL_BYTES);
-        let large_pool = |bytes| Pool::new(bytes, GRACE, MAX_LARGE_WAITING, used.clone());
-        let mut small_pool = Pool::new(small, SMALL_GRACE, MAX_WAITING, used.clone());
-        small_pool.keep_for_first_bodies(small / FIRST_BODIES);
+        let pool = |bytes, grace, waiting| {
+            Arc::new(Mutex::new(Pool::new(bytes, grace, waiting, used.clone())))
+        };
         Self {
             pools: [
-                (SMALL_BYTES, small_pool),
-                (medium_bytes, large_pool(medium)),
-                (largest, large_pool(large)),
-            ]
-            .map(|(room, pool)| (room, Arc::new(Mutex::new(pool)))),
+                (SMALL_BYTES, pool(small, SMALL_GRACE, MAX_WAITING)),
+                (medium_bytes, pool(medium, GRACE, MAX_LARGE_WAITING)),
+                (largest, pool(large, GRACE, MAX_LARGE_WAITING)),
+            ],
         }
     }
 

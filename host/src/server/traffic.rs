@@ -1,5 +1,4 @@
-//! What arrives on a connection: in turns with the other connections, in small parts, and not without end if it is of no
-//! use.
+//! What arrives on a connection: in turns with the other connections, and not without end if it is of no use.
 //!
 //! HTTP/2 has frames of some bytes that cost far more time than those of a body. The HTTP library handles all that has
 //! arrived at once, so that a flood of them would delay all other connections of the thread.
@@ -15,8 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{STREAMS, WINDOW_BYTES};
 
 /// The number of bytes after which a connection lets others run: one read of the HTTP library. It handles almost a thousand
-/// frames of nine bytes in a turn, instead of tens of thousands. A read has at most as many bytes: they are kept while a
-/// body waits for memory, and the library reads up to 32 KiB at once.
+/// frames of nine bytes in a turn, instead of tens of thousands.
 const TURN_BYTES: usize = 8000;
 /// The limit of the bytes in a row that begin no request and belong to no body that is read. The bodies of all requests of
 /// an HTTP/2 connection may arrive after their answers, and the rest is for other frames.
@@ -75,15 +73,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Traffic<I> {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let room = buffer.remaining().min(TURN_BYTES);
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        let polled = Pin::new(&mut self.stream).poll_read(context, &mut part);
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if polled.is_pending() {
             self.turn = 0;
         }
         ready!(polled)?;
-        let bytes = part.filled().len();
-        buffer.advance(bytes);
+        let bytes = buffer.filled().len() - before;
         self.turn += bytes;
         self.useless.add(bytes);
         Poll::Ready(Ok(()))
@@ -142,13 +138,6 @@ mod tests {
             turns += 1;
         }
         assert_eq!(turns, 100_usize.div_ceil(TURN_BYTES / 1000));
-    }
-
-    #[tokio::test]
-    async fn a_read_is_small() {
-        let mut traffic = Traffic::new(tokio::io::repeat(0), Useless::default());
-        let mut part = vec![0; 4 * TURN_BYTES];
-        assert_eq!(traffic.read(&mut part).await.unwrap(), TURN_BYTES);
     }
 
     #[tokio::test]

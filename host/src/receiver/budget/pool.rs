@@ -21,8 +21,6 @@ const ENDED_TIME: Duration = Duration::from_secs(10);
 
 pub(super) struct Pool {
     free: usize,
-    /// How much of the free memory is only for a body of a client that has no other one.
-    for_first_bodies: usize,
     used: Gauge,
     /// How far a sender may be behind its pace.
     grace: Duration,
@@ -55,7 +53,6 @@ impl Pool {
     pub(super) fn new(bytes: usize, grace: Duration, max_waiting: usize, used: Gauge) -> Self {
         Self {
             free: bytes,
-            for_first_bodies: 0,
             used,
             grace,
             max_waiting,
@@ -63,11 +60,6 @@ impl Pool {
             bodies: BTreeMap::new(),
             ended: VecDeque::new(),
         }
-    }
-
-    /// Keeps this many bytes for bodies of clients that have no other one.
-    pub(super) fn keep_for_first_bodies(&mut self, bytes: usize) {
-        self.for_first_bodies = bytes;
     }
 
     /// Adds a body that needs this many bytes, and returns its number. It waits if they are not free.
@@ -143,18 +135,17 @@ impl Pool {
         if waiting.is_empty() {
             return;
         }
-        for (_, id) in waiting.split_off(waiting.len().min(self.max_waiting)) {
+        for id in waiting.split_off(waiting.len().min(self.max_waiting)) {
             self.remove(id);
         }
         let mut late = self.late().into_iter();
         let mut endable: usize = late.as_slice().iter().map(|(_, bytes)| bytes).sum();
-        for (count, id) in waiting {
+        for id in waiting {
             let bytes = self.bodies.get(&id).map_or(0, |body| body.bytes);
-            let kept = if count > 1 { self.for_first_bodies } else { 0 };
-            if self.free + endable < bytes + kept {
+            if self.free + endable < bytes {
                 break;
             }
-            while self.free < bytes + kept
+            while self.free < bytes
                 && let Some((id, held)) = late.next()
             {
                 endable -= held;
@@ -187,13 +178,12 @@ impl Pool {
         }
     }
 
-    /// Returns the bodies that wait, in order, each with the number of bodies of its client. One of the client with the
-    /// fewest bodies is first. A body that was late still counts for a while, so that a client without such bodies is
-    /// before many that have one each.
-    fn waiting(&self) -> Vec<(usize, u64)> {
+    /// Returns the bodies that wait, in order. One of the client with the fewest bodies is first. A body that was late
+    /// still counts for a while, so that a client without such bodies is before many that have one each.
+    fn waiting(&self) -> Vec<u64> {
         let waiting = self.bodies.iter().filter(|(_, body)| body.due.is_none());
         let mut waiting: Vec<_> = waiting.map(|(id, body)| (0, *id, body.client)).collect();
-        if !waiting.is_empty() {
+        if waiting.len() > 1 {
             let clients = self.bodies.values().map(|body| body.client);
             let now = Instant::now();
             let ended = self.ended.iter().filter(|(at, _)| now - *at < ENDED_TIME);
@@ -206,10 +196,7 @@ impl Pool {
             }
             waiting.sort_unstable();
         }
-        waiting
-            .into_iter()
-            .map(|(count, id, _)| (count, id))
-            .collect()
+        waiting.into_iter().map(|(_, id, _)| id).collect()
     }
 
     /// Returns the bodies whose senders do not keep the pace, and what they hold. One that is late for longest is first.

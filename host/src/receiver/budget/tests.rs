@@ -9,26 +9,16 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 /// The least time after which a sender that sends nothing is behind.
 const LATE: Duration = Duration::from_millis(1001);
-/// The least memory of a body.
-const MIN_SMALL: usize = 4 * KIB;
-/// The least time after which a sender of a small body that sends nothing is behind.
+/// The same for a small body.
 const SMALL_LATE: Duration = Duration::from_millis(101);
 
 fn source(number: u8) -> IpAddr {
     [192, 0, 2, number].into()
 }
 
-/// Returns a budget with 512 KiB for small bodies, 512 KiB for larger ones, and 1 MiB for the largest ones. Nothing is
-/// kept for first bodies.
+/// Returns a budget with 512 KiB for small bodies, 512 KiB for larger ones, and 1 MiB for the largest ones.
 fn budget() -> Budget {
-    budget_with(&Gauge::default())
-}
-
-fn budget_with(used: &Gauge) -> Budget {
-    let budget = Budget::new(2 * MIB, MIB, used);
-    let [(_, small), ..] = &budget.pools;
-    lock(small).keep_for_first_bodies(0);
-    budget
+    Budget::new(2 * MIB, MIB, &Gauge::default())
 }
 
 impl Budget {
@@ -83,7 +73,7 @@ fn lost(shares: &[Share]) -> usize {
 #[tokio::test(start_paused = true)]
 async fn what_is_taken_is_returned() {
     let used = Gauge::default();
-    let budget = budget_with(&used);
+    let budget = Budget::new(2 * MIB, MIB, &used);
     let mut chunked = budget.take(1, SMALL_BYTES);
     let tiny = budget.take(1, 1).completed();
     assert_eq!(used.get(), 68 << 10);
@@ -107,7 +97,7 @@ async fn bodies_wait_only_for_those_of_similar_sizes() {
     let _next = budget.wait(1, 2 * MIB);
     let _medium = budget.take_all::<3>(1, 1194 * KIB);
     let _next = budget.wait(1, 100 * KIB);
-    let _small = budget.take_all::<49>(1, SMALL_BYTES);
+    let _small = budget.take_all::<56>(1, SMALL_BYTES);
     let _next = budget.wait(1, 1);
 }
 
@@ -298,26 +288,8 @@ async fn much_memory_has_room_for_several_of_the_largest_bodies() {
         let budget = Budget::new(bytes * MIB, largest * MIB, &Gauge::default());
         let _all: Vec<_> = (0..number).map(|_| budget.take(1, largest * MIB)).collect();
         let _next = budget.wait(1, largest * MIB);
-        let _small = budget.take_all::<7>(1, SMALL_BYTES);
+        let _small = budget.take_all::<8>(1, SMALL_BYTES);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_first_body_of_a_sender_does_not_wait_behind_those_of_others() {
-    let budget = Budget::new(2 * MIB, MIB, &Gauge::default());
-    let held = budget.take_all::<7>(1, SMALL_BYTES);
-    let waiting = [1, 1].map(|number| budget.wait(number, SMALL_BYTES));
-    let first = budget.take(2, SMALL_BYTES - MIN_SMALL);
-    let second = budget.wait(2, MIN_SMALL);
-    drop(budget.take(3, MIN_SMALL));
-    drop((second, first));
-    advance(SMALL_LATE).await;
-    assert_eq!(lost(&held), 2, "two wait");
-    // Its body was ended for another one a moment ago, so the sender has more than one.
-    drop((held, waiting));
-    let _held = budget.take_all::<7>(4, SMALL_BYTES);
-    let _again = budget.wait(1, SMALL_BYTES);
-    budget.take(5, SMALL_BYTES);
 }
 
 #[tokio::test(start_paused = true)]
