@@ -3,6 +3,9 @@
 //!
 //! Nearly all calls end within one tick and never leave the calling thread. A longer call would block its thread. It
 //! moves to the slow lane, a thread shared by all slow calls. The next calls of a slow plugin start there.
+//!
+//! Large bodies have a thread, too, because parsing one takes milliseconds. Its priority is low, so that many of them
+//! do not delay other deliveries.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::background;
 use super::error::SandboxError;
 
 /// A call that used this much processor time in the slow lane is slow. Processor time is measured, because elapsed time
@@ -24,9 +28,9 @@ const SLOW: Duration = Duration::from_millis(1);
 /// The number of quick calls after which a plugin starts on the calling thread again.
 const PROBATION: u32 = 64;
 
-/// The thread of the slow calls. It ends with this value.
+/// A thread for what would block others. It ends with this value.
 #[derive(Debug)]
-pub(super) struct SlowLane {
+pub(super) struct Lane {
     handle: Handle,
     _ends: oneshot::Sender<()>,
 }
@@ -52,24 +56,35 @@ impl Pace {
     }
 }
 
-impl SlowLane {
-    pub(super) fn open() -> Result<Self, SandboxError> {
+impl Lane {
+    /// Starts the thread with this nice value.
+    pub(super) fn open(name: &str, nice: i32) -> Result<Self, SandboxError> {
         // A new call runs before the next turn of the running calls. A turn takes a tick, and with the default interval
         // a new call would wait for about thirty turns.
         let runtime = runtime::Builder::new_current_thread()
             .global_queue_interval(1)
+            .enable_time()
             .build()
             .map_err(SandboxError::Thread)?;
         let handle = runtime.handle().clone();
         let (sender, ended) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("plugin-slow".to_owned())
-            .spawn(move || runtime.block_on(async { drop(ended.await) }))
-            .map_err(SandboxError::Thread)?;
+        let work = move || runtime.block_on(async { drop(ended.await) });
+        background::spawn(name, nice, work).map_err(SandboxError::Thread)?;
         Ok(Self {
             handle,
             _ends: sender,
         })
+    }
+
+    /// Runs work on the thread of the lane. If the work panics, so does its caller.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match AbortOnDropHandle::new(self.handle.spawn(work)).await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     /// Runs a call to its end. Returns `None` if the lane or a panic ended it.
@@ -132,14 +147,17 @@ fn processor_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
+
+    use futures::FutureExt as _;
 
     use super::*;
 
     #[tokio::test]
     async fn only_what_takes_longer_changes_the_thread() {
-        let lane = SlowLane::open().unwrap();
+        let lane = Lane::open("plugin-slow", 0).unwrap();
         let here = thread::current().id();
         let pace = Arc::new(Pace::default());
         let quick = lane.run(&pace, async { thread::current().id() }).await;
@@ -169,8 +187,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn work_runs_on_the_thread_of_the_lane() {
+        let lane = Lane::open("large-bodies", 5).unwrap();
+        let name = lane.work(async { thread::current().name().map(str::to_owned) });
+        assert_eq!(name.await.as_deref(), Some("large-bodies"));
+        let panic = AssertUnwindSafe(lane.work(async { panic!("a panic of the work") }));
+        panic.catch_unwind().await.unwrap_err();
+    }
+
+    #[tokio::test]
     async fn a_slow_call_counts_also_where_its_caller_goes_away() {
-        let lane = SlowLane::open().unwrap();
+        let lane = Lane::open("plugin-slow", 0).unwrap();
         let pace = Arc::new(Pace::default());
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         let endless = lane.run(&pace, async move {
@@ -210,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_newcomer_does_not_wait_for_those_that_go_on_and_on() {
-        let lane = SlowLane::open().unwrap();
+        let lane = Lane::open("plugin-slow", 0).unwrap();
         let taken = Arc::new(AtomicUsize::new(0));
         let (go, went) = std::sync::mpsc::channel();
         let count = Arc::clone(&taken);

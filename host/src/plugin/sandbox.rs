@@ -8,8 +8,11 @@ use wasmtime::Engine;
 
 use super::clock::Clock;
 use super::error::SandboxError;
-use super::lane::SlowLane;
+use super::lane::Lane;
 use super::limits::{Capacity, Limits};
+
+/// The nice value of the thread of large bodies. A thread with nice value 0 gets about three times the processor time.
+const LARGE_NICE: i32 = 5;
 
 /// The environment of all guests: one engine, a bounded number of instances, and a clock.
 pub struct Sandbox {
@@ -18,7 +21,8 @@ pub struct Sandbox {
     capacity: Capacity,
     instances: Arc<Semaphore>,
     compilers: Compilers,
-    slow_lane: SlowLane,
+    slow_lane: Lane,
+    large_lane: Lane,
 }
 
 /// The permits for compilation: one for small components and one for large ones. A small component does not wait for
@@ -58,7 +62,8 @@ impl Sandbox {
                 small: one(),
                 large: one(),
             },
-            slow_lane: SlowLane::open()?,
+            slow_lane: Lane::open("plugin-slow", 0)?,
+            large_lane: Lane::open("large-bodies", LARGE_NICE)?,
             capacity,
         })
     }
@@ -86,7 +91,13 @@ impl Sandbox {
         &self.compilers
     }
 
-    pub(super) fn slow_lane(&self) -> &SlowLane {
+    /// The thread of slow calls.
+    pub(super) fn slow_lane(&self) -> &Lane {
         &self.slow_lane
+    }
+
+    /// The thread of large bodies.
+    pub(super) fn large_lane(&self) -> &Lane {
+        &self.large_lane
     }
 }

@@ -19,7 +19,7 @@ use super::verify::{Authenticated, authenticate};
 use crate::auth::{Verified, carries_proof};
 use crate::delivery::{Delivery, Fingerprint, delivery_id};
 use crate::payload::PayloadError;
-use crate::plugin::{Plugin, Question, Verdict};
+use crate::plugin::{Plugin, Verdict};
 use crate::request::{Announcement, Policy, RequestError, Submitted, Target, Unannounced};
 use crate::server::Peer;
 
@@ -212,8 +212,8 @@ async fn detect(
     policy: &Policy,
 ) -> Result<(Arc<Plugin>, Vec<Detection>), Undetected> {
     let form = BodyForm::of(&delivery);
-    let (question, parsed) = Question::new(delivery);
-    let verdict = receiver.chain.detect(question, &policy.detectors).await;
+    let chain = &receiver.chain;
+    let (verdict, parsed) = chain.detect(delivery, &policy.detectors).await;
     if let Err(error) = parsed
         && expects_json(&verdict)
     {

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 
 use super::super::chain::Verdict;
 use super::super::limits::Capacity;
-use super::super::question::Question;
 use super::super::sandbox::Sandbox;
 use super::super::status::PluginState;
 use super::super::supply::Bundles;
@@ -103,15 +102,17 @@ impl Fixture {
 
     /// The file of the plugin that answers a webhook, and the ref that it finds.
     async fn answer(&self) -> (String, String) {
+        self.answer_to(BODY.into()).await
+    }
+
+    async fn answer_to(&self, body: Bytes) -> (String, String) {
         let keyring = Authenticator::new(AuthConfig::default()).global();
-        let delivery = Delivery {
-            headers: HeaderMap::new(),
-            body: BODY.into(),
-        };
-        let (question, parsed) = Question::new(keyring.verify(delivery).unwrap());
+        let headers = HeaderMap::new();
+        let delivery = keyring.verify(Delivery { headers, body }).unwrap();
+        let selection = DetectorSelection::default();
+        let (verdict, parsed) = self.catalog.chain().detect(delivery, &selection).await;
         parsed.unwrap();
-        let chain = self.catalog.chain();
-        match chain.detect(question, &DetectorSelection::default()).await {
+        match verdict {
             Verdict::Found { plugin, detections } => (
                 plugin.origin().to_string(),
                 detections[0].git_ref.as_str().to_owned(),
@@ -153,6 +154,14 @@ async fn a_renamed_file_serves_under_its_old_name_until_it_is_loaded() {
     fixture.assert_answers("anvil-1.wasm").await;
     assert_eq!(states(&fixture), [None, None]);
     assert!(!fixture.is_measured("anvil-2.wasm") && fixture.is_measured("anvil-1.wasm"));
+}
+
+#[tokio::test]
+async fn a_large_body_is_read_like_a_small_one() {
+    let fixture = Fixture::new(&[("anvil.wasm", stoker_builtin::EXAMPLE)]).await;
+    let body = format!(r#"{{"rest": "{}", {}"#, "x".repeat(100 << 10), &BODY[1..]);
+    let (_, git_ref) = fixture.answer_to(body.into()).await;
+    assert_eq!(git_ref, "v3");
 }
 
 #[tokio::test]

@@ -8,9 +8,7 @@ use stoker_api::detection::{Detection, DetectorSelection};
 use super::*;
 use crate::auth::{AuthConfig, Authenticator, Scheme};
 use crate::delivery::Delivery;
-use crate::plugin::{
-    Capacity, Catalog, Chain, PluginMetrics, Question, Sandbox, SettingsSource, Verdict,
-};
+use crate::plugin::{Capacity, Catalog, Chain, PluginMetrics, Sandbox, SettingsSource, Verdict};
 use crate::secrets::SecretSource;
 
 const SECRET: &str = "a secret of some length";
@@ -30,7 +28,7 @@ async fn chain() -> Arc<Chain> {
 }
 
 /// Verifies an example as a receiver does, and returns the verdict of the built-in plugins.
-async fn verdict(chain: &Chain, example: Example, scheme: &Scheme, id: &str) -> Verdict {
+async fn verdict(chain: &Arc<Chain>, example: Example, scheme: &Scheme, id: &str) -> Verdict {
     let mut headers = HeaderMap::new();
     let proof = scheme.headers(SECRET, &example.body, Timestamp::now(), id);
     for (name, value) in example.headers.into_iter().chain(proof) {
@@ -45,9 +43,10 @@ async fn verdict(chain: &Chain, example: Example, scheme: &Scheme, id: &str) -> 
         headers,
         body: example.body.into(),
     };
-    let (question, parsed) = Question::new(auth.global().verify(delivery).unwrap());
+    let delivery = auth.global().verify(delivery).unwrap();
+    let (verdict, parsed) = chain.detect(delivery, &DetectorSelection::default()).await;
     parsed.unwrap();
-    chain.detect(question, &DetectorSelection::default()).await
+    verdict
 }
 
 /// The plugin that recognises the example of a provider.
