@@ -1,5 +1,6 @@
 //! Which API server the programs use: that of a kubeconfig, or of the pod that they run in, and the proxy to it.
 
+mod default;
 mod proxy;
 
 use std::path::{Path, PathBuf};
@@ -36,14 +37,17 @@ pub enum ClusterConfigError {
         /// What is wrong with the proxy.
         source: ProxyError,
     },
+    /// The current context of the default kubeconfig cannot be used.
+    #[error("cannot use the default kubeconfig")]
+    UseDefault(#[source] KubeconfigError),
     /// The proxy to the API server of the default kubeconfig cannot be used.
     #[error("cannot use the default kubeconfig")]
     DefaultProxy(#[source] ProxyError),
-    /// There is no usable default kubeconfig, and no service account of a pod.
-    #[error("default kubeconfig: {kubeconfig}; service account of a pod: {pod}")]
+    /// There is no default kubeconfig, and no service account of a pod.
+    #[error("there is no {files}, and no service account of a pod: {pod}")]
     NotFound {
-        /// What is wrong with the default kubeconfig.
-        kubeconfig: KubeconfigError,
+        /// The files that were looked for.
+        files: String,
         /// What is wrong with the service account.
         pod: InClusterError,
     },
@@ -55,10 +59,7 @@ pub enum ClusterConfigError {
 ///
 /// Fails if the file or the proxy cannot be used.
 pub async fn of_file(path: &Path) -> Result<Config, ClusterConfigError> {
-    let file = Kubeconfig::read_from(path).map_err(|source| ClusterConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = read(path)?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
     let config = config.map_err(|source| ClusterConfigError::Use {
         path: path.to_owned(),
@@ -73,14 +74,28 @@ pub async fn of_file(path: &Path) -> Result<Config, ClusterConfigError> {
 /// Returns the configuration of the default kubeconfig, or else of the service account of the pod. The default is the
 /// files of `KUBECONFIG`, or `~/.kube/config`. The API server of a pod's cluster is reached without a proxy.
 ///
+/// As with kubectl, the service account is used only if there is no kubeconfig or if it is empty. One that cannot be used
+/// is not replaced by another cluster.
+///
 /// # Errors
 ///
-/// Fails if there is neither, or if the proxy cannot be used.
+/// Fails if there is neither, or if the kubeconfig or the proxy cannot be used.
 pub async fn default_or_pod() -> Result<Config, ClusterConfigError> {
-    match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
-        Ok(config) => proxy::with_proxy(config).map_err(ClusterConfigError::DefaultProxy),
-        Err(kubeconfig) => {
-            Config::incluster().map_err(|pod| ClusterConfigError::NotFound { kubeconfig, pod })
-        }
-    }
+    let files = default::files();
+    let Some(file) = default::merged(&files)? else {
+        return Config::incluster().map_err(|pod| ClusterConfigError::NotFound {
+            files: default::names(&files),
+            pod,
+        });
+    };
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    let config = config.map_err(ClusterConfigError::UseDefault)?;
+    proxy::with_proxy(config).map_err(ClusterConfigError::DefaultProxy)
+}
+
+fn read(path: &Path) -> Result<Kubeconfig, ClusterConfigError> {
+    Kubeconfig::read_from(path).map_err(|source| ClusterConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -115,6 +115,32 @@ contexts: [{name: down, context: {cluster: down, user: down}}]
 ";
 
 #[test]
+fn a_default_kubeconfig_that_cannot_be_used_is_not_replaced_by_the_cluster_of_the_pod() {
+    let directory = TempDir::new().unwrap();
+    let down = file(&directory, "down", DOWN);
+    let broken = file(&directory, "broken", "clusters: [\n");
+    let other = file(&directory, "other", "current-context: other\n");
+    for (files, expected) in [
+        (broken.clone(), &broken[..]),
+        (format!("{down}:{broken}"), &broken[..]),
+        (other, "cannot use the default kubeconfig"),
+        // As with kubectl, a file of the list may be missing.
+        (format!("/nowhere:{down}"), "cannot reach the API server"),
+        ("/nowhere".to_owned(), "there is no /nowhere, and"),
+    ] {
+        let mut command = stoker(&["status"]);
+        let run = ended(
+            command
+                .env("KUBECONFIG", &files)
+                .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+                .env("KUBERNETES_SERVICE_PORT", "1"),
+        );
+        assert!(run.err.contains(expected), "{files}: {}", run.err);
+        assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+    }
+}
+
+#[test]
 fn empty_variables_are_absent() {
     let mut command = stoker(&["crd"]);
     for name in ["STOKER_LOG", "STOKER_LOG_FORMAT"] {
