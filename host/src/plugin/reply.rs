@@ -14,8 +14,8 @@ use super::limits::{Limits, TEXT_BYTES};
 const MAX_REPOSITORIES: usize = 4096;
 /// The maximum length of a repository name, in bytes.
 const MAX_REPOSITORY_BYTES: usize = 2048;
-/// The maximum length of a delivery id, in bytes.
-const MAX_ID_BYTES: usize = 256;
+/// The maximum length of a delivery id, in bytes. That of a CloudEvent is its source, a URI reference, and its id.
+const MAX_ID_BYTES: usize = 1024;
 /// The maximum length of an event, in bytes. The types of CloudEvents are names in reverse domain notation, which are
 /// longer than the words of other senders.
 const MAX_EVENT_BYTES: usize = 255;

@@ -75,7 +75,7 @@ fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
 
 #[test]
 fn what_the_sender_wrote_wrong_is_left_out_and_noted() {
-    let long = "x".repeat(257);
+    let long = "x".repeat(1025);
     for (commit, time, id, why) in [
         (
             Some("abc"),
@@ -107,13 +107,13 @@ fn what_the_sender_wrote_wrong_is_left_out_and_noted() {
             None,
             None,
             Some(&*long),
-            "a printable text of at most 256 bytes",
+            "a printable text of at most 1024 bytes",
         ),
         (
             None,
             None,
             Some("a\nb"),
-            "a printable text of at most 256 bytes",
+            "a printable text of at most 1024 bytes",
         ),
     ] {
         let raw = RawDetection {
@@ -211,7 +211,7 @@ fn what_is_beyond_the_bounds_is_left_out() {
         .chain((0..40).map(|number| format!("o/r{number}")));
     let many_names = RawDetection {
         repositories: names.collect(),
-        delivery_id: Some("x".repeat(300)),
+        delivery_id: Some("x".repeat(1025)),
         ..raw("v1")
     };
     let Ok(Reply::Found(found)) = found(many_names) else {
