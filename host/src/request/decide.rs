@@ -85,7 +85,7 @@ pub(super) fn decide(
     };
     let detection = &Detection {
         git_ref: rules
-            .qualify(&detection.git_ref)
+            .qualify(detection)
             .unwrap_or_else(|| detection.git_ref.clone()),
         ..detection.clone()
     };

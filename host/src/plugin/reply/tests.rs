@@ -68,6 +68,29 @@ fn an_event_is_bounded_and_printable() {
 }
 
 #[test]
+fn a_ref_is_that_of_a_tag_by_its_attribute() {
+    for (attributes, is_tag) in [
+        (&[][..], false),
+        (&[("event", "tag")], false),
+        (&[("event", "push"), ("ref-kind", " tag\n")], true),
+        (&[("ref-kind", "branch"), ("ref-kind", "tag")], false),
+        (&[("ref-kind", "Tag")], false),
+    ] {
+        let attributes = attributes
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let raw = RawDetection {
+            attributes: attributes.collect(),
+            ..raw("v1")
+        };
+        let Ok(Reply::Found(found)) = found(raw) else {
+            panic!("not found")
+        };
+        assert_eq!(found[0].is_tag, is_tag);
+    }
+}
+
+#[test]
 fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
     assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
     assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
