@@ -4,8 +4,8 @@ use stoker_api::detection::{Detection, GitRef, RefName, RepoUrl};
 
 use super::state::RequestState;
 
-/// The maximum number of refs in a delivery from which a ref other than the followed one may be chosen. A delivery with
-/// more refs moves a whole repository, and is not specific to the object.
+/// The maximum number of accepted refs from which a ref other than the followed one may be chosen. With more, the delivery
+/// moves a whole repository, and the rules of the object do not select from it.
 const MAX_CHOICES: usize = 256;
 
 /// Chooses among the refs of one delivery that the rules of the object accept.
