@@ -57,6 +57,7 @@ struct Snapshot {
 fn detection(git_ref: &str) -> Detection {
     Detection {
         git_ref: stoker_api::detection::GitRef::parse(git_ref).unwrap(),
+        is_tag: false,
         commit: None,
         repositories: Vec::new(),
         event: None,

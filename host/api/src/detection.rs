@@ -81,6 +81,8 @@ fn visible(text: &impl std::fmt::Debug) -> String {
 pub struct Detection {
     /// The ref, in the form in which the sender wrote it.
     pub git_ref: GitRef,
+    /// Whether the plugin knows that a bare name is that of a tag.
+    pub is_tag: bool,
     /// The commit of the ref, as the sender reports it.
     pub commit: Option<CommitId>,
     /// The names (`owner/name`) or URLs of the repository.

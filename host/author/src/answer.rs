@@ -25,6 +25,9 @@ pub enum Answer {
 pub struct FoundRef {
     /// The ref.
     pub r#ref: String,
+    /// The kind of a bare ref, if the plugin knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ref_kind: Option<RefKind>,
     /// The commit that the ref points to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -40,6 +43,14 @@ pub struct FoundRef {
     /// The sender's id of the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<String>,
+}
+
+/// The kind of a bare ref.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefKind {
+    /// A tag.
+    Tag,
 }
 
 impl Answer {

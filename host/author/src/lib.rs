@@ -24,7 +24,7 @@ mod scaffold;
 mod suite;
 mod update;
 
-pub use answer::{Answer, FoundRef};
+pub use answer::{Answer, FoundRef, RefKind};
 pub use error::AuthorError;
 pub use junit::junit;
 pub use name::PluginName;

@@ -96,6 +96,7 @@ mod tests {
     fn found() -> Answer {
         Answer::Found(vec![FoundRef {
             r#ref: "v2".into(),
+            ref_kind: None,
             commit: None,
             repositories: vec!["o/r".into()],
             event: None,

@@ -14,13 +14,15 @@ use super::limits::{Limits, TEXT_BYTES};
 const MAX_REPOSITORIES: usize = 4096;
 /// The maximum length of a repository name, in bytes.
 const MAX_REPOSITORY_BYTES: usize = 2048;
-/// The maximum length of a delivery id, in bytes.
-const MAX_ID_BYTES: usize = 256;
+/// The maximum length of a delivery id, in bytes. That of a CloudEvent is its source, a URI reference, and its id.
+const MAX_ID_BYTES: usize = 1024;
 /// The maximum length of an event, in bytes. The types of CloudEvents are names in reverse domain notation, which are
 /// longer than the words of other senders.
 const MAX_EVENT_BYTES: usize = 255;
 /// The name of the attribute with the event.
 const EVENT: &str = "event";
+/// The name of the attribute with the kind of a bare ref, and its only value.
+const REF_KIND: (&str, &str) = ("ref-kind", "tag");
 
 /// The answer of a guest, unchecked.
 #[derive(Debug)]
@@ -148,6 +150,7 @@ fn detection(raw: RawDetection, notes: &mut Notes<'_>) -> Result<Detection, Call
     });
     Ok(Detection {
         git_ref,
+        is_tag: attribute(&raw.attributes, REF_KIND.0) == Some(REF_KIND.1),
         commit,
         repositories,
         event: event(&raw.attributes),
@@ -159,9 +162,14 @@ fn detection(raw: RawDetection, notes: &mut Notes<'_>) -> Result<Detection, Call
 /// Returns the event of a detection. An event that is too long is cut, because a detection without one has another
 /// meaning.
 fn event(attributes: &[(String, String)]) -> Option<String> {
-    let (_, event) = attributes.iter().find(|(name, _)| name == EVENT)?;
-    let (shown, _) = bounded(event.trim(), MAX_EVENT_BYTES);
+    let (shown, _) = bounded(attribute(attributes, EVENT)?, MAX_EVENT_BYTES);
     (!shown.is_empty()).then_some(shown)
+}
+
+/// Returns the value of the first attribute of a name.
+fn attribute<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let (_, value) = attributes.iter().find(|(other, _)| other == name)?;
+    Some(value.trim())
 }
 
 /// Notes for the author of the plugin about what is left out of an answer.

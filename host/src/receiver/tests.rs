@@ -1,5 +1,6 @@
 //! The routes with the built-in plugins, and objects in memory instead of an API server.
 
+mod announced;
 mod answers;
 mod bodies;
 mod disconnects;

@@ -4,8 +4,8 @@ use stoker_api::detection::{Detection, GitRef, RefName, RepoUrl};
 
 use super::state::RequestState;
 
-/// The maximum number of refs in a delivery from which a ref other than the followed one may be chosen. A delivery with
-/// more refs moves a whole repository, and is not specific to the object.
+/// The maximum number of accepted refs from which a ref other than the followed one may be chosen. With more, the delivery
+/// moves a whole repository, and the rules of the object do not select from it.
 const MAX_CHOICES: usize = 256;
 
 /// Chooses among the refs of one delivery that the rules of the object accept.
@@ -44,7 +44,7 @@ pub(super) fn choose<'d>(
         (
             is_own,
             is_current(git_ref),
-            is_of_kind(git_ref, state.ref_kind.as_deref()),
+            is_of_kind(detection, state.ref_kind.as_deref()),
         )
     };
     // `max_by_key` returns the last of equals, so the order is reversed.
@@ -52,14 +52,15 @@ pub(super) fn choose<'d>(
     (is_choice || is_current(&chosen.git_ref)).then_some(chosen)
 }
 
-/// Whether a ref is of the kind that an object follows, by `status.lastSyncRefKind`. A bare name may be of any kind.
-fn is_of_kind(git_ref: &GitRef, kind: Option<&str>) -> bool {
-    match git_ref.name() {
+/// Whether a ref is of the kind that an object follows, by `status.lastSyncRefKind`. A bare name may be of any kind, unless
+/// the plugin knows it.
+fn is_of_kind(detection: &Detection, kind: Option<&str>) -> bool {
+    match detection.git_ref.name() {
         RefName::Tag(_) => kind == Some("Tag"),
         RefName::Branch(_) => kind == Some("Branch"),
         RefName::Commit(_) => kind == Some("Commit"),
         RefName::Other(_) => kind == Some("Other"),
-        RefName::Bare(_) => false,
+        RefName::Bare(_) => detection.is_tag && kind == Some("Tag"),
     }
 }
 
@@ -109,6 +110,21 @@ mod tests {
         assert!(choose(&refs(&push), &state).is_none());
         push.insert(7, detection("refs/heads/main", &[]));
         assert_eq!(chosen(&push, Some("main")), "refs/heads/main");
+    }
+
+    #[test]
+    fn the_name_of_a_tag_is_of_the_kind_of_a_tag() {
+        let tag = Detection {
+            is_tag: true,
+            ..detection("v2", &[])
+        };
+        let detections = [detection("refs/heads/dev", &[]), detection("v1", &[]), tag];
+        assert_eq!(chosen_by(&detections, None, Some("Tag")), "v2");
+        assert_eq!(
+            chosen_by(&detections, None, Some("Branch")),
+            "refs/heads/dev"
+        );
+        assert_eq!(chosen_by(&detections[1..], None, Some("Branch")), "v1");
     }
 
     #[test]

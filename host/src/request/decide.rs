@@ -1,7 +1,7 @@
 //! What an announcement means for an object. The decision depends on its arguments only.
 
 use jiff::Timestamp;
-use stoker_api::detection::{CommitId, Detection, GitRef};
+use stoker_api::detection::{CommitId, Detection, GitRef, RefName};
 
 use super::accepted::{AcceptedDeliveries, DeliveryId, LastEvent};
 use super::choose::choose;
@@ -85,7 +85,7 @@ pub(super) fn decide(
     };
     let detection = &Detection {
         git_ref: rules
-            .qualify(&detection.git_ref)
+            .qualify(detection)
             .unwrap_or_else(|| detection.git_ref.clone()),
         ..detection.clone()
     };
@@ -99,12 +99,16 @@ pub(super) fn decide(
     {
         return repeat(state, detection, commit, later.is_some());
     }
+    let accepted = state.accepted.with(announcement, detection, now);
     // A second lookup of the followed branch changes nothing.
-    if let Some(last) = later.filter(|_| !state.follows_branch(&git_ref)) {
+    if let Some(last) = later.filter(|_| !state.follows_branch(detection)) {
+        // The forge reports a release and the push of its tag.
+        if is_requested_tag(state, detection, &last.git_ref) {
+            return Decision::AlreadySet { git_ref, accepted };
+        }
         let (git_ref, at) = (last.git_ref.clone(), last.at);
         return Decision::Keep(Submitted::Ignored(Ignored::Superseded { git_ref, at }));
     }
-    let accepted = state.accepted.with(announcement, detection, now);
     let kind = match state.need(detection) {
         Need::AlreadyRequested => return Decision::AlreadySet { git_ref, accepted },
         // The request that is not handled yet is that of the later event, with the commit of that one.
@@ -135,6 +139,24 @@ fn later_event<'a>(
     (occurred_at < last.at).then_some(last)
 }
 
+/// Returns whether a detection and the last event are about the same tag, and the object requests it. A bare name means
+/// the tag if there is one.
+fn is_requested_tag(state: &RequestState, detection: &Detection, last: &str) -> bool {
+    let git_ref = &detection.git_ref;
+    let is_tag = |git_ref: &GitRef| matches!(git_ref.name(), RefName::Tag(_));
+    let is_bare = |git_ref: &GitRef| matches!(git_ref.name(), RefName::Bare(_));
+    let is_requested = [git_ref.as_str(), last].contains(&state.current_ref());
+    GitRef::parse(last).is_ok_and(|last| {
+        let is_either = |git_ref| is_tag(git_ref) || is_bare(git_ref);
+        let are_tags = is_tag(git_ref) || is_tag(&last) || detection.is_tag;
+        is_requested
+            && are_tags
+            && is_either(git_ref)
+            && is_either(&last)
+            && git_ref.short() == last.short()
+    })
+}
+
 /// Decides about a repetition. If the object still requests the ref, and the request was handled, the ref is looked up
 /// again, since it may have returned to an earlier commit, with the same payload. The branch that the object follows is
 /// always looked up again: its request may be removed already, or a lookup for it may have begun before this push.
@@ -147,7 +169,7 @@ fn repeat(
 ) -> Decision {
     let git_ref = detection.git_ref.clone();
     let is_requested = state.is_requested(&git_ref);
-    let follows_branch = state.follows_branch(&git_ref);
+    let follows_branch = state.follows_branch(detection);
     let is_written = match state.need(detection) {
         Need::Write => is_requested || follows_branch,
         Need::Renew => follows_branch && !is_overtaken,

@@ -88,7 +88,7 @@ pub enum Ignored {
     /// Very many refs were announced, and the object follows none of them.
     #[error("none of the {count} refs is the one that the object follows")]
     NotFollowed {
-        /// The number of announced refs.
+        /// The number of announced refs that the rules accept.
         count: usize,
     },
 }

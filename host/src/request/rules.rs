@@ -69,9 +69,12 @@ impl Rules {
     }
 
     /// Returns the full name of a bare name of which the object accepts only one kind. An object that accepts versions
-    /// only accepts tags only.
-    pub(super) fn qualify(&self, git_ref: &GitRef) -> Option<GitRef> {
-        if self.versions.is_some() {
+    /// only accepts tags only. The name of a tag stays bare only if a branch of the name would be accepted too.
+    pub(super) fn qualify(&self, detection: &Detection) -> Option<GitRef> {
+        let git_ref = &detection.git_ref;
+        let is_tag =
+            self.versions.is_some() || detection.is_tag && self.refs.check(git_ref).is_err();
+        if is_tag {
             tag(git_ref)
         } else {
             self.refs.qualify(git_ref)
@@ -81,8 +84,9 @@ impl Rules {
     /// Applies the rules about the ref, the event and the version. The error contains the number of the step.
     fn judge(&self, detection: &Detection) -> Result<(), (u8, Ignored)> {
         let git_ref = &detection.git_ref;
-        // A branch of the name is not meant, so the patterns apply to the tag.
-        let tag = self.versions.as_ref().and_then(|_| tag(git_ref));
+        // If a branch of the name is not meant, the patterns apply to the tag.
+        let means_tag = detection.is_tag || self.versions.is_some();
+        let tag = means_tag.then(|| tag(git_ref)).flatten();
         self.refs
             .check(tag.as_ref().unwrap_or(git_ref))
             .map_err(|why| {

@@ -63,8 +63,12 @@ impl RequestState {
         self.requested_ref.as_deref() == Some(git_ref.as_str())
     }
 
-    /// Returns whether the object follows a branch, by this name.
-    pub(super) fn follows_branch(&self, git_ref: &GitRef) -> bool {
+    /// Returns whether a detection may be about the branch that the object follows.
+    pub(super) fn follows_branch(&self, detection: &Detection) -> bool {
+        let git_ref = &detection.git_ref;
+        if detection.is_tag {
+            return false;
+        }
         let may_be_branch = |git_ref: &GitRef| match git_ref.name() {
             RefName::Branch(_) => true,
             RefName::Bare(_) => self.ref_kind.as_deref() == Some("Branch"),

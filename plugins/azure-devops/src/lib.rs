@@ -55,6 +55,10 @@ fn service_hook(request: &impl Request) -> Result<Outcome, Malformed> {
     if event != "git.push" {
         return Ok(Outcome::ignored(&["event ", &event]));
     }
+    if request.kind_at(UPDATES).is_none() {
+        let what = "is missing; in the service hook, set Resource details to send to All";
+        return Err(Malformed::at(UPDATES, what));
+    }
     let names = [
         "/resource/repository/remoteUrl",
         "/resource/repository/sshUrl",

@@ -21,7 +21,7 @@ pub(crate) fn push(request: &impl Request, event: String) -> Result<Outcome, Mal
     let is_listed = request.len_at(CHANGES).is_some_and(|count| count > 0);
     if request.is_true("/refLimitExceeded") && !is_listed {
         return Ok(Outcome::ignored(&[
-            "the push has more changes than Bitbucket lists; polling finds them",
+            "the push has more changes than Bitbucket lists; polling finds a change of the ref in use, but no new tag",
         ]));
     }
     list::changes(request, CHANGES, |request, index| {

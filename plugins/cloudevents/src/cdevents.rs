@@ -69,7 +69,7 @@ fn change(data: &impl Request) -> Result<Outcome, Malformed> {
     Ok(detection(data, name.clone()).commit(Some(name)).into())
 }
 
-/// An artifact is named by a package URL. Its version is the ref that it was built from.
+/// An artifact is named by a package URL. Its version is the tag that it was built from.
 fn artifact(data: &impl Request, place: &str) -> Result<Outcome, Malformed> {
     let name = data.required(place)?;
     if !name.starts_with("pkg:") {
@@ -83,7 +83,7 @@ fn artifact(data: &impl Request, place: &str) -> Result<Outcome, Malformed> {
         ]));
     };
     let change = data.string_at("/subject/content/change/id");
-    Ok(detection(data, version).commit(change).into())
+    Ok(detection(data, version).tag().commit(change).into())
 }
 
 fn detection(data: &impl Request, git_ref: String) -> Detection {

@@ -1,6 +1,6 @@
 use alloc::string::String;
 
-use stoker_plugin::{Detection, Malformed, Outcome, Request, push, release, text};
+use stoker_plugin::{Detection, Malformed, Outcome, Request, cloud_event, push, release, text};
 
 use crate::cdevents::Announcement;
 use crate::data::{self, Unreadable};
@@ -51,7 +51,7 @@ impl Event {
         };
         Ok(Self {
             kind,
-            id: header("ce-id"),
+            id: cloud_event::id(header("ce-source"), header("ce-id")),
             time: header("ce-time"),
             at: None,
         })
@@ -63,7 +63,7 @@ impl Event {
         version(request.string_at(pointer), pointer)?;
         Ok(Self {
             kind: request.required(TYPE)?,
-            id: request.string_at("/id"),
+            id: cloud_event::id(request.string_at("/source"), request.string_at("/id")),
             time: request.string_at("/time"),
             at: Some(""),
         })

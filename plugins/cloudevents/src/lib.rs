@@ -11,8 +11,8 @@
 //! | any other | the `ref` in its data, unless the data is an event of GitHub, Gitea or GitLab that neither pushed nor created it |
 //!
 //! An event that announces nothing is also of this plugin's format, and is ignored. The exception is Harbor's events
-//! about images, which another plugin handles. The id of the event is the id of the delivery, and the time of the event
-//! is the time at which it occurred.
+//! about images, which another plugin handles. The source and the id of the event are the id of the delivery, and the time
+//! of the event is the time at which it occurred.
 //!
 //! The data is JSON: a value, a string that holds JSON, or Base64 (`data_base64`).
 //!

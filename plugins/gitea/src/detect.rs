@@ -90,6 +90,7 @@ fn release(request: &impl Request) -> Result<Outcome, Malformed> {
         .string_at("/release/published_at")
         .filter(|_| request.kind_at("/release/node_id").is_some());
     Ok(about(request, tag)
+        .tag()
         .event("release.published")
         .occurred_at(published_at)
         .into())

@@ -92,6 +92,7 @@ fn release(request: &impl Request) -> Result<Outcome, Malformed> {
     // `released_at` is a time that a person may choose.
     let created_at = request.string_at("/created_at");
     Ok(about(request, tag)
+        .tag()
         .commit(request.string_at("/commit/id"))
         .event("release.create")
         .occurred_at(created_at.as_deref().and_then(text::rfc3339))

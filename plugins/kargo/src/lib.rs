@@ -91,13 +91,14 @@ fn commit(request: &impl Request, index: u32, event: &str) -> Result<Outcome, Ma
     let string_at = |member| request.string_at(&pointer::element(COMMITS, index, member));
     let id = string_at("/id").filter(|id| text::is_commit_id(id));
     let tag = string_at("/tag").filter(|tag| !tag.is_empty());
-    let Some(git_ref) = tag.or_else(|| id.clone()) else {
+    let detection = tag.map(|tag| Detection::new(tag).tag());
+    let Some(detection) = detection.or_else(|| id.clone().map(Detection::new)) else {
         return Err(Malformed::at(
             &pointer::element(COMMITS, index, ""),
             "has neither a tag nor a full commit id",
         ));
     };
-    Ok(Detection::new(git_ref)
+    Ok(detection
         .commit(id)
         .repositories(string_at("/repoURL"))
         .event(event)

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use stoker_plugin::{Kind, Malformed, Outcome, Request, list, pointer, text, time};
+use stoker_plugin::{Kind, Malformed, Outcome, Request, cloud_event, list, pointer, text, time};
 
 use crate::keys;
 use crate::push::Push;
@@ -39,7 +39,7 @@ pub(crate) fn harbor_event(request: &impl Request) -> Result<Outcome, Malformed>
         _ => return Ok(Outcome::NotMine),
     }
     let mut push = harbor_push(request, "/data", HARBOR_EVENT)?.at(request.string_at("/time"));
-    push.delivery_id = request.string_at("/id");
+    push.delivery_id = cloud_event::id(request.string_at("/source"), request.string_at("/id"));
     Ok(push.announce(request))
 }
 

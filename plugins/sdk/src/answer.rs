@@ -60,12 +60,15 @@ pub struct Detection {
     pub occurred_at: Option<String>,
     /// The sender's id of this delivery.
     pub delivery_id: Option<String>,
-    /// Names and values. A host ignores unknown names. [`Detection::event`] adds the only name that is defined.
+    /// Names and values. A host ignores unknown names. [`Detection::event`] and [`Detection::tag`] add the names that are
+    /// defined.
     pub attributes: Vec<(String, String)>,
 }
 
 /// The name of the attribute with the event.
 const EVENT: &str = "event";
+/// The name of the attribute with the kind of a bare ref.
+const REF_KIND: &str = "ref-kind";
 
 impl Detection {
     /// Returns a ref without further properties.
@@ -118,8 +121,17 @@ impl Detection {
         let event = event.into();
         self.attributes.retain(|(name, _)| name != EVENT);
         if !event.is_empty() {
-            self.attributes.push((EVENT.into(), event));
+            self.attributes.insert(0, (EVENT.into(), event));
         }
+        self
+    }
+
+    /// Sets that a ref without the `refs/` prefix is the name of a tag, as that of a release. Otherwise it may be a branch
+    /// too.
+    #[must_use]
+    pub fn tag(mut self) -> Self {
+        self.attributes.retain(|(name, _)| name != REF_KIND);
+        self.attributes.push((REF_KIND.into(), "tag".into()));
         self
     }
 }
@@ -203,6 +215,16 @@ mod tests {
         let event = Detection::new("v1").event("create").event("push");
         assert_eq!(event.attributes, [("event".into(), "push".into())]);
         assert_eq!(event.event(""), Detection::new("v1"));
+    }
+
+    #[test]
+    fn a_tag_is_an_attribute_after_the_event() {
+        let tag = Detection::new("v1").tag().event("release").tag();
+        let attributes = [("event", "release"), ("ref-kind", "tag")];
+        assert_eq!(
+            tag.attributes,
+            attributes.map(|(name, value)| (name.into(), value.into()))
+        );
     }
 
     #[test]

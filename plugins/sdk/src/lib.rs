@@ -32,6 +32,7 @@ mod answer;
 #[cfg(any(all(target_arch = "wasm32", feature = "allocator"), test))]
 mod arena;
 pub mod base64;
+pub mod cloud_event;
 mod json;
 pub mod list;
 mod part;

@@ -26,13 +26,14 @@ pub fn announced(
     if request.is_true("/release/draft") {
         return Ok(Outcome::ignored(&["draft"]));
     }
-    // A host first resolves a name without the `refs/` prefix as a tag.
     let git_ref = request.required(TAG)?;
     let time = match action {
         Some("released") => "/release/updated_at",
         _ => "/release/published_at",
     };
-    let mut detection = Detection { git_ref, ..about }.occurred_at(time_at(request, time));
+    let mut detection = Detection { git_ref, ..about }
+        .tag()
+        .occurred_at(time_at(request, time));
     if let Some(action) = action {
         detection = detection.event(text::concat(&["release.", action]));
     }

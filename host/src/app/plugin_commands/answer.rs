@@ -24,6 +24,7 @@ fn detection(found: &Detection) -> String {
     let names = (!found.repositories.is_empty()).then(|| found.repositories.join(" or "));
     let parts = [
         Some(format!("found: {}", found.git_ref)),
+        found.is_tag.then(|| "a tag".to_owned()),
         found
             .commit
             .as_ref()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use stoker_author::{Answer, Case, FoundRef, Outcome, PayloadFile, Project, Suite};
+use stoker_author::{Answer, Case, FoundRef, Outcome, PayloadFile, Project, RefKind, Suite};
 
 use super::{advice, question};
 use crate::app::text;
@@ -198,6 +198,7 @@ fn answer(reply: Result<Reply, CallError>) -> Answer {
                 .into_iter()
                 .map(|one| FoundRef {
                     r#ref: one.git_ref.to_string(),
+                    ref_kind: one.is_tag.then_some(RefKind::Tag),
                     commit: one.commit.map(|commit| commit.to_string()),
                     repositories: one.repositories,
                     event: one.event,

@@ -68,6 +68,29 @@ fn an_event_is_bounded_and_printable() {
 }
 
 #[test]
+fn a_ref_is_that_of_a_tag_by_its_attribute() {
+    for (attributes, is_tag) in [
+        (&[][..], false),
+        (&[("event", "tag")], false),
+        (&[("event", "push"), ("ref-kind", " tag\n")], true),
+        (&[("ref-kind", "branch"), ("ref-kind", "tag")], false),
+        (&[("ref-kind", "Tag")], false),
+    ] {
+        let attributes = attributes
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let raw = RawDetection {
+            attributes: attributes.collect(),
+            ..raw("v1")
+        };
+        let Ok(Reply::Found(found)) = found(raw) else {
+            panic!("not found")
+        };
+        assert_eq!(found[0].is_tag, is_tag);
+    }
+}
+
+#[test]
 fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
     assert!(matches!(found(raw("a b")), Err(CallError::Ref(_))));
     assert!(matches!(found(raw("")), Err(CallError::Ref(_))));
@@ -75,7 +98,7 @@ fn a_ref_that_git_refuses_is_no_fault_of_the_plugin() {
 
 #[test]
 fn what_the_sender_wrote_wrong_is_left_out_and_noted() {
-    let long = "x".repeat(257);
+    let long = "x".repeat(1025);
     for (commit, time, id, why) in [
         (
             Some("abc"),
@@ -107,13 +130,13 @@ fn what_the_sender_wrote_wrong_is_left_out_and_noted() {
             None,
             None,
             Some(&*long),
-            "a printable text of at most 256 bytes",
+            "a printable text of at most 1024 bytes",
         ),
         (
             None,
             None,
             Some("a\nb"),
-            "a printable text of at most 256 bytes",
+            "a printable text of at most 1024 bytes",
         ),
     ] {
         let raw = RawDetection {
@@ -211,7 +234,7 @@ fn what_is_beyond_the_bounds_is_left_out() {
         .chain((0..40).map(|number| format!("o/r{number}")));
     let many_names = RawDetection {
         repositories: names.collect(),
-        delivery_id: Some("x".repeat(300)),
+        delivery_id: Some("x".repeat(1025)),
         ..raw("v1")
     };
     let Ok(Reply::Found(found)) = found(many_names) else {

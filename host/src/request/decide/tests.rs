@@ -1,4 +1,5 @@
 mod requested;
+mod tags;
 
 use stoker_api::WebhookSpec;
 use stoker_api::detection::Detection;
@@ -77,7 +78,11 @@ fn an_event_that_happened_before_the_last_one_is_superseded() {
             Some("2026-01-01T10:59:59Z"),
             "superseded",
         ),
-        ("refs/tags/v2", Some("2026-01-01T10:59:59Z"), "superseded"),
+        (
+            "refs/tags/v2",
+            Some("2026-01-01T10:59:59Z"),
+            "already-requested",
+        ),
         ("refs/tags/v1", Some("2026-01-01T11:00:00Z"), "requested"),
         ("refs/tags/v3", Some("2026-01-01T11:00:01Z"), "requested"),
         ("refs/tags/v1", None, "requested"),

@@ -174,11 +174,68 @@ fn a_bare_name_means_the_tag_where_versions_are_accepted() {
         let (rules, detections) = (rules(refs), [detection(git_ref, &[], None)]);
         let accepted = rules.accepted(&detections).ok();
         let found = accepted.map(|accepted| {
-            let accepted = &accepted[0].git_ref;
-            rules.qualify(accepted).unwrap_or_else(|| accepted.clone())
+            let accepted = accepted[0];
+            let qualified = rules.qualify(accepted);
+            qualified.unwrap_or_else(|| accepted.git_ref.clone())
         });
         let found = found.as_ref().map(GitRef::as_str);
         assert_eq!(found, requested, "{refs:?} {git_ref}");
+    }
+}
+
+#[test]
+fn the_name_of_a_tag_means_no_branch() {
+    // The patterns, a ref, the ref that is requested if a plugin says that it is a tag, and the one otherwise.
+    type Case<'a> = (&'a [&'a str], &'a str, Option<&'a str>, Option<&'a str>);
+    const CASES: &[Case<'_>] = &[
+        (&[], "v2", Some("v2"), Some("v2")),
+        (&["v*"], "v2", Some("v2"), Some("v2")),
+        (&["refs/heads/*"], "v2", None, Some("refs/heads/v2")),
+        (
+            &["refs/tags/*"],
+            "v2",
+            Some("refs/tags/v2"),
+            Some("refs/tags/v2"),
+        ),
+        (&["!refs/heads/**"], "v2", Some("refs/tags/v2"), None),
+        (&["v*", "!refs/heads/**"], "v2", Some("refs/tags/v2"), None),
+        (
+            &["refs/tags/v*", "!refs/heads/**"],
+            "v2",
+            Some("refs/tags/v2"),
+            None,
+        ),
+        (&["!refs/tags/**"], "v2", None, None),
+        (&[], "gtmq_1", Some("refs/tags/gtmq_1"), None),
+        (&["gtmq_*"], "gtmq_1", Some("gtmq_1"), Some("gtmq_1")),
+        (&["!x"], "heads/x", Some("refs/tags/heads/x"), None),
+        (
+            &["!refs/heads/**"],
+            "refs/tags/v2",
+            Some("refs/tags/v2"),
+            Some("refs/tags/v2"),
+        ),
+        (&["refs/tags/*"], "refs/heads/v2", None, None),
+    ];
+    for &(refs, git_ref, of_tag, of_any) in CASES {
+        for (is_tag, expected) in [(true, of_tag), (false, of_any)] {
+            let webhook = WebhookSpec {
+                refs: Some(refs.iter().map(|&text| text.to_owned()).collect()),
+                ..WebhookSpec::default()
+            };
+            let rules = Rules::parse(&webhook, REPO).unwrap();
+            let detection = Detection {
+                is_tag,
+                ..detection(git_ref, &[], None)
+            };
+            let is_accepted = rules.accepted(std::slice::from_ref(&detection)).is_ok();
+            let requested = is_accepted.then(|| {
+                let qualified = rules.qualify(&detection);
+                qualified.unwrap_or_else(|| detection.git_ref.clone())
+            });
+            let requested = requested.as_ref().map(GitRef::as_str);
+            assert_eq!(requested, expected, "{refs:?} {git_ref} {is_tag}");
+        }
     }
 }
 

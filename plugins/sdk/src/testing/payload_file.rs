@@ -14,7 +14,8 @@ use crate::{Descriptor, Detection, Malformed, Outcome, PreFilter};
 ///   "headers": {"X-Event": "push"},
 ///   "settings": {"branch": "main"},
 ///   "body": {"ref": "v1"},
-///   "expect": {"found": [{"ref": "v1", "commit": "…", "repositories": ["…"], "event": "…", "occurredAt": "…", "deliveryId": "…"}]}
+///   "expect": {"found": [{"ref": "v1", "refKind": "tag", "commit": "…", "repositories": ["…"], "event": "…",
+///     "occurredAt": "…", "deliveryId": "…"}]}
 /// }
 /// ```
 ///
@@ -171,6 +172,7 @@ fn detection(value: &Value) -> Option<Detection> {
             "occurredAt" => detection.occurred_at = Some(text()?),
             "deliveryId" => detection.delivery_id = Some(text()?),
             "event" => detection = detection.event(text()?),
+            "refKind" if value == "tag" => detection = detection.tag(),
             "repositories" => {
                 let names = value
                     .as_array()?
@@ -209,9 +211,10 @@ mod tests {
             Some(Err(Malformed("no".into())))
         );
         let found = json!({"found": [
-            {"ref": "v1", "repositories": ["o/r"], "event": "push", "deliveryId": "7"},
+            {"ref": "v1", "refKind": "tag", "repositories": ["o/r"], "event": "push", "deliveryId": "7"},
         ]});
         let detection = Detection::new("v1")
+            .tag()
             .repositories(["o/r".into()])
             .event("push")
             .delivery_id(Some("7".into()));
@@ -228,6 +231,7 @@ mod tests {
             json!({"description": "", "body": {}, "bodyText": "", "expect": {"notMine": true}}),
             json!({"description": "", "body": {}, "expect": {"notMine": false}}),
             json!({"description": "", "body": {}, "expect": {"found": [{"refs": "v1"}]}}),
+            json!({"description": "", "body": {}, "expect": {"found": [{"ref": "v1", "refKind": "branch"}]}}),
             json!({"description": "", "body": {}, "expect": {"ignored": "a", "malformed": "b"}}),
         ] {
             assert!(PayloadFile::parse(&value).is_none(), "{value}");
