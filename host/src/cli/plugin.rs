@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use clap::{Args, Subcommand};
 
+use super::plugin_directories::PluginDirectory;
+
 /// The commands below `stoker plugin`.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
@@ -36,6 +38,7 @@ pub struct ListFlags {
         long,
         env = "STOKER_PLUGIN_DIR",
         value_delimiter = ':',
+        value_parser = PluginDirectory,
         value_name = "DIR"
     )]
     pub plugin_dir: Vec<PathBuf>,
