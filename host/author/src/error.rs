@@ -112,6 +112,11 @@ pub enum AuthorError {
         "the payload file is invalid: it needs exactly one of `body` (JSON), `bodyText` (a string) and `bodyFile` (a path relative to the payload file)"
     )]
     Body,
+    /// The expected answer of a payload file has no member, or several.
+    #[error(
+        "the payload file is invalid: `expect` needs exactly one of `found`, `ignored`, `malformed`, `notMine` and `failed`"
+    )]
+    Expect,
     /// A header of a payload file is invalid.
     #[error("the payload file is invalid: {name:?} or its value cannot be a header")]
     Header {
