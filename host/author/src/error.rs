@@ -39,13 +39,13 @@ pub enum AuthorError {
     NoProject(PathBuf),
     /// The `plugin.yaml` is invalid.
     #[error(
-        "{} is invalid: it needs `build` (a list of shell lines) and `output` (the file that they write), and may have `wit`, `world` and `adapter`", path.display()
+        "{} is invalid: it needs `build` (a list of shell lines) and `output` (the file that they write), and may have `wit`, `world` and `adapter`: {why}", path.display()
     )]
     Manifest {
         /// The file.
         path: PathBuf,
-        /// The cause.
-        source: Box<serde_saphyr::Error>,
+        /// The fault and its position.
+        why: String,
     },
     /// A line of `build` failed.
     #[error("the build failed with {how} at the line: {line}")]
