@@ -25,7 +25,8 @@ pub enum PluginCommand {
     /// Run a component on one delivery, and print its answer.
     Run(PluginRunFlags),
     /// Run the payload files of projects through their components, and compare the answers with the expected ones. A
-    /// component that is missing, or older than its sources, is built first.
+    /// component that is missing, or older than its sources, is built first. Only files in the directory of the project
+    /// count as sources, besides its `wit` and `adapter`; `stoker plugin build` builds always.
     #[cfg(feature = "authoring")]
     Test(TestFlags),
 }
